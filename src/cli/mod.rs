@@ -1,0 +1,1 @@
+//! Argument types and one thin file per subcommand: only wiring.

@@ -1,0 +1,85 @@
+//! Every limit against abuse: a named constant with its unit and reason.
+//!
+//! Each one has a counter that the console shows and a test that fails when
+//! the limit is removed.
+
+use std::time::Duration;
+
+/// Largest frame that carries a page of records or of a digest, in bytes.
+pub const PAGE_FRAME_MAX: usize = 64 * 1024;
+/// Largest frame of any other kind, in bytes: nothing we say is longer.
+pub const FRAME_MAX: usize = 4 * 1024;
+/// A link says Hello within this time of its stream, or is closed.
+pub const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Links at once, of all kinds.
+pub const LINKS_MAX: usize = 256;
+/// Links from one IP address (loopback exempt when our own bind is loopback).
+pub const LINKS_PER_IP_MAX: usize = 16;
+/// Share of [`LINKS_MAX`] that foreign peers may take, in percent.
+pub const FOREIGN_LINKS_PERCENT: usize = 25;
+
+/// Addresses in one record: more is padding.
+pub const RECORD_ADDRESSES_MAX: usize = 8;
+/// Relay addresses in one record.
+pub const RECORD_RELAYS_MAX: usize = 4;
+/// Homes in one record.
+pub const RECORD_HOMES_MAX: usize = 3;
+/// Records in one page.
+pub const PAGE_RECORDS_MAX: usize = 256;
+/// Bytes of a peer's name.
+pub const NAME_BYTES_MAX: usize = 64;
+/// Bytes of a network's name.
+pub const NETWORK_BYTES_MAX: usize = 64;
+/// Ports below this are never dialled on hearsay: a gossiped address must not
+/// aim us at somebody's well-known service.
+pub const RECORD_PORT_MIN: u16 = 1024;
+/// A version this far above the known one is a forgery: nobody changes his
+/// record a million times between two of our contacts.
+pub const VERSION_JUMP_MAX: u64 = 1 << 20;
+
+/// Records taken from one link, sustained, per second.
+pub const INTAKE_PER_SECOND: f64 = 1.0;
+/// Records taken from one link in a burst.
+pub const INTAKE_BURST: f64 = 1_000.0;
+/// Records taken from one link in a burst after our own Request.
+pub const INTAKE_BURST_REQUESTED: f64 = 10_000.0;
+
+/// Full syncs served per link in a burst.
+pub const SYNC_SERVE_BURST: f64 = 6.0;
+/// One more full sync served per link after this long.
+pub const SYNC_SERVE_EVERY: Duration = Duration::from_secs(30);
+/// Full syncs in flight over all links.
+pub const SYNC_SERVE_IN_FLIGHT: usize = 4;
+/// `WhoHas` questions answered per link and minute.
+pub const WHO_HAS_PER_MINUTE: f64 = 60.0;
+
+/// Peers never contacted that the cache keeps.
+pub const CACHE_NEW_MAX: usize = 16_384;
+/// Peers once contacted that the cache keeps.
+pub const CACHE_TRIED_MAX: usize = 4_096;
+/// Share of the untried peers that one source may have told us of, in percent.
+pub const SOURCE_SHARE_PERCENT: usize = 10;
+/// The source share counts from this many untried peers on.
+pub const SOURCE_SHARE_FROM: usize = 513;
+/// Share of the untried peers in one /16 (IPv4) or /32 (IPv6), in percent.
+pub const PREFIX_SHARE_PERCENT: usize = 5;
+/// The prefix share counts from this many untried peers on, so that a small
+/// fleet in one prefix works.
+pub const PREFIX_SHARE_FROM: usize = 65;
+
+/// Dials at once that gossip caused.
+pub const GOSSIP_DIALS_AT_ONCE: usize = 8;
+/// Dials per second that gossip caused.
+pub const GOSSIP_DIALS_PER_SECOND: f64 = 2.0;
+/// One dial per IP address in this time.
+pub const GOSSIP_DIAL_PER_IP: Duration = Duration::from_secs(10);
+/// A dial that gossip caused waits up to this long, at random: a record that
+/// reaches a whole fleet must not aim the fleet at one host at one moment.
+pub const GOSSIP_DIAL_JITTER: Duration = Duration::from_secs(2);
+
+/// Outbound links we want, so that nobody can surround us by dialling.
+pub const OUTBOUND_WANTED: usize = 8;
+
+/// Bytes of sent frames that a link keeps until they are acknowledged.
+pub const UNACKED_MAX: usize = 1024 * 1024;

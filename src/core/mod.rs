@@ -1,0 +1,10 @@
+//! The pure core: state machines and codecs in the sans-IO manner.
+//!
+//! Everything here takes typed inputs and a [`Now`] and returns actions. There
+//! is no clock, no task, no environment, no disk and no global state, so every
+//! rule of the protocol is tested in virtual time.
+
+pub mod limits;
+mod time;
+
+pub use time::{Mono, Now};

@@ -1,0 +1,1 @@
+//! Local fleets and drills.

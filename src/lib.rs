@@ -1,0 +1,35 @@
+//! punchdeck: an operator console for a gossip-first, NAT-traversing
+//! peer-to-peer node.
+//!
+//! One binary embeds a live node (ant-quic), shows what that node knows and
+//! why each connection is what it is, and lets a person act on it.
+//!
+//! # Module map
+//!
+//! The arrows go one way; `tests/layers.rs` keeps them so.
+//!
+//! ```text
+//! cli ─┬─> tui ──────┐
+//!      ├─> lab ──────┼─> node ─> core ─> model
+//!      └─> control ──┘
+//! ```
+//!
+//! | module | what it is | what it never does |
+//! |---|---|---|
+//! | [`model`] | plain data: snapshot, events, commands, reasons | behaviour |
+//! | [`core`] | state machines and codecs: input and now in, actions out | clock, tasks, disk, network |
+//! | [`node`] | the runtime that feeds `core` and carries its actions out | decide |
+//! | [`tui`] | the console: reads `model`, sends commands | network |
+//! | [`lab`] | local fleets | |
+//! | [`cli`] | argument types and wiring | logic |
+//! | [`config`], [`identity`], [`telemetry`] | files and logs | |
+
+pub mod cli;
+pub mod config;
+pub mod core;
+pub mod identity;
+pub mod lab;
+pub mod model;
+pub mod node;
+pub mod telemetry;
+pub mod tui;

@@ -1,0 +1,3 @@
+//! The `punchdeck` binary: parse, dispatch, exit code.
+
+fn main() {}

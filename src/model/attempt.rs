@@ -1,0 +1,151 @@
+//! Attempts: one run of the ladder towards one peer, stage by stage.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Path, PeerId, Reason, Stamp};
+
+/// Names an attempt within one run of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct AttemptId(pub u64);
+
+/// What made us try.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// The bootstrap list.
+    Bootstrap,
+    /// The cache, at start or in isolation.
+    Cache,
+    /// A peer that gossip told us of.
+    Gossip,
+    /// A link was lost.
+    Reconnect,
+    /// A person or a drill asked.
+    Operator,
+}
+
+impl Cause {
+    /// The name as it stands in JSON and texts.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Bootstrap => "bootstrap",
+            Self::Cache => "cache",
+            Self::Gossip => "gossip",
+            Self::Reconnect => "reconnect",
+            Self::Operator => "operator",
+        }
+    }
+}
+
+/// A rung of the ladder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StageKind {
+    /// Dial the peer's addresses.
+    Direct,
+    /// Punch through the NATs, coordinated by an intermediary.
+    Punch,
+    /// Through a relay.
+    Relay,
+}
+
+impl StageKind {
+    /// The name as it stands in JSON and tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Direct => "direct",
+            Self::Punch => "punch",
+            Self::Relay => "relay",
+        }
+    }
+}
+
+impl fmt::Display for StageKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Where a stage stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StageOutcome {
+    /// Still going.
+    Running,
+    /// It connected.
+    Ok,
+    /// It did not.
+    Failed,
+    /// It was not begun.
+    Skipped,
+}
+
+/// One stage of an attempt.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StageReport {
+    /// Which rung.
+    pub stage: StageKind,
+    /// Where it stands.
+    pub outcome: StageOutcome,
+    /// Why it failed or was skipped.
+    pub reason: Option<Reason>,
+    /// When it began.
+    pub started: Stamp,
+    /// How long it took, in milliseconds; `None` while it runs.
+    pub elapsed_ms: Option<u64>,
+    /// The intermediary or relay it went through.
+    pub via: Option<PeerId>,
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AttemptOutcome {
+    /// A usable link came of it.
+    Connected,
+    /// Every stage failed or was skipped.
+    Unreachable,
+    /// It was called off: the peer connected to us meanwhile, or we stopped.
+    Abandoned,
+}
+
+/// What happens next for a peer that was tried.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "step", rename_all = "snake_case")]
+pub enum NextStep {
+    /// Another attempt at that time.
+    Retry {
+        /// When.
+        at: Stamp,
+    },
+    /// Nothing until somebody asks.
+    Wait,
+}
+
+/// One run of the ladder.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// Which.
+    pub id: AttemptId,
+    /// Towards whom; a bootstrap address has no identity until it answers.
+    pub peer_id: Option<PeerId>,
+    /// The first address dialled.
+    pub target: Option<SocketAddr>,
+    /// What made us try.
+    pub cause: Cause,
+    /// When it began.
+    pub started: Stamp,
+    /// How it ended; `None` while it runs.
+    pub outcome: Option<AttemptOutcome>,
+    /// The path of the link that came of it.
+    pub path: Option<Path>,
+    /// How long it took, in milliseconds; `None` while it runs.
+    pub elapsed_ms: Option<u64>,
+    /// Its stages in order.
+    pub stages: Vec<StageReport>,
+    /// What happens next.
+    pub next: Option<NextStep>,
+}

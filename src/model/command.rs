@@ -1,0 +1,196 @@
+//! What a person or a program asks of the node, and what came of it.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Attempt, Path, PeerId, Reason, StageReport};
+
+/// Names a command; its outcome bears the same id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct CommandId(pub u64);
+
+/// What can be asked of a node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "kebab-case")]
+pub enum Command {
+    /// Run the ladder towards a peer now; lifts a hold-off.
+    Connect {
+        /// Whom.
+        peer: PeerId,
+    },
+    /// Run the punch stage only.
+    Punch {
+        /// Whom.
+        peer: PeerId,
+    },
+    /// Run the relay stage only.
+    Relay {
+        /// Whom.
+        peer: PeerId,
+    },
+    /// Close the link to a peer and hold off automatic dials for a minute.
+    Disconnect {
+        /// Whom.
+        peer: PeerId,
+    },
+    /// Exchange records with one linked peer, or with all.
+    Sync {
+        /// With whom; `None` is everybody linked.
+        peer: Option<PeerId>,
+    },
+    /// Hand relayed links over to the standby relay.
+    Failover {
+        /// For which peer; `None` is all.
+        peer: Option<PeerId>,
+    },
+    /// Measure the NAT again.
+    NatProbe,
+    /// Say goodbye to every peer and stop.
+    Leave,
+}
+
+impl Command {
+    /// The verb.
+    pub fn verb(&self) -> &'static str {
+        match self {
+            Self::Connect { .. } => "connect",
+            Self::Punch { .. } => "punch",
+            Self::Relay { .. } => "relay",
+            Self::Disconnect { .. } => "disconnect",
+            Self::Sync { .. } => "sync",
+            Self::Failover { .. } => "failover",
+            Self::NatProbe => "nat-probe",
+            Self::Leave => "leave",
+        }
+    }
+
+    /// The peer it is about, if it is about one.
+    pub fn peer(&self) -> Option<PeerId> {
+        match self {
+            Self::Connect { peer }
+            | Self::Punch { peer }
+            | Self::Relay { peer }
+            | Self::Disconnect { peer } => Some(*peer),
+            Self::Sync { peer } | Self::Failover { peer } => *peer,
+            Self::NatProbe | Self::Leave => None,
+        }
+    }
+}
+
+/// What came of connecting.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LinkReport {
+    /// To whom.
+    pub peer_id: PeerId,
+    /// The path of the link at that moment; `None` when unreachable.
+    pub path: Option<Path>,
+    /// From the command to its end, in milliseconds.
+    pub elapsed_ms: u64,
+    /// The stages that were run for it; none if the link stood already.
+    pub stages: Vec<StageReport>,
+}
+
+impl LinkReport {
+    /// The report of an attempt that ended.
+    pub fn from_attempt(peer_id: PeerId, attempt: &Attempt) -> Self {
+        Self {
+            peer_id,
+            path: attempt.path,
+            elapsed_ms: attempt.elapsed_ms.unwrap_or(0),
+            stages: attempt.stages.clone(),
+        }
+    }
+}
+
+/// What came of a sync.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct SyncReport {
+    /// Peers that answered with their records.
+    pub peers_synced: u32,
+    /// Peers that were asked.
+    pub peers_asked: u32,
+    /// Records we sent.
+    pub records_sent: u64,
+    /// Records we received.
+    pub records_received: u64,
+    /// How many of them were new to us or newer than ours.
+    pub records_new: u64,
+    /// How long it took, in milliseconds.
+    pub elapsed_ms: u64,
+}
+
+/// A command that happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "done", rename_all = "kebab-case")]
+pub enum Done {
+    /// A link stands.
+    Connected(LinkReport),
+    /// The link is closed.
+    Disconnected {
+        /// Whose.
+        peer_id: PeerId,
+    },
+    /// Records were exchanged.
+    Synced(SyncReport),
+    /// Goodbye was said; the node stops.
+    Left,
+}
+
+/// A command that did not happen.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Failure {
+    /// Why.
+    pub reason: Reason,
+    /// What was tried, for connecting commands.
+    pub report: Option<LinkReport>,
+}
+
+impl From<Reason> for Failure {
+    fn from(reason: Reason) -> Self {
+        Self { reason, report: None }
+    }
+}
+
+/// The end of a command. Each command has exactly one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// Which command.
+    pub id: CommandId,
+    /// What was asked.
+    pub command: Command,
+    /// What came of it.
+    pub result: Result<Done, Failure>,
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verb = self.command.verb();
+        let whom = self.command.peer().map(|p| format!(" {}", p.short())).unwrap_or_default();
+        match &self.result {
+            Ok(Done::Connected(report)) => {
+                let path = report.path.map_or("-", Path::name);
+                if report.stages.is_empty() {
+                    write!(f, "{verb}{whom}: already linked, {path}")
+                } else {
+                    write!(f, "{verb}{whom}: {path} after {} ms", report.elapsed_ms)
+                }
+            }
+            Ok(Done::Disconnected { .. }) => {
+                write!(f, "{verb}{whom}: done, no automatic dial for 60 s")
+            }
+            Ok(Done::Synced(r)) => write!(
+                f,
+                "{verb}{whom}: {} of {} peers, {} records sent, {} received, {} new, {} ms",
+                r.peers_synced,
+                r.peers_asked,
+                r.records_sent,
+                r.records_received,
+                r.records_new,
+                r.elapsed_ms
+            ),
+            Ok(Done::Left) => write!(f, "{verb}: goodbye was said"),
+            Err(failure) => write!(f, "{verb}{whom}: {}", failure.reason),
+        }
+    }
+}

@@ -1,0 +1,335 @@
+//! Events: what happened, when, to whom.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+use super::{AttemptId, AttemptOutcome, Cause, Path, PeerId, Reason, StageKind, StageOutcome, Stamp};
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// Counts from 1 in each run of a node; a gap means dropped events.
+    pub seq: u64,
+    /// When.
+    pub at: Stamp,
+    /// To whom, if to anybody.
+    pub peer_id: Option<PeerId>,
+    /// What.
+    #[serde(flatten)]
+    pub kind: EventKind,
+}
+
+/// What happened. The serialised name is `area.what`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind")]
+pub enum EventKind {
+    /// The node listens.
+    #[serde(rename = "node.started")]
+    NodeStarted {
+        /// Where.
+        local_addr: SocketAddr,
+        /// Peers the cache held.
+        cached: u32,
+    },
+    /// No links, and nothing left to dial until the backoff is over.
+    #[serde(rename = "node.isolated")]
+    NodeIsolated {
+        /// How long until the next try, in milliseconds.
+        retry_ms: u64,
+    },
+    /// The first link after isolation.
+    #[serde(rename = "node.rejoined")]
+    NodeRejoined {
+        /// How long we were alone, in milliseconds.
+        alone_ms: u64,
+    },
+    /// An attempt began.
+    #[serde(rename = "attempt.started")]
+    AttemptStarted {
+        /// Which.
+        attempt: AttemptId,
+        /// Why.
+        cause: Cause,
+    },
+    /// A stage began.
+    #[serde(rename = "stage.started")]
+    StageStarted {
+        /// Of which attempt.
+        attempt: AttemptId,
+        /// Which rung.
+        stage: StageKind,
+        /// Through whom.
+        via: Option<PeerId>,
+    },
+    /// A stage ended.
+    #[serde(rename = "stage.ended")]
+    StageEnded {
+        /// Of which attempt.
+        attempt: AttemptId,
+        /// Which rung.
+        stage: StageKind,
+        /// How.
+        outcome: StageOutcome,
+        /// Why.
+        reason: Option<Reason>,
+        /// How long it took, in milliseconds.
+        elapsed_ms: u64,
+    },
+    /// An attempt ended.
+    #[serde(rename = "attempt.ended")]
+    AttemptEnded {
+        /// Which.
+        attempt: AttemptId,
+        /// How.
+        outcome: AttemptOutcome,
+        /// The path that came of it.
+        path: Option<Path>,
+        /// How long it took, in milliseconds.
+        elapsed_ms: u64,
+    },
+    /// A link is usable.
+    #[serde(rename = "link.up")]
+    LinkUp {
+        /// Its path.
+        path: Path,
+        /// The address in use.
+        remote_addr: SocketAddr,
+        /// Whether we dialled.
+        outbound: bool,
+    },
+    /// A link moved to another connection.
+    #[serde(rename = "link.moved")]
+    LinkMoved {
+        /// From.
+        from: Path,
+        /// To.
+        to: Path,
+        /// Between the last frame on the old and the first on the new path, in
+        /// milliseconds.
+        gap_ms: u64,
+    },
+    /// A heartbeat is overdue.
+    #[serde(rename = "link.suspect")]
+    LinkSuspect {
+        /// How many in a row.
+        missed: u32,
+    },
+    /// A link came back within its session.
+    #[serde(rename = "link.restored")]
+    LinkRestored {
+        /// Its path.
+        path: Path,
+        /// How long nothing came, in milliseconds.
+        gap_ms: u64,
+    },
+    /// A link is gone.
+    #[serde(rename = "link.down")]
+    LinkDown {
+        /// Why.
+        reason: Reason,
+    },
+    /// A connected peer does not speak our protocol.
+    #[serde(rename = "peer.foreign")]
+    PeerForeign,
+    /// A peer entered the cache.
+    #[serde(rename = "peer.added")]
+    PeerAdded {
+        /// Who told us, if somebody did.
+        from: Option<PeerId>,
+    },
+    /// A peer left the cache.
+    #[serde(rename = "peer.removed")]
+    PeerRemoved {
+        /// Why.
+        reason: Reason,
+    },
+    /// A peer said goodbye.
+    #[serde(rename = "peer.left")]
+    PeerLeft,
+    /// Records were exchanged in full.
+    #[serde(rename = "gossip.sync")]
+    GossipSync {
+        /// Records sent.
+        sent: u64,
+        /// Records received.
+        received: u64,
+        /// Records that were new to us.
+        new: u64,
+    },
+    /// The digest found and repaired differences.
+    #[serde(rename = "gossip.repair")]
+    GossipRepair {
+        /// Records we sent to repair the other end.
+        sent: u64,
+        /// Records we asked for.
+        asked: u64,
+    },
+    /// Our own record changed.
+    #[serde(rename = "record.published")]
+    RecordPublished {
+        /// Its version.
+        version: u64,
+    },
+    /// A limit stopped something.
+    #[serde(rename = "limit.hit")]
+    LimitHit {
+        /// Which.
+        limit: String,
+    },
+    /// The cache could not be saved.
+    #[serde(rename = "cache.save_failed")]
+    CacheSaveFailed {
+        /// What the system said.
+        detail: String,
+        /// When the next try is due, in milliseconds.
+        retry_ms: u64,
+    },
+    /// The cache was saved again after a failure.
+    #[serde(rename = "cache.saved_again")]
+    CacheSavedAgain,
+    /// A damaged file was set aside.
+    #[serde(rename = "cache.set_aside")]
+    CacheSetAside {
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// A background task died; what it did is not done any more.
+    #[serde(rename = "task.faulted")]
+    TaskFaulted {
+        /// Which task.
+        task: String,
+        /// What it said.
+        detail: String,
+    },
+}
+
+impl EventKind {
+    /// The machine-readable name, `area.what`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::NodeStarted { .. } => "node.started",
+            Self::NodeIsolated { .. } => "node.isolated",
+            Self::NodeRejoined { .. } => "node.rejoined",
+            Self::AttemptStarted { .. } => "attempt.started",
+            Self::StageStarted { .. } => "stage.started",
+            Self::StageEnded { .. } => "stage.ended",
+            Self::AttemptEnded { .. } => "attempt.ended",
+            Self::LinkUp { .. } => "link.up",
+            Self::LinkMoved { .. } => "link.moved",
+            Self::LinkSuspect { .. } => "link.suspect",
+            Self::LinkRestored { .. } => "link.restored",
+            Self::LinkDown { .. } => "link.down",
+            Self::PeerForeign => "peer.foreign",
+            Self::PeerAdded { .. } => "peer.added",
+            Self::PeerRemoved { .. } => "peer.removed",
+            Self::PeerLeft => "peer.left",
+            Self::GossipSync { .. } => "gossip.sync",
+            Self::GossipRepair { .. } => "gossip.repair",
+            Self::RecordPublished { .. } => "record.published",
+            Self::LimitHit { .. } => "limit.hit",
+            Self::CacheSaveFailed { .. } => "cache.save_failed",
+            Self::CacheSavedAgain => "cache.saved_again",
+            Self::CacheSetAside { .. } => "cache.set_aside",
+            Self::TaskFaulted { .. } => "task.faulted",
+        }
+    }
+
+    /// Whether a person should look at it.
+    pub fn is_trouble(&self) -> bool {
+        match self {
+            Self::NodeIsolated { .. }
+            | Self::LinkSuspect { .. }
+            | Self::LinkDown { .. }
+            | Self::LimitHit { .. }
+            | Self::CacheSaveFailed { .. }
+            | Self::CacheSetAside { .. }
+            | Self::TaskFaulted { .. } => true,
+            Self::AttemptEnded { outcome, .. } => *outcome == AttemptOutcome::Unreachable,
+            Self::StageEnded { outcome, .. } => *outcome == StageOutcome::Failed,
+            _ => false,
+        }
+    }
+}
+
+/// The details in words, without time, name and peer.
+impl fmt::Display for EventKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NodeStarted { local_addr, cached } => {
+                write!(f, "listens on {local_addr}, {cached} peers in the cache")
+            }
+            Self::NodeIsolated { retry_ms } => {
+                write!(f, "no links, next try in {:.1} s", *retry_ms as f64 / 1e3)
+            }
+            Self::NodeRejoined { alone_ms } => write!(f, "first link after {:.1} s", *alone_ms as f64 / 1e3),
+            Self::AttemptStarted { cause, .. } => write!(f, "{}", cause.name()),
+            Self::StageStarted { stage, via, .. } => match via {
+                Some(via) => write!(f, "{stage} via {}", via.short()),
+                None => write!(f, "{stage}"),
+            },
+            Self::StageEnded { stage, outcome, reason, elapsed_ms, .. } => {
+                let word = match outcome {
+                    StageOutcome::Running => "runs",
+                    StageOutcome::Ok => "ok",
+                    StageOutcome::Failed => "failed",
+                    StageOutcome::Skipped => "skipped",
+                };
+                write!(f, "{stage} {word} after {elapsed_ms} ms")?;
+                reason.as_ref().map_or(Ok(()), |r| write!(f, ": {r}"))
+            }
+            Self::AttemptEnded { outcome, path, elapsed_ms, .. } => match (outcome, path) {
+                (AttemptOutcome::Connected, Some(path)) => write!(f, "{path} after {elapsed_ms} ms"),
+                (AttemptOutcome::Connected, None) => write!(f, "connected after {elapsed_ms} ms"),
+                (AttemptOutcome::Unreachable, _) => write!(f, "unreachable after {elapsed_ms} ms"),
+                (AttemptOutcome::Abandoned, _) => f.write_str("called off"),
+            },
+            Self::LinkUp { path, remote_addr, outbound } => {
+                write!(f, "{path} {} {remote_addr}", if *outbound { "to" } else { "from" })
+            }
+            Self::LinkMoved { from, to, gap_ms } => write!(f, "{from} → {to}, gap {gap_ms} ms"),
+            Self::LinkSuspect { missed } => {
+                write!(f, "{missed} heartbeat{} missed", if *missed == 1 { "" } else { "s" })
+            }
+            Self::LinkRestored { path, gap_ms } => write!(f, "{path}, gap {gap_ms} ms"),
+            Self::LinkDown { reason } | Self::PeerRemoved { reason } => write!(f, "{reason}"),
+            Self::PeerForeign => f.write_str("connected, but speaks no punchdeck"),
+            Self::PeerAdded { from: Some(from) } => write!(f, "told by {}", from.short()),
+            Self::PeerAdded { from: None } => f.write_str("met"),
+            Self::PeerLeft => f.write_str("said goodbye"),
+            Self::GossipSync { sent, received, new } => {
+                write!(f, "{sent} sent, {received} received, {new} new")
+            }
+            Self::GossipRepair { sent, asked } => write!(f, "{sent} sent, {asked} asked for"),
+            Self::RecordPublished { version } => write!(f, "version {version}"),
+            Self::LimitHit { limit } => f.write_str(limit),
+            Self::CacheSaveFailed { detail, retry_ms } => {
+                write!(f, "{detail}; next try in {:.0} s", *retry_ms as f64 / 1e3)
+            }
+            Self::CacheSavedAgain => f.write_str("the cache is on disk again"),
+            Self::CacheSetAside { file, detail } => write!(f, "{file}: {detail}"),
+            Self::TaskFaulted { task, detail } => write!(f, "{task}: {detail}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_serialised_kind_is_the_name_and_round_trips() {
+        let event = Event {
+            seq: 7,
+            at: Stamp(1),
+            peer_id: Some(PeerId([1; 32])),
+            kind: EventKind::LinkDown { reason: Reason::HeartbeatsMissed { missed: 3 } },
+        };
+        let json = serde_json::to_value(&event).unwrap();
+        assert_eq!(json["kind"], event.kind.name());
+        assert_eq!(serde_json::from_value::<Event>(json).unwrap(), event);
+    }
+}

@@ -1,0 +1,39 @@
+//! What the node, the console, the JSON and the tests share: plain data.
+//!
+//! Nothing here acts. A value in this module was measured, claimed by a peer
+//! or derived, and says which; a value nobody knows is `None`, never zero.
+
+mod attempt;
+mod command;
+mod event;
+mod id;
+mod nat;
+mod peer;
+mod reason;
+mod snapshot;
+mod text;
+mod time;
+
+pub use attempt::{
+    Attempt, AttemptId, AttemptOutcome, Cause, NextStep, StageKind, StageOutcome, StageReport,
+};
+pub use command::{Command, CommandId, Done, Failure, LinkReport, Outcome, SyncReport};
+pub use event::{Event, EventKind};
+pub use id::{ParsePeerIdError, PeerId};
+pub use nat::{Behaviour, NatType, NatView};
+pub use peer::{LinkRow, Path, PeerRow, PeerState, Source};
+pub use reason::{CloseCode, Reason};
+pub use snapshot::{
+    AttemptsView, CacheView, Counters, GossipView, Interval, KpiView, NodeInfo, Phase, RelaysView, SaveState,
+    Snapshot,
+};
+pub use text::{SHOWN_TEXT_MAX, clean, ellipsize};
+pub use time::Stamp;
+
+/// Rewrites an IPv4-mapped IPv6 address (`::ffff:a.b.c.d`) to plain IPv4.
+///
+/// A dual-stack socket shows its IPv4 peers mapped; every address is made
+/// plain before it is shown, compared or gossiped.
+pub fn plain_addr(addr: std::net::SocketAddr) -> std::net::SocketAddr {
+    std::net::SocketAddr::new(addr.ip().to_canonical(), addr.port())
+}

@@ -1,0 +1,246 @@
+//! Why something failed, was skipped, or was closed. Typed, so that texts,
+//! counters and tests agree.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::PeerId;
+
+/// Application codes with which a link is closed; no text travels with them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CloseCode {
+    /// Another network id, or no proof of membership.
+    Network,
+    /// No protocol version in common.
+    Version,
+    /// A frame that cannot be read.
+    Malformed,
+    /// A limit was reached.
+    Limit,
+    /// Another connection carries the link now.
+    Replaced,
+    /// The node is leaving.
+    Leave,
+    /// An operator disconnected the link; do not dial back for a minute.
+    HoldOff,
+}
+
+impl CloseCode {
+    /// Every code.
+    pub const ALL: [Self; 7] = [
+        Self::Network,
+        Self::Version,
+        Self::Malformed,
+        Self::Limit,
+        Self::Replaced,
+        Self::Leave,
+        Self::HoldOff,
+    ];
+
+    /// The QUIC application error code.
+    pub fn code(self) -> u32 {
+        match self {
+            Self::Network => 1,
+            Self::Version => 2,
+            Self::Malformed => 3,
+            Self::Limit => 4,
+            Self::Replaced => 5,
+            Self::Leave => 6,
+            Self::HoldOff => 7,
+        }
+    }
+
+    /// The close code for a QUIC application error code, if it is one of ours.
+    pub fn from_code(code: u64) -> Option<Self> {
+        Self::ALL.into_iter().find(|c| u64::from(c.code()) == code)
+    }
+}
+
+impl fmt::Display for CloseCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Network => "another network",
+            Self::Version => "no protocol version in common",
+            Self::Malformed => "a frame that cannot be read",
+            Self::Limit => "a limit was reached",
+            Self::Replaced => "replaced by another connection",
+            Self::Leave => "the peer left",
+            Self::HoldOff => "disconnected by its operator",
+        })
+    }
+}
+
+/// Why a stage failed or was skipped, or why a command did not happen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "code", rename_all = "snake_case")]
+pub enum Reason {
+    /// Nobody answered at any of the addresses within the window.
+    NoAnswer {
+        /// How many addresses were dialled.
+        addresses: u32,
+    },
+    /// The host answered that nothing listens there.
+    Refused {
+        /// How many addresses refused.
+        addresses: u32,
+    },
+    /// There is no address to dial.
+    NoAddress,
+    /// Somebody else answered at the peer's address.
+    WrongIdentity {
+        /// Who answered.
+        got: PeerId,
+    },
+    /// The address is our own.
+    OwnAddress,
+    /// The handshake failed.
+    Handshake {
+        /// What the library said, cleaned.
+        detail: String,
+    },
+    /// The other end closed the connection.
+    Closed {
+        /// Its application code, if it is one of ours.
+        close: Option<CloseCode>,
+    },
+    /// The peer speaks no punchdeck; the QUIC connection stands.
+    Foreign,
+    /// Heartbeats were not answered.
+    HeartbeatsMissed {
+        /// How many in a row.
+        missed: u32,
+    },
+    /// A limit of ours was reached.
+    Limit {
+        /// Which one.
+        limit: String,
+    },
+    /// An operator disconnected the peer; automatic dials wait.
+    HeldOff,
+    /// The node is shutting down.
+    ShuttingDown,
+    /// Punching needs a NAT in between; on loopback there is nothing to punch.
+    LoopbackCannotBePunched,
+    /// Nobody we are linked to is connected to the peer.
+    NoIntermediary,
+    /// The peer has no address outside that we know of.
+    NoReflexiveAddress,
+    /// The intermediary takes no request from us just now.
+    RateLimited,
+    /// The intermediary is not connected to the target.
+    UnknownTarget,
+    /// The intermediary found our request expired; its clock differs from ours.
+    RequestExpired,
+    /// The punch was made, and nothing came through.
+    PunchFailed {
+        /// What the library said, cleaned.
+        detail: String,
+    },
+    /// The stage's time was over.
+    TimedOut {
+        /// How long it was given, in milliseconds.
+        after_ms: u64,
+    },
+    /// Another stage connected first.
+    NotNeeded,
+    /// The operator asked for another stage only.
+    NotAsked,
+    /// The peer has no reservation on a relay, and none can be made.
+    NoRelay,
+    /// No relay is in use.
+    NoRelayInUse,
+    /// No peer of that id or name is known.
+    UnknownPeer,
+    /// There is no link to the peer.
+    NotLinked,
+    /// There are no links at all.
+    NoLinks,
+    /// The command queue is full; nothing was done.
+    Busy,
+    /// This node has too few public peers to measure with.
+    NoVantagePoints,
+    /// Something went wrong that has no name of its own.
+    Other {
+        /// What, cleaned.
+        detail: String,
+    },
+}
+
+impl Reason {
+    /// A timed-out reason from the time that was given.
+    pub fn timed_out(after: Duration) -> Self {
+        Self::TimedOut { after_ms: u64::try_from(after.as_millis()).unwrap_or(u64::MAX) }
+    }
+
+    /// Whether the failure means that trying the same thing again at once is
+    /// pointless (as opposed to a host that may be slow or just starting).
+    pub fn is_final(&self) -> bool {
+        matches!(
+            self,
+            Self::NoAddress
+                | Self::WrongIdentity { .. }
+                | Self::OwnAddress
+                | Self::Closed { .. }
+                | Self::ShuttingDown
+                | Self::Limit { .. }
+        )
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoAnswer { addresses: 1 } => f.write_str("no answer"),
+            Self::NoAnswer { addresses } => write!(f, "no answer from {addresses} of {addresses} addresses"),
+            Self::Refused { .. } => f.write_str("nothing listens there"),
+            Self::NoAddress => f.write_str("no address known"),
+            Self::WrongIdentity { got } => write!(f, "{} answered at its address", got.short()),
+            Self::OwnAddress => f.write_str("the address is our own"),
+            Self::Handshake { detail } => write!(f, "handshake failed: {detail}"),
+            Self::Closed { close: Some(code) } => write!(f, "closed: {code}"),
+            Self::Closed { close: None } => f.write_str("closed by the other end"),
+            Self::Foreign => f.write_str("speaks no punchdeck"),
+            Self::HeartbeatsMissed { missed } => write!(f, "{missed} heartbeats missed"),
+            Self::Limit { limit } => write!(f, "limit reached: {limit}"),
+            Self::HeldOff => f.write_str("disconnected by an operator"),
+            Self::ShuttingDown => f.write_str("shutting down"),
+            Self::LoopbackCannotBePunched => f.write_str("on loopback there is no NAT to punch"),
+            Self::NoIntermediary => f.write_str("nobody we know is connected to it"),
+            Self::NoReflexiveAddress => f.write_str("nobody told us its address outside"),
+            Self::RateLimited => f.write_str("the intermediary takes no request just now"),
+            Self::UnknownTarget => f.write_str("the intermediary is not connected to it"),
+            Self::RequestExpired => f.write_str("request expired: the clocks differ"),
+            Self::PunchFailed { detail } => write!(f, "nothing came through: {detail}"),
+            Self::TimedOut { after_ms } => {
+                write!(f, "no result after {}.{} s", after_ms / 1000, after_ms % 1000 / 100)
+            }
+            Self::NotNeeded => f.write_str("another stage was faster"),
+            Self::NotAsked => f.write_str("not asked for"),
+            Self::NoRelay => f.write_str("it has no reservation, nobody to invite"),
+            Self::NoRelayInUse => f.write_str("no relay is in use"),
+            Self::UnknownPeer => f.write_str("no such peer is known"),
+            Self::NotLinked => f.write_str("no link to it"),
+            Self::NoLinks => f.write_str("no links"),
+            Self::Busy => f.write_str("the command queue is full, nothing was done"),
+            Self::NoVantagePoints => f.write_str("too few public peers to measure with"),
+            Self::Other { detail } => f.write_str(detail),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_close_code_comes_back_from_its_number() {
+        for code in CloseCode::ALL {
+            assert_eq!(CloseCode::from_code(u64::from(code.code())), Some(code));
+        }
+        assert_eq!(CloseCode::from_code(0), None);
+        assert_eq!(CloseCode::from_code(99), None);
+    }
+}

@@ -1,0 +1,202 @@
+//! The whole visible state of a node at one moment.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Attempt, LinkRow, NatView, PeerId, PeerRow, Stamp};
+
+/// Everything a console shows. Sections that did not change share their `Arc`
+/// with the snapshot before.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// Counts up with each snapshot.
+    pub seq: u64,
+    /// When it was taken, by the node's clock.
+    pub at: Stamp,
+    /// The node itself.
+    pub node: Arc<NodeInfo>,
+    /// The peer cache, by peer id.
+    pub peers: Arc<Vec<Arc<PeerRow>>>,
+    /// The links, by peer id.
+    pub links: Arc<Vec<LinkRow>>,
+    /// Live and recent attempts.
+    pub attempts: Arc<AttemptsView>,
+    /// Relays in use and served.
+    pub relays: Arc<RelaysView>,
+    /// Gossip counters.
+    pub gossip: Arc<GossipView>,
+    /// Our own NAT.
+    pub nat: Arc<NatView>,
+    /// Rates and times of our attempts.
+    pub kpi: Arc<KpiView>,
+    /// What limits and decoders stopped.
+    pub counters: Arc<Counters>,
+}
+
+/// What the node is doing about being connected at all.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "phase", rename_all = "snake_case")]
+pub enum Phase {
+    /// Binding, loading the cache.
+    Starting,
+    /// The cache is empty and there is no bootstrap address: nothing to dial.
+    NothingToDial,
+    /// Dialling for the first link.
+    Joining,
+    /// At least one link is up.
+    Joined,
+    /// No links; waiting for the next try.
+    Isolated {
+        /// When.
+        retry: Stamp,
+        /// How many rounds have failed.
+        rounds: u32,
+    },
+    /// Saying goodbye.
+    Leaving,
+}
+
+/// The node itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NodeInfo {
+    /// Who we are.
+    pub peer_id: PeerId,
+    /// The name we give ourselves.
+    pub name: String,
+    /// The program's version.
+    pub version: String,
+    /// The network's name.
+    pub network: String,
+    /// Where we listen.
+    pub local_addr: SocketAddr,
+    /// Our addresses as peers see them (claimed by them).
+    pub observed_addrs: Vec<SocketAddr>,
+    /// When the node started.
+    pub started: Stamp,
+    /// What it is doing.
+    pub phase: Phase,
+    /// The cache on disk.
+    pub cache: CacheView,
+}
+
+/// The peer cache on disk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CacheView {
+    /// Peers known.
+    pub known: u32,
+    /// Peers we ever shook hands with.
+    pub tried: u32,
+    /// Whether it is on disk.
+    pub save: SaveState,
+    /// What was set aside at start, and why.
+    pub set_aside: Option<String>,
+}
+
+/// Whether what we know is on disk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum SaveState {
+    /// Nothing to save yet.
+    Empty,
+    /// Saved; nothing significant changed since.
+    Saved {
+        /// When.
+        at: Stamp,
+    },
+    /// Something changed; a save is due within a second.
+    Due,
+    /// The last save failed and is being retried.
+    Failed {
+        /// What the system said.
+        detail: String,
+        /// Since when.
+        since: Stamp,
+    },
+}
+
+/// Live and recent attempts.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct AttemptsView {
+    /// Still running, oldest first.
+    pub live: Vec<Arc<Attempt>>,
+    /// Ended, newest first; bounded.
+    pub recent: Vec<Arc<Attempt>>,
+    /// How many ended since the node started.
+    pub ended: u64,
+}
+
+/// Relays in use and served.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct RelaysView {
+    /// Sessions we relay for others (total; ant-quic tells no more).
+    pub serving_sessions: Option<u64>,
+    /// Bytes we relayed for others.
+    pub serving_bytes: Option<u64>,
+}
+
+/// Gossip counters since the node started.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GossipView {
+    /// Full syncs received to their end.
+    pub syncs_in: u64,
+    /// Full syncs sent to their end.
+    pub syncs_out: u64,
+    /// Deltas received.
+    pub deltas_in: u64,
+    /// Deltas sent.
+    pub deltas_out: u64,
+    /// Records sent or asked for because a digest differed.
+    pub repairs: u64,
+    /// Digests exchanged.
+    pub digests: u64,
+    /// Records dropped by a rule or limit.
+    pub dropped: u64,
+    /// Of the records older than 10 s, how many stood in the linked peers'
+    /// last digests.
+    pub known: u64,
+    /// How many could have.
+    pub expected: u64,
+}
+
+/// A Wilson score interval.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Interval {
+    /// Lower end.
+    pub lo: f64,
+    /// Upper end.
+    pub hi: f64,
+}
+
+/// Rates and times of our attempts since the node started.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct KpiView {
+    /// Attempts that ended, the abandoned ones left out.
+    pub attempts: u64,
+    /// How many connected.
+    pub connected: u64,
+    /// Connected over attempts; `None` before the first.
+    pub rate: Option<f64>,
+    /// Its 95 % Wilson interval.
+    pub interval: Option<Interval>,
+    /// Connected directly.
+    pub direct: u64,
+    /// Connected by a punch.
+    pub punched: u64,
+    /// Connected through a relay.
+    pub relayed: u64,
+    /// Not connected.
+    pub unreachable: u64,
+    /// Mean time to a usable link, in milliseconds.
+    pub mean_connect_ms: Option<f64>,
+    /// Median.
+    pub p50_ms: Option<f64>,
+    /// 95th percentile.
+    pub p95_ms: Option<f64>,
+}
+
+/// What limits and decoders stopped, by name; only those above zero.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counters(pub BTreeMap<String, u64>);

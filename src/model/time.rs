@@ -1,0 +1,32 @@
+//! Time as it is stored and shown.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// A point in time in milliseconds since the Unix epoch, for storing and
+/// showing only.
+///
+/// A node makes its stamps from the wall clock at its start plus its monotonic
+/// clock, so they never jump while it runs. Timers never use them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Stamp(pub i64);
+
+impl Stamp {
+    /// How long before `now` this was; zero if it lies in the future.
+    pub fn age_at(self, now: Stamp) -> Duration {
+        Duration::from_millis(u64::try_from(now.0.saturating_sub(self.0)).unwrap_or(0))
+    }
+
+    /// The stamp `ago` earlier.
+    #[must_use]
+    pub fn before(self, ago: Duration) -> Stamp {
+        Stamp(self.0.saturating_sub(i64::try_from(ago.as_millis()).unwrap_or(i64::MAX)))
+    }
+
+    /// The stamp `later` later.
+    #[must_use]
+    pub fn after(self, later: Duration) -> Stamp {
+        Stamp(self.0.saturating_add(i64::try_from(later.as_millis()).unwrap_or(i64::MAX)))
+    }
+}

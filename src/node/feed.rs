@@ -1,0 +1,91 @@
+//! What a running node gives to a console, and what it takes from it.
+//!
+//! A node in this process and a node behind a control socket give the same
+//! feed; a console cannot tell them apart and never waits for either.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::sync::{broadcast, mpsc, watch};
+
+use crate::model::{Command, CommandId, Event, Outcome, Snapshot};
+
+/// Events kept for a reader that is behind; older ones are dropped and counted.
+pub const EVENT_BACKLOG: usize = 1024;
+/// Outcomes kept for a reader that is behind.
+pub const OUTCOME_BACKLOG: usize = 256;
+/// Commands waiting to be taken up; more are refused.
+pub const COMMAND_BACKLOG: usize = 64;
+
+/// A command on its way to the node.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Its outcome bears this id.
+    pub id: CommandId,
+    /// What is asked.
+    pub command: Command,
+}
+
+/// The command queue is full, or the node is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SendError {
+    /// Too many commands are waiting; nothing was done.
+    #[error("the command queue is full, nothing was done")]
+    Busy,
+    /// The node is gone.
+    #[error("the node has stopped")]
+    Gone,
+}
+
+/// Sends commands without waiting.
+#[derive(Debug, Clone)]
+pub struct CommandSender {
+    queue: mpsc::Sender<Request>,
+    next_id: Arc<AtomicU64>,
+}
+
+impl CommandSender {
+    /// A sender and the queue's other end.
+    pub fn channel() -> (Self, mpsc::Receiver<Request>) {
+        let (queue, receiver) = mpsc::channel(COMMAND_BACKLOG);
+        (Self { queue, next_id: Arc::new(AtomicU64::new(1)) }, receiver)
+    }
+
+    /// Queues a command and returns the id that its outcome will bear.
+    ///
+    /// # Errors
+    /// [`SendError::Busy`] if the queue is full, [`SendError::Gone`] if the
+    /// node has stopped.
+    pub fn try_send(&self, command: Command) -> Result<CommandId, SendError> {
+        let id = CommandId(self.next_id.fetch_add(1, Ordering::Relaxed));
+        match self.queue.try_send(Request { id, command }) {
+            Ok(()) => Ok(id),
+            Err(mpsc::error::TrySendError::Full(_)) => Err(SendError::Busy),
+            Err(mpsc::error::TrySendError::Closed(_)) => Err(SendError::Gone),
+        }
+    }
+}
+
+/// The reading and the writing end of a node.
+#[derive(Debug)]
+pub struct Feed {
+    /// The newest snapshot; older ones are skipped.
+    pub snapshots: watch::Receiver<Arc<Snapshot>>,
+    /// Events from now on. `Lagged(n)` means that `n` were dropped.
+    pub events: broadcast::Receiver<Arc<Event>>,
+    /// Ends of commands, of everybody's.
+    pub outcomes: broadcast::Receiver<Arc<Outcome>>,
+    /// For commands.
+    pub commands: CommandSender,
+}
+
+impl Clone for Feed {
+    fn clone(&self) -> Self {
+        Self {
+            snapshots: self.snapshots.clone(),
+            events: self.events.resubscribe(),
+            outcomes: self.outcomes.resubscribe(),
+            commands: self.commands.clone(),
+        }
+    }
+}

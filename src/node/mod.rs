@@ -1,0 +1,4 @@
+//! The embedded runtime: the only code that talks to ant-quic, disk, clock and
+//! tasks. It carries out what [`crate::core`] decides.
+
+pub mod feed;

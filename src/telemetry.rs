@@ -1,0 +1,1 @@
+//! Logs: filters and where they go.

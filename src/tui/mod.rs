@@ -1,0 +1,1 @@
+//! The console: reads [`crate::model`], sends commands; knows no network.
