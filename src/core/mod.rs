@@ -4,7 +4,13 @@
 //! is no clock, no task, no environment, no disk and no global state, so every
 //! rule of the protocol is tested in virtual time.
 
+pub mod backoff;
+pub mod bucket;
+pub mod dialer;
+pub mod ladder;
 pub mod limits;
+pub mod link;
 mod time;
+pub mod wire;
 
 pub use time::{Mono, Now};

@@ -26,11 +26,13 @@ pub enum CloseCode {
     Leave,
     /// An operator disconnected the link; do not dial back for a minute.
     HoldOff,
+    /// Heartbeats were not answered.
+    Silent,
 }
 
 impl CloseCode {
     /// Every code.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Network,
         Self::Version,
         Self::Malformed,
@@ -38,6 +40,7 @@ impl CloseCode {
         Self::Replaced,
         Self::Leave,
         Self::HoldOff,
+        Self::Silent,
     ];
 
     /// The QUIC application error code.
@@ -50,6 +53,7 @@ impl CloseCode {
             Self::Replaced => 5,
             Self::Leave => 6,
             Self::HoldOff => 7,
+            Self::Silent => 8,
         }
     }
 
@@ -69,6 +73,7 @@ impl fmt::Display for CloseCode {
             Self::Replaced => "replaced by another connection",
             Self::Leave => "the peer left",
             Self::HoldOff => "disconnected by its operator",
+            Self::Silent => "heartbeats were not answered",
         })
     }
 }

@@ -1,0 +1,354 @@
+//! Whom to dial by ourselves, and when.
+//!
+//! At start: the cached peers, best first, else the bootstrap list. With links:
+//! towards eight outbound ones, gently where gossip named the peer. Without
+//! links: everything we know, again and again with backoff, for ever.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+use super::backoff::{ISOLATION, PEER};
+use super::bucket::Bucket;
+use super::ladder::{Plan, Target};
+use super::limits::{
+    GOSSIP_DIAL_JITTER, GOSSIP_DIAL_PER_IP, GOSSIP_DIALS_AT_ONCE, GOSSIP_DIALS_PER_SECOND, OUTBOUND_WANTED,
+};
+use super::{Mono, Now};
+use crate::model::{AttemptOutcome, Cause, PeerId, Phase};
+
+/// After an operator's disconnect no automatic dial for this long.
+pub const HOLD_OFF: Duration = Duration::from_secs(60);
+/// Cached peers dialled at once in a round.
+const ROUND_PEERS: usize = 8;
+/// How often a peer that is due but may not be dialled yet is looked at again.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
+
+/// What the dialer must know of a peer to choose.
+#[derive(Debug, Clone)]
+pub struct Prospect {
+    /// Who.
+    pub peer: PeerId,
+    /// Where.
+    pub addresses: Vec<SocketAddr>,
+    /// Whether we ever shook hands with it.
+    pub tried: bool,
+}
+
+/// The rest of the node, as the dialer sees it.
+pub trait View {
+    /// Peers by quality, the best first, without ourselves.
+    fn best(&self, count: usize) -> Vec<Prospect>;
+    /// One peer.
+    fn prospect(&self, peer: &PeerId) -> Option<Prospect>;
+    /// Whether a connection stands or an attempt runs.
+    fn is_busy(&self, peer: &PeerId) -> bool;
+    /// Whether an attempt towards that address runs, or a link goes there.
+    fn is_busy_addr(&self, addr: &SocketAddr) -> bool;
+    /// Links that are up.
+    fn links(&self) -> usize;
+    /// Those of them that we dialled.
+    fn outbound(&self) -> usize;
+    /// Attempts that run.
+    fn attempts(&self) -> usize;
+    /// Those of them that gossip caused.
+    fn gossip_attempts(&self) -> usize;
+}
+
+/// An attempt to begin.
+#[derive(Debug, Clone)]
+pub struct Start {
+    /// Towards whom.
+    pub target: Target,
+    /// Why.
+    pub cause: Cause,
+    /// Which stages.
+    pub plan: Plan,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Due {
+    at: Mono,
+    failures: u32,
+    cause: Cause,
+}
+
+/// What the phase is, without the time that is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Joining { cached: bool },
+    Joined,
+    Isolated { retry: Mono },
+    NothingToDial,
+}
+
+/// The schedule of automatic dials.
+#[derive(Debug)]
+pub struct Dialer {
+    bootstrap: BTreeSet<SocketAddr>,
+    loopback: bool,
+    schedule: BTreeMap<PeerId, Due>,
+    held_off: BTreeMap<PeerId, Mono>,
+    per_ip: BTreeMap<IpAddr, Mono>,
+    rate: Bucket,
+    state: State,
+    rounds: u32,
+    alone_since: Mono,
+    rng: StdRng,
+}
+
+impl Dialer {
+    /// `loopback`: our own bind is loopback, where the gossip limits do not
+    /// count.
+    pub fn new(bootstrap: impl IntoIterator<Item = SocketAddr>, loopback: bool, seed: u64, now: Mono) -> Self {
+        Self {
+            bootstrap: bootstrap.into_iter().collect(),
+            loopback,
+            schedule: BTreeMap::new(),
+            held_off: BTreeMap::new(),
+            per_ip: BTreeMap::new(),
+            rate: Bucket::new(GOSSIP_DIALS_PER_SECOND, GOSSIP_DIALS_AT_ONCE as f64, now),
+            state: State::NothingToDial,
+            rounds: 0,
+            alone_since: now,
+            rng: StdRng::seed_from_u64(seed),
+        }
+    }
+
+    /// The first round: cached peers, else the bootstrap list.
+    pub fn begin(&mut self, view: &impl View, now: Now) -> Vec<Start> {
+        let cached = self.cached_round(view);
+        if cached.is_empty() {
+            return self.bootstrap_round(view, now);
+        }
+        self.state = State::Joining { cached: true };
+        cached
+    }
+
+    /// What the node is doing about being connected.
+    pub fn phase(&self, now: Now) -> Phase {
+        match self.state {
+            State::Joining { .. } => Phase::Joining,
+            State::Joined => Phase::Joined,
+            State::Isolated { retry } => Phase::Isolated { retry: now.stamp_of(retry), rounds: self.rounds },
+            State::NothingToDial => Phase::NothingToDial,
+        }
+    }
+
+    /// When the peer is due, if it is.
+    pub fn due(&self, peer: &PeerId) -> Option<Mono> {
+        let due = self.schedule.get(peer).map(|d| d.at)?;
+        Some(self.held_off.get(peer).map_or(due, |held| due.max(*held)))
+    }
+
+    /// Whether an operator holds the peer off.
+    pub fn is_held_off(&self, peer: &PeerId, now: Mono) -> bool {
+        self.held_off.get(peer).is_some_and(|until| *until > now)
+    }
+
+    /// Gossip or a connection told us of a peer.
+    pub fn on_learned(&mut self, peer: PeerId, cause: Cause, now: Mono) {
+        let jitter = if self.loopback || cause != Cause::Gossip {
+            Duration::ZERO
+        } else {
+            GOSSIP_DIAL_JITTER.mul_f64(self.rng.random_range(0.0..1.0))
+        };
+        self.schedule.entry(peer).or_insert(Due { at: now + jitter, failures: 0, cause });
+    }
+
+    /// A link is up. Returns how long we were alone if this is the first.
+    pub fn on_link_up(&mut self, peer: &PeerId, now: Mono) -> Option<Duration> {
+        self.schedule.remove(peer);
+        let was_alone = self.state != State::Joined;
+        self.state = State::Joined;
+        self.rounds = 0;
+        was_alone.then(|| now.since(self.alone_since))
+    }
+
+    /// A link is lost: dial again at once.
+    pub fn on_link_down(&mut self, peer: PeerId, links: usize, now: Mono) {
+        self.schedule.insert(peer, Due { at: now, failures: 0, cause: Cause::Reconnect });
+        if links == 0 && self.state == State::Joined {
+            self.alone_since = now;
+            self.state = State::Joining { cached: false };
+        }
+    }
+
+    /// An attempt ended.
+    pub fn on_attempt_ended(&mut self, peer: PeerId, outcome: AttemptOutcome, now: Mono) {
+        if outcome != AttemptOutcome::Unreachable {
+            self.schedule.remove(&peer);
+            return;
+        }
+        let due = self.schedule.entry(peer).or_insert(Due { at: now, failures: 0, cause: Cause::Cache });
+        due.failures = due.failures.saturating_add(1);
+        due.at = now + PEER.after(due.failures, &mut self.rng);
+    }
+
+    /// The peer is gone for good, or must not be dialled by ourselves.
+    pub fn forget(&mut self, peer: &PeerId) {
+        self.schedule.remove(peer);
+    }
+
+    /// An operator disconnected it.
+    pub fn hold_off(&mut self, peer: PeerId, now: Mono) {
+        let until = now + HOLD_OFF;
+        self.held_off.insert(peer, until);
+        self.schedule.insert(peer, Due { at: until, failures: 0, cause: Cause::Reconnect });
+    }
+
+    /// An operator connects it again.
+    pub fn lift_hold_off(&mut self, peer: &PeerId) {
+        self.held_off.remove(peer);
+    }
+
+    /// That address of the list is our own.
+    pub fn drop_own_address(&mut self, addr: &SocketAddr) {
+        self.bootstrap.remove(addr);
+    }
+
+    /// What is to be dialled now. Returns the wait when isolation begins.
+    pub fn on_timeout(&mut self, view: &impl View, now: Now) -> (Vec<Start>, Option<Duration>) {
+        self.held_off.retain(|_, until| *until > now.mono);
+        self.per_ip.retain(|_, at| now.mono.since(*at) < GOSSIP_DIAL_PER_IP);
+        match self.state {
+            State::Joined => (self.due_peers(view, now), None),
+            State::Joining { cached: true } if view.attempts() == 0 => (self.bootstrap_round(view, now), None),
+            State::Joining { cached: false } if view.attempts() == 0 => {
+                let due = self.due_peers(view, now);
+                if due.is_empty() { (due, Some(self.isolate(now))) } else { (due, None) }
+            }
+            State::Isolated { retry } if retry <= now.mono && view.attempts() == 0 => {
+                let mut round = self.cached_round(view);
+                round.extend(self.bootstrap_targets(view));
+                if round.is_empty() {
+                    return (round, Some(self.isolate(now)));
+                }
+                self.state = State::Joining { cached: false };
+                (round, None)
+            }
+            State::NothingToDial if view.best(1).first().is_some() => {
+                self.state = State::Joining { cached: false };
+                (self.cached_round(view), None)
+            }
+            _ => (Vec::new(), None),
+        }
+    }
+
+    /// When [`Self::on_timeout`] wants to be called.
+    pub fn next_timeout(&self, view: &impl View, now: Mono) -> Option<Mono> {
+        match self.state {
+            State::Joined if view.outbound() >= OUTBOUND_WANTED => None,
+            State::Joined => {
+                let first = self
+                    .schedule
+                    .iter()
+                    .filter(|(peer, _)| !view.is_busy(peer))
+                    .filter_map(|(peer, _)| self.due(peer))
+                    .min()?;
+                Some(if first <= now { now + LOOK_AGAIN } else { first })
+            }
+            State::Joining { .. } => (view.attempts() == 0).then_some(now),
+            State::Isolated { retry } => Some(retry),
+            State::NothingToDial => None,
+        }
+    }
+
+    fn isolate(&mut self, now: Now) -> Duration {
+        self.rounds = self.rounds.saturating_add(1);
+        let wait = ISOLATION.after(self.rounds, &mut self.rng);
+        self.state = State::Isolated { retry: now.mono + wait };
+        wait
+    }
+
+    fn cached_round(&self, view: &impl View) -> Vec<Start> {
+        let best = view.best(ROUND_PEERS + self.held_off.len());
+        let free =
+            best.into_iter().filter(|p| !self.held_off.contains_key(&p.peer) && !view.is_busy(&p.peer));
+        free.take(ROUND_PEERS).map(|p| start(p, Cause::Cache)).collect()
+    }
+
+    fn bootstrap_round(&mut self, view: &impl View, now: Now) -> Vec<Start> {
+        let targets = self.bootstrap_targets(view);
+        self.state = if targets.is_empty() {
+            if view.best(1).is_empty() {
+                State::NothingToDial
+            } else {
+                self.isolate(now);
+                self.state
+            }
+        } else {
+            State::Joining { cached: false }
+        };
+        targets
+    }
+
+    fn bootstrap_targets(&self, view: &impl View) -> Vec<Start> {
+        let free = self.bootstrap.iter().filter(|addr| !view.is_busy_addr(addr));
+        free.map(|addr| Start {
+            target: Target { peer: None, addresses: vec![*addr] },
+            cause: Cause::Bootstrap,
+            plan: Plan::DIRECT,
+        })
+        .collect()
+    }
+
+    /// Peers that are due, as far as the limits allow.
+    fn due_peers(&mut self, view: &impl View, now: Now) -> Vec<Start> {
+        let mut wanted = OUTBOUND_WANTED.saturating_sub(view.outbound() + view.attempts());
+        let mut gossip_room = GOSSIP_DIALS_AT_ONCE.saturating_sub(view.gossip_attempts());
+        let due: Vec<(PeerId, Due)> = self
+            .schedule
+            .iter()
+            .filter(|(peer, due)| due.at <= now.mono && !self.is_held_off(peer, now.mono) && !view.is_busy(peer))
+            .map(|(peer, due)| (*peer, *due))
+            .collect();
+        let mut starts = Vec::new();
+        for (peer, due) in due {
+            if wanted == 0 {
+                break;
+            }
+            let Some(mut prospect) = view.prospect(&peer) else {
+                self.schedule.remove(&peer);
+                continue;
+            };
+            // A peer that only hearsay names must not make us a weapon: few
+            // dials at once, few a second, one address of a host, and that
+            // host not again for a while.
+            if !prospect.tried && !self.loopback {
+                if gossip_room == 0 {
+                    continue;
+                }
+                prospect.addresses = self.unvisited(prospect.addresses);
+                if prospect.addresses.is_empty() || !self.rate.take(1.0, now.mono) {
+                    continue;
+                }
+                gossip_room -= 1;
+                self.per_ip.extend(prospect.addresses.iter().map(|a| (a.ip(), now.mono)));
+            }
+            wanted -= 1;
+            starts.push(start(prospect, due.cause));
+        }
+        starts
+    }
+
+    /// One address per host that was not dialled lately.
+    fn unvisited(&self, addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+        let mut hosts = BTreeSet::new();
+        addresses.into_iter().filter(|a| !self.per_ip.contains_key(&a.ip()) && hosts.insert(a.ip())).collect()
+    }
+}
+
+fn start(prospect: Prospect, cause: Cause) -> Start {
+    Start {
+        target: Target { peer: Some(prospect.peer), addresses: prospect.addresses },
+        cause,
+        plan: Plan::ALL,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,161 @@
+//! Our own liveness: pings on the active connection, answered or missed.
+//!
+//! QUIC's own idle timeout notices a killed peer after 44 s; this does so
+//! after three intervals.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::core::Mono;
+
+/// Between pings on direct and punched links.
+pub const INTERVAL: Duration = Duration::from_secs(5);
+/// Misses in a row after which a link is dead.
+pub const DEAD_AFTER: u32 = 3;
+
+/// What the passing of time brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Beat {
+    /// Send a ping with this token.
+    Ping(u64),
+    /// The same, and the one before was not answered: so many are missing.
+    Missed(u64, u32),
+    /// Too many are missing.
+    Dead(u32),
+}
+
+/// The pings of one connection.
+#[derive(Debug)]
+pub struct Heartbeat {
+    interval: Duration,
+    next: Mono,
+    token: u64,
+    /// Pings that are not answered yet, oldest first.
+    waiting: VecDeque<(u64, Mono)>,
+    missed: u32,
+    smoothed: Option<f64>,
+}
+
+impl Heartbeat {
+    /// Begins with a ping at once, for an early round-trip time.
+    pub fn new(interval: Duration, now: Mono) -> Self {
+        Self { interval, next: now, token: 0, waiting: VecDeque::new(), missed: 0, smoothed: None }
+    }
+
+    /// Keeps what is known of the round trip over a change of connection.
+    #[must_use]
+    pub fn with_rtt(mut self, rtt_ms: Option<f64>) -> Self {
+        self.smoothed = rtt_ms;
+        self
+    }
+
+    /// When [`Self::on_timeout`] will have something.
+    pub fn next_timeout(&self) -> Mono {
+        self.next
+    }
+
+    /// What is due now.
+    pub fn on_timeout(&mut self, now: Mono) -> Option<Beat> {
+        if now < self.next {
+            return None;
+        }
+        let before = self.missed;
+        self.missed = self.overdue(now);
+        if self.missed >= DEAD_AFTER {
+            return Some(Beat::Dead(self.missed));
+        }
+        self.token += 1;
+        self.waiting.push_back((self.token, now));
+        self.next = now + self.interval;
+        Some(if self.missed > before { Beat::Missed(self.token, self.missed) } else { Beat::Ping(self.token) })
+    }
+
+    /// Pings older than an answer takes; on a path slower than the interval
+    /// the ping before is still under way and not missed.
+    fn overdue(&self, now: Mono) -> u32 {
+        let patience = self.smoothed.map_or(Duration::ZERO, |ms| Duration::from_secs_f64(ms * 1.5 / 1e3));
+        let patience = patience.max(self.interval);
+        let overdue = self.waiting.iter().filter(|(_, sent)| now.since(*sent) >= patience).count();
+        u32::try_from(overdue).unwrap_or(u32::MAX)
+    }
+
+    /// Takes an answer; returns how many were missing before it.
+    pub fn on_pong(&mut self, token: u64, now: Mono) -> u32 {
+        let Some(at) = self.waiting.iter().position(|(waiting, _)| *waiting == token) else { return 0 };
+        let (_, sent) = self.waiting[at];
+        // Whoever answers this one was there for those before it.
+        self.waiting.drain(..=at);
+        let sample = now.since(sent).as_secs_f64() * 1e3;
+        // The smoothing of RFC 6298.
+        self.smoothed = Some(self.smoothed.map_or(sample, |s| s + (sample - s) / 8.0));
+        let still = self.overdue(now);
+        std::mem::replace(&mut self.missed, still)
+    }
+
+    /// Misses in a row.
+    pub fn missed(&self) -> u32 {
+        self.missed
+    }
+
+    /// The smoothed round trip in milliseconds; `None` before the first answer.
+    pub fn rtt_ms(&self) -> Option<f64> {
+        self.smoothed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(ms: u64) -> Mono {
+        Mono::from_millis(ms)
+    }
+
+    #[test]
+    fn three_misses_in_a_row_are_death_and_one_is_suspicion() {
+        let mut hb = Heartbeat::new(INTERVAL, at(0));
+        assert_eq!(hb.on_timeout(at(0)), Some(Beat::Ping(1)));
+        assert_eq!(hb.on_timeout(at(4_999)), None);
+        assert_eq!(hb.on_timeout(at(5_000)), Some(Beat::Missed(2, 1)));
+        assert_eq!(hb.on_timeout(at(10_000)), Some(Beat::Missed(3, 2)));
+        assert_eq!(hb.on_timeout(at(15_000)), Some(Beat::Dead(3)));
+    }
+
+    #[test]
+    fn an_answer_clears_the_suspicion_and_measures_the_round_trip() {
+        let mut hb = Heartbeat::new(INTERVAL, at(0));
+        hb.on_timeout(at(0));
+        hb.on_timeout(at(5_000));
+        assert_eq!(hb.on_pong(2, at(5_040)), 1);
+        assert_eq!(hb.rtt_ms(), Some(40.0));
+        assert_eq!(hb.missed(), 0);
+        assert_eq!(hb.on_timeout(at(10_000)), Some(Beat::Ping(3)));
+        hb.on_pong(3, at(10_120));
+        assert_eq!(hb.rtt_ms(), Some(50.0));
+    }
+
+    #[test]
+    fn a_path_slower_than_the_interval_is_slow_and_not_dead() {
+        let mut hb = Heartbeat::new(Duration::from_millis(500), at(0));
+        let mut sent = VecDeque::new();
+        for ms in (0..20_000).step_by(100) {
+            match hb.on_timeout(at(ms)) {
+                Some(Beat::Ping(token) | Beat::Missed(token, _)) => sent.push_back((token, ms)),
+                Some(Beat::Dead(_)) => panic!("dead after {ms} ms"),
+                None => {}
+            }
+            while let Some((token, _)) = sent.pop_front_if(|(_, at)| *at + 900 <= ms) {
+                hb.on_pong(token, at(ms));
+            }
+        }
+        assert_eq!(hb.missed(), 0);
+        assert_eq!(hb.rtt_ms(), Some(900.0));
+    }
+
+    #[test]
+    fn an_answer_nobody_waits_for_is_ignored() {
+        let mut hb = Heartbeat::new(INTERVAL, at(0));
+        assert_eq!(hb.on_pong(77, at(1)), 0);
+        assert_eq!(hb.rtt_ms(), None);
+    }
+}

@@ -1,0 +1,478 @@
+use std::net::SocketAddr;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::core::wire::{Echo, FrameReader, PROTOCOL_HIGH, PROTOCOL_LOW};
+
+const SMALL: PeerId = PeerId([1; 32]);
+const LARGE: PeerId = PeerId([2; 32]);
+
+/// Both ends of one link, joined by connections that the test makes and breaks.
+struct Pair {
+    ends: [Link; 2],
+    /// Bytes under way: connection, to which end, bytes.
+    wire: Vec<(ConnId, usize, Vec<u8>)>,
+    /// What each end told.
+    told: [Vec<LinkOut>; 2],
+    now: Now,
+    /// Which connections stand.
+    open: Vec<ConnId>,
+    /// Whether the large end speaks at all.
+    mute: bool,
+}
+
+fn config(me: PeerId) -> LinkConfig {
+    LinkConfig {
+        me,
+        network: "fleet".into(),
+        name: format!("node-{}", me.0[0]),
+        agent: "punchdeck test".into(),
+        secret: None,
+    }
+}
+
+fn hello(config: &LinkConfig, now: Now) -> Hello {
+    Hello {
+        low: PROTOCOL_LOW,
+        high: PROTOCOL_HIGH,
+        network: config.network.clone(),
+        name: config.name.clone(),
+        agent: config.agent.clone(),
+        nat: NatType::Unknown,
+        observed: addr(0),
+        probe_ports: Vec::new(),
+        wall_ms: now.wall.0,
+        channel: [0; 16],
+        path: None,
+        outbound: false,
+        proof: None,
+    }
+}
+
+fn addr(port: u16) -> SocketAddr {
+    ([198, 18, 0, 1], port).into()
+}
+
+fn info(id: u64, outbound: bool, path: Path) -> ConnInfo {
+    ConnInfo {
+        id: ConnId(id),
+        remote: addr(9000),
+        outbound,
+        path,
+        via: None,
+        channel: [u8::try_from(id).unwrap(); 16],
+        binding: [u8::try_from(id).unwrap(); 32],
+    }
+}
+
+impl Pair {
+    fn with(change: impl Fn(usize, &mut LinkConfig)) -> Self {
+        let make = |end: usize, me, peer| {
+            let mut config = config(me);
+            change(end, &mut config);
+            Link::new(peer, Arc::new(config), Now::START.mono)
+        };
+        Self {
+            ends: [make(0, SMALL, LARGE), make(1, LARGE, SMALL)],
+            wire: Vec::new(),
+            told: [Vec::new(), Vec::new()],
+            now: Now::START,
+            open: Vec::new(),
+            mute: false,
+        }
+    }
+
+    fn new() -> Self {
+        Self::with(|_, _| {})
+    }
+
+    /// A connection that `dialler` made comes up at both ends.
+    fn connect(&mut self, id: u64, dialler: usize, path: Path) {
+        self.open.push(ConnId(id));
+        for end in [1, 0] {
+            let mut out = Vec::new();
+            self.ends[end].on_conn(info(id, end == dialler, path), self.now, &mut out);
+            self.carry_out(end, out);
+        }
+    }
+
+    fn breaks(&mut self, id: u64) {
+        let id = ConnId(id);
+        self.open.retain(|c| *c != id);
+        self.wire.retain(|(c, ..)| *c != id);
+        for end in 0..2 {
+            let mut out = Vec::new();
+            self.ends[end].on_conn_closed(id, Reason::Closed { close: None }, self.now, &mut out);
+            self.carry_out(end, out);
+        }
+    }
+
+    fn carry_out(&mut self, end: usize, out: Vec<LinkOut>) {
+        for action in out {
+            match action {
+                LinkOut::OpenControl(id) => {
+                    for side in if self.mute { vec![end] } else { vec![end, 1 - end] } {
+                        let hello = hello(&self.ends[side].config, self.now);
+                        let mut out = Vec::new();
+                        self.ends[side].on_control(id, self.now, hello, &mut out);
+                        self.carry_out(side, out);
+                    }
+                }
+                LinkOut::Write(id, bytes) if self.open.contains(&id) => {
+                    self.wire.push((id, 1 - end, bytes));
+                }
+                LinkOut::Write(..) => {}
+                LinkOut::Close(id, code) => {
+                    self.told[end].push(LinkOut::Close(id, code));
+                    self.breaks(id.0);
+                }
+                other => self.told[end].push(other),
+            }
+        }
+    }
+
+    /// Delivers everything under way.
+    fn run(&mut self) {
+        while !self.wire.is_empty() {
+            self.step();
+        }
+    }
+
+    fn step(&mut self) {
+        if self.wire.is_empty() {
+            return;
+        }
+        let (id, end, bytes) = self.wire.remove(0);
+        if self.mute && end == 1 {
+            return;
+        }
+        let mut reader = FrameReader::new();
+        reader.push(&bytes);
+        while let Some(raw) = reader.next().unwrap() {
+            let frame = Frame::decode(&raw).unwrap();
+            let hello = hello(&self.ends[end].config, self.now);
+            let mut out = Vec::new();
+            self.ends[end].on_frame(id, frame, bytes.len(), self.now, hello, &mut out);
+            self.carry_out(end, out);
+        }
+    }
+
+    /// Lets time pass in the steps that both ends ask for.
+    fn wait(&mut self, ms: u64) {
+        let until = self.now.plus(Duration::from_millis(ms));
+        loop {
+            let next = self.ends.iter().filter_map(Link::next_timeout).min();
+            match next {
+                Some(at) if at <= until.mono => {
+                    self.now = self.now.plus(at.since(self.now.mono));
+                    for end in 0..2 {
+                        let mut out = Vec::new();
+                        self.ends[end].on_timeout(self.now, &mut out);
+                        self.carry_out(end, out);
+                    }
+                    self.run();
+                }
+                _ => break,
+            }
+        }
+        self.now = until;
+    }
+
+    fn send(&mut self, end: usize, id: u64) {
+        let mut out = Vec::new();
+        let message = Message::Echo(Echo { id, payload: Vec::new() });
+        self.ends[end].send(&message, &mut out).unwrap();
+        self.carry_out(end, out);
+    }
+
+    fn got(&self, end: usize) -> Vec<u64> {
+        self.told[end]
+            .iter()
+            .filter_map(|o| match o {
+                LinkOut::Message(m) => match **m {
+                    Message::Echo(Echo { id, .. }) => Some(id),
+                    _ => None,
+                },
+                _ => None,
+            })
+            .collect()
+    }
+
+    fn stopped(&self, end: usize, what: &str) -> bool {
+        self.told[end].iter().any(|o| matches!(o, LinkOut::Stopped(name) if *name == what))
+    }
+
+    fn closed_with(&self, end: usize) -> Option<CloseCode> {
+        self.told[end].iter().rev().find_map(|o| match o {
+            LinkOut::Close(_, code) => Some(*code),
+            _ => None,
+        })
+    }
+}
+
+#[test]
+fn a_connection_becomes_a_link_on_both_ends_whoever_dialled() {
+    for dialler in 0..2 {
+        let mut pair = Pair::new();
+        pair.connect(1, dialler, Path::Direct);
+        pair.run();
+        for end in 0..2 {
+            assert!(pair.ends[end].is_up());
+            assert!(pair.told[end].iter().any(|o| matches!(o, LinkOut::Up { fresh: true })));
+        }
+        assert_eq!(pair.ends[0].greeting().unwrap().name.as_deref(), Some("node-2"));
+        assert_eq!(pair.ends[1].greeting().unwrap().observed, addr(9000));
+    }
+}
+
+#[test]
+fn both_ends_show_the_path_that_the_dialler_stated() {
+    let mut pair = Pair::new();
+    pair.open.push(ConnId(1));
+    for (end, path) in [(1, Path::Direct), (0, Path::Punched)] {
+        let mut out = Vec::new();
+        pair.ends[end].on_conn(info(1, end == 0, path), pair.now, &mut out);
+        pair.carry_out(end, out);
+    }
+    pair.run();
+    for end in &pair.ends {
+        assert_eq!(end.status().unwrap().info.path, Path::Punched);
+    }
+}
+
+#[test]
+fn messages_arrive_in_order_both_ways() {
+    let mut pair = Pair::new();
+    pair.connect(1, 0, Path::Direct);
+    pair.run();
+    for id in 1..=50 {
+        pair.send(0, id);
+        pair.send(1, 100 + id);
+    }
+    pair.run();
+    assert_eq!(pair.got(1), (1..=50).collect::<Vec<_>>());
+    assert_eq!(pair.got(0), (101..=150).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_better_path_takes_the_link_over_without_losing_a_message() {
+    let mut pair = Pair::new();
+    pair.connect(1, 0, Path::Relayed);
+    pair.run();
+    pair.send(0, 1);
+    pair.connect(2, 1, Path::Direct);
+    pair.send(0, 2);
+    pair.send(1, 3);
+    pair.run();
+    assert_eq!(pair.got(1), [1, 2]);
+    assert_eq!(pair.got(0), [3]);
+    assert_eq!(pair.ends[0].status().unwrap().info.id, ConnId(2));
+    assert!(pair.told[0].iter().any(|o| matches!(o, LinkOut::Moved { from: Path::Relayed, to: Path::Direct })));
+    assert!(!pair.open.contains(&ConnId(1)), "only then the old one closes");
+    assert!(!pair.told[0].iter().any(|o| matches!(o, LinkOut::Down(_))));
+}
+
+#[test]
+fn a_worse_path_does_not_take_the_link_over() {
+    let mut pair = Pair::new();
+    pair.connect(1, 0, Path::Direct);
+    pair.run();
+    pair.connect(2, 0, Path::Relayed);
+    pair.run();
+    assert_eq!(pair.ends[0].status().unwrap().info.id, ConnId(1));
+}
+
+#[test]
+fn a_broken_link_takes_its_messages_up_again_on_the_next_connection() {
+    let mut pair = Pair::new();
+    pair.connect(1, 0, Path::Direct);
+    pair.run();
+    pair.send(0, 1);
+    pair.breaks(1);
+    assert!(!pair.ends[0].is_up());
+    pair.send(0, 2);
+    pair.connect(2, 1, Path::Direct);
+    pair.run();
+    assert_eq!(pair.got(1), [1, 2]);
+    assert!(pair.told[0].iter().any(|o| matches!(o, LinkOut::Up { fresh: false })));
+}
+
+#[test]
+fn a_silent_peer_is_foreign_after_five_seconds_and_stays_connected() {
+    let mut pair = Pair::new();
+    pair.mute = true;
+    pair.connect(1, 0, Path::Direct);
+    pair.wait(4_999);
+    assert!(!pair.ends[0].is_foreign());
+    pair.wait(1);
+    assert!(pair.ends[0].is_foreign());
+    assert!(pair.open.contains(&ConnId(1)));
+    assert!(pair.ends[0].status().unwrap().foreign);
+    assert!(pair.ends[1].is_foreign(), "and so is the one that never opened a stream");
+}
+
+#[test]
+fn who_opens_a_stream_and_says_nothing_is_closed_after_five_seconds() {
+    let mut pair = Pair::new();
+    pair.open.push(ConnId(1));
+    let mut out = Vec::new();
+    pair.ends[1].on_conn(info(1, false, Path::Direct), pair.now, &mut out);
+    let h = hello(&pair.ends[1].config, pair.now);
+    pair.ends[1].on_control(ConnId(1), pair.now, h, &mut out);
+    pair.carry_out(1, out);
+    pair.wait(5_000);
+    assert_eq!(pair.closed_with(1), Some(CloseCode::Limit));
+    assert!(pair.stopped(1, "no hello in time"));
+}
+
+#[test]
+fn another_network_is_closed_with_its_code_and_no_text() {
+    let mut pair = Pair::with(|end, c| c.network = format!("net-{end}"));
+    pair.connect(1, 0, Path::Direct);
+    pair.run();
+    assert_eq!(pair.closed_with(1), Some(CloseCode::Network));
+    assert!(!pair.ends[0].is_up() && !pair.ends[1].is_up());
+}
+
+#[test]
+fn a_closed_fleet_admits_only_who_proves_the_secret() {
+    let secret = |bytes| Some(NetworkSecret::new([bytes; 32]));
+    let mut members = Pair::with(|_, c| c.secret = secret(1));
+    members.connect(1, 0, Path::Direct);
+    members.run();
+    assert!(members.ends[0].is_up() && members.ends[1].is_up());
+    for outsider in 0..2 {
+        for theirs in [None, secret(2)] {
+            let mut pair =
+                Pair::with(|end, c| c.secret = if end == outsider { theirs.clone() } else { secret(1) });
+            pair.connect(1, outsider, Path::Direct);
+            pair.run();
+            assert!(!pair.ends[1 - outsider].is_up(), "the member admits nobody");
+            if theirs.is_none() {
+                assert_eq!(pair.closed_with(1 - outsider), Some(CloseCode::Network));
+                assert!(pair.stopped(1 - outsider, "no proof of membership"));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_hello_that_names_another_connection_is_refused() {
+    let mut pair = Pair::new();
+    pair.open.push(ConnId(1));
+    let mut out = Vec::new();
+    pair.ends[1].on_conn(info(1, false, Path::Direct), pair.now, &mut out);
+    let ours = hello(&pair.ends[1].config, pair.now);
+    pair.ends[1].on_control(ConnId(1), pair.now, ours.clone(), &mut out);
+    let mut theirs = hello(&pair.ends[0].config, pair.now);
+    theirs.channel = [99; 16];
+    pair.ends[1].on_frame(ConnId(1), Frame::Hello(Box::new(theirs)), 100, pair.now, ours, &mut out);
+    pair.carry_out(1, out);
+    assert_eq!(pair.closed_with(1), Some(CloseCode::Malformed));
+}
+
+#[test]
+fn no_version_in_common_is_closed_with_its_code() {
+    let mut pair = Pair::new();
+    pair.open.push(ConnId(1));
+    let mut out = Vec::new();
+    pair.ends[1].on_conn(info(1, false, Path::Direct), pair.now, &mut out);
+    let ours = hello(&pair.ends[1].config, pair.now);
+    pair.ends[1].on_control(ConnId(1), pair.now, ours.clone(), &mut out);
+    let mut theirs = hello(&pair.ends[0].config, pair.now);
+    (theirs.low, theirs.high, theirs.channel) = (PROTOCOL_HIGH + 1, PROTOCOL_HIGH + 1, [1; 16]);
+    pair.ends[1].on_frame(ConnId(1), Frame::Hello(Box::new(theirs)), 100, pair.now, ours, &mut out);
+    pair.carry_out(1, out);
+    assert_eq!(pair.closed_with(1), Some(CloseCode::Version));
+}
+
+#[test]
+fn a_killed_peer_is_suspected_and_then_dead_by_our_own_heartbeats() {
+    let mut pair = Pair::new();
+    pair.connect(1, 0, Path::Direct);
+    pair.run();
+    pair.wait(1_000);
+    pair.mute = true;
+    pair.ends[1] = Link::new(SMALL, Arc::new(config(LARGE)), pair.now.mono);
+    pair.wait(10_000);
+    assert!(pair.told[0].iter().any(|o| matches!(o, LinkOut::Suspect(1))));
+    assert!(pair.ends[0].is_up());
+    pair.wait(10_000);
+    assert!(!pair.ends[0].is_up());
+    assert!(
+        pair.told[0].iter().any(|o| matches!(o, LinkOut::Down(Reason::HeartbeatsMissed { missed: DEAD_AFTER })))
+    );
+}
+
+#[test]
+fn messages_before_the_hello_are_counted_and_ignored() {
+    let mut pair = Pair::new();
+    pair.open.push(ConnId(1));
+    let mut out = Vec::new();
+    pair.ends[1].on_conn(info(1, false, Path::Direct), pair.now, &mut out);
+    let ours = hello(&pair.ends[1].config, pair.now);
+    pair.ends[1].on_control(ConnId(1), pair.now, ours.clone(), &mut out);
+    let leave = Frame::Message { session: 0, seq: 0, message: Message::Leave };
+    pair.ends[1].on_frame(ConnId(1), leave, 10, pair.now, ours, &mut out);
+    pair.carry_out(1, out);
+    assert!(pair.stopped(1, "frame before hello"));
+    assert!(!pair.told[1].iter().any(|o| matches!(o, LinkOut::Message(_))));
+}
+
+#[test]
+fn an_idle_link_costs_one_ping_and_one_pong_an_interval() {
+    let mut pair = Pair::new();
+    pair.connect(1, 0, Path::Direct);
+    pair.run();
+    pair.wait(1_000);
+    let before = pair.ends[0].status().unwrap().bytes_tx;
+    pair.wait(50_000);
+    let spent = pair.ends[0].status().unwrap().bytes_tx - before;
+    assert!(spent <= 10 * 2 * 8, "{spent} bytes in 50 s");
+}
+
+proptest! {
+    /// Connections of every path come, break and compete in any order: in the
+    /// end both ends use the same one, and every message arrived once, in order.
+    #[test]
+    fn both_ends_agree_on_one_winner_and_no_message_is_lost(
+        steps in prop::collection::vec((0u8..6, 0u8..3, any::<bool>()), 1..60)
+    ) {
+        let mut pair = Pair::new();
+        pair.connect(1, 0, Path::Direct);
+        pair.run();
+        let (mut next, mut sent) = (2, [0u64; 2]);
+        for (step, path, side) in steps {
+            let end = usize::from(side);
+            let path = [Path::Direct, Path::Punched, Path::Relayed][usize::from(path)];
+            match step {
+                0 => {
+                    pair.connect(next, end, path);
+                    next += 1;
+                }
+                1 if !pair.open.is_empty() => {
+                    let id = pair.open[usize::from(side) % pair.open.len()].0;
+                    pair.breaks(id);
+                }
+                2 | 3 => {
+                    sent[end] += 1;
+                    let id = sent[end];
+                    pair.send(end, id);
+                }
+                4 => pair.step(),
+                _ => pair.wait(40),
+            }
+        }
+        pair.connect(next, 0, Path::Direct);
+        pair.run();
+        pair.wait(6_000);
+        pair.run();
+        let ids = pair.ends.each_ref().map(|e| e.status().map(|s| s.info.id));
+        prop_assert_eq!(ids[0], ids[1]);
+        prop_assert!(pair.ends[0].is_up());
+        for end in 0..2 {
+            prop_assert_eq!(pair.got(1 - end), (1..=sent[end]).collect::<Vec<_>>());
+        }
+    }
+}
