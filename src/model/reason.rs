@@ -111,6 +111,8 @@ pub enum Reason {
         /// Its application code, if it is one of ours.
         close: Option<CloseCode>,
     },
+    /// The connection's own idle timeout ran out.
+    ConnectionTimedOut,
     /// The peer speaks no punchdeck; the QUIC connection stands.
     Foreign,
     /// Heartbeats were not answered.
@@ -207,6 +209,7 @@ impl fmt::Display for Reason {
             Self::Handshake { detail } => write!(f, "handshake failed: {detail}"),
             Self::Closed { close: Some(code) } => write!(f, "closed: {code}"),
             Self::Closed { close: None } => f.write_str("closed by the other end"),
+            Self::ConnectionTimedOut => f.write_str("the connection timed out"),
             Self::Foreign => f.write_str("speaks no punchdeck"),
             Self::HeartbeatsMissed { missed } => write!(f, "{missed} heartbeats missed"),
             Self::Limit { limit } => write!(f, "limit reached: {limit}"),

@@ -1,0 +1,155 @@
+//! What goes into the engine and what comes out.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::core::ladder::DialId;
+use crate::core::link::{ConnId, ConnInfo};
+use crate::core::wire::Frame;
+use crate::model::{CloseCode, Command, CommandId, Event, Outcome, PeerId, Reason};
+
+/// Something that happened outside.
+#[derive(Debug)]
+pub enum Input {
+    /// A connection to a peer stands.
+    ConnUp {
+        /// To whom: authenticated by its TLS session.
+        peer: PeerId,
+        /// The rest.
+        info: ConnInfo,
+    },
+    /// A connection is gone.
+    ConnClosed {
+        /// Whose.
+        peer: PeerId,
+        /// Which.
+        conn: ConnId,
+        /// Why.
+        reason: Reason,
+    },
+    /// The control stream of a connection stands, opened by us or by the peer.
+    ControlUp {
+        /// Whose.
+        peer: PeerId,
+        /// Of which connection.
+        conn: ConnId,
+    },
+    /// It ended, could not be opened, or carried what cannot be read.
+    ControlLost {
+        /// Whose.
+        peer: PeerId,
+        /// Of which connection.
+        conn: ConnId,
+        /// Whether a frame could not be read.
+        malformed: bool,
+    },
+    /// A frame came over it.
+    Frame {
+        /// Whose.
+        peer: PeerId,
+        /// Over which connection.
+        conn: ConnId,
+        /// What.
+        frame: Box<Frame>,
+        /// Its length on the wire, in bytes.
+        len: usize,
+    },
+    /// A dial or punch made a connection; its `ConnUp` came before.
+    Dialled {
+        /// Which dial.
+        dial: DialId,
+        /// Who answered.
+        peer: PeerId,
+    },
+    /// A dial or punch did not.
+    DialFailed {
+        /// Which dial.
+        dial: DialId,
+        /// Why not.
+        reason: Reason,
+    },
+    /// Somebody asks for something.
+    Command {
+        /// For the outcome.
+        id: CommandId,
+        /// What.
+        command: Command,
+    },
+    /// A save ended.
+    Saved {
+        /// What the system said, if it failed.
+        result: Result<(), String>,
+    },
+    /// Something worth counting was stopped outside.
+    Stopped(&'static str),
+    /// A background task died.
+    TaskFaulted {
+        /// Which.
+        task: String,
+        /// What it said.
+        detail: String,
+    },
+}
+
+/// Something to be done outside.
+#[derive(Debug)]
+pub enum Action {
+    /// Open a control stream.
+    OpenControl {
+        /// To whom.
+        peer: PeerId,
+        /// On which connection.
+        conn: ConnId,
+    },
+    /// Write to a control stream.
+    Write {
+        /// Of which connection.
+        conn: ConnId,
+        /// Whole frames.
+        bytes: Vec<u8>,
+    },
+    /// Close a connection with an application code and no text.
+    Close {
+        /// Which.
+        conn: ConnId,
+        /// The code.
+        code: CloseCode,
+    },
+    /// Dial an address directly, without punch or relay.
+    Dial {
+        /// For the answer.
+        dial: DialId,
+        /// Where.
+        addr: SocketAddr,
+        /// Whom we expect there, if we know.
+        peer: Option<PeerId>,
+        /// When to give up.
+        within: Duration,
+    },
+    /// Punch through a coordinator, without direct dial or relay.
+    Punch {
+        /// For the answer.
+        dial: DialId,
+        /// To whom.
+        peer: PeerId,
+        /// Its address as the coordinator sees it.
+        target: SocketAddr,
+        /// Where the coordinator is connected to us.
+        coordinator: SocketAddr,
+        /// When to give up.
+        within: Duration,
+    },
+    /// Forget a dial.
+    Cancel {
+        /// Which.
+        dial: DialId,
+    },
+    /// Write what changed to disk; [`Input::Saved`] answers.
+    Save,
+    /// Tell everybody.
+    Event(Event),
+    /// The end of a command.
+    Outcome(Outcome),
+    /// Goodbye was said: stop.
+    Stop,
+}

@@ -1,0 +1,211 @@
+//! ant-quic, as far as we use it: bind, dial, punch, accept, close.
+//!
+//! One explicit stage per call: the library's own ladder takes half a minute
+//! where a punch takes ten milliseconds, and its labels cannot be trusted.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use ant_quic::{
+    BootstrapCacheConfig, ConnectionError, EndpointError, HighLevelConnection, Node, NodeConfig, Side,
+    StrategyConfig, VarInt,
+};
+
+use crate::model::{CloseCode, PeerId, Reason, clean, plain_addr};
+
+use super::keys::Keys;
+
+/// Longer than any uptime: whatever the library would do by itself at this
+/// interval, we do ourselves.
+const NEVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+/// The library's own limit stands above ours, so that it never evicts.
+const LIBRARY_CACHE_MAX: usize = 100_000;
+/// How long a punch dials directly first; the library wants a value.
+const NO_DIRECT: Duration = Duration::from_millis(1);
+/// Time for closing connections politely.
+pub(super) const SHUTDOWN_WAIT: Duration = Duration::from_millis(1500);
+
+/// Why a node cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// The address cannot be had.
+    #[error("cannot listen on {addr}: {detail}")]
+    Bind {
+        /// Which.
+        addr: SocketAddr,
+        /// What the system said.
+        detail: String,
+    },
+    /// A wildcard bind got one family only.
+    #[error("asked to listen on {asked}, but {got} is all there is; the other family's port is taken")]
+    OneFamily {
+        /// What was asked for.
+        asked: SocketAddr,
+        /// What was bound.
+        got: SocketAddr,
+    },
+}
+
+/// Binds, with everything off that talks to strangers by itself.
+pub(super) async fn bind(keys: &Keys, addr: SocketAddr, cache_dir: &Path) -> Result<Node, BindError> {
+    check_free(addr)?;
+    let cache = BootstrapCacheConfig::builder()
+        .cache_dir(cache_dir)
+        .min_peers_to_save(1)
+        .max_peers(LIBRARY_CACHE_MAX)
+        .stale_threshold(NEVER)
+        .save_interval(NEVER)
+        .cleanup_interval(NEVER)
+        .quality_update_interval(NEVER)
+        .enable_file_locking(false)
+        .build();
+    let (public, secret) = keys.to_ant_quic();
+    let config = NodeConfig::builder()
+        .bind_addr(addr)
+        .keypair(public, secret)
+        .port_mapping_enabled(false)
+        .mdns_enabled(false)
+        .bootstrap_cache(cache)
+        .build();
+    let node = Node::with_config(config)
+        .await
+        .map_err(|e| BindError::Bind { addr, detail: clean(&e.to_string()) })?;
+    let got = node.local_addr().map_or(addr, plain_addr);
+    if addr.ip().is_unspecified() && addr.is_ipv6() && !got.is_ipv6() {
+        return Err(BindError::OneFamily { asked: addr, got });
+    }
+    Ok(node)
+}
+
+/// The library falls back to another port or to one family without a word, so
+/// we look first. A port of 0 is always free.
+fn check_free(addr: SocketAddr) -> Result<(), BindError> {
+    if addr.port() == 0 {
+        return Ok(());
+    }
+    let both = addr.ip().is_unspecified() && addr.is_ipv6();
+    let v4 = SocketAddr::from(([0, 0, 0, 0], addr.port()));
+    for one in [Some(addr), both.then_some(v4)].into_iter().flatten() {
+        // A dual-stack wildcard socket takes both families at once, so each is
+        // tried by itself and let go.
+        std::net::UdpSocket::bind(one)
+            .map_err(|e| BindError::Bind { addr: one, detail: clean(&e.to_string()) })?;
+    }
+    Ok(())
+}
+
+/// Dials one address, nothing else.
+pub(super) async fn dial(
+    node: &Node,
+    addr: SocketAddr,
+    peer: Option<PeerId>,
+    within: Duration,
+) -> Result<PeerId, Reason> {
+    let stage = StrategyConfig::default()
+        .with_ipv4_timeout(within)
+        .with_ipv6_timeout(within)
+        .with_relay_enabled(false);
+    run_stage(node, addr, peer, stage, within).await.map_err(|e| dial_reason(&e))
+}
+
+/// Punches to a peer through a coordinator, nothing else.
+pub(super) async fn punch(
+    node: &Node,
+    target: SocketAddr,
+    peer: PeerId,
+    coordinator: SocketAddr,
+    within: Duration,
+) -> Result<PeerId, Reason> {
+    let stage = StrategyConfig::default()
+        .with_ipv4_timeout(NO_DIRECT)
+        .with_ipv6_timeout(NO_DIRECT)
+        .with_holepunch_timeout(within)
+        .with_coordinator(coordinator)
+        .with_relay_enabled(false);
+    run_stage(node, target, Some(peer), stage, within).await.map_err(|e| punch_reason(&e))
+}
+
+async fn run_stage(
+    node: &Node,
+    addr: SocketAddr,
+    peer: Option<PeerId>,
+    stage: StrategyConfig,
+    within: Duration,
+) -> Result<PeerId, EndpointError> {
+    let (v4, v6) = if addr.is_ipv4() { (Some(addr), None) } else { (None, Some(addr)) };
+    let peer = peer.map(|p| ant_quic::PeerId(p.0));
+    let call = node.inner_endpoint().connect_with_fallback(v4, v6, Some(stage), peer);
+    // The stage keeps its own time; this only guards against a call that does
+    // not come back.
+    match tokio::time::timeout(within + Duration::from_secs(5), call).await {
+        Ok(Ok((conn, _))) => Ok(PeerId(conn.peer_id.0)),
+        Ok(Err(e)) => Err(e),
+        Err(_) => Err(EndpointError::Timeout),
+    }
+}
+
+fn dial_reason(error: &EndpointError) -> Reason {
+    let detail = clean(&error.to_string());
+    match error {
+        EndpointError::Timeout => Reason::NoAnswer { addresses: 1 },
+        EndpointError::ShuttingDown => Reason::ShuttingDown,
+        EndpointError::NoAddress => Reason::NoAddress,
+        _ if detail.to_lowercase().contains("time") => Reason::NoAnswer { addresses: 1 },
+        _ => Reason::Handshake { detail },
+    }
+}
+
+/// The library tells these apart in its texts only.
+fn punch_reason(error: &EndpointError) -> Reason {
+    let text = error.to_string();
+    let says = |what: &str| text.to_lowercase().contains(what);
+    match error {
+        EndpointError::ShuttingDown => Reason::ShuttingDown,
+        EndpointError::NoAddress => Reason::NoReflexiveAddress,
+        _ if says("rate limited") => Reason::RateLimited,
+        _ if says("unknown target") => Reason::UnknownTarget,
+        _ if says("expired") && says("request") => Reason::RequestExpired,
+        _ => Reason::PunchFailed { detail: clean(&text) },
+    }
+}
+
+/// The current connection to a peer.
+pub(super) fn connection(node: &Node, peer: &PeerId) -> Option<HighLevelConnection> {
+    node.inner_endpoint().get_quic_connection(&ant_quic::PeerId(peer.0)).ok().flatten()
+}
+
+/// Key material that names a connection on both ends.
+pub(super) fn export<const N: usize>(conn: &HighLevelConnection, label: &str) -> Option<[u8; N]> {
+    let mut out = [0; N];
+    conn.export_keying_material(&mut out, label.as_bytes(), b"").ok()?;
+    Some(out)
+}
+
+/// Whether we dialled the connection.
+pub(super) fn is_outbound(conn: &HighLevelConnection) -> bool {
+    conn.side() == Side::Client
+}
+
+/// Closes with an application code and no text.
+pub(super) fn close(conn: &HighLevelConnection, code: CloseCode) {
+    conn.close(VarInt::from_u32(code.code()), b"");
+}
+
+/// Why a connection ended.
+pub(super) fn close_reason(error: &ConnectionError) -> Reason {
+    match error {
+        ConnectionError::ApplicationClosed(frame) => {
+            Reason::Closed { close: CloseCode::from_code(frame.error_code.into_inner()) }
+        }
+        ConnectionError::LocallyClosed | ConnectionError::ConnectionClosed(_) => Reason::Closed { close: None },
+        ConnectionError::TimedOut => Reason::ConnectionTimedOut,
+        other => Reason::Other { detail: clean(&other.to_string()) },
+    }
+}
+
+/// Closes everything and waits, but not for long: the library drains for up to
+/// seven seconds.
+pub(super) async fn shut_down(node: Node) {
+    let _ = tokio::time::timeout(SHUTDOWN_WAIT, node.try_shutdown()).await;
+}
