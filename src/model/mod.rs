@@ -9,6 +9,7 @@ mod event;
 mod id;
 mod nat;
 mod peer;
+mod policy;
 mod reason;
 mod snapshot;
 mod text;
@@ -22,6 +23,7 @@ pub use event::{Event, EventKind};
 pub use id::{ParsePeerIdError, PeerId};
 pub use nat::{Behaviour, NatType, NatView};
 pub use peer::{LinkRow, Path, PeerRow, PeerState, Source};
+pub use policy::{PunchConsent, RelayEgressPolicy};
 pub use reason::{CloseCode, Reason};
 pub use snapshot::{
     AttemptsView, CacheView, Counters, GossipView, Interval, KpiView, NodeInfo, Phase, RelaysView, SaveState,

@@ -1,0 +1,215 @@
+//! Files that survive a kill -9 and a full disk: written beside the old one,
+//! synced, renamed, and the directory synced.
+//!
+//! It never leaves a half-written file under the name that is read, and never
+//! overwrites what it sets aside. It knows nothing of what the files hold. One
+//! path has one writer at a time: the data directory's lock sees to that.
+
+use std::ffi::OsString;
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// Mode of the data directory when we create it: its owner's alone.
+pub const DIR_MODE: u32 = 0o700;
+/// Mode of every file in it.
+pub const FILE_MODE: u32 = 0o600;
+
+/// Creates a directory, and those above it, for its owner alone. One that
+/// exists is left as it is.
+///
+/// # Errors
+/// What the system says; also if the path is no directory.
+pub fn create_private_dir(dir: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(DIR_MODE).create(dir)
+}
+
+/// Replaces `path` by `bytes`, wholly or not at all.
+///
+/// The temporary file stands in the same directory under one fixed name, so a
+/// kill in the middle leaves at most one behind, and the next write reuses it.
+///
+/// # Errors
+/// What the system says. The old file then still stands, and the temporary one
+/// is gone. The one exception is a failing sync of the directory: the new file
+/// stands then, but may not survive a power cut.
+pub fn write_atomic(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let temp = sibling(path, "tmp")?;
+    write_synced(&temp, bytes, mode)
+        .and_then(|()| fs::rename(&temp, path))
+        .inspect_err(|_| drop(fs::remove_file(&temp)))?;
+    sync_dir_of(path)
+}
+
+/// Creates `path` with `bytes`, wholly or not at all, and never replaces a file
+/// that is there.
+///
+/// # Errors
+/// [`ErrorKind::AlreadyExists`] if there is one; else what the system says.
+pub fn write_new(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    // Two processes may get here at once (each must find out who was first),
+    // so each has a temporary file of its own.
+    let temp = sibling(path, &format!("tmp-{}", std::process::id()))?;
+    write_synced(&temp, bytes, mode)
+        .and_then(|()| rename_new(&temp, path))
+        .inspect_err(|_| drop(fs::remove_file(&temp)))?;
+    sync_dir_of(path)
+}
+
+/// Renames a damaged file to `<name>.damaged-<n>`, with the first free `n` from
+/// 1 on, and returns the new path. What was set aside before stays.
+///
+/// # Errors
+/// What the system says; the file then stands where it stood.
+pub fn set_aside(path: &Path, why: &str) -> io::Result<PathBuf> {
+    for n in 1u32.. {
+        let mut name = file_name(path)?;
+        name.push(format!(".damaged-{n}"));
+        let aside = path.with_file_name(name);
+        match rename_new(path, &aside) {
+            Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
+            Err(e) => return Err(e),
+            Ok(()) => {
+                sync_dir_of(path)?;
+                tracing::warn!(file = %path.display(), aside = %aside.display(), why, "set aside a damaged file");
+                return Ok(aside);
+            }
+        }
+    }
+    Err(ErrorKind::AlreadyExists.into())
+}
+
+/// Renames without ever replacing a file. A hard link is the one portable call
+/// that creates a name only if it is free; where the file system has none, a
+/// look before the rename must do.
+fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+    match fs::hard_link(from, to) {
+        Ok(()) => fs::remove_file(from),
+        Err(e) if matches!(e.kind(), ErrorKind::AlreadyExists | ErrorKind::NotFound) => Err(e),
+        Err(_) if fs::symlink_metadata(to).is_ok() => Err(ErrorKind::AlreadyExists.into()),
+        Err(_) => fs::rename(from, to),
+    }
+}
+
+fn write_synced(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(path)?;
+    // A file left over from a kill keeps its old mode, and the umask may have
+    // taken bits away.
+    file.set_permissions(Permissions::from_mode(mode))?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+fn sync_dir_of(path: &Path) -> io::Result<()> {
+    let dir = path.parent().filter(|d| !d.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(dir)?.sync_all()
+}
+
+/// `.<name>.<suffix>` in the same directory: a rename must not cross file
+/// systems.
+fn sibling(path: &Path, suffix: &str) -> io::Result<PathBuf> {
+    let mut name = OsString::from(".");
+    name.push(file_name(path)?);
+    name.push(".");
+    name.push(suffix);
+    Ok(path.with_file_name(name))
+}
+
+fn file_name(path: &Path) -> io::Result<OsString> {
+    path.file_name()
+        .map(ToOwned::to_owned)
+        .ok_or_else(|| io::Error::new(ErrorKind::InvalidInput, "the path names no file"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(dir: &Path) -> Vec<String> {
+        let mut names: Vec<_> =
+            fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn a_write_replaces_the_file_and_leaves_nothing_beside_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("cache");
+        fs::write(&path, "old and longer").unwrap();
+        write_atomic(&path, b"new", FILE_MODE).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(mode(&path), 0o600);
+        assert_eq!(names(dir.path()), ["cache"]);
+    }
+
+    #[test]
+    fn a_write_that_fails_leaves_the_old_content_and_no_temporary_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("cache");
+        fs::create_dir(&path).unwrap();
+        fs::write(path.join("inside"), "kept").unwrap();
+        write_atomic(&path, b"new", FILE_MODE).unwrap_err();
+        assert_eq!(names(dir.path()), ["cache"]);
+        assert_eq!(fs::read(path.join("inside")).unwrap(), b"kept");
+    }
+
+    #[test]
+    fn what_a_killed_write_left_behind_is_taken_over_with_our_mode() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("cache");
+        let left = dir.path().join(".cache.tmp");
+        fs::write(&left, "half of somethi").unwrap();
+        fs::set_permissions(&left, Permissions::from_mode(0o644)).unwrap();
+        write_atomic(&path, b"new", FILE_MODE).unwrap();
+        assert_eq!((fs::read(&path).unwrap().as_slice(), mode(&path)), (&b"new"[..], 0o600));
+        assert_eq!(names(dir.path()), ["cache"]);
+    }
+
+    #[test]
+    fn a_new_file_never_replaces_one_that_is_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("key");
+        write_new(&path, b"first", FILE_MODE).unwrap();
+        assert_eq!(write_new(&path, b"second", FILE_MODE).unwrap_err().kind(), ErrorKind::AlreadyExists);
+        assert_eq!(fs::read(&path).unwrap(), b"first");
+        assert_eq!(names(dir.path()), ["key"]);
+    }
+
+    #[test]
+    fn damaged_files_are_set_aside_side_by_side() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("cache");
+        for content in ["one", "two"] {
+            fs::write(&path, content).unwrap();
+            set_aside(&path, "test").unwrap();
+        }
+        assert_eq!(names(dir.path()), ["cache.damaged-1", "cache.damaged-2"]);
+        assert_eq!(fs::read(dir.path().join("cache.damaged-1")).unwrap(), b"one");
+        assert_eq!(set_aside(&path, "test").unwrap_err().kind(), ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn directories_are_set_aside_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("cache");
+        fs::create_dir(&path).unwrap();
+        assert_eq!(set_aside(&path, "test").unwrap(), dir.path().join("cache.damaged-1"));
+    }
+
+    #[test]
+    fn a_data_directory_is_its_owners_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a/b");
+        create_private_dir(&path).unwrap();
+        assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o700, 0o700));
+        create_private_dir(&path).unwrap();
+        fs::write(dir.path().join("file"), "").unwrap();
+        create_private_dir(&dir.path().join("file")).unwrap_err();
+    }
+}

@@ -1,0 +1,158 @@
+//! One node to a data directory: a lock that the kernel lets go when its
+//! holder ends, however it ends.
+//!
+//! The file stays where it is; only the lock on it counts. Removing it would
+//! let two nodes hold two files of the same name.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use super::disk;
+
+/// The lock's file name in the data directory.
+pub const LOCK_FILE: &str = "lock";
+
+/// Why a data directory cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// Another node works in it.
+    #[error("the data directory {} is in use by {}", dir.display(), holder(*pid))]
+    Held {
+        /// The data directory.
+        dir: PathBuf,
+        /// The other node's process, if it could be read.
+        pid: Option<u32>,
+    },
+    /// The system said no.
+    #[error("the data directory {} cannot be used: {source}", dir.display())]
+    Io {
+        /// The data directory.
+        dir: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+fn holder(pid: Option<u32>) -> String {
+    pid.map_or_else(|| "another node".to_owned(), |pid| format!("process {pid}"))
+}
+
+/// The right to work in a data directory, until dropped.
+#[derive(Debug)]
+pub struct DataDirLock {
+    // The lock belongs to the open file: it ends when this closes.
+    _file: File,
+    dir: PathBuf,
+}
+
+impl DataDirLock {
+    /// Creates the directory if need be and takes its lock, or says at once who
+    /// holds it.
+    ///
+    /// # Errors
+    /// [`LockError::Held`] if another node (in this process or another) works
+    /// there, [`LockError::Io`] if the directory or the file cannot be made.
+    pub fn acquire(dir: &Path) -> Result<Self, LockError> {
+        let io = |source| LockError::Io { dir: dir.to_owned(), source };
+        disk::create_private_dir(dir).map_err(io)?;
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(disk::FILE_MODE)
+            .open(dir.join(LOCK_FILE))
+            .map_err(io)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(LockError::Held { dir: dir.to_owned(), pid: read_pid(&mut file) });
+            }
+            Err(TryLockError::Error(e)) => return Err(io(e)),
+        }
+        // The pid is for people. A full disk does not keep the lock from
+        // holding, so it does not keep the node from starting either.
+        if let Err(error) = write_pid(&mut file) {
+            tracing::warn!(dir = %dir.display(), %error, "cannot write the process id into the lock file");
+        }
+        Ok(Self { _file: file, dir: dir.to_owned() })
+    }
+
+    /// The directory it is for.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+}
+
+fn write_pid(file: &mut File) -> io::Result<()> {
+    file.set_len(0)?;
+    file.rewind()?;
+    writeln!(file, "{}", std::process::id())
+}
+
+fn read_pid(file: &mut File) -> Option<u32> {
+    let mut text = String::new();
+    file.take(16).read_to_string(&mut text).ok()?;
+    text.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_node_on_a_data_directory_is_told_who_holds_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("data");
+        let first = DataDirLock::acquire(&path).unwrap();
+        let second = DataDirLock::acquire(&path).unwrap_err();
+        assert!(matches!(second, LockError::Held { pid, .. } if pid == Some(std::process::id())));
+        assert!(second.to_string().ends_with(&format!("is in use by process {}", std::process::id())));
+        drop(first);
+        DataDirLock::acquire(&path).unwrap();
+    }
+
+    #[test]
+    fn a_lock_file_left_by_a_dead_node_does_not_stop_the_next() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join(LOCK_FILE), "4194304999999\n").unwrap();
+        let lock = DataDirLock::acquire(dir.path()).unwrap();
+        assert_eq!(
+            std::fs::read_to_string(lock.dir().join(LOCK_FILE)).unwrap(),
+            format!("{}\n", std::process::id())
+        );
+    }
+
+    #[test]
+    fn the_lock_of_another_process_counts_and_ends_with_it_even_by_kill() {
+        const HOLD: &str = "PUNCHDECK_TEST_HOLD_LOCK";
+        if let Some(dir) = std::env::var_os(HOLD) {
+            let _lock = DataDirLock::acquire(Path::new(&dir)).unwrap();
+            println!("held");
+            loop {
+                std::thread::park();
+            }
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+            .args([
+                "--exact",
+                "--nocapture",
+                "node::lock::tests::the_lock_of_another_process_counts_and_ends_with_it_even_by_kill",
+            ])
+            .env(HOLD, dir.path())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = io::BufRead::lines(io::BufReader::new(child.stdout.take().unwrap()));
+        assert!(lines.map_while(Result::ok).any(|l| l.contains("held")), "the child never held the lock");
+
+        let error = DataDirLock::acquire(dir.path()).unwrap_err();
+        let (killed, waited) = (child.kill(), child.wait());
+        assert!(matches!(error, LockError::Held { pid, .. } if pid == Some(child.id())), "{error}");
+        killed.and(waited).unwrap();
+        DataDirLock::acquire(dir.path()).unwrap();
+    }
+}

@@ -1,0 +1,72 @@
+//! Everything a node is told before it starts. Two nodes in one process differ
+//! by this alone: there is no global state and no fixed path.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use zeroize::Zeroizing;
+
+use super::keys::KeyBytes;
+use crate::model::{PunchConsent, RelayEgressPolicy};
+
+/// What proves membership in a closed fleet. Wiped when dropped, never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct NetworkSecret(Zeroizing<[u8; 32]>);
+
+impl NetworkSecret {
+    /// From its 32 bytes.
+    pub fn new(bytes: [u8; 32]) -> Self {
+        Self(Zeroizing::new(bytes))
+    }
+
+    /// Its 32 bytes.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for NetworkSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("NetworkSecret(..)")
+    }
+}
+
+/// What a node needs to start. The values have been validated.
+#[derive(Debug, Clone)]
+pub struct NodeOptions {
+    /// Where the key, the cache and the logs live. Whoever starts the node
+    /// holds its [`DataDirLock`](super::lock::DataDirLock).
+    pub data_dir: PathBuf,
+    /// Who we are.
+    pub keys: KeyBytes,
+    /// The name we give ourselves: at most 64 bytes, no control characters.
+    pub name: String,
+    /// The network's name, which separates fleets and authenticates nobody.
+    pub network: String,
+    /// With it, only who proves to hold it too is a member.
+    pub secret: Option<NetworkSecret>,
+    /// Where to listen. Port 0 is any.
+    pub bind: SocketAddr,
+    /// Whom to dial when the cache is empty, and when alone.
+    pub bootstrap: Vec<SocketAddr>,
+    /// How long a direct dial is waited for before the next stage begins.
+    pub direct_window: Duration,
+    /// How long after a punch began the warmed relay takes over the link.
+    pub relay_after: Duration,
+    /// Whose punch requests we answer.
+    pub punch: PunchConsent,
+    /// What to do about the relay service's open egress.
+    pub relay_egress: RelayEgressPolicy,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_secret_never_shows_in_debug_output() {
+        assert_eq!(format!("{:?}", NetworkSecret::new([0xab; 32])), "NetworkSecret(..)");
+    }
+}
