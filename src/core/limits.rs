@@ -9,6 +9,8 @@ use std::time::Duration;
 pub const PAGE_FRAME_MAX: usize = 64 * 1024;
 /// Largest frame of any other kind, in bytes: nothing we say is longer.
 pub const FRAME_MAX: usize = 4 * 1024;
+/// Ports for NAT probes that a Hello may name.
+pub const PROBE_PORTS_MAX: usize = 2;
 /// A link says Hello within this time of its stream, or is closed.
 pub const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
 

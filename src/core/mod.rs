@@ -6,5 +6,6 @@
 
 pub mod limits;
 mod time;
+pub mod wire;
 
 pub use time::{Mono, Now};

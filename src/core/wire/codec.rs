@@ -1,0 +1,171 @@
+//! Frames to bytes and back.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::frame::{begin, finish};
+use super::{Hello, Message, RawFrame, WireError, kind};
+use crate::core::limits::PROBE_PORTS_MAX;
+
+/// Everything that can come over a connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Frame {
+    /// Opens the conversation.
+    Hello(Box<Hello>),
+    /// Takes a link up where another connection left it.
+    Resume {
+        /// The session the sender remembers; 0 = none.
+        session: u64,
+        /// The sequence number it expects next.
+        next: u64,
+    },
+    /// A heartbeat.
+    Ping {
+        /// Echoed in the answer.
+        token: u64,
+    },
+    /// Answers a heartbeat.
+    Pong {
+        /// The heartbeat's.
+        token: u64,
+    },
+    /// Everything before `next` has arrived.
+    Ack {
+        /// In which session.
+        session: u64,
+        /// The sequence number expected next.
+        next: u64,
+    },
+    /// A numbered message.
+    Message {
+        /// The link's session.
+        session: u64,
+        /// Its number in it.
+        seq: u64,
+        /// What it says.
+        message: Message,
+    },
+    /// A numbered message of a type that is not known here: it is acknowledged,
+    /// counted and skipped.
+    UnknownMessage {
+        /// Its type.
+        kind: u16,
+        /// The link's session.
+        session: u64,
+        /// Its number in it.
+        seq: u64,
+    },
+    /// A frame of a type that is not known here: counted and skipped.
+    Unknown {
+        /// Its type.
+        kind: u16,
+    },
+}
+
+impl Frame {
+    /// Reads a frame's body.
+    ///
+    /// # Errors
+    /// [`WireError::Malformed`] if the type is known and the body does not
+    /// parse.
+    pub fn decode(raw: &RawFrame) -> Result<Self, WireError> {
+        let RawFrame { kind, body } = raw;
+        let kind = *kind;
+        if kind >= kind::NUMBERED {
+            let ((session, seq), rest) = take::<(u64, u64)>(kind, body)?;
+            return Ok(match decode_message(kind, rest)? {
+                Some(message) => Self::Message { session, seq, message },
+                None => Self::UnknownMessage { kind, session, seq },
+            });
+        }
+        Ok(match kind {
+            kind::HELLO => {
+                let mut hello = read::<Box<Hello>>(kind, body)?;
+                hello.probe_ports.truncate(PROBE_PORTS_MAX);
+                Self::Hello(hello)
+            }
+            kind::RESUME => {
+                let (session, next) = read(kind, body)?;
+                Self::Resume { session, next }
+            }
+            kind::PING => Self::Ping { token: read(kind, body)? },
+            kind::PONG => Self::Pong { token: read(kind, body)? },
+            kind::ACK => {
+                let (session, next) = read(kind, body)?;
+                Self::Ack { session, next }
+            }
+            kind => Self::Unknown { kind },
+        })
+    }
+
+    /// The whole frame with its header.
+    ///
+    /// # Errors
+    /// [`WireError::TooLong`] if it exceeds its type's limit. Unknown frames
+    /// cannot be made: [`WireError::Malformed`].
+    pub fn encode(&self) -> Result<Vec<u8>, WireError> {
+        match self {
+            Self::Hello(hello) => write(kind::HELLO, hello),
+            Self::Resume { session, next } => write(kind::RESUME, &(session, next)),
+            Self::Ping { token } => write(kind::PING, token),
+            Self::Pong { token } => write(kind::PONG, token),
+            Self::Ack { session, next } => write(kind::ACK, &(session, next)),
+            Self::Message { session, seq, message } => message.encode(*session, *seq),
+            Self::UnknownMessage { kind, .. } | Self::Unknown { kind } => {
+                Err(WireError::Malformed { kind: *kind })
+            }
+        }
+    }
+}
+
+impl Message {
+    /// The message's whole frame with its header, numbered.
+    ///
+    /// # Errors
+    /// [`WireError::TooLong`] if it exceeds its type's limit.
+    pub fn encode(&self, session: u64, seq: u64) -> Result<Vec<u8>, WireError> {
+        let kind = self.kind();
+        let number = &(session, seq);
+        match self {
+            Self::Leave => write(kind, number),
+            Self::FullSync(body) => write(kind, &(number, body)),
+            Self::Delta(body) => write(kind, &(number, body)),
+            Self::Request(body) => write(kind, &(number, body)),
+            Self::Digest(body) => write(kind, &(number, body)),
+            Self::DigestPage(body) => write(kind, &(number, body)),
+            Self::WhoHas(body) => write(kind, &(number, body)),
+            Self::IHave(body) => write(kind, &(number, body)),
+            Self::Echo(body) | Self::EchoReply(body) => write(kind, &(number, body)),
+        }
+    }
+}
+
+/// The message of a numbered frame; `None` if its type is not known here.
+fn decode_message(kind: u16, body: &[u8]) -> Result<Option<Message>, WireError> {
+    Ok(Some(match kind {
+        kind::LEAVE => Message::Leave,
+        kind::FULL_SYNC => Message::FullSync(read(kind, body)?),
+        kind::DELTA => Message::Delta(read(kind, body)?),
+        kind::REQUEST => Message::Request(read(kind, body)?),
+        kind::DIGEST => Message::Digest(read(kind, body)?),
+        kind::DIGEST_PAGE => Message::DigestPage(read(kind, body)?),
+        kind::WHO_HAS => Message::WhoHas(read(kind, body)?),
+        kind::I_HAVE => Message::IHave(read(kind, body)?),
+        kind::ECHO => Message::Echo(read(kind, body)?),
+        kind::ECHO_REPLY => Message::EchoReply(read(kind, body)?),
+        _ => return Ok(None),
+    }))
+}
+
+fn write<T: Serialize + ?Sized>(kind: u16, body: &T) -> Result<Vec<u8>, WireError> {
+    let frame = postcard::to_extend(body, begin(kind)).map_err(|_| WireError::Malformed { kind })?;
+    finish(kind, frame)
+}
+
+fn take<T: DeserializeOwned>(kind: u16, body: &[u8]) -> Result<(T, &[u8]), WireError> {
+    postcard::take_from_bytes(body).map_err(|_| WireError::Malformed { kind })
+}
+
+fn read<T: DeserializeOwned>(kind: u16, body: &[u8]) -> Result<T, WireError> {
+    take(kind, body).map(|(value, _trailing)| value)
+}

@@ -1,0 +1,210 @@
+//! Numbered messages: what two nodes say to each other over a link, whatever
+//! connection carries it.
+
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+use super::{PeerPrefix, Record, frame_limit, kind, lenient};
+use crate::core::limits::PAGE_RECORDS_MAX;
+use crate::model::PeerId;
+
+/// Bytes of a frame that are not records or entries, at most: header, session,
+/// sequence, and the message's own numbers.
+const OVERHEAD: usize = 64;
+
+/// One page of everything the sender knows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FullSync {
+    /// Names the sync: the asker's number where it was asked for, else the
+    /// sender's.
+    pub sync: u32,
+    /// Counts from 0.
+    pub page: u32,
+    /// Whether no more follows.
+    pub last: bool,
+    /// The records.
+    #[serde(deserialize_with = "lenient::at_most::<_, _, PAGE_RECORDS_MAX>")]
+    pub records: Vec<Record>,
+}
+
+/// What changed.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Delta {
+    /// New and changed records.
+    #[serde(deserialize_with = "lenient::at_most::<_, _, PAGE_RECORDS_MAX>")]
+    pub added: Vec<Record>,
+    /// Peers that are gone for the sender.
+    #[serde(deserialize_with = "lenient::at_most::<_, _, PAGE_RECORDS_MAX>")]
+    pub removed: Vec<PeerId>,
+}
+
+/// Which records a request asks for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Want {
+    /// Everything.
+    All,
+    /// Those of these peers. A digest names peers by prefix, so this does too.
+    Prefixes(#[serde(deserialize_with = "lenient::any_number")] Vec<PeerPrefix>),
+}
+
+/// Asks for records; a [`FullSync`] with the same number answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    /// Echoed in the answer.
+    pub sync: u32,
+    /// Which ones.
+    pub want: Want,
+}
+
+/// A summary of (peer, version) over all records, for the other end to compare
+/// with its own. Different: it answers with [`DigestPage`]s.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Digest {
+    /// Echoed in the answer.
+    pub round: u32,
+    /// How many records.
+    pub count: u32,
+    /// Hash over them.
+    pub hash: [u8; 16],
+}
+
+/// A record in a digest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct DigestEntry {
+    /// Whose.
+    pub peer: PeerPrefix,
+    /// Its version.
+    pub version: u64,
+}
+
+/// One page of (peer, version), in ascending order of peers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DigestPage {
+    /// The digest that it answers.
+    pub round: u32,
+    /// Counts from 0.
+    pub page: u32,
+    /// Whether no more follows.
+    pub last: bool,
+    /// The entries.
+    #[serde(deserialize_with = "lenient::any_number")]
+    pub entries: Vec<DigestEntry>,
+}
+
+/// "Are you connected to this peer?"
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WhoHas {
+    /// Echoed in the answer.
+    pub query: u32,
+    /// Whom we look for.
+    pub peer: PeerId,
+}
+
+/// The answer to [`WhoHas`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IHave {
+    /// The question's number.
+    pub query: u32,
+    /// Who was looked for.
+    pub peer: PeerId,
+    /// The peer's address as the answerer sees it; `None`: not connected.
+    pub observed: Option<SocketAddr>,
+}
+
+/// A numbered payload that comes back, for drills.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Echo {
+    /// Its number.
+    pub id: u64,
+    /// Its payload.
+    #[serde(deserialize_with = "lenient::any_number")]
+    pub payload: Vec<u8>,
+}
+
+/// What one node says to another over a link.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Message {
+    /// "I leave the network": delete me.
+    Leave,
+    /// A page of records.
+    FullSync(FullSync),
+    /// What changed.
+    Delta(Delta),
+    /// Asks for records.
+    Request(Request),
+    /// A summary of what the sender knows.
+    Digest(Digest),
+    /// The detail of it.
+    DigestPage(DigestPage),
+    /// Asks who is connected to a peer.
+    WhoHas(WhoHas),
+    /// Answers that.
+    IHave(IHave),
+    /// Asks for an [`Message::EchoReply`] with the same content.
+    Echo(Echo),
+    /// Answers an echo.
+    EchoReply(Echo),
+}
+
+impl Message {
+    /// The frame type.
+    pub fn kind(&self) -> u16 {
+        match self {
+            Self::Leave => kind::LEAVE,
+            Self::FullSync(_) => kind::FULL_SYNC,
+            Self::Delta(_) => kind::DELTA,
+            Self::Request(_) => kind::REQUEST,
+            Self::Digest(_) => kind::DIGEST,
+            Self::DigestPage(_) => kind::DIGEST_PAGE,
+            Self::WhoHas(_) => kind::WHO_HAS,
+            Self::IHave(_) => kind::I_HAVE,
+            Self::Echo(_) => kind::ECHO,
+            Self::EchoReply(_) => kind::ECHO_REPLY,
+        }
+    }
+
+    /// Bytes of its frame, at most: what it takes of a link's room.
+    pub fn encoded_size_max(&self) -> usize {
+        OVERHEAD
+            + match self {
+                Self::FullSync(page) => page.records.iter().map(Record::encoded_size_max).sum(),
+                Self::Delta(delta) => {
+                    delta.added.iter().map(Record::encoded_size_max).sum::<usize>() + delta.removed.len() * 32
+                }
+                Self::Request(Request { want: Want::Prefixes(prefixes), .. }) => prefixes.len() * 8,
+                Self::DigestPage(page) => page.entries.len() * DigestPage::ENTRY_SIZE_MAX,
+                Self::Echo(echo) | Self::EchoReply(echo) => echo.payload.len(),
+                Self::Leave | Self::Request(_) | Self::Digest(_) | Self::WhoHas(_) | Self::IHave(_) => 48,
+            }
+    }
+}
+
+impl FullSync {
+    /// Bytes of records that fit in a page.
+    pub const ROOM: usize = crate::core::limits::PAGE_FRAME_MAX - OVERHEAD;
+}
+
+impl Delta {
+    /// Bytes of records and removed ids (32 each) that fit in a delta.
+    pub const ROOM: usize = crate::core::limits::FRAME_MAX - OVERHEAD;
+}
+
+impl Request {
+    /// Prefixes that fit in a request.
+    pub const PREFIXES_MAX: usize = (crate::core::limits::FRAME_MAX - OVERHEAD) / 8;
+}
+
+impl DigestPage {
+    /// Bytes of an entry, at most.
+    pub const ENTRY_SIZE_MAX: usize = 8 + 10;
+    /// Entries that fit in a page.
+    pub const ENTRIES_MAX: usize = (crate::core::limits::PAGE_FRAME_MAX - OVERHEAD) / Self::ENTRY_SIZE_MAX;
+}
+
+impl Echo {
+    /// Bytes of payload that fit in a frame.
+    pub fn payload_max() -> usize {
+        frame_limit(kind::ECHO) - OVERHEAD
+    }
+}

@@ -1,0 +1,92 @@
+//! What travels between two punchdeck nodes: frames, link frames, messages.
+//!
+//! A frame is a big-endian `u32` length (of type and body), a big-endian `u16`
+//! type and a postcard body. Frames of unknown type are handed out as such, to
+//! be skipped and counted, and bytes after a body that parsed are ignored: so a
+//! fleet can be upgraded node by node. This module never judges what a message
+//! says; it only refuses what is too long or has no shape.
+
+mod codec;
+mod frame;
+mod hello;
+mod lenient;
+mod message;
+mod record;
+#[cfg(test)]
+pub(crate) mod strategies;
+#[cfg(test)]
+mod tests;
+
+pub use codec::Frame;
+pub use frame::{FrameReader, HEADER_LEN, RawFrame, frame_limit};
+pub use hello::{Hello, common_version};
+pub use message::{
+    Delta, Digest, DigestEntry, DigestPage, Echo, FullSync, IHave, Message, Request, Want, WhoHas,
+};
+pub use record::{Capabilities, PeerPrefix, Record, RelayAddr};
+
+/// The lowest protocol version this program speaks.
+pub const PROTOCOL_LOW: u16 = 1;
+/// The highest protocol version this program speaks.
+pub const PROTOCOL_HIGH: u16 = 1;
+
+/// Frame types. Those below [`kind::NUMBERED`] belong to one connection; the
+/// others are messages of the link, numbered and acknowledged.
+/// `0x0130..=0x015f` are kept for punch coordination and relay invitations.
+pub mod kind {
+    /// [`super::Hello`].
+    pub const HELLO: u16 = 0x0001;
+    /// [`super::Frame::Resume`].
+    pub const RESUME: u16 = 0x0002;
+    /// [`super::Frame::Ping`].
+    pub const PING: u16 = 0x0003;
+    /// [`super::Frame::Pong`].
+    pub const PONG: u16 = 0x0004;
+    /// [`super::Frame::Ack`].
+    pub const ACK: u16 = 0x0005;
+    /// The first numbered type.
+    pub const NUMBERED: u16 = 0x0100;
+    /// [`super::Message::Leave`].
+    pub const LEAVE: u16 = 0x0100;
+    /// [`super::FullSync`].
+    pub const FULL_SYNC: u16 = 0x0110;
+    /// [`super::Delta`].
+    pub const DELTA: u16 = 0x0111;
+    /// [`super::Request`].
+    pub const REQUEST: u16 = 0x0112;
+    /// [`super::Digest`].
+    pub const DIGEST: u16 = 0x0113;
+    /// [`super::DigestPage`].
+    pub const DIGEST_PAGE: u16 = 0x0114;
+    /// [`super::WhoHas`].
+    pub const WHO_HAS: u16 = 0x0120;
+    /// [`super::IHave`].
+    pub const I_HAVE: u16 = 0x0121;
+    /// [`super::Message::Echo`].
+    pub const ECHO: u16 = 0x01f0;
+    /// [`super::Message::EchoReply`].
+    pub const ECHO_REPLY: u16 = 0x01f1;
+}
+
+/// Why a frame was refused or could not be made. The link it came over is
+/// closed: after it the stream has no frame borders any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum WireError {
+    /// The header announces more than frames of this type may have.
+    #[error("a frame of type {kind:#06x} with {len} bytes, at most {max} are taken")]
+    TooLong {
+        /// The frame's type.
+        kind: u16,
+        /// Its length with header, in bytes.
+        len: usize,
+        /// The limit.
+        max: usize,
+    },
+    /// The frame has no sense: a length below two, or a body that does not
+    /// parse.
+    #[error("a frame of type {kind:#06x} that cannot be read")]
+    Malformed {
+        /// The frame's type; zero if it has none.
+        kind: u16,
+    },
+}

@@ -1,0 +1,132 @@
+//! Arbitrary wire values for property tests.
+
+use std::net::{IpAddr, SocketAddr};
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::*;
+use crate::model::{NatType, Path, PeerId};
+
+pub(crate) fn peer_id() -> impl Strategy<Value = PeerId> {
+    any::<[u8; 32]>().prop_map(PeerId)
+}
+
+pub(crate) fn addr() -> impl Strategy<Value = SocketAddr> {
+    (any::<IpAddr>(), any::<u16>()).prop_map(|(ip, port)| SocketAddr::new(ip, port))
+}
+
+pub(crate) fn nat() -> impl Strategy<Value = NatType> {
+    prop_oneof![
+        Just(NatType::None),
+        Just(NatType::FullCone),
+        Just(NatType::AddressRestricted),
+        Just(NatType::PortRestricted),
+        Just(NatType::Symmetric),
+        Just(NatType::Unknown),
+    ]
+}
+
+pub(crate) fn record() -> impl Strategy<Value = Record> {
+    (
+        (peer_id(), any::<u64>(), ".{0,16}", nat(), any::<u32>()),
+        (vec(addr(), 0..8), vec((peer_id(), addr()), 0..4), vec(peer_id(), 0..3), any::<u32>()),
+    )
+        .prop_map(|((peer, version, name, nat, capabilities), (addresses, relays, homes, age_s))| {
+            Record {
+                peer,
+                version,
+                name,
+                nat,
+                capabilities: Capabilities(capabilities),
+                addresses,
+                relays: relays.into_iter().map(|(relay, addr)| RelayAddr { relay, addr }).collect(),
+                homes,
+                age_s,
+            }
+        })
+}
+
+pub(crate) fn message() -> impl Strategy<Value = Message> {
+    let prefix = || any::<[u8; 8]>().prop_map(PeerPrefix);
+    let entry = (prefix(), any::<u64>()).prop_map(|(peer, version)| DigestEntry { peer, version });
+    let echo = || (any::<u64>(), vec(any::<u8>(), 0..64)).prop_map(|(id, payload)| Echo { id, payload });
+    prop_oneof![
+        Just(Message::Leave),
+        (any::<u32>(), any::<u32>(), any::<bool>(), vec(record(), 0..4)).prop_map(
+            |(sync, page, last, records)| Message::FullSync(FullSync { sync, page, last, records })
+        ),
+        (vec(record(), 0..4), vec(peer_id(), 0..4))
+            .prop_map(|(added, removed)| Message::Delta(Delta { added, removed })),
+        (any::<u32>(), proptest::option::of(vec(prefix(), 0..8))).prop_map(|(sync, prefixes)| {
+            Message::Request(Request { sync, want: prefixes.map_or(Want::All, Want::Prefixes) })
+        }),
+        (any::<u32>(), any::<u32>(), any::<[u8; 16]>())
+            .prop_map(|(round, count, hash)| Message::Digest(Digest { round, count, hash })),
+        (any::<u32>(), any::<u32>(), any::<bool>(), vec(entry, 0..16)).prop_map(
+            |(round, page, last, entries)| { Message::DigestPage(DigestPage { round, page, last, entries }) }
+        ),
+        (any::<u32>(), peer_id()).prop_map(|(query, peer)| Message::WhoHas(WhoHas { query, peer })),
+        (any::<u32>(), peer_id(), proptest::option::of(addr()))
+            .prop_map(|(query, peer, observed)| Message::IHave(IHave { query, peer, observed })),
+        echo().prop_map(Message::Echo),
+        echo().prop_map(Message::EchoReply),
+    ]
+}
+
+pub(crate) fn hello() -> impl Strategy<Value = Hello> {
+    let path = prop_oneof![
+        Just(None),
+        Just(Some(Path::Direct)),
+        Just(Some(Path::Punched)),
+        Just(Some(Path::Relayed))
+    ];
+    (
+        (any::<u16>(), any::<u16>(), ".{0,16}", ".{0,16}", ".{0,16}", nat(), addr()),
+        (
+            vec(any::<u16>(), 0..=2),
+            any::<i64>(),
+            any::<[u8; 16]>(),
+            path,
+            any::<bool>(),
+            proptest::option::of(any::<[u8; 32]>()),
+        ),
+    )
+        .prop_map(
+            |(
+                (low, high, network, name, agent, nat, observed),
+                (probe_ports, wall_ms, channel, path, outbound, proof),
+            )| {
+                Hello {
+                    low,
+                    high,
+                    network,
+                    name,
+                    agent,
+                    nat,
+                    observed,
+                    probe_ports,
+                    wall_ms,
+                    channel,
+                    path,
+                    outbound,
+                    proof,
+                }
+            },
+        )
+}
+
+pub(crate) fn frame() -> impl Strategy<Value = Frame> {
+    prop_oneof![
+        hello().prop_map(|h| Frame::Hello(Box::new(h))),
+        (any::<u64>(), any::<u64>()).prop_map(|(session, next)| Frame::Resume { session, next }),
+        any::<u64>().prop_map(|token| Frame::Ping { token }),
+        any::<u64>().prop_map(|token| Frame::Pong { token }),
+        (any::<u64>(), any::<u64>()).prop_map(|(session, next)| Frame::Ack { session, next }),
+        (any::<u64>(), any::<u64>(), message()).prop_map(|(session, seq, message)| Frame::Message {
+            session,
+            seq,
+            message
+        }),
+    ]
+}
