@@ -13,6 +13,7 @@ pub(super) mod nat {
     use super::{Deserialize, Deserializer, Serializer};
     use crate::model::NatType;
 
+    #[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
     pub(in crate::core::wire) fn serialize<S: Serializer>(nat: &NatType, s: S) -> Result<S::Ok, S::Error> {
         s.serialize_u8(match nat {
             NatType::Unknown => 0,
@@ -41,7 +42,7 @@ pub(super) mod path {
     use super::{Deserialize, Deserializer, Serializer};
     use crate::model::Path;
 
-    #[allow(clippy::ref_option)] // serde's signature
+    #[allow(clippy::ref_option, clippy::trivially_copy_pass_by_ref)] // serde's signature
     pub(in crate::core::wire) fn serialize<S: Serializer>(
         path: &Option<Path>,
         s: S,

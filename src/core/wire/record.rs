@@ -25,8 +25,9 @@ impl PeerPrefix {
 
 impl From<PeerId> for PeerPrefix {
     fn from(id: PeerId) -> Self {
-        let [a, b, c, d, e, f, g, h, ..] = id.0;
-        Self([a, b, c, d, e, f, g, h])
+        let mut prefix = [0; 8];
+        prefix.copy_from_slice(&id.0[..8]);
+        Self(prefix)
     }
 }
 
