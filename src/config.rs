@@ -1,1 +1,121 @@
-//! Configuration: files, environment, flags, defaults.
+//! The configuration: one TOML file, environment variables and flags, each
+//! value checked against its bounds and remembered with where it came from.
+//!
+//! It never acts on a value: it opens no socket and creates nothing. The only
+//! files it reads are the configuration and the network secret, and the secret
+//! is never shown.
+
+mod error;
+mod host;
+mod key;
+mod networks;
+mod resolve;
+mod secret;
+mod show;
+mod validate;
+
+use std::net::{Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use error::{ConfigError, ConfigErrors, Origin};
+pub use host::{Ascii, Host, locale};
+pub use key::{Key, OTHER_VARIABLES, SECRET_VARIABLE, reference_table};
+pub use networks::bootstrap_of;
+pub use resolve::{Raw, Resolved, Sources, resolve};
+pub use validate::{
+    BIND_PORT_MIN, BOOTSTRAP_MAX, DIRECT_WINDOW, RELAY_AFTER, Refused, validate_ascii, validate_bind,
+    validate_bootstrap, validate_direct_window, validate_log_filter, validate_name, validate_network,
+    validate_path, validate_punch, validate_relay_after, validate_relay_egress,
+};
+
+use crate::model::{PunchConsent, RelayEgressPolicy};
+use crate::node::keys::KeyBytes;
+use crate::node::options::NodeOptions;
+
+/// The commented file that `punchdeck config init` writes; it says the
+/// defaults.
+pub const EXAMPLE: &str = include_str!("../config.example.toml");
+
+/// Every setting, valid and complete.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Where the key, the cache and the logs live.
+    pub data_dir: PathBuf,
+    /// The name we give ourselves.
+    pub name: String,
+    /// The network's name.
+    pub network: String,
+    /// The file with the network's secret.
+    pub network_secret_file: Option<PathBuf>,
+    /// Where to listen.
+    pub bind: SocketAddr,
+    /// Whom to dial first.
+    pub bootstrap: Vec<SocketAddr>,
+    /// How long a direct dial is waited for.
+    pub direct_window: Duration,
+    /// When the relay takes over from a punch.
+    pub relay_after: Duration,
+    /// Whose punch requests we answer.
+    pub punch: PunchConsent,
+    /// What to do about the relay service's open egress.
+    pub relay_egress: RelayEgressPolicy,
+    /// Which log lines are kept.
+    pub log_filter: String,
+    /// Whether the console draws with ASCII only.
+    pub ascii: Ascii,
+}
+
+impl Config {
+    /// What holds where nobody says otherwise. Directory and name are the
+    /// host's; a host without a home leaves the directory empty, which
+    /// [`resolve`] refuses.
+    pub fn defaults(host: &Host) -> Self {
+        Self {
+            data_dir: host.data_dir.clone().unwrap_or_default(),
+            name: host.name.clone(),
+            network: "punchdeck".to_owned(),
+            network_secret_file: None,
+            // One fixed port, on both families: the address that others list
+            // as their bootstrap stays true over restarts, and an operator
+            // opens one port. It is ant-quic's own, so one rule serves both.
+            bind: SocketAddr::from((Ipv6Addr::UNSPECIFIED, 9000)),
+            bootstrap: Vec::new(),
+            direct_window: *DIRECT_WINDOW.start(),
+            relay_after: Duration::from_secs(1),
+            punch: PunchConsent::default(),
+            relay_egress: RelayEgressPolicy::default(),
+            log_filter: "info".to_owned(),
+            ascii: Ascii::default(),
+        }
+    }
+}
+
+impl Resolved {
+    /// What a node is told before it starts.
+    ///
+    /// A named network's own list is used only where no bootstrap address is
+    /// configured; the node dials either only when its cache is empty or it is
+    /// alone.
+    pub fn node_options(&self, keys: KeyBytes) -> NodeOptions {
+        let config = self.config.clone();
+        let bootstrap =
+            if config.bootstrap.is_empty() { bootstrap_of(&config.network) } else { config.bootstrap };
+        NodeOptions {
+            data_dir: config.data_dir,
+            keys,
+            name: config.name,
+            network: config.network,
+            secret: self.secret.as_ref().map(|(secret, _)| secret.clone()),
+            bind: config.bind,
+            bootstrap,
+            direct_window: config.direct_window,
+            relay_after: config.relay_after,
+            punch: config.punch,
+            relay_egress: config.relay_egress,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

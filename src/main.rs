@@ -1,3 +1,7 @@
 //! The `punchdeck` binary: parse, dispatch, exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    punchdeck::cli::main()
+}

@@ -1,1 +1,164 @@
-//! Logs: filters and where they go.
+//! Where log lines go: to the console's log pane, to standard error, and to a
+//! file of bounded size in the data directory.
+//!
+//! It never blocks who logs: sinks that can hang are written by a thread of
+//! their own, and what does not fit is dropped and counted. It never panics and
+//! never stops the program over a log line.
+
+mod file;
+mod queue;
+
+use std::io::{self, IsTerminal};
+use std::path::Path;
+
+use tracing_subscriber::filter::{LevelFilter, ParseError, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, Registry, fmt};
+
+pub use file::{FILE_BYTES_MAX, LogFile};
+pub use queue::{LogQueue, QUEUE_LINES};
+
+/// The log's file name in the data directory.
+pub const LOG_FILE: &str = "punchdeck.log";
+
+/// A sink of somebody else's: the console's log pane.
+pub type BoxedLayer = Box<dyn Layer<Registry> + Send + Sync>;
+
+/// What logging is to do.
+#[derive(Debug, Clone)]
+pub struct Telemetry<'a> {
+    /// Which lines are kept, as [`filter`] reads it.
+    pub filter: &'a str,
+    /// Whether lines go to standard error: for a node without a console.
+    pub stderr: bool,
+    /// The data directory, if there is to be a file in it.
+    pub data_dir: Option<&'a Path>,
+}
+
+/// Why there is no logging.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    /// The filter cannot be read.
+    #[error("the log filter cannot be read: {0}")]
+    Filter(#[from] ParseError),
+    /// The log file cannot be opened.
+    #[error("the log file {} cannot be opened: {source}", path.display())]
+    File {
+        /// The log file.
+        path: std::path::PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The thread that writes could not be started.
+    #[error("no thread for log lines: {0}")]
+    Thread(io::Error),
+    /// The process logs already.
+    #[error("logging was set up before")]
+    Twice,
+}
+
+/// Keeps the sinks going. Dropping it writes out what is queued, for half a
+/// second at most; a sink that hangs does not keep the program from ending.
+#[derive(Debug, Default)]
+pub struct Sinks {
+    queues: Vec<LogQueue>,
+}
+
+impl Sinks {
+    /// Lines that were dropped because a sink was slow, full or gone.
+    pub fn dropped(&self) -> u64 {
+        self.queues.iter().map(LogQueue::dropped).sum()
+    }
+}
+
+/// Sets up logging for the whole process; once.
+///
+/// `console` gets only what passes the filter: a layer that formats before it
+/// filters would cost us what it throws away.
+///
+/// # Errors
+/// See [`TelemetryError`]. Logging is then not set up.
+pub fn init(how: &Telemetry<'_>, console: Option<BoxedLayer>) -> Result<Sinks, TelemetryError> {
+    let filter = filter(how.filter)?;
+    let mut sinks = Sinks::default();
+    let mut layers: Vec<BoxedLayer> = Vec::new();
+    if let Some(console) = console {
+        layers.push(console.with_filter(filter.clone()).boxed());
+    }
+    if how.stderr {
+        let queue = LogQueue::start(io::stderr()).map_err(TelemetryError::Thread)?;
+        let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+        layers.push(human(&queue, colours).with_filter(filter.clone()).boxed());
+        sinks.queues.push(queue);
+    }
+    if let Some(dir) = how.data_dir {
+        let path = dir.join(LOG_FILE);
+        let file = LogFile::open(&path, FILE_BYTES_MAX)
+            .map_err(|source| TelemetryError::File { path: path.clone(), source })?;
+        let queue = LogQueue::start(file).map_err(TelemetryError::Thread)?;
+        layers.push(human(&queue, false).with_filter(filter).boxed());
+        sinks.queues.push(queue);
+    }
+    tracing_subscriber::registry().with(layers).try_init().map_err(|_| TelemetryError::Twice)?;
+    Ok(sinks)
+}
+
+fn human(queue: &LogQueue, colours: bool) -> impl Layer<Registry> + Send + Sync + use<> {
+    fmt::layer().with_ansi(colours).with_writer(queue.writer())
+}
+
+/// Reads filter directives (`info`, or `info,punchdeck=debug`) and quiets
+/// ant-quic where they do not name it: it warns of silent drops in normal
+/// operation, and its errors are seldom ours.
+///
+/// # Errors
+/// What the parser says.
+pub fn filter(directives: &str) -> Result<Targets, ParseError> {
+    let asked: Targets = directives.parse()?;
+    let mut filter = Targets::new()
+        .with_default(asked.default_level().unwrap_or(LevelFilter::OFF))
+        .with_target("ant_quic", LevelFilter::ERROR)
+        .with_target("ant_quic::silent_drop", LevelFilter::OFF);
+    if asked.default_level() == Some(LevelFilter::OFF) {
+        filter = Targets::new().with_default(LevelFilter::OFF);
+    }
+    Ok(filter.with_targets(asked.iter()))
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::Level;
+
+    use super::*;
+
+    #[test]
+    fn ant_quic_is_quiet_unless_it_is_named() {
+        let f = filter("debug").unwrap();
+        assert!(f.would_enable("punchdeck::node", &Level::DEBUG));
+        assert!(f.would_enable("ant_quic::endpoint", &Level::ERROR));
+        assert!(!f.would_enable("ant_quic::endpoint", &Level::WARN));
+        assert!(!f.would_enable("ant_quic::silent_drop", &Level::ERROR));
+        let named = filter("info,ant_quic=trace").unwrap();
+        assert!(named.would_enable("ant_quic::endpoint", &Level::TRACE));
+        assert!(!named.would_enable("ant_quic::silent_drop", &Level::ERROR));
+        assert!(
+            filter("info,ant_quic::silent_drop=warn")
+                .unwrap()
+                .would_enable("ant_quic::silent_drop", &Level::WARN)
+        );
+    }
+
+    #[test]
+    fn off_is_off() {
+        let f = filter("off").unwrap();
+        assert!(!f.would_enable("ant_quic", &Level::ERROR) && !f.would_enable("punchdeck", &Level::ERROR));
+    }
+
+    #[test]
+    fn only_the_targets_that_are_named_are_kept_without_a_level_for_all() {
+        let f = filter("punchdeck=info").unwrap();
+        assert!(f.would_enable("punchdeck", &Level::INFO));
+        assert!(!f.would_enable("somebody_else", &Level::ERROR));
+    }
+}

@@ -61,6 +61,30 @@ pub struct NodeOptions {
     pub relay_egress: RelayEgressPolicy,
 }
 
+/// Why a node must not start with its options.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum OptionsError {
+    /// The operator wants proof that nobody has.
+    #[error(
+        "relay_egress is \"require-closed\", and this version cannot test the relay's egress: confine it on the host and set \"warn\""
+    )]
+    EgressUnproven,
+}
+
+impl NodeOptions {
+    /// Asked before anything is bound. As long as the node has no self-test of
+    /// its relay's egress, the state is unknown, and unknown is not closed.
+    ///
+    /// # Errors
+    /// See [`OptionsError`].
+    pub fn check(&self) -> Result<(), OptionsError> {
+        match self.relay_egress {
+            RelayEgressPolicy::Warn => Ok(()),
+            RelayEgressPolicy::RequireClosed => Err(OptionsError::EgressUnproven),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

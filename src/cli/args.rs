@@ -1,0 +1,246 @@
+//! The arguments. What a flag may hold is checked where the configuration is:
+//! its message is the same whether a value came from a flag, a variable or the
+//! file.
+
+use std::path::PathBuf;
+
+use clap::builder::FalseyValueParser;
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{ConfigErrors, Host, Key, Raw, Resolved, Sources, resolve};
+
+/// An operator console for a gossip-first, NAT-traversing peer-to-peer node.
+///
+/// Without a command it runs a node with its console. Every flag has an
+/// environment variable; flags go before variables, those before the
+/// configuration file.
+#[derive(Debug, Parser)]
+#[command(name = "punchdeck", version, args_conflicts_with_subcommands = true, max_term_width = 100)]
+#[command(after_help = "Exit codes: 0 done, 1 it did not happen, 2 usage or configuration.")]
+pub struct Cli {
+    /// What to do; without one, `run`.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// The arguments of `run`.
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// The console on an embedded node (the default)
+    Run(RunArgs),
+    /// The console on one node of a local fleet
+    Lab(LabArgs),
+    /// The configuration: write, check, show it
+    Config(ConfigArgs),
+    /// Shell completions, to standard output
+    Completions {
+        /// For which shell
+        shell: Shell,
+    },
+    /// The manual page, to standard output
+    Man,
+}
+
+/// Shells that completions are made for.
+pub type Shell = clap_complete::Shell;
+
+/// The arguments of `run`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct RunArgs {
+    /// Where settings come from.
+    #[command(flatten)]
+    pub settings: SettingsArgs,
+    /// Run without a console; log lines go to standard error
+    #[arg(long, env = "PUNCHDECK_HEADLESS", value_parser = FalseyValueParser::new())]
+    pub headless: bool,
+}
+
+/// The arguments of `lab`.
+#[derive(Debug, Clone, Args)]
+pub struct LabArgs {
+    /// How many nodes the fleet has, 2 to 64
+    #[arg(long, env = "PUNCHDECK_LAB_NODES", default_value_t = 8, value_parser = clap::value_parser!(u8).range(2..=64))]
+    pub nodes: u8,
+    /// On 127.0.0.1, without NATs
+    #[arg(long, env = "PUNCHDECK_LAB_LOOPBACK", value_parser = FalseyValueParser::new())]
+    pub loopback: bool,
+}
+
+/// The arguments of `config`.
+#[derive(Debug, Args)]
+pub struct ConfigArgs {
+    /// What to do with it
+    #[command(subcommand)]
+    pub command: ConfigCommand,
+}
+
+/// What to do with the configuration.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Write the commented default configuration; never over an existing file
+    Init(FileArgs),
+    /// Check every value of every source
+    Check(SettingsArgs),
+    /// Print every effective value and where it comes from
+    Show(SettingsArgs),
+    /// Print the path of the configuration file
+    Path(FileArgs),
+}
+
+/// Which configuration file.
+#[derive(Debug, Clone, Default, Args)]
+pub struct FileArgs {
+    /// The configuration file, instead of the platform's
+    #[arg(long, value_name = "FILE", env = "PUNCHDECK_CONFIG")]
+    pub config: Option<PathBuf>,
+}
+
+/// The flags that are keys of the configuration. Their variables are read with
+/// the configuration, which knows where each value came from; the help names
+/// them, and a test keeps it so.
+#[derive(Debug, Clone, Default, Args)]
+pub struct SettingsArgs {
+    /// Which file.
+    #[command(flatten)]
+    pub file: FileArgs,
+    /// Where the identity, the peer cache and the logs live [env: PUNCHDECK_DATA_DIR]
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<String>,
+    /// The name this node gives itself [env: PUNCHDECK_NAME]
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Where to listen, an address and a UDP port [env: PUNCHDECK_BIND]
+    #[arg(long, value_name = "ADDR")]
+    pub bind: Option<String>,
+    /// Whom to dial when no peer is known [env: PUNCHDECK_BOOTSTRAP]
+    #[arg(long, value_name = "ADDR", num_args = 1.., value_delimiter = ',')]
+    pub bootstrap: Vec<String>,
+    /// The network's name [env: PUNCHDECK_NETWORK]
+    #[arg(long, value_name = "ID")]
+    pub network: Option<String>,
+}
+
+impl FileArgs {
+    fn sources(&self, flags: Vec<(Key, Raw)>) -> Sources {
+        Sources { host: Host::detect(), file: self.config.clone(), env: std::env::vars_os().collect(), flags }
+    }
+
+    /// The file as it would be read, without reading it.
+    pub(super) fn path(&self) -> Result<PathBuf, ConfigErrors> {
+        Ok(self.sources(Vec::new()).path()?.to_owned())
+    }
+}
+
+impl SettingsArgs {
+    /// These flags, the environment and the file, checked.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them.
+    pub fn resolve(&self) -> Result<Resolved, ConfigErrors> {
+        resolve(&self.file.sources(self.flags()))
+    }
+
+    /// Where the configuration is read from.
+    pub(super) fn path(&self) -> Result<PathBuf, ConfigErrors> {
+        self.file.path()
+    }
+
+    fn flags(&self) -> Vec<(Key, Raw)> {
+        let text = |key, value: &Option<String>| value.clone().map(|v| (key, Raw::Text(v)));
+        let list = (!self.bootstrap.is_empty()).then(|| (Key::Bootstrap, Raw::List(self.bootstrap.clone())));
+        [
+            text(Key::DataDir, &self.data_dir),
+            text(Key::Name, &self.name),
+            text(Key::Network, &self.network),
+            text(Key::Bind, &self.bind),
+            list,
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+    use crate::config::{OTHER_VARIABLES, SECRET_VARIABLE};
+
+    #[test]
+    fn the_argument_types_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    /// Every flag of every command, but the two that clap brings.
+    fn flags(command: &clap::Command, out: &mut Vec<clap::Arg>) {
+        out.extend(
+            command
+                .get_opts()
+                .chain(command.get_arguments().filter(|a| a.get_long().is_some()))
+                .filter(|a| !matches!(a.get_id().as_str(), "help" | "version"))
+                .cloned(),
+        );
+        command.get_subcommands().for_each(|c| flags(c, out));
+    }
+
+    #[test]
+    fn every_flag_has_a_variable_that_the_configuration_knows() {
+        let mut all = Vec::new();
+        flags(&Cli::command(), &mut all);
+        assert!(all.len() > 10);
+        for arg in all {
+            let long = format!("--{}", arg.get_long().unwrap());
+            let key = Key::ALL.into_iter().find(|k| k.flag() == Some(long.as_str()));
+            match (key, arg.get_env()) {
+                (Some(key), None) => {
+                    let help = arg.get_help().unwrap().to_string();
+                    assert!(help.contains(&format!("[env: {}]", key.variable())), "{long}: {help}");
+                }
+                (None, Some(env)) => assert!(OTHER_VARIABLES.contains(&env.to_str().unwrap()), "{long}"),
+                (key, env) => panic!("{long} is {key:?} and reads {env:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn every_key_that_names_a_flag_has_it() {
+        let command = Cli::command();
+        for flag in Key::ALL.into_iter().filter_map(Key::flag) {
+            assert!(command.get_arguments().any(|a| a.get_long() == flag.strip_prefix("--")), "{flag}");
+        }
+        assert!(
+            command.get_arguments().all(|a| !a.get_id().as_str().contains("secret")),
+            "{SECRET_VARIABLE} only"
+        );
+    }
+
+    #[test]
+    fn no_command_is_run() {
+        let cli = Cli::parse_from([
+            "punchdeck",
+            "--name",
+            "x",
+            "--bootstrap",
+            "198.18.0.1:9000",
+            "198.18.0.2:9000",
+        ]);
+        assert!(cli.command.is_none());
+        assert_eq!(cli.run.settings.flags()[0], (Key::Name, Raw::Text("x".into())));
+        assert_eq!(cli.run.settings.bootstrap.len(), 2);
+        assert!(
+            matches!(Cli::parse_from(["punchdeck", "run", "--headless"]).command, Some(Command::Run(r)) if r.headless)
+        );
+    }
+
+    #[test]
+    fn a_fleet_has_2_to_64_nodes() {
+        for (nodes, ok) in [("1", false), ("2", true), ("64", true), ("65", false)] {
+            assert_eq!(Cli::try_parse_from(["punchdeck", "lab", "--nodes", nodes]).is_ok(), ok, "{nodes}");
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! How a command ends when it does not succeed.
+
+use std::fmt::Display;
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use crate::config::ConfigErrors;
+use crate::identity::IdentityError;
+use crate::node::lock::LockError;
+use crate::node::options::OptionsError;
+use crate::telemetry::TelemetryError;
+
+/// A command that did not do what was asked.
+#[derive(Debug)]
+pub struct Failure {
+    code: u8,
+    error: anyhow::Error,
+}
+
+impl Failure {
+    /// The thing asked for did not happen: exit code 1.
+    pub fn failed(error: impl Into<anyhow::Error>) -> Self {
+        Self { code: 1, error: error.into() }
+    }
+
+    /// Usage or configuration is wrong, nothing was begun: exit code 2.
+    pub fn usage(error: impl Into<anyhow::Error>) -> Self {
+        Self { code: 2, error: error.into() }
+    }
+
+    /// The exit code.
+    pub fn code(&self) -> u8 {
+        self.code
+    }
+
+    /// Says why in one line, and gives the exit code.
+    pub fn report(&self) -> ExitCode {
+        say(&format_args!("{:#}", self.error));
+        ExitCode::from(self.code)
+    }
+}
+
+/// One line on standard error. Where that is gone there is nobody to tell.
+pub(super) fn say(what: &dyn Display) {
+    let line = what.to_string().replace(['\n', '\r'], " ");
+    let _ = writeln!(std::io::stderr(), "punchdeck: {line}");
+}
+
+/// What stops a start before anything was begun is a matter of configuration.
+macro_rules! usage {
+    ($($error:ty),+) => {$(
+        impl From<$error> for Failure {
+            fn from(error: $error) -> Self {
+                Self::usage(error)
+            }
+        }
+    )+};
+}
+
+usage!(ConfigErrors, IdentityError, LockError, OptionsError, TelemetryError);

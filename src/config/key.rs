@@ -1,0 +1,243 @@
+//! The table of keys: names, variables, flags, and what each is for. Errors,
+//! `config show`, the help and the README are all made from it.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use super::validate::{self as check, DIRECT_WINDOW, RELAY_AFTER, Refused, seconds};
+use super::{Ascii, BIND_PORT_MIN, BOOTSTRAP_MAX, Config, Host, Raw};
+use crate::core::limits::{NAME_BYTES_MAX, NETWORK_BYTES_MAX};
+use crate::model::{PunchConsent, RelayEgressPolicy};
+
+/// The variable that holds the network secret itself. There is no such key and
+/// no such flag: a secret belongs neither into a file that is shown around nor
+/// into the process list.
+pub const SECRET_VARIABLE: &str = "PUNCHDECK_NETWORK_SECRET";
+
+/// Variables of flags that are no keys.
+pub const OTHER_VARIABLES: [&str; 4] =
+    ["PUNCHDECK_CONFIG", "PUNCHDECK_HEADLESS", "PUNCHDECK_LAB_LOOPBACK", "PUNCHDECK_LAB_NODES"];
+
+/// A key of the configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Key {
+    /// `data_dir`
+    DataDir,
+    /// `name`
+    Name,
+    /// `network`
+    Network,
+    /// `network_secret_file`
+    NetworkSecretFile,
+    /// `bind`
+    Bind,
+    /// `bootstrap`
+    Bootstrap,
+    /// `direct_window`
+    DirectWindow,
+    /// `relay_after`
+    RelayAfter,
+    /// `punch`
+    Punch,
+    /// `relay_egress`
+    RelayEgress,
+    /// `log_filter`
+    LogFilter,
+    /// `ascii`
+    Ascii,
+}
+
+impl Key {
+    /// Every key, in the order in which they are shown.
+    pub const ALL: [Self; 12] = [
+        Self::DataDir,
+        Self::Name,
+        Self::Network,
+        Self::NetworkSecretFile,
+        Self::Bind,
+        Self::Bootstrap,
+        Self::DirectWindow,
+        Self::RelayAfter,
+        Self::Punch,
+        Self::RelayEgress,
+        Self::LogFilter,
+        Self::Ascii,
+    ];
+
+    /// Its name, its environment variable and its flag.
+    const fn names(self) -> (&'static str, &'static str, Option<&'static str>) {
+        match self {
+            Self::DataDir => ("data_dir", "PUNCHDECK_DATA_DIR", Some("--data-dir")),
+            Self::Name => ("name", "PUNCHDECK_NAME", Some("--name")),
+            Self::Network => ("network", "PUNCHDECK_NETWORK", Some("--network")),
+            Self::NetworkSecretFile => ("network_secret_file", "PUNCHDECK_NETWORK_SECRET_FILE", None),
+            Self::Bind => ("bind", "PUNCHDECK_BIND", Some("--bind")),
+            Self::Bootstrap => ("bootstrap", "PUNCHDECK_BOOTSTRAP", Some("--bootstrap")),
+            Self::DirectWindow => ("direct_window", "PUNCHDECK_DIRECT_WINDOW", None),
+            Self::RelayAfter => ("relay_after", "PUNCHDECK_RELAY_AFTER", None),
+            Self::Punch => ("punch", "PUNCHDECK_PUNCH", None),
+            Self::RelayEgress => ("relay_egress", "PUNCHDECK_RELAY_EGRESS", None),
+            Self::LogFilter => ("log_filter", "PUNCHDECK_LOG_FILTER", None),
+            Self::Ascii => ("ascii", "PUNCHDECK_ASCII", None),
+        }
+    }
+
+    /// The name in the file.
+    pub const fn name(self) -> &'static str {
+        self.names().0
+    }
+
+    /// The environment variable.
+    pub const fn variable(self) -> &'static str {
+        self.names().1
+    }
+
+    /// The flag, if it has one.
+    pub const fn flag(self) -> Option<&'static str> {
+        self.names().2
+    }
+
+    /// The key of that name.
+    pub fn by_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|k| k.name() == name)
+    }
+
+    /// What it is for, in one line.
+    pub fn purpose(self) -> &'static str {
+        match self {
+            Self::DataDir => "where the identity, the peer cache and the logs live",
+            Self::Name => "the name this node gives itself",
+            Self::Network => "the network's name: it separates fleets, it authenticates nobody",
+            Self::NetworkSecretFile => "a file with the secret of a closed fleet",
+            Self::Bind => "where to listen",
+            Self::Bootstrap => "whom to dial when no peer is known",
+            Self::DirectWindow => "how long a direct dial is waited for before the next stage",
+            Self::RelayAfter => "how long after a punch began a relay takes over the link",
+            Self::Punch => "whose coordinated punch requests are answered",
+            Self::RelayEgress => "what to do about the open egress of the relay service",
+            Self::LogFilter => "which log lines are kept",
+            Self::Ascii => "whether the console draws with ASCII only",
+        }
+    }
+
+    /// What its value must be.
+    pub fn allowed(self) -> String {
+        match self {
+            Self::DataDir => "a path (~ is not expanded)".to_owned(),
+            Self::Name => format!("1 to {NAME_BYTES_MAX} bytes without control characters"),
+            Self::Network => format!("1 to {NETWORK_BYTES_MAX} of the characters a-z 0-9 . _ -"),
+            Self::NetworkSecretFile => {
+                "the path of a file that only its owner can read, with 32 bytes raw or as 64 hex digits"
+                    .to_owned()
+            }
+            Self::Bind => format!("an IP address and a port: 0 for any, or {BIND_PORT_MIN} to 65535"),
+            Self::Bootstrap => format!("at most {BOOTSTRAP_MAX} unicast IP addresses with their ports"),
+            Self::DirectWindow => range(&DIRECT_WINDOW),
+            Self::RelayAfter => range(&RELAY_AFTER),
+            Self::Punch => one_of(PunchConsent::ALL.map(PunchConsent::name)),
+            Self::RelayEgress => one_of(RelayEgressPolicy::ALL.map(RelayEgressPolicy::name)),
+            Self::LogFilter => {
+                "off, error, warn, info, debug or trace, alone or as target=level with commas between"
+                    .to_owned()
+            }
+            Self::Ascii => one_of(Ascii::ALL.map(Ascii::name)),
+        }
+    }
+
+    /// The default in words where it is the host's, else as TOML.
+    pub fn default_text(self) -> String {
+        match self {
+            Self::DataDir => "the platform's data directory".to_owned(),
+            Self::Name => "the host's name".to_owned(),
+            Self::NetworkSecretFile => "none".to_owned(),
+            _ => {
+                let host = Host { config_file: None, data_dir: None, name: String::new() };
+                self.toml(&Config::defaults(&host)).map(|v| format!("`{v}`")).unwrap_or_default()
+            }
+        }
+    }
+
+    /// Checks a value and puts it into the configuration. A relative path is
+    /// taken from `base`.
+    pub(super) fn set(self, config: &mut Config, raw: &Raw, base: &Path) -> Result<(), Refused> {
+        match self {
+            Self::DataDir => config.data_dir = base.join(check::validate_path(raw.text()?)?),
+            Self::Name => config.name = check::validate_name(raw.text()?)?,
+            Self::Network => config.network = check::validate_network(raw.text()?)?,
+            Self::NetworkSecretFile => {
+                config.network_secret_file = Some(base.join(check::validate_path(raw.text()?)?));
+            }
+            Self::Bind => config.bind = check::validate_bind(raw.text()?)?,
+            Self::Bootstrap => config.bootstrap = check::validate_bootstrap(raw.list()?)?,
+            Self::DirectWindow => config.direct_window = check::validate_direct_window(raw.text()?)?,
+            Self::RelayAfter => config.relay_after = check::validate_relay_after(raw.text()?)?,
+            Self::Punch => config.punch = check::validate_punch(raw.text()?)?,
+            Self::RelayEgress => config.relay_egress = check::validate_relay_egress(raw.text()?)?,
+            Self::LogFilter => config.log_filter = check::validate_log_filter(raw.text()?)?,
+            Self::Ascii => config.ascii = check::validate_ascii(raw.text()?)?,
+        }
+        Ok(())
+    }
+
+    /// Whether its value is a list of texts; all others are one text.
+    pub(super) fn is_list(self) -> bool {
+        self == Self::Bootstrap
+    }
+
+    /// The value in a configuration as TOML; `None` where there is none.
+    pub fn toml(self, config: &Config) -> Option<String> {
+        let text = |s: &str| Some(toml::Value::String(s.to_owned()).to_string());
+        match self {
+            Self::DataDir => text(&config.data_dir.to_string_lossy()),
+            Self::Name => text(&config.name),
+            Self::Network => text(&config.network),
+            Self::NetworkSecretFile => text(&config.network_secret_file.as_ref()?.to_string_lossy()),
+            Self::Bind => text(&config.bind.to_string()),
+            Self::Bootstrap => {
+                let list = config.bootstrap.iter().map(|a| toml::Value::String(a.to_string()));
+                Some(toml::Value::Array(list.collect()).to_string())
+            }
+            Self::DirectWindow => text(&seconds(config.direct_window)),
+            Self::RelayAfter => text(&seconds(config.relay_after)),
+            Self::Punch => text(config.punch.name()),
+            Self::RelayEgress => text(config.relay_egress.name()),
+            Self::LogFilter => text(&config.log_filter),
+            Self::Ascii => text(config.ascii.name()),
+        }
+    }
+}
+
+fn range(range: &std::ops::RangeInclusive<std::time::Duration>) -> String {
+    format!(
+        "a time from {} to {}, such as \"2s\" or \"2500ms\"",
+        seconds(*range.start()),
+        seconds(*range.end())
+    )
+}
+
+fn one_of<const N: usize>(names: [&str; N]) -> String {
+    match names.split_last() {
+        Some((last, [])) => (*last).to_owned(),
+        Some((last, rest)) => format!("{} or {last}", rest.join(", ")),
+        None => String::new(),
+    }
+}
+
+/// The table of all keys as Markdown, as it stands in the README.
+pub fn reference_table() -> String {
+    let mut out =
+        String::from("| key | default | for | must be | flag | environment |\n|---|---|---|---|---|---|\n");
+    for key in Key::ALL {
+        let flag = key.flag().map(|f| format!("`{f}`")).unwrap_or_default();
+        let _ = writeln!(
+            out,
+            "| `{}` | {} | {} | {} | {flag} | `{}` |",
+            key.name(),
+            key.default_text(),
+            key.purpose(),
+            key.allowed(),
+            key.variable(),
+        );
+    }
+    out
+}

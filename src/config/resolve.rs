@@ -1,0 +1,282 @@
+//! Flag before environment before file before default, each value with where
+//! it came from.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use toml::de::{DeTable, DeValue};
+
+use super::{
+    Config, ConfigError, ConfigErrors, Host, Key, OTHER_VARIABLES, Origin, Refused, SECRET_VARIABLE, secret,
+};
+use crate::node::options::NetworkSecret;
+
+const PREFIX: &str = "PUNCHDECK_";
+
+/// A value as it was written, before it is checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Raw {
+    /// One text.
+    Text(String),
+    /// A list of texts.
+    List(Vec<String>),
+    /// Something of another type, as written.
+    Other(String),
+}
+
+impl Raw {
+    pub(super) fn text(&self) -> Result<&str, Refused> {
+        match self {
+            Self::Text(text) => Ok(text),
+            Self::List(_) | Self::Other(_) => Err(Refused(Some("as one text in quotes".to_owned()))),
+        }
+    }
+
+    pub(super) fn list(&self) -> Result<impl Iterator<Item = &str>, Refused> {
+        match self {
+            Self::List(list) => Ok(list.iter().map(String::as_str)),
+            Self::Text(_) | Self::Other(_) => {
+                Err(Refused(Some("as a list such as [\"198.18.0.1:9000\"]".to_owned())))
+            }
+        }
+    }
+
+    /// From a variable: a list has commas or spaces between.
+    fn from_variable(key: Key, text: &str) -> Self {
+        if key.is_list() {
+            let items = text.split([',', ' ']).filter(|s| !s.is_empty());
+            Self::List(items.map(str::to_owned).collect())
+        } else {
+            Self::Text(text.to_owned())
+        }
+    }
+
+    fn from_toml(value: &DeValue<'_>, written: &str) -> Self {
+        let text = |v: &DeValue<'_>| v.as_str().map(str::to_owned);
+        match value {
+            DeValue::String(s) => Self::Text(s.to_string()),
+            DeValue::Array(items) => items
+                .iter()
+                .map(|v| text(v.get_ref()))
+                .collect::<Option<_>>()
+                .map_or_else(|| Self::Other(written.to_owned()), Self::List),
+            _ => Self::Other(written.to_owned()),
+        }
+    }
+}
+
+impl std::fmt::Display for Raw {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Text(text) => write!(f, "{text:?}"),
+            Self::List(list) => write!(f, "{list:?}"),
+            // A table or a long list may run over many lines; the message has one.
+            Self::Other(written) => f.write_str(written.lines().next().unwrap_or_default()),
+        }
+    }
+}
+
+/// Everything a configuration is made from.
+#[derive(Debug, Clone)]
+pub struct Sources {
+    /// The host's own defaults.
+    pub host: Host,
+    /// The file that was asked for. Without one the platform's is read, and
+    /// need not be there.
+    pub file: Option<PathBuf>,
+    /// The environment.
+    pub env: Vec<(OsString, OsString)>,
+    /// Values given by flags.
+    pub flags: Vec<(Key, Raw)>,
+}
+
+impl Sources {
+    /// The file that is read, whether it is there or not.
+    ///
+    /// # Errors
+    /// [`ConfigError::NoHome`] if none was asked for and there is no home
+    /// directory.
+    pub fn path(&self) -> Result<&Path, ConfigError> {
+        self.file.as_deref().or(self.host.config_file.as_deref()).ok_or(ConfigError::NoHome("--config FILE"))
+    }
+}
+
+/// A configuration, and where each value came from.
+#[derive(Debug, Clone)]
+pub struct Resolved {
+    /// The values.
+    pub config: Config,
+    /// The network secret, and where it came from.
+    pub secret: Option<(NetworkSecret, Origin)>,
+    /// The file that was read, if there was one.
+    pub file: Option<PathBuf>,
+    origins: BTreeMap<Key, Origin>,
+}
+
+impl Resolved {
+    /// Where a value came from.
+    pub fn origin(&self, key: Key) -> Origin {
+        self.origins.get(&key).cloned().unwrap_or(Origin::Default)
+    }
+}
+
+/// Reads the file, checks every value of every source (also one that another
+/// overrules: it is wrong all the same), and loads the network secret.
+///
+/// # Errors
+/// All that is wrong, in the order file, environment, flags.
+pub fn resolve(sources: &Sources) -> Result<Resolved, ConfigErrors> {
+    let mut gather =
+        Gather { config: Config::defaults(&sources.host), origins: BTreeMap::new(), errors: Vec::new() };
+    let file = gather.read_file(sources);
+    let secret_text = gather.read_env(&sources.env);
+    for (key, raw) in &sources.flags {
+        gather.take(*key, raw, Origin::Flag(key.flag().unwrap_or_default()), Path::new(""));
+    }
+    let secret = gather.load_secret(secret_text.as_deref());
+    if gather.config.data_dir.as_os_str().is_empty() && gather.errors.is_empty() {
+        gather.errors.push(ConfigError::NoHome(Key::DataDir.name()));
+    }
+    if gather.errors.is_empty() {
+        Ok(Resolved { config: gather.config, secret, file, origins: gather.origins })
+    } else {
+        Err(ConfigErrors(gather.errors))
+    }
+}
+
+struct Gather {
+    config: Config,
+    origins: BTreeMap<Key, Origin>,
+    errors: Vec<ConfigError>,
+}
+
+impl Gather {
+    fn take(&mut self, key: Key, raw: &Raw, at: Origin, base: &Path) {
+        match key.set(&mut self.config, raw, base) {
+            Ok(()) => drop(self.origins.insert(key, at)),
+            Err(Refused(why)) => {
+                let why = why.map(|w| format!("; {w}")).unwrap_or_default();
+                self.errors.push(ConfigError::Invalid {
+                    key: key.name(),
+                    value: raw.to_string(),
+                    at,
+                    allowed: key.allowed() + &why,
+                });
+            }
+        }
+    }
+
+    fn read_file(&mut self, sources: &Sources) -> Option<PathBuf> {
+        let path = sources.path().ok()?;
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            // The platform's own file need not be there, nor its directory.
+            Err(e) if e.kind() == ErrorKind::NotFound && sources.file.is_none() => return None,
+            Err(source) => {
+                self.errors.push(ConfigError::Read { path: path.to_owned(), source });
+                return None;
+            }
+        };
+        let at = |offset: usize| Origin::File {
+            path: path.to_owned(),
+            line: 1 + text.bytes().take(offset).filter(|b| *b == b'\n').count(),
+        };
+        let table = match DeTable::parse(&text) {
+            Ok(table) => table,
+            Err(e) => {
+                let message = e.message().lines().collect::<Vec<_>>().join(", ");
+                self.errors.push(ConfigError::Syntax { at: at(e.span().map_or(0, |s| s.start)), message });
+                return Some(path.to_owned());
+            }
+        };
+        let mut entries: Vec<_> = table.get_ref().iter().collect();
+        entries.sort_by_key(|(name, _)| name.span().start);
+        let base = path.parent().unwrap_or(Path::new(""));
+        for (name, value) in entries {
+            let line = at(name.span().start);
+            match Key::by_name(name.get_ref()) {
+                Some(key) => {
+                    let raw = Raw::from_toml(value.get_ref(), text.get(value.span()).unwrap_or_default());
+                    self.take(key, &raw, line, base);
+                }
+                None => self.errors.push(ConfigError::UnknownKey {
+                    key: name.get_ref().to_string(),
+                    at: line,
+                    hint: hint(name.get_ref(), &Key::ALL.map(Key::name)),
+                }),
+            }
+        }
+        Some(path.to_owned())
+    }
+
+    /// Takes the keys' variables and gives back the secret's, unread.
+    fn read_env(&mut self, env: &[(OsString, OsString)]) -> Option<String> {
+        let mut secret = None;
+        for (name, value) in env {
+            let name = name.to_string_lossy();
+            if !name.starts_with(PREFIX) || OTHER_VARIABLES.contains(&&*name) {
+                continue;
+            }
+            if name == SECRET_VARIABLE {
+                // What is no text is no hex either, and is refused as such.
+                secret = Some(value.to_string_lossy().into_owned());
+                continue;
+            }
+            match Key::ALL.into_iter().find(|k| k.variable() == name) {
+                Some(key) => {
+                    let raw = match value.to_str() {
+                        Some(text) => Raw::from_variable(key, text),
+                        None => Raw::Other(format!("{value:?}")),
+                    };
+                    self.take(key, &raw, Origin::Env(key.variable()), Path::new(""));
+                }
+                // Ignoring it would let a misspelt name of the secret open a
+                // closed fleet.
+                None => {
+                    let mut known = Key::ALL.map(Key::variable).to_vec();
+                    known.push(SECRET_VARIABLE);
+                    known.extend(OTHER_VARIABLES);
+                    self.errors.push(ConfigError::UnknownVariable {
+                        hint: hint(&name, &known),
+                        name: name.into_owned(),
+                    });
+                }
+            }
+        }
+        secret
+    }
+
+    fn load_secret(&mut self, variable: Option<&str>) -> Option<(NetworkSecret, Origin)> {
+        let file_at = self.origins.get(&Key::NetworkSecretFile).cloned();
+        let (result, at) = match (variable, &self.config.network_secret_file, file_at) {
+            // Neither of two variables is the stronger one.
+            (Some(_), Some(_), Some(Origin::Env(name))) => {
+                (Err(format!("{name} is set too; set one of the two")), Origin::Env(SECRET_VARIABLE))
+            }
+            (Some(text), _, _) => (secret::from_hex(text), Origin::Env(SECRET_VARIABLE)),
+            (None, Some(path), Some(at)) => (secret::from_file(path), at),
+            (None, _, _) => return None,
+        };
+        match result {
+            Ok(secret) => Some((secret, at)),
+            Err(why) => {
+                self.errors.push(ConfigError::Secret { at, why });
+                None
+            }
+        }
+    }
+}
+
+/// Names the nearest of the known words, or all of them if none is near.
+fn hint(word: &str, known: &[&str]) -> String {
+    /// Below this two words have little more in common than letters.
+    const NEAR: f64 = 0.5;
+    known
+        .iter()
+        .map(|k| (strsim::normalized_damerau_levenshtein(word, k), k))
+        .filter(|(likeness, _)| *likeness >= NEAR)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map_or_else(|| format!("known are {}", known.join(", ")), |(_, k)| format!("the nearest is {k:?}"))
+}

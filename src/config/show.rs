@@ -1,0 +1,40 @@
+//! The effective configuration as text: valid TOML, each line with where its
+//! value came from.
+
+use std::fmt::Write as _;
+
+use super::{Key, Origin, Resolved};
+
+impl Resolved {
+    /// One line for each key. The secret shows only as being there.
+    pub fn show(&self) -> String {
+        let lines: Vec<(String, String)> = Key::ALL
+            .into_iter()
+            .map(|key| match key.toml(&self.config) {
+                Some(value) => (format!("{} = {value}", key.name()), self.describe(key)),
+                None => (format!("# {} is not set", key.name()), String::new()),
+            })
+            .collect();
+        let width = lines.iter().map(|(line, _)| line.chars().count()).max().unwrap_or(0);
+        let mut out = String::new();
+        for (line, origin) in lines {
+            if origin.is_empty() {
+                let _ = writeln!(out, "{line}");
+            } else {
+                let _ = writeln!(out, "{line:width$}  # {origin}");
+            }
+        }
+        let _ = match &self.secret {
+            Some((_, at)) => writeln!(out, "# the network secret is set ({at}): a closed fleet"),
+            None => writeln!(out, "# no network secret is set: an open fleet"),
+        };
+        out
+    }
+
+    fn describe(&self, key: Key) -> String {
+        match (self.origin(key), key) {
+            (Origin::Default, Key::DataDir | Key::Name) => format!("default: {}", key.default_text()),
+            (origin, _) => origin.to_string(),
+        }
+    }
+}

@@ -1,0 +1,266 @@
+use std::ffi::OsString;
+use std::path::Path;
+
+use super::*;
+
+fn host() -> Host {
+    Host { config_file: None, data_dir: Some("/home/op/data".into()), name: "host-1".into() }
+}
+
+fn sources(file: Option<&Path>, env: &[(&str, &str)], flags: &[(Key, &str)]) -> Sources {
+    Sources {
+        host: host(),
+        file: file.map(Path::to_owned),
+        env: env.iter().map(|(k, v)| (OsString::from(k), OsString::from(v))).collect(),
+        flags: flags.iter().map(|(k, v)| (*k, Raw::Text((*v).to_owned()))).collect(),
+    }
+}
+
+fn with_file(text: &str, env: &[(&str, &str)], flags: &[(Key, &str)]) -> Result<Resolved, ConfigErrors> {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("config.toml");
+    std::fs::write(&path, text).unwrap();
+    resolve(&sources(Some(&path), env, flags))
+}
+
+/// The messages, without the directory of the file.
+fn errors(text: &str, env: &[(&str, &str)]) -> Vec<String> {
+    let errors = with_file(text, env, &[]).unwrap_err().0;
+    errors
+        .iter()
+        .map(|e| {
+            let text = e.to_string();
+            match (text.find('/'), text.find("config.toml")) {
+                (Some(from), Some(to)) if from < to => format!("{}{}", &text[..from], &text[to..]),
+                _ => text,
+            }
+        })
+        .collect()
+}
+
+#[test]
+fn the_example_file_equals_the_defaults() {
+    let resolved = with_file(EXAMPLE, &[], &[]).unwrap();
+    assert_eq!(resolved.config, Config::defaults(&host()));
+    assert!(resolved.secret.is_none());
+}
+
+#[test]
+fn every_key_stands_in_the_example_and_its_commented_lines_are_valid_too() {
+    for key in Key::ALL {
+        let set = EXAMPLE.lines().any(|l| l.starts_with(&format!("{} = ", key.name())));
+        let commented = EXAMPLE.lines().any(|l| l.starts_with(&format!("# {} = ", key.name())));
+        assert!(set != commented, "{} stands once", key.name());
+        let is_the_hosts = matches!(key, Key::DataDir | Key::Name | Key::NetworkSecretFile);
+        assert_eq!(commented, is_the_hosts, "{}", key.name());
+    }
+    let uncommented = EXAMPLE.replace("# data_dir = ", "data_dir = ").replace("# name = ", "name = ");
+    let resolved = with_file(&uncommented, &[], &[]).unwrap();
+    assert_eq!(resolved.config.data_dir, Path::new("/var/lib/punchdeck"));
+    assert_eq!(resolved.config.name, "node-1");
+}
+
+#[test]
+fn flag_goes_before_environment_before_file_before_default() {
+    let file = "name = \"file\"\nnetwork = \"file\"\nbind = \"127.0.0.1:5000\"\n";
+    let env = [("PUNCHDECK_NAME", "env"), ("PUNCHDECK_NETWORK", "env"), ("HOME", "/root")];
+    let r = with_file(file, &env, &[(Key::Name, "flag")]).unwrap();
+    assert_eq!((r.config.name.as_str(), r.origin(Key::Name)), ("flag", Origin::Flag("--name")));
+    assert_eq!(
+        (r.config.network.as_str(), r.origin(Key::Network)),
+        ("env", Origin::Env("PUNCHDECK_NETWORK"))
+    );
+    assert!(matches!(r.origin(Key::Bind), Origin::File { line: 3, .. }));
+    assert_eq!(r.config.bind.port(), 5000);
+    assert_eq!(r.origin(Key::Punch), Origin::Default);
+}
+
+#[test]
+fn an_unknown_key_names_the_nearest_one_with_its_line() {
+    assert_eq!(
+        errors("# a comment\nboostrap = []\n", &[]),
+        ["config.toml:2: unknown key \"boostrap\", the nearest is \"bootstrap\""]
+    );
+    assert_eq!(
+        errors("network_secret = \"00\"", &[]),
+        ["config.toml:1: unknown key \"network_secret\", the nearest is \"network_secret_file\""]
+    );
+    let far = errors("[zzzzzzzzzz]\nx = 1", &[]);
+    assert!(far[0].contains("known are data_dir, name,"), "{far:?}");
+}
+
+#[test]
+fn a_misspelt_variable_is_refused_before_it_opens_a_closed_fleet() {
+    assert_eq!(
+        errors("", &[("PUNCHDECK_NETWORK_SECRT", "00")]),
+        ["unknown environment variable PUNCHDECK_NETWORK_SECRT, the nearest is \"PUNCHDECK_NETWORK_SECRET\""]
+    );
+}
+
+#[test]
+fn a_value_out_of_range_names_key_value_bounds_and_origin() {
+    assert_eq!(
+        errors("\ndirect_window = \"9s\"", &[]),
+        [
+            "direct_window = \"9s\" (config.toml:2): must be a time from 2s to 5s, such as \"2s\" or \"2500ms\""
+        ]
+    );
+    assert_eq!(
+        errors("", &[("PUNCHDECK_PUNCH", "maybe")]),
+        ["punch = \"maybe\" (environment PUNCHDECK_PUNCH): must be any, known or never"]
+    );
+}
+
+#[test]
+fn every_mistake_is_reported_and_the_first_one_counts_the_rest() {
+    let text = "bind = \"[::]:80\"\nrelay_after = 3\nbootstrap = \"198.18.0.1:9000\"\n";
+    let all = errors(text, &[("PUNCHDECK_ASCII", "")]);
+    assert_eq!(all.len(), 4, "{all:?}");
+    assert!(all[0].ends_with("other nodes drop addresses with lower ports"), "{all:?}");
+    assert!(all[1].starts_with("relay_after = 3 (config.toml:2)"), "{all:?}");
+    assert!(all[2].contains("as a list such as"), "{all:?}");
+    let summary = with_file(text, &[], &[]).unwrap_err().to_string();
+    assert!(summary.ends_with("(and 2 more: punchdeck config check lists them)"), "{summary}");
+}
+
+#[test]
+fn broken_toml_names_the_line() {
+    let all = errors("name = \"a\"\nbind = [\n", &[]);
+    assert!(all[0].starts_with("config.toml:") && all[0].contains("no valid TOML"), "{all:?}");
+    assert_eq!(all[0].lines().count(), 1);
+}
+
+#[test]
+fn a_file_that_was_asked_for_must_be_there_and_the_platforms_need_not() {
+    let missing = Path::new("/no/such/config.toml");
+    let error = resolve(&sources(Some(missing), &[], &[])).unwrap_err().to_string();
+    assert!(error.contains("/no/such/config.toml") && error.contains("cannot be read"), "{error}");
+    let mut platform = sources(None, &[], &[]);
+    platform.host.config_file = Some(missing.to_owned());
+    assert_eq!(resolve(&platform).unwrap().file, None);
+}
+
+#[test]
+fn without_a_home_a_data_directory_must_be_named() {
+    let mut s = sources(None, &[], &[]);
+    s.host.data_dir = None;
+    assert_eq!(resolve(&s).unwrap_err().to_string(), "no home directory is known: set data_dir");
+    s.flags = vec![(Key::DataDir, Raw::Text("here".into()))];
+    assert_eq!(resolve(&s).unwrap().config.data_dir, Path::new("here"));
+}
+
+#[test]
+fn a_relative_path_in_the_file_starts_at_the_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("config.toml");
+    std::fs::write(&path, "data_dir = \"data\"").unwrap();
+    let r = resolve(&sources(Some(&path), &[], &[])).unwrap();
+    assert_eq!(r.config.data_dir, dir.path().join("data"));
+}
+
+#[test]
+fn the_bounds_of_every_value_hold() {
+    assert!(validate_direct_window("2s").is_ok() && validate_direct_window("5s").is_ok());
+    for bad in ["1999ms", "5001ms", "2", "", "-3s", "two"] {
+        assert!(validate_direct_window(bad).is_err(), "{bad}");
+    }
+    assert!(validate_relay_after("0s").is_ok() && validate_relay_after("30s").is_ok());
+    assert!(validate_relay_after("30001ms").is_err());
+    assert!(validate_name(&"x".repeat(64)).is_ok() && validate_name(&"x".repeat(65)).is_err());
+    for bad in ["", "a\nb", "\x1b[31m", " padded", "a\u{202e}b"] {
+        assert!(validate_name(bad).is_err(), "{bad:?}");
+    }
+    assert!(validate_network("a.b_c-9").is_ok() && validate_network(&"x".repeat(64)).is_ok());
+    for bad in ["", "Upper", "a b", "ü", &"x".repeat(65)] {
+        assert!(validate_network(bad).is_err(), "{bad:?}");
+    }
+    for good in ["[::]:0", "0.0.0.0:1024", "127.0.0.1:65535", "[::ffff:127.0.0.1]:9000"] {
+        assert!(validate_bind(good).is_ok(), "{good}");
+    }
+    for bad in ["", "localhost:9000", "0.0.0.0", "0.0.0.0:1023", "224.0.0.1:9000", "[ff02::1]:9000"] {
+        assert!(validate_bind(bad).is_err(), "{bad}");
+    }
+    for bad in ["198.18.0.1:0", "0.0.0.0:9000", "[::]:9000", "255.255.255.255:9000", "host:9000", ""] {
+        assert!(validate_bootstrap([bad]).is_err(), "{bad}");
+    }
+    assert_eq!(validate_bootstrap(["198.18.0.1:9000", "[::ffff:198.18.0.1]:9000"]).unwrap().len(), 1);
+    let many: Vec<String> = (1..=65).map(|n| format!("198.18.0.{n}:9000")).collect();
+    assert!(validate_bootstrap(many.iter().map(String::as_str)).is_err());
+    assert!(validate_bootstrap(many[1..].iter().map(String::as_str)).is_ok());
+    assert!(validate_path("a/b").is_ok());
+    for bad in ["", "~", "~/data", "a\0b"] {
+        assert!(validate_path(bad).is_err(), "{bad:?}");
+    }
+    for good in ["info", "off", "info,punchdeck=debug", "WARN,ant_quic::silent_drop=trace"] {
+        assert!(validate_log_filter(good).is_ok(), "{good}");
+    }
+    for bad in ["", "inof", "punchdeck=loud", "info,,", "info,punchdeck"] {
+        assert!(validate_log_filter(bad).is_err(), "{bad:?}");
+    }
+}
+
+#[test]
+fn show_is_valid_toml_that_means_the_same_and_names_every_origin() {
+    let file = "bootstrap = [\"198.18.0.1:9000\"]\n";
+    let r =
+        with_file(file, &[("PUNCHDECK_RELAY_AFTER", "1500ms")], &[(Key::Name, "a \"quoted\" name")]).unwrap();
+    let shown = r.show();
+    for key in Key::ALL {
+        assert!(shown.contains(&format!("{} ", key.name())), "{shown}");
+    }
+    for origin in ["# flag --name", "# environment PUNCHDECK_RELAY_AFTER", "config.toml:1", "# default\n"] {
+        assert!(shown.contains(origin), "{origin} in {shown}");
+    }
+    assert_eq!(with_file(&shown, &[], &[]).unwrap().config, r.config);
+}
+
+#[test]
+fn the_secret_is_shown_as_set_and_never_as_itself() {
+    let digits = "0123456789abcdef".repeat(4);
+    let r = with_file("", &[(SECRET_VARIABLE, &digits)], &[]).unwrap();
+    assert!(r.show().contains("the network secret is set (environment PUNCHDECK_NETWORK_SECRET)"));
+    assert!(!r.show().contains("0123") && !format!("{r:?}").contains("0123"));
+    let bad = errors("", &[(SECRET_VARIABLE, "0123xyz")]);
+    assert_eq!(
+        bad,
+        ["the network secret (environment PUNCHDECK_NETWORK_SECRET): it must be 32 bytes as 64 hex digits"]
+    );
+}
+
+#[test]
+fn the_secrets_variable_overrules_a_file_in_the_configuration_but_not_another_variable() {
+    let digits = "0123456789abcdef".repeat(4);
+    let file = "network_secret_file = \"missing\"";
+    assert!(with_file(file, &[(SECRET_VARIABLE, &digits)], &[]).is_ok());
+    let alone = errors(file, &[]);
+    assert!(alone[0].starts_with("the network secret (config.toml:1): "), "{alone:?}");
+    assert!(alone[0].contains("/missing: "), "{alone:?}");
+    let both = errors("", &[(SECRET_VARIABLE, &digits), ("PUNCHDECK_NETWORK_SECRET_FILE", "x")]);
+    assert!(both[0].contains("set one of the two"), "{both:?}");
+}
+
+#[test]
+fn lists_in_the_environment_have_commas_or_spaces() {
+    let r = with_file("", &[("PUNCHDECK_BOOTSTRAP", "198.18.0.1:9000, 198.18.0.2:9000")], &[]).unwrap();
+    assert_eq!(r.config.bootstrap.len(), 2);
+    let none = with_file("bootstrap = [\"198.18.0.1:9000\"]", &[("PUNCHDECK_BOOTSTRAP", "")], &[]).unwrap();
+    assert!(none.config.bootstrap.is_empty());
+}
+
+#[test]
+fn a_configured_bootstrap_list_replaces_that_of_a_named_network() {
+    let keys = || crate::node::keys::KeyBytes { public: vec![], secret: Vec::new().into() };
+    let named = with_file("network = \"saorsa\"", &[], &[]).unwrap();
+    assert_eq!(named.node_options(keys()).bootstrap, bootstrap_of("saorsa"));
+    let own = with_file("network = \"saorsa\"\nbootstrap = [\"198.18.0.1:9000\"]", &[], &[]).unwrap();
+    assert_eq!(own.node_options(keys()).bootstrap, own.config.bootstrap);
+    assert!(with_file("", &[], &[]).unwrap().node_options(keys()).bootstrap.is_empty());
+}
+
+#[test]
+fn a_node_that_must_prove_its_egress_closed_does_not_start_without_the_proof() {
+    let keys = crate::node::keys::KeyBytes { public: vec![], secret: Vec::new().into() };
+    let strict = with_file("relay_egress = \"require-closed\"", &[], &[]).unwrap();
+    assert!(strict.node_options(keys.clone()).check().is_err());
+    assert!(with_file("", &[], &[]).unwrap().node_options(keys).check().is_ok());
+}

@@ -1,0 +1,185 @@
+//! The bounds of every value. Pure: text in, value or reason out. Whoever calls
+//! adds the key, what it must be, and where the text came from.
+
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use humantime_serde::re::humantime;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+
+use super::Ascii;
+use crate::core::limits::{NAME_BYTES_MAX, NETWORK_BYTES_MAX, RECORD_PORT_MIN};
+use crate::model::{PunchConsent, RelayEgressPolicy, clean, plain_addr};
+
+/// Shorter, and a slow handshake is cut off; longer, and a peer that cannot be
+/// reached directly makes everybody wait.
+pub const DIRECT_WINDOW: RangeInclusive<Duration> = Duration::from_secs(2)..=Duration::from_secs(5);
+/// At 30 s, the whole time of a punch, the ladder is serial.
+pub const RELAY_AFTER: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(30);
+/// A bootstrap list is a way in; the cache knows the rest.
+pub const BOOTSTRAP_MAX: usize = 64;
+/// The lowest port to listen on: below, other nodes drop our address.
+pub const BIND_PORT_MIN: u16 = RECORD_PORT_MIN;
+
+/// A value is not allowed; says more than the rule where there is more to say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused(pub Option<String>);
+
+impl Refused {
+    /// Against the rule as it stands.
+    pub(super) const RULE: Self = Self(None);
+
+    fn because(why: impl Into<String>) -> Self {
+        Self(Some(why.into()))
+    }
+}
+
+/// A path that is not empty and means what it says.
+///
+/// # Errors
+/// [`Refused`] with the reason.
+pub fn validate_path(text: &str) -> Result<PathBuf, Refused> {
+    if text.is_empty() || text.contains('\0') || text == "~" || text.starts_with("~/") {
+        return Err(Refused::RULE);
+    }
+    Ok(PathBuf::from(text))
+}
+
+/// A peer's name.
+///
+/// # Errors
+/// [`Refused`] if it is too long, empty, or would not be shown as written.
+pub fn validate_name(text: &str) -> Result<String, Refused> {
+    if text.len() > NAME_BYTES_MAX {
+        return Err(Refused::because(format!("it has {} bytes", text.len())));
+    }
+    // What peers show of a name is the cleaned one: let nobody be surprised.
+    if text.is_empty() || clean(text) != text {
+        return Err(Refused::RULE);
+    }
+    Ok(text.to_owned())
+}
+
+/// A network's name.
+///
+/// # Errors
+/// [`Refused`] if it is too long, empty, or has other characters.
+pub fn validate_network(text: &str) -> Result<String, Refused> {
+    let ok = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '_' | '-');
+    if (1..=NETWORK_BYTES_MAX).contains(&text.len()) && text.chars().all(ok) {
+        Ok(text.to_owned())
+    } else {
+        Err(Refused::RULE)
+    }
+}
+
+/// A socket address to listen on.
+///
+/// # Errors
+/// [`Refused`] if it is none, no unicast address, or its port is one that
+/// other nodes never dial.
+pub fn validate_bind(text: &str) -> Result<SocketAddr, Refused> {
+    let addr = plain_addr(text.parse::<SocketAddr>().map_err(|_| Refused::RULE)?);
+    if !(addr.ip().is_unspecified() || is_unicast(addr.ip())) {
+        return Err(Refused::because("this is no unicast address"));
+    }
+    if addr.port() != 0 && addr.port() < BIND_PORT_MIN {
+        return Err(Refused::because("other nodes drop addresses with lower ports"));
+    }
+    Ok(addr)
+}
+
+/// Addresses to dial; twice the same counts once.
+///
+/// # Errors
+/// [`Refused`] naming the first that is no unicast address with a port.
+pub fn validate_bootstrap<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Vec<SocketAddr>, Refused> {
+    let mut list = Vec::new();
+    for text in texts {
+        let addr = text.parse::<SocketAddr>().ok().map(plain_addr);
+        let addr = addr
+            .filter(|a| a.port() != 0 && !a.ip().is_unspecified() && is_unicast(a.ip()))
+            .ok_or_else(|| Refused::because(format!("{text:?} is none (host names are not resolved)")))?;
+        if !list.contains(&addr) {
+            list.push(addr);
+        }
+    }
+    if list.len() > BOOTSTRAP_MAX {
+        return Err(Refused::because(format!("these are {}", list.len())));
+    }
+    Ok(list)
+}
+
+fn is_unicast(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => !(ip.is_multicast() || ip.is_broadcast()),
+        IpAddr::V6(ip) => !ip.is_multicast(),
+    }
+}
+
+/// The direct window, within [`DIRECT_WINDOW`].
+///
+/// # Errors
+/// [`Refused`] if it is no time or out of bounds.
+pub fn validate_direct_window(text: &str) -> Result<Duration, Refused> {
+    validate_duration(text, &DIRECT_WINDOW)
+}
+
+/// When the relay takes over, within [`RELAY_AFTER`].
+///
+/// # Errors
+/// [`Refused`] if it is no time or out of bounds.
+pub fn validate_relay_after(text: &str) -> Result<Duration, Refused> {
+    validate_duration(text, &RELAY_AFTER)
+}
+
+fn validate_duration(text: &str, bounds: &RangeInclusive<Duration>) -> Result<Duration, Refused> {
+    humantime::parse_duration(text).ok().filter(|d| bounds.contains(d)).ok_or(Refused::RULE)
+}
+
+/// A time as it is written in the configuration.
+pub(super) fn seconds(time: Duration) -> String {
+    humantime::format_duration(time).to_string()
+}
+
+/// Whose punch requests are answered.
+///
+/// # Errors
+/// [`Refused`] if it is none of the choices.
+pub fn validate_punch(text: &str) -> Result<PunchConsent, Refused> {
+    PunchConsent::ALL.into_iter().find(|c| c.name() == text).ok_or(Refused::RULE)
+}
+
+/// What to do about open relay egress.
+///
+/// # Errors
+/// [`Refused`] if it is none of the choices.
+pub fn validate_relay_egress(text: &str) -> Result<RelayEgressPolicy, Refused> {
+    RelayEgressPolicy::ALL.into_iter().find(|c| c.name() == text).ok_or(Refused::RULE)
+}
+
+/// Log filter directives.
+///
+/// # Errors
+/// [`Refused`] with what the parser says.
+pub fn validate_log_filter(text: &str) -> Result<String, Refused> {
+    // The parser takes a lone word that is no level for a target and turns
+    // everything else off, and nothing at all for `error`: a slip would
+    // silence the log.
+    let slip = |d: &str| d.is_empty() || (!d.contains('=') && d.parse::<LevelFilter>().is_err());
+    if text.split(',').any(slip) {
+        return Err(Refused::RULE);
+    }
+    text.parse::<Targets>().map_err(|e| Refused::because(e.to_string()))?;
+    Ok(text.to_owned())
+}
+
+/// How the console draws.
+///
+/// # Errors
+/// [`Refused`] if it is none of the choices.
+pub fn validate_ascii(text: &str) -> Result<Ascii, Refused> {
+    Ascii::ALL.into_iter().find(|c| c.name() == text).ok_or(Refused::RULE)
+}
