@@ -110,7 +110,7 @@ impl Dialer {
             schedule: BTreeMap::new(),
             held_off: BTreeMap::new(),
             per_ip: BTreeMap::new(),
-            rate: Bucket::new(GOSSIP_DIALS_PER_SECOND, GOSSIP_DIALS_AT_ONCE as f64, now),
+            rate: Bucket::new(GOSSIP_DIALS_AT_ONCE as f64, GOSSIP_DIALS_PER_SECOND, now),
             state: State::NothingToDial,
             rounds: 0,
             alone_since: now,
@@ -168,9 +168,11 @@ impl Dialer {
         was_alone.then(|| now.since(self.alone_since))
     }
 
-    /// A link is lost: dial again at once.
-    pub fn on_link_down(&mut self, peer: PeerId, links: usize, now: Mono) {
-        self.schedule.insert(peer, Due { at: now, failures: 0, cause: Cause::Reconnect });
+    /// A link is lost: dial again at once, or a little later if the peer said
+    /// that it leaves.
+    pub fn on_link_down(&mut self, peer: PeerId, links: usize, left: bool, now: Mono) {
+        let at = if left { now + PEER.after(1, &mut self.rng) } else { now };
+        self.schedule.insert(peer, Due { at, failures: 0, cause: Cause::Reconnect });
         if links == 0 && self.state == State::Joined {
             self.alone_since = now;
             self.state = State::Joining { cached: false };
@@ -323,7 +325,7 @@ impl Dialer {
                     continue;
                 }
                 prospect.addresses = self.unvisited(prospect.addresses);
-                if prospect.addresses.is_empty() || !self.rate.take(1.0, now.mono) {
+                if prospect.addresses.is_empty() || !self.rate.take(now.mono) {
                     continue;
                 }
                 gossip_room -= 1;

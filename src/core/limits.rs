@@ -69,6 +69,9 @@ pub const PREFIX_SHARE_PERCENT: usize = 5;
 /// The prefix share counts from this many untried peers on, so that a small
 /// fleet in one prefix works.
 pub const PREFIX_SHARE_FROM: usize = 65;
+/// Deleted peers of which the last version is remembered, so that gossip does
+/// not bring them back.
+pub const GONE_MAX: usize = 4_096;
 
 /// Dials at once that gossip caused.
 pub const GOSSIP_DIALS_AT_ONCE: usize = 8;

@@ -89,6 +89,8 @@ pub struct LinkReport {
     pub elapsed_ms: u64,
     /// The stages that were run for it; none if the link stood already.
     pub stages: Vec<StageReport>,
+    /// Why what was asked for makes no sense here, if it does not.
+    pub note: Option<Reason>,
 }
 
 impl LinkReport {
@@ -99,6 +101,7 @@ impl LinkReport {
             path: attempt.path,
             elapsed_ms: attempt.elapsed_ms.unwrap_or(0),
             stages: attempt.stages.clone(),
+            note: None,
         }
     }
 }
@@ -170,7 +173,9 @@ impl fmt::Display for Outcome {
         match &self.result {
             Ok(Done::Connected(report)) => {
                 let path = report.path.map_or("-", Path::name);
-                if report.stages.is_empty() {
+                if let Some(note) = &report.note {
+                    write!(f, "{verb}{whom}: already linked, {path}; {note}")
+                } else if report.stages.is_empty() {
                     write!(f, "{verb}{whom}: already linked, {path}")
                 } else {
                     write!(f, "{verb}{whom}: {path} after {} ms", report.elapsed_ms)

@@ -169,6 +169,11 @@ pub enum Reason {
     Busy,
     /// This node has too few public peers to measure with.
     NoVantagePoints,
+    /// This build does not have it.
+    NotInThisBuild {
+        /// What.
+        what: String,
+    },
     /// Something went wrong that has no name of its own.
     Other {
         /// What, cleaned.
@@ -234,6 +239,7 @@ impl fmt::Display for Reason {
             Self::NoLinks => f.write_str("no links"),
             Self::Busy => f.write_str("the command queue is full, nothing was done"),
             Self::NoVantagePoints => f.write_str("too few public peers to measure with"),
+            Self::NotInThisBuild { what } => write!(f, "{what} is not in this build"),
             Self::Other { detail } => f.write_str(detail),
         }
     }

@@ -14,7 +14,7 @@ use ant_quic::{
 
 use crate::model::{CloseCode, PeerId, Reason, clean, plain_addr};
 
-use super::keys::Keys;
+use super::keys::{self, KeyBytes};
 
 /// Longer than any uptime: whatever the library would do by itself at this
 /// interval, we do ourselves.
@@ -45,10 +45,13 @@ pub enum BindError {
         /// What was bound.
         got: SocketAddr,
     },
+    /// The key pair is not one.
+    #[error(transparent)]
+    Key(#[from] keys::KeyError),
 }
 
 /// Binds, with everything off that talks to strangers by itself.
-pub(super) async fn bind(keys: &Keys, addr: SocketAddr, cache_dir: &Path) -> Result<Node, BindError> {
+pub(super) async fn bind(keys: &KeyBytes, addr: SocketAddr, cache_dir: &Path) -> Result<Node, BindError> {
     check_free(addr)?;
     let cache = BootstrapCacheConfig::builder()
         .cache_dir(cache_dir)
@@ -60,7 +63,7 @@ pub(super) async fn bind(keys: &Keys, addr: SocketAddr, cache_dir: &Path) -> Res
         .quality_update_interval(NEVER)
         .enable_file_locking(false)
         .build();
-    let (public, secret) = keys.to_ant_quic();
+    let (public, secret) = keys::to_ant_quic(keys)?;
     let config = NodeConfig::builder()
         .bind_addr(addr)
         .keypair(public, secret)

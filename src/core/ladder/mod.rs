@@ -205,10 +205,9 @@ impl Ladder {
         self.outcome.map(|(outcome, ..)| outcome)
     }
 
-    /// Why the last stage that was tried failed.
-    pub fn last_failure(&self) -> Option<&Reason> {
-        let failed = self.stages.iter().rev().find(|s| s.outcome == StageOutcome::Failed);
-        failed.or(self.stages.last()).and_then(|s| s.reason.as_ref())
+    /// Why it did not connect, in one reason.
+    pub fn telling_reason(&self) -> Option<&Reason> {
+        telling_reason(&self.stages)
     }
 
     /// The path that a link gets which comes up now.
@@ -519,6 +518,14 @@ impl Ladder {
         self.outcome = Some((outcome, path, now.mono.since(self.started)));
         out.push(LadderOut::Ended(outcome));
     }
+}
+
+/// The reason that says most: of the last stage that was tried, else of the
+/// last that was asked for.
+pub fn telling_reason(stages: &[StageReport]) -> Option<&Reason> {
+    let tried = stages.iter().rev().find(|s| s.outcome == StageOutcome::Failed);
+    let asked = || stages.iter().rev().find(|s| s.reason.as_ref().is_some_and(|r| *r != Reason::NotAsked));
+    tried.or_else(asked).and_then(|s| s.reason.as_ref())
 }
 
 /// One reason for the whole direct stage: the most telling of its dials'.

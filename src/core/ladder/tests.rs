@@ -171,7 +171,7 @@ fn a_connection_of_another_network_makes_the_peer_unreachable_with_that_reason()
     let reason = Reason::Closed { close: Some(crate::model::CloseCode::Network) };
     ladder.on_refused(&reason, at(9), &mut Vec::new());
     assert_eq!(ladder.outcome(), Some(AttemptOutcome::Unreachable));
-    assert_eq!(ladder.last_failure(), Some(&reason));
+    assert_eq!(ladder.telling_reason(), Some(&reason));
 }
 
 proptest::proptest! {

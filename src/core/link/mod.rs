@@ -216,6 +216,11 @@ impl Link {
             && self.conns.iter().any(|c| matches!(c.phase, Phase::Foreign) && c.refused.is_none())
     }
 
+    /// Whether a connection comes from that host.
+    pub fn is_from(&self, ip: std::net::IpAddr) -> bool {
+        self.conns.iter().any(|c| c.info.remote.ip() == ip)
+    }
+
     /// Whether there is nothing left to remember.
     pub fn is_forgotten(&self, now: Mono) -> bool {
         self.conns.is_empty() && self.broken_since.is_none_or(|at| now.since(at) >= SESSION_MEMORY)
@@ -224,6 +229,11 @@ impl Link {
     /// What the peer said of itself.
     pub fn greeting(&self) -> Option<&Greeting> {
         self.greeting.as_ref()
+    }
+
+    /// When anything of it was last heard.
+    pub fn last_heard(&self) -> Mono {
+        self.last_heard
     }
 
     /// What is shown of it; `None` without a connection.

@@ -1,0 +1,287 @@
+//! Attempts: starting ladders, carrying out what they want, and ending them.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::{Action, Engine};
+use crate::core::dialer::Start;
+use crate::core::ladder::{Candidate, DialId, Ladder, LadderOut, Plan, Target, telling_reason};
+use crate::core::wire::{IHave, Message, WhoHas};
+use crate::core::{Mono, Now};
+use crate::model::{
+    Attempt, AttemptId, AttemptOutcome, AttemptsView, Cause, CommandId, Done, EventKind, Failure, LinkReport,
+    NextStep, PeerId, Reason,
+};
+
+/// Ended attempts kept for the screen.
+const RECENT_MAX: usize = 200;
+
+/// Live ladders and ended attempts.
+#[derive(Debug, Default)]
+pub(super) struct Attempts {
+    live: BTreeMap<AttemptId, Ladder>,
+    recent: VecDeque<Arc<Attempt>>,
+    ended: u64,
+    next_id: u64,
+    /// Who-has questions under way.
+    queries: BTreeMap<u32, AttemptId>,
+    next_query: u32,
+    /// The newest attempt towards each peer.
+    latest: BTreeMap<PeerId, AttemptId>,
+}
+
+impl Attempts {
+    pub(super) fn live(&self) -> impl Iterator<Item = &Ladder> {
+        self.live.values()
+    }
+
+    pub(super) fn towards(&self, peer: &PeerId) -> Option<&Ladder> {
+        self.live.values().find(|l| l.peer() == Some(*peer))
+    }
+
+    pub(super) fn latest(&self, peer: &PeerId) -> Option<AttemptId> {
+        self.latest.get(peer).copied()
+    }
+
+    pub(super) fn next_timeout(&self) -> Option<Mono> {
+        self.live.values().filter_map(Ladder::next_timeout).min()
+    }
+
+    pub(super) fn view(&self) -> AttemptsView {
+        AttemptsView {
+            live: self.live.values().map(|l| Arc::new(l.report())).collect(),
+            recent: self.recent.iter().cloned().collect(),
+            ended: self.ended,
+        }
+    }
+
+    fn ids_towards(&self, peer: &PeerId) -> Vec<AttemptId> {
+        self.live.iter().filter(|(_, l)| l.peer() == Some(*peer)).map(|(id, _)| *id).collect()
+    }
+}
+
+impl Engine {
+    /// Runs the ladder towards somebody.
+    pub(super) fn start_attempt(&mut self, start: Start, now: Now) -> AttemptId {
+        let Start { target, cause, plan } = start;
+        self.attempts.next_id += 1;
+        let id = AttemptId(self.attempts.next_id);
+        let peer = target.peer;
+        self.event(peer, EventKind::AttemptStarted { attempt: id, cause }, now);
+        if let Some(peer) = peer {
+            self.attempts.latest.insert(peer, id);
+        }
+        let mut out = Vec::new();
+        let ladder = Ladder::start(id, target, cause, plan, self.config.direct_window, now, &mut out);
+        self.attempts.live.insert(id, ladder);
+        self.carry_ladder(id, out, now);
+        id
+    }
+
+    /// A command to connect: joins what runs, or starts it.
+    pub(super) fn connect(&mut self, id: CommandId, peer: PeerId, plan: Plan, now: Now) -> Result<(), Failure> {
+        let addresses = self.addresses_of(&peer).ok_or(Reason::UnknownPeer)?;
+        let running = self.attempts.live.iter().find(|(_, l)| l.peer() == Some(peer)).map(|(id, _)| *id);
+        let attempt = running.unwrap_or_else(|| {
+            let target = Target { peer: Some(peer), addresses };
+            self.start_attempt(Start { target, cause: Cause::Operator, plan }, now)
+        });
+        match self.attempts.live.get_mut(&attempt) {
+            Some(ladder) => {
+                ladder.waiting.push((id, now.mono));
+                Ok(())
+            }
+            // It ended at once, with every stage skipped.
+            None => {
+                let ended = self.attempts.recent.iter().find(|a| a.id == attempt);
+                let report = ended.map(|a| LinkReport::from_attempt(peer, a));
+                let reason = ended.and_then(|a| telling_reason(&a.stages)).cloned().unwrap_or(Reason::NoAddress);
+                Err(Failure { reason, report })
+            }
+        }
+    }
+
+    pub(super) fn on_dialled(&mut self, dial: DialId, peer: PeerId, now: Now) {
+        let Some(ladder) = self.attempts.live.get_mut(&dial.attempt) else { return };
+        let mut out = Vec::new();
+        if peer == self.config.me {
+            if let Some(addr) = ladder.address().filter(|_| ladder.peer().is_none()) {
+                self.dialer.drop_own_address(&addr);
+            }
+            ladder.on_dial_failed(dial, &Reason::OwnAddress, now, &mut out);
+        } else {
+            ladder.on_dialled(dial, peer, now, &mut out);
+            self.attempts.latest.insert(peer, dial.attempt);
+        }
+        self.carry_ladder(dial.attempt, out, now);
+        // The link may have been there all along.
+        if self.links.get(&peer).is_some_and(|l| l.is_up() || l.is_foreign()) {
+            self.attempts_reached(&peer, now);
+        }
+    }
+
+    pub(super) fn on_dial_failed(&mut self, dial: DialId, reason: &Reason, now: Now) {
+        let Some(ladder) = self.attempts.live.get_mut(&dial.attempt) else { return };
+        let mut out = Vec::new();
+        ladder.on_dial_failed(dial, reason, now, &mut out);
+        self.carry_ladder(dial.attempt, out, now);
+    }
+
+    /// The peer is linked: every attempt towards it ends.
+    pub(super) fn attempts_reached(&mut self, peer: &PeerId, now: Now) {
+        let Some(status) = self.links.get(peer).and_then(super::Link::status) else { return };
+        for id in self.attempts.ids_towards(peer) {
+            let Some(ladder) = self.attempts.live.get_mut(&id) else { continue };
+            let mut out = Vec::new();
+            ladder.on_link_up(status.info.path, status.info.outbound, now, &mut out);
+            self.carry_ladder(id, out, now);
+        }
+    }
+
+    /// A connection to the peer did not become a link.
+    pub(super) fn attempts_refused(&mut self, peer: &PeerId, reason: &Reason, now: Now) {
+        for id in self.attempts.ids_towards(peer) {
+            let Some(ladder) = self.attempts.live.get_mut(&id) else { continue };
+            let mut out = Vec::new();
+            ladder.on_refused(reason, now, &mut out);
+            self.carry_ladder(id, out, now);
+        }
+    }
+
+    pub(super) fn attempts_timeout(&mut self, now: Now) {
+        let due: Vec<AttemptId> = self
+            .attempts
+            .live
+            .iter()
+            .filter(|(_, l)| l.next_timeout().is_some_and(|at| at <= now.mono))
+            .map(|(id, _)| *id)
+            .collect();
+        for id in due {
+            let Some(ladder) = self.attempts.live.get_mut(&id) else { continue };
+            let mut out = Vec::new();
+            ladder.on_timeout(now, &mut out);
+            self.carry_ladder(id, out, now);
+        }
+    }
+
+    /// Calls every attempt off.
+    pub(super) fn abandon_attempts(&mut self, reason: &Reason, now: Now) {
+        let ids: Vec<AttemptId> = self.attempts.live.keys().copied().collect();
+        for id in ids {
+            let Some(ladder) = self.attempts.live.get_mut(&id) else { continue };
+            let mut out = Vec::new();
+            ladder.abandon(reason, now, &mut out);
+            self.carry_ladder(id, out, now);
+        }
+    }
+
+    /// An answer to one of our who-has questions.
+    pub(super) fn on_i_have(&mut self, from: PeerId, answer: IHave, now: Now) {
+        let Some(id) = self.attempts.queries.get(&answer.query).copied() else { return };
+        let candidate = answer.observed.and_then(|target| self.candidate(from, target));
+        let Some(ladder) = self.attempts.live.get_mut(&id).filter(|l| l.peer() == Some(answer.peer)) else {
+            return;
+        };
+        let mut out = Vec::new();
+        ladder.on_answer(candidate, now, &mut out);
+        self.carry_ladder(id, out, now);
+    }
+
+    fn candidate(&self, from: PeerId, target: SocketAddr) -> Option<Candidate> {
+        let status = self.links.get(&from)?.status()?;
+        let known = self.book.get(from)?;
+        Some(Candidate {
+            peer: from,
+            addr: status.info.remote,
+            target,
+            verified_public: known.measured.verified_public.is_some(),
+            rtt_ms: status.rtt_ms,
+            success_rate: known.measured.success_rate(),
+        })
+    }
+
+    fn carry_ladder(&mut self, id: AttemptId, out: Vec<LadderOut>, now: Now) {
+        let peer = self.attempts.live.get(&id).and_then(Ladder::peer);
+        if let Some(peer) = peer {
+            self.touch_row(peer);
+        }
+        for wanted in out {
+            match wanted {
+                LadderOut::Dial { dial, addr, within } => {
+                    self.out.push_back(Action::Dial { dial, addr, peer, within });
+                }
+                LadderOut::Cancel(dial) => self.out.push_back(Action::Cancel { dial }),
+                LadderOut::AskWhoHas => self.ask_who_has(id, now),
+                LadderOut::Punch { dial, via, within } => {
+                    let Some(peer) = peer else { continue };
+                    let (target, coordinator) = (via.target, via.addr);
+                    self.out.push_back(Action::Punch { dial, peer, target, coordinator, within });
+                }
+                LadderOut::StageStarted { stage, via } => {
+                    self.event(peer, EventKind::StageStarted { attempt: id, stage, via }, now);
+                }
+                LadderOut::StageEnded(report) => {
+                    let (stage, outcome, reason) = (report.stage, report.outcome, report.reason);
+                    let elapsed_ms = report.elapsed_ms.unwrap_or(0);
+                    let kind = EventKind::StageEnded { attempt: id, stage, outcome, reason, elapsed_ms };
+                    self.event(peer, kind, now);
+                }
+                LadderOut::Ended(outcome) => self.end_attempt(id, outcome, now),
+            }
+        }
+    }
+
+    fn ask_who_has(&mut self, id: AttemptId, now: Now) {
+        let Some(peer) = self.attempts.live.get(&id).and_then(Ladder::peer) else { return };
+        self.attempts.next_query = self.attempts.next_query.wrapping_add(1);
+        let query = self.attempts.next_query;
+        self.attempts.queries.insert(query, id);
+        let ask: Vec<PeerId> =
+            self.links.iter().filter(|(p, l)| **p != peer && l.is_up()).map(|(p, _)| *p).collect();
+        for to in &ask {
+            self.send(to, &Message::WhoHas(WhoHas { query, peer }), now);
+        }
+        let Some(ladder) = self.attempts.live.get_mut(&id) else { return };
+        let mut out = Vec::new();
+        ladder.on_asked(ask.len(), now, &mut out);
+        self.carry_ladder(id, out, now);
+    }
+
+    fn end_attempt(&mut self, id: AttemptId, outcome: AttemptOutcome, now: Now) {
+        let Some(ladder) = self.attempts.live.remove(&id) else { return };
+        self.attempts.queries.retain(|_, attempt| *attempt != id);
+        let mut report = ladder.report();
+        let failure = ladder.telling_reason().cloned();
+        if let Some(peer) = ladder.peer() {
+            self.record_attempt(peer, outcome, failure.clone(), now);
+            self.dialer.on_attempt_ended(peer, outcome, now.mono);
+            if outcome == AttemptOutcome::Unreachable {
+                report.next = Some(match self.dialer.due(&peer) {
+                    Some(at) => NextStep::Retry { at: now.stamp_of(at) },
+                    None => NextStep::Wait,
+                });
+            }
+        }
+        self.kpi.record(&report);
+        let elapsed_ms = report.elapsed_ms.unwrap_or(0);
+        let path = report.path;
+        self.event(ladder.peer(), EventKind::AttemptEnded { attempt: id, outcome, path, elapsed_ms }, now);
+        for (command, since) in &ladder.waiting {
+            let Some(peer_id) = ladder.peer() else { continue };
+            let waited = u64::try_from(now.mono.since(*since).as_millis()).unwrap_or(u64::MAX);
+            let report = LinkReport { elapsed_ms: waited, ..LinkReport::from_attempt(peer_id, &report) };
+            let linked = self.links.get(&peer_id).is_some_and(|l| l.is_up() || l.is_foreign());
+            let result = if linked {
+                Ok(Done::Connected(report))
+            } else {
+                let reason = failure.clone().unwrap_or(Reason::ShuttingDown);
+                Err(Failure { reason, report: Some(report) })
+            };
+            self.answer(*command, result);
+        }
+        self.attempts.ended += 1;
+        self.attempts.recent.push_front(Arc::new(report));
+        self.attempts.recent.truncate(RECENT_MAX);
+    }
+}

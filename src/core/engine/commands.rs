@@ -1,0 +1,87 @@
+//! Commands: what a person asks, and its one outcome.
+
+use super::{Action, Engine, Link};
+use crate::core::Now;
+use crate::core::ladder::Plan;
+use crate::core::wire::Message;
+use crate::model::{CloseCode, Command, CommandId, Done, Failure, LinkReport, Outcome, PeerId, Reason};
+
+impl Engine {
+    pub(super) fn on_command(&mut self, id: CommandId, command: Command, now: Now) {
+        self.commands.insert(id, command.clone());
+        let done = match command {
+            Command::Connect { peer } => self.on_connect(id, peer, Plan::ALL, now),
+            Command::Punch { peer } => self.on_connect(id, peer, Plan::PUNCH, now),
+            Command::Relay { peer } => self.on_connect(id, peer, Plan::RELAY, now),
+            Command::Disconnect { peer } => self.on_disconnect(peer, now).map(Some),
+            Command::Sync { peer } => self.on_sync(id, peer, now).map(|()| None),
+            Command::Failover { .. } => Err(Reason::NoRelayInUse.into()),
+            Command::NatProbe => Err(Reason::NotInThisBuild { what: "the NAT probe".into() }.into()),
+            Command::Leave => Ok(Some(self.on_leave_command(now))),
+        };
+        match done {
+            Ok(Some(done)) => self.answer(id, Ok(done)),
+            Ok(None) => {}
+            Err(failure) => self.answer(id, Err(failure)),
+        }
+    }
+
+    /// Gives a command its outcome.
+    pub(super) fn answer(&mut self, id: CommandId, result: Result<Done, Failure>) {
+        if let Some(command) = self.commands.remove(&id) {
+            self.outcome(Outcome { id, command, result });
+        }
+    }
+
+    fn on_connect(
+        &mut self,
+        id: CommandId,
+        peer: PeerId,
+        plan: Plan,
+        now: Now,
+    ) -> Result<Option<Done>, Failure> {
+        self.dialer.lift_hold_off(&peer);
+        if let Some(status) = self.links.get(&peer).and_then(Link::status) {
+            let loopback = plan == Plan::PUNCH && status.info.remote.ip().is_loopback();
+            return Ok(Some(Done::Connected(LinkReport {
+                peer_id: peer,
+                path: Some(status.info.path),
+                elapsed_ms: 0,
+                stages: Vec::new(),
+                note: loopback.then_some(Reason::LoopbackCannotBePunched),
+            })));
+        }
+        self.connect(id, peer, plan, now).map(|()| None)
+    }
+
+    fn on_disconnect(&mut self, peer: PeerId, now: Now) -> Result<Done, Failure> {
+        let link = self.links.get_mut(&peer).filter(|l| l.is_connected()).ok_or(Reason::NotLinked)?;
+        let mut out = Vec::new();
+        link.close(CloseCode::HoldOff, &mut out);
+        self.dialer.hold_off(peer, now.mono);
+        self.carry_link(peer, out, now);
+        Ok(Done::Disconnected { peer_id: peer })
+    }
+
+    fn on_sync(&mut self, id: CommandId, peer: Option<PeerId>, now: Now) -> Result<(), Failure> {
+        let up: Vec<PeerId> = self.links.iter().filter(|(_, l)| l.is_up()).map(|(p, _)| *p).collect();
+        let with = match peer {
+            Some(peer) if up.contains(&peer) => vec![peer],
+            Some(_) => return Err(Reason::NotLinked.into()),
+            None if up.is_empty() => return Err(Reason::NoLinks.into()),
+            None => up,
+        };
+        self.start_sync(id, with, now);
+        Ok(())
+    }
+
+    fn on_leave_command(&mut self, now: Now) -> Done {
+        let up: Vec<PeerId> = self.links.iter().filter(|(_, l)| l.is_up()).map(|(p, _)| *p).collect();
+        for peer in up {
+            self.send(&peer, &Message::Leave, now);
+        }
+        self.stop(now);
+        self.out.push_back(Action::Stop);
+        Done::Left
+    }
+}

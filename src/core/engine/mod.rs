@@ -1,0 +1,277 @@
+//! The whole node as one pure state machine.
+//!
+//! Inputs and the present moment go in, actions come out. The engine owns
+//! every piece of a node's state: the book of peers, the links, the attempts,
+//! the gossip, the schedule of dials. Its parts are state machines of their own
+//! ([`link`](super::link), [`ladder`](super::ladder),
+//! [`gossip`](super::gossip), [`dialer`](super::dialer)); here they are wired.
+
+mod attempts;
+mod commands;
+mod gossip;
+mod io;
+mod links;
+mod peers;
+mod save;
+#[cfg(test)]
+mod sim;
+mod view;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+pub use io::{Action, Input};
+
+use self::attempts::Attempts;
+use self::save::{Ended, Saving};
+use self::view::ViewCache;
+use super::book::{Book, CacheEntry};
+use super::bucket::Bucket;
+use super::dialer::Dialer;
+use super::gossip::Gossip;
+use super::kpi::Kpi;
+use super::link::{Link, LinkConfig, NetworkSecret};
+use super::{Mono, Now};
+use crate::model::{Command, CommandId, Event, EventKind, NatView, Outcome, PeerId, Reason};
+
+/// What an engine is told before it begins.
+#[derive(Debug, Clone)]
+pub struct EngineConfig {
+    /// Who we are.
+    pub me: PeerId,
+    /// The name we give ourselves.
+    pub name: String,
+    /// The network's name.
+    pub network: String,
+    /// Our program version.
+    pub agent: String,
+    /// The fleet's secret, if it is a closed one.
+    pub secret: Option<NetworkSecret>,
+    /// Where we listen.
+    pub local_addr: SocketAddr,
+    /// Whom to dial when nobody is known.
+    pub bootstrap: Vec<SocketAddr>,
+    /// How long a direct dial is waited for.
+    pub direct_window: Duration,
+    /// The version of our record when it was last saved.
+    pub own_version: u64,
+    /// Seeds everything random.
+    pub seed: u64,
+}
+
+impl EngineConfig {
+    /// Whether we listen on loopback: then the limits that protect third
+    /// parties do not count there.
+    pub fn loopback(&self) -> bool {
+        self.local_addr.ip().is_loopback()
+    }
+}
+
+/// The node's state machine.
+#[derive(Debug)]
+pub struct Engine {
+    config: EngineConfig,
+    link_config: Arc<LinkConfig>,
+    book: Book,
+    gossip: Gossip,
+    dialer: Dialer,
+    links: BTreeMap<PeerId, Link>,
+    attempts: Attempts,
+    kpi: Kpi,
+    nat: Arc<NatView>,
+    /// Our address as each linked peer sees it.
+    observed: BTreeMap<PeerId, SocketAddr>,
+    who_has: BTreeMap<PeerId, Bucket>,
+    /// Commands without an outcome yet.
+    commands: BTreeMap<CommandId, Command>,
+    saving: Saving,
+    /// Peers that changed since the last save.
+    unsaved: BTreeSet<PeerId>,
+    set_aside: Vec<(String, String)>,
+    stopped: BTreeMap<&'static str, u64>,
+    view: ViewCache,
+    out: VecDeque<Action>,
+    next_event: u64,
+    rng: StdRng,
+    leaving: bool,
+    started: Now,
+}
+
+impl Engine {
+    /// A node that has bound its socket and read its cache. `set_aside`:
+    /// damaged files, and what is wrong with them.
+    pub fn new(
+        config: EngineConfig,
+        cached: Vec<CacheEntry>,
+        set_aside: Vec<(String, String)>,
+        now: Now,
+    ) -> Self {
+        let mut rng = StdRng::seed_from_u64(config.seed);
+        let link_config = Arc::new(LinkConfig {
+            me: config.me,
+            network: config.network.clone(),
+            name: config.name.clone(),
+            agent: config.agent.clone(),
+            secret: config.secret.clone(),
+        });
+        let mut book = Book::new(config.me);
+        book.load(cached, now);
+        let dialer =
+            Dialer::new(config.bootstrap.iter().copied(), config.loopback(), seed(&mut rng), now.mono);
+        let gossip = Self::new_gossip(&config, seed(&mut rng), now);
+        let view = ViewCache::new(book.iter().map(|(peer, _)| peer));
+        Self {
+            config,
+            link_config,
+            book,
+            gossip,
+            dialer,
+            links: BTreeMap::new(),
+            attempts: Attempts::default(),
+            kpi: Kpi::default(),
+            nat: Arc::default(),
+            observed: BTreeMap::new(),
+            who_has: BTreeMap::new(),
+            commands: BTreeMap::new(),
+            saving: Saving::default(),
+            unsaved: BTreeSet::new(),
+            set_aside,
+            stopped: BTreeMap::new(),
+            view,
+            out: VecDeque::new(),
+            next_event: 1,
+            rng,
+            leaving: false,
+            started: now,
+        }
+    }
+
+    /// The first dials.
+    pub fn begin(&mut self, now: Now) {
+        let cached = u32::try_from(self.book.len()).unwrap_or(u32::MAX);
+        self.event(None, EventKind::NodeStarted { local_addr: self.config.local_addr, cached }, now);
+        for (file, detail) in self.set_aside.clone() {
+            self.event(None, EventKind::CacheSetAside { file, detail }, now);
+        }
+        self.republish(now);
+        let starts = self.with_dialer(now, |dialer, view| dialer.begin(view, now));
+        for start in starts {
+            self.start_attempt(start, now);
+        }
+    }
+
+    /// Takes an input.
+    pub fn handle(&mut self, input: Input, now: Now) {
+        match input {
+            Input::ConnUp { peer, info } => self.on_conn_up(peer, info, now),
+            Input::ConnClosed { peer, conn, reason } => self.on_conn_closed(peer, conn, reason, now),
+            Input::ControlUp { peer, conn } => self.on_control_up(peer, conn, now),
+            Input::ControlLost { peer, conn, malformed } => self.on_control_lost(peer, conn, malformed, now),
+            Input::Frame { peer, conn, frame, len } => self.on_frame(peer, conn, *frame, len, now),
+            Input::Dialled { dial, peer } => self.on_dialled(dial, peer, now),
+            Input::DialFailed { dial, reason } => self.on_dial_failed(dial, &reason, now),
+            Input::Command { id, command } => self.on_command(id, command, now),
+            Input::Saved { result } => self.on_saved(result, now),
+            Input::Stopped(what) => self.stopped(what),
+            Input::TaskFaulted { task, detail } => {
+                self.event(None, EventKind::TaskFaulted { task, detail }, now);
+            }
+        }
+        self.after(now);
+    }
+
+    /// Time has passed.
+    pub fn on_timeout(&mut self, now: Now) {
+        self.links_timeout(now);
+        self.attempts_timeout(now);
+        self.gossip_timeout(now);
+        self.after(now);
+    }
+
+    /// What follows of anything.
+    fn after(&mut self, now: Now) {
+        self.carry_gossip(now);
+        if !self.leaving {
+            let (starts, alone) = self.with_dialer(now, |dialer, view| dialer.on_timeout(view, now));
+            if let Some(wait) = alone {
+                let retry_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+                self.event(None, EventKind::NodeIsolated { retry_ms }, now);
+            }
+            for start in starts {
+                self.start_attempt(start, now);
+            }
+        }
+        if self.saving.take_due(now.mono) {
+            self.out.push_back(Action::Save);
+        }
+    }
+
+    /// The next thing to be done outside.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.out.pop_front()
+    }
+
+    /// When [`Self::on_timeout`] wants to be called.
+    pub fn next_timeout(&mut self, now: Now) -> Option<Mono> {
+        let dialer = self.with_dialer(now, |dialer, view| dialer.next_timeout(view, now.mono));
+        let links = self.links.values().filter_map(Link::next_timeout).min();
+        [dialer, links, self.attempts.next_timeout(), self.gossip.next_timeout(), self.saving.next_timeout()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Calls everything off; connections are closed by whoever calls this.
+    pub fn stop(&mut self, now: Now) {
+        self.leaving = true;
+        self.abandon_attempts(&Reason::ShuttingDown, now);
+    }
+
+    fn on_saved(&mut self, result: Result<(), String>, now: Now) {
+        match self.saving.on_saved(result.clone(), now, &mut self.rng) {
+            Ended::Saved => {}
+            Ended::SavedAgain => self.event(None, EventKind::CacheSavedAgain, now),
+            Ended::Failed(wait) => {
+                let detail = result.err().unwrap_or_default();
+                let retry_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+                self.event(None, EventKind::CacheSaveFailed { detail, retry_ms }, now);
+            }
+        }
+    }
+
+    /// What is to be written: the version of our record, every peer, and what
+    /// became of those that changed since the last call.
+    pub fn take_unsaved(&mut self) -> (u64, Vec<CacheEntry>, Vec<(PeerId, Option<CacheEntry>)>) {
+        let all: Vec<CacheEntry> = self.book.cache_entries().collect();
+        let changed = std::mem::take(&mut self.unsaved);
+        let entry = |peer: &PeerId| {
+            all.binary_search_by_key(peer, |e| e.peer).ok().and_then(|at| all.get(at)).cloned()
+        };
+        let changed = changed.into_iter().map(|peer| (peer, entry(&peer))).collect();
+        (self.own_version(), all, changed)
+    }
+
+    fn event(&mut self, peer_id: Option<PeerId>, kind: EventKind, now: Now) {
+        let event = Event { seq: self.next_event, at: now.stamp, peer_id, kind };
+        self.next_event += 1;
+        self.out.push_back(Action::Event(event));
+    }
+
+    fn stopped(&mut self, what: &'static str) {
+        *self.stopped.entry(what).or_default() += 1;
+    }
+
+    fn outcome(&mut self, outcome: Outcome) {
+        self.out.push_back(Action::Outcome(outcome));
+    }
+}
+
+fn seed(rng: &mut StdRng) -> u64 {
+    use rand::RngExt;
+    rng.random()
+}

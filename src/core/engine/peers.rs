@@ -1,0 +1,173 @@
+//! Peers: what becomes of the book, and the dialer's view of it.
+
+use std::net::SocketAddr;
+
+use super::{Engine, Link};
+use crate::core::Now;
+use crate::core::book::{Change, Entry};
+use crate::core::dialer::{Dialer, Prospect, View};
+use crate::core::link::ConnInfo;
+use crate::core::wire::Capabilities;
+use crate::model::{AttemptOutcome, Cause, EventKind, PeerId, Reason, Source};
+
+impl Engine {
+    /// Keeps up with a change of the book.
+    pub(super) fn on_change(&mut self, peer: PeerId, change: Change, from: Option<PeerId>, now: Now) {
+        if change.added {
+            self.event(Some(peer), EventKind::PeerAdded { from }, now);
+            let cause = if from.is_some() { Cause::Gossip } else { Cause::Cache };
+            self.dialer.on_learned(peer, cause, now.mono);
+        }
+        if change.removed {
+            self.dialer.forget(&peer);
+        }
+        if change.touched || change.added || change.removed {
+            self.touch_row(peer);
+            self.unsaved.insert(peer);
+        }
+        for evicted in &change.evicted {
+            self.dialer.forget(evicted);
+            self.touch_row(*evicted);
+            self.unsaved.insert(*evicted);
+            self.stopped("cache.evicted");
+        }
+        if change.significant() {
+            self.saving.touch(now.mono);
+        }
+    }
+
+    /// A handshake with a peer was completed.
+    pub(super) fn met(&mut self, peer: PeerId, info: &ConnInfo, now: Now) {
+        let bootstrap = self.attempts.towards(&peer).is_some_and(|l| l.cause() == Cause::Bootstrap);
+        let source = if bootstrap { Source::Bootstrap } else { Source::Inbound };
+        let dialled = info.outbound.then_some(info.remote);
+        let change = self.book.contact(peer, source, dialled, now);
+        self.on_change(peer, change, None, now);
+        let change = self.book.set_linked(peer, true, now);
+        self.on_change(peer, change, None, now);
+    }
+
+    /// An attempt towards a peer ended.
+    pub(super) fn record_attempt(
+        &mut self,
+        peer: PeerId,
+        outcome: AttemptOutcome,
+        reason: Option<Reason>,
+        now: Now,
+    ) {
+        let alone = !self.links.values().any(Link::is_up);
+        let change = match outcome {
+            AttemptOutcome::Connected => self.book.attempt_succeeded(peer, now),
+            AttemptOutcome::Unreachable => {
+                let reason = reason.unwrap_or(Reason::NoAddress);
+                self.book.attempt_failed(peer, reason.clone(), alone, now)
+            }
+            AttemptOutcome::Abandoned => return,
+        };
+        if change.removed {
+            let reason = Reason::NoAnswer { addresses: 0 };
+            self.event(Some(peer), EventKind::PeerRemoved { reason }, now);
+        }
+        self.on_change(peer, change, None, now);
+    }
+
+    /// A peer told us our address as it sees it.
+    pub(super) fn on_observed(&mut self, peer: PeerId, addr: SocketAddr, now: Now) {
+        self.observed.insert(peer, addr);
+        self.republish(now);
+    }
+
+    /// Our addresses as linked peers see them, the most agreed-on first.
+    pub(super) fn observed_addrs(&self) -> Vec<SocketAddr> {
+        let mut counted: Vec<(usize, SocketAddr)> = Vec::new();
+        for addr in self.observed.values() {
+            match counted.iter_mut().find(|(_, a)| a == addr) {
+                Some((count, _)) => *count += 1,
+                None => counted.push((1, *addr)),
+            }
+        }
+        counted.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
+        counted.into_iter().map(|(_, addr)| addr).collect()
+    }
+
+    /// Says of ourselves what is true now; gossip spreads it if it changed.
+    pub(super) fn republish(&mut self, now: Now) {
+        let mut addresses = self.observed_addrs();
+        let local = self.config.local_addr;
+        if !local.ip().is_unspecified() && !addresses.contains(&local) {
+            addresses.insert(0, local);
+        }
+        addresses.truncate(crate::core::limits::RECORD_ADDRESSES_MAX);
+        self.publish_own(addresses, Capabilities::RELAY.with(Capabilities::COORDINATE), now);
+    }
+
+    /// Where a peer can be dialled; `None` if nobody knows it.
+    pub(super) fn addresses_of(&self, peer: &PeerId) -> Option<Vec<SocketAddr>> {
+        let linked = self.links.get(peer).and_then(Link::status).map(|s| vec![s.info.remote]);
+        self.book.get(*peer).map(Entry::addresses).or(linked)
+    }
+
+    /// A peer is to be known no more.
+    pub(super) fn forget_peer(&mut self, peer: PeerId, now: Now) {
+        let change = self.book.leave(peer, now);
+        self.on_change(peer, change, None, now);
+        self.dialer.forget(&peer);
+    }
+
+    /// Runs the dialer on the rest of the node.
+    pub(super) fn with_dialer<T>(&mut self, now: Now, f: impl FnOnce(&mut Dialer, &DialerView<'_>) -> T) -> T {
+        let Self { dialer, book, links, attempts, .. } = self;
+        f(dialer, &DialerView { book, links, attempts, now })
+    }
+}
+
+/// The rest of the node, as the dialer sees it.
+pub(super) struct DialerView<'a> {
+    book: &'a crate::core::book::Book,
+    links: &'a std::collections::BTreeMap<PeerId, Link>,
+    attempts: &'a super::Attempts,
+    now: Now,
+}
+
+impl DialerView<'_> {
+    fn prospect_of(&self, peer: PeerId) -> Option<Prospect> {
+        let entry = self.book.get(peer)?;
+        Some(Prospect { peer, addresses: entry.addresses(), tried: entry.measured.tried })
+    }
+}
+
+impl View for DialerView<'_> {
+    fn best(&self, count: usize) -> Vec<Prospect> {
+        let ranked = self.book.best_first(self.now.stamp);
+        ranked.into_iter().take(count).filter_map(|peer| self.prospect_of(peer)).collect()
+    }
+
+    fn prospect(&self, peer: &PeerId) -> Option<Prospect> {
+        self.prospect_of(*peer)
+    }
+
+    fn is_busy(&self, peer: &PeerId) -> bool {
+        self.links.get(peer).is_some_and(Link::is_connected) || self.attempts.towards(peer).is_some()
+    }
+
+    fn is_busy_addr(&self, addr: &SocketAddr) -> bool {
+        self.attempts.live().any(|l| l.address() == Some(*addr))
+            || self.links.values().any(|l| l.status().is_some_and(|s| s.info.remote == *addr))
+    }
+
+    fn links(&self) -> usize {
+        self.links.values().filter(|l| l.is_up()).count()
+    }
+
+    fn outbound(&self) -> usize {
+        self.links.values().filter(|l| l.status().is_some_and(|s| s.info.outbound)).count()
+    }
+
+    fn attempts(&self) -> usize {
+        self.attempts.live().count()
+    }
+
+    fn gossip_attempts(&self) -> usize {
+        self.attempts.live().filter(|l| l.cause() == Cause::Gossip).count()
+    }
+}

@@ -1,0 +1,242 @@
+//! The node's one task: feeds the engine and carries its actions out.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ant_quic::{BootstrapCache, Node};
+use tokio::sync::{broadcast, mpsc, watch};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::cache::{self, CacheFiles, OwnFile};
+use super::clock::Clock;
+use super::connections::{Connections, Report, Reports};
+use super::feed::Request;
+use super::transport;
+use crate::core::engine::{Action, Engine, Input};
+use crate::core::ladder::DialId;
+use crate::core::link::ConnId;
+use crate::model::{CloseCode, Event, Outcome, PeerId, Snapshot};
+
+/// At most ten snapshots a second.
+const PUBLISH_EVERY: Duration = Duration::from_millis(100);
+/// At least one a second, so that a console can tell a quiet node from a stuck
+/// one.
+const PUBLISH_AT_LEAST: Duration = Duration::from_secs(1);
+/// Reports taken up before the rest gets its turn.
+const BATCH: usize = 256;
+/// Looks for connections that no event told of.
+const RECOUNT_EVERY: Duration = Duration::from_secs(5);
+/// How long the last messages get to leave before connections close.
+const LAST_WORDS: Duration = Duration::from_millis(100);
+
+/// The writing ends of the feed.
+pub(super) struct Outlets {
+    pub(super) snapshots: watch::Sender<Arc<Snapshot>>,
+    pub(super) events: broadcast::Sender<Arc<Event>>,
+    pub(super) outcomes: broadcast::Sender<Arc<Outcome>>,
+}
+
+/// The running node.
+pub(super) struct Driver {
+    pub(super) engine: Engine,
+    pub(super) clock: Clock,
+    pub(super) node: Node,
+    pub(super) connections: Connections,
+    pub(super) reports: Reports,
+    pub(super) files: CacheFiles,
+    pub(super) library: Arc<BootstrapCache>,
+    pub(super) outlets: Outlets,
+    pub(super) dials: BTreeMap<DialId, AbortOnDropHandle<()>>,
+    pub(super) changed: bool,
+    pub(super) stopping: bool,
+}
+
+impl Driver {
+    /// Runs until told to stop, then closes everything.
+    pub(super) async fn run(
+        mut self,
+        mut commands: mpsc::Receiver<Request>,
+        mut inbox: mpsc::Receiver<Report>,
+        stop: CancellationToken,
+    ) {
+        let mut published = Instant::now();
+        let mut recount = Instant::now() + RECOUNT_EVERY;
+        self.engine.begin(self.clock.now());
+        self.carry_out();
+        while !self.stopping {
+            let publish =
+                published + if self.changed { PUBLISH_EVERY } else { PUBLISH_AT_LEAST };
+            let timer = self.engine.next_timeout(self.clock.now()).map(|at| self.clock.instant(at));
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                Some(Request { id, command }) = commands.recv() => self.feed(Input::Command { id, command }),
+                () = sleep_until(publish) => {
+                    published = Instant::now();
+                    self.publish();
+                }
+                () = sleep_until(timer.unwrap_or(publish)), if timer.is_some() => {
+                    self.engine.on_timeout(self.clock.now());
+                    self.changed = true;
+                }
+                Some(report) = inbox.recv() => {
+                    self.take(report);
+                    for _ in 0..BATCH {
+                        match inbox.try_recv() {
+                            Ok(report) => self.take(report),
+                            Err(_) => break,
+                        }
+                    }
+                }
+                () = sleep_until(recount) => {
+                    recount = Instant::now() + RECOUNT_EVERY;
+                    self.recount().await;
+                }
+            }
+            self.carry_out();
+        }
+        self.shut_down().await;
+    }
+
+    fn feed(&mut self, input: Input) {
+        self.engine.handle(input, self.clock.now());
+        self.changed = true;
+    }
+
+    fn take(&mut self, report: Report) {
+        match report {
+            Report::Input(Input::ConnClosed { peer, conn, reason }) => {
+                self.connections.remove(conn);
+                self.feed(Input::ConnClosed { peer, conn, reason });
+            }
+            Report::Input(Input::Dialled { dial, peer }) => {
+                self.dials.remove(&dial);
+                // The engine must know the connection before what came of it.
+                self.take_up(peer);
+                self.feed(Input::Dialled { dial, peer });
+            }
+            Report::Input(input) => {
+                if let Input::DialFailed { dial, .. } = &input {
+                    self.dials.remove(dial);
+                }
+                self.feed(input);
+            }
+            Report::Connected(peer) => self.take_up(peer),
+            Report::Opened { peer, conn, send, recv } => {
+                if let Some(input) = self.connections.opened(peer, conn, send, recv) {
+                    self.feed(input);
+                }
+            }
+            Report::Accepted { peer, send, stream, hello: (hello, len), channel } => {
+                self.take_up(peer);
+                match self.connections.accepted(peer, send, *stream, channel) {
+                    Some(conn) => {
+                        self.feed(Input::ControlUp { peer, conn });
+                        self.feed(Input::Frame { peer, conn, frame: hello, len });
+                    }
+                    None => self.feed(Input::Stopped("hello of another connection")),
+                }
+            }
+        }
+        self.carry_out();
+    }
+
+    fn take_up(&mut self, peer: PeerId) {
+        if let Some(input) = self.connections.take_up(peer) {
+            self.feed(input);
+            self.carry_out();
+        }
+    }
+
+    /// Events can be dropped by a queue that is full; what stands cannot.
+    async fn recount(&mut self) {
+        for conn in self.node.connected_peers().await {
+            self.take_up(PeerId(conn.peer_id.0));
+        }
+    }
+
+    fn carry_out(&mut self) {
+        while let Some(action) = self.engine.poll_action() {
+            match action {
+                Action::OpenControl { peer, conn } => self.connections.open_control(peer, conn),
+                Action::Write { conn, bytes } => self.connections.write(conn, bytes),
+                Action::Close { conn, code } => self.connections.close(conn, code),
+                Action::Dial { .. } | Action::Punch { .. } => self.dial(action),
+                Action::Cancel { dial } => drop(self.dials.remove(&dial)),
+                Action::Save => self.save(),
+                // Nobody listening is no error.
+                Action::Event(event) => drop(self.outlets.events.send(Arc::new(event))),
+                Action::Outcome(outcome) => drop(self.outlets.outcomes.send(Arc::new(outcome))),
+                Action::Stop => self.stopping = true,
+            }
+        }
+    }
+
+    fn dial(&mut self, action: Action) {
+        let (node, reports) = (self.node.clone(), self.reports.clone());
+        let (dial, task) = match action {
+            Action::Dial { dial, addr, peer, within } => {
+                let call = async move { transport::dial(&node, addr, peer, within).await };
+                (dial, tokio::spawn(report_dial(dial, call, reports)))
+            }
+            Action::Punch { dial, peer, target, coordinator, within } => {
+                let call = async move { transport::punch(&node, target, peer, coordinator, within).await };
+                (dial, tokio::spawn(report_dial(dial, call, reports)))
+            }
+            _ => return,
+        };
+        self.dials.insert(dial, AbortOnDropHandle::new(task));
+    }
+
+    fn save(&mut self) {
+        let unsaved = self.unsaved();
+        let (files, library, reports) = (self.files.clone(), self.library.clone(), self.reports.clone());
+        tokio::spawn(async move {
+            let result = files.save(library, unsaved).await.map_err(|e| e.to_string());
+            let _ = reports.send(Report::Input(Input::Saved { result })).await;
+        });
+    }
+
+    fn unsaved(&mut self) -> cache::Unsaved {
+        let (version, all, changed) = self.engine.take_unsaved();
+        (OwnFile::new(version, all), changed)
+    }
+
+    fn publish(&mut self) {
+        self.changed = false;
+        let snapshot = self.engine.snapshot(self.clock.now());
+        self.outlets.snapshots.send_replace(Arc::new(snapshot));
+    }
+
+    /// Says goodbye, saves once more, closes, and gives up the socket.
+    async fn shut_down(mut self) {
+        self.engine.stop(self.clock.now());
+        self.carry_out();
+        self.publish();
+        tokio::time::sleep(LAST_WORDS).await;
+        self.dials.clear();
+        self.connections.clear(CloseCode::Leave);
+        let unsaved = self.unsaved();
+        if let Err(error) = self.files.save(self.library.clone(), unsaved).await {
+            tracing::error!(%error, "the cache was not saved at the end");
+        }
+        drop(self.connections);
+        transport::shut_down(self.node).await;
+    }
+}
+
+async fn report_dial(
+    dial: DialId,
+    call: impl Future<Output = Result<PeerId, crate::model::Reason>>,
+    reports: Reports,
+) {
+    let input = match call.await {
+        Ok(peer) => Input::Dialled { dial, peer },
+        Err(reason) => Input::DialFailed { dial, reason },
+    };
+    let _ = reports.send(Report::Input(input)).await;
+}
+
