@@ -5,8 +5,12 @@
 //! rule of the protocol is tested in virtual time.
 
 pub mod backoff;
+pub mod book;
 pub mod bucket;
 pub mod dialer;
+pub mod engine;
+pub mod gossip;
+pub mod kpi;
 pub mod ladder;
 pub mod limits;
 pub mod link;

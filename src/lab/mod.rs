@@ -1,1 +1,7 @@
-//! Local fleets and drills.
+//! Local fleets: real nodes in this process.
+//!
+//! It measures and asserts nothing of itself; it starts, joins and stops.
+
+mod loopback;
+
+pub use loopback::{FleetError, LoopbackFleet};

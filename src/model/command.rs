@@ -146,7 +146,7 @@ pub struct Failure {
     /// Why.
     pub reason: Reason,
     /// What was tried, for connecting commands.
-    pub report: Option<LinkReport>,
+    pub report: Option<Box<LinkReport>>,
 }
 
 impl From<Reason> for Failure {

@@ -20,6 +20,8 @@ use serde::{Deserialize, Serialize};
 
 use super::disk;
 use crate::core::book::CacheEntry;
+use crate::core::engine::Unsaved;
+use crate::core::wire::Record;
 use crate::model::{NatType, PeerId, Source, Stamp, clean};
 
 /// The library's file.
@@ -111,13 +113,14 @@ impl CacheFiles {
     }
 
     /// Saves both files: each is whole on disk before it gets its name.
-    pub(super) async fn save(&self, library: Arc<BootstrapCache>, (own, changed): Unsaved) -> io::Result<()> {
-        for (peer, entry) in changed {
+    pub(super) async fn save(&self, library: Arc<BootstrapCache>, unsaved: Unsaved) -> io::Result<()> {
+        for (peer, entry) in unsaved.changed {
             match entry {
                 Some(entry) => store(&library, &entry).await,
                 None => drop(library.remove(&ant_quic::PeerId(peer.0)).await),
             }
         }
+        let own = OwnFile { schema: SCHEMA, own_version: unsaved.own_version, peers: unsaved.all };
         let this = self.clone();
         let runtime = tokio::runtime::Handle::current();
         // The library writes its file where it is called; that must not be
@@ -142,12 +145,6 @@ impl CacheFiles {
     }
 }
 
-impl OwnFile {
-    pub(super) fn new(own_version: u64, peers: Vec<CacheEntry>) -> Self {
-        Self { schema: SCHEMA, own_version, peers }
-    }
-}
-
 /// Both files' peers as one list: ours where it has the peer, else the
 /// library's.
 pub(super) async fn merge(library: &BootstrapCache, own: &OwnFile) -> Vec<CacheEntry> {
@@ -159,10 +156,6 @@ pub(super) async fn merge(library: &BootstrapCache, own: &OwnFile) -> Vec<CacheE
     all.into_values().collect()
 }
 
-/// What is to be written: everything for our own file, the changes for the
-/// library's.
-pub(super) type Unsaved = (OwnFile, Vec<(PeerId, Option<CacheEntry>)>);
-
 /// Brings the library's cache up to what we know of a peer, leaving alone what
 /// only the library knows: its token and its evidence.
 async fn store(library: &BootstrapCache, entry: &CacheEntry) {
@@ -171,20 +164,25 @@ async fn store(library: &BootstrapCache, entry: &CacheEntry) {
         Some(cached) => cached,
         None => CachedPeer::new(id, Vec::new(), PeerSource::Unknown),
     };
-    cached.addresses.clone_from(&entry.addresses);
+    if let Some(record) = &entry.record {
+        cached.addresses.clone_from(&record.addresses);
+        cached.capabilities.nat_type = Some(nat_to_library(record.nat));
+    }
+    if let Some(addr) = entry.measured.reached_at.filter(|a| !cached.addresses.contains(a)) {
+        cached.addresses.insert(0, addr);
+    }
     cached.source = match entry.source {
         Source::Bootstrap => PeerSource::Seed,
         Source::Gossip => PeerSource::Merge,
         Source::Inbound => PeerSource::Connection,
         Source::Cache => cached.source,
     };
-    cached.capabilities.nat_type = Some(nat_to_library(entry.nat));
-    if let Some(seen) = entry.last_contact {
+    if let Some(seen) = entry.seen.max(entry.measured.last_contact) {
         cached.last_seen = time(seen);
     }
-    cached.stats.success_count = entry.successes;
-    cached.stats.failure_count = entry.attempts.saturating_sub(entry.successes);
-    if let Some(rtt) = entry.rtt_ms {
+    cached.stats.success_count = entry.measured.successes;
+    cached.stats.failure_count = entry.measured.attempts.saturating_sub(entry.measured.successes);
+    if let Some(rtt) = entry.measured.rtt_ms {
         cached.stats.avg_rtt_ms = rtt.round() as u32;
     }
     library.upsert(cached).await;
@@ -192,14 +190,16 @@ async fn store(library: &BootstrapCache, entry: &CacheEntry) {
 
 fn from_library(peer: PeerId, cached: &CachedPeer) -> CacheEntry {
     let stats = &cached.stats;
-    let mut entry = CacheEntry::new(peer, Source::Cache);
-    entry.addresses = cached.preferred_addresses();
-    entry.nat = cached.capabilities.nat_type.map_or(NatType::Unknown, nat_from_library);
-    entry.attempts = stats.success_count.saturating_add(stats.failure_count);
-    entry.successes = stats.success_count;
-    entry.rtt_ms = (stats.avg_rtt_ms > 0).then(|| f64::from(stats.avg_rtt_ms));
-    entry.last_contact = Some(stamp(cached.last_seen));
-    entry.tried = stats.success_count > 0;
+    let mut entry = CacheEntry::bare(peer, Source::Cache, stamp(cached.first_seen));
+    let mut record = Record::new(peer, 0);
+    record.addresses = cached.preferred_addresses();
+    record.nat = cached.capabilities.nat_type.map_or(NatType::Unknown, nat_from_library);
+    entry.record = Some(record);
+    entry.seen = Some(stamp(cached.last_seen));
+    entry.measured.attempts = stats.success_count.saturating_add(stats.failure_count);
+    entry.measured.successes = stats.success_count;
+    entry.measured.rtt_ms = (stats.avg_rtt_ms > 0).then(|| f64::from(stats.avg_rtt_ms));
+    entry.measured.tried = stats.success_count > 0;
     entry
 }
 

@@ -10,14 +10,13 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::cache::{self, CacheFiles, OwnFile};
+use super::cache::CacheFiles;
 use super::clock::Clock;
 use super::connections::{Connections, Report, Reports};
 use super::feed::Request;
 use super::transport;
 use crate::core::engine::{Action, Engine, Input};
 use crate::core::ladder::DialId;
-use crate::core::link::ConnId;
 use crate::model::{CloseCode, Event, Outcome, PeerId, Snapshot};
 
 /// At most ten snapshots a second.
@@ -192,17 +191,12 @@ impl Driver {
     }
 
     fn save(&mut self) {
-        let unsaved = self.unsaved();
+        let unsaved = self.engine.take_unsaved();
         let (files, library, reports) = (self.files.clone(), self.library.clone(), self.reports.clone());
         tokio::spawn(async move {
             let result = files.save(library, unsaved).await.map_err(|e| e.to_string());
             let _ = reports.send(Report::Input(Input::Saved { result })).await;
         });
-    }
-
-    fn unsaved(&mut self) -> cache::Unsaved {
-        let (version, all, changed) = self.engine.take_unsaved();
-        (OwnFile::new(version, all), changed)
     }
 
     fn publish(&mut self) {
@@ -219,7 +213,7 @@ impl Driver {
         tokio::time::sleep(LAST_WORDS).await;
         self.dials.clear();
         self.connections.clear(CloseCode::Leave);
-        let unsaved = self.unsaved();
+        let unsaved = self.engine.take_unsaved();
         if let Err(error) = self.files.save(self.library.clone(), unsaved).await {
             tracing::error!(%error, "the cache was not saved at the end");
         }

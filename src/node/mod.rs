@@ -1,8 +1,174 @@
 //! The embedded runtime: the only code that talks to ant-quic, disk, clock and
 //! tasks. It carries out what [`crate::core`] decides.
+//!
+//! A node is one task and its helpers on whatever runtime it was started in.
+//! Nothing is global: a process runs as many as it likes.
 
+mod cache;
+mod clock;
+mod connections;
 pub mod disk;
+mod driver;
 pub mod feed;
 pub mod keys;
 pub mod lock;
 pub mod options;
+mod streams;
+mod transport;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::sync::{broadcast, mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use self::cache::CacheFiles;
+use self::clock::Clock;
+use self::connections::{Connections, Report};
+use self::driver::{Driver, Outlets};
+use self::feed::{CommandSender, EVENT_BACKLOG, Feed, OUTCOME_BACKLOG};
+use self::lock::DataDirLock;
+use self::options::NodeOptions;
+pub use self::transport::BindError;
+use crate::core::engine::{Engine, EngineConfig};
+use crate::model::{PeerId, plain_addr};
+
+/// Reports of tasks waiting for the driver; tasks wait when it is full.
+const REPORT_BACKLOG: usize = 1024;
+
+/// Why a node did not start. Nothing is left half done.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The socket.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The key.
+    #[error(transparent)]
+    Key(#[from] keys::KeyError),
+    /// The cache directory.
+    #[error("the peer cache cannot be opened: {0}")]
+    Cache(#[source] io::Error),
+}
+
+/// A running node. It stops when it is told to, or when this is dropped.
+#[derive(Debug)]
+pub struct Node {
+    peer_id: PeerId,
+    local_addr: SocketAddr,
+    feed: Feed,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Node {
+    /// Starts a node on the current runtime. `lock` is held until it ends.
+    ///
+    /// # Errors
+    /// [`StartError`] if the socket, the key or the cache cannot be had.
+    pub async fn start(options: NodeOptions, lock: DataDirLock) -> Result<Self, StartError> {
+        let me = keys::peer_id(&options.keys.public)?;
+        let files = CacheFiles::new(&options.data_dir);
+        let found = files.prepare().map_err(StartError::Cache)?;
+        let library_node = transport::bind(&options.keys, options.bind, &files.staging()).await?;
+        let local_addr = library_node.local_addr().map_or(options.bind, plain_addr);
+        let library = library_node.bootstrap_cache();
+        let cached = cache::merge(&library, &found.own).await;
+
+        let clock = Clock::start();
+        let config = EngineConfig {
+            me,
+            name: options.name,
+            network: options.network,
+            agent: env!("CARGO_PKG_VERSION").to_owned(),
+            secret: options.secret,
+            local_addr,
+            bootstrap: options.bootstrap.into_iter().map(plain_addr).collect(),
+            direct_window: options.direct_window,
+            own_version: found.own.own_version,
+            seed: rand::random(),
+        };
+        let mut engine = Engine::new(config, cached, found.set_aside, clock.now());
+
+        let (reports, inbox) = mpsc::channel(REPORT_BACKLOG);
+        let (commands, requests) = CommandSender::channel();
+        let (snapshots, snapshots_rx) = watch::channel(Arc::new(engine.snapshot(clock.now())));
+        let (events, events_rx) = broadcast::channel(EVENT_BACKLOG);
+        let (outcomes, outcomes_rx) = broadcast::channel(OUTCOME_BACKLOG);
+        let feed = Feed { snapshots: snapshots_rx, events: events_rx, outcomes: outcomes_rx, commands };
+
+        let helpers = [
+            spawn(connections::accept_connections(library_node.clone())),
+            spawn(connections::follow_lifecycle(library_node.clone(), reports.clone())),
+            spawn(connections::accept_streams(library_node.clone(), reports.clone())),
+        ];
+        let driver = Driver {
+            engine,
+            clock,
+            connections: Connections::new(library_node.clone(), reports.clone()),
+            node: library_node,
+            reports,
+            files,
+            library,
+            outlets: Outlets { snapshots, events, outcomes },
+            dials: BTreeMap::new(),
+            changed: false,
+            stopping: false,
+        };
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(run(driver, requests, inbox, stop.clone(), helpers, lock));
+        Ok(Self { peer_id: me, local_addr, feed, stop, task })
+    }
+
+    /// Who it is.
+    pub fn peer_id(&self) -> PeerId {
+        self.peer_id
+    }
+
+    /// Where it listens.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// What it shows and takes. Events and outcomes begin now.
+    pub fn feed(&self) -> Feed {
+        self.feed.clone()
+    }
+
+    /// Whether it has ended by itself.
+    pub fn has_ended(&self) -> bool {
+        self.task.is_finished()
+    }
+
+    /// Says goodbye and stops; at most two seconds.
+    pub async fn stop(mut self) {
+        self.stop.cancel();
+        let _ = (&mut self.task).await;
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+fn spawn(task: impl Future<Output = ()> + Send + 'static) -> AbortOnDropHandle<()> {
+    AbortOnDropHandle::new(tokio::spawn(task))
+}
+
+async fn run(
+    driver: Driver,
+    requests: mpsc::Receiver<feed::Request>,
+    inbox: mpsc::Receiver<Report>,
+    stop: CancellationToken,
+    helpers: [AbortOnDropHandle<()>; 3],
+    lock: DataDirLock,
+) {
+    driver.run(requests, inbox, stop).await;
+    drop(helpers);
+    drop(lock);
+}

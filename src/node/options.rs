@@ -1,37 +1,14 @@
 //! Everything a node is told before it starts. Two nodes in one process differ
 //! by this alone: there is no global state and no fixed path.
 
-use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use zeroize::Zeroizing;
-
 use super::keys::KeyBytes;
 use crate::model::{PunchConsent, RelayEgressPolicy};
 
-/// What proves membership in a closed fleet. Wiped when dropped, never shown.
-#[derive(Clone, PartialEq, Eq)]
-pub struct NetworkSecret(Zeroizing<[u8; 32]>);
-
-impl NetworkSecret {
-    /// From its 32 bytes.
-    pub fn new(bytes: [u8; 32]) -> Self {
-        Self(Zeroizing::new(bytes))
-    }
-
-    /// Its 32 bytes.
-    pub fn as_bytes(&self) -> &[u8; 32] {
-        &self.0
-    }
-}
-
-impl fmt::Debug for NetworkSecret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("NetworkSecret(..)")
-    }
-}
+pub use crate::core::link::NetworkSecret;
 
 /// What a node needs to start. The values have been validated.
 #[derive(Debug, Clone)]
@@ -82,15 +59,5 @@ impl NodeOptions {
             RelayEgressPolicy::Warn => Ok(()),
             RelayEgressPolicy::RequireClosed => Err(OptionsError::EgressUnproven),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_network_secret_never_shows_in_debug_output() {
-        assert_eq!(format!("{:?}", NetworkSecret::new([0xab; 32])), "NetworkSecret(..)");
     }
 }

@@ -43,6 +43,11 @@ impl Measured {
         self.rtt_ms = Some(self.rtt_ms.map_or(sample, |old| old + RTT_GAIN * (sample - old)));
     }
 
+    /// Successes over attempts; `None` before the first.
+    pub fn success_rate(&self) -> Option<f64> {
+        (self.attempts > 0).then(|| f64::from(self.successes) / f64::from(self.attempts))
+    }
+
     /// Whether it was proven public and the proof has not expired.
     pub fn is_public(&self, now: Stamp) -> bool {
         self.verified_public.is_some_and(|at| at.age_at(now) <= PUBLIC_VALID)

@@ -26,7 +26,7 @@ pub use measured::{Measured, PUBLIC_VALID};
 pub use resolve::ResolveError;
 
 use super::limits::{CACHE_NEW_MAX, CACHE_TRIED_MAX, GONE_MAX, VERSION_JUMP_MAX};
-use super::wire::Record;
+use super::wire::{PeerPrefix, Record};
 use super::{Mono, Now};
 use crate::model::{PeerId, Reason, Source, Stamp};
 
@@ -391,9 +391,11 @@ impl Book {
         self.remove(peer, true, now)
     }
 
-    /// Whether the peer was deleted lately, and nothing newer is known.
-    pub fn is_gone(&self, peer: PeerId, version: u64, now: Stamp) -> bool {
-        self.gone.get(&peer).is_some_and(|gone| gone.at.age_at(now) < GONE_FOR && version <= gone.version)
+    /// The peer with that prefix that was deleted lately, if nothing newer is
+    /// said of it than `version`.
+    pub fn gone_with(&self, prefix: PeerPrefix, version: u64, now: Stamp) -> Option<PeerId> {
+        let (peer, gone) = self.gone.range(prefix.range()).next()?;
+        (gone.at.age_at(now) < GONE_FOR && version <= gone.version).then_some(*peer)
     }
 
     fn remove(&mut self, peer: PeerId, left: bool, now: Now) -> Change {
@@ -470,6 +472,7 @@ impl Book {
     /// Changes an entry, makes it first if need be, keeps the counts, and says
     /// what became of it.
     fn change(&mut self, peer: PeerId, source: Source, now: Now, act: impl FnOnce(&mut Entry)) -> Change {
+        let revision = self.revision;
         let old = self.take_out(peer);
         let mut entry = old.clone().unwrap_or_else(|| Entry::new(source, now));
         act(&mut entry);
@@ -482,11 +485,16 @@ impl Book {
         if change.updated {
             entry.learned = now.mono;
         }
+        let demotion = old.as_ref().and_then(|old| old.demoted) != entry.demoted;
         let newly_tried = entry.measured.tried && old.is_none_or(|old| !old.measured.tried);
         if newly_tried {
             change.evicted = self.make_room(true, 1, now.stamp);
         }
         self.put_in(peer, entry);
+        if !change.updated && !demotion && change.evicted.is_empty() {
+            // A heartbeat is nothing that a digest covers.
+            self.revision = revision;
+        }
         change
     }
 

@@ -1,1 +1,254 @@
+use super::*;
 
+/// A node in which the test says what stands.
+#[derive(Default)]
+struct World {
+    known: Vec<Prospect>,
+    busy: BTreeSet<PeerId>,
+    links: usize,
+    outbound: usize,
+    attempts: usize,
+    gossip_attempts: usize,
+}
+
+impl View for World {
+    fn best(&self, count: usize) -> Vec<Prospect> {
+        self.known.iter().take(count).cloned().collect()
+    }
+    fn prospect(&self, peer: &PeerId) -> Option<Prospect> {
+        self.known.iter().find(|p| p.peer == *peer).cloned()
+    }
+    fn is_busy(&self, peer: &PeerId) -> bool {
+        self.busy.contains(peer)
+    }
+    fn is_busy_addr(&self, _: &SocketAddr) -> bool {
+        false
+    }
+    fn links(&self) -> usize {
+        self.links
+    }
+    fn outbound(&self) -> usize {
+        self.outbound
+    }
+    fn attempts(&self) -> usize {
+        self.attempts
+    }
+    fn gossip_attempts(&self) -> usize {
+        self.gossip_attempts
+    }
+}
+
+fn peer(id: u8) -> PeerId {
+    PeerId([id; 32])
+}
+
+fn addr(host: u8) -> SocketAddr {
+    ([198, 18, 0, host], 9000).into()
+}
+
+fn prospect(id: u8, tried: bool) -> Prospect {
+    Prospect { peer: peer(id), addresses: vec![addr(id)], tried }
+}
+
+fn at(ms: u64) -> Now {
+    Now::START.plus(Duration::from_millis(ms))
+}
+
+fn dialer(bootstrap: &[SocketAddr]) -> Dialer {
+    Dialer::new(bootstrap.iter().copied(), false, 7, at(0).mono)
+}
+
+fn joined(known: Vec<Prospect>) -> (Dialer, World) {
+    let mut dialer = dialer(&[]);
+    let mut world = World { known, ..World::default() };
+    dialer.begin(&World::default(), at(0));
+    dialer.on_link_up(&peer(99), at(0).mono);
+    world.links = 1;
+    (dialer, world)
+}
+
+fn whom(starts: &[Start]) -> Vec<u8> {
+    starts.iter().filter_map(|s| s.target.peer).map(|p| p.0[0]).collect()
+}
+
+#[test]
+fn cached_peers_are_tried_first_and_the_bootstrap_list_only_when_they_fail() {
+    let mut dialer = dialer(&[addr(200)]);
+    let world = World { known: vec![prospect(1, true), prospect(2, true)], ..World::default() };
+    let first = dialer.begin(&world, at(0));
+    assert_eq!(whom(&first), [1, 2]);
+    assert!(first.iter().all(|s| s.cause == Cause::Cache));
+    let (second, _) = dialer.on_timeout(&world, at(2000));
+    assert_eq!(second.len(), 1);
+    assert_eq!(second[0].cause, Cause::Bootstrap);
+    assert_eq!(second[0].target.addresses, [addr(200)]);
+}
+
+#[test]
+fn an_empty_cache_goes_to_the_bootstrap_list_at_once() {
+    let starts = dialer(&[addr(200)]).begin(&World::default(), at(0));
+    assert_eq!(starts[0].cause, Cause::Bootstrap);
+}
+
+#[test]
+fn with_nobody_to_dial_the_node_says_so() {
+    let mut dialer = dialer(&[]);
+    assert!(dialer.begin(&World::default(), at(0)).is_empty());
+    assert_eq!(dialer.phase(at(0)), Phase::NothingToDial);
+    assert_eq!(dialer.next_timeout(&World::default(), at(0).mono), None);
+}
+
+#[test]
+fn an_isolated_node_retries_cache_and_bootstrap_for_ever_with_growing_waits() {
+    let mut dialer = dialer(&[addr(200)]);
+    let world = World { known: vec![prospect(1, true)], ..World::default() };
+    dialer.begin(&world, at(0));
+    let mut now = at(2000);
+    let mut waits = Vec::new();
+    let mut rounds = 0;
+    while rounds < 30 {
+        let (starts, wait) = dialer.on_timeout(&world, now);
+        if let Some(wait) = wait {
+            waits.push(wait);
+            assert!(matches!(dialer.phase(now), Phase::Isolated { .. }));
+            now = now.plus(wait);
+        } else {
+            if rounds > 0 {
+                assert_eq!(starts.iter().filter(|s| s.cause == Cause::Cache).count(), 1);
+                assert_eq!(starts.iter().filter(|s| s.cause == Cause::Bootstrap).count(), 1);
+            }
+            rounds += 1;
+            // Every attempt of the round fails after its window.
+            now = now.plus(Duration::from_secs(2));
+        }
+    }
+    assert!(waits[0] < Duration::from_secs(2) && waits.len() == 29);
+    for pair in waits.windows(2).take(6) {
+        assert!(pair[1] > pair[0], "{waits:?}");
+    }
+    let last = waits[28].as_secs_f64();
+    assert!((240.0..=360.0).contains(&last), "five minutes, a fifth more or less: {last}");
+}
+
+#[test]
+fn the_first_link_ends_isolation_and_the_backoff_starts_over() {
+    let mut dialer = dialer(&[addr(200)]);
+    dialer.begin(&World::default(), at(0));
+    let mut now = at(2000);
+    for _ in 0..5 {
+        let wait = dialer.on_timeout(&World::default(), now).1.unwrap();
+        now = now.plus(wait);
+        dialer.on_timeout(&World::default(), now);
+    }
+    assert!(dialer.on_link_up(&peer(1), now.mono).is_some());
+    assert_eq!(dialer.phase(now), Phase::Joined);
+    dialer.on_link_down(peer(1), 0, false, now.mono);
+    let wait = dialer.on_timeout(&World::default(), now).1.unwrap();
+    assert!(wait < Duration::from_secs(2), "{wait:?}");
+}
+
+#[test]
+fn a_lost_link_is_dialled_again_at_once_unless_the_peer_said_it_leaves() {
+    let (mut dialer, world) = joined(vec![prospect(1, true), prospect(2, true)]);
+    dialer.on_link_down(peer(1), 1, false, at(10).mono);
+    dialer.on_link_down(peer(2), 1, true, at(10).mono);
+    let (starts, _) = dialer.on_timeout(&world, at(10));
+    assert_eq!(whom(&starts), [1]);
+    assert_eq!(starts[0].cause, Cause::Reconnect);
+    assert!(dialer.due(&peer(2)).unwrap() >= at(4010).mono);
+}
+
+#[test]
+fn an_operators_disconnect_holds_automatic_dials_off_for_a_minute() {
+    let (mut dialer, world) = joined(vec![prospect(1, true)]);
+    dialer.hold_off(peer(1), at(0).mono);
+    dialer.on_link_down(peer(1), 1, false, at(0).mono);
+    assert!(dialer.on_timeout(&world, at(59_999)).0.is_empty());
+    assert_eq!(whom(&dialer.on_timeout(&world, at(60_001)).0), [1]);
+    dialer.hold_off(peer(1), at(61_000).mono);
+    dialer.lift_hold_off(&peer(1));
+    assert!(!dialer.is_held_off(&peer(1), at(61_000).mono));
+}
+
+#[test]
+fn eight_outbound_links_are_enough() {
+    let (mut dialer, mut world) = joined((1..=20).map(|id| prospect(id, true)).collect());
+    for id in 1..=20 {
+        dialer.on_learned(peer(id), Cause::Cache, at(0).mono);
+    }
+    assert_eq!(dialer.on_timeout(&world, at(0)).0.len(), OUTBOUND_WANTED);
+    world.outbound = OUTBOUND_WANTED;
+    assert!(dialer.on_timeout(&world, at(0)).0.is_empty());
+    assert_eq!(dialer.next_timeout(&world, at(0).mono), None);
+}
+
+#[test]
+fn gossip_makes_us_dial_slowly_and_no_host_twice_in_ten_seconds() {
+    let mut known: Vec<Prospect> = (1..=100).map(|id| prospect(id, false)).collect();
+    known.push(Prospect { peer: peer(101), addresses: vec![addr(1), addr(1)], tried: false });
+    let (mut dialer, world) = joined(known);
+    for id in 1..=101 {
+        dialer.on_learned(peer(id), Cause::Gossip, at(0).mono);
+    }
+    let mut dialled = BTreeMap::<SocketAddr, Vec<u64>>::new();
+    for ms in (0..30_000).step_by(100) {
+        for start in dialer.on_timeout(&world, at(ms)).0 {
+            dialer.on_attempt_ended(start.target.peer.unwrap(), AttemptOutcome::Unreachable, at(ms).mono);
+            for addr in start.target.addresses {
+                dialled.entry(addr).or_default().push(ms);
+            }
+        }
+    }
+    let all: Vec<u64> = dialled.values().flatten().copied().collect();
+    let in_first = |ms: u64| all.iter().filter(|t| **t < ms).count();
+    assert!(in_first(10_000) <= GOSSIP_DIALS_AT_ONCE + 20, "{}", in_first(10_000));
+    assert!(in_first(30_000) > 40, "and yet it goes on");
+    for times in dialled.values() {
+        assert!(times.windows(2).all(|w| w[1] - w[0] >= 10_000), "{times:?}");
+    }
+}
+
+#[test]
+fn gossip_waits_a_random_while_and_no_more_than_eight_dials_run_at_once() {
+    let (mut dialer, mut world) = joined((1..=50).map(|id| prospect(id, false)).collect());
+    let mut first = BTreeSet::new();
+    for id in 1..=50 {
+        dialer.on_learned(peer(id), Cause::Gossip, at(0).mono);
+        let due = dialer.due(&peer(id)).unwrap().0;
+        assert!(due <= GOSSIP_DIAL_JITTER);
+        first.insert(due);
+    }
+    assert!(first.len() > 40, "spread");
+    world.gossip_attempts = GOSSIP_DIALS_AT_ONCE;
+    assert!(dialer.on_timeout(&world, at(5000)).0.is_empty());
+}
+
+#[test]
+fn on_loopback_the_gossip_limits_do_not_slow_a_fleet_down() {
+    let mut dialer = Dialer::new([], true, 7, at(0).mono);
+    dialer.on_link_up(&peer(99), at(0).mono);
+    let host = |id: u8| Prospect {
+        peer: peer(id),
+        addresses: vec![([127, 0, 0, 1], 2000 + u16::from(id)).into()],
+        tried: false,
+    };
+    let world = World { known: (1..=8).map(host).collect(), links: 1, ..World::default() };
+    for id in 1..=8 {
+        dialer.on_learned(peer(id), Cause::Gossip, at(0).mono);
+    }
+    assert_eq!(dialer.on_timeout(&world, at(0)).0.len(), 8);
+}
+
+#[test]
+fn a_peer_that_does_not_answer_is_retried_later_and_later() {
+    let (mut dialer, _) = joined(vec![prospect(1, true)]);
+    let mut now = at(0);
+    let mut waits = Vec::new();
+    for _ in 0..10 {
+        dialer.on_attempt_ended(peer(1), AttemptOutcome::Unreachable, now.mono);
+        let due = dialer.due(&peer(1)).unwrap();
+        waits.push(due.since(now.mono).as_secs());
+        now = now.plus(due.since(now.mono));
+    }
+    assert!(waits[0] <= 6 && waits[1] > waits[0] && waits[9] >= 240, "{waits:?}");
+}

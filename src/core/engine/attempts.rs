@@ -95,7 +95,7 @@ impl Engine {
             // It ended at once, with every stage skipped.
             None => {
                 let ended = self.attempts.recent.iter().find(|a| a.id == attempt);
-                let report = ended.map(|a| LinkReport::from_attempt(peer, a));
+                let report = ended.map(|a| Box::new(LinkReport::from_attempt(peer, a)));
                 let reason = ended.and_then(|a| telling_reason(&a.stages)).cloned().unwrap_or(Reason::NoAddress);
                 Err(Failure { reason, report })
             }
@@ -179,7 +179,7 @@ impl Engine {
     /// An answer to one of our who-has questions.
     pub(super) fn on_i_have(&mut self, from: PeerId, answer: IHave, now: Now) {
         let Some(id) = self.attempts.queries.get(&answer.query).copied() else { return };
-        let candidate = answer.observed.and_then(|target| self.candidate(from, target));
+        let candidate = answer.observed.and_then(|target| self.candidate(from, target, now));
         let Some(ladder) = self.attempts.live.get_mut(&id).filter(|l| l.peer() == Some(answer.peer)) else {
             return;
         };
@@ -188,14 +188,14 @@ impl Engine {
         self.carry_ladder(id, out, now);
     }
 
-    fn candidate(&self, from: PeerId, target: SocketAddr) -> Option<Candidate> {
+    fn candidate(&self, from: PeerId, target: SocketAddr, now: Now) -> Option<Candidate> {
         let status = self.links.get(&from)?.status()?;
         let known = self.book.get(from)?;
         Some(Candidate {
             peer: from,
             addr: status.info.remote,
             target,
-            verified_public: known.measured.verified_public.is_some(),
+            verified_public: known.measured.is_public(now.stamp),
             rtt_ms: status.rtt_ms,
             success_rate: known.measured.success_rate(),
         })
@@ -276,7 +276,7 @@ impl Engine {
                 Ok(Done::Connected(report))
             } else {
                 let reason = failure.clone().unwrap_or(Reason::ShuttingDown);
-                Err(Failure { reason, report: Some(report) })
+                Err(Failure { reason, report: Some(Box::new(report)) })
             };
             self.answer(*command, result);
         }

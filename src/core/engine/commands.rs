@@ -63,18 +63,6 @@ impl Engine {
         Ok(Done::Disconnected { peer_id: peer })
     }
 
-    fn on_sync(&mut self, id: CommandId, peer: Option<PeerId>, now: Now) -> Result<(), Failure> {
-        let up: Vec<PeerId> = self.links.iter().filter(|(_, l)| l.is_up()).map(|(p, _)| *p).collect();
-        let with = match peer {
-            Some(peer) if up.contains(&peer) => vec![peer],
-            Some(_) => return Err(Reason::NotLinked.into()),
-            None if up.is_empty() => return Err(Reason::NoLinks.into()),
-            None => up,
-        };
-        self.start_sync(id, with, now);
-        Ok(())
-    }
-
     fn on_leave_command(&mut self, now: Now) -> Done {
         let up: Vec<PeerId> = self.links.iter().filter(|(_, l)| l.is_up()).map(|(p, _)| *p).collect();
         for peer in up {

@@ -3,6 +3,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Action, Engine, Link};
 use crate::core::limits::{FOREIGN_LINKS_PERCENT, LINKS_MAX, LINKS_PER_IP_MAX, WHO_HAS_PER_MINUTE};
@@ -136,7 +137,7 @@ impl Engine {
                 LinkOut::OpenControl(conn) => self.out.push_back(Action::OpenControl { peer, conn }),
                 LinkOut::Write(conn, bytes) => self.out.push_back(Action::Write { conn, bytes }),
                 LinkOut::Close(conn, code) => self.out.push_back(Action::Close { conn, code }),
-                LinkOut::Up { fresh } => self.on_link_up(peer, fresh, now),
+                LinkOut::Up { .. } => self.on_link_up(peer, now),
                 LinkOut::Moved { from, to } => {
                     self.event(Some(peer), EventKind::LinkMoved { from, to, gap_ms: 0 }, now);
                 }
@@ -157,7 +158,7 @@ impl Engine {
         }
     }
 
-    fn on_link_up(&mut self, peer: PeerId, fresh: bool, now: Now) {
+    fn on_link_up(&mut self, peer: PeerId, now: Now) {
         let Some(link) = self.links.get(&peer) else { return };
         let Some(status) = link.status() else { return };
         let observed = link.greeting().map(|g| g.observed);
@@ -173,7 +174,7 @@ impl Engine {
         if let Some(observed) = observed {
             self.on_observed(peer, observed, now);
         }
-        self.gossip_link_up(peer, &info, fresh, now);
+        self.gossip_link_up(peer, &info, now);
     }
 
     fn on_foreign(&mut self, peer: PeerId, now: Now) {
@@ -191,6 +192,7 @@ impl Engine {
         let held = reason == Reason::Closed { close: Some(CloseCode::HoldOff) };
         self.event(Some(peer), EventKind::LinkDown { reason }, now);
         self.observed.remove(&peer);
+        self.keep_rtt(peer, now);
         self.gossip_link_down(peer, now);
         let links = self.links.values().filter(|l| l.is_up()).count();
         if held {
@@ -198,6 +200,14 @@ impl Engine {
         }
         self.dialer.on_link_down(peer, links, left, now.mono);
         self.republish(now);
+    }
+
+    /// Writes a link's round trip down for the time without it.
+    pub(super) fn keep_rtt(&mut self, peer: PeerId, now: Now) {
+        if let Some(ms) = self.links.get(&peer).and_then(Link::rtt_ms) {
+            let change = self.book.rtt(peer, Duration::from_secs_f64(ms / 1e3), now);
+            self.on_change(peer, &change, now);
+        }
     }
 
     fn on_message(&mut self, peer: PeerId, message: Message, now: Now) {
@@ -228,13 +238,13 @@ impl Engine {
         self.send(&from, &Message::IHave(answer), now);
     }
 
+    /// The peer says goodbye: gossip forgets it, and so do we.
     fn on_leave(&mut self, peer: PeerId, now: Now) {
-        self.event(Some(peer), EventKind::PeerLeft, now);
+        self.gossip_message(peer, Message::Leave, now);
         if let Some(link) = self.links.get_mut(&peer) {
             let mut out = Vec::new();
             link.close(CloseCode::Leave, &mut out);
             self.carry_link(peer, out, now);
         }
-        self.forget_peer(peer, now);
     }
 }

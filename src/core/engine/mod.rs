@@ -72,6 +72,17 @@ impl EngineConfig {
     }
 }
 
+/// What is to be written to disk.
+#[derive(Debug)]
+pub struct Unsaved {
+    /// The version of our own record.
+    pub own_version: u64,
+    /// Every peer.
+    pub all: Vec<CacheEntry>,
+    /// Those that changed since the last time; `None` for one that is gone.
+    pub changed: Vec<(PeerId, Option<CacheEntry>)>,
+}
+
 /// The node's state machine.
 #[derive(Debug)]
 pub struct Engine {
@@ -229,6 +240,9 @@ impl Engine {
     /// Calls everything off; connections are closed by whoever calls this.
     pub fn stop(&mut self, now: Now) {
         self.leaving = true;
+        for peer in self.links.keys().copied().collect::<Vec<_>>() {
+            self.keep_rtt(peer, now);
+        }
         self.abandon_attempts(&Reason::ShuttingDown, now);
     }
 
@@ -244,16 +258,15 @@ impl Engine {
         }
     }
 
-    /// What is to be written: the version of our record, every peer, and what
-    /// became of those that changed since the last call.
-    pub fn take_unsaved(&mut self) -> (u64, Vec<CacheEntry>, Vec<(PeerId, Option<CacheEntry>)>) {
+    /// What is to be written.
+    pub fn take_unsaved(&mut self) -> Unsaved {
         let all: Vec<CacheEntry> = self.book.cache_entries().collect();
         let changed = std::mem::take(&mut self.unsaved);
         let entry = |peer: &PeerId| {
             all.binary_search_by_key(peer, |e| e.peer).ok().and_then(|at| all.get(at)).cloned()
         };
         let changed = changed.into_iter().map(|peer| (peer, entry(&peer))).collect();
-        (self.own_version(), all, changed)
+        Unsaved { own_version: self.own_version(), all, changed }
     }
 
     fn event(&mut self, peer_id: Option<PeerId>, kind: EventKind, now: Now) {

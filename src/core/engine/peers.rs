@@ -12,11 +12,9 @@ use crate::model::{AttemptOutcome, Cause, EventKind, PeerId, Reason, Source};
 
 impl Engine {
     /// Keeps up with a change of the book.
-    pub(super) fn on_change(&mut self, peer: PeerId, change: Change, from: Option<PeerId>, now: Now) {
-        if change.added {
-            self.event(Some(peer), EventKind::PeerAdded { from }, now);
-            let cause = if from.is_some() { Cause::Gossip } else { Cause::Cache };
-            self.dialer.on_learned(peer, cause, now.mono);
+    pub(super) fn on_change(&mut self, peer: PeerId, change: &Change, now: Now) {
+        if change.added && !self.links.get(&peer).is_some_and(Link::is_connected) {
+            self.dialer.on_learned(peer, Cause::Gossip, now.mono);
         }
         if change.removed {
             self.dialer.forget(&peer);
@@ -36,15 +34,24 @@ impl Engine {
         }
     }
 
+    /// Keeps up with a change that we made ourselves, and tells others of it.
+    fn on_own_change(&mut self, peer: PeerId, change: &Change, now: Now) {
+        self.gossip.spread(peer, change, now);
+        if change.added {
+            self.event(Some(peer), EventKind::PeerAdded { from: None }, now);
+        }
+        self.on_change(peer, change, now);
+    }
+
     /// A handshake with a peer was completed.
     pub(super) fn met(&mut self, peer: PeerId, info: &ConnInfo, now: Now) {
         let bootstrap = self.attempts.towards(&peer).is_some_and(|l| l.cause() == Cause::Bootstrap);
         let source = if bootstrap { Source::Bootstrap } else { Source::Inbound };
         let dialled = info.outbound.then_some(info.remote);
         let change = self.book.contact(peer, source, dialled, now);
-        self.on_change(peer, change, None, now);
+        self.on_own_change(peer, &change, now);
         let change = self.book.set_linked(peer, true, now);
-        self.on_change(peer, change, None, now);
+        self.on_own_change(peer, &change, now);
     }
 
     /// An attempt towards a peer ended.
@@ -68,7 +75,7 @@ impl Engine {
             let reason = Reason::NoAnswer { addresses: 0 };
             self.event(Some(peer), EventKind::PeerRemoved { reason }, now);
         }
-        self.on_change(peer, change, None, now);
+        self.on_own_change(peer, &change, now);
     }
 
     /// A peer told us our address as it sees it.
@@ -105,13 +112,6 @@ impl Engine {
     pub(super) fn addresses_of(&self, peer: &PeerId) -> Option<Vec<SocketAddr>> {
         let linked = self.links.get(peer).and_then(Link::status).map(|s| vec![s.info.remote]);
         self.book.get(*peer).map(Entry::addresses).or(linked)
-    }
-
-    /// A peer is to be known no more.
-    pub(super) fn forget_peer(&mut self, peer: PeerId, now: Now) {
-        let change = self.book.leave(peer, now);
-        self.on_change(peer, change, None, now);
-        self.dialer.forget(&peer);
     }
 
     /// Runs the dialer on the rest of the node.

@@ -72,7 +72,7 @@ impl Engine {
         };
         self.view.node = Some(Arc::clone(&node));
         let attempts = self.attempts.view();
-        let gossip = self.gossip_view(now);
+        let gossip = self.gossip_view();
         let counters = self.counters();
         Snapshot {
             seq: self.view.seq,
@@ -204,7 +204,7 @@ impl Engine {
         let mut all: BTreeMap<String, u64> =
             self.stopped.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect();
         for (name, count) in self.gossip_counters() {
-            *all.entry(name).or_default() += count;
+            *all.entry(name.to_owned()).or_default() += count;
         }
         Counters(all)
     }

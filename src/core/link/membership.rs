@@ -7,17 +7,19 @@
 use std::fmt;
 
 use aws_lc_rs::hmac;
+use zeroize::Zeroizing;
 
 use crate::model::PeerId;
 
-/// The 32 bytes that a closed fleet shares. Never shown, never logged.
-#[derive(Clone)]
-pub struct NetworkSecret([u8; 32]);
+/// The 32 bytes that a closed fleet shares. Never shown, never logged, wiped
+/// when dropped.
+#[derive(Clone, PartialEq, Eq)]
+pub struct NetworkSecret(Zeroizing<[u8; 32]>);
 
 impl NetworkSecret {
     /// Takes the shared bytes.
     pub fn new(bytes: [u8; 32]) -> Self {
-        Self(bytes)
+        Self(Zeroizing::new(bytes))
     }
 
     /// The proof that `from` sends to `to` over the connection whose exported
@@ -35,7 +37,7 @@ impl NetworkSecret {
     }
 
     fn key(&self) -> hmac::Key {
-        hmac::Key::new(hmac::HMAC_SHA256, &self.0)
+        hmac::Key::new(hmac::HMAC_SHA256, self.0.as_slice())
     }
 
     fn statement(binding: &[u8; 32], from: &PeerId, to: &PeerId) -> Vec<u8> {

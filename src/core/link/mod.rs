@@ -231,6 +231,11 @@ impl Link {
         self.greeting.as_ref()
     }
 
+    /// The smoothed round trip, also of a link that is down.
+    pub fn rtt_ms(&self) -> Option<f64> {
+        self.heartbeat.rtt_ms()
+    }
+
     /// When anything of it was last heard.
     pub fn last_heard(&self) -> Mono {
         self.last_heard

@@ -1,0 +1,84 @@
+//! Gossip, wired: which links it runs over, and what becomes of its decisions.
+
+use std::net::{IpAddr, SocketAddr};
+
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+use super::{Engine, EngineConfig, Link};
+use crate::core::Now;
+use crate::core::gossip::{Gossip, LinkContext, Output};
+use crate::core::link::ConnInfo;
+use crate::core::wire::{Capabilities, Message, Record};
+use crate::model::{CommandId, Done, Failure, GossipView, PeerId};
+
+impl Engine {
+    pub(super) fn new_gossip(config: &EngineConfig, seed: u64, now: Now) -> Gossip {
+        let own = Record { name: config.name.clone(), ..Record::new(config.me, config.own_version + 1) };
+        Gossip::new(own, StdRng::seed_from_u64(seed), now)
+    }
+
+    pub(super) fn own_version(&self) -> u64 {
+        self.gossip.own().version
+    }
+
+    /// Says of ourselves what is true now.
+    pub(super) fn publish_own(&mut self, addresses: Vec<SocketAddr>, capabilities: Capabilities, now: Now) {
+        let own = self.gossip.own().clone();
+        self.gossip.set_own(Record { addresses, capabilities, nat: self.nat.nat_type, ..own }, now);
+    }
+
+    pub(super) fn gossip_link_up(&mut self, peer: PeerId, info: &ConnInfo, now: Now) {
+        let ours: Vec<IpAddr> = self.observed.values().map(SocketAddr::ip).collect();
+        let remote = info.remote.ip();
+        let bind = self.config.local_addr.ip();
+        let context = LinkContext::new(bind, remote, &ours, &[remote], info.outbound);
+        self.gossip.link_up(peer, context, &mut self.book, now);
+    }
+
+    pub(super) fn gossip_link_down(&mut self, peer: PeerId, now: Now) {
+        self.gossip.link_down(peer, &mut self.book, now);
+    }
+
+    pub(super) fn gossip_message(&mut self, peer: PeerId, message: Message, now: Now) {
+        self.gossip.on_message(peer, message, &mut self.book, now);
+    }
+
+    pub(super) fn gossip_timeout(&mut self, now: Now) {
+        if self.gossip.next_timeout().is_some_and(|at| at <= now.mono) {
+            self.gossip.handle_timeout(&self.book, now);
+        }
+    }
+
+    pub(super) fn on_sync(&mut self, id: CommandId, peer: Option<PeerId>, now: Now) -> Result<(), Failure> {
+        Ok(self.gossip.sync(peer, id, &self.book, now)?)
+    }
+
+    /// Carries out what gossip decided, as far as the links have room.
+    pub(super) fn carry_gossip(&mut self, now: Now) {
+        let rooms: Vec<(PeerId, usize)> =
+            self.links.iter().filter(|(_, l)| l.is_up()).map(|(p, l)| (*p, Link::room(l))).collect();
+        for (peer, room) in rooms {
+            self.gossip.room(peer, room, &self.book, now);
+        }
+        while let Some(output) = self.gossip.poll() {
+            match output {
+                Output::Send { peer, message } => {
+                    self.send(&peer, &message, now);
+                }
+                Output::Changed { peer, change } => self.on_change(peer, &change, now),
+                Output::Published { .. } => self.saving.touch(now.mono),
+                Output::Synced { command, report } => self.answer(command, Ok(Done::Synced(report))),
+                Output::Event { peer, kind } => self.event(peer, kind, now),
+            }
+        }
+    }
+
+    pub(super) fn gossip_view(&self) -> GossipView {
+        self.gossip.view()
+    }
+
+    pub(super) fn gossip_counters(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        self.gossip.counters().iter().map(|(name, count)| (*name, *count))
+    }
+}
