@@ -71,11 +71,12 @@ mod tests {
     fn a_secret_is_32_raw_bytes_or_64_hex_digits() {
         let raw: Vec<u8> = (100..132).collect();
         let digits = format!("{}\n", hex::encode(&raw));
+        let expected = NetworkSecret::new(raw.clone().try_into().unwrap());
         for bytes in [raw.as_slice(), digits.as_bytes()] {
             let (_dir, path) = file(bytes, 0o600);
-            assert_eq!(from_file(&path).unwrap().as_bytes().as_slice(), raw.as_slice());
+            assert!(from_file(&path).unwrap() == expected);
         }
-        assert_eq!(from_hex(&digits).unwrap().as_bytes().as_slice(), raw.as_slice());
+        assert!(from_hex(&digits).unwrap() == expected);
     }
 
     #[test]

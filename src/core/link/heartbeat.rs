@@ -13,6 +13,12 @@ pub const INTERVAL: Duration = Duration::from_secs(5);
 /// Misses in a row after which a link is dead.
 pub const DEAD_AFTER: u32 = 3;
 
+/// Pings of a new link come this fast, until it has [`WARM_SAMPLES`].
+const WARM_INTERVAL: Duration = Duration::from_secs(1);
+/// While a link is young the smallest sample counts: the handshakes around it
+/// keep both ends busy, which is no property of the path.
+const WARM_SAMPLES: u32 = 3;
+
 /// What the passing of time brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Beat {
@@ -33,19 +39,21 @@ pub struct Heartbeat {
     /// Pings that are not answered yet, oldest first.
     waiting: VecDeque<(u64, Mono)>,
     missed: u32,
+    samples: u32,
     smoothed: Option<f64>,
 }
 
 impl Heartbeat {
     /// Begins with a ping at once, for an early round-trip time.
     pub fn new(interval: Duration, now: Mono) -> Self {
-        Self { interval, next: now, token: 0, waiting: VecDeque::new(), missed: 0, smoothed: None }
+        Self { interval, next: now, token: 0, waiting: VecDeque::new(), missed: 0, samples: 0, smoothed: None }
     }
 
     /// Keeps what is known of the round trip over a change of connection.
     #[must_use]
     pub fn with_rtt(mut self, rtt_ms: Option<f64>) -> Self {
         self.smoothed = rtt_ms;
+        self.samples = if rtt_ms.is_some() { WARM_SAMPLES } else { 0 };
         self
     }
 
@@ -59,24 +67,26 @@ impl Heartbeat {
         if now < self.next {
             return None;
         }
-        let before = self.missed;
-        self.missed = self.overdue(now);
+        let overdue = self.is_overdue(now);
+        if overdue {
+            self.missed += 1;
+        }
         if self.missed >= DEAD_AFTER {
             return Some(Beat::Dead(self.missed));
         }
         self.token += 1;
         self.waiting.push_back((self.token, now));
-        self.next = now + self.interval;
-        Some(if self.missed > before { Beat::Missed(self.token, self.missed) } else { Beat::Ping(self.token) })
+        let warm = self.samples < WARM_SAMPLES && !overdue;
+        self.next = now + if warm { self.interval.min(WARM_INTERVAL) } else { self.interval };
+        Some(if overdue { Beat::Missed(self.token, self.missed) } else { Beat::Ping(self.token) })
     }
 
-    /// Pings older than an answer takes; on a path slower than the interval
+    /// Whether an answer should have come; on a path slower than the interval
     /// the ping before is still under way and not missed.
-    fn overdue(&self, now: Mono) -> u32 {
+    fn is_overdue(&self, now: Mono) -> bool {
         let patience = self.smoothed.map_or(Duration::ZERO, |ms| Duration::from_secs_f64(ms * 1.5 / 1e3));
         let patience = patience.max(self.interval);
-        let overdue = self.waiting.iter().filter(|(_, sent)| now.since(*sent) >= patience).count();
-        u32::try_from(overdue).unwrap_or(u32::MAX)
+        self.waiting.front().is_some_and(|(_, sent)| now.since(*sent) >= patience)
     }
 
     /// Takes an answer; returns how many were missing before it.
@@ -86,10 +96,14 @@ impl Heartbeat {
         // Whoever answers this one was there for those before it.
         self.waiting.drain(..=at);
         let sample = now.since(sent).as_secs_f64() * 1e3;
-        // The smoothing of RFC 6298.
-        self.smoothed = Some(self.smoothed.map_or(sample, |s| s + (sample - s) / 8.0));
-        let still = self.overdue(now);
-        std::mem::replace(&mut self.missed, still)
+        self.samples = self.samples.saturating_add(1);
+        self.smoothed = Some(match self.smoothed {
+            None => sample,
+            Some(s) if self.samples <= WARM_SAMPLES => s.min(sample),
+            // The smoothing of RFC 6298.
+            Some(s) => s + (sample - s) / 8.0,
+        });
+        if self.is_overdue(now) { 0 } else { std::mem::take(&mut self.missed) }
     }
 
     /// Misses in a row.
@@ -113,7 +127,7 @@ mod tests {
 
     #[test]
     fn three_misses_in_a_row_are_death_and_one_is_suspicion() {
-        let mut hb = Heartbeat::new(INTERVAL, at(0));
+        let mut hb = Heartbeat::new(INTERVAL, at(0)).with_rtt(Some(1.0));
         assert_eq!(hb.on_timeout(at(0)), Some(Beat::Ping(1)));
         assert_eq!(hb.on_timeout(at(4_999)), None);
         assert_eq!(hb.on_timeout(at(5_000)), Some(Beat::Missed(2, 1)));
@@ -123,15 +137,39 @@ mod tests {
 
     #[test]
     fn an_answer_clears_the_suspicion_and_measures_the_round_trip() {
-        let mut hb = Heartbeat::new(INTERVAL, at(0));
+        let mut hb = Heartbeat::new(INTERVAL, at(0)).with_rtt(Some(40.0));
         hb.on_timeout(at(0));
         hb.on_timeout(at(5_000));
         assert_eq!(hb.on_pong(2, at(5_040)), 1);
-        assert_eq!(hb.rtt_ms(), Some(40.0));
         assert_eq!(hb.missed(), 0);
         assert_eq!(hb.on_timeout(at(10_000)), Some(Beat::Ping(3)));
         hb.on_pong(3, at(10_120));
         assert_eq!(hb.rtt_ms(), Some(50.0));
+    }
+
+    #[test]
+    fn a_young_link_is_measured_three_times_in_quick_succession_and_the_smallest_counts() {
+        let mut hb = Heartbeat::new(INTERVAL, at(0));
+        for (ms, took) in [(0, 90), (1_000, 12), (2_000, 30)] {
+            let Some(Beat::Ping(token)) = hb.on_timeout(at(ms)) else { panic!("at {ms}") };
+            hb.on_pong(token, at(ms + took));
+        }
+        assert_eq!(hb.rtt_ms(), Some(12.0));
+        assert_eq!(hb.on_timeout(at(3_000)), Some(Beat::Ping(4)));
+        assert_eq!(hb.next_timeout(), at(8_000));
+    }
+
+    #[test]
+    fn a_young_link_that_falls_silent_is_given_no_less_time() {
+        let mut hb = Heartbeat::new(INTERVAL, at(0));
+        let mut now = 0;
+        let dead = loop {
+            if let Some(Beat::Dead(_)) = hb.on_timeout(at(now)) {
+                break now;
+            }
+            now += 100;
+        };
+        assert!((15_000..=16_000).contains(&dead), "{dead}");
     }
 
     #[test]
