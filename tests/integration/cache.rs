@@ -1,0 +1,118 @@
+//! The cache on disk: GOSSIP-1.
+
+use std::fs;
+use std::time::Duration;
+
+use libtest_mimic::Trial;
+use punchdeck::model::{EventKind, SaveState};
+
+use super::support::{TestNode, trial};
+
+pub fn trials() -> Vec<Trial> {
+    vec![
+        trial("test_bootstrap_cache_initialization", initialization),
+        trial("test_cache_persistence_on_change", persistence_on_change),
+        trial("test_cache_loads_on_startup", loads_on_startup),
+        trial("a_damaged_cache_file_is_set_aside_with_its_reason", damaged_file),
+        trial("losing_either_cache_file_loses_no_peer", losing_either_file),
+        trial("a_save_that_fails_is_shown_and_retried", failing_save),
+    ]
+}
+
+const LIBRARY: &str = "cache/bootstrap_cache.json";
+const OWN: &str = "cache/peers.json";
+
+async fn initialization() {
+    let node = TestNode::start("node", &[]).await;
+    let snapshot = node.until("start", |s| s.seq > 1).await;
+    assert_eq!((snapshot.node.cache.known, snapshot.node.cache.tried), (0, 0));
+    assert_eq!(snapshot.node.cache.set_aside, None);
+    assert!(node.dir().join("cache").is_dir());
+}
+
+async fn persistence_on_change() {
+    let a = TestNode::start("a", &[]).await;
+    let b = TestNode::start("b", &[a.addr()]).await;
+    let at = tokio::time::Instant::now();
+    b.until_linked(a.id()).await;
+    b.until("save", |s| matches!(s.node.cache.save, SaveState::Saved { .. })).await;
+    assert!(at.elapsed() < Duration::from_secs(5));
+    // On disk now, while the node runs: both files name the peer.
+    let id = a.id().to_string();
+    for file in [LIBRARY, OWN] {
+        let text = fs::read_to_string(b.dir().join(file)).unwrap();
+        assert!(text.contains(&id), "{file}");
+    }
+}
+
+async fn loads_on_startup() {
+    let a = TestNode::start("a", &[]).await;
+    let b = TestNode::start("b", &[a.addr()]).await;
+    b.until_linked(a.id()).await;
+    b.until("save", |s| matches!(s.node.cache.save, SaveState::Saved { .. })).await;
+    let mut b = b.restart(|o| o.bootstrap.clear()).await;
+    let cached = b
+        .event("node.started", |e| match e.kind {
+            EventKind::NodeStarted { cached, .. } => Some(cached),
+            _ => None,
+        })
+        .await;
+    assert_eq!(cached, 1);
+    let row = b.peer(a.id()).unwrap();
+    assert_eq!(row.name.as_deref(), Some("a"));
+    assert!(row.tried && row.attempts >= 1);
+    b.until_linked(a.id()).await;
+}
+
+async fn damaged_file() {
+    let a = TestNode::start("a", &[]).await;
+    let mut b = TestNode::start("b", &[a.addr()]).await;
+    b.until_linked(a.id()).await;
+    b.until("save", |s| matches!(s.node.cache.save, SaveState::Saved { .. })).await;
+    b.stop().await;
+    let library = b.dir().join(LIBRARY);
+    let whole = fs::read(&library).unwrap();
+    fs::write(&library, &whole[..whole.len() / 2]).unwrap();
+    let mut b = b.restart(|o| o.bootstrap.clear()).await;
+    let file = b
+        .event("cache.set_aside", |e| match &e.kind {
+            EventKind::CacheSetAside { file, .. } => Some(file.clone()),
+            _ => None,
+        })
+        .await;
+    assert_eq!(file, "bootstrap_cache.json.damaged-1");
+    assert_eq!(fs::read(b.dir().join("cache").join(file)).unwrap(), &whole[..whole.len() / 2], "nothing is lost");
+    let shown = b.until("reason on screen", |s| s.node.cache.set_aside.is_some()).await;
+    assert!(shown.node.cache.set_aside.as_ref().unwrap().contains("damaged-1"));
+    b.until_linked(a.id()).await;
+}
+
+async fn losing_either_file() {
+    let a = TestNode::start("a", &[]).await;
+    let mut b = TestNode::start("b", &[a.addr()]).await;
+    b.until_linked(a.id()).await;
+    for lost in [LIBRARY, OWN] {
+        b.until("save", |s| matches!(s.node.cache.save, SaveState::Saved { .. })).await;
+        b.stop().await;
+        fs::remove_file(b.dir().join(lost)).unwrap();
+        b = b.restart(|o| o.bootstrap.clear()).await;
+        b.until_linked(a.id()).await;
+    }
+}
+
+async fn failing_save() {
+    let a = TestNode::start("a", &[]).await;
+    let mut b = TestNode::start("b", &[]).await;
+    // A directory where the file should go: no rename onto it succeeds.
+    let own = b.dir().join(OWN);
+    fs::create_dir_all(own.join("in the way")).unwrap();
+    let a_addr = a.addr();
+    let mut c = TestNode::start("c", &[b.addr(), a_addr]).await;
+    b.until_linked(c.id()).await;
+    b.event("cache.save_failed", |e| matches!(e.kind, EventKind::CacheSaveFailed { .. }).then_some(())).await;
+    b.until("state", |s| matches!(s.node.cache.save, SaveState::Failed { .. })).await;
+    fs::remove_dir_all(&own).unwrap();
+    b.event("cache.saved_again", |e| matches!(e.kind, EventKind::CacheSavedAgain).then_some(())).await;
+    assert!(fs::read_to_string(&own).unwrap().contains(&c.id().to_string()));
+    c.stop().await;
+}

@@ -1,0 +1,32 @@
+//! Real nodes on loopback, speaking the real protocol.
+//!
+//! A harness of its own, so that a test can enter a user namespace before any
+//! thread exists. What the host cannot run is reported as ignored with the
+//! reason, never as passed.
+
+mod cache;
+mod gossip;
+mod hostile;
+mod links;
+mod process;
+mod scripted;
+mod start;
+mod support;
+
+use libtest_mimic::{Arguments, Trial};
+
+fn main() {
+    let args = Arguments::from_args();
+    let trials: Vec<Trial> = [
+        cache::trials(),
+        gossip::trials(),
+        hostile::trials(),
+        links::trials(),
+        process::trials(),
+        start::trials(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    libtest_mimic::run(&args, trials).exit();
+}

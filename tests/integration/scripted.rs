@@ -1,0 +1,205 @@
+//! A peer that says what the test wants, written with the wire types.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use ant_quic::{
+    BootstrapCacheConfig, ConnectionError, HighLevelConnection, HighLevelRecvStream, HighLevelSendStream,
+    NodeConfig, StrategyConfig,
+};
+use punchdeck::core::wire::{Frame, FrameReader, Hello, Message, PROTOCOL_HIGH, PROTOCOL_LOW, Record};
+use punchdeck::model::{NatType, PeerId};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::support::TestNode;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A stock ant-quic node: connected, but mute until the test speaks.
+pub struct Stranger {
+    pub node: ant_quic::Node,
+    _dir: TempDir,
+}
+
+impl Stranger {
+    pub async fn start() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let config = NodeConfig::builder()
+            .bind_addr(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
+            .port_mapping_enabled(false)
+            .mdns_enabled(false)
+            .bootstrap_cache(BootstrapCacheConfig::builder().cache_dir(dir.path()).build())
+            .build();
+        let node = ant_quic::Node::with_config(config).await.unwrap();
+        let accepting = node.clone();
+        tokio::spawn(async move { while accepting.is_running() { accepting.accept().await; } });
+        Self { node, _dir: dir }
+    }
+
+    pub fn id(&self) -> PeerId {
+        PeerId(self.node.peer_id().0)
+    }
+
+    /// Dials a node without saying anything.
+    pub async fn dial(&self, target: &TestNode) -> HighLevelConnection {
+        let stage = StrategyConfig::default()
+            .with_ipv4_timeout(Duration::from_secs(5))
+            .with_ipv6_timeout(Duration::from_secs(5))
+            .with_relay_enabled(false);
+        let endpoint = self.node.inner_endpoint();
+        endpoint.connect_with_fallback(Some(target.addr()), None, Some(stage), None).await.unwrap();
+        self.connection(target.id()).unwrap()
+    }
+
+    pub fn connection(&self, peer: PeerId) -> Option<HighLevelConnection> {
+        self.node.inner_endpoint().get_quic_connection(&ant_quic::PeerId(peer.0)).unwrap()
+    }
+
+    /// Dials a node and opens or accepts the control stream, without a Hello.
+    pub async fn control(self, target: &TestNode) -> Scripted {
+        let connection = self.dial(target).await;
+        let them = target.id();
+        let (send, recv) = if self.id() < them {
+            self.node.open_bi(&ant_quic::PeerId(them.0)).await.unwrap()
+        } else {
+            let (_, send, recv) = self.node.accept_bi().await.unwrap();
+            (send, recv)
+        };
+        let mut channel = [0; 16];
+        connection.export_keying_material(&mut channel, b"EXPORTER punchdeck channel", b"").unwrap();
+        Scripted {
+            id: self.id(),
+            stranger: self,
+            connection,
+            channel,
+            send,
+            recv,
+            reader: FrameReader::new(),
+            session: 0,
+            next: 0,
+        }
+    }
+}
+
+/// A peer with a control stream.
+pub struct Scripted {
+    pub id: PeerId,
+    pub stranger: Stranger,
+    pub connection: HighLevelConnection,
+    pub channel: [u8; 16],
+    send: HighLevelSendStream,
+    recv: HighLevelRecvStream,
+    reader: FrameReader,
+    session: u64,
+    next: u64,
+}
+
+impl Scripted {
+    /// A peer that has shaken hands as it should.
+    pub async fn linked(target: &TestNode) -> Self {
+        let mut peer = Stranger::start().await.control(target).await;
+        peer.shake("test").await;
+        target.until_linked(peer.id).await;
+        peer
+    }
+
+    /// A Hello as it should be.
+    pub fn hello(&self, network: &str) -> Hello {
+        Hello {
+            low: PROTOCOL_LOW,
+            high: PROTOCOL_HIGH,
+            network: network.to_owned(),
+            name: "scripted".to_owned(),
+            agent: "test".to_owned(),
+            nat: NatType::Unknown,
+            observed: self.connection.remote_address(),
+            probe_ports: Vec::new(),
+            wall_ms: 0,
+            channel: self.channel,
+            path: None,
+            outbound: true,
+            proof: None,
+        }
+    }
+
+    /// Hello and Resume both ways.
+    pub async fn shake(&mut self, network: &str) {
+        let hello = self.hello(network);
+        self.frame(&Frame::Hello(Box::new(hello))).await;
+        self.frame(&Frame::Resume { session: 0, next: 0 }).await;
+        loop {
+            if let Frame::Resume { .. } = self.next_frame().await {
+                break;
+            }
+        }
+        let mut first = [0; 8];
+        first.copy_from_slice(&self.channel[..8]);
+        self.session = u64::from_be_bytes(first) | 1;
+    }
+
+    pub async fn frame(&mut self, frame: &Frame) {
+        self.raw(&frame.encode().unwrap()).await;
+    }
+
+    /// Whatever bytes; a stream that is closed already is what some tests want.
+    pub async fn raw(&mut self, bytes: &[u8]) {
+        let _ = AsyncWriteExt::write_all(&mut self.send, bytes).await;
+    }
+
+    /// The next numbered message.
+    pub async fn say(&mut self, message: Message) {
+        let bytes = message.encode(self.session, self.next).unwrap();
+        self.next += 1;
+        self.raw(&bytes).await;
+    }
+
+    /// The next frame that comes.
+    pub async fn next_frame(&mut self) -> Frame {
+        let mut chunk = [0; 4096];
+        loop {
+            if let Some(raw) = self.reader.next().unwrap() {
+                return Frame::decode(&raw).unwrap();
+            }
+            let read = tokio::time::timeout(PATIENCE, AsyncReadExt::read(&mut self.recv, &mut chunk));
+            match read.await.expect("nothing came") {
+                Ok(n) if n > 0 => self.reader.push(&chunk[..n]),
+                end => panic!("the stream ended: {end:?}"),
+            }
+        }
+    }
+
+    /// The next message for which `wanted` gives something. Pings are answered
+    /// and messages acknowledged meanwhile.
+    pub async fn hear<T>(&mut self, mut wanted: impl FnMut(&Message) -> Option<T>) -> T {
+        loop {
+            match self.next_frame().await {
+                Frame::Ping { token } => self.frame(&Frame::Pong { token }).await,
+                Frame::Message { session, seq, message } => {
+                    self.frame(&Frame::Ack { session, next: seq + 1 }).await;
+                    if let Some(found) = wanted(&message) {
+                        return found;
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Our own record.
+    pub fn record(&self, version: u64) -> Record {
+        let addr = self.stranger.node.local_addr().unwrap();
+        Record { name: "scripted".into(), addresses: vec![addr], ..Record::new(self.id, version) }
+    }
+
+    /// The application code with which the other end closes the connection.
+    pub async fn closed_with(&self) -> u64 {
+        match tokio::time::timeout(PATIENCE, self.connection.closed()).await.expect("it stays open") {
+            ConnectionError::ApplicationClosed(close) => {
+                assert!(close.reason.is_empty(), "no text travels with a close");
+                close.error_code.into_inner()
+            }
+            other => panic!("closed otherwise: {other:?}"),
+        }
+    }
+}
