@@ -119,6 +119,7 @@ fn an_unreadable_file_is_named_and_exits_2() {
     for path in [dir.to_str().unwrap(), home.path("missing.toml").to_str().unwrap()] {
         let err = home.run(&["config", "check", "--config", path], &[]).fails(2);
         assert!(err.contains(&format!("the configuration {path} cannot be read")), "{err}");
+        assert_eq!(err.matches("os error").count(), 1, "said once: {err}");
         let err = home.run(&["config", "show"], &[("PUNCHDECK_CONFIG", path)]).fails(2);
         assert!(err.contains(path), "{err}");
     }
@@ -185,6 +186,21 @@ fn a_misspelt_variable_is_an_error_and_not_ignored() {
 }
 
 #[test]
+fn a_variable_that_is_no_text_is_refused() {
+    use std::os::unix::ffi::OsStrExt;
+    let home = Home::new();
+    let output = Command::new(env!("CARGO_BIN_EXE_punchdeck"))
+        .args(["config", "check"])
+        .env_clear()
+        .env("HOME", home.0.path())
+        .env("PUNCHDECK_NAME", std::ffi::OsStr::from_bytes(b"\xff\x1b[2J"))
+        .output()
+        .unwrap();
+    let err = Run(output).fails(2);
+    assert!(err.contains("(environment PUNCHDECK_NAME): must be UTF-8") && !err.contains('\x1b'), "{err}");
+}
+
+#[test]
 fn wrong_usage_exits_2() {
     let home = Home::new();
     for args in
@@ -205,9 +221,10 @@ fn completions_and_the_manual_page_name_every_command() {
     }
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn output_into_a_full_disk_is_a_failure() {
-    let Ok(full) = fs::OpenOptions::new().write(true).open("/dev/full") else { return };
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
     let home = Home::new();
     let output = Command::new(env!("CARGO_BIN_EXE_punchdeck"))
         .args(["config", "show"])

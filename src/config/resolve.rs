@@ -225,11 +225,16 @@ impl Gather {
                 continue;
             }
             if let Some(key) = Key::ALL.into_iter().find(|k| k.variable() == name) {
-                let raw = match value.to_str() {
-                    Some(text) => Raw::from_variable(key, text),
-                    None => Raw::Other(format!("{} (no UTF-8)", value.display())),
-                };
-                self.take(key, &raw, Origin::Env(key.variable()), Path::new(""));
+                let at = Origin::Env(key.variable());
+                match value.to_str() {
+                    Some(text) => self.take(key, &Raw::from_variable(key, text), at, Path::new("")),
+                    None => self.errors.push(ConfigError::Invalid {
+                        key: key.name(),
+                        value: format!("{:?}", value.to_string_lossy()),
+                        at,
+                        allowed: "UTF-8".to_owned(),
+                    }),
+                }
             } else {
                 // Ignoring it would let a misspelt name of the secret open a
                 // closed fleet.
