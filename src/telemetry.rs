@@ -80,6 +80,15 @@ impl Sinks {
 /// # Errors
 /// See [`TelemetryError`]. Logging is then not set up.
 pub fn init(how: &Telemetry<'_>, console: Option<BoxedLayer>) -> Result<Sinks, TelemetryError> {
+    let (layers, sinks) = layers(how, console)?;
+    tracing_subscriber::registry().with(layers).try_init().map_err(|_| TelemetryError::Twice)?;
+    Ok(sinks)
+}
+
+fn layers(
+    how: &Telemetry<'_>,
+    console: Option<BoxedLayer>,
+) -> Result<(Vec<BoxedLayer>, Sinks), TelemetryError> {
     let filter = filter(how.filter)?;
     let mut sinks = Sinks::default();
     let mut layers: Vec<BoxedLayer> = Vec::new();
@@ -100,8 +109,7 @@ pub fn init(how: &Telemetry<'_>, console: Option<BoxedLayer>) -> Result<Sinks, T
         layers.push(human(&queue, false).with_filter(filter).boxed());
         sinks.queues.push(queue);
     }
-    tracing_subscriber::registry().with(layers).try_init().map_err(|_| TelemetryError::Twice)?;
-    Ok(sinks)
+    Ok((layers, sinks))
 }
 
 fn human(queue: &LogQueue, colours: bool) -> impl Layer<Registry> + Send + Sync + use<> {
@@ -147,6 +155,44 @@ mod tests {
                 .unwrap()
                 .would_enable("ant_quic::silent_drop", &Level::WARN)
         );
+    }
+
+    /// Counts what reaches it.
+    struct Counting(std::sync::Arc<std::sync::atomic::AtomicU64>);
+
+    impl Layer<Registry> for Counting {
+        fn on_event(&self, _: &tracing::Event<'_>, _: tracing_subscriber::layer::Context<'_, Registry>) {
+            self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn the_file_and_the_console_get_what_passes_the_filter_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let seen = std::sync::Arc::default();
+        let how = Telemetry { filter: "info", stderr: false, data_dir: Some(dir.path()) };
+        let console: BoxedLayer = Box::new(Counting(std::sync::Arc::clone(&seen)));
+        let (layers, sinks) = layers(&how, Some(console)).unwrap();
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layers), || {
+            tracing::info!(target: "punchdeck::test", "kept");
+            tracing::debug!(target: "punchdeck::test", "too detailed");
+            tracing::warn!(target: "ant_quic::silent_drop", "in normal operation");
+        });
+        assert_eq!(sinks.dropped(), 0);
+        drop(sinks);
+        let text = std::fs::read_to_string(dir.path().join(LOG_FILE)).unwrap();
+        assert!(text.lines().count() == 1 && text.contains("kept"), "{text}");
+        assert!(!text.contains('\u{1b}'), "a file has no colours");
+        assert_eq!(seen.load(std::sync::atomic::Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn a_log_file_that_cannot_be_opened_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join(LOG_FILE)).unwrap();
+        let how = Telemetry { filter: "info", stderr: false, data_dir: Some(dir.path()) };
+        let error = layers(&how, None).map(|_| ()).unwrap_err().to_string();
+        assert!(error.contains(dir.path().to_str().unwrap()), "{error}");
     }
 
     #[test]

@@ -99,28 +99,35 @@ pub struct FileArgs {
 }
 
 /// The flags that are keys of the configuration. Their variables are read with
-/// the configuration, which knows where each value came from; the help names
-/// them, and a test keeps it so.
+/// the configuration, which knows where each value came from.
 #[derive(Debug, Clone, Default, Args)]
 pub struct SettingsArgs {
     /// Which file.
     #[command(flatten)]
     pub file: FileArgs,
-    /// Where the identity, the peer cache and the logs live [env: PUNCHDECK_DATA_DIR]
-    #[arg(long, value_name = "DIR")]
+    /// `data_dir`
+    #[arg(long, value_name = "DIR", help = help_of(Key::DataDir))]
     pub data_dir: Option<String>,
-    /// The name this node gives itself [env: PUNCHDECK_NAME]
-    #[arg(long)]
+    /// `name`
+    #[arg(long, help = help_of(Key::Name))]
     pub name: Option<String>,
-    /// Where to listen, an address and a UDP port [env: PUNCHDECK_BIND]
-    #[arg(long, value_name = "ADDR")]
+    /// `bind`
+    #[arg(long, value_name = "ADDR", help = help_of(Key::Bind))]
     pub bind: Option<String>,
-    /// Whom to dial when no peer is known [env: PUNCHDECK_BOOTSTRAP]
-    #[arg(long, value_name = "ADDR", num_args = 1.., value_delimiter = ',')]
+    /// `bootstrap`
+    #[arg(long, value_name = "ADDR", num_args = 1.., value_delimiter = ',', help = help_of(Key::Bootstrap))]
     pub bootstrap: Vec<String>,
-    /// The network's name [env: PUNCHDECK_NETWORK]
-    #[arg(long, value_name = "ID")]
+    /// `network`
+    #[arg(long, value_name = "ID", help = help_of(Key::Network))]
     pub network: Option<String>,
+}
+
+/// What a key is for and its variable, as clap writes it for those it reads
+/// itself.
+fn help_of(key: Key) -> String {
+    let mut purpose = key.purpose().chars();
+    let first = purpose.next().map(|c| c.to_ascii_uppercase());
+    format!("{}{} [env: {}]", first.unwrap_or_default(), purpose.as_str(), key.variable())
 }
 
 impl FileArgs {

@@ -35,7 +35,15 @@ impl Failure {
 
     /// Says why in one line, and gives the exit code.
     pub fn report(&self) -> ExitCode {
-        say(&format_args!("{:#}", self.error));
+        let mut line = String::new();
+        for cause in self.error.chain().map(ToString::to_string) {
+            // An error of ours says what the system said; it is not said twice.
+            if !line.contains(&cause) {
+                let colon = if line.is_empty() { "" } else { ": " };
+                line = line + colon + &cause;
+            }
+        }
+        say(&line);
         ExitCode::from(self.code)
     }
 }

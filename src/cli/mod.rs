@@ -9,6 +9,7 @@ mod config;
 mod failure;
 mod man;
 mod output;
+mod prepare;
 
 use std::process::ExitCode;
 
@@ -17,6 +18,7 @@ use clap::Parser as _;
 pub use args::{Cli, Command, ConfigArgs, ConfigCommand, LabArgs, RunArgs, SettingsArgs, Shell};
 pub use failure::Failure;
 pub use output::print;
+pub use prepare::{Prepared, prepare};
 
 /// Parses the arguments, runs the command, and turns its end into an exit
 /// code: 0 done, 1 it did not happen, 2 usage or configuration.

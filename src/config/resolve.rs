@@ -224,25 +224,25 @@ impl Gather {
                 secret = Some(value.to_string_lossy().into_owned());
                 continue;
             }
-            match Key::ALL.into_iter().find(|k| k.variable() == name) {
-                Some(key) => {
-                    let raw = match value.to_str() {
-                        Some(text) => Raw::from_variable(key, text),
-                        None => Raw::Other(format!("{value:?}")),
-                    };
-                    self.take(key, &raw, Origin::Env(key.variable()), Path::new(""));
+            if let Some(key) = Key::ALL.into_iter().find(|k| k.variable() == name) {
+                let at = Origin::Env(key.variable());
+                match value.to_str() {
+                    Some(text) => self.take(key, &Raw::from_variable(key, text), at, Path::new("")),
+                    None => self.errors.push(ConfigError::Invalid {
+                        key: key.name(),
+                        value: format!("{:?}", value.to_string_lossy()),
+                        at,
+                        allowed: "UTF-8".to_owned(),
+                    }),
                 }
+            } else {
                 // Ignoring it would let a misspelt name of the secret open a
                 // closed fleet.
-                None => {
-                    let mut known = Key::ALL.map(Key::variable).to_vec();
-                    known.push(SECRET_VARIABLE);
-                    known.extend(OTHER_VARIABLES);
-                    self.errors.push(ConfigError::UnknownVariable {
-                        hint: hint(&name, &known),
-                        name: name.into_owned(),
-                    });
-                }
+                let mut known = Key::ALL.map(Key::variable).to_vec();
+                known.push(SECRET_VARIABLE);
+                known.extend(OTHER_VARIABLES);
+                let hint = hint(&name, &known);
+                self.errors.push(ConfigError::UnknownVariable { name: name.into_owned(), hint });
             }
         }
         secret

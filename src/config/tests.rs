@@ -256,11 +256,3 @@ fn a_configured_bootstrap_list_replaces_that_of_a_named_network() {
     assert_eq!(own.node_options(keys()).bootstrap, own.config.bootstrap);
     assert!(with_file("", &[], &[]).unwrap().node_options(keys()).bootstrap.is_empty());
 }
-
-#[test]
-fn a_node_that_must_prove_its_egress_closed_does_not_start_without_the_proof() {
-    let keys = crate::node::keys::KeyBytes { public: vec![], secret: Vec::new().into() };
-    let strict = with_file("relay_egress = \"require-closed\"", &[], &[]).unwrap();
-    assert!(strict.node_options(keys.clone()).check().is_err());
-    assert!(with_file("", &[], &[]).unwrap().node_options(keys).check().is_ok());
-}

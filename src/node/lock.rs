@@ -42,8 +42,7 @@ fn holder(pid: Option<u32>) -> String {
 /// The right to work in a data directory, until dropped.
 #[derive(Debug)]
 pub struct DataDirLock {
-    // The lock belongs to the open file: it ends when this closes.
-    _file: File,
+    file: File,
     dir: PathBuf,
 }
 
@@ -77,12 +76,23 @@ impl DataDirLock {
         if let Err(error) = write_pid(&mut file) {
             tracing::warn!(dir = %dir.display(), %error, "cannot write the process id into the lock file");
         }
-        Ok(Self { _file: file, dir: dir.to_owned() })
+        Ok(Self { file, dir: dir.to_owned() })
     }
 
     /// The directory it is for.
     pub fn dir(&self) -> &Path {
         &self.dir
+    }
+}
+
+impl Drop for DataDirLock {
+    fn drop(&mut self) {
+        // Closing alone is not enough: a process that is just being spawned
+        // holds a copy of the open file until it executes its program, and the
+        // lock belongs to the open file.
+        if let Err(error) = self.file.unlock() {
+            tracing::debug!(dir = %self.dir.display(), %error, "cannot unlock the data directory");
+        }
     }
 }
 
@@ -112,6 +122,15 @@ mod tests {
         assert!(second.to_string().ends_with(&format!("is in use by process {}", std::process::id())));
         drop(first);
         DataDirLock::acquire(&path).unwrap();
+    }
+
+    #[test]
+    fn letting_go_counts_even_where_a_copy_of_the_open_file_lives_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let lock = DataDirLock::acquire(dir.path()).unwrap();
+        let _copy = lock.file.try_clone().unwrap();
+        drop(lock);
+        DataDirLock::acquire(dir.path()).unwrap();
     }
 
     #[test]

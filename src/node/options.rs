@@ -48,16 +48,15 @@ pub enum OptionsError {
     EgressUnproven,
 }
 
-impl NodeOptions {
-    /// Asked before anything is bound. As long as the node has no self-test of
-    /// its relay's egress, the state is unknown, and unknown is not closed.
-    ///
-    /// # Errors
-    /// See [`OptionsError`].
-    pub fn check(&self) -> Result<(), OptionsError> {
-        match self.relay_egress {
-            RelayEgressPolicy::Warn => Ok(()),
-            RelayEgressPolicy::RequireClosed => Err(OptionsError::EgressUnproven),
-        }
+/// Asked before anything is made or bound. As long as the node has no
+/// self-test of its relay's egress, the state is unknown, and unknown is not
+/// closed.
+///
+/// # Errors
+/// See [`OptionsError`].
+pub fn check_egress(policy: RelayEgressPolicy) -> Result<(), OptionsError> {
+    match policy {
+        RelayEgressPolicy::Warn => Ok(()),
+        RelayEgressPolicy::RequireClosed => Err(OptionsError::EgressUnproven),
     }
 }

@@ -139,7 +139,7 @@ mod tests {
             say(&queue, &format!("{n}\n"));
         }
         drop(queue);
-        assert_eq!(sink.0.lock().unwrap().iter().filter(|b| **b == b'\n').count(), 100);
+        assert_eq!(std::str::from_utf8(&sink.0.lock().unwrap()).unwrap().lines().count(), 100);
     }
 
     /// Hangs until told to go on.

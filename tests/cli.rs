@@ -1,0 +1,245 @@
+//! The command line as a person meets it: the real binary, its output, its
+//! exit codes.
+
+#![allow(clippy::unwrap_used)] // clippy exempts test functions, not their helpers
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// A home directory of its own, so that nothing of this machine is read.
+struct Home(tempfile::TempDir);
+
+impl Home {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn file(&self, name: &str, text: &str) -> String {
+        fs::write(self.path(name), text).unwrap();
+        self.path(name).to_str().unwrap().to_owned()
+    }
+
+    fn run(&self, args: &[&str], env: &[(&str, &str)]) -> Run {
+        let output = Command::new(env!("CARGO_BIN_EXE_punchdeck"))
+            .args(args)
+            .env_clear()
+            .env("HOME", self.0.path())
+            .envs(env.iter().copied())
+            .current_dir(self.0.path())
+            .output()
+            .unwrap();
+        Run(output)
+    }
+}
+
+struct Run(Output);
+
+impl Run {
+    fn code(&self) -> i32 {
+        self.0.status.code().unwrap()
+    }
+
+    fn out(&self) -> String {
+        String::from_utf8(self.0.stdout.clone()).unwrap()
+    }
+
+    fn err(&self) -> String {
+        String::from_utf8(self.0.stderr.clone()).unwrap()
+    }
+
+    /// The one line that says what is wrong.
+    #[track_caller]
+    fn fails(&self, code: i32) -> String {
+        assert_eq!(self.code(), code, "{} {}", self.out(), self.err());
+        assert_eq!(self.out(), "");
+        let err = self.err();
+        assert!(err.starts_with("punchdeck: ") && err.lines().count() == 1, "{err}");
+        err
+    }
+
+    #[track_caller]
+    fn succeeds(&self) -> String {
+        assert_eq!((self.code(), self.err().as_str()), (0, ""));
+        self.out()
+    }
+}
+
+#[test]
+fn an_unknown_key_names_the_nearest_one_and_exits_2() {
+    let home = Home::new();
+    let file = home.file("c.toml", "\nbootsrap = []\n");
+    let err = home.run(&["config", "check", "--config", &file], &[]).fails(2);
+    assert!(
+        err.contains(&format!("{file}:2: unknown key \"bootsrap\", the nearest is \"bootstrap\"")),
+        "{err}"
+    );
+}
+
+#[test]
+fn a_value_out_of_range_names_the_bounds_and_exits_2() {
+    let home = Home::new();
+    let file = home.file("c.toml", "direct_window = \"1s\"\n");
+    for command in ["check", "show"] {
+        let err = home.run(&["config", command, "--config", &file], &[]).fails(2);
+        assert!(
+            err.contains(&format!("direct_window = \"1s\" ({file}:1): must be a time from 2s to 5s")),
+            "{err}"
+        );
+    }
+    let err = home.run(&["config", "check", "--bind", "nowhere"], &[]).fails(2);
+    assert!(err.contains("bind = \"nowhere\" (flag --bind): must be an IP address and a port"), "{err}");
+}
+
+#[test]
+fn check_lists_every_mistake_with_one_line_for_each() {
+    let home = Home::new();
+    let file = home.file("c.toml", "punch = \"maybe\"\nascii = true\nnmae = \"x\"\n");
+    let check = home.run(&["config", "check", "--config", &file], &[("PUNCHDECK_NETWORK", "A B")]);
+    assert_eq!(check.code(), 2);
+    let err = check.err();
+    let lines: Vec<&str> = err.lines().collect();
+    assert_eq!(lines.len(), 4, "{err}");
+    for (line, about) in lines.iter().zip(["punch = ", "ascii = true", "unknown key \"nmae\"", "network = "])
+    {
+        assert!(line.starts_with("punchdeck: ") && line.contains(about), "{about} in {line}");
+    }
+}
+
+#[test]
+fn an_unreadable_file_is_named_and_exits_2() {
+    let home = Home::new();
+    let dir = home.path("dir");
+    fs::create_dir(&dir).unwrap();
+    for path in [dir.to_str().unwrap(), home.path("missing.toml").to_str().unwrap()] {
+        let err = home.run(&["config", "check", "--config", path], &[]).fails(2);
+        assert!(err.contains(&format!("the configuration {path} cannot be read")), "{err}");
+        assert_eq!(err.matches("os error").count(), 1, "said once: {err}");
+        let err = home.run(&["config", "show"], &[("PUNCHDECK_CONFIG", path)]).fails(2);
+        assert!(err.contains(path), "{err}");
+    }
+}
+
+#[test]
+fn show_says_whether_a_value_comes_from_a_flag_a_variable_the_file_or_nowhere() {
+    let home = Home::new();
+    let file = home.file("c.toml", "# comment\nrelay_after = \"3s\"\nname = \"from-file\"\n");
+    let shown = home
+        .run(
+            &["config", "show", "--config", &file, "--name", "from-flag"],
+            &[("PUNCHDECK_BIND", "127.0.0.1:0")],
+        )
+        .succeeds();
+    for (value, origin) in [
+        ("name = \"from-flag\"", "# flag --name"),
+        ("bind = \"127.0.0.1:0\"", "# environment PUNCHDECK_BIND"),
+        ("relay_after = \"3s\"", &format!("# {file}:2")),
+        ("punch = \"any\"", "# default"),
+    ] {
+        let line =
+            shown.lines().find(|l| l.starts_with(value)).unwrap_or_else(|| panic!("{value} in {shown}"));
+        assert!(line.ends_with(origin), "{line}");
+    }
+}
+
+#[test]
+fn init_writes_the_example_where_the_next_start_reads_it_and_never_overwrites() {
+    let home = Home::new();
+    let path = home.run(&["config", "path"], &[]).succeeds();
+    let path = Path::new(path.trim_end());
+    assert!(path.starts_with(home.0.path()), "{}", path.display());
+    assert!(home.run(&["config", "check"], &[]).succeeds().ends_with("not there, the defaults hold\n"));
+
+    home.run(&["config", "init"], &[]).succeeds();
+    assert_eq!(fs::read_to_string(path).unwrap(), include_str!("../config.example.toml"));
+    assert!(home.run(&["config", "check"], &[]).succeeds().ends_with("no mistakes\n"));
+
+    fs::write(path, "name = \"mine\"\n").unwrap();
+    let err = home.run(&["config", "init"], &[]).fails(1);
+    assert!(err.contains(path.to_str().unwrap()) && err.contains("it is there already"), "{err}");
+    assert_eq!(fs::read_to_string(path).unwrap(), "name = \"mine\"\n");
+}
+
+#[test]
+fn a_secret_that_others_may_read_is_refused_and_a_good_one_is_never_shown() {
+    let home = Home::new();
+    let digits = "0123456789abcdef".repeat(4);
+    home.file("secret", &digits);
+    let file = home.file("c.toml", "network_secret_file = \"secret\"\n");
+    fs::set_permissions(home.path("secret"), fs::Permissions::from_mode(0o644)).unwrap();
+    let err = home.run(&["config", "check", "--config", &file], &[]).fails(2);
+    assert!(err.contains("chmod 600") && !err.contains(&digits), "{err}");
+    fs::set_permissions(home.path("secret"), fs::Permissions::from_mode(0o600)).unwrap();
+    let shown = home.run(&["config", "show", "--config", &file], &[]).succeeds();
+    assert!(shown.contains("the network secret is set") && !shown.contains(&digits), "{shown}");
+}
+
+#[test]
+fn a_misspelt_variable_is_an_error_and_not_ignored() {
+    let err = Home::new().run(&["config", "show"], &[("PUNCHDECK_BOOTSTRAPS", "")]).fails(2);
+    assert!(err.contains("the nearest is \"PUNCHDECK_BOOTSTRAP\""), "{err}");
+}
+
+#[test]
+fn a_variable_that_is_no_text_is_refused() {
+    use std::os::unix::ffi::OsStrExt;
+    let home = Home::new();
+    let output = Command::new(env!("CARGO_BIN_EXE_punchdeck"))
+        .args(["config", "check"])
+        .env_clear()
+        .env("HOME", home.0.path())
+        .env("PUNCHDECK_NAME", std::ffi::OsStr::from_bytes(b"\xff\x1b[2J"))
+        .output()
+        .unwrap();
+    let err = Run(output).fails(2);
+    assert!(err.contains("(environment PUNCHDECK_NAME): must be UTF-8") && !err.contains('\x1b'), "{err}");
+}
+
+#[test]
+fn wrong_usage_exits_2() {
+    let home = Home::new();
+    for args in
+        [&["no-such-command"][..], &["--no-such-flag"], &["lab", "--nodes", "1"], &["completions", "tcl"]]
+    {
+        assert_eq!(home.run(args, &[]).code(), 2, "{args:?}");
+    }
+}
+
+#[test]
+fn completions_and_the_manual_page_name_every_command() {
+    let home = Home::new();
+    for args in [&["completions", "bash"][..], &["completions", "zsh"], &["completions", "fish"], &["man"]] {
+        let out = home.run(args, &[]).succeeds();
+        for command in ["run", "lab", "config", "completions"] {
+            assert!(out.contains(command), "{command} in {args:?}");
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn output_into_a_full_disk_is_a_failure() {
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let home = Home::new();
+    let output = Command::new(env!("CARGO_BIN_EXE_punchdeck"))
+        .args(["config", "show"])
+        .env_clear()
+        .env("HOME", home.0.path())
+        .stdout(full)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8(output.stderr).unwrap().starts_with("punchdeck: standard output: "));
+}
+
+#[test]
+fn the_readme_carries_the_table_of_keys_as_the_program_knows_it() {
+    let table = punchdeck::config::reference_table();
+    let readme = include_str!("../README.md");
+    assert!(readme.contains(&table), "put this into README.md, \"Configuration\":\n\n{table}");
+}
