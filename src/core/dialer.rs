@@ -76,6 +76,13 @@ struct Due {
     cause: Cause,
 }
 
+#[derive(Debug, Clone, Copy)]
+struct HeldOff {
+    until: Mono,
+    /// Our operator said so, rather than the peer's.
+    ours: bool,
+}
+
 /// What the phase is, without the time that is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -91,7 +98,7 @@ pub struct Dialer {
     bootstrap: BTreeSet<SocketAddr>,
     loopback: bool,
     schedule: BTreeMap<PeerId, Due>,
-    held_off: BTreeMap<PeerId, Mono>,
+    held_off: BTreeMap<PeerId, HeldOff>,
     per_ip: BTreeMap<IpAddr, Mono>,
     rate: Bucket,
     state: State,
@@ -141,12 +148,18 @@ impl Dialer {
     /// When the peer is due, if it is.
     pub fn due(&self, peer: &PeerId) -> Option<Mono> {
         let due = self.schedule.get(peer).map(|d| d.at)?;
-        Some(self.held_off.get(peer).map_or(due, |held| due.max(*held)))
+        Some(self.held_off.get(peer).map_or(due, |held| due.max(held.until)))
     }
 
-    /// Whether an operator holds the peer off.
+    /// Whether an operator, ours or the peer's, holds automatic dials off.
     pub fn is_held_off(&self, peer: &PeerId, now: Mono) -> bool {
-        self.held_off.get(peer).is_some_and(|until| *until > now)
+        self.held_off.get(peer).is_some_and(|held| held.until > now)
+    }
+
+    /// Whether a connection from the peer is to be refused: our own operator
+    /// disconnected it. What the peer's operator wants, the peer decides.
+    pub fn is_refused(&self, peer: &PeerId, now: Mono) -> bool {
+        self.held_off.get(peer).is_some_and(|held| held.ours && held.until > now)
     }
 
     /// Gossip or a connection told us of a peer.
@@ -195,10 +208,10 @@ impl Dialer {
         self.schedule.remove(peer);
     }
 
-    /// An operator disconnected it.
-    pub fn hold_off(&mut self, peer: PeerId, now: Mono) {
+    /// An operator disconnected it: ours, or its own.
+    pub fn hold_off(&mut self, peer: PeerId, ours: bool, now: Mono) {
         let until = now + HOLD_OFF;
-        self.held_off.insert(peer, until);
+        self.held_off.insert(peer, HeldOff { until, ours });
         self.schedule.insert(peer, Due { at: until, failures: 0, cause: Cause::Reconnect });
     }
 
@@ -214,7 +227,7 @@ impl Dialer {
 
     /// What is to be dialled now. Returns the wait when isolation begins.
     pub fn on_timeout(&mut self, view: &impl View, now: Now) -> (Vec<Start>, Option<Duration>) {
-        self.held_off.retain(|_, until| *until > now.mono);
+        self.held_off.retain(|_, held| held.until > now.mono);
         self.per_ip.retain(|_, at| now.mono.since(*at) < GOSSIP_DIAL_PER_IP);
         match self.state {
             State::Joined => (self.due_peers(view, now), None),
@@ -232,7 +245,7 @@ impl Dialer {
                 self.state = State::Joining { cached: false };
                 (round, None)
             }
-            State::NothingToDial if view.best(1).first().is_some() => {
+            State::NothingToDial if !view.best(1).is_empty() => {
                 self.state = State::Joining { cached: false };
                 (self.cached_round(view), None)
             }

@@ -79,7 +79,7 @@ impl LoopbackFleet {
             punch: PunchConsent::Any,
             relay_egress: RelayEgressPolicy::Warn,
         };
-        let node = Node::start(options, lock)
+        let (node, _) = Node::start(options, lock)
             .await
             .map_err(|source| FleetError::Node { name: name.to_owned(), source })?;
         self.nodes.push((node, dir));

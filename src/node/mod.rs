@@ -65,11 +65,12 @@ pub struct Node {
 }
 
 impl Node {
-    /// Starts a node on the current runtime. `lock` is held until it ends.
+    /// Starts a node on the current runtime. `lock` is held until it ends. The
+    /// feed that comes with it has every event from the first on.
     ///
     /// # Errors
     /// [`StartError`] if the socket, the key or the cache cannot be had.
-    pub async fn start(options: NodeOptions, lock: DataDirLock) -> Result<Self, StartError> {
+    pub async fn start(options: NodeOptions, lock: DataDirLock) -> Result<(Self, Feed), StartError> {
         let me = keys::peer_id(&options.keys.public)?;
         let files = CacheFiles::new(&options.data_dir);
         let found = files.prepare().map_err(StartError::Cache)?;
@@ -120,7 +121,7 @@ impl Node {
         };
         let stop = CancellationToken::new();
         let task = tokio::spawn(run(driver, requests, inbox, stop.clone(), helpers, lock));
-        Ok(Self { peer_id: me, local_addr, feed, stop, task })
+        Ok((Self { peer_id: me, local_addr, feed: feed.clone(), stop, task }, feed))
     }
 
     /// Who it is.
@@ -133,7 +134,7 @@ impl Node {
         self.local_addr
     }
 
-    /// What it shows and takes. Events and outcomes begin now.
+    /// One more feed; its events and outcomes begin now.
     pub fn feed(&self) -> Feed {
         self.feed.clone()
     }

@@ -84,9 +84,8 @@ impl TestNode {
 
     async fn launch(options: NodeOptions, dir: Arc<TempDir>) -> Result<Self, StartError> {
         let lock = DataDirLock::acquire(&options.data_dir).unwrap();
-        let node = Node::start(options.clone(), lock).await?;
-        let feed = node.feed();
-        Ok(Self { events: feed.events.resubscribe(), feed, node: Some(node), options, dir })
+        let (node, all) = Node::start(options.clone(), lock).await?;
+        Ok(Self { feed: all.clone(), events: all.events, node: Some(node), options, dir })
     }
 
     /// Stops the node and starts it again with the same directory and key.

@@ -161,13 +161,22 @@ fn a_lost_link_is_dialled_again_at_once_unless_the_peer_said_it_leaves() {
 #[test]
 fn an_operators_disconnect_holds_automatic_dials_off_for_a_minute() {
     let (mut dialer, world) = joined(vec![prospect(1, true)]);
-    dialer.hold_off(peer(1), at(0).mono);
+    dialer.hold_off(peer(1), true, at(0).mono);
     dialer.on_link_down(peer(1), 1, false, at(0).mono);
     assert!(dialer.on_timeout(&world, at(59_999)).0.is_empty());
     assert_eq!(whom(&dialer.on_timeout(&world, at(60_001)).0), [1]);
-    dialer.hold_off(peer(1), at(61_000).mono);
+    dialer.hold_off(peer(1), true, at(61_000).mono);
     dialer.lift_hold_off(&peer(1));
     assert!(!dialer.is_held_off(&peer(1), at(61_000).mono));
+}
+
+#[test]
+fn a_peer_that_was_disconnected_is_refused_only_by_the_end_that_did_it() {
+    let (mut dialer, _) = joined(vec![]);
+    dialer.hold_off(peer(1), true, at(0).mono);
+    dialer.hold_off(peer(2), false, at(0).mono);
+    assert!(dialer.is_refused(&peer(1), at(1).mono) && !dialer.is_refused(&peer(2), at(1).mono));
+    assert!(dialer.is_held_off(&peer(1), at(1).mono) && dialer.is_held_off(&peer(2), at(1).mono));
 }
 
 #[test]

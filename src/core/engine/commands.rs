@@ -58,7 +58,7 @@ impl Engine {
         let link = self.links.get_mut(&peer).filter(|l| l.is_connected()).ok_or(Reason::NotLinked)?;
         let mut out = Vec::new();
         link.close(CloseCode::HoldOff, &mut out);
-        self.dialer.hold_off(peer, now.mono);
+        self.dialer.hold_off(peer, true, now.mono);
         self.carry_link(peer, out, now);
         Ok(Done::Disconnected { peer_id: peer })
     }

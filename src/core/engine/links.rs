@@ -41,7 +41,7 @@ impl Engine {
         if *peer == self.config.me {
             return Err((CloseCode::Replaced, None));
         }
-        if self.dialer.is_held_off(peer, now.mono) {
+        if self.dialer.is_refused(peer, now.mono) {
             return Err((CloseCode::HoldOff, None));
         }
         let standing = || self.links.iter().filter(|(p, l)| *p != peer && l.is_connected());
@@ -195,10 +195,10 @@ impl Engine {
         self.keep_rtt(peer, now);
         self.gossip_link_down(peer, now);
         let links = self.links.values().filter(|l| l.is_up()).count();
-        if held {
-            self.dialer.hold_off(peer, now.mono);
-        }
         self.dialer.on_link_down(peer, links, left, now.mono);
+        if held && !self.dialer.is_held_off(&peer, now.mono) {
+            self.dialer.hold_off(peer, false, now.mono);
+        }
         self.republish(now);
     }
 
