@@ -1,0 +1,263 @@
+//! The lines around the panes: status, banners, tabs, messages, keys.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+use unicode_width::UnicodeWidthStr;
+
+use super::Pen;
+use crate::model::{Path, Phase, SaveState, clean};
+use crate::tui::app::{App, Pane, Tone};
+use crate::tui::bindings::{self, Action, Binding, Scope};
+use crate::tui::fmt;
+
+/// How many links there are, by path; foreign ones apart.
+struct LinkCounts {
+    all: usize,
+    direct: usize,
+    punched: usize,
+    relayed: usize,
+}
+
+fn links(app: &App) -> LinkCounts {
+    let links = &app.shown().links;
+    let of = |path| links.iter().filter(|l| l.path == path).count();
+    LinkCounts {
+        all: links.len(),
+        direct: of(Path::Direct),
+        punched: of(Path::Punched),
+        relayed: of(Path::Relayed),
+    }
+}
+
+/// The status line. Its fields have fixed places.
+pub(super) fn draw(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
+    let snapshot = app.shown();
+    let node = &snapshot.node;
+    let theme = pen.theme;
+    let wide = area.width >= 120;
+    let gap = || Span::raw(if wide { "   " } else { "  " });
+    let (phase, phase_style) = phase(app, pen);
+    let n = links(app);
+
+    let mut left = vec![Span::raw(" ")];
+    if wide {
+        left.extend([Span::styled("punchdeck", theme.accent), gap()]);
+    }
+    let name = crate::model::ellipsize(&clean(&node.name), if wide { 20 } else { 12 }, '…');
+    let id = hex::encode(&node.peer_id.0[..if wide { 4 } else { 3 }]);
+    left.extend([Span::styled(name, theme.strong), Span::raw(" "), Span::styled(id, theme.dim), gap()]);
+    if wide {
+        left.extend([Span::styled("net ", theme.dim), Span::raw(clean(&node.network)), gap()]);
+    }
+    left.extend([
+        Span::styled("NAT ", theme.dim),
+        Span::raw(format!("{:<4}", snapshot.nat.nat_type.short())),
+        gap(),
+    ]);
+    left.extend([Span::styled(format!("{phase:<9}"), phase_style), gap()]);
+    if wide {
+        left.extend([
+            Span::styled("links ", theme.dim),
+            Span::raw(format!(
+                "{:>2}: {:>2} direct {:>2} punched {:>2} relayed",
+                n.all, n.direct, n.punched, n.relayed
+            )),
+        ]);
+    } else if area.width >= 60 {
+        left.extend([
+            Span::styled("links ", theme.dim),
+            Span::raw(format!("{:>2}: {:>2}d {:>2}p {:>2}r", n.all, n.direct, n.punched, n.relayed)),
+        ]);
+    }
+    buf.set_line(area.x, area.y, &Line::from(left), area.width);
+
+    let dropped_style = if app.events_dropped > 0 { theme.warn } else { theme.dim };
+    let up = pen.age(node.started);
+    let mut right = vec![Span::styled("up ", theme.dim), Span::raw(format!("{up:>6}"))];
+    if wide {
+        right.extend([gap(), Span::styled(format!("events {} dropped", app.events_dropped), dropped_style)]);
+    } else if area.width >= 76 {
+        right.insert(0, Span::styled(format!("dropped {} ", app.events_dropped), dropped_style));
+    }
+    right.push(Span::raw(" "));
+    right_aligned(Line::from(right), area, buf);
+}
+
+fn right_aligned(line: Line<'_>, area: Rect, buf: &mut Buffer) {
+    let width = u16::try_from(line.width()).unwrap_or(u16::MAX);
+    if width < area.width {
+        buf.set_line(area.right() - width, area.y, &line, width);
+    }
+}
+
+/// What the node does about being connected, as a word.
+fn phase(app: &App, pen: &Pen<'_>) -> (&'static str, Style) {
+    if app.node_gone {
+        return ("stopped", pen.theme.bad);
+    }
+    match app.shown().node.phase {
+        Phase::Starting => ("starting", pen.theme.warn),
+        Phase::NothingToDial => ("alone", pen.theme.warn),
+        Phase::Joining => ("joining", pen.theme.warn),
+        Phase::Joined => ("joined", pen.theme.good),
+        Phase::Isolated { .. } => ("isolated", pen.theme.bad),
+        Phase::Leaving => ("leaving", pen.theme.warn),
+    }
+}
+
+/// What must not be missed: at most two lines, the worst first.
+pub(super) fn banners(app: &App, pen: &Pen<'_>) -> Vec<Line<'static>> {
+    let mut lines = Vec::new();
+    if let Some(frozen) = app.frozen() {
+        let events = app.timeline.end() - frozen.timeline_end;
+        lines.push(format!(
+            " FROZEN at {}, {} ago: missed {} and {} (space goes on)",
+            pen.time_of_day(frozen.now),
+            pen.age(frozen.now),
+            fmt::count(events, "event"),
+            fmt::count(frozen.snapshots_missed, "update"),
+        ));
+    }
+    lines.extend(trouble(app, pen));
+    lines.truncate(2);
+    lines.into_iter().map(|text| Line::styled(text, pen.theme.banner)).collect()
+}
+
+fn trouble(app: &App, pen: &Pen<'_>) -> Option<String> {
+    let node = &app.live().node;
+    if app.node_gone {
+        return Some(" THE NODE HAS STOPPED: what stands below is its last state (q quits)".to_owned());
+    }
+    if let Some(age) = app.stale() {
+        pen.changes_within(std::time::Duration::from_secs(1));
+        return Some(format!(" STALE: the node has sent nothing for {}s", age.as_secs()));
+    }
+    if let Some(left) = app.stale_in() {
+        pen.changes_within(left);
+    }
+    if let Some(first) = app.faults.first() {
+        let more = app.faults.len() - 1;
+        let more = if more > 0 { format!(" (and {more} more)") } else { String::new() };
+        return Some(format!(" A TASK FAULTED: {}{more}", clean_line(first)));
+    }
+    match &node.cache.save {
+        SaveState::Failed { detail, since } => {
+            return Some(format!(" CACHE NOT SAVED for {}: {}", pen.age(*since), clean_line(detail)));
+        }
+        SaveState::Empty | SaveState::Saved { .. } | SaveState::Due => {}
+    }
+    match &node.phase {
+        Phase::Isolated { retry, rounds } => Some(format!(
+            " ISOLATED: no links after {}, next try {}",
+            fmt::count(u64::from(*rounds), "round"),
+            pen.countdown(*retry)
+        )),
+        Phase::NothingToDial => Some(
+            " NOTHING TO DIAL: the cache is empty and no bootstrap address is configured; waiting to be dialled"
+                .to_owned(),
+        ),
+        _ => node.cache.set_aside.as_ref().map(|why| format!(" CACHE SET ASIDE at start: {}", clean_line(why))),
+    }
+}
+
+fn clean_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// The panes by number, where not all are shown.
+pub(super) fn tabs(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
+    let mut spans = Vec::new();
+    let roomy = area.width >= 60;
+    for pane in Pane::ALL {
+        let name = if roomy { pane.title() } else { &pane.title()[..4] };
+        let label = format!("{} {name}", pane.number());
+        if pane == app.focus {
+            spans.push(Span::styled(format!("[{label}]"), pen.theme.accent));
+        } else {
+            spans.push(Span::styled(format!(" {label} "), pen.theme.dim));
+        }
+        spans.push(Span::raw(if roomy { " " } else { "" }));
+    }
+    buf.set_line(area.x, area.y, &Line::from(spans), area.width);
+}
+
+/// What is typed, what runs, what came of it.
+pub(super) fn message(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
+    let theme = pen.theme;
+    let mut spans = Vec::new();
+    if let Some(prompt) = &app.prompt {
+        let shown = app.peers.order().len();
+        let count = format!("  {shown} of {}", app.shown().peers.len());
+        let room = usize::from(area.width).saturating_sub(count.len() + 12);
+        spans.extend([
+            Span::styled(" filter / ", theme.accent),
+            Span::raw(tail(&prompt.text, room)),
+            Span::styled("█", theme.accent),
+            Span::styled(count, theme.dim),
+        ]);
+        buf.set_line(area.x, area.y, &Line::from(spans), area.width);
+        return;
+    }
+    let running = app.commands.running();
+    if let Some(first) = running.first() {
+        let more = if running.len() > 1 { format!(" and {} more", running.len() - 1) } else { String::new() };
+        let text = format!(" ◐ {} runs, {}{more}  ", first.describe(), pen.age(first.since));
+        spans.push(Span::styled(text, theme.accent));
+    }
+    if let Some(message) = app.commands.message() {
+        let (mark, style) = match message.tone {
+            Tone::Good => ("✓", theme.good),
+            Tone::Warn => ("!", theme.warn),
+            Tone::Bad => ("✗", theme.bad),
+            Tone::Info => (" ", Style::new()),
+        };
+        let time = pen.time_of_day(message.at);
+        spans.push(Span::styled(format!(" {} ", &time[..time.len().min(8)]), theme.dim));
+        spans.push(Span::styled(format!("{mark} {}", clean_line(&message.text)), style));
+    }
+    buf.set_line(area.x, area.y, &Line::from(spans), area.width);
+}
+
+/// The end of a text that is longer than its room: one types at the end.
+fn tail(text: &str, room: usize) -> String {
+    let mut from = 0;
+    while text[from..].width() > room {
+        from += text[from..].chars().next().map_or(1, char::len_utf8);
+    }
+    text[from..].to_owned()
+}
+
+/// The keys that do something here and now.
+pub(super) fn footer(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
+    let scope = app.scope();
+    let works = |b: &&Binding| !b.label.is_empty() && app.available(b.action).is_ok();
+    // How to get help and out is never cut off.
+    let last = |b: &Binding| {
+        matches!(b.action, Action::Help | Action::Quit | Action::Close | Action::No | Action::Cancel)
+    };
+    let (tail, head): (Vec<_>, Vec<_>) = bindings::of_scope(scope).filter(works).partition(|b| last(b));
+    let width = |b: &Binding| b.keys[0].to_string().width() + b.label.width() + 3;
+    let mut room = usize::from(area.width).saturating_sub(1 + tail.iter().map(|b| width(b)).sum::<usize>());
+    let mut shown = Vec::new();
+    for binding in head {
+        if width(binding) > room {
+            continue;
+        }
+        room -= width(binding);
+        shown.push(binding);
+    }
+    shown.extend(tail);
+    let mut spans = vec![Span::raw(" ")];
+    for binding in shown {
+        let label = match (binding.action, scope) {
+            (Action::Freeze, Scope::Main) if app.frozen().is_some() => "go on",
+            (Action::Zoom, Scope::Main) if app.zoom => "unzoom",
+            _ => binding.label,
+        };
+        spans.push(Span::styled(binding.keys[0].to_string(), pen.theme.accent));
+        spans.push(Span::styled(format!(" {label}  "), pen.theme.dim));
+    }
+    buf.set_line(area.x, area.y, &Line::from(spans), area.width);
+}
