@@ -197,14 +197,7 @@ pub(crate) const BINDINGS: &[Binding] = &[
         Traffic,
         "exchange records with the selected peer (needs a link)"
     ),
-    binding!(
-        Action::SyncAll,
-        &[key('S')],
-        MAIN,
-        "sync all",
-        Traffic,
-        "exchange records with every linked peer"
-    ),
+    binding!(Action::SyncAll, &[key('S')], MAIN, "all", Traffic, "exchange records with every linked peer"),
     binding!(
         Action::Connect,
         &[key('c')],
@@ -245,7 +238,7 @@ pub(crate) const BINDINGS: &[Binding] = &[
         Disruptive,
         "close the link to the selected peer and hold off automatic dials for 60 s"
     ),
-    binding!(Action::NatProbe, &[key('n')], PEER, "NAT probe", Traffic, "measure our own NAT again"),
+    binding!(Action::NatProbe, &[key('n')], PEER, "NAT", Traffic, "measure our own NAT again"),
     binding!(
         Action::Filter,
         &[key('/')],
@@ -284,7 +277,7 @@ pub(crate) const BINDINGS: &[Binding] = &[
         Action::Copy,
         &[key('y')],
         PEER,
-        "copy id",
+        "copy",
         None,
         "copy the selected peer's full id to the terminal's clipboard (OSC 52)"
     ),

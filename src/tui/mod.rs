@@ -12,10 +12,14 @@
 
 mod app;
 mod bindings;
+mod faults;
 mod filter;
 mod fmt;
+mod input;
 mod logs;
+mod run;
 mod sort;
+mod terminal;
 mod theme;
 mod view;
 
@@ -24,4 +28,5 @@ pub mod demo;
 
 pub use bindings::keys_text;
 pub use logs::log_layer;
+pub use run::{ConsoleError, Exit, ExitSignal, Options, run};
 pub use theme::{ColourChoice, GlyphChoice};

@@ -34,9 +34,8 @@ impl App {
     pub(super) fn perform(&mut self, binding: &Binding) -> Vec<Effect> {
         let action = binding.action;
         if let Err(reason) = self.available(action) {
-            let label = if binding.label.is_empty() { binding.help } else { binding.label };
             let now = self.node_now();
-            self.commands.say(Tone::Warn, format!("{label}: {reason}"), now);
+            self.commands.say(Tone::Warn, format!("{}: {reason}", binding.keys[0]), now);
             return Vec::new();
         }
         if let Some(command) = self.command_of(action) {

@@ -367,11 +367,6 @@ impl App {
         self.anchor.1.after(self.at.saturating_sub(self.anchor.0))
     }
 
-    /// The moment that is shown.
-    pub(crate) fn shown_now(&self) -> Stamp {
-        self.frozen.as_ref().map_or_else(|| self.node_now(), |f| f.now)
-    }
-
     /// How long no snapshot has come, if that is too long.
     pub(crate) fn stale(&self) -> Option<Duration> {
         Some(self.at.saturating_sub(self.received)).filter(|age| *age > STALE_AFTER)
@@ -382,11 +377,6 @@ impl App {
         (self.received + STALE_AFTER + Duration::from_millis(1))
             .checked_sub(self.at)
             .filter(|left| !left.is_zero())
-    }
-
-    /// The time of the last input, since the console started.
-    pub(crate) fn at(&self) -> Duration {
-        self.at
     }
 
     /// A peer of the shown snapshot.
@@ -410,6 +400,12 @@ impl App {
         self.peers.refresh(&rows);
     }
 
+    /// The system refused to stop us.
+    pub(crate) fn refuse_suspend(&mut self) {
+        let now = self.node_now();
+        self.commands.say(Tone::Warn, "suspend: there is no shell here that would resume us".to_owned(), now);
+    }
+
     /// Whether an action works here and now; if not, why.
     pub(crate) fn available(&self, action: Action) -> Result<(), String> {
         actions::available(self, action)
@@ -421,3 +417,6 @@ pub(crate) fn find_peer(snapshot: &Snapshot, id: PeerId) -> Option<&Arc<PeerRow>
     let at = snapshot.peers.binary_search_by(|p| p.peer_id.cmp(&id)).ok()?;
     snapshot.peers.get(at)
 }
+
+#[cfg(test)]
+mod tests;

@@ -62,7 +62,7 @@ pub(super) fn ladder(app: &App, pen: &Pen<'_>, attempt: &Attempt, head: bool) ->
             NextStep::Wait => "no further try unless somebody asks".to_owned(),
         };
         lines.push(Line::from(vec![
-            Span::styled("     next    ", pen.theme.dim),
+            Span::styled("   next   ", pen.theme.dim),
             Span::styled("→ ", pen.theme.dim),
             Span::raw(text),
         ]));
@@ -91,14 +91,14 @@ fn head_line(app: &App, pen: &Pen<'_>, attempt: &Attempt) -> Line<'static> {
         None => pen.age(attempt.started),
     };
     let when =
-        if attempt.outcome.is_some() { format!(", {} ago", pen.age(attempt.started)) } else { String::new() };
+        if attempt.outcome.is_some() { format!(" {} ago", pen.age(attempt.started)) } else { String::new() };
     Line::from(vec![
         Span::raw(" "),
         Span::styled(glyph, style),
-        Span::styled(format!(" {:<17}", crate::model::ellipsize(&whom, 24, '…')), theme.strong),
-        Span::styled(format!(" {:>4} → {:<4} ", ours.short(), theirs.short()), theme.dim),
-        Span::styled(format!(" {word:<11}"), style),
-        Span::raw(format!(" {took:>7}")),
+        Span::styled(format!(" {:<16}", crate::model::ellipsize(&whom, 24, '…')), theme.strong),
+        Span::styled(format!(" {:>4}→{:<4} ", ours.short(), theirs.short()), theme.dim),
+        Span::styled(format!("{word:<11}"), style),
+        Span::raw(format!(" {took:>6}")),
         Span::styled(format!("  {}{when}", attempt.cause.name()), theme.dim),
     ])
 }
@@ -111,15 +111,16 @@ fn stage_line(app: &App, pen: &Pen<'_>, stage: &StageReport) -> Line<'static> {
         StageOutcome::Failed => ("✗", theme.bad, "failed"),
         StageOutcome::Skipped => ("─", theme.dim, "skipped"),
     };
+    // What was not begun took no time; its reason gets the room.
     let took = match (stage.outcome, stage.elapsed_ms) {
         (StageOutcome::Skipped, _) => String::new(),
-        (_, Some(ms)) => fmt::elapsed(ms),
-        (_, None) => pen.age(stage.started),
+        (_, Some(ms)) => format!("{:>6}  ", fmt::elapsed(ms)),
+        (_, None) => format!("{:>6}  ", pen.age(stage.started)),
     };
     let mut spans = vec![
-        Span::styled(format!("     {:<7} ", stage.stage.name()), theme.dim),
+        Span::styled(format!("   {:<6} ", stage.stage.name()), theme.dim),
         Span::styled(format!("{glyph} {word:<7} "), style),
-        Span::styled(format!("{took:>7}  "), Style::new()),
+        Span::styled(took, Style::new()),
     ];
     if let Some(via) = stage.via {
         spans.push(Span::styled(format!("via {}  ", app.call(via)), theme.dim));

@@ -37,7 +37,7 @@ pub(super) fn draw(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
     let node = &snapshot.node;
     let theme = pen.theme;
     let wide = area.width >= 120;
-    let gap = || Span::raw(if wide { "   " } else { "  " });
+    let gap = || Span::raw(if area.width >= 150 { "   " } else { "  " });
     let (phase, phase_style) = phase(app, pen);
     let n = links(app);
 

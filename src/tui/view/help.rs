@@ -38,7 +38,7 @@ pub(super) fn draw(app: &App, pen: &Pen<'_>, scroll: &mut u16, body: Rect, buf: 
         lines.push(Line::default());
     }
     lines.pop();
-    frame::popup(pen, "Help ─ esc closes", &lines, scroll, (100, body), buf)
+    frame::popup(pen, "Help ─ esc closes", &lines, scroll, (112, body), buf)
 }
 
 fn available_below(app: &App, action: bindings::Action) -> Result<(), String> {

@@ -47,7 +47,7 @@ pub(super) fn split(area: Rect, banners: usize, focus: Pane, zoom: bool) -> Part
 }
 
 fn all(body: Rect) -> Vec<(Pane, Rect)> {
-    let relays = 7;
+    let relays = 8;
     let upper = (body.height - relays) * 3 / 5;
     let lower = body.height - relays - upper;
     // The table wants its columns, the ladders their reasons.

@@ -72,10 +72,13 @@ impl Pen<'_> {
 pub(crate) fn draw(app: &mut App, area: Rect, buf: &mut Buffer) -> Option<Duration> {
     let theme = app.theme.clone();
     let zone = app.zone.clone();
+    // Ages step together, on whole seconds of the node's clock: one draw a
+    // second is enough for all of them, whatever fraction each began with.
+    let (now, into) = whole_second(app.node_now());
     let pen = Pen {
         theme: &theme,
         zone: &zone,
-        now: app.shown_now(),
+        now: app.frozen().map_or(now, |f| f.now),
         running: app.frozen().is_none(),
         changes_in: Cell::new(None),
     };
@@ -85,12 +88,21 @@ pub(crate) fn draw(app: &mut App, area: Rect, buf: &mut Buffer) -> Option<Durati
         draw_console(app, &pen, area, buf);
     }
     theme.finish(buf);
-    pen.changes_in.get()
+    let left = pen.changes_in.get()?;
+    let seconds = left.as_secs() + u64::from(left.subsec_nanos() > 0);
+    Some(Duration::from_secs(seconds).saturating_sub(into))
+}
+
+/// The second a moment lies in, and how far into it.
+fn whole_second(now: Stamp) -> (Stamp, Duration) {
+    let into = Duration::from_millis(now.0.rem_euclid(1000).unsigned_abs());
+    (now.before(into), into)
 }
 
 fn draw_console(app: &mut App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
     // What is about the console itself goes on while the panes are frozen.
-    let live = Pen { now: app.node_now(), running: true, changes_in: Cell::new(None), ..*pen };
+    let live =
+        Pen { now: whole_second(app.node_now()).0, running: true, changes_in: Cell::new(None), ..*pen };
     let banners = header::banners(app, &live);
     let parts = layout::split(area, banners.len(), app.focus, app.zoom);
     header::draw(app, &live, parts.header, buf);
@@ -121,7 +133,7 @@ fn draw_console(app: &mut App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
     };
     header::message(app, &live, parts.message, buf);
     header::footer(app, pen, parts.footer, buf);
-    let body = Rect { y: area.y + 1, height: area.height - 2, ..area };
+    let body = Rect { y: area.y + 1, height: area.height - 3, ..area };
     let mut overlays = std::mem::take(&mut app.overlays);
     for overlay in &mut overlays {
         match overlay {

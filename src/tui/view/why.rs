@@ -117,8 +117,8 @@ struct Fact {
 impl Fact {
     fn line(self, pen: &Pen<'_>) -> Line<'static> {
         Line::from(vec![
-            Span::styled(format!("  {:<13}", self.name), pen.theme.dim),
-            Span::raw(format!("{:<42} ", self.value)),
+            Span::styled(format!("  {:<14}", self.name), pen.theme.dim),
+            Span::raw(format!("{:<41} ", self.value)),
             Span::styled(self.provenance, pen.theme.dim),
         ])
     }
