@@ -238,7 +238,6 @@ pub(crate) const BINDINGS: &[Binding] = &[
         Disruptive,
         "close the link to the selected peer and hold off automatic dials for 60 s"
     ),
-    binding!(Action::NatProbe, &[key('n')], PEER, "NAT", Traffic, "measure our own NAT again"),
     binding!(
         Action::Filter,
         &[key('/')],
@@ -255,8 +254,6 @@ pub(crate) const BINDINGS: &[Binding] = &[
         None,
         "show every peer again"
     ),
-    binding!(Action::Sort, &[key('o')], MAIN, "sort", None, "sort the peers by the next column"),
-    binding!(Action::SortInverse, &[key('O')], MAIN, "", None, "turn the order of the peers around"),
     binding!(
         Action::Freeze,
         &[key(' ')],
@@ -265,6 +262,9 @@ pub(crate) const BINDINGS: &[Binding] = &[
         None,
         "hold the screen still; the node goes on, and what is missed is counted"
     ),
+    binding!(Action::Sort, &[key('o')], MAIN, "sort", None, "sort the peers by the next column"),
+    binding!(Action::SortInverse, &[key('O')], MAIN, "", None, "turn the order of the peers around"),
+    binding!(Action::NatProbe, &[key('n')], PEER, "NAT", Traffic, "measure our own NAT again"),
     binding!(
         Action::Zoom,
         &[key('z')],

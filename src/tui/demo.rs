@@ -20,8 +20,8 @@ use crate::model::{
     Stamp,
 };
 
-/// The moment of every made-up snapshot: 14:02:11.231 UTC.
-pub const NOW: Stamp = Stamp(1_767_276_131_231);
+/// The moment of every made-up snapshot: 14:02:11 UTC.
+pub const NOW: Stamp = Stamp(1_767_276_131_000);
 
 /// A peer id that begins with the given bytes.
 pub fn id(head: [u8; 3]) -> PeerId {

@@ -49,9 +49,10 @@ pub(crate) fn countdown(stamp: Stamp, now: Stamp) -> Ageing {
         return Ageing { text: "now".to_owned(), changes_in: Duration::MAX };
     }
     let seconds = left.div_ceil(1000);
-    let step = if seconds <= MINUTE { 1000 } else { MINUTE * 1000 };
-    let changes = if left.is_multiple_of(step) { step } else { left % step };
-    Ageing { text: format!("in {}", coarse(seconds)), changes_in: Duration::from_millis(changes.max(1)) }
+    // The last second at which it still reads the same.
+    let last = if seconds < MINUTE { seconds } else { seconds / MINUTE * MINUTE };
+    let changes = left - (last - 1) * 1000;
+    Ageing { text: format!("in {}", coarse(seconds)), changes_in: Duration::from_millis(changes) }
 }
 
 /// A measured duration: milliseconds below a second, seconds above.

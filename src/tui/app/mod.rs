@@ -16,7 +16,7 @@ use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind};
 use super::bindings::{self, Action, Key, Scope};
 use super::logs::Logs;
 use super::theme::Theme;
-use crate::model::{Command, CommandId, Event, Outcome, PeerId, PeerRow, Snapshot, Stamp, clean};
+use crate::model::{Command, CommandId, Event, EventKind, Outcome, PeerId, PeerRow, Snapshot, Stamp, clean};
 use crate::node::feed::SendError;
 
 pub(crate) use actions::Move;
@@ -250,7 +250,12 @@ impl App {
             Input::Key(key) => return self.key(&key),
             Input::Paste(text) => self.paste(&text),
             Input::Snapshot(snapshot) => self.take_snapshot(snapshot),
-            Input::Event(event) => self.timeline.push(Entry::Event(event)),
+            Input::Event(event) => {
+                if let EventKind::TaskFaulted { task, detail } = &event.kind {
+                    self.note_fault(format!("{task}: {detail}"));
+                }
+                self.timeline.push(Entry::Event(event));
+            }
             Input::EventsLost(n) => {
                 self.events_dropped += n;
                 self.timeline.push(Entry::Lost { at: self.node_now(), events: n });
@@ -268,9 +273,7 @@ impl App {
             Input::Fault(text) => {
                 let now = self.node_now();
                 self.timeline.push(Entry::Fault { at: now, text: text.clone() });
-                if self.faults.len() < FAULTS_MAX {
-                    self.faults.push(text);
-                }
+                self.note_fault(text);
             }
             Input::Tick => {
                 let now = self.node_now();
@@ -278,6 +281,12 @@ impl App {
             }
         }
         Vec::new()
+    }
+
+    fn note_fault(&mut self, text: String) {
+        if self.faults.len() < FAULTS_MAX {
+            self.faults.push(text);
+        }
     }
 
     fn take_snapshot(&mut self, snapshot: Arc<Snapshot>) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::*;
-use crate::model::{Done, EventKind, PeerState, Reason, SyncReport};
+use crate::model::{Done, PeerState, Reason, SyncReport};
 use crate::tui::demo;
 use crate::tui::theme::{ColourChoice, GlyphChoice};
 

@@ -32,7 +32,7 @@ pub(super) fn draw(app: &mut App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) -
             for (line, n) in ladder(app, pen, attempt, true).into_iter().zip(at..) {
                 if n >= top && n < top + rows {
                     let y = inner.y + u16::try_from(n - top).unwrap_or(0);
-                    buf.set_line(inner.x, y, &line, inner.width);
+                    frame::put(buf, (inner.x, y), &line, inner.width);
                 }
             }
         }

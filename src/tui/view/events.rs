@@ -19,7 +19,7 @@ pub(super) fn draw(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) -> us
     let limit = app.frozen().map_or(u64::MAX, |f| f.timeline_end);
     let mut y = inner.y;
     for entry in app.timeline.window(rows, limit) {
-        buf.set_line(inner.x, y, &line(app, pen, entry), inner.width);
+        frame::put(buf, (inner.x, y), &line(app, pen, entry), inner.width);
         y += 1;
     }
     if y == inner.y {

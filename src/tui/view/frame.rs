@@ -41,6 +41,16 @@ pub(super) fn note(pen: &Pen<'_>, text: &str, area: Rect, buf: &mut Buffer) {
     }
 }
 
+/// Writes a line; where it is cut, an ellipsis says so.
+pub(super) fn put(buf: &mut Buffer, (x, y): (u16, u16), line: &Line<'_>, width: u16) {
+    buf.set_line(x, y, line, width);
+    if line.width() > usize::from(width)
+        && let Some(cell) = buf.cell_mut((x + width.saturating_sub(1), y))
+    {
+        cell.set_symbol("…");
+    }
+}
+
 /// Draws a popup with lines, scrolled, and returns its page. The scroll is cut
 /// to what there is.
 pub(super) fn popup(
@@ -64,7 +74,7 @@ pub(super) fn popup(
     let most = u16::try_from(lines.len().saturating_sub(rows)).unwrap_or(u16::MAX);
     *scroll = (*scroll).min(most);
     for (line, y) in lines.iter().skip(usize::from(*scroll)).zip(inner.y..inner.bottom()) {
-        buf.set_line(inner.x + 1, y, line, inner.width.saturating_sub(2));
+        put(buf, (inner.x + 1, y), line, inner.width.saturating_sub(2));
     }
     if most > 0 {
         let last = usize::from(*scroll) + rows;
@@ -120,4 +130,21 @@ fn centred(body: Rect, width: u16, height: u16) -> Rect {
     let width = width.min(body.width);
     let height = height.min(body.height);
     Rect { x: body.x + (body.width - width) / 2, y: body.y + (body.height - height) / 2, width, height }
+}
+
+/// Breaks a sentence at spaces.
+pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let line = lines.last().map_or(0, |l| l.chars().count());
+        if line > 0 && line + 1 + word.chars().count() > width {
+            lines.push(word.to_owned());
+        } else if let Some(last) = lines.last_mut() {
+            if line > 0 {
+                last.push(' ');
+            }
+            last.push_str(word);
+        }
+    }
+    lines
 }

@@ -6,7 +6,7 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use unicode_width::UnicodeWidthStr;
 
-use super::Pen;
+use super::{Pen, frame};
 use crate::model::{Path, Phase, SaveState, clean};
 use crate::tui::app::{App, Pane, Tone};
 use crate::tui::bindings::{self, Action, Binding, Scope};
@@ -56,7 +56,7 @@ pub(super) fn draw(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
         Span::raw(format!("{:<4}", snapshot.nat.nat_type.short())),
         gap(),
     ]);
-    left.extend([Span::styled(format!("{phase:<9}"), phase_style), gap()]);
+    left.extend([Span::styled(format!("{phase:<8}"), phase_style), gap()]);
     if wide {
         left.extend([
             Span::styled("links ", theme.dim),
@@ -66,10 +66,7 @@ pub(super) fn draw(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
             )),
         ]);
     } else if area.width >= 60 {
-        left.extend([
-            Span::styled("links ", theme.dim),
-            Span::raw(format!("{:>2}: {:>2}d {:>2}p {:>2}r", n.all, n.direct, n.punched, n.relayed)),
-        ]);
+        left.push(Span::raw(format!("{} links {}d {}p {}r", n.all, n.direct, n.punched, n.relayed)));
     }
     buf.set_line(area.x, area.y, &Line::from(left), area.width);
 
@@ -78,8 +75,8 @@ pub(super) fn draw(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
     let mut right = vec![Span::styled("up ", theme.dim), Span::raw(format!("{up:>6}"))];
     if wide {
         right.extend([gap(), Span::styled(format!("events {} dropped", app.events_dropped), dropped_style)]);
-    } else if area.width >= 76 {
-        right.insert(0, Span::styled(format!("dropped {} ", app.events_dropped), dropped_style));
+    } else if app.events_dropped > 0 {
+        right.insert(0, Span::styled(format!(" {} dropped  ", app.events_dropped), dropped_style));
     }
     right.push(Span::raw(" "));
     right_aligned(Line::from(right), area, buf);
@@ -217,7 +214,7 @@ pub(super) fn message(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
         spans.push(Span::styled(format!(" {} ", &time[..time.len().min(8)]), theme.dim));
         spans.push(Span::styled(format!("{mark} {}", clean_line(&message.text)), style));
     }
-    buf.set_line(area.x, area.y, &Line::from(spans), area.width);
+    frame::put(buf, (area.x, area.y), &Line::from(spans), area.width);
 }
 
 /// The end of a text that is longer than its room: one types at the end.

@@ -12,6 +12,8 @@ use crate::tui::bindings::{self, Danger, Scope};
 pub(super) fn draw(app: &App, pen: &Pen<'_>, scroll: &mut u16, body: Rect, buf: &mut Buffer) -> usize {
     let theme = pen.theme;
     let keys = bindings::BINDINGS.iter().map(|b| bindings::key_names(b).len()).max().unwrap_or(0);
+    let width = 112.min(body.width);
+    let room = usize::from(width).saturating_sub(keys + 8);
     let mut lines = vec![
         Line::styled("Glyphs", theme.strong),
         Line::from("  ● linked   ○ foreign (speaks no punchdeck)   ! suspect   ◐ connecting"),
@@ -21,14 +23,15 @@ pub(super) fn draw(app: &App, pen: &Pen<'_>, scroll: &mut u16, body: Rect, buf: 
     for scope in Scope::ALL {
         lines.push(Line::styled(scope.title(), theme.strong));
         for binding in bindings::of_scope(scope) {
-            let mut spans = vec![
-                Span::styled(format!("  {:keys$}  ", bindings::key_names(binding)), theme.accent),
-                Span::raw(binding.help),
-            ];
-            if binding.danger == Danger::Disruptive {
-                spans.push(Span::styled(" (asks first)", theme.warn));
+            let asks = if binding.danger == Danger::Disruptive { " (asks first)" } else { "" };
+            let text = frame::wrap(&format!("{}{asks}", binding.help), room);
+            for (i, part) in text.into_iter().enumerate() {
+                let key = if i == 0 { bindings::key_names(binding) } else { String::new() };
+                lines.push(Line::from(vec![
+                    Span::styled(format!("  {key:keys$}  "), theme.accent),
+                    Span::raw(part),
+                ]));
             }
-            lines.push(Line::from(spans));
             if scope == Scope::Main
                 && let Err(reason) = available_below(app, binding.action)
             {
@@ -38,7 +41,7 @@ pub(super) fn draw(app: &App, pen: &Pen<'_>, scroll: &mut u16, body: Rect, buf: 
         lines.push(Line::default());
     }
     lines.pop();
-    frame::popup(pen, "Help ─ esc closes", &lines, scroll, (112, body), buf)
+    frame::popup(pen, "Help ─ esc closes", &lines, scroll, (width, body), buf)
 }
 
 fn available_below(app: &App, action: bindings::Action) -> Result<(), String> {

@@ -51,10 +51,10 @@ fn all(body: Rect) -> Vec<(Pane, Rect)> {
     let upper = (body.height - relays) * 3 / 5;
     let lower = body.height - relays - upper;
     // The table wants its columns, the ladders their reasons.
-    let left = body.width * 53 / 100;
+    let left = body.width * 13 / 25;
     let (peers, ladders) = columns(Rect { height: upper, ..body }, left);
     let middle = Rect { y: body.y + upper, height: relays, ..body };
-    let (events, logs) = columns(Rect { y: middle.bottom(), height: lower, ..body }, body.width * 58 / 100);
+    let (events, logs) = columns(Rect { y: middle.bottom(), height: lower, ..body }, body.width * 16 / 25);
     vec![
         (Pane::Peers, peers),
         (Pane::Escalation, ladders),
@@ -65,7 +65,7 @@ fn all(body: Rect) -> Vec<(Pane, Rect)> {
 }
 
 fn side_by_side(body: Rect, focus: Pane) -> Vec<(Pane, Rect)> {
-    let (left, right) = columns(body, body.width * 53 / 100);
+    let (left, right) = columns(body, body.width * 13 / 25);
     let other = if focus == Pane::Peers { Pane::Escalation } else { focus };
     vec![(Pane::Peers, left), (other, right)]
 }

@@ -147,3 +147,6 @@ fn draw_console(app: &mut App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
         pen.changes_within(left);
     }
 }
+
+#[cfg(test)]
+mod tests;

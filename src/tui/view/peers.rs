@@ -227,7 +227,7 @@ mod tests {
         assert_eq!(names(100), "PEER NAME STATE PATH NAT RTT OK SEEN FROM");
         assert_eq!(names(72), "PEER NAME STATE PATH NAT RTT OK SEEN");
         assert_eq!(names(50), "PEER NAME STATE PATH RTT");
-        assert_eq!(names(38), "PEER NAME STATE PATH");
+        assert_eq!(names(38), "PEER NAME STATE");
         assert_eq!(names(20), "PEER STATE");
     }
 

@@ -29,7 +29,7 @@ pub(super) fn draw(app: &mut App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) -
     let rows = usize::from(inner.height);
     app.relay_scroll = app.relay_scroll.min(relays.len().saturating_sub(rows));
     for (line, y) in relays.iter().skip(app.relay_scroll).zip(inner.y..inner.bottom()) {
-        buf.set_line(inner.x + 1, y, line, inner.width.saturating_sub(1));
+        frame::put(buf, (inner.x + 1, y), line, inner.width.saturating_sub(1));
     }
     if right.height > 2 {
         let block = Block::bordered()
@@ -39,7 +39,7 @@ pub(super) fn draw(app: &mut App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) -
         let inner = block.inner(right);
         block.render(right, buf);
         for (line, y) in summary.iter().zip(inner.y..inner.bottom()) {
-            buf.set_line(inner.x + 1, y, line, inner.width.saturating_sub(1));
+            frame::put(buf, (inner.x + 1, y), line, inner.width.saturating_sub(1));
         }
     }
     rows
@@ -66,9 +66,14 @@ fn relay_lines(app: &App, pen: &Pen<'_>) -> Vec<Line<'static>> {
     }
     lines.push(labelled(pen, "reserved", "none: this node holds no reservation".to_owned()));
     let relays = &snapshot.relays;
-    let sessions = relays.serving_sessions.map_or_else(|| "-".to_owned(), |n| n.to_string());
-    let bytes = relays.serving_bytes.map_or_else(|| "-".to_owned(), fmt::bytes);
-    lines.push(labelled(pen, "serving", format!("{sessions} sessions for others, {bytes} so far")));
+    let serving = match (relays.serving_sessions, relays.serving_bytes) {
+        (Some(sessions), Some(bytes)) => {
+            format!("{} for others, {} so far", fmt::count(sessions, "session"), fmt::bytes(bytes))
+        }
+        (Some(sessions), None) => format!("{} for others", fmt::count(sessions, "session")),
+        (None, _) => "- not known".to_owned(),
+    };
+    lines.push(labelled(pen, "serving", serving));
     lines
 }
 
@@ -128,11 +133,11 @@ fn summary_lines(app: &App, pen: &Pen<'_>) -> Vec<Line<'static>> {
                 gossip.dropped
             ),
         ),
+        labelled(pen, "spread", known),
         labelled(
             pen,
-            "spread",
-            format!("{known}   cache {} known, {} tried, {save}", cache.known, cache.tried),
+            "cache",
+            format!("{} known, {} tried, {save}; limits stopped {stopped}", cache.known, cache.tried),
         ),
-        labelled(pen, "limits", format!("{stopped} stopped")),
     ]
 }

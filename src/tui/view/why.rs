@@ -31,15 +31,17 @@ pub(super) fn draw(
         None => format!("Why is {} {}?", app.call(id), peer.state.name()),
     };
     let width = 96.min(body.width);
-    let mut lines: Vec<Line<'static>> = wrap(&verdict(pen, peer, link), usize::from(width.saturating_sub(4)))
-        .into_iter()
-        .map(Line::from)
-        .collect();
+    let mut lines: Vec<Line<'static>> =
+        frame::wrap(&verdict(pen, peer, link), usize::from(width.saturating_sub(4)))
+            .into_iter()
+            .map(Line::from)
+            .collect();
     lines.push(Line::default());
     lines.extend(attempt_lines(app, pen, peer));
     lines.push(Line::default());
     lines.push(Line::styled("What we know, and how", pen.theme.strong));
-    lines.extend(facts(pen, peer, link).into_iter().map(|f| f.line(pen)));
+    let room = usize::from(width).saturating_sub(4 + 16 + 27).clamp(24, 41);
+    lines.extend(facts(pen, peer, link).into_iter().map(|f| f.line(pen, room)));
     lines.push(Line::default());
     lines.extend(next_lines(app, pen));
     frame::popup(pen, &title, &lines, scroll, (width, body), buf)
@@ -115,10 +117,10 @@ struct Fact {
 }
 
 impl Fact {
-    fn line(self, pen: &Pen<'_>) -> Line<'static> {
+    fn line(self, pen: &Pen<'_>, room: usize) -> Line<'static> {
         Line::from(vec![
             Span::styled(format!("  {:<14}", self.name), pen.theme.dim),
-            Span::raw(format!("{:<41} ", self.value)),
+            Span::raw(format!("{:<room$} ", self.value)),
             Span::styled(self.provenance, pen.theme.dim),
         ])
     }
@@ -195,21 +197,4 @@ fn next_lines(app: &App, pen: &Pen<'_>) -> Vec<Line<'static>> {
         }
     }
     vec![Line::from(spans)]
-}
-
-/// Breaks a sentence at spaces.
-fn wrap(text: &str, width: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in text.split_whitespace() {
-        let line = lines.last().map_or(0, |l| l.chars().count());
-        if line > 0 && line + 1 + word.chars().count() > width {
-            lines.push(word.to_owned());
-        } else if let Some(last) = lines.last_mut() {
-            if line > 0 {
-                last.push(' ');
-            }
-            last.push_str(word);
-        }
-    }
-    lines
 }
