@@ -1,7 +1,7 @@
 //! The one table of key bindings. The dispatcher, the footer, the help and
 //! `punchdeck keys` are all made from it; nothing else knows a key.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
@@ -405,7 +405,7 @@ pub fn keys_text() -> String {
         out.push('\n');
         for binding in of_scope(scope) {
             let asks = if binding.danger == Danger::Disruptive { " (asks first)" } else { "" };
-            out.push_str(&format!("  {:width$}  {}{asks}\n", key_names(binding), binding.help));
+            let _ = writeln!(out, "  {:width$}  {}{asks}", key_names(binding), binding.help);
         }
     }
     out

@@ -57,7 +57,12 @@ fn set_console(id: Option<ThreadId>) {
 }
 
 fn note(info: &PanicHookInfo<'_>) {
-    let what = info.payload_as_str().unwrap_or("no message");
+    let payload = info.payload();
+    let what = payload
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message");
     let place = info.location().map_or_else(String::new, |l| format!(" at {}:{}", l.file(), l.line()));
     let text = format!("{} panicked{place}: {what}", thread::current().name().unwrap_or("a thread"));
     tracing::error!(target: "punchdeck::console", "{text}");

@@ -34,7 +34,7 @@ fn coarse(seconds: u64) -> String {
 /// minute above.
 pub(crate) fn age(stamp: Stamp, now: Stamp) -> Ageing {
     let age = stamp.age_at(now);
-    let step = if age.as_secs() < MINUTE { 1000 } else { MINUTE as u128 * 1000 };
+    let step = if age.as_secs() < MINUTE { 1000 } else { u128::from(MINUTE) * 1000 };
     let into = age.as_millis() % step;
     Ageing {
         text: coarse(age.as_secs()),

@@ -24,6 +24,8 @@ use crate::node::feed::Feed;
 const FRAME: Duration = Duration::from_millis(50);
 /// A suspend that comes back sooner was refused: no shell would resume us.
 const REFUSED: Duration = Duration::from_millis(30);
+/// The signal that resumed us from ctrl-z arrives that soon after it did.
+const JUST_NOW: Duration = Duration::from_millis(500);
 /// While nothing on the screen changes by itself.
 const LONG: Duration = Duration::from_secs(3600);
 
@@ -111,6 +113,7 @@ async fn console(feed: Feed, options: Options) -> Result<Exit, ConsoleError> {
         drawn: None,
         ages_change: None,
         logs_came: false,
+        resumed: None,
         open: Open { snapshots: true, events: true, outcomes: true },
     };
     let exit = console.run().await;
@@ -183,6 +186,8 @@ struct Console {
     ages_change: Option<Instant>,
     /// Whether log lines came since the last frame.
     logs_came: bool,
+    /// When we last took the terminal again.
+    resumed: Option<Instant>,
     open: Open,
 }
 
@@ -198,7 +203,9 @@ impl Console {
                 signalled = self.signals.next() => match signalled {
                     Signalled::Exit(signal) => return Ok(Exit::Signal(signal)),
                     // Somebody else may have had the terminal meanwhile.
-                    Signalled::Resumed => self.resume()?,
+                    Signalled::Resumed => if self.resumed.is_none_or(|at| at.elapsed() > JUST_NOW) {
+                        self.resume()?;
+                    },
                     Signalled::Resized => self.dirty = true,
                 },
                 event = self.keyboard.next() => match event {
@@ -319,8 +326,7 @@ impl Console {
         self.keyboard.stop();
         self.terminal.enter()?;
         self.keyboard = Keyboard::start()?;
-        // What happened while we stood still is only known from now on.
-        self.signals.resume = signal(SignalKind::from_raw(rustix::process::Signal::CONT.as_raw()))?;
+        self.resumed = Some(Instant::now());
         self.dirty = true;
         Ok(())
     }

@@ -57,6 +57,9 @@ fn leave_sequence() -> io::Result<Vec<u8>> {
         EndSynchronizedUpdate,
         DisableBracketedPaste,
         style::ResetColor,
+        // A tmux that was resized meanwhile would leave our rows on the shell's.
+        Clear(ClearType::All),
+        cursor::MoveTo(0, 0),
         LeaveAlternateScreen,
         cursor::Show
     )?;

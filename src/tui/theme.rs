@@ -3,7 +3,6 @@
 
 use ratatui::buffer::Buffer;
 use ratatui::style::{Color, Modifier, Style};
-use ratatui::symbols::border;
 use unicode_width::UnicodeWidthStr;
 
 /// Whether colours are shown.
@@ -119,11 +118,6 @@ impl Theme {
         }
     }
 
-    /// The border characters.
-    pub(crate) fn border(&self) -> border::Set<'static> {
-        border::ROUNDED
-    }
-
     /// Replaces what an ASCII terminal cannot show, cell by cell, so that no
     /// text from anywhere slips through and no column moves.
     pub(crate) fn finish(&self, buf: &mut Buffer) {
@@ -153,10 +147,10 @@ fn ascii_of(symbol: &str) -> &'static str {
     match symbol {
         "─" | "━" => "-",
         "│" | "┃" => "|",
-        "╭" | "╮" | "╰" | "╯" | "├" | "┤" | "┬" | "┴" | "┼" => "+",
+        "✓" | "╭" | "╮" | "╰" | "╯" | "├" | "┤" | "┬" | "┴" | "┼" => "+",
         "●" => "*",
-        "◐" | "○" => "o",
-        "✓" => "+",
+        "○" => "o",
+        "◐" => "@",
         "✗" | "×" => "x",
         "▶" | "→" => ">",
         "←" => "<",

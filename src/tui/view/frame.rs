@@ -3,6 +3,7 @@
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use ratatui::symbols::border;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Clear, Paragraph, Widget, Wrap};
 
@@ -21,7 +22,7 @@ pub(super) fn pane(app: &App, pen: &Pen<'_>, pane: Pane, right: &str, area: Rect
             if focused { pen.theme.strong } else { pen.theme.dim },
         ),
     ]);
-    let mut block = Block::bordered().border_set(pen.theme.border()).border_style(style).title(title);
+    let mut block = Block::bordered().border_set(border::ROUNDED).border_style(style).title(title);
     if !right.is_empty() {
         let room = usize::from(area.width).saturating_sub(pane.title().len() + 8);
         let text = crate::model::ellipsize(right, room, '…');
@@ -65,7 +66,7 @@ pub(super) fn popup(
     let area = centred(body, width, height);
     Clear.render(area, buf);
     let block = Block::bordered()
-        .border_set(pen.theme.border())
+        .border_set(border::ROUNDED)
         .border_style(pen.theme.accent)
         .title(Line::from(Span::styled(format!(" {title} "), pen.theme.strong)));
     let inner = block.inner(area);
@@ -89,7 +90,7 @@ pub(super) fn question(pen: &Pen<'_>, text: &str, body: Rect, buf: &mut Buffer) 
     let area = centred(body, width, 6);
     Clear.render(area, buf);
     let block = Block::bordered()
-        .border_set(pen.theme.border())
+        .border_set(border::ROUNDED)
         .border_style(pen.theme.warn)
         .title(Line::from(Span::styled(" Sure? ", pen.theme.strong)));
     let inner = block.inner(area);

@@ -37,6 +37,7 @@ pub(super) fn draw(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
     let node = &snapshot.node;
     let theme = pen.theme;
     let wide = area.width >= 120;
+    let narrow = area.width < 60;
     let gap = || Span::raw(if area.width >= 150 { "   " } else { "  " });
     let (phase, phase_style) = phase(app, pen);
     let n = links(app);
@@ -51,11 +52,13 @@ pub(super) fn draw(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
     if wide {
         left.extend([Span::styled("net ", theme.dim), Span::raw(clean(&node.network)), gap()]);
     }
-    left.extend([
-        Span::styled("NAT ", theme.dim),
-        Span::raw(format!("{:<4}", snapshot.nat.nat_type.short())),
-        gap(),
-    ]);
+    if !narrow {
+        left.extend([
+            Span::styled("NAT ", theme.dim),
+            Span::raw(format!("{:<4}", snapshot.nat.nat_type.short())),
+            gap(),
+        ]);
+    }
     left.extend([Span::styled(format!("{phase:<8}"), phase_style), gap()]);
     if wide {
         left.extend([
@@ -65,27 +68,30 @@ pub(super) fn draw(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
                 n.all, n.direct, n.punched, n.relayed
             )),
         ]);
-    } else if area.width >= 60 {
+    } else if !narrow {
         left.push(Span::raw(format!("{} links {}d {}p {}r", n.all, n.direct, n.punched, n.relayed)));
     }
     buf.set_line(area.x, area.y, &Line::from(left), area.width);
 
     let dropped_style = if app.events_dropped > 0 { theme.warn } else { theme.dim };
     let up = pen.age(node.started);
-    let mut right = vec![Span::styled("up ", theme.dim), Span::raw(format!("{up:>6}"))];
+    let mut right = Vec::new();
+    if !narrow {
+        right.extend([Span::styled("up ", theme.dim), Span::raw(format!("{up:>6}"))]);
+    }
     if wide {
         right.extend([gap(), Span::styled(format!("events {} dropped", app.events_dropped), dropped_style)]);
     } else if app.events_dropped > 0 {
         right.insert(0, Span::styled(format!(" {} dropped  ", app.events_dropped), dropped_style));
     }
     right.push(Span::raw(" "));
-    right_aligned(Line::from(right), area, buf);
+    right_aligned(&Line::from(right), area, buf);
 }
 
-fn right_aligned(line: Line<'_>, area: Rect, buf: &mut Buffer) {
+fn right_aligned(line: &Line<'_>, area: Rect, buf: &mut Buffer) {
     let width = u16::try_from(line.width()).unwrap_or(u16::MAX);
     if width < area.width {
-        buf.set_line(area.right() - width, area.y, &line, width);
+        buf.set_line(area.right() - width, area.y, line, width);
     }
 }
 

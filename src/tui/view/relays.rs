@@ -3,6 +3,7 @@
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use ratatui::symbols::border;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Widget};
 
@@ -33,7 +34,7 @@ pub(super) fn draw(app: &mut App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) -
     }
     if right.height > 2 {
         let block = Block::bordered()
-            .border_set(pen.theme.border())
+            .border_set(border::ROUNDED)
             .border_style(pen.theme.quiet)
             .title(Line::from(Span::styled(" Summary since the start ", pen.theme.dim)));
         let inner = block.inner(right);
