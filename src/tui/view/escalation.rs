@@ -122,11 +122,11 @@ fn stage_line(app: &App, pen: &Pen<'_>, stage: &StageReport) -> Line<'static> {
         Span::styled(format!("{glyph} {word:<7} "), style),
         Span::styled(took, Style::new()),
     ];
-    if let Some(via) = stage.via {
-        spans.push(Span::styled(format!("via {}  ", app.call(via)), theme.dim));
-    }
     if let Some(reason) = &stage.reason {
-        spans.push(Span::raw(reason.to_string()));
+        spans.push(Span::raw(format!("{reason}  ")));
+    }
+    if let Some(via) = stage.via {
+        spans.push(Span::styled(format!("via {}", app.call(via)), theme.dim));
     }
     Line::from(spans)
 }

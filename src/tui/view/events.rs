@@ -11,6 +11,9 @@ use crate::model::{EventKind, PeerId};
 use crate::tui::app::{App, Entry, Pane};
 use crate::tui::fmt;
 
+/// From this width on peers are shown with their names.
+const ROOMY: u16 = 86;
+
 /// Draws the newest entries, or those scrolled to, and returns the rows.
 pub(super) fn draw(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) -> usize {
     let right = if app.timeline.is_held() { "held ─ G follows" } else { "" };
@@ -19,7 +22,7 @@ pub(super) fn draw(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) -> us
     let limit = app.frozen().map_or(u64::MAX, |f| f.timeline_end);
     let mut y = inner.y;
     for entry in app.timeline.window(rows, limit) {
-        frame::put(buf, (inner.x, y), &line(app, pen, entry), inner.width);
+        frame::put(buf, (inner.x, y), &line(app, pen, entry, inner.width >= ROOMY), inner.width);
         y += 1;
     }
     if y == inner.y {
@@ -34,7 +37,7 @@ pub(super) fn draw(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) -> us
     rows
 }
 
-fn line(app: &App, pen: &Pen<'_>, entry: &Entry) -> Line<'static> {
+fn line(app: &App, pen: &Pen<'_>, entry: &Entry, roomy: bool) -> Line<'static> {
     let theme = pen.theme;
     let (at, mark, kind, peer, text) = match entry {
         Entry::Event(event) => {
@@ -56,9 +59,13 @@ fn line(app: &App, pen: &Pen<'_>, entry: &Entry) -> Line<'static> {
         Span::styled(format!(" {} ", pen.time_of_day(at)), theme.dim),
         Span::styled(format!("{glyph} "), style),
         Span::styled(format!("{kind:<16} "), style),
-        Span::raw(format!("{:<15} ", whom(app, peer))),
+        Span::raw(if roomy { format!("{:<15} ", whom(app, peer)) } else { format!("{:<6} ", short(peer)) }),
         Span::raw(text),
     ])
+}
+
+fn short(peer: Option<PeerId>) -> String {
+    peer.map_or_else(|| "-".to_owned(), |id| id.short())
 }
 
 fn whom(app: &App, peer: Option<PeerId>) -> String {

@@ -157,11 +157,12 @@ fn trouble(app: &App, pen: &Pen<'_>) -> Option<String> {
             fmt::count(u64::from(*rounds), "round"),
             pen.countdown(*retry)
         )),
-        Phase::NothingToDial => Some(
-            " NOTHING TO DIAL: the cache is empty and no bootstrap address is configured; waiting to be dialled"
-                .to_owned(),
-        ),
-        _ => node.cache.set_aside.as_ref().map(|why| format!(" CACHE SET ASIDE at start: {}", clean_line(why))),
+        Phase::NothingToDial => {
+            Some(" NOTHING TO DIAL: no peer cached, no bootstrap address; waiting to be dialled".to_owned())
+        }
+        _ => {
+            node.cache.set_aside.as_ref().map(|why| format!(" CACHE SET ASIDE at start: {}", clean_line(why)))
+        }
     }
 }
 
@@ -238,7 +239,8 @@ pub(super) fn footer(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
     let works = |b: &&Binding| !b.label.is_empty() && app.available(b.action).is_ok();
     // How to get help and out is never cut off.
     let last = |b: &Binding| {
-        matches!(b.action, Action::Help | Action::Quit | Action::Close | Action::No | Action::Cancel)
+        (app.zoom && b.action == Action::Zoom)
+            || matches!(b.action, Action::Help | Action::Quit | Action::Close | Action::No | Action::Cancel)
     };
     let (tail, head): (Vec<_>, Vec<_>) = bindings::of_scope(scope).filter(works).partition(|b| last(b));
     let width = |b: &Binding| b.keys[0].to_string().width() + b.label.width() + 3;

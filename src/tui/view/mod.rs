@@ -108,7 +108,7 @@ fn draw_console(app: &mut App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
     header::draw(app, &live, parts.header, buf);
     for (line, y) in banners.iter().zip(parts.header.y + 1..) {
         buf.set_style(Rect { y, ..parts.header }, line.style);
-        buf.set_line(0, y, line, area.width);
+        frame::put(buf, (area.x, y), line, area.width);
     }
     if let Some(tabs) = parts.tabs {
         header::tabs(app, pen, tabs, buf);
