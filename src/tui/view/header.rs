@@ -47,7 +47,8 @@ pub(super) fn draw(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
         left.extend([Span::styled("punchdeck", theme.accent), gap()]);
     }
     let name = crate::model::ellipsize(&clean(&node.name), if wide { 20 } else { 12 }, '…');
-    let id = hex::encode(&node.peer_id.0[..if wide { 4 } else { 3 }]);
+    let mut id = node.peer_id.to_string();
+    id.truncate(if wide { 8 } else { 6 });
     left.extend([Span::styled(name, theme.strong), Span::raw(" "), Span::styled(id, theme.dim), gap()]);
     if wide {
         left.extend([Span::styled("net ", theme.dim), Span::raw(clean(&node.network)), gap()]);
