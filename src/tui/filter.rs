@@ -10,13 +10,16 @@ use crate::model::PeerRow;
 pub(crate) struct Filter {
     text: String,
     needle: String,
+    /// Whether the needle can be the beginning of an id at all.
+    hex: bool,
 }
 
 impl Filter {
     /// A filter for a text; spaces at its ends do not count.
     pub(crate) fn new(text: &str) -> Self {
         let text = text.trim().to_owned();
-        Self { needle: text.to_lowercase(), text }
+        let hex = text.chars().all(|c| c.is_ascii_hexdigit());
+        Self { needle: text.to_lowercase(), hex, text }
     }
 
     /// The text as typed.
@@ -31,7 +34,7 @@ impl Filter {
 
     /// Whether a row is shown. `scratch` is only there to be reused.
     pub(crate) fn matches(&self, row: &PeerRow, scratch: &mut String) -> bool {
-        if self.is_empty() || row.peer_id.has_prefix(&self.needle) {
+        if self.is_empty() || (self.hex && row.peer_id.has_prefix(&self.needle)) {
             return true;
         }
         if self.holds(row.state.name())
