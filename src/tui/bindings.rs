@@ -38,7 +38,6 @@ impl Scope {
 
 /// What a key does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub(crate) enum Action {
     Why,
     Sync,

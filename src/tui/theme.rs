@@ -95,7 +95,8 @@ impl Theme {
             warn: plain.fg(Color::Yellow),
             bad: plain.fg(Color::Red),
             strong: plain.add_modifier(Modifier::BOLD),
-            selected: plain.add_modifier(Modifier::REVERSED),
+            // One bar, whatever colours the cells in it had.
+            selected: plain.fg(Color::Reset).add_modifier(Modifier::REVERSED),
             banner: plain.fg(Color::Yellow).add_modifier(Modifier::REVERSED),
             ascii: false,
         }

@@ -1,5 +1,7 @@
 //! The lines around the panes: status, banners, tabs, messages, keys.
 
+use std::fmt::Write as _;
+
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -12,36 +14,49 @@ use crate::tui::app::{App, Pane, Tone};
 use crate::tui::bindings::{self, Action, Binding, Scope};
 use crate::tui::fmt;
 
-/// How many links there are, by path; foreign ones apart.
-struct LinkCounts {
-    all: usize,
-    direct: usize,
-    punched: usize,
-    relayed: usize,
-}
-
-fn links(app: &App) -> LinkCounts {
-    let links = &app.shown().links;
-    let of = |path| links.iter().filter(|l| l.path == path).count();
-    LinkCounts {
-        all: links.len(),
-        direct: of(Path::Direct),
-        punched: of(Path::Punched),
-        relayed: of(Path::Relayed),
+/// The links by path, in words where there is room. Foreign connections carry
+/// no link of ours, so they are counted apart.
+fn links(app: &App, in_words: bool) -> String {
+    let links = &app.live().links;
+    let of = |path| links.iter().filter(|l| !l.foreign && l.path == path).count();
+    let (direct, punched, relayed) = (of(Path::Direct), of(Path::Punched), of(Path::Relayed));
+    let all = direct + punched + relayed;
+    let foreign = links.len() - all;
+    let mut text = if in_words {
+        format!("links {all}: {direct} direct {punched} punched {relayed} relayed")
+    } else {
+        format!("links {all}: {direct}d {punched}p {relayed}r")
+    };
+    if foreign > 0 {
+        let _ = if in_words { write!(text, " {foreign} foreign") } else { write!(text, " {foreign}f") };
     }
+    text
 }
 
-/// The status line. Its fields have fixed places.
+/// The status line. Its fields have fixed places, and it is never frozen.
 pub(super) fn draw(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
-    let snapshot = app.shown();
+    let snapshot = app.live();
     let node = &snapshot.node;
     let theme = pen.theme;
     let wide = area.width >= 120;
     let narrow = area.width < 60;
-    let gap = || Span::raw(if area.width >= 150 { "   " } else { "  " });
-    let (phase, phase_style) = phase(app, pen);
-    let n = links(app);
 
+    let dropped_style = if app.events_dropped > 0 { theme.warn } else { theme.dim };
+    let mut right = Vec::new();
+    if !narrow {
+        right.extend([Span::styled("up ", theme.dim), Span::raw(format!("{:>6}", pen.age(node.started)))]);
+    }
+    if wide {
+        right.push(Span::styled(format!("  events {} dropped", app.events_dropped), dropped_style));
+    } else if app.events_dropped > 0 {
+        right.insert(0, Span::styled(format!(" {} dropped  ", app.events_dropped), dropped_style));
+    }
+    right.push(Span::raw(" "));
+    let right = Line::from(right);
+    let right_width = u16::try_from(right.width()).unwrap_or(u16::MAX).min(area.width);
+
+    let gap = || Span::raw("  ");
+    let (phase, phase_style) = phase(app, pen);
     let mut left = vec![Span::raw(" ")];
     if wide {
         left.extend([Span::styled("punchdeck", theme.accent), gap()]);
@@ -51,7 +66,8 @@ pub(super) fn draw(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
     id.truncate(if wide { 8 } else { 6 });
     left.extend([Span::styled(name, theme.strong), Span::raw(" "), Span::styled(id, theme.dim), gap()]);
     if wide {
-        left.extend([Span::styled("net ", theme.dim), Span::raw(clean(&node.network)), gap()]);
+        let network = crate::model::ellipsize(&clean(&node.network), 16, '…');
+        left.extend([Span::styled("net ", theme.dim), Span::raw(network), gap()]);
     }
     if !narrow {
         left.extend([
@@ -61,39 +77,12 @@ pub(super) fn draw(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
         ]);
     }
     left.extend([Span::styled(format!("{phase:<8}"), phase_style), gap()]);
-    if wide {
-        left.extend([
-            Span::styled("links ", theme.dim),
-            Span::raw(format!(
-                "{:>2}: {:>2} direct {:>2} punched {:>2} relayed",
-                n.all, n.direct, n.punched, n.relayed
-            )),
-        ]);
-    } else if !narrow {
-        left.push(Span::raw(format!("{} links {}d {}p {}r", n.all, n.direct, n.punched, n.relayed)));
-    }
-    buf.set_line(area.x, area.y, &Line::from(left), area.width);
-
-    let dropped_style = if app.events_dropped > 0 { theme.warn } else { theme.dim };
-    let up = pen.age(node.started);
-    let mut right = Vec::new();
     if !narrow {
-        right.extend([Span::styled("up ", theme.dim), Span::raw(format!("{up:>6}"))]);
+        // In words only where they fit beside the longest of everything else.
+        left.push(Span::raw(links(app, area.width >= 140)));
     }
-    if wide {
-        right.extend([gap(), Span::styled(format!("events {} dropped", app.events_dropped), dropped_style)]);
-    } else if app.events_dropped > 0 {
-        right.insert(0, Span::styled(format!(" {} dropped  ", app.events_dropped), dropped_style));
-    }
-    right.push(Span::raw(" "));
-    right_aligned(&Line::from(right), area, buf);
-}
-
-fn right_aligned(line: &Line<'_>, area: Rect, buf: &mut Buffer) {
-    let width = u16::try_from(line.width()).unwrap_or(u16::MAX);
-    if width < area.width {
-        buf.set_line(area.right() - width, area.y, line, width);
-    }
+    frame::put(buf, (area.x, area.y), &Line::from(left), area.width - right_width);
+    buf.set_line(area.right() - right_width, area.y, &right, right_width);
 }
 
 /// What the node does about being connected, as a word.
@@ -101,7 +90,7 @@ fn phase(app: &App, pen: &Pen<'_>) -> (&'static str, Style) {
     if app.node_gone {
         return ("stopped", pen.theme.bad);
     }
-    match app.shown().node.phase {
+    match app.live().node.phase {
         Phase::Starting => ("starting", pen.theme.warn),
         Phase::NothingToDial => ("alone", pen.theme.warn),
         Phase::Joining => ("joining", pen.theme.warn),
