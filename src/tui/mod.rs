@@ -1,1 +1,32 @@
-//! The console: reads [`crate::model`], sends commands; knows no network.
+//! The console: shows a node's snapshots and events, sends it commands. It
+//! never waits for the node, and knows no network.
+//!
+//! ```text
+//! run ── input (reads keys) ── app (state: pure) ── view (draws: pure) ── terminal (writes)
+//! ```
+//!
+//! `app` turns input and the time of it into state and effects; `view` turns
+//! state into cells; both are tested without a terminal. `run` is the only
+//! loop, `terminal` the only code that writes, `bindings` the only table of
+//! keys.
+
+mod app;
+mod bindings;
+mod faults;
+mod filter;
+mod fmt;
+mod input;
+mod logs;
+mod run;
+mod sort;
+mod terminal;
+mod theme;
+mod view;
+
+#[doc(hidden)]
+pub mod demo;
+
+pub use bindings::keys_text;
+pub use logs::log_layer;
+pub use run::{ConsoleError, Exit, ExitSignal, Options, run};
+pub use theme::{ColourChoice, GlyphChoice};

@@ -1,0 +1,288 @@
+//! What each action does to the state, and when it can be done.
+
+use super::{App, Effect, Frozen, Overlay, Pane, Prompt, Tone};
+use crate::model::{Command, Path, PeerId, PeerRow, PeerState, Reason, clean};
+use crate::tui::bindings::{Action, Binding, Danger};
+
+/// Which way and how far to move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Move {
+    /// Towards the first row.
+    Up(usize),
+    /// Towards the last row.
+    Down(usize),
+    /// To the first row.
+    Top,
+    /// To the last row.
+    Bottom,
+}
+
+impl Move {
+    /// A position in `0..=last` after the move.
+    pub(crate) fn apply(self, at: usize, last: usize) -> usize {
+        match self {
+            Self::Up(n) => at.min(last).saturating_sub(n),
+            Self::Down(n) => at.saturating_add(n).min(last),
+            Self::Top => 0,
+            Self::Bottom => last,
+        }
+    }
+}
+
+impl App {
+    /// Does what a binding says, or says why not.
+    pub(super) fn perform(&mut self, binding: &Binding) -> Vec<Effect> {
+        let action = binding.action;
+        if let Err(reason) = self.available(action) {
+            let now = self.node_now();
+            self.commands.say(Tone::Warn, format!("{}: {reason}", binding.keys[0]), now);
+            return Vec::new();
+        }
+        if let Some(command) = self.command_of(action) {
+            return self.ask_or_send(command, binding.danger);
+        }
+        match action {
+            Action::Quit => return vec![Effect::Quit],
+            Action::Suspend => return vec![Effect::Suspend],
+            Action::Copy => return self.copy(),
+            Action::Yes => return self.confirmed(),
+            Action::Why => {
+                if let Some(peer) = self.target() {
+                    self.overlays.push(Overlay::Why { peer, scroll: 0 });
+                }
+            }
+            Action::Help => self.overlays.push(Overlay::Help { scroll: 0 }),
+            Action::Close | Action::No => {
+                self.overlays.pop();
+            }
+            Action::Filter => {
+                let text = self.peers.filter().text().to_owned();
+                self.prompt = Some(Prompt { before: text.clone(), text });
+            }
+            Action::Apply => self.prompt = None,
+            Action::Cancel => {
+                if let Some(prompt) = self.prompt.take() {
+                    self.set_filter(&prompt.before);
+                }
+            }
+            Action::Erase => self.edit(|text| {
+                text.pop();
+            }),
+            Action::EraseAll => self.edit(String::clear),
+            Action::ClearFilter => self.set_filter(""),
+            Action::Sort => {
+                self.peers.sort_next();
+                self.refresh();
+            }
+            Action::SortInverse => {
+                self.peers.sort_inverse();
+                self.refresh();
+            }
+            Action::Freeze => self.toggle_freeze(),
+            Action::Zoom => self.zoom = !self.zoom,
+            Action::NextPane => self.focus = self.focus.step(1),
+            Action::PrevPane => self.focus = self.focus.step(Pane::ALL.len() - 1),
+            Action::Pane(n) => {
+                if let Some(pane) = Pane::ALL.get(usize::from(n).wrapping_sub(1)) {
+                    self.focus = *pane;
+                }
+            }
+            Action::Up => self.go(Move::Up(1)),
+            Action::Down => self.go(Move::Down(1)),
+            Action::PageUp => self.go(Move::Up(self.drawn.page.max(1))),
+            Action::PageDown => self.go(Move::Down(self.drawn.page.max(1))),
+            Action::Top => self.go(Move::Top),
+            Action::Bottom => self.go(Move::Bottom),
+            // Those are commands.
+            Action::Sync
+            | Action::SyncAll
+            | Action::Connect
+            | Action::Punch
+            | Action::Relay
+            | Action::Failover
+            | Action::Disconnect
+            | Action::NatProbe => {}
+        }
+        Vec::new()
+    }
+
+    /// The command of an action, if it is one.
+    fn command_of(&self, action: Action) -> Option<Command> {
+        let peer = self.target();
+        Some(match action {
+            Action::Sync => Command::Sync { peer: Some(peer?) },
+            Action::SyncAll => Command::Sync { peer: None },
+            Action::Connect => Command::Connect { peer: peer? },
+            Action::Punch => Command::Punch { peer: peer? },
+            Action::Relay => Command::Relay { peer: peer? },
+            Action::Disconnect => Command::Disconnect { peer: peer? },
+            Action::Failover => {
+                let relayed = |id: &PeerId| self.peer(*id).is_some_and(|p| p.path == Some(Path::Relayed));
+                Command::Failover { peer: peer.filter(relayed) }
+            }
+            Action::NatProbe => Command::NatProbe,
+            _ => return None,
+        })
+    }
+
+    fn ask_or_send(&mut self, command: Command, danger: Danger) -> Vec<Effect> {
+        if danger == Danger::Disruptive {
+            let whom = command.peer().map_or_else(String::new, |id| self.call(id));
+            let question = format!(
+                "{} {whom}? Automatic dials to and from it wait for 60 s; c connects it again at once.",
+                capital(command.verb())
+            );
+            self.overlays.push(Overlay::Confirm { command, question });
+            return Vec::new();
+        }
+        self.send(command)
+    }
+
+    fn send(&mut self, command: Command) -> Vec<Effect> {
+        let now = self.node_now();
+        if self.commands.is_running(&command) {
+            let what = super::commands::describe(&command);
+            self.commands.say(Tone::Warn, format!("{what} is running already, nothing was queued"), now);
+            return Vec::new();
+        }
+        vec![Effect::Send(command)]
+    }
+
+    fn confirmed(&mut self) -> Vec<Effect> {
+        match self.overlays.pop() {
+            Some(Overlay::Confirm { command, .. }) => self.send(command),
+            _ => Vec::new(),
+        }
+    }
+
+    fn copy(&mut self) -> Vec<Effect> {
+        let Some(id) = self.target() else { return Vec::new() };
+        let now = self.node_now();
+        let text =
+            format!("the id of {} went to the terminal's clipboard, if it takes OSC 52", self.call(id));
+        self.commands.say(Tone::Info, text, now);
+        vec![Effect::Copy(id.to_string())]
+    }
+
+    /// A peer as a person calls it.
+    pub(crate) fn call(&self, id: PeerId) -> String {
+        match self.peer(id).and_then(|p| p.name.as_deref()) {
+            Some(name) => format!("{} {}", id.short(), clean(name)),
+            None => id.short(),
+        }
+    }
+
+    fn edit(&mut self, change: impl FnOnce(&mut String)) {
+        if let Some(prompt) = &mut self.prompt {
+            change(&mut prompt.text);
+            let text = prompt.text.clone();
+            self.set_filter(&text);
+        }
+    }
+
+    fn set_filter(&mut self, text: &str) {
+        self.peers.set_filter(text);
+        self.refresh();
+    }
+
+    fn toggle_freeze(&mut self) {
+        self.frozen = match self.frozen.take() {
+            Some(_) => None,
+            None => Some(Frozen {
+                snapshot: self.live.clone(),
+                now: self.node_now(),
+                timeline_end: self.timeline.end(),
+                snapshots_missed: 0,
+            }),
+        };
+        self.refresh();
+    }
+
+    fn go(&mut self, step: Move) {
+        let page = self.drawn.page;
+        match self.overlays.last_mut() {
+            Some(Overlay::Help { scroll } | Overlay::Why { scroll, .. }) => {
+                // The view cuts it to what there is.
+                *scroll = u16::try_from(step.apply(usize::from(*scroll), usize::from(u16::MAX)))
+                    .unwrap_or(u16::MAX);
+                return;
+            }
+            Some(Overlay::Confirm { .. }) => return,
+            None => {}
+        }
+        match self.focus {
+            Pane::Peers => self.peers.go(step),
+            Pane::Escalation => self.ladder_scroll = step.apply(self.ladder_scroll, usize::MAX),
+            Pane::Relays => self.relay_scroll = step.apply(self.relay_scroll, usize::MAX),
+            Pane::Events => {
+                let end = self.frozen.as_ref().map_or(self.timeline.end(), |f| f.timeline_end);
+                self.timeline.go(step, page, end);
+            }
+            Pane::Logs => self.logs.go(step),
+        }
+    }
+}
+
+/// Whether an action works here and now; if not, why.
+pub(super) fn available(app: &App, action: Action) -> Result<(), String> {
+    let sends = matches!(
+        action,
+        Action::Sync
+            | Action::SyncAll
+            | Action::Connect
+            | Action::Punch
+            | Action::Relay
+            | Action::Failover
+            | Action::Disconnect
+            | Action::NatProbe
+    );
+    if sends && app.node_gone {
+        return Err("the node has stopped".to_owned());
+    }
+    match action {
+        Action::Why | Action::Copy | Action::Connect | Action::Punch | Action::Relay => {
+            peer_of(app).map(|_| ())
+        }
+        Action::Sync => {
+            let peer = peer_of(app)?;
+            if peer.state == PeerState::Foreign {
+                return Err(Reason::Foreign.to_string());
+            }
+            if peer.state.is_up() { Ok(()) } else { Err(Reason::NotLinked.to_string()) }
+        }
+        Action::Disconnect => {
+            let peer = peer_of(app)?;
+            if peer.state.is_up() { Ok(()) } else { Err(Reason::NotLinked.to_string()) }
+        }
+        Action::SyncAll => {
+            if app.shown().links.iter().any(|l| !l.foreign) {
+                Ok(())
+            } else {
+                Err(Reason::NoLinks.to_string())
+            }
+        }
+        Action::Failover => {
+            if app.shown().links.iter().any(|l| l.path == Path::Relayed) {
+                Ok(())
+            } else {
+                Err(Reason::NoRelayInUse.to_string())
+            }
+        }
+        Action::ClearFilter if app.peers.filter().is_empty() => Err("there is no filter".to_owned()),
+        Action::Zoom if !app.zoom && !app.drawn.several => Err("one pane has the screen already".to_owned()),
+        _ => Ok(()),
+    }
+}
+
+fn peer_of(app: &App) -> Result<&PeerRow, String> {
+    if app.overlays.is_empty() && !app.drawn.peers {
+        return Err("the peers are not on the screen (1 shows them)".to_owned());
+    }
+    let id = app.target().ok_or("no peer is selected")?;
+    app.peer(id).map(|p| &**p).ok_or_else(|| format!("{} is not in the cache any more", id.short()))
+}
+
+fn capital(word: &str) -> String {
+    let mut chars = word.chars();
+    chars.next().map_or_else(String::new, |c| c.to_uppercase().chain(chars).collect())
+}

@@ -1,0 +1,431 @@
+//! What the console knows and how it changes: input and the time of it in,
+//! new state and effects out. It never touches a terminal, a clock or the
+//! node, so all of it is tested as plain values.
+
+mod actions;
+mod commands;
+mod peers;
+mod timeline;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind};
+
+use super::bindings::{self, Action, Key, Scope};
+use super::logs::Logs;
+use super::theme::Theme;
+use crate::model::{Command, CommandId, Event, EventKind, Outcome, PeerId, PeerRow, Snapshot, Stamp, clean};
+use crate::node::feed::SendError;
+
+pub(crate) use actions::Move;
+pub(crate) use commands::{Commands, Tone};
+pub(crate) use peers::Peers;
+pub(crate) use timeline::{Entry, Timeline};
+
+/// A snapshot older than this is marked as stale. Nodes send one at least
+/// every second.
+pub(crate) const STALE_AFTER: Duration = Duration::from_secs(3);
+/// The longest text in the filter line, in characters.
+const PROMPT_MAX: usize = 128;
+/// Faulted tasks that are kept; the first are the telling ones.
+const FAULTS_MAX: usize = 16;
+
+/// Something that happened to the console.
+#[derive(Debug)]
+pub(crate) enum Input {
+    /// A key was pressed.
+    Key(KeyEvent),
+    /// Text was pasted.
+    Paste(String),
+    /// The node's newest state.
+    Snapshot(Arc<Snapshot>),
+    /// Something happened on the node.
+    Event(Arc<Event>),
+    /// So many events were dropped because we were behind.
+    EventsLost(u64),
+    /// A command ended, ours or another's.
+    Outcome(Arc<Outcome>),
+    /// So many outcomes were dropped because we were behind.
+    OutcomesLost(u64),
+    /// What came of sending a command.
+    Sent(Command, Result<CommandId, SendError>),
+    /// The node is gone; no snapshot will come any more.
+    NodeGone,
+    /// A thread other than ours panicked.
+    Fault(String),
+    /// Time passed.
+    Tick,
+}
+
+/// What the console wants done.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Effect {
+    /// Send a command; its [`Input::Sent`] comes back at once.
+    Send(Command),
+    /// Put a text on the terminal's clipboard.
+    Copy(String),
+    /// Give the terminal back until the shell resumes us.
+    Suspend,
+    /// Leave.
+    Quit,
+}
+
+/// The panes in the order of their numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Pane {
+    /// The peer cache.
+    #[default]
+    Peers,
+    /// Attempts as ladders.
+    Escalation,
+    /// Relays in use and served, and a summary.
+    Relays,
+    /// The timeline.
+    Events,
+    /// The log.
+    Logs,
+}
+
+impl Pane {
+    /// Every pane; pane `n` is the one at `n - 1`.
+    pub(crate) const ALL: [Self; 5] = [Self::Peers, Self::Escalation, Self::Relays, Self::Events, Self::Logs];
+
+    /// Its name.
+    pub(crate) fn title(self) -> &'static str {
+        match self {
+            Self::Peers => "Peers",
+            Self::Escalation => "Escalation",
+            Self::Relays => "Relays",
+            Self::Events => "Events",
+            Self::Logs => "Logs",
+        }
+    }
+
+    /// Its number, from 1.
+    pub(crate) fn number(self) -> usize {
+        self as usize + 1
+    }
+
+    fn step(self, by: usize) -> Self {
+        Self::ALL[(self as usize + by) % Self::ALL.len()]
+    }
+}
+
+/// What lies over the panes.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Overlay {
+    /// Every key, from the scope in which help was asked for.
+    Help {
+        /// Lines scrolled.
+        scroll: u16,
+    },
+    /// Why a peer is what it is.
+    Why {
+        /// Whom.
+        peer: PeerId,
+        /// Lines scrolled.
+        scroll: u16,
+    },
+    /// A question before something disruptive.
+    Confirm {
+        /// What a yes sends.
+        command: Command,
+        /// In words.
+        question: String,
+    },
+}
+
+/// The filter line while it is typed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Prompt {
+    /// What stands in it.
+    pub(crate) text: String,
+    /// What the filter was before.
+    before: String,
+}
+
+/// A screen that was asked to stand still.
+#[derive(Debug)]
+pub(crate) struct Frozen {
+    snapshot: Arc<Snapshot>,
+    /// The moment that is shown.
+    pub(crate) now: Stamp,
+    /// The number after the last timeline entry that is shown.
+    pub(crate) timeline_end: u64,
+    /// Snapshots that came since.
+    pub(crate) snapshots_missed: u64,
+}
+
+/// What the last frame looked like, as far as keys depend on it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Drawn {
+    /// Whether the peers were on the screen.
+    pub(crate) peers: bool,
+    /// Whether more than one pane was, so that there is something to zoom.
+    pub(crate) several: bool,
+    /// The rows of the focused pane or overlay: a page.
+    pub(crate) page: usize,
+}
+
+/// The console's whole state.
+#[derive(Debug)]
+pub(crate) struct App {
+    live: Arc<Snapshot>,
+    frozen: Option<Frozen>,
+    /// When the newest snapshot came, and the node's time then.
+    anchor: (Duration, Stamp),
+    received: Duration,
+    at: Duration,
+    /// The pane that has the keys.
+    pub(crate) focus: Pane,
+    /// Whether it has the whole screen.
+    pub(crate) zoom: bool,
+    /// What lies over the panes; the last is on top.
+    pub(crate) overlays: Vec<Overlay>,
+    /// The filter line, while it is typed.
+    pub(crate) prompt: Option<Prompt>,
+    /// Order, filter and selection of the peers.
+    pub(crate) peers: Peers,
+    /// Events, outcomes and faults in order.
+    pub(crate) timeline: Timeline,
+    /// Commands under way and what came of the last.
+    pub(crate) commands: Commands,
+    /// Lines scrolled in the escalation pane.
+    pub(crate) ladder_scroll: usize,
+    /// Lines scrolled in the relays pane.
+    pub(crate) relay_scroll: usize,
+    /// The log pane.
+    pub(crate) logs: Logs,
+    /// Events that never reached us.
+    pub(crate) events_dropped: u64,
+    /// Threads that panicked.
+    pub(crate) faults: Vec<String>,
+    /// Whether the node is gone.
+    pub(crate) node_gone: bool,
+    /// What the last frame looked like.
+    pub(crate) drawn: Drawn,
+    /// Colours and glyphs.
+    pub(crate) theme: Theme,
+    /// The zone for times of day.
+    pub(crate) zone: TimeZone,
+}
+
+impl App {
+    /// A console on a node whose state is `snapshot`.
+    pub(crate) fn new(snapshot: Arc<Snapshot>, theme: Theme, zone: TimeZone, logs: Logs) -> Self {
+        let mut app = Self {
+            anchor: (Duration::ZERO, snapshot.at),
+            live: snapshot,
+            frozen: None,
+            received: Duration::ZERO,
+            at: Duration::ZERO,
+            focus: Pane::default(),
+            zoom: false,
+            overlays: Vec::new(),
+            prompt: None,
+            peers: Peers::default(),
+            timeline: Timeline::default(),
+            commands: Commands::default(),
+            ladder_scroll: 0,
+            relay_scroll: 0,
+            logs,
+            events_dropped: 0,
+            faults: Vec::new(),
+            node_gone: false,
+            drawn: Drawn { peers: true, several: true, page: 10 },
+            theme,
+            zone,
+        };
+        app.refresh();
+        app
+    }
+
+    /// Takes in what happened `at` that long after the console started, and
+    /// returns what is to be done. The screen may have changed after any input.
+    pub(crate) fn update(&mut self, input: Input, at: Duration) -> Vec<Effect> {
+        self.at = self.at.max(at);
+        match input {
+            Input::Key(key) => return self.key(&key),
+            Input::Paste(text) => self.paste(&text),
+            Input::Snapshot(snapshot) => self.take_snapshot(snapshot),
+            Input::Event(event) => {
+                if let EventKind::TaskFaulted { task, detail } = &event.kind {
+                    self.note_fault(format!("{task}: {detail}"));
+                }
+                self.timeline.push(Entry::Event(event));
+            }
+            Input::EventsLost(n) => {
+                self.events_dropped += n;
+                self.timeline.push(Entry::Lost { at: self.node_now(), events: n });
+            }
+            Input::Outcome(outcome) => self.take_outcome(outcome),
+            Input::OutcomesLost(n) => {
+                let now = self.node_now();
+                self.commands.lost_track(n, now);
+            }
+            Input::Sent(command, result) => {
+                let now = self.node_now();
+                self.commands.sent(command, result, self.at, now);
+            }
+            Input::NodeGone => self.node_gone = true,
+            Input::Fault(text) => {
+                let now = self.node_now();
+                self.timeline.push(Entry::Fault { at: now, text: text.clone() });
+                self.note_fault(text);
+            }
+            Input::Tick => {
+                let now = self.node_now();
+                self.commands.expire(self.at, now);
+            }
+        }
+        Vec::new()
+    }
+
+    fn note_fault(&mut self, text: String) {
+        if self.faults.len() < FAULTS_MAX {
+            self.faults.push(text);
+        }
+    }
+
+    fn take_snapshot(&mut self, snapshot: Arc<Snapshot>) {
+        // The node's clock runs evenly; what varies is how long a snapshot took
+        // to get here. Ages must not jump back and forth with that.
+        let expected = self.node_now();
+        let off = expected.0.abs_diff(snapshot.at.0);
+        let now = if off < 5_000 { expected.max(snapshot.at) } else { snapshot.at };
+        self.anchor = (self.at, now);
+        self.received = self.at;
+        self.live = snapshot;
+        match &mut self.frozen {
+            Some(frozen) => frozen.snapshots_missed += 1,
+            None => self.refresh(),
+        }
+    }
+
+    fn take_outcome(&mut self, outcome: Arc<Outcome>) {
+        let now = self.node_now();
+        self.commands.ended(&outcome, now);
+        self.timeline.push(Entry::Outcome { at: now, outcome });
+    }
+
+    fn paste(&mut self, text: &str) {
+        // Outside the filter line a paste is not a row of commands.
+        if self.prompt.is_some() {
+            for c in clean(text).chars() {
+                self.type_char(c);
+            }
+        }
+    }
+
+    fn key(&mut self, event: &KeyEvent) -> Vec<Effect> {
+        if event.kind == KeyEventKind::Release {
+            return Vec::new();
+        }
+        let Some(key) = Key::of(event) else { return Vec::new() };
+        let scope = self.scope();
+        if let Some(binding) = bindings::lookup(scope, key) {
+            return self.perform(binding);
+        }
+        if let (Scope::Prompt, KeyCode::Char(c)) = (scope, event.code) {
+            self.type_char(c);
+        }
+        Vec::new()
+    }
+
+    fn type_char(&mut self, c: char) {
+        if let Some(prompt) = &mut self.prompt
+            && !c.is_control()
+            && prompt.text.chars().count() < PROMPT_MAX
+        {
+            prompt.text.push(c);
+            self.peers.set_filter(&prompt.text);
+            self.refresh();
+        }
+    }
+
+    /// What the keys mean now.
+    pub(crate) fn scope(&self) -> Scope {
+        match self.overlays.last() {
+            Some(Overlay::Help { .. }) => Scope::Help,
+            Some(Overlay::Why { .. }) => Scope::Why,
+            Some(Overlay::Confirm { .. }) => Scope::Confirm,
+            None if self.prompt.is_some() => Scope::Prompt,
+            None => Scope::Main,
+        }
+    }
+
+    /// The snapshot that is shown: the newest, or the frozen one.
+    pub(crate) fn shown(&self) -> &Arc<Snapshot> {
+        self.frozen.as_ref().map_or(&self.live, |f| &f.snapshot)
+    }
+
+    /// The newest snapshot, shown or not.
+    pub(crate) fn live(&self) -> &Arc<Snapshot> {
+        &self.live
+    }
+
+    /// The frozen screen, if it is.
+    pub(crate) fn frozen(&self) -> Option<&Frozen> {
+        self.frozen.as_ref()
+    }
+
+    /// The node's time now.
+    pub(crate) fn node_now(&self) -> Stamp {
+        self.anchor.1.after(self.at.saturating_sub(self.anchor.0))
+    }
+
+    /// How long no snapshot has come, if that is too long.
+    pub(crate) fn stale(&self) -> Option<Duration> {
+        Some(self.at.saturating_sub(self.received)).filter(|age| *age > STALE_AFTER)
+    }
+
+    /// How long until the snapshot becomes stale; `None` if it is already.
+    pub(crate) fn stale_in(&self) -> Option<Duration> {
+        (self.received + STALE_AFTER + Duration::from_millis(1))
+            .checked_sub(self.at)
+            .filter(|left| !left.is_zero())
+    }
+
+    /// A peer of the shown snapshot.
+    pub(crate) fn peer(&self, id: PeerId) -> Option<&Arc<PeerRow>> {
+        find_peer(self.shown(), id)
+    }
+
+    /// The peer that peer actions are about: that of the why view, else the
+    /// selected one.
+    pub(crate) fn target(&self) -> Option<PeerId> {
+        let why = self.overlays.iter().rev().find_map(|o| match o {
+            Overlay::Why { peer, .. } => Some(*peer),
+            _ => None,
+        });
+        why.or_else(|| self.peers.selected())
+    }
+
+    /// Puts the peers in order again, if anything they depend on changed.
+    fn refresh(&mut self) {
+        let rows = self.shown().peers.clone();
+        self.peers.refresh(&rows);
+    }
+
+    /// The system refused to stop us.
+    pub(crate) fn refuse_suspend(&mut self) {
+        let now = self.node_now();
+        self.commands.say(Tone::Warn, "suspend: there is no shell here that would resume us".to_owned(), now);
+    }
+
+    /// Whether an action works here and now; if not, why.
+    pub(crate) fn available(&self, action: Action) -> Result<(), String> {
+        actions::available(self, action)
+    }
+}
+
+/// A peer of a snapshot; its peers are in the order of their ids.
+pub(crate) fn find_peer(snapshot: &Snapshot, id: PeerId) -> Option<&Arc<PeerRow>> {
+    let at = snapshot.peers.binary_search_by(|p| p.peer_id.cmp(&id)).ok()?;
+    snapshot.peers.get(at)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,117 @@
+//! Order, filter and selection of the peers table. The selection is a peer,
+//! never a row: it stays with its peer however the rows move.
+
+use std::sync::Arc;
+
+use super::actions::Move;
+use crate::model::{PeerId, PeerRow};
+use crate::tui::filter::Filter;
+use crate::tui::sort::Sort;
+
+type Rows = Arc<Vec<Arc<PeerRow>>>;
+
+/// Which rows are shown, in which order, and which is selected.
+#[derive(Debug, Default)]
+pub(crate) struct Peers {
+    filter: Filter,
+    sort: Sort,
+    order: Vec<u32>,
+    computed_for: Option<(Rows, Filter, Sort)>,
+    wanted: Option<PeerId>,
+    cursor: Option<usize>,
+    /// Where the cursor last was; where a new selection starts from.
+    resting: usize,
+    /// The first row on the screen.
+    pub(crate) top: usize,
+}
+
+impl Peers {
+    /// The filter.
+    pub(crate) fn filter(&self) -> &Filter {
+        &self.filter
+    }
+
+    /// The order.
+    pub(crate) fn sort(&self) -> Sort {
+        self.sort
+    }
+
+    /// The numbers of the rows that are shown, in order.
+    pub(crate) fn order(&self) -> &[u32] {
+        &self.order
+    }
+
+    /// The place of the selected peer in [`Self::order`]; `None` if it is
+    /// filtered out or gone.
+    pub(crate) fn cursor(&self) -> Option<usize> {
+        self.cursor
+    }
+
+    /// The selected peer, as long as it is shown.
+    pub(crate) fn selected(&self) -> Option<PeerId> {
+        self.cursor.and(self.wanted)
+    }
+
+    /// The peer that was selected and is not shown now.
+    pub(crate) fn hidden_selection(&self) -> Option<PeerId> {
+        if self.cursor.is_none() { self.wanted } else { None }
+    }
+
+    pub(super) fn set_filter(&mut self, text: &str) {
+        self.filter = Filter::new(text);
+    }
+
+    pub(super) fn sort_next(&mut self) {
+        self.sort = self.sort.next();
+    }
+
+    pub(super) fn sort_inverse(&mut self) {
+        self.sort.inverse = !self.sort.inverse;
+    }
+
+    /// Computes the order again if the rows, the filter or the order changed.
+    pub(super) fn refresh(&mut self, rows: &Rows) {
+        if let Some((old, filter, sort)) = &self.computed_for
+            && Arc::ptr_eq(old, rows)
+            && *filter == self.filter
+            && *sort == self.sort
+        {
+            return;
+        }
+        let mut scratch = String::new();
+        self.order.clear();
+        self.order.extend(
+            rows.iter().zip(0u32..).filter(|(row, _)| self.filter.matches(row, &mut scratch)).map(|(_, i)| i),
+        );
+        self.sort.apply(rows, &mut self.order);
+        self.computed_for = Some((rows.clone(), self.filter.clone(), self.sort));
+        if self.wanted.is_none() {
+            self.wanted = self.id_at(0);
+        }
+        self.cursor =
+            self.wanted.and_then(|id| self.order.iter().position(|&i| rows[i as usize].peer_id == id));
+        if let Some(cursor) = self.cursor {
+            self.resting = cursor;
+        }
+    }
+
+    pub(super) fn go(&mut self, step: Move) {
+        let Some(last) = self.order.len().checked_sub(1) else { return };
+        let at = match self.cursor {
+            Some(cursor) => step.apply(cursor, last),
+            // Nothing is selected: the first step only brings the cursor back.
+            None => match step {
+                Move::Top | Move::Bottom => step.apply(0, last),
+                Move::Up(_) | Move::Down(_) => self.resting.min(last),
+            },
+        };
+        self.cursor = Some(at);
+        self.resting = at;
+        self.wanted = self.id_at(at);
+    }
+
+    fn id_at(&self, at: usize) -> Option<PeerId> {
+        let (rows, ..) = self.computed_for.as_ref()?;
+        Some(rows[*self.order.get(at)? as usize].peer_id)
+    }
+}

@@ -1,0 +1,387 @@
+//! The reducer, driven as the loop drives it.
+
+use std::time::Duration;
+
+use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+use super::*;
+use crate::model::{Done, PeerState, Reason, SyncReport};
+use crate::tui::demo;
+use crate::tui::theme::{ColourChoice, GlyphChoice};
+
+const NYC: [u8; 3] = [0x1b, 0x88, 0xf0];
+
+struct Bench {
+    app: App,
+    at: Duration,
+}
+
+impl Bench {
+    fn new(snapshot: Arc<Snapshot>) -> Self {
+        let theme = Theme::resolve(ColourChoice::Never, GlyphChoice::Unicode, |_| None);
+        Self { app: App::new(snapshot, theme, TimeZone::UTC, Logs::Off), at: Duration::ZERO }
+    }
+
+    fn send(&mut self, input: Input) -> Vec<Effect> {
+        self.at += Duration::from_millis(10);
+        self.app.update(input, self.at)
+    }
+
+    fn press(&mut self, code: KeyCode) -> Vec<Effect> {
+        self.send(Input::Key(KeyEvent::new(code, KeyModifiers::NONE)))
+    }
+
+    /// Types a text, and answers what is sent as the node would.
+    fn keys(&mut self, text: &str) -> Vec<Effect> {
+        text.chars().flat_map(|c| self.press(KeyCode::Char(c))).collect()
+    }
+
+    fn select(&mut self, head: [u8; 3]) {
+        self.keys("g");
+        for _ in 0..100 {
+            if self.app.peers.selected() == Some(demo::id(head)) {
+                return;
+            }
+            self.keys("j");
+        }
+        panic!("no such peer");
+    }
+
+    fn message(&self) -> &str {
+        self.app.commands.message().map_or("", |m| &m.text)
+    }
+
+    fn names(&self) -> Vec<String> {
+        let rows = self.app.shown().peers.clone();
+        self.app.peers.order().iter().filter_map(|&i| rows[i as usize].name.clone()).collect()
+    }
+}
+
+fn busy() -> Bench {
+    Bench::new(demo::busy())
+}
+
+/// The busy snapshot with its peers changed.
+fn with_peers(change: impl FnOnce(&mut Vec<Arc<PeerRow>>)) -> Arc<Snapshot> {
+    let mut snapshot = Snapshot::clone(&demo::busy());
+    let mut peers = Vec::clone(&snapshot.peers);
+    change(&mut peers);
+    snapshot.peers = Arc::new(peers);
+    snapshot.seq += 1;
+    Arc::new(snapshot)
+}
+
+#[test]
+fn the_selection_follows_the_peer_when_rows_move_or_come_and_go() {
+    let mut b = busy();
+    b.select(NYC);
+    let before = b.app.peers.cursor();
+    // The row above leaves, another one comes in front.
+    b.send(Input::Snapshot(with_peers(|peers| {
+        peers.retain(|p| p.name.as_deref() != Some("lab-3"));
+        let mut row = PeerRow::clone(&peers[0]);
+        row.peer_id = demo::id([0, 0, 1]);
+        row.state = PeerState::Suspect;
+        peers.insert(0, Arc::new(row.clone()));
+        row.peer_id = demo::id([0, 0, 2]);
+        peers.insert(1, Arc::new(row));
+    })));
+    assert_eq!(b.app.peers.selected(), Some(demo::id(NYC)));
+    assert_ne!(b.app.peers.cursor(), before);
+    b.keys("oooO");
+    assert_eq!(b.app.peers.selected(), Some(demo::id(NYC)));
+}
+
+#[test]
+fn a_selected_peer_that_is_gone_leaves_nothing_selected_rather_than_its_neighbour() {
+    let mut b = busy();
+    b.select(NYC);
+    b.send(Input::Snapshot(with_peers(|p| p.retain(|p| p.peer_id != demo::id(NYC)))));
+    assert_eq!(b.app.peers.selected(), None);
+    assert!(b.keys("s").is_empty());
+    assert_eq!(b.message(), "s: no peer is selected");
+    b.send(Input::Snapshot(demo::busy()));
+    assert_eq!(b.app.peers.selected(), Some(demo::id(NYC)), "it comes back with its peer");
+}
+
+#[test]
+fn a_filter_that_hides_the_selected_peer_does_not_select_another() {
+    let mut b = busy();
+    b.select(NYC);
+    b.keys("/home");
+    b.press(KeyCode::Enter);
+    assert_eq!(b.names(), ["home-ber"]);
+    assert_eq!(b.app.peers.selected(), None);
+    b.keys("j");
+    assert_eq!(b.app.peers.selected(), Some(demo::id([0x77, 0xc2, 0xab])));
+}
+
+#[test]
+fn escape_in_the_filter_line_brings_the_filter_before_back() {
+    let mut b = busy();
+    b.keys("/lab");
+    b.press(KeyCode::Enter);
+    b.keys("/-3");
+    assert_eq!(b.names(), ["lab-3"]);
+    b.press(KeyCode::Esc);
+    assert_eq!(b.names(), ["lab-3", "lab-4", "lab-7"]);
+    b.press(KeyCode::Esc);
+    assert_eq!(b.names().len(), 8, "a second escape clears it");
+}
+
+#[test]
+fn the_filter_line_takes_keys_that_are_commands_elsewhere() {
+    let mut b = busy();
+    assert!(b.keys("/qsx ?").is_empty());
+    assert_eq!(b.app.prompt.as_ref().map(|p| p.text.as_str()), Some("qsx ?"));
+    b.press(KeyCode::Backspace);
+    assert_eq!(b.app.prompt.as_ref().map(|p| p.text.as_str()), Some("qsx "));
+}
+
+#[test]
+fn a_paste_is_text_in_the_filter_line_and_nothing_anywhere_else() {
+    let mut b = busy();
+    assert!(b.send(Input::Paste("xyq".to_owned())).is_empty());
+    assert!(b.app.overlays.is_empty());
+    b.keys("/");
+    b.send(Input::Paste("lab\u{1b}[31m-3\n".to_owned()));
+    assert_eq!(b.app.prompt.as_ref().map(|p| p.text.as_str()), Some("lab[31m-3"));
+}
+
+#[test]
+fn pressing_sync_all_again_while_it_runs_queues_nothing_and_says_so() {
+    let mut b = busy();
+    let all = Command::Sync { peer: None };
+    assert_eq!(b.keys("S"), [Effect::Send(all.clone())]);
+    b.send(Input::Sent(all.clone(), Ok(CommandId(7))));
+    assert!(b.keys("SSS").is_empty());
+    assert_eq!(b.message(), "sync all is running already, nothing was queued");
+
+    let report = SyncReport { peers_synced: 3, peers_asked: 3, ..SyncReport::default() };
+    let outcome = Outcome { id: CommandId(7), command: all.clone(), result: Ok(Done::Synced(report)) };
+    b.send(Input::Outcome(Arc::new(outcome)));
+    assert!(b.message().starts_with("sync: 3 of 3 peers"), "{}", b.message());
+    assert!(b.app.commands.running().is_empty());
+    assert_eq!(b.keys("S"), [Effect::Send(all)]);
+}
+
+#[test]
+fn the_outcome_of_somebody_elses_command_is_an_event_and_not_our_message() {
+    let mut b = busy();
+    let command = Command::NatProbe;
+    let outcome = Outcome { id: CommandId(7), command, result: Err(Reason::NoVantagePoints.into()) };
+    b.send(Input::Outcome(Arc::new(outcome)));
+    assert_eq!(b.message(), "");
+    assert!(matches!(b.app.timeline.window(1, u64::MAX).next(), Some(Entry::Outcome { .. })));
+}
+
+#[test]
+fn a_full_queue_and_a_lost_outcome_are_said_and_block_nothing() {
+    let mut b = busy();
+    let all = Command::Sync { peer: None };
+    b.send(Input::Sent(all.clone(), Err(SendError::Busy)));
+    assert_eq!(b.message(), "sync all: the command queue is full, nothing was done");
+
+    b.send(Input::Sent(all.clone(), Ok(CommandId(1))));
+    b.at += Duration::from_secs(121);
+    b.send(Input::Tick);
+    assert_eq!(b.message(), "sync all: no outcome after 120 s");
+
+    b.send(Input::Sent(all.clone(), Ok(CommandId(2))));
+    b.send(Input::OutcomesLost(9));
+    assert_eq!(b.keys("S"), [Effect::Send(all)]);
+}
+
+#[test]
+fn disconnect_asks_first_and_only_a_yes_does_it() {
+    let mut b = busy();
+    b.select(NYC);
+    assert!(b.keys("x").is_empty());
+    assert!(matches!(b.app.overlays.last(), Some(Overlay::Confirm { .. })));
+    assert!(b.press(KeyCode::Enter).is_empty(), "enter is no answer");
+    assert!(b.keys("n").is_empty());
+    assert!(b.app.overlays.is_empty());
+    assert_eq!(b.keys("xy"), [Effect::Send(Command::Disconnect { peer: demo::id(NYC) })]);
+}
+
+#[test]
+fn the_question_keeps_its_peer_while_the_rows_move() {
+    let mut b = busy();
+    b.select(NYC);
+    b.keys("x");
+    b.send(Input::Snapshot(with_peers(|p| p.retain(|p| p.peer_id != demo::id(NYC)))));
+    assert_eq!(b.keys("y"), [Effect::Send(Command::Disconnect { peer: demo::id(NYC) })]);
+}
+
+#[test]
+fn what_cannot_work_is_not_sent_and_the_reason_is_said() {
+    let mut b = busy();
+    b.select([0xc0, 0xff, 0xee]);
+    for (key, said) in [("s", "s: no link to it"), ("x", "x: no link to it")] {
+        assert!(b.keys(key).is_empty());
+        assert_eq!(b.message(), said);
+    }
+    b.select([0x3d, 0x07, 0x77]);
+    assert!(b.keys("s").is_empty());
+    assert_eq!(b.message(), "s: speaks no punchdeck");
+
+    let mut alone = Bench::new(demo::empty());
+    for (key, said) in [("S", "S: no links"), ("f", "f: no relay is in use"), ("c", "c: no peer is selected")]
+    {
+        assert!(alone.keys(key).is_empty());
+        assert_eq!(alone.message(), said);
+    }
+    b.send(Input::NodeGone);
+    assert!(b.keys("S").is_empty());
+    assert_eq!(b.message(), "S: the node has stopped");
+}
+
+#[test]
+fn peer_actions_do_nothing_while_the_peers_are_not_on_the_screen() {
+    let mut b = busy();
+    b.app.drawn.peers = false;
+    assert!(b.keys("c").is_empty());
+    assert_eq!(b.message(), "c: the peers are not on the screen (1 shows them)");
+}
+
+#[test]
+fn each_command_key_sends_its_command() {
+    let peer = demo::id(NYC);
+    let expected = [
+        ("s", Command::Sync { peer: Some(peer) }),
+        ("c", Command::Connect { peer }),
+        ("p", Command::Punch { peer }),
+        ("r", Command::Relay { peer }),
+        ("n", Command::NatProbe),
+        ("f", Command::Failover { peer: None }),
+    ];
+    for (key, command) in expected {
+        let mut b = busy();
+        b.select(NYC);
+        assert_eq!(b.keys(key), [Effect::Send(command)]);
+    }
+}
+
+#[test]
+fn the_why_view_acts_on_its_own_peer() {
+    let mut b = busy();
+    b.select(NYC);
+    b.press(KeyCode::Enter);
+    assert_eq!(b.app.scope(), Scope::Why);
+    b.send(Input::Snapshot(demo::busy()));
+    assert_eq!(b.keys("c"), [Effect::Send(Command::Connect { peer: demo::id(NYC) })]);
+    assert_eq!(b.keys("y"), [Effect::Copy(demo::id(NYC).to_string())]);
+    b.keys("?");
+    assert_eq!(b.app.scope(), Scope::Help);
+    b.press(KeyCode::Esc);
+    b.press(KeyCode::Esc);
+    assert_eq!(b.app.scope(), Scope::Main);
+}
+
+#[test]
+fn freezing_holds_the_panes_and_counts_what_is_missed() {
+    let mut b = busy();
+    let shown = b.app.shown().clone();
+    b.keys(" ");
+    for event in demo::events() {
+        b.send(Input::Event(event));
+    }
+    b.send(Input::Snapshot(demo::empty()));
+    assert!(Arc::ptr_eq(b.app.shown(), &shown));
+    let frozen = b.app.frozen().expect("frozen");
+    assert_eq!(frozen.snapshots_missed, 1);
+    assert_eq!(b.app.timeline.end() - frozen.timeline_end, demo::events().len() as u64);
+    assert_eq!(b.app.timeline.window(9, frozen.timeline_end).count(), 0);
+
+    b.keys(" ");
+    assert!(b.app.shown().peers.is_empty());
+    assert_eq!(b.app.timeline.window(9, u64::MAX).count(), demo::events().len().min(9));
+}
+
+#[test]
+fn dropped_events_are_counted_and_leave_a_mark_in_the_timeline() {
+    let mut b = busy();
+    b.send(Input::EventsLost(3));
+    b.send(Input::EventsLost(4));
+    assert_eq!(b.app.events_dropped, 7);
+    assert!(matches!(b.app.timeline.window(1, u64::MAX).next(), Some(Entry::Lost { events: 4, .. })));
+}
+
+#[test]
+fn a_timeline_that_was_scrolled_back_stands_still_until_its_end_is_reached() {
+    let mut b = busy();
+    let event = |seq| {
+        let kind = EventKind::RecordPublished { version: seq };
+        Arc::new(Event { seq, at: demo::NOW, peer_id: None, kind })
+    };
+    for seq in 0..100 {
+        b.send(Input::Event(event(seq)));
+    }
+    b.app.drawn.page = 10;
+    b.keys("4k");
+    let last = |b: &Bench| match b.app.timeline.window(10, u64::MAX).last() {
+        Some(Entry::Event(e)) => e.seq,
+        _ => panic!("an event"),
+    };
+    assert_eq!(last(&b), 98);
+    b.send(Input::Event(event(100)));
+    assert_eq!(last(&b), 98);
+    b.keys("g");
+    assert_eq!(b.app.timeline.window(10, u64::MAX).count(), 10, "the first page is a full one");
+    b.keys("G");
+    b.send(Input::Event(event(101)));
+    assert_eq!(last(&b), 101);
+}
+
+#[test]
+fn the_timeline_is_bounded_and_keeps_the_newest() {
+    let mut timeline = Timeline::default();
+    for n in 0..6_000 {
+        timeline.push(Entry::Lost { at: demo::NOW, events: n });
+    }
+    assert_eq!(timeline.end(), 6_000);
+    assert_eq!(timeline.window(10_000, u64::MAX).count(), 5_000);
+    assert!(matches!(timeline.window(1, u64::MAX).next(), Some(Entry::Lost { events: 5_999, .. })));
+}
+
+#[test]
+fn a_snapshot_is_stale_after_three_seconds_without_another() {
+    let mut b = busy();
+    b.at += Duration::from_secs(3);
+    b.send(Input::Tick);
+    assert!(b.app.stale().is_some());
+    b.send(Input::Snapshot(demo::busy()));
+    assert!(b.app.stale().is_none());
+}
+
+#[test]
+fn time_never_runs_backwards_because_a_snapshot_took_its_time() {
+    let mut b = busy();
+    b.at += Duration::from_secs(1);
+    b.send(Input::Tick);
+    let before = b.app.node_now();
+    let mut late = Snapshot::clone(&demo::busy());
+    late.at = demo::NOW.after(Duration::from_millis(700));
+    b.send(Input::Snapshot(Arc::new(late)));
+    assert!(b.app.node_now() >= before);
+}
+
+#[test]
+fn quit_and_suspend_work_from_every_overlay() {
+    for open in ["", "?", "x", "/"] {
+        let mut b = busy();
+        b.keys(open);
+        let ctrl = |c| Input::Key(KeyEvent::new(KeyCode::Char(c), KeyModifiers::CONTROL));
+        assert_eq!(b.send(ctrl('z')), [Effect::Suspend], "{open}");
+        assert_eq!(b.send(ctrl('c')), [Effect::Quit], "{open}");
+    }
+    assert_eq!(busy().keys("q"), [Effect::Quit]);
+}
+
+#[test]
+fn a_released_key_does_nothing() {
+    let mut b = busy();
+    let mut key = KeyEvent::new(KeyCode::Char('q'), KeyModifiers::NONE);
+    key.kind = KeyEventKind::Release;
+    assert!(b.send(Input::Key(key)).is_empty());
+}

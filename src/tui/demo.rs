@@ -1,0 +1,436 @@
+//! Made-up snapshots with a fixed clock, for tests and benchmarks, and a
+//! console without a terminal to draw them with. No part of the interface.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::app::{App, Input};
+use super::logs::Logs;
+use super::theme::{ColourChoice, GlyphChoice, Theme};
+use super::view;
+use crate::model::{
+    Attempt, AttemptId, AttemptOutcome, AttemptsView, CacheView, Cause, Counters, Event, EventKind,
+    GossipView, Interval, KpiView, LinkRow, NatType, NatView, NextStep, NodeInfo, Path, PeerId, PeerRow,
+    PeerState, Phase, Reason, RelaysView, SaveState, Snapshot, Source, StageKind, StageOutcome, StageReport,
+    Stamp,
+};
+
+/// The moment of every made-up snapshot: 14:02:11 UTC.
+pub const NOW: Stamp = Stamp(1_767_276_131_000);
+
+/// A peer id that begins with the given bytes.
+pub fn id(head: [u8; 3]) -> PeerId {
+    let mut bytes = [0x42; 32];
+    bytes[..3].copy_from_slice(&head);
+    PeerId(bytes)
+}
+
+fn addr(host: u8, port: u16) -> SocketAddr {
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::new(198, 18, 0, host)), port)
+}
+
+fn ago(seconds: u64) -> Stamp {
+    NOW.before(Duration::from_secs(seconds))
+}
+
+/// A node that has just started and knows nobody.
+pub fn empty() -> Arc<Snapshot> {
+    Arc::new(Snapshot {
+        seq: 1,
+        at: NOW,
+        node: Arc::new(NodeInfo {
+            peer_id: id([0x9f, 0x3a, 0x21]),
+            name: "vps-fra-1".to_owned(),
+            version: "0.1.0".to_owned(),
+            network: "fleet".to_owned(),
+            local_addr: addr(1, 9000),
+            observed_addrs: Vec::new(),
+            started: ago(2),
+            phase: Phase::NothingToDial,
+            cache: CacheView { known: 0, tried: 0, save: SaveState::Empty, set_aside: None },
+        }),
+        peers: Arc::default(),
+        links: Arc::default(),
+        attempts: Arc::default(),
+        relays: Arc::default(),
+        gossip: Arc::default(),
+        nat: Arc::default(),
+        kpi: Arc::default(),
+        counters: Arc::default(),
+    })
+}
+
+fn peer(head: [u8; 3], name: &str, state: PeerState) -> PeerRow {
+    PeerRow {
+        peer_id: id(head),
+        name: Some(name.to_owned()),
+        first_hand: state.is_up(),
+        addresses: vec![addr(head[0], 9000)],
+        nat_type: NatType::None,
+        state,
+        path: state.is_up().then_some(Path::Direct),
+        rtt_ms: None,
+        attempts: 0,
+        successes: 0,
+        last_seen: None,
+        tried: state.is_up(),
+        source: Source::Gossip,
+        version: 3,
+        last_failure: None,
+        next_attempt: None,
+        attempt: None,
+    }
+}
+
+fn link(row: &PeerRow, since: u64, outbound: bool) -> LinkRow {
+    LinkRow {
+        peer_id: row.peer_id,
+        path: row.path.unwrap_or(Path::Direct),
+        remote_addr: row.addresses.first().copied().unwrap_or_else(|| addr(9, 9)),
+        via: (row.path == Some(Path::Relayed)).then(|| id([0x1b, 0x88, 0xf0])),
+        rtt_ms: row.rtt_ms,
+        since: ago(since),
+        outbound,
+        bytes_tx: 18_432,
+        bytes_rx: 1_204_000,
+        missed: u32::from(row.state == PeerState::Suspect),
+        observed: Some(addr(1, 9000)),
+        clock_skew_ms: Some(-12),
+        foreign: row.state == PeerState::Foreign,
+    }
+}
+
+fn stage(
+    stage: StageKind,
+    outcome: StageOutcome,
+    elapsed_ms: u64,
+    reason: Option<Reason>,
+    via: Option<PeerId>,
+) -> StageReport {
+    let elapsed_ms = (outcome != StageOutcome::Running).then_some(elapsed_ms);
+    StageReport { stage, outcome, reason, started: ago(2), elapsed_ms, via }
+}
+
+/// A node in the middle of a small fleet, with something of everything.
+pub fn busy() -> Arc<Snapshot> {
+    let peers = busy_peers();
+    let links =
+        peers.iter().filter(|p| p.state.is_up()).map(|p| link(p, 194, p.peer_id.0[0] > 0x50)).collect();
+    let snapshot = Snapshot::clone(&empty());
+    Arc::new(Snapshot {
+        seq: 812,
+        node: Arc::new(NodeInfo {
+            started: ago(3 * 3600 + 12 * 60 + 5),
+            phase: Phase::Joined,
+            observed_addrs: vec![addr(1, 9000)],
+            cache: CacheView { known: 10, tried: 6, save: SaveState::Saved { at: ago(31) }, set_aside: None },
+            ..NodeInfo::clone(&snapshot.node)
+        }),
+        peers: Arc::new(peers.into_iter().map(Arc::new).collect()),
+        links: Arc::new(links),
+        attempts: Arc::new(busy_attempts()),
+        relays: Arc::new(RelaysView { serving_sessions: Some(2), serving_bytes: Some(48_190_000) }),
+        gossip: Arc::new(GossipView {
+            syncs_in: 9,
+            syncs_out: 8,
+            deltas_in: 31,
+            deltas_out: 44,
+            repairs: 2,
+            digests: 60,
+            dropped: 0,
+            known: 58,
+            expected: 60,
+        }),
+        nat: Arc::new(NatView { nat_type: NatType::None, ..NatView::default() }),
+        kpi: Arc::new(KpiView {
+            attempts: 42,
+            connected: 41,
+            rate: Some(41.0 / 42.0),
+            interval: Some(Interval { lo: 0.877, hi: 0.996 }),
+            direct: 27,
+            punched: 9,
+            relayed: 5,
+            unreachable: 1,
+            mean_connect_ms: Some(212.0),
+            p50_ms: Some(9.4),
+            p95_ms: Some(1020.0),
+        }),
+        counters: Arc::new(Counters([("gossip.page_rate".to_owned(), 3)].into())),
+        ..snapshot
+    })
+}
+
+fn busy_peers() -> Vec<PeerRow> {
+    vec![
+        PeerRow {
+            nat_type: NatType::FullCone,
+            first_hand: false,
+            last_seen: Some(ago(4100)),
+            ..peer([0x0a, 0x11, 0x5e], "lab-7", PeerState::Known)
+        },
+        PeerRow {
+            rtt_ms: Some(81.2),
+            attempts: 212,
+            successes: 212,
+            last_seen: Some(ago(1)),
+            source: Source::Bootstrap,
+            ..peer([0x1b, 0x88, 0xf0], "vps-nyc", PeerState::Linked)
+        },
+        PeerRow {
+            name: None,
+            nat_type: NatType::Unknown,
+            rtt_ms: Some(140.0),
+            attempts: 3,
+            successes: 3,
+            last_seen: Some(ago(14)),
+            source: Source::Bootstrap,
+            ..peer([0x3d, 0x07, 0x77], "", PeerState::Foreign)
+        },
+        PeerRow {
+            rtt_ms: Some(162.4),
+            attempts: 201,
+            successes: 198,
+            last_seen: Some(ago(1)),
+            ..peer([0x5e, 0x01, 0xc9], "vps-sgp", PeerState::Linked)
+        },
+        PeerRow {
+            nat_type: NatType::Symmetric,
+            addresses: vec![addr(103, 46440), addr(103, 54498)],
+            path: Some(Path::Relayed),
+            rtt_ms: Some(96.0),
+            attempts: 14,
+            successes: 12,
+            last_seen: Some(ago(0)),
+            attempt: Some(AttemptId(41)),
+            ..peer([0x77, 0xc2, 0xab], "home-ber", PeerState::Linked)
+        },
+        PeerRow {
+            nat_type: NatType::PortRestricted,
+            last_seen: Some(ago(400)),
+            attempt: Some(AttemptId(43)),
+            attempts: 1,
+            successes: 1,
+            ..peer([0x8c, 0x40, 0x02], "lab-4", PeerState::Connecting)
+        },
+        PeerRow {
+            nat_type: NatType::PortRestricted,
+            path: Some(Path::Punched),
+            rtt_ms: Some(34.0),
+            attempts: 9,
+            successes: 9,
+            last_seen: Some(ago(6)),
+            ..peer([0xa9, 0x93, 0x0d], "lab-3", PeerState::Suspect)
+        },
+        PeerRow {
+            nat_type: NatType::Unknown,
+            attempts: 6,
+            addresses: vec![addr(140, 9000), addr(141, 9000), addr(142, 9000)],
+            last_seen: Some(ago(2 * 86_400 + 4 * 3600)),
+            last_failure: Some(Reason::NoAnswer { addresses: 3 }),
+            next_attempt: Some(NOW.after(Duration::from_secs(48))),
+            attempt: Some(AttemptId(42)),
+            ..peer([0xc0, 0xff, 0xee], "old-box", PeerState::Unreachable)
+        },
+        PeerRow {
+            attempts: 2,
+            successes: 2,
+            rtt_ms: Some(12.0),
+            last_seen: Some(ago(75)),
+            source: Source::Inbound,
+            last_failure: Some(Reason::HeldOff),
+            ..peer([0xd4, 0x1d, 0x8c], "vps-lon", PeerState::HeldOff)
+        },
+    ]
+}
+
+fn busy_attempts() -> AttemptsView {
+    let (direct, punch, relay) = (StageKind::Direct, StageKind::Punch, StageKind::Relay);
+    let nyc = Some(id([0x1b, 0x88, 0xf0]));
+    let base = Attempt {
+        id: AttemptId(43),
+        peer_id: Some(id([0x8c, 0x40, 0x02])),
+        target: Some(addr(140, 9000)),
+        cause: Cause::Gossip,
+        started: ago(3),
+        outcome: None,
+        path: None,
+        elapsed_ms: None,
+        stages: vec![
+            stage(direct, StageOutcome::Failed, 2000, Some(Reason::NoAnswer { addresses: 1 }), None),
+            stage(punch, StageOutcome::Running, 0, None, nyc),
+        ],
+        next: None,
+    };
+    AttemptsView {
+        live: vec![Arc::new(base.clone())],
+        recent: vec![
+            Arc::new(Attempt {
+                id: AttemptId(42),
+                peer_id: Some(id([0xc0, 0xff, 0xee])),
+                cause: Cause::Cache,
+                started: ago(12),
+                outcome: Some(AttemptOutcome::Unreachable),
+                elapsed_ms: Some(2003),
+                stages: vec![
+                    stage(direct, StageOutcome::Failed, 2000, Some(Reason::NoAnswer { addresses: 3 }), None),
+                    stage(punch, StageOutcome::Skipped, 0, Some(Reason::NoIntermediary), None),
+                    stage(relay, StageOutcome::Skipped, 0, Some(Reason::NoRelay), None),
+                ],
+                next: Some(NextStep::Retry { at: NOW.after(Duration::from_secs(48)) }),
+                ..base.clone()
+            }),
+            Arc::new(Attempt {
+                id: AttemptId(41),
+                peer_id: Some(id([0x77, 0xc2, 0xab])),
+                cause: Cause::Operator,
+                started: ago(194),
+                outcome: Some(AttemptOutcome::Connected),
+                path: Some(Path::Relayed),
+                elapsed_ms: Some(1040),
+                stages: vec![
+                    stage(direct, StageOutcome::Failed, 70, Some(Reason::Refused { addresses: 2 }), None),
+                    stage(
+                        punch,
+                        StageOutcome::Failed,
+                        910,
+                        Some(Reason::PunchFailed { detail: "symmetric with port-restricted".to_owned() }),
+                        nyc,
+                    ),
+                    stage(relay, StageOutcome::Ok, 60, None, nyc),
+                ],
+                ..base.clone()
+            }),
+            Arc::new(Attempt {
+                id: AttemptId(40),
+                peer_id: None,
+                target: Some(addr(27, 9000)),
+                cause: Cause::Bootstrap,
+                started: ago(11_520),
+                outcome: Some(AttemptOutcome::Abandoned),
+                elapsed_ms: Some(31),
+                stages: vec![stage(direct, StageOutcome::Skipped, 0, Some(Reason::NotNeeded), None)],
+                ..base
+            }),
+        ],
+        ended: 41,
+    }
+}
+
+/// What happened before the moment of [`busy`].
+pub fn events() -> Vec<Arc<Event>> {
+    let (nyc, lab3, lab4) = (id([0x1b, 0x88, 0xf0]), id([0xa9, 0x93, 0x0d]), id([0x8c, 0x40, 0x02]));
+    let list = [
+        (90_000, None, EventKind::GossipSync { sent: 9, received: 10, new: 1 }),
+        (60_000, Some(nyc), EventKind::PeerAdded { from: Some(lab3) }),
+        (3_117, Some(lab4), EventKind::AttemptStarted { attempt: AttemptId(43), cause: Cause::Gossip }),
+        (
+            3_110,
+            Some(lab4),
+            EventKind::StageStarted { attempt: AttemptId(43), stage: StageKind::Direct, via: None },
+        ),
+        (
+            1_110,
+            Some(lab4),
+            EventKind::StageEnded {
+                attempt: AttemptId(43),
+                stage: StageKind::Direct,
+                outcome: StageOutcome::Failed,
+                reason: Some(Reason::NoAnswer { addresses: 1 }),
+                elapsed_ms: 2000,
+            },
+        ),
+        (900, Some(lab3), EventKind::LinkSuspect { missed: 1 }),
+        (
+            700,
+            Some(id([0xd4, 0x1d, 0x8c])),
+            EventKind::LinkDown { reason: Reason::HeartbeatsMissed { missed: 3 } },
+        ),
+        (
+            120,
+            Some(nyc),
+            EventKind::LinkUp { path: Path::Direct, remote_addr: addr(27, 9000), outbound: true },
+        ),
+    ];
+    list.into_iter()
+        .zip(1..)
+        .map(|((ms, peer_id, kind), seq)| {
+            Arc::new(Event { seq, at: NOW.before(Duration::from_millis(ms)), peer_id, kind })
+        })
+        .collect()
+}
+
+/// A cache of `count` peers; `round` moves on a hundred of them.
+pub fn large(count: u32, round: u32) -> Arc<Snapshot> {
+    let states = [PeerState::Linked, PeerState::Known, PeerState::Unreachable, PeerState::Known];
+    let rows = (0..count).map(|i| {
+        let spread = i.wrapping_mul(2_654_435_761);
+        let state = states[(spread >> 8) as usize % states.len()];
+        // Evenly spread, in the order of the ids.
+        let head = (u64::from(i) * 0x00ff_ffff / u64::from(count.max(1))).to_be_bytes();
+        let mut row = peer([head[5], head[6], head[7]], &format!("node-{i}"), state);
+        row.peer_id.0[3..7].copy_from_slice(&i.to_be_bytes());
+        row.attempts = spread % 50;
+        row.successes = row.attempts * 2 / 3;
+        row.rtt_ms = state.is_up().then(|| f64::from(spread % 4000) / 10.0);
+        row.last_seen = Some(ago(u64::from(spread % 100_000)));
+        Arc::new(row)
+    });
+    let mut peers: Vec<Arc<PeerRow>> = rows.collect();
+    touch(&mut peers, round);
+    let snapshot = Snapshot::clone(&busy());
+    Arc::new(Snapshot { seq: u64::from(round) + 1, peers: Arc::new(peers), ..snapshot })
+}
+
+/// The same cache with a hundred rows changed, the others shared.
+pub fn next_round(snapshot: &Snapshot, round: u32) -> Arc<Snapshot> {
+    let mut peers = Vec::clone(&snapshot.peers);
+    touch(&mut peers, round);
+    Arc::new(Snapshot { seq: snapshot.seq + 1, peers: Arc::new(peers), ..snapshot.clone() })
+}
+
+fn touch(peers: &mut [Arc<PeerRow>], round: u32) {
+    let len = peers.len().max(1);
+    for i in 0..peers.len().min(100) {
+        let at = (i * 97 + round as usize * 31) % len;
+        let row = Arc::make_mut(&mut peers[at]);
+        row.rtt_ms = Some(f64::from(round % 100) + i as f64 / 10.0);
+        row.state =
+            if (round as usize + i).is_multiple_of(2) { PeerState::Linked } else { PeerState::Suspect };
+        row.last_seen = Some(NOW);
+    }
+}
+
+/// A console that draws into memory.
+#[derive(Debug)]
+pub struct Screen {
+    app: App,
+    buffer: Buffer,
+    at: Duration,
+}
+
+impl Screen {
+    /// A console of that size on a snapshot, in colour and with symbols.
+    pub fn new(snapshot: Arc<Snapshot>, width: u16, height: u16) -> Self {
+        let theme = Theme::resolve(ColourChoice::Always, GlyphChoice::Unicode, |_| None);
+        let app = App::new(snapshot, theme, TimeZone::UTC, Logs::Off);
+        Self { app, buffer: Buffer::empty(Rect::new(0, 0, width, height)), at: Duration::ZERO }
+    }
+
+    /// Hands a new snapshot in.
+    pub fn snapshot(&mut self, snapshot: Arc<Snapshot>) {
+        self.at += Duration::from_millis(100);
+        self.app.update(Input::Snapshot(snapshot), self.at);
+    }
+
+    /// Draws one frame.
+    pub fn frame(&mut self) -> &Buffer {
+        self.buffer.reset();
+        view::draw(&mut self.app, self.buffer.area, &mut self.buffer);
+        &self.buffer
+    }
+}

@@ -1,0 +1,333 @@
+//! The console's loop: waits for keys, snapshots, events, outcomes, signals
+//! and time, and draws when something changed. It never waits for the node or
+//! for the terminal.
+
+use std::io;
+use std::time::Duration;
+
+use crossterm::event::Event as TerminalEvent;
+use jiff::tz::TimeZone;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::{Instant, sleep_until};
+
+use super::app::{App, Effect, Input};
+use super::faults;
+use super::input::Keyboard;
+use super::logs::{self, Logs};
+use super::terminal::{self, Terminal};
+use super::theme::{ColourChoice, GlyphChoice, Theme};
+use super::view;
+use crate::node::feed::Feed;
+
+/// Between two frames: at most 20 a second.
+const FRAME: Duration = Duration::from_millis(50);
+/// A suspend that comes back sooner was refused: no shell would resume us.
+const REFUSED: Duration = Duration::from_millis(30);
+/// The signal that resumed us from ctrl-z arrives that soon after it did.
+const JUST_NOW: Duration = Duration::from_millis(500);
+/// While nothing on the screen changes by itself.
+const LONG: Duration = Duration::from_secs(3600);
+
+/// How the console looks.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options {
+    /// Whether there is colour.
+    pub colours: ColourChoice,
+    /// Which characters are drawn.
+    pub glyphs: GlyphChoice,
+}
+
+/// Why the console ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// The operator quit.
+    Quit,
+    /// A signal asked for it.
+    Signal(ExitSignal),
+    /// The terminal vanished.
+    TerminalGone,
+}
+
+/// The signals that end the console.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExitSignal {
+    /// SIGTERM.
+    Terminate,
+    /// SIGHUP.
+    Hangup,
+    /// SIGINT from elsewhere; ctrl-c is a key.
+    Interrupt,
+    /// SIGQUIT.
+    Quit,
+}
+
+/// Why there is no console.
+#[derive(Debug, thiserror::Error)]
+pub enum ConsoleError {
+    /// Standard input or output is not a terminal.
+    #[error("standard input and output are not both a terminal")]
+    NotATerminal,
+    /// The terminal or the system refused something.
+    #[error("the terminal cannot be used: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// Shows the console until the operator or a signal ends it. Blocks the calling
+/// thread, on a runtime of its own.
+///
+/// The terminal is given back in every case. The end of the node does not end
+/// the console: it shows that, and its last state.
+///
+/// # Errors
+/// [`ConsoleError::NotATerminal`] without a terminal, [`ConsoleError::Io`] if
+/// the terminal cannot be set up or drawn to.
+pub fn run(feed: Feed, options: Options) -> Result<Exit, ConsoleError> {
+    if !terminal::is_there() {
+        return Err(ConsoleError::NotATerminal);
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let exit = runtime.block_on(console(feed, options));
+    // Nothing of ours is worth waiting for.
+    runtime.shutdown_background();
+    exit
+}
+
+async fn console(feed: Feed, options: Options) -> Result<Exit, ConsoleError> {
+    let signals = Signals::listen()?;
+    let theme = Theme::resolve(options.colours, options.glyphs, |name| std::env::var(name).ok());
+    let mut feed = feed;
+    let first = feed.snapshots.borrow_and_update().clone();
+    let app = App::new(first, theme, TimeZone::system(), Logs::of_process());
+    let watch = faults::Watch::start();
+    let terminal = Terminal::take()?;
+    let keyboard = Keyboard::start()?;
+    let mut console = Console {
+        app,
+        feed,
+        terminal,
+        keyboard,
+        signals,
+        start: Instant::now(),
+        dirty: true,
+        drawn: None,
+        ages_change: None,
+        logs_came: false,
+        resumed: None,
+        open: Open { snapshots: true, events: true, outcomes: true },
+    };
+    let exit = console.run().await;
+    console.keyboard.stop();
+    // The terminal is given back before panics are the process's own again.
+    drop(console);
+    drop(watch);
+    exit
+}
+
+struct Signals {
+    terminate: Signal,
+    hangup: Signal,
+    interrupt: Signal,
+    quit: Signal,
+    resume: Signal,
+    resize: Signal,
+}
+
+/// What a signal means to us.
+enum Signalled {
+    Exit(ExitSignal),
+    Resumed,
+    Resized,
+}
+
+impl Signals {
+    fn listen() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            quit: signal(SignalKind::quit())?,
+            resume: signal(SignalKind::from_raw(rustix::process::Signal::CONT.as_raw()))?,
+            resize: signal(SignalKind::window_change())?,
+        })
+    }
+
+    async fn next(&mut self) -> Signalled {
+        tokio::select! {
+            biased;
+            _ = self.hangup.recv() => Signalled::Exit(ExitSignal::Hangup),
+            _ = self.terminate.recv() => Signalled::Exit(ExitSignal::Terminate),
+            _ = self.interrupt.recv() => Signalled::Exit(ExitSignal::Interrupt),
+            _ = self.quit.recv() => Signalled::Exit(ExitSignal::Quit),
+            _ = self.resume.recv() => Signalled::Resumed,
+            _ = self.resize.recv() => Signalled::Resized,
+        }
+    }
+}
+
+/// Which ends of the feed still speak.
+struct Open {
+    snapshots: bool,
+    events: bool,
+    outcomes: bool,
+}
+
+struct Console {
+    app: App,
+    feed: Feed,
+    terminal: Terminal,
+    keyboard: Keyboard,
+    signals: Signals,
+    start: Instant,
+    /// Whether the picture may have changed since the last frame.
+    dirty: bool,
+    drawn: Option<Instant>,
+    /// When a text on the screen changes by itself.
+    ages_change: Option<Instant>,
+    /// Whether log lines came since the last frame.
+    logs_came: bool,
+    /// When we last took the terminal again.
+    resumed: Option<Instant>,
+    open: Open,
+}
+
+impl Console {
+    async fn run(&mut self) -> Result<Exit, ConsoleError> {
+        loop {
+            self.draw_if_due()?;
+            let wake = self.next_wake();
+            let wait_for_logs = !self.logs_came;
+            let written = self.terminal.changes();
+            tokio::select! {
+                biased;
+                signalled = self.signals.next() => match signalled {
+                    Signalled::Exit(signal) => return Ok(Exit::Signal(signal)),
+                    // Somebody else may have had the terminal meanwhile.
+                    Signalled::Resumed => if self.resumed.is_none_or(|at| at.elapsed() > JUST_NOW) {
+                        self.resume()?;
+                    },
+                    Signalled::Resized => self.dirty = true,
+                },
+                event = self.keyboard.next() => match event {
+                    None => return Ok(Exit::TerminalGone),
+                    Some(event) => if let Some(exit) = self.terminal_event(event)? {
+                        return Ok(exit);
+                    }
+                },
+                () = written => if self.terminal.is_gone() {
+                    return Ok(Exit::TerminalGone);
+                },
+                outcome = self.feed.outcomes.recv(), if self.open.outcomes => match outcome {
+                    Ok(outcome) => self.take(Input::Outcome(outcome)),
+                    Err(RecvError::Lagged(n)) => self.take(Input::OutcomesLost(n)),
+                    Err(RecvError::Closed) => self.open.outcomes = false,
+                },
+                changed = self.feed.snapshots.changed(), if self.open.snapshots => if changed.is_ok() {
+                    let snapshot = self.feed.snapshots.borrow_and_update().clone();
+                    self.take(Input::Snapshot(snapshot));
+                } else {
+                    self.open.snapshots = false;
+                    self.take(Input::NodeGone);
+                },
+                () = faults::news() => for fault in faults::take() {
+                    self.take(Input::Fault(fault));
+                },
+                () = logs::news(), if wait_for_logs => {
+                    self.logs_came = true;
+                    self.dirty = true;
+                },
+                event = self.feed.events.recv(), if self.open.events => match event {
+                    Ok(event) => self.take(Input::Event(event)),
+                    Err(RecvError::Lagged(n)) => self.take(Input::EventsLost(n)),
+                    Err(RecvError::Closed) => self.open.events = false,
+                },
+                () = sleep_until(wake) => self.take(Input::Tick),
+            }
+        }
+    }
+
+    fn take(&mut self, input: Input) {
+        // Inputs from the node and from time ask for nothing.
+        let _ = self.app.update(input, self.start.elapsed());
+        self.dirty = true;
+    }
+
+    /// When to look again although nothing happened.
+    fn next_wake(&self) -> Instant {
+        let now = Instant::now();
+        if self.dirty {
+            // A terminal that is still busy says itself when it is not.
+            return if self.terminal.is_idle() { self.frame_due(now) } else { now + LONG };
+        }
+        self.ages_change.unwrap_or(now + LONG)
+    }
+
+    fn frame_due(&self, now: Instant) -> Instant {
+        self.drawn.map_or(now, |drawn| drawn + FRAME)
+    }
+
+    fn draw_if_due(&mut self) -> Result<(), ConsoleError> {
+        let now = Instant::now();
+        if !self.dirty || !self.terminal.is_idle() || now < self.frame_due(now) {
+            return Ok(());
+        }
+        let _ = self.app.update(Input::Tick, self.start.elapsed());
+        let (app, mut changes_in) = (&mut self.app, None);
+        self.terminal.draw(|area, buf| changes_in = view::draw(app, area, buf))?;
+        self.ages_change = changes_in.map(|left| now + left.clamp(FRAME, LONG));
+        self.drawn = Some(now);
+        self.dirty = false;
+        self.logs_came = false;
+        Ok(())
+    }
+
+    fn terminal_event(&mut self, event: TerminalEvent) -> Result<Option<Exit>, ConsoleError> {
+        let input = match event {
+            TerminalEvent::Key(key) => Input::Key(key),
+            TerminalEvent::Paste(text) => Input::Paste(text),
+            _ => {
+                self.dirty = true;
+                return Ok(None);
+            }
+        };
+        let effects = self.app.update(input, self.start.elapsed());
+        self.dirty = true;
+        for effect in effects {
+            match effect {
+                Effect::Quit => return Ok(Some(Exit::Quit)),
+                Effect::Suspend => self.suspend()?,
+                Effect::Copy(text) => self.terminal.copy(&text)?,
+                Effect::Send(command) => {
+                    let sent = self.feed.commands.try_send(command.clone());
+                    self.take(Input::Sent(command, sent));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Gives the terminal back and stops, as a shell expects it of ctrl-z.
+    fn suspend(&mut self) -> Result<(), ConsoleError> {
+        self.keyboard.stop();
+        self.terminal.leave();
+        let stopped = Instant::now();
+        // To the whole group, as the terminal would: a parent like `cargo run`
+        // has to stop too, or the shell never comes back.
+        let _ = rustix::process::kill_current_process_group(rustix::process::Signal::TSTP);
+        let refused = stopped.elapsed() < REFUSED;
+        self.resume()?;
+        if refused {
+            self.app.refuse_suspend();
+        }
+        Ok(())
+    }
+
+    fn resume(&mut self) -> Result<(), ConsoleError> {
+        self.keyboard.stop();
+        self.terminal.enter()?;
+        self.keyboard = Keyboard::start()?;
+        self.resumed = Some(Instant::now());
+        self.dirty = true;
+        Ok(())
+    }
+}

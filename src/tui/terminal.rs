@@ -1,0 +1,316 @@
+//! The terminal: its modes, and what is written to it. Writing happens in a
+//! thread of its own, so that a terminal that takes nothing never stops the
+//! console, and what the console changed is undone however it ends.
+
+use std::io::{self, Write as _};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread;
+use std::time::Duration;
+
+use crossterm::event::{DisableBracketedPaste, EnableBracketedPaste};
+use crossterm::style::Print;
+use crossterm::terminal::{
+    BeginSynchronizedUpdate, Clear, ClearType, EndSynchronizedUpdate, EnterAlternateScreen,
+    LeaveAlternateScreen,
+};
+use crossterm::{cursor, queue, style};
+use ratatui::backend::{Backend, CrosstermBackend};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::termios::{self, OptionalActions, Termios};
+use tokio::sync::Notify;
+
+/// How long the end of the console waits for the terminal to take what undoes
+/// its modes.
+const LAST_WORDS: Duration = Duration::from_millis(700);
+/// Bigger screens are drawn only up to here: 1000 columns.
+const MAX_WIDTH: u16 = 1000;
+/// See [`MAX_WIDTH`].
+const MAX_HEIGHT: u16 = 500;
+
+/// The modes before the console changed them; `None` while it does not run.
+static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
+
+fn before() -> std::sync::MutexGuard<'static, Option<Termios>> {
+    BEFORE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether there is a terminal at both ends.
+pub(super) fn is_there() -> bool {
+    termios::isatty(rustix::stdio::stdin()) && termios::isatty(rustix::stdio::stdout())
+}
+
+/// What puts the screen in order for us.
+fn enter_sequence() -> io::Result<Vec<u8>> {
+    let mut out = Vec::new();
+    queue!(out, EnterAlternateScreen, cursor::Hide, EnableBracketedPaste, Clear(ClearType::All))?;
+    Ok(out)
+}
+
+/// What gives it back.
+fn leave_sequence() -> io::Result<Vec<u8>> {
+    let mut out = Vec::new();
+    queue!(
+        out,
+        EndSynchronizedUpdate,
+        DisableBracketedPaste,
+        style::ResetColor,
+        // A tmux that was resized meanwhile would leave our rows on the shell's.
+        Clear(ClearType::All),
+        cursor::MoveTo(0, 0),
+        LeaveAlternateScreen,
+        cursor::Show
+    )?;
+    Ok(out)
+}
+
+/// Gives the terminal back from wherever we are: for the panic hook. Does
+/// nothing if the console does not hold it.
+pub(super) fn restore_now() {
+    let Some(modes) = before().take() else { return };
+    let out = rustix::stdio::stdout();
+    let mut ready = [PollFd::new(&out, PollFlags::OUT)];
+    let patience = Timespec { tv_sec: 0, tv_nsec: 300_000_000 };
+    if rustix::event::poll(&mut ready, Some(&patience)).is_ok_and(|n| n > 0)
+        && let Ok(bytes) = leave_sequence()
+    {
+        let _ = write_all(&bytes);
+    }
+    let _ = termios::tcsetattr(rustix::stdio::stdin(), OptionalActions::Now, &modes);
+}
+
+fn write_all(mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match rustix::io::write(rustix::stdio::stdout(), bytes) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(n) => bytes = &bytes[n..],
+            Err(rustix::io::Errno::INTR) => {}
+            Err(rustix::io::Errno::AGAIN) => wait_until_writable(),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+/// Somebody else may have made the descriptor non-blocking.
+fn wait_until_writable() {
+    let out = rustix::stdio::stdout();
+    let _ = rustix::event::poll(&mut [PollFd::new(&out, PollFlags::OUT)], None);
+}
+
+/// The writing thread's state, shared with the console.
+#[derive(Debug, Default)]
+struct Shared {
+    /// Jobs that were queued and are not written.
+    pending: AtomicUsize,
+    failed: AtomicBool,
+    changed: Notify,
+}
+
+struct Job {
+    bytes: Vec<u8>,
+    done: Option<mpsc::Sender<()>>,
+}
+
+/// The terminal while the console holds it. Dropping it gives it back.
+pub(super) struct Terminal {
+    jobs: mpsc::SyncSender<Job>,
+    shared: Arc<Shared>,
+    shown: Buffer,
+    next: Buffer,
+}
+
+impl Terminal {
+    /// Takes the terminal: raw mode, alternate screen, no cursor.
+    pub(super) fn take() -> io::Result<Self> {
+        // Whether there is colour is decided in the theme alone; with NO_COLOR
+        // set crossterm would write empty parameters that reset bold.
+        style::force_color_output(true);
+        let shared = Arc::new(Shared::default());
+        // Frames are drawn only when nothing is queued; beside one there is room
+        // for a clipboard text, for the end and for a new beginning.
+        let (jobs, queue) = mpsc::sync_channel::<Job>(4);
+        let state = shared.clone();
+        thread::Builder::new()
+            .name("terminal-writer".to_owned())
+            .spawn(move || write_jobs(&queue, &state))?;
+        let mut terminal = Self { jobs, shared, shown: Buffer::default(), next: Buffer::default() };
+        terminal.enter()?;
+        Ok(terminal)
+    }
+
+    /// Takes it again after [`Self::leave`].
+    pub(super) fn enter(&mut self) -> io::Result<()> {
+        let stdin = rustix::stdio::stdin();
+        let modes = termios::tcgetattr(stdin)?;
+        let mut raw = modes.clone();
+        raw.make_raw();
+        let mut held = before();
+        if held.is_none() {
+            *held = Some(modes);
+        }
+        drop(held);
+        termios::tcsetattr(stdin, OptionalActions::Now, &raw)?;
+        self.submit(enter_sequence()?, None);
+        // Nothing of ours is on the screen now.
+        self.shown = Buffer::empty(self.area());
+        Ok(())
+    }
+
+    /// Gives it back, and waits a moment until it was taken.
+    pub(super) fn leave(&mut self) {
+        let Some(modes) = before().take() else { return };
+        if let Ok(bytes) = leave_sequence() {
+            let (done, wait) = mpsc::channel();
+            self.submit(bytes, Some(done));
+            // A sender that could not be queued is dropped: no waiting then.
+            let _ = wait.recv_timeout(LAST_WORDS);
+        }
+        let _ = termios::tcsetattr(rustix::stdio::stdin(), OptionalActions::Now, &modes);
+    }
+
+    fn submit(&self, bytes: Vec<u8>, done: Option<mpsc::Sender<()>>) {
+        // Counted first: the thread may have written it before we return.
+        self.shared.pending.fetch_add(1, Ordering::SeqCst);
+        if self.jobs.try_send(Job { bytes, done }).is_err() {
+            self.shared.pending.fetch_sub(1, Ordering::SeqCst);
+            tracing::debug!(target: "punchdeck::console", "the terminal takes nothing");
+        }
+    }
+
+    /// The size of the screen now.
+    #[allow(clippy::unused_self)]
+    pub(super) fn area(&self) -> Rect {
+        let (width, height) = termios::tcgetwinsize(rustix::stdio::stdout())
+            .ok()
+            .map(|size| (size.ws_col, size.ws_row))
+            .filter(|(w, h)| *w > 0 && *h > 0)
+            .unwrap_or((80, 24));
+        Rect::new(0, 0, width.min(MAX_WIDTH), height.min(MAX_HEIGHT))
+    }
+
+    /// Whether the last frame has reached the terminal.
+    pub(super) fn is_idle(&self) -> bool {
+        self.shared.pending.load(Ordering::SeqCst) == 0
+    }
+
+    /// Whether writing failed: there is no terminal any more.
+    pub(super) fn is_gone(&self) -> bool {
+        self.shared.failed.load(Ordering::SeqCst)
+    }
+
+    /// What to wait on until [`Self::is_idle`] or [`Self::is_gone`] may have
+    /// changed.
+    pub(super) fn changes(&self) -> impl Future<Output = ()> + use<> {
+        let shared = self.shared.clone();
+        async move { shared.changed.notified().await }
+    }
+
+    /// Draws a frame and writes what differs from the one before; nothing if
+    /// nothing does.
+    pub(super) fn draw(&mut self, paint: impl FnOnce(Rect, &mut Buffer)) -> io::Result<()> {
+        let area = self.area();
+        self.next.resize(area);
+        self.next.reset();
+        paint(area, &mut self.next);
+
+        let mut out = Vec::new();
+        let resized = self.shown.area != area;
+        if resized {
+            self.shown = Buffer::empty(area);
+            queue!(out, BeginSynchronizedUpdate, Clear(ClearType::All))?;
+        }
+        let mut changes = self.shown.diff_iter(&self.next).peekable();
+        if changes.peek().is_some() {
+            if !resized {
+                queue!(out, BeginSynchronizedUpdate)?;
+            }
+            CrosstermBackend::new(&mut out).draw(changes)?;
+        }
+        if !out.is_empty() {
+            queue!(out, EndSynchronizedUpdate)?;
+            self.submit(out, None);
+        }
+        std::mem::swap(&mut self.shown, &mut self.next);
+        Ok(())
+    }
+
+    /// Puts a text on the terminal's clipboard, if it takes OSC 52.
+    pub(super) fn copy(&self, text: &str) -> io::Result<()> {
+        let mut out = Vec::new();
+        queue!(out, Print(format!("\x1b]52;c;{}\x07", base64(text.as_bytes()))))?;
+        out.flush()?;
+        self.submit(out, None);
+        Ok(())
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
+fn write_jobs(queue: &mpsc::Receiver<Job>, shared: &Shared) {
+    while let Ok(job) = queue.recv() {
+        if write_all(&job.bytes).is_err() {
+            shared.failed.store(true, Ordering::SeqCst);
+        }
+        shared.pending.fetch_sub(1, Ordering::SeqCst);
+        if let Some(done) = job.done {
+            let _ = done.send(());
+        }
+        shared.changed.notify_one();
+    }
+}
+
+/// Base64 with padding (RFC 4648, 4).
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for chunk in bytes.chunks(3) {
+        let byte = |i: usize| u32::from(chunk.get(i).copied().unwrap_or(0));
+        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
+        for digit in 0..4 {
+            if digit <= chunk.len() {
+                out.push(char::from(DIGITS[(bits >> (18 - 6 * digit)) as usize & 63]));
+            } else {
+                out.push('=');
+            }
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base64_matches_the_vectors_of_rfc_4648() {
+        let vectors = [
+            ("", ""),
+            ("f", "Zg=="),
+            ("fo", "Zm8="),
+            ("foo", "Zm9v"),
+            ("foob", "Zm9vYg=="),
+            ("fooba", "Zm9vYmE="),
+            ("foobar", "Zm9vYmFy"),
+        ];
+        for (plain, coded) in vectors {
+            assert_eq!(base64(plain.as_bytes()), coded);
+        }
+    }
+
+    #[test]
+    fn what_is_entered_is_left_again() {
+        let enter = String::from_utf8(enter_sequence().unwrap()).unwrap();
+        let leave = String::from_utf8(leave_sequence().unwrap()).unwrap();
+        for mode in ["?1049", "?2004"] {
+            assert!(enter.contains(&format!("{mode}h")) && leave.contains(&format!("{mode}l")), "{mode}");
+        }
+        assert!(enter.contains("?25l") && leave.contains("?25h"));
+    }
+}

@@ -1,0 +1,151 @@
+//! The furniture: boxes with titles, popups, the page for a terminal that is
+//! too small.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::symbols::border;
+use ratatui::text::{Line, Span};
+use ratatui::widgets::{Block, Clear, Paragraph, Widget, Wrap};
+
+use super::{MIN_HEIGHT, MIN_WIDTH, Pen};
+use crate::tui::app::{App, Pane};
+
+/// Draws a pane's box and returns the room inside.
+pub(super) fn pane(app: &App, pen: &Pen<'_>, pane: Pane, right: &str, area: Rect, buf: &mut Buffer) -> Rect {
+    let focused = app.focus == pane && app.overlays.is_empty();
+    let style = if focused { pen.theme.accent } else { pen.theme.quiet };
+    let mark = if focused { "▶" } else { " " };
+    let title = Line::from(vec![
+        Span::styled(mark, pen.theme.accent),
+        Span::styled(
+            format!("{} {} ", pane.number(), pane.title()),
+            if focused { pen.theme.strong } else { pen.theme.dim },
+        ),
+    ]);
+    let mut block = Block::bordered().border_set(border::ROUNDED).border_style(style).title(title);
+    if !right.is_empty() {
+        let room = usize::from(area.width).saturating_sub(pane.title().len() + 8);
+        let text = crate::model::ellipsize(right, room, '…');
+        block = block.title(Line::from(Span::styled(format!(" {text} "), pen.theme.dim)).right_aligned());
+    }
+    let inner = block.inner(area);
+    block.render(area, buf);
+    inner
+}
+
+/// Writes on the lower border of a box, at its right end.
+pub(super) fn note(pen: &Pen<'_>, text: &str, area: Rect, buf: &mut Buffer) {
+    let text = format!(" {text} ");
+    let width = u16::try_from(text.chars().count()).unwrap_or(u16::MAX);
+    if width + 4 <= area.width && area.height > 1 {
+        buf.set_string(area.right() - 2 - width, area.bottom() - 1, text, pen.theme.dim);
+    }
+}
+
+/// Writes a line; where it is cut, an ellipsis says so.
+pub(super) fn put(buf: &mut Buffer, (x, y): (u16, u16), line: &Line<'_>, width: u16) {
+    buf.set_line(x, y, line, width);
+    if line.width() > usize::from(width)
+        && let Some(cell) = buf.cell_mut((x + width.saturating_sub(1), y))
+    {
+        cell.set_symbol("…");
+    }
+}
+
+/// Draws a popup with lines, scrolled, and returns its page. The scroll is cut
+/// to what there is.
+pub(super) fn popup(
+    pen: &Pen<'_>,
+    title: &str,
+    lines: &[Line<'_>],
+    scroll: &mut u16,
+    (width, body): (u16, Rect),
+    buf: &mut Buffer,
+) -> usize {
+    let height = u16::try_from(lines.len()).unwrap_or(u16::MAX).saturating_add(2);
+    let area = centred(body, width, height);
+    Clear.render(area, buf);
+    let block = Block::bordered()
+        .border_set(border::ROUNDED)
+        .border_style(pen.theme.accent)
+        .title(Line::from(Span::styled(format!(" {title} "), pen.theme.strong)));
+    let inner = block.inner(area);
+    block.render(area, buf);
+    let rows = usize::from(inner.height);
+    let most = u16::try_from(lines.len().saturating_sub(rows)).unwrap_or(u16::MAX);
+    *scroll = (*scroll).min(most);
+    for (line, y) in lines.iter().skip(usize::from(*scroll)).zip(inner.y..inner.bottom()) {
+        put(buf, (inner.x + 1, y), line, inner.width.saturating_sub(2));
+    }
+    if most > 0 {
+        let last = usize::from(*scroll) + rows;
+        note(pen, &format!("lines {}-{last} of {}", *scroll + 1, lines.len()), area, buf);
+    }
+    rows
+}
+
+/// A question in a box; its keys stand in the footer and below it.
+pub(super) fn question(pen: &Pen<'_>, text: &str, body: Rect, buf: &mut Buffer) {
+    let width = 60.min(body.width);
+    let area = centred(body, width, 6);
+    Clear.render(area, buf);
+    let block = Block::bordered()
+        .border_set(border::ROUNDED)
+        .border_style(pen.theme.warn)
+        .title(Line::from(Span::styled(" Sure? ", pen.theme.strong)));
+    let inner = block.inner(area);
+    block.render(area, buf);
+    let inner = Rect { x: inner.x + 1, width: inner.width.saturating_sub(2), ..inner };
+    Paragraph::new(text)
+        .wrap(Wrap { trim: true })
+        .render(Rect { height: inner.height.saturating_sub(1), ..inner }, buf);
+    let keys = Line::from(vec![
+        Span::styled("y", pen.theme.accent),
+        Span::raw(" yes, do it   "),
+        Span::styled("n", pen.theme.accent),
+        Span::raw(" no"),
+    ]);
+    buf.set_line(inner.x, inner.bottom() - 1, &keys, inner.width);
+}
+
+/// The page for a terminal on which nothing fits.
+pub(super) fn too_small(pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
+    let lines = [
+        "The terminal is too small".to_owned(),
+        format!("needs {MIN_WIDTH}x{MIN_HEIGHT}, has {}x{}", area.width, area.height),
+        "ctrl-c quits".to_owned(),
+    ];
+    for (text, y) in lines.iter().zip(area.y..area.bottom()) {
+        buf.set_stringn(area.x, y, text, area.width.into(), pen.theme.strong);
+    }
+}
+
+/// The log pane.
+pub(super) fn logs(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) -> usize {
+    let inner = pane(app, pen, Pane::Logs, "", area, buf);
+    app.logs.draw(pen.theme, inner, buf);
+    inner.height.into()
+}
+
+fn centred(body: Rect, width: u16, height: u16) -> Rect {
+    let width = width.min(body.width);
+    let height = height.min(body.height);
+    Rect { x: body.x + (body.width - width) / 2, y: body.y + (body.height - height) / 2, width, height }
+}
+
+/// Breaks a sentence at spaces.
+pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let line = lines.last().map_or(0, |l| l.chars().count());
+        if line > 0 && line + 1 + word.chars().count() > width {
+            lines.push(word.to_owned());
+        } else if let Some(last) = lines.last_mut() {
+            if line > 0 {
+                last.push(' ');
+            }
+            last.push_str(word);
+        }
+    }
+    lines
+}

@@ -1,0 +1,258 @@
+//! The lines around the panes: status, banners, tabs, messages, keys.
+
+use std::fmt::Write as _;
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+use unicode_width::UnicodeWidthStr;
+
+use super::{Pen, frame};
+use crate::model::{Path, Phase, SaveState, clean};
+use crate::tui::app::{App, Pane, Tone};
+use crate::tui::bindings::{self, Action, Binding, Scope};
+use crate::tui::fmt;
+
+/// The links by path, in words where there is room. Foreign connections carry
+/// no link of ours, so they are counted apart.
+fn links(app: &App, in_words: bool) -> String {
+    let links = &app.live().links;
+    let of = |path| links.iter().filter(|l| !l.foreign && l.path == path).count();
+    let (direct, punched, relayed) = (of(Path::Direct), of(Path::Punched), of(Path::Relayed));
+    let all = direct + punched + relayed;
+    let foreign = links.len() - all;
+    let mut text = if in_words {
+        format!("links {all}: {direct} direct {punched} punched {relayed} relayed")
+    } else {
+        format!("links {all}: {direct}d {punched}p {relayed}r")
+    };
+    if foreign > 0 {
+        let _ = if in_words { write!(text, " {foreign} foreign") } else { write!(text, " {foreign}f") };
+    }
+    text
+}
+
+/// The status line. Its fields have fixed places, and it is never frozen.
+pub(super) fn draw(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
+    let snapshot = app.live();
+    let node = &snapshot.node;
+    let theme = pen.theme;
+    let wide = area.width >= 120;
+    let narrow = area.width < 60;
+
+    let dropped_style = if app.events_dropped > 0 { theme.warn } else { theme.dim };
+    let mut right = Vec::new();
+    if !narrow {
+        right.extend([Span::styled("up ", theme.dim), Span::raw(format!("{:>6}", pen.age(node.started)))]);
+    }
+    if wide {
+        right.push(Span::styled(format!("  events {} dropped", app.events_dropped), dropped_style));
+    } else if app.events_dropped > 0 {
+        right.insert(0, Span::styled(format!(" {} dropped  ", app.events_dropped), dropped_style));
+    }
+    right.push(Span::raw(" "));
+    let right = Line::from(right);
+    let right_width = u16::try_from(right.width()).unwrap_or(u16::MAX).min(area.width);
+
+    let gap = || Span::raw("  ");
+    let (phase, phase_style) = phase(app, pen);
+    let mut left = vec![Span::raw(" ")];
+    if wide {
+        left.extend([Span::styled("punchdeck", theme.accent), gap()]);
+    }
+    let name = crate::model::ellipsize(&clean(&node.name), if wide { 20 } else { 12 }, '…');
+    let mut id = node.peer_id.to_string();
+    id.truncate(if wide { 8 } else { 6 });
+    left.extend([Span::styled(name, theme.strong), Span::raw(" "), Span::styled(id, theme.dim), gap()]);
+    if wide {
+        let network = crate::model::ellipsize(&clean(&node.network), 16, '…');
+        left.extend([Span::styled("net ", theme.dim), Span::raw(network), gap()]);
+    }
+    if !narrow {
+        left.extend([
+            Span::styled("NAT ", theme.dim),
+            Span::raw(format!("{:<4}", snapshot.nat.nat_type.short())),
+            gap(),
+        ]);
+    }
+    left.extend([Span::styled(format!("{phase:<8}"), phase_style), gap()]);
+    if !narrow {
+        // In words only where they fit beside the longest of everything else.
+        left.push(Span::raw(links(app, area.width >= 140)));
+    }
+    frame::put(buf, (area.x, area.y), &Line::from(left), area.width - right_width);
+    buf.set_line(area.right() - right_width, area.y, &right, right_width);
+}
+
+/// What the node does about being connected, as a word.
+fn phase(app: &App, pen: &Pen<'_>) -> (&'static str, Style) {
+    if app.node_gone {
+        return ("stopped", pen.theme.bad);
+    }
+    match app.live().node.phase {
+        Phase::Starting => ("starting", pen.theme.warn),
+        Phase::NothingToDial => ("alone", pen.theme.warn),
+        Phase::Joining => ("joining", pen.theme.warn),
+        Phase::Joined => ("joined", pen.theme.good),
+        Phase::Isolated { .. } => ("isolated", pen.theme.bad),
+        Phase::Leaving => ("leaving", pen.theme.warn),
+    }
+}
+
+/// What must not be missed: at most two lines, the worst first.
+pub(super) fn banners(app: &App, pen: &Pen<'_>) -> Vec<Line<'static>> {
+    let mut lines = Vec::new();
+    if let Some(frozen) = app.frozen() {
+        let events = app.timeline.end() - frozen.timeline_end;
+        lines.push(format!(
+            " FROZEN at {}, {} ago: missed {} and {} (space goes on)",
+            pen.time_of_day(frozen.now),
+            pen.age(frozen.now),
+            fmt::count(events, "event"),
+            fmt::count(frozen.snapshots_missed, "update"),
+        ));
+    }
+    lines.extend(trouble(app, pen));
+    lines.truncate(2);
+    lines.into_iter().map(|text| Line::styled(text, pen.theme.banner)).collect()
+}
+
+fn trouble(app: &App, pen: &Pen<'_>) -> Option<String> {
+    let node = &app.live().node;
+    if app.node_gone {
+        return Some(" THE NODE HAS STOPPED: what stands below is its last state (q quits)".to_owned());
+    }
+    if let Some(age) = app.stale() {
+        pen.changes_within(std::time::Duration::from_secs(1));
+        return Some(format!(" STALE: the node has sent nothing for {}s", age.as_secs()));
+    }
+    if let Some(left) = app.stale_in() {
+        pen.changes_within(left);
+    }
+    if let Some(first) = app.faults.first() {
+        let more = app.faults.len() - 1;
+        let more = if more > 0 { format!(" (and {more} more)") } else { String::new() };
+        return Some(format!(" A TASK FAULTED: {}{more}", clean_line(first)));
+    }
+    match &node.cache.save {
+        SaveState::Failed { detail, since } => {
+            return Some(format!(" CACHE NOT SAVED for {}: {}", pen.age(*since), clean_line(detail)));
+        }
+        SaveState::Empty | SaveState::Saved { .. } | SaveState::Due => {}
+    }
+    match &node.phase {
+        Phase::Isolated { retry, rounds } => Some(format!(
+            " ISOLATED: no links after {}, next try {}",
+            fmt::count(u64::from(*rounds), "round"),
+            pen.countdown(*retry)
+        )),
+        Phase::NothingToDial => {
+            Some(" NOTHING TO DIAL: no peer cached, no bootstrap address; waiting to be dialled".to_owned())
+        }
+        _ => {
+            node.cache.set_aside.as_ref().map(|why| format!(" CACHE SET ASIDE at start: {}", clean_line(why)))
+        }
+    }
+}
+
+fn clean_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// The panes by number, where not all are shown.
+pub(super) fn tabs(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
+    let mut spans = Vec::new();
+    let roomy = area.width >= 60;
+    for pane in Pane::ALL {
+        let name = if roomy { pane.title() } else { &pane.title()[..4] };
+        let label = format!("{} {name}", pane.number());
+        if pane == app.focus {
+            spans.push(Span::styled(format!("[{label}]"), pen.theme.accent));
+        } else {
+            spans.push(Span::styled(format!(" {label} "), pen.theme.dim));
+        }
+        spans.push(Span::raw(if roomy { " " } else { "" }));
+    }
+    buf.set_line(area.x, area.y, &Line::from(spans), area.width);
+}
+
+/// What is typed, what runs, what came of it.
+pub(super) fn message(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
+    let theme = pen.theme;
+    let mut spans = Vec::new();
+    if let Some(prompt) = &app.prompt {
+        let shown = app.peers.order().len();
+        let count = format!("  {shown} of {}", app.shown().peers.len());
+        let room = usize::from(area.width).saturating_sub(count.len() + 12);
+        spans.extend([
+            Span::styled(" filter / ", theme.accent),
+            Span::raw(tail(&prompt.text, room)),
+            Span::styled("█", theme.accent),
+            Span::styled(count, theme.dim),
+        ]);
+        buf.set_line(area.x, area.y, &Line::from(spans), area.width);
+        return;
+    }
+    let running = app.commands.running();
+    if let Some(first) = running.first() {
+        let more = if running.len() > 1 { format!(" and {} more", running.len() - 1) } else { String::new() };
+        let text = format!(" ◐ {} runs, {}{more}  ", first.describe(), pen.age(first.since));
+        spans.push(Span::styled(text, theme.accent));
+    }
+    if let Some(message) = app.commands.message() {
+        let (mark, style) = match message.tone {
+            Tone::Good => ("✓", theme.good),
+            Tone::Warn => ("!", theme.warn),
+            Tone::Bad => ("✗", theme.bad),
+            Tone::Info => (" ", Style::new()),
+        };
+        let time = pen.time_of_day(message.at);
+        spans.push(Span::styled(format!(" {} ", &time[..time.len().min(8)]), theme.dim));
+        spans.push(Span::styled(format!("{mark} {}", clean_line(&message.text)), style));
+    }
+    frame::put(buf, (area.x, area.y), &Line::from(spans), area.width);
+}
+
+/// The end of a text that is longer than its room: one types at the end.
+fn tail(text: &str, room: usize) -> String {
+    let mut from = 0;
+    while text[from..].width() > room {
+        from += text[from..].chars().next().map_or(1, char::len_utf8);
+    }
+    text[from..].to_owned()
+}
+
+/// The keys that do something here and now.
+pub(super) fn footer(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
+    let scope = app.scope();
+    let works = |b: &&Binding| !b.label.is_empty() && app.available(b.action).is_ok();
+    // How to get help and out is never cut off.
+    let last = |b: &Binding| {
+        (app.zoom && b.action == Action::Zoom)
+            || matches!(b.action, Action::Help | Action::Quit | Action::Close | Action::No | Action::Cancel)
+    };
+    let (tail, head): (Vec<_>, Vec<_>) = bindings::of_scope(scope).filter(works).partition(|b| last(b));
+    let width = |b: &Binding| b.keys[0].to_string().width() + b.label.width() + 3;
+    let mut room = usize::from(area.width).saturating_sub(1 + tail.iter().map(|b| width(b)).sum::<usize>());
+    let mut shown = Vec::new();
+    for binding in head {
+        if width(binding) > room {
+            continue;
+        }
+        room -= width(binding);
+        shown.push(binding);
+    }
+    shown.extend(tail);
+    let mut spans = vec![Span::raw(" ")];
+    for binding in shown {
+        let label = match (binding.action, scope) {
+            (Action::Freeze, Scope::Main) if app.frozen().is_some() => "go on",
+            (Action::Zoom, Scope::Main) if app.zoom => "unzoom",
+            _ => binding.label,
+        };
+        spans.push(Span::styled(binding.keys[0].to_string(), pen.theme.accent));
+        spans.push(Span::styled(format!(" {label}  "), pen.theme.dim));
+    }
+    buf.set_line(area.x, area.y, &Line::from(spans), area.width);
+}

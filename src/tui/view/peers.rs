@@ -1,0 +1,252 @@
+//! The peers table. Only the rows on the screen are formatted, whatever the
+//! number of peers; the least important columns go first when it gets narrow.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use unicode_width::UnicodeWidthStr;
+
+use super::{Pen, frame};
+use crate::model::{PeerRow, PeerState, clean, ellipsize};
+use crate::tui::app::{App, Pane};
+use crate::tui::fmt;
+use crate::tui::sort::SortBy;
+use crate::tui::theme::Theme;
+
+/// A column of the table.
+#[derive(Debug, Clone, Copy)]
+struct Column {
+    by: SortBy,
+    title: &'static str,
+    width: u16,
+    /// Numbers stand at the right of their column.
+    right: bool,
+    /// Higher goes first when there is too little room.
+    drop: u8,
+}
+
+const COLUMNS: [Column; 9] = [
+    Column { by: SortBy::Peer, title: "PEER", width: 6, right: false, drop: 0 },
+    Column { by: SortBy::Name, title: "NAME", width: 8, right: false, drop: 1 },
+    Column { by: SortBy::State, title: "STATE", width: 11, right: false, drop: 0 },
+    Column { by: SortBy::Path, title: "PATH", width: 7, right: false, drop: 2 },
+    Column { by: SortBy::Nat, title: "NAT", width: 5, right: false, drop: 5 },
+    Column { by: SortBy::Rtt, title: "RTT", width: 6, right: true, drop: 3 },
+    Column { by: SortBy::Ok, title: "OK", width: 7, right: true, drop: 4 },
+    Column { by: SortBy::Seen, title: "SEEN", width: 6, right: true, drop: 6 },
+    Column { by: SortBy::From, title: "FROM", width: 4, right: false, drop: 7 },
+];
+/// Cursor, state glyph and a space.
+const MARGIN: u16 = 4;
+/// The widest that the name column grows.
+const NAME_MAX: u16 = 24;
+/// An address column appears from that much spare room on.
+const ADDRESS: u16 = 24;
+
+/// The columns that fit, the width of the name, and the room for an address.
+fn fit(width: u16) -> (Vec<Column>, u16, u16) {
+    let mut columns = COLUMNS.to_vec();
+    let need = |columns: &[Column]| MARGIN + columns.iter().map(|c| c.width + 1).sum::<u16>();
+    while need(&columns) > width && columns.len() > 2 {
+        let Some(worst) = columns.iter().map(|c| c.drop).max() else { break };
+        columns.retain(|c| c.drop != worst);
+    }
+    let mut spare = width.saturating_sub(need(&columns));
+    let grow = spare.min(NAME_MAX - 8);
+    let name = if columns.iter().any(|c| c.by == SortBy::Name) { 8 + grow } else { 0 };
+    spare -= grow;
+    (columns, name, if spare > ADDRESS { spare - 1 } else { 0 })
+}
+
+/// Draws the table and returns how many rows of it there is room for.
+pub(super) fn draw(app: &mut App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) -> usize {
+    let sort = app.peers.sort();
+    let arrow = if sort.inverse { "↓" } else { "↑" };
+    let total = app.shown().peers.len();
+    let shown = app.peers.order().len();
+    let filter = app.peers.filter().text();
+    let right = if filter.is_empty() {
+        format!("sort {} {arrow} ─ {}", sort.by.name(), fmt::count(total as u64, "peer"))
+    } else {
+        format!("sort {} {arrow} ─ filter \"{filter}\" {shown} of {total}", sort.by.name())
+    };
+    let inner = frame::pane(app, pen, Pane::Peers, &right, area, buf);
+    if inner.height < 2 {
+        return 1;
+    }
+    if shown == 0 {
+        let text =
+            if total == 0 { "no peers known yet" } else { "no peer matches the filter (esc clears it)" };
+        buf.set_stringn(inner.x + 1, inner.y, text, inner.width.into(), pen.theme.dim);
+        return 1;
+    }
+
+    let (columns, name_width, address_width) = fit(inner.width);
+    heading(&columns, (name_width, address_width), pen, sort.by, inner, buf);
+    let rows = usize::from(inner.height - 1);
+    let top = keep_in_view(app.peers.top, app.peers.cursor(), rows, shown);
+    app.peers.top = top;
+    let snapshot = app.shown().clone();
+    let cursor = app.peers.cursor();
+    for (at, y) in (top..shown.min(top + rows)).zip(inner.y + 1..) {
+        let row = &snapshot.peers[app.peers.order()[at] as usize];
+        let line = Rect { y, height: 1, ..inner };
+        draw_row(row, &columns, (name_width, address_width), pen, cursor == Some(at), line, buf);
+    }
+    let place = match (cursor, app.peers.hidden_selection()) {
+        (Some(at), _) => format!("{} of {shown}", at + 1),
+        (None, Some(id)) => format!("{} is not shown; none selected", id.short()),
+        (None, None) => String::new(),
+    };
+    if !place.is_empty() {
+        frame::note(pen, &place, area, buf);
+    }
+    rows
+}
+
+/// The first row to show: as it was, unless the cursor would be outside.
+fn keep_in_view(top: usize, cursor: Option<usize>, rows: usize, shown: usize) -> usize {
+    let top = top.min(shown.saturating_sub(rows));
+    match cursor {
+        Some(at) if at < top => at,
+        Some(at) if at >= top + rows => at + 1 - rows,
+        _ => top,
+    }
+}
+
+fn heading(
+    columns: &[Column],
+    (name, address): (u16, u16),
+    pen: &Pen<'_>,
+    sorted: SortBy,
+    inner: Rect,
+    buf: &mut Buffer,
+) {
+    let mut x = inner.x + MARGIN;
+    for column in columns {
+        let width = if column.by == SortBy::Name { name } else { column.width };
+        let style = if column.by == sorted { pen.theme.accent } else { pen.theme.dim };
+        cell(buf, (x, inner.y), width, column.right, column.title, style);
+        x += width + 1;
+    }
+    if address > 0 {
+        cell(buf, (x, inner.y), address, false, "ADDRESS", pen.theme.dim);
+    }
+}
+
+fn draw_row(
+    row: &PeerRow,
+    columns: &[Column],
+    (name, address): (u16, u16),
+    pen: &Pen<'_>,
+    selected: bool,
+    line: Rect,
+    buf: &mut Buffer,
+) {
+    let theme = pen.theme;
+    let (glyph, state_style) = state_look(row.state, theme);
+    let y = line.y;
+    if selected {
+        buf.set_string(line.x, y, "▶", theme.accent);
+    }
+    buf.set_string(line.x + 2, y, glyph, state_style);
+    let hearsay = if row.first_hand { Style::new() } else { theme.dim };
+    let mut x = line.x + MARGIN;
+    for column in columns {
+        let width = if column.by == SortBy::Name { name } else { column.width };
+        let (text, style) = match column.by {
+            SortBy::Peer => (row.peer_id.short(), Style::new()),
+            SortBy::Name => match &row.name {
+                Some(name) => (ellipsize(&clean(name), width.into(), '…'), hearsay),
+                None => ("-".to_owned(), theme.dim),
+            },
+            SortBy::State => (row.state.name().to_owned(), state_style),
+            SortBy::Path => {
+                row.path.map_or_else(|| ("-".to_owned(), theme.dim), |p| (p.name().to_owned(), Style::new()))
+            }
+            SortBy::Nat => {
+                let mark = if row.first_hand || row.nat_type.short() == "?" { "" } else { "~" };
+                (format!("{mark}{}", row.nat_type.short()), hearsay)
+            }
+            SortBy::Rtt => (fmt::rtt(row.rtt_ms), if row.state.is_up() { Style::new() } else { theme.dim }),
+            SortBy::Ok => (ratio(row, width), Style::new()),
+            SortBy::Seen => (row.last_seen.map_or_else(|| "-".to_owned(), |at| pen.age(at)), Style::new()),
+            SortBy::From => (row.source.name()[..4].to_owned(), theme.dim),
+        };
+        cell(buf, (x, y), width, column.right, &text, style);
+        x += width + 1;
+    }
+    if address > 0 {
+        let text = row.addresses.first().map_or_else(|| "-".to_owned(), ToString::to_string);
+        let more =
+            if row.addresses.len() > 1 { format!(" +{}", row.addresses.len() - 1) } else { String::new() };
+        cell(buf, (x, y), address, false, &format!("{text}{more}"), theme.dim);
+    }
+    if selected {
+        buf.set_style(line, theme.selected);
+    }
+}
+
+/// Successes over attempts; whole thousands where it would not fit.
+fn ratio(row: &PeerRow, width: u16) -> String {
+    if row.attempts == 0 {
+        return "-".to_owned();
+    }
+    let full = format!("{}/{}", row.successes, row.attempts);
+    if full.len() <= usize::from(width) {
+        return full;
+    }
+    format!("{}k/{}k", row.successes / 1000, row.attempts / 1000)
+}
+
+fn cell(buf: &mut Buffer, (x, y): (u16, u16), width: u16, right: bool, text: &str, style: Style) {
+    let pad = if right { width.saturating_sub(u16::try_from(text.width()).unwrap_or(width)) } else { 0 };
+    buf.set_stringn(x + pad, y, text, usize::from(width - pad), style);
+}
+
+/// A peer's state as a glyph and a style; the word stands in its column.
+pub(super) fn state_look(state: PeerState, theme: &Theme) -> (&'static str, Style) {
+    match state {
+        PeerState::Linked => ("●", theme.good),
+        PeerState::Suspect => ("!", theme.warn),
+        PeerState::Foreign => ("○", theme.good),
+        PeerState::Connecting => ("◐", theme.accent),
+        PeerState::Known => ("·", theme.dim),
+        PeerState::Unreachable => ("✗", theme.bad),
+        PeerState::HeldOff => ("─", theme.warn),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn narrow_tables_lose_the_least_important_columns_first_and_never_the_peer() {
+        let names = |width| fit(width).0.iter().map(|c| c.title).collect::<Vec<_>>().join(" ");
+        assert_eq!(names(100), "PEER NAME STATE PATH NAT RTT OK SEEN FROM");
+        assert_eq!(names(72), "PEER NAME STATE PATH NAT RTT OK SEEN");
+        assert_eq!(names(50), "PEER NAME STATE PATH RTT");
+        assert_eq!(names(38), "PEER NAME STATE");
+        assert_eq!(names(20), "PEER STATE");
+    }
+
+    #[test]
+    fn the_columns_never_take_more_than_there_is() {
+        for width in 24..250 {
+            let (columns, name, address) = fit(width);
+            let others: u16 = columns.iter().filter(|c| c.by != SortBy::Name).map(|c| c.width + 1).sum();
+            let name = if name > 0 { name + 1 } else { 0 };
+            assert!(MARGIN + others + name + address <= width, "{width}");
+        }
+    }
+
+    #[test]
+    fn the_cursor_is_always_in_view_and_the_rows_move_only_if_they_must() {
+        assert_eq!(keep_in_view(0, Some(3), 10, 100), 0);
+        assert_eq!(keep_in_view(0, Some(10), 10, 100), 1);
+        assert_eq!(keep_in_view(50, Some(10), 10, 100), 10);
+        assert_eq!(keep_in_view(50, None, 10, 100), 50);
+        assert_eq!(keep_in_view(95, Some(99), 10, 20), 90);
+    }
+}

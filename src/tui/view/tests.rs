@@ -1,0 +1,277 @@
+//! Whole screens as text, at the sizes people have, and the rules that hold
+//! for every screen.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use insta::assert_snapshot;
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use ratatui::style::Color;
+
+use super::*;
+use crate::model::{CommandId, Path, PeerRow, Reason, SaveState, Snapshot};
+use crate::tui::app::{Effect, Input};
+use crate::tui::demo;
+use crate::tui::logs::Logs;
+use crate::tui::theme::{ColourChoice, GlyphChoice};
+
+const SMALL: (u16, u16) = (80, 24);
+const LARGE: (u16, u16) = (140, 40);
+
+struct Shot {
+    app: App,
+    at: Duration,
+    wake: Option<Duration>,
+    terminal: Terminal<TestBackend>,
+}
+
+impl Shot {
+    fn of(snapshot: Arc<Snapshot>, size: (u16, u16)) -> Self {
+        Self::with(snapshot, size, ColourChoice::Always, GlyphChoice::Unicode)
+    }
+
+    fn with(snapshot: Arc<Snapshot>, (w, h): (u16, u16), colours: ColourChoice, glyphs: GlyphChoice) -> Self {
+        let theme = Theme::resolve(colours, glyphs, |_| None);
+        let app = App::new(snapshot, theme, TimeZone::UTC, Logs::Off);
+        let terminal = Terminal::new(TestBackend::new(w, h)).unwrap();
+        let mut shot = Self { app, at: Duration::ZERO, wake: None, terminal };
+        shot.draw();
+        shot
+    }
+
+    /// The busy fleet with its events.
+    fn busy(size: (u16, u16)) -> Self {
+        let mut shot = Self::of(demo::busy(), size);
+        for event in demo::events() {
+            shot.input(Input::Event(event));
+        }
+        shot
+    }
+
+    fn input(&mut self, input: Input) -> Vec<Effect> {
+        let effects = self.app.update(input, self.at);
+        self.draw();
+        effects
+    }
+
+    fn keys(mut self, keys: &str) -> Self {
+        for c in keys.chars() {
+            let code = match c {
+                '\n' => KeyCode::Enter,
+                c => KeyCode::Char(c),
+            };
+            for effect in self.input(Input::Key(KeyEvent::new(code, KeyModifiers::NONE))) {
+                if let Effect::Send(command) = effect {
+                    self.input(Input::Sent(command, Ok(CommandId(1))));
+                }
+            }
+        }
+        self
+    }
+
+    fn draw(&mut self) {
+        let (app, mut wake) = (&mut self.app, None);
+        self.terminal.draw(|frame| wake = draw(app, frame.area(), frame.buffer_mut())).unwrap();
+        self.wake = wake;
+    }
+
+    fn text(mut self) -> String {
+        self.draw();
+        self.terminal.backend().to_string()
+    }
+}
+
+#[test]
+fn a_new_node_without_peers() {
+    assert_snapshot!("empty_80x24", Shot::of(demo::empty(), SMALL).text());
+    assert_snapshot!("empty_140x40", Shot::of(demo::empty(), LARGE).text());
+}
+
+#[test]
+fn a_busy_fleet() {
+    assert_snapshot!("busy_140x40", Shot::busy(LARGE).text());
+    assert_snapshot!("busy_140x24", Shot::busy((140, 24)).text());
+    assert_snapshot!("busy_80x40", Shot::busy((80, 40)).text());
+}
+
+#[test]
+fn each_pane_alone() {
+    for (key, name) in [("1", "peers"), ("2", "escalation"), ("3", "relays"), ("4", "events"), ("5", "logs")]
+    {
+        assert_snapshot!(format!("{name}_80x24"), Shot::busy(SMALL).keys(key).text());
+        assert_snapshot!(format!("{name}_empty_80x24"), Shot::of(demo::empty(), SMALL).keys(key).text());
+        assert_snapshot!(format!("{name}_zoomed_140x40"), Shot::busy(LARGE).keys(key).keys("z").text());
+    }
+}
+
+#[test]
+fn the_help() {
+    assert_snapshot!("help_80x24", Shot::busy(SMALL).keys("?").text());
+    assert_snapshot!("help_140x40", Shot::busy(LARGE).keys("?").text());
+}
+
+#[test]
+fn the_why_view() {
+    // The fourth row is relayed, the seventh unreachable.
+    assert_snapshot!("why_relayed_140x40", Shot::busy(LARGE).keys("jjj\n").text());
+    assert_snapshot!("why_unreachable_80x24", Shot::busy(SMALL).keys("jjjjjj\n").text());
+}
+
+#[test]
+fn the_question_before_a_disconnect() {
+    assert_snapshot!("confirm_80x24", Shot::busy(SMALL).keys("jx").text());
+    assert_snapshot!("confirm_140x40", Shot::busy(LARGE).keys("jx").text());
+}
+
+#[test]
+fn the_filter_line_while_it_is_typed() {
+    assert_snapshot!("filter_80x24", Shot::busy(SMALL).keys("/vps").text());
+    assert_snapshot!("filter_nothing_140x40", Shot::busy(LARGE).keys("/nobody").text());
+}
+
+#[test]
+fn a_frozen_screen_says_what_it_missed() {
+    let mut shot = Shot::busy(LARGE).keys(" ");
+    shot.at = Duration::from_secs(2);
+    for event in demo::events() {
+        shot.input(Input::Event(event));
+    }
+    shot.input(Input::Snapshot(demo::busy()));
+    shot.at = Duration::from_secs(4);
+    shot.input(Input::Tick);
+    assert_snapshot!("frozen_140x40", shot.text());
+}
+
+#[test]
+fn trouble_stands_in_a_banner() {
+    let mut shot = Shot::busy(SMALL).keys("S");
+    shot.input(Input::Fault("gossip panicked at src/node/gossip.rs:7: no".to_owned()));
+    shot.input(Input::EventsLost(12));
+    shot.at = Duration::from_secs(2);
+    shot.input(Input::Tick);
+    assert_snapshot!("faulted_80x24", shot.text());
+
+    let mut snapshot = Snapshot::clone(&demo::busy());
+    let node = Arc::make_mut(&mut snapshot.node);
+    node.cache.save = SaveState::Failed {
+        detail: "No space left on device".to_owned(),
+        since: demo::NOW.before(Duration::from_secs(7)),
+    };
+    let text = Shot::of(Arc::new(snapshot), SMALL).text();
+    assert!(text.contains("CACHE NOT SAVED for 7s: No space left on device"), "{text}");
+
+    let mut gone = Shot::busy(SMALL);
+    gone.input(Input::NodeGone);
+    let text = gone.text();
+    assert!(text.contains("THE NODE HAS STOPPED") && text.contains("stopped"), "{text}");
+    assert!(!text.contains("S all"), "nothing can be sent any more: {text}");
+}
+
+#[test]
+fn a_stale_snapshot_shows_its_age() {
+    let mut shot = Shot::busy(SMALL);
+    shot.at = Duration::from_millis(5_200);
+    shot.input(Input::Tick);
+    assert!(shot.text().contains("STALE: the node has sent nothing for 5s"));
+}
+
+#[test]
+fn a_terminal_that_is_too_small_says_which_size_it_takes() {
+    assert_snapshot!("too_small_39x10", Shot::busy((39, 10)).text());
+    assert_snapshot!("smallest_40x10", Shot::busy((40, 10)).text());
+}
+
+#[test]
+fn in_ascii_every_cell_is_ascii() {
+    let mut shot = Shot::with(demo::busy(), LARGE, ColourChoice::Never, GlyphChoice::Ascii);
+    for event in demo::events() {
+        shot.input(Input::Event(event));
+    }
+    let shot = shot.keys("jjj\n");
+    let buffer = shot.terminal.backend().buffer();
+    assert!(buffer.content.iter().all(|cell| cell.symbol().is_ascii()));
+    assert_snapshot!("ascii_140x40", shot.text());
+}
+
+#[test]
+fn without_colour_no_cell_has_one() {
+    for keys in ["", "?", "jx", "\n", "/vps", " "] {
+        let shot = Shot::with(demo::busy(), LARGE, ColourChoice::Never, GlyphChoice::Unicode).keys(keys);
+        let coloured = |cell: &ratatui::buffer::Cell| (cell.fg, cell.bg) != (Color::Reset, Color::Reset);
+        assert!(!shot.terminal.backend().buffer().content.iter().any(coloured), "{keys:?}");
+    }
+}
+
+#[test]
+fn peer_supplied_text_cannot_move_the_screen() {
+    let mut snapshot = Snapshot::clone(&demo::busy());
+    let mut peers = Vec::clone(&snapshot.peers);
+    let row: &mut PeerRow = Arc::make_mut(&mut peers[1]);
+    row.name = Some("\u{1b}[2Jevil\u{202e}世世世世世世世世世世世世世世世".to_owned());
+    row.last_failure = Some(Reason::Other { detail: "a\u{1b}]0;title\u{7}b".to_owned() });
+    snapshot.peers = Arc::new(peers);
+    for size in [SMALL, LARGE, (40, 10)] {
+        let shot = Shot::of(Arc::new(snapshot.clone()), size).keys("j\n");
+        for cell in &shot.terminal.backend().buffer().content {
+            assert!(!cell.symbol().chars().any(|c| c.is_control() || c == '\u{202e}'), "{:?}", cell.symbol());
+        }
+    }
+}
+
+#[test]
+fn no_size_and_no_view_panics_or_loses_the_selection() {
+    for keys in ["", "?", "jjj\n", "jx", "/vps", " ", "z2", "3", "4k", "5"] {
+        let mut shot = Shot::busy(LARGE).keys("jj").keys(keys);
+        let before = shot.app.peers.selected();
+        for (w, h) in [
+            (1, 1),
+            (7, 3),
+            (39, 50),
+            (40, 10),
+            (41, 11),
+            (60, 12),
+            (79, 31),
+            (120, 10),
+            (119, 33),
+            (300, 90),
+        ] {
+            shot.terminal.backend_mut().resize(w, h);
+            shot.draw();
+        }
+        shot.terminal.backend_mut().resize(140, 40);
+        shot.draw();
+        assert_eq!(shot.app.peers.selected(), before, "{keys:?}");
+    }
+}
+
+#[test]
+fn the_next_frame_is_due_when_an_age_steps_and_never_for_a_frozen_one() {
+    let mut shot = Shot::of(demo::busy(), LARGE);
+    assert_eq!(shot.wake, Some(Duration::from_secs(1)));
+    shot.at = Duration::from_millis(300);
+    shot.input(Input::Tick);
+    assert_eq!(shot.wake, Some(Duration::from_millis(700)), "ages step on whole seconds");
+
+    shot.input(Input::Key(KeyEvent::new(KeyCode::Char(' '), KeyModifiers::NONE)));
+    let frozen = shot.terminal.backend().to_string();
+    shot.at = Duration::from_secs(1);
+    shot.input(Input::Tick);
+    let later = shot.terminal.backend().to_string();
+    let rows = |text: &str| text.lines().skip(2).take(20).map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(rows(&frozen), rows(&later), "a frozen pane does not age");
+
+    let mut snapshot = Snapshot::clone(&demo::empty());
+    Arc::make_mut(&mut snapshot.node).started = demo::NOW.before(Duration::from_secs(3600));
+    snapshot.seq += 1;
+    let shot = Shot::of(Arc::new(snapshot), LARGE);
+    // Minutes do not step within seconds; only becoming stale would show.
+    assert!(shot.wake.is_some_and(|w| w > Duration::from_secs(2)), "{:?}", shot.wake);
+}
+
+#[test]
+fn a_relayed_path_is_told_by_a_word_and_not_by_colour() {
+    let text = Shot::busy(LARGE).text();
+    assert!(text.contains(Path::Relayed.name()) && text.contains("unreachable") && text.contains("held off"));
+}
