@@ -53,6 +53,34 @@ pub const SYNC_SERVE_BURST: f64 = 6.0;
 pub const SYNC_SERVE_EVERY: Duration = Duration::from_secs(30);
 /// Full syncs in flight over all links.
 pub const SYNC_SERVE_IN_FLIGHT: usize = 4;
+/// A full sync that finds no room for this long is given up: a link that takes
+/// nothing must not hold one of the places.
+pub const SYNC_STALL: Duration = Duration::from_secs(10);
+/// Answers that one link may have waiting.
+pub const SYNC_QUEUE_MAX: usize = 6;
+/// Single records served per link on request, in a burst: two rounds of repair.
+pub const RECORDS_SERVE_BURST: f64 = 4_096.0;
+/// Single records served per link on request, sustained, per second.
+pub const RECORDS_SERVE_PER_SECOND: f64 = 34.0;
+/// Digests looked at per link in a burst; each costs us up to a page train.
+pub const DIGEST_BURST: f64 = 3.0;
+/// One more digest looked at per link after this long.
+pub const DIGEST_EVERY_MIN: Duration = Duration::from_secs(30);
+/// Records asked for in one round of repair.
+pub const REPAIR_PULL_MAX: usize = 2_000;
+/// Records sent unasked in one round of repair.
+pub const REPAIR_PUSH_MAX: usize = 256;
+/// Records sent to one link in one batch of deltas: the other end takes no
+/// more unasked.
+pub const DELTA_RECORDS_MAX: usize = 1_000;
+/// Our own record is issued again because of hearsay at most this often: else a
+/// liar makes us flood the fleet with new versions.
+pub const REISSUE_EVERY: Duration = Duration::from_secs(10);
+/// What a peer used up is remembered this long after its link went down, so
+/// that linking again brings no new burst ...
+pub const METERS_KEPT: Duration = Duration::from_secs(600);
+/// ... for at most so many peers.
+pub const METERS_MAX: usize = 1_024;
 /// `WhoHas` questions answered per link and minute.
 pub const WHO_HAS_PER_MINUTE: f64 = 60.0;
 
@@ -69,6 +97,9 @@ pub const PREFIX_SHARE_PERCENT: usize = 5;
 /// The prefix share counts from this many untried peers on, so that a small
 /// fleet in one prefix works.
 pub const PREFIX_SHARE_FROM: usize = 65;
+/// Deleted peers of which the last version is remembered, so that gossip does
+/// not bring them back.
+pub const GONE_MAX: usize = 4_096;
 
 /// Dials at once that gossip caused.
 pub const GOSSIP_DIALS_AT_ONCE: usize = 8;

@@ -4,6 +4,9 @@
 //! is no clock, no task, no environment, no disk and no global state, so every
 //! rule of the protocol is tested in virtual time.
 
+pub mod book;
+pub mod bucket;
+pub mod gossip;
 pub mod limits;
 mod time;
 pub mod wire;

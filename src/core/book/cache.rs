@@ -1,0 +1,87 @@
+//! What of a peer survives a restart.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Entry, Held, Known, Measured};
+use crate::core::Mono;
+use crate::core::wire::Record;
+use crate::model::{PeerId, Source, Stamp};
+
+/// A peer as it is stored. `node/` spreads it over ant-quic's cache and our
+/// own file; losing either loses no identity.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CacheEntry {
+    /// Who.
+    pub peer: PeerId,
+    /// The effective record; its `age_s` is 0, see `seen`.
+    pub record: Option<Record>,
+    /// Whether the record came from the peer itself.
+    pub first_hand: bool,
+    /// When anybody last saw the peer, by the record.
+    pub seen: Option<Stamp>,
+    /// Our own measurements.
+    pub measured: Measured,
+    /// How we first learned of it.
+    pub source: Source,
+    /// Who told us.
+    pub told_by: Option<PeerId>,
+    /// When we first learned of it.
+    pub first_seen: Stamp,
+    /// When somebody told us that it is gone.
+    pub demoted: Option<Stamp>,
+}
+
+impl CacheEntry {
+    /// A peer of which only the identity is known.
+    pub fn bare(peer: PeerId, source: Source, first_seen: Stamp) -> Self {
+        Self {
+            peer,
+            record: None,
+            first_hand: false,
+            seen: None,
+            measured: Measured::default(),
+            source,
+            told_by: None,
+            first_seen,
+            demoted: None,
+        }
+    }
+
+    pub(super) fn from_entry(peer: PeerId, entry: &Entry) -> Self {
+        let effective = entry.known.effective();
+        Self {
+            peer,
+            record: effective.map(|held| held.record.clone()),
+            first_hand: entry.known.is_first_hand(),
+            seen: entry.known.seen(),
+            measured: entry.measured.clone(),
+            source: entry.source,
+            told_by: entry.told_by,
+            first_seen: entry.first_seen,
+            demoted: entry.demoted,
+        }
+    }
+
+    pub(super) fn into_entry(self) -> Entry {
+        let seen = self.seen.unwrap_or(self.first_seen);
+        let held = self
+            .record
+            .filter(|record| record.peer == self.peer)
+            .map(|record| Held { record: Record { age_s: 0, ..record }, seen });
+        let known = if self.first_hand {
+            Known { first_hand: held, hearsay: None }
+        } else {
+            Known { first_hand: None, hearsay: held }
+        };
+        Entry {
+            known,
+            measured: self.measured,
+            source: self.source,
+            told_by: self.told_by,
+            first_seen: self.first_seen,
+            demoted: self.demoted,
+            learned: Mono::default(),
+            linked: false,
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! What goes out: pages of full syncs as there is room, deltas at once.
+
+use std::time::Duration;
+
+use super::link::Serving;
+use super::{Gossip, LinkContext, rules};
+use crate::core::book::{Book, Entry};
+use crate::core::limits::{
+    DELTA_RECORDS_MAX, PAGE_RECORDS_MAX, SYNC_QUEUE_MAX, SYNC_SERVE_IN_FLIGHT, SYNC_STALL,
+};
+use crate::core::wire::{Delta, FullSync, Message, Record, Request, Want};
+use crate::core::{Mono, Now};
+use crate::model::PeerId;
+
+/// Records not seen by anybody for this long are not passed on any more and
+/// stand in no digest: nobody would dial them, and else the dead would be
+/// repaired from node to node for ever.
+pub const SHARED_AGE: Duration = Duration::from_secs(30 * 24 * 3600);
+/// A page is not begun with less room than this, in bytes.
+const PAGE_ROOM_MIN: usize = 4 * 1024;
+/// A page's bytes that are not records, at most.
+const PAGE_OVERHEAD: usize = 64;
+
+/// The record of an entry as we share it: there is one, nobody said that its
+/// subject is gone, and it was seen within [`SHARED_AGE`].
+pub(super) fn shared(entry: &Entry, now: Now) -> Option<&Record> {
+    let fresh = entry.linked || entry.last_seen().is_some_and(|at| at.age_at(now.stamp) <= SHARED_AGE);
+    entry.record().filter(|_| fresh && entry.demoted.is_none())
+}
+
+impl Gossip {
+    /// All we share, our own record first.
+    pub(super) fn shared_ids(&self, book: &Book, now: Now) -> Vec<PeerId> {
+        let others = book.iter().filter(|(_, entry)| shared(entry, now).is_some()).map(|(peer, _)| peer);
+        std::iter::once(self.own.peer).chain(others).collect()
+    }
+
+    /// A record as it goes over a link: held to the link's rules, with the age
+    /// of the last contact.
+    pub(super) fn outgoing(&self, peer: PeerId, link: &LinkContext, book: &Book, now: Now) -> Option<Record> {
+        let mut record = if peer == self.own.peer {
+            self.own.clone()
+        } else {
+            let entry = book.get(peer)?;
+            let mut record = entry.record()?.clone();
+            if !entry.linked {
+                let age = entry.last_seen().map_or(SHARED_AGE, |at| at.age_at(now.stamp));
+                // Rounded up, so that no hop makes a sighting younger.
+                record.age_s = u32::try_from(age.as_millis().div_ceil(1000)).unwrap_or(u32::MAX);
+            }
+            record
+        };
+        rules::apply(&mut record, link);
+        Some(record)
+    }
+
+    pub(super) fn on_request(&mut self, from: PeerId, request: &Request, book: &Book, now: Now) {
+        let Some(link) = self.links.get_mut(&from) else {
+            return;
+        };
+        let ids = match &request.want {
+            Want::All => {
+                if !link.meters.syncs.take(now.mono) {
+                    self.count("gossip.serve", 1);
+                    return;
+                }
+                self.shared_ids(book, now)
+            }
+            Want::Prefixes(prefixes) => {
+                if !link.meters.records.take_many(prefixes.len().max(1) as f64, now.mono) {
+                    self.count("gossip.serve_records", prefixes.len() as u64);
+                    return;
+                }
+                let own = self.own.peer;
+                prefixes
+                    .iter()
+                    .flat_map(|prefix| {
+                        let ours = prefix.range().contains(&own).then_some(own);
+                        ours.into_iter().chain(book.range(prefix.range()).map(|(peer, _)| peer))
+                    })
+                    .collect()
+            }
+        };
+        self.enqueue(from, request.sync, ids, false);
+    }
+
+    /// Queues pages for a link.
+    pub(super) fn enqueue(&mut self, peer: PeerId, sync: u32, ids: Vec<PeerId>, push: bool) {
+        let Some(link) = self.links.get_mut(&peer) else {
+            return;
+        };
+        if link.queue.len() >= SYNC_QUEUE_MAX {
+            self.count("gossip.serve_queue", 1);
+            return;
+        }
+        link.queue.push_back(Serving { sync, ids, done: 0, page: 0, push, stalled: None });
+        if !self.serving.contains(&peer) && !self.waiting.contains(&peer) {
+            self.waiting.push_back(peer);
+        }
+    }
+
+    /// Sends pages wherever there is room, to a few links at a time.
+    pub(super) fn pump(&mut self, book: &Book, now: Now) {
+        loop {
+            while self.serving.len() < SYNC_SERVE_IN_FLIGHT {
+                let Some(next) = self.waiting.pop_front() else {
+                    break;
+                };
+                self.serving.insert(next);
+            }
+            let mut freed = false;
+            for peer in self.serving.clone() {
+                if self.serve(peer, book, now) {
+                    self.serving.remove(&peer);
+                    if self.links.get(&peer).is_some_and(|link| !link.queue.is_empty()) {
+                        self.waiting.push_back(peer);
+                    }
+                    freed = true;
+                }
+            }
+            if !freed {
+                return;
+            }
+        }
+    }
+
+    /// Sends the pages of a link's first train; whether that train is through.
+    fn serve(&mut self, peer: PeerId, book: &Book, now: Now) -> bool {
+        loop {
+            let Some(link) = self.links.get_mut(&peer) else {
+                return true;
+            };
+            let (context, room) = (link.context, link.room);
+            let Some(mut serving) = link.queue.pop_front() else {
+                return true;
+            };
+            if room < PAGE_ROOM_MIN {
+                serving.stalled.get_or_insert(now.mono);
+                link.queue.push_front(serving);
+                return false;
+            }
+            serving.stalled = None;
+            let page = self.next_page(&mut serving, &context, room, book, now);
+            let (last, sent) = (page.last, page.records.len() as u64);
+            self.send(peer, Message::FullSync(page));
+            if last {
+                self.stats.syncs_out += 1;
+            } else if let Some(link) = self.links.get_mut(&peer) {
+                let push = serving.push;
+                link.queue.push_front(serving);
+                if push {
+                    self.note_pushed(peer, sent, false, now);
+                }
+                continue;
+            }
+            if serving.push {
+                self.note_pushed(peer, sent, true, now);
+            }
+            return true;
+        }
+    }
+
+    fn next_page(
+        &self,
+        serving: &mut Serving,
+        context: &LinkContext,
+        room: usize,
+        book: &Book,
+        now: Now,
+    ) -> FullSync {
+        let budget = FullSync::ROOM.min(room.saturating_sub(PAGE_OVERHEAD));
+        let mut records = Vec::new();
+        let mut bytes = 0;
+        while let Some(id) = serving.ids.get(serving.done) {
+            // A peer is told about itself too: if it lost its counter, it
+            // learns so which version it has to pass.
+            if let Some(record) = self.outgoing(*id, context, book, now) {
+                bytes += record.encoded_size_max();
+                if bytes > budget || records.len() == PAGE_RECORDS_MAX {
+                    break;
+                }
+                records.push(record);
+            }
+            serving.done += 1;
+        }
+        let page = serving.page;
+        serving.page += 1;
+        FullSync { sync: serving.sync, page, last: serving.done == serving.ids.len(), records }
+    }
+
+    /// Gives up trains that found no room for too long.
+    pub(super) fn drop_stalled(&mut self, now: Now) {
+        let overdue = |since: Mono| since + SYNC_STALL <= now.mono;
+        let mut dropped = 0;
+        for (peer, link) in &mut self.links {
+            if link.queue.front().and_then(|serving| serving.stalled).is_some_and(overdue) {
+                dropped += link.queue.len() as u64;
+                link.queue.clear();
+                self.serving.remove(peer);
+            }
+        }
+        self.count("gossip.stalled", dropped);
+    }
+
+    /// Tells every link what changed since the last batch.
+    pub(super) fn flush(&mut self, book: &Book, now: Now) {
+        let pending = std::mem::take(&mut self.pending);
+        if std::mem::take(&mut self.lose_next_delta) {
+            self.count("gossip.drill_lost", 1);
+            return;
+        }
+        let links: Vec<(PeerId, LinkContext)> = self.links.iter().map(|(id, l)| (*id, l.context)).collect();
+        for (peer, context) in links {
+            let concerns = |(id, from): &(&PeerId, &Option<PeerId>)| **id != peer && **from != Some(peer);
+            let ids = pending.added.iter().filter(concerns).map(|(id, _)| *id);
+            let mut added = Vec::new();
+            let mut left_out = 0;
+            for id in ids {
+                if added.len() == DELTA_RECORDS_MAX {
+                    left_out += 1;
+                } else if let Some(record) = self.outgoing(id, &context, book, now) {
+                    added.push(record);
+                }
+            }
+            let removed = pending.removed.iter().filter(concerns).map(|(id, _)| *id).collect();
+            self.count("gossip.delta_dropped", left_out);
+            self.send_delta(peer, added, removed, now);
+        }
+    }
+
+    /// Sends records as deltas as far as there is room; what finds none is left
+    /// to the digest. The records are held to the link's rules already.
+    pub(super) fn send_delta(
+        &mut self,
+        peer: PeerId,
+        added: Vec<Record>,
+        removed: Vec<PeerId>,
+        _now: Now,
+    ) -> u64 {
+        const ID: usize = 32;
+        let mut sent = 0;
+        let mut added = added.into_iter().peekable();
+        let mut removed = removed.into_iter().peekable();
+        while added.peek().is_some() || removed.peek().is_some() {
+            let mut left = Delta::ROOM;
+            let mut delta = Delta::default();
+            while delta.removed.len() < PAGE_RECORDS_MAX
+                && let Some(id) = removed.next_if(|_| left >= ID)
+            {
+                left -= ID;
+                delta.removed.push(id);
+            }
+            while delta.added.len() < PAGE_RECORDS_MAX
+                && let Some(record) = added.next_if(|record| record.encoded_size_max() <= left)
+            {
+                left -= record.encoded_size_max();
+                delta.added.push(record);
+            }
+            let (records, ids) = (delta.added.len(), delta.removed.len());
+            let message = Message::Delta(delta);
+            let room = self.links.get(&peer).map_or(0, |link| link.room);
+            if message.encoded_size_max() > room || records + ids == 0 {
+                let lost = records + ids + added.count() + removed.count();
+                self.count("gossip.delta_dropped", lost as u64);
+                break;
+            }
+            self.stats.deltas_out += 1;
+            sent += records as u64;
+            self.send(peer, message);
+        }
+        sent
+    }
+}
