@@ -37,7 +37,7 @@ impl Gossip {
 
     /// A record as it goes over a link: held to the link's rules, with the age
     /// of the last contact.
-    pub(super) fn outgoing(&self, peer: PeerId, link: &LinkContext, book: &Book, now: Now) -> Option<Record> {
+    pub(super) fn outgoing(&self, peer: PeerId, link: LinkContext, book: &Book, now: Now) -> Option<Record> {
         let mut record = if peer == self.own.peer {
             self.own.clone()
         } else {
@@ -50,7 +50,7 @@ impl Gossip {
             }
             record
         };
-        rules::apply(&mut record, link);
+        rules::apply(&mut record, &link);
         Some(record)
     }
 
@@ -140,7 +140,7 @@ impl Gossip {
                 return false;
             }
             serving.stalled = None;
-            let page = self.next_page(&mut serving, &context, room, book, now);
+            let page = self.next_page(&mut serving, context, room, book, now);
             let (last, sent) = (page.last, page.records.len() as u64);
             self.send(peer, Message::FullSync(page));
             if last {
@@ -163,7 +163,7 @@ impl Gossip {
     fn next_page(
         &self,
         serving: &mut Serving,
-        context: &LinkContext,
+        context: LinkContext,
         room: usize,
         book: &Book,
         now: Now,
@@ -218,25 +218,19 @@ impl Gossip {
             for id in ids {
                 if added.len() == DELTA_RECORDS_MAX {
                     left_out += 1;
-                } else if let Some(record) = self.outgoing(id, &context, book, now) {
+                } else if let Some(record) = self.outgoing(id, context, book, now) {
                     added.push(record);
                 }
             }
             let removed = pending.removed.iter().filter(concerns).map(|(id, _)| *id).collect();
             self.count("gossip.delta_dropped", left_out);
-            self.send_delta(peer, added, removed, now);
+            self.send_delta(peer, added, removed);
         }
     }
 
     /// Sends records as deltas as far as there is room; what finds none is left
     /// to the digest. The records are held to the link's rules already.
-    pub(super) fn send_delta(
-        &mut self,
-        peer: PeerId,
-        added: Vec<Record>,
-        removed: Vec<PeerId>,
-        _now: Now,
-    ) -> u64 {
+    pub(super) fn send_delta(&mut self, peer: PeerId, added: Vec<Record>, removed: Vec<PeerId>) -> u64 {
         const ID: usize = 32;
         let mut sent = 0;
         let mut added = added.into_iter().peekable();

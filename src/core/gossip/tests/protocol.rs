@@ -30,8 +30,11 @@ fn delta(records: Vec<Record>) -> Message {
     Message::Delta(Delta { added: records, removed: vec![] })
 }
 
-/// What a batch says to whom, once it is due.
-fn flush(node: &mut Node, now: Now) -> Vec<(PeerId, Vec<(PeerId, u64)>, Vec<PeerId>)> {
+/// To whom, which records, which removals.
+type Told = (PeerId, Vec<(PeerId, u64)>, Vec<PeerId>);
+
+/// What a batch says, once it is due.
+fn flush(node: &mut Node, now: Now) -> Vec<Told> {
     node.gossip.handle_timeout(&node.book, now.plus(DELTA_BATCH));
     node.drain()
         .into_iter()
@@ -232,7 +235,7 @@ fn a_sync_ends_after_three_seconds_with_what_came() {
     let sync = request_number(&sent, 1).unwrap();
     let page = FullSync { sync, page: 0, last: true, records: vec![record(7, 1)] };
     hear(&mut node, 1, Message::FullSync(page), now);
-    node.gossip.handle_timeout(&node.book, now.plus(SYNC_WITHIN - Duration::from_millis(1)));
+    node.gossip.handle_timeout(&node.book, now.plus(Duration::from_millis(2_999)));
     node.drain();
     assert!(synced(&node).is_empty());
     assert!(node.gossip.next_timeout().unwrap() <= now.mono + SYNC_WITHIN);
@@ -276,12 +279,12 @@ fn a_record_travels_with_the_age_of_the_last_contact() {
     let (mut node, now) = node_with_links(1);
     hear(&mut node, 1, delta(vec![Record { age_s: 100, ..record(7, 1) }]), now);
     let later = now.plus(SECOND * 5);
-    let out = node.gossip.outgoing(id(7), &LINK, &node.book, later).unwrap();
+    let out = node.gossip.outgoing(id(7), LINK, &node.book, later).unwrap();
     assert_eq!(out.age_s, 105);
-    let out = node.gossip.outgoing(id(1), &LINK, &node.book, later);
+    let out = node.gossip.outgoing(id(1), LINK, &node.book, later);
     assert!(out.is_none(), "it said nothing of itself yet");
     hear(&mut node, 1, delta(vec![record(1, 1)]), now);
-    let out = node.gossip.outgoing(id(1), &LINK, &node.book, later).unwrap();
+    let out = node.gossip.outgoing(id(1), LINK, &node.book, later).unwrap();
     assert_eq!(out.age_s, 0, "we are in contact with a linked peer");
 }
 
@@ -304,13 +307,13 @@ fn private_addresses_are_told_only_where_they_mean_something() {
         Record { addresses: vec![([10, 0, 0, 1], 2000).into(), ([8, 8, 8, 8], 2000).into()], ..record(0, 0) };
     node.gossip.set_own(own, now);
     node.gossip.handle_timeout(&node.book, now.plus(DELTA_BATCH));
-    let told: Vec<usize> = node
+    let told: BTreeMap<PeerId, usize> = node
         .drain()
-        .iter()
-        .filter_map(|(_, m)| match m {
-            Message::Delta(d) => Some(d.added[0].addresses.len()),
+        .into_iter()
+        .filter_map(|(to, m)| match m {
+            Message::Delta(d) => Some((to, d.added[0].addresses.len())),
             _ => None,
         })
         .collect();
-    assert_eq!(told, [1, 2]);
+    assert_eq!(told, BTreeMap::from([(id(1), 1), (id(2), 2)]));
 }
