@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use proptest::prelude::*;
+
 use super::net::*;
-use crate::core::wire::{Delta, Message};
+use crate::core::wire::{Delta, Message, Record};
 use crate::model::NatType;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -50,7 +52,7 @@ fn a_status_change_reaches_all_within_a_second_and_is_told_once() {
     let mut net = ring(16);
     net.run(SECOND * 5);
     let before: u64 = net.nodes.values().map(|n| n.gossip.view().deltas_out).sum();
-    let changed = crate::core::wire::Record { nat: NatType::Symmetric, ..record(3, 0) };
+    let changed = Record { nat: NatType::Symmetric, ..record(3, 0) };
     net.act(3, |gossip, _, now| gossip.set_own(changed, now));
     assert!(net.run_until(SECOND, |net| net.all_know(3, 2)).is_some());
     net.run(SECOND * 5);
@@ -65,7 +67,7 @@ fn a_delta_that_is_dropped_before_sending_is_repaired_by_the_digest_within_a_min
     net.run(SECOND * 100);
     net.act(0, |gossip, _, now| {
         gossip.drop_next_delta();
-        gossip.set_own(crate::core::wire::Record { name: "other".into(), ..record(0, 0) }, now);
+        gossip.set_own(Record { name: "other".into(), ..record(0, 0) }, now);
     });
     net.run(SECOND * 1);
     assert!(!net.all_know(0, 2), "the delta was lost");
@@ -73,7 +75,7 @@ fn a_delta_that_is_dropped_before_sending_is_repaired_by_the_digest_within_a_min
     let repairs: u64 = net.nodes.values().map(|n| n.gossip.view().repairs).sum();
     assert!(repairs > 0);
     net.act(0, |gossip, _, now| {
-        gossip.set_own(crate::core::wire::Record { name: "third".into(), ..record(0, 0) }, now);
+        gossip.set_own(Record { name: "third".into(), ..record(0, 0) }, now);
     });
     assert!(net.run_until(SECOND, |net| net.all_know(0, 3)).is_some(), "only one batch was lost");
 }
@@ -84,7 +86,7 @@ fn links_that_lose_every_delta_still_converge_hop_by_hop() {
     net.run(SECOND * 5);
     net.loses = |message| matches!(message, Message::Delta(_));
     net.act(0, |gossip, _, now| {
-        gossip.set_own(crate::core::wire::Record { name: "other".into(), ..record(0, 0) }, now);
+        gossip.set_own(Record { name: "other".into(), ..record(0, 0) }, now);
     });
     assert!(net.run_until(MINUTE, |net| net.nodes[&1].knows(0) == Some(2)).is_some());
     assert!(net.run_until(MINUTE, |net| net.all_know(0, 2)).is_some());
@@ -101,7 +103,7 @@ fn propagation_says_what_the_linked_peers_have() {
     // One who takes nothing in.
     net.loses = |message| !matches!(message, Message::Digest(_) | Message::DigestPage(_));
     net.act(1, |gossip, _, now| {
-        gossip.set_own(crate::core::wire::Record { name: "other".into(), ..record(1, 0) }, now);
+        gossip.set_own(Record { name: "other".into(), ..record(1, 0) }, now);
     });
     net.run(MINUTE * 3);
     let view = net.node(1).gossip.view();
@@ -137,7 +139,7 @@ fn a_peer_that_leaves_is_deleted_by_its_neighbours_demoted_by_others_and_stays_a
 
     net.add(0);
     net.act(0, |gossip, _, now| {
-        gossip.set_own(crate::core::wire::Record { name: "again".into(), ..record(0, 0) }, now);
+        gossip.set_own(Record { name: "again".into(), ..record(0, 0) }, now);
     });
     net.link(0, 2);
     assert!(net.run_until(SECOND, |net| net.all_know(0, 2)).is_some());
@@ -178,7 +180,7 @@ fn a_node_that_lost_its_counter_issues_versions_above_its_old_ones() {
     let mut net = line(4);
     net.run(SECOND);
     for n in 0..40 {
-        let own = crate::core::wire::Record { name: format!("name {n}"), ..record(0, 0) };
+        let own = Record { name: format!("name {n}"), ..record(0, 0) };
         net.act(0, |gossip, _, now| gossip.set_own(own, now));
         net.run(SECOND);
     }
@@ -200,4 +202,46 @@ fn the_same_seeds_make_the_same_history() {
         net.nodes.values().map(|node| format!("{:?}", node.log)).collect::<Vec<_>>()
     };
     assert_eq!(history(), history());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn whatever_happens_and_gets_lost_a_connected_fleet_agrees_within_minutes(
+        spine in proptest::collection::vec(any::<prop::sample::Index>(), 7),
+        steps in proptest::collection::vec((0u8..5, 0u32..8, 0u32..8, 0u64..40), 0..30),
+    ) {
+        let mut net = Net::new(8);
+        net.delta_loss = 40;
+        for (step, a, b, seconds) in steps {
+            match step {
+                0 | 1 if a != b => net.link(a, b),
+                2 if a != b => net.cut(a, b),
+                3 => net.inject(a, b, Message::Delta(Delta { added: vec![], removed: vec![id(b + 1), id(0)] })),
+                _ => net.act(a, |gossip, _, now| {
+                    gossip.set_own(Record { name: format!("{b}{seconds}"), ..record(a, 0) }, now);
+                }),
+            }
+            net.run(SECOND * seconds as u32);
+        }
+        // A tree over all of them.
+        for (n, parent) in (1..8).zip(spine) {
+            net.link(n, parent.index(n as usize) as u32);
+        }
+        net.run(MINUTE * 20);
+        net.delta_loss = 0;
+        net.run(MINUTE * 10);
+        for n in 0..8 {
+            let own = net.node(n).gossip.own().clone();
+            prop_assert!(net.all_know(n, own.version), "{n}");
+            for (m, node) in net.nodes.iter().filter(|(m, _)| **m != n) {
+                let entry = node.book.get(id(n)).unwrap();
+                prop_assert_eq!(&entry.record().unwrap().name, &own.name, "{} at {}", n, m);
+                prop_assert!(entry.demoted.is_none(), "{} at {}", n, m);
+            }
+            let view = net.node(n).gossip.view();
+            prop_assert_eq!(view.known, view.expected);
+        }
+    }
 }

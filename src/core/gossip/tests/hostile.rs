@@ -362,3 +362,57 @@ fn nothing_counts_after_the_goodbye() {
     hear(&mut node, delta(vec![record(1, 2), record(5, 1)]), now);
     assert_eq!((node.knows(1), node.knows(5)), (None, None));
 }
+
+#[test]
+fn one_round_of_repair_sends_so_much_unasked_and_no_more() {
+    let (mut node, now) = linked(false);
+    let many = REPAIR_PUSH_MAX as u32 + 50;
+    for n in 0..many {
+        let _ = node.book.first_hand(record(10 + n, 1), now);
+        let _ = node.book.first_hand(record(50_000 + n, 1), now);
+        let _ = node.book.leave(id(50_000 + n), now);
+    }
+    // It lacks all we have, and has all that is gone for us.
+    let gone: Vec<DigestEntry> =
+        (0..many).map(|n| DigestEntry { peer: id(50_000 + n).into(), version: 1 }).collect();
+    node.gossip.handle_timeout(&node.book, now.plus(SECOND));
+    node.gossip.room(id(1), usize::MAX, &node.book, now);
+    node.drain();
+    let out = answer_digest(&mut node, &gone, now.plus(SECOND * 20));
+    let (mut added, mut removed) = (0, 0);
+    for (_, message) in out {
+        if let Message::Delta(delta) = message {
+            added += delta.added.len();
+            removed += delta.removed.len();
+        }
+    }
+    assert_eq!((added, removed), (REPAIR_PUSH_MAX, REPAIR_PUSH_MAX));
+}
+
+#[test]
+fn the_memory_of_what_peers_used_up_is_bounded() {
+    let (mut node, now) = linked(false);
+    for n in 10..METERS_MAX as u32 + 100 {
+        node.gossip.link_up(id(n), LINK, &mut node.book, now);
+        node.gossip.link_down(id(n), &mut node.book, now);
+        node.drain();
+    }
+    assert_eq!(node.gossip.meters.len(), METERS_MAX);
+    node.gossip.link_down(id(1), &mut node.book, now.plus(METERS_KEPT));
+    assert_eq!(node.gossip.meters.len(), 1, "and ends");
+}
+
+#[test]
+fn no_page_has_more_records_than_the_other_end_parses() {
+    let (mut node, now) = linked(false);
+    for n in 0..PAGE_RECORDS_MAX as u32 * 2 {
+        let _ = node.book.first_hand(Record::new(id(10 + n), 1), now);
+    }
+    node.gossip.room(id(1), usize::MAX, &node.book, now);
+    let out = hear(&mut node, Message::Request(Request { sync: 1, want: Want::All }), now);
+    assert_eq!(out.len(), 3);
+    for (_, message) in out {
+        let Message::FullSync(page) = message else { panic!("{message:?}") };
+        assert!(page.records.len() <= PAGE_RECORDS_MAX);
+    }
+}

@@ -76,6 +76,9 @@ pub(super) struct Net {
     sent: u64,
     /// What the links lose.
     pub(super) loses: fn(&Message) -> bool,
+    /// How many percent of the deltas get lost besides.
+    pub(super) delta_loss: u64,
+    deltas: u64,
 }
 
 impl Net {
@@ -88,6 +91,8 @@ impl Net {
             wire: BTreeMap::new(),
             sent: 0,
             loses: |_| false,
+            delta_loss: 0,
+            deltas: 0,
         }
     }
 
@@ -139,7 +144,10 @@ impl Net {
         for (peer, message) in self.node(from).drain() {
             let to = u32::from_be_bytes(peer.0[28..].try_into().unwrap());
             let linked = self.links.contains(&(from.min(to), from.max(to)));
-            if !linked || (self.loses)(&message) {
+            self.deltas += 1;
+            let lost = matches!(message, Message::Delta(_))
+                && (self.deltas.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) % 100 < self.delta_loss;
+            if !linked || lost || (self.loses)(&message) {
                 continue;
             }
             // Over the real wire: everything that is sent has to fit its frame.
