@@ -35,6 +35,8 @@ pub enum Command {
     Lab(LabArgs),
     /// The configuration: write, check, show it
     Config(ConfigArgs),
+    /// List the console's keys
+    Keys,
     /// Shell completions, to standard output
     Completions {
         /// For which shell

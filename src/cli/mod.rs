@@ -7,9 +7,13 @@ mod args;
 mod completions;
 mod config;
 mod failure;
+mod keys;
+mod lab;
 mod man;
 mod output;
 mod prepare;
+mod run;
+mod session;
 
 use std::process::ExitCode;
 
@@ -32,15 +36,11 @@ pub fn main() -> ExitCode {
 
 fn dispatch(cli: Cli) -> Result<(), Failure> {
     match cli.command.unwrap_or(Command::Run(cli.run)) {
-        Command::Run(_) | Command::Lab(_) => not_wired(),
+        Command::Run(args) => run::execute(&args),
+        Command::Lab(args) => lab::execute(&args),
+        Command::Keys => keys::execute(),
         Command::Config(args) => config::execute(&args),
         Command::Completions { shell } => completions::execute(shell),
         Command::Man => man::execute(),
     }
-}
-
-/// The one place where the node and the fleet are missing from the command
-/// line.
-fn not_wired() -> Result<(), Failure> {
-    Err(Failure::failed(anyhow::anyhow!("this command is not wired yet")))
 }

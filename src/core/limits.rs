@@ -75,7 +75,7 @@ pub const REPAIR_PUSH_MAX: usize = 256;
 pub const DELTA_RECORDS_MAX: usize = 1_000;
 /// Our own record is issued again because of hearsay at most this often: else a
 /// liar makes us flood the fleet with new versions.
-pub const REISSUE_EVERY: Duration = Duration::from_secs(10);
+pub const REISSUE_EVERY: Duration = Duration::from_secs(30);
 /// What a peer used up is remembered this long after its link went down, so
 /// that linking again brings no new burst ...
 pub const METERS_KEPT: Duration = Duration::from_secs(600);

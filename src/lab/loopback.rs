@@ -8,6 +8,7 @@ use tempfile::TempDir;
 
 use crate::model::PunchConsent;
 use crate::model::RelayEgressPolicy;
+use crate::node::feed::Feed;
 use crate::node::keys::{self, KeyError};
 use crate::node::lock::{DataDirLock, LockError};
 use crate::node::options::NodeOptions;
@@ -42,6 +43,7 @@ pub enum FleetError {
 #[derive(Debug)]
 pub struct LoopbackFleet {
     nodes: Vec<(Node, TempDir)>,
+    feeds: Vec<Feed>,
 }
 
 impl LoopbackFleet {
@@ -51,7 +53,7 @@ impl LoopbackFleet {
     /// # Errors
     /// [`FleetError`] if one does not start; those that did stop again.
     pub async fn start(count: usize) -> Result<Self, FleetError> {
-        let mut fleet = Self { nodes: Vec::new() };
+        let mut fleet = Self { nodes: Vec::new(), feeds: Vec::new() };
         for n in 1..=count {
             let bootstrap = fleet.nodes.first().map(|(first, _)| first.local_addr());
             fleet.add(&format!("lab-{n}"), bootstrap).await?;
@@ -79,16 +81,23 @@ impl LoopbackFleet {
             punch: PunchConsent::Any,
             relay_egress: RelayEgressPolicy::Warn,
         };
-        let (node, _) = Node::start(options, lock)
+        let (node, feed) = Node::start(options, lock)
             .await
             .map_err(|source| FleetError::Node { name: name.to_owned(), source })?;
         self.nodes.push((node, dir));
+        self.feeds.push(feed);
         Ok(())
     }
 
     /// The nodes in the order of their start.
     pub fn nodes(&self) -> impl ExactSizeIterator<Item = &Node> {
         self.nodes.iter().map(|(node, _)| node)
+    }
+
+    /// The nodes' feeds with every event from the first on, in the order of
+    /// their start; once.
+    pub fn take_feeds(&mut self) -> Vec<Feed> {
+        std::mem::take(&mut self.feeds)
     }
 
     /// Stops every node and removes its directory.

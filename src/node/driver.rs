@@ -40,6 +40,8 @@ pub(super) struct Outlets {
 
 /// The running node.
 pub(super) struct Driver {
+    /// For the log.
+    pub(super) name: String,
     pub(super) engine: Engine,
     pub(super) clock: Clock,
     pub(super) node: Node,
@@ -166,12 +168,24 @@ impl Driver {
                 Action::Dial { .. } | Action::Punch { .. } => self.dial(action),
                 Action::Cancel { dial } => drop(self.dials.remove(&dial)),
                 Action::Save => self.save(),
+                Action::Event(event) => self.tell(event),
                 // Nobody listening is no error.
-                Action::Event(event) => drop(self.outlets.events.send(Arc::new(event))),
                 Action::Outcome(outcome) => drop(self.outlets.outcomes.send(Arc::new(outcome))),
                 Action::Stop => self.stopping = true,
             }
         }
+    }
+
+    /// An event goes to whoever listens and to the log.
+    fn tell(&self, event: Event) {
+        let (kind, peer) = (event.kind.name(), event.peer_id.map(|p| p.short()).unwrap_or_default());
+        if event.kind.is_trouble() {
+            tracing::warn!(node = %self.name, peer, "{kind}: {}", event.kind);
+        } else {
+            tracing::info!(node = %self.name, peer, "{kind}: {}", event.kind);
+        }
+        // Nobody listening is no error.
+        drop(self.outlets.events.send(Arc::new(event)));
     }
 
     fn dial(&mut self, action: Action) {

@@ -82,7 +82,7 @@ impl Node {
         let clock = Clock::start();
         let config = EngineConfig {
             me,
-            name: options.name,
+            name: options.name.clone(),
             network: options.network,
             agent: env!("CARGO_PKG_VERSION").to_owned(),
             secret: options.secret,
@@ -107,6 +107,7 @@ impl Node {
             spawn(connections::accept_streams(library_node.clone(), reports.clone())),
         ];
         let driver = Driver {
+            name: options.name,
             engine,
             clock,
             connections: Connections::new(library_node.clone(), reports.clone()),

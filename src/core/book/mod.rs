@@ -9,9 +9,11 @@
 
 mod admission;
 mod cache;
+mod entry;
 mod known;
 mod measured;
 mod resolve;
+mod table;
 #[cfg(test)]
 mod tests;
 
@@ -21,13 +23,15 @@ use std::time::Duration;
 
 pub use admission::{Admission, NetPrefix, Refusal, Shares, admit, prefix_is_full};
 pub use cache::CacheEntry;
+pub use entry::{Change, Entry};
 pub use known::{Held, Known};
 pub use measured::{Measured, PUBLIC_VALID};
 pub use resolve::ResolveError;
 
-use super::limits::{CACHE_NEW_MAX, CACHE_TRIED_MAX, GONE_MAX, VERSION_JUMP_MAX};
+use self::entry::compare;
+use super::Now;
+use super::limits::{GONE_MAX, VERSION_JUMP_MAX};
 use super::wire::{PeerPrefix, Record};
-use super::{Mono, Now};
 use crate::model::{PeerId, Reason, Source, Stamp};
 
 /// A peer is deleted after this many failures in a row ...
@@ -39,110 +43,6 @@ pub const GONE_FOR: Duration = Duration::from_secs(3600);
 /// A sighting counts as later than a deletion only by this much: ages travel
 /// in whole seconds and arrive late.
 pub const GONE_SLACK: Duration = Duration::from_secs(10);
-/// How much is evicted at once, as a fraction of the table: so that a full
-/// table is not searched for its worst at every newcomer.
-const EVICT_PART: usize = 100;
-
-/// What the book holds of one peer.
-#[derive(Debug, Clone)]
-pub struct Entry {
-    /// What is said of it.
-    pub known: Known,
-    /// What we measured.
-    pub measured: Measured,
-    /// How we first learned of it.
-    pub source: Source,
-    /// Who told us, if it was gossip.
-    pub told_by: Option<PeerId>,
-    /// When we first learned of it.
-    pub first_seen: Stamp,
-    /// When we were told that it is gone. It is tried last then, and no longer
-    /// passed on, until it is seen again.
-    pub demoted: Option<Stamp>,
-    /// When the effective record last changed.
-    pub learned: Mono,
-    /// Whether an authenticated connection to it stands.
-    pub linked: bool,
-}
-
-impl Entry {
-    fn new(source: Source, now: Now) -> Self {
-        Self {
-            known: Known::default(),
-            measured: Measured::default(),
-            source,
-            told_by: None,
-            first_seen: now.stamp,
-            demoted: None,
-            learned: now.mono,
-            linked: false,
-        }
-    }
-
-    /// The record to go by.
-    pub fn record(&self) -> Option<&Record> {
-        self.known.effective().map(|held| &held.record)
-    }
-
-    /// The last contact by us or by anybody's word.
-    pub fn last_seen(&self) -> Option<Stamp> {
-        self.known.seen().max(self.measured.last_contact)
-    }
-
-    /// How good it would be to dial this peer, from 0 to 1.
-    pub fn quality(&self, now: Stamp) -> f64 {
-        self.measured.quality(self.known.seen(), self.demoted.is_some(), now)
-    }
-
-    /// Where to dial it: where it answered last, then where its record says.
-    pub fn addresses(&self) -> Vec<SocketAddr> {
-        let mut out: Vec<SocketAddr> = self.measured.reached_at.into_iter().collect();
-        for addr in self.record().into_iter().flat_map(|r| &r.addresses) {
-            if !out.contains(addr) {
-                out.push(*addr);
-            }
-        }
-        out
-    }
-
-    fn prefix(&self) -> Option<NetPrefix> {
-        self.record().and_then(|r| r.addresses.first()).and_then(|addr| NetPrefix::of(*addr))
-    }
-}
-
-/// What a mutation changed of one peer.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Change {
-    /// The peer is new to the book.
-    pub added: bool,
-    /// Its effective record is another one now.
-    pub updated: bool,
-    /// Its reachability, NAT type, relay addresses or demotion changed.
-    pub status: bool,
-    /// It was deleted.
-    pub removed: bool,
-    /// Something that is shown changed, if only a time.
-    pub touched: bool,
-    /// Who had to make room.
-    pub evicted: Vec<PeerId>,
-}
-
-impl Change {
-    /// Whether it has to be on disk within a second.
-    pub fn significant(&self) -> bool {
-        self.added || self.removed || self.status || !self.evicted.is_empty()
-    }
-
-    /// Whether others should hear of it.
-    pub fn spreads(&self) -> bool {
-        self.updated
-    }
-
-    fn touched() -> Self {
-        Self { touched: true, ..Self::default() }
-    }
-}
-
 /// A peer that was deleted.
 #[derive(Debug, Clone, Copy)]
 struct Gone {
@@ -445,15 +345,6 @@ impl Book {
         Ok(Change { added: true, updated: true, status: true, touched: true, removed: false, evicted })
     }
 
-    fn shares(&self, source: Option<PeerId>, prefix: Option<NetPrefix>) -> Shares {
-        Shares {
-            untried: self.untried,
-            of_source: source.and_then(|s| self.by_source.get(&s)).copied().unwrap_or(0),
-            // A record without an address is held by the source's share alone.
-            of_prefix: prefix.map_or(0, |p| self.by_prefix.get(&p).copied().unwrap_or(0)),
-        }
-    }
-
     /// Changes measurements of a known peer; nothing else can follow of that.
     fn measure(&mut self, peer: PeerId, now: Now, act: impl FnOnce(&mut Measured)) -> Change {
         let Some(entry) = self.entries.get_mut(&peer) else {
@@ -496,84 +387,5 @@ impl Book {
             self.revision = revision;
         }
         change
-    }
-
-    /// Makes sure that `more` peers fit in the tried or the untried part, and
-    /// says who had to go: the worst, a hundredth of the table at once.
-    fn make_room(&mut self, tried: bool, more: usize, now: Stamp) -> Vec<PeerId> {
-        let (count, max) =
-            if tried { (self.tried(), CACHE_TRIED_MAX) } else { (self.untried, CACHE_NEW_MAX) };
-        if count + more <= max {
-            return Vec::new();
-        }
-        let mut ranked: Vec<(f64, PeerId)> = self
-            .iter()
-            .filter(|(_, entry)| entry.measured.tried == tried && !entry.linked)
-            .map(|(id, entry)| (entry.quality(now), id))
-            .collect();
-        ranked.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-        let evicted: Vec<PeerId> =
-            ranked.into_iter().take((count + more - max).max(max / EVICT_PART)).map(|(_, id)| id).collect();
-        for peer in &evicted {
-            self.take_out(*peer);
-        }
-        evicted
-    }
-
-    fn put_in(&mut self, peer: PeerId, entry: Entry) {
-        if !entry.measured.tried {
-            self.untried += 1;
-            if let Some(source) = entry.told_by {
-                *self.by_source.entry(source).or_default() += 1;
-            }
-            if let Some(prefix) = entry.prefix() {
-                *self.by_prefix.entry(prefix).or_default() += 1;
-            }
-        }
-        self.revision += 1;
-        self.entries.insert(peer, entry);
-    }
-
-    fn take_out(&mut self, peer: PeerId) -> Option<Entry> {
-        let entry = self.entries.remove(&peer)?;
-        if !entry.measured.tried {
-            self.untried -= 1;
-            if let Some(source) = entry.told_by {
-                count_down(&mut self.by_source, source);
-            }
-            if let Some(prefix) = entry.prefix() {
-                count_down(&mut self.by_prefix, prefix);
-            }
-        }
-        self.revision += 1;
-        Some(entry)
-    }
-}
-
-fn count_down<K: Ord>(counts: &mut BTreeMap<K, usize>, key: K) {
-    if let Some(count) = counts.get_mut(&key) {
-        *count -= 1;
-        if *count == 0 {
-            counts.remove(&key);
-        }
-    }
-}
-
-/// What became of an entry.
-fn compare(old: &Entry, new: &Entry) -> Change {
-    let (before, after) = (old.record(), new.record());
-    let reach =
-        |r: Option<&Record>| r.map(|r| (r.nat, r.relays.clone(), r.addresses.is_empty(), r.capabilities));
-    Change {
-        updated: before != after,
-        status: reach(before) != reach(after)
-            || old.demoted.is_some() != new.demoted.is_some()
-            || old.measured.tried != new.measured.tried,
-        touched: before != after
-            || old.last_seen() != new.last_seen()
-            || old.demoted != new.demoted
-            || old.measured != new.measured
-            || old.known.is_first_hand() != new.known.is_first_hand(),
-        ..Change::default()
     }
 }

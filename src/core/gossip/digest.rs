@@ -55,6 +55,14 @@ struct Item {
     learned: Mono,
 }
 
+/// The peer with that prefix that we were told is gone, if nothing newer is
+/// said of it than `version`.
+fn demoted_with(book: &Book, prefix: PeerPrefix, version: u64) -> Option<PeerId> {
+    let (peer, entry) = book.range(prefix.range()).next()?;
+    let known = entry.record().is_some_and(|record| record.version >= version);
+    (entry.demoted.is_some() && known).then_some(peer)
+}
+
 impl Item {
     fn entry(&self) -> DigestEntry {
         DigestEntry { peer: self.peer.into(), version: self.version }
@@ -163,7 +171,7 @@ impl Gossip {
         }
     }
 
-    pub(super) fn on_digest_page(&mut self, from: PeerId, page: DigestPage, book: &Book, now: Now) {
+    pub(super) fn on_digest_page(&mut self, from: PeerId, page: &DigestPage, book: &Book, now: Now) {
         let Some(link) = self.links.get_mut(&from) else {
             return;
         };
@@ -220,9 +228,13 @@ impl Gossip {
             if ours.get(prefix).is_some_and(|v| v >= version) {
                 continue;
             }
-            if let Some(id) = book.gone_with(*prefix, *version, now.stamp) {
-                // We saw it go; the word of it got lost. It may well be told
-                // twice: the other end only tries such a peer later.
+            let gone_for_us = book
+                .gone_with(*prefix, *version, now.stamp)
+                .or_else(|| demoted_with(book, *prefix, *version));
+            if let Some(id) = gone_for_us {
+                // The word that it is gone got lost. If the word was wrong, it
+                // comes to somebody who is linked to the subject, and that one
+                // tells it: its next version ends the matter everywhere.
                 if gone.len() < REPAIR_PUSH_MAX && link.pushed.insert(entry) {
                     gone.push(id);
                 }
@@ -238,8 +250,8 @@ impl Gossip {
             let want = Want::Prefixes(prefixes.to_vec());
             self.send(peer, Message::Request(Request { sync, want }));
         }
-        let records = push.iter().filter_map(|id| self.outgoing(*id, &context, book, now)).collect();
-        let sent = self.send_delta(peer, records, gone, now);
+        let records = push.iter().filter_map(|id| self.outgoing(*id, context, book, now)).collect();
+        let sent = self.send_delta(peer, records, gone);
         if sent + asked > 0 {
             self.stats.repairs += sent + asked;
             self.event(Some(peer), EventKind::GossipRepair { sent, asked });

@@ -25,7 +25,7 @@ impl Gossip {
             Message::Delta(delta) => self.on_delta(from, delta, book, now),
             Message::Request(request) => self.on_request(from, &request, book, now),
             Message::Digest(digest) => self.on_digest(from, digest, book, now),
-            Message::DigestPage(page) => self.on_digest_page(from, page, book, now),
+            Message::DigestPage(page) => self.on_digest_page(from, &page, book, now),
             Message::WhoHas(_) | Message::IHave(_) | Message::Echo(_) | Message::EchoReply(_) => return,
         }
         self.pump(book, now);
@@ -76,6 +76,14 @@ impl Gossip {
                 self.heard_of_us(self.own.version, now);
                 continue;
             }
+            if book.get(peer).is_some_and(|entry| entry.linked) {
+                // We know better. The subject is told, and its next version
+                // undoes the word wherever it went.
+                if peer != from {
+                    self.send_delta(peer, Vec::new(), vec![peer]);
+                }
+                continue;
+            }
             let change = book.demote(peer, now);
             if change.status {
                 self.pending.added.remove(&peer);
@@ -123,7 +131,7 @@ impl Gossip {
             match book.hearsay(record.clone(), from, now) {
                 Ok(change) => change,
                 Err(Refusal::Linked) => {
-                    self.tell_subject(from, record, book, now);
+                    self.tell_subject(from, record, book);
                     return false;
                 }
                 Err(refusal) => {
@@ -145,19 +153,20 @@ impl Gossip {
     /// Others have a newer record of a peer that we are linked to than the peer
     /// itself gave us: forged, or from before it lost its counter. The peer is
     /// told, and issues one above it.
-    fn tell_subject(&mut self, from: PeerId, record: Record, book: &Book, now: Now) {
+    fn tell_subject(&mut self, from: PeerId, record: Record, book: &Book) {
         let peer = record.peer;
-        let known = book.get(peer).and_then(|entry| entry.record()).map_or(0, |known| known.version);
-        if record.version <= known {
+        let known = book.get(peer).and_then(|entry| entry.record()).map(|known| known.version);
+        // Without a word of its own yet there is nothing to compare with.
+        let Some(known) = known.filter(|known| record.version > *known) else {
             return;
-        }
+        };
         if record.version - known > VERSION_JUMP_MAX {
             self.drop_record(Refusal::VersionJump.name());
             return;
         }
         self.count(Refusal::Linked.name(), 1);
         if peer != from {
-            self.send_delta(peer, vec![record], Vec::new(), now);
+            self.send_delta(peer, vec![record], Vec::new());
         }
     }
 }

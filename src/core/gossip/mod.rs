@@ -34,7 +34,10 @@ use super::book::{Book, Change};
 use super::limits::{METERS_KEPT, METERS_MAX, REISSUE_EVERY, VERSION_JUMP_MAX};
 use super::wire::{Message, Record};
 use super::{Mono, Now};
-use crate::model::{CommandId, EventKind, GossipView, PeerId, SyncReport};
+use crate::model::{CommandId, EventKind, GossipView, PeerId, Source, SyncReport};
+
+pub use self::digest::{DIGEST_MAX_WAIT, DIGEST_MIN_WAIT};
+pub use self::serve::SHARED_AGE;
 
 /// Changes are gathered this long before they are sent: a burst of changes
 /// becomes one message, and nobody notices the wait.
@@ -160,9 +163,13 @@ impl Gossip {
         }
     }
 
-    /// A link is up: both ends tell each other everything.
+    /// A link is up: both ends tell each other everything. The caller has
+    /// told the book of the contact before, if it knows more of how it came.
     pub fn link_up(&mut self, peer: PeerId, context: LinkContext, book: &mut Book, now: Now) {
         self.drop_link(peer, now);
+        // Only a peer that the book holds can be marked as linked.
+        let change = book.contact(peer, Source::Inbound, None, now);
+        self.changed(peer, change);
         let change = book.set_linked(peer, true, now);
         self.changed(peer, change);
         let meters = self.meters.remove(&peer).map_or_else(|| Meters::new(now.mono), |(m, _)| m);

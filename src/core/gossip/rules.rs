@@ -136,7 +136,8 @@ fn parts(record: &Record) -> u64 {
 pub fn clean_name(name: &str) -> String {
     let mut name = clean(name);
     if name.len() > NAME_BYTES_MAX {
-        name.truncate(name.floor_char_boundary(NAME_BYTES_MAX));
+        let cut = (0..=NAME_BYTES_MAX).rev().find(|at| name.is_char_boundary(*at)).unwrap_or(0);
+        name.truncate(cut);
     }
     name
 }

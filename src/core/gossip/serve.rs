@@ -37,7 +37,7 @@ impl Gossip {
 
     /// A record as it goes over a link: held to the link's rules, with the age
     /// of the last contact.
-    pub(super) fn outgoing(&self, peer: PeerId, link: &LinkContext, book: &Book, now: Now) -> Option<Record> {
+    pub(super) fn outgoing(&self, peer: PeerId, link: LinkContext, book: &Book, now: Now) -> Option<Record> {
         let mut record = if peer == self.own.peer {
             self.own.clone()
         } else {
@@ -50,7 +50,7 @@ impl Gossip {
             }
             record
         };
-        rules::apply(&mut record, link);
+        rules::apply(&mut record, &link);
         Some(record)
     }
 
@@ -67,7 +67,7 @@ impl Gossip {
                 self.shared_ids(book, now)
             }
             Want::Prefixes(prefixes) => {
-                if !link.meters.records.take_many(prefixes.len() as f64, now.mono) {
+                if !link.meters.records.take_many(prefixes.len().max(1) as f64, now.mono) {
                     self.count("gossip.serve_records", prefixes.len() as u64);
                     return;
                 }
@@ -140,7 +140,7 @@ impl Gossip {
                 return false;
             }
             serving.stalled = None;
-            let page = self.next_page(peer, &mut serving, &context, room, book, now);
+            let page = self.next_page(&mut serving, context, room, book, now);
             let (last, sent) = (page.last, page.records.len() as u64);
             self.send(peer, Message::FullSync(page));
             if last {
@@ -162,9 +162,8 @@ impl Gossip {
 
     fn next_page(
         &self,
-        peer: PeerId,
         serving: &mut Serving,
-        context: &LinkContext,
+        context: LinkContext,
         room: usize,
         book: &Book,
         now: Now,
@@ -173,9 +172,9 @@ impl Gossip {
         let mut records = Vec::new();
         let mut bytes = 0;
         while let Some(id) = serving.ids.get(serving.done) {
-            // A peer is not told about itself: it knows better.
-            let record = if *id == peer { None } else { self.outgoing(*id, context, book, now) };
-            if let Some(record) = record {
+            // A peer is told about itself too: if it lost its counter, it
+            // learns so which version it has to pass.
+            if let Some(record) = self.outgoing(*id, context, book, now) {
                 bytes += record.encoded_size_max();
                 if bytes > budget || records.len() == PAGE_RECORDS_MAX {
                     break;
@@ -219,25 +218,19 @@ impl Gossip {
             for id in ids {
                 if added.len() == DELTA_RECORDS_MAX {
                     left_out += 1;
-                } else if let Some(record) = self.outgoing(id, &context, book, now) {
+                } else if let Some(record) = self.outgoing(id, context, book, now) {
                     added.push(record);
                 }
             }
             let removed = pending.removed.iter().filter(concerns).map(|(id, _)| *id).collect();
             self.count("gossip.delta_dropped", left_out);
-            self.send_delta(peer, added, removed, now);
+            self.send_delta(peer, added, removed);
         }
     }
 
     /// Sends records as deltas as far as there is room; what finds none is left
     /// to the digest. The records are held to the link's rules already.
-    pub(super) fn send_delta(
-        &mut self,
-        peer: PeerId,
-        added: Vec<Record>,
-        removed: Vec<PeerId>,
-        _now: Now,
-    ) -> u64 {
+    pub(super) fn send_delta(&mut self, peer: PeerId, added: Vec<Record>, removed: Vec<PeerId>) -> u64 {
         const ID: usize = 32;
         let mut sent = 0;
         let mut added = added.into_iter().peekable();

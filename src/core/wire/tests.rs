@@ -254,3 +254,26 @@ fn a_prefix_finds_exactly_the_ids_that_begin_with_it() {
     other.0[7] = 8;
     assert!(!prefix.range().contains(&other));
 }
+
+#[test]
+fn no_more_probe_ports_are_kept_than_a_node_listens_on() {
+    let hello = Hello {
+        low: 1,
+        high: 1,
+        network: String::new(),
+        name: String::new(),
+        agent: String::new(),
+        nat: NatType::Unknown,
+        observed: ([8, 8, 8, 8], 2000).into(),
+        probe_ports: (2000..2100).collect(),
+        wall_ms: 0,
+        channel: [0; 16],
+        path: None,
+        outbound: true,
+        proof: None,
+    };
+    let bytes = Frame::Hello(Box::new(hello)).encode().unwrap();
+    let Ok(Some(Frame::Hello(read))) = read_one(&bytes) else { panic!("no hello") };
+    assert_eq!(read.probe_ports, [2000, 2001]);
+    assert_eq!(read.version_with_us(), Some(1));
+}

@@ -1,0 +1,19 @@
+//! `punchdeck run`: a node, with the console on it or without.
+
+use super::session::{Screen, Session};
+use super::{Failure, RunArgs, prepare};
+use crate::node::Node;
+
+pub(super) fn execute(args: &RunArgs) -> Result<(), Failure> {
+    let resolved = args.settings.resolve()?;
+    let prepared = prepare(&resolved)?;
+    let config = &resolved.config;
+    let screen = Screen::choose(args.headless);
+    let session = Session::begin(screen, config.ascii, &config.log_filter, Some(&config.data_dir))?;
+    let started = session.block_on(Node::start(prepared.options, prepared.lock));
+    let (node, feed) = started.map_err(Failure::usage)?;
+    let ended = session.attend(feed, std::future::ready(()));
+    session.block_on(node.stop());
+    session.end();
+    ended
+}

@@ -1,0 +1,128 @@
+//! What `run` and `lab` share: a runtime for nodes, logging, and either the
+//! console or a wait for a signal.
+
+use std::io::IsTerminal;
+use std::path::Path;
+use std::time::Duration;
+
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::Layer as _;
+
+use super::Failure;
+use super::failure::say;
+use crate::config::Ascii;
+use crate::node::feed::Feed;
+use crate::telemetry::{self, BoxedLayer, Sinks, Telemetry};
+use crate::tui::{self, GlyphChoice};
+
+/// Threads for nodes: their work is short, and the console has a thread of its
+/// own.
+const WORKERS: usize = 2;
+/// What is left of a runtime's tasks after its nodes have stopped is not worth
+/// more.
+const RUNTIME_END: Duration = Duration::from_millis(100);
+
+/// Whether there is a console.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Screen {
+    /// On this terminal.
+    Console,
+    /// None; somebody asked for that.
+    Headless,
+    /// None, because there is no terminal.
+    NoTerminal,
+}
+
+impl Screen {
+    pub(super) fn choose(headless: bool) -> Self {
+        if headless {
+            Self::Headless
+        } else if std::io::stdin().is_terminal() && std::io::stdout().is_terminal() {
+            Self::Console
+        } else {
+            Self::NoTerminal
+        }
+    }
+}
+
+/// A process that runs nodes.
+pub(super) struct Session {
+    screen: Screen,
+    ascii: Ascii,
+    runtime: Runtime,
+    _sinks: Sinks,
+}
+
+impl Session {
+    /// Sets up logging and a runtime.
+    pub(super) fn begin(
+        screen: Screen,
+        ascii: Ascii,
+        filter: &str,
+        data_dir: Option<&Path>,
+    ) -> Result<Self, Failure> {
+        let console = screen == Screen::Console;
+        let pane = if console {
+            let targets = telemetry::filter(filter).map_err(Failure::usage)?;
+            tui::log_layer(targets).map(|layer| -> BoxedLayer { layer.boxed() })
+        } else {
+            None
+        };
+        let sinks = telemetry::init(&Telemetry { filter, stderr: !console, data_dir }, pane)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(WORKERS)
+            .thread_name("node")
+            .enable_all()
+            .build()
+            .map_err(Failure::failed)?;
+        if screen == Screen::NoTerminal {
+            say(&"no terminal here, running headless; SIGTERM or ctrl-c stops it");
+        }
+        Ok(Self { screen, ascii, runtime, _sinks: sinks })
+    }
+
+    /// Runs something on the nodes' runtime.
+    pub(super) fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
+        self.runtime.block_on(future)
+    }
+
+    /// Shows the console, or waits for a signal; meanwhile `beside` runs.
+    pub(super) fn attend(
+        &self,
+        feed: Feed,
+        beside: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<(), Failure> {
+        if self.screen == Screen::Console {
+            let glyphs = match self.ascii {
+                Ascii::Auto => GlyphChoice::Auto,
+                Ascii::Always => GlyphChoice::Ascii,
+                Ascii::Never => GlyphChoice::Unicode,
+            };
+            let options = tui::Options { glyphs, ..tui::Options::default() };
+            tui::run(feed, options).map_err(Failure::failed)?;
+            return Ok(());
+        }
+        drop(feed);
+        self.runtime.spawn(beside);
+        self.block_on(stop_signal()).map_err(Failure::failed)
+    }
+
+    /// Lets go of the runtime.
+    pub(super) fn end(self) {
+        self.runtime.shutdown_timeout(RUNTIME_END);
+    }
+}
+
+/// Waits for a signal that ends a headless node.
+async fn stop_signal() -> std::io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut quit = signal(SignalKind::quit())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+        _ = quit.recv() => {}
+    }
+    Ok(())
+}
