@@ -409,7 +409,8 @@ fn touch(peers: &mut [Arc<PeerRow>], round: u32) {
 #[derive(Debug)]
 pub struct Screen {
     app: App,
-    buffer: Buffer,
+    shown: Buffer,
+    next: Buffer,
     at: Duration,
 }
 
@@ -418,7 +419,8 @@ impl Screen {
     pub fn new(snapshot: Arc<Snapshot>, width: u16, height: u16) -> Self {
         let theme = Theme::resolve(ColourChoice::Always, GlyphChoice::Unicode, |_| None);
         let app = App::new(snapshot, theme, TimeZone::UTC, Logs::Off);
-        Self { app, buffer: Buffer::empty(Rect::new(0, 0, width, height)), at: Duration::ZERO }
+        let blank = Buffer::empty(Rect::new(0, 0, width, height));
+        Self { app, shown: blank.clone(), next: blank, at: Duration::ZERO }
     }
 
     /// Hands a new snapshot in.
@@ -427,10 +429,12 @@ impl Screen {
         self.app.update(Input::Snapshot(snapshot), self.at);
     }
 
-    /// Draws one frame.
-    pub fn frame(&mut self) -> &Buffer {
-        self.buffer.reset();
-        view::draw(&mut self.app, self.buffer.area, &mut self.buffer);
-        &self.buffer
+    /// Draws one frame and returns how many cells would be written.
+    pub fn frame(&mut self) -> usize {
+        self.next.reset();
+        view::draw(&mut self.app, self.next.area, &mut self.next);
+        let changed = self.shown.diff_iter(&self.next).count();
+        std::mem::swap(&mut self.shown, &mut self.next);
+        changed
     }
 }
