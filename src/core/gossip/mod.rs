@@ -163,7 +163,8 @@ impl Gossip {
         }
     }
 
-    /// A link is up: both ends tell each other everything. The caller has
+    /// A link is up: both ends tell each other everything. Once per link, not
+    /// per connection: a link that moves to another path stays up. The caller has
     /// told the book of the contact before, if it knows more of how it came.
     pub fn link_up(&mut self, peer: PeerId, context: LinkContext, book: &mut Book, now: Now) {
         self.drop_link(peer, now);
@@ -180,10 +181,17 @@ impl Gossip {
     }
 
     /// A link's context changed: it moved, or its ends learned their public
-    /// addresses.
-    pub fn set_context(&mut self, peer: PeerId, context: LinkContext) {
-        if let Some(link) = self.links.get_mut(&peer) {
-            link.context = context;
+    /// addresses. If private addresses mean something over it now, ours are
+    /// told at once: the version is the same, so no digest would bring them.
+    pub fn set_context(&mut self, peer: PeerId, context: LinkContext, book: &Book, now: Now) {
+        let Some(link) = self.links.get_mut(&peer) else {
+            return;
+        };
+        let before = std::mem::replace(&mut link.context, context);
+        let opened = (context.private && !before.private) || (context.loopback && !before.loopback);
+        if opened {
+            let own = self.outgoing(self.own.peer, context, book, now);
+            self.send_delta(peer, own.into_iter().collect(), Vec::new());
         }
     }
 

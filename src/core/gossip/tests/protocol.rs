@@ -302,7 +302,8 @@ fn what_nobody_saw_for_a_month_is_no_longer_shared() {
 #[test]
 fn private_addresses_are_told_only_where_they_mean_something() {
     let (mut node, now) = node_with_links(2);
-    node.gossip.set_context(id(2), LinkContext { private: true, ..LINK });
+    node.gossip.set_context(id(2), LinkContext { private: true, ..LINK }, &node.book, now);
+    node.drain();
     let own =
         Record { addresses: vec![([10, 0, 0, 1], 2000).into(), ([8, 8, 8, 8], 2000).into()], ..record(0, 0) };
     node.gossip.set_own(own, now);
@@ -316,4 +317,15 @@ fn private_addresses_are_told_only_where_they_mean_something() {
         })
         .collect();
     assert_eq!(told, BTreeMap::from([(id(1), 1), (id(2), 2)]));
+
+    node.gossip.set_context(id(1), LinkContext { private: true, ..LINK }, &node.book, now);
+    let sent = node.drain();
+    let [(to, Message::Delta(d))] = sent.as_slice() else {
+        panic!("{sent:?}");
+    };
+    assert_eq!(
+        (*to, d.added[0].peer, d.added[0].addresses.len()),
+        (id(1), id(0), 2),
+        "told when it comes to mean something"
+    );
 }
