@@ -8,10 +8,12 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::LevelFilter;
 
 use super::Failure;
 use super::failure::say;
 use crate::config::Ascii;
+use crate::node::EVENT_TARGET;
 use crate::node::feed::Feed;
 use crate::telemetry::{self, BoxedLayer, Sinks, Telemetry};
 use crate::tui::{self, GlyphChoice};
@@ -64,7 +66,9 @@ impl Session {
     ) -> Result<Self, Failure> {
         let console = screen == Screen::Console;
         let pane = if console {
+            // Events have a pane of their own.
             let targets = telemetry::filter(filter).map_err(Failure::usage)?;
+            let targets = targets.with_target(EVENT_TARGET, LevelFilter::OFF);
             tui::log_layer(targets).map(|layer| -> BoxedLayer { layer.boxed() })
         } else {
             None

@@ -110,7 +110,12 @@ pub struct Dialer {
 impl Dialer {
     /// `loopback`: our own bind is loopback, where the gossip limits do not
     /// count.
-    pub fn new(bootstrap: impl IntoIterator<Item = SocketAddr>, loopback: bool, seed: u64, now: Mono) -> Self {
+    pub fn new(
+        bootstrap: impl IntoIterator<Item = SocketAddr>,
+        loopback: bool,
+        seed: u64,
+        now: Mono,
+    ) -> Self {
         Self {
             bootstrap: bootstrap.into_iter().collect(),
             loopback,
@@ -231,7 +236,9 @@ impl Dialer {
         self.per_ip.retain(|_, at| now.mono.since(*at) < GOSSIP_DIAL_PER_IP);
         match self.state {
             State::Joined => (self.due_peers(view, now), None),
-            State::Joining { cached: true } if view.attempts() == 0 => (self.bootstrap_round(view, now), None),
+            State::Joining { cached: true } if view.attempts() == 0 => {
+                (self.bootstrap_round(view, now), None)
+            }
             State::Joining { cached: false } if view.attempts() == 0 => {
                 let due = self.due_peers(view, now);
                 if due.is_empty() { (due, Some(self.isolate(now))) } else { (due, None) }
@@ -318,7 +325,9 @@ impl Dialer {
         let due: Vec<(PeerId, Due)> = self
             .schedule
             .iter()
-            .filter(|(peer, due)| due.at <= now.mono && !self.is_held_off(peer, now.mono) && !view.is_busy(peer))
+            .filter(|(peer, due)| {
+                due.at <= now.mono && !self.is_held_off(peer, now.mono) && !view.is_busy(peer)
+            })
             .map(|(peer, due)| (*peer, *due))
             .collect();
         let mut starts = Vec::new();

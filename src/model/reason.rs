@@ -153,6 +153,8 @@ pub enum Reason {
     },
     /// Another stage connected first.
     NotNeeded,
+    /// The peer connected to us first.
+    CameToUs,
     /// The operator asked for another stage only.
     NotAsked,
     /// The peer has no reservation on a relay, and none can be made.
@@ -231,6 +233,7 @@ impl fmt::Display for Reason {
                 write!(f, "no result after {}.{} s", after_ms / 1000, after_ms % 1000 / 100)
             }
             Self::NotNeeded => f.write_str("another stage was faster"),
+            Self::CameToUs => f.write_str("it connected to us first"),
             Self::NotAsked => f.write_str("not asked for"),
             Self::NoRelay => f.write_str("it has no reservation, nobody to invite"),
             Self::NoRelayInUse => f.write_str("no relay is in use"),

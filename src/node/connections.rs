@@ -30,7 +30,13 @@ pub(super) enum Report {
     /// We opened a control stream.
     Opened { peer: PeerId, conn: ConnId, send: HighLevelSendStream, recv: HighLevelRecvStream },
     /// The peer opened one and said Hello on it.
-    Accepted { peer: PeerId, send: HighLevelSendStream, stream: Box<FrameStream>, hello: (Box<Frame>, usize), channel: [u8; 16] },
+    Accepted {
+        peer: PeerId,
+        send: HighLevelSendStream,
+        stream: Box<FrameStream>,
+        hello: (Box<Frame>, usize),
+        channel: [u8; 16],
+    },
 }
 
 /// Where tasks report.
@@ -80,10 +86,8 @@ impl Connections {
             binding,
         };
         let watcher = self.watch(peer, id, connection.clone());
-        self.entries.insert(
-            id,
-            Entry { peer, connection, channel, writer: None, _watcher: watcher, reader: None },
-        );
+        self.entries
+            .insert(id, Entry { peer, connection, channel, writer: None, _watcher: watcher, reader: None });
         Some(Input::ConnUp { peer, info })
     }
 
@@ -106,9 +110,8 @@ impl Connections {
         let (node, reports) = (self.node.clone(), self.reports.clone());
         let stable_id = entry.connection.stable_id();
         tokio::spawn(async move {
-            let current = |node: &Node| {
-                transport::connection(node, &peer).is_some_and(|c| c.stable_id() == stable_id)
-            };
+            let current =
+                |node: &Node| transport::connection(node, &peer).is_some_and(|c| c.stable_id() == stable_id);
             // The library opens on the connection it holds for current; before
             // and after, that must be the one we mean.
             let opened = if current(&node) {
@@ -151,7 +154,8 @@ impl Connections {
     fn start(&mut self, peer: PeerId, conn: ConnId, send: HighLevelSendStream, stream: FrameStream) -> bool {
         let Some(entry) = self.entries.get_mut(&conn) else { return false };
         entry.writer = Some(spawn_writer(send));
-        entry.reader = Some(AbortOnDropHandle::new(tokio::spawn(read(peer, conn, stream, self.reports.clone()))));
+        entry.reader =
+            Some(AbortOnDropHandle::new(tokio::spawn(read(peer, conn, stream, self.reports.clone()))));
         true
     }
 

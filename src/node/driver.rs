@@ -31,6 +31,10 @@ const RECOUNT_EVERY: Duration = Duration::from_secs(5);
 /// How long the last messages get to leave before connections close.
 const LAST_WORDS: Duration = Duration::from_millis(100);
 
+/// The target under which events are logged: a console has them in a pane of
+/// their own.
+pub const EVENT_TARGET: &str = "punchdeck::event";
+
 /// The writing ends of the feed.
 pub(super) struct Outlets {
     pub(super) snapshots: watch::Sender<Arc<Snapshot>>,
@@ -68,8 +72,7 @@ impl Driver {
         self.engine.begin(self.clock.now());
         self.carry_out();
         while !self.stopping {
-            let publish =
-                published + if self.changed { PUBLISH_EVERY } else { PUBLISH_AT_LEAST };
+            let publish = published + if self.changed { PUBLISH_EVERY } else { PUBLISH_AT_LEAST };
             let timer = self.engine.next_timeout(self.clock.now()).map(|at| self.clock.instant(at));
             tokio::select! {
                 biased;
@@ -180,9 +183,9 @@ impl Driver {
     fn tell(&self, event: Event) {
         let (kind, peer) = (event.kind.name(), event.peer_id.map(|p| p.short()).unwrap_or_default());
         if event.kind.is_trouble() {
-            tracing::warn!(node = %self.name, peer, "{kind}: {}", event.kind);
+            tracing::warn!(target: EVENT_TARGET, node = %self.name, peer, "{kind}: {}", event.kind);
         } else {
-            tracing::info!(node = %self.name, peer, "{kind}: {}", event.kind);
+            tracing::info!(target: EVENT_TARGET, node = %self.name, peer, "{kind}: {}", event.kind);
         }
         // Nobody listening is no error.
         drop(self.outlets.events.send(Arc::new(event)));
@@ -247,4 +250,3 @@ async fn report_dial(
     };
     let _ = reports.send(Report::Input(input)).await;
 }
-

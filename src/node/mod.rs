@@ -29,6 +29,7 @@ use tokio_util::task::AbortOnDropHandle;
 use self::cache::CacheFiles;
 use self::clock::Clock;
 use self::connections::{Connections, Report};
+pub use self::driver::EVENT_TARGET;
 use self::driver::{Driver, Outlets};
 use self::feed::{CommandSender, EVENT_BACKLOG, Feed, OUTCOME_BACKLOG};
 use self::lock::DataDirLock;

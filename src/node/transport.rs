@@ -201,7 +201,9 @@ pub(super) fn close_reason(error: &ConnectionError) -> Reason {
         ConnectionError::ApplicationClosed(frame) => {
             Reason::Closed { close: CloseCode::from_code(frame.error_code.into_inner()) }
         }
-        ConnectionError::LocallyClosed | ConnectionError::ConnectionClosed(_) => Reason::Closed { close: None },
+        ConnectionError::LocallyClosed | ConnectionError::ConnectionClosed(_) => {
+            Reason::Closed { close: None }
+        }
         ConnectionError::TimedOut => Reason::ConnectionTimedOut,
         other => Reason::Other { detail: clean(&other.to_string()) },
     }

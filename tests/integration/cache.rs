@@ -81,7 +81,11 @@ async fn damaged_file() {
         })
         .await;
     assert_eq!(file, "bootstrap_cache.json.damaged-1");
-    assert_eq!(fs::read(b.dir().join("cache").join(file)).unwrap(), &whole[..whole.len() / 2], "nothing is lost");
+    assert_eq!(
+        fs::read(b.dir().join("cache").join(file)).unwrap(),
+        &whole[..whole.len() / 2],
+        "nothing is lost"
+    );
     let shown = b.until("reason on screen", |s| s.node.cache.set_aside.is_some()).await;
     assert!(shown.node.cache.set_aside.as_ref().unwrap().contains("damaged-1"));
     b.until_linked(a.id()).await;

@@ -63,8 +63,8 @@ async fn delta_broadcast_on_status_change() {
     far.until_linked(hub.id()).await;
     let mut changing = Scripted::linked(&hub).await;
     let id = changing.id;
-    let nat = |nat| move |s: &punchdeck::model::Snapshot| {
-        s.peers.iter().any(|p| p.peer_id == id && p.nat_type == nat)
+    let nat = |nat| {
+        move |s: &punchdeck::model::Snapshot| s.peers.iter().any(|p| p.peer_id == id && p.nat_type == nat)
     };
     changing.say(Message::Delta(Delta { added: vec![changing.record(1)], removed: vec![] })).await;
     far.until("peer", |s| s.peers.iter().any(|p| p.peer_id == id)).await;

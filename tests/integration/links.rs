@@ -82,9 +82,9 @@ async fn nobody_answers() {
     let mut node = TestNode::start("node", &[gone]).await;
     let reason = node
         .event("stage.ended", |e| match &e.kind {
-            EventKind::StageEnded { stage: StageKind::Direct, outcome: StageOutcome::Failed, reason, .. } => {
-                reason.clone()
-            }
+            EventKind::StageEnded {
+                stage: StageKind::Direct, outcome: StageOutcome::Failed, reason, ..
+            } => reason.clone(),
             _ => None,
         })
         .await;
@@ -155,10 +155,7 @@ async fn disconnect_and_connect() {
     let outcome = a.command(Command::Disconnect { peer: b.id() }).await;
     assert!(outcome.result.is_ok(), "{outcome:?}");
     let down = b.event_named("link.down", a.id()).await;
-    assert_eq!(
-        down,
-        EventKind::LinkDown { reason: Reason::Closed { close: Some(CloseCode::HoldOff) } }
-    );
+    assert_eq!(down, EventKind::LinkDown { reason: Reason::Closed { close: Some(CloseCode::HoldOff) } });
     for (node, peer) in [(&a, b.id()), (&b, a.id())] {
         node.until("held off", |s| {
             s.peers.iter().any(|p| p.peer_id == peer && p.state == PeerState::HeldOff)
@@ -211,14 +208,18 @@ async fn another_network() {
 }
 
 async fn closed_fleet() {
-    let secret = |byte| move |o: &mut punchdeck::node::options::NodeOptions| {
-        o.secret = Some(NetworkSecret::new([byte; 32]));
+    let secret = |byte| {
+        move |o: &mut punchdeck::node::options::NodeOptions| {
+            o.secret = Some(NetworkSecret::new([byte; 32]));
+        }
     };
     let a = TestNode::with("a", &[], secret(1)).await;
     let member = TestNode::with("member", &[a.addr()], secret(1)).await;
     member.until_linked(a.id()).await;
-    for outsider in [TestNode::start("outsider", &[a.addr()]).await, TestNode::with("wrong", &[a.addr()], secret(2)).await]
-    {
+    for outsider in [
+        TestNode::start("outsider", &[a.addr()]).await,
+        TestNode::with("wrong", &[a.addr()], secret(2)).await,
+    ] {
         outsider.until("refusal", |s| s.attempts.ended > 0).await;
         assert!(outsider.snapshot().links.is_empty());
         assert!(a.link(outsider.id()).is_none());

@@ -33,7 +33,11 @@ impl Stranger {
             .build();
         let node = ant_quic::Node::with_config(config).await.unwrap();
         let accepting = node.clone();
-        tokio::spawn(async move { while accepting.is_running() { accepting.accept().await; } });
+        tokio::spawn(async move {
+            while accepting.is_running() {
+                accepting.accept().await;
+            }
+        });
         Self { node, _dir: dir }
     }
 

@@ -170,7 +170,8 @@ impl TestNode {
 
     /// The next event of that name about that peer.
     pub async fn event_named(&mut self, name: &str, about: PeerId) -> EventKind {
-        self.event(name, |e| (e.kind.name() == name && e.peer_id == Some(about)).then(|| e.kind.clone())).await
+        self.event(name, |e| (e.kind.name() == name && e.peer_id == Some(about)).then(|| e.kind.clone()))
+            .await
     }
 
     /// Gives a command and waits for its outcome.

@@ -80,7 +80,13 @@ impl Engine {
     }
 
     /// A command to connect: joins what runs, or starts it.
-    pub(super) fn connect(&mut self, id: CommandId, peer: PeerId, plan: Plan, now: Now) -> Result<(), Failure> {
+    pub(super) fn connect(
+        &mut self,
+        id: CommandId,
+        peer: PeerId,
+        plan: Plan,
+        now: Now,
+    ) -> Result<(), Failure> {
         let addresses = self.addresses_of(&peer).ok_or(Reason::UnknownPeer)?;
         let running = self.attempts.live.iter().find(|(_, l)| l.peer() == Some(peer)).map(|(id, _)| *id);
         let attempt = running.unwrap_or_else(|| {
@@ -96,7 +102,8 @@ impl Engine {
             None => {
                 let ended = self.attempts.recent.iter().find(|a| a.id == attempt);
                 let report = ended.map(|a| Box::new(LinkReport::from_attempt(peer, a)));
-                let reason = ended.and_then(|a| telling_reason(&a.stages)).cloned().unwrap_or(Reason::NoAddress);
+                let reason =
+                    ended.and_then(|a| telling_reason(&a.stages)).cloned().unwrap_or(Reason::NoAddress);
                 Err(Failure { reason, report })
             }
         }

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Action, Engine, Link};
-use crate::core::limits::{FOREIGN_LINKS_PERCENT, LINKS_MAX, LINKS_PER_IP_MAX, WHO_HAS_PER_MINUTE};
 use crate::core::Now;
 use crate::core::bucket::Bucket;
+use crate::core::limits::{FOREIGN_LINKS_PERCENT, LINKS_MAX, LINKS_PER_IP_MAX, WHO_HAS_PER_MINUTE};
 use crate::core::link::{ConnId, ConnInfo, LinkOut};
 use crate::core::wire::{Frame, Hello, IHave, Message, PROTOCOL_HIGH, PROTOCOL_LOW, WhoHas};
 use crate::model::{CloseCode, EventKind, PeerId, Reason};
@@ -138,8 +138,9 @@ impl Engine {
                 LinkOut::Write(conn, bytes) => self.out.push_back(Action::Write { conn, bytes }),
                 LinkOut::Close(conn, code) => self.out.push_back(Action::Close { conn, code }),
                 LinkOut::Up { .. } => self.on_link_up(peer, now),
-                LinkOut::Moved { from, to } => {
-                    self.event(Some(peer), EventKind::LinkMoved { from, to, gap_ms: 0 }, now);
+                LinkOut::Moved { from, to, gap } => {
+                    let gap_ms = u64::try_from(gap.as_millis()).unwrap_or(u64::MAX);
+                    self.event(Some(peer), EventKind::LinkMoved { from, to, gap_ms }, now);
                 }
                 LinkOut::Suspect(missed) => self.event(Some(peer), EventKind::LinkSuspect { missed }, now),
                 LinkOut::Restored { gap } => {

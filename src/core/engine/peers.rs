@@ -115,7 +115,11 @@ impl Engine {
     }
 
     /// Runs the dialer on the rest of the node.
-    pub(super) fn with_dialer<T>(&mut self, now: Now, f: impl FnOnce(&mut Dialer, &DialerView<'_>) -> T) -> T {
+    pub(super) fn with_dialer<T>(
+        &mut self,
+        now: Now,
+        f: impl FnOnce(&mut Dialer, &DialerView<'_>) -> T,
+    ) -> T {
         let Self { dialer, book, links, attempts, .. } = self;
         f(dialer, &DialerView { book, links, attempts, now })
     }

@@ -126,7 +126,9 @@ mod tests {
         let mut now = at(400);
         for round in 1..12u32 {
             assert!(saving.take_due(now.mono), "round {round}");
-            let Ended::Failed(wait) = saving.on_saved(Err("disk full".into()), now, &mut rng) else { panic!() };
+            let Ended::Failed(wait) = saving.on_saved(Err("disk full".into()), now, &mut rng) else {
+                panic!()
+            };
             assert!((0.8..=72.0).contains(&wait.as_secs_f64()), "{wait:?}");
             assert!(matches!(saving.view(), SaveState::Failed { since, .. } if since == at(400).stamp));
             now = now.plus(wait);

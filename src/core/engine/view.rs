@@ -134,7 +134,8 @@ impl Engine {
 
     fn peer_rows(&mut self, now: Now) -> Arc<Vec<Arc<PeerRow>>> {
         // Who is linked is seen again with every heartbeat.
-        let linked: Vec<PeerId> = self.links.iter().filter(|(_, l)| l.is_connected()).map(|(p, _)| *p).collect();
+        let linked: Vec<PeerId> =
+            self.links.iter().filter(|(_, l)| l.is_connected()).map(|(p, _)| *p).collect();
         self.view.dirty.extend(linked);
         let mut changed = false;
         for peer in std::mem::take(&mut self.view.dirty) {

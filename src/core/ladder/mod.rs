@@ -307,7 +307,7 @@ impl Ladder {
             self.end_stage(StageOutcome::Ok, None, now, out);
             self.end(AttemptOutcome::Connected, Some(path), now, out);
         } else {
-            self.end_stage(StageOutcome::Failed, Some(Reason::NotNeeded), now, out);
+            self.end_stage(StageOutcome::Skipped, Some(Reason::CameToUs), now, out);
             self.end(AttemptOutcome::Abandoned, Some(path), now, out);
         }
     }
@@ -326,7 +326,7 @@ impl Ladder {
             return;
         }
         self.cancel_dials(out);
-        self.end_stage(StageOutcome::Failed, Some(reason.clone()), now, out);
+        self.end_stage(StageOutcome::Skipped, Some(reason.clone()), now, out);
         self.end(AttemptOutcome::Abandoned, None, now, out);
     }
 
@@ -483,9 +483,17 @@ impl Ladder {
         out.push(LadderOut::StageStarted { stage, via });
     }
 
-    fn end_stage(&mut self, outcome: StageOutcome, reason: Option<Reason>, now: Now, out: &mut Vec<LadderOut>) {
+    fn end_stage(
+        &mut self,
+        outcome: StageOutcome,
+        reason: Option<Reason>,
+        now: Now,
+        out: &mut Vec<LadderOut>,
+    ) {
         let took = now.mono.since(self.stage_started);
-        let Some(stage) = self.stages.last_mut().filter(|s| s.outcome == StageOutcome::Running) else { return };
+        let Some(stage) = self.stages.last_mut().filter(|s| s.outcome == StageOutcome::Running) else {
+            return;
+        };
         stage.outcome = outcome;
         stage.reason = reason;
         stage.elapsed_ms = Some(millis(took));

@@ -46,15 +46,21 @@ pub struct Heartbeat {
 impl Heartbeat {
     /// Begins with a ping at once, for an early round-trip time.
     pub fn new(interval: Duration, now: Mono) -> Self {
-        Self { interval, next: now, token: 0, waiting: VecDeque::new(), missed: 0, samples: 0, smoothed: None }
+        Self {
+            interval,
+            next: now,
+            token: 0,
+            waiting: VecDeque::new(),
+            missed: 0,
+            samples: 0,
+            smoothed: None,
+        }
     }
 
-    /// Keeps what is known of the round trip over a change of connection.
+    /// Begins anew on another connection, with what is known of the round trip.
     #[must_use]
-    pub fn with_rtt(mut self, rtt_ms: Option<f64>) -> Self {
-        self.smoothed = rtt_ms;
-        self.samples = if rtt_ms.is_some() { WARM_SAMPLES } else { 0 };
-        self
+    pub fn renewed(&self, now: Mono) -> Self {
+        Self { samples: self.samples, smoothed: self.smoothed, ..Self::new(self.interval, now) }
     }
 
     /// When [`Self::on_timeout`] will have something.
@@ -125,9 +131,14 @@ mod tests {
         Mono::from_millis(ms)
     }
 
+    /// A heartbeat that is past its youth.
+    fn grown(rtt_ms: f64) -> Heartbeat {
+        Heartbeat { samples: WARM_SAMPLES, smoothed: Some(rtt_ms), ..Heartbeat::new(INTERVAL, at(0)) }
+    }
+
     #[test]
     fn three_misses_in_a_row_are_death_and_one_is_suspicion() {
-        let mut hb = Heartbeat::new(INTERVAL, at(0)).with_rtt(Some(1.0));
+        let mut hb = grown(1.0);
         assert_eq!(hb.on_timeout(at(0)), Some(Beat::Ping(1)));
         assert_eq!(hb.on_timeout(at(4_999)), None);
         assert_eq!(hb.on_timeout(at(5_000)), Some(Beat::Missed(2, 1)));
@@ -137,7 +148,7 @@ mod tests {
 
     #[test]
     fn an_answer_clears_the_suspicion_and_measures_the_round_trip() {
-        let mut hb = Heartbeat::new(INTERVAL, at(0)).with_rtt(Some(40.0));
+        let mut hb = grown(40.0);
         hb.on_timeout(at(0));
         hb.on_timeout(at(5_000));
         assert_eq!(hb.on_pong(2, at(5_040)), 1);

@@ -101,6 +101,8 @@ pub enum LinkOut {
         from: Path,
         /// The new one.
         to: Path,
+        /// Since anything was last heard on the old one.
+        gap: Duration,
     },
     /// Heartbeats are missing.
     Suspect(u32),
@@ -454,7 +456,8 @@ impl Link {
         }
         // Direct before punched before relayed; among equals the newest, which
         // is the one the library would use.
-        let Some(best) = (0..self.conns.len()).min_by_key(|&i| (self.conns[i].info.path, usize::MAX - i)) else {
+        let Some(best) = (0..self.conns.len()).min_by_key(|&i| (self.conns[i].info.path, usize::MAX - i))
+        else {
             return;
         };
         let conn = &mut self.conns[best];
@@ -518,8 +521,9 @@ impl Link {
             return Err((CloseCode::Malformed, "hello of another connection"));
         }
         if let Some(secret) = &self.config.secret {
-            let holds =
-                theirs.proof.is_some_and(|p| secret.holds(&p, &conn.info.binding, &self.peer, &self.config.me));
+            let holds = theirs
+                .proof
+                .is_some_and(|p| secret.holds(&p, &conn.info.binding, &self.peer, &self.config.me));
             if !holds {
                 return Err((CloseCode::Network, "no proof of membership"));
             }
@@ -545,7 +549,7 @@ impl Link {
         };
         self.greeting = Some(greeting);
         let before = self.active.replace(id).and_then(|old| self.conn(old)).map(|c| c.info.clone());
-        self.heartbeat = Heartbeat::new(HEARTBEAT_INTERVAL, now.mono).with_rtt(self.heartbeat.rtt_ms());
+        self.heartbeat = self.heartbeat.renewed(now.mono);
         for frame in again {
             self.write(id, frame, out);
         }
@@ -557,7 +561,8 @@ impl Link {
                     out.push(LinkOut::Close(old.id, CloseCode::Replaced));
                 }
                 if joined == Joined::Resumed {
-                    out.push(LinkOut::Moved { from: old.path, to });
+                    let gap = now.mono.since(self.last_heard);
+                    out.push(LinkOut::Moved { from: old.path, to, gap });
                 }
             }
             _ => self.since = now.mono,
@@ -600,11 +605,8 @@ impl Link {
             match &conn.phase {
                 Phase::Waiting { until: Some(until) } if *until <= now => {
                     // Beside a link that works, a connection may wait for ever.
-                    conn.phase = if self.active.is_some() {
-                        Phase::Waiting { until: None }
-                    } else {
-                        Phase::Foreign
-                    };
+                    conn.phase =
+                        if self.active.is_some() { Phase::Waiting { until: None } } else { Phase::Foreign };
                 }
                 Phase::Opening { until } if *until <= now => conn.phase = Phase::Foreign,
                 // Whom we asked and who does not answer speaks another

@@ -268,7 +268,11 @@ fn a_better_path_takes_the_link_over_without_losing_a_message() {
     assert_eq!(pair.got(1), [1, 2]);
     assert_eq!(pair.got(0), [3]);
     assert_eq!(pair.ends[0].status().unwrap().info.id, ConnId(2));
-    assert!(pair.told[0].iter().any(|o| matches!(o, LinkOut::Moved { from: Path::Relayed, to: Path::Direct })));
+    assert!(
+        pair.told[0]
+            .iter()
+            .any(|o| matches!(o, LinkOut::Moved { from: Path::Relayed, to: Path::Direct, .. }))
+    );
     assert!(!pair.open.contains(&ConnId(1)), "only then the old one closes");
     assert!(!pair.told[0].iter().any(|o| matches!(o, LinkOut::Down(_))));
 }
@@ -401,7 +405,9 @@ fn a_killed_peer_is_suspected_and_then_dead_by_our_own_heartbeats() {
     pair.wait(10_000);
     assert!(!pair.ends[0].is_up());
     assert!(
-        pair.told[0].iter().any(|o| matches!(o, LinkOut::Down(Reason::HeartbeatsMissed { missed: DEAD_AFTER })))
+        pair.told[0]
+            .iter()
+            .any(|o| matches!(o, LinkOut::Down(Reason::HeartbeatsMissed { missed: DEAD_AFTER })))
     );
 }
 
