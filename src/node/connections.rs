@@ -12,6 +12,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::streams::{FrameStream, StreamEnd, spawn_writer};
 use super::transport;
 use crate::core::engine::Input;
+use crate::core::ladder::DialId;
 use crate::core::link::{ConnId, ConnInfo};
 use crate::core::wire::Frame;
 use crate::model::{CloseCode, Path, PeerId, plain_addr};
@@ -27,6 +28,8 @@ pub(super) enum Report {
     Input(Input),
     /// The library has a connection to that peer, perhaps a new one.
     Connected(PeerId),
+    /// A dial reached that peer, over that connection unless it is gone again.
+    Dialled { dial: DialId, peer: PeerId, connection: Option<HighLevelConnection> },
     /// We opened a control stream.
     Opened { peer: PeerId, conn: ConnId, send: HighLevelSendStream, recv: HighLevelRecvStream },
     /// The peer opened one and said Hello on it.
@@ -66,10 +69,15 @@ impl Connections {
     }
 
     /// Takes up the library's current connection to a peer if it is new.
-    pub(super) fn take_up(&mut self, peer: PeerId) -> Option<Input> {
+    pub(super) fn take_up_current(&mut self, peer: PeerId) -> Option<Input> {
         let connection = transport::connection(&self.node, &peer)?;
-        let known = self.entries.values().any(|e| e.connection.stable_id() == connection.stable_id());
-        if known || connection.close_reason().is_some() {
+        if connection.close_reason().is_some() { None } else { self.take_up(peer, connection) }
+    }
+
+    /// Takes up a connection if it is new. One that is closed already is told
+    /// of all the same, and its end right after it.
+    pub(super) fn take_up(&mut self, peer: PeerId, connection: HighLevelConnection) -> Option<Input> {
+        if self.entries.values().any(|e| e.connection.stable_id() == connection.stable_id()) {
             return None;
         }
         let channel = transport::export(&connection, CHANNEL_LABEL)?;

@@ -14,10 +14,10 @@ use super::cache::CacheFiles;
 use super::clock::Clock;
 use super::connections::{Connections, Report, Reports};
 use super::feed::Request;
-use super::transport;
+use super::transport::{self, Dialled};
 use crate::core::engine::{Action, Engine, Input};
 use crate::core::ladder::DialId;
-use crate::model::{CloseCode, Event, Outcome, PeerId, Snapshot};
+use crate::model::{CloseCode, Event, Outcome, PeerId, Reason, Snapshot};
 
 /// At most ten snapshots a second.
 const PUBLISH_EVERY: Duration = Duration::from_millis(100);
@@ -116,10 +116,16 @@ impl Driver {
                 self.connections.remove(conn);
                 self.feed(Input::ConnClosed { peer, conn, reason });
             }
-            Report::Input(Input::Dialled { dial, peer }) => {
+            Report::Dialled { dial, peer, connection } => {
                 self.dials.remove(&dial);
-                // The engine must know the connection before what came of it.
-                self.take_up(peer);
+                let Some(connection) = connection else {
+                    let reason = Reason::Closed { close: None };
+                    return self.feed(Input::DialFailed { dial, reason });
+                };
+                // The engine must know the dial's peer before its connection's
+                // fate, and the connection before what came of the dial.
+                let up = self.connections.take_up(peer, connection);
+                up.into_iter().for_each(|input| self.feed(input));
                 self.feed(Input::Dialled { dial, peer });
             }
             Report::Input(input) => {
@@ -149,7 +155,7 @@ impl Driver {
     }
 
     fn take_up(&mut self, peer: PeerId) {
-        if let Some(input) = self.connections.take_up(peer) {
+        if let Some(input) = self.connections.take_up_current(peer) {
             self.feed(input);
             self.carry_out();
         }
@@ -239,14 +245,10 @@ impl Driver {
     }
 }
 
-async fn report_dial(
-    dial: DialId,
-    call: impl Future<Output = Result<PeerId, crate::model::Reason>>,
-    reports: Reports,
-) {
-    let input = match call.await {
-        Ok(peer) => Input::Dialled { dial, peer },
-        Err(reason) => Input::DialFailed { dial, reason },
+async fn report_dial(dial: DialId, call: impl Future<Output = Dialled>, reports: Reports) {
+    let report = match call.await {
+        Ok((peer, connection)) => Report::Dialled { dial, peer, connection },
+        Err(reason) => Report::Input(Input::DialFailed { dial, reason }),
     };
-    let _ = reports.send(Report::Input(input)).await;
+    let _ = reports.send(report).await;
 }

@@ -98,13 +98,11 @@ fn check_free(addr: SocketAddr) -> Result<(), BindError> {
     Ok(())
 }
 
+/// Who answered, and over which connection unless it is gone again.
+pub(super) type Dialled = Result<(PeerId, Option<HighLevelConnection>), Reason>;
+
 /// Dials one address, nothing else.
-pub(super) async fn dial(
-    node: &Node,
-    addr: SocketAddr,
-    peer: Option<PeerId>,
-    within: Duration,
-) -> Result<PeerId, Reason> {
+pub(super) async fn dial(node: &Node, addr: SocketAddr, peer: Option<PeerId>, within: Duration) -> Dialled {
     let stage = StrategyConfig::default()
         .with_ipv4_timeout(within)
         .with_ipv6_timeout(within)
@@ -119,7 +117,7 @@ pub(super) async fn punch(
     peer: PeerId,
     coordinator: SocketAddr,
     within: Duration,
-) -> Result<PeerId, Reason> {
+) -> Dialled {
     let stage = StrategyConfig::default()
         .with_ipv4_timeout(NO_DIRECT)
         .with_ipv6_timeout(NO_DIRECT)
@@ -135,14 +133,17 @@ async fn run_stage(
     peer: Option<PeerId>,
     stage: StrategyConfig,
     within: Duration,
-) -> Result<PeerId, EndpointError> {
+) -> Result<(PeerId, Option<HighLevelConnection>), EndpointError> {
     let (v4, v6) = if addr.is_ipv4() { (Some(addr), None) } else { (None, Some(addr)) };
     let peer = peer.map(|p| ant_quic::PeerId(p.0));
     let call = node.inner_endpoint().connect_with_fallback(v4, v6, Some(stage), peer);
     // The stage keeps its own time; this only guards against a call that does
     // not come back.
     match tokio::time::timeout(within + Duration::from_secs(5), call).await {
-        Ok(Ok((conn, _))) => Ok(PeerId(conn.peer_id.0)),
+        Ok(Ok((conn, _))) => {
+            let peer = PeerId(conn.peer_id.0);
+            Ok((peer, connection(node, &peer)))
+        }
         Ok(Err(e)) => Err(e),
         Err(_) => Err(EndpointError::Timeout),
     }

@@ -55,11 +55,10 @@ async fn same_path_and_name() {
 
 async fn both_dial_at_once() {
     for _ in 0..5 {
-        let (x, y) = (free_port(), free_port());
-        let (to_x, to_y) = ([x], [y]);
+        let (here, there) = ([free_port()], [free_port()]);
         let (a, b) = tokio::join!(
-            TestNode::with("a", &to_y, |o| o.bind = x),
-            TestNode::with("b", &to_x, |o| o.bind = y),
+            TestNode::with("a", &there, |o| o.bind = here[0]),
+            TestNode::with("b", &here, |o| o.bind = there[0]),
         );
         a.until_linked(b.id()).await;
         b.until_linked(a.id()).await;

@@ -4,6 +4,8 @@
 //! thread exists. What the host cannot run is reported as ignored with the
 //! reason, never as passed.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 mod cache;
 mod gossip;
 mod hostile;

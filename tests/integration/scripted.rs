@@ -132,6 +132,8 @@ impl Scripted {
         let hello = self.hello(network);
         self.frame(&Frame::Hello(Box::new(hello))).await;
         self.frame(&Frame::Resume { session: 0, next: 0 }).await;
+        // Whoever opened waits for the other's Hello before it resumes; saying
+        // both at once serves either role.
         loop {
             if let Frame::Resume { .. } = self.next_frame().await {
                 break;

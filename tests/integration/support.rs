@@ -147,11 +147,6 @@ impl TestNode {
         self.until("link", |s| s.links.iter().any(|l| l.peer_id == id && !l.foreign)).await;
     }
 
-    /// Waits until that many peers are known.
-    pub async fn until_known(&self, count: usize) {
-        self.until("peers", |s| s.peers.len() >= count).await;
-    }
-
     /// The next event for which `wanted` gives something.
     pub async fn event<T>(&mut self, what: &str, mut wanted: impl FnMut(&Event) -> Option<T>) -> T {
         let search = async {

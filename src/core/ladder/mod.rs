@@ -118,7 +118,7 @@ pub enum LadderOut {
 enum DialState {
     Running,
     Again { at: Mono },
-    Failed(Reason),
+    Failed,
 }
 
 #[derive(Debug)]
@@ -126,6 +126,8 @@ struct Dial {
     id: DialId,
     addr: SocketAddr,
     state: DialState,
+    /// Why it failed the last time.
+    last: Option<Reason>,
 }
 
 #[derive(Debug)]
@@ -248,8 +250,9 @@ impl Ladder {
             Step::Direct { until, dials } => {
                 let Some(entry) = dials.iter_mut().find(|d| d.id == dial) else { return };
                 let at = now.mono + REDIAL_AFTER;
+                entry.last = Some(reason.clone());
                 entry.state = if reason.is_final() || at >= *until {
-                    DialState::Failed(reason.clone())
+                    DialState::Failed
                 } else {
                     DialState::Again { at }
                 };
@@ -406,7 +409,7 @@ impl Ladder {
         for addr in self.target.addresses.clone() {
             let id = self.dial_id();
             out.push(LadderOut::Dial { dial: id, addr, within: self.window });
-            dials.push(Dial { id, addr, state: DialState::Running });
+            dials.push(Dial { id, addr, state: DialState::Running, last: None });
         }
         self.step = Step::Direct { until: now.mono + self.window, dials };
     }
@@ -414,7 +417,7 @@ impl Ladder {
     /// Ends the direct stage when nothing is left to wait for.
     fn settle_direct(&mut self, now: Now, out: &mut Vec<LadderOut>) {
         let Step::Direct { until, dials } = &self.step else { return };
-        let open = dials.iter().any(|d| !matches!(d.state, DialState::Failed(_)));
+        let open = dials.iter().any(|d| !matches!(d.state, DialState::Failed));
         if open && now.mono < *until {
             return;
         }
@@ -538,16 +541,9 @@ pub fn telling_reason(stages: &[StageReport]) -> Option<&Reason> {
 
 /// One reason for the whole direct stage: the most telling of its dials'.
 fn direct_reason(dials: &[Dial]) -> Reason {
-    let failed: Vec<&Reason> = dials
-        .iter()
-        .filter_map(|d| match &d.state {
-            DialState::Failed(reason) => Some(reason),
-            _ => None,
-        })
-        .collect();
     let silent = |r: &&Reason| matches!(r, Reason::NoAnswer { .. } | Reason::TimedOut { .. });
-    match failed.iter().find(|r| !silent(r)) {
-        Some(telling) => (*telling).clone(),
+    match dials.iter().filter_map(|d| d.last.as_ref()).find(|r| !silent(r)) {
+        Some(telling) => telling.clone(),
         None => Reason::NoAnswer { addresses: u32::try_from(dials.len()).unwrap_or(u32::MAX) },
     }
 }

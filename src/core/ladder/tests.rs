@@ -85,6 +85,17 @@ fn a_silent_target_is_waited_for_no_longer_than_the_window() {
 }
 
 #[test]
+fn what_a_dial_said_before_its_last_repetition_is_not_lost() {
+    let (mut ladder, out) = start(&[addr(1)], Plan::DIRECT);
+    let said = Reason::Handshake { detail: "no".into() };
+    let mut more = Vec::new();
+    ladder.on_dial_failed(dials(&out)[0], &said, at(10), &mut more);
+    ladder.on_timeout(at(510), &mut more);
+    ladder.on_timeout(at(2000), &mut more);
+    assert_eq!(stages(&ladder)[0].2, Some(said));
+}
+
+#[test]
 fn a_peer_without_address_goes_straight_to_the_punch() {
     let (ladder, out) = start(&[], Plan::ALL);
     assert!(out.contains(&LadderOut::AskWhoHas));

@@ -299,8 +299,6 @@ impl Link {
 
     /// The control stream stands: ours was opened, or theirs was accepted.
     pub fn on_control(&mut self, id: ConnId, now: Now, hello: Hello, out: &mut Vec<LinkOut>) {
-        let opener = self.is_opener();
-        let said = opener.then(|| self.session.resume());
         // The opener makes one handshake at a time: an older one is given up.
         for conn in &mut self.conns {
             if conn.info.id != id && matches!(conn.phase, Phase::Shaking { .. }) {
@@ -308,9 +306,9 @@ impl Link {
             }
         }
         let Some(conn) = self.conn_mut(id) else { return };
-        conn.phase = Phase::Shaking { said, hello: None, until: now.mono + HELLO_TIMEOUT };
-        if let Some(said) = said {
-            self.greet(id, hello, said, out);
+        conn.phase = Phase::Shaking { said: None, hello: None, until: now.mono + HELLO_TIMEOUT };
+        if self.is_opener() {
+            self.say_hello(id, hello, out);
         }
     }
 
@@ -379,8 +377,8 @@ impl Link {
             out.push(LinkOut::Down(reason));
         } else if self.conns.is_empty() {
             self.broken_since.get_or_insert(now.mono);
-            out.push(match conn.phase {
-                Phase::Foreign => LinkOut::Down(reason),
+            out.push(match (conn.phase, conn.refused) {
+                (Phase::Foreign, None) => LinkOut::Down(reason),
                 _ => LinkOut::Refused(reason),
             });
         }
@@ -467,8 +465,7 @@ impl Link {
         }
     }
 
-    /// Says Hello and what we remember.
-    fn greet(&mut self, id: ConnId, mut hello: Hello, said: Resume, out: &mut Vec<LinkOut>) {
+    fn say_hello(&mut self, id: ConnId, mut hello: Hello, out: &mut Vec<LinkOut>) {
         let Some(conn) = self.conn(id) else { return };
         let info = &conn.info;
         hello.observed = info.remote;
@@ -478,9 +475,10 @@ impl Link {
         hello.proof =
             self.config.secret.as_ref().map(|s| s.prove(&info.binding, &self.config.me, &self.peer));
         self.write_frame(id, &Frame::Hello(Box::new(hello)), out);
-        self.write_frame(id, &Frame::Resume { session: said.session, next: said.next }, out);
     }
 
+    /// The peer's Hello. Only to one that is as it should be we say what we
+    /// remember, so a link is never up for an end that the other refuses.
     fn on_hello(&mut self, id: ConnId, theirs: Hello, ours: Hello, now: Now, out: &mut Vec<LinkOut>) {
         if let Err((code, counter)) = self.check(id, &theirs) {
             self.refuse(id, code, counter, out);
@@ -493,19 +491,19 @@ impl Link {
             observed: crate::model::plain_addr(theirs.observed),
             clock_skew_ms: theirs.wall_ms.saturating_sub(now.wall.0),
         };
-        let answer = self.session.resume();
+        let resume = self.session.resume();
         let Some(conn) = self.conn_mut(id) else { return };
         // The dialler knows how it got through; the label is the worse of both.
         conn.info.path = conn.info.path.max(theirs.path.unwrap_or(Path::Direct));
-        let Phase::Shaking { said, hello, .. } = &mut conn.phase else {
+        let Phase::Shaking { said: said @ None, hello, .. } = &mut conn.phase else {
             out.push(LinkOut::Stopped("second hello"));
             return;
         };
-        *hello = Some(greeting);
-        if said.is_none() {
-            *said = Some(answer);
-            self.greet(id, ours, answer, out);
+        (*said, *hello) = (Some(resume), Some(greeting));
+        if !self.is_opener() {
+            self.say_hello(id, ours, out);
         }
+        self.write_frame(id, &Frame::Resume { session: resume.session, next: resume.next }, out);
     }
 
     /// Whether a Hello is one of ours.

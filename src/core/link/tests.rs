@@ -337,6 +337,9 @@ fn another_network_is_closed_with_its_code_and_no_text() {
     pair.run();
     assert_eq!(pair.closed_with(1), Some(CloseCode::Network));
     assert!(!pair.ends[0].is_up() && !pair.ends[1].is_up());
+    let why = Reason::Closed { close: Some(CloseCode::Network) };
+    assert!(pair.told[1].iter().any(|o| matches!(o, LinkOut::Refused(r) if *r == why)));
+    assert!(!pair.told.iter().flatten().any(|o| matches!(o, LinkOut::Down(_))), "it never was one");
 }
 
 #[test]
@@ -477,8 +480,8 @@ proptest! {
         let ids = pair.ends.each_ref().map(|e| e.status().map(|s| s.info.id));
         prop_assert_eq!(ids[0], ids[1]);
         prop_assert!(pair.ends[0].is_up());
-        for end in 0..2 {
-            prop_assert_eq!(pair.got(1 - end), (1..=sent[end]).collect::<Vec<_>>());
+        for (end, count) in sent.into_iter().enumerate() {
+            prop_assert_eq!(pair.got(1 - end), (1..=count).collect::<Vec<_>>());
         }
     }
 }
