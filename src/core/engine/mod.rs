@@ -15,6 +15,8 @@ mod peers;
 mod save;
 #[cfg(test)]
 mod sim;
+#[cfg(test)]
+mod tests;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -228,8 +230,8 @@ impl Engine {
     }
 
     /// When [`Self::on_timeout`] wants to be called.
-    pub fn next_timeout(&mut self, now: Now) -> Option<Mono> {
-        let dialer = self.with_dialer(now, |dialer, view| dialer.next_timeout(view, now.mono));
+    pub fn next_timeout(&self, now: Now) -> Option<Mono> {
+        let dialer = self.dialer.next_timeout(&self.dialer_view(now), now.mono);
         let links = self.links.values().filter_map(Link::next_timeout).min();
         [dialer, links, self.attempts.next_timeout(), self.gossip.next_timeout(), self.saving.next_timeout()]
             .into_iter()

@@ -123,6 +123,10 @@ impl Engine {
         let Self { dialer, book, links, attempts, .. } = self;
         f(dialer, &DialerView { book, links, attempts, now })
     }
+
+    pub(super) fn dialer_view(&self, now: Now) -> DialerView<'_> {
+        DialerView { book: &self.book, links: &self.links, attempts: &self.attempts, now }
+    }
 }
 
 /// The rest of the node, as the dialer sees it.
