@@ -114,5 +114,10 @@ pub const GOSSIP_DIAL_JITTER: Duration = Duration::from_secs(2);
 /// Outbound links we want, so that nobody can surround us by dialling.
 pub const OUTBOUND_WANTED: usize = 8;
 
+/// Peers that we were linked to longest are kept over a restart: so many.
+pub const ANCHORS: usize = 2;
+/// One untried peer is dialled for no other reason than to try it, this often.
+pub const FEELER_EVERY: Duration = Duration::from_secs(120);
+
 /// Bytes of sent frames that a link keeps until they are acknowledged.
 pub const UNACKED_MAX: usize = 1024 * 1024;

@@ -53,6 +53,9 @@ pub struct OwnFile {
     schema: u32,
     /// The version of our own record.
     pub own_version: u64,
+    /// Whom to dial first.
+    #[serde(default)]
+    pub anchors: Vec<PeerId>,
     /// The peers.
     pub peers: Vec<CacheEntry>,
 }
@@ -120,7 +123,12 @@ impl CacheFiles {
                 None => drop(library.remove(&ant_quic::PeerId(peer.0)).await),
             }
         }
-        let own = OwnFile { schema: SCHEMA, own_version: unsaved.own_version, peers: unsaved.all };
+        let own = OwnFile {
+            schema: SCHEMA,
+            own_version: unsaved.own_version,
+            anchors: unsaved.anchors,
+            peers: unsaved.all,
+        };
         let this = self.clone();
         let runtime = tokio::runtime::Handle::current();
         // The library writes its file where it is called; that must not be

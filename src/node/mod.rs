@@ -91,6 +91,7 @@ impl Node {
             bootstrap: options.bootstrap.into_iter().map(plain_addr).collect(),
             direct_window: options.direct_window,
             own_version: found.own.own_version,
+            anchors: found.own.anchors.clone(),
             seed: rand::random(),
         };
         let mut engine = Engine::new(config, cached, found.set_aside, clock.now());

@@ -11,7 +11,7 @@ use crate::core::bucket::Bucket;
 use crate::core::limits::{FOREIGN_LINKS_PERCENT, LINKS_MAX, LINKS_PER_IP_MAX, WHO_HAS_PER_MINUTE};
 use crate::core::link::{ConnId, ConnInfo, LinkOut};
 use crate::core::wire::{Frame, Hello, IHave, Message, PROTOCOL_HIGH, PROTOCOL_LOW, WhoHas};
-use crate::model::{CloseCode, EventKind, PeerId, Reason};
+use crate::model::{Cause, CloseCode, EventKind, PeerId, Reason};
 
 impl Engine {
     pub(super) fn on_conn_up(&mut self, peer: PeerId, mut info: ConnInfo, now: Now) {
@@ -171,11 +171,13 @@ impl Engine {
         let kind = EventKind::LinkUp { path: info.path, remote_addr: info.remote, outbound: info.outbound };
         self.event(Some(peer), kind, now);
         self.met(peer, &info, now);
+        let feeler = self.attempts.towards(&peer).is_some_and(|l| l.cause() == Cause::Feeler);
         self.attempts_reached(&peer, now);
         if let Some(observed) = observed {
             self.on_observed(peer, observed, now);
         }
         self.gossip_link_up(peer, &info, now);
+        self.end_feeler(peer, feeler, now);
     }
 
     fn on_foreign(&mut self, peer: PeerId, now: Now) {
@@ -189,7 +191,8 @@ impl Engine {
     }
 
     fn on_link_down(&mut self, peer: PeerId, reason: Reason, now: Now) {
-        let left = reason == Reason::Closed { close: Some(CloseCode::Leave) };
+        // Who leaves, or has links enough, is not to be dialled at once.
+        let left = matches!(reason, Reason::Closed { close: Some(CloseCode::Leave | CloseCode::Limit) });
         let held = reason == Reason::Closed { close: Some(CloseCode::HoldOff) };
         self.event(Some(peer), EventKind::LinkDown { reason }, now);
         self.observed.remove(&peer);

@@ -62,6 +62,8 @@ pub struct EngineConfig {
     pub direct_window: Duration,
     /// The version of our record when it was last saved.
     pub own_version: u64,
+    /// Whom to dial first.
+    pub anchors: Vec<PeerId>,
     /// Seeds everything random.
     pub seed: u64,
 }
@@ -79,6 +81,8 @@ impl EngineConfig {
 pub struct Unsaved {
     /// The version of our own record.
     pub own_version: u64,
+    /// Whom to dial first after a restart.
+    pub anchors: Vec<PeerId>,
     /// Every peer.
     pub all: Vec<CacheEntry>,
     /// Those that changed since the last time; `None` for one that is gone.
@@ -135,7 +139,8 @@ impl Engine {
         let mut book = Book::new(config.me);
         book.load(cached, now);
         let dialer =
-            Dialer::new(config.bootstrap.iter().copied(), config.loopback(), seed(&mut rng), now.mono);
+            Dialer::new(config.bootstrap.iter().copied(), config.loopback(), seed(&mut rng), now.mono)
+                .with_anchors(config.anchors.clone());
         let gossip = Self::new_gossip(&config, seed(&mut rng), now);
         let view = ViewCache::new(book.iter().map(|(peer, _)| peer));
         Self {
@@ -268,7 +273,7 @@ impl Engine {
             all.binary_search_by_key(peer, |e| e.peer).ok().and_then(|at| all.get(at)).cloned()
         };
         let changed = changed.into_iter().map(|peer| (peer, entry(&peer))).collect();
-        Unsaved { own_version: self.own_version(), all, changed }
+        Unsaved { own_version: self.own_version(), anchors: self.anchors(), all, changed }
     }
 
     fn event(&mut self, peer_id: Option<PeerId>, kind: EventKind, now: Now) {

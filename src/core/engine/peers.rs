@@ -1,14 +1,16 @@
 //! Peers: what becomes of the book, and the dialer's view of it.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use super::{Engine, Link};
 use crate::core::Now;
-use crate::core::book::{Change, Entry};
+use crate::core::book::{Change, Entry, NetPrefix};
 use crate::core::dialer::{Dialer, Prospect, View};
+use crate::core::limits::{ANCHORS, OUTBOUND_WANTED};
 use crate::core::link::ConnInfo;
 use crate::core::wire::Capabilities;
-use crate::model::{AttemptOutcome, Cause, EventKind, PeerId, Reason, Source};
+use crate::model::{AttemptOutcome, Cause, CloseCode, EventKind, PeerId, Reason, Source};
 
 impl Engine {
     /// Keeps up with a change of the book.
@@ -76,6 +78,33 @@ impl Engine {
             self.event(Some(peer), EventKind::PeerRemoved { reason }, now);
         }
         self.on_own_change(peer, &change, now);
+    }
+
+    /// The peers that we have dialled and been linked to longest.
+    pub(super) fn anchors(&self) -> Vec<PeerId> {
+        let mut outbound: Vec<_> = self
+            .links
+            .iter()
+            .filter(|(_, link)| link.is_up())
+            .filter_map(|(peer, link)| link.status().map(|s| (s, *peer)))
+            .filter(|(status, _)| status.info.outbound)
+            .map(|(status, peer)| (status.since, peer))
+            .collect();
+        outbound.sort_unstable();
+        outbound.into_iter().take(ANCHORS).map(|(_, peer)| peer).collect()
+    }
+
+    /// A link came up: if it was only a feeler and we have enough others, it
+    /// has done its work.
+    pub(super) fn end_feeler(&mut self, peer: PeerId, was_feeler: bool, now: Now) {
+        let outbound = self.dialer_view(now).outbound();
+        if was_feeler && outbound > OUTBOUND_WANTED {
+            let mut out = Vec::new();
+            if let Some(link) = self.links.get_mut(&peer) {
+                link.close(CloseCode::Limit, &mut out);
+            }
+            self.carry_link(peer, out, now);
+        }
     }
 
     /// A peer told us our address as it sees it.
@@ -169,6 +198,16 @@ impl View for DialerView<'_> {
 
     fn outbound(&self) -> usize {
         self.links.values().filter(|l| l.status().is_some_and(|s| s.info.outbound)).count()
+    }
+
+    fn outbound_prefixes(&self) -> BTreeSet<NetPrefix> {
+        let statuses = self.links.values().filter_map(Link::status);
+        statuses.filter(|s| s.info.outbound).filter_map(|s| NetPrefix::of(s.info.remote)).collect()
+    }
+
+    fn untried(&self) -> Vec<PeerId> {
+        let untried = self.book.iter().filter(|(_, entry)| !entry.measured.tried);
+        untried.map(|(peer, _)| peer).filter(|peer| !self.is_busy(peer)).collect()
     }
 
     fn attempts(&self) -> usize {

@@ -123,12 +123,20 @@ impl Net {
             bootstrap: bootstrap.to_vec(),
             direct_window: Duration::from_secs(2),
             own_version: 0,
+            anchors: Vec::new(),
             seed: self.rng.random(),
         };
         let mut engine = Engine::new(config, Vec::new(), Vec::new(), self.now);
         engine.begin(self.now);
-        let node =
-            Node { engine, id: id(n), addr: addr(n), events: Vec::new(), outcomes: Vec::new(), up: true, timer: None };
+        let node = Node {
+            engine,
+            id: id(n),
+            addr: addr(n),
+            events: Vec::new(),
+            outcomes: Vec::new(),
+            up: true,
+            timer: None,
+        };
         self.nodes.push(node);
         self.carry_out(n);
         n
@@ -260,7 +268,11 @@ impl Net {
             Delivery::Close { conn, by, code } => {
                 let Some(c) = self.conns.remove(&conn) else { return };
                 let other = c.ends[usize::from(c.ends[0] == by)];
-                let gone = |peer, close| Input::ConnClosed { peer, conn: ConnId(conn), reason: Reason::Closed { close } };
+                let gone = |peer, close| Input::ConnClosed {
+                    peer,
+                    conn: ConnId(conn),
+                    reason: Reason::Closed { close },
+                };
                 let (here, there) = (self.nodes[other].id, self.nodes[by].id);
                 self.input(by, gone(here, None));
                 if self.passes(by, other) {
