@@ -110,6 +110,7 @@ pub struct Dialer {
     bootstrap: BTreeSet<SocketAddr>,
     /// Peers that we were linked to longest before the restart.
     anchors: Vec<PeerId>,
+    passive: bool,
     loopback: bool,
     next_feeler: Mono,
     schedule: BTreeMap<PeerId, Due>,
@@ -134,6 +135,7 @@ impl Dialer {
         Self {
             bootstrap: bootstrap.into_iter().collect(),
             anchors: Vec::new(),
+            passive: false,
             loopback,
             next_feeler: now + FEELER_EVERY,
             schedule: BTreeMap::new(),
@@ -152,6 +154,13 @@ impl Dialer {
     #[must_use]
     pub fn with_anchors(mut self, anchors: Vec<PeerId>) -> Self {
         self.anchors = anchors;
+        self
+    }
+
+    /// Dials the bootstrap list and whom an operator names, nobody else.
+    #[must_use]
+    pub fn passive(mut self, passive: bool) -> Self {
+        self.passive = passive;
         self
     }
 
@@ -199,7 +208,9 @@ impl Dialer {
         } else {
             GOSSIP_DIAL_JITTER.mul_f64(self.rng.random_range(0.0..1.0))
         };
-        self.schedule.entry(peer).or_insert(Due { at: now + jitter, failures: 0, cause });
+        if !self.passive {
+            self.schedule.entry(peer).or_insert(Due { at: now + jitter, failures: 0, cause });
+        }
     }
 
     /// A link is up. Returns how long we were alone if this is the first.
@@ -404,7 +415,7 @@ impl Dialer {
         }
         self.next_feeler = now.mono + FEELER_EVERY;
         let untried = view.untried();
-        if untried.is_empty() {
+        if untried.is_empty() || self.passive {
             return None;
         }
         let peer = untried[self.rng.random_range(0..untried.len())];

@@ -89,6 +89,7 @@ impl Node {
             secret: options.secret,
             local_addr,
             bootstrap: options.bootstrap.into_iter().map(plain_addr).collect(),
+            passive: options.passive,
             direct_window: options.direct_window,
             own_version: found.own.own_version,
             anchors: found.own.anchors.clone(),

@@ -213,5 +213,12 @@ pub(super) fn close_reason(error: &ConnectionError) -> Reason {
 /// Closes everything and waits, but not for long: the library drains for up to
 /// seven seconds.
 pub(super) async fn shut_down(node: Node) {
-    let _ = tokio::time::timeout(SHUTDOWN_WAIT, node.try_shutdown()).await;
+    // Calling the library off in the middle would leave its socket open; so it
+    // goes on by itself, as long as the runtime lives.
+    let closing = tokio::spawn(async move {
+        if let Err(error) = node.try_shutdown().await {
+            tracing::debug!(%error, "ant-quic kept something open");
+        }
+    });
+    let _ = tokio::time::timeout(SHUTDOWN_WAIT, closing).await;
 }

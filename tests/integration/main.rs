@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod cache;
+mod drills;
 mod gossip;
 mod hostile;
 mod links;
@@ -21,6 +22,7 @@ fn main() {
     let args = Arguments::from_args();
     let trials: Vec<Trial> = [
         cache::trials(),
+        drills::trials(),
         gossip::trials(),
         hostile::trials(),
         links::trials(),

@@ -61,6 +61,7 @@ pub fn options(name: &str, dir: &TempDir, bootstrap: &[SocketAddr]) -> NodeOptio
         secret: None,
         bind: (Ipv4Addr::LOCALHOST, 0).into(),
         bootstrap: bootstrap.to_vec(),
+        passive: false,
         direct_window: Duration::from_secs(2),
         relay_after: Duration::from_secs(1),
         punch: PunchConsent::Any,

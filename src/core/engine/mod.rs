@@ -58,6 +58,8 @@ pub struct EngineConfig {
     pub local_addr: SocketAddr,
     /// Whom to dial when nobody is known.
     pub bootstrap: Vec<SocketAddr>,
+    /// Dial nobody but those, unless somebody asks.
+    pub passive: bool,
     /// How long a direct dial is waited for.
     pub direct_window: Duration,
     /// The version of our record when it was last saved.
@@ -140,7 +142,8 @@ impl Engine {
         book.load(cached, now);
         let dialer =
             Dialer::new(config.bootstrap.iter().copied(), config.loopback(), seed(&mut rng), now.mono)
-                .with_anchors(config.anchors.clone());
+                .with_anchors(config.anchors.clone())
+                .passive(config.passive);
         let gossip = Self::new_gossip(&config, seed(&mut rng), now);
         let view = ViewCache::new(book.iter().map(|(peer, _)| peer));
         Self {

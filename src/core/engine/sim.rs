@@ -121,6 +121,7 @@ impl Net {
             secret: None,
             local_addr: addr(n),
             bootstrap: bootstrap.to_vec(),
+            passive: false,
             direct_window: Duration::from_secs(2),
             own_version: 0,
             anchors: Vec::new(),
