@@ -91,6 +91,11 @@ impl Session {
         self.runtime.block_on(future)
     }
 
+    /// Starts a task beside.
+    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.runtime.spawn(task);
+    }
+
     /// Shows the console, or waits for a signal; meanwhile `beside` runs.
     pub(super) fn attend(
         &self,
@@ -119,7 +124,7 @@ impl Session {
 }
 
 /// Waits for a signal that ends a headless node.
-async fn stop_signal() -> std::io::Result<()> {
+pub(super) async fn stop_signal() -> std::io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut quit = signal(SignalKind::quit())?;

@@ -258,11 +258,10 @@ impl<'a, A: Arena> Runner<'a, A> {
         Ok(Some((path(a, b), path(b, a))))
     }
 
+    /// A running node by its name; `first` is the first that was started.
     pub(super) fn member(&self, name: &str) -> Result<Member, ArenaError> {
-        self.arena
-            .members()
-            .into_iter()
-            .find(|m| m.name == name)
+        let mut members = self.arena.members().into_iter();
+        if name == "first" { members.next() } else { members.find(|m| m.name == name) }
             .ok_or_else(|| ArenaError::Unknown(format!("running node {name}")))
     }
 
