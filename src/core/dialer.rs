@@ -350,7 +350,7 @@ impl Dialer {
     fn bootstrap_targets(&self, view: &impl View) -> Vec<Start> {
         let free = self.bootstrap.iter().filter(|addr| !view.is_busy_addr(addr));
         free.map(|addr| Start {
-            target: Target { peer: None, addresses: vec![*addr] },
+            target: Target { addresses: vec![*addr], ..Target::default() },
             cause: Cause::Bootstrap,
             plan: Plan::DIRECT,
         })
@@ -436,7 +436,7 @@ impl Dialer {
 
 fn start(prospect: Prospect, cause: Cause) -> Start {
     Start {
-        target: Target { peer: Some(prospect.peer), addresses: prospect.addresses },
+        target: Target { peer: Some(prospect.peer), addresses: prospect.addresses, ..Target::default() },
         cause,
         plan: Plan::ALL,
     }

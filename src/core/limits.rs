@@ -84,6 +84,27 @@ pub const METERS_MAX: usize = 1_024;
 /// `WhoHas` questions answered per link and minute.
 pub const WHO_HAS_PER_MINUTE: f64 = 60.0;
 
+/// Addresses in one punch request.
+pub const PUNCH_ADDRESSES_MAX: usize = 8;
+/// Punch requests and invitations taken from one requester, per minute ...
+pub const PUNCH_PER_REQUESTER_MINUTE: f64 = 6.0;
+/// ... and at once.
+pub const PUNCH_PER_REQUESTER_BURST: f64 = 3.0;
+/// One request for the same requester and target in this time.
+pub const PUNCH_PER_PAIR: Duration = Duration::from_secs(4);
+/// Requests for one target from everybody, per minute.
+pub const PUNCH_PER_TARGET_MINUTE: f64 = 12.0;
+/// Requests that an intermediary takes altogether, per minute ...
+pub const PUNCH_PER_MINUTE: f64 = 60.0;
+/// ... and how many may wait for their targets at once.
+pub const PUNCH_IN_FLIGHT: usize = 16;
+/// A nonce counts this long from its receipt; no remote clock is trusted.
+pub const NONCE_VALID: Duration = Duration::from_secs(10);
+/// Nonces that are remembered.
+pub const NONCES_KEPT: usize = 4_096;
+/// Requesters and targets whose rates are remembered.
+pub const PUNCH_METERS_MAX: usize = 1_024;
+
 /// Peers never contacted that the cache keeps.
 pub const CACHE_NEW_MAX: usize = 16_384;
 /// Peers once contacted that the cache keeps.

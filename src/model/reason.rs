@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::PeerId;
+use super::{NatType, PeerId};
 
 /// Application codes with which a link is closed; no text travels with them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -135,6 +135,23 @@ pub enum Reason {
     NoIntermediary,
     /// The peer has no address outside that we know of.
     NoReflexiveAddress,
+    /// The target's NAT lets nobody in whom it has not sent to, and it has not
+    /// sent to us.
+    TargetFilters {
+        /// Its NAT.
+        nat: NatType,
+    },
+    /// Neither end can aim at the port that the other one sends from.
+    Unpunchable {
+        /// Our NAT.
+        ours: NatType,
+        /// The target's.
+        theirs: NatType,
+    },
+    /// The target does not take punches.
+    NoConsent,
+    /// Nobody is connected to the target who could pass an invitation on.
+    NobodyToInvite,
     /// The intermediary takes no request from us just now.
     RateLimited,
     /// The intermediary is not connected to the target.
@@ -225,6 +242,10 @@ impl fmt::Display for Reason {
             Self::LoopbackCannotBePunched => f.write_str("on loopback there is no NAT to punch"),
             Self::NoIntermediary => f.write_str("nobody we know is connected to it"),
             Self::NoReflexiveAddress => f.write_str("nobody told us its address outside"),
+            Self::TargetFilters { nat } => write!(f, "target filters ({nat}), no mapping to us"),
+            Self::Unpunchable { ours, theirs } => write!(f, "{ours} × {theirs} cannot be punched"),
+            Self::NoConsent => f.write_str("it takes no punches"),
+            Self::NobodyToInvite => f.write_str("nobody to pass an invitation on"),
             Self::RateLimited => f.write_str("the intermediary takes no request just now"),
             Self::UnknownTarget => f.write_str("the intermediary is not connected to it"),
             Self::RequestExpired => f.write_str("request expired: the clocks differ"),

@@ -91,6 +91,8 @@ impl Node {
             bootstrap: options.bootstrap.into_iter().map(plain_addr).collect(),
             passive: options.passive,
             direct_window: options.direct_window,
+            relay_after: options.relay_after,
+            punch: options.punch,
             own_version: found.own.own_version,
             anchors: found.own.anchors.clone(),
             seed: rand::random(),

@@ -8,10 +8,11 @@ use std::time::Duration;
 use super::{Action, Engine, Link};
 use crate::core::Now;
 use crate::core::bucket::Bucket;
+use crate::core::ladder::PUNCH_WINDOW;
 use crate::core::limits::{FOREIGN_LINKS_PERCENT, LINKS_MAX, LINKS_PER_IP_MAX, WHO_HAS_PER_MINUTE};
 use crate::core::link::{ConnId, ConnInfo, LinkOut};
 use crate::core::wire::{Frame, Hello, IHave, Message, PROTOCOL_HIGH, PROTOCOL_LOW, WhoHas};
-use crate::model::{Cause, CloseCode, EventKind, PeerId, Reason};
+use crate::model::{Cause, CloseCode, EventKind, Path, PeerId, Reason};
 
 impl Engine {
     pub(super) fn on_conn_up(&mut self, peer: PeerId, mut info: ConnInfo, now: Now) {
@@ -24,16 +25,22 @@ impl Engine {
             self.out.push_back(Action::Close { conn: id, code });
             return;
         }
-        if info.outbound
-            && let Some(ladder) = self.attempts.towards(&peer)
-        {
-            info.path = ladder.path_now();
+        if info.path == Path::Direct && self.is_punching(&peer, now) {
+            info.path = Path::Punched;
         }
         let config = Arc::clone(&self.link_config);
         let link = self.links.entry(peer).or_insert_with(|| Link::new(peer, config, now.mono));
         let mut out = Vec::new();
         link.on_conn(info, now, &mut out);
         self.carry_link(peer, out, now);
+    }
+
+    /// Whether a connection that comes up now owes it to a punch: ours, or one
+    /// that we agreed to.
+    fn is_punching(&self, peer: &PeerId, now: Now) -> bool {
+        let ours = self.attempts.towards(peer).is_some_and(|l| l.path_now() == Path::Punched);
+        let theirs = self.punches_coming.get(peer).is_some_and(|at| now.mono.since(*at) < PUNCH_WINDOW);
+        ours || theirs
     }
 
     /// Whether one more connection is let in.
@@ -219,6 +226,12 @@ impl Engine {
             Message::Leave => self.on_leave(peer, now),
             Message::WhoHas(question) => self.on_who_has(peer, question, now),
             Message::IHave(answer) => self.on_i_have(peer, answer, now),
+            Message::CoordinationAnswer(said) => self.on_coordination_answer(peer, said, now),
+            Message::PunchRequest(_)
+            | Message::PunchNotice(_)
+            | Message::NoticeAnswer(_)
+            | Message::Invite(_)
+            | Message::InviteNotice(_) => self.coordinate(peer, message, now),
             Message::Echo(echo) => {
                 self.send(&peer, &Message::EchoReply(echo), now);
             }

@@ -8,6 +8,7 @@
 
 mod attempts;
 mod commands;
+mod coordinate;
 mod gossip;
 mod io;
 mod links;
@@ -34,12 +35,13 @@ use self::save::{Ended, Saving};
 use self::view::ViewCache;
 use super::book::{Book, CacheEntry};
 use super::bucket::Bucket;
+use super::coordination::Coordination;
 use super::dialer::Dialer;
 use super::gossip::Gossip;
 use super::kpi::Kpi;
 use super::link::{Link, LinkConfig, NetworkSecret};
 use super::{Mono, Now};
-use crate::model::{Command, CommandId, Event, EventKind, NatView, Outcome, PeerId, Reason};
+use crate::model::{Command, CommandId, Event, EventKind, NatView, Outcome, PeerId, PunchConsent, Reason};
 
 /// What an engine is told before it begins.
 #[derive(Debug, Clone)]
@@ -62,6 +64,10 @@ pub struct EngineConfig {
     pub passive: bool,
     /// How long a direct dial is waited for.
     pub direct_window: Duration,
+    /// How long after a punch began the relay carries the link.
+    pub relay_after: Duration,
+    /// Whose punches we take.
+    pub punch: PunchConsent,
     /// The version of our record when it was last saved.
     pub own_version: u64,
     /// Whom to dial first.
@@ -106,6 +112,9 @@ pub struct Engine {
     /// Our address as each linked peer sees it.
     observed: BTreeMap<PeerId, SocketAddr>,
     who_has: BTreeMap<PeerId, Bucket>,
+    coordination: Coordination,
+    /// Who will punch with us, since when.
+    punches_coming: BTreeMap<PeerId, Mono>,
     /// Commands without an outcome yet.
     commands: BTreeMap<CommandId, Command>,
     saving: Saving,
@@ -145,6 +154,7 @@ impl Engine {
                 .with_anchors(config.anchors.clone())
                 .passive(config.passive);
         let gossip = Self::new_gossip(&config, seed(&mut rng), now);
+        let coordination = Coordination::new(config.punch, now.mono);
         let view = ViewCache::new(book.iter().map(|(peer, _)| peer));
         Self {
             config,
@@ -158,6 +168,8 @@ impl Engine {
             nat: Arc::default(),
             observed: BTreeMap::new(),
             who_has: BTreeMap::new(),
+            coordination,
+            punches_coming: BTreeMap::new(),
             commands: BTreeMap::new(),
             saving: Saving::default(),
             unsaved: BTreeSet::new(),
@@ -211,6 +223,7 @@ impl Engine {
         self.links_timeout(now);
         self.attempts_timeout(now);
         self.gossip_timeout(now);
+        self.coordination_timeout(now);
         self.after(now);
     }
 
@@ -241,10 +254,17 @@ impl Engine {
     pub fn next_timeout(&self, now: Now) -> Option<Mono> {
         let dialer = self.dialer.next_timeout(&self.dialer_view(now), now.mono);
         let links = self.links.values().filter_map(Link::next_timeout).min();
-        [dialer, links, self.attempts.next_timeout(), self.gossip.next_timeout(), self.saving.next_timeout()]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            dialer,
+            links,
+            self.attempts.next_timeout(),
+            self.gossip.next_timeout(),
+            self.coordination.next_timeout(),
+            self.saving.next_timeout(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// Calls everything off; connections are closed by whoever calls this.

@@ -7,10 +7,11 @@ use super::{Engine, Link};
 use crate::core::Now;
 use crate::core::book::{Change, Entry, NetPrefix};
 use crate::core::dialer::{Dialer, Prospect, View};
+use crate::core::ladder::{NAT_FRESH, Target, Terrain};
 use crate::core::limits::{ANCHORS, OUTBOUND_WANTED};
 use crate::core::link::ConnInfo;
 use crate::core::wire::Capabilities;
-use crate::model::{AttemptOutcome, Cause, CloseCode, EventKind, PeerId, Reason, Source};
+use crate::model::{AttemptOutcome, Cause, CloseCode, EventKind, NatType, PeerId, Reason, Source};
 
 impl Engine {
     /// Keeps up with a change of the book.
@@ -141,6 +142,34 @@ impl Engine {
     pub(super) fn addresses_of(&self, peer: &PeerId) -> Option<Vec<SocketAddr>> {
         let linked = self.links.get(peer).and_then(Link::status).map(|s| vec![s.info.remote]);
         self.book.get(*peer).map(Entry::addresses).or(linked)
+    }
+
+    /// What an attempt at a peer is about; `None` if nobody knows it.
+    pub(super) fn target_of(&self, peer: PeerId, now: Now) -> Option<Target> {
+        let addresses = self.addresses_of(&peer)?;
+        Some(self.target_at(peer, addresses, now))
+    }
+
+    /// The same, at these addresses.
+    pub(super) fn target_at(&self, peer: PeerId, addresses: Vec<SocketAddr>, now: Now) -> Target {
+        let record = self.book.get(peer).and_then(Entry::record);
+        Target {
+            peer: Some(peer),
+            relays: record.map(|r| r.relays.clone()).unwrap_or_default(),
+            terrain: self.terrain(peer, &addresses, now),
+            addresses,
+        }
+    }
+
+    /// What is measured of both ends.
+    fn terrain(&self, peer: PeerId, addresses: &[SocketAddr], now: Now) -> Terrain {
+        let entry = self.book.get(peer);
+        let fresh = |e: &&Entry| e.last_seen().is_some_and(|at| at.age_at(now.stamp) <= NAT_FRESH);
+        Terrain {
+            ours: self.nat.nat_type,
+            theirs: entry.filter(fresh).and_then(Entry::record).map_or(NatType::Unknown, |r| r.nat),
+            loopback: !addresses.is_empty() && addresses.iter().all(|a| a.ip().is_loopback()),
+        }
     }
 
     /// Runs the dialer on the rest of the node.

@@ -123,6 +123,8 @@ impl Net {
             bootstrap: bootstrap.to_vec(),
             passive: false,
             direct_window: Duration::from_secs(2),
+            relay_after: Duration::from_secs(1),
+            punch: crate::model::PunchConsent::Any,
             own_version: 0,
             anchors: Vec::new(),
             seed: self.rng.random(),

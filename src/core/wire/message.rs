@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
+use super::{CoordinationAnswer, Invite, InviteNotice, NoticeAnswer, PunchNotice, PunchRequest};
 use super::{PeerPrefix, Record, frame_limit, kind, lenient};
 use crate::core::limits::PAGE_RECORDS_MAX;
 use crate::model::PeerId;
@@ -141,6 +142,18 @@ pub enum Message {
     WhoHas(WhoHas),
     /// Answers that.
     IHave(IHave),
+    /// Asks an intermediary to coordinate a punch.
+    PunchRequest(PunchRequest),
+    /// The intermediary's answer.
+    CoordinationAnswer(CoordinationAnswer),
+    /// The intermediary tells the target of a punch.
+    PunchNotice(PunchNotice),
+    /// The target's answer to a notice.
+    NoticeAnswer(NoticeAnswer),
+    /// Asks an intermediary to invite the target to a relay.
+    Invite(Invite),
+    /// The intermediary tells the target of an invitation.
+    InviteNotice(InviteNotice),
     /// Asks for an [`Message::EchoReply`] with the same content.
     Echo(Echo),
     /// Answers an echo.
@@ -159,6 +172,12 @@ impl Message {
             Self::DigestPage(_) => kind::DIGEST_PAGE,
             Self::WhoHas(_) => kind::WHO_HAS,
             Self::IHave(_) => kind::I_HAVE,
+            Self::PunchRequest(_) => kind::PUNCH_REQUEST,
+            Self::CoordinationAnswer(_) => kind::COORDINATION_ANSWER,
+            Self::PunchNotice(_) => kind::PUNCH_NOTICE,
+            Self::NoticeAnswer(_) => kind::NOTICE_ANSWER,
+            Self::Invite(_) => kind::INVITE,
+            Self::InviteNotice(_) => kind::INVITE_NOTICE,
             Self::Echo(_) => kind::ECHO,
             Self::EchoReply(_) => kind::ECHO_REPLY,
         }
@@ -175,6 +194,10 @@ impl Message {
                 Self::Request(Request { want: Want::Prefixes(prefixes), .. }) => prefixes.len() * 8,
                 Self::DigestPage(page) => page.entries.len() * DigestPage::ENTRY_SIZE_MAX,
                 Self::Echo(echo) | Self::EchoReply(echo) => echo.payload.len(),
+                Self::PunchRequest(p) => 64 + p.addresses.len() * 20,
+                Self::PunchNotice(p) => 64 + p.addresses.len() * 20,
+                Self::Invite(_) | Self::InviteNotice(_) => 160,
+                Self::CoordinationAnswer(_) | Self::NoticeAnswer(_) => 48,
                 Self::Leave | Self::Request(_) | Self::Digest(_) | Self::WhoHas(_) | Self::IHave(_) => 48,
             }
     }
