@@ -40,7 +40,7 @@ pub enum FleetError {
 }
 
 /// Nodes in this process. Their directories go when they stop.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct LoopbackFleet {
     nodes: Vec<(Node, TempDir)>,
     feeds: Vec<Feed>,
@@ -53,12 +53,27 @@ impl LoopbackFleet {
     /// # Errors
     /// [`FleetError`] if one does not start; those that did stop again.
     pub async fn start(count: usize) -> Result<Self, FleetError> {
-        let mut fleet = Self { nodes: Vec::new(), feeds: Vec::new() };
-        for n in 1..=count {
-            let bootstrap = fleet.nodes.first().map(|(first, _)| first.local_addr());
-            fleet.add(&format!("lab-{n}"), bootstrap).await?;
+        let mut fleet = Self::default();
+        match fleet.grow_to(count).await {
+            Ok(()) => Ok(fleet),
+            Err(error) => {
+                fleet.stop().await;
+                Err(error)
+            }
         }
-        Ok(fleet)
+    }
+
+    /// Starts nodes until there are `count`; the first is the bootstrap of all
+    /// others. Dropped half-way it leaves whole nodes, to be stopped.
+    ///
+    /// # Errors
+    /// [`FleetError`] if one does not start.
+    pub async fn grow_to(&mut self, count: usize) -> Result<(), FleetError> {
+        for n in self.nodes.len() + 1..=count {
+            let bootstrap = self.nodes.first().map(|(first, _)| first.local_addr());
+            self.add(&format!("lab-{n}"), bootstrap).await?;
+        }
+        Ok(())
     }
 
     /// Starts one more node.

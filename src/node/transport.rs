@@ -89,9 +89,9 @@ fn check_free(addr: SocketAddr) -> Result<(), BindError> {
     }
     let both = addr.ip().is_unspecified() && addr.is_ipv6();
     let v4 = SocketAddr::from(([0, 0, 0, 0], addr.port()));
-    for one in [Some(addr), both.then_some(v4)].into_iter().flatten() {
-        // A dual-stack wildcard socket takes both families at once, so each is
-        // tried by itself and let go.
+    // A dual-stack wildcard socket takes both families at once and would not
+    // say which one is taken, so IPv4 is tried by itself and let go first.
+    for one in [both.then_some(v4), Some(addr)].into_iter().flatten() {
         std::net::UdpSocket::bind(one)
             .map_err(|e| BindError::Bind { addr: one, detail: clean(&e.to_string()) })?;
     }

@@ -6,9 +6,12 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod binary;
 mod cache;
+mod full_disk;
 mod gossip;
 mod hostile;
+mod kill;
 mod links;
 mod process;
 mod scripted;
@@ -21,8 +24,10 @@ fn main() {
     let args = Arguments::from_args();
     let trials: Vec<Trial> = [
         cache::trials(),
+        full_disk::trials(),
         gossip::trials(),
         hostile::trials(),
+        kill::trials(),
         links::trials(),
         process::trials(),
         start::trials(),
