@@ -191,9 +191,13 @@ pub(super) fn is_outbound(conn: &HighLevelConnection) -> bool {
     conn.side() == Side::Client
 }
 
-/// Closes with an application code and no text.
+/// Closes with an application code and no text. Of a connection that the other
+/// end closed already, its reason is what stays: closing it once more would put
+/// ours in its place before anybody has read it.
 pub(super) fn close(conn: &HighLevelConnection, code: CloseCode) {
-    conn.close(VarInt::from_u32(code.code()), b"");
+    if conn.close_reason().is_none() {
+        conn.close(VarInt::from_u32(code.code()), b"");
+    }
 }
 
 /// Why a connection ended.

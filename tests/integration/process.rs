@@ -46,7 +46,7 @@ async fn leaves(signal: Signal) {
     assert_eq!(status.code(), Some(0), "{said:#?}");
     let down = hub.event_named("link.down", id).await;
     let left = Reason::Closed { close: Some(CloseCode::Leave) };
-    assert_eq!(down, EventKind::LinkDown { reason: left });
+    assert_eq!(down, EventKind::LinkDown { reason: left }, "{said:#?}");
 }
 
 fn lab(home: &Path, nodes: &str) -> Process {
