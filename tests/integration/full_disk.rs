@@ -94,8 +94,7 @@ async fn full_at_first_start() {
 }
 
 fn news(n: u8) -> Message {
-    let record =
-        Record { addresses: vec![([127, 0, 0, 1], 2001).into()], ..Record::new(PeerId([n; 32]), 1) };
+    let record = Record { addresses: vec![([127, 0, 0, 1], 2001).into()], ..Record::new(PeerId([n; 32]), 1) };
     Message::Delta(Delta { added: vec![record], removed: vec![] })
 }
 

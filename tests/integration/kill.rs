@@ -97,10 +97,8 @@ async fn feed(saying: &mut Saying, rng: &mut StdRng) -> std::convert::Infallible
 }
 
 fn news(rng: &mut StdRng, count: usize) -> Message {
-    let record = |_| Record {
-        addresses: vec![([127, 0, 0, 1], 2001).into()],
-        ..Record::new(PeerId(rng.random()), 1)
-    };
+    let record =
+        |_| Record { addresses: vec![([127, 0, 0, 1], 2001).into()], ..Record::new(PeerId(rng.random()), 1) };
     Message::Delta(Delta { added: (0..count).map(record).collect(), removed: vec![] })
 }
 

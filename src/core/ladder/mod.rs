@@ -315,8 +315,23 @@ impl Ladder {
         }
     }
 
-    /// The connection we made did not become a link.
+    /// The connection we made did not become a link. One that only lost against
+    /// another to the same peer is made again while the window lasts: mostly
+    /// the other one is the link before that.
     pub fn on_refused(&mut self, reason: &Reason, now: Now, out: &mut Vec<LadderOut>) {
+        if self.outcome.is_some() {
+            return;
+        }
+        if reason.is_lost_choice()
+            && let Step::Direct { until, dials } = &mut self.step
+        {
+            let at = now.mono + REDIAL_AFTER;
+            for dial in dials.iter_mut().filter(|d| matches!(d.state, DialState::Running)) {
+                dial.last = Some(reason.clone());
+                dial.state = if at < *until { DialState::Again { at } } else { DialState::Failed };
+            }
+            return self.settle_direct(now, out);
+        }
         self.cancel_dials(out);
         self.end_stage(StageOutcome::Failed, Some(reason.clone()), now, out);
         self.skip_from(StageKind::Punch, Reason::NotNeeded, now, out);

@@ -1,4 +1,5 @@
 use super::*;
+use crate::model::CloseCode;
 
 const PEER: PeerId = PeerId([7; 32]);
 const WINDOW: Duration = Duration::from_secs(2);
@@ -179,16 +180,34 @@ fn when_the_peer_came_to_us_first_the_attempt_is_not_counted() {
 #[test]
 fn a_connection_of_another_network_makes_the_peer_unreachable_with_that_reason() {
     let (mut ladder, _) = start(&[addr(1)], Plan::ALL);
-    let reason = Reason::Closed { close: Some(crate::model::CloseCode::Network) };
+    let reason = Reason::Closed { close: Some(CloseCode::Network) };
     ladder.on_refused(&reason, at(9), &mut Vec::new());
     assert_eq!(ladder.outcome(), Some(AttemptOutcome::Unreachable));
     assert_eq!(ladder.telling_reason(), Some(&reason));
 }
 
+#[test]
+fn a_connection_that_lost_against_another_to_the_same_peer_is_no_failure() {
+    let (mut ladder, first) = start(&[addr(1)], Plan::ALL);
+    ladder.on_dialled(dials(&first)[0], PEER, at(5), &mut Vec::new());
+    ladder.on_refused(&Reason::Closed { close: None }, at(9), &mut Vec::new());
+    assert_eq!(ladder.outcome(), None);
+    ladder.on_link_up(Path::Direct, false, at(12), &mut Vec::new());
+    assert_eq!(ladder.outcome(), Some(AttemptOutcome::Abandoned), "the other one is the link");
+
+    let (mut ladder, _) = start(&[addr(1)], Plan::ALL);
+    let mut out = Vec::new();
+    ladder.on_refused(&Reason::Closed { close: Some(CloseCode::Replaced) }, at(9), &mut out);
+    ladder.on_timeout(at(509), &mut out);
+    assert_eq!(dials(&out).len(), 1, "where there is no other one it is dialled again");
+    ladder.on_refused(&Reason::Closed { close: None }, at(1900), &mut out);
+    assert_eq!(stages(&ladder)[0].2, Some(Reason::Closed { close: None }), "until the window ends");
+}
+
 proptest::proptest! {
     /// Whatever happens in whatever order, an attempt ends, and ends once.
     #[test]
-    fn every_attempt_ends_exactly_once(steps in proptest::collection::vec((0u8..8, 0u64..3000), 0..40)) {
+    fn every_attempt_ends_exactly_once(steps in proptest::collection::vec((0u8..9, 0u64..3000), 0..40)) {
         let (mut ladder, first) = start(&[addr(1), addr(2)], Plan::ALL);
         let mut known = dials(&first);
         let mut ends = 0;
@@ -204,6 +223,7 @@ proptest::proptest! {
                 4 => ladder.on_answer(None, at(ms), &mut out),
                 5 => ladder.on_asked(2, at(ms), &mut out),
                 6 => ladder.on_dialled(dial, PeerId([wait as u8; 32]), at(ms), &mut out),
+                8 => ladder.on_refused(&Reason::Closed { close: None }, at(ms), &mut out),
                 7 if wait < 100 => ladder.on_link_up(Path::Direct, wait < 50, at(ms), &mut out),
                 _ => ladder.on_timeout(at(ms), &mut out),
             }
