@@ -174,3 +174,22 @@ impl StopSignals {
         stop.cancel();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::node::feed::CommandSender;
+    use crate::tui::demo;
+
+    #[tokio::test]
+    async fn a_node_that_ends_by_itself_is_noticed_without_a_console() {
+        let (commands, _queue) = CommandSender::channel();
+        let (node, snapshots) = tokio::sync::watch::channel(demo::busy());
+        let (_, events) = tokio::sync::broadcast::channel(1);
+        let (_, outcomes) = tokio::sync::broadcast::channel(1);
+        let end = tokio::spawn(node_end(Feed { snapshots, events, outcomes, commands }));
+        node.send(demo::busy()).unwrap();
+        drop(node);
+        assert_ne!(end.await.unwrap(), Phase::Leaving);
+    }
+}
