@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::args::DrillArgs;
 use super::failure::say;
-use super::session::{Screen, Session, stop_signal};
+use super::session::{Screen, Session};
 use super::{Failure, print};
 use crate::config::Ascii;
 use crate::lab::LoopbackFleet;
@@ -30,13 +30,7 @@ pub(super) fn list() -> Result<(), Failure> {
 pub(super) fn run(args: &DrillArgs) -> Result<(), Failure> {
     let scenario = load(&args.scenario)?;
     let session = Session::begin(Screen::Headless, Ascii::Auto, LOG_FILTER, None)?;
-    let abort = CancellationToken::new();
-    let signalled = abort.clone();
-    session.spawn(async move {
-        if stop_signal().await.is_ok() {
-            signalled.cancel();
-        }
-    });
+    let abort = session.stopped();
     let mut reports = Vec::new();
     for n in 1..=args.repeat {
         let report = session.block_on(once(&scenario, args, abort.clone()))?;

@@ -79,7 +79,7 @@ impl Slot {
 }
 
 /// Nodes in this process. Their directories go when they stop.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct LoopbackFleet {
     slots: Vec<Slot>,
 }
@@ -91,11 +91,26 @@ impl LoopbackFleet {
     /// # Errors
     /// [`FleetError`] if one does not start; those that did stop again.
     pub async fn start(count: usize) -> Result<Self, FleetError> {
-        let mut fleet = Self { slots: Vec::new() };
-        for n in 1..=count {
-            fleet.add(&format!("lab-{n}"), false).await?;
+        let mut fleet = Self::default();
+        match fleet.grow_to(count).await {
+            Ok(()) => Ok(fleet),
+            Err(error) => {
+                fleet.stop().await;
+                Err(error)
+            }
         }
-        Ok(fleet)
+    }
+
+    /// Starts nodes until there are `count`; the first is the bootstrap of all
+    /// others. Dropped half-way it leaves whole nodes, to be stopped.
+    ///
+    /// # Errors
+    /// [`FleetError`] if one does not start.
+    pub async fn grow_to(&mut self, count: usize) -> Result<(), FleetError> {
+        for n in self.slots.len() + 1..=count {
+            self.add(&format!("lab-{n}"), false).await?;
+        }
+        Ok(())
     }
 
     /// Starts one more node; it knows the first, and if passive dials nobody

@@ -206,18 +206,25 @@ impl Reason {
         Self::TimedOut { after_ms: u64::try_from(after.as_millis()).unwrap_or(u64::MAX) }
     }
 
+    /// Whether a connection was closed in favour of another one to the same
+    /// peer, as when both ends dial at once: that says nothing against either.
+    pub fn is_lost_choice(&self) -> bool {
+        matches!(self, Self::Closed { close: None | Some(CloseCode::Replaced) })
+    }
+
     /// Whether the failure means that trying the same thing again at once is
     /// pointless (as opposed to a host that may be slow or just starting).
     pub fn is_final(&self) -> bool {
-        matches!(
-            self,
-            Self::NoAddress
-                | Self::WrongIdentity { .. }
-                | Self::OwnAddress
-                | Self::Closed { .. }
-                | Self::ShuttingDown
-                | Self::Limit { .. }
-        )
+        !self.is_lost_choice()
+            && matches!(
+                self,
+                Self::NoAddress
+                    | Self::WrongIdentity { .. }
+                    | Self::OwnAddress
+                    | Self::Closed { close: Some(_) }
+                    | Self::ShuttingDown
+                    | Self::Limit { .. }
+            )
     }
 }
 

@@ -17,7 +17,7 @@ use super::feed::Request;
 use super::transport::{self, Dialled};
 use crate::core::engine::{Action, Engine, Input};
 use crate::core::ladder::DialId;
-use crate::model::{CloseCode, Event, Outcome, PeerId, Reason, Snapshot};
+use crate::model::{CloseCode, Event, Outcome, PeerId, Snapshot};
 
 /// At most ten snapshots a second.
 const PUBLISH_EVERY: Duration = Duration::from_millis(100);
@@ -118,13 +118,11 @@ impl Driver {
             }
             Report::Dialled { dial, peer, connection } => {
                 self.dials.remove(&dial);
-                let Some(connection) = connection else {
-                    let reason = Reason::Closed { close: None };
-                    return self.feed(Input::DialFailed { dial, reason });
-                };
-                // The engine must know the dial's peer before its connection's
-                // fate, and the connection before what came of the dial.
-                if let Some(up) = self.connections.take_up(peer, connection) {
+                // The engine must know the connection before what came of the
+                // dial; one that is gone already it has heard of, or never will.
+                if let Some(connection) = connection.filter(|c| c.close_reason().is_none())
+                    && let Some(up) = self.connections.take_up(peer, connection)
+                {
                     self.feed(up);
                 }
                 self.feed(Input::Dialled { dial, peer });

@@ -6,10 +6,13 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod binary;
 mod cache;
 mod drills;
+mod full_disk;
 mod gossip;
 mod hostile;
+mod kill;
 mod links;
 mod process;
 mod scripted;
@@ -23,8 +26,10 @@ fn main() {
     let trials: Vec<Trial> = [
         cache::trials(),
         drills::trials(),
+        full_disk::trials(),
         gossip::trials(),
         hostile::trials(),
+        kill::trials(),
         links::trials(),
         process::trials(),
         start::trials(),

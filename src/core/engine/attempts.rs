@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Action, Engine};
 use crate::core::dialer::Start;
@@ -16,6 +17,9 @@ use crate::model::{
 
 /// Ended attempts kept for the screen.
 const RECENT_MAX: usize = 200;
+
+/// Why a connection was refused is remembered for the dial that made it.
+pub(super) const REFUSAL_KEPT: Duration = Duration::from_secs(5);
 
 /// Live ladders and ended attempts.
 #[derive(Debug, Default)]
@@ -125,6 +129,12 @@ impl Engine {
             self.attempts.latest.insert(peer, dial.attempt);
         }
         self.carry_ladder(dial.attempt, out, now);
+        // Its connection may be gone before we hear of the dial.
+        if !self.links.get(&peer).is_some_and(super::Link::is_connected) {
+            let known = self.refusals.get(&peer).filter(|(at, _)| now.mono.since(*at) < REFUSAL_KEPT);
+            let reason = known.map_or(Reason::Closed { close: None }, |(_, reason)| reason.clone());
+            self.attempts_refused(&peer, &reason, now);
+        }
         // The link may have been there all along.
         if self.links.get(&peer).is_some_and(|l| l.is_up() || l.is_foreign()) {
             self.attempts_reached(&peer, now);

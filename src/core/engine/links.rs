@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::attempts::REFUSAL_KEPT;
 use super::{Action, Engine, Link};
 use crate::core::Now;
 use crate::core::bucket::Bucket;
@@ -23,6 +24,7 @@ impl Engine {
                 self.event(Some(peer), EventKind::LimitHit { limit: limit.into() }, now);
             }
             self.out.push_back(Action::Close { conn: id, code });
+            self.refusals.insert(peer, (now.mono, Reason::Closed { close: Some(code) }));
             return;
         }
         if info.path == Path::Direct && self.is_punching(&peer, now) {
@@ -90,6 +92,8 @@ impl Engine {
         }
         let forgotten: Vec<PeerId> =
             self.links.iter().filter(|(_, l)| l.is_forgotten(now.mono)).map(|(p, _)| *p).collect();
+        self.refusals.retain(|_, (at, _)| now.mono.since(*at) < REFUSAL_KEPT);
+        self.punches_coming.retain(|_, at| now.mono.since(*at) < PUNCH_WINDOW);
         for peer in forgotten {
             self.links.remove(&peer);
             self.who_has.remove(&peer);
@@ -159,7 +163,10 @@ impl Engine {
                 }
                 LinkOut::Down(reason) => self.on_link_down(peer, reason, now),
                 LinkOut::Foreign => self.on_foreign(peer, now),
-                LinkOut::Refused(reason) => self.attempts_refused(&peer, &reason, now),
+                LinkOut::Refused(reason) => {
+                    self.refusals.insert(peer, (now.mono, reason.clone()));
+                    self.attempts_refused(&peer, &reason, now);
+                }
                 LinkOut::Message(message) => self.on_message(peer, *message, now),
                 LinkOut::Stopped(what) => self.stopped(what),
             }

@@ -115,6 +115,8 @@ pub struct Engine {
     coordination: Coordination,
     /// Who will punch with us, since when.
     punches_coming: BTreeMap<PeerId, Mono>,
+    /// Why connections were lately refused that never became links.
+    refusals: BTreeMap<PeerId, (Mono, Reason)>,
     /// Commands without an outcome yet.
     commands: BTreeMap<CommandId, Command>,
     saving: Saving,
@@ -170,6 +172,7 @@ impl Engine {
             who_has: BTreeMap::new(),
             coordination,
             punches_coming: BTreeMap::new(),
+            refusals: BTreeMap::new(),
             commands: BTreeMap::new(),
             saving: Saving::default(),
             unsaved: BTreeSet::new(),

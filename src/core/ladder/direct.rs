@@ -61,6 +61,15 @@ impl Direct {
         true
     }
 
+    /// The dials that got through lost against another connection.
+    pub(super) fn on_lost(&mut self, reason: &Reason, now: Mono) {
+        let at = now + REDIAL_AFTER;
+        for dial in self.dials.iter_mut().filter(|d| d.state == State::Running) {
+            dial.last = Some(reason.clone());
+            dial.state = if at < self.until { State::Again { at } } else { State::Failed };
+        }
+    }
+
     pub(super) fn on_timeout(&mut self, now: Mono, out: &mut Vec<LadderOut>) {
         let left = self.until.since(now);
         for dial in &mut self.dials {

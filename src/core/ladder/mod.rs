@@ -408,10 +408,18 @@ impl Ladder {
         self.settle(now, out);
     }
 
-    /// The connection we made did not become a link.
+    /// The connection we made did not become a link. One that only lost against
+    /// another to the same peer is made again while the window lasts: mostly
+    /// the other one is the link before that.
     pub fn on_refused(&mut self, reason: &Reason, now: Now, out: &mut Vec<LadderOut>) {
         if self.outcome.is_some() {
             return;
+        }
+        if reason.is_lost_choice()
+            && let Some(direct) = &mut self.direct
+        {
+            direct.on_lost(reason, now.mono);
+            return self.settle(now, out);
         }
         if let Some(running) = self.running_stage() {
             self.end_stage(running, StageOutcome::Failed, Some(reason.clone()), now, out);

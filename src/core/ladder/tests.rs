@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::NatType;
+use crate::model::{CloseCode, NatType};
 
 const PEER: PeerId = PeerId([7; 32]);
 const RELAY_ONE: PeerId = PeerId([21; 32]);
@@ -392,11 +392,28 @@ fn when_the_peer_came_to_us_first_the_attempt_is_not_counted() {
 #[test]
 fn a_connection_of_another_network_makes_the_peer_unreachable_with_that_reason() {
     let mut run = Run::start(target(&[addr(1)]), Plan::ALL);
-    let reason = Reason::Closed { close: Some(crate::model::CloseCode::Network) };
+    let reason = Reason::Closed { close: Some(CloseCode::Network) };
     run.ladder.on_refused(&reason, at(9), &mut run.out);
     assert_eq!(run.ladder.outcome(), Some(AttemptOutcome::Unreachable));
     assert_eq!(run.ladder.telling_reason(), Some(reason));
     assert!(run.over());
+}
+
+#[test]
+fn a_connection_that_lost_against_another_to_the_same_peer_is_no_failure() {
+    let mut run = Run::start(target(&[addr(1)]), Plan::ALL);
+    run.ladder.on_dialled(run.dials()[0], PEER, at(5), &mut run.out);
+    run.ladder.on_refused(&Reason::Closed { close: None }, at(9), &mut run.out);
+    assert_eq!(run.ladder.outcome(), None);
+    run.ladder.on_link(Path::Direct, false, at(12), &mut run.out);
+    assert_eq!(run.ladder.outcome(), Some(AttemptOutcome::Abandoned), "the other one is the link");
+
+    let mut run = Run::start(target(&[addr(1)]), Plan::DIRECT);
+    run.ladder.on_refused(&Reason::Closed { close: Some(CloseCode::Replaced) }, at(9), &mut run.out);
+    run.pass(509);
+    assert_eq!(run.dials().len(), 2, "where there is no other one it is dialled again");
+    run.ladder.on_refused(&Reason::Closed { close: None }, at(1900), &mut run.out);
+    assert_eq!(run.stage(StageKind::Direct).1, Some(Reason::Closed { close: None }), "until the window ends");
 }
 
 proptest::proptest! {
@@ -404,7 +421,7 @@ proptest::proptest! {
     /// once, and leaves no stage running.
     #[test]
     fn every_attempt_ends_exactly_once(
-        steps in proptest::collection::vec((0u8..13, 0u64..3000), 0..60),
+        steps in proptest::collection::vec((0u8..14, 0u64..3000), 0..60),
         nats in (0usize..6, 0usize..6),
         relays in 0usize..3,
         all in proptest::bool::ANY,
@@ -441,6 +458,7 @@ proptest::proptest! {
                     let no = Consent::Elsewhere(Reason::UnknownTarget);
                     run.ladder.on_consent(PeerId([id; 32]), no, now, &mut run.out);
                 }
+                (13, _) => run.ladder.on_refused(&Reason::Closed { close: None }, now, &mut run.out),
                 _ => run.pass(ms),
             }
         }
