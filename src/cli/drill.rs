@@ -1,5 +1,6 @@
 //! `punchdeck lab list` and `punchdeck lab run`: drills with a verdict.
 
+use std::fmt::Write as _;
 use std::path::Path;
 
 use serde::Serialize;
@@ -22,7 +23,7 @@ pub(super) fn list() -> Result<(), Failure> {
     let mut out = String::new();
     for (name, text) in BUILT_IN {
         let scenario = Scenario::parse(name, name, text).map_err(Failure::failed)?;
-        out.push_str(&format!("{name:<22} {}\n", scenario.about));
+        let _ = writeln!(out, "{name:<22} {}", scenario.about);
     }
     print(out.as_bytes())
 }

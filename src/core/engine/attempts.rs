@@ -288,9 +288,8 @@ impl Engine {
         let consent = match said.result {
             Ok(target) => Consent::Agreed(crate::model::plain_addr(target)),
             Err(Refusal::NoConsent) => Consent::Refused(Reason::NoConsent),
-            Err(Refusal::UnknownTarget | Refusal::NoAnswer) => Consent::Elsewhere(Reason::UnknownTarget),
             Err(Refusal::RateLimited | Refusal::Replayed) => Consent::Elsewhere(Reason::RateLimited),
-            Err(Refusal::BadAddress | Refusal::Other) => Consent::Elsewhere(Reason::UnknownTarget),
+            Err(_) => Consent::Elsewhere(Reason::UnknownTarget),
         };
         let Some(ladder) = self.attempts.live.get_mut(&id) else { return };
         let mut out = Vec::new();

@@ -197,8 +197,13 @@ impl Message {
                 Self::PunchRequest(p) => 64 + p.addresses.len() * 20,
                 Self::PunchNotice(p) => 64 + p.addresses.len() * 20,
                 Self::Invite(_) | Self::InviteNotice(_) => 160,
-                Self::CoordinationAnswer(_) | Self::NoticeAnswer(_) => 48,
-                Self::Leave | Self::Request(_) | Self::Digest(_) | Self::WhoHas(_) | Self::IHave(_) => 48,
+                Self::CoordinationAnswer(_)
+                | Self::NoticeAnswer(_)
+                | Self::Leave
+                | Self::Request(_)
+                | Self::Digest(_)
+                | Self::WhoHas(_)
+                | Self::IHave(_) => 48,
             }
     }
 }

@@ -27,6 +27,9 @@ pub struct Progress {
     pub what: String,
 }
 
+/// The path that a node shows to another, if it shows a link.
+type Shown = Option<String>;
+
 /// Why a drill ended before its last step.
 pub(super) enum Stop {
     Aborted,
@@ -247,7 +250,7 @@ impl<'a, A: Arena> Runner<'a, A> {
     }
 
     /// How two nodes show their link; `None` if one of them does not run.
-    fn paths(&self, a: &str, b: &str) -> Result<Option<(Option<String>, Option<String>)>, ArenaError> {
+    fn paths(&self, a: &str, b: &str) -> Result<Option<(Shown, Shown)>, ArenaError> {
         let members = self.arena.members();
         let find = |name: &str| members.iter().find(|m| m.name == name);
         let (Some(a), Some(b)) = (find(a), find(b)) else { return Ok(None) };
