@@ -11,6 +11,7 @@ pub mod disk;
 mod driver;
 pub mod feed;
 pub mod keys;
+pub mod lanes;
 pub mod lock;
 pub mod options;
 mod streams;

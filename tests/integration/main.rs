@@ -9,6 +9,7 @@
 mod cache;
 mod gossip;
 mod hostile;
+mod lanes;
 mod links;
 mod process;
 mod scripted;
@@ -23,6 +24,7 @@ fn main() {
         cache::trials(),
         gossip::trials(),
         hostile::trials(),
+        lanes::trials(),
         links::trials(),
         process::trials(),
         start::trials(),

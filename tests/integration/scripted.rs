@@ -24,9 +24,14 @@ pub struct Stranger {
 
 impl Stranger {
     pub async fn start() -> Self {
+        Self::on(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await
+    }
+
+    /// The same, bound there.
+    pub async fn on(bind: SocketAddr) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let config = NodeConfig::builder()
-            .bind_addr(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
+            .bind_addr(bind)
             .port_mapping_enabled(false)
             .mdns_enabled(false)
             .bootstrap_cache(BootstrapCacheConfig::builder().cache_dir(dir.path()).build())
@@ -47,13 +52,18 @@ impl Stranger {
 
     /// Dials a node without saying anything.
     pub async fn dial(&self, target: &TestNode) -> HighLevelConnection {
+        self.dial_at(target.addr(), target.id()).await
+    }
+
+    /// The same, whoever it is.
+    pub async fn dial_at(&self, addr: SocketAddr, id: PeerId) -> HighLevelConnection {
         let stage = StrategyConfig::default()
             .with_ipv4_timeout(Duration::from_secs(5))
             .with_ipv6_timeout(Duration::from_secs(5))
             .with_relay_enabled(false);
         let endpoint = self.node.inner_endpoint();
-        endpoint.connect_with_fallback(Some(target.addr()), None, Some(stage), None).await.unwrap();
-        self.connection(target.id()).unwrap()
+        endpoint.connect_with_fallback(Some(addr), None, Some(stage), None).await.unwrap();
+        self.connection(id).unwrap()
     }
 
     pub fn connection(&self, peer: PeerId) -> Option<HighLevelConnection> {
