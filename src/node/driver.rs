@@ -14,6 +14,8 @@ use super::cache::CacheFiles;
 use super::clock::Clock;
 use super::connections::{Connections, Report, Reports};
 use super::feed::Request;
+use super::lanes::Lane;
+use super::relaying::Relaying;
 use super::transport::{self, Dialled};
 use crate::core::engine::{Action, Engine, Input};
 use crate::core::ladder::DialId;
@@ -50,6 +52,7 @@ pub(super) struct Driver {
     pub(super) clock: Clock,
     pub(super) node: Node,
     pub(super) connections: Connections,
+    pub(super) relaying: Relaying,
     pub(super) reports: Reports,
     pub(super) files: CacheFiles,
     pub(super) library: Arc<BootstrapCache>,
@@ -110,6 +113,12 @@ impl Driver {
         self.changed = true;
     }
 
+    fn feed_if(&mut self, input: Option<Input>) {
+        if let Some(input) = input {
+            self.feed(input);
+        }
+    }
+
     fn take(&mut self, report: Report) {
         match report {
             Report::Input(Input::ConnClosed { peer, conn, reason }) => {
@@ -136,6 +145,24 @@ impl Driver {
                 self.feed(input);
             }
             Report::Connected(peer) => self.take_up(peer),
+            Report::Lane(lane) => drop(self.take_up_lane(lane)),
+            Report::LaneDialled { dial, lane } => {
+                self.dials.remove(&dial);
+                let peer = self.take_up_lane(lane);
+                self.feed(Input::Dialled { dial, peer });
+            }
+            Report::Reserved { relay, result } => {
+                let input = self.relaying.reserved(relay, result);
+                self.feed_if(input);
+            }
+            Report::ReservationEnded { number, end } => {
+                let input = self.relaying.ended(number, end);
+                self.feed_if(input);
+            }
+            Report::ReservationMute { number } => {
+                let input = self.relaying.mute(number);
+                self.feed_if(input);
+            }
             Report::Opened { peer, conn, send, recv } => {
                 if let Some(input) = self.connections.opened(peer, conn, send, recv) {
                     self.feed(input);
@@ -162,6 +189,14 @@ impl Driver {
         }
     }
 
+    /// A lane belongs to the peer whose key it showed.
+    fn take_up_lane(&mut self, lane: Lane) -> PeerId {
+        let peer = lane.peer;
+        let input = self.connections.take_up_lane(lane);
+        self.feed_if(input);
+        peer
+    }
+
     /// Events can be dropped by a queue that is full; what stands cannot.
     async fn recount(&mut self) {
         for conn in self.node.connected_peers().await {
@@ -176,6 +211,15 @@ impl Driver {
                 Action::Write { conn, bytes } => self.connections.write(conn, bytes),
                 Action::Close { conn, code } => self.connections.close(conn, code),
                 Action::Dial { .. } | Action::Punch { .. } => self.dial(action),
+                Action::DialLane { dial, peer, relay, addr, within } => {
+                    let task = tokio::spawn(self.relaying.dial(dial, peer, relay, addr, within));
+                    self.dials.insert(dial, AbortOnDropHandle::new(task));
+                }
+                Action::Reserve { relay } => {
+                    let input = self.relaying.reserve(relay, self.connections.native(relay));
+                    self.feed_if(input);
+                }
+                Action::Release { relay } => self.relaying.release(relay),
                 Action::Cancel { dial } => drop(self.dials.remove(&dial)),
                 Action::Save => self.save(),
                 Action::Event(event) => self.tell(event),
@@ -225,7 +269,13 @@ impl Driver {
 
     fn publish(&mut self) {
         self.changed = false;
-        let snapshot = self.engine.snapshot(self.clock.now());
+        let now = self.clock.now();
+        let (reservations, lanes) = (self.relaying.bytes(), self.connections.lane_bytes());
+        if !reservations.is_empty() || !lanes.is_empty() {
+            // Counting is no change: it is shown with the next one.
+            self.engine.handle(Input::LaneBytes { reservations, lanes }, now);
+        }
+        let snapshot = self.engine.snapshot(now);
         self.outlets.snapshots.send_replace(Arc::new(snapshot));
     }
 
@@ -242,6 +292,7 @@ impl Driver {
             tracing::error!(%error, "the cache was not saved at the end");
         }
         drop(self.connections);
+        self.relaying.shut_down().await;
         transport::shut_down(self.node).await;
     }
 }

@@ -14,6 +14,7 @@ pub mod keys;
 pub mod lanes;
 pub mod lock;
 pub mod options;
+mod relaying;
 mod streams;
 mod transport;
 
@@ -33,8 +34,10 @@ use self::connections::{Connections, Report};
 pub use self::driver::EVENT_TARGET;
 use self::driver::{Driver, Outlets};
 use self::feed::{CommandSender, EVENT_BACKLOG, Feed, OUTCOME_BACKLOG};
+use self::lanes::LaneTls;
 use self::lock::DataDirLock;
 use self::options::NodeOptions;
+use self::relaying::Relaying;
 pub use self::transport::BindError;
 use crate::core::engine::{Engine, EngineConfig};
 use crate::model::{PeerId, plain_addr};
@@ -74,6 +77,7 @@ impl Node {
     /// [`StartError`] if the socket, the key or the cache cannot be had.
     pub async fn start(options: NodeOptions, lock: DataDirLock) -> Result<(Self, Feed), StartError> {
         let me = keys::peer_id(&options.keys.public)?;
+        let tls = LaneTls::new(&options.keys)?;
         let files = CacheFiles::new(&options.data_dir);
         let found = files.prepare().map_err(StartError::Cache)?;
         let library_node = transport::bind(&options.keys, options.bind, &files.staging()).await?;
@@ -114,6 +118,7 @@ impl Node {
             engine,
             clock,
             connections: Connections::new(library_node.clone(), reports.clone()),
+            relaying: Relaying::new(tls, options.bind.ip(), reports.clone()),
             node: library_node,
             reports,
             files,
@@ -173,7 +178,7 @@ async fn run(
     helpers: [AbortOnDropHandle<()>; 3],
     lock: DataDirLock,
 ) {
-    driver.run(requests, inbox, stop).await;
+    Box::pin(driver.run(requests, inbox, stop)).await;
     drop(helpers);
     drop(lock);
 }

@@ -56,7 +56,7 @@ impl LaneDialer {
             None => Err(LaneError::Local("no identity".into())),
         };
         match found {
-            Ok(()) => Ok(Lane { peer, via, connection }),
+            Ok(()) => Ok(Lane { peer, via, connection, relay_end: None }),
             Err(error) => {
                 connection.close(VarInt::from_u32(0), b"");
                 Err(error)

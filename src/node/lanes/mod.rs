@@ -22,6 +22,7 @@ use std::fmt;
 use std::time::Duration;
 
 use ant_quic::HighLevelConnection;
+use tokio::sync::watch;
 
 pub use self::dialer::LaneDialer;
 pub use self::error::{LaneError, ReserveError};
@@ -35,6 +36,9 @@ use crate::model::PeerId;
 /// the slowest path that carries a usable link is faster.
 const ACCEPT_WITHIN: Duration = Duration::from_secs(5);
 
+/// Tells of the end of a reservation.
+pub(super) type RelayEnd = watch::Receiver<Option<LaneEnd>>;
+
 /// A connection through a relay, good to be used.
 pub struct Lane {
     /// Who is at the other end, by the key of its TLS session.
@@ -43,6 +47,8 @@ pub struct Lane {
     pub via: Option<PeerId>,
     /// The connection.
     pub connection: HighLevelConnection,
+    /// The end of the reservation through which it came, if it is ours.
+    pub(super) relay_end: Option<RelayEnd>,
 }
 
 impl fmt::Debug for Lane {

@@ -14,7 +14,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::error::{LaneError, ReserveError};
 use super::socket::{LaneCounts, LaneEnd, LaneSocket};
 use super::tls::{LaneTls, identity};
-use super::{ACCEPT_WITHIN, Lane, framing, tags};
+use super::{ACCEPT_WITHIN, Lane, RelayEnd, framing, tags};
 use crate::core::limits::{LANE_HANDSHAKES_AT_ONCE, LINKS_MAX, RECORD_PORT_MIN};
 use crate::model::{CloseCode, PeerId, plain_addr};
 use crate::node::transport;
@@ -79,7 +79,7 @@ impl Reservation {
         let tasks = [
             spawn(socket.clone().read_from(recv)),
             spawn(socket.clone().write_to(send)),
-            spawn(accept(endpoint.clone(), relay, tls.me, lanes)),
+            spawn(accept(endpoint.clone(), relay, tls.me, socket.ended(), lanes)),
             spawn(close_at_end(endpoint.clone(), socket.ended())),
         ];
         Ok(Self { relay, public_addr, endpoint, socket, _tasks: tasks })
@@ -145,13 +145,13 @@ fn reachable(advertised: SocketAddr, relay: SocketAddr) -> SocketAddr {
 }
 
 /// Without its socket the endpoint's connections would wait for half a minute.
-async fn close_at_end(endpoint: Endpoint, mut ended: watch::Receiver<Option<LaneEnd>>) {
+async fn close_at_end(endpoint: Endpoint, mut ended: RelayEnd) {
     if ended.wait_for(Option::is_some).await.is_ok() {
         endpoint.close(VarInt::from_u32(0), b"");
     }
 }
 
-async fn accept(endpoint: Endpoint, relay: PeerId, me: PeerId, lanes: mpsc::Sender<Lane>) {
+async fn accept(endpoint: Endpoint, relay: PeerId, me: PeerId, end: RelayEnd, lanes: mpsc::Sender<Lane>) {
     let mut shaking = JoinSet::new();
     loop {
         let incoming = tokio::select! {
@@ -163,9 +163,9 @@ async fn accept(endpoint: Endpoint, relay: PeerId, me: PeerId, lanes: mpsc::Send
             incoming.refuse();
             continue;
         }
-        let lanes = lanes.clone();
+        let (lanes, end) = (lanes.clone(), end.clone());
         shaking.spawn(async move {
-            let Ok(Ok(lane)) = timeout(ACCEPT_WITHIN, shake(incoming, relay)).await else { return };
+            let Ok(Ok(lane)) = timeout(ACCEPT_WITHIN, shake(incoming, relay, end)).await else { return };
             if lane.peer == me {
                 // Our own dialer, trying whether the relay carries anything.
                 lane.connection.closed().await;
@@ -176,12 +176,12 @@ async fn accept(endpoint: Endpoint, relay: PeerId, me: PeerId, lanes: mpsc::Send
     }
 }
 
-async fn shake(incoming: Incoming, relay: PeerId) -> Result<Lane, LaneError> {
+async fn shake(incoming: Incoming, relay: PeerId, end: RelayEnd) -> Result<Lane, LaneError> {
     let lost = |e| LaneError::Handshake(transport::close_reason(&e));
     let connection = incoming.accept().map_err(lost)?.await.map_err(lost)?;
     let peer = identity(&connection).ok_or(LaneError::NoEcho)?;
     tags::echo_nonce(&connection, ACCEPT_WITHIN).await?;
-    Ok(Lane { peer, via: Some(relay), connection })
+    Ok(Lane { peer, via: Some(relay), connection, relay_end: Some(end) })
 }
 
 #[cfg(test)]

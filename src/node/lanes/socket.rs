@@ -124,6 +124,9 @@ impl LaneSocket {
     }
 
     fn end(&self, end: LaneEnd) {
+        // What the relay does about our goodbye is no news.
+        let released = self.shared.finishing.load(Ordering::Acquire);
+        let end = if released { LaneEnd::Released } else { end };
         self.shared.end.send_if_modified(|known| {
             let first = known.is_none();
             known.get_or_insert(end);

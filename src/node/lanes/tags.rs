@@ -10,7 +10,6 @@ use ant_quic::{HighLevelConnection, HighLevelRecvStream, HighLevelSendStream};
 use tokio::time::timeout;
 
 use super::error::LaneError;
-use crate::model::Reason;
 use crate::node::transport;
 
 const TAG_LEN: usize = 8;
@@ -74,15 +73,7 @@ pub(crate) async fn open_control(connection: &HighLevelConnection) -> Option<Str
 }
 
 /// Whether a stream that the other end of a lane opened is a control stream.
-///
-/// # Errors
-/// The reason to stop it: it says nothing in time, or something unknown.
-pub(crate) async fn is_control(recv: &mut HighLevelRecvStream) -> Result<(), Reason> {
+pub(crate) async fn is_control(recv: &mut HighLevelRecvStream) -> bool {
     let mut tag = [0; TAG_LEN];
-    match timeout(TAG_TIMEOUT, recv.read_exact(&mut tag)).await {
-        Ok(Ok(())) if tag == CONTROL => Ok(()),
-        Ok(Ok(())) => Err(Reason::Other { detail: "unknown stream on a lane".into() }),
-        Ok(Err(_)) => Err(Reason::Closed { close: None }),
-        Err(_) => Err(Reason::timed_out(TAG_TIMEOUT)),
-    }
+    matches!(timeout(TAG_TIMEOUT, recv.read_exact(&mut tag)).await, Ok(Ok(()))) && tag == CONTROL
 }
