@@ -179,6 +179,12 @@ impl Relaying {
         bytes.collect()
     }
 
+    /// Our address on a relay.
+    #[cfg(test)]
+    pub(super) fn public_addr(&self, relay: PeerId) -> Option<SocketAddr> {
+        Some(self.held.get(&relay)?.reservation.public_addr())
+    }
+
     /// Gives everything back, all at once, and gives up the sockets.
     pub(super) async fn shut_down(self) {
         drop(self.opening);

@@ -6,8 +6,6 @@
 //! table.
 
 mod tasks;
-#[cfg(test)]
-mod tests;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -231,6 +229,13 @@ impl Connections {
     /// Closes a connection; its watcher tells the engine.
     pub(super) fn close(&self, conn: ConnId, code: CloseCode) {
         if let Some(entry) = self.entries.get(&conn) {
+            transport::close(&entry.connection, code);
+        }
+    }
+
+    /// Closes every lane.
+    pub(super) fn close_lanes(&self, code: CloseCode) {
+        for entry in self.entries.values().filter(|e| matches!(e.carrier, Carrier::Lane { .. })) {
             transport::close(&entry.connection, code);
         }
     }

@@ -1,5 +1,8 @@
 //! The node's one task: feeds the engine and carries its actions out.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,16 +13,16 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::cache::CacheFiles;
-use super::clock::Clock;
-use super::connections::{Connections, Report, Reports};
-use super::feed::Request;
-use super::lanes::Lane;
-use super::relaying::Relaying;
-use super::transport::{self, Dialled};
 use crate::core::engine::{Action, Engine, Input};
 use crate::core::ladder::DialId;
 use crate::model::{CloseCode, Event, Outcome, PeerId, Reason, Snapshot};
+use crate::node::cache::CacheFiles;
+use crate::node::clock::Clock;
+use crate::node::connections::{Connections, Report, Reports};
+use crate::node::feed::Request;
+use crate::node::lanes::Lane;
+use crate::node::relaying::Relaying;
+use crate::node::transport::{self, Dialled};
 
 /// At most ten snapshots a second.
 const PUBLISH_EVERY: Duration = Duration::from_millis(100);
@@ -206,27 +209,31 @@ impl Driver {
 
     fn carry_out(&mut self) {
         while let Some(action) = self.engine.poll_action() {
-            match action {
-                Action::OpenControl { peer, conn } => self.connections.open_control(peer, conn),
-                Action::Write { conn, bytes } => self.connections.write(conn, bytes),
-                Action::Close { conn, code } => self.connections.close(conn, code),
-                Action::Dial { .. } | Action::Punch { .. } => self.dial(action),
-                Action::DialLane { dial, peer, relay, addr, within } => {
-                    let task = tokio::spawn(self.relaying.dial(dial, peer, relay, addr, within));
-                    self.dials.insert(dial, AbortOnDropHandle::new(task));
-                }
-                Action::Reserve { relay } => {
-                    let input = self.relaying.reserve(relay, self.connections.native(relay));
-                    self.feed_if(input);
-                }
-                Action::Release { relay } => self.relaying.release(relay),
-                Action::Cancel { dial } => drop(self.dials.remove(&dial)),
-                Action::Save => self.save(),
-                Action::Event(event) => self.tell(event),
-                // Nobody listening is no error.
-                Action::Outcome(outcome) => drop(self.outlets.outcomes.send(Arc::new(outcome))),
-                Action::Stop => self.stopping = true,
+            self.act(action);
+        }
+    }
+
+    fn act(&mut self, action: Action) {
+        match action {
+            Action::OpenControl { peer, conn } => self.connections.open_control(peer, conn),
+            Action::Write { conn, bytes } => self.connections.write(conn, bytes),
+            Action::Close { conn, code } => self.connections.close(conn, code),
+            Action::Dial { .. } | Action::Punch { .. } => self.dial(action),
+            Action::DialLane { dial, peer, relay, addr, within } => {
+                let task = tokio::spawn(self.relaying.dial(dial, peer, relay, addr, within));
+                self.dials.insert(dial, AbortOnDropHandle::new(task));
             }
+            Action::Reserve { relay } => {
+                let input = self.relaying.reserve(relay, self.connections.native(relay));
+                self.feed_if(input);
+            }
+            Action::Release { relay } => self.relaying.release(relay),
+            Action::Cancel { dial } => drop(self.dials.remove(&dial)),
+            Action::Save => self.save(),
+            Action::Event(event) => self.tell(event),
+            // Nobody listening is no error.
+            Action::Outcome(outcome) => drop(self.outlets.outcomes.send(Arc::new(outcome))),
+            Action::Stop => self.stopping = true,
         }
     }
 
@@ -286,13 +293,15 @@ impl Driver {
         self.publish();
         tokio::time::sleep(LAST_WORDS).await;
         self.dials.clear();
+        // Lanes first: their goodbyes travel over the other connections.
+        self.connections.close_lanes(CloseCode::Leave);
+        self.relaying.shut_down().await;
         self.connections.clear(CloseCode::Leave);
         let unsaved = self.engine.take_unsaved();
         if let Err(error) = self.files.save(self.library.clone(), unsaved).await {
             tracing::error!(%error, "the cache was not saved at the end");
         }
         drop(self.connections);
-        self.relaying.shut_down().await;
         transport::shut_down(self.node).await;
     }
 }
