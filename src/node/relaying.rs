@@ -174,6 +174,7 @@ impl Relaying {
                 bytes_tx: counts.bytes_tx,
                 bytes_rx: counts.bytes_rx,
                 dropped: counts.dropped_tx + counts.dropped_rx,
+                unasked: counts.unasked,
             }
         });
         bytes.collect()

@@ -2,11 +2,19 @@
 //! through them.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ant_quic::crypto::raw_public_keys::RawPublicKeyConfigBuilder;
+use ant_quic::crypto::rustls::QuicClientConfig;
 use ant_quic::masque::ConnectUdpResponse;
-use ant_quic::{ConnectionError, HighLevelConnection, HighLevelRecvStream, HighLevelSendStream};
+use ant_quic::transport_parameters::NatTraversalConfig;
+use ant_quic::{
+    ClientConfig, ConnectionError, Endpoint, HighLevelConnection, HighLevelRecvStream, HighLevelSendStream,
+    TransportConfig,
+};
 use libtest_mimic::Trial;
+use punchdeck::core::limits::{LANE_HANDSHAKES_AT_ONCE, LANE_STREAMS_MAX};
 use punchdeck::model::{CloseCode, PeerId};
 use punchdeck::node::keys;
 use punchdeck::node::lanes::{Lane, LaneDialer, LaneEnd, LaneError, LaneTls, Reservation, ReserveError};
@@ -23,6 +31,8 @@ pub fn trials() -> Vec<Trial> {
         trial("a_second_reservation_on_a_relay_is_taken_until_the_first_is_released", taken_and_released),
         trial("a_relay_that_vanishes_takes_its_reservation_with_it", relay_vanishes),
         trial("a_relay_that_leaves_ends_its_reservation_at_once", relay_leaves),
+        trial("who_shakes_hands_and_sends_no_nonce_is_no_lane_and_takes_no_more_than_its_place", no_nonce),
+        trial("the_other_end_of_a_lane_opens_no_more_streams_than_it_may", stream_limit),
         trial("two_reservations_stand_side_by_side", two_relays),
         trial("relays_that_stall_refuse_or_babble_are_told_apart", bad_relays),
         trial("a_relay_that_takes_all_and_carries_nothing_is_found_out", lying_relay),
@@ -316,4 +326,62 @@ async fn lying_relay() {
     let reservation = found.unwrap();
     let found = pretender.near.dialer.check(reservation.public_addr(), Duration::from_millis(500)).await;
     assert_eq!(found, Err(LaneError::NoAnswer));
+}
+
+/// Whoever can do QUIC with a key, and knows nothing of lanes.
+fn stranger_to_lanes() -> Endpoint {
+    let keys = keys::generate().unwrap();
+    let (public, secret) = keys::to_ant_quic(&keys).unwrap();
+    let tls = RawPublicKeyConfigBuilder::new().with_client_key(public, secret).allow_any_key();
+    let tls = tls.build_rfc7250_client_config().unwrap().inner().as_ref().clone();
+    let mut config = ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).unwrap()));
+    let mut transport = TransportConfig::default();
+    let nat = NatTraversalConfig::ServerSupport { concurrency_limit: 3u32.into() };
+    transport.enable_address_discovery(true).nat_traversal_config(Some(nat));
+    config.transport_config(Arc::new(transport));
+    let mut endpoint = Endpoint::client(SocketAddr::new(LOCALHOST, 0)).unwrap();
+    endpoint.set_default_client_config(config);
+    endpoint
+}
+
+async fn no_nonce() {
+    let relay = Relay::start().await;
+    let (mut far, near) = (End::new(), End::new());
+    let reservation = far.reserve(relay.id(), &relay.connection).await.unwrap();
+    let endpoint = stranger_to_lanes();
+    let mut mute = Vec::new();
+    for _ in 0..LANE_HANDSHAKES_AT_ONCE {
+        mute.push(endpoint.connect(reservation.public_addr(), "peer").unwrap().await.unwrap());
+    }
+    // All places are taken by those who say nothing: the next is refused.
+    let found = near.dialer.dial(far.id, None, reservation.public_addr(), PATIENCE).await;
+    assert!(matches!(found, Err(LaneError::Handshake(_))), "{found:?}");
+    // They are sent away after five seconds, and none of them ever was a lane.
+    for connection in &mute {
+        tokio::time::timeout(PATIENCE, connection.closed()).await.unwrap();
+    }
+    assert!(far.incoming.try_recv().is_err());
+    near.dialer.dial(far.id, None, reservation.public_addr(), PATIENCE).await.unwrap();
+    assert_eq!(far.incoming().await.peer, near.id);
+}
+
+async fn stream_limit() {
+    let relay = Relay::start().await;
+    let (mut far, near) = (End::new(), End::new());
+    let reservation = far.reserve(relay.id(), &relay.connection).await.unwrap();
+    let lane = near.dialer.dial(far.id, None, reservation.public_addr(), PATIENCE).await.unwrap();
+    let _came = far.incoming().await;
+    let opening = async {
+        let mut streams = Vec::new();
+        loop {
+            let (mut send, recv) = lane.connection.open_bi().await.unwrap();
+            send.write_all(b"x").await.unwrap();
+            streams.push((send, recv));
+            assert!(streams.len() <= LANE_STREAMS_MAX as usize, "no limit");
+        }
+    };
+    let waits: Result<(), _> = tokio::time::timeout(Duration::from_millis(500), opening).await;
+    assert!(waits.is_err());
+    let uni = tokio::time::timeout(Duration::from_millis(100), lane.connection.open_uni()).await;
+    assert!(uni.is_err(), "nothing one-way");
 }

@@ -132,6 +132,9 @@ pub struct ReservationBytes {
     pub bytes_rx: u64,
     /// Datagrams dropped because a queue was full, both ways.
     pub dropped: u64,
+    /// Datagrams not sent because nothing ever came from where they should go:
+    /// a peer on a lane tried to aim us at somebody.
+    pub unasked: u64,
 }
 
 /// What went over a connection since it stands.

@@ -15,6 +15,7 @@ mod framing;
 mod queue;
 mod reservation;
 mod socket;
+mod sources;
 mod tags;
 mod tls;
 

@@ -21,6 +21,7 @@ use tokio::sync::{Notify, watch};
 
 use super::framing::{Deframer, push_datagram};
 use super::queue::DropQueue;
+use super::sources::Sources;
 use crate::core::limits::LANE_QUEUE_MAX;
 use crate::model::plain_addr;
 
@@ -52,11 +53,14 @@ pub struct LaneCounts {
     pub dropped_tx: u64,
     /// Datagrams dropped because the queue from it was full.
     pub dropped_rx: u64,
+    /// Datagrams not sent because nothing ever came from where they should go.
+    pub unasked: u64,
 }
 
 #[derive(Debug)]
 struct Inbound {
     queue: DropQueue<(SocketAddr, Bytes)>,
+    sources: Sources,
     reader: Option<Waker>,
 }
 
@@ -73,6 +77,7 @@ struct Shared {
     mapped: AtomicBool,
     bytes_tx: AtomicU64,
     bytes_rx: AtomicU64,
+    unasked: AtomicU64,
     end: watch::Sender<Option<LaneEnd>>,
 }
 
@@ -86,7 +91,8 @@ impl LaneSocket {
     /// A socket with the address that the relay gave us. `dual_stack`: the
     /// relay names IPv4 addresses in their mapped form, as far as we know.
     pub(super) fn new(public_addr: SocketAddr, dual_stack: bool) -> Self {
-        let inbound = Inbound { queue: DropQueue::new(LANE_QUEUE_MAX), reader: None };
+        let inbound =
+            Inbound { queue: DropQueue::new(LANE_QUEUE_MAX), sources: Sources::default(), reader: None };
         Self {
             shared: Arc::new(Shared {
                 public_addr,
@@ -97,6 +103,7 @@ impl LaneSocket {
                 mapped: AtomicBool::new(dual_stack),
                 bytes_tx: AtomicU64::new(0),
                 bytes_rx: AtomicU64::new(0),
+                unasked: AtomicU64::new(0),
                 end: watch::Sender::new(None),
             }),
         }
@@ -109,6 +116,7 @@ impl LaneSocket {
             bytes_rx: self.shared.bytes_rx.load(Ordering::Relaxed),
             dropped_tx: lock(&self.shared.outbound).dropped(),
             dropped_rx: lock(&self.shared.inbound).queue.dropped(),
+            unasked: self.shared.unasked.load(Ordering::Relaxed),
         }
     }
 
@@ -155,13 +163,15 @@ impl LaneSocket {
     }
 
     fn received(&self, from: SocketAddr, payload: Bytes) {
-        if let SocketAddr::V4(_) = plain_addr(from) {
+        let source = plain_addr(from);
+        if source.is_ipv4() {
             self.shared.mapped.store(from.is_ipv6(), Ordering::Relaxed);
         }
         self.shared.bytes_rx.fetch_add(payload.len() as u64, Ordering::Relaxed);
         let reader = {
             let mut inbound = lock(&self.shared.inbound);
-            inbound.queue.push((plain_addr(from), payload));
+            inbound.sources.heard(source);
+            inbound.queue.push((source, payload));
             inbound.reader.take()
         };
         if let Some(reader) = reader {
@@ -200,7 +210,12 @@ impl LaneSocket {
 
     /// Queues a datagram for the relay.
     fn send(&self, to: SocketAddr, payload: &[u8]) {
-        let to = match plain_addr(to) {
+        let to = plain_addr(to);
+        if !lock(&self.shared.inbound).sources.knows(&to) {
+            self.shared.unasked.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        let to = match to {
             SocketAddr::V4(v4) if self.shared.mapped.load(Ordering::Relaxed) => {
                 SocketAddr::new(IpAddr::V6(v4.ip().to_ipv6_mapped()), v4.port())
             }
@@ -314,10 +329,23 @@ mod tests {
             deframer.buffer.extend_from_slice(&lock(&socket.shared.outbound).pop().unwrap());
             deframer.next().unwrap().unwrap().0
         };
+        socket.received(plain, Bytes::new());
+        assert_eq!(receive(&socket).unwrap().0, plain);
         assert_eq!(sent_to(), plain);
         socket.received(mapped, Bytes::from_static(b"hello"));
         assert_eq!(receive(&socket).unwrap().0, plain);
         assert_eq!(sent_to(), mapped);
+    }
+
+    #[test]
+    fn nothing_is_sent_to_whom_nothing_came_from() {
+        let socket = socket();
+        let (heard, third): (SocketAddr, SocketAddr) =
+            ("192.0.2.1:7".parse().unwrap(), "192.0.2.2:7".parse().unwrap());
+        socket.received(heard, Bytes::new());
+        socket.send(heard, b"answer");
+        socket.send(third, b"aimed at a third party");
+        assert_eq!((socket.counts().bytes_tx, socket.counts().unasked), (6, 1));
     }
 
     #[test]
