@@ -8,7 +8,7 @@ use super::*;
 use crate::model::{AttemptId, Path, PunchConsent, RelayEgressPolicy};
 use crate::node::connections;
 use crate::node::keys;
-use crate::node::options::NodeOptions;
+use crate::node::options::{NetworkSecret, NodeOptions};
 use crate::node::{Assembled, assemble};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -30,7 +30,8 @@ impl Bench {
             keys: keys::generate().unwrap(),
             name: "bench".into(),
             network: "test".into(),
-            secret: None,
+            // So that each link needs a proof over its connection's key material.
+            secret: Some(NetworkSecret::new([7; 32])),
             bind: (Ipv4Addr::LOCALHOST, 0).into(),
             bootstrap: bootstrap.to_vec(),
             direct_window: Duration::from_secs(2),
@@ -151,6 +152,32 @@ async fn a_link_comes_up_over_a_relay_and_both_ends_say_so() {
     }
     let bytes = far.driver.relaying.bytes();
     assert!(bytes[0].relay == relay.id && bytes[0].bytes_tx > 0 && bytes[0].bytes_rx > 0);
+}
+
+#[tokio::test]
+async fn a_link_moves_from_a_lane_to_a_direct_path_and_back() {
+    let relay = Relay::start().await;
+    let (mut far, addr) = reserved(&relay).await;
+    let mut near = Bench::start(&[]).await;
+    link(&mut near, &mut far, &relay, addr).await;
+    let (near_id, far_id) = (near.id, far.id);
+    let direct = DialId { attempt: AttemptId(u64::MAX), n: 1 };
+    near.driver.act(Action::Dial { dial: direct, addr: far.addr, peer: Some(far_id), within: PATIENCE });
+    let on = |path| {
+        move |[near, far]: &mut [&mut Bench; 2]| {
+            [near.link(far_id), far.link(near_id)].iter().all(|l| l.is_some_and(|(p, _)| p == path))
+        }
+    };
+    until("direct path", [&mut near, &mut far], on(Path::Direct)).await;
+    // A lane beside it changes nothing, until it is all there is.
+    dial(&mut near, far_id, &relay, addr);
+    until("lane beside it", [&mut near, &mut far], |[near, far]| {
+        [near, far].iter().all(|b| !b.driver.connections.lane_bytes().is_empty())
+    })
+    .await;
+    assert!(on(Path::Direct)(&mut [&mut near, &mut far]));
+    transport::close(&near.driver.connections.native(far_id).unwrap(), CloseCode::Replaced);
+    until("lane again", [&mut near, &mut far], on(Path::Relayed)).await;
 }
 
 #[tokio::test]
