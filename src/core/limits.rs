@@ -142,3 +142,15 @@ pub const FEELER_EVERY: Duration = Duration::from_secs(120);
 
 /// Bytes of sent frames that a link keeps until they are acknowledged.
 pub const UNACKED_MAX: usize = 1024 * 1024;
+
+/// Datagrams that our socket over a relay lane queues each way; the oldest is
+/// dropped, because QUIC sends it again and a late one only delays the rest.
+pub const LANE_QUEUE_MAX: usize = 512;
+/// A lane on which nothing comes for this long is gone.
+pub const LANE_IDLE: Duration = Duration::from_secs(30);
+/// Handshakes under way on one reservation: each costs us a signature, and
+/// anybody can begin one.
+pub const LANE_HANDSHAKES_AT_ONCE: usize = 16;
+/// Streams that the other end of a lane may have open: control and nonce, and
+/// some to spare for an opener that tries again.
+pub const LANE_STREAMS_MAX: u32 = 8;

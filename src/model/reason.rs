@@ -178,6 +178,18 @@ pub enum Reason {
     NoRelay,
     /// No relay is in use.
     NoRelayInUse,
+    /// The relay holds a reservation for our address already.
+    ReservationTaken,
+    /// The relay gives no reservation.
+    RelayRefused {
+        /// Its status, as in HTTP.
+        status: u16,
+    },
+    /// The relay took the reservation and carries nothing, or the lane through
+    /// it stands and our nonce did not come back.
+    NothingCameBack,
+    /// The relay ended the reservation, or the connection to it was lost.
+    RelayLost,
     /// No peer of that id or name is known.
     UnknownPeer,
     /// There is no link to the peer.
@@ -265,6 +277,10 @@ impl fmt::Display for Reason {
             Self::NotAsked => f.write_str("not asked for"),
             Self::NoRelay => f.write_str("it has no reservation, nobody to invite"),
             Self::NoRelayInUse => f.write_str("no relay is in use"),
+            Self::ReservationTaken => f.write_str("the relay holds a reservation of ours already"),
+            Self::RelayRefused { status } => write!(f, "the relay refused with status {status}"),
+            Self::NothingCameBack => f.write_str("nothing came back through the relay"),
+            Self::RelayLost => f.write_str("the relay was lost"),
             Self::UnknownPeer => f.write_str("no such peer is known"),
             Self::NotLinked => f.write_str("no link to it"),
             Self::NoLinks => f.write_str("no links"),

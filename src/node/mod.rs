@@ -11,8 +11,10 @@ pub mod disk;
 mod driver;
 pub mod feed;
 pub mod keys;
+pub mod lanes;
 pub mod lock;
 pub mod options;
+mod relaying;
 mod streams;
 mod transport;
 
@@ -32,8 +34,10 @@ use self::connections::{Connections, Report};
 pub use self::driver::EVENT_TARGET;
 use self::driver::{Driver, Outlets};
 use self::feed::{CommandSender, EVENT_BACKLOG, Feed, OUTCOME_BACKLOG};
+use self::lanes::LaneTls;
 use self::lock::DataDirLock;
 use self::options::NodeOptions;
+use self::relaying::Relaying;
 pub use self::transport::BindError;
 use crate::core::engine::{Engine, EngineConfig};
 use crate::model::{PeerId, plain_addr};
@@ -72,59 +76,7 @@ impl Node {
     /// # Errors
     /// [`StartError`] if the socket, the key or the cache cannot be had.
     pub async fn start(options: NodeOptions, lock: DataDirLock) -> Result<(Self, Feed), StartError> {
-        let me = keys::peer_id(&options.keys.public)?;
-        let files = CacheFiles::new(&options.data_dir);
-        let found = files.prepare().map_err(StartError::Cache)?;
-        let library_node = transport::bind(&options.keys, options.bind, &files.staging()).await?;
-        let local_addr = library_node.local_addr().map_or(options.bind, plain_addr);
-        let library = library_node.bootstrap_cache();
-        let cached = cache::merge(&library, &found.own).await;
-
-        let clock = Clock::start();
-        let config = EngineConfig {
-            me,
-            name: options.name.clone(),
-            network: options.network,
-            agent: env!("CARGO_PKG_VERSION").to_owned(),
-            secret: options.secret,
-            local_addr,
-            bootstrap: options.bootstrap.into_iter().map(plain_addr).collect(),
-            passive: options.passive,
-            direct_window: options.direct_window,
-            relay_after: options.relay_after,
-            punch: options.punch,
-            own_version: found.own.own_version,
-            anchors: found.own.anchors.clone(),
-            seed: rand::random(),
-        };
-        let mut engine = Engine::new(config, cached, found.set_aside, clock.now());
-
-        let (reports, inbox) = mpsc::channel(REPORT_BACKLOG);
-        let (commands, requests) = CommandSender::channel();
-        let (snapshots, snapshots_rx) = watch::channel(Arc::new(engine.snapshot(clock.now())));
-        let (events, events_rx) = broadcast::channel(EVENT_BACKLOG);
-        let (outcomes, outcomes_rx) = broadcast::channel(OUTCOME_BACKLOG);
-        let feed = Feed { snapshots: snapshots_rx, events: events_rx, outcomes: outcomes_rx, commands };
-
-        let helpers = [
-            spawn(connections::accept_connections(library_node.clone())),
-            spawn(connections::follow_lifecycle(library_node.clone(), reports.clone())),
-            spawn(connections::accept_streams(library_node.clone(), reports.clone())),
-        ];
-        let driver = Driver {
-            name: options.name,
-            engine,
-            clock,
-            connections: Connections::new(library_node.clone(), reports.clone()),
-            node: library_node,
-            reports,
-            files,
-            library,
-            outlets: Outlets { snapshots, events, outcomes },
-            dials: BTreeMap::new(),
-            changed: false,
-            stopping: false,
-        };
+        let Assembled { me, local_addr, driver, requests, inbox, helpers, feed } = assemble(options).await?;
         let stop = CancellationToken::new();
         let task = tokio::spawn(run(driver, requests, inbox, stop.clone(), helpers, lock));
         Ok((Self { peer_id: me, local_addr, feed: feed.clone(), stop, task }, feed))
@@ -163,6 +115,76 @@ impl Drop for Node {
     }
 }
 
+/// A node before its task begins.
+struct Assembled {
+    me: PeerId,
+    local_addr: SocketAddr,
+    driver: Driver,
+    requests: mpsc::Receiver<feed::Request>,
+    inbox: mpsc::Receiver<Report>,
+    helpers: [AbortOnDropHandle<()>; 3],
+    feed: Feed,
+}
+
+async fn assemble(options: NodeOptions) -> Result<Assembled, StartError> {
+    let me = keys::peer_id(&options.keys.public)?;
+    let tls = LaneTls::new(&options.keys)?;
+    let files = CacheFiles::new(&options.data_dir);
+    let found = files.prepare().map_err(StartError::Cache)?;
+    let library_node = transport::bind(&options.keys, options.bind, &files.staging()).await?;
+    let local_addr = library_node.local_addr().map_or(options.bind, plain_addr);
+    let library = library_node.bootstrap_cache();
+    let cached = cache::merge(&library, &found.own).await;
+
+    let clock = Clock::start();
+    let config = EngineConfig {
+        me,
+        name: options.name.clone(),
+        network: options.network,
+        agent: env!("CARGO_PKG_VERSION").to_owned(),
+        secret: options.secret,
+        local_addr,
+        bootstrap: options.bootstrap.into_iter().map(plain_addr).collect(),
+        passive: options.passive,
+        direct_window: options.direct_window,
+        relay_after: options.relay_after,
+        punch: options.punch,
+        own_version: found.own.own_version,
+        anchors: found.own.anchors.clone(),
+        seed: rand::random(),
+    };
+    let mut engine = Engine::new(config, cached, found.set_aside, clock.now());
+
+    let (reports, inbox) = mpsc::channel(REPORT_BACKLOG);
+    let (commands, requests) = CommandSender::channel();
+    let (snapshots, snapshots_rx) = watch::channel(Arc::new(engine.snapshot(clock.now())));
+    let (events, events_rx) = broadcast::channel(EVENT_BACKLOG);
+    let (outcomes, outcomes_rx) = broadcast::channel(OUTCOME_BACKLOG);
+    let feed = Feed { snapshots: snapshots_rx, events: events_rx, outcomes: outcomes_rx, commands };
+
+    let helpers = [
+        spawn(connections::accept_connections(library_node.clone())),
+        spawn(connections::follow_lifecycle(library_node.clone(), reports.clone())),
+        spawn(connections::accept_streams(library_node.clone(), reports.clone())),
+    ];
+    let driver = Driver {
+        name: options.name,
+        engine,
+        clock,
+        connections: Connections::new(library_node.clone(), reports.clone()),
+        relaying: Relaying::new(tls, options.bind.ip(), reports.clone()),
+        node: library_node,
+        reports,
+        files,
+        library,
+        outlets: Outlets { snapshots, events, outcomes },
+        dials: BTreeMap::new(),
+        changed: false,
+        stopping: false,
+    };
+    Ok(Assembled { me, local_addr, driver, requests, inbox, helpers, feed })
+}
+
 fn spawn(task: impl Future<Output = ()> + Send + 'static) -> AbortOnDropHandle<()> {
     AbortOnDropHandle::new(tokio::spawn(task))
 }
@@ -175,7 +197,7 @@ async fn run(
     helpers: [AbortOnDropHandle<()>; 3],
     lock: DataDirLock,
 ) {
-    driver.run(requests, inbox, stop).await;
+    Box::pin(driver.run(requests, inbox, stop)).await;
     drop(helpers);
     drop(lock);
 }

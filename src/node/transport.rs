@@ -8,8 +8,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use ant_quic::{
-    BootstrapCacheConfig, ConnectionError, EndpointError, HighLevelConnection, Node, NodeConfig, Side,
-    StrategyConfig, VarInt,
+    BootstrapCacheConfig, ConnectionError, EndpointError, HighLevelConnection, HighLevelRecvStream,
+    HighLevelSendStream, Node, NodeConfig, Side, StrategyConfig, VarInt,
 };
 
 use crate::model::{CloseCode, PeerId, Reason, clean, plain_addr};
@@ -178,6 +178,21 @@ fn punch_reason(error: &EndpointError) -> Reason {
 /// The current connection to a peer.
 pub(super) fn connection(node: &Node, peer: &PeerId) -> Option<HighLevelConnection> {
     node.inner_endpoint().get_quic_connection(&ant_quic::PeerId(peer.0)).ok().flatten()
+}
+
+/// Opens a stream to a peer on that connection of the library's, if it is the
+/// one in use: the library opens on the one it holds for current, so before
+/// and after, that must be the one we mean.
+pub(super) async fn open_control(
+    node: &Node,
+    peer: PeerId,
+    on: &HighLevelConnection,
+) -> Option<(HighLevelSendStream, HighLevelRecvStream)> {
+    let current = || connection(node, &peer).is_some_and(|c| c.stable_id() == on.stable_id());
+    if !current() {
+        return None;
+    }
+    node.open_bi(&ant_quic::PeerId(peer.0)).await.ok().filter(|_| current())
 }
 
 /// Key material that names a connection on both ends.

@@ -13,6 +13,7 @@ mod full_disk;
 mod gossip;
 mod hostile;
 mod kill;
+mod lanes;
 mod links;
 mod process;
 mod scripted;
@@ -30,6 +31,7 @@ fn main() {
         gossip::trials(),
         hostile::trials(),
         kill::trials(),
+        lanes::trials(),
         links::trials(),
         process::trials(),
         start::trials(),

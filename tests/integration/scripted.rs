@@ -24,9 +24,14 @@ pub struct Stranger {
 
 impl Stranger {
     pub async fn start() -> Self {
+        Self::on(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await
+    }
+
+    /// The same, bound there.
+    pub async fn on(bind: SocketAddr) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let config = NodeConfig::builder()
-            .bind_addr(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
+            .bind_addr(bind)
             .port_mapping_enabled(false)
             .mdns_enabled(false)
             .bootstrap_cache(BootstrapCacheConfig::builder().cache_dir(dir.path()).build())
@@ -49,6 +54,13 @@ impl Stranger {
     pub async fn dial(&self, target: &TestNode) -> HighLevelConnection {
         let (them, connection) = self.dial_addr(target.addr()).await;
         assert_eq!(them, target.id());
+        connection
+    }
+
+    /// The same, whoever it is.
+    pub async fn dial_at(&self, addr: SocketAddr, id: PeerId) -> HighLevelConnection {
+        let (them, connection) = self.dial_addr(addr).await;
+        assert_eq!(them, id);
         connection
     }
 

@@ -28,7 +28,7 @@ use std::time::Duration;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-pub use io::{Action, Input};
+pub use io::{Action, ConnBytes, Input, ReservationBytes};
 
 use self::attempts::Attempts;
 use self::save::{Ended, Saving};
@@ -212,6 +212,11 @@ impl Engine {
             Input::Dialled { dial, peer } => self.on_dialled(dial, peer, now),
             Input::DialFailed { dial, reason } => self.on_dial_failed(dial, &reason, now),
             Input::Command { id, command } => self.on_command(id, command, now),
+            // The ladder does not ask for relays yet, so none of these comes.
+            Input::Reserved { .. }
+            | Input::ReserveFailed { .. }
+            | Input::ReservationLost { .. }
+            | Input::LaneBytes { .. } => {}
             Input::Saved { result } => self.on_saved(result, now),
             Input::Stopped(what) => self.stopped(what),
             Input::TaskFaulted { task, detail } => {

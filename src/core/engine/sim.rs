@@ -246,6 +246,8 @@ impl Net {
                 Action::Close { conn, code } => {
                     self.post(Duration::ZERO, Delivery::Close { conn: conn.0, by: n, code });
                 }
+                // There are no relays in this network.
+                Action::Reserve { .. } | Action::Release { .. } | Action::DialLane { .. } => {}
                 Action::Save => self.post(
                     Duration::from_millis(5),
                     Delivery::Input { to: n, input: Input::Saved { result: Ok(()) } },
