@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use tempfile::TempDir;
 
 use super::*;
+use crate::model::Reason;
 use crate::model::{AttemptId, Path, PunchConsent, RelayEgressPolicy};
 use crate::node::connections;
 use crate::node::keys;
