@@ -135,6 +135,9 @@ impl Message {
             Self::DigestPage(body) => write(kind, &(number, body)),
             Self::WhoHas(body) => write(kind, &(number, body)),
             Self::IHave(body) => write(kind, &(number, body)),
+            Self::ProbeToken(body) => write(kind, &(number, body)),
+            Self::DialBack(body) => write(kind, &(number, body)),
+            Self::DialBackAnswer(body) => write(kind, &(number, body)),
             Self::Echo(body) | Self::EchoReply(body) => write(kind, &(number, body)),
         }
     }
@@ -151,6 +154,9 @@ fn decode_message(kind: u16, body: &[u8]) -> Result<Option<Message>, WireError> 
         kind::DIGEST_PAGE => Message::DigestPage(read(kind, body)?),
         kind::WHO_HAS => Message::WhoHas(read(kind, body)?),
         kind::I_HAVE => Message::IHave(read(kind, body)?),
+        kind::PROBE_TOKEN => Message::ProbeToken(read(kind, body)?),
+        kind::DIAL_BACK => Message::DialBack(read(kind, body)?),
+        kind::DIAL_BACK_ANSWER => Message::DialBackAnswer(read(kind, body)?),
         kind::ECHO => Message::Echo(read(kind, body)?),
         kind::ECHO_REPLY => Message::EchoReply(read(kind, body)?),
         _ => return Ok(None),

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{PeerPrefix, Record, frame_limit, kind, lenient};
+use super::{DialBack, DialBackAnswer, PeerPrefix, ProbeToken, Record, frame_limit, kind, lenient};
 use crate::core::limits::PAGE_RECORDS_MAX;
 use crate::model::PeerId;
 
@@ -141,6 +141,12 @@ pub enum Message {
     WhoHas(WhoHas),
     /// Answers that.
     IHave(IHave),
+    /// Lets the receiver use our probe ports.
+    ProbeToken(ProbeToken),
+    /// Asks for a datagram.
+    DialBack(DialBack),
+    /// Answers that.
+    DialBackAnswer(DialBackAnswer),
     /// Asks for an [`Message::EchoReply`] with the same content.
     Echo(Echo),
     /// Answers an echo.
@@ -159,6 +165,9 @@ impl Message {
             Self::DigestPage(_) => kind::DIGEST_PAGE,
             Self::WhoHas(_) => kind::WHO_HAS,
             Self::IHave(_) => kind::I_HAVE,
+            Self::ProbeToken(_) => kind::PROBE_TOKEN,
+            Self::DialBack(_) => kind::DIAL_BACK,
+            Self::DialBackAnswer(_) => kind::DIAL_BACK_ANSWER,
             Self::Echo(_) => kind::ECHO,
             Self::EchoReply(_) => kind::ECHO_REPLY,
         }
@@ -175,7 +184,14 @@ impl Message {
                 Self::Request(Request { want: Want::Prefixes(prefixes), .. }) => prefixes.len() * 8,
                 Self::DigestPage(page) => page.entries.len() * DigestPage::ENTRY_SIZE_MAX,
                 Self::Echo(echo) | Self::EchoReply(echo) => echo.payload.len(),
-                Self::Leave | Self::Request(_) | Self::Digest(_) | Self::WhoHas(_) | Self::IHave(_) => 48,
+                Self::Leave
+                | Self::Request(_)
+                | Self::Digest(_)
+                | Self::WhoHas(_)
+                | Self::IHave(_)
+                | Self::ProbeToken(_)
+                | Self::DialBack(_)
+                | Self::DialBackAnswer(_) => 48,
             }
     }
 }

@@ -69,6 +69,10 @@ pub(crate) fn message() -> impl Strategy<Value = Message> {
         (any::<u32>(), peer_id()).prop_map(|(query, peer)| Message::WhoHas(WhoHas { query, peer })),
         (any::<u32>(), peer_id(), proptest::option::of(addr()))
             .prop_map(|(query, peer, observed)| Message::IHave(IHave { query, peer, observed })),
+        any::<[u8; 16]>().prop_map(|token| Message::ProbeToken(ProbeToken { token })),
+        (any::<[u8; 16]>(), addr()).prop_map(|(nonce, target)| Message::DialBack(DialBack { nonce, target })),
+        (any::<[u8; 16]>(), any::<bool>())
+            .prop_map(|(nonce, sent)| Message::DialBackAnswer(DialBackAnswer { nonce, sent })),
         echo().prop_map(Message::Echo),
         echo().prop_map(Message::EchoReply),
     ]
