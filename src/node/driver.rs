@@ -14,6 +14,7 @@ use super::cache::CacheFiles;
 use super::clock::Clock;
 use super::connections::{Connections, Report, Reports};
 use super::feed::Request;
+use super::probe::Probes;
 use super::transport::{self, Dialled};
 use crate::core::engine::{Action, Engine, Input};
 use crate::core::ladder::DialId;
@@ -50,6 +51,7 @@ pub(super) struct Driver {
     pub(super) clock: Clock,
     pub(super) node: Node,
     pub(super) connections: Connections,
+    pub(super) probes: Probes,
     pub(super) reports: Reports,
     pub(super) files: CacheFiles,
     pub(super) library: Arc<BootstrapCache>,
@@ -176,6 +178,13 @@ impl Driver {
                 Action::Close { conn, code } => self.connections.close(conn, code),
                 Action::Dial { .. } | Action::Punch { .. } => self.dial(action),
                 Action::Cancel { dial } => drop(self.dials.remove(&dial)),
+                Action::ProbeOpen { socket, family, towards } => {
+                    let input = self.probes.open(socket, family, towards);
+                    self.feed(input);
+                }
+                Action::ProbeClose { socket } => self.probes.close(socket),
+                Action::ProbeSend { from, to, bytes } => self.probes.send(from, to, &bytes),
+                Action::Reach { peer, addr, name } => self.probes.reach(peer, addr, name),
                 Action::Save => self.save(),
                 Action::Event(event) => self.tell(event),
                 // Nobody listening is no error.

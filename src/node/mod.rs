@@ -13,6 +13,7 @@ pub mod feed;
 pub mod keys;
 pub mod lock;
 pub mod options;
+mod probe;
 mod streams;
 mod transport;
 
@@ -34,6 +35,7 @@ use self::driver::{Driver, Outlets};
 use self::feed::{CommandSender, EVENT_BACKLOG, Feed, OUTCOME_BACKLOG};
 use self::lock::DataDirLock;
 use self::options::NodeOptions;
+use self::probe::Probes;
 pub use self::transport::BindError;
 use crate::core::engine::{Engine, EngineConfig};
 use crate::model::{PeerId, plain_addr};
@@ -80,6 +82,10 @@ impl Node {
         let library = library_node.bootstrap_cache();
         let cached = cache::merge(&library, &found.own).await;
 
+        let (ports, no_probe_ports) = match probe::bind_ports(local_addr, options.bind.port() != 0) {
+            Ok(ports) => (ports, None),
+            Err(detail) => (Vec::new(), Some(detail)),
+        };
         let clock = Clock::start();
         let config = EngineConfig {
             me,
@@ -90,6 +96,8 @@ impl Node {
             local_addr,
             bootstrap: options.bootstrap.into_iter().map(plain_addr).collect(),
             direct_window: options.direct_window,
+            probe_ports: ports.iter().filter_map(|p| p.local_addr().ok()).map(|a| a.port()).collect(),
+            no_probe_ports,
             own_version: found.own.own_version,
             seed: rand::random(),
         };
@@ -112,6 +120,7 @@ impl Node {
             engine,
             clock,
             connections: Connections::new(library_node.clone(), reports.clone()),
+            probes: Probes::new(local_addr, ports, clock, reports.clone()),
             node: library_node,
             reports,
             files,

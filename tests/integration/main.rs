@@ -10,6 +10,7 @@ mod cache;
 mod gossip;
 mod hostile;
 mod links;
+mod nat;
 mod process;
 mod scripted;
 mod start;
@@ -24,6 +25,7 @@ fn main() {
         gossip::trials(),
         hostile::trials(),
         links::trials(),
+        nat::trials(),
         process::trials(),
         start::trials(),
     ]

@@ -117,9 +117,9 @@ impl Engine {
             network: self.config.network.clone(),
             name: self.config.name.clone(),
             agent: self.config.agent.clone(),
-            nat: self.nat.nat_type,
+            nat: self.nat.claim(),
             observed: self.config.local_addr,
-            probe_ports: Vec::new(),
+            probe_ports: self.config.probe_ports.clone(),
             wall_ms: now.wall.0,
             channel: [0; 16],
             path: None,
@@ -141,6 +141,7 @@ impl Engine {
                 LinkOut::Moved { from, to, gap } => {
                     let gap_ms = u64::try_from(gap.as_millis()).unwrap_or(u64::MAX);
                     self.event(Some(peer), EventKind::LinkMoved { from, to, gap_ms }, now);
+                    self.nat_link(peer, false, now);
                 }
                 LinkOut::Suspect(missed) => self.event(Some(peer), EventKind::LinkSuspect { missed }, now),
                 LinkOut::Restored { gap } => {
@@ -176,6 +177,7 @@ impl Engine {
             self.on_observed(peer, observed, now);
         }
         self.gossip_link_up(peer, &info, now);
+        self.nat_link(peer, true, now);
     }
 
     fn on_foreign(&mut self, peer: PeerId, now: Now) {
@@ -195,6 +197,7 @@ impl Engine {
         self.observed.remove(&peer);
         self.keep_rtt(peer, now);
         self.gossip_link_down(peer, now);
+        self.nat_link_down(peer, now);
         let links = self.links.values().filter(|l| l.is_up()).count();
         self.dialer.on_link_down(peer, links, left, now.mono);
         if held && !self.dialer.is_held_off(&peer, now.mono) {
@@ -216,6 +219,9 @@ impl Engine {
             Message::Leave => self.on_leave(peer, now),
             Message::WhoHas(question) => self.on_who_has(peer, question, now),
             Message::IHave(answer) => self.on_i_have(peer, answer, now),
+            Message::ProbeToken(token) => self.on_probe_token(peer, token, now),
+            Message::DialBack(request) => self.on_dial_back(peer, request, now),
+            Message::DialBackAnswer(answer) => self.on_dial_back_answer(peer, answer, now),
             Message::Echo(echo) => {
                 self.send(&peer, &Message::EchoReply(echo), now);
             }

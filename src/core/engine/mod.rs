@@ -11,6 +11,7 @@ mod commands;
 mod gossip;
 mod io;
 mod links;
+mod nat;
 mod peers;
 mod save;
 #[cfg(test)]
@@ -25,9 +26,10 @@ use std::time::Duration;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-pub use io::{Action, Input};
+pub use io::{Action, Input, ProbeEnd};
 
 use self::attempts::Attempts;
+use self::nat::Nat;
 use self::save::{Ended, Saving};
 use self::view::ViewCache;
 use super::book::{Book, CacheEntry};
@@ -58,6 +60,10 @@ pub struct EngineConfig {
     pub bootstrap: Vec<SocketAddr>,
     /// How long a direct dial is waited for.
     pub direct_window: Duration,
+    /// Where we answer the NAT probes of others: two ports, or none.
+    pub probe_ports: Vec<u16>,
+    /// Why there are none, if there are none.
+    pub no_probe_ports: Option<String>,
     /// The version of our record when it was last saved.
     pub own_version: u64,
     /// Seeds everything random.
@@ -95,6 +101,7 @@ pub struct Engine {
     attempts: Attempts,
     kpi: Kpi,
     nat: Arc<NatView>,
+    nat_state: Nat,
     /// Our address as each linked peer sees it.
     observed: BTreeMap<PeerId, SocketAddr>,
     who_has: BTreeMap<PeerId, Bucket>,
@@ -135,6 +142,7 @@ impl Engine {
         let dialer =
             Dialer::new(config.bootstrap.iter().copied(), config.loopback(), seed(&mut rng), now.mono);
         let gossip = Self::new_gossip(&config, seed(&mut rng), now);
+        let nat_state = Nat::new(&config, || seed(&mut rng), now);
         let view = ViewCache::new(book.iter().map(|(peer, _)| peer));
         Self {
             config,
@@ -145,7 +153,8 @@ impl Engine {
             links: BTreeMap::new(),
             attempts: Attempts::default(),
             kpi: Kpi::default(),
-            nat: Arc::default(),
+            nat: Arc::new(nat_state.view()),
+            nat_state,
             observed: BTreeMap::new(),
             who_has: BTreeMap::new(),
             commands: BTreeMap::new(),
@@ -169,6 +178,9 @@ impl Engine {
         for (file, detail) in self.set_aside.clone() {
             self.event(None, EventKind::CacheSetAside { file, detail }, now);
         }
+        if let Some(detail) = self.config.no_probe_ports.clone() {
+            self.event(None, EventKind::NatNoResponder { detail }, now);
+        }
         self.republish(now);
         let starts = self.with_dialer(now, |dialer, view| dialer.begin(view, now));
         for start in starts {
@@ -188,6 +200,10 @@ impl Engine {
             Input::DialFailed { dial, reason } => self.on_dial_failed(dial, &reason, now),
             Input::Command { id, command } => self.on_command(id, command, now),
             Input::Saved { result } => self.on_saved(result, now),
+            Input::ProbeSocket { socket, result } => self.on_probe_socket(socket, result, now),
+            Input::ProbeDatagram { at, from, bytes } => self.on_probe_datagram(at, from, &bytes, now),
+            Input::ProbeDropped { what, count } => *self.stopped.entry(what).or_default() += count,
+            Input::Reached { peer, addr, reached } => self.on_reached(peer, addr, reached, now),
             Input::Stopped(what) => self.stopped(what),
             Input::TaskFaulted { task, detail } => {
                 self.event(None, EventKind::TaskFaulted { task, detail }, now);
@@ -201,11 +217,15 @@ impl Engine {
         self.links_timeout(now);
         self.attempts_timeout(now);
         self.gossip_timeout(now);
+        if !self.leaving {
+            self.nat_timeout(now);
+        }
         self.after(now);
     }
 
     /// What follows of anything.
     fn after(&mut self, now: Now) {
+        self.carry_nat(now);
         self.carry_gossip(now);
         if !self.leaving {
             let (starts, alone) = self.with_dialer(now, |dialer, view| dialer.on_timeout(view, now));
@@ -231,10 +251,18 @@ impl Engine {
     pub fn next_timeout(&mut self, now: Now) -> Option<Mono> {
         let dialer = self.with_dialer(now, |dialer, view| dialer.next_timeout(view, now.mono));
         let links = self.links.values().filter_map(Link::next_timeout).min();
-        [dialer, links, self.attempts.next_timeout(), self.gossip.next_timeout(), self.saving.next_timeout()]
-            .into_iter()
-            .flatten()
-            .min()
+        let nat = self.nat_state.next_timeout(now).filter(|_| !self.leaving);
+        [
+            dialer,
+            links,
+            nat,
+            self.attempts.next_timeout(),
+            self.gossip.next_timeout(),
+            self.saving.next_timeout(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// Calls everything off; connections are closed by whoever calls this.
@@ -243,6 +271,7 @@ impl Engine {
         for peer in self.links.keys().copied().collect::<Vec<_>>() {
             self.keep_rtt(peer, now);
         }
+        self.stop_nat();
         self.abandon_attempts(&Reason::ShuttingDown, now);
     }
 
