@@ -104,6 +104,27 @@ pub const NONCE_VALID: Duration = Duration::from_secs(10);
 pub const NONCES_KEPT: usize = 4_096;
 /// Requesters and targets whose rates are remembered.
 pub const PUNCH_METERS_MAX: usize = 1_024;
+/// Probe datagrams reflected per link and minute: a measurement takes six, and
+/// one every four seconds two or three.
+pub const PROBE_REFLECTIONS_PER_MINUTE: f64 = 30.0;
+/// Dial-backs sent for one peer per minute: a filter is known after three that
+/// stayed out.
+pub const DIAL_BACKS_PER_MINUTE: f64 = 4.0;
+/// Dial-backs in flight for all peers together ...
+pub const DIAL_BACKS_IN_FLIGHT: usize = 8;
+/// ... each for this long, since nothing tells when one arrived.
+pub const DIAL_BACK_FLIGHT: Duration = Duration::from_secs(1);
+/// Ports below this get no dial-back: no NAT maps an ephemeral port to one, and
+/// well-known services live there.
+pub const DIAL_BACK_PORT_MIN: u16 = 1024;
+/// Datagrams that one probe socket hands on per second; the rest is dropped
+/// where it comes in, so that a flood does not keep the node busy.
+pub const PROBE_DATAGRAMS_PER_SECOND: f64 = 256.0;
+/// Peers whose reachability we test at once.
+pub const REACH_TESTS_AT_ONCE: usize = 2;
+/// One peer's reachability is tested at most this often: each test costs it
+/// some 1 200-byte packets.
+pub const REACH_TEST_EVERY: Duration = Duration::from_secs(60);
 
 /// Peers never contacted that the cache keeps.
 pub const CACHE_NEW_MAX: usize = 16_384;

@@ -15,6 +15,7 @@ pub mod kpi;
 pub mod ladder;
 pub mod limits;
 pub mod link;
+pub mod nat;
 mod time;
 pub mod wire;
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Attempt, Path, PeerId, Reason, StageReport};
+use super::{Attempt, NatView, Path, PeerId, Reason, StageReport};
 
 /// Names a command; its outcome bears the same id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -140,6 +140,8 @@ pub enum Done {
     },
     /// Records were exchanged.
     Synced(SyncReport),
+    /// The NAT was measured; the result may be that it cannot be known here.
+    Probed(Box<NatView>),
     /// Goodbye was said; the node stops.
     Left,
     /// It will be lost.
@@ -201,6 +203,7 @@ impl fmt::Display for Outcome {
                 r.elapsed_ms
             ),
             Ok(Done::WillLose) => write!(f, "{verb}: the next delta will be lost"),
+            Ok(Done::Probed(view)) => write!(f, "{verb}: NAT {}", view.summary()),
             Ok(Done::Left) => write!(f, "{verb}: goodbye was said"),
             Err(failure) => write!(f, "{verb}{whom}: {}", failure.reason),
         }

@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{AttemptId, AttemptOutcome, Cause, Path, PeerId, Reason, StageKind, StageOutcome, Stamp};
+use super::{
+    AttemptId, AttemptOutcome, Cause, NatType, Path, PeerId, Reason, StageKind, StageOutcome, Stamp,
+};
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -178,6 +180,32 @@ pub enum EventKind {
         /// Its version.
         version: u64,
     },
+    /// Our own NAT was measured to be of another type.
+    #[serde(rename = "nat.changed")]
+    NatChanged {
+        /// The type before.
+        from: NatType,
+        /// The type now.
+        to: NatType,
+        /// The result in one line.
+        summary: String,
+        /// Whether it is about IPv6.
+        ipv6: bool,
+    },
+    /// The ports for other nodes' NAT probes cannot be had: we measure, but
+    /// nobody can measure with us.
+    #[serde(rename = "nat.no_responder")]
+    NatNoResponder {
+        /// What the system said.
+        detail: String,
+    },
+    /// A dial of ours from a fresh socket reached a peer that claims to be
+    /// public.
+    #[serde(rename = "peer.public")]
+    PeerVerifiedPublic {
+        /// Where.
+        addr: SocketAddr,
+    },
     /// A limit stopped something.
     #[serde(rename = "limit.hit")]
     LimitHit {
@@ -237,6 +265,9 @@ impl EventKind {
             Self::GossipSync { .. } => "gossip.sync",
             Self::GossipRepair { .. } => "gossip.repair",
             Self::RecordPublished { .. } => "record.published",
+            Self::NatChanged { .. } => "nat.changed",
+            Self::NatNoResponder { .. } => "nat.no_responder",
+            Self::PeerVerifiedPublic { .. } => "peer.public",
             Self::LimitHit { .. } => "limit.hit",
             Self::CacheSaveFailed { .. } => "cache.save_failed",
             Self::CacheSavedAgain => "cache.saved_again",
@@ -251,6 +282,7 @@ impl EventKind {
             Self::NodeIsolated { .. }
             | Self::LinkSuspect { .. }
             | Self::LinkDown { .. }
+            | Self::NatNoResponder { .. }
             | Self::LimitHit { .. }
             | Self::CacheSaveFailed { .. }
             | Self::CacheSetAside { .. }
@@ -313,6 +345,17 @@ impl fmt::Display for EventKind {
             }
             Self::GossipRepair { sent, asked } => write!(f, "{sent} sent, {asked} asked for"),
             Self::RecordPublished { version } => write!(f, "version {version}"),
+            Self::NatChanged { from, to, summary, ipv6 } => {
+                let family = if *ipv6 { "IPv6: " } else { "" };
+                if to == &NatType::Unknown {
+                    write!(f, "{family}{from} → {summary}")
+                } else {
+                    write!(f, "{family}{from} → {to}")?;
+                    if summary == to.name() { Ok(()) } else { write!(f, " ({summary})") }
+                }
+            }
+            Self::NatNoResponder { detail } => write!(f, "no ports for the probes of others: {detail}"),
+            Self::PeerVerifiedPublic { addr } => write!(f, "reached at {addr} from a fresh socket"),
             Self::LimitHit { limit } => f.write_str(limit),
             Self::CacheSaveFailed { detail, retry_ms } => {
                 write!(f, "{detail}; next try in {:.0} s", *retry_ms as f64 / 1e3)

@@ -21,7 +21,7 @@ pub use attempt::{
 pub use command::{Command, CommandId, Done, Failure, LinkReport, Outcome, SyncReport};
 pub use event::{Event, EventKind};
 pub use id::{ParsePeerIdError, PeerId};
-pub use nat::{Behaviour, NatType, NatView};
+pub use nat::{Behaviour, NatType, NatView, Vantage};
 pub use peer::{LinkRow, Path, PeerRow, PeerState, Source};
 pub use policy::{PunchConsent, RelayEgressPolicy};
 pub use reason::{CloseCode, Reason};

@@ -1,10 +1,11 @@
 //! NAT behaviour in the terms of RFC 4787 and by its classic names.
 
 use std::fmt;
+use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::Stamp;
+use super::{PeerId, Reason, Stamp};
 
 /// The classic name of a NAT's behaviour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
@@ -79,20 +80,96 @@ impl fmt::Display for Behaviour {
     }
 }
 
+/// What one peer saw of our probe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Vantage {
+    /// Who (claimed by it).
+    pub peer_id: PeerId,
+    /// Our address as it saw it; the first one, if it saw several.
+    pub seen: SocketAddr,
+    /// Whether it bears out the result. One that does not is noted, not
+    /// believed.
+    pub agrees: bool,
+}
+
 /// What a node knows of its own NAT, and how it knows it.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct NatView {
     /// The classic name; unknown until measured.
     #[serde(rename = "type")]
     pub nat_type: NatType,
-    /// Measured mapping behaviour.
+    /// Measured mapping behaviour (RFC 4787, 4.1).
     pub mapping: Option<Behaviour>,
-    /// Measured filtering behaviour.
+    /// Measured filtering behaviour (RFC 4787, 5). With type `none` it is a
+    /// firewall's.
     pub filtering: Option<Behaviour>,
+    /// Whether the mapped port is the local one (RFC 4787, 4.2.1).
+    pub port_preservation: Option<bool>,
+    /// Whether a host behind the NAT reaches another by its outside address
+    /// (RFC 4787, 6).
+    pub hairpinning: Option<bool>,
     /// How sure the measurement is, 0 to 1; `None` when nothing was measured.
     pub confidence: Option<f64>,
     /// What was seen, in sentences.
     pub evidence: Vec<String>,
+    /// Who saw what.
+    pub vantage_points: Vec<Vantage>,
     /// When it was measured.
     pub measured: Option<Stamp>,
+    /// Why the type is unknown, if it is.
+    pub reason: Option<Reason>,
+    /// The same for IPv6, measured apart; `None` where the node has none.
+    pub nat6: Option<Box<NatView>>,
+}
+
+impl NatView {
+    /// Nothing is known, and why.
+    pub fn unknown(reason: Reason) -> Self {
+        Self { reason: Some(reason), ..Self::default() }
+    }
+
+    /// Whether nothing is translated but a firewall keeps strangers out.
+    pub fn is_firewalled(&self) -> bool {
+        self.nat_type == NatType::None && self.filtering != Some(Behaviour::EndpointIndependent)
+    }
+
+    /// The type as others are told it. They want to know whether an unasked
+    /// dial can succeed, so `none` behind a firewall is told by its filtering:
+    /// to everybody outside it is the NAT type that filters alike.
+    pub fn claim(&self) -> NatType {
+        match (self.nat_type, self.filtering) {
+            (NatType::None, Some(Behaviour::AddressDependent)) => NatType::AddressRestricted,
+            (NatType::None, Some(Behaviour::AddressAndPortDependent)) => NatType::PortRestricted,
+            (measured, _) => measured,
+        }
+    }
+
+    /// In one line: the type, and a firewall if there is one.
+    pub fn summary(&self) -> String {
+        match (&self.reason, self.is_firewalled()) {
+            (Some(reason), _) if self.nat_type == NatType::Unknown => format!("unknown: {reason}"),
+            (_, true) => "none, behind a firewall".to_owned(),
+            _ => self.nat_type.to_string(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_firewall_is_said_so_and_claimed_by_what_it_filters() {
+        let open = NatView {
+            nat_type: NatType::None,
+            filtering: Some(Behaviour::EndpointIndependent),
+            ..NatView::default()
+        };
+        assert_eq!((open.claim(), open.is_firewalled()), (NatType::None, false));
+        let closed = NatView { filtering: Some(Behaviour::AddressAndPortDependent), ..open.clone() };
+        assert_eq!((closed.claim(), closed.is_firewalled()), (NatType::PortRestricted, true));
+        assert_eq!(closed.summary(), "none, behind a firewall");
+        let cone = NatView { nat_type: NatType::FullCone, ..open };
+        assert_eq!(cone.claim(), NatType::FullCone);
+    }
 }

@@ -200,6 +200,17 @@ pub enum Reason {
     Busy,
     /// This node has too few public peers to measure with.
     NoVantagePoints,
+    /// On loopback there is no NAT, and nothing to measure.
+    LoopbackHasNoNat,
+    /// The vantage points see different things, and too few agree.
+    VantagePointsDisagree,
+    /// Too few dial-backs were sent to say what is filtered.
+    TooFewDialBacks,
+    /// There is no socket to measure with.
+    NoProbeSocket {
+        /// What the system said, cleaned.
+        detail: String,
+    },
     /// This build does not have it.
     NotInThisBuild {
         /// What.
@@ -286,6 +297,10 @@ impl fmt::Display for Reason {
             Self::NoLinks => f.write_str("no links"),
             Self::Busy => f.write_str("the command queue is full, nothing was done"),
             Self::NoVantagePoints => f.write_str("too few public peers to measure with"),
+            Self::LoopbackHasNoNat => f.write_str("on loopback there is no NAT to measure"),
+            Self::VantagePointsDisagree => f.write_str("the vantage points disagree, and too few agree"),
+            Self::TooFewDialBacks => f.write_str("too few dial-backs to say what is filtered"),
+            Self::NoProbeSocket { detail } => write!(f, "no socket to measure with: {detail}"),
             Self::NotInThisBuild { what } => write!(f, "{what} is not in this build"),
             Self::Other { detail } => f.write_str(detail),
         }

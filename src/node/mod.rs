@@ -14,6 +14,7 @@ pub mod keys;
 pub mod lanes;
 pub mod lock;
 pub mod options;
+mod probe;
 mod relaying;
 mod streams;
 mod transport;
@@ -37,6 +38,7 @@ use self::feed::{CommandSender, EVENT_BACKLOG, Feed, OUTCOME_BACKLOG};
 use self::lanes::LaneTls;
 use self::lock::DataDirLock;
 use self::options::NodeOptions;
+use self::probe::Probes;
 use self::relaying::Relaying;
 pub use self::transport::BindError;
 use crate::core::engine::{Engine, EngineConfig};
@@ -136,6 +138,10 @@ async fn assemble(options: NodeOptions) -> Result<Assembled, StartError> {
     let library = library_node.bootstrap_cache();
     let cached = cache::merge(&library, &found.own).await;
 
+    let (ports, no_probe_ports) = match probe::bind_ports(local_addr, options.bind.port() != 0) {
+        Ok(ports) => (ports, None),
+        Err(detail) => (Vec::new(), Some(detail)),
+    };
     let clock = Clock::start();
     let config = EngineConfig {
         me,
@@ -149,6 +155,8 @@ async fn assemble(options: NodeOptions) -> Result<Assembled, StartError> {
         direct_window: options.direct_window,
         relay_after: options.relay_after,
         punch: options.punch,
+        probe_ports: ports.iter().filter_map(|p| p.local_addr().ok()).map(|a| a.port()).collect(),
+        no_probe_ports,
         own_version: found.own.own_version,
         anchors: found.own.anchors.clone(),
         seed: rand::random(),
@@ -173,6 +181,7 @@ async fn assemble(options: NodeOptions) -> Result<Assembled, StartError> {
         clock,
         connections: Connections::new(library_node.clone(), reports.clone()),
         relaying: Relaying::new(tls, options.bind.ip(), reports.clone()),
+        probes: Probes::new(local_addr, ports, clock, reports.clone()),
         node: library_node,
         reports,
         files,

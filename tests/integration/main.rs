@@ -15,6 +15,7 @@ mod hostile;
 mod kill;
 mod lanes;
 mod links;
+mod nat;
 mod process;
 mod scripted;
 mod start;
@@ -33,6 +34,7 @@ fn main() {
         kill::trials(),
         lanes::trials(),
         links::trials(),
+        nat::trials(),
         process::trials(),
         start::trials(),
     ]

@@ -102,6 +102,7 @@ impl Stranger {
             stranger: self,
             connection,
             channel,
+            their_hello: None,
             send,
             recv,
             reader: FrameReader::new(),
@@ -119,6 +120,8 @@ pub struct Scripted {
     pub stranger: Stranger,
     pub connection: HighLevelConnection,
     pub channel: [u8; 16],
+    /// What the other end said first.
+    pub their_hello: Option<Box<Hello>>,
     send: HighLevelSendStream,
     recv: HighLevelRecvStream,
     reader: FrameReader,
@@ -186,8 +189,10 @@ impl Scripted {
         // Whoever opened waits for the other's Hello before it resumes; saying
         // both at once serves either role.
         loop {
-            if let Frame::Resume { .. } = self.next_frame().await {
-                break;
+            match self.next_frame().await {
+                Frame::Hello(hello) => self.their_hello = Some(hello),
+                Frame::Resume { .. } => break,
+                _ => {}
             }
         }
         let mut first = [0; 8];

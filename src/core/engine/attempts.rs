@@ -215,7 +215,7 @@ impl Engine {
             peer: from,
             addr: status.info.remote,
             target,
-            verified_public: known.measured.is_public(now.stamp),
+            verified_public: self.is_public_peer(&from, now),
             rtt_ms: status.rtt_ms,
             success_rate: known.measured.success_rate(),
         })

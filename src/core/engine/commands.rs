@@ -16,7 +16,7 @@ impl Engine {
             Command::Disconnect { peer } => self.on_disconnect(peer, now).map(Some),
             Command::Sync { peer } => self.on_sync(id, peer, now).map(|()| None),
             Command::Failover { .. } => Err(Reason::NoRelayInUse.into()),
-            Command::NatProbe => Err(Reason::NotInThisBuild { what: "the NAT probe".into() }.into()),
+            Command::NatProbe => Ok(self.on_nat_probe(id, now)),
             Command::LoseNextDelta => {
                 self.gossip.drop_next_delta();
                 Ok(Some(Done::WillLose))

@@ -5,8 +5,19 @@ use std::time::Duration;
 
 use crate::core::ladder::DialId;
 use crate::core::link::{ConnId, ConnInfo};
+use crate::core::nat::datagram::Bytes;
+use crate::core::nat::{Family, SocketId, reach};
 use crate::core::wire::Frame;
 use crate::model::{CloseCode, Command, CommandId, Event, Outcome, PeerId, Reason};
+
+/// An end of the NAT probe's datagrams here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ProbeEnd {
+    /// A port at which we answer others: 0 or 1.
+    Port(usize),
+    /// A socket with which we measure ourselves.
+    Socket(SocketId),
+}
 
 /// Something that happened outside.
 #[derive(Debug)]
@@ -109,6 +120,39 @@ pub enum Input {
     Saved {
         /// What the system said, if it failed.
         result: Result<(), String>,
+    },
+    /// The answer to [`Action::ProbeOpen`].
+    ProbeSocket {
+        /// Which.
+        socket: SocketId,
+        /// The local address it uses, or what the system said.
+        result: Result<SocketAddr, String>,
+    },
+    /// A datagram of the NAT probe came in. Whatever had another length or
+    /// beginning was dropped before.
+    ProbeDatagram {
+        /// Where.
+        at: ProbeEnd,
+        /// From whom, plain.
+        from: SocketAddr,
+        /// What.
+        bytes: Box<Bytes>,
+    },
+    /// Datagrams were dropped where they came in.
+    ProbeDropped {
+        /// Why.
+        what: &'static str,
+        /// How many.
+        count: u64,
+    },
+    /// The answer to [`Action::Reach`].
+    Reached {
+        /// Whom we dialled.
+        peer: PeerId,
+        /// Where.
+        addr: SocketAddr,
+        /// Whether it answered.
+        reached: bool,
     },
     /// Something worth counting was stopped outside.
     Stopped(&'static str),
@@ -227,6 +271,40 @@ pub enum Action {
     Cancel {
         /// Which.
         dial: DialId,
+    },
+    /// Bind a fresh UDP socket for a measurement; [`Input::ProbeSocket`] answers.
+    ProbeOpen {
+        /// Its name from now on.
+        socket: SocketId,
+        /// Its family.
+        family: Family,
+        /// Whom it will talk to: tells the local address where the bind does
+        /// not.
+        towards: SocketAddr,
+    },
+    /// Drop such a socket.
+    ProbeClose {
+        /// Which.
+        socket: SocketId,
+    },
+    /// Send a datagram.
+    ProbeSend {
+        /// From where.
+        from: ProbeEnd,
+        /// Where to.
+        to: SocketAddr,
+        /// What.
+        bytes: Bytes,
+    },
+    /// Dial an address from a fresh socket with a
+    /// [`reach::packet`]; [`Input::Reached`] answers.
+    Reach {
+        /// Whom.
+        peer: PeerId,
+        /// Where.
+        addr: SocketAddr,
+        /// Names the dial.
+        name: reach::Name,
     },
     /// Write what changed to disk; [`Input::Saved`] answers.
     Save,

@@ -128,9 +128,9 @@ impl Engine {
             network: self.config.network.clone(),
             name: self.config.name.clone(),
             agent: self.config.agent.clone(),
-            nat: self.nat.nat_type,
+            nat: self.nat.claim(),
             observed: self.config.local_addr,
-            probe_ports: Vec::new(),
+            probe_ports: self.config.probe_ports.clone(),
             wall_ms: now.wall.0,
             channel: [0; 16],
             path: None,
@@ -152,6 +152,7 @@ impl Engine {
                 LinkOut::Moved { from, to, gap } => {
                     let gap_ms = u64::try_from(gap.as_millis()).unwrap_or(u64::MAX);
                     self.event(Some(peer), EventKind::LinkMoved { from, to, gap_ms }, now);
+                    self.nat_link(peer, false, now);
                 }
                 LinkOut::Suspect(missed) => self.event(Some(peer), EventKind::LinkSuspect { missed }, now),
                 LinkOut::Restored { gap } => {
@@ -191,6 +192,7 @@ impl Engine {
             self.on_observed(peer, observed, now);
         }
         self.gossip_link_up(peer, &info, now);
+        self.nat_link(peer, true, now);
         self.end_feeler(peer, feeler, now);
     }
 
@@ -212,6 +214,7 @@ impl Engine {
         self.observed.remove(&peer);
         self.keep_rtt(peer, now);
         self.gossip_link_down(peer, now);
+        self.nat_link_down(peer, now);
         let links = self.links.values().filter(|l| l.is_up()).count();
         self.dialer.on_link_down(peer, links, left, now.mono);
         if held && !self.dialer.is_held_off(&peer, now.mono) {
@@ -239,6 +242,9 @@ impl Engine {
             | Message::NoticeAnswer(_)
             | Message::Invite(_)
             | Message::InviteNotice(_) => self.coordinate(peer, message, now),
+            Message::ProbeToken(token) => self.on_probe_token(peer, token, now),
+            Message::DialBack(request) => self.on_dial_back(peer, request, now),
+            Message::DialBackAnswer(answer) => self.on_dial_back_answer(peer, answer, now),
             Message::Echo(echo) => {
                 self.send(&peer, &Message::EchoReply(echo), now);
             }

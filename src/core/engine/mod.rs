@@ -12,6 +12,7 @@ mod coordinate;
 mod gossip;
 mod io;
 mod links;
+mod nat;
 mod peers;
 mod save;
 #[cfg(test)]
@@ -28,9 +29,10 @@ use std::time::Duration;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-pub use io::{Action, ConnBytes, Input, ReservationBytes};
+pub use io::{Action, ConnBytes, Input, ProbeEnd, ReservationBytes};
 
 use self::attempts::Attempts;
+use self::nat::Nat;
 use self::save::{Ended, Saving};
 use self::view::ViewCache;
 use super::book::{Book, CacheEntry};
@@ -68,6 +70,10 @@ pub struct EngineConfig {
     pub relay_after: Duration,
     /// Whose punches we take.
     pub punch: PunchConsent,
+    /// Where we answer the NAT probes of others: two ports, or none.
+    pub probe_ports: Vec<u16>,
+    /// Why there are none, if there are none.
+    pub no_probe_ports: Option<String>,
     /// The version of our record when it was last saved.
     pub own_version: u64,
     /// Whom to dial first.
@@ -109,6 +115,7 @@ pub struct Engine {
     attempts: Attempts,
     kpi: Kpi,
     nat: Arc<NatView>,
+    nat_state: Nat,
     /// Our address as each linked peer sees it.
     observed: BTreeMap<PeerId, SocketAddr>,
     who_has: BTreeMap<PeerId, Bucket>,
@@ -157,6 +164,7 @@ impl Engine {
                 .passive(config.passive);
         let gossip = Self::new_gossip(&config, seed(&mut rng), now);
         let coordination = Coordination::new(config.punch, now.mono);
+        let nat_state = Nat::new(&config, || seed(&mut rng), now);
         let view = ViewCache::new(book.iter().map(|(peer, _)| peer));
         Self {
             config,
@@ -167,7 +175,8 @@ impl Engine {
             links: BTreeMap::new(),
             attempts: Attempts::default(),
             kpi: Kpi::default(),
-            nat: Arc::default(),
+            nat: Arc::new(nat_state.view()),
+            nat_state,
             observed: BTreeMap::new(),
             who_has: BTreeMap::new(),
             coordination,
@@ -194,6 +203,9 @@ impl Engine {
         for (file, detail) in self.set_aside.clone() {
             self.event(None, EventKind::CacheSetAside { file, detail }, now);
         }
+        if let Some(detail) = self.config.no_probe_ports.clone() {
+            self.event(None, EventKind::NatNoResponder { detail }, now);
+        }
         self.republish(now);
         let starts = self.with_dialer(now, |dialer, view| dialer.begin(view, now));
         for start in starts {
@@ -218,6 +230,10 @@ impl Engine {
             | Input::ReservationLost { .. }
             | Input::LaneBytes { .. } => {}
             Input::Saved { result } => self.on_saved(result, now),
+            Input::ProbeSocket { socket, result } => self.on_probe_socket(socket, result, now),
+            Input::ProbeDatagram { at, from, bytes } => self.on_probe_datagram(at, from, &bytes, now),
+            Input::ProbeDropped { what, count } => *self.stopped.entry(what).or_default() += count,
+            Input::Reached { peer, addr, reached } => self.on_reached(peer, addr, reached, now),
             Input::Stopped(what) => self.stopped(what),
             Input::TaskFaulted { task, detail } => {
                 self.event(None, EventKind::TaskFaulted { task, detail }, now);
@@ -232,11 +248,15 @@ impl Engine {
         self.attempts_timeout(now);
         self.gossip_timeout(now);
         self.coordination_timeout(now);
+        if !self.leaving {
+            self.nat_timeout(now);
+        }
         self.after(now);
     }
 
     /// What follows of anything.
     fn after(&mut self, now: Now) {
+        self.carry_nat(now);
         self.carry_gossip(now);
         if !self.leaving {
             let (starts, alone) = self.with_dialer(now, |dialer, view| dialer.on_timeout(view, now));
@@ -262,9 +282,11 @@ impl Engine {
     pub fn next_timeout(&self, now: Now) -> Option<Mono> {
         let dialer = self.dialer.next_timeout(&self.dialer_view(now), now.mono);
         let links = self.links.values().filter_map(Link::next_timeout).min();
+        let nat = self.nat_state.next_timeout(now).filter(|_| !self.leaving);
         [
             dialer,
             links,
+            nat,
             self.attempts.next_timeout(),
             self.gossip.next_timeout(),
             self.coordination.next_timeout(),
@@ -281,6 +303,7 @@ impl Engine {
         for peer in self.links.keys().copied().collect::<Vec<_>>() {
             self.keep_rtt(peer, now);
         }
+        self.stop_nat();
         self.abandon_attempts(&Reason::ShuttingDown, now);
     }
 

@@ -32,6 +32,9 @@ impl Engine {
             self.unsaved.insert(*evicted);
             self.stopped("cache.evicted");
         }
+        if change.status && self.links.contains_key(&peer) {
+            self.vantage(peer, now);
+        }
         if change.significant() {
             self.saving.touch(now.mono);
         }
@@ -111,6 +114,7 @@ impl Engine {
     /// A peer told us our address as it sees it.
     pub(super) fn on_observed(&mut self, peer: PeerId, addr: SocketAddr, now: Now) {
         self.observed.insert(peer, addr);
+        self.nat_observed(now);
         self.republish(now);
     }
 

@@ -125,6 +125,8 @@ impl Net {
             direct_window: Duration::from_secs(2),
             relay_after: Duration::from_secs(1),
             punch: crate::model::PunchConsent::Any,
+            probe_ports: Vec::new(),
+            no_probe_ports: None,
             own_version: 0,
             anchors: Vec::new(),
             seed: self.rng.random(),
@@ -252,6 +254,11 @@ impl Net {
                     Duration::from_millis(5),
                     Delivery::Input { to: n, input: Input::Saved { result: Ok(()) } },
                 ),
+                // NATs are simulated where they are measured.
+                Action::ProbeOpen { .. }
+                | Action::ProbeClose { .. }
+                | Action::ProbeSend { .. }
+                | Action::Reach { .. } => {}
                 Action::Event(event) => self.nodes[n].events.push(event),
                 Action::Outcome(outcome) => self.nodes[n].outcomes.push(outcome),
                 Action::Stop => self.nodes[n].up = false,

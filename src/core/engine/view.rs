@@ -168,7 +168,7 @@ impl Engine {
             name: greeting.and_then(|g| g.name.clone()).or(claimed),
             first_hand: greeting.is_some() || entry.known.is_first_hand(),
             addresses: entry.addresses(),
-            nat_type: greeting.map(|g| g.nat).or(record.map(|r| r.nat)).unwrap_or_default(),
+            nat_type: self.claimed_nat(&peer),
             state: self.peer_state(peer, now),
             path: status.as_ref().map(|s| s.info.path),
             rtt_ms: status.as_ref().and_then(|s| s.rtt_ms).or(entry.measured.rtt_ms),

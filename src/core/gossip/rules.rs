@@ -60,6 +60,11 @@ enum Class {
     Never,
 }
 
+/// Whether an address means the same host everywhere.
+pub fn is_public(ip: IpAddr) -> bool {
+    classify(ip.to_canonical()) == Class::Public
+}
+
 fn classify(ip: IpAddr) -> Class {
     match ip {
         IpAddr::V4(ip) => classify_v4(ip),

@@ -75,6 +75,8 @@ pub struct Greeting {
     pub agent: String,
     /// Its NAT type.
     pub nat: NatType,
+    /// Ports at which it answers NAT probes.
+    pub probe_ports: Vec<u16>,
     /// Our address as it sees it, plain.
     pub observed: SocketAddr,
     /// Its wall clock minus ours, in milliseconds.
@@ -499,6 +501,7 @@ impl Link {
             name: Some(clean(&theirs.name)).filter(|n| !n.is_empty()),
             agent: clean(&theirs.agent),
             nat: theirs.nat,
+            probe_ports: theirs.probe_ports,
             observed: crate::model::plain_addr(theirs.observed),
             clock_skew_ms: theirs.wall_ms.saturating_sub(now.wall.0),
         };

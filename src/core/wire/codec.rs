@@ -141,6 +141,9 @@ impl Message {
             Self::NoticeAnswer(body) => write(kind, &(number, body)),
             Self::Invite(body) => write(kind, &(number, body)),
             Self::InviteNotice(body) => write(kind, &(number, body)),
+            Self::ProbeToken(body) => write(kind, &(number, body)),
+            Self::DialBack(body) => write(kind, &(number, body)),
+            Self::DialBackAnswer(body) => write(kind, &(number, body)),
             Self::Echo(body) | Self::EchoReply(body) => write(kind, &(number, body)),
         }
     }
@@ -163,6 +166,9 @@ fn decode_message(kind: u16, body: &[u8]) -> Result<Option<Message>, WireError> 
         kind::NOTICE_ANSWER => Message::NoticeAnswer(read(kind, body)?),
         kind::INVITE => Message::Invite(read(kind, body)?),
         kind::INVITE_NOTICE => Message::InviteNotice(read(kind, body)?),
+        kind::PROBE_TOKEN => Message::ProbeToken(read(kind, body)?),
+        kind::DIAL_BACK => Message::DialBack(read(kind, body)?),
+        kind::DIAL_BACK_ANSWER => Message::DialBackAnswer(read(kind, body)?),
         kind::ECHO => Message::Echo(read(kind, body)?),
         kind::ECHO_REPLY => Message::EchoReply(read(kind, body)?),
         _ => return Ok(None),

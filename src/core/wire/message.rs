@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 use super::{CoordinationAnswer, Invite, InviteNotice, NoticeAnswer, PunchNotice, PunchRequest};
-use super::{PeerPrefix, Record, frame_limit, kind, lenient};
+use super::{DialBack, DialBackAnswer, PeerPrefix, ProbeToken, Record, frame_limit, kind, lenient};
 use crate::core::limits::PAGE_RECORDS_MAX;
 use crate::model::PeerId;
 
@@ -154,6 +154,12 @@ pub enum Message {
     Invite(Invite),
     /// The intermediary tells the target of an invitation.
     InviteNotice(InviteNotice),
+    /// Lets the receiver use our probe ports.
+    ProbeToken(ProbeToken),
+    /// Asks for a datagram.
+    DialBack(DialBack),
+    /// Answers that.
+    DialBackAnswer(DialBackAnswer),
     /// Asks for an [`Message::EchoReply`] with the same content.
     Echo(Echo),
     /// Answers an echo.
@@ -178,6 +184,9 @@ impl Message {
             Self::NoticeAnswer(_) => kind::NOTICE_ANSWER,
             Self::Invite(_) => kind::INVITE,
             Self::InviteNotice(_) => kind::INVITE_NOTICE,
+            Self::ProbeToken(_) => kind::PROBE_TOKEN,
+            Self::DialBack(_) => kind::DIAL_BACK,
+            Self::DialBackAnswer(_) => kind::DIAL_BACK_ANSWER,
             Self::Echo(_) => kind::ECHO,
             Self::EchoReply(_) => kind::ECHO_REPLY,
         }
@@ -199,6 +208,9 @@ impl Message {
                 Self::Invite(_) | Self::InviteNotice(_) => 160,
                 Self::CoordinationAnswer(_)
                 | Self::NoticeAnswer(_)
+                | Self::ProbeToken(_)
+                | Self::DialBack(_)
+                | Self::DialBackAnswer(_)
                 | Self::Leave
                 | Self::Request(_)
                 | Self::Digest(_)

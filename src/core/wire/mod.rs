@@ -12,6 +12,7 @@ mod frame;
 mod hello;
 mod lenient;
 mod message;
+mod probe;
 mod record;
 #[cfg(test)]
 pub(crate) mod strategies;
@@ -27,6 +28,7 @@ pub use hello::{Hello, common_version};
 pub use message::{
     Delta, Digest, DigestEntry, DigestPage, Echo, FullSync, IHave, Message, Request, Want, WhoHas,
 };
+pub use probe::{DialBack, DialBackAnswer, ProbeToken};
 pub use record::{Capabilities, PeerPrefix, Record, RelayAddr};
 
 /// The lowest protocol version this program speaks.
@@ -78,6 +80,12 @@ pub mod kind {
     pub const INVITE: u16 = 0x0140;
     /// [`super::InviteNotice`].
     pub const INVITE_NOTICE: u16 = 0x0141;
+    /// [`super::ProbeToken`].
+    pub const PROBE_TOKEN: u16 = 0x0160;
+    /// [`super::DialBack`].
+    pub const DIAL_BACK: u16 = 0x0161;
+    /// [`super::DialBackAnswer`].
+    pub const DIAL_BACK_ANSWER: u16 = 0x0162;
     /// [`super::Message::Echo`].
     pub const ECHO: u16 = 0x01f0;
     /// [`super::Message::EchoReply`].

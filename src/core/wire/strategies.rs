@@ -91,6 +91,10 @@ pub(crate) fn message() -> impl Strategy<Value = Message> {
         (any::<[u8; 16]>(), peer_id(), peer_id(), addr()).prop_map(|(nonce, requester, relay, addr)| {
             Message::InviteNotice(InviteNotice { nonce, requester, relay: RelayAddr { relay, addr } })
         }),
+        any::<[u8; 16]>().prop_map(|token| Message::ProbeToken(ProbeToken { token })),
+        (any::<[u8; 16]>(), addr()).prop_map(|(nonce, target)| Message::DialBack(DialBack { nonce, target })),
+        (any::<[u8; 16]>(), any::<bool>())
+            .prop_map(|(nonce, sent)| Message::DialBackAnswer(DialBackAnswer { nonce, sent })),
         echo().prop_map(Message::Echo),
         echo().prop_map(Message::EchoReply),
     ]

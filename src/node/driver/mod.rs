@@ -21,6 +21,7 @@ use crate::node::clock::Clock;
 use crate::node::connections::{Connections, Report, Reports};
 use crate::node::feed::Request;
 use crate::node::lanes::Lane;
+use crate::node::probe::Probes;
 use crate::node::relaying::Relaying;
 use crate::node::transport::{self, Dialled};
 
@@ -56,6 +57,7 @@ pub(super) struct Driver {
     pub(super) node: Node,
     pub(super) connections: Connections,
     pub(super) relaying: Relaying,
+    pub(super) probes: Probes,
     pub(super) reports: Reports,
     pub(super) files: CacheFiles,
     pub(super) library: Arc<BootstrapCache>,
@@ -227,6 +229,13 @@ impl Driver {
             }
             Action::Release { relay } => self.relaying.release(relay),
             Action::Cancel { dial } => drop(self.dials.remove(&dial)),
+            Action::ProbeOpen { socket, family, towards } => {
+                let input = self.probes.open(socket, family, towards);
+                self.feed(input);
+            }
+            Action::ProbeClose { socket } => self.probes.close(socket),
+            Action::ProbeSend { from, to, bytes } => self.probes.send(from, to, &bytes),
+            Action::Reach { peer, addr, name } => self.probes.reach(peer, addr, name),
             Action::Save => self.save(),
             Action::Event(event) => self.tell(event),
             // Nobody listening is no error.

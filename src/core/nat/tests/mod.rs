@@ -1,0 +1,5 @@
+//! Every NAT type in virtual time, with real responders, loss and liars.
+
+mod net;
+mod schedule;
+mod types;

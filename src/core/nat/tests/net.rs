@@ -1,0 +1,349 @@
+//! A simulated network: one probe behind a NAT, responders outside.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+use crate::core::nat::datagram::{Bytes, Datagram};
+use crate::core::nat::{Family, NatAction, NatProbe, Responder, SocketId, VantagePoint};
+use crate::core::wire::{DialBackAnswer, Message};
+use crate::core::{Mono, Now};
+use crate::model::{Behaviour, NatType, NatView, PeerId};
+
+pub(super) const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2));
+pub(super) const OUTSIDE: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 18, 0, 101));
+const PORTS: [u16; 2] = [9001, 9002];
+
+/// What stands between the probe and the world.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Kind {
+    /// `None`: nothing is translated.
+    pub mapping: Option<Behaviour>,
+    pub filtering: Behaviour,
+    pub preserve: bool,
+    pub hairpin: bool,
+}
+
+pub(super) fn kind(nat: NatType) -> Kind {
+    use Behaviour::{AddressAndPortDependent, AddressDependent, EndpointIndependent};
+    let (mapping, filtering) = match nat {
+        NatType::None | NatType::Unknown => (None, EndpointIndependent),
+        NatType::FullCone => (Some(EndpointIndependent), EndpointIndependent),
+        NatType::AddressRestricted => (Some(EndpointIndependent), AddressDependent),
+        NatType::PortRestricted => (Some(EndpointIndependent), AddressAndPortDependent),
+        NatType::Symmetric => (Some(AddressAndPortDependent), AddressAndPortDependent),
+    };
+    Kind { mapping, filtering, preserve: false, hairpin: true }
+}
+
+pub(super) const TYPES: [NatType; 5] = [
+    NatType::None,
+    NatType::FullCone,
+    NatType::AddressRestricted,
+    NatType::PortRestricted,
+    NatType::Symmetric,
+];
+
+/// How a responder lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lie {
+    /// Reports another port than it saw.
+    Port,
+    /// Reports another port each time.
+    Ports,
+    /// Reports another host.
+    Host,
+    /// Says that it dials back, and does not.
+    NoDialBack,
+    /// All of it, and answers from no other port.
+    Everything,
+}
+
+pub(super) const LIES: [Lie; 5] = [Lie::Port, Lie::Ports, Lie::Host, Lie::NoDialBack, Lie::Everything];
+
+struct Mapping {
+    local: u16,
+    towards: Option<SocketAddr>,
+    outside: u16,
+    contacted: BTreeSet<SocketAddr>,
+}
+
+struct Nat {
+    kind: Kind,
+    mappings: Vec<Mapping>,
+    next_port: u16,
+}
+
+impl Nat {
+    /// The source address outside.
+    fn out(&mut self, local: u16, to: SocketAddr) -> SocketAddr {
+        let towards = match self.kind.mapping {
+            None | Some(Behaviour::EndpointIndependent) => None,
+            Some(Behaviour::AddressDependent) => Some((to.ip(), 0).into()),
+            Some(Behaviour::AddressAndPortDependent) => Some(to),
+        };
+        let found = self.mappings.iter().position(|m| m.local == local && m.towards == towards);
+        let at = found.unwrap_or_else(|| {
+            let taken = self.mappings.iter().any(|m| m.outside == local);
+            let keep = self.kind.mapping.is_none() || (self.kind.preserve && !taken);
+            self.next_port += 7;
+            let outside = if keep { local } else { self.next_port };
+            self.mappings.push(Mapping { local, towards, outside, contacted: BTreeSet::new() });
+            self.mappings.len() - 1
+        });
+        self.mappings[at].contacted.insert(to);
+        (self.ip(), self.mappings[at].outside).into()
+    }
+
+    fn ip(&self) -> IpAddr {
+        if self.kind.mapping.is_none() { LOCAL_PUBLIC } else { OUTSIDE }
+    }
+
+    /// The local port a datagram gets through to.
+    fn inward(&self, port: u16, from: SocketAddr) -> Option<u16> {
+        let mapping = self.mappings.iter().find(|m| m.outside == port)?;
+        let lets_in = match self.kind.filtering {
+            Behaviour::EndpointIndependent => true,
+            Behaviour::AddressDependent => mapping.contacted.iter().any(|c| c.ip() == from.ip()),
+            Behaviour::AddressAndPortDependent => mapping.contacted.contains(&from),
+        };
+        lets_in.then_some(mapping.local)
+    }
+}
+
+/// Where a host without NAT is.
+pub(super) const LOCAL_PUBLIC: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 18, 0, 50));
+
+struct Host {
+    responder: Responder,
+    lie: Option<Lie>,
+    ip: IpAddr,
+    /// Whether datagrams reach it at all.
+    reachable: bool,
+}
+
+#[derive(Debug)]
+enum Packet {
+    ToHost { host: usize, port: usize, from: SocketAddr, bytes: Bytes },
+    ToUs { port: u16, from: SocketAddr, bytes: Bytes },
+    Message { to: Option<usize>, from: usize, message: Message },
+}
+
+pub(super) struct Net {
+    pub probe: NatProbe,
+    pub now: Now,
+    pub results: Vec<(Mono, NatView)>,
+    pub answered: Vec<NatView>,
+    pub sent: usize,
+    /// Requests that a responder's limits stopped.
+    pub refused: usize,
+    pub loss: f64,
+    nat: Nat,
+    hosts: Vec<Host>,
+    sockets: BTreeMap<SocketId, u16>,
+    /// Local ports of sockets, by turns; for a system that hands them out again.
+    pub next_local: u16,
+    queue: BTreeMap<(Mono, u64), Packet>,
+    sequence: u64,
+    rng: StdRng,
+}
+
+fn peer(host: usize) -> PeerId {
+    PeerId([host as u8 + 1; 32])
+}
+
+impl Net {
+    pub(super) fn new(kind: Kind, hosts: usize, seed: u64) -> Self {
+        let mut net = Self {
+            probe: NatProbe::new(Family::V4, seed),
+            now: Now::START,
+            results: Vec::new(),
+            answered: Vec::new(),
+            sent: 0,
+            refused: 0,
+            loss: 0.0,
+            nat: Nat { kind, mappings: Vec::new(), next_port: 40_000 },
+            hosts: Vec::new(),
+            sockets: BTreeMap::new(),
+            next_local: 20_000,
+            queue: BTreeMap::new(),
+            sequence: 0,
+            rng: StdRng::seed_from_u64(seed ^ 0xabcd),
+        };
+        for _ in 0..hosts {
+            net.add_host(true);
+        }
+        net
+    }
+
+    pub(super) fn add_host(&mut self, reachable: bool) {
+        let host = self.hosts.len();
+        let ip = Ipv4Addr::new(198, 18, 1, host as u8 + 1).into();
+        let mut responder = Responder::new(2, 77 + host as u64);
+        let outside = self.nat.ip();
+        let token = responder.link_up(peer(host), Some(outside), self.now).unwrap().token;
+        self.hosts.push(Host { responder, lie: None, ip, reachable });
+        let rtt = Duration::from_millis(20);
+        self.probe
+            .vantage_up(VantagePoint { peer: peer(host), ip, ports: PORTS, token, rtt, rank: 0 }, self.now);
+    }
+
+    pub(super) fn remove_host(&mut self, host: usize) {
+        self.probe.vantage_down(&peer(host));
+    }
+
+    pub(super) fn lying(mut self, host: usize, lie: Lie) -> Self {
+        self.hosts[host].lie = Some(lie);
+        self
+    }
+
+    pub(super) fn lossy(mut self, loss: f64) -> Self {
+        self.loss = loss;
+        self
+    }
+
+    /// The router is replaced by another one; nothing of the old one is left.
+    pub(super) fn change(&mut self, kind: Kind) {
+        let next_port = self.nat.next_port;
+        self.nat = Nat { kind, mappings: Vec::new(), next_port };
+        let outside = self.nat.ip();
+        for (at, host) in self.hosts.iter_mut().enumerate() {
+            host.responder.link_up(peer(at), Some(outside), self.now);
+        }
+    }
+
+    pub(super) fn view(&self) -> &NatView {
+        self.probe.view()
+    }
+
+    fn schedule(&mut self, packet: Packet) {
+        let reliable = matches!(packet, Packet::Message { .. });
+        if !reliable && self.rng.random_bool(self.loss) {
+            return;
+        }
+        let after = Duration::from_millis(self.rng.random_range(8..13));
+        self.sequence += 1;
+        self.queue.insert((self.now.mono + after, self.sequence), packet);
+    }
+
+    /// Runs until nothing is left to do before that much time has passed.
+    pub(super) fn run(&mut self, span: Duration) {
+        let end = self.now.mono + span;
+        loop {
+            self.carry_out();
+            let packet = self.queue.keys().next().map(|(at, _)| *at);
+            let timer = self.probe.next_timeout(self.now).map(|at| at.max(self.now.mono));
+            let Some(next) = packet.into_iter().chain(timer).min().filter(|at| *at <= end) else { break };
+            self.now = self.now.plus(next.since(self.now.mono));
+            if packet == Some(next) {
+                let (_, packet) = self.queue.pop_first().unwrap();
+                self.deliver(packet);
+            } else {
+                self.probe.on_timeout(self.now);
+            }
+        }
+        self.now = self.now.plus(end.since(self.now.mono));
+    }
+
+    fn carry_out(&mut self) {
+        while let Some(action) = self.probe.poll() {
+            match action {
+                NatAction::Open { socket, .. } => {
+                    self.next_local += 1;
+                    self.sockets.insert(socket, self.next_local);
+                    let ip = if self.nat.kind.mapping.is_none() { LOCAL_PUBLIC } else { LOCAL };
+                    self.probe.on_socket(socket, Ok((ip, self.next_local).into()), self.now);
+                }
+                NatAction::Close(socket) => drop(self.sockets.remove(&socket)),
+                NatAction::Send { socket, to, bytes } => self.send(socket, to, bytes),
+                NatAction::Say { peer: to, message } => {
+                    let host = (0..self.hosts.len()).find(|h| peer(*h) == to).unwrap();
+                    self.schedule(Packet::Message { to: Some(host), from: 0, message });
+                }
+                NatAction::Result(view) => self.results.push((self.now.mono, *view)),
+                NatAction::Answered(view) => self.answered.push(*view),
+                NatAction::Stopped(_) => {}
+            }
+        }
+    }
+
+    fn send(&mut self, socket: SocketId, to: SocketAddr, bytes: Bytes) {
+        self.sent += 1;
+        let Some(local) = self.sockets.get(&socket).copied() else { return };
+        let from = self.nat.out(local, to);
+        if to.ip() == self.nat.ip() {
+            if self.nat.kind.hairpin {
+                self.schedule(Packet::ToUs { port: to.port(), from, bytes });
+            }
+            return;
+        }
+        let host = self.hosts.iter().position(|h| h.ip == to.ip() && h.reachable);
+        let port = PORTS.iter().position(|p| *p == to.port());
+        if let (Some(host), Some(port)) = (host, port) {
+            self.schedule(Packet::ToHost { host, port, from, bytes });
+        }
+    }
+
+    fn deliver(&mut self, packet: Packet) {
+        match packet {
+            Packet::ToHost { host, port, from, bytes } => {
+                let lie = self.hosts[host].lie;
+                let Ok(mut reply) = self.hosts[host].responder.on_datagram(port, from, &bytes, self.now)
+                else {
+                    self.refused += 1;
+                    return;
+                };
+                if lie == Some(Lie::Everything) && reply.port != port {
+                    return;
+                }
+                reply.bytes = self.bend(lie, reply.bytes);
+                let source = (self.hosts[host].ip, PORTS[reply.port]).into();
+                self.schedule(Packet::ToUs { port: reply.to.port(), from: source, bytes: reply.bytes });
+            }
+            Packet::ToUs { port, from, bytes } => {
+                let Some(local) = self.nat.inward(port, from) else { return };
+                let socket = self.sockets.iter().find(|(_, p)| **p == local).map(|(s, _)| *s);
+                if let Some(socket) = socket {
+                    self.probe.on_datagram(socket, from, &bytes, self.now);
+                }
+            }
+            Packet::Message { to: Some(host), message: Message::DialBack(request), .. } => {
+                let (answer, reply) = self.hosts[host].responder.on_dial_back(&peer(host), request, self.now);
+                self.refused += usize::from(reply.is_err());
+                let sulks = matches!(self.hosts[host].lie, Some(Lie::NoDialBack | Lie::Everything));
+                if let Ok(reply) = reply
+                    && !sulks
+                    && reply.to.ip() == self.nat.ip()
+                {
+                    let from = (self.hosts[host].ip, PORTS[reply.port]).into();
+                    self.schedule(Packet::ToUs { port: reply.to.port(), from, bytes: reply.bytes });
+                }
+                let answer = DialBackAnswer { sent: answer.sent || sulks, ..answer };
+                self.schedule(Packet::Message {
+                    to: None,
+                    from: host,
+                    message: Message::DialBackAnswer(answer),
+                });
+            }
+            Packet::Message { to: None, from, message: Message::DialBackAnswer(answer) } => {
+                self.probe.on_answer(peer(from), answer, self.now);
+            }
+            Packet::Message { .. } => unreachable!("no other message is sent"),
+        }
+    }
+
+    /// What a liar makes of an answer.
+    fn bend(&mut self, lie: Option<Lie>, bytes: Bytes) -> Bytes {
+        let Some(Datagram::Reflection { nonce, seen }) = Datagram::decode(&bytes) else { return bytes };
+        let seen = match lie {
+            Some(Lie::Port) => (seen.ip(), 55_555).into(),
+            Some(Lie::Ports | Lie::Everything) => (seen.ip(), self.rng.random_range(1024..40_000)).into(),
+            Some(Lie::Host) => (Ipv4Addr::new(198, 18, 9, 9), seen.port()).into(),
+            Some(Lie::NoDialBack) | None => seen,
+        };
+        Datagram::Reflection { nonce, seen }.encode()
+    }
+}
