@@ -58,17 +58,40 @@ pub struct RunArgs {
     /// Run without a console; log lines go to standard error
     #[arg(long, env = "PUNCHDECK_HEADLESS", value_parser = FalseyValueParser::new())]
     pub headless: bool,
+    /// End when the process that started it does; for the lab's own nodes
+    #[arg(long, hide = true, env = "PUNCHDECK_DIE_WITH_PARENT", value_parser = FalseyValueParser::new())]
+    pub die_with_parent: bool,
 }
 
 /// The arguments of `lab`.
 #[derive(Debug, Clone, Args)]
 pub struct LabArgs {
-    /// How many nodes the fleet has, 2 to 64
-    #[arg(long, env = "PUNCHDECK_LAB_NODES", default_value_t = 8, value_parser = clap::value_parser!(u8).range(2..=64))]
-    pub nodes: u8,
+    /// How many nodes the fleet has, 2 to 64; as many as the topology says, or 8
+    #[arg(long, env = "PUNCHDECK_LAB_NODES", value_parser = clap::value_parser!(u8).range(2..=64))]
+    pub nodes: Option<u8>,
     /// On 127.0.0.1, without NATs
     #[arg(long, env = "PUNCHDECK_LAB_LOOPBACK", value_parser = FalseyValueParser::new())]
     pub loopback: bool,
+    /// The network to build: a TOML file, or one of default, cgnat, double_nat, same_nat, firewalled
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "PUNCHDECK_LAB_TOPOLOGY",
+        default_value = "default",
+        conflicts_with = "loopback"
+    )]
+    pub topology: PathBuf,
+    /// Put all regions next to each other
+    #[arg(long, env = "PUNCHDECK_LAB_NO_LATENCY", value_parser = FalseyValueParser::new())]
+    pub no_latency: bool,
+    /// Build the network, print what was asked for and what was measured, and end
+    #[arg(
+        long,
+        env = "PUNCHDECK_LAB_SELF_TEST",
+        value_parser = FalseyValueParser::new(),
+        conflicts_with = "loopback"
+    )]
+    pub self_test: bool,
 }
 
 /// The arguments of `config`.

@@ -15,8 +15,16 @@ use crate::model::{PunchConsent, RelayEgressPolicy};
 pub const SECRET_VARIABLE: &str = "PUNCHDECK_NETWORK_SECRET";
 
 /// Variables of flags that are no keys.
-pub const OTHER_VARIABLES: [&str; 4] =
-    ["PUNCHDECK_CONFIG", "PUNCHDECK_HEADLESS", "PUNCHDECK_LAB_LOOPBACK", "PUNCHDECK_LAB_NODES"];
+pub const OTHER_VARIABLES: [&str; 8] = [
+    "PUNCHDECK_CONFIG",
+    "PUNCHDECK_DIE_WITH_PARENT",
+    "PUNCHDECK_HEADLESS",
+    "PUNCHDECK_LAB_LOOPBACK",
+    "PUNCHDECK_LAB_NODES",
+    "PUNCHDECK_LAB_NO_LATENCY",
+    "PUNCHDECK_LAB_SELF_TEST",
+    "PUNCHDECK_LAB_TOPOLOGY",
+];
 
 /// A key of the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -15,7 +15,7 @@ use crate::node::options::NodeOptions;
 use crate::node::{Node, StartError};
 
 /// The network that lab nodes belong to: they never mix with others.
-const NETWORK: &str = "lab";
+pub(super) const NETWORK: &str = "lab";
 
 /// Why a fleet did not start.
 #[derive(Debug, thiserror::Error)]
