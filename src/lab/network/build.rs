@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::path::Path;
 
 use patchbay::{Firewall, IfaceConfig, IpSupport, Lab, NatConfig, NatV6Mode, Region, RouterPreset};
 
@@ -116,6 +117,7 @@ impl Network {
                 outside: ("wan", ip),
                 behaves: Behaves { nat: router.nat, hairpin: router.hairpin, firewall: router.firewall },
             };
+            plain_bridge(&part.place)?;
             apply(&self.tools, &part)?;
             if router.nat != NatType::None {
                 keep_mappings(&part.place)?;
@@ -257,6 +259,15 @@ fn bridge_of(tools: &Tools, place: &Place, port: &str) -> Result<String, Network
     let shown = place.ask(&tools.ip, &["-o", "link", "show", "dev", port])?;
     let mut words = shown.split_whitespace().skip_while(|w| *w != "master");
     words.nth(1).map(str::to_owned).ok_or_else(|| part_missing(place.name()))
+}
+
+/// Where the host's kernel filters bridges too, what turns around at a router
+/// would be taken for traffic between two ports of its bridge, and get lost.
+fn plain_bridge(place: &Place) -> Result<(), NetworkError> {
+    place.run(|| {
+        let setting = Path::new("/proc/sys/net/bridge/bridge-nf-call-iptables");
+        if setting.exists() { std::fs::write(setting, "0") } else { Ok(()) }
+    })
 }
 
 /// Connection tracking forgets no sooner than the rules do.
