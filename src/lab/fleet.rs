@@ -3,21 +3,23 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use tokio::net::UdpSocket;
 use tokio::sync::Mutex as AsyncMutex;
 
 use super::child::{Child, ChildError};
 use super::dir::LabDir;
+use super::echo::Measured;
 use super::loopback::NETWORK;
-use super::network::{Network, NetworkError};
+use super::network::{Network, NetworkError, Place};
 use super::rules::Behaves;
 use super::selftest::SelfTest;
 use super::topology::Topology;
 use super::userns::Userns;
-use super::wire::Conditions;
+use super::wire::{Conditions, Passed};
 use crate::model::{NatType, PeerId, PunchConsent, RelayEgressPolicy};
 use crate::node::feed::Feed;
 use crate::node::keys::{self, KeyBytes, KeyError};
@@ -252,6 +254,12 @@ impl NatLab {
         &self.topology
     }
 
+    /// Where its nodes' directories and the logs of their processes are; gone
+    /// when the lab is.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
     /// What the self-test measured, unless it was skipped.
     pub fn self_test(&self) -> Option<&SelfTest> {
         self.tested.as_ref()
@@ -346,7 +354,7 @@ impl NatLab {
     /// # Errors
     /// [`LabError::State`] if it runs already, [`LabError::Child`] if there is
     /// no process.
-    pub async fn start_process(&self, host: &str, program: &std::path::Path) -> Result<u32, LabError> {
+    pub async fn start_process(&self, host: &str, program: &Path) -> Result<u32, LabError> {
         let bootstrap = self.bootstrap_for(host).await?;
         let device = self.network.lock().await.host(host)?.device.clone();
         let mut slots = self.slots.lock().await;
@@ -421,24 +429,77 @@ impl NatLab {
         Ok(())
     }
 
-    /// Sets what a host's uplink does, in both directions.
+    /// Sets what a host's uplink does, in both directions. It does so at once;
+    /// what comes back later is what was measured then.
     ///
     /// # Errors
     /// [`LabError::Network`].
-    pub async fn set_uplink(&self, host: &str, conditions: Conditions) -> Result<(), LabError> {
+    pub async fn set_uplink(&self, host: &str, conditions: Conditions) -> Result<Measured, LabError> {
         self.network.lock().await.set_uplink(host, conditions)?;
         self.note(Happening::UplinkSet { host: host.to_owned(), conditions });
-        Ok(())
+        self.measure_uplink(host).await
     }
 
-    /// Sets what the wire between two regions does, in both directions.
+    /// Measures what a host's uplink does now.
     ///
     /// # Errors
     /// [`LabError::Network`].
-    pub async fn set_link(&self, a: &str, b: &str, conditions: Conditions) -> Result<(), LabError> {
+    pub async fn measure_uplink(&self, host: &str) -> Result<Measured, LabError> {
+        let part = self.network.lock().await.host(host)?.clone();
+        Ok(part.measure().await?)
+    }
+
+    /// Sets what the wire between two regions does, in both directions. It does
+    /// so at once; what comes back later is what was measured then.
+    ///
+    /// # Errors
+    /// [`LabError::Network`].
+    pub async fn set_link(&self, a: &str, b: &str, conditions: Conditions) -> Result<Measured, LabError> {
         self.network.lock().await.set_link(a, b, conditions)?;
         self.note(Happening::LinkSet { between: [a.to_owned(), b.to_owned()], conditions });
-        Ok(())
+        self.measure_link(a, b).await
+    }
+
+    /// Measures what the wire between two regions does now.
+    ///
+    /// # Errors
+    /// [`LabError::Network`].
+    pub async fn measure_link(&self, a: &str, b: &str) -> Result<Measured, LabError> {
+        let part = self.network.lock().await.link(a, b)?.clone();
+        Ok(part.measure().await?)
+    }
+
+    /// What the wire between two regions is set to, and what has passed it.
+    ///
+    /// # Errors
+    /// [`LabError::Network`].
+    pub async fn link_state(&self, a: &str, b: &str) -> Result<(Conditions, Passed), LabError> {
+        Ok(self.network.lock().await.link_state(a, b)?)
+    }
+
+    /// A socket of one's own on a host, beside its node.
+    ///
+    /// # Errors
+    /// [`LabError::Network`].
+    pub async fn socket(&self, host: &str) -> Result<UdpSocket, LabError> {
+        self.socket_at(host, 0).await
+    }
+
+    /// The same with a port of one's choice.
+    ///
+    /// # Errors
+    /// [`LabError::Network`].
+    pub async fn socket_at(&self, host: &str, port: u16) -> Result<UdpSocket, LabError> {
+        let part = self.network.lock().await.host(host)?.clone();
+        Ok(Place::Host(part.device).socket_at((part.ip, port).into())?)
+    }
+
+    /// The address that a router shows to the outside.
+    ///
+    /// # Errors
+    /// [`LabError::Network`].
+    pub async fn outside(&self, router: &str) -> Result<Ipv4Addr, LabError> {
+        Ok(self.network.lock().await.outside(router)?)
     }
 
     /// What a router does.
@@ -493,7 +554,7 @@ impl NatLab {
         for host in &self.topology.host {
             let changed = self.network.lock().await.uplink(&host.name)? != Conditions::default();
             if changed {
-                keep(self.set_uplink(&host.name, Conditions::default()).await);
+                keep(self.set_uplink(&host.name, Conditions::default()).await.map(drop));
             }
         }
         let links: Vec<[String; 2]> =
@@ -504,7 +565,7 @@ impl NatLab {
             let asked = asked.unwrap_or_default();
             let now = self.network.lock().await.link_state(&a, &b)?.0;
             if now != asked {
-                keep(self.set_link(&a, &b, asked).await);
+                keep(self.set_link(&a, &b, asked).await.map(drop));
             }
         }
         for router in &self.topology.router {

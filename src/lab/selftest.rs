@@ -10,7 +10,7 @@ use tokio::net::UdpSocket;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::echo::{Echo, Measured, measure};
-use super::network::{LinkPart, Network, NetworkError, Place};
+use super::network::{HostPart, LinkPart, Network, NetworkError, Place};
 use super::topology::Topology;
 use super::wire::Conditions;
 use crate::model::{Behaviour, NatType};
@@ -156,7 +156,7 @@ impl Network {
         // Alone, so that nothing but the wire makes them wait.
         for link in &self.links {
             let asked = link.wire.conditions();
-            let got = self.measure_link(link).await?;
+            let got = link.measure().await?;
             rows.push(Row {
                 what: format!("wire {}", link.between.join("-")),
                 asked: conditions_text(&asked),
@@ -165,38 +165,6 @@ impl Network {
             });
         }
         Ok(SelfTest { rows, took: begun.elapsed() })
-    }
-
-    /// What a wire does, seen from one of its ends. A machine that is busy with
-    /// something else for a moment is no wire's fault, so what is wrong is
-    /// measured again.
-    pub(super) async fn measure_link(&self, link: &LinkPart) -> Result<Measured, NetworkError> {
-        let asked = link.wire.conditions();
-        let echo = Echo::start(&link.ends[1], link.far)?;
-        let mut got = measure(&link.ends[0], Ipv4Addr::UNSPECIFIED, echo.addr, &asked, PINGS).await?;
-        for _ in 1..MEASURE_TRIES {
-            if agrees(&asked, &got) {
-                break;
-            }
-            got = measure(&link.ends[0], Ipv4Addr::UNSPECIFIED, echo.addr, &asked, PINGS).await?;
-        }
-        Ok(got)
-    }
-
-    /// What a host's uplink does, seen from what it is plugged into.
-    pub(super) async fn measure_uplink(&self, host: &str) -> Result<Measured, NetworkError> {
-        let asked = self.uplink(host)?;
-        let part = self.host(host)?;
-        let near = Place::Router(part.gateway.0.clone());
-        let echo = Echo::start(&Place::Host(part.device.clone()), part.ip)?;
-        let mut got = measure(&near, part.gateway.1, echo.addr, &asked, PINGS).await?;
-        for _ in 1..MEASURE_TRIES {
-            if agrees(&asked, &got) {
-                break;
-            }
-            got = measure(&near, part.gateway.1, echo.addr, &asked, PINGS).await?;
-        }
-        Ok(got)
     }
 
     /// What the NAT in front of a host shows; `None` if the servers cannot be
@@ -247,6 +215,41 @@ impl Network {
         let hairpin = mapping.is_some() && reaches(&place.socket(part.ip)?, &socket, first, patience).await;
         Ok(Some(Shown { mapping, filtering, hairpin }))
     }
+}
+
+impl LinkPart {
+    /// What it does, seen from one of its ends.
+    pub(super) async fn measure(&self) -> Result<Measured, NetworkError> {
+        let echo = Echo::start(&self.ends[1], self.far)?;
+        until_it_agrees(&self.ends[0], Ipv4Addr::UNSPECIFIED, &echo, &self.wire.conditions()).await
+    }
+}
+
+impl HostPart {
+    /// What its uplink does, seen from what it is plugged into.
+    pub(super) async fn measure(&self) -> Result<Measured, NetworkError> {
+        let (router, inside) = &self.gateway;
+        let echo = Echo::start(&Place::Host(self.device.clone()), self.ip)?;
+        until_it_agrees(&Place::Router(router.clone()), *inside, &echo, &self.conditions()).await
+    }
+}
+
+/// A machine that is busy with something else for a moment is no wire's fault:
+/// what is wrong is measured again.
+async fn until_it_agrees(
+    place: &Place,
+    own: Ipv4Addr,
+    echo: &Echo,
+    asked: &Conditions,
+) -> Result<Measured, NetworkError> {
+    let mut got = measure(place, own, echo.addr, asked, PINGS).await?;
+    for _ in 1..MEASURE_TRIES {
+        if agrees(asked, &got) {
+            break;
+        }
+        got = measure(place, own, echo.addr, asked, PINGS).await?;
+    }
+    Ok(got)
 }
 
 /// Whether a datagram to an address arrives at a socket behind it.

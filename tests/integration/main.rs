@@ -9,6 +9,7 @@
 mod cache;
 mod gossip;
 mod hostile;
+mod lab;
 mod links;
 mod process;
 mod scripted;
@@ -18,11 +19,14 @@ mod support;
 use libtest_mimic::{Arguments, Trial};
 
 fn main() {
+    // Before anything here starts a thread.
+    let userns = punchdeck::lab::enter();
     let args = Arguments::from_args();
     let trials: Vec<Trial> = [
         cache::trials(),
         gossip::trials(),
         hostile::trials(),
+        lab::trials(userns),
         links::trials(),
         process::trials(),
         start::trials(),

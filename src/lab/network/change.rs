@@ -21,7 +21,7 @@ impl Network {
     /// # Errors
     /// [`NetworkError::Unknown`].
     pub fn uplink(&self, host: &str) -> Result<Conditions, NetworkError> {
-        Ok(self.host(host)?.uplink.as_ref().map(super::Wire::conditions).unwrap_or_default())
+        Ok(self.host(host)?.conditions())
     }
 
     /// Cuts a host off without a word: its interface stays up, nothing passes.
@@ -61,7 +61,7 @@ impl Network {
         self.link(a, b).map(|link| (link.wire.conditions(), link.wire.passed()))
     }
 
-    fn link(&self, a: &str, b: &str) -> Result<&LinkPart, NetworkError> {
+    pub(in crate::lab) fn link(&self, a: &str, b: &str) -> Result<&LinkPart, NetworkError> {
         let is = |link: &&LinkPart| {
             let [x, y] = &link.between;
             (x == a && y == b) || (x == b && y == a)

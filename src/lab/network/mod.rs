@@ -12,7 +12,7 @@ use patchbay::{Device, Lab, Router};
 
 use super::rules::Behaves;
 use super::userns::{Tools, Unsupported};
-use super::wire::{Exchange, Wire};
+use super::wire::{Conditions, Exchange, Wire};
 pub(super) use place::Place;
 
 /// Why a network cannot be built or changed.
@@ -51,6 +51,7 @@ struct RouterPart {
 }
 
 /// A host of the topology.
+#[derive(Clone)]
 pub(super) struct HostPart {
     pub(super) device: Device,
     pub(super) ip: Ipv4Addr,
@@ -60,7 +61,15 @@ pub(super) struct HostPart {
     uplink: Option<Wire>,
 }
 
+impl HostPart {
+    /// What its uplink does.
+    pub(super) fn conditions(&self) -> Conditions {
+        self.uplink.as_ref().map(Wire::conditions).unwrap_or_default()
+    }
+}
+
 /// Where two regions meet.
+#[derive(Clone)]
 pub(super) struct LinkPart {
     pub(super) between: [String; 2],
     pub(super) wire: Wire,

@@ -86,8 +86,13 @@ impl Place {
 
     /// A socket in this place's network, usable from the current runtime.
     pub(in crate::lab) fn socket(&self, ip: Ipv4Addr) -> Result<tokio::net::UdpSocket, NetworkError> {
+        self.socket_at((ip, 0).into())
+    }
+
+    /// The same with a port of one's choice.
+    pub(in crate::lab) fn socket_at(&self, addr: SocketAddr) -> Result<tokio::net::UdpSocket, NetworkError> {
         let socket = self.run(move || {
-            let socket = UdpSocket::bind(SocketAddr::from((ip, 0)))?;
+            let socket = UdpSocket::bind(addr)?;
             socket.set_nonblocking(true)?;
             Ok(socket)
         })?;
