@@ -8,6 +8,7 @@ use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{ConfigErrors, Host, Key, Raw, Resolved, Sources, resolve};
+use crate::lab::Topology;
 
 /// An operator console for a gossip-first, NAT-traversing peer-to-peer node.
 ///
@@ -72,10 +73,11 @@ pub struct LabArgs {
     /// On 127.0.0.1, without NATs
     #[arg(long, env = "PUNCHDECK_LAB_LOOPBACK", value_parser = FalseyValueParser::new())]
     pub loopback: bool,
-    /// The network to build: a TOML file, or one of default, cgnat, double_nat, same_nat, firewalled
+    /// `topology`
     #[arg(
         long,
         value_name = "FILE",
+        help = topology_help(),
         env = "PUNCHDECK_LAB_TOPOLOGY",
         default_value = "default",
         conflicts_with = "loopback"
@@ -145,6 +147,11 @@ pub struct SettingsArgs {
     /// `network`
     #[arg(long, value_name = "ID", help = help_of(Key::Network))]
     pub network: Option<String>,
+}
+
+fn topology_help() -> String {
+    let names: Vec<&str> = Topology::built_in_names().collect();
+    format!("The network to build: a TOML file, or one of {}", names.join(", "))
 }
 
 /// What a key is for and its variable, as clap writes it for those it reads

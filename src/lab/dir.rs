@@ -61,7 +61,7 @@ fn sweep(parent: &Path) {
         match std::fs::remove_dir_all(&path) {
             Ok(()) => tracing::info!(dir = %path.display(), "removed what a killed lab left"),
             Err(error) => {
-                tracing::debug!(dir = %path.display(), %error, "cannot remove what a killed lab left")
+                tracing::debug!(dir = %path.display(), %error, "cannot remove what a killed lab left");
             }
         }
         drop(lock);

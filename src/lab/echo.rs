@@ -86,7 +86,8 @@ pub(super) async fn measure(
         }
         None => None,
     };
-    let spread = trips.last().zip(trips.first()).map(|(slow, fast)| *slow - *fast).unwrap_or_default();
+    let spread =
+        trips.last().zip(trips.first()).map(|(slow, fast)| slow.saturating_sub(*fast)).unwrap_or_default();
     Ok(Measured {
         rtt: trips.get(trips.len() / 2).copied(),
         spread,

@@ -1,7 +1,7 @@
 //! A lab believes only what it measured: each NAT in the manner of RFC 5780,
 //! from a host behind it, with two servers of two ports; each wire with echoes.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
@@ -371,13 +371,13 @@ fn conditions_text(asked: &Conditions) -> String {
     }
     let mut out = format!("{:.1} ms", 2000.0 * asked.delay.as_secs_f64());
     if !asked.jitter.is_zero() {
-        out += &format!(", up to {:.1} ms more each way", 1000.0 * asked.jitter.as_secs_f64());
+        let _ = write!(out, ", up to {:.1} ms more each way", 1000.0 * asked.jitter.as_secs_f64());
     }
     if asked.loss > 0.0 {
-        out += &format!(", {:.1} % lost each way", 100.0 * asked.loss);
+        let _ = write!(out, ", {:.1} % lost each way", 100.0 * asked.loss);
     }
     if let Some(rate) = asked.rate {
-        out += &format!(", {:.0} kbit/s", rate as f64 / 1000.0);
+        let _ = write!(out, ", {:.0} kbit/s", rate as f64 / 1000.0);
     }
     out
 }
@@ -386,10 +386,10 @@ fn measured_text(got: &Measured) -> String {
     let Some(rtt) = got.rtt else { return format!("0 of {} came back", got.sent) };
     let mut out = format!("{:.1} ms", 1000.0 * rtt.as_secs_f64());
     if got.received < got.sent {
-        out += &format!(", {} of {} came back", got.received, got.sent);
+        let _ = write!(out, ", {} of {} came back", got.received, got.sent);
     }
     if let Some(rate) = got.rate {
-        out += &format!(", {:.0} kbit/s", rate / 1000.0);
+        let _ = write!(out, ", {:.0} kbit/s", rate / 1000.0);
     }
     out
 }

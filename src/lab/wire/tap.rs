@@ -54,9 +54,8 @@ impl Tap {
                 Ok(Some(0))
             }
             Ok((len, _)) => Ok(Some(len)),
-            Err(Errno::EAGAIN) => Ok(None),
-            // The interface went down or is gone; nothing comes any more.
-            Err(Errno::ENETDOWN | Errno::ENXIO | Errno::ENODEV) => Ok(None),
+            // From an interface that went down or is gone nothing comes either.
+            Err(Errno::EAGAIN | Errno::ENETDOWN | Errno::ENXIO | Errno::ENODEV) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }
