@@ -23,7 +23,7 @@ struct Layer {
 }
 
 /// Crates that belong to certain layers; all others are free.
-const GUARDED: [&str; 5] = ["ant_quic", "crossterm", "ratatui", "tokio", "tui_logger"];
+const GUARDED: [&str; 6] = ["ant_quic", "crossterm", "patchbay", "ratatui", "tokio", "tui_logger"];
 
 const LAYERS: [Layer; 9] = [
     Layer { name: "model", modules: &[], crates: &[], banned: PURE },
@@ -38,7 +38,7 @@ const LAYERS: [Layer; 9] = [
     Layer {
         name: "lab",
         modules: &["config", "core", "identity", "model", "node"],
-        crates: &["ant_quic", "tokio"],
+        crates: &["ant_quic", "patchbay", "tokio"],
         banned: &[],
     },
     Layer { name: "identity", modules: &["core", "model", "node"], crates: &[], banned: SOCKETS },
@@ -343,6 +343,8 @@ fn a_crate_outside_its_layer_is_caught() {
     caught("node/runtime.rs", "fn f(a: ratatui::Frame) {}", "ratatui::Frame");
     caught("core/ladder.rs", "#[tokio::test]\nasync fn f() {}", "tokio::test");
     caught("lab/fleet.rs", "use crossterm::event;", "crossterm::event");
+    caught("cli/lab.rs", "use patchbay::Lab;", "patchbay::Lab");
+    caught("node/mod.rs", "fn f() { patchbay::init_userns() }", "patchbay::init_userns");
 }
 
 #[test]

@@ -8,6 +8,7 @@ use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{ConfigErrors, Host, Key, Raw, Resolved, Sources, resolve};
+use crate::lab::Topology;
 
 /// An operator console for a gossip-first, NAT-traversing peer-to-peer node.
 ///
@@ -58,6 +59,9 @@ pub struct RunArgs {
     /// Run without a console; log lines go to standard error
     #[arg(long, env = "PUNCHDECK_HEADLESS", value_parser = FalseyValueParser::new())]
     pub headless: bool,
+    /// End when the process that started it does; for the lab's own nodes
+    #[arg(long, hide = true, env = "PUNCHDECK_DIE_WITH_PARENT", value_parser = FalseyValueParser::new())]
+    pub die_with_parent: bool,
 }
 
 /// The arguments of `lab`.
@@ -66,12 +70,33 @@ pub struct LabArgs {
     /// What to do; the console on a fleet if left out
     #[command(subcommand)]
     pub command: Option<LabCommand>,
-    /// How many nodes the fleet has, 2 to 64
-    #[arg(long, env = "PUNCHDECK_LAB_NODES", default_value_t = 8, value_parser = clap::value_parser!(u8).range(2..=64))]
-    pub nodes: u8,
+    /// How many nodes the fleet has, 2 to 64; as many as the topology says, or 8
+    #[arg(long, env = "PUNCHDECK_LAB_NODES", value_parser = clap::value_parser!(u8).range(2..=64))]
+    pub nodes: Option<u8>,
     /// On 127.0.0.1, without NATs
     #[arg(long, env = "PUNCHDECK_LAB_LOOPBACK", value_parser = FalseyValueParser::new())]
     pub loopback: bool,
+    /// `topology`
+    #[arg(
+        long,
+        value_name = "FILE",
+        help = topology_help(),
+        env = "PUNCHDECK_LAB_TOPOLOGY",
+        default_value = "default",
+        conflicts_with = "loopback"
+    )]
+    pub topology: PathBuf,
+    /// Put all regions next to each other
+    #[arg(long, env = "PUNCHDECK_LAB_NO_LATENCY", value_parser = FalseyValueParser::new())]
+    pub no_latency: bool,
+    /// Build the network, print what was asked for and what was measured, and end
+    #[arg(
+        long,
+        env = "PUNCHDECK_LAB_SELF_TEST",
+        value_parser = FalseyValueParser::new(),
+        conflicts_with = "loopback"
+    )]
+    pub self_test: bool,
 }
 
 /// What a lab does besides showing its fleet.
@@ -153,6 +178,11 @@ pub struct SettingsArgs {
     /// `network`
     #[arg(long, value_name = "ID", help = help_of(Key::Network))]
     pub network: Option<String>,
+}
+
+fn topology_help() -> String {
+    let names: Vec<&str> = Topology::built_in_names().collect();
+    format!("The network to build: a TOML file, or one of {}", names.join(", "))
 }
 
 /// What a key is for and its variable, as clap writes it for those it reads

@@ -1,36 +1,119 @@
-//! `punchdeck lab`: the console on one node of a fleet in this process.
+//! `punchdeck lab`: the console on one node of a fleet in this process, behind
+//! real NATs where the host allows it.
 
 use std::time::Instant;
 
+use super::failure::say;
 use super::session::{Screen, Session};
 use super::{Failure, LabArgs, print};
 use crate::config::Ascii;
-use crate::lab::LoopbackFleet;
+use crate::lab::{
+    self, LabError, LabOptions, LoopbackFleet, NatLab, NetworkError, Topology, TopologyError, Unsupported,
+    Userns,
+};
 use crate::node::Node;
 use crate::node::feed::Feed;
 
 /// What lab nodes log; there are many of them.
-const LOG_FILTER: &str = "info";
+const LOG_FILTER: &str = "info,patchbay=warn";
+/// The fleet's size where no topology says it.
+const NODES: u8 = 8;
 
 pub(super) fn execute(args: &LabArgs) -> Result<(), Failure> {
+    if args.loopback {
+        return loopback(args);
+    }
+    let topology = topology(args).map_err(Failure::usage)?;
+    // Before anything starts a thread.
+    let userns = match lab::enter() {
+        Ok(userns) => userns,
+        Err(why) => return fall_back(args, &why),
+    };
+    if args.self_test {
+        return self_test(&userns, topology);
+    }
     let session = Session::begin(Screen::choose(false), Ascii::Auto, LOG_FILTER, None)?;
     let begun = Instant::now();
+    let started = session.unless_stopped(NatLab::start(&userns, LabOptions::new(topology)));
+    let Some(started) = started else { return Ok(session.end()) };
+    let mut fleet = match started {
+        Ok(fleet) => fleet,
+        Err(LabError::Network(NetworkError::Unsupported(why))) => {
+            say(&format_args!("{why}; a fleet on loopback instead, without NATs"));
+            return attend_loopback(session, args);
+        }
+        Err(other) => return Err(Failure::failed(other)),
+    };
+    let feeds = fleet.take_feeds().into_iter().map(|(_, feed)| feed).collect();
+    let ended = attend(&session, feeds, begun);
+    session.block_on(fleet.stop());
+    session.end();
+    ended
+}
+
+fn topology(args: &LabArgs) -> Result<Topology, TopologyError> {
+    let name = args.topology.to_str().filter(|name| Topology::built_in_names().any(|n| n == *name));
+    let mut topology = match name {
+        Some(name) => Topology::built_in(name)?,
+        None => Topology::read(&args.topology)?,
+    };
+    if let Some(nodes) = args.nodes {
+        topology = topology.with_hosts(nodes.into());
+    }
+    Ok(if args.no_latency { topology.without_latency() } else { topology })
+}
+
+/// Without NATs there is nothing to test; a console is still of use.
+fn fall_back(args: &LabArgs, why: &Unsupported) -> Result<(), Failure> {
+    if args.self_test {
+        return Err(Failure::failed(why.clone()));
+    }
+    say(&format_args!("{why}; a fleet on loopback instead, without NATs"));
+    loopback(args)
+}
+
+/// Prints the table; what is not as it claims is a failure.
+fn self_test(userns: &Userns, topology: Topology) -> Result<(), Failure> {
+    let session = Session::begin(Screen::Headless, Ascii::Auto, "warn", None)?;
+    let built = session.block_on(NatLab::build(userns, LabOptions::new(topology)));
+    session.end();
+    match built {
+        Ok(lab) => lab.self_test().map_or(Ok(()), |test| print(format!("{test}\n").as_bytes())),
+        Err(LabError::SelfTest(test)) => {
+            print(format!("{test}\n").as_bytes())?;
+            Err(Failure::failed(anyhow::anyhow!("the lab is not what its topology says")))
+        }
+        Err(other) => Err(Failure::failed(other)),
+    }
+}
+
+fn loopback(args: &LabArgs) -> Result<(), Failure> {
+    attend_loopback(Session::begin(Screen::choose(false), Ascii::Auto, LOG_FILTER, None)?, args)
+}
+
+fn attend_loopback(session: Session, args: &LabArgs) -> Result<(), Failure> {
+    let begun = Instant::now();
+    let nodes = args.nodes.unwrap_or(NODES).into();
     let mut fleet = LoopbackFleet::default();
-    let ended = match session.unless_stopped(fleet.grow_to(args.nodes.into())) {
+    let ended = match session.unless_stopped(fleet.grow_to(nodes)) {
         None => Ok(()),
         Some(Err(error)) => Err(Failure::failed(error)),
         Some(Ok(())) => {
-            let feeds = fleet.nodes().map(Node::feed).collect();
-            match fleet.newest() {
-                // The last one knows one address and has everything to learn.
-                Some(shown) => session.attend(shown, tell_when_joined(feeds, begun)),
-                None => Ok(()),
-            }
+            let mut feeds: Vec<Feed> = fleet.nodes().map(Node::feed).collect();
+            feeds.pop();
+            feeds.extend(fleet.newest());
+            attend(&session, feeds, begun)
         }
     };
     session.block_on(fleet.stop());
     session.end();
     ended
+}
+
+fn attend(session: &Session, feeds: Vec<Feed>, begun: Instant) -> Result<(), Failure> {
+    // The last one knows one address and has everything to learn.
+    let Some(shown) = feeds.last().cloned() else { return Ok(()) };
+    session.attend(shown, tell_when_joined(feeds, begun))
 }
 
 /// Without a console: says when every node knows every other.

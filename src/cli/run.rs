@@ -2,9 +2,13 @@
 
 use super::session::{Screen, Session};
 use super::{Failure, RunArgs, prepare};
+use crate::lab;
 use crate::node::Node;
 
 pub(super) fn execute(args: &RunArgs) -> Result<(), Failure> {
+    if args.die_with_parent {
+        lab::die_with_parent().map_err(Failure::failed)?;
+    }
     let resolved = args.settings.resolve()?;
     let prepared = prepare(&resolved)?;
     let config = &resolved.config;

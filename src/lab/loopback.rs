@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use super::drill::{Act, Arena, ArenaError, Baseline, Member};
-use crate::model::{NatType, PunchConsent, RelayEgressPolicy};
+use crate::model::{NatType, PeerId, PunchConsent, RelayEgressPolicy};
 use crate::node::feed::Feed;
 use crate::node::keys::{self, KeyError};
 use crate::node::lock::{DataDirLock, LockError};
@@ -16,7 +16,7 @@ use crate::node::options::NodeOptions;
 use crate::node::{Node, StartError};
 
 /// The network that lab nodes belong to: they never mix with others.
-const NETWORK: &str = "lab";
+pub(super) const NETWORK: &str = "lab";
 
 /// ant-quic drains a socket for up to seven seconds after its node stopped.
 const PORT_LET_GO: Duration = Duration::from_secs(8);
@@ -48,6 +48,7 @@ pub enum FleetError {
 /// A node of the fleet, running or not.
 #[derive(Debug)]
 struct Slot {
+    id: PeerId,
     options: NodeOptions,
     running: Option<(Node, Feed)>,
     /// Goes with the slot.
@@ -135,7 +136,8 @@ impl LoopbackFleet {
             punch: PunchConsent::Any,
             relay_egress: RelayEgressPolicy::Warn,
         };
-        let mut slot = Slot { options, running: None, _dir: dir };
+        let id = keys::peer_id(&options.keys.public)?;
+        let mut slot = Slot { id, options, running: None, _dir: dir };
         slot.start().await?;
         self.slots.push(slot);
         Ok(())
@@ -174,14 +176,13 @@ impl Arena for LoopbackFleet {
     }
 
     fn members(&self) -> Vec<Member> {
-        let running = self.slots.iter().filter_map(|s| s.running.as_ref().map(|r| (&s.options.name, r)));
-        running
-            .map(|(name, (node, feed))| Member {
-                name: name.clone(),
-                peer_id: node.peer_id(),
-                feed: feed.clone(),
-            })
-            .collect()
+        let member = |slot: &Slot| Member {
+            name: slot.options.name.clone(),
+            peer_id: slot.id,
+            running: slot.running.is_some(),
+            feed: slot.running.as_ref().map(|(_, feed)| feed.clone()),
+        };
+        self.slots.iter().map(member).collect()
     }
 
     fn nat_of(&self, _: &str) -> Option<NatType> {

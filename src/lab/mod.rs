@@ -1,8 +1,46 @@
-//! Local fleets: real nodes in this process.
+//! Local fleets: real nodes in this process, on 127.0.0.1 or behind real NATs.
 //!
-//! It measures and asserts nothing of itself; it starts, joins and stops.
+//! The NAT lab makes network namespaces, routers and wires as a topology says,
+//! without root, and believes none of it before it has measured it. It knows
+//! nothing of scenarios; it does what it is told and can undo it.
 
 pub mod drill;
 mod loopback;
+mod topology;
+
+#[cfg(target_os = "linux")]
+mod arena;
+#[cfg(target_os = "linux")]
+mod child;
+#[cfg(target_os = "linux")]
+mod dir;
+#[cfg(target_os = "linux")]
+mod echo;
+#[cfg(target_os = "linux")]
+mod fleet;
+#[cfg(target_os = "linux")]
+mod network;
+#[cfg(target_os = "linux")]
+mod rules;
+#[cfg(target_os = "linux")]
+mod selftest;
+#[cfg(target_os = "linux")]
+mod userns;
+#[cfg(target_os = "linux")]
+mod wire;
 
 pub use loopback::{FleetError, LoopbackFleet};
+pub use topology::{Flaw, Host, Link, Region, Router, Topology, TopologyError};
+
+#[cfg(target_os = "linux")]
+pub use self::{
+    arena::LabArena,
+    child::{ChildError, die_with_parent},
+    echo::Measured,
+    fleet::{Happened, Happening, LabError, LabOptions, NatLab},
+    network::{Network, NetworkError},
+    rules::Behaves,
+    selftest::{Row, SelfTest, Shown, expected},
+    userns::{Tools, Unsupported, Userns, enter},
+    wire::{Conditions, Passed, Wire},
+};

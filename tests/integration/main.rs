@@ -13,6 +13,7 @@ mod full_disk;
 mod gossip;
 mod hostile;
 mod kill;
+mod lab;
 mod lanes;
 mod links;
 mod nat;
@@ -24,6 +25,8 @@ mod support;
 use libtest_mimic::{Arguments, Trial};
 
 fn main() {
+    // Before anything here starts a thread.
+    let userns = punchdeck::lab::enter();
     let args = Arguments::from_args();
     let trials: Vec<Trial> = [
         cache::trials(),
@@ -32,6 +35,7 @@ fn main() {
         gossip::trials(),
         hostile::trials(),
         kill::trials(),
+        lab::trials(userns),
         lanes::trials(),
         links::trials(),
         nat::trials(),

@@ -51,8 +51,10 @@ pub struct Member {
     pub name: String,
     /// Who it is.
     pub peer_id: PeerId,
-    /// What it shows and takes.
-    pub feed: Feed,
+    /// Whether it runs.
+    pub running: bool,
+    /// What it shows and takes; a process of its own shows us nothing.
+    pub feed: Option<Feed>,
 }
 
 /// What the library's own ladder did for a pair.
@@ -69,7 +71,7 @@ pub trait Arena {
     /// What kind of fleet it is, for the report.
     fn kind(&self) -> String;
 
-    /// The nodes that run, in the order of their start.
+    /// The nodes, running or not, in the order of their first start.
     fn members(&self) -> Vec<Member>;
 
     /// The NAT in front of a host, for undoing a change.

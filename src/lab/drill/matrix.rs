@@ -58,9 +58,9 @@ async fn acquainted<A: Arena>(runner: &Runner<'_, A>, from: &str, to: &str) -> R
     let target = runner.member(to)?.peer_id;
     let begun = Instant::now();
     while begun.elapsed() < ACQUAINTED_WITHIN {
-        let dialler = runner.member(from)?;
+        let dialler = runner.feed(from)?;
         let known = {
-            let s = dialler.feed.snapshots.borrow();
+            let s = dialler.snapshots.borrow();
             let row = s.peers.iter().find(|p| p.peer_id == target);
             s.nat.nat_type != NatType::Unknown && row.is_some_and(|p| p.nat_type != NatType::Unknown)
         };
@@ -70,7 +70,7 @@ async fn acquainted<A: Arena>(runner: &Runner<'_, A>, from: &str, to: &str) -> R
         tokio::time::sleep(LOOK_EVERY).await;
     }
     // It may still be dialled; a NAT that nobody measured costs the full window.
-    if runner.member(from)?.feed.snapshots.borrow().peers.iter().any(|p| p.peer_id == target) {
+    if runner.feed(from)?.snapshots.borrow().peers.iter().any(|p| p.peer_id == target) {
         return Ok(());
     }
     Err(ArenaError::Failed(format!("{from} never heard of {to}")).into())

@@ -9,7 +9,8 @@ use super::arena::{Act, Arena, ArenaError, Member};
 use super::matrix;
 use super::report::{Pair, Report, judge};
 use super::scenario::{Condition, Scenario, Step};
-use crate::model::{Command, Done, Outcome, PeerId, Phase, Snapshot};
+use crate::model::{Command, Done, Outcome, Path, PeerId, Phase, Snapshot};
+use crate::node::feed::Feed;
 
 /// How often a condition is looked at. Snapshots come ten times a second.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -26,9 +27,6 @@ pub struct Progress {
     /// What it is, in words.
     pub what: String,
 }
-
-/// The path that a node shows to another, if it shows a link.
-type Shown = Option<String>;
 
 /// Why a drill ended before its last step.
 pub(super) enum Stop {
@@ -141,8 +139,7 @@ impl<'a, A: Arena> Runner<'a, A> {
                 self.command(from, Command::Disconnect { peer }).await?;
             }
             Step::LoseDelta { node } => {
-                let member = self.member(node)?;
-                let _ = member.feed.commands.try_send(Command::LoseNextDelta);
+                self.command(node, Command::LoseNextDelta).await?;
             }
             Step::Wait { until, within, name } => self.wait(until, *within, name.as_deref()).await?,
             Step::Sleep { time } => tokio::time::sleep(*time).await,
@@ -170,7 +167,8 @@ impl<'a, A: Arena> Runner<'a, A> {
     }
 
     async fn undo_all(&mut self) {
-        let running: Vec<String> = self.arena.members().into_iter().map(|m| m.name).collect();
+        let members = self.arena.members().into_iter();
+        let running: Vec<String> = members.filter(|m| m.running).map(|m| m.name).collect();
         while let Some(act) = self.undo.pop() {
             // A later step may have started it again already.
             if matches!(&act, Act::Start { node, .. } if running.contains(node)) {
@@ -194,10 +192,10 @@ impl<'a, A: Arena> Runner<'a, A> {
     }
 
     pub(super) async fn command(&self, node: &str, command: Command) -> Result<Outcome, Stop> {
-        let member = self.member(node)?;
+        let feed = self.feed(node)?;
         let what = format!("{} on {node}", command.verb());
-        let mut outcomes = member.feed.outcomes.resubscribe();
-        let id = member.feed.commands.try_send(command).map_err(|_| Stop::NoOutcome(what.clone()))?;
+        let mut outcomes = feed.outcomes.resubscribe();
+        let id = feed.commands.try_send(command).map_err(|_| Stop::NoOutcome(what.clone()))?;
         let search = async {
             loop {
                 match outcomes.recv().await {
@@ -227,45 +225,48 @@ impl<'a, A: Arena> Runner<'a, A> {
 
     fn holds(&self, condition: &Condition) -> Result<bool, ArenaError> {
         let members = self.arena.members();
+        let running = || members.iter().filter(|m| m.running);
+        let seen = || running().filter_map(|m| m.feed.as_ref().map(|feed| (m, feed.snapshots.borrow())));
         Ok(match condition {
-            Condition::AllKnowAll => {
-                let ids: Vec<PeerId> = members.iter().map(|m| m.peer_id).collect();
-                members.iter().all(|m| {
-                    let s = m.feed.snapshots.borrow();
-                    ids.iter().filter(|id| **id != m.peer_id).all(|id| knows(&s, id))
-                })
-            }
-            Condition::AllJoined => {
-                members.iter().all(|m| m.feed.snapshots.borrow().links.iter().any(|l| !l.foreign))
-            }
+            Condition::AllKnowAll => seen().all(|(m, s)| {
+                running().filter(|other| other.peer_id != m.peer_id).all(|other| knows(&s, &other.peer_id))
+            }),
+            Condition::AllJoined => seen().all(|(_, s)| s.links.iter().any(|l| !l.foreign)),
             Condition::Isolated { node } => {
-                let phase = &self.member(node)?.feed.snapshots.borrow().node.phase.clone();
-                matches!(phase, Phase::Isolated { .. })
+                matches!(self.feed(node)?.snapshots.borrow().node.phase, Phase::Isolated { .. })
             }
-            Condition::Joined { node } => !self.member(node)?.feed.snapshots.borrow().links.is_empty(),
-            Condition::Linked { a, b } => self.paths(a, b)?.is_some_and(|(x, y)| x.is_some() && x == y),
-            Condition::Unlinked { a, b } => self.paths(a, b)?.is_none_or(|(x, y)| x.is_none() || y.is_none()),
-            Condition::Repaired { node } => self.member(node)?.feed.snapshots.borrow().gossip.repairs > 0,
+            Condition::Joined { node } => !self.feed(node)?.snapshots.borrow().links.is_empty(),
+            Condition::Linked { a, b } => {
+                let shown = self.shown(a, b)?;
+                !shown.is_empty() && shown.iter().all(|path| path.is_some() && *path == shown[0])
+            }
+            Condition::Unlinked { a, b } => self.shown(a, b)?.iter().all(Option::is_none),
+            Condition::Repaired { node } => self.feed(node)?.snapshots.borrow().gossip.repairs > 0,
         })
     }
 
-    /// How two nodes show their link; `None` if one of them does not run.
-    fn paths(&self, a: &str, b: &str) -> Result<Option<(Shown, Shown)>, ArenaError> {
-        let members = self.arena.members();
-        let find = |name: &str| members.iter().find(|m| m.name == name);
-        let (Some(a), Some(b)) = (find(a), find(b)) else { return Ok(None) };
+    /// How each of two nodes that can be asked shows its link to the other.
+    fn shown(&self, a: &str, b: &str) -> Result<Vec<Option<Path>>, ArenaError> {
+        let (a, b) = (self.member(a)?, self.member(b)?);
         let path = |from: &Member, to: &Member| {
-            let s = from.feed.snapshots.borrow();
-            s.links.iter().find(|l| l.peer_id == to.peer_id).map(|l| l.path.name().to_owned())
+            let snapshot = from.feed.as_ref().filter(|_| from.running)?.snapshots.borrow();
+            let link = snapshot.links.iter().find(|l| l.peer_id == to.peer_id);
+            Some(link.map(|l| l.path))
         };
-        Ok(Some((path(a, b), path(b, a))))
+        Ok([path(&a, &b), path(&b, &a)].into_iter().flatten().collect())
     }
 
-    /// A running node by its name; `first` is the first that was started.
+    /// A node by its name; `first` is the first that was started.
     pub(super) fn member(&self, name: &str) -> Result<Member, ArenaError> {
         let mut members = self.arena.members().into_iter();
         if name == "first" { members.next() } else { members.find(|m| m.name == name) }
-            .ok_or_else(|| ArenaError::Unknown(format!("running node {name}")))
+            .ok_or_else(|| ArenaError::Unknown(format!("node {name}")))
+    }
+
+    /// What a running node shows.
+    pub(super) fn feed(&self, name: &str) -> Result<Feed, ArenaError> {
+        let member = self.member(name)?;
+        member.feed.filter(|_| member.running).ok_or_else(|| ArenaError::Unknown(format!("running node {name}")))
     }
 
     pub(super) fn tell(&self, what: String) {
@@ -275,9 +276,8 @@ impl<'a, A: Arena> Runner<'a, A> {
     /// What every drill measures.
     fn sum_up(&mut self) {
         let members = self.arena.members();
-        let sum = |f: fn(&Snapshot) -> u64| {
-            members.iter().map(|m| f(&m.feed.snapshots.borrow())).sum::<u64>() as f64
-        };
+        let feeds = || members.iter().filter_map(|m| m.feed.as_ref());
+        let sum = |f: fn(&Snapshot) -> u64| feeds().map(|feed| f(&feed.snapshots.borrow())).sum::<u64>() as f64;
         self.measured.insert("gossip_repairs".into(), sum(|s| s.gossip.repairs));
         self.measured.insert("unreachable".into(), sum(|s| s.kpi.unreachable));
     }

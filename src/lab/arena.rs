@@ -1,0 +1,204 @@
+//! The NAT lab as a fleet that drills run on.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::drill::{Act, Arena, ArenaError, Baseline, Member, Scenario, Step};
+use super::fleet::{LabError, LabOptions, NatLab};
+use super::topology::{Host, Router, Topology};
+use super::userns::Userns;
+use crate::model::{NatType, PeerId};
+use crate::node::feed::Feed;
+
+/// What a member is at the moment.
+#[derive(Debug)]
+enum State {
+    Here(Feed),
+    Apart,
+    Down,
+}
+
+/// A lab with the hosts that a scenario needs; only those of its topology run
+/// from the start.
+#[derive(Debug)]
+pub struct LabArena {
+    lab: NatLab,
+    /// In the order of their first start.
+    order: Vec<String>,
+    members: BTreeMap<String, (PeerId, State)>,
+    /// Pairs of the matrix that were not used yet, by their NAT types.
+    pairs: Vec<(NatType, NatType, String, String)>,
+    /// Hosts that are killed and so run as processes of their own.
+    apart: Vec<String>,
+    program: PathBuf,
+}
+
+impl LabArena {
+    /// Builds the lab with all that the scenario names, and starts the
+    /// topology's own nodes.
+    ///
+    /// # Errors
+    /// [`LabError`]; nothing is left behind.
+    pub async fn start(
+        userns: &Userns,
+        mut topology: Topology,
+        scenario: &Scenario,
+        program: PathBuf,
+    ) -> Result<Self, LabError> {
+        let run: Vec<String> = topology.host.iter().map(|h| h.name.clone()).collect();
+        let killed = scenario.steps.iter().filter_map(|step| match step {
+            Step::Kill { node } => Some(node.clone()),
+            _ => None,
+        });
+        let apart = killed.collect();
+        let pairs = extend(&mut topology, scenario);
+        let lab = NatLab::build(userns, LabOptions::new(topology)).await?;
+        let mut arena = Self { lab, order: Vec::new(), members: BTreeMap::new(), pairs, apart, program };
+        for host in run {
+            arena.launch(&host, false).await?;
+        }
+        Ok(arena)
+    }
+
+    /// Ends everything.
+    pub async fn stop(self) {
+        self.lab.stop().await;
+    }
+
+    async fn launch(&mut self, host: &str, passive: bool) -> Result<(), LabError> {
+        let id = self.lab.peer_id(host).await?;
+        let state = if self.apart.iter().any(|h| h == host) {
+            self.lab.start_process(host, &self.program).await?;
+            State::Apart
+        } else {
+            State::Here(self.lab.start_node_as(host, passive).await?)
+        };
+        if self.members.insert(host.to_owned(), (id, state)).is_none() {
+            self.order.push(host.to_owned());
+        }
+        Ok(())
+    }
+
+    fn down(&mut self, host: &str) {
+        if let Some((_, state)) = self.members.get_mut(host) {
+            *state = State::Down;
+        }
+    }
+
+    fn router_before(&self, host: &str) -> Result<String, ArenaError> {
+        let topology = self.lab.topology();
+        let host = topology.host.iter().find(|h| h.name == host);
+        let router = host.and_then(|h| topology.router.iter().find(|r| r.name == h.upstream));
+        router.map(|r| r.name.clone()).ok_or_else(|| ArenaError::Unknown("router before that host".into()))
+    }
+}
+
+/// Adds the hosts that a scenario starts or pairs.
+fn extend(topology: &mut Topology, scenario: &Scenario) -> Vec<(NatType, NatType, String, String)> {
+    let Some(region) = topology.region.first().map(|r| r.name.clone()) else { return Vec::new() };
+    let mut pairs = Vec::new();
+    for step in &scenario.steps {
+        match step {
+            Step::Start { node, .. } if !topology.host.iter().any(|h| h.name == *node) => {
+                topology.host.push(Host { name: node.clone(), upstream: region.clone() });
+            }
+            Step::Matrix { nats } => {
+                for from in nats {
+                    for to in nats {
+                        let n = pairs.len() + 1;
+                        let names = [(format!("a{n}"), *from), (format!("b{n}"), *to)];
+                        for (name, nat) in &names {
+                            let router = Router {
+                                name: format!("r{name}"),
+                                upstream: region.clone(),
+                                nat: *nat,
+                                hairpin: false,
+                                firewall: false,
+                            };
+                            topology.host.push(Host { name: name.clone(), upstream: router.name.clone() });
+                            topology.router.push(router);
+                        }
+                        let [(a, _), (b, _)] = names;
+                        pairs.push((*from, *to, a, b));
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    pairs
+}
+
+fn failed(error: &LabError) -> ArenaError {
+    ArenaError::Failed(error.to_string())
+}
+
+impl Arena for LabArena {
+    fn kind(&self) -> String {
+        "nat lab".into()
+    }
+
+    fn members(&self) -> Vec<Member> {
+        let member = |name: &String| {
+            let (peer_id, state) = self.members.get(name)?;
+            let feed = if let State::Here(feed) = state { Some(feed.clone()) } else { None };
+            let running = !matches!(state, State::Down);
+            Some(Member { name: name.clone(), peer_id: *peer_id, running, feed })
+        };
+        self.order.iter().filter_map(member).collect()
+    }
+
+    fn nat_of(&self, host: &str) -> Option<NatType> {
+        let router = self.router_before(host).ok()?;
+        self.lab.topology().router.iter().find(|r| r.name == router).map(|r| r.nat)
+    }
+
+    async fn act(&mut self, act: Act) -> Result<(), ArenaError> {
+        match act {
+            Act::Start { node, passive } => self.launch(&node, passive).await.map_err(|e| failed(&e)),
+            Act::Stop(node) => {
+                self.lab.stop_node(&node).await.map_err(|e| failed(&e))?;
+                self.down(&node);
+                Ok(())
+            }
+            Act::Kill(node) => {
+                self.lab.kill_node(&node).await.map_err(|e| failed(&e))?;
+                self.down(&node);
+                Ok(())
+            }
+            Act::Cut(host) => self.lab.cut(&host).await.map_err(|e| failed(&e)),
+            Act::Heal(host) => self.lab.heal(&host).await.map_err(|e| failed(&e)),
+            Act::SetNat(host, nat) => {
+                let router = self.router_before(&host)?;
+                self.lab.set_nat(&router, nat).await.map_err(|e| failed(&e))
+            }
+            Act::Flush(host) => {
+                let router = self.router_before(&host)?;
+                self.lab.flush(&router).await.map_err(|e| failed(&e))
+            }
+        }
+    }
+
+    async fn pair(&mut self, from: NatType, to: NatType) -> Result<(String, String), ArenaError> {
+        let at = self.pairs.iter().position(|(f, t, ..)| (*f, *t) == (from, to));
+        let at = at.ok_or_else(|| ArenaError::Failed(format!("no fresh pair {from} to {to} is left")))?;
+        let (.., a, b) = self.pairs.remove(at);
+        self.launch(&a, true).await.map_err(|e| failed(&e))?;
+        self.launch(&b, true).await.map_err(|e| failed(&e))?;
+        Ok((a, b))
+    }
+
+    async fn end_pair(&mut self, pair: (String, String)) {
+        for node in [pair.0, pair.1] {
+            let _ = self.lab.stop_node(&node).await;
+            self.members.remove(&node);
+            self.order.retain(|name| *name != node);
+        }
+    }
+
+    async fn baseline(&mut self, from: NatType, to: NatType) -> Result<Baseline, ArenaError> {
+        let _ = (from, to, Duration::ZERO);
+        Err(ArenaError::Unsupported("run the library's own ladder yet".into()))
+    }
+}

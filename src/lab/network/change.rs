@@ -1,0 +1,117 @@
+//! Changing a network while nodes run in it. Everything can be changed back.
+
+use super::build::apply;
+use super::{LinkPart, Network, NetworkError};
+use crate::lab::rules::Behaves;
+use crate::lab::userns::Unsupported;
+use crate::lab::wire::{Conditions, Passed};
+
+impl Network {
+    /// Sets what a host's uplink does, in both directions.
+    ///
+    /// # Errors
+    /// [`NetworkError`] if there is no such host, or no wire could be laid.
+    pub fn set_uplink(&mut self, host: &str, conditions: Conditions) -> Result<(), NetworkError> {
+        self.lay_uplink(host)?.set(conditions);
+        Ok(())
+    }
+
+    /// What a host's uplink does.
+    ///
+    /// # Errors
+    /// [`NetworkError::Unknown`].
+    pub fn uplink(&self, host: &str) -> Result<Conditions, NetworkError> {
+        Ok(self.host(host)?.conditions())
+    }
+
+    /// Cuts a host off without a word: its interface stays up, nothing passes.
+    ///
+    /// # Errors
+    /// As [`Network::set_uplink`].
+    pub fn cut(&mut self, host: &str) -> Result<(), NetworkError> {
+        self.lay_uplink(host)?.set_cut(true);
+        Ok(())
+    }
+
+    /// Undoes [`Network::cut`].
+    ///
+    /// # Errors
+    /// [`NetworkError::Unknown`].
+    pub fn heal(&mut self, host: &str) -> Result<(), NetworkError> {
+        if let Some(wire) = &self.host(host)?.uplink {
+            wire.set_cut(false);
+        }
+        Ok(())
+    }
+
+    /// Sets what the wire between two regions does, in both directions.
+    ///
+    /// # Errors
+    /// [`NetworkError::Unknown`].
+    pub fn set_link(&mut self, a: &str, b: &str, conditions: Conditions) -> Result<(), NetworkError> {
+        self.link(a, b)?.wire.set(conditions);
+        Ok(())
+    }
+
+    /// What the wire between two regions does, and what has passed.
+    ///
+    /// # Errors
+    /// [`NetworkError::Unknown`].
+    pub fn link_state(&self, a: &str, b: &str) -> Result<(Conditions, Passed), NetworkError> {
+        self.link(a, b).map(|link| (link.wire.conditions(), link.wire.passed()))
+    }
+
+    pub(in crate::lab) fn link(&self, a: &str, b: &str) -> Result<&LinkPart, NetworkError> {
+        let is = |link: &&LinkPart| {
+            let [x, y] = &link.between;
+            (x == a && y == b) || (x == b && y == a)
+        };
+        self.links.iter().find(is).ok_or_else(|| {
+            let known: Vec<String> = self.links.iter().map(|l| l.between.join("-")).collect();
+            NetworkError::Unknown { kind: "link", name: format!("{a}-{b}"), known: known.join(", ") }
+        })
+    }
+
+    /// Makes a router behave otherwise, as if it had been replaced: no mapping
+    /// survives.
+    ///
+    /// # Errors
+    /// [`NetworkError`] if there is no such router, the rules were refused, or
+    /// its state could not be flushed.
+    pub fn set_nat(&mut self, router: &str, behaves: Behaves) -> Result<(), NetworkError> {
+        self.router(router)?;
+        if let Some(part) = self.routers.get_mut(router) {
+            part.behaves = behaves;
+        }
+        self.flush(router)
+    }
+
+    /// What a router does.
+    ///
+    /// # Errors
+    /// [`NetworkError::Unknown`].
+    pub fn nat(&self, router: &str) -> Result<Behaves, NetworkError> {
+        self.router(router).map(|r| r.behaves)
+    }
+
+    /// Loses every mapping of a router, as if it had been switched off and on.
+    ///
+    /// # Errors
+    /// [`NetworkError`] if there is no such router, or `conntrack` is missing
+    /// or failed.
+    pub fn flush(&mut self, router: &str) -> Result<(), NetworkError> {
+        let part = self.router(router)?;
+        let Some(conntrack) = &self.tools.conntrack else {
+            return Err(Unsupported {
+                what: "no program conntrack".to_owned(),
+                why: "a NAT's state cannot be flushed without it".to_owned(),
+                help: "try: apt-get install conntrack".to_owned(),
+            }
+            .into());
+        };
+        // The rules' own sets go with the table; then nothing makes the kernel's
+        // entries anew before they are gone too.
+        apply(&self.tools, part)?;
+        part.place.ask(conntrack, &["-F"]).map(|_| ())
+    }
+}

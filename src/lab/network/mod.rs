@@ -1,0 +1,135 @@
+//! A topology as real network namespaces: routers that route and translate,
+//! hosts, and wires between regions.
+
+mod build;
+mod change;
+mod place;
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+use patchbay::{Device, Lab, Router};
+
+use super::rules::Behaves;
+use super::userns::{Tools, Unsupported};
+use super::wire::{Conditions, Exchange, Wire};
+pub(super) use place::Place;
+
+/// Why a network cannot be built or changed.
+#[derive(Debug, thiserror::Error)]
+pub enum NetworkError {
+    /// The host lacks something.
+    #[error(transparent)]
+    Unsupported(#[from] Unsupported),
+    /// Something went wrong in one place of it.
+    #[error("the lab's {place}: {detail}")]
+    Place {
+        /// Where.
+        place: String,
+        /// What was said.
+        detail: String,
+    },
+    /// There is no such part.
+    #[error("the lab has no {kind} {name:?}; there are {known}")]
+    Unknown {
+        /// Host, router or region.
+        kind: &'static str,
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        known: String,
+    },
+}
+
+/// A router of the topology.
+struct RouterPart {
+    place: Place,
+    /// Its interface and address towards the outside.
+    outside: (&'static str, Ipv4Addr),
+    /// What it does now.
+    behaves: Behaves,
+}
+
+/// A host of the topology.
+#[derive(Clone)]
+pub(super) struct HostPart {
+    pub(super) device: Device,
+    pub(super) ip: Ipv4Addr,
+    /// What it is plugged into, and that one's address here.
+    pub(super) gateway: (Router, Ipv4Addr),
+    /// The wire in its uplink, once there is a reason for one.
+    uplink: Option<Wire>,
+}
+
+impl HostPart {
+    /// What its uplink does.
+    pub(super) fn conditions(&self) -> Conditions {
+        self.uplink.as_ref().map(Wire::conditions).unwrap_or_default()
+    }
+}
+
+/// Where two regions meet.
+#[derive(Clone)]
+pub(super) struct LinkPart {
+    pub(super) between: [String; 2],
+    pub(super) wire: Wire,
+    /// The regions, and the address of the second on the wire.
+    pub(super) ends: [Place; 2],
+    pub(super) far: Ipv4Addr,
+}
+
+/// A topology that has been built. It is gone when this is dropped.
+pub struct Network {
+    // Wires first: a wire whose ends are gone has nothing to say.
+    exchange: Exchange,
+    pub(super) links: Vec<LinkPart>,
+    routers: BTreeMap<String, RouterPart>,
+    pub(super) hosts: BTreeMap<String, HostPart>,
+    /// Two public hosts that run no node: the self-test's servers.
+    pub(super) testers: [(Device, Ipv4Addr); 2],
+    tools: Tools,
+    lab: Lab,
+}
+
+impl std::fmt::Debug for Network {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Network").field("hosts", &self.hosts.len()).finish_non_exhaustive()
+    }
+}
+
+impl Network {
+    /// The name under which the namespaces' files stand in the temporary
+    /// directory.
+    pub(super) fn prefix(&self) -> String {
+        self.lab.prefix()
+    }
+
+    /// A host's address.
+    ///
+    /// # Errors
+    /// [`NetworkError::Unknown`].
+    pub fn ip(&self, host: &str) -> Result<Ipv4Addr, NetworkError> {
+        self.host(host).map(|h| h.ip)
+    }
+
+    /// The address that a router shows to the outside.
+    ///
+    /// # Errors
+    /// [`NetworkError::Unknown`].
+    pub fn outside(&self, router: &str) -> Result<Ipv4Addr, NetworkError> {
+        self.router(router).map(|r| r.outside.1)
+    }
+
+    pub(super) fn host(&self, name: &str) -> Result<&HostPart, NetworkError> {
+        self.hosts.get(name).ok_or_else(|| unknown("host", name, self.hosts.keys()))
+    }
+
+    fn router(&self, name: &str) -> Result<&RouterPart, NetworkError> {
+        self.routers.get(name).ok_or_else(|| unknown("router", name, self.routers.keys()))
+    }
+}
+
+fn unknown<'a>(kind: &'static str, name: &str, known: impl Iterator<Item = &'a String>) -> NetworkError {
+    let known: Vec<&str> = known.map(String::as_str).collect();
+    NetworkError::Unknown { kind, name: name.to_owned(), known: known.join(", ") }
+}

@@ -1,0 +1,395 @@
+//! A lab believes only what it measured: each NAT in the manner of RFC 5780,
+//! from a host behind it, with two servers of two ports; each wire with echoes.
+
+use std::fmt::{self, Write as _};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use futures_util::future::try_join_all;
+use tokio::net::UdpSocket;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::echo::{Echo, Measured, measure};
+use super::network::{HostPart, LinkPart, Network, NetworkError, Place};
+use super::topology::Topology;
+use super::wire::Conditions;
+use crate::model::{Behaviour, NatType};
+
+/// How long an answer may take within one machine, beyond the wires' delays.
+const PATIENCE: Duration = Duration::from_millis(250);
+/// How often a question is sent while its answer is waited for.
+const TRIES: u32 = 3;
+const PINGS: u32 = 20;
+/// How often a wire may be measured wrong before it is wrong.
+const MEASURE_TRIES: usize = 3;
+/// How far a round trip may be off: this, or the share, whichever is more.
+const RTT_OFF: Duration = Duration::from_millis(2);
+const RTT_OFF_SHARE: f64 = 0.1;
+const RATE_OFF_SHARE: f64 = 0.15;
+
+/// What a NAT does with UDP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shown {
+    /// What the mapping depends on; `None` if nothing is translated.
+    pub mapping: Option<Behaviour>,
+    /// What is let in.
+    pub filtering: Behaviour,
+    /// Whether a host behind it reaches its own public address.
+    pub hairpin: bool,
+}
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mapping = self.mapping.map_or_else(|| "no translation".to_owned(), |m| format!("{m} mapping"));
+        let hairpin = if self.hairpin { ", hairpin" } else { "" };
+        write!(f, "{mapping}, {} filtering{hairpin}", self.filtering)
+    }
+}
+
+/// A row of the self-test's table.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    /// For example `nat behind full-1` or `wire east-west`.
+    pub what: String,
+    /// What the topology says.
+    pub asked: String,
+    /// What was measured.
+    pub got: String,
+    /// Whether they agree.
+    pub ok: bool,
+}
+
+/// What was asked for and what was measured.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SelfTest {
+    /// One for each host with a NAT, and for each wire.
+    pub rows: Vec<Row>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+impl SelfTest {
+    /// Whether the lab is what it says it is.
+    pub fn passed(&self) -> bool {
+        self.rows.iter().all(|row| row.ok)
+    }
+}
+
+impl fmt::Display for SelfTest {
+    /// A table, with what is wrong marked.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let width = |of: fn(&Row) -> &String| self.rows.iter().map(|r| of(r).len()).max().unwrap_or(0);
+        let (what, asked) = (width(|r| &r.what).max(4), width(|r| &r.asked).max(5));
+        writeln!(f, "{:4} {:what$}  {:asked$}  got", "", "what", "asked")?;
+        for row in &self.rows {
+            let mark = if row.ok { "ok" } else { "BAD" };
+            writeln!(f, "{mark:4} {:what$}  {:asked$}  {}", row.what, row.asked, row.got)?;
+        }
+        let verdict = if self.passed() { "pass" } else { "fail" };
+        write!(f, "{verdict}: {} checks in {:.2} s", self.rows.len(), self.took.as_secs_f64())
+    }
+}
+
+/// What a host behind these routers must see, from the inside out. The
+/// strictest of them decides.
+pub fn expected(topology: &Topology, upstream: &str) -> Shown {
+    let chain = topology.chain(upstream);
+    let translated = chain.iter().filter(|r| r.nat != NatType::None);
+    let mapping = translated
+        .map(|r| match r.nat {
+            NatType::Symmetric => Behaviour::AddressAndPortDependent,
+            _ => Behaviour::EndpointIndependent,
+        })
+        .max_by_key(|b| strictness(*b));
+    let filtering = chain
+        .iter()
+        .map(|r| match r.nat {
+            NatType::None | NatType::Unknown if r.firewall => Behaviour::AddressAndPortDependent,
+            NatType::None | NatType::Unknown | NatType::FullCone => Behaviour::EndpointIndependent,
+            NatType::AddressRestricted => Behaviour::AddressDependent,
+            NatType::PortRestricted | NatType::Symmetric => Behaviour::AddressAndPortDependent,
+        })
+        .max_by_key(|b| strictness(*b))
+        .unwrap_or(Behaviour::EndpointIndependent);
+    // The outermost NAT sees the packet to its own address and turns it back;
+    // what is further in takes it for a stranger's.
+    let outer = chain.iter().rev().find(|r| r.nat != NatType::None);
+    let hairpin = outer.is_some_and(|outer| outer.hairpin) && chain.len() == 1;
+    Shown { mapping, filtering, hairpin }
+}
+
+fn strictness(behaviour: Behaviour) -> u8 {
+    match behaviour {
+        Behaviour::EndpointIndependent => 0,
+        Behaviour::AddressDependent => 1,
+        Behaviour::AddressAndPortDependent => 2,
+    }
+}
+
+impl Network {
+    /// Measures every NAT from every host behind it, and every wire between
+    /// regions.
+    ///
+    /// # Errors
+    /// [`NetworkError`] if it could not be done at all.
+    pub async fn self_test(&self, topology: &Topology) -> Result<SelfTest, NetworkError> {
+        let begun = Instant::now();
+        let servers = Servers::start(self)?;
+        let slowest = self.links.iter().map(|l| {
+            let conditions = l.wire.conditions();
+            2 * (conditions.delay + conditions.jitter)
+        });
+        let patience = PATIENCE + slowest.max().unwrap_or_default();
+        let behind = topology.host.iter().filter(|h| !topology.is_public(h));
+        let nats = behind.map(async |host| {
+            let asked = expected(topology, &host.upstream);
+            let got = self.nat_of(&host.name, &servers, patience).await?;
+            let nats: Vec<&str> = topology.chain(&host.upstream).iter().map(|r| r.nat.name()).collect();
+            Ok::<_, NetworkError>(Row {
+                what: format!("nat {} of {}", nats.join(" behind "), host.name),
+                asked: asked.to_string(),
+                got: got.map_or_else(|| "no answer from the servers".to_owned(), |g| g.to_string()),
+                ok: got == Some(asked),
+            })
+        });
+        let mut rows = try_join_all(nats).await?;
+        // Alone, so that nothing but the wire makes them wait.
+        for link in &self.links {
+            let asked = link.wire.conditions();
+            let got = link.measure().await?;
+            rows.push(Row {
+                what: format!("wire {}", link.between.join("-")),
+                asked: conditions_text(&asked),
+                got: measured_text(&got),
+                ok: agrees(&asked, &got),
+            });
+        }
+        Ok(SelfTest { rows, took: begun.elapsed() })
+    }
+
+    /// What the NAT in front of a host shows; `None` if the servers cannot be
+    /// reached at all.
+    async fn nat_of(
+        &self,
+        host: &str,
+        servers: &Servers,
+        patience: Duration,
+    ) -> Result<Option<Shown>, NetworkError> {
+        let part = self.host(host)?;
+        let place = Place::Host(part.device.clone());
+        let [[a1, a2], [b1, _]] = servers.addrs;
+        let mapped =
+            async |socket: &UdpSocket, to: SocketAddr| ask(socket, to, Answer::SamePort, patience).await;
+        // One socket, three destinations.
+        let socket = place.socket(part.ip)?;
+        let own = socket
+            .local_addr()
+            .map_err(|e| NetworkError::Place { place: host.to_owned(), detail: e.to_string() })?;
+        let (Some(first), Some(second), Some(third)) =
+            (mapped(&socket, a1).await, mapped(&socket, a2).await, mapped(&socket, b1).await)
+        else {
+            return Ok(None);
+        };
+        let mapping = if first == own {
+            None
+        } else if first == second && second == third {
+            Some(Behaviour::EndpointIndependent)
+        } else if first == second {
+            Some(Behaviour::AddressDependent)
+        } else {
+            Some(Behaviour::AddressAndPortDependent)
+        };
+        // A fresh one that has spoken to nobody but the first server's first
+        // port; while `socket` has spoken to all of them.
+        let fresh = place.socket(part.ip)?;
+        if mapped(&fresh, a1).await.is_none() {
+            return Ok(None);
+        }
+        let filtering = if ask(&fresh, a1, Answer::OtherServer, patience).await.is_some() {
+            Behaviour::EndpointIndependent
+        } else if ask(&fresh, a1, Answer::OtherPort, patience).await.is_some() {
+            Behaviour::AddressDependent
+        } else {
+            Behaviour::AddressAndPortDependent
+        };
+        let hairpin = mapping.is_some() && reaches(&place.socket(part.ip)?, &socket, first, patience).await;
+        Ok(Some(Shown { mapping, filtering, hairpin }))
+    }
+}
+
+impl LinkPart {
+    /// What it does, seen from one of its ends.
+    pub(super) async fn measure(&self) -> Result<Measured, NetworkError> {
+        let echo = Echo::start(&self.ends[1], self.far)?;
+        until_it_agrees(&self.ends[0], Ipv4Addr::UNSPECIFIED, &echo, &self.wire.conditions()).await
+    }
+}
+
+impl HostPart {
+    /// What its uplink does, seen from what it is plugged into.
+    pub(super) async fn measure(&self) -> Result<Measured, NetworkError> {
+        let (router, inside) = &self.gateway;
+        let echo = Echo::start(&Place::Host(self.device.clone()), self.ip)?;
+        until_it_agrees(&Place::Router(router.clone()), *inside, &echo, &self.conditions()).await
+    }
+}
+
+/// A machine that is busy with something else for a moment is no wire's fault:
+/// what is wrong is measured again.
+async fn until_it_agrees(
+    place: &Place,
+    own: Ipv4Addr,
+    echo: &Echo,
+    asked: &Conditions,
+) -> Result<Measured, NetworkError> {
+    let mut got = measure(place, own, echo.addr, asked, PINGS).await?;
+    for _ in 1..MEASURE_TRIES {
+        if agrees(asked, &got) {
+            break;
+        }
+        got = measure(place, own, echo.addr, asked, PINGS).await?;
+    }
+    Ok(got)
+}
+
+/// Whether a datagram to an address arrives at a socket behind it.
+async fn reaches(from: &UdpSocket, to: &UdpSocket, by: SocketAddr, patience: Duration) -> bool {
+    let mark = rand::random::<[u8; 16]>();
+    let arrives = async {
+        let mut buffer = [0; 64];
+        while let Ok((len, _)) = to.recv_from(&mut buffer).await {
+            if buffer[..len] == mark {
+                return true;
+            }
+        }
+        false
+    };
+    let _ = from.send_to(&mark, by).await;
+    tokio::time::timeout(patience, arrives).await.unwrap_or(false)
+}
+
+/// From where a server is to answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answer {
+    SamePort,
+    OtherPort,
+    OtherServer,
+}
+
+/// Asks, and gives the address that the server saw. The question is repeated
+/// within the time: a full queue is no filter.
+async fn ask(
+    socket: &UdpSocket,
+    server: SocketAddr,
+    answer: Answer,
+    patience: Duration,
+) -> Option<SocketAddr> {
+    let mut question = vec![answer as u8];
+    question.extend(rand::random::<[u8; 15]>());
+    let mut buffer = [0; 128];
+    for _ in 0..TRIES {
+        socket.send_to(&question, server).await.ok()?;
+        let answered = async {
+            loop {
+                let (len, _) = socket.recv_from(&mut buffer).await.ok()?;
+                // Late answers to other questions pass by.
+                if let Some(text) = buffer[..len].strip_prefix(question.as_slice()) {
+                    return std::str::from_utf8(text).ok()?.parse().ok();
+                }
+            }
+        };
+        if let Ok(found) = tokio::time::timeout(patience / TRIES, answered).await {
+            return found;
+        }
+    }
+    None
+}
+
+/// Two servers with two ports each, which answer from where they are asked to.
+struct Servers {
+    addrs: [[SocketAddr; 2]; 2],
+    _tasks: Vec<AbortOnDropHandle<()>>,
+}
+
+impl Servers {
+    fn start(network: &Network) -> Result<Self, NetworkError> {
+        let [a, b] = &network.testers;
+        let open = |tester: &(patchbay::Device, Ipv4Addr)| {
+            let place = Place::Host(tester.0.clone());
+            let socket = place.socket(tester.1)?;
+            let addr = socket
+                .local_addr()
+                .map_err(|e| NetworkError::Place { place: place.name().to_owned(), detail: e.to_string() })?;
+            Ok::<_, NetworkError>((std::sync::Arc::new(socket), addr))
+        };
+        let sockets = [[open(a)?, open(a)?], [open(b)?, open(b)?]];
+        let addrs = [[sockets[0][0].1, sockets[0][1].1], [sockets[1][0].1, sockets[1][1].1]];
+        let mut tasks = Vec::new();
+        for (s, p) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+            let all = [[0, 1], [2, 3]].map(|ports| ports.map(|n: usize| sockets[n / 2][n % 2].0.clone()));
+            tasks.push(AbortOnDropHandle::new(tokio::spawn(async move {
+                let mut buffer = [0; 128];
+                while let Ok((len, from)) = all[s][p].recv_from(&mut buffer).await {
+                    let (server, port) = match buffer.first() {
+                        Some(1) => (s, 1 - p),
+                        Some(2) => (1 - s, p),
+                        _ => (s, p),
+                    };
+                    let answer = [&buffer[..len], from.to_string().as_bytes()].concat();
+                    let _ = all[server][port].send_to(&answer, from).await;
+                }
+            })));
+        }
+        Ok(Self { addrs, _tasks: tasks })
+    }
+}
+
+/// Whether a wire does what it was set to.
+pub(super) fn agrees(asked: &Conditions, got: &Measured) -> bool {
+    if asked.cut {
+        return got.received == 0;
+    }
+    let trip = 2 * asked.delay;
+    // Jitter only adds, half of it on average, and the median wanders in it.
+    let off = RTT_OFF.max(trip.mul_f64(RTT_OFF_SHARE)) + 2 * asked.jitter;
+    let trips = got.rtt.is_some_and(|rtt| rtt.abs_diff(trip) <= off) || asked.loss >= 1.0;
+    // There and back, and four standard deviations of luck.
+    let lost = 1.0 - (1.0 - asked.loss).powi(2);
+    let luck = 4.0 * (lost * (1.0 - lost) / f64::from(got.sent.max(1))).sqrt();
+    let losses = (got.lost() - lost).abs() <= luck + f64::EPSILON;
+    let rates = match (asked.rate, got.rate) {
+        (Some(asked), Some(got)) => (got / asked as f64 - 1.0).abs() <= RATE_OFF_SHARE,
+        (Some(_), None) => false,
+        (None, _) => true,
+    };
+    trips && losses && rates
+}
+
+fn conditions_text(asked: &Conditions) -> String {
+    if asked.cut {
+        return "cut".to_owned();
+    }
+    let mut out = format!("{:.1} ms", 2000.0 * asked.delay.as_secs_f64());
+    if !asked.jitter.is_zero() {
+        let _ = write!(out, ", up to {:.1} ms more each way", 1000.0 * asked.jitter.as_secs_f64());
+    }
+    if asked.loss > 0.0 {
+        let _ = write!(out, ", {:.1} % lost each way", 100.0 * asked.loss);
+    }
+    if let Some(rate) = asked.rate {
+        let _ = write!(out, ", {:.0} kbit/s", rate as f64 / 1000.0);
+    }
+    out
+}
+
+fn measured_text(got: &Measured) -> String {
+    let Some(rtt) = got.rtt else { return format!("0 of {} came back", got.sent) };
+    let mut out = format!("{:.1} ms", 1000.0 * rtt.as_secs_f64());
+    if got.received < got.sent {
+        let _ = write!(out, ", {} of {} came back", got.received, got.sent);
+    }
+    if let Some(rate) = got.rate {
+        let _ = write!(out, ", {:.0} kbit/s", rate / 1000.0);
+    }
+    out
+}

@@ -1,0 +1,284 @@
+//! A lab's network as data: regions and the links between them, routers with
+//! their NATs, hosts. Read from TOML and checked whole before anything is built.
+
+mod check;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::wire::Conditions;
+use crate::model::NatType;
+
+/// The topologies that come with the program, by name.
+const BUILT_IN: [(&str, &str); 5] = [
+    ("default", include_str!("../../../assets/topologies/default.toml")),
+    ("cgnat", include_str!("../../../assets/topologies/cgnat.toml")),
+    ("double_nat", include_str!("../../../assets/topologies/double_nat.toml")),
+    ("same_nat", include_str!("../../../assets/topologies/same_nat.toml")),
+    ("firewalled", include_str!("../../../assets/topologies/firewalled.toml")),
+];
+
+/// A network to be built. Every name is unique in its own kind; regions and
+/// routers share one kind, as both are something to stand behind.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Topology {
+    /// Where routers and public hosts are.
+    pub region: Vec<Region>,
+    /// What lies between two regions; without one they are next to each other.
+    #[serde(default)]
+    pub link: Vec<Link>,
+    /// What private hosts are behind.
+    #[serde(default)]
+    pub router: Vec<Router>,
+    /// What nodes run on. The first public one is the bootstrap of all others.
+    pub host: Vec<Host>,
+}
+
+/// A part of the network with public addresses.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Region {
+    /// Its name.
+    pub name: String,
+}
+
+/// The wire between two regions. Both directions are alike.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Link {
+    /// The two regions.
+    pub between: [String; 2],
+    /// There and back, in milliseconds.
+    #[serde(default)]
+    pub rtt_ms: f64,
+    /// Up to this much longer each way, in milliseconds.
+    #[serde(default)]
+    pub jitter_ms: f64,
+    /// Packets lost each way, in percent.
+    #[serde(default)]
+    pub loss_percent: f64,
+    /// Kilobits a second each way; unlimited without it.
+    pub rate_kbit: Option<u64>,
+}
+
+impl Link {
+    /// What its wire is set to.
+    pub fn conditions(&self) -> Conditions {
+        let ms = |ms: f64| Duration::try_from_secs_f64(ms / 1000.0).unwrap_or_default();
+        Conditions {
+            delay: ms(self.rtt_ms / 2.0),
+            jitter: ms(self.jitter_ms),
+            loss: self.loss_percent / 100.0,
+            rate: self.rate_kbit.map(|kbit| kbit * 1000),
+            cut: false,
+        }
+    }
+}
+
+/// A router, and what its NAT does.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Router {
+    /// Its name.
+    pub name: String,
+    /// A region, or the router that it is behind itself.
+    pub upstream: String,
+    /// What it translates, and how.
+    pub nat: NatType,
+    /// Whether hosts behind it reach each other by its public address.
+    #[serde(default)]
+    pub hairpin: bool,
+    /// Without a NAT: whether only answers come in.
+    #[serde(default)]
+    pub firewall: bool,
+}
+
+/// A machine that a node runs on.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Host {
+    /// Its name, and its node's.
+    pub name: String,
+    /// A region makes it public; else a router.
+    pub upstream: String,
+}
+
+/// Why a topology cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TopologyError {
+    /// The file cannot be read.
+    #[error("the topology {} cannot be read: {source}", path.display())]
+    Unreadable {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// It is no TOML, or not of this shape.
+    #[error("{origin}: {detail}")]
+    Syntax {
+        /// The file or the built-in name.
+        origin: String,
+        /// What is wrong, and where.
+        detail: String,
+    },
+    /// It says something that cannot be.
+    #[error("{origin}: {flaw}")]
+    Flawed {
+        /// The file or the built-in name.
+        origin: String,
+        /// What, where, and what is allowed.
+        flaw: Flaw,
+    },
+}
+
+/// One thing that is wrong with a topology.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Flaw {
+    /// For example `router "home"`.
+    pub at: String,
+    /// What is there.
+    pub what: String,
+    /// What could be there.
+    pub allowed: String,
+}
+
+impl fmt::Display for Flaw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}; {}", self.at, self.what, self.allowed)
+    }
+}
+
+impl Topology {
+    /// The names of those that come with the program.
+    pub fn built_in_names() -> impl Iterator<Item = &'static str> {
+        BUILT_IN.iter().map(|(name, _)| *name)
+    }
+
+    /// One that comes with the program.
+    ///
+    /// # Errors
+    /// [`TopologyError::Flawed`] if there is none of that name.
+    pub fn built_in(name: &str) -> Result<Self, TopologyError> {
+        match BUILT_IN.iter().find(|(n, _)| *n == name) {
+            Some((_, text)) => Self::parse(text, name),
+            None => {
+                let names: Vec<&str> = Self::built_in_names().collect();
+                let flaw = Flaw {
+                    at: "topology".to_owned(),
+                    what: format!("there is none called {name:?}"),
+                    allowed: format!("there are {}", names.join(", ")),
+                };
+                Err(TopologyError::Flawed { origin: name.to_owned(), flaw })
+            }
+        }
+    }
+
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// [`TopologyError`], which names the file.
+    pub fn read(path: &Path) -> Result<Self, TopologyError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| TopologyError::Unreadable { path: path.to_owned(), source })?;
+        Self::parse(&text, &path.display().to_string())
+    }
+
+    /// Reads a text; `origin` stands in the errors.
+    ///
+    /// # Errors
+    /// [`TopologyError`].
+    pub fn parse(text: &str, origin: &str) -> Result<Self, TopologyError> {
+        let topology: Self = toml::from_str(text).map_err(|error| TopologyError::Syntax {
+            origin: origin.to_owned(),
+            detail: error.to_string().trim_end().to_owned(),
+        })?;
+        topology.check().map_err(|flaw| TopologyError::Flawed { origin: origin.to_owned(), flaw })?;
+        Ok(topology)
+    }
+
+    /// Whether it can be built. [`Topology::parse`] has done it; one made in
+    /// code has not.
+    ///
+    /// # Errors
+    /// The first [`Flaw`].
+    pub fn check(&self) -> Result<(), Flaw> {
+        check::check(self)
+    }
+
+    /// The same network with all regions next to each other.
+    #[must_use]
+    pub fn without_latency(mut self) -> Self {
+        self.link.clear();
+        self
+    }
+
+    /// The same pattern with that many hosts: the first ones, or the whole
+    /// again and again, each time with routers of its own.
+    #[must_use]
+    pub fn with_hosts(mut self, count: usize) -> Self {
+        let pattern = self.clone();
+        for copy in 2.. {
+            if self.host.len() >= count || pattern.host.is_empty() {
+                break;
+            }
+            let renamed: BTreeMap<&str, String> =
+                pattern.router.iter().map(|r| (r.name.as_str(), format!("{}-{copy}", r.name))).collect();
+            let upstream = |name: &String| renamed.get(name.as_str()).unwrap_or(name).clone();
+            self.router.extend(pattern.router.iter().map(|r| Router {
+                name: upstream(&r.name),
+                upstream: upstream(&r.upstream),
+                ..r.clone()
+            }));
+            self.host.extend(
+                pattern
+                    .host
+                    .iter()
+                    .map(|h| Host { name: format!("{}-{copy}", h.name), upstream: upstream(&h.upstream) }),
+            );
+        }
+        self.host.truncate(count);
+        // Routers that nobody is behind any more would only cost time.
+        let mut used: Vec<String> =
+            self.host.iter().flat_map(|h| self.chain(&h.upstream)).map(|r| r.name.clone()).collect();
+        used.sort();
+        self.router.retain(|r| used.binary_search(&r.name).is_ok());
+        self
+    }
+
+    /// The routers from `upstream` outwards.
+    pub fn chain<'a>(&'a self, upstream: &str) -> Vec<&'a Router> {
+        let mut chain = Vec::new();
+        let mut at = upstream;
+        // A cycle, which the check refuses, must not hang the check itself.
+        while let Some(router) = self.router.iter().find(|r| r.name == at)
+            && chain.len() < self.router.len()
+        {
+            chain.push(router);
+            at = &router.upstream;
+        }
+        chain
+    }
+
+    /// The region that something with this upstream is in.
+    pub fn region_of<'a>(&'a self, upstream: &'a str) -> &'a str {
+        self.chain(upstream).last().map_or(upstream, |outermost| &outermost.upstream)
+    }
+
+    /// Whether strangers reach that host by its own address.
+    pub fn is_public(&self, host: &Host) -> bool {
+        self.region.iter().any(|r| r.name == host.upstream)
+    }
+
+    /// The host that all others know from the start.
+    pub fn bootstrap(&self) -> Option<&Host> {
+        self.host.iter().find(|h| self.is_public(h))
+    }
+}

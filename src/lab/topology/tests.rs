@@ -1,0 +1,176 @@
+use proptest::prelude::*;
+
+use super::*;
+
+const GOOD: &str = r#"
+[[region]]
+name = "eu"
+[[region]]
+name = "us"
+[[link]]
+between = ["eu", "us"]
+rtt_ms = 80
+jitter_ms = 2.5
+loss_percent = 1
+rate_kbit = 1000
+[[router]]
+name = "isp"
+upstream = "us"
+nat = "symmetric"
+[[router]]
+name = "home"
+upstream = "isp"
+nat = "full-cone"
+hairpin = true
+[[host]]
+name = "pub-1"
+upstream = "eu"
+[[host]]
+name = "in-1"
+upstream = "home"
+"#;
+
+fn good() -> Topology {
+    Topology::parse(GOOD, "good").unwrap()
+}
+
+#[track_caller]
+fn refused(text: &str, parts: &[&str]) {
+    let error = Topology::parse(text, "bad.toml").unwrap_err().to_string();
+    assert!(error.starts_with("bad.toml: "), "{error}");
+    for part in parts {
+        assert!(error.contains(part), "{part:?} in {error}");
+    }
+}
+
+#[test]
+fn every_built_in_topology_can_be_built() {
+    for name in Topology::built_in_names() {
+        Topology::built_in(name).unwrap();
+    }
+    let error = Topology::built_in("moon").unwrap_err().to_string();
+    assert!(error.contains("default, cgnat"), "{error}");
+}
+
+#[test]
+fn the_default_has_three_public_nodes_and_one_behind_each_nat_type() {
+    let topology = Topology::built_in("default").unwrap();
+    assert_eq!(topology.host.len(), 8);
+    assert_eq!(topology.host.iter().filter(|h| topology.is_public(h)).count(), 3);
+    let mut types: Vec<NatType> = topology.router.iter().map(|r| r.nat).collect();
+    types.sort();
+    assert_eq!(
+        types,
+        [
+            NatType::None,
+            NatType::FullCone,
+            NatType::AddressRestricted,
+            NatType::PortRestricted,
+            NatType::Symmetric
+        ]
+    );
+    let mut trips: Vec<u128> = topology.link.iter().map(|l| l.conditions().delay.as_millis() * 2).collect();
+    trips.sort_unstable();
+    assert_eq!(trips, [20, 80, 200]);
+}
+
+#[test]
+fn what_is_written_is_what_is_built() {
+    let topology = good();
+    let conditions = topology.link[0].conditions();
+    assert_eq!(conditions.delay, Duration::from_millis(40));
+    assert_eq!(conditions.jitter, Duration::from_micros(2500));
+    assert_eq!((conditions.loss, conditions.rate), (0.01, Some(1_000_000)));
+    let chain: Vec<&str> = topology.chain("home").iter().map(|r| r.name.as_str()).collect();
+    assert_eq!(chain, ["home", "isp"]);
+    assert_eq!((topology.region_of("home"), topology.region_of("eu")), ("us", "eu"));
+    assert_eq!(topology.bootstrap().unwrap().name, "pub-1");
+    assert!(topology.without_latency().link.is_empty());
+}
+
+#[test]
+fn a_bad_file_is_refused_with_what_where_and_what_is_allowed() {
+    let with = |from: &str, to: &str| {
+        assert!(GOOD.contains(from), "{from}");
+        GOOD.replacen(from, to, 1)
+    };
+    refused("region = 3", &["region"]);
+    refused(&with("rtt_ms = 80", "rtt = 80"), &["unknown field `rtt`", "rtt_ms", "line 8"]);
+    refused(&with("\"symmetric\"", "\"cone\""), &["unknown variant `cone`", "full-cone", "line 15"]);
+    refused(&with("\"symmetric\"", "\"unknown\""), &["router \"isp\"", "port-restricted"]);
+    refused(
+        &with("rtt_ms = 80", "rtt_ms = -1"),
+        &["link between \"eu\" and \"us\"", "rtt_ms = -1", "0 to 10000"],
+    );
+    refused(&with("loss_percent = 1", "loss_percent = 101"), &["loss_percent = 101", "0 to 100"]);
+    refused(&with("loss_percent = 1", "loss_percent = nan"), &["loss_percent"]);
+    refused(&with("rate_kbit = 1000", "rate_kbit = 1"), &["rate_kbit = 1", "8 to"]);
+    refused(&with("\"eu\", \"us\"", "\"eu\", \"mars\""), &["\"mars\" is no region", "eu, us"]);
+    refused(&with("\"eu\", \"us\"", "\"eu\", \"eu\""), &["leads nowhere"]);
+    refused(&with("upstream = \"us\"", "upstream = \"home\""), &["behind itself"]);
+    refused(
+        &with("upstream = \"home\"", "upstream = \"hom\""),
+        &["host \"in-1\"", "\"hom\" is nowhere", "isp, home"],
+    );
+    refused(&with("name = \"in-1\"", "name = \"pub-1\""), &["host \"pub-1\"", "twice"]);
+    refused(&with("name = \"home\"", "name = \"eu\""), &["router \"eu\"", "twice"]);
+    refused(&with("name = \"in-1\"", "name = \"In 1\""), &["host \"In 1\"", "a-z"]);
+    refused(&with("upstream = \"eu\"", "upstream = \"home\""), &["none stands in a region"]);
+    refused(
+        &with("\"symmetric\"", "\"symmetric\"\nhairpin = true"),
+        &["router \"isp\"", "symmetric has no hairpin"],
+    );
+    refused(&with("\"symmetric\"", "\"symmetric\"\nfirewall = true"), &["router \"isp\"", "nat \"none\""]);
+    refused(
+        &with("nat = \"full-cone\"\nhairpin = true", "nat = \"none\""),
+        &["router \"home\"", "is a region"],
+    );
+}
+
+#[test]
+fn more_hosts_repeat_the_pattern_with_routers_of_their_own() {
+    let topology = Topology::built_in("default").unwrap();
+    let sixteen = topology.clone().with_hosts(16);
+    sixteen.check().unwrap();
+    assert_eq!((sixteen.host.len(), sixteen.router.len()), (16, 10));
+    let five = topology.with_hosts(5);
+    five.check().unwrap();
+    assert_eq!((five.host.len(), five.router.len()), (5, 2), "routers without hosts are left out");
+    let nested = good().with_hosts(6);
+    nested.check().unwrap();
+    assert_eq!(nested.chain("home-3").len(), 2);
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_the_parser_panic(text in "\\PC{0,200}") {
+        let _ = Topology::parse(&text, "any");
+    }
+
+    #[test]
+    fn any_graph_of_routers_is_checked_without_hanging(upstreams in prop::collection::vec(0usize..9, 1..8)) {
+        let mut topology = good();
+        let name = |n: usize| if n == 0 { "eu".to_owned() } else { format!("r{n}") };
+        topology.router = upstreams.iter().enumerate().map(|(n, up)| Router {
+            name: name(n + 1),
+            upstream: name(*up),
+            nat: NatType::FullCone,
+            hairpin: false,
+            firewall: false,
+        }).collect();
+        topology.host[1].upstream = name(1);
+        if topology.check().is_ok() {
+            for router in &topology.router {
+                prop_assert_eq!(topology.region_of(&router.name), "eu");
+            }
+        }
+    }
+
+    #[test]
+    fn every_size_of_every_built_in_topology_can_be_built(count in 2usize..=40, which in 0usize..BUILT_IN.len()) {
+        let topology = Topology::built_in(BUILT_IN[which].0).unwrap();
+        let sized = topology.with_hosts(count);
+        prop_assert_eq!(sized.host.len(), count);
+        prop_assert_eq!(sized.check(), Ok(()));
+    }
+}
