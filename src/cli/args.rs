@@ -122,6 +122,9 @@ pub struct DrillArgs {
     /// On 127.0.0.1, without NATs
     #[arg(long, env = "PUNCHDECK_LAB_LOOPBACK", value_parser = FalseyValueParser::new())]
     pub loopback: bool,
+    /// With the topology's delays between regions
+    #[arg(long, env = "PUNCHDECK_LAB_LATENCY", value_parser = FalseyValueParser::new())]
+    pub latency: bool,
     /// Run ant-quic's own ladder on the same pairs too
     #[arg(long, env = "PUNCHDECK_LAB_BASELINE", value_parser = FalseyValueParser::new())]
     pub baseline: bool,

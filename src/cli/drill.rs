@@ -11,7 +11,7 @@ use super::failure::say;
 use super::session::{Screen, Session};
 use super::{Failure, print};
 use crate::config::Ascii;
-use crate::lab::LoopbackFleet;
+use crate::lab::{self, LabArena, LoopbackFleet, Topology, Userns};
 use crate::lab::drill::{Arena, BUILT_IN, Progress, Report, Runner, Scenario, Verdict};
 
 /// Nodes of a loopback fleet for a drill that does not say how many.
@@ -30,11 +30,12 @@ pub(super) fn list() -> Result<(), Failure> {
 
 pub(super) fn run(args: &DrillArgs) -> Result<(), Failure> {
     let scenario = load(&args.scenario)?;
+    let ground = Ground::choose(&scenario, args)?;
     let session = Session::begin(Screen::Headless, Ascii::Auto, LOG_FILTER, None)?;
     let abort = session.stopped();
     let mut reports = Vec::new();
     for n in 1..=args.repeat {
-        let report = session.block_on(once(&scenario, args, abort.clone()))?;
+        let report = session.block_on(once(&ground, &scenario, args, abort.clone()))?;
         if !args.json {
             let head = if args.repeat > 1 { format!("run {n} of {}\n", args.repeat) } else { String::new() };
             print(format!("{head}{}", report.text()).as_bytes())?;
@@ -46,6 +47,40 @@ pub(super) fn run(args: &DrillArgs) -> Result<(), Failure> {
     }
     session.end();
     finish(args, reports)
+}
+
+/// Where a drill runs.
+enum Ground {
+    Lab(Userns, Topology),
+    Loopback,
+    /// Nowhere on this host.
+    Nowhere(String),
+}
+
+impl Ground {
+    /// NATs where the host allows; loopback where the drill makes sense there.
+    /// Before anything starts a thread.
+    fn choose(scenario: &Scenario, args: &DrillArgs) -> Result<Self, Failure> {
+        if args.loopback {
+            let none = || Self::Nowhere("it needs NATs, and --loopback has none".into());
+            return Ok(if scenario.fleet.loopback { Self::Loopback } else { none() });
+        }
+        let topology = Topology::built_in(&scenario.fleet.topology).map_err(Failure::usage)?;
+        let topology = match scenario.fleet.nodes {
+            Some(nodes) => topology.with_hosts(nodes),
+            None => topology,
+        };
+        let latency = scenario.fleet.latency || args.latency;
+        let topology = if latency { topology } else { topology.without_latency() };
+        Ok(match lab::enter() {
+            Ok(userns) => Self::Lab(userns, topology),
+            Err(why) if scenario.fleet.loopback => {
+                say(&format_args!("{why}; on loopback instead, without NATs"));
+                Self::Loopback
+            }
+            Err(why) => Self::Nowhere(why.to_string()),
+        })
+    }
 }
 
 /// A scenario by its name, else from a file.
@@ -62,16 +97,30 @@ fn load(name: &str) -> Result<Scenario, Failure> {
     Scenario::parse(&stem, name, &text).map_err(Failure::usage)
 }
 
-async fn once(scenario: &Scenario, args: &DrillArgs, abort: CancellationToken) -> Result<Report, Failure> {
-    if !scenario.fleet.loopback && args.loopback {
-        let why = "it needs NATs, and --loopback has none".to_owned();
-        return Ok(Report::unsupported(&scenario.name, "loopback", why));
+async fn once(
+    ground: &Ground,
+    scenario: &Scenario,
+    args: &DrillArgs,
+    abort: CancellationToken,
+) -> Result<Report, Failure> {
+    match ground {
+        Ground::Nowhere(why) => Ok(Report::unsupported(&scenario.name, "no fleet", why.clone())),
+        Ground::Loopback => {
+            let nodes = scenario.fleet.nodes.unwrap_or(LOOPBACK_NODES);
+            let mut fleet = LoopbackFleet::start(nodes).await.map_err(Failure::failed)?;
+            let report = on(&mut fleet, scenario, args, abort).await;
+            fleet.stop().await;
+            Ok(report)
+        }
+        Ground::Lab(userns, topology) => {
+            let program = std::env::current_exe().map_err(Failure::failed)?;
+            let started = LabArena::start(userns, topology.clone(), scenario, program).await;
+            let mut fleet = started.map_err(Failure::failed)?;
+            let report = on(&mut fleet, scenario, args, abort).await;
+            fleet.stop().await;
+            Ok(report)
+        }
     }
-    let nodes = scenario.fleet.nodes.unwrap_or(LOOPBACK_NODES);
-    let mut fleet = LoopbackFleet::start(nodes).await.map_err(Failure::failed)?;
-    let report = on(&mut fleet, scenario, args, abort).await;
-    fleet.stop().await;
-    Ok(report)
 }
 
 async fn on<A: Arena>(
