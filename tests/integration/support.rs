@@ -136,11 +136,11 @@ impl TestNode {
     pub async fn until(&self, what: &str, mut holds: impl FnMut(&Snapshot) -> bool) -> Arc<Snapshot> {
         let mut snapshots = self.feed.snapshots.clone();
         let wait = snapshots.wait_for(|s| holds(s));
-        match tokio::time::timeout(PATIENCE, wait).await {
-            Ok(Ok(snapshot)) => snapshot.clone(),
-            Ok(Err(_)) => panic!("{}: the node ended before {what}", self.options.name),
-            Err(_) => panic!("{}: no {what}; it shows {:#?}", self.options.name, self.snapshot()),
-        }
+        let Ok(seen) = tokio::time::timeout(PATIENCE, wait).await else {
+            panic!("{}: no {what}; it shows {:#?}", self.options.name, self.snapshot())
+        };
+        let Ok(snapshot) = seen else { panic!("{}: the node ended before {what}", self.options.name) };
+        snapshot.clone()
     }
 
     /// Waits for a link to that peer.
@@ -158,10 +158,8 @@ impl TestNode {
                 }
             }
         };
-        match tokio::time::timeout(PATIENCE, search).await {
-            Ok(found) => found,
-            Err(_) => panic!("{}: no event {what}", self.options.name),
-        }
+        let found = tokio::time::timeout(PATIENCE, search).await;
+        found.unwrap_or_else(|_| panic!("{}: no event {what}", self.options.name))
     }
 
     /// The next event of that name about that peer.

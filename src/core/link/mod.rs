@@ -301,12 +301,6 @@ impl Link {
 
     /// The control stream stands: ours was opened, or theirs was accepted.
     pub fn on_control(&mut self, id: ConnId, now: Now, hello: Hello, out: &mut Vec<LinkOut>) {
-        // The opener makes one handshake at a time: an older one is given up.
-        for conn in &mut self.conns {
-            if conn.info.id != id && matches!(conn.phase, Phase::Shaking { .. }) {
-                conn.phase = Phase::Foreign;
-            }
-        }
         let Some(conn) = self.conn_mut(id) else { return };
         conn.phase = Phase::Shaking { said: None, hello: None, until: now.mono + HELLO_TIMEOUT };
         if self.is_opener() {
@@ -559,6 +553,13 @@ impl Link {
             self.refuse(id, CloseCode::Malformed, "bad resume", out);
             return;
         };
+        // The opener resumes on one connection only. Which of its streams came
+        // first says nothing, so until now each was answered.
+        for conn in &mut self.conns {
+            if matches!(conn.phase, Phase::Shaking { .. }) {
+                conn.phase = Phase::Waiting { until: None };
+            }
+        }
         self.greeting = Some(greeting);
         let before = self.active.replace(id).and_then(|old| self.conn(old)).map(|c| c.info.clone());
         self.heartbeat = self.heartbeat.renewed(now.mono);

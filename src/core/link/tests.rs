@@ -296,6 +296,38 @@ fn a_handshake_that_is_not_answered_gives_way_to_a_newer_connection_at_once() {
     }
 }
 
+/// Streams of two connections arrive in any order.
+#[test]
+fn the_connection_that_the_opener_resumes_on_carries_the_link_whichever_stream_came_first() {
+    let mut pair = Pair::new();
+    pair.open.extend([ConnId(1), ConnId(2)]);
+    let on_control = |pair: &mut Pair, end: usize, id: u64| {
+        let hello = hello(&pair.ends[end].config, pair.now);
+        let mut out = Vec::new();
+        pair.ends[end].on_control(ConnId(id), pair.now, hello, &mut out);
+        pair.carry_out(end, out);
+    };
+    for id in [1, 2] {
+        for end in [0, 1] {
+            pair.ends[end].on_conn(info(id, end == 0, Path::Direct), pair.now, &mut Vec::new());
+        }
+        on_control(&mut pair, 0, id);
+    }
+    // Its second hello was said last and comes first.
+    pair.wire.reverse();
+    on_control(&mut pair, 1, 2);
+    on_control(&mut pair, 1, 1);
+    pair.run();
+    pair.wait(6000);
+    for end in &pair.ends {
+        assert_eq!(end.status().unwrap().info.id, ConnId(2));
+    }
+    assert!(!pair.stopped(1, "no hello in time"));
+    pair.send(0, 7);
+    pair.run();
+    assert_eq!(pair.got(1), [7]);
+}
+
 #[test]
 fn a_worse_path_does_not_take_the_link_over() {
     let mut pair = Pair::new();
