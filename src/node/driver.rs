@@ -127,7 +127,9 @@ impl Driver {
                 // The engine must know the dial's peer before its connection's
                 // fate, and the connection before what came of the dial.
                 let up = self.connections.take_up(peer, connection);
-                up.into_iter().for_each(|input| self.feed(input));
+                if let Some(input) = up {
+                    self.feed(input);
+                }
                 self.feed(Input::Dialled { dial, peer });
             }
             Report::Input(input) => {

@@ -24,6 +24,8 @@ use crate::model::{CommandId, Done, EventKind, NatType, NatView, Path, PeerId, R
 const REVERIFY_AFTER: Duration = Duration::from_secs(12 * 3600);
 /// How often somebody to test is looked for.
 const REACH_LOOK_EVERY: Duration = Duration::from_secs(5);
+/// The same after somebody claimed something new.
+const REACH_LOOK_SOON: Duration = Duration::from_millis(200);
 /// Assumed of a link whose round trip was not measured yet.
 const RTT_UNKNOWN: Duration = Duration::from_millis(100);
 
@@ -132,6 +134,13 @@ impl Engine {
     pub(super) fn is_public_peer(&self, peer: &PeerId, now: Now) -> bool {
         self.claimed_nat(peer) == NatType::None
             && self.book.get(*peer).is_some_and(|e| e.measured.is_public(now.stamp))
+    }
+
+    /// What a linked peer says of itself changed: what it claims now is soon
+    /// tested.
+    pub(super) fn nat_claim(&mut self, peer: PeerId, now: Now) {
+        self.vantage(peer, now);
+        self.nat_state.reach_look = self.nat_state.reach_look.min(now.mono + REACH_LOOK_SOON);
     }
 
     /// Keeps the probes up to date about one peer.

@@ -30,7 +30,7 @@ impl Engine {
             self.stopped("cache.evicted");
         }
         if change.status && self.links.contains_key(&peer) {
-            self.vantage(peer, now);
+            self.nat_claim(peer, now);
         }
         if change.significant() {
             self.saving.touch(now.mono);
