@@ -400,3 +400,6 @@ impl Engine {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
