@@ -32,6 +32,8 @@ const RTT_UNKNOWN: Duration = Duration::from_millis(100);
 /// What the engine holds of NATs.
 #[derive(Debug)]
 pub(super) struct Nat {
+    /// Why others cannot measure with us, if they cannot.
+    no_ports: Option<String>,
     /// One per address family we have; none on loopback.
     probes: Vec<(Family, NatProbe)>,
     responder: Responder,
@@ -54,6 +56,7 @@ impl Nat {
             .map(|family| (family, NatProbe::new(family, seed())))
             .collect();
         Self {
+            no_ports: config.no_probe_ports.clone(),
             probes,
             responder: Responder::new(config.probe_ports.len(), seed()),
             tokens: BTreeMap::new(),
@@ -67,12 +70,17 @@ impl Nat {
 
     /// What is known before anything was measured, or on loopback ever.
     pub(super) fn view(&self) -> NatView {
-        let Some((_, first)) = self.probes.first() else {
-            return NatView::unknown(Reason::LoopbackHasNoNat);
-        };
         // Where there is IPv6 only, it is what the node is about.
+        let mut view = match self.probes.first() {
+            Some((_, first)) => first.view().clone(),
+            None => NatView::unknown(Reason::LoopbackHasNoNat),
+        };
         let sixth = self.probes.iter().find(|(family, _)| *family == Family::V6);
-        NatView { nat6: sixth.map(|(_, probe)| Box::new(probe.view().clone())), ..first.view().clone() }
+        view.nat6 = sixth.map(|(_, probe)| Box::new(probe.view().clone()));
+        if let Some(detail) = &self.no_ports {
+            view.evidence.push(format!("others cannot measure with us: {detail}"));
+        }
+        view
     }
 
     pub(super) fn next_timeout(&self, now: Now) -> Option<Mono> {

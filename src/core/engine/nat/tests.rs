@@ -332,6 +332,47 @@ fn a_proof_is_renewed_before_it_expires() {
 }
 
 #[test]
+fn another_address_is_measured_at_once() {
+    let mut fleet = Fleet::new(4);
+    fleet.run(Duration::from_secs(20));
+    // The host moves to another network: its connections break, and it dials
+    // again from there.
+    fleet.nodes[3].addr = (host(77), 9000).into();
+    for ((node, conn), _) in fleet.conns.clone() {
+        if node == 3 {
+            fleet.carry_out(3, Action::Close { conn, code: crate::model::CloseCode::Silent });
+        }
+    }
+    fleet.settle();
+    fleet.nodes[3].sent.clear();
+    fleet.run(Duration::from_secs(10));
+    assert_eq!(fleet.shows(3).links.len(), 3);
+    assert!(!fleet.nodes[3].sent.is_empty(), "it does not wait for its minute");
+}
+
+#[test]
+fn ports_that_cannot_be_had_are_a_shown_reason_and_no_failed_start() {
+    let mut fleet = Fleet::new(3);
+    fleet.run(Duration::from_secs(10));
+    let addr = (host(3), 9000).into();
+    fleet.add(addr, &[(host(0), 9000).into()]);
+    let config = EngineConfig {
+        probe_ports: Vec::new(),
+        no_probe_ports: Some("address in use".into()),
+        ..fleet.nodes[3].engine.config.clone()
+    };
+    fleet.nodes[3].engine = Engine::new(config, Vec::new(), Vec::new(), fleet.now);
+    let now = fleet.now;
+    fleet.nodes[3].engine.begin(now);
+    fleet.run(Duration::from_secs(10));
+    let nat = fleet.shows(3).nat;
+    assert_eq!(nat.nat_type, NatType::None, "it measures all the same");
+    assert!(nat.evidence.iter().any(|e| e.contains("address in use")), "{:?}", nat.evidence);
+    assert!(fleet.nodes[3].events.iter().any(|e| e.kind.name() == "nat.no_responder"));
+    assert!(fleet.shows(0).nat.vantage_points.iter().all(|v| v.peer_id != id(3)));
+}
+
+#[test]
 fn a_node_on_loopback_has_nothing_to_measure() {
     let mut fleet = Fleet::new(0);
     fleet.add((Ipv4Addr::LOCALHOST, 9000).into(), &[]);
