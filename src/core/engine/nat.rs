@@ -177,7 +177,8 @@ impl Engine {
         let claim = self.claimed_nat(&peer);
         let fits = status.info.path == Path::Direct
             && is_public(ip)
-            && !self.observed.values().any(|ours| ours.ip() == ip)
+            // By most peers' word: one alone could rule another out by it.
+            && self.nat_state.outside.get(&Family::of(ip)) != Some(&ip)
             && ports[0] != ports[1]
             && ports.iter().all(|p| *p >= DIAL_BACK_PORT_MIN)
             && matches!(claim, NatType::None | NatType::Unknown);

@@ -38,6 +38,8 @@ struct Fleet {
     path: Path,
     /// Whether tests of claims are answered.
     answer_reach: bool,
+    /// Sees the first node at another address than it has.
+    liar: Option<(usize, SocketAddr)>,
 }
 
 fn host(n: usize) -> Ipv4Addr {
@@ -60,6 +62,7 @@ impl Fleet {
             next: 1,
             path: Path::Direct,
             answer_reach: true,
+            liar: None,
         };
         for n in 0..count {
             let known: Vec<SocketAddr> = (0..n).map(|n| (host(n), 9000).into()).collect();
@@ -135,7 +138,10 @@ impl Fleet {
             self.conns.insert((node, conn), (other, other_conn));
             let info = ConnInfo {
                 id: conn,
-                remote: self.nodes[other].addr,
+                remote: match self.liar {
+                    Some((liar, addr)) if liar == node && other == 0 => addr,
+                    _ => self.nodes[other].addr,
+                },
                 outbound,
                 path: self.path,
                 via: None,
@@ -329,6 +335,20 @@ fn a_proof_is_renewed_before_it_expires() {
     assert!(fleet.nodes[0].engine.is_public_peer(&id(1), fleet.now));
     let news = |e: &&Event| matches!(e.kind, EventKind::PeerVerifiedPublic { .. });
     assert_eq!(fleet.nodes[0].events.iter().filter(news).count(), 2, "and that is no news");
+}
+
+#[test]
+fn nobody_rules_a_vantage_point_out_by_saying_that_its_address_is_ours() {
+    let mut fleet = Fleet::new(1);
+    fleet.liar = Some((1, (host(2), 9000).into()));
+    for n in 1..5 {
+        let known: Vec<SocketAddr> = (0..n).map(|n| (host(n), 9000).into()).collect();
+        fleet.add((host(n), 9000).into(), &known);
+    }
+    fleet.run(Duration::from_secs(70));
+    let nat = fleet.shows(0).nat;
+    assert_eq!(nat.nat_type, NatType::None);
+    assert!(nat.vantage_points.iter().any(|v| v.peer_id == id(2)), "{:#?}", nat.vantage_points);
 }
 
 #[test]
