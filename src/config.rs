@@ -109,6 +109,7 @@ impl Resolved {
             secret: self.secret.as_ref().map(|(secret, _)| secret.clone()),
             bind: config.bind,
             bootstrap,
+            passive: false,
             direct_window: config.direct_window,
             relay_after: config.relay_after,
             punch: config.punch,

@@ -243,3 +243,14 @@ fn the_readme_carries_the_table_of_keys_as_the_program_knows_it() {
     let readme = include_str!("../README.md");
     assert!(readme.contains(&table), "put this into README.md, \"Configuration\":\n\n{table}");
 }
+
+#[test]
+fn the_readme_carries_the_keys_of_the_panes_as_the_program_prints_them() {
+    let all = Home::new().run(&["keys"], &[]).succeeds();
+    let panes = all.split("\n\n").next().unwrap();
+    let readme = include_str!("../README.md");
+    assert!(
+        panes.contains("q ") && readme.contains(&format!("```\n{panes}\n```")),
+        "put this into README.md, \"Keys\":\n\n{panes}"
+    );
+}

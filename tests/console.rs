@@ -2,23 +2,21 @@
 //! that it gives it back however it ends. This program runs itself again as the
 //! console, on a made-up node, so the harness is its own.
 
-use std::io::{Read as _, Write as _};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+mod pty;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use std::io::Read as _;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
 use libtest_mimic::{Arguments, Trial};
-use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, SlavePty, native_pty_system};
+use portable_pty::CommandBuilder;
+use pty::{Console, END};
 use punchdeck::node::feed::{COMMAND_BACKLOG, CommandSender, EVENT_BACKLOG, Feed, OUTCOME_BACKLOG};
 use punchdeck::tui::{self, demo};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 
 /// Says to this program that it is to be the console, and what is to happen.
 const ROLE: &str = "PUNCHDECK_TEST_CONSOLE";
-/// What every end of the console has to keep.
-const END: Duration = Duration::from_secs(2);
-/// Far more than anything here takes, for a host under load.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 fn main() {
     if let Ok(role) = std::env::var(ROLE) {
@@ -83,7 +81,7 @@ fn trial(
     test: impl FnOnce(&mut Console) -> Result<()> + Send + 'static,
 ) -> Trial {
     Trial::test(name, move || {
-        let run = || test(&mut Console::start(role, true)?);
+        let run = || test(&mut start(role, true)?);
         run().map_err(|e| format!("{e:#}").into())
     })
 }
@@ -93,15 +91,12 @@ fn gives_back(c: &mut Console, end: impl FnOnce(&mut Console) -> Result<()>) -> 
     c.wait_for("Peers")?;
     ensure!(c.modes()? != c.before, "the console runs in raw mode");
     end(c)?;
-    c.wait_for_end()?;
-    ensure!(c.modes()? == c.before, "the terminal's modes did not come back");
-    c.wait_until("the screen to come back", |screen| {
-        !screen.alternate_screen() && !screen.hide_cursor() && !screen.bracketed_paste()
-    })
+    c.wait_for_end(END)?;
+    c.is_given_back()
 }
 
 fn vanished_terminal() -> Result<()> {
-    let mut c = Console::start("", false)?;
+    let mut c = start("", false)?;
     let mut output = c.master.as_ref().context("hung up")?.try_clone_reader()?;
     let (mut seen, mut bytes) = (Vec::new(), [0; 4096]);
     while !String::from_utf8_lossy(&seen).contains("Peers") {
@@ -111,121 +106,25 @@ fn vanished_terminal() -> Result<()> {
     // Everything that holds our end of the terminal.
     drop(output);
     (c.keys, c.master, c.slave) = (None, None, None);
-    c.wait_for_end()
+    c.wait_for_end(END)
 }
 
 fn stuck_terminal() -> Result<()> {
-    let mut c = Console::start("busy node", false)?;
+    let mut c = start("busy node", false)?;
     // Nobody reads, so nothing can be waited for; the writer is stuck when the
     // terminal's buffer of a few KiB is full.
     std::thread::sleep(Duration::from_secs(2));
     c.signal(Signal::TERM)?;
-    c.wait_for_end()?;
+    c.wait_for_end(END)?;
     ensure!(c.modes()? == c.before, "the terminal's modes did not come back");
     Ok(())
 }
 
-/// The console in a terminal of its own.
-struct Console {
-    child: Box<dyn Child + Send + Sync>,
-    master: Option<Box<dyn MasterPty + Send>>,
-    slave: Option<Box<dyn SlavePty + Send>>,
-    keys: Option<Box<dyn std::io::Write + Send>>,
-    shown: Arc<(Mutex<vt100::Parser>, Condvar)>,
-    before: String,
-}
-
-impl Console {
-    fn start(role: &str, read: bool) -> Result<Self> {
-        let size = PtySize { rows: 24, cols: 80, pixel_width: 0, pixel_height: 0 };
-        let pty = native_pty_system().openpty(size)?;
-        let before = modes_of(&*pty.master)?;
-        let mut command = CommandBuilder::new(std::env::current_exe()?);
-        command.env(ROLE, role);
-        command.env("LC_ALL", "C.UTF-8");
-        command.env("TERM", "xterm-256color");
-        let child = pty.slave.spawn_command(command)?;
-        let keys = pty.master.take_writer()?;
-        let shown = Arc::new((Mutex::new(vt100::Parser::default()), Condvar::new()));
-        if read {
-            let mut output = pty.master.try_clone_reader()?;
-            let shown = shown.clone();
-            std::thread::spawn(move || {
-                let mut bytes = [0; 4096];
-                while let Ok(n) = output.read(&mut bytes) {
-                    if n == 0 {
-                        return;
-                    }
-                    shown.0.lock().unwrap_or_else(PoisonError::into_inner).process(&bytes[..n]);
-                    shown.1.notify_all();
-                }
-            });
-        }
-        Ok(Self { child, master: Some(pty.master), slave: Some(pty.slave), keys: Some(keys), shown, before })
-    }
-
-    fn press(&mut self, keys: &str) -> Result<()> {
-        self.keys.as_mut().context("hung up")?.write_all(keys.as_bytes())?;
-        Ok(())
-    }
-
-    fn signal(&mut self, signal: Signal) -> Result<()> {
-        let id = self.child.process_id().and_then(|id| i32::try_from(id).ok());
-        let pid = id.and_then(Pid::from_raw).context("no process id")?;
-        kill_process(pid, signal)?;
-        Ok(())
-    }
-
-    fn resize(&mut self, cols: u16, rows: u16) -> Result<()> {
-        let size = PtySize { rows, cols, pixel_width: 0, pixel_height: 0 };
-        self.master.as_ref().context("hung up")?.resize(size)
-    }
-
-    fn modes(&self) -> Result<String> {
-        modes_of(&**self.master.as_ref().context("hung up")?)
-    }
-
-    fn screen(&self) -> String {
-        self.shown.0.lock().unwrap_or_else(PoisonError::into_inner).screen().contents()
-    }
-
-    fn wait_for(&self, text: &str) -> Result<()> {
-        self.wait_until(&format!("{text:?}"), |screen| screen.contents().contains(text))
-    }
-
-    fn wait_until(&self, what: &str, is_so: impl Fn(&vt100::Screen) -> bool) -> Result<()> {
-        let parser = self.shown.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let wait = self.shown.1.wait_timeout_while(parser, PATIENCE, |parser| !is_so(parser.screen()));
-        let (parser, timeout) = wait.unwrap_or_else(PoisonError::into_inner);
-        if timeout.timed_out() {
-            bail!("waited for {what} in vain; the screen:\n{}", parser.screen().contents());
-        }
-        Ok(())
-    }
-
-    fn wait_for_end(&mut self) -> Result<()> {
-        let start = Instant::now();
-        while start.elapsed() < END {
-            if let Some(status) = self.child.try_wait()? {
-                ensure!(status.success(), "it ended with {status:?}");
-                return Ok(());
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        bail!("it did not end within {END:?}")
-    }
-}
-
-impl Drop for Console {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// The terminal's modes as a text; the type itself belongs to another crate.
-fn modes_of(master: &dyn MasterPty) -> Result<String> {
-    Ok(format!("{:?}", master.get_termios().context("no modes to read")?))
+/// This program again, as the console.
+fn start(role: &str, read: bool) -> Result<Console> {
+    let mut command = CommandBuilder::new(std::env::current_exe()?);
+    command.env(ROLE, role);
+    Console::start(command, 80, 24, read)
 }
 
 /// The child's part: the console on a made-up node.

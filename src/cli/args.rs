@@ -63,12 +63,43 @@ pub struct RunArgs {
 /// The arguments of `lab`.
 #[derive(Debug, Clone, Args)]
 pub struct LabArgs {
+    /// What to do; the console on a fleet if left out
+    #[command(subcommand)]
+    pub command: Option<LabCommand>,
     /// How many nodes the fleet has, 2 to 64
     #[arg(long, env = "PUNCHDECK_LAB_NODES", default_value_t = 8, value_parser = clap::value_parser!(u8).range(2..=64))]
     pub nodes: u8,
     /// On 127.0.0.1, without NATs
     #[arg(long, env = "PUNCHDECK_LAB_LOOPBACK", value_parser = FalseyValueParser::new())]
     pub loopback: bool,
+}
+
+/// What a lab does besides showing its fleet.
+#[derive(Debug, Clone, Subcommand)]
+pub enum LabCommand {
+    /// List the built-in drills
+    List,
+    /// Run a drill and print its verdict
+    Run(DrillArgs),
+}
+
+/// `punchdeck lab run`
+#[derive(Debug, Clone, Args)]
+pub struct DrillArgs {
+    /// A built-in drill's name, or a file
+    pub scenario: String,
+    /// Print one JSON object instead of text
+    #[arg(long, env = "PUNCHDECK_LAB_JSON", value_parser = FalseyValueParser::new())]
+    pub json: bool,
+    /// How often to run it, 1 to 1000
+    #[arg(long, env = "PUNCHDECK_LAB_REPEAT", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub repeat: u16,
+    /// On 127.0.0.1, without NATs
+    #[arg(long, env = "PUNCHDECK_LAB_LOOPBACK", value_parser = FalseyValueParser::new())]
+    pub loopback: bool,
+    /// Run ant-quic's own ladder on the same pairs too
+    #[arg(long, env = "PUNCHDECK_LAB_BASELINE", value_parser = FalseyValueParser::new())]
+    pub baseline: bool,
 }
 
 /// The arguments of `config`.

@@ -14,18 +14,24 @@ use crate::telemetry::TelemetryError;
 #[derive(Debug)]
 pub struct Failure {
     code: u8,
-    error: anyhow::Error,
+    /// None where everything has been said.
+    error: Option<anyhow::Error>,
 }
 
 impl Failure {
     /// The thing asked for did not happen: exit code 1.
     pub fn failed(error: impl Into<anyhow::Error>) -> Self {
-        Self { code: 1, error: error.into() }
+        Self { code: 1, error: Some(error.into()) }
     }
 
     /// Usage or configuration is wrong, nothing was begun: exit code 2.
     pub fn usage(error: impl Into<anyhow::Error>) -> Self {
-        Self { code: 2, error: error.into() }
+        Self { code: 2, error: Some(error.into()) }
+    }
+
+    /// It did not happen, and what was printed says so already.
+    pub(super) fn told() -> Self {
+        Self { code: 1, error: None }
     }
 
     /// The exit code.
@@ -35,8 +41,9 @@ impl Failure {
 
     /// Says why in one line, and gives the exit code.
     pub fn report(&self) -> ExitCode {
+        let Some(error) = &self.error else { return ExitCode::from(self.code) };
         let mut line = String::new();
-        for cause in self.error.chain().map(ToString::to_string) {
+        for cause in error.chain().map(ToString::to_string) {
             // An error of ours says what the system said; it is not said twice.
             if !line.contains(&cause) {
                 let colon = if line.is_empty() { "" } else { ": " };

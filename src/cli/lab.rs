@@ -6,6 +6,7 @@ use super::session::{Screen, Session};
 use super::{Failure, LabArgs, print};
 use crate::config::Ascii;
 use crate::lab::LoopbackFleet;
+use crate::node::Node;
 use crate::node::feed::Feed;
 
 /// What lab nodes log; there are many of them.
@@ -14,11 +15,19 @@ const LOG_FILTER: &str = "info";
 pub(super) fn execute(args: &LabArgs) -> Result<(), Failure> {
     let session = Session::begin(Screen::choose(false), Ascii::Auto, LOG_FILTER, None)?;
     let begun = Instant::now();
-    let mut fleet = session.block_on(LoopbackFleet::start(args.nodes.into())).map_err(Failure::failed)?;
-    let feeds = fleet.take_feeds();
-    // The last one knows one address and has everything to learn.
-    let Some(shown) = feeds.last().cloned() else { return Ok(()) };
-    let ended = session.attend(shown, tell_when_joined(feeds, begun));
+    let mut fleet = LoopbackFleet::default();
+    let ended = match session.unless_stopped(fleet.grow_to(args.nodes.into())) {
+        None => Ok(()),
+        Some(Err(error)) => Err(Failure::failed(error)),
+        Some(Ok(())) => {
+            let feeds = fleet.nodes().map(Node::feed).collect();
+            match fleet.newest() {
+                // The last one knows one address and has everything to learn.
+                Some(shown) => session.attend(shown, tell_when_joined(feeds, begun)),
+                None => Ok(()),
+            }
+        }
+    };
     session.block_on(fleet.stop());
     session.end();
     ended

@@ -6,6 +6,7 @@
 mod args;
 mod completions;
 mod config;
+mod drill;
 mod failure;
 mod keys;
 mod lab;
@@ -19,7 +20,9 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-pub use args::{Cli, Command, ConfigArgs, ConfigCommand, LabArgs, RunArgs, SettingsArgs, Shell};
+pub use args::{
+    Cli, Command, ConfigArgs, ConfigCommand, DrillArgs, LabArgs, LabCommand, RunArgs, SettingsArgs, Shell,
+};
 pub use failure::Failure;
 pub use output::print;
 pub use prepare::{Prepared, prepare};
@@ -37,7 +40,11 @@ pub fn main() -> ExitCode {
 fn dispatch(cli: Cli) -> Result<(), Failure> {
     match cli.command.unwrap_or(Command::Run(cli.run)) {
         Command::Run(args) => run::execute(&args),
-        Command::Lab(args) => lab::execute(&args),
+        Command::Lab(args) => match &args.command {
+            None => lab::execute(&args),
+            Some(LabCommand::List) => drill::list(),
+            Some(LabCommand::Run(run)) => drill::run(run),
+        },
         Command::Keys => keys::execute(),
         Command::Config(args) => config::execute(&args),
         Command::Completions { shell } => completions::execute(shell),

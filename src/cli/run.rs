@@ -10,7 +10,10 @@ pub(super) fn execute(args: &RunArgs) -> Result<(), Failure> {
     let config = &resolved.config;
     let screen = Screen::choose(args.headless);
     let session = Session::begin(screen, config.ascii, &config.log_filter, Some(&config.data_dir))?;
-    let started = session.block_on(Node::start(prepared.options, prepared.lock));
+    let Some(started) = session.unless_stopped(Node::start(prepared.options, prepared.lock)) else {
+        session.end();
+        return Ok(());
+    };
     let (node, feed) = started.map_err(Failure::usage)?;
     let ended = session.attend(feed, std::future::ready(()));
     session.block_on(node.stop());

@@ -6,13 +6,15 @@ use std::path::Path;
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::LevelFilter;
 
 use super::Failure;
 use super::failure::say;
 use crate::config::Ascii;
+use crate::model::Phase;
 use crate::node::EVENT_TARGET;
 use crate::node::feed::Feed;
 use crate::telemetry::{self, BoxedLayer, Sinks, Telemetry};
@@ -53,6 +55,8 @@ pub(super) struct Session {
     screen: Screen,
     ascii: Ascii,
     runtime: Runtime,
+    /// A signal asked for the end.
+    stop: CancellationToken,
     _sinks: Sinks,
 }
 
@@ -80,10 +84,18 @@ impl Session {
             .enable_all()
             .build()
             .map_err(Failure::failed)?;
+        // From here on a signal ends what was begun in order, and does not
+        // kill it half done.
+        let stop = CancellationToken::new();
+        let signals = {
+            let _runtime = runtime.enter();
+            StopSignals::listen().map_err(Failure::failed)?
+        };
+        runtime.spawn(signals.cancel(stop.clone()));
         if screen == Screen::NoTerminal {
             say(&"no terminal here, running headless; SIGTERM or ctrl-c stops it");
         }
-        Ok(Self { screen, ascii, runtime, _sinks: sinks })
+        Ok(Self { screen, ascii, runtime, stop, _sinks: sinks })
     }
 
     /// Runs something on the nodes' runtime.
@@ -91,12 +103,26 @@ impl Session {
         self.runtime.block_on(future)
     }
 
-    /// Shows the console, or waits for a signal; meanwhile `beside` runs.
+    /// Cancelled when a signal asks for the end.
+    pub(super) fn stopped(&self) -> CancellationToken {
+        self.stop.clone()
+    }
+
+    /// The same until a signal asks for the end: `None` then.
+    pub(super) fn unless_stopped<T>(&self, future: impl Future<Output = T>) -> Option<T> {
+        self.block_on(self.stop.run_until_cancelled(future))
+    }
+
+    /// Shows the console, or waits for a signal or the node's own end;
+    /// meanwhile `beside` runs.
     pub(super) fn attend(
         &self,
         feed: Feed,
         beside: impl Future<Output = ()> + Send + 'static,
     ) -> Result<(), Failure> {
+        if self.stop.is_cancelled() {
+            return Ok(());
+        }
         if self.screen == Screen::Console {
             let glyphs = match self.ascii {
                 Ascii::Auto => GlyphChoice::Auto,
@@ -107,9 +133,12 @@ impl Session {
             tui::run(feed, options).map_err(Failure::failed)?;
             return Ok(());
         }
-        drop(feed);
         self.runtime.spawn(beside);
-        self.block_on(stop_signal()).map_err(Failure::failed)
+        match self.unless_stopped(node_end(feed)) {
+            // Whoever started us must hear of it and may start us again.
+            Some(Phase::Leaving) | None => Ok(()),
+            Some(_) => Err(Failure::failed(anyhow::anyhow!("the node has stopped by itself"))),
+        }
     }
 
     /// Lets go of the runtime.
@@ -118,15 +147,54 @@ impl Session {
     }
 }
 
-/// Waits for a signal that ends a headless node.
-async fn stop_signal() -> std::io::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut quit = signal(SignalKind::quit())?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-        _ = quit.recv() => {}
+/// Waits until the node has ended, and gives what it was doing last.
+async fn node_end(feed: Feed) -> Phase {
+    // Only the newest snapshot is kept, the events are not.
+    let Feed { mut snapshots, .. } = feed;
+    while snapshots.changed().await.is_ok() {}
+    snapshots.borrow().node.phase.clone()
+}
+
+/// The signals that end a session. The console listens to them, too.
+struct StopSignals([Signal; 4]);
+
+impl StopSignals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self([
+            signal(SignalKind::terminate())?,
+            signal(SignalKind::interrupt())?,
+            signal(SignalKind::quit())?,
+            signal(SignalKind::hangup())?,
+        ]))
     }
-    Ok(())
+
+    async fn cancel(self, stop: CancellationToken) {
+        let Self([mut terminate, mut interrupt, mut quit, mut hangup]) = self;
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+            _ = quit.recv() => {}
+            _ = hangup.recv() => {}
+        }
+        stop.cancel();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::node::feed::CommandSender;
+    use crate::tui::demo;
+
+    #[tokio::test]
+    async fn a_node_that_ends_by_itself_is_noticed_without_a_console() {
+        let (commands, _queue) = CommandSender::channel();
+        let (node, snapshots) = tokio::sync::watch::channel(demo::busy());
+        let (_, events) = tokio::sync::broadcast::channel(1);
+        let (_, outcomes) = tokio::sync::broadcast::channel(1);
+        let end = tokio::spawn(node_end(Feed { snapshots, events, outcomes, commands }));
+        node.send(demo::busy()).unwrap();
+        drop(node);
+        assert_ne!(end.await.unwrap(), Phase::Leaving);
+    }
 }

@@ -15,8 +15,15 @@ use crate::model::{PunchConsent, RelayEgressPolicy};
 pub const SECRET_VARIABLE: &str = "PUNCHDECK_NETWORK_SECRET";
 
 /// Variables of flags that are no keys.
-pub const OTHER_VARIABLES: [&str; 4] =
-    ["PUNCHDECK_CONFIG", "PUNCHDECK_HEADLESS", "PUNCHDECK_LAB_LOOPBACK", "PUNCHDECK_LAB_NODES"];
+pub const OTHER_VARIABLES: &[&str] = &[
+    "PUNCHDECK_CONFIG",
+    "PUNCHDECK_HEADLESS",
+    "PUNCHDECK_LAB_BASELINE",
+    "PUNCHDECK_LAB_JSON",
+    "PUNCHDECK_LAB_LOOPBACK",
+    "PUNCHDECK_LAB_REPEAT",
+    "PUNCHDECK_LAB_NODES",
+];
 
 /// A key of the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -46,6 +46,12 @@ impl Bucket {
         self.tokens = (self.tokens + count).min(ceiling).max(self.tokens);
     }
 
+    /// Whether nothing of it is used up: then it says nothing of anybody.
+    pub fn is_full(&mut self, now: Mono) -> bool {
+        self.refill(now);
+        self.tokens >= self.burst
+    }
+
     fn refill(&mut self, now: Mono) {
         let gained = now.since(self.filled).as_secs_f64() * self.per_second;
         self.filled = self.filled.max(now);

@@ -12,10 +12,12 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::backoff::{ISOLATION, PEER};
+use super::book::NetPrefix;
 use super::bucket::Bucket;
 use super::ladder::{Plan, Target};
 use super::limits::{
-    GOSSIP_DIAL_JITTER, GOSSIP_DIAL_PER_IP, GOSSIP_DIALS_AT_ONCE, GOSSIP_DIALS_PER_SECOND, OUTBOUND_WANTED,
+    FEELER_EVERY, GOSSIP_DIAL_JITTER, GOSSIP_DIAL_PER_IP, GOSSIP_DIALS_AT_ONCE, GOSSIP_DIALS_PER_SECOND,
+    OUTBOUND_WANTED,
 };
 use super::{Mono, Now};
 use crate::model::{AttemptOutcome, Cause, PeerId, Phase};
@@ -38,6 +40,12 @@ pub struct Prospect {
     pub tried: bool,
 }
 
+impl Prospect {
+    fn prefix(&self) -> Option<NetPrefix> {
+        self.addresses.first().and_then(|addr| NetPrefix::of(*addr))
+    }
+}
+
 /// The rest of the node, as the dialer sees it.
 pub trait View {
     /// Peers by quality, the best first, without ourselves.
@@ -52,6 +60,10 @@ pub trait View {
     fn links(&self) -> usize;
     /// Those of them that we dialled.
     fn outbound(&self) -> usize;
+    /// The networks that those lead to.
+    fn outbound_prefixes(&self) -> BTreeSet<NetPrefix>;
+    /// Peers we never shook hands with, to which nothing stands or runs.
+    fn untried(&self) -> Vec<PeerId>;
     /// Attempts that run.
     fn attempts(&self) -> usize;
     /// Those of them that gossip caused.
@@ -96,7 +108,11 @@ enum State {
 #[derive(Debug)]
 pub struct Dialer {
     bootstrap: BTreeSet<SocketAddr>,
+    /// Peers that we were linked to longest before the restart.
+    anchors: Vec<PeerId>,
+    passive: bool,
     loopback: bool,
+    next_feeler: Mono,
     schedule: BTreeMap<PeerId, Due>,
     held_off: BTreeMap<PeerId, HeldOff>,
     per_ip: BTreeMap<IpAddr, Mono>,
@@ -118,7 +134,10 @@ impl Dialer {
     ) -> Self {
         Self {
             bootstrap: bootstrap.into_iter().collect(),
+            anchors: Vec::new(),
+            passive: false,
             loopback,
+            next_feeler: now + FEELER_EVERY,
             schedule: BTreeMap::new(),
             held_off: BTreeMap::new(),
             per_ip: BTreeMap::new(),
@@ -128,6 +147,21 @@ impl Dialer {
             alone_since: now,
             rng: StdRng::seed_from_u64(seed),
         }
+    }
+
+    /// Peers to dial first: an attacker who fills the cache cannot make us
+    /// forget whom we were linked to.
+    #[must_use]
+    pub fn with_anchors(mut self, anchors: Vec<PeerId>) -> Self {
+        self.anchors = anchors;
+        self
+    }
+
+    /// Dials the bootstrap list and whom an operator names, nobody else.
+    #[must_use]
+    pub fn passive(mut self, passive: bool) -> Self {
+        self.passive = passive;
+        self
     }
 
     /// The first round: cached peers, else the bootstrap list.
@@ -174,7 +208,9 @@ impl Dialer {
         } else {
             GOSSIP_DIAL_JITTER.mul_f64(self.rng.random_range(0.0..1.0))
         };
-        self.schedule.entry(peer).or_insert(Due { at: now + jitter, failures: 0, cause });
+        if !self.passive {
+            self.schedule.entry(peer).or_insert(Due { at: now + jitter, failures: 0, cause });
+        }
     }
 
     /// A link is up. Returns how long we were alone if this is the first.
@@ -235,7 +271,11 @@ impl Dialer {
         self.held_off.retain(|_, held| held.until > now.mono);
         self.per_ip.retain(|_, at| now.mono.since(*at) < GOSSIP_DIAL_PER_IP);
         match self.state {
-            State::Joined => (self.due_peers(view, now), None),
+            State::Joined => {
+                let mut starts = self.due_peers(view, now);
+                starts.extend(self.feeler(view, now));
+                (starts, None)
+            }
             State::Joining { cached: true } if view.attempts() == 0 => {
                 (self.bootstrap_round(view, now), None)
             }
@@ -263,15 +303,12 @@ impl Dialer {
     /// When [`Self::on_timeout`] wants to be called.
     pub fn next_timeout(&self, view: &impl View, now: Mono) -> Option<Mono> {
         match self.state {
-            State::Joined if view.outbound() >= OUTBOUND_WANTED => None,
+            State::Joined if view.outbound() >= OUTBOUND_WANTED => Some(self.next_feeler.max(now)),
             State::Joined => {
-                let first = self
-                    .schedule
-                    .iter()
-                    .filter(|(peer, _)| !view.is_busy(peer))
-                    .filter_map(|(peer, _)| self.due(peer))
-                    .min()?;
-                Some(if first <= now { now + LOOK_AGAIN } else { first })
+                let free = self.schedule.keys().filter(|peer| !view.is_busy(peer));
+                let first = free.filter_map(|peer| self.due(peer)).min();
+                let first = first.map(|at| if at <= now { now + LOOK_AGAIN } else { at });
+                Some(first.map_or(self.next_feeler, |at| at.min(self.next_feeler)).max(now))
             }
             State::Joining { .. } => (view.attempts() == 0).then_some(now),
             State::Isolated { retry } => Some(retry),
@@ -287,9 +324,11 @@ impl Dialer {
     }
 
     fn cached_round(&self, view: &impl View) -> Vec<Start> {
+        let anchors = self.anchors.iter().filter_map(|peer| view.prospect(peer));
         let best = view.best(ROUND_PEERS + self.held_off.len());
-        let free =
-            best.into_iter().filter(|p| !self.held_off.contains_key(&p.peer) && !view.is_busy(&p.peer));
+        let best = best.into_iter().filter(|p| !self.anchors.contains(&p.peer));
+        let all = anchors.chain(best);
+        let free = all.filter(|p| !self.held_off.contains_key(&p.peer) && !view.is_busy(&p.peer));
         free.take(ROUND_PEERS).map(|p| start(p, Cause::Cache)).collect()
     }
 
@@ -311,7 +350,7 @@ impl Dialer {
     fn bootstrap_targets(&self, view: &impl View) -> Vec<Start> {
         let free = self.bootstrap.iter().filter(|addr| !view.is_busy_addr(addr));
         free.map(|addr| Start {
-            target: Target { peer: None, addresses: vec![*addr] },
+            target: Target { addresses: vec![*addr], ..Target::default() },
             cause: Cause::Bootstrap,
             plan: Plan::DIRECT,
         })
@@ -330,15 +369,23 @@ impl Dialer {
             })
             .map(|(peer, due)| (*peer, *due))
             .collect();
-        let mut starts = Vec::new();
+        // Networks that we have no link into come first: whoever owns one
+        // network must not own all our links.
+        let mut reached = view.outbound_prefixes();
+        let mut prospects: Vec<(Prospect, Due)> = Vec::new();
         for (peer, due) in due {
+            match view.prospect(&peer) {
+                Some(prospect) => prospects.push((prospect, due)),
+                None => drop(self.schedule.remove(&peer)),
+            }
+        }
+        let (new, again): (Vec<_>, Vec<_>) =
+            prospects.into_iter().partition(|(p, _)| p.prefix().is_none_or(|prefix| reached.insert(prefix)));
+        let mut starts = Vec::new();
+        for (mut prospect, due) in new.into_iter().chain(again) {
             if wanted == 0 {
                 break;
             }
-            let Some(mut prospect) = view.prospect(&peer) else {
-                self.schedule.remove(&peer);
-                continue;
-            };
             // A peer that only hearsay names must not make us a weapon: few
             // dials at once, few a second, one address of a host, and that
             // host not again for a while.
@@ -359,6 +406,27 @@ impl Dialer {
         starts
     }
 
+    /// Every two minutes one untried peer is dialled whether we need it or not:
+    /// so the cache learns who is real, and nobody who only feeds us names can
+    /// keep us among them.
+    fn feeler(&mut self, view: &impl View, now: Now) -> Option<Start> {
+        if now.mono < self.next_feeler {
+            return None;
+        }
+        self.next_feeler = now.mono + FEELER_EVERY;
+        let untried = view.untried();
+        if untried.is_empty() || self.passive {
+            return None;
+        }
+        let peer = untried[self.rng.random_range(0..untried.len())];
+        let mut prospect = view.prospect(&peer).filter(|_| !self.is_held_off(&peer, now.mono))?;
+        if !self.loopback {
+            prospect.addresses = self.unvisited(prospect.addresses);
+            self.per_ip.extend(prospect.addresses.iter().map(|a| (a.ip(), now.mono)));
+        }
+        (!prospect.addresses.is_empty()).then(|| start(prospect, Cause::Feeler))
+    }
+
     /// One address per host that was not dialled lately.
     fn unvisited(&self, addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
         let mut hosts = BTreeSet::new();
@@ -368,7 +436,7 @@ impl Dialer {
 
 fn start(prospect: Prospect, cause: Cause) -> Start {
     Start {
-        target: Target { peer: Some(prospect.peer), addresses: prospect.addresses },
+        target: Target { peer: Some(prospect.peer), addresses: prospect.addresses, ..Target::default() },
         cause,
         plan: Plan::ALL,
     }

@@ -84,6 +84,26 @@ pub const METERS_MAX: usize = 1_024;
 /// `WhoHas` questions answered per link and minute.
 pub const WHO_HAS_PER_MINUTE: f64 = 60.0;
 
+/// Addresses in one punch request.
+pub const PUNCH_ADDRESSES_MAX: usize = 8;
+/// Punch requests and invitations taken from one requester, per minute ...
+pub const PUNCH_PER_REQUESTER_MINUTE: f64 = 6.0;
+/// ... and at once.
+pub const PUNCH_PER_REQUESTER_BURST: f64 = 3.0;
+/// One request for the same requester and target in this time.
+pub const PUNCH_PER_PAIR: Duration = Duration::from_secs(4);
+/// Requests for one target from everybody, per minute.
+pub const PUNCH_PER_TARGET_MINUTE: f64 = 12.0;
+/// Requests that an intermediary takes altogether, per minute ...
+pub const PUNCH_PER_MINUTE: f64 = 60.0;
+/// ... and how many may wait for their targets at once.
+pub const PUNCH_IN_FLIGHT: usize = 16;
+/// A nonce counts this long from its receipt; no remote clock is trusted.
+pub const NONCE_VALID: Duration = Duration::from_secs(10);
+/// Nonces that are remembered.
+pub const NONCES_KEPT: usize = 4_096;
+/// Requesters and targets whose rates are remembered.
+pub const PUNCH_METERS_MAX: usize = 1_024;
 /// Probe datagrams reflected per link and minute: a measurement takes six, and
 /// one every four seconds two or three.
 pub const PROBE_REFLECTIONS_PER_MINUTE: f64 = 30.0;
@@ -136,5 +156,22 @@ pub const GOSSIP_DIAL_JITTER: Duration = Duration::from_secs(2);
 /// Outbound links we want, so that nobody can surround us by dialling.
 pub const OUTBOUND_WANTED: usize = 8;
 
+/// Peers that we were linked to longest are kept over a restart: so many.
+pub const ANCHORS: usize = 2;
+/// One untried peer is dialled for no other reason than to try it, this often.
+pub const FEELER_EVERY: Duration = Duration::from_secs(120);
+
 /// Bytes of sent frames that a link keeps until they are acknowledged.
 pub const UNACKED_MAX: usize = 1024 * 1024;
+
+/// Datagrams that our socket over a relay lane queues each way; the oldest is
+/// dropped, because QUIC sends it again and a late one only delays the rest.
+pub const LANE_QUEUE_MAX: usize = 512;
+/// A lane on which nothing comes for this long is gone.
+pub const LANE_IDLE: Duration = Duration::from_secs(30);
+/// Handshakes under way on one reservation: each costs us a signature, and
+/// anybody can begin one.
+pub const LANE_HANDSHAKES_AT_ONCE: usize = 16;
+/// Streams that the other end of a lane may have open: control and nonce, and
+/// some to spare for an opener that tries again.
+pub const LANE_STREAMS_MAX: u32 = 8;

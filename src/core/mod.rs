@@ -7,6 +7,7 @@
 pub mod backoff;
 pub mod book;
 pub mod bucket;
+pub mod coordination;
 pub mod dialer;
 pub mod engine;
 pub mod gossip;

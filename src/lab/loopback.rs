@@ -3,11 +3,12 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::model::PunchConsent;
-use crate::model::RelayEgressPolicy;
+use super::drill::{Act, Arena, ArenaError, Baseline, Member};
+use crate::model::{NatType, PunchConsent, RelayEgressPolicy};
 use crate::node::feed::Feed;
 use crate::node::keys::{self, KeyError};
 use crate::node::lock::{DataDirLock, LockError};
@@ -16,6 +17,11 @@ use crate::node::{Node, StartError};
 
 /// The network that lab nodes belong to: they never mix with others.
 const NETWORK: &str = "lab";
+
+/// ant-quic drains a socket for up to seven seconds after its node stopped.
+const PORT_LET_GO: Duration = Duration::from_secs(8);
+/// How often the port is tried meanwhile.
+const PORT_LOOK: Duration = Duration::from_millis(100);
 
 /// Why a fleet did not start.
 #[derive(Debug, thiserror::Error)]
@@ -39,11 +45,43 @@ pub enum FleetError {
     },
 }
 
-/// Nodes in this process. Their directories go when they stop.
+/// A node of the fleet, running or not.
 #[derive(Debug)]
+struct Slot {
+    options: NodeOptions,
+    running: Option<(Node, Feed)>,
+    /// Goes with the slot.
+    _dir: TempDir,
+}
+
+impl Slot {
+    async fn start(&mut self) -> Result<(), FleetError> {
+        let begun = Instant::now();
+        let (node, feed) = loop {
+            let lock = DataDirLock::acquire(&self.options.data_dir)?;
+            match Node::start(self.options.clone(), lock).await {
+                Ok(started) => break started,
+                // The port of a node that stopped in this process is let go of
+                // a little later.
+                Err(StartError::Bind(_)) if begun.elapsed() < PORT_LET_GO => {
+                    tokio::time::sleep(PORT_LOOK).await;
+                }
+                Err(source) => {
+                    return Err(FleetError::Node { name: self.options.name.clone(), source });
+                }
+            }
+        };
+        // Whoever starts it again finds it where it was.
+        self.options.bind = node.local_addr();
+        self.running = Some((node, feed));
+        Ok(())
+    }
+}
+
+/// Nodes in this process. Their directories go when they stop.
+#[derive(Debug, Default)]
 pub struct LoopbackFleet {
-    nodes: Vec<(Node, TempDir)>,
-    feeds: Vec<Feed>,
+    slots: Vec<Slot>,
 }
 
 impl LoopbackFleet {
@@ -53,21 +91,36 @@ impl LoopbackFleet {
     /// # Errors
     /// [`FleetError`] if one does not start; those that did stop again.
     pub async fn start(count: usize) -> Result<Self, FleetError> {
-        let mut fleet = Self { nodes: Vec::new(), feeds: Vec::new() };
-        for n in 1..=count {
-            let bootstrap = fleet.nodes.first().map(|(first, _)| first.local_addr());
-            fleet.add(&format!("lab-{n}"), bootstrap).await?;
+        let mut fleet = Self::default();
+        match fleet.grow_to(count).await {
+            Ok(()) => Ok(fleet),
+            Err(error) => {
+                fleet.stop().await;
+                Err(error)
+            }
         }
-        Ok(fleet)
     }
 
-    /// Starts one more node.
+    /// Starts nodes until there are `count`; the first is the bootstrap of all
+    /// others. Dropped half-way it leaves whole nodes, to be stopped.
+    ///
+    /// # Errors
+    /// [`FleetError`] if one does not start.
+    pub async fn grow_to(&mut self, count: usize) -> Result<(), FleetError> {
+        for n in self.slots.len() + 1..=count {
+            self.add(&format!("lab-{n}"), false).await?;
+        }
+        Ok(())
+    }
+
+    /// Starts one more node; it knows the first, and if passive dials nobody
+    /// else.
     ///
     /// # Errors
     /// [`FleetError`] if it does not start.
-    pub async fn add(&mut self, name: &str, bootstrap: Option<SocketAddr>) -> Result<(), FleetError> {
+    pub async fn add(&mut self, name: &str, passive: bool) -> Result<(), FleetError> {
         let dir = tempfile::Builder::new().prefix("punchdeck-lab-").tempdir()?;
-        let lock = DataDirLock::acquire(dir.path())?;
+        let first: Option<SocketAddr> = self.slots.first().map(|slot| slot.options.bind);
         let options = NodeOptions {
             data_dir: dir.path().to_owned(),
             keys: keys::generate()?,
@@ -75,37 +128,100 @@ impl LoopbackFleet {
             network: NETWORK.to_owned(),
             secret: None,
             bind: (Ipv4Addr::LOCALHOST, 0).into(),
-            bootstrap: bootstrap.into_iter().collect(),
-            direct_window: std::time::Duration::from_secs(2),
-            relay_after: std::time::Duration::from_secs(1),
+            bootstrap: first.into_iter().collect(),
+            passive,
+            direct_window: Duration::from_secs(2),
+            relay_after: Duration::from_secs(1),
             punch: PunchConsent::Any,
             relay_egress: RelayEgressPolicy::Warn,
         };
-        let (node, feed) = Node::start(options, lock)
-            .await
-            .map_err(|source| FleetError::Node { name: name.to_owned(), source })?;
-        self.nodes.push((node, dir));
-        self.feeds.push(feed);
+        let mut slot = Slot { options, running: None, _dir: dir };
+        slot.start().await?;
+        self.slots.push(slot);
         Ok(())
     }
 
-    /// The nodes in the order of their start.
-    pub fn nodes(&self) -> impl ExactSizeIterator<Item = &Node> {
-        self.nodes.iter().map(|(node, _)| node)
+    /// The nodes that run, in the order of their first start.
+    pub fn nodes(&self) -> impl Iterator<Item = &Node> {
+        self.slots.iter().filter_map(|slot| slot.running.as_ref()).map(|(node, _)| node)
     }
 
-    /// The nodes' feeds with every event from the first on, in the order of
-    /// their start; once.
-    pub fn take_feeds(&mut self) -> Vec<Feed> {
-        std::mem::take(&mut self.feeds)
+    /// The feed of the newest node, with every event from its first on.
+    pub fn newest(&mut self) -> Option<Feed> {
+        let (node, feed) = self.slots.last_mut()?.running.as_mut()?;
+        let later = node.feed();
+        Some(std::mem::replace(feed, later))
     }
 
     /// Stops every node and removes its directory.
     pub async fn stop(self) {
-        let stops = self.nodes.into_iter().map(|(node, dir)| async move {
-            node.stop().await;
-            drop(dir);
+        let stops = self.slots.into_iter().map(|mut slot| async move {
+            if let Some((node, _)) = slot.running.take() {
+                node.stop().await;
+            }
         });
         futures_util::future::join_all(stops).await;
     }
+
+    fn slot(&mut self, name: &str) -> Option<&mut Slot> {
+        self.slots.iter_mut().find(|slot| slot.options.name == name)
+    }
+}
+
+impl Arena for LoopbackFleet {
+    fn kind(&self) -> String {
+        "loopback".into()
+    }
+
+    fn members(&self) -> Vec<Member> {
+        let running = self.slots.iter().filter_map(|s| s.running.as_ref().map(|r| (&s.options.name, r)));
+        running
+            .map(|(name, (node, feed))| Member {
+                name: name.clone(),
+                peer_id: node.peer_id(),
+                feed: feed.clone(),
+            })
+            .collect()
+    }
+
+    fn nat_of(&self, _: &str) -> Option<NatType> {
+        None
+    }
+
+    async fn act(&mut self, act: Act) -> Result<(), ArenaError> {
+        let failed = |e: FleetError| ArenaError::Failed(e.to_string());
+        match act {
+            Act::Start { node, passive } => match self.slot(&node) {
+                Some(slot) if slot.running.is_some() => {
+                    Err(ArenaError::Failed(format!("{node} runs already")))
+                }
+                Some(slot) => slot.start().await.map_err(failed),
+                None => self.add(&node, passive).await.map_err(failed),
+            },
+            Act::Stop(name) => {
+                let slot = self.slot(&name).ok_or_else(|| ArenaError::Unknown(format!("node {name}")))?;
+                if let Some((node, _)) = slot.running.take() {
+                    node.stop().await;
+                }
+                Ok(())
+            }
+            Act::Kill(_) => Err(unsupported("kill a node: its nodes are in this process")),
+            Act::Cut(_) | Act::Heal(_) => Err(unsupported("cut a host off")),
+            Act::SetNat(..) | Act::Flush(_) => Err(unsupported("change a NAT")),
+        }
+    }
+
+    async fn pair(&mut self, _: NatType, _: NatType) -> Result<(String, String), ArenaError> {
+        Err(unsupported("put nodes behind NATs"))
+    }
+
+    async fn end_pair(&mut self, _: (String, String)) {}
+
+    async fn baseline(&mut self, _: NatType, _: NatType) -> Result<Baseline, ArenaError> {
+        Err(unsupported("put nodes behind NATs"))
+    }
+}
+
+fn unsupported(what: &str) -> ArenaError {
+    ArenaError::Unsupported(format!("{what} (it is on loopback)"))
 }

@@ -2,6 +2,7 @@
 //!
 //! It measures and asserts nothing of itself; it starts, joins and stops.
 
+pub mod drill;
 mod loopback;
 
 pub use loopback::{FleetError, LoopbackFleet};

@@ -23,6 +23,8 @@ pub enum Cause {
     Gossip,
     /// A link was lost.
     Reconnect,
+    /// Only to find out whether an untried peer is real.
+    Feeler,
     /// A person or a drill asked.
     Operator,
 }
@@ -35,6 +37,7 @@ impl Cause {
             Self::Cache => "cache",
             Self::Gossip => "gossip",
             Self::Reconnect => "reconnect",
+            Self::Feeler => "feeler",
             Self::Operator => "operator",
         }
     }

@@ -48,6 +48,9 @@ pub enum Command {
     NatProbe,
     /// Say goodbye to every peer and stop.
     Leave,
+    /// Lose the next delta before it is sent: only drills ask for this, to show
+    /// that the digest repairs it.
+    LoseNextDelta,
 }
 
 impl Command {
@@ -62,6 +65,7 @@ impl Command {
             Self::Failover { .. } => "failover",
             Self::NatProbe => "nat-probe",
             Self::Leave => "leave",
+            Self::LoseNextDelta => "lose-next-delta",
         }
     }
 
@@ -73,7 +77,7 @@ impl Command {
             | Self::Relay { peer }
             | Self::Disconnect { peer } => Some(*peer),
             Self::Sync { peer } | Self::Failover { peer } => *peer,
-            Self::NatProbe | Self::Leave => None,
+            Self::NatProbe | Self::Leave | Self::LoseNextDelta => None,
         }
     }
 }
@@ -140,6 +144,8 @@ pub enum Done {
     Probed(Box<NatView>),
     /// Goodbye was said; the node stops.
     Left,
+    /// It will be lost.
+    WillLose,
 }
 
 /// A command that did not happen.
@@ -196,6 +202,7 @@ impl fmt::Display for Outcome {
                 r.records_new,
                 r.elapsed_ms
             ),
+            Ok(Done::WillLose) => write!(f, "{verb}: the next delta will be lost"),
             Ok(Done::Probed(view)) => write!(f, "{verb}: NAT {}", view.summary()),
             Ok(Done::Left) => write!(f, "{verb}: goodbye was said"),
             Err(failure) => write!(f, "{verb}{whom}: {}", failure.reason),

@@ -141,6 +141,12 @@ pub enum EventKind {
         /// Who told us, if somebody did.
         from: Option<PeerId>,
     },
+    /// Many peers entered the cache at once.
+    #[serde(rename = "peers.added")]
+    PeersAdded {
+        /// How many.
+        count: u64,
+    },
     /// A peer left the cache.
     #[serde(rename = "peer.removed")]
     PeerRemoved {
@@ -253,6 +259,7 @@ impl EventKind {
             Self::LinkDown { .. } => "link.down",
             Self::PeerForeign => "peer.foreign",
             Self::PeerAdded { .. } => "peer.added",
+            Self::PeersAdded { .. } => "peers.added",
             Self::PeerRemoved { .. } => "peer.removed",
             Self::PeerLeft => "peer.left",
             Self::GossipSync { .. } => "gossip.sync",
@@ -331,6 +338,7 @@ impl fmt::Display for EventKind {
             Self::PeerForeign => f.write_str("connected, but speaks no punchdeck"),
             Self::PeerAdded { from: Some(from) } => write!(f, "told by {}", from.short()),
             Self::PeerAdded { from: None } => f.write_str("met"),
+            Self::PeersAdded { count } => write!(f, "{count} peers at once"),
             Self::PeerLeft => f.write_str("said goodbye"),
             Self::GossipSync { sent, received, new } => {
                 write!(f, "{sent} sent, {received} received, {new} new")

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::PeerId;
+use super::{NatType, PeerId};
 
 /// Application codes with which a link is closed; no text travels with them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -135,6 +135,23 @@ pub enum Reason {
     NoIntermediary,
     /// The peer has no address outside that we know of.
     NoReflexiveAddress,
+    /// The target's NAT lets nobody in whom it has not sent to, and it has not
+    /// sent to us.
+    TargetFilters {
+        /// Its NAT.
+        nat: NatType,
+    },
+    /// Neither end can aim at the port that the other one sends from.
+    Unpunchable {
+        /// Our NAT.
+        ours: NatType,
+        /// The target's.
+        theirs: NatType,
+    },
+    /// The target does not take punches.
+    NoConsent,
+    /// Nobody is connected to the target who could pass an invitation on.
+    NobodyToInvite,
     /// The intermediary takes no request from us just now.
     RateLimited,
     /// The intermediary is not connected to the target.
@@ -161,6 +178,18 @@ pub enum Reason {
     NoRelay,
     /// No relay is in use.
     NoRelayInUse,
+    /// The relay holds a reservation for our address already.
+    ReservationTaken,
+    /// The relay gives no reservation.
+    RelayRefused {
+        /// Its status, as in HTTP.
+        status: u16,
+    },
+    /// The relay took the reservation and carries nothing, or the lane through
+    /// it stands and our nonce did not come back.
+    NothingCameBack,
+    /// The relay ended the reservation, or the connection to it was lost.
+    RelayLost,
     /// No peer of that id or name is known.
     UnknownPeer,
     /// There is no link to the peer.
@@ -200,18 +229,25 @@ impl Reason {
         Self::TimedOut { after_ms: u64::try_from(after.as_millis()).unwrap_or(u64::MAX) }
     }
 
+    /// Whether a connection was closed in favour of another one to the same
+    /// peer, as when both ends dial at once: that says nothing against either.
+    pub fn is_lost_choice(&self) -> bool {
+        matches!(self, Self::Closed { close: None | Some(CloseCode::Replaced) })
+    }
+
     /// Whether the failure means that trying the same thing again at once is
     /// pointless (as opposed to a host that may be slow or just starting).
     pub fn is_final(&self) -> bool {
-        matches!(
-            self,
-            Self::NoAddress
-                | Self::WrongIdentity { .. }
-                | Self::OwnAddress
-                | Self::Closed { .. }
-                | Self::ShuttingDown
-                | Self::Limit { .. }
-        )
+        !self.is_lost_choice()
+            && matches!(
+                self,
+                Self::NoAddress
+                    | Self::WrongIdentity { .. }
+                    | Self::OwnAddress
+                    | Self::Closed { close: Some(_) }
+                    | Self::ShuttingDown
+                    | Self::Limit { .. }
+            )
     }
 }
 
@@ -236,6 +272,10 @@ impl fmt::Display for Reason {
             Self::LoopbackCannotBePunched => f.write_str("on loopback there is no NAT to punch"),
             Self::NoIntermediary => f.write_str("nobody we know is connected to it"),
             Self::NoReflexiveAddress => f.write_str("nobody told us its address outside"),
+            Self::TargetFilters { nat } => write!(f, "target filters ({nat}), no mapping to us"),
+            Self::Unpunchable { ours, theirs } => write!(f, "{ours} × {theirs} cannot be punched"),
+            Self::NoConsent => f.write_str("it takes no punches"),
+            Self::NobodyToInvite => f.write_str("nobody to pass an invitation on"),
             Self::RateLimited => f.write_str("the intermediary takes no request just now"),
             Self::UnknownTarget => f.write_str("the intermediary is not connected to it"),
             Self::RequestExpired => f.write_str("request expired: the clocks differ"),
@@ -248,6 +288,10 @@ impl fmt::Display for Reason {
             Self::NotAsked => f.write_str("not asked for"),
             Self::NoRelay => f.write_str("it has no reservation, nobody to invite"),
             Self::NoRelayInUse => f.write_str("no relay is in use"),
+            Self::ReservationTaken => f.write_str("the relay holds a reservation of ours already"),
+            Self::RelayRefused { status } => write!(f, "the relay refused with status {status}"),
+            Self::NothingCameBack => f.write_str("nothing came back through the relay"),
+            Self::RelayLost => f.write_str("the relay was lost"),
             Self::UnknownPeer => f.write_str("no such peer is known"),
             Self::NotLinked => f.write_str("no link to it"),
             Self::NoLinks => f.write_str("no links"),

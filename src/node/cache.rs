@@ -53,6 +53,9 @@ pub struct OwnFile {
     schema: u32,
     /// The version of our own record.
     pub own_version: u64,
+    /// Whom to dial first.
+    #[serde(default)]
+    pub anchors: Vec<PeerId>,
     /// The peers.
     pub peers: Vec<CacheEntry>,
 }
@@ -89,9 +92,7 @@ impl CacheFiles {
         let library = self.dir.join(LIBRARY_FILE);
         if let Some(text) = read(&library)? {
             match check_library(&text) {
-                Ok(()) => {
-                    fs::copy(&library, &staged)?;
-                }
+                Ok(()) => stage(&library, &staged)?,
                 Err(detail) => Self::put_aside(&library, detail, &mut loaded)?,
             }
         }
@@ -120,7 +121,12 @@ impl CacheFiles {
                 None => drop(library.remove(&ant_quic::PeerId(peer.0)).await),
             }
         }
-        let own = OwnFile { schema: SCHEMA, own_version: unsaved.own_version, peers: unsaved.all };
+        let own = OwnFile {
+            schema: SCHEMA,
+            own_version: unsaved.own_version,
+            anchors: unsaved.anchors,
+            peers: unsaved.all,
+        };
         let this = self.clone();
         let runtime = tokio::runtime::Handle::current();
         // The library writes its file where it is called; that must not be
@@ -232,6 +238,13 @@ fn time(stamp: Stamp) -> SystemTime {
 fn stamp(time: SystemTime) -> Stamp {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     Stamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// Puts the library's file where the library looks. The library never writes
+/// into the file it reads, it renames a new one over it: a second name does,
+/// and needs no room on a disk that is full.
+fn stage(library: &Path, staged: &Path) -> io::Result<()> {
+    fs::hard_link(library, staged).or_else(|_| fs::copy(library, staged).map(drop))
 }
 
 fn read(path: &Path) -> io::Result<Option<String>> {

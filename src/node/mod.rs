@@ -11,9 +11,11 @@ pub mod disk;
 mod driver;
 pub mod feed;
 pub mod keys;
+pub mod lanes;
 pub mod lock;
 pub mod options;
 mod probe;
+mod relaying;
 mod streams;
 mod transport;
 
@@ -33,9 +35,11 @@ use self::connections::{Connections, Report};
 pub use self::driver::EVENT_TARGET;
 use self::driver::{Driver, Outlets};
 use self::feed::{CommandSender, EVENT_BACKLOG, Feed, OUTCOME_BACKLOG};
+use self::lanes::LaneTls;
 use self::lock::DataDirLock;
 use self::options::NodeOptions;
 use self::probe::Probes;
+use self::relaying::Relaying;
 pub use self::transport::BindError;
 use crate::core::engine::{Engine, EngineConfig};
 use crate::model::{PeerId, plain_addr};
@@ -74,62 +78,7 @@ impl Node {
     /// # Errors
     /// [`StartError`] if the socket, the key or the cache cannot be had.
     pub async fn start(options: NodeOptions, lock: DataDirLock) -> Result<(Self, Feed), StartError> {
-        let me = keys::peer_id(&options.keys.public)?;
-        let files = CacheFiles::new(&options.data_dir);
-        let found = files.prepare().map_err(StartError::Cache)?;
-        let library_node = transport::bind(&options.keys, options.bind, &files.staging()).await?;
-        let local_addr = library_node.local_addr().map_or(options.bind, plain_addr);
-        let library = library_node.bootstrap_cache();
-        let cached = cache::merge(&library, &found.own).await;
-
-        let (ports, no_probe_ports) = match probe::bind_ports(local_addr, options.bind.port() != 0) {
-            Ok(ports) => (ports, None),
-            Err(detail) => (Vec::new(), Some(detail)),
-        };
-        let clock = Clock::start();
-        let config = EngineConfig {
-            me,
-            name: options.name.clone(),
-            network: options.network,
-            agent: env!("CARGO_PKG_VERSION").to_owned(),
-            secret: options.secret,
-            local_addr,
-            bootstrap: options.bootstrap.into_iter().map(plain_addr).collect(),
-            direct_window: options.direct_window,
-            probe_ports: ports.iter().filter_map(|p| p.local_addr().ok()).map(|a| a.port()).collect(),
-            no_probe_ports,
-            own_version: found.own.own_version,
-            seed: rand::random(),
-        };
-        let mut engine = Engine::new(config, cached, found.set_aside, clock.now());
-
-        let (reports, inbox) = mpsc::channel(REPORT_BACKLOG);
-        let (commands, requests) = CommandSender::channel();
-        let (snapshots, snapshots_rx) = watch::channel(Arc::new(engine.snapshot(clock.now())));
-        let (events, events_rx) = broadcast::channel(EVENT_BACKLOG);
-        let (outcomes, outcomes_rx) = broadcast::channel(OUTCOME_BACKLOG);
-        let feed = Feed { snapshots: snapshots_rx, events: events_rx, outcomes: outcomes_rx, commands };
-
-        let helpers = [
-            spawn(connections::accept_connections(library_node.clone())),
-            spawn(connections::follow_lifecycle(library_node.clone(), reports.clone())),
-            spawn(connections::accept_streams(library_node.clone(), reports.clone())),
-        ];
-        let driver = Driver {
-            name: options.name,
-            engine,
-            clock,
-            connections: Connections::new(library_node.clone(), reports.clone()),
-            probes: Probes::new(local_addr, ports, clock, reports.clone()),
-            node: library_node,
-            reports,
-            files,
-            library,
-            outlets: Outlets { snapshots, events, outcomes },
-            dials: BTreeMap::new(),
-            changed: false,
-            stopping: false,
-        };
+        let Assembled { me, local_addr, driver, requests, inbox, helpers, feed } = assemble(options).await?;
         let stop = CancellationToken::new();
         let task = tokio::spawn(run(driver, requests, inbox, stop.clone(), helpers, lock));
         Ok((Self { peer_id: me, local_addr, feed: feed.clone(), stop, task }, feed))
@@ -166,6 +115,83 @@ impl Drop for Node {
     fn drop(&mut self) {
         self.stop.cancel();
     }
+}
+
+/// A node before its task begins.
+struct Assembled {
+    me: PeerId,
+    local_addr: SocketAddr,
+    driver: Driver,
+    requests: mpsc::Receiver<feed::Request>,
+    inbox: mpsc::Receiver<Report>,
+    helpers: [AbortOnDropHandle<()>; 3],
+    feed: Feed,
+}
+
+async fn assemble(options: NodeOptions) -> Result<Assembled, StartError> {
+    let me = keys::peer_id(&options.keys.public)?;
+    let tls = LaneTls::new(&options.keys)?;
+    let files = CacheFiles::new(&options.data_dir);
+    let found = files.prepare().map_err(StartError::Cache)?;
+    let library_node = transport::bind(&options.keys, options.bind, &files.staging()).await?;
+    let local_addr = library_node.local_addr().map_or(options.bind, plain_addr);
+    let library = library_node.bootstrap_cache();
+    let cached = cache::merge(&library, &found.own).await;
+
+    let (ports, no_probe_ports) = match probe::bind_ports(local_addr, options.bind.port() != 0) {
+        Ok(ports) => (ports, None),
+        Err(detail) => (Vec::new(), Some(detail)),
+    };
+    let clock = Clock::start();
+    let config = EngineConfig {
+        me,
+        name: options.name.clone(),
+        network: options.network,
+        agent: env!("CARGO_PKG_VERSION").to_owned(),
+        secret: options.secret,
+        local_addr,
+        bootstrap: options.bootstrap.into_iter().map(plain_addr).collect(),
+        passive: options.passive,
+        direct_window: options.direct_window,
+        relay_after: options.relay_after,
+        punch: options.punch,
+        probe_ports: ports.iter().filter_map(|p| p.local_addr().ok()).map(|a| a.port()).collect(),
+        no_probe_ports,
+        own_version: found.own.own_version,
+        anchors: found.own.anchors.clone(),
+        seed: rand::random(),
+    };
+    let mut engine = Engine::new(config, cached, found.set_aside, clock.now());
+
+    let (reports, inbox) = mpsc::channel(REPORT_BACKLOG);
+    let (commands, requests) = CommandSender::channel();
+    let (snapshots, snapshots_rx) = watch::channel(Arc::new(engine.snapshot(clock.now())));
+    let (events, events_rx) = broadcast::channel(EVENT_BACKLOG);
+    let (outcomes, outcomes_rx) = broadcast::channel(OUTCOME_BACKLOG);
+    let feed = Feed { snapshots: snapshots_rx, events: events_rx, outcomes: outcomes_rx, commands };
+
+    let helpers = [
+        spawn(connections::accept_connections(library_node.clone())),
+        spawn(connections::follow_lifecycle(library_node.clone(), reports.clone())),
+        spawn(connections::accept_streams(library_node.clone(), reports.clone())),
+    ];
+    let driver = Driver {
+        name: options.name,
+        engine,
+        clock,
+        connections: Connections::new(library_node.clone(), reports.clone()),
+        relaying: Relaying::new(tls, options.bind.ip(), reports.clone()),
+        probes: Probes::new(local_addr, ports, clock, reports.clone()),
+        node: library_node,
+        reports,
+        files,
+        library,
+        outlets: Outlets { snapshots, events, outcomes },
+        dials: BTreeMap::new(),
+        changed: false,
+        stopping: false,
+    };
+    Ok(Assembled { me, local_addr, driver, requests, inbox, helpers, feed })
 }
 
 fn spawn(task: impl Future<Output = ()> + Send + 'static) -> AbortOnDropHandle<()> {

@@ -28,6 +28,9 @@ pub struct NodeOptions {
     pub bind: SocketAddr,
     /// Whom to dial when the cache is empty, and when alone.
     pub bootstrap: Vec<SocketAddr>,
+    /// Dials nobody but the bootstrap list unless somebody asks: for drills that
+    /// measure one attempt at a time.
+    pub passive: bool,
     /// How long a direct dial is waited for before the next stage begins.
     pub direct_window: Duration,
     /// How long after a punch began the warmed relay takes over the link.

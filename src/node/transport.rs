@@ -8,8 +8,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use ant_quic::{
-    BootstrapCacheConfig, ConnectionError, EndpointError, HighLevelConnection, Node, NodeConfig, Side,
-    StrategyConfig, VarInt,
+    BootstrapCacheConfig, ConnectionError, EndpointError, HighLevelConnection, HighLevelRecvStream,
+    HighLevelSendStream, Node, NodeConfig, Side, StrategyConfig, VarInt,
 };
 
 use crate::model::{CloseCode, PeerId, Reason, clean, plain_addr};
@@ -23,8 +23,9 @@ const NEVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 const LIBRARY_CACHE_MAX: usize = 100_000;
 /// How long a punch dials directly first; the library wants a value.
 const NO_DIRECT: Duration = Duration::from_millis(1);
-/// Time for closing connections politely.
-pub(super) const SHUTDOWN_WAIT: Duration = Duration::from_millis(1500);
+/// Time for closing connections politely. With the last words and the last save
+/// before it, a stop stays well under its two seconds on a busy host, too.
+pub(super) const SHUTDOWN_WAIT: Duration = Duration::from_millis(1000);
 
 /// Why a node cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -89,9 +90,9 @@ fn check_free(addr: SocketAddr) -> Result<(), BindError> {
     }
     let both = addr.ip().is_unspecified() && addr.is_ipv6();
     let v4 = SocketAddr::from(([0, 0, 0, 0], addr.port()));
-    for one in [Some(addr), both.then_some(v4)].into_iter().flatten() {
-        // A dual-stack wildcard socket takes both families at once, so each is
-        // tried by itself and let go.
+    // A dual-stack wildcard socket takes both families at once and would not
+    // say which one is taken, so IPv4 is tried by itself and let go first.
+    for one in [both.then_some(v4), Some(addr)].into_iter().flatten() {
         std::net::UdpSocket::bind(one)
             .map_err(|e| BindError::Bind { addr: one, detail: clean(&e.to_string()) })?;
     }
@@ -179,6 +180,21 @@ pub(super) fn connection(node: &Node, peer: &PeerId) -> Option<HighLevelConnecti
     node.inner_endpoint().get_quic_connection(&ant_quic::PeerId(peer.0)).ok().flatten()
 }
 
+/// Opens a stream to a peer on that connection of the library's, if it is the
+/// one in use: the library opens on the one it holds for current, so before
+/// and after, that must be the one we mean.
+pub(super) async fn open_control(
+    node: &Node,
+    peer: PeerId,
+    on: &HighLevelConnection,
+) -> Option<(HighLevelSendStream, HighLevelRecvStream)> {
+    let current = || connection(node, &peer).is_some_and(|c| c.stable_id() == on.stable_id());
+    if !current() {
+        return None;
+    }
+    node.open_bi(&ant_quic::PeerId(peer.0)).await.ok().filter(|_| current())
+}
+
 /// Key material that names a connection on both ends.
 pub(super) fn export<const N: usize>(conn: &HighLevelConnection, label: &str) -> Option<[u8; N]> {
     let mut out = [0; N];
@@ -191,9 +207,13 @@ pub(super) fn is_outbound(conn: &HighLevelConnection) -> bool {
     conn.side() == Side::Client
 }
 
-/// Closes with an application code and no text.
+/// Closes with an application code and no text. Of a connection that the other
+/// end closed already, its reason is what stays: closing it once more would put
+/// ours in its place before anybody has read it.
 pub(super) fn close(conn: &HighLevelConnection, code: CloseCode) {
-    conn.close(VarInt::from_u32(code.code()), b"");
+    if conn.close_reason().is_none() {
+        conn.close(VarInt::from_u32(code.code()), b"");
+    }
 }
 
 /// Why a connection ended.
@@ -213,5 +233,12 @@ pub(super) fn close_reason(error: &ConnectionError) -> Reason {
 /// Closes everything and waits, but not for long: the library drains for up to
 /// seven seconds.
 pub(super) async fn shut_down(node: Node) {
-    let _ = tokio::time::timeout(SHUTDOWN_WAIT, node.try_shutdown()).await;
+    // Calling the library off in the middle would leave its socket open; so it
+    // goes on by itself, as long as the runtime lives.
+    let closing = tokio::spawn(async move {
+        if let Err(error) = node.try_shutdown().await {
+            tracing::debug!(%error, "ant-quic kept something open");
+        }
+    });
+    let _ = tokio::time::timeout(SHUTDOWN_WAIT, closing).await;
 }

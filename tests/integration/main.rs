@@ -6,9 +6,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod binary;
 mod cache;
+mod drills;
+mod full_disk;
 mod gossip;
 mod hostile;
+mod kill;
+mod lanes;
 mod links;
 mod nat;
 mod process;
@@ -22,8 +27,12 @@ fn main() {
     let args = Arguments::from_args();
     let trials: Vec<Trial> = [
         cache::trials(),
+        drills::trials(),
+        full_disk::trials(),
         gossip::trials(),
         hostile::trials(),
+        kill::trials(),
+        lanes::trials(),
         links::trials(),
         nat::trials(),
         process::trials(),

@@ -24,9 +24,14 @@ pub struct Stranger {
 
 impl Stranger {
     pub async fn start() -> Self {
+        Self::on(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await
+    }
+
+    /// The same, bound there.
+    pub async fn on(bind: SocketAddr) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let config = NodeConfig::builder()
-            .bind_addr(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
+            .bind_addr(bind)
             .port_mapping_enabled(false)
             .mdns_enabled(false)
             .bootstrap_cache(BootstrapCacheConfig::builder().cache_dir(dir.path()).build())
@@ -47,13 +52,28 @@ impl Stranger {
 
     /// Dials a node without saying anything.
     pub async fn dial(&self, target: &TestNode) -> HighLevelConnection {
+        let (them, connection) = self.dial_addr(target.addr()).await;
+        assert_eq!(them, target.id());
+        connection
+    }
+
+    /// The same, whoever it is.
+    pub async fn dial_at(&self, addr: SocketAddr, id: PeerId) -> HighLevelConnection {
+        let (them, connection) = self.dial_addr(addr).await;
+        assert_eq!(them, id);
+        connection
+    }
+
+    /// Dials whoever listens there: its handshake proves who it is.
+    async fn dial_addr(&self, addr: SocketAddr) -> (PeerId, HighLevelConnection) {
         let stage = StrategyConfig::default()
             .with_ipv4_timeout(Duration::from_secs(5))
             .with_ipv6_timeout(Duration::from_secs(5))
             .with_relay_enabled(false);
         let endpoint = self.node.inner_endpoint();
-        endpoint.connect_with_fallback(Some(target.addr()), None, Some(stage), None).await.unwrap();
-        self.connection(target.id()).unwrap()
+        let (reached, _) = endpoint.connect_with_fallback(Some(addr), None, Some(stage), None).await.unwrap();
+        let them = PeerId(reached.peer_id.0);
+        (them, self.connection(them).unwrap())
     }
 
     pub fn connection(&self, peer: PeerId) -> Option<HighLevelConnection> {
@@ -62,8 +82,12 @@ impl Stranger {
 
     /// Dials a node and opens or accepts the control stream, without a Hello.
     pub async fn control(self, target: &TestNode) -> Scripted {
-        let connection = self.dial(target).await;
-        let them = target.id();
+        self.control_at(target.addr()).await
+    }
+
+    /// The same towards whoever listens there.
+    async fn control_at(self, addr: SocketAddr) -> Scripted {
+        let (them, connection) = self.dial_addr(addr).await;
         let (send, recv) = if self.id() < them {
             self.node.open_bi(&ant_quic::PeerId(them.0)).await.unwrap()
         } else {
@@ -74,6 +98,7 @@ impl Stranger {
         connection.export_keying_material(&mut channel, b"EXPORTER punchdeck channel", b"").unwrap();
         Scripted {
             id: self.id(),
+            them,
             stranger: self,
             connection,
             channel,
@@ -90,6 +115,8 @@ impl Stranger {
 /// A peer with a control stream.
 pub struct Scripted {
     pub id: PeerId,
+    /// Who is at the other end.
+    pub them: PeerId,
     pub stranger: Stranger,
     pub connection: HighLevelConnection,
     pub channel: [u8; 16],
@@ -102,12 +129,36 @@ pub struct Scripted {
     next: u64,
 }
 
+/// The writing half of one.
+pub struct Saying {
+    send: HighLevelSendStream,
+    session: u64,
+    next: u64,
+    _held: (Stranger, HighLevelConnection),
+}
+
+impl Saying {
+    /// The next numbered message, to whoever may be gone.
+    pub async fn say(&mut self, message: Message) {
+        let bytes = message.encode(self.session, self.next).unwrap();
+        self.next += 1;
+        let _ = AsyncWriteExt::write_all(&mut self.send, &bytes).await;
+    }
+}
+
 impl Scripted {
     /// A peer that has shaken hands as it should.
     pub async fn linked(target: &TestNode) -> Self {
         let mut peer = Stranger::start().await.control(target).await;
         peer.shake("test").await;
         target.until_linked(peer.id).await;
+        peer
+    }
+
+    /// The same towards whoever listens there.
+    pub async fn linked_at(addr: SocketAddr) -> Self {
+        let mut peer = Stranger::start().await.control_at(addr).await;
+        peer.shake("test").await;
         peer
     }
 
@@ -178,6 +229,18 @@ impl Scripted {
                 end => panic!("the stream ended: {end:?}"),
             }
         }
+    }
+
+    /// Reads and forgets until the other end is gone; what to say goes through
+    /// the half that comes back.
+    pub fn read_on(self) -> (Saying, impl Future<Output = ()>) {
+        let Self { stranger, connection, send, session, next, mut recv, .. } = self;
+        let saying = Saying { send, session, next, _held: (stranger, connection) };
+        let read = async move {
+            let mut chunk = [0; 4096];
+            while matches!(AsyncReadExt::read(&mut recv, &mut chunk).await, Ok(n) if n > 0) {}
+        };
+        (saying, read)
     }
 
     /// The next message for which `wanted` gives something. Pings are answered

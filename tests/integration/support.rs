@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use tokio::sync::broadcast;
 
 /// Nothing here takes this long unless it is broken.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A test on a runtime of its own.
 pub fn trial<F>(name: &str, test: impl FnOnce() -> F + Send + 'static) -> Trial
@@ -61,6 +61,7 @@ pub fn options(name: &str, dir: &TempDir, bootstrap: &[SocketAddr]) -> NodeOptio
         secret: None,
         bind: (Ipv4Addr::LOCALHOST, 0).into(),
         bootstrap: bootstrap.to_vec(),
+        passive: false,
         direct_window: Duration::from_secs(2),
         relay_after: Duration::from_secs(1),
         punch: PunchConsent::Any,

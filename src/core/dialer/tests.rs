@@ -9,6 +9,7 @@ struct World {
     outbound: usize,
     attempts: usize,
     gossip_attempts: usize,
+    prefixes: BTreeSet<NetPrefix>,
 }
 
 impl View for World {
@@ -29,6 +30,12 @@ impl View for World {
     }
     fn outbound(&self) -> usize {
         self.outbound
+    }
+    fn outbound_prefixes(&self) -> BTreeSet<NetPrefix> {
+        self.prefixes.clone()
+    }
+    fn untried(&self) -> Vec<PeerId> {
+        self.known.iter().filter(|p| !p.tried).map(|p| p.peer).collect()
     }
     fn attempts(&self) -> usize {
         self.attempts
@@ -188,7 +195,48 @@ fn eight_outbound_links_are_enough() {
     assert_eq!(dialer.on_timeout(&world, at(0)).0.len(), OUTBOUND_WANTED);
     world.outbound = OUTBOUND_WANTED;
     assert!(dialer.on_timeout(&world, at(0)).0.is_empty());
-    assert_eq!(dialer.next_timeout(&world, at(0).mono), None);
+    assert_eq!(dialer.next_timeout(&world, at(0).mono), Some(at(120_000).mono), "only the feeler is left");
+}
+
+#[test]
+fn links_are_spread_over_networks_where_there_is_a_choice() {
+    let host = |id: u8, net: u8| Prospect {
+        peer: peer(id),
+        addresses: vec![([20, net, 0, id], 9000).into()],
+        tried: true,
+    };
+    let mut known: Vec<Prospect> = (1..=20).map(|id| host(id, 1)).collect();
+    known.extend((21..=24).map(|id| host(id, id)));
+    let (mut dialer, mut world) = joined(known);
+    for id in 1..=24 {
+        dialer.on_learned(peer(id), Cause::Cache, at(0).mono);
+    }
+    let chosen = whom(&dialer.on_timeout(&world, at(0)).0);
+    assert!((21..=24).all(|id| chosen.contains(&id)), "{chosen:?}");
+    assert_eq!(chosen.len(), OUTBOUND_WANTED, "a preference, never a reason to stay alone");
+    world.prefixes.extend(NetPrefix::of(([20, 21, 0, 9], 9000).into()));
+    world.outbound = OUTBOUND_WANTED - 1;
+    let one = whom(&dialer.on_timeout(&world, at(0)).0);
+    assert_ne!(one, [21], "that network is reached already");
+}
+
+#[test]
+fn anchors_are_dialled_before_everybody_else_after_a_restart() {
+    let world = World { known: (1..=30).map(|id| prospect(id, true)).collect(), ..World::default() };
+    let mut dialer = dialer(&[]).with_anchors(vec![peer(29), peer(30)]);
+    let first = whom(&dialer.begin(&world, at(0)));
+    assert_eq!(first[..2], [29, 30]);
+    assert_eq!(first.len(), ROUND_PEERS);
+}
+
+#[test]
+fn every_two_minutes_an_untried_peer_is_tried_though_there_are_links_enough() {
+    let (mut dialer, mut world) = joined((1..=9).map(|id| prospect(id, id < 9)).collect());
+    world.outbound = OUTBOUND_WANTED;
+    assert!(dialer.on_timeout(&world, at(119_999)).0.is_empty());
+    let starts = dialer.on_timeout(&world, at(120_000)).0;
+    assert_eq!((whom(&starts), starts[0].cause), (vec![9], Cause::Feeler));
+    assert!(dialer.on_timeout(&world, at(121_000)).0.is_empty());
 }
 
 #[test]

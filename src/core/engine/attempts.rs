@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Action, Engine};
 use crate::core::dialer::Start;
-use crate::core::ladder::{Candidate, DialId, Ladder, LadderOut, Plan, Target, telling_reason};
-use crate::core::wire::{IHave, Message, WhoHas};
+use crate::core::ladder::{Candidate, Consent, DialId, Ladder, LadderOut, Plan, Settings, telling_reason};
+use crate::core::wire::{CoordinationAnswer, IHave, Message, PunchRequest, Refusal, WhoHas};
 use crate::core::{Mono, Now};
 use crate::model::{
     Attempt, AttemptId, AttemptOutcome, AttemptsView, Cause, CommandId, Done, EventKind, Failure, LinkReport,
@@ -17,6 +18,9 @@ use crate::model::{
 /// Ended attempts kept for the screen.
 const RECENT_MAX: usize = 200;
 
+/// Why a connection was refused is remembered for the dial that made it.
+pub(super) const REFUSAL_KEPT: Duration = Duration::from_secs(5);
+
 /// Live ladders and ended attempts.
 #[derive(Debug, Default)]
 pub(super) struct Attempts {
@@ -24,7 +28,7 @@ pub(super) struct Attempts {
     recent: VecDeque<Arc<Attempt>>,
     ended: u64,
     next_id: u64,
-    /// Who-has questions under way.
+    /// Who-has questions and requests for coordination under way.
     queries: BTreeMap<u32, AttemptId>,
     next_query: u32,
     /// The newest attempt towards each peer.
@@ -65,6 +69,10 @@ impl Engine {
     /// Runs the ladder towards somebody.
     pub(super) fn start_attempt(&mut self, start: Start, now: Now) -> AttemptId {
         let Start { target, cause, plan } = start;
+        let target = match target.peer {
+            Some(peer) => self.target_at(peer, target.addresses, now),
+            None => target,
+        };
         self.attempts.next_id += 1;
         let id = AttemptId(self.attempts.next_id);
         let peer = target.peer;
@@ -73,7 +81,8 @@ impl Engine {
             self.attempts.latest.insert(peer, id);
         }
         let mut out = Vec::new();
-        let ladder = Ladder::start(id, target, cause, plan, self.config.direct_window, now, &mut out);
+        let settings = Settings { window: self.config.direct_window, relay_after: self.config.relay_after };
+        let ladder = Ladder::start(id, target, cause, plan, settings, now, &mut out);
         self.attempts.live.insert(id, ladder);
         self.carry_ladder(id, out, now);
         id
@@ -87,12 +96,10 @@ impl Engine {
         plan: Plan,
         now: Now,
     ) -> Result<(), Failure> {
-        let addresses = self.addresses_of(&peer).ok_or(Reason::UnknownPeer)?;
+        let target = self.target_of(peer, now).ok_or(Reason::UnknownPeer)?;
         let running = self.attempts.live.iter().find(|(_, l)| l.peer() == Some(peer)).map(|(id, _)| *id);
-        let attempt = running.unwrap_or_else(|| {
-            let target = Target { peer: Some(peer), addresses };
-            self.start_attempt(Start { target, cause: Cause::Operator, plan }, now)
-        });
+        let attempt = running
+            .unwrap_or_else(|| self.start_attempt(Start { target, cause: Cause::Operator, plan }, now));
         match self.attempts.live.get_mut(&attempt) {
             Some(ladder) => {
                 ladder.waiting.push((id, now.mono));
@@ -122,6 +129,12 @@ impl Engine {
             self.attempts.latest.insert(peer, dial.attempt);
         }
         self.carry_ladder(dial.attempt, out, now);
+        // Its connection may be gone before we hear of the dial.
+        if !self.links.get(&peer).is_some_and(super::Link::is_connected) {
+            let known = self.refusals.get(&peer).filter(|(at, _)| now.mono.since(*at) < REFUSAL_KEPT);
+            let reason = known.map_or(Reason::Closed { close: None }, |(_, reason)| reason.clone());
+            self.attempts_refused(&peer, &reason, now);
+        }
         // The link may have been there all along.
         if self.links.get(&peer).is_some_and(|l| l.is_up() || l.is_foreign()) {
             self.attempts_reached(&peer, now);
@@ -141,7 +154,7 @@ impl Engine {
         for id in self.attempts.ids_towards(peer) {
             let Some(ladder) = self.attempts.live.get_mut(&id) else { continue };
             let mut out = Vec::new();
-            ladder.on_link_up(status.info.path, status.info.outbound, now, &mut out);
+            ladder.on_link(status.info.path, status.info.outbound, now, &mut out);
             self.carry_ladder(id, out, now);
         }
     }
@@ -225,6 +238,17 @@ impl Engine {
                     let (target, coordinator) = (via.target, via.addr);
                     self.out.push_back(Action::Punch { dial, peer, target, coordinator, within });
                 }
+                LadderOut::RequestPunch(via) => self.request_punch(id, &via, now),
+                // There are no lanes to dial or to reserve yet.
+                LadderOut::DialLane { dial, .. } => self.on_dial_failed(dial, &Reason::NoRelay, now),
+                LadderOut::Reserve => {
+                    if let Some(ladder) = self.attempts.live.get_mut(&id) {
+                        let mut out = Vec::new();
+                        ladder.on_reserved(Err(Reason::NoRelay), now, &mut out);
+                        self.carry_ladder(id, out, now);
+                    }
+                }
+                LadderOut::UseLane(_) | LadderOut::Invite { .. } => {}
                 LadderOut::StageStarted { stage, via } => {
                     self.event(peer, EventKind::StageStarted { attempt: id, stage, via }, now);
                 }
@@ -234,16 +258,48 @@ impl Engine {
                     let kind = EventKind::StageEnded { attempt: id, stage, outcome, reason, elapsed_ms };
                     self.event(peer, kind, now);
                 }
-                LadderOut::Ended(outcome) => self.end_attempt(id, outcome, now),
+                LadderOut::Decided(outcome) => self.decide_attempt(id, outcome, now),
+                LadderOut::Over => self.end_attempt(id, now),
             }
         }
     }
 
+    fn next_query(&mut self, attempt: AttemptId) -> u32 {
+        self.attempts.next_query = self.attempts.next_query.wrapping_add(1);
+        self.attempts.queries.insert(self.attempts.next_query, attempt);
+        self.attempts.next_query
+    }
+
+    /// Asks an intermediary to have the target punch with us.
+    fn request_punch(&mut self, id: AttemptId, via: &Candidate, now: Now) {
+        let Some(target) = self.attempts.live.get(&id).and_then(Ladder::peer) else { return };
+        let request = self.next_query(id);
+        let nonce = self.nonce();
+        // Where the intermediary sees us is where the target is to aim.
+        let seen = self.links.get(&via.peer).and_then(super::Link::greeting).map(|g| g.observed);
+        let addresses = seen.into_iter().collect();
+        let ask = PunchRequest { request, target, nonce, addresses };
+        self.send(&via.peer, &Message::PunchRequest(ask), now);
+    }
+
+    /// An intermediary answered a request of ours.
+    pub(super) fn on_coordination_answer(&mut self, from: PeerId, said: CoordinationAnswer, now: Now) {
+        let Some(id) = self.attempts.queries.get(&said.request).copied() else { return };
+        let consent = match said.result {
+            Ok(target) => Consent::Agreed(crate::model::plain_addr(target)),
+            Err(Refusal::NoConsent) => Consent::Refused(Reason::NoConsent),
+            Err(Refusal::RateLimited | Refusal::Replayed) => Consent::Elsewhere(Reason::RateLimited),
+            Err(_) => Consent::Elsewhere(Reason::UnknownTarget),
+        };
+        let Some(ladder) = self.attempts.live.get_mut(&id) else { return };
+        let mut out = Vec::new();
+        ladder.on_consent(from, consent, now, &mut out);
+        self.carry_ladder(id, out, now);
+    }
+
     fn ask_who_has(&mut self, id: AttemptId, now: Now) {
         let Some(peer) = self.attempts.live.get(&id).and_then(Ladder::peer) else { return };
-        self.attempts.next_query = self.attempts.next_query.wrapping_add(1);
-        let query = self.attempts.next_query;
-        self.attempts.queries.insert(query, id);
+        let query = self.next_query(id);
         let ask: Vec<PeerId> =
             self.links.iter().filter(|(p, l)| **p != peer && l.is_up()).map(|(p, _)| *p).collect();
         for to in &ask {
@@ -255,27 +311,23 @@ impl Engine {
         self.carry_ladder(id, out, now);
     }
 
-    fn end_attempt(&mut self, id: AttemptId, outcome: AttemptOutcome, now: Now) {
-        let Some(ladder) = self.attempts.live.remove(&id) else { return };
-        self.attempts.queries.retain(|_, attempt| *attempt != id);
-        let mut report = ladder.report();
-        let failure = ladder.telling_reason().cloned();
-        if let Some(peer) = ladder.peer() {
+    /// An attempt has its outcome; stages may go on behind it.
+    fn decide_attempt(&mut self, id: AttemptId, outcome: AttemptOutcome, now: Now) {
+        let Some(ladder) = self.attempts.live.get_mut(&id) else { return };
+        let report = ladder.report();
+        let failure = ladder.telling_reason();
+        let waiting = std::mem::take(&mut ladder.waiting);
+        let peer = ladder.peer();
+        if let Some(peer) = peer {
             self.record_attempt(peer, outcome, failure.clone(), now);
             self.dialer.on_attempt_ended(peer, outcome, now.mono);
-            if outcome == AttemptOutcome::Unreachable {
-                report.next = Some(match self.dialer.due(&peer) {
-                    Some(at) => NextStep::Retry { at: now.stamp_of(at) },
-                    None => NextStep::Wait,
-                });
-            }
         }
         self.kpi.record(&report);
         let elapsed_ms = report.elapsed_ms.unwrap_or(0);
         let path = report.path;
-        self.event(ladder.peer(), EventKind::AttemptEnded { attempt: id, outcome, path, elapsed_ms }, now);
-        for (command, since) in &ladder.waiting {
-            let Some(peer_id) = ladder.peer() else { continue };
+        self.event(peer, EventKind::AttemptEnded { attempt: id, outcome, path, elapsed_ms }, now);
+        for (command, since) in &waiting {
+            let Some(peer_id) = peer else { continue };
             let waited = u64::try_from(now.mono.since(*since).as_millis()).unwrap_or(u64::MAX);
             let report = LinkReport { elapsed_ms: waited, ..LinkReport::from_attempt(peer_id, &report) };
             let linked = self.links.get(&peer_id).is_some_and(|l| l.is_up() || l.is_foreign());
@@ -286,6 +338,19 @@ impl Engine {
                 Err(Failure { reason, report: Some(Box::new(report)) })
             };
             self.answer(*command, result);
+        }
+    }
+
+    /// Every stage of an attempt has ended.
+    fn end_attempt(&mut self, id: AttemptId, now: Now) {
+        let Some(ladder) = self.attempts.live.remove(&id) else { return };
+        self.attempts.queries.retain(|_, attempt| *attempt != id);
+        let mut report = ladder.report();
+        if let Some(peer) = ladder.peer().filter(|_| report.outcome == Some(AttemptOutcome::Unreachable)) {
+            report.next = Some(match self.dialer.due(&peer) {
+                Some(at) => NextStep::Retry { at: now.stamp_of(at) },
+                None => NextStep::Wait,
+            });
         }
         self.attempts.ended += 1;
         self.attempts.recent.push_front(Arc::new(report));

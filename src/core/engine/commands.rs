@@ -17,6 +17,10 @@ impl Engine {
             Command::Sync { peer } => self.on_sync(id, peer, now).map(|()| None),
             Command::Failover { .. } => Err(Reason::NoRelayInUse.into()),
             Command::NatProbe => Ok(self.on_nat_probe(id, now)),
+            Command::LoseNextDelta => {
+                self.gossip.drop_next_delta();
+                Ok(Some(Done::WillLose))
+            }
             Command::Leave => Ok(Some(self.on_leave_command(now))),
         };
         match done {

@@ -10,7 +10,15 @@ use crate::core::Now;
 use crate::core::gossip::{Gossip, LinkContext, Output};
 use crate::core::link::ConnInfo;
 use crate::core::wire::{Capabilities, Message, Record};
-use crate::model::{CommandId, Done, Failure, GossipView, PeerId};
+use crate::model::{CommandId, Done, EventKind, Failure, GossipView, PeerId};
+
+/// More new peers than this at once are told of in one event: a reader of
+/// events must not lose the others for them.
+const ADDED_ONE_BY_ONE: usize = 16;
+
+fn is_added(output: &Output) -> bool {
+    matches!(output, Output::Event { kind: EventKind::PeerAdded { .. }, .. })
+}
 
 impl Engine {
     pub(super) fn new_gossip(config: &EngineConfig, seed: u64, now: Now) -> Gossip {
@@ -61,8 +69,14 @@ impl Engine {
         for (peer, room) in rooms {
             self.gossip.room(peer, room, &self.book, now);
         }
-        while let Some(output) = self.gossip.poll() {
+        let outputs: Vec<Output> = std::iter::from_fn(|| self.gossip.poll()).collect();
+        let added = outputs.iter().filter(|o| is_added(o)).count();
+        if added > ADDED_ONE_BY_ONE {
+            self.event(None, EventKind::PeersAdded { count: added as u64 }, now);
+        }
+        for output in outputs {
             match output {
+                added_one @ Output::Event { .. } if added > ADDED_ONE_BY_ONE && is_added(&added_one) => {}
                 Output::Send { peer, message } => {
                     self.send(&peer, &message, now);
                 }

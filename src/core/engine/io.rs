@@ -79,6 +79,36 @@ pub enum Input {
         /// Why not.
         reason: Reason,
     },
+    /// A relay gave us an address.
+    Reserved {
+        /// Which relay.
+        relay: PeerId,
+        /// Where others reach us through it.
+        public_addr: SocketAddr,
+    },
+    /// It did not.
+    ReserveFailed {
+        /// Which relay.
+        relay: PeerId,
+        /// Why not.
+        reason: Reason,
+    },
+    /// A reservation is gone, and not because it was released. Its lanes are
+    /// gone with it.
+    ReservationLost {
+        /// On which relay.
+        relay: PeerId,
+        /// Why.
+        reason: Reason,
+    },
+    /// What went through reservations and lanes since each began. Comes with
+    /// every snapshot as long as there are any.
+    LaneBytes {
+        /// By reservation.
+        reservations: Vec<ReservationBytes>,
+        /// By lane, whether it came in through a reservation or was dialled.
+        lanes: Vec<ConnBytes>,
+    },
     /// Somebody asks for something.
     Command {
         /// For the outcome.
@@ -135,6 +165,33 @@ pub enum Input {
     },
 }
 
+/// What went through a reservation since it was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReservationBytes {
+    /// On which relay.
+    pub relay: PeerId,
+    /// Bytes sent, as datagrams.
+    pub bytes_tx: u64,
+    /// Bytes received, as datagrams.
+    pub bytes_rx: u64,
+    /// Datagrams dropped because a queue was full, both ways.
+    pub dropped: u64,
+    /// Datagrams not sent because nothing ever came from where they should go:
+    /// a peer on a lane tried to aim us at somebody.
+    pub unasked: u64,
+}
+
+/// What went over a connection since it stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConnBytes {
+    /// Which.
+    pub conn: ConnId,
+    /// Bytes sent.
+    pub bytes_tx: u64,
+    /// Bytes received.
+    pub bytes_rx: u64,
+}
+
 /// Something to be done outside.
 #[derive(Debug)]
 pub enum Action {
@@ -180,6 +237,33 @@ pub enum Action {
         target: SocketAddr,
         /// Where the coordinator is connected to us.
         coordinator: SocketAddr,
+        /// When to give up.
+        within: Duration,
+    },
+    /// Reserve an address on a relay to which a connection stands that is no
+    /// lane. [`Input::Reserved`] or [`Input::ReserveFailed`] answers, within
+    /// seconds; where a reservation stands already, at once with its address.
+    Reserve {
+        /// Which.
+        relay: PeerId,
+    },
+    /// Give a reservation back; its lanes are closed as replaced. Nothing
+    /// answers.
+    Release {
+        /// On which relay.
+        relay: PeerId,
+    },
+    /// Dial a peer's address on a relay. The connection arrives with path
+    /// `relayed` before [`Input::Dialled`]; whoever else answers is closed.
+    DialLane {
+        /// For the answer.
+        dial: DialId,
+        /// Whom.
+        peer: PeerId,
+        /// Whose address it is, if we know.
+        relay: Option<PeerId>,
+        /// Where.
+        addr: SocketAddr,
         /// When to give up.
         within: Duration,
     },

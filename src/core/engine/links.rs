@@ -5,13 +5,15 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::attempts::REFUSAL_KEPT;
 use super::{Action, Engine, Link};
 use crate::core::Now;
 use crate::core::bucket::Bucket;
+use crate::core::ladder::PUNCH_WINDOW;
 use crate::core::limits::{FOREIGN_LINKS_PERCENT, LINKS_MAX, LINKS_PER_IP_MAX, WHO_HAS_PER_MINUTE};
 use crate::core::link::{ConnId, ConnInfo, LinkOut};
 use crate::core::wire::{Frame, Hello, IHave, Message, PROTOCOL_HIGH, PROTOCOL_LOW, WhoHas};
-use crate::model::{CloseCode, EventKind, PeerId, Reason};
+use crate::model::{Cause, CloseCode, EventKind, Path, PeerId, Reason};
 
 impl Engine {
     pub(super) fn on_conn_up(&mut self, peer: PeerId, mut info: ConnInfo, now: Now) {
@@ -22,18 +24,25 @@ impl Engine {
                 self.event(Some(peer), EventKind::LimitHit { limit: limit.into() }, now);
             }
             self.out.push_back(Action::Close { conn: id, code });
+            self.refusals.insert(peer, (now.mono, Reason::Closed { close: Some(code) }));
             return;
         }
-        if info.outbound
-            && let Some(ladder) = self.attempts.towards(&peer)
-        {
-            info.path = ladder.path_now();
+        if info.path == Path::Direct && self.is_punching(&peer, now) {
+            info.path = Path::Punched;
         }
         let config = Arc::clone(&self.link_config);
         let link = self.links.entry(peer).or_insert_with(|| Link::new(peer, config, now.mono));
         let mut out = Vec::new();
         link.on_conn(info, now, &mut out);
         self.carry_link(peer, out, now);
+    }
+
+    /// Whether a connection that comes up now owes it to a punch: ours, or one
+    /// that we agreed to.
+    fn is_punching(&self, peer: &PeerId, now: Now) -> bool {
+        let ours = self.attempts.towards(peer).is_some_and(|l| l.path_now() == Path::Punched);
+        let theirs = self.punches_coming.get(peer).is_some_and(|at| now.mono.since(*at) < PUNCH_WINDOW);
+        ours || theirs
     }
 
     /// Whether one more connection is let in.
@@ -83,6 +92,8 @@ impl Engine {
         }
         let forgotten: Vec<PeerId> =
             self.links.iter().filter(|(_, l)| l.is_forgotten(now.mono)).map(|(p, _)| *p).collect();
+        self.refusals.retain(|_, (at, _)| now.mono.since(*at) < REFUSAL_KEPT);
+        self.punches_coming.retain(|_, at| now.mono.since(*at) < PUNCH_WINDOW);
         for peer in forgotten {
             self.links.remove(&peer);
             self.who_has.remove(&peer);
@@ -153,7 +164,10 @@ impl Engine {
                 }
                 LinkOut::Down(reason) => self.on_link_down(peer, reason, now),
                 LinkOut::Foreign => self.on_foreign(peer, now),
-                LinkOut::Refused(reason) => self.attempts_refused(&peer, &reason, now),
+                LinkOut::Refused(reason) => {
+                    self.refusals.insert(peer, (now.mono, reason.clone()));
+                    self.attempts_refused(&peer, &reason, now);
+                }
                 LinkOut::Message(message) => self.on_message(peer, *message, now),
                 LinkOut::Stopped(what) => self.stopped(what),
             }
@@ -172,12 +186,14 @@ impl Engine {
         let kind = EventKind::LinkUp { path: info.path, remote_addr: info.remote, outbound: info.outbound };
         self.event(Some(peer), kind, now);
         self.met(peer, &info, now);
+        let feeler = self.attempts.towards(&peer).is_some_and(|l| l.cause() == Cause::Feeler);
         self.attempts_reached(&peer, now);
         if let Some(observed) = observed {
             self.on_observed(peer, observed, now);
         }
         self.gossip_link_up(peer, &info, now);
         self.nat_link(peer, true, now);
+        self.end_feeler(peer, feeler, now);
     }
 
     fn on_foreign(&mut self, peer: PeerId, now: Now) {
@@ -191,7 +207,8 @@ impl Engine {
     }
 
     fn on_link_down(&mut self, peer: PeerId, reason: Reason, now: Now) {
-        let left = reason == Reason::Closed { close: Some(CloseCode::Leave) };
+        // Who leaves, or has links enough, is not to be dialled at once.
+        let left = matches!(reason, Reason::Closed { close: Some(CloseCode::Leave | CloseCode::Limit) });
         let held = reason == Reason::Closed { close: Some(CloseCode::HoldOff) };
         self.event(Some(peer), EventKind::LinkDown { reason }, now);
         self.observed.remove(&peer);
@@ -219,6 +236,12 @@ impl Engine {
             Message::Leave => self.on_leave(peer, now),
             Message::WhoHas(question) => self.on_who_has(peer, question, now),
             Message::IHave(answer) => self.on_i_have(peer, answer, now),
+            Message::CoordinationAnswer(said) => self.on_coordination_answer(peer, said, now),
+            Message::PunchRequest(_)
+            | Message::PunchNotice(_)
+            | Message::NoticeAnswer(_)
+            | Message::Invite(_)
+            | Message::InviteNotice(_) => self.coordinate(peer, message, now),
             Message::ProbeToken(token) => self.on_probe_token(peer, token, now),
             Message::DialBack(request) => self.on_dial_back(peer, request, now),
             Message::DialBackAnswer(answer) => self.on_dial_back_answer(peer, answer, now),

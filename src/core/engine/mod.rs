@@ -8,6 +8,7 @@
 
 mod attempts;
 mod commands;
+mod coordinate;
 mod gossip;
 mod io;
 mod links;
@@ -16,6 +17,8 @@ mod peers;
 mod save;
 #[cfg(test)]
 mod sim;
+#[cfg(test)]
+mod tests;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -26,7 +29,7 @@ use std::time::Duration;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-pub use io::{Action, Input, ProbeEnd};
+pub use io::{Action, ConnBytes, Input, ProbeEnd, ReservationBytes};
 
 use self::attempts::Attempts;
 use self::nat::Nat;
@@ -34,12 +37,13 @@ use self::save::{Ended, Saving};
 use self::view::ViewCache;
 use super::book::{Book, CacheEntry};
 use super::bucket::Bucket;
+use super::coordination::Coordination;
 use super::dialer::Dialer;
 use super::gossip::Gossip;
 use super::kpi::Kpi;
 use super::link::{Link, LinkConfig, NetworkSecret};
 use super::{Mono, Now};
-use crate::model::{Command, CommandId, Event, EventKind, NatView, Outcome, PeerId, Reason};
+use crate::model::{Command, CommandId, Event, EventKind, NatView, Outcome, PeerId, PunchConsent, Reason};
 
 /// What an engine is told before it begins.
 #[derive(Debug, Clone)]
@@ -58,14 +62,22 @@ pub struct EngineConfig {
     pub local_addr: SocketAddr,
     /// Whom to dial when nobody is known.
     pub bootstrap: Vec<SocketAddr>,
+    /// Dial nobody but those, unless somebody asks.
+    pub passive: bool,
     /// How long a direct dial is waited for.
     pub direct_window: Duration,
+    /// How long after a punch began the relay carries the link.
+    pub relay_after: Duration,
+    /// Whose punches we take.
+    pub punch: PunchConsent,
     /// Where we answer the NAT probes of others: two ports, or none.
     pub probe_ports: Vec<u16>,
     /// Why there are none, if there are none.
     pub no_probe_ports: Option<String>,
     /// The version of our record when it was last saved.
     pub own_version: u64,
+    /// Whom to dial first.
+    pub anchors: Vec<PeerId>,
     /// Seeds everything random.
     pub seed: u64,
 }
@@ -83,6 +95,8 @@ impl EngineConfig {
 pub struct Unsaved {
     /// The version of our own record.
     pub own_version: u64,
+    /// Whom to dial first after a restart.
+    pub anchors: Vec<PeerId>,
     /// Every peer.
     pub all: Vec<CacheEntry>,
     /// Those that changed since the last time; `None` for one that is gone.
@@ -105,6 +119,11 @@ pub struct Engine {
     /// Our address as each linked peer sees it.
     observed: BTreeMap<PeerId, SocketAddr>,
     who_has: BTreeMap<PeerId, Bucket>,
+    coordination: Coordination,
+    /// Who will punch with us, since when.
+    punches_coming: BTreeMap<PeerId, Mono>,
+    /// Why connections were lately refused that never became links.
+    refusals: BTreeMap<PeerId, (Mono, Reason)>,
     /// Commands without an outcome yet.
     commands: BTreeMap<CommandId, Command>,
     saving: Saving,
@@ -140,8 +159,11 @@ impl Engine {
         let mut book = Book::new(config.me);
         book.load(cached, now);
         let dialer =
-            Dialer::new(config.bootstrap.iter().copied(), config.loopback(), seed(&mut rng), now.mono);
+            Dialer::new(config.bootstrap.iter().copied(), config.loopback(), seed(&mut rng), now.mono)
+                .with_anchors(config.anchors.clone())
+                .passive(config.passive);
         let gossip = Self::new_gossip(&config, seed(&mut rng), now);
+        let coordination = Coordination::new(config.punch, now.mono);
         let nat_state = Nat::new(&config, || seed(&mut rng), now);
         let view = ViewCache::new(book.iter().map(|(peer, _)| peer));
         Self {
@@ -157,6 +179,9 @@ impl Engine {
             nat_state,
             observed: BTreeMap::new(),
             who_has: BTreeMap::new(),
+            coordination,
+            punches_coming: BTreeMap::new(),
+            refusals: BTreeMap::new(),
             commands: BTreeMap::new(),
             saving: Saving::default(),
             unsaved: BTreeSet::new(),
@@ -199,6 +224,11 @@ impl Engine {
             Input::Dialled { dial, peer } => self.on_dialled(dial, peer, now),
             Input::DialFailed { dial, reason } => self.on_dial_failed(dial, &reason, now),
             Input::Command { id, command } => self.on_command(id, command, now),
+            // The ladder does not ask for relays yet, so none of these comes.
+            Input::Reserved { .. }
+            | Input::ReserveFailed { .. }
+            | Input::ReservationLost { .. }
+            | Input::LaneBytes { .. } => {}
             Input::Saved { result } => self.on_saved(result, now),
             Input::ProbeSocket { socket, result } => self.on_probe_socket(socket, result, now),
             Input::ProbeDatagram { at, from, bytes } => self.on_probe_datagram(at, from, &bytes, now),
@@ -217,6 +247,7 @@ impl Engine {
         self.links_timeout(now);
         self.attempts_timeout(now);
         self.gossip_timeout(now);
+        self.coordination_timeout(now);
         if !self.leaving {
             self.nat_timeout(now);
         }
@@ -248,8 +279,8 @@ impl Engine {
     }
 
     /// When [`Self::on_timeout`] wants to be called.
-    pub fn next_timeout(&mut self, now: Now) -> Option<Mono> {
-        let dialer = self.with_dialer(now, |dialer, view| dialer.next_timeout(view, now.mono));
+    pub fn next_timeout(&self, now: Now) -> Option<Mono> {
+        let dialer = self.dialer.next_timeout(&self.dialer_view(now), now.mono);
         let links = self.links.values().filter_map(Link::next_timeout).min();
         let nat = self.nat_state.next_timeout(now).filter(|_| !self.leaving);
         [
@@ -258,6 +289,7 @@ impl Engine {
             nat,
             self.attempts.next_timeout(),
             self.gossip.next_timeout(),
+            self.coordination.next_timeout(),
             self.saving.next_timeout(),
         ]
         .into_iter()
@@ -295,7 +327,7 @@ impl Engine {
             all.binary_search_by_key(peer, |e| e.peer).ok().and_then(|at| all.get(at)).cloned()
         };
         let changed = changed.into_iter().map(|peer| (peer, entry(&peer))).collect();
-        Unsaved { own_version: self.own_version(), all, changed }
+        Unsaved { own_version: self.own_version(), anchors: self.anchors(), all, changed }
     }
 
     fn event(&mut self, peer_id: Option<PeerId>, kind: EventKind, now: Now) {

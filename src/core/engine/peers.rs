@@ -1,14 +1,17 @@
 //! Peers: what becomes of the book, and the dialer's view of it.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use super::{Engine, Link};
 use crate::core::Now;
-use crate::core::book::{Change, Entry};
+use crate::core::book::{Change, Entry, NetPrefix};
 use crate::core::dialer::{Dialer, Prospect, View};
+use crate::core::ladder::{NAT_FRESH, Target, Terrain};
+use crate::core::limits::{ANCHORS, OUTBOUND_WANTED};
 use crate::core::link::ConnInfo;
 use crate::core::wire::Capabilities;
-use crate::model::{AttemptOutcome, Cause, EventKind, PeerId, Reason, Source};
+use crate::model::{AttemptOutcome, Cause, CloseCode, EventKind, NatType, PeerId, Reason, Source};
 
 impl Engine {
     /// Keeps up with a change of the book.
@@ -81,6 +84,33 @@ impl Engine {
         self.on_own_change(peer, &change, now);
     }
 
+    /// The peers that we have dialled and been linked to longest.
+    pub(super) fn anchors(&self) -> Vec<PeerId> {
+        let mut outbound: Vec<_> = self
+            .links
+            .iter()
+            .filter(|(_, link)| link.is_up())
+            .filter_map(|(peer, link)| link.status().map(|s| (s, *peer)))
+            .filter(|(status, _)| status.info.outbound)
+            .map(|(status, peer)| (status.since, peer))
+            .collect();
+        outbound.sort_unstable();
+        outbound.into_iter().take(ANCHORS).map(|(_, peer)| peer).collect()
+    }
+
+    /// A link came up: if it was only a feeler and we have enough others, it
+    /// has done its work.
+    pub(super) fn end_feeler(&mut self, peer: PeerId, was_feeler: bool, now: Now) {
+        let outbound = self.dialer_view(now).outbound();
+        if was_feeler && outbound > OUTBOUND_WANTED {
+            let mut out = Vec::new();
+            if let Some(link) = self.links.get_mut(&peer) {
+                link.close(CloseCode::Limit, &mut out);
+            }
+            self.carry_link(peer, out, now);
+        }
+    }
+
     /// A peer told us our address as it sees it.
     pub(super) fn on_observed(&mut self, peer: PeerId, addr: SocketAddr, now: Now) {
         self.observed.insert(peer, addr);
@@ -118,6 +148,35 @@ impl Engine {
         self.book.get(*peer).map(Entry::addresses).or(linked)
     }
 
+    /// What an attempt at a peer is about; `None` if nobody knows it.
+    pub(super) fn target_of(&self, peer: PeerId, now: Now) -> Option<Target> {
+        let addresses = self.addresses_of(&peer)?;
+        Some(self.target_at(peer, addresses, now))
+    }
+
+    /// The same, at these addresses.
+    pub(super) fn target_at(&self, peer: PeerId, addresses: Vec<SocketAddr>, now: Now) -> Target {
+        let record = self.book.get(peer).and_then(Entry::record);
+        Target {
+            peer: Some(peer),
+            relays: record.map(|r| r.relays.clone()).unwrap_or_default(),
+            terrain: self.terrain(peer, &addresses, now),
+            addresses,
+        }
+    }
+
+    /// What is measured of both ends.
+    fn terrain(&self, peer: PeerId, addresses: &[SocketAddr], now: Now) -> Terrain {
+        let entry = self.book.get(peer);
+        let fresh = |e: &&Entry| e.last_seen().is_some_and(|at| at.age_at(now.stamp) <= NAT_FRESH);
+        Terrain {
+            // A firewall filters like a NAT.
+            ours: self.nat.claim(),
+            theirs: entry.filter(fresh).and_then(Entry::record).map_or(NatType::Unknown, |r| r.nat),
+            loopback: !addresses.is_empty() && addresses.iter().all(|a| a.ip().is_loopback()),
+        }
+    }
+
     /// Runs the dialer on the rest of the node.
     pub(super) fn with_dialer<T>(
         &mut self,
@@ -126,6 +185,10 @@ impl Engine {
     ) -> T {
         let Self { dialer, book, links, attempts, .. } = self;
         f(dialer, &DialerView { book, links, attempts, now })
+    }
+
+    pub(super) fn dialer_view(&self, now: Now) -> DialerView<'_> {
+        DialerView { book: &self.book, links: &self.links, attempts: &self.attempts, now }
     }
 }
 
@@ -169,6 +232,16 @@ impl View for DialerView<'_> {
 
     fn outbound(&self) -> usize {
         self.links.values().filter(|l| l.status().is_some_and(|s| s.info.outbound)).count()
+    }
+
+    fn outbound_prefixes(&self) -> BTreeSet<NetPrefix> {
+        let statuses = self.links.values().filter_map(Link::status);
+        statuses.filter(|s| s.info.outbound).filter_map(|s| NetPrefix::of(s.info.remote)).collect()
+    }
+
+    fn untried(&self) -> Vec<PeerId> {
+        let untried = self.book.iter().filter(|(_, entry)| !entry.measured.tried);
+        untried.map(|(peer, _)| peer).filter(|peer| !self.is_busy(peer)).collect()
     }
 
     fn attempts(&self) -> usize {

@@ -1,1 +1,359 @@
+//! A network of engines in virtual time: dials, connections, streams and
+//! closes with latency and loss, all from one seed.
 
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+use super::{Action, Engine, EngineConfig, Input};
+use crate::core::ladder::DialId;
+use crate::core::link::{ConnId, ConnInfo};
+use crate::core::wire::{Frame, FrameReader};
+use crate::core::{Mono, Now};
+use crate::model::{CloseCode, Command, CommandId, Event, Outcome, Path, PeerId, Reason};
+
+/// Something under way.
+#[derive(Debug)]
+enum Delivery {
+    Dial { from: usize, dial: DialId, to: SocketAddr, until: Mono },
+    Input { to: usize, input: Input },
+    Stream { conn: u64, to: usize },
+    Bytes { conn: u64, to: usize, bytes: Vec<u8> },
+    Close { conn: u64, by: usize, code: CloseCode },
+}
+
+#[derive(Debug)]
+struct Due {
+    at: Mono,
+    order: u64,
+    what: Delivery,
+}
+
+impl PartialEq for Due {
+    fn eq(&self, other: &Self) -> bool {
+        self.order == other.order
+    }
+}
+impl Eq for Due {}
+impl PartialOrd for Due {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Due {
+    /// The earliest first, in a heap that yields the greatest.
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (other.at, other.order).cmp(&(self.at, self.order))
+    }
+}
+
+#[derive(Debug)]
+struct Conn {
+    ends: [usize; 2],
+    readers: [FrameReader; 2],
+}
+
+pub(super) struct Node {
+    pub(super) engine: Engine,
+    pub(super) id: PeerId,
+    pub(super) addr: SocketAddr,
+    pub(super) events: Vec<Event>,
+    pub(super) outcomes: Vec<Outcome>,
+    /// Whether its packets leave and arrive.
+    pub(super) up: bool,
+    timer: Option<Mono>,
+}
+
+/// The network.
+pub(super) struct Net {
+    pub(super) nodes: Vec<Node>,
+    pub(super) now: Now,
+    pub(super) latency: Duration,
+    /// Pairs between which nothing passes.
+    cut: BTreeSet<(usize, usize)>,
+    heap: BinaryHeap<Due>,
+    conns: BTreeMap<u64, Conn>,
+    cancelled: BTreeSet<(usize, DialId)>,
+    order: u64,
+    next_conn: u64,
+    rng: StdRng,
+}
+
+pub(super) fn id(n: usize) -> PeerId {
+    // Spread over the id space, and not in the order of their start.
+    let mut bytes = [u8::try_from(n % 251).unwrap(); 32];
+    bytes[0] = u8::try_from((n * 97 + 13) % 256).unwrap();
+    PeerId(bytes)
+}
+
+pub(super) fn addr(n: usize) -> SocketAddr {
+    let (hi, lo) = (u8::try_from(n / 200).unwrap(), u8::try_from(n % 200 + 1).unwrap());
+    ([198, 18 + (hi % 2), lo, 1], 9000).into()
+}
+
+impl Net {
+    pub(super) fn new(seed: u64, latency: Duration) -> Self {
+        Self {
+            nodes: Vec::new(),
+            now: Now::START,
+            latency,
+            cut: BTreeSet::new(),
+            heap: BinaryHeap::new(),
+            conns: BTreeMap::new(),
+            cancelled: BTreeSet::new(),
+            order: 0,
+            next_conn: 1,
+            rng: StdRng::seed_from_u64(seed),
+        }
+    }
+
+    /// Adds and starts a node that knows the given addresses.
+    pub(super) fn add(&mut self, bootstrap: &[SocketAddr]) -> usize {
+        let n = self.nodes.len();
+        let config = EngineConfig {
+            me: id(n),
+            name: format!("sim-{n}"),
+            network: "sim".into(),
+            agent: "sim".into(),
+            secret: None,
+            local_addr: addr(n),
+            bootstrap: bootstrap.to_vec(),
+            passive: false,
+            direct_window: Duration::from_secs(2),
+            relay_after: Duration::from_secs(1),
+            punch: crate::model::PunchConsent::Any,
+            probe_ports: Vec::new(),
+            no_probe_ports: None,
+            own_version: 0,
+            anchors: Vec::new(),
+            seed: self.rng.random(),
+        };
+        let mut engine = Engine::new(config, Vec::new(), Vec::new(), self.now);
+        engine.begin(self.now);
+        let node = Node {
+            engine,
+            id: id(n),
+            addr: addr(n),
+            events: Vec::new(),
+            outcomes: Vec::new(),
+            up: true,
+            timer: None,
+        };
+        self.nodes.push(node);
+        self.carry_out(n);
+        n
+    }
+
+    pub(super) fn command(&mut self, n: usize, command: Command) -> CommandId {
+        self.order += 1;
+        let id = CommandId(self.order);
+        self.nodes[n].engine.handle(Input::Command { id, command }, self.now);
+        self.carry_out(n);
+        id
+    }
+
+    /// From now on nothing passes between two nodes; nobody is told.
+    pub(super) fn cut(&mut self, a: usize, b: usize) {
+        self.cut.insert((a.min(b), a.max(b)));
+    }
+
+    pub(super) fn heal(&mut self) {
+        self.cut.clear();
+    }
+
+    fn passes(&self, a: usize, b: usize) -> bool {
+        self.nodes[a].up && self.nodes[b].up && !self.cut.contains(&(a.min(b), a.max(b)))
+    }
+
+    /// Runs until that much time has passed.
+    pub(super) fn run(&mut self, time: Duration) {
+        self.run_until(time, |_| false);
+    }
+
+    /// Runs until something holds; how long it took, or `None` if it never did.
+    pub(super) fn run_until(&mut self, time: Duration, holds: impl Fn(&Self) -> bool) -> Option<Duration> {
+        let begun = self.now.mono;
+        let end = begun + time;
+        loop {
+            if holds(self) {
+                return Some(self.now.mono.since(begun));
+            }
+            let waiting = self.nodes.iter().enumerate().filter(|(_, node)| node.up);
+            let timers = waiting.filter_map(|(n, node)| node.timer.map(|at| (at, n))).min();
+            let delivery = self.heap.peek().map(|d| d.at);
+            let next = [timers.map(|(at, _)| at), delivery].into_iter().flatten().min();
+            let Some(next) = next.filter(|at| *at <= end) else {
+                self.now = self.now.plus(end.since(self.now.mono));
+                return holds(self).then(|| self.now.mono.since(begun));
+            };
+            self.now = self.now.plus(next.since(self.now.mono));
+            // A node that was down has overslept: it wakes with the others.
+            if delivery.is_some_and(|at| at <= self.now.mono) {
+                if let Some(due) = self.heap.pop() {
+                    self.deliver(due.what);
+                }
+            } else if let Some((_, n)) = timers {
+                self.nodes[n].engine.on_timeout(self.now);
+                self.carry_out(n);
+            }
+        }
+    }
+
+    fn post(&mut self, after: Duration, what: Delivery) {
+        self.order += 1;
+        self.heap.push(Due { at: self.now.mono + after, order: self.order, what });
+    }
+
+    fn input(&mut self, n: usize, input: Input) {
+        if self.nodes[n].up {
+            self.nodes[n].engine.handle(input, self.now);
+            self.carry_out(n);
+        }
+    }
+
+    fn carry_out(&mut self, n: usize) {
+        while let Some(action) = self.nodes[n].engine.poll_action() {
+            match action {
+                Action::Dial { dial, addr, within, .. } => {
+                    let until = self.now.mono + within;
+                    self.post(self.latency, Delivery::Dial { from: n, dial, to: addr, until });
+                }
+                Action::Punch { dial, .. } => {
+                    let reason = Reason::PunchFailed { detail: "not simulated".into() };
+                    let input = Input::DialFailed { dial, reason };
+                    self.post(self.latency, Delivery::Input { to: n, input });
+                }
+                Action::Cancel { dial } => {
+                    self.cancelled.insert((n, dial));
+                }
+                Action::OpenControl { peer, conn } => {
+                    // The stream reaches the peer before what is said on it.
+                    if let Some(c) = self.conns.get(&conn.0) {
+                        let to = c.ends[usize::from(c.ends[0] == n)];
+                        self.post(self.latency, Delivery::Stream { conn: conn.0, to });
+                    }
+                    self.input(n, Input::ControlUp { peer, conn });
+                }
+                Action::Write { conn, bytes } => {
+                    if let Some(c) = self.conns.get(&conn.0) {
+                        let to = c.ends[usize::from(c.ends[0] == n)];
+                        if self.passes(n, to) {
+                            self.post(self.latency, Delivery::Bytes { conn: conn.0, to, bytes });
+                        }
+                    }
+                }
+                Action::Close { conn, code } => {
+                    self.post(Duration::ZERO, Delivery::Close { conn: conn.0, by: n, code });
+                }
+                // There are no relays in this network.
+                Action::Reserve { .. } | Action::Release { .. } | Action::DialLane { .. } => {}
+                Action::Save => self.post(
+                    Duration::from_millis(5),
+                    Delivery::Input { to: n, input: Input::Saved { result: Ok(()) } },
+                ),
+                // NATs are simulated where they are measured.
+                Action::ProbeOpen { .. }
+                | Action::ProbeClose { .. }
+                | Action::ProbeSend { .. }
+                | Action::Reach { .. } => {}
+                Action::Event(event) => self.nodes[n].events.push(event),
+                Action::Outcome(outcome) => self.nodes[n].outcomes.push(outcome),
+                Action::Stop => self.nodes[n].up = false,
+            }
+        }
+        self.nodes[n].timer = self.nodes[n].engine.next_timeout(self.now);
+    }
+
+    fn deliver(&mut self, what: Delivery) {
+        match what {
+            Delivery::Input { to, input } => self.input(to, input),
+            Delivery::Dial { from, dial, to, until } => self.dial(from, dial, to, until),
+            Delivery::Stream { conn, to } => {
+                let Some(c) = self.conns.get(&conn) else { return };
+                let peer = self.nodes[c.ends[usize::from(c.ends[0] == to)]].id;
+                self.input(to, Input::ControlUp { peer, conn: ConnId(conn) });
+            }
+            Delivery::Bytes { conn, to, bytes } => self.bytes(conn, to, &bytes),
+            Delivery::Close { conn, by, code } => {
+                let Some(c) = self.conns.remove(&conn) else { return };
+                let other = c.ends[usize::from(c.ends[0] == by)];
+                let gone = |peer, close| Input::ConnClosed {
+                    peer,
+                    conn: ConnId(conn),
+                    reason: Reason::Closed { close },
+                };
+                let (here, there) = (self.nodes[other].id, self.nodes[by].id);
+                self.input(by, gone(here, None));
+                if self.passes(by, other) {
+                    let input = gone(there, Some(code));
+                    self.post(self.latency, Delivery::Input { to: other, input });
+                }
+            }
+        }
+    }
+
+    fn dial(&mut self, from: usize, dial: DialId, to: SocketAddr, until: Mono) {
+        if self.cancelled.remove(&(from, dial)) {
+            return;
+        }
+        let target = self.nodes.iter().position(|n| n.addr == to);
+        let Some(target) = target.filter(|t| self.passes(from, *t)) else {
+            let wait = until.since(self.now.mono);
+            let input = Input::DialFailed { dial, reason: Reason::NoAnswer { addresses: 1 } };
+            return self.post(wait, Delivery::Input { to: from, input });
+        };
+        if target == from {
+            let peer = self.nodes[from].id;
+            return self.input(from, Input::Dialled { dial, peer });
+        }
+        let conn = self.next_conn;
+        self.next_conn += 1;
+        let ends = [from, target];
+        self.conns.insert(conn, Conn { ends, readers: Default::default() });
+        for (end, outbound) in [(target, false), (from, true)] {
+            let other = ends[usize::from(ends[0] == end)];
+            let mut channel = [0; 16];
+            channel[..8].copy_from_slice(&conn.to_be_bytes());
+            let info = ConnInfo {
+                id: ConnId(conn),
+                remote: self.nodes[other].addr,
+                outbound,
+                path: Path::Direct,
+                via: None,
+                channel,
+                binding: [0; 32],
+            };
+            let peer = self.nodes[other].id;
+            self.input(end, Input::ConnUp { peer, info });
+        }
+        let peer = self.nodes[target].id;
+        self.input(from, Input::Dialled { dial, peer });
+    }
+
+    fn bytes(&mut self, conn: u64, to: usize, bytes: &[u8]) {
+        let Some(c) = self.conns.get_mut(&conn) else { return };
+        let (end, from) = if c.ends[0] == to { (0, c.ends[1]) } else { (1, c.ends[0]) };
+        c.readers[end].push(bytes);
+        while let Some(raw) = self.conns.get_mut(&conn).and_then(|c| c.readers[end].next().ok().flatten()) {
+            let frame = Box::new(Frame::decode(&raw).unwrap());
+            let peer = self.nodes[from].id;
+            self.input(to, Input::Frame { peer, conn: ConnId(conn), frame, len: raw.body.len() + 6 });
+        }
+    }
+
+    pub(super) fn links(&mut self, n: usize) -> usize {
+        let now = self.now;
+        self.nodes[n].engine.snapshot(now).links.len()
+    }
+
+    pub(super) fn known(&self, n: usize) -> usize {
+        self.nodes[n].engine.book.len()
+    }
+
+    pub(super) fn up_links(&self, n: usize) -> usize {
+        self.nodes[n].engine.links.values().filter(|l| l.is_up()).count()
+    }
+}

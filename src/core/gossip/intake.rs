@@ -26,13 +26,7 @@ impl Gossip {
             Message::Request(request) => self.on_request(from, &request, book, now),
             Message::Digest(digest) => self.on_digest(from, digest, book, now),
             Message::DigestPage(page) => self.on_digest_page(from, &page, book, now),
-            Message::WhoHas(_)
-            | Message::IHave(_)
-            | Message::ProbeToken(_)
-            | Message::DialBack(_)
-            | Message::DialBackAnswer(_)
-            | Message::Echo(_)
-            | Message::EchoReply(_) => return,
+            _ => return,
         }
         self.pump(book, now);
     }

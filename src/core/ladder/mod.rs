@@ -1,30 +1,35 @@
 //! The ladder: one attempt towards one peer, stage by stage, each with its
 //! reason.
 //!
-//! A stage ends by its result, not by its clock. Direct dials go to every known
-//! address at once; one that fails fast is dialled again while the window
-//! lasts. The punch asks linked peers who is connected to the target, and goes
-//! through the best of them. The relay stage has no lanes to run on yet and
-//! says so.
+//! A stage ends by its result, not by its clock. Where measurement says that a
+//! stage cannot succeed the next one begins at once with that reason. The relay
+//! is warmed while the punch runs, and carries the link if the punch takes too
+//! long; the punch goes on behind it. So an attempt is *connected* with its
+//! first usable link, and *over* when its last stage has ended.
 
+mod direct;
 mod intermediary;
+mod punch;
+mod relay;
+mod terrain;
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 pub use intermediary::{Candidate, better};
+pub use punch::Consent;
+pub use terrain::{NAT_FRESH, Terrain};
 
+use self::direct::Direct;
+use self::punch::{CONSENT_WAIT, Punch};
+use self::relay::{INVITE_WAIT, LANE_WAIT, Relay};
+use super::wire::RelayAddr;
 use super::{Mono, Now};
 use crate::model::{
     Attempt, AttemptId, AttemptOutcome, Cause, CommandId, Path, PeerId, Reason, StageKind, StageOutcome,
     StageReport, Stamp,
 };
 
-/// A dial that failed fast is repeated after this long: the other end may just
-/// be starting, or its own dial opens the way.
-const REDIAL_AFTER: Duration = Duration::from_millis(500);
-/// How long linked peers have to say who is connected to the target.
-const WHO_HAS_WAIT: Duration = Duration::from_millis(1000);
 /// The punch stage's time over all rounds.
 pub const PUNCH_WINDOW: Duration = Duration::from_secs(30);
 
@@ -57,6 +62,8 @@ impl Plan {
     pub const PUNCH: Self = Self { direct: false, punch: true, relay: false };
     /// The relay alone.
     pub const RELAY: Self = Self { direct: false, punch: false, relay: true };
+    /// Away from a relay.
+    pub const UPGRADE: Self = Self { direct: true, punch: true, relay: false };
 
     fn has(self, stage: StageKind) -> bool {
         match stage {
@@ -68,12 +75,25 @@ impl Plan {
 }
 
 /// What an attempt is about.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Target {
     /// Whom; unknown for a bootstrap address.
     pub peer: Option<PeerId>,
     /// Where.
     pub addresses: Vec<SocketAddr>,
+    /// Its reservations.
+    pub relays: Vec<RelayAddr>,
+    /// What is measured of both ends.
+    pub terrain: Terrain,
+}
+
+/// How long things take at most.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// How long a direct dial that may succeed is waited for.
+    pub window: Duration,
+    /// How long after the punch began the relay carries the link.
+    pub relay_after: Duration,
 }
 
 /// What a ladder wants done, or tells.
@@ -88,10 +108,12 @@ pub enum LadderOut {
         /// When to give up.
         within: Duration,
     },
-    /// Forget that dial; its result is not wanted.
+    /// Forget that dial; its result is not wanted, and what it made goes.
     Cancel(DialId),
     /// Ask every linked peer whether it is connected to the target.
     AskWhoHas,
+    /// Ask an intermediary to have the target punch with us.
+    RequestPunch(Candidate),
     /// Punch through that intermediary.
     Punch {
         /// Its name.
@@ -100,6 +122,26 @@ pub enum LadderOut {
         via: Candidate,
         /// When to give up.
         within: Duration,
+    },
+    /// Dial a lane to the target's reservation, without using it yet.
+    DialLane {
+        /// Its name.
+        dial: DialId,
+        /// Which reservation.
+        relay: RelayAddr,
+        /// When to give up.
+        within: Duration,
+    },
+    /// Use the lane that stands.
+    UseLane(DialId),
+    /// Make a reservation of our own.
+    Reserve,
+    /// Have that peer invite the target to our reservation.
+    Invite {
+        /// Through whom.
+        via: PeerId,
+        /// To which.
+        relay: RelayAddr,
     },
     /// A stage began.
     StageStarted {
@@ -110,32 +152,10 @@ pub enum LadderOut {
     },
     /// A stage ended.
     StageEnded(StageReport),
-    /// The attempt ended.
-    Ended(AttemptOutcome),
-}
-
-#[derive(Debug)]
-enum DialState {
-    Running,
-    Again { at: Mono },
-    Failed,
-}
-
-#[derive(Debug)]
-struct Dial {
-    id: DialId,
-    addr: SocketAddr,
-    state: DialState,
-    /// Why it failed the last time.
-    last: Option<Reason>,
-}
-
-#[derive(Debug)]
-enum Step {
-    Direct { until: Mono, dials: Vec<Dial> },
-    Asking { until: Mono, open: usize, found: Vec<Candidate> },
-    Punching { until: Mono, dial: DialId, rest: Vec<Candidate> },
-    Done,
+    /// The attempt has its outcome; stages may go on behind it.
+    Decided(AttemptOutcome),
+    /// Every stage has ended.
+    Over,
 }
 
 /// One run of the ladder.
@@ -145,26 +165,37 @@ pub struct Ladder {
     target: Target,
     cause: Cause,
     plan: Plan,
-    window: Duration,
+    settings: Settings,
     started: Mono,
     started_stamp: Stamp,
-    step: Step,
-    stages: Vec<StageReport>,
-    stage_started: Mono,
+    direct: Option<Direct>,
+    /// Whether the direct stage was skipped and its dials only go on behind.
+    direct_behind: bool,
+    punch: Option<Punch>,
+    punch_until: Mono,
+    /// From when on the relay may carry the link.
+    relay_from: Mono,
+    relay: Option<Relay>,
+    relay_begun: bool,
+    punch_begun: bool,
+    /// Who said that it is connected to the target.
+    intermediaries: Vec<PeerId>,
+    stages: Vec<(StageReport, Mono)>,
     next_dial: u32,
     outcome: Option<(AttemptOutcome, Option<Path>, Duration)>,
-    /// Commands that wait for its end, with the time they came.
+    over: bool,
+    /// Commands that wait for its outcome, with the time they came.
     pub waiting: Vec<(CommandId, Mono)>,
 }
 
 impl Ladder {
-    /// Begins an attempt. `window` is the direct window.
+    /// Begins an attempt.
     pub fn start(
         id: AttemptId,
         target: Target,
         cause: Cause,
         plan: Plan,
-        window: Duration,
+        settings: Settings,
         now: Now,
         out: &mut Vec<LadderOut>,
     ) -> Self {
@@ -173,17 +204,26 @@ impl Ladder {
             target,
             cause,
             plan,
-            window,
+            settings,
             started: now.mono,
             started_stamp: now.stamp,
-            step: Step::Done,
+            direct: None,
+            direct_behind: false,
+            punch: None,
+            punch_until: now.mono,
+            relay_from: now.mono,
+            relay: None,
+            relay_begun: false,
+            punch_begun: false,
+            intermediaries: Vec::new(),
             stages: Vec::new(),
-            stage_started: now.mono,
             next_dial: 0,
             outcome: None,
+            over: false,
             waiting: Vec::new(),
         };
-        ladder.enter(StageKind::Direct, now, out);
+        ladder.begin_direct(now, out);
+        ladder.settle(now, out);
         ladder
     }
 
@@ -202,19 +242,30 @@ impl Ladder {
         self.cause
     }
 
+    /// Which stages it may run.
+    pub fn plan(&self) -> Plan {
+        self.plan
+    }
+
     /// How it ended, if it did.
     pub fn outcome(&self) -> Option<AttemptOutcome> {
         self.outcome.map(|(outcome, ..)| outcome)
     }
 
-    /// Why it did not connect, in one reason.
-    pub fn telling_reason(&self) -> Option<&Reason> {
-        telling_reason(&self.stages)
+    /// Whether every stage has ended.
+    pub fn is_over(&self) -> bool {
+        self.over
     }
 
-    /// The path that a link gets which comes up now.
+    /// Why it did not connect, in one reason.
+    pub fn telling_reason(&self) -> Option<Reason> {
+        let stages: Vec<StageReport> = self.stages.iter().map(|(s, _)| s.clone()).collect();
+        telling_reason(&stages).cloned()
+    }
+
+    /// The path that a native connection gets which comes up now.
     pub fn path_now(&self) -> Path {
-        if matches!(self.step, Step::Punching { .. }) { Path::Punched } else { Path::Direct }
+        if matches!(self.punch, Some(Punch::Punching { .. })) { Path::Punched } else { Path::Direct }
     }
 
     /// As it is shown and stored.
@@ -228,233 +279,462 @@ impl Ladder {
             outcome: self.outcome(),
             path: self.outcome.and_then(|(_, path, _)| path),
             elapsed_ms: self.outcome.map(|(_, _, took)| millis(took)),
-            stages: self.stages.clone(),
+            stages: self.stages.iter().map(|(s, _)| s.clone()).collect(),
             next: None,
         }
     }
 
     /// A dial reached somebody: a connection to `peer` stands. Whether it makes
-    /// a link is not known yet.
+    /// a link is not known yet. A lane waits until it is wanted.
     pub fn on_dialled(&mut self, dial: DialId, peer: PeerId, now: Now, out: &mut Vec<LadderOut>) {
-        match self.target.peer {
-            Some(wanted) if wanted != peer => {
-                self.on_dial_failed(dial, &Reason::WrongIdentity { got: peer }, now, out);
-            }
-            _ => self.target.peer = Some(peer),
+        if self.target.peer.is_some_and(|wanted| wanted != peer) {
+            return self.on_dial_failed(dial, &Reason::WrongIdentity { got: peer }, now, out);
         }
+        self.target.peer = Some(peer);
+        if let Some(Relay::Dialling { dials, .. }) = &self.relay
+            && dials.iter().any(|(d, _)| *d == dial)
+        {
+            out.extend(dials.iter().filter(|(d, _)| *d != dial).map(|(d, _)| LadderOut::Cancel(*d)));
+            let via = dials.iter().find(|(d, _)| *d == dial).map(|(_, relay)| relay.relay);
+            self.set_via(StageKind::Relay, via);
+            self.relay = Some(Relay::Warm { dial });
+        }
+        self.settle(now, out);
     }
 
     /// A dial or a punch failed.
     pub fn on_dial_failed(&mut self, dial: DialId, reason: &Reason, now: Now, out: &mut Vec<LadderOut>) {
-        match &mut self.step {
-            Step::Direct { until, dials } => {
-                let Some(entry) = dials.iter_mut().find(|d| d.id == dial) else { return };
-                let at = now.mono + REDIAL_AFTER;
-                entry.last = Some(reason.clone());
-                entry.state = if reason.is_final() || at >= *until {
-                    DialState::Failed
-                } else {
-                    DialState::Again { at }
-                };
-                self.settle_direct(now, out);
-            }
-            Step::Punching { until, dial: running, rest } if *running == dial => {
-                // "Not me" and "not now" are answers about the intermediary,
-                // not about the punch.
-                let elsewhere =
-                    matches!(reason, Reason::RateLimited | Reason::UnknownTarget | Reason::RequestExpired);
-                let (until, rest) = (*until, std::mem::take(rest));
-                if elsewhere && !rest.is_empty() && now.mono < until {
-                    self.end_stage(StageOutcome::Failed, Some(reason.clone()), now, out);
-                    self.punch(until, rest, now, out);
-                } else {
-                    self.end_stage(StageOutcome::Failed, Some(reason.clone()), now, out);
-                    self.enter(StageKind::Relay, now, out);
-                }
-            }
-            _ => {}
+        if self.direct.as_mut().is_some_and(|d| d.on_failed(dial, reason, now.mono)) {
+            return self.settle(now, out);
         }
+        if self.punch.as_ref().and_then(Punch::dial) == Some(dial) {
+            self.end_punch_round(reason, now, out);
+        } else {
+            self.on_lane_failed(dial, reason, now, out);
+        }
+        self.settle(now, out);
     }
 
-    /// A linked peer answered who has the target.
-    pub fn on_answer(&mut self, candidate: Option<Candidate>, now: Now, out: &mut Vec<LadderOut>) {
-        let Step::Asking { open, found, .. } = &mut self.step else { return };
-        *open = open.saturating_sub(1);
-        found.extend(candidate);
-        if *open == 0 {
-            self.choose(now, out);
-        }
-    }
-
-    /// How many peers were asked.
+    /// How many peers were asked who is connected to the target.
     pub fn on_asked(&mut self, count: usize, now: Now, out: &mut Vec<LadderOut>) {
-        let Step::Asking { open, .. } = &mut self.step else { return };
-        *open = count;
-        if count == 0 {
-            self.choose(now, out);
+        if let Some(Punch::Asking { open, until, .. }) = &mut self.punch {
+            *open = count;
+            if count == 0 {
+                *until = now.mono;
+            }
         }
+        self.settle(now, out);
     }
 
-    /// A link to the target is usable. `ours`: it runs over a connection that
-    /// we dialled.
-    pub fn on_link_up(&mut self, path: Path, ours: bool, now: Now, out: &mut Vec<LadderOut>) {
+    /// A linked peer answered.
+    pub fn on_answer(&mut self, candidate: Option<Candidate>, now: Now, out: &mut Vec<LadderOut>) {
+        self.intermediaries.extend(candidate.as_ref().map(|c| c.peer));
+        if let Some(punch) = &mut self.punch
+            && punch.on_answer(candidate, now.mono)
+            && let Punch::Asking { until, .. } = punch
+        {
+            *until = now.mono;
+        }
+        self.settle(now, out);
+    }
+
+    /// The intermediary answered our punch request.
+    pub fn on_consent(&mut self, from: PeerId, consent: Consent, now: Now, out: &mut Vec<LadderOut>) {
+        let Some(Punch::Consenting { via, rest, .. }) = &mut self.punch else { return };
+        if via.peer != from {
+            return;
+        }
+        match consent {
+            Consent::Agreed(target) => {
+                let mut via = via.clone();
+                let rest = std::mem::take(rest);
+                via.target = target;
+                let dial = self.dial_id();
+                let until = self.punch_until;
+                let within = until.since(now.mono);
+                out.push(LadderOut::Punch { dial, via, within });
+                self.punch = Some(Punch::Punching { until, dial, rest });
+            }
+            Consent::Elsewhere(reason) => self.end_punch_round(&reason, now, out),
+            Consent::Refused(reason) => {
+                self.punch = None;
+                self.end_stage(StageKind::Punch, StageOutcome::Failed, Some(reason), now, out);
+            }
+        }
+        self.settle(now, out);
+    }
+
+    /// A reservation of ours stands, or could not be made.
+    pub fn on_reserved(&mut self, relay: Result<RelayAddr, Reason>, now: Now, out: &mut Vec<LadderOut>) {
+        if !matches!(self.relay, Some(Relay::Reserving { .. })) {
+            return;
+        }
+        match relay {
+            Ok(relay) => self.relay = Some(Relay::Uninvited { relay }),
+            Err(reason) => {
+                self.relay = None;
+                self.end_stage(StageKind::Relay, StageOutcome::Failed, Some(reason), now, out);
+            }
+        }
+        self.settle(now, out);
+    }
+
+    /// A link to the target is usable, or moved. `ours`: it runs over a
+    /// connection that we dialled.
+    pub fn on_link(&mut self, path: Path, ours: bool, now: Now, out: &mut Vec<LadderOut>) {
+        let stage = match path {
+            Path::Direct => StageKind::Direct,
+            Path::Punched => StageKind::Punch,
+            Path::Relayed => StageKind::Relay,
+        };
+        // A direct dial that went on behind its skipped stage got through.
+        if ours || path != Path::Direct {
+            self.end_stage(stage, StageOutcome::Ok, None, now, out);
+        }
+        if self.outcome.is_none() {
+            let outcome = if ours || path != Path::Direct {
+                AttemptOutcome::Connected
+            } else {
+                AttemptOutcome::Abandoned
+            };
+            self.decide(outcome, Some(path), now, out);
+        }
+        if path == Path::Relayed {
+            self.relay = None;
+        } else {
+            let reason = if ours { Reason::NotNeeded } else { Reason::CameToUs };
+            self.stop_all(&reason, now, out);
+        }
+        self.settle(now, out);
+    }
+
+    /// The connection we made did not become a link. One that only lost against
+    /// another to the same peer is made again while the window lasts: mostly
+    /// the other one is the link before that.
+    pub fn on_refused(&mut self, reason: &Reason, now: Now, out: &mut Vec<LadderOut>) {
         if self.outcome.is_some() {
             return;
         }
-        let via = self.stages.last().and_then(|s| s.via);
-        self.cancel_dials(out);
-        if ours {
-            if let Some(stage) = self.stages.last_mut() {
-                stage.via = via;
-            }
-            self.end_stage(StageOutcome::Ok, None, now, out);
-            self.end(AttemptOutcome::Connected, Some(path), now, out);
-        } else {
-            self.end_stage(StageOutcome::Skipped, Some(Reason::CameToUs), now, out);
-            self.end(AttemptOutcome::Abandoned, Some(path), now, out);
+        if reason.is_lost_choice()
+            && let Some(direct) = &mut self.direct
+        {
+            direct.on_lost(reason, now.mono);
+            return self.settle(now, out);
         }
-    }
-
-    /// The connection we made did not become a link.
-    pub fn on_refused(&mut self, reason: &Reason, now: Now, out: &mut Vec<LadderOut>) {
-        self.cancel_dials(out);
-        self.end_stage(StageOutcome::Failed, Some(reason.clone()), now, out);
-        self.skip_from(StageKind::Punch, Reason::NotNeeded, now, out);
-        self.end(AttemptOutcome::Unreachable, None, now, out);
+        if let Some(running) = self.running_stage() {
+            self.end_stage(running, StageOutcome::Failed, Some(reason.clone()), now, out);
+        }
+        // Whoever refuses us does so on every path.
+        self.punch_begun = true;
+        self.relay_begun = true;
+        self.stop_all(reason, now, out);
+        for stage in [StageKind::Punch, StageKind::Relay] {
+            if self.plan.has(stage) && !self.stages.iter().any(|(s, _)| s.stage == stage) {
+                self.skip(stage, Reason::NotNeeded, now, out);
+            }
+        }
+        self.settle(now, out);
     }
 
     /// Calls the attempt off.
     pub fn abandon(&mut self, reason: &Reason, now: Now, out: &mut Vec<LadderOut>) {
-        if self.outcome.is_some() {
-            return;
+        self.punch_begun = true;
+        self.relay_begun = true;
+        self.stop_all(reason, now, out);
+        if self.outcome.is_none() {
+            self.decide(AttemptOutcome::Abandoned, None, now, out);
         }
-        self.cancel_dials(out);
-        self.end_stage(StageOutcome::Skipped, Some(reason.clone()), now, out);
-        self.end(AttemptOutcome::Abandoned, None, now, out);
+        self.settle(now, out);
     }
 
     /// Time has passed.
     pub fn on_timeout(&mut self, now: Now, out: &mut Vec<LadderOut>) {
-        match &mut self.step {
-            Step::Direct { until, dials } => {
-                let left = until.since(now.mono);
-                for dial in dials.iter_mut() {
-                    if matches!(dial.state, DialState::Again { at } if at <= now.mono) && !left.is_zero() {
-                        dial.state = DialState::Running;
-                        out.push(LadderOut::Dial { dial: dial.id, addr: dial.addr, within: left });
-                    }
+        if let Some(direct) = &mut self.direct {
+            direct.on_timeout(now.mono, out);
+        }
+        if let Some(Relay::Dialling { second: second @ Some(_), .. }) = &mut self.relay
+            && let Some((at, relay)) = *second
+            && at <= now.mono
+        {
+            *second = None;
+            self.dial_lane(relay, out);
+        }
+        self.settle(now, out);
+    }
+
+    /// When [`Self::on_timeout`] wants to be called.
+    pub fn next_timeout(&self) -> Option<Mono> {
+        let direct = self.direct.as_ref().map(Direct::next_timeout);
+        let punch = self.punch.as_ref().map(Punch::next_timeout);
+        let relay = self.relay.as_ref().and_then(Relay::next_timeout);
+        let warm = matches!(self.relay, Some(Relay::Warm { .. })).then_some(self.relay_from);
+        [direct, punch, relay, warm].into_iter().flatten().min()
+    }
+
+    // ---- stages ------------------------------------------------------------
+
+    fn begin_direct(&mut self, now: Now, out: &mut Vec<LadderOut>) {
+        if !self.plan.direct {
+            return self.skip(StageKind::Direct, Reason::NotAsked, now, out);
+        }
+        if self.target.addresses.is_empty() {
+            return self.skip(StageKind::Direct, Reason::NoAddress, now, out);
+        }
+        // An address without an identity has no other stage.
+        let known = self.target.peer.is_some();
+        self.direct_behind = known && self.target.terrain.can_dial() == Some(false);
+        if self.direct_behind {
+            let reason = Reason::TargetFilters { nat: self.target.terrain.theirs };
+            self.skip(StageKind::Direct, reason, now, out);
+        } else {
+            self.begin_stage(StageKind::Direct, None, now, out);
+        }
+        let addresses = self.target.addresses.clone();
+        let dials = addresses.into_iter().map(|addr| (self.dial_id(), addr)).collect();
+        self.direct = Some(Direct::start(dials, self.settings.window, now.mono, out));
+    }
+
+    /// Brings every stage as far as it goes now, and decides what is left.
+    fn settle(&mut self, now: Now, out: &mut Vec<LadderOut>) {
+        if self.over {
+            return;
+        }
+        self.settle_direct(now, out);
+        if (self.direct.is_none() || self.direct_behind) && self.outcome.is_none() {
+            self.begin_punch(now, out);
+            self.begin_relay(now, out);
+        }
+        self.settle_punch(now, out);
+        self.settle_relay(now, out);
+        let busy = self.direct.as_ref().is_some_and(|_| !self.direct_behind || self.outcome.is_none())
+            || self.punch.is_some()
+            || self.relay.is_some();
+        if busy {
+            return;
+        }
+        if let Some(direct) = self.direct.take() {
+            direct.cancel(out);
+        }
+        if self.outcome.is_none() {
+            self.decide(AttemptOutcome::Unreachable, None, now, out);
+        }
+        self.over = true;
+        out.push(LadderOut::Over);
+    }
+
+    fn settle_direct(&mut self, now: Now, out: &mut Vec<LadderOut>) {
+        let Some(direct) = &self.direct else { return };
+        let Some(reason) = direct.over(now.mono) else { return };
+        direct.cancel(out);
+        self.direct = None;
+        if !self.direct_behind {
+            self.end_stage(StageKind::Direct, StageOutcome::Failed, Some(reason), now, out);
+        }
+    }
+
+    fn begin_punch(&mut self, now: Now, out: &mut Vec<LadderOut>) {
+        if std::mem::replace(&mut self.punch_begun, true) {
+            return;
+        }
+        let terrain = self.target.terrain;
+        let skip = if !self.plan.punch {
+            Some(Reason::NotAsked)
+        } else if terrain.loopback {
+            Some(Reason::LoopbackCannotBePunched)
+        } else if !terrain.can_punch() {
+            Some(Reason::Unpunchable { ours: terrain.ours, theirs: terrain.theirs })
+        } else {
+            None
+        };
+        self.punch_until = now.mono + PUNCH_WINDOW;
+        match skip {
+            Some(reason) => {
+                if self.target.peer.is_some() {
+                    self.skip(StageKind::Punch, reason, now, out);
                 }
-                self.settle_direct(now, out);
+                self.relay_from = now.mono;
             }
-            Step::Asking { until, .. } if *until <= now.mono => self.choose(now, out),
-            Step::Punching { until, dial, .. } if *until <= now.mono => {
+            None => {
+                self.relay_from = now.mono + self.settings.relay_after;
+                self.punch = Some(Punch::asking(now.mono));
+            }
+        }
+        // The relay stage may need to know who could pass an invitation on.
+        let invites = self.plan.relay && self.target.relays.is_empty();
+        if self.target.peer.is_some() && (self.punch.is_some() || invites) {
+            out.push(LadderOut::AskWhoHas);
+        }
+    }
+
+    fn settle_punch(&mut self, now: Now, out: &mut Vec<LadderOut>) {
+        match &mut self.punch {
+            Some(asking @ Punch::Asking { .. }) if asking.next_timeout() <= now.mono => {
+                let found = asking.take_found();
+                self.next_round(found, now, out);
+            }
+            Some(Punch::Consenting { until, .. }) if *until <= now.mono => {
+                self.end_punch_round(&Reason::timed_out(CONSENT_WAIT), now, out);
+            }
+            Some(Punch::Punching { until, dial, .. }) if *until <= now.mono => {
                 out.push(LadderOut::Cancel(*dial));
-                let reason = Reason::timed_out(now.mono.since(self.stage_started));
-                self.end_stage(StageOutcome::Failed, Some(reason), now, out);
-                self.enter(StageKind::Relay, now, out);
+                self.punch = None;
+                let reason = Reason::timed_out(PUNCH_WINDOW);
+                self.end_stage(StageKind::Punch, StageOutcome::Failed, Some(reason), now, out);
+            }
+            _ => {}
+        }
+        if self.punch.is_none() && self.punch_begun {
+            self.relay_from = self.relay_from.min(now.mono);
+        }
+    }
+
+    /// Goes on with the next best intermediary.
+    fn next_round(&mut self, mut found: Vec<Candidate>, now: Now, out: &mut Vec<LadderOut>) {
+        self.punch = None;
+        if found.is_empty() {
+            if !self.stages.iter().any(|(s, _)| s.stage == StageKind::Punch) {
+                self.skip(StageKind::Punch, Reason::NoIntermediary, now, out);
+            }
+            return;
+        }
+        let via = found.remove(0);
+        self.begin_stage(StageKind::Punch, Some(via.peer), now, out);
+        out.push(LadderOut::RequestPunch(via.clone()));
+        let until = (now.mono + CONSENT_WAIT).min(self.punch_until);
+        self.punch = Some(Punch::Consenting { until, via, rest: found });
+    }
+
+    /// A round failed. "Not me" and "not now" are answers about the
+    /// intermediary, not about the punch.
+    fn end_punch_round(&mut self, reason: &Reason, now: Now, out: &mut Vec<LadderOut>) {
+        let rest = match &mut self.punch {
+            Some(Punch::Consenting { rest, .. } | Punch::Punching { rest, .. }) => std::mem::take(rest),
+            _ => return,
+        };
+        let elsewhere = matches!(
+            reason,
+            Reason::RateLimited | Reason::UnknownTarget | Reason::RequestExpired | Reason::TimedOut { .. }
+        );
+        self.end_stage(StageKind::Punch, StageOutcome::Failed, Some(reason.clone()), now, out);
+        self.punch = None;
+        if elsewhere && !rest.is_empty() && now.mono < self.punch_until {
+            self.next_round(rest, now, out);
+        }
+    }
+
+    fn begin_relay(&mut self, now: Now, out: &mut Vec<LadderOut>) {
+        if std::mem::replace(&mut self.relay_begun, true) {
+            return;
+        }
+        if !self.plan.relay {
+            if self.target.peer.is_some() {
+                self.skip(StageKind::Relay, Reason::NotAsked, now, out);
+            }
+            return;
+        }
+        self.begin_stage(StageKind::Relay, None, now, out);
+        let relays = self.target.relays.clone();
+        if let Some((first, rest)) = relays.split_first() {
+            self.set_via(StageKind::Relay, Some(first.relay));
+            let dial = self.dial_id();
+            self.relay = Some(Relay::dialling((dial, *first), rest.first().copied(), now.mono));
+            out.push(LadderOut::DialLane { dial, relay: *first, within: LANE_WAIT });
+        } else {
+            self.relay = Some(Relay::Reserving { until: now.mono + LANE_WAIT });
+            out.push(LadderOut::Reserve);
+        }
+    }
+
+    fn dial_lane(&mut self, relay: RelayAddr, out: &mut Vec<LadderOut>) {
+        let dial = self.dial_id();
+        if let Some(Relay::Dialling { dials, .. }) = &mut self.relay {
+            dials.push((dial, relay));
+            out.push(LadderOut::DialLane { dial, relay, within: LANE_WAIT });
+        }
+    }
+
+    fn on_lane_failed(&mut self, dial: DialId, reason: &Reason, now: Now, out: &mut Vec<LadderOut>) {
+        match &mut self.relay {
+            Some(Relay::Dialling { dials, second, .. }) => {
+                dials.retain(|(d, _)| *d != dial);
+                if let Some((_, relay)) = second.take() {
+                    self.dial_lane(relay, out);
+                } else if dials.is_empty() {
+                    self.relay = None;
+                    self.end_stage(StageKind::Relay, StageOutcome::Failed, Some(reason.clone()), now, out);
+                }
+            }
+            Some(Relay::Warm { dial: d } | Relay::Using { dial: d, .. }) if *d == dial => {
+                self.relay = None;
+                self.end_stage(StageKind::Relay, StageOutcome::Failed, Some(reason.clone()), now, out);
             }
             _ => {}
         }
     }
 
-    /// When [`Self::on_timeout`] wants to be called.
-    pub fn next_timeout(&self) -> Option<Mono> {
-        match &self.step {
-            Step::Direct { until, dials } => {
-                let again = dials.iter().filter_map(|d| match d.state {
-                    DialState::Again { at } => Some(at),
-                    _ => None,
-                });
-                again.chain([*until]).min()
-            }
-            Step::Asking { until, .. } | Step::Punching { until, .. } => Some(*until),
-            Step::Done => None,
-        }
-    }
-
-    fn enter(&mut self, stage: StageKind, now: Now, out: &mut Vec<LadderOut>) {
-        if !self.plan.has(stage) {
-            // The stages that nobody asked for are named only if there is a
-            // choice: an address without an identity has no other stage.
-            if self.target.peer.is_some() {
-                self.skip(stage, Reason::NotAsked, now, out);
-            }
-            return self.after(stage, now, out);
-        }
-        match stage {
-            StageKind::Direct => self.enter_direct(now, out),
-            StageKind::Punch => self.enter_punch(now, out),
-            StageKind::Relay => {
-                self.skip(stage, Reason::NoRelay, now, out);
-                self.after(stage, now, out);
+    fn settle_relay(&mut self, now: Now, out: &mut Vec<LadderOut>) {
+        if let Some(Relay::Uninvited { relay }) = self.relay {
+            let via = self.intermediaries.iter().copied().find(|peer| *peer != relay.relay);
+            if let Some(via) = via.or(self.intermediaries.first().copied()) {
+                out.push(LadderOut::Invite { via, relay });
+                self.set_via(StageKind::Relay, Some(relay.relay));
+                self.relay = Some(Relay::Invited { until: now.mono + INVITE_WAIT });
+            } else if !matches!(self.punch, Some(Punch::Asking { .. })) && self.asked_long_enough(now) {
+                self.relay = None;
+                let reason = Some(Reason::NobodyToInvite);
+                self.end_stage(StageKind::Relay, StageOutcome::Failed, reason, now, out);
             }
         }
-    }
-
-    fn after(&mut self, stage: StageKind, now: Now, out: &mut Vec<LadderOut>) {
-        match stage {
-            StageKind::Direct => self.enter(StageKind::Punch, now, out),
-            StageKind::Punch => self.enter(StageKind::Relay, now, out),
-            StageKind::Relay => self.end(AttemptOutcome::Unreachable, None, now, out),
+        match &self.relay {
+            Some(Relay::Warm { dial }) if self.relay_from <= now.mono => {
+                let dial = *dial;
+                out.push(LadderOut::UseLane(dial));
+                self.relay = Some(Relay::Using { dial, until: now.mono + LANE_WAIT });
+            }
+            Some(
+                Relay::Dialling { until, .. }
+                | Relay::Using { until, .. }
+                | Relay::Reserving { until }
+                | Relay::Invited { until },
+            ) if *until <= now.mono => {
+                let reason = Reason::timed_out(LANE_WAIT);
+                self.stop_relay(out);
+                self.end_stage(StageKind::Relay, StageOutcome::Failed, Some(reason), now, out);
+            }
+            _ => {}
         }
     }
 
-    fn enter_direct(&mut self, now: Now, out: &mut Vec<LadderOut>) {
-        if self.target.addresses.is_empty() {
-            self.skip(StageKind::Direct, Reason::NoAddress, now, out);
-            return self.after(StageKind::Direct, now, out);
-        }
-        self.begin_stage(StageKind::Direct, None, now, out);
-        let mut dials = Vec::new();
-        for addr in self.target.addresses.clone() {
-            let id = self.dial_id();
-            out.push(LadderOut::Dial { dial: id, addr, within: self.window });
-            dials.push(Dial { id, addr, state: DialState::Running, last: None });
-        }
-        self.step = Step::Direct { until: now.mono + self.window, dials };
+    /// Whether who is connected to the target would have said so by now.
+    fn asked_long_enough(&self, now: Now) -> bool {
+        now.mono.since(self.punch_until) > Duration::ZERO
+            || now.mono + PUNCH_WINDOW >= self.punch_until + punch::WHO_HAS_WAIT
     }
 
-    /// Ends the direct stage when nothing is left to wait for.
-    fn settle_direct(&mut self, now: Now, out: &mut Vec<LadderOut>) {
-        let Step::Direct { until, dials } = &self.step else { return };
-        let open = dials.iter().any(|d| !matches!(d.state, DialState::Failed));
-        if open && now.mono < *until {
-            return;
+    fn stop_relay(&mut self, out: &mut Vec<LadderOut>) {
+        if let Some(relay) = self.relay.take() {
+            out.extend(relay.dials().into_iter().map(LadderOut::Cancel));
         }
-        let reason = direct_reason(dials);
-        self.cancel_dials(out);
-        self.end_stage(StageOutcome::Failed, Some(reason), now, out);
-        self.after(StageKind::Direct, now, out);
     }
 
-    fn enter_punch(&mut self, now: Now, out: &mut Vec<LadderOut>) {
-        if !self.target.addresses.is_empty() && self.target.addresses.iter().all(|a| a.ip().is_loopback()) {
-            self.skip(StageKind::Punch, Reason::LoopbackCannotBePunched, now, out);
-            return self.after(StageKind::Punch, now, out);
+    /// Ends everything that runs.
+    fn stop_all(&mut self, reason: &Reason, now: Now, out: &mut Vec<LadderOut>) {
+        if let Some(direct) = self.direct.take() {
+            direct.cancel(out);
         }
-        self.stage_started = now.mono;
-        self.step = Step::Asking { until: now.mono + WHO_HAS_WAIT, open: usize::MAX, found: Vec::new() };
-        out.push(LadderOut::AskWhoHas);
+        if let Some(punch) = self.punch.take() {
+            out.extend(punch.dial().map(LadderOut::Cancel));
+        }
+        self.stop_relay(out);
+        while let Some(stage) = self.running_stage() {
+            self.end_stage(stage, StageOutcome::Skipped, Some(reason.clone()), now, out);
+        }
     }
 
-    /// Chooses among those who answered.
-    fn choose(&mut self, now: Now, out: &mut Vec<LadderOut>) {
-        let Step::Asking { found, .. } = &mut self.step else { return };
-        let mut found = std::mem::take(found);
-        found.sort_by(better);
-        if found.is_empty() {
-            self.skip(StageKind::Punch, Reason::NoIntermediary, now, out);
-            return self.after(StageKind::Punch, now, out);
-        }
-        self.punch(now.mono + PUNCH_WINDOW, found, now, out);
-    }
+    // ---- reports -----------------------------------------------------------
 
-    fn punch(&mut self, until: Mono, mut rest: Vec<Candidate>, now: Now, out: &mut Vec<LadderOut>) {
-        let via = rest.remove(0);
-        self.begin_stage(StageKind::Punch, Some(via.peer), now, out);
-        let dial = self.dial_id();
-        out.push(LadderOut::Punch { dial, via, within: until.since(now.mono) });
-        self.step = Step::Punching { until, dial, rest };
+    fn running_stage(&self) -> Option<StageKind> {
+        self.stages.iter().map(|(s, _)| s).find(|s| s.outcome == StageOutcome::Running).map(|s| s.stage)
     }
 
     fn dial_id(&mut self) -> DialId {
@@ -462,45 +742,42 @@ impl Ladder {
         DialId { attempt: self.id, n: self.next_dial }
     }
 
-    fn cancel_dials(&mut self, out: &mut Vec<LadderOut>) {
-        match &self.step {
-            Step::Direct { dials, .. } => {
-                let running = dials.iter().filter(|d| matches!(d.state, DialState::Running));
-                out.extend(running.map(|d| LadderOut::Cancel(d.id)));
-            }
-            Step::Punching { dial, .. } => out.push(LadderOut::Cancel(*dial)),
-            Step::Asking { .. } | Step::Done => {}
+    fn set_via(&mut self, stage: StageKind, via: Option<PeerId>) {
+        let running =
+            |(s, _): &&mut (StageReport, Mono)| s.stage == stage && s.outcome == StageOutcome::Running;
+        if let Some((report, _)) = self.stages.iter_mut().find(running) {
+            report.via = via;
         }
     }
 
     fn begin_stage(&mut self, stage: StageKind, via: Option<PeerId>, now: Now, out: &mut Vec<LadderOut>) {
-        self.stage_started = now.mono;
-        self.stages.push(StageReport {
+        let report = StageReport {
             stage,
             outcome: StageOutcome::Running,
             reason: None,
             started: now.stamp,
             elapsed_ms: None,
             via,
-        });
+        };
+        self.insert(report, now);
         out.push(LadderOut::StageStarted { stage, via });
     }
 
     fn end_stage(
         &mut self,
+        stage: StageKind,
         outcome: StageOutcome,
         reason: Option<Reason>,
         now: Now,
         out: &mut Vec<LadderOut>,
     ) {
-        let took = now.mono.since(self.stage_started);
-        let Some(stage) = self.stages.last_mut().filter(|s| s.outcome == StageOutcome::Running) else {
-            return;
-        };
-        stage.outcome = outcome;
-        stage.reason = reason;
-        stage.elapsed_ms = Some(millis(took));
-        out.push(LadderOut::StageEnded(stage.clone()));
+        let running =
+            |(s, _): &&mut (StageReport, Mono)| s.stage == stage && s.outcome == StageOutcome::Running;
+        let Some((report, begun)) = self.stages.iter_mut().find(running) else { return };
+        report.outcome = outcome;
+        report.reason = reason;
+        report.elapsed_ms = Some(millis(now.mono.since(*begun)));
+        out.push(LadderOut::StageEnded(report.clone()));
     }
 
     fn skip(&mut self, stage: StageKind, reason: Reason, now: Now, out: &mut Vec<LadderOut>) {
@@ -512,22 +789,19 @@ impl Ladder {
             elapsed_ms: Some(0),
             via: None,
         };
-        self.stages.push(report.clone());
+        self.insert(report.clone(), now);
         out.push(LadderOut::StageEnded(report));
     }
 
-    fn skip_from(&mut self, stage: StageKind, reason: Reason, now: Now, out: &mut Vec<LadderOut>) {
-        for rest in [StageKind::Punch, StageKind::Relay] {
-            if rest >= stage && self.plan.has(rest) && !self.stages.iter().any(|s| s.stage == rest) {
-                self.skip(rest, reason.clone(), now, out);
-            }
-        }
+    /// Stages stand in the order of the ladder, rounds in the order they ran.
+    fn insert(&mut self, report: StageReport, now: Now) {
+        let at = self.stages.partition_point(|(s, _)| s.stage <= report.stage);
+        self.stages.insert(at, (report, now.mono));
     }
 
-    fn end(&mut self, outcome: AttemptOutcome, path: Option<Path>, now: Now, out: &mut Vec<LadderOut>) {
-        self.step = Step::Done;
+    fn decide(&mut self, outcome: AttemptOutcome, path: Option<Path>, now: Now, out: &mut Vec<LadderOut>) {
         self.outcome = Some((outcome, path, now.mono.since(self.started)));
-        out.push(LadderOut::Ended(outcome));
+        out.push(LadderOut::Decided(outcome));
     }
 }
 
@@ -537,15 +811,6 @@ pub fn telling_reason(stages: &[StageReport]) -> Option<&Reason> {
     let tried = stages.iter().rev().find(|s| s.outcome == StageOutcome::Failed);
     let asked = || stages.iter().rev().find(|s| s.reason.as_ref().is_some_and(|r| *r != Reason::NotAsked));
     tried.or_else(asked).and_then(|s| s.reason.as_ref())
-}
-
-/// One reason for the whole direct stage: the most telling of its dials'.
-fn direct_reason(dials: &[Dial]) -> Reason {
-    let silent = |r: &&Reason| matches!(r, Reason::NoAnswer { .. } | Reason::TimedOut { .. });
-    match dials.iter().filter_map(|d| d.last.as_ref()).find(|r| !silent(r)) {
-        Some(telling) => telling.clone(),
-        None => Reason::NoAnswer { addresses: u32::try_from(dials.len()).unwrap_or(u32::MAX) },
-    }
 }
 
 fn millis(d: Duration) -> u64 {

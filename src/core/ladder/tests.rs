@@ -1,7 +1,11 @@
 use super::*;
+use crate::model::{CloseCode, NatType};
 
 const PEER: PeerId = PeerId([7; 32]);
-const WINDOW: Duration = Duration::from_secs(2);
+const RELAY_ONE: PeerId = PeerId([21; 32]);
+const RELAY_TWO: PeerId = PeerId([22; 32]);
+const SETTINGS: Settings = Settings { window: Duration::from_secs(2), relay_after: Duration::from_secs(1) };
+const NO_ANSWER: Reason = Reason::NoAnswer { addresses: 1 };
 
 fn addr(port: u16) -> SocketAddr {
     ([198, 18, 0, 1], port).into()
@@ -11,24 +15,103 @@ fn at(ms: u64) -> Now {
     Now::START.plus(Duration::from_millis(ms))
 }
 
-fn start(addresses: &[SocketAddr], plan: Plan) -> (Ladder, Vec<LadderOut>) {
-    let mut out = Vec::new();
-    let target = Target { peer: Some(PEER), addresses: addresses.to_vec() };
-    let ladder = Ladder::start(AttemptId(1), target, Cause::Operator, plan, WINDOW, at(0), &mut out);
-    (ladder, out)
+fn relay(id: PeerId) -> RelayAddr {
+    RelayAddr { relay: id, addr: addr(40_000) }
 }
 
-fn dials(out: &[LadderOut]) -> Vec<DialId> {
-    out.iter()
-        .filter_map(|o| match o {
-            LadderOut::Dial { dial, .. } | LadderOut::Punch { dial, .. } => Some(*dial),
+fn target(addresses: &[SocketAddr]) -> Target {
+    Target { peer: Some(PEER), addresses: addresses.to_vec(), ..Target::default() }
+}
+
+fn behind(ours: NatType, theirs: NatType) -> Target {
+    Target { terrain: Terrain { ours, theirs, loopback: false }, ..target(&[addr(1)]) }
+}
+
+/// A ladder and everything it wanted so far.
+struct Run {
+    ladder: Ladder,
+    out: Vec<LadderOut>,
+}
+
+impl Run {
+    fn start(target: Target, plan: Plan) -> Self {
+        let mut out = Vec::new();
+        let ladder = Ladder::start(AttemptId(1), target, Cause::Operator, plan, SETTINGS, at(0), &mut out);
+        Self { ladder, out }
+    }
+
+    fn dials(&self) -> Vec<DialId> {
+        self.out
+            .iter()
+            .filter_map(|o| match o {
+                LadderOut::Dial { dial, .. }
+                | LadderOut::Punch { dial, .. }
+                | LadderOut::DialLane { dial, .. } => Some(*dial),
+                _ => None,
+            })
+            .collect()
+    }
+
+    fn lane(&self) -> DialId {
+        let lanes = self.out.iter().rev().find_map(|o| match o {
+            LadderOut::DialLane { dial, .. } => Some(*dial),
+            _ => None,
+        });
+        lanes.expect("a lane was dialled")
+    }
+
+    fn punched_via(&self) -> Option<(u8, DialId)> {
+        self.out.iter().rev().find_map(|o| match o {
+            LadderOut::Punch { via, dial, .. } => Some((via.peer.0[0], *dial)),
             _ => None,
         })
-        .collect()
-}
+    }
 
-fn stages(ladder: &Ladder) -> Vec<(StageKind, StageOutcome, Option<Reason>)> {
-    ladder.report().stages.into_iter().map(|s| (s.stage, s.outcome, s.reason)).collect()
+    fn requested(&self) -> Option<u8> {
+        self.out.iter().rev().find_map(|o| match o {
+            LadderOut::RequestPunch(via) => Some(via.peer.0[0]),
+            _ => None,
+        })
+    }
+
+    fn fail(&mut self, dial: DialId, reason: &Reason, ms: u64) {
+        self.ladder.on_dial_failed(dial, reason, at(ms), &mut self.out);
+    }
+
+    fn pass(&mut self, ms: u64) {
+        self.ladder.on_timeout(at(ms), &mut self.out);
+    }
+
+    fn asked(&mut self, count: usize) {
+        self.ladder.on_asked(count, at(0), &mut self.out);
+    }
+
+    fn answer(&mut self, candidate: Option<Candidate>, ms: u64) {
+        self.ladder.on_answer(candidate, at(ms), &mut self.out);
+    }
+
+    fn agree(&mut self, from: u8, ms: u64) {
+        let consent = Consent::Agreed(addr(5000));
+        self.ladder.on_consent(PeerId([from; 32]), consent, at(ms), &mut self.out);
+    }
+
+    fn link(&mut self, path: Path, ms: u64) {
+        self.ladder.on_link(path, true, at(ms), &mut self.out);
+    }
+
+    /// The stages with outcome and reason.
+    fn stages(&self) -> Vec<(StageKind, StageOutcome, Option<Reason>)> {
+        self.ladder.report().stages.into_iter().map(|s| (s.stage, s.outcome, s.reason)).collect()
+    }
+
+    fn stage(&self, stage: StageKind) -> (StageOutcome, Option<Reason>) {
+        let found = self.stages().into_iter().rfind(|(s, ..)| *s == stage);
+        found.map(|(_, outcome, reason)| (outcome, reason)).expect("the stage is reported")
+    }
+
+    fn over(&self) -> bool {
+        self.out.contains(&LadderOut::Over)
+    }
 }
 
 fn candidate(id: u8) -> Candidate {
@@ -42,176 +125,347 @@ fn candidate(id: u8) -> Candidate {
     }
 }
 
-const NO_ANSWER: Reason = Reason::NoAnswer { addresses: 1 };
-
 #[test]
 fn every_known_address_is_dialled_at_once() {
-    let (_, out) = start(&[addr(1), addr(2), addr(3)], Plan::ALL);
-    assert_eq!(dials(&out).len(), 3);
+    let run = Run::start(target(&[addr(1), addr(2), addr(3)]), Plan::ALL);
+    assert_eq!(run.dials().len(), 3);
 }
 
 #[test]
 fn a_dial_that_fails_fast_is_dialled_again_while_the_window_lasts() {
-    let (mut ladder, out) = start(&[addr(1)], Plan::DIRECT);
-    let dial = dials(&out)[0];
-    let mut out = Vec::new();
-    ladder.on_dial_failed(dial, &NO_ANSWER, at(10), &mut out);
-    assert_eq!(ladder.next_timeout(), Some(at(510).mono));
-    ladder.on_timeout(at(510), &mut out);
-    assert_eq!(dials(&out), [dial]);
-    assert_eq!(ladder.outcome(), None);
-}
-
-#[test]
-fn a_dial_that_found_somebody_else_is_not_repeated() {
-    let (mut ladder, out) = start(&[addr(1)], Plan::DIRECT);
-    let got = PeerId([9; 32]);
-    let mut more = Vec::new();
-    ladder.on_dialled(dials(&out)[0], got, at(10), &mut more);
-    assert_eq!(ladder.outcome(), Some(AttemptOutcome::Unreachable));
-    assert_eq!(stages(&ladder)[0].2, Some(Reason::WrongIdentity { got }));
-}
-
-#[test]
-fn a_silent_target_is_waited_for_no_longer_than_the_window() {
-    let (mut ladder, _) = start(&[addr(1), addr(2)], Plan::ALL);
-    let mut out = Vec::new();
-    ladder.on_timeout(at(1999), &mut out);
-    assert_eq!(ladder.outcome(), None);
-    ladder.on_timeout(at(2000), &mut out);
-    assert!(out.contains(&LadderOut::AskWhoHas));
-    assert_eq!(stages(&ladder)[0].2, Some(Reason::NoAnswer { addresses: 2 }));
-    assert_eq!(out.iter().filter(|o| matches!(o, LadderOut::Cancel(_))).count(), 2);
+    let mut run = Run::start(target(&[addr(1)]), Plan::DIRECT);
+    let dial = run.dials()[0];
+    run.fail(dial, &NO_ANSWER, 10);
+    assert_eq!(run.ladder.next_timeout(), Some(at(510).mono));
+    run.pass(510);
+    assert_eq!(run.dials(), [dial, dial]);
+    assert_eq!(run.ladder.outcome(), None);
 }
 
 #[test]
 fn what_a_dial_said_before_its_last_repetition_is_not_lost() {
-    let (mut ladder, out) = start(&[addr(1)], Plan::DIRECT);
+    let mut run = Run::start(target(&[addr(1)]), Plan::DIRECT);
     let said = Reason::Handshake { detail: "no".into() };
-    let mut more = Vec::new();
-    ladder.on_dial_failed(dials(&out)[0], &said, at(10), &mut more);
-    ladder.on_timeout(at(510), &mut more);
-    ladder.on_timeout(at(2000), &mut more);
-    assert_eq!(stages(&ladder)[0].2, Some(said));
+    run.fail(run.dials()[0], &said, 10);
+    run.pass(510);
+    run.pass(2000);
+    assert_eq!(run.stage(StageKind::Direct).1, Some(said));
 }
 
 #[test]
-fn a_peer_without_address_goes_straight_to_the_punch() {
-    let (ladder, out) = start(&[], Plan::ALL);
-    assert!(out.contains(&LadderOut::AskWhoHas));
-    assert_eq!(stages(&ladder)[0], (StageKind::Direct, StageOutcome::Skipped, Some(Reason::NoAddress)));
+fn a_dial_that_found_somebody_else_is_not_repeated() {
+    let mut run = Run::start(target(&[addr(1)]), Plan::DIRECT);
+    let got = PeerId([9; 32]);
+    run.ladder.on_dialled(run.dials()[0], got, at(10), &mut run.out);
+    assert_eq!(run.ladder.outcome(), Some(AttemptOutcome::Unreachable));
+    assert_eq!(run.stage(StageKind::Direct).1, Some(Reason::WrongIdentity { got }));
+    assert!(run.over());
+}
+
+#[test]
+fn a_silent_target_is_waited_for_no_longer_than_the_window() {
+    let mut run = Run::start(target(&[addr(1), addr(2)]), Plan::ALL);
+    run.pass(1999);
+    assert!(!run.out.contains(&LadderOut::AskWhoHas));
+    run.pass(2000);
+    assert!(run.out.contains(&LadderOut::AskWhoHas));
+    assert_eq!(run.stage(StageKind::Direct).1, Some(Reason::NoAnswer { addresses: 2 }));
+    assert_eq!(run.out.iter().filter(|o| matches!(o, LadderOut::Cancel(_))).count(), 2);
+}
+
+#[test]
+fn a_target_that_filters_is_not_waited_for_and_its_dial_goes_on_behind() {
+    let mut run = Run::start(behind(NatType::PortRestricted, NatType::PortRestricted), Plan::ALL);
+    assert_eq!(
+        run.stage(StageKind::Direct),
+        (StageOutcome::Skipped, Some(Reason::TargetFilters { nat: NatType::PortRestricted }))
+    );
+    assert!(run.out.contains(&LadderOut::AskWhoHas), "the next stage begins at once");
+    assert_eq!(run.out.iter().filter(|o| matches!(o, LadderOut::Dial { .. })).count(), 1);
+    // The dial behind gets through after all.
+    run.link(Path::Direct, 30);
+    assert_eq!(run.ladder.report().path, Some(Path::Direct));
+    assert!(run.over());
+}
+
+#[test]
+fn a_nat_that_is_unknown_gets_the_full_window() {
+    let run = Run::start(behind(NatType::Symmetric, NatType::Unknown), Plan::ALL);
+    assert_eq!(run.stage(StageKind::Direct).0, StageOutcome::Running);
+}
+
+#[test]
+fn a_pair_that_cannot_be_punched_skips_the_punch_with_that_reason_and_relays_at_once() {
+    let there = Target { relays: vec![relay(RELAY_ONE)], ..behind(NatType::Symmetric, NatType::Symmetric) };
+    let mut run = Run::start(there, Plan::ALL);
+    let reason = Reason::Unpunchable { ours: NatType::Symmetric, theirs: NatType::Symmetric };
+    assert_eq!(run.stage(StageKind::Punch), (StageOutcome::Skipped, Some(reason)));
+    let lane = run.lane();
+    run.ladder.on_dialled(lane, PEER, at(20), &mut run.out);
+    assert!(run.out.contains(&LadderOut::UseLane(lane)), "nothing to wait for");
+    run.link(Path::Relayed, 30);
+    assert_eq!(run.ladder.report().path, Some(Path::Relayed));
+    assert_eq!(run.ladder.report().elapsed_ms, Some(30));
+    assert_eq!(run.ladder.report().stages[2].via, Some(RELAY_ONE));
+    assert!(run.over());
+}
+
+#[test]
+fn the_relay_is_warmed_beside_the_punch_and_carries_the_link_after_relay_after() {
+    let there =
+        Target { relays: vec![relay(RELAY_ONE)], ..behind(NatType::PortRestricted, NatType::PortRestricted) };
+    let mut run = Run::start(there, Plan::ALL);
+    let lane = run.lane();
+    run.asked(1);
+    run.answer(Some(candidate(3)), 5);
+    run.ladder.on_dialled(lane, PEER, at(20), &mut run.out);
+    run.agree(3, 10);
+    assert!(!run.out.contains(&LadderOut::UseLane(lane)), "warm, and waiting");
+    run.pass(999);
+    assert!(!run.out.contains(&LadderOut::UseLane(lane)));
+    assert_eq!(run.ladder.next_timeout(), Some(at(1000).mono));
+    run.pass(1000);
+    assert!(run.out.contains(&LadderOut::UseLane(lane)));
+    run.link(Path::Relayed, 1040);
+    assert_eq!(run.ladder.outcome(), Some(AttemptOutcome::Connected));
+    assert!(!run.over(), "the punch goes on behind it");
+    assert_eq!(run.stage(StageKind::Punch).0, StageOutcome::Running);
+    run.link(Path::Punched, 4000);
+    assert_eq!(run.stage(StageKind::Punch).0, StageOutcome::Ok);
+    assert_eq!(run.ladder.report().path, Some(Path::Relayed), "the first usable link counts");
+    assert!(run.over());
+}
+
+#[test]
+fn a_punch_that_succeeds_leaves_the_relay_unused() {
+    let there =
+        Target { relays: vec![relay(RELAY_ONE)], ..behind(NatType::PortRestricted, NatType::PortRestricted) };
+    let mut run = Run::start(there, Plan::ALL);
+    let lane = run.lane();
+    run.asked(1);
+    run.answer(Some(candidate(3)), 5);
+    run.ladder.on_dialled(lane, PEER, at(6), &mut run.out);
+    run.agree(3, 8);
+    assert_eq!(run.ladder.path_now(), Path::Punched);
+    run.link(Path::Punched, 20);
+    assert!(run.out.contains(&LadderOut::Cancel(lane)));
+    assert_eq!(run.stage(StageKind::Relay), (StageOutcome::Skipped, Some(Reason::NotNeeded)));
+    assert!(run.over());
+}
+
+#[test]
+fn a_target_without_reservation_is_invited_to_ours() {
+    let mut run = Run::start(behind(NatType::Symmetric, NatType::Symmetric), Plan::ALL);
+    assert!(run.out.contains(&LadderOut::Reserve) && run.out.contains(&LadderOut::AskWhoHas));
+    run.ladder.on_reserved(Ok(relay(RELAY_ONE)), at(5), &mut run.out);
+    assert!(!run.out.iter().any(|o| matches!(o, LadderOut::Invite { .. })), "nobody to pass it on yet");
+    run.asked(1);
+    run.answer(Some(candidate(3)), 10);
+    assert!(run.out.contains(&LadderOut::Invite { via: PeerId([3; 32]), relay: relay(RELAY_ONE) }));
+    // The target dials us, so the connection is not ours; it counts all the same.
+    run.ladder.on_link(Path::Relayed, false, at(40), &mut run.out);
+    assert_eq!(run.ladder.outcome(), Some(AttemptOutcome::Connected));
+    assert!(run.over());
+}
+
+#[test]
+fn a_second_reservation_is_dialled_when_the_first_fails_or_is_slow() {
+    for fails in [true, false] {
+        let relays = vec![relay(RELAY_ONE), relay(RELAY_TWO)];
+        let there = Target { relays, ..behind(NatType::Symmetric, NatType::Symmetric) };
+        let mut run = Run::start(there, Plan::ALL);
+        let first = run.lane();
+        if fails {
+            run.fail(first, &NO_ANSWER, 50);
+        } else {
+            run.pass(300);
+        }
+        let second = run.lane();
+        assert_ne!(first, second);
+        run.ladder.on_dialled(second, PEER, at(350), &mut run.out);
+        assert!(run.out.contains(&LadderOut::UseLane(second)));
+        assert_eq!(run.out.contains(&LadderOut::Cancel(first)), !fails);
+    }
 }
 
 #[test]
 fn on_loopback_the_punch_is_skipped_with_the_reason() {
-    let (ladder, _) = start(&[([127, 0, 0, 1], 9).into()], Plan::PUNCH);
-    assert_eq!(
-        stages(&ladder)[1],
-        (StageKind::Punch, StageOutcome::Skipped, Some(Reason::LoopbackCannotBePunched))
-    );
-    assert_eq!(ladder.outcome(), Some(AttemptOutcome::Unreachable));
+    let terrain = Terrain { loopback: true, ..Terrain::default() };
+    let run = Run::start(Target { terrain, ..target(&[([127, 0, 0, 1], 9).into()]) }, Plan::PUNCH);
+    assert_eq!(run.stage(StageKind::Punch), (StageOutcome::Skipped, Some(Reason::LoopbackCannotBePunched)));
+    assert_eq!(run.ladder.outcome(), Some(AttemptOutcome::Unreachable));
+    assert_eq!(run.ladder.telling_reason(), Some(Reason::LoopbackCannotBePunched));
 }
 
 #[test]
-fn without_an_intermediary_every_stage_has_its_reason_and_the_attempt_ends() {
-    let (mut ladder, _) = start(&[], Plan::ALL);
-    let mut out = Vec::new();
-    ladder.on_asked(0, at(1), &mut out);
-    assert_eq!(ladder.outcome(), Some(AttemptOutcome::Unreachable));
-    assert_eq!(stages(&ladder)[1].2, Some(Reason::NoIntermediary));
-    assert_eq!(stages(&ladder)[2].2, Some(Reason::NoRelay));
+fn without_anybody_to_ask_every_stage_has_its_reason_and_the_attempt_ends() {
+    let mut run = Run::start(target(&[]), Plan::ALL);
+    run.asked(0);
+    run.ladder.on_reserved(Err(Reason::NoRelay), at(1), &mut run.out);
+    assert_eq!(run.ladder.outcome(), Some(AttemptOutcome::Unreachable));
+    let reasons: Vec<_> = run.stages().into_iter().filter_map(|(.., reason)| reason).collect();
+    assert_eq!(reasons, [Reason::NoAddress, Reason::NoIntermediary, Reason::NoRelay]);
+    assert!(run.over());
 }
 
 #[test]
 fn the_punch_goes_through_the_best_and_a_rate_limit_sends_it_to_the_next() {
-    let (mut ladder, _) = start(&[addr(1)], Plan::PUNCH);
-    let mut out = Vec::new();
-    ladder.on_asked(2, at(0), &mut out);
-    ladder.on_answer(Some(candidate(4)), at(1), &mut out);
-    ladder.on_answer(Some(candidate(3)), at(2), &mut out);
-    let via = |out: &[LadderOut]| {
-        out.iter().rev().find_map(|o| match o {
-            LadderOut::Punch { via, dial, .. } => Some((via.peer.0[0], *dial)),
-            _ => None,
-        })
-    };
-    let (first, dial) = via(&out).unwrap();
-    assert_eq!(first, 3);
-    ladder.on_dial_failed(dial, &Reason::RateLimited, at(10), &mut out);
-    let (second, dial) = via(&out).unwrap();
-    assert_eq!(second, 4);
-    ladder.on_dial_failed(dial, &Reason::UnknownTarget, at(20), &mut out);
-    assert_eq!(ladder.outcome(), Some(AttemptOutcome::Unreachable));
+    let mut run = Run::start(target(&[addr(1)]), Plan::PUNCH);
+    run.asked(2);
+    run.answer(Some(candidate(4)), 1);
+    run.answer(Some(candidate(3)), 2);
+    assert_eq!(run.requested(), Some(3));
+    let busy = Consent::Elsewhere(Reason::RateLimited);
+    run.ladder.on_consent(PeerId([3; 32]), busy, at(10), &mut run.out);
+    assert_eq!(run.requested(), Some(4));
+    run.agree(4, 12);
+    let (via, dial) = run.punched_via().unwrap();
+    assert_eq!(via, 4);
+    run.fail(dial, &Reason::UnknownTarget, 20);
+    assert_eq!(run.ladder.outcome(), Some(AttemptOutcome::Unreachable));
+    let rounds = run.stages().into_iter().filter(|(s, ..)| *s == StageKind::Punch).count();
+    assert_eq!(rounds, 2, "each round with its reason");
+}
+
+#[test]
+fn a_verified_public_intermediary_is_not_kept_waiting_for_the_slow_ones() {
+    let mut run = Run::start(target(&[addr(1)]), Plan::PUNCH);
+    run.asked(5);
+    run.answer(Some(Candidate { verified_public: true, ..candidate(9) }), 2);
+    assert_eq!(run.requested(), None);
+    run.pass(12);
+    assert_eq!(run.requested(), Some(9));
+}
+
+#[test]
+fn a_target_that_takes_no_punches_ends_the_stage() {
+    let mut run = Run::start(target(&[addr(1)]), Plan::PUNCH);
+    run.asked(1);
+    run.answer(Some(candidate(3)), 1);
+    let refused = Consent::Refused(Reason::NoConsent);
+    run.ladder.on_consent(PeerId([3; 32]), refused, at(5), &mut run.out);
+    assert_eq!(run.stage(StageKind::Punch), (StageOutcome::Failed, Some(Reason::NoConsent)));
+    assert!(run.over());
+}
+
+#[test]
+fn an_answer_of_somebody_who_was_not_asked_is_ignored() {
+    let mut run = Run::start(target(&[addr(1)]), Plan::PUNCH);
+    run.asked(1);
+    run.answer(Some(candidate(3)), 1);
+    run.agree(8, 5);
+    assert_eq!(run.punched_via(), None);
 }
 
 #[test]
 fn a_punch_gives_up_after_thirty_seconds() {
-    let (mut ladder, _) = start(&[addr(1)], Plan::PUNCH);
-    let mut out = Vec::new();
-    ladder.on_asked(1, at(0), &mut out);
-    ladder.on_answer(Some(candidate(3)), at(0), &mut out);
-    assert_eq!(ladder.path_now(), Path::Punched);
-    ladder.on_timeout(at(29_999), &mut out);
-    assert_eq!(ladder.outcome(), None);
-    ladder.on_timeout(at(30_000), &mut out);
-    assert_eq!(ladder.outcome(), Some(AttemptOutcome::Unreachable));
-    assert_eq!(stages(&ladder)[1].2, Some(Reason::TimedOut { after_ms: 30_000 }));
+    let mut run = Run::start(target(&[addr(1)]), Plan::PUNCH);
+    run.asked(1);
+    run.answer(Some(candidate(3)), 0);
+    run.agree(3, 0);
+    run.pass(29_999);
+    assert_eq!(run.ladder.outcome(), None);
+    run.pass(30_000);
+    assert_eq!(run.ladder.outcome(), Some(AttemptOutcome::Unreachable));
+    assert_eq!(run.stage(StageKind::Punch).1, Some(Reason::TimedOut { after_ms: 30_000 }));
 }
 
 #[test]
 fn a_link_ends_the_attempt_connected_and_calls_off_the_other_dials() {
-    let (mut ladder, out) = start(&[addr(1), addr(2)], Plan::ALL);
-    let mut more = Vec::new();
-    ladder.on_dialled(dials(&out)[0], PEER, at(5), &mut more);
-    ladder.on_link_up(Path::Direct, true, at(7), &mut more);
-    assert_eq!(ladder.outcome(), Some(AttemptOutcome::Connected));
-    assert_eq!(ladder.report().elapsed_ms, Some(7));
-    assert_eq!(more.iter().filter(|o| matches!(o, LadderOut::Cancel(_))).count(), 2);
+    let mut run = Run::start(target(&[addr(1), addr(2)]), Plan::ALL);
+    run.ladder.on_dialled(run.dials()[0], PEER, at(5), &mut run.out);
+    run.link(Path::Direct, 7);
+    assert_eq!(run.ladder.outcome(), Some(AttemptOutcome::Connected));
+    assert_eq!(run.ladder.report().elapsed_ms, Some(7));
+    assert_eq!(run.out.iter().filter(|o| matches!(o, LadderOut::Cancel(_))).count(), 2);
+    assert!(run.over());
 }
 
 #[test]
 fn when_the_peer_came_to_us_first_the_attempt_is_not_counted() {
-    let (mut ladder, _) = start(&[addr(1)], Plan::ALL);
-    ladder.on_link_up(Path::Direct, false, at(7), &mut Vec::new());
-    assert_eq!(ladder.outcome(), Some(AttemptOutcome::Abandoned));
+    let mut run = Run::start(target(&[addr(1)]), Plan::ALL);
+    run.ladder.on_link(Path::Direct, false, at(7), &mut run.out);
+    assert_eq!(run.ladder.outcome(), Some(AttemptOutcome::Abandoned));
+    assert_eq!(run.stage(StageKind::Direct), (StageOutcome::Skipped, Some(Reason::CameToUs)));
 }
 
 #[test]
 fn a_connection_of_another_network_makes_the_peer_unreachable_with_that_reason() {
-    let (mut ladder, _) = start(&[addr(1)], Plan::ALL);
-    let reason = Reason::Closed { close: Some(crate::model::CloseCode::Network) };
-    ladder.on_refused(&reason, at(9), &mut Vec::new());
-    assert_eq!(ladder.outcome(), Some(AttemptOutcome::Unreachable));
-    assert_eq!(ladder.telling_reason(), Some(&reason));
+    let mut run = Run::start(target(&[addr(1)]), Plan::ALL);
+    let reason = Reason::Closed { close: Some(CloseCode::Network) };
+    run.ladder.on_refused(&reason, at(9), &mut run.out);
+    assert_eq!(run.ladder.outcome(), Some(AttemptOutcome::Unreachable));
+    assert_eq!(run.ladder.telling_reason(), Some(reason));
+    assert!(run.over());
+}
+
+#[test]
+fn a_connection_that_lost_against_another_to_the_same_peer_is_no_failure() {
+    let mut run = Run::start(target(&[addr(1)]), Plan::ALL);
+    run.ladder.on_dialled(run.dials()[0], PEER, at(5), &mut run.out);
+    run.ladder.on_refused(&Reason::Closed { close: None }, at(9), &mut run.out);
+    assert_eq!(run.ladder.outcome(), None);
+    run.ladder.on_link(Path::Direct, false, at(12), &mut run.out);
+    assert_eq!(run.ladder.outcome(), Some(AttemptOutcome::Abandoned), "the other one is the link");
+
+    let mut run = Run::start(target(&[addr(1)]), Plan::DIRECT);
+    run.ladder.on_refused(&Reason::Closed { close: Some(CloseCode::Replaced) }, at(9), &mut run.out);
+    run.pass(509);
+    assert_eq!(run.dials().len(), 2, "where there is no other one it is dialled again");
+    run.ladder.on_refused(&Reason::Closed { close: None }, at(1900), &mut run.out);
+    assert_eq!(run.stage(StageKind::Direct).1, Some(Reason::Closed { close: None }), "until the window ends");
 }
 
 proptest::proptest! {
-    /// Whatever happens in whatever order, an attempt ends, and ends once.
+    /// Whatever happens in whatever order, an attempt is decided once, is over
+    /// once, and leaves no stage running.
     #[test]
-    fn every_attempt_ends_exactly_once(steps in proptest::collection::vec((0u8..8, 0u64..3000), 0..40)) {
-        let (mut ladder, first) = start(&[addr(1), addr(2)], Plan::ALL);
-        let mut known = dials(&first);
-        let mut ends = 0;
+    fn every_attempt_ends_exactly_once(
+        steps in proptest::collection::vec((0u8..14, 0u64..3000), 0..60),
+        nats in (0usize..6, 0usize..6),
+        relays in 0usize..3,
+        all in proptest::bool::ANY,
+    ) {
+        const NATS: [NatType; 6] = [
+            NatType::None, NatType::FullCone, NatType::AddressRestricted,
+            NatType::PortRestricted, NatType::Symmetric, NatType::Unknown,
+        ];
+        let there = Target {
+            relays: [relay(RELAY_ONE), relay(RELAY_TWO)][..relays].to_vec(),
+            ..behind(NATS[nats.0], NATS[nats.1])
+        };
+        let mut run = Run::start(there, if all { Plan::ALL } else { Plan::UPGRADE });
         let mut ms = 0;
-        for (step, wait) in steps.into_iter().chain(std::iter::repeat_n((0, 40_000), 4)) {
+        for (step, wait) in steps.into_iter().chain(std::iter::repeat_n((0, 40_000), 6)) {
             ms += wait;
-            let mut out = Vec::new();
-            let dial = known[ms as usize % known.len()];
-            match step {
-                1 => ladder.on_dial_failed(dial, &NO_ANSWER, at(ms), &mut out),
-                2 => ladder.on_dial_failed(dial, &Reason::RateLimited, at(ms), &mut out),
-                3 => ladder.on_answer(Some(candidate(wait as u8)), at(ms), &mut out),
-                4 => ladder.on_answer(None, at(ms), &mut out),
-                5 => ladder.on_asked(2, at(ms), &mut out),
-                6 => ladder.on_dialled(dial, PeerId([wait as u8; 32]), at(ms), &mut out),
-                7 if wait < 100 => ladder.on_link_up(Path::Direct, wait < 50, at(ms), &mut out),
-                _ => ladder.on_timeout(at(ms), &mut out),
+            let known = run.dials();
+            let dial = known.get(ms as usize % known.len().max(1)).copied();
+            let now = at(ms);
+            let id = (wait % 7) as u8 + 1;
+            match (step, dial) {
+                (1, Some(dial)) => run.fail(dial, &NO_ANSWER, ms),
+                (2, Some(dial)) => run.fail(dial, &Reason::RateLimited, ms),
+                (3, _) => run.answer(Some(candidate(id)), ms),
+                (4, _) => run.answer(None, ms),
+                (5, _) => run.ladder.on_asked(2, now, &mut run.out),
+                (6, Some(dial)) => run.ladder.on_dialled(dial, PEER, now, &mut run.out),
+                (7, _) if wait < 100 => run.ladder.on_link(Path::Direct, wait < 50, now, &mut run.out),
+                (8, _) if wait < 500 => run.link(Path::Relayed, ms),
+                (9, _) if wait < 100 => run.link(Path::Punched, ms),
+                (10, _) => run.agree(id, ms),
+                (11, _) => run.ladder.on_reserved(Ok(relay(RELAY_ONE)), now, &mut run.out),
+                (12, _) => {
+                    let no = Consent::Elsewhere(Reason::UnknownTarget);
+                    run.ladder.on_consent(PeerId([id; 32]), no, now, &mut run.out);
+                }
+                (13, _) => run.ladder.on_refused(&Reason::Closed { close: None }, now, &mut run.out),
+                _ => run.pass(ms),
             }
-            known.extend(dials(&out));
-            ends += out.iter().filter(|o| matches!(o, LadderOut::Ended(_))).count();
         }
-        proptest::prop_assert_eq!(ends, 1);
-        proptest::prop_assert!(ladder.report().stages.iter().all(|s| s.outcome != StageOutcome::Running));
-        proptest::prop_assert_eq!(ladder.next_timeout(), None);
+        let count = |f: fn(&LadderOut) -> bool| run.out.iter().filter(|o| f(o)).count();
+        proptest::prop_assert_eq!(count(|o| matches!(o, LadderOut::Decided(_))), 1);
+        proptest::prop_assert_eq!(count(|o| matches!(o, LadderOut::Over)), 1);
+        proptest::prop_assert!(run.stages().iter().all(|(_, o, _)| *o != StageOutcome::Running), "{:?}", run.stages());
+        proptest::prop_assert_eq!(run.ladder.next_timeout(), None);
     }
 }

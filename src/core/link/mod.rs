@@ -311,6 +311,8 @@ impl Link {
         conn.phase = Phase::Shaking { said: None, hello: None, until: now.mono + HELLO_TIMEOUT };
         if self.is_opener() {
             self.say_hello(id, hello, out);
+            // A better one may have come while this one was being opened.
+            self.open_best(now.mono, out);
         }
     }
 
@@ -449,9 +451,7 @@ impl Link {
     /// Opens a control stream on the best connection that is better than the
     /// one in use. One handshake at a time, so that no two make a session.
     fn open_best(&mut self, now: Mono, out: &mut Vec<LinkOut>) {
-        if !self.is_opener()
-            || self.conns.iter().any(|c| matches!(c.phase, Phase::Opening { .. } | Phase::Shaking { .. }))
-        {
+        if !self.is_opener() {
             return;
         }
         // Direct before punched before relayed; among equals the newest, which
@@ -460,11 +460,22 @@ impl Link {
         else {
             return;
         };
-        let conn = &mut self.conns[best];
-        if matches!(conn.phase, Phase::Waiting { .. }) {
-            conn.phase = Phase::Opening { until: now + HELLO_TIMEOUT };
-            out.push(LinkOut::OpenControl(conn.info.id));
+        if !matches!(self.conns[best].phase, Phase::Waiting { .. }) {
+            return;
         }
+        let busy = |c: &Conn| matches!(c.phase, Phase::Opening { .. } | Phase::Shaking { .. });
+        if let Some(busy) = self.conns.iter_mut().find(|c| busy(c)) {
+            // When both dialled at once, the peer may know the newer connection
+            // only. As long as it has not answered on the older one it is not
+            // up there, and what it says there later is not heard any more.
+            if !matches!(busy.phase, Phase::Shaking { said: None, .. }) {
+                return;
+            }
+            busy.phase = Phase::Waiting { until: None };
+        }
+        let conn = &mut self.conns[best];
+        conn.phase = Phase::Opening { until: now + HELLO_TIMEOUT };
+        out.push(LinkOut::OpenControl(conn.info.id));
     }
 
     fn say_hello(&mut self, id: ConnId, mut hello: Hello, out: &mut Vec<LinkOut>) {

@@ -277,6 +277,25 @@ fn a_better_path_takes_the_link_over_without_losing_a_message() {
     assert!(!pair.told[0].iter().any(|o| matches!(o, LinkOut::Down(_))));
 }
 
+/// Both dialled at once, and the library of the other end has let go of the
+/// older connection before anybody there saw it.
+#[test]
+fn a_handshake_that_is_not_answered_gives_way_to_a_newer_connection_at_once() {
+    let mut pair = Pair::new();
+    pair.open.push(ConnId(1));
+    let mut out = Vec::new();
+    pair.ends[0].on_conn(info(1, true, Path::Direct), pair.now, &mut out);
+    pair.carry_out(0, out);
+    pair.run();
+    assert!(!pair.ends[0].is_up(), "the other end does not know that connection");
+    pair.connect(2, 1, Path::Direct);
+    pair.run();
+    for end in &pair.ends {
+        assert!(end.is_up());
+        assert_eq!(end.status().unwrap().info.id, ConnId(2));
+    }
+}
+
 #[test]
 fn a_worse_path_does_not_take_the_link_over() {
     let mut pair = Pair::new();

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
+use super::{CoordinationAnswer, Invite, InviteNotice, NoticeAnswer, PunchNotice, PunchRequest};
 use super::{DialBack, DialBackAnswer, PeerPrefix, ProbeToken, Record, frame_limit, kind, lenient};
 use crate::core::limits::PAGE_RECORDS_MAX;
 use crate::model::PeerId;
@@ -141,6 +142,18 @@ pub enum Message {
     WhoHas(WhoHas),
     /// Answers that.
     IHave(IHave),
+    /// Asks an intermediary to coordinate a punch.
+    PunchRequest(PunchRequest),
+    /// The intermediary's answer.
+    CoordinationAnswer(CoordinationAnswer),
+    /// The intermediary tells the target of a punch.
+    PunchNotice(PunchNotice),
+    /// The target's answer to a notice.
+    NoticeAnswer(NoticeAnswer),
+    /// Asks an intermediary to invite the target to a relay.
+    Invite(Invite),
+    /// The intermediary tells the target of an invitation.
+    InviteNotice(InviteNotice),
     /// Lets the receiver use our probe ports.
     ProbeToken(ProbeToken),
     /// Asks for a datagram.
@@ -165,6 +178,12 @@ impl Message {
             Self::DigestPage(_) => kind::DIGEST_PAGE,
             Self::WhoHas(_) => kind::WHO_HAS,
             Self::IHave(_) => kind::I_HAVE,
+            Self::PunchRequest(_) => kind::PUNCH_REQUEST,
+            Self::CoordinationAnswer(_) => kind::COORDINATION_ANSWER,
+            Self::PunchNotice(_) => kind::PUNCH_NOTICE,
+            Self::NoticeAnswer(_) => kind::NOTICE_ANSWER,
+            Self::Invite(_) => kind::INVITE,
+            Self::InviteNotice(_) => kind::INVITE_NOTICE,
             Self::ProbeToken(_) => kind::PROBE_TOKEN,
             Self::DialBack(_) => kind::DIAL_BACK,
             Self::DialBackAnswer(_) => kind::DIAL_BACK_ANSWER,
@@ -184,14 +203,19 @@ impl Message {
                 Self::Request(Request { want: Want::Prefixes(prefixes), .. }) => prefixes.len() * 8,
                 Self::DigestPage(page) => page.entries.len() * DigestPage::ENTRY_SIZE_MAX,
                 Self::Echo(echo) | Self::EchoReply(echo) => echo.payload.len(),
-                Self::Leave
+                Self::PunchRequest(p) => 64 + p.addresses.len() * 20,
+                Self::PunchNotice(p) => 64 + p.addresses.len() * 20,
+                Self::Invite(_) | Self::InviteNotice(_) => 160,
+                Self::CoordinationAnswer(_)
+                | Self::NoticeAnswer(_)
+                | Self::ProbeToken(_)
+                | Self::DialBack(_)
+                | Self::DialBackAnswer(_)
+                | Self::Leave
                 | Self::Request(_)
                 | Self::Digest(_)
                 | Self::WhoHas(_)
-                | Self::IHave(_)
-                | Self::ProbeToken(_)
-                | Self::DialBack(_)
-                | Self::DialBackAnswer(_) => 48,
+                | Self::IHave(_) => 48,
             }
     }
 }

@@ -7,6 +7,7 @@
 //! says; it only refuses what is too long or has no shape.
 
 mod codec;
+mod coordination;
 mod frame;
 mod hello;
 mod lenient;
@@ -19,6 +20,9 @@ pub(crate) mod strategies;
 mod tests;
 
 pub use codec::Frame;
+pub use coordination::{
+    CoordinationAnswer, Invite, InviteNotice, NoticeAnswer, PunchNotice, PunchRequest, Refusal,
+};
 pub use frame::{FrameReader, HEADER_LEN, RawFrame, frame_limit};
 pub use hello::{Hello, common_version};
 pub use message::{
@@ -64,6 +68,18 @@ pub mod kind {
     pub const WHO_HAS: u16 = 0x0120;
     /// [`super::IHave`].
     pub const I_HAVE: u16 = 0x0121;
+    /// [`super::PunchRequest`].
+    pub const PUNCH_REQUEST: u16 = 0x0130;
+    /// [`super::CoordinationAnswer`].
+    pub const COORDINATION_ANSWER: u16 = 0x0131;
+    /// [`super::PunchNotice`].
+    pub const PUNCH_NOTICE: u16 = 0x0132;
+    /// [`super::NoticeAnswer`].
+    pub const NOTICE_ANSWER: u16 = 0x0133;
+    /// [`super::Invite`].
+    pub const INVITE: u16 = 0x0140;
+    /// [`super::InviteNotice`].
+    pub const INVITE_NOTICE: u16 = 0x0141;
     /// [`super::ProbeToken`].
     pub const PROBE_TOKEN: u16 = 0x0160;
     /// [`super::DialBack`].

@@ -69,6 +69,28 @@ pub(crate) fn message() -> impl Strategy<Value = Message> {
         (any::<u32>(), peer_id()).prop_map(|(query, peer)| Message::WhoHas(WhoHas { query, peer })),
         (any::<u32>(), peer_id(), proptest::option::of(addr()))
             .prop_map(|(query, peer, observed)| Message::IHave(IHave { query, peer, observed })),
+        (any::<u32>(), peer_id(), any::<[u8; 16]>(), vec(addr(), 0..8)).prop_map(
+            |(request, target, nonce, addresses)| {
+                Message::PunchRequest(PunchRequest { request, target, nonce, addresses })
+            }
+        ),
+        (any::<u32>(), proptest::option::of(addr()), any::<u8>()).prop_map(|(request, addr, reason)| {
+            let result = addr.ok_or(Refusal::from_number(reason));
+            Message::CoordinationAnswer(CoordinationAnswer { request, result })
+        }),
+        (any::<[u8; 16]>(), peer_id(), vec(addr(), 0..8)).prop_map(|(nonce, requester, addresses)| {
+            Message::PunchNotice(PunchNotice { nonce, requester, addresses })
+        }),
+        (any::<[u8; 16]>(), any::<bool>())
+            .prop_map(|(nonce, accepted)| Message::NoticeAnswer(NoticeAnswer { nonce, accepted })),
+        (any::<u32>(), peer_id(), any::<[u8; 16]>(), peer_id(), addr()).prop_map(
+            |(request, target, nonce, relay, addr)| {
+                Message::Invite(Invite { request, target, nonce, relay: RelayAddr { relay, addr } })
+            }
+        ),
+        (any::<[u8; 16]>(), peer_id(), peer_id(), addr()).prop_map(|(nonce, requester, relay, addr)| {
+            Message::InviteNotice(InviteNotice { nonce, requester, relay: RelayAddr { relay, addr } })
+        }),
         any::<[u8; 16]>().prop_map(|token| Message::ProbeToken(ProbeToken { token })),
         (any::<[u8; 16]>(), addr()).prop_map(|(nonce, target)| Message::DialBack(DialBack { nonce, target })),
         (any::<[u8; 16]>(), any::<bool>())

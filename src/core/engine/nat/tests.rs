@@ -12,7 +12,8 @@ use crate::core::nat::SocketId;
 use crate::core::wire::{DialBack, Frame, FrameReader, Message};
 use crate::core::{Mono, Now};
 use crate::model::{
-    Command, CommandId, Done, Event, EventKind, NatType, Outcome, Path, PeerId, Reason, Snapshot,
+    Command, CommandId, Done, Event, EventKind, NatType, Outcome, Path, PeerId, PunchConsent, Reason,
+    Snapshot,
 };
 
 struct Node {
@@ -81,10 +82,14 @@ impl Fleet {
             secret: None,
             local_addr: addr,
             bootstrap: bootstrap.to_vec(),
+            passive: false,
             direct_window: Duration::from_secs(2),
+            relay_after: Duration::from_secs(1),
+            punch: PunchConsent::Any,
             probe_ports: vec![9001, 9002],
             no_probe_ports: None,
             own_version: 0,
+            anchors: Vec::new(),
             seed: n as u64,
         };
         let mut engine = Engine::new(config, Vec::new(), Vec::new(), self.now);
@@ -225,7 +230,12 @@ impl Fleet {
             Action::Event(event) => self.nodes[n].events.push(event),
             Action::Outcome(outcome) => self.nodes[n].outcomes.push(outcome),
             Action::Save => self.inputs.push_back((n, Input::Saved { result: Ok(()) })),
-            Action::Punch { .. } | Action::Cancel { .. } | Action::Stop => {}
+            Action::Punch { .. }
+            | Action::Cancel { .. }
+            | Action::Reserve { .. }
+            | Action::Release { .. }
+            | Action::DialLane { .. }
+            | Action::Stop => {}
         }
     }
 

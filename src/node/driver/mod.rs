@@ -1,5 +1,8 @@
 //! The node's one task: feeds the engine and carries its actions out.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,15 +13,17 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::cache::CacheFiles;
-use super::clock::Clock;
-use super::connections::{Connections, Report, Reports};
-use super::feed::Request;
-use super::probe::Probes;
-use super::transport::{self, Dialled};
 use crate::core::engine::{Action, Engine, Input};
 use crate::core::ladder::DialId;
-use crate::model::{CloseCode, Event, Outcome, PeerId, Reason, Snapshot};
+use crate::model::{CloseCode, Event, Outcome, PeerId, Snapshot};
+use crate::node::cache::CacheFiles;
+use crate::node::clock::Clock;
+use crate::node::connections::{Connections, Report, Reports};
+use crate::node::feed::Request;
+use crate::node::lanes::Lane;
+use crate::node::probe::Probes;
+use crate::node::relaying::Relaying;
+use crate::node::transport::{self, Dialled};
 
 /// At most ten snapshots a second.
 const PUBLISH_EVERY: Duration = Duration::from_millis(100);
@@ -51,6 +56,7 @@ pub(super) struct Driver {
     pub(super) clock: Clock,
     pub(super) node: Node,
     pub(super) connections: Connections,
+    pub(super) relaying: Relaying,
     pub(super) probes: Probes,
     pub(super) reports: Reports,
     pub(super) files: CacheFiles,
@@ -112,6 +118,12 @@ impl Driver {
         self.changed = true;
     }
 
+    fn feed_if(&mut self, input: Option<Input>) {
+        if let Some(input) = input {
+            self.feed(input);
+        }
+    }
+
     fn take(&mut self, report: Report) {
         match report {
             Report::Input(Input::ConnClosed { peer, conn, reason }) => {
@@ -120,15 +132,12 @@ impl Driver {
             }
             Report::Dialled { dial, peer, connection } => {
                 self.dials.remove(&dial);
-                let Some(connection) = connection else {
-                    let reason = Reason::Closed { close: None };
-                    return self.feed(Input::DialFailed { dial, reason });
-                };
-                // The engine must know the dial's peer before its connection's
-                // fate, and the connection before what came of the dial.
-                let up = self.connections.take_up(peer, connection);
-                if let Some(input) = up {
-                    self.feed(input);
+                // The engine must know the connection before what came of the
+                // dial; one that is gone already it has heard of, or never will.
+                if let Some(connection) = connection.filter(|c| c.close_reason().is_none())
+                    && let Some(up) = self.connections.take_up(peer, connection)
+                {
+                    self.feed(up);
                 }
                 self.feed(Input::Dialled { dial, peer });
             }
@@ -139,6 +148,24 @@ impl Driver {
                 self.feed(input);
             }
             Report::Connected(peer) => self.take_up(peer),
+            Report::Lane(lane) => drop(self.take_up_lane(lane)),
+            Report::LaneDialled { dial, lane } => {
+                self.dials.remove(&dial);
+                let peer = self.take_up_lane(lane);
+                self.feed(Input::Dialled { dial, peer });
+            }
+            Report::Reserved { relay, result } => {
+                let input = self.relaying.reserved(relay, result);
+                self.feed_if(input);
+            }
+            Report::ReservationEnded { number, end } => {
+                let input = self.relaying.ended(number, end);
+                self.feed_if(input);
+            }
+            Report::ReservationMute { number } => {
+                let input = self.relaying.mute(number);
+                self.feed_if(input);
+            }
             Report::Opened { peer, conn, send, recv } => {
                 if let Some(input) = self.connections.opened(peer, conn, send, recv) {
                     self.feed(input);
@@ -165,6 +192,14 @@ impl Driver {
         }
     }
 
+    /// A lane belongs to the peer whose key it showed.
+    fn take_up_lane(&mut self, lane: Lane) -> PeerId {
+        let peer = lane.peer;
+        let input = self.connections.take_up_lane(lane);
+        self.feed_if(input);
+        peer
+    }
+
     /// Events can be dropped by a queue that is full; what stands cannot.
     async fn recount(&mut self) {
         for conn in self.node.connected_peers().await {
@@ -174,25 +209,38 @@ impl Driver {
 
     fn carry_out(&mut self) {
         while let Some(action) = self.engine.poll_action() {
-            match action {
-                Action::OpenControl { peer, conn } => self.connections.open_control(peer, conn),
-                Action::Write { conn, bytes } => self.connections.write(conn, bytes),
-                Action::Close { conn, code } => self.connections.close(conn, code),
-                Action::Dial { .. } | Action::Punch { .. } => self.dial(action),
-                Action::Cancel { dial } => drop(self.dials.remove(&dial)),
-                Action::ProbeOpen { socket, family, towards } => {
-                    let input = self.probes.open(socket, family, towards);
-                    self.feed(input);
-                }
-                Action::ProbeClose { socket } => self.probes.close(socket),
-                Action::ProbeSend { from, to, bytes } => self.probes.send(from, to, &bytes),
-                Action::Reach { peer, addr, name } => self.probes.reach(peer, addr, name),
-                Action::Save => self.save(),
-                Action::Event(event) => self.tell(event),
-                // Nobody listening is no error.
-                Action::Outcome(outcome) => drop(self.outlets.outcomes.send(Arc::new(outcome))),
-                Action::Stop => self.stopping = true,
+            self.act(action);
+        }
+    }
+
+    fn act(&mut self, action: Action) {
+        match action {
+            Action::OpenControl { peer, conn } => self.connections.open_control(peer, conn),
+            Action::Write { conn, bytes } => self.connections.write(conn, bytes),
+            Action::Close { conn, code } => self.connections.close(conn, code),
+            Action::Dial { .. } | Action::Punch { .. } => self.dial(action),
+            Action::DialLane { dial, peer, relay, addr, within } => {
+                let task = tokio::spawn(self.relaying.dial(dial, peer, relay, addr, within));
+                self.dials.insert(dial, AbortOnDropHandle::new(task));
             }
+            Action::Reserve { relay } => {
+                let input = self.relaying.reserve(relay, self.connections.native(relay));
+                self.feed_if(input);
+            }
+            Action::Release { relay } => self.relaying.release(relay),
+            Action::Cancel { dial } => drop(self.dials.remove(&dial)),
+            Action::ProbeOpen { socket, family, towards } => {
+                let input = self.probes.open(socket, family, towards);
+                self.feed(input);
+            }
+            Action::ProbeClose { socket } => self.probes.close(socket),
+            Action::ProbeSend { from, to, bytes } => self.probes.send(from, to, &bytes),
+            Action::Reach { peer, addr, name } => self.probes.reach(peer, addr, name),
+            Action::Save => self.save(),
+            Action::Event(event) => self.tell(event),
+            // Nobody listening is no error.
+            Action::Outcome(outcome) => drop(self.outlets.outcomes.send(Arc::new(outcome))),
+            Action::Stop => self.stopping = true,
         }
     }
 
@@ -235,7 +283,13 @@ impl Driver {
 
     fn publish(&mut self) {
         self.changed = false;
-        let snapshot = self.engine.snapshot(self.clock.now());
+        let now = self.clock.now();
+        let (reservations, lanes) = (self.relaying.bytes(), self.connections.lane_bytes());
+        if !reservations.is_empty() || !lanes.is_empty() {
+            // Counting is no change: it is shown with the next one.
+            self.engine.handle(Input::LaneBytes { reservations, lanes }, now);
+        }
+        let snapshot = self.engine.snapshot(now);
         self.outlets.snapshots.send_replace(Arc::new(snapshot));
     }
 
@@ -246,6 +300,9 @@ impl Driver {
         self.publish();
         tokio::time::sleep(LAST_WORDS).await;
         self.dials.clear();
+        // Lanes first: their goodbyes travel over the other connections.
+        self.connections.close_lanes(CloseCode::Leave);
+        self.relaying.shut_down().await;
         self.connections.clear(CloseCode::Leave);
         let unsaved = self.engine.take_unsaved();
         if let Err(error) = self.files.save(self.library.clone(), unsaved).await {

@@ -1,21 +1,29 @@
 //! The connections that stand, and the tasks that watch and read them.
 //!
-//! Tasks only report: everything they find goes through one channel to the
-//! driver, which alone owns the table.
+//! Two kinds share the table: those of the library's endpoint, and lanes
+//! through a relay, of which it knows nothing. Tasks only report: everything
+//! they find goes through one channel to the driver, which alone owns the
+//! table.
+
+mod tasks;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use ant_quic::{HighLevelConnection, HighLevelRecvStream, HighLevelSendStream, Node};
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::streams::{FrameStream, StreamEnd, spawn_writer};
+pub(super) use self::tasks::{accept_connections, accept_streams, follow_lifecycle};
+use self::tasks::{accept_on_lane, read, watch};
+use super::lanes::{self, Lane, LaneEnd, RelayEnd, Reservation};
+use super::streams::{FrameStream, spawn_writer};
 use super::transport;
-use crate::core::engine::Input;
+use crate::core::engine::{ConnBytes, Input};
 use crate::core::ladder::DialId;
 use crate::core::link::{ConnId, ConnInfo};
 use crate::core::wire::Frame;
-use crate::model::{CloseCode, Path, PeerId, plain_addr};
+use crate::model::{CloseCode, Path, PeerId, Reason, plain_addr};
 
 /// The label under which both ends name a connection.
 const CHANNEL_LABEL: &str = "EXPORTER punchdeck channel";
@@ -30,6 +38,16 @@ pub(super) enum Report {
     Connected(PeerId),
     /// A dial reached that peer, over that connection unless it is gone again.
     Dialled { dial: DialId, peer: PeerId, connection: Option<HighLevelConnection> },
+    /// Somebody came to us through a relay.
+    Lane(Lane),
+    /// A dial through a relay reached its peer.
+    LaneDialled { dial: DialId, lane: Lane },
+    /// A relay, the host of that address, answered.
+    Reserved { relay: PeerId, result: Result<(Reservation, IpAddr), Reason> },
+    /// The reservation of that number ended, and not because we let go.
+    ReservationEnded { number: u64, end: LaneEnd },
+    /// Nothing comes through the reservation of that number.
+    ReservationMute { number: u64 },
     /// We opened a control stream.
     Opened { peer: PeerId, conn: ConnId, send: HighLevelSendStream, recv: HighLevelRecvStream },
     /// The peer opened one and said Hello on it.
@@ -45,13 +63,24 @@ pub(super) enum Report {
 /// Where tasks report.
 pub(super) type Reports = mpsc::Sender<Report>;
 
+/// What carries a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Carrier {
+    /// The library's endpoint, which opens and accepts streams for us.
+    Native,
+    /// A relay. Its streams are ours alone.
+    Lane { via: Option<PeerId> },
+}
+
 struct Entry {
     peer: PeerId,
     connection: HighLevelConnection,
+    carrier: Carrier,
     channel: [u8; 16],
     writer: Option<mpsc::Sender<Vec<u8>>>,
     /// End with the entry.
     _watcher: AbortOnDropHandle<()>,
+    _acceptor: Option<AbortOnDropHandle<()>>,
     reader: Option<AbortOnDropHandle<()>>,
 }
 
@@ -77,6 +106,21 @@ impl Connections {
     /// Takes up a connection if it is new. One that is closed already is told
     /// of all the same, and its end right after it.
     pub(super) fn take_up(&mut self, peer: PeerId, connection: HighLevelConnection) -> Option<Input> {
+        self.add(peer, connection, Carrier::Native, None)
+    }
+
+    /// Takes up a connection through a relay, in the same way.
+    pub(super) fn take_up_lane(&mut self, lane: Lane) -> Option<Input> {
+        self.add(lane.peer, lane.connection, Carrier::Lane { via: lane.via }, lane.relay_end)
+    }
+
+    fn add(
+        &mut self,
+        peer: PeerId,
+        connection: HighLevelConnection,
+        carrier: Carrier,
+        relay_end: Option<RelayEnd>,
+    ) -> Option<Input> {
         if self.entries.values().any(|e| e.connection.stable_id() == connection.stable_id()) {
             return None;
         }
@@ -84,27 +128,37 @@ impl Connections {
         let binding = transport::export(&connection, BINDING_LABEL)?;
         let id = ConnId(self.next);
         self.next += 1;
+        let (path, via) = match carrier {
+            Carrier::Native => (Path::Direct, None),
+            Carrier::Lane { via } => (Path::Relayed, via),
+        };
         let info = ConnInfo {
             id,
             remote: plain_addr(connection.remote_address()),
             outbound: transport::is_outbound(&connection),
-            path: Path::Direct,
-            via: None,
+            path,
+            via,
             channel,
             binding,
         };
-        let watcher = self.watch(peer, id, connection.clone());
-        self.entries
-            .insert(id, Entry { peer, connection, channel, writer: None, _watcher: watcher, reader: None });
+        let reports = || self.reports.clone();
+        let acceptor = match carrier {
+            // Accepted for all of them together.
+            Carrier::Native => None,
+            Carrier::Lane { .. } => Some(spawn(accept_on_lane(peer, connection.clone(), reports()))),
+        };
+        let entry = Entry {
+            peer,
+            carrier,
+            channel,
+            writer: None,
+            _watcher: spawn(watch(peer, id, connection.clone(), relay_end, reports())),
+            _acceptor: acceptor,
+            reader: None,
+            connection,
+        };
+        self.entries.insert(id, entry);
         Some(Input::ConnUp { peer, info })
-    }
-
-    fn watch(&self, peer: PeerId, conn: ConnId, connection: HighLevelConnection) -> AbortOnDropHandle<()> {
-        let reports = self.reports.clone();
-        AbortOnDropHandle::new(tokio::spawn(async move {
-            let reason = transport::close_reason(&connection.closed().await);
-            let _ = reports.send(Report::Input(Input::ConnClosed { peer, conn, reason })).await;
-        }))
     }
 
     /// The connection is gone.
@@ -115,18 +169,14 @@ impl Connections {
     /// Opens a control stream on a connection.
     pub(super) fn open_control(&self, peer: PeerId, conn: ConnId) {
         let Some(entry) = self.entries.get(&conn) else { return };
-        let (node, reports) = (self.node.clone(), self.reports.clone());
-        let stable_id = entry.connection.stable_id();
+        let (node, connection) = (self.node.clone(), entry.connection.clone());
+        let (carrier, reports) = (entry.carrier, self.reports.clone());
         tokio::spawn(async move {
-            let current =
-                |node: &Node| transport::connection(node, &peer).is_some_and(|c| c.stable_id() == stable_id);
-            // The library opens on the connection it holds for current; before
-            // and after, that must be the one we mean.
-            let opened = if current(&node) {
-                node.open_bi(&ant_quic::PeerId(peer.0)).await.ok().filter(|_| current(&node))
-            } else {
-                None
+            let opened = match carrier {
+                Carrier::Native => transport::open_control(&node, peer, &connection).await,
+                Carrier::Lane { .. } => lanes::open_control(&connection).await,
             };
+            drop(connection);
             let report = match opened {
                 Some((send, recv)) => Report::Opened { peer, conn, send, recv },
                 None => Report::Input(Input::ControlLost { peer, conn, malformed: false }),
@@ -162,8 +212,7 @@ impl Connections {
     fn start(&mut self, peer: PeerId, conn: ConnId, send: HighLevelSendStream, stream: FrameStream) -> bool {
         let Some(entry) = self.entries.get_mut(&conn) else { return false };
         entry.writer = Some(spawn_writer(send));
-        entry.reader =
-            Some(AbortOnDropHandle::new(tokio::spawn(read(peer, conn, stream, self.reports.clone()))));
+        entry.reader = Some(spawn(read(peer, conn, stream, self.reports.clone())));
         true
     }
 
@@ -184,72 +233,43 @@ impl Connections {
         }
     }
 
+    /// Closes every lane.
+    pub(super) fn close_lanes(&self, code: CloseCode) {
+        for entry in self.entries.values().filter(|e| matches!(e.carrier, Carrier::Lane { .. })) {
+            transport::close(&entry.connection, code);
+        }
+    }
+
     /// Closes everything and lets go of it, so that the socket can be freed.
     pub(super) fn clear(&mut self, code: CloseCode) {
         for entry in std::mem::take(&mut self.entries).into_values() {
             transport::close(&entry.connection, code);
         }
     }
-}
 
-async fn read(peer: PeerId, conn: ConnId, mut stream: FrameStream, reports: Reports) {
-    loop {
-        let input = match stream.next().await {
-            Ok((frame, len)) => Input::Frame { peer, conn, frame: Box::new(frame), len },
-            Err(end) => Input::ControlLost { peer, conn, malformed: end == StreamEnd::Malformed },
-        };
-        let over = matches!(input, Input::ControlLost { .. });
-        if reports.send(Report::Input(input)).await.is_err() || over {
-            return;
-        }
+    /// A connection of the library's own to a peer, to reserve on: rather one
+    /// that carries its link than another, which may be given up any moment.
+    pub(super) fn native(&self, peer: PeerId) -> Option<HighLevelConnection> {
+        self.entries
+            .iter()
+            .filter(|(_, e)| e.peer == peer && e.carrier == Carrier::Native)
+            .filter(|(_, e)| e.connection.close_reason().is_none())
+            .max_by_key(|(id, e)| (e.writer.is_some(), **id))
+            .map(|(_, e)| e.connection.clone())
     }
-}
 
-/// Accepts connections for the library, which does so only when asked.
-pub(super) async fn accept_connections(node: Node) {
-    while node.is_running() {
-        // What it accepted is told by its lifecycle events.
-        if node.accept().await.is_none() && node.is_running() {
-            tokio::task::yield_now().await;
-        }
-    }
-}
-
-/// Follows the library's connections.
-pub(super) async fn follow_lifecycle(node: Node, reports: Reports) {
-    use ant_quic::PeerLifecycleEvent::{Established, Replaced};
-    use tokio::sync::broadcast::error::RecvError::{Closed, Lagged};
-    let mut events = node.inner_endpoint().subscribe_all_peer_events();
-    loop {
-        let report = match events.recv().await {
-            Ok((peer, Established { .. } | Replaced { .. })) => Report::Connected(PeerId(peer.0)),
-            // What a full queue dropped, the driver's next count finds.
-            Ok(_) | Err(Lagged(_)) => continue,
-            Err(Closed) => return,
-        };
-        if reports.send(report).await.is_err() {
-            return;
-        }
-    }
-}
-
-/// Accepts control streams and reads their Hello.
-pub(super) async fn accept_streams(node: Node, reports: Reports) {
-    while let Ok((peer, send, recv)) = node.accept_bi().await {
-        let peer = PeerId(peer.0);
-        let reports = reports.clone();
-        tokio::spawn(async move {
-            let mut stream = Box::new(FrameStream::new(recv));
-            let report = match stream.hello().await {
-                Ok((hello, len)) => {
-                    let channel = hello.channel;
-                    let hello = (Box::new(Frame::Hello(hello)), len);
-                    Report::Accepted { peer, send, stream, hello, channel }
-                }
-                Err(StreamEnd::Malformed) => Report::Input(Input::Stopped("malformed hello")),
-                Err(StreamEnd::Closed) => Report::Input(Input::Stopped("no hello in time")),
-            };
-            let _ = reports.send(report).await;
+    /// Bytes of each lane, as its endpoint counts them: whole packets, all
+    /// streams.
+    pub(super) fn lane_bytes(&self) -> Vec<ConnBytes> {
+        let lanes = self.entries.iter().filter(|(_, e)| matches!(e.carrier, Carrier::Lane { .. }));
+        let bytes = lanes.map(|(id, e)| {
+            let stats = e.connection.stats();
+            ConnBytes { conn: *id, bytes_tx: stats.udp_tx.bytes, bytes_rx: stats.udp_rx.bytes }
         });
+        bytes.collect()
     }
+}
+
+fn spawn(task: impl Future<Output = ()> + Send + 'static) -> AbortOnDropHandle<()> {
+    AbortOnDropHandle::new(tokio::spawn(task))
 }

@@ -1,0 +1,120 @@
+//! `punchdeck lab list` and `punchdeck lab run`: drills with a verdict.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+
+use super::args::DrillArgs;
+use super::failure::say;
+use super::session::{Screen, Session};
+use super::{Failure, print};
+use crate::config::Ascii;
+use crate::lab::LoopbackFleet;
+use crate::lab::drill::{Arena, BUILT_IN, Progress, Report, Runner, Scenario, Verdict};
+
+/// Nodes of a loopback fleet for a drill that does not say how many.
+const LOOPBACK_NODES: usize = 8;
+/// Lab nodes are many, and what they do is in the report.
+const LOG_FILTER: &str = "off";
+
+pub(super) fn list() -> Result<(), Failure> {
+    let mut out = String::new();
+    for (name, text) in BUILT_IN {
+        let scenario = Scenario::parse(name, name, text).map_err(Failure::failed)?;
+        let _ = writeln!(out, "{name:<22} {}", scenario.about);
+    }
+    print(out.as_bytes())
+}
+
+pub(super) fn run(args: &DrillArgs) -> Result<(), Failure> {
+    let scenario = load(&args.scenario)?;
+    let session = Session::begin(Screen::Headless, Ascii::Auto, LOG_FILTER, None)?;
+    let abort = session.stopped();
+    let mut reports = Vec::new();
+    for n in 1..=args.repeat {
+        let report = session.block_on(once(&scenario, args, abort.clone()))?;
+        if !args.json {
+            let head = if args.repeat > 1 { format!("run {n} of {}\n", args.repeat) } else { String::new() };
+            print(format!("{head}{}", report.text()).as_bytes())?;
+        }
+        reports.push(report);
+        if abort.is_cancelled() {
+            break;
+        }
+    }
+    session.end();
+    finish(args, reports)
+}
+
+/// A scenario by its name, else from a file.
+fn load(name: &str) -> Result<Scenario, Failure> {
+    if let Some((name, text)) = BUILT_IN.iter().find(|(built_in, _)| *built_in == name) {
+        return Scenario::parse(name, name, text).map_err(Failure::usage);
+    }
+    let path = Path::new(name);
+    let text = std::fs::read_to_string(path).map_err(|e| {
+        let known = BUILT_IN.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+        Failure::usage(anyhow::anyhow!("{name}: {e}; the built-in drills are {known}"))
+    })?;
+    let stem = path.file_stem().map_or(name.to_owned(), |s| s.to_string_lossy().into_owned());
+    Scenario::parse(&stem, name, &text).map_err(Failure::usage)
+}
+
+async fn once(scenario: &Scenario, args: &DrillArgs, abort: CancellationToken) -> Result<Report, Failure> {
+    if !scenario.fleet.loopback && args.loopback {
+        let why = "it needs NATs, and --loopback has none".to_owned();
+        return Ok(Report::unsupported(&scenario.name, "loopback", why));
+    }
+    let nodes = scenario.fleet.nodes.unwrap_or(LOOPBACK_NODES);
+    let mut fleet = LoopbackFleet::start(nodes).await.map_err(Failure::failed)?;
+    let report = on(&mut fleet, scenario, args, abort).await;
+    fleet.stop().await;
+    Ok(report)
+}
+
+async fn on<A: Arena>(
+    fleet: &mut A,
+    scenario: &Scenario,
+    args: &DrillArgs,
+    abort: CancellationToken,
+) -> Report {
+    let quiet = args.json;
+    let tell = move |p: Progress| {
+        if !quiet {
+            say(&format_args!("step {} of {}: {}", p.step, p.of, p.what));
+        }
+    };
+    Runner::new(fleet, scenario, abort, tell).with_baseline(args.baseline).run().await
+}
+
+/// Several runs as one object: the worst verdict, and each run.
+#[derive(Serialize)]
+struct Runs {
+    #[serde(flatten)]
+    worst: Report,
+    runs: Vec<Report>,
+}
+
+fn finish(args: &DrillArgs, mut reports: Vec<Report>) -> Result<(), Failure> {
+    let rank = |v: Verdict| match v {
+        Verdict::Pass => 0,
+        Verdict::Unsupported => 1,
+        Verdict::Fail => 2,
+    };
+    let Some(worst) = reports.iter().max_by_key(|r| rank(r.verdict)).cloned() else { return Ok(()) };
+    let verdict = worst.verdict;
+    if args.json {
+        let json = if args.repeat > 1 {
+            serde_json::to_string(&Runs { worst, runs: std::mem::take(&mut reports) })
+        } else {
+            serde_json::to_string(&worst)
+        };
+        print(format!("{}\n", json.map_err(Failure::failed)?).as_bytes())?;
+    }
+    match verdict {
+        Verdict::Pass => Ok(()),
+        Verdict::Fail | Verdict::Unsupported => Err(Failure::told()),
+    }
+}

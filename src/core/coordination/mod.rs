@@ -1,0 +1,333 @@
+//! Coordination: what an intermediary and a target do with requests for a punch
+//! or an invitation. Nobody can aim our messages at a third party with them.
+
+mod replay;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use self::replay::Nonces;
+use super::Mono;
+use super::bucket::Bucket;
+use super::limits::{
+    PUNCH_ADDRESSES_MAX, PUNCH_IN_FLIGHT, PUNCH_METERS_MAX, PUNCH_PER_MINUTE, PUNCH_PER_PAIR,
+    PUNCH_PER_REQUESTER_BURST, PUNCH_PER_REQUESTER_MINUTE, PUNCH_PER_TARGET_MINUTE, RECORD_PORT_MIN,
+};
+use super::wire::{
+    CoordinationAnswer, Invite, InviteNotice, Message, NoticeAnswer, PunchNotice, PunchRequest, Refusal,
+    RelayAddr,
+};
+use crate::model::{PeerId, PunchConsent, plain_addr};
+
+/// How long a target has to answer the intermediary.
+pub const TARGET_WAIT: Duration = Duration::from_secs(2);
+
+/// What an intermediary must know of its links.
+pub trait Links {
+    /// Where a linked peer is, as we see it.
+    fn observed(&self, peer: &PeerId) -> Option<SocketAddr>;
+    /// Whether an address is a relay's to which we are linked ourselves.
+    fn is_linked_relay(&self, relay: &PeerId, addr: &SocketAddr) -> bool;
+    /// Whether we knew a peer before it asked.
+    fn is_known(&self, peer: &PeerId) -> bool;
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq)]
+pub enum CoordinationOut {
+    /// Send this over a link.
+    Send {
+        /// To whom.
+        peer: PeerId,
+        /// What.
+        message: Message,
+    },
+    /// We are the target of a punch and agreed to it.
+    PunchComing {
+        /// From whom.
+        requester: PeerId,
+    },
+    /// We are invited to dial that peer at its reservation.
+    Invited {
+        /// By whom.
+        requester: PeerId,
+        /// Where.
+        relay: RelayAddr,
+    },
+    /// A limit or rule stopped something.
+    Stopped(&'static str),
+}
+
+/// A request that waits for its target.
+#[derive(Debug)]
+struct InFlight {
+    requester: PeerId,
+    request: u32,
+    target: PeerId,
+    until: Mono,
+}
+
+/// The intermediary's and the target's side.
+#[derive(Debug)]
+pub struct Coordination {
+    consent: PunchConsent,
+    requesters: BTreeMap<PeerId, Bucket>,
+    targets: BTreeMap<PeerId, Bucket>,
+    pairs: BTreeMap<(PeerId, PeerId), Mono>,
+    all: Bucket,
+    in_flight: BTreeMap<[u8; 16], InFlight>,
+    /// Nonces of requests, and of notices.
+    asked: Nonces,
+    noticed: Nonces,
+}
+
+impl Coordination {
+    /// `consent`: whose punches we take.
+    pub fn new(consent: PunchConsent, now: Mono) -> Self {
+        Self {
+            consent,
+            requesters: BTreeMap::new(),
+            targets: BTreeMap::new(),
+            pairs: BTreeMap::new(),
+            all: Bucket::new(PUNCH_PER_MINUTE, PUNCH_PER_MINUTE / 60.0, now),
+            in_flight: BTreeMap::new(),
+            asked: Nonces::default(),
+            noticed: Nonces::default(),
+        }
+    }
+
+    /// A linked peer asks us to coordinate a punch.
+    pub fn on_request(
+        &mut self,
+        from: PeerId,
+        ask: &PunchRequest,
+        links: &impl Links,
+        now: Mono,
+        out: &mut Vec<CoordinationOut>,
+    ) {
+        let addresses: Vec<SocketAddr> = ask.addresses.iter().copied().map(plain_addr).collect();
+        let checked = check_addresses(&from, &addresses, links);
+        let notice = PunchNotice { nonce: ask.nonce, requester: from, addresses };
+        let notice = Message::PunchNotice(notice);
+        self.take(from, ask.request, ask.target, ask.nonce, checked, notice, links, now, out);
+    }
+
+    /// A linked peer asks us to pass an invitation on.
+    pub fn on_invite(
+        &mut self,
+        from: PeerId,
+        ask: &Invite,
+        links: &impl Links,
+        now: Mono,
+        out: &mut Vec<CoordinationOut>,
+    ) {
+        let relay = RelayAddr { relay: ask.relay.relay, addr: plain_addr(ask.relay.addr) };
+        // An invitation to a relay that nobody knows would aim the target at
+        // whatever host the requester likes.
+        let known = links.is_linked_relay(&relay.relay, &relay.addr) && relay.addr.port() >= RECORD_PORT_MIN;
+        let checked =
+            if known { Ok(()) } else { Err(("invitation to an unknown relay", Refusal::BadAddress)) };
+        let notice = Message::InviteNotice(InviteNotice { nonce: ask.nonce, requester: from, relay });
+        self.take(from, ask.request, ask.target, ask.nonce, checked, notice, links, now, out);
+    }
+
+    #[allow(clippy::too_many_arguments)] // the parts of one request
+    fn take(
+        &mut self,
+        from: PeerId,
+        request: u32,
+        target: PeerId,
+        nonce: [u8; 16],
+        checked: Result<(), (&'static str, Refusal)>,
+        notice: Message,
+        links: &impl Links,
+        now: Mono,
+        out: &mut Vec<CoordinationOut>,
+    ) {
+        let admitted = checked.and_then(|()| {
+            if links.observed(&target).is_none() || target == from {
+                return Err(("punch to an unknown target", Refusal::UnknownTarget));
+            }
+            self.admit(from, target, nonce, now)
+        });
+        match admitted {
+            Ok(()) => {
+                let until = now + TARGET_WAIT;
+                self.in_flight.insert(nonce, InFlight { requester: from, request, target, until });
+                out.push(CoordinationOut::Send { peer: target, message: notice });
+            }
+            Err((counter, refusal)) => {
+                out.push(CoordinationOut::Stopped(counter));
+                out.push(answer(from, request, Err(refusal)));
+            }
+        }
+    }
+
+    /// Rates and replay.
+    fn admit(
+        &mut self,
+        from: PeerId,
+        target: PeerId,
+        nonce: [u8; 16],
+        now: Mono,
+    ) -> Result<(), (&'static str, Refusal)> {
+        self.forget_old(now);
+        if !self.asked.is_new(nonce, now) {
+            return Err(("punch nonce replayed", Refusal::Replayed));
+        }
+        if self.in_flight.len() >= PUNCH_IN_FLIGHT {
+            return Err(("punches in flight", Refusal::RateLimited));
+        }
+        if self.pairs.get(&(from, target)).is_some_and(|last| now.since(*last) < PUNCH_PER_PAIR) {
+            return Err(("punch rate of a pair", Refusal::RateLimited));
+        }
+        let requester = self.requesters.entry(from).or_insert_with(|| {
+            Bucket::new(PUNCH_PER_REQUESTER_BURST, PUNCH_PER_REQUESTER_MINUTE / 60.0, now)
+        });
+        if !requester.take(now) {
+            return Err(("punch rate of a requester", Refusal::RateLimited));
+        }
+        let of_target = self
+            .targets
+            .entry(target)
+            .or_insert_with(|| Bucket::new(PUNCH_PER_TARGET_MINUTE, PUNCH_PER_TARGET_MINUTE / 60.0, now));
+        if !of_target.take(now) {
+            return Err(("punch rate of a target", Refusal::RateLimited));
+        }
+        if !self.all.take(now) {
+            return Err(("punch rate", Refusal::RateLimited));
+        }
+        self.pairs.insert((from, target), now);
+        Ok(())
+    }
+
+    /// The target answered our notice.
+    pub fn on_notice_answer(
+        &mut self,
+        from: PeerId,
+        said: NoticeAnswer,
+        links: &impl Links,
+        out: &mut Vec<CoordinationOut>,
+    ) {
+        if self.in_flight.get(&said.nonce).is_none_or(|f| f.target != from) {
+            out.push(CoordinationOut::Stopped("answer to no notice"));
+            return;
+        }
+        let Some(flight) = self.in_flight.remove(&said.nonce) else { return };
+        let result = match links.observed(&from) {
+            Some(addr) if said.accepted => Ok(addr),
+            Some(_) => Err(Refusal::NoConsent),
+            None => Err(Refusal::UnknownTarget),
+        };
+        out.push(answer(flight.requester, flight.request, result));
+    }
+
+    /// We are the target of a punch.
+    pub fn on_punch_notice(
+        &mut self,
+        from: PeerId,
+        notice: &PunchNotice,
+        links: &impl Links,
+        now: Mono,
+        out: &mut Vec<CoordinationOut>,
+    ) {
+        let accepted = self.consents(&notice.requester, notice.nonce, links, now, out);
+        let said = NoticeAnswer { nonce: notice.nonce, accepted };
+        out.push(CoordinationOut::Send { peer: from, message: Message::NoticeAnswer(said) });
+        if accepted {
+            out.push(CoordinationOut::PunchComing { requester: notice.requester });
+        }
+    }
+
+    /// We are invited.
+    pub fn on_invite_notice(
+        &mut self,
+        from: PeerId,
+        notice: &InviteNotice,
+        links: &impl Links,
+        now: Mono,
+        out: &mut Vec<CoordinationOut>,
+    ) {
+        let relay = RelayAddr { relay: notice.relay.relay, addr: plain_addr(notice.relay.addr) };
+        let accepted = self.consents(&notice.requester, notice.nonce, links, now, out)
+            && relay.addr.port() >= RECORD_PORT_MIN;
+        let said = NoticeAnswer { nonce: notice.nonce, accepted };
+        out.push(CoordinationOut::Send { peer: from, message: Message::NoticeAnswer(said) });
+        if accepted {
+            out.push(CoordinationOut::Invited { requester: notice.requester, relay });
+        }
+    }
+
+    fn consents(
+        &mut self,
+        requester: &PeerId,
+        nonce: [u8; 16],
+        links: &impl Links,
+        now: Mono,
+        out: &mut Vec<CoordinationOut>,
+    ) -> bool {
+        if !self.noticed.is_new(nonce, now) {
+            out.push(CoordinationOut::Stopped("punch nonce replayed"));
+            return false;
+        }
+        let consents = match self.consent {
+            PunchConsent::Any => true,
+            PunchConsent::Known => links.is_known(requester),
+            PunchConsent::Never => false,
+        };
+        if !consents {
+            out.push(CoordinationOut::Stopped("punch without consent"));
+        }
+        consents
+    }
+
+    /// Gives up on targets that do not answer.
+    pub fn on_timeout(&mut self, now: Mono, out: &mut Vec<CoordinationOut>) {
+        let late: Vec<[u8; 16]> =
+            self.in_flight.iter().filter(|(_, f)| f.until <= now).map(|(nonce, _)| *nonce).collect();
+        for nonce in late {
+            if let Some(flight) = self.in_flight.remove(&nonce) {
+                out.push(answer(flight.requester, flight.request, Err(Refusal::NoAnswer)));
+            }
+        }
+    }
+
+    /// When [`Self::on_timeout`] wants to be called.
+    pub fn next_timeout(&self) -> Option<Mono> {
+        self.in_flight.values().map(|f| f.until).min()
+    }
+
+    /// Keeps the memory of rates bounded: what is full again says nothing.
+    fn forget_old(&mut self, now: Mono) {
+        self.pairs.retain(|_, at| now.since(*at) < PUNCH_PER_PAIR);
+        for meters in [&mut self.requesters, &mut self.targets] {
+            if meters.len() >= PUNCH_METERS_MAX {
+                meters.retain(|_, bucket| !bucket.is_full(now));
+            }
+            while meters.len() >= PUNCH_METERS_MAX {
+                meters.pop_first();
+            }
+        }
+    }
+}
+
+fn answer(to: PeerId, request: u32, result: Result<SocketAddr, Refusal>) -> CoordinationOut {
+    let message = Message::CoordinationAnswer(CoordinationAnswer { request, result });
+    CoordinationOut::Send { peer: to, message }
+}
+
+/// Every address must be the requester's own, as we see it.
+fn check_addresses(
+    from: &PeerId,
+    addresses: &[SocketAddr],
+    links: &impl Links,
+) -> Result<(), (&'static str, Refusal)> {
+    let refused = Err(("punch aimed at a third party", Refusal::BadAddress));
+    let Some(observed) = links.observed(from) else { return refused };
+    let own = |addr: &SocketAddr| addr.ip() == observed.ip() && addr.port() >= RECORD_PORT_MIN;
+    if addresses.len() > PUNCH_ADDRESSES_MAX || !addresses.iter().all(own) { refused } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,248 @@
+use std::collections::BTreeSet;
+
+use super::*;
+
+#[derive(Default)]
+struct World {
+    linked: BTreeMap<PeerId, SocketAddr>,
+    known: BTreeSet<PeerId>,
+}
+
+impl Links for World {
+    fn observed(&self, peer: &PeerId) -> Option<SocketAddr> {
+        self.linked.get(peer).copied()
+    }
+    fn is_linked_relay(&self, relay: &PeerId, addr: &SocketAddr) -> bool {
+        self.linked.get(relay).is_some_and(|a| a.ip() == addr.ip())
+    }
+    fn is_known(&self, peer: &PeerId) -> bool {
+        self.known.contains(peer)
+    }
+}
+
+fn peer(n: u16) -> PeerId {
+    let mut id = [0; 32];
+    id[..2].copy_from_slice(&n.to_be_bytes());
+    PeerId(id)
+}
+
+fn addr(host: u8, port: u16) -> SocketAddr {
+    ([198, 18, 1, host], port).into()
+}
+
+fn world(count: u16) -> World {
+    let linked = (0..count).map(|n| (peer(n), addr((n % 250) as u8, 9000))).collect();
+    World { linked, known: BTreeSet::new() }
+}
+
+fn at(ms: u64) -> Mono {
+    Mono::from_millis(ms)
+}
+
+fn request(n: u32, target: PeerId, addresses: Vec<SocketAddr>) -> PunchRequest {
+    let mut nonce = [0; 16];
+    nonce[..4].copy_from_slice(&n.to_be_bytes());
+    PunchRequest { request: n, target, nonce, addresses }
+}
+
+struct Bench {
+    machine: Coordination,
+    world: World,
+}
+
+impl Bench {
+    fn new(count: u16) -> Self {
+        Self { machine: Coordination::new(PunchConsent::Any, at(0)), world: world(count) }
+    }
+
+    fn ask(&mut self, from: u16, ask: &PunchRequest, now: Mono) -> Vec<CoordinationOut> {
+        let mut out = Vec::new();
+        self.machine.on_request(peer(from), ask, &self.world, now, &mut out);
+        out
+    }
+}
+
+fn refusal(out: &[CoordinationOut]) -> Option<Refusal> {
+    out.iter().find_map(|o| match o {
+        CoordinationOut::Send { message: Message::CoordinationAnswer(a), .. } => a.result.err(),
+        _ => None,
+    })
+}
+
+fn stopped(out: &[CoordinationOut], what: &str) -> bool {
+    out.contains(&CoordinationOut::Stopped(match what {
+        "third party" => "punch aimed at a third party",
+        "replayed" => "punch nonce replayed",
+        "relay" => "invitation to an unknown relay",
+        "consent" => "punch without consent",
+        other => panic!("{other}"),
+    }))
+}
+
+#[test]
+fn the_target_is_told_who_and_where_and_its_answer_brings_its_address() {
+    let mut b = Bench::new(3);
+    let ask = request(7, peer(1), vec![addr(0, 9000), addr(0, 9001)]);
+    let out = b.ask(0, &ask, at(0));
+    let notice = PunchNotice { nonce: ask.nonce, requester: peer(0), addresses: ask.addresses.clone() };
+    assert_eq!(out, [CoordinationOut::Send { peer: peer(1), message: Message::PunchNotice(notice) }]);
+    let mut out = Vec::new();
+    let said = NoticeAnswer { nonce: ask.nonce, accepted: true };
+    b.machine.on_notice_answer(peer(1), said, &b.world, &mut out);
+    assert_eq!(out, [answer(peer(0), 7, Ok(addr(1, 9000)))]);
+}
+
+#[test]
+fn nobody_can_aim_us_at_a_third_party() {
+    let mut b = Bench::new(3);
+    for bad in [addr(2, 9000), ([127, 0, 0, 1], 9000).into(), addr(0, 53)] {
+        let out = b.ask(0, &request(1, peer(1), vec![addr(0, 9000), bad]), at(0));
+        assert_eq!(refusal(&out), Some(Refusal::BadAddress), "{bad}");
+        assert!(stopped(&out, "third party"));
+    }
+    let many = (0..9).map(|n| addr(0, 9000 + n)).collect();
+    assert_eq!(refusal(&b.ask(0, &request(2, peer(1), many), at(0))), Some(Refusal::BadAddress));
+}
+
+#[test]
+fn an_invitation_to_a_relay_that_nobody_knows_is_refused() {
+    let mut b = Bench::new(3);
+    let invite = |relay, addr| Invite {
+        request: 1,
+        target: peer(1),
+        nonce: [9; 16],
+        relay: RelayAddr { relay, addr },
+    };
+    let mut out = Vec::new();
+    b.machine.on_invite(peer(0), &invite(peer(77), addr(9, 9000)), &b.world, at(0), &mut out);
+    assert_eq!(refusal(&out), Some(Refusal::BadAddress));
+    assert!(stopped(&out, "relay"));
+    let mut out = Vec::new();
+    b.machine.on_invite(peer(0), &invite(peer(2), addr(9, 9000)), &b.world, at(0), &mut out);
+    assert!(refusal(&out).is_some(), "nor to another host under a known relay's name");
+    let mut out = Vec::new();
+    b.machine.on_invite(peer(0), &invite(peer(2), addr(2, 40_000)), &b.world, at(0), &mut out);
+    assert!(matches!(out[0], CoordinationOut::Send { message: Message::InviteNotice(_), .. }));
+}
+
+#[test]
+fn a_replayed_nonce_is_refused_by_intermediary_and_target() {
+    let mut b = Bench::new(3);
+    let ask = request(1, peer(1), vec![]);
+    assert_eq!(refusal(&b.ask(0, &ask, at(0))), None);
+    let out = b.ask(2, &ask, at(100));
+    assert_eq!(refusal(&out), Some(Refusal::Replayed));
+    assert!(stopped(&out, "replayed"));
+    let notice = PunchNotice { nonce: [5; 16], requester: peer(0), addresses: vec![] };
+    for (round, coming) in [(0, true), (1, false)] {
+        let mut out = Vec::new();
+        b.machine.on_punch_notice(peer(2), &notice, &b.world, at(round), &mut out);
+        assert_eq!(out.iter().any(|o| matches!(o, CoordinationOut::PunchComing { .. })), coming);
+    }
+}
+
+#[test]
+fn an_unknown_target_is_said_so() {
+    let mut b = Bench::new(2);
+    let out = b.ask(0, &request(1, peer(99), vec![]), at(0));
+    assert_eq!(refusal(&out), Some(Refusal::UnknownTarget));
+}
+
+#[test]
+fn one_requester_gets_three_at_once_and_six_a_minute() {
+    let mut b = Bench::new(100);
+    let granted = |b: &mut Bench, from: u32, count: u32, ms: u64| {
+        (from..from + count)
+            .filter(|n| {
+                let granted = refusal(&b.ask(0, &request(*n, peer(*n as u16 + 1), vec![]), at(ms))).is_none();
+                b.machine.in_flight.clear();
+                granted
+            })
+            .count()
+    };
+    assert_eq!(granted(&mut b, 0, 20, 0), 3);
+    assert_eq!(granted(&mut b, 20, 20, 60_000), 3, "the burst is full again");
+    assert_eq!((0..30).map(|s| granted(&mut b, 40 + s, 1, 60_000 + u64::from(s) * 2_000)).sum::<usize>(), 5);
+}
+
+#[test]
+fn one_pair_gets_one_in_four_seconds_and_one_target_twelve_a_minute() {
+    let mut b = Bench::new(100);
+    assert!(refusal(&b.ask(0, &request(1, peer(1), vec![]), at(0))).is_none());
+    assert_eq!(refusal(&b.ask(0, &request(2, peer(1), vec![]), at(3_999))), Some(Refusal::RateLimited));
+    assert!(refusal(&b.ask(0, &request(3, peer(1), vec![]), at(4_000))).is_none());
+    let mut b = Bench::new(100);
+    let granted = (1..60u16)
+        .filter(|n| {
+            let granted = refusal(&b.ask(*n, &request(u32::from(*n), peer(0), vec![]), at(0))).is_none();
+            b.machine.in_flight.clear();
+            granted
+        })
+        .count();
+    assert_eq!(granted, 12);
+}
+
+#[test]
+fn an_intermediary_takes_sixty_a_minute_and_sixteen_in_flight() {
+    let mut b = Bench::new(250);
+    let ask = |b: &mut Bench, n: u16| {
+        refusal(&b.ask(n, &request(u32::from(n), peer(n + 100), vec![]), at(0))).is_none()
+    };
+    assert_eq!((0..40).filter(|n| ask(&mut b, *n)).count(), PUNCH_IN_FLIGHT);
+    let mut b = Bench::new(250);
+    let granted = (0..100)
+        .filter(|n| {
+            let granted = ask(&mut b, *n);
+            b.machine.in_flight.clear();
+            granted
+        })
+        .count();
+    assert_eq!(granted, 60);
+}
+
+#[test]
+fn a_target_that_does_not_answer_is_given_up_after_two_seconds() {
+    let mut b = Bench::new(3);
+    b.ask(0, &request(7, peer(1), vec![]), at(0));
+    assert_eq!(b.machine.next_timeout(), Some(at(2_000)));
+    let mut out = Vec::new();
+    b.machine.on_timeout(at(2_000), &mut out);
+    assert_eq!(out, [answer(peer(0), 7, Err(Refusal::NoAnswer))]);
+    assert_eq!(b.machine.next_timeout(), None);
+}
+
+#[test]
+fn nobody_answers_for_somebody_else() {
+    let mut b = Bench::new(3);
+    let ask = request(7, peer(1), vec![]);
+    b.ask(0, &ask, at(0));
+    let mut out = Vec::new();
+    b.machine.on_notice_answer(
+        peer(2),
+        NoticeAnswer { nonce: ask.nonce, accepted: true },
+        &b.world,
+        &mut out,
+    );
+    assert_eq!(out, [CoordinationOut::Stopped("answer to no notice")]);
+}
+
+#[test]
+fn a_target_takes_punches_of_whom_it_wants() {
+    for (consent, known, stranger) in [
+        (PunchConsent::Any, true, true),
+        (PunchConsent::Known, true, false),
+        (PunchConsent::Never, false, false),
+    ] {
+        let mut machine = Coordination::new(consent, at(0));
+        let mut world = world(3);
+        world.known.insert(peer(0));
+        for (n, requester, takes) in [(0, peer(0), known), (1, peer(1), stranger)] {
+            let mut out = Vec::new();
+            let notice = PunchNotice { nonce: [n; 16], requester, addresses: vec![] };
+            machine.on_punch_notice(peer(2), &notice, &world, at(0), &mut out);
+            let coming = out.contains(&CoordinationOut::PunchComing { requester });
+            assert_eq!(coming, takes, "{consent:?} {n}");
+            assert_eq!(stopped(&out, "consent"), !takes);
+        }
+    }
+}

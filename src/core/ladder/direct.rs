@@ -1,0 +1,110 @@
+//! The direct stage: every known address at once.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::{DialId, LadderOut};
+use crate::core::Mono;
+use crate::model::Reason;
+
+/// A dial that failed fast is repeated after this long: the other end may just
+/// be starting, or its own dial opens the way.
+const REDIAL_AFTER: Duration = Duration::from_millis(500);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Running,
+    Again { at: Mono },
+    Failed,
+}
+
+#[derive(Debug)]
+struct Dial {
+    id: DialId,
+    addr: SocketAddr,
+    state: State,
+    /// Why it failed the last time.
+    last: Option<Reason>,
+}
+
+/// Dials that run.
+#[derive(Debug)]
+pub(super) struct Direct {
+    until: Mono,
+    dials: Vec<Dial>,
+}
+
+impl Direct {
+    pub(super) fn start(
+        dials: Vec<(DialId, SocketAddr)>,
+        window: Duration,
+        now: Mono,
+        out: &mut Vec<LadderOut>,
+    ) -> Self {
+        let begun =
+            dials.iter().map(|(dial, addr)| LadderOut::Dial { dial: *dial, addr: *addr, within: window });
+        out.extend(begun);
+        let dials = dials
+            .into_iter()
+            .map(|(id, addr)| Dial { id, addr, state: State::Running, last: None })
+            .collect();
+        Self { until: now + window, dials }
+    }
+
+    /// Takes a failure; whether it was one of ours.
+    pub(super) fn on_failed(&mut self, dial: DialId, reason: &Reason, now: Mono) -> bool {
+        let at = now + REDIAL_AFTER;
+        let until = self.until;
+        let Some(entry) = self.dials.iter_mut().find(|d| d.id == dial) else { return false };
+        entry.last = Some(reason.clone());
+        entry.state = if reason.is_final() || at >= until { State::Failed } else { State::Again { at } };
+        true
+    }
+
+    /// The dials that got through lost against another connection.
+    pub(super) fn on_lost(&mut self, reason: &Reason, now: Mono) {
+        let at = now + REDIAL_AFTER;
+        for dial in self.dials.iter_mut().filter(|d| d.state == State::Running) {
+            dial.last = Some(reason.clone());
+            dial.state = if at < self.until { State::Again { at } } else { State::Failed };
+        }
+    }
+
+    pub(super) fn on_timeout(&mut self, now: Mono, out: &mut Vec<LadderOut>) {
+        let left = self.until.since(now);
+        for dial in &mut self.dials {
+            if matches!(dial.state, State::Again { at } if at <= now) && !left.is_zero() {
+                dial.state = State::Running;
+                out.push(LadderOut::Dial { dial: dial.id, addr: dial.addr, within: left });
+            }
+        }
+    }
+
+    /// Why the stage is over, if it is.
+    pub(super) fn over(&self, now: Mono) -> Option<Reason> {
+        let open = self.dials.iter().any(|d| d.state != State::Failed);
+        (!open || now >= self.until).then(|| self.reason())
+    }
+
+    /// One reason for the whole stage: the most telling of its dials'.
+    fn reason(&self) -> Reason {
+        let silent = |r: &&Reason| matches!(r, Reason::NoAnswer { .. } | Reason::TimedOut { .. });
+        match self.dials.iter().filter_map(|d| d.last.as_ref()).find(|r| !silent(r)) {
+            Some(telling) => telling.clone(),
+            None => Reason::NoAnswer { addresses: u32::try_from(self.dials.len()).unwrap_or(u32::MAX) },
+        }
+    }
+
+    pub(super) fn cancel(&self, out: &mut Vec<LadderOut>) {
+        let running = self.dials.iter().filter(|d| d.state == State::Running);
+        out.extend(running.map(|d| LadderOut::Cancel(d.id)));
+    }
+
+    pub(super) fn next_timeout(&self) -> Mono {
+        let again = self.dials.iter().filter_map(|d| match d.state {
+            State::Again { at } => Some(at),
+            _ => None,
+        });
+        again.chain([self.until]).min().unwrap_or(self.until)
+    }
+}

@@ -1,0 +1,135 @@
+//! What three nodes say to each other for a punch or an invitation: requester,
+//! intermediary, target.
+
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+use super::{RelayAddr, lenient};
+use crate::model::PeerId;
+
+/// "Have the target punch with me." The requester is the link's authenticated
+/// peer, never a field.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PunchRequest {
+    /// Echoed in the answer.
+    pub request: u32,
+    /// With whom.
+    pub target: PeerId,
+    /// Names the punch on all three ends; used once.
+    pub nonce: [u8; 16],
+    /// Where the requester can be hit.
+    #[serde(deserialize_with = "lenient::any_number")]
+    pub addresses: Vec<SocketAddr>,
+}
+
+/// Why a request was turned down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// The intermediary is not connected to the target.
+    UnknownTarget,
+    /// Too many requests: another intermediary, or later.
+    RateLimited,
+    /// The target does not want to.
+    NoConsent,
+    /// An address is not the requester's.
+    BadAddress,
+    /// The nonce was seen before.
+    Replayed,
+    /// The target did not answer the intermediary.
+    NoAnswer,
+    /// Something that this program does not know.
+    Other,
+}
+
+impl Refusal {
+    pub(super) fn number(self) -> u8 {
+        match self {
+            Self::UnknownTarget => 1,
+            Self::RateLimited => 2,
+            Self::NoConsent => 3,
+            Self::BadAddress => 4,
+            Self::Replayed => 5,
+            Self::NoAnswer => 6,
+            Self::Other => 255,
+        }
+    }
+
+    pub(super) fn from_number(number: u8) -> Self {
+        match number {
+            1 => Self::UnknownTarget,
+            2 => Self::RateLimited,
+            3 => Self::NoConsent,
+            4 => Self::BadAddress,
+            5 => Self::Replayed,
+            6 => Self::NoAnswer,
+            _ => Self::Other,
+        }
+    }
+}
+
+impl Serialize for Refusal {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.number().serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Refusal {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        u8::deserialize(deserializer).map(Self::from_number)
+    }
+}
+
+/// The answer to a [`PunchRequest`] or an [`Invite`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CoordinationAnswer {
+    /// The request's number.
+    pub request: u32,
+    /// The target's address as the intermediary sees it, or why not.
+    pub result: Result<SocketAddr, Refusal>,
+}
+
+/// To the target: somebody wants to punch with you.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PunchNotice {
+    /// Names the punch.
+    pub nonce: [u8; 16],
+    /// Who.
+    pub requester: PeerId,
+    /// Where it can be hit: checked by the intermediary.
+    #[serde(deserialize_with = "lenient::any_number")]
+    pub addresses: Vec<SocketAddr>,
+}
+
+/// "Invite the target to dial me at my reservation."
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Invite {
+    /// Echoed in the answer.
+    pub request: u32,
+    /// Whom.
+    pub target: PeerId,
+    /// Names the invitation; used once.
+    pub nonce: [u8; 16],
+    /// To which reservation.
+    pub relay: RelayAddr,
+}
+
+/// To the target: dial that peer at its reservation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InviteNotice {
+    /// Names the invitation.
+    pub nonce: [u8; 16],
+    /// Who invites.
+    pub requester: PeerId,
+    /// To which reservation.
+    pub relay: RelayAddr,
+}
+
+/// The target's answer to a notice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NoticeAnswer {
+    /// The notice's.
+    pub nonce: [u8; 16],
+    /// Whether it takes part.
+    pub accepted: bool,
+}

@@ -1,0 +1,95 @@
+//! The fleet as a drill sees it.
+
+use std::time::Duration;
+
+use crate::model::{NatType, PeerId};
+use crate::node::feed::Feed;
+
+/// Something done to the fleet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Act {
+    /// Start a node that does not run, or one more; a passive one dials its
+    /// bootstrap only.
+    Start {
+        /// Which.
+        node: String,
+        /// Whether it is passive.
+        passive: bool,
+    },
+    /// Stop a node politely.
+    Stop(String),
+    /// Kill a node without a word.
+    Kill(String),
+    /// Cut a host off.
+    Cut(String),
+    /// Heal it.
+    Heal(String),
+    /// Change the NAT in front of a host.
+    SetNat(String, NatType),
+    /// Forget the mappings in front of a host.
+    Flush(String),
+}
+
+/// Why something was not done.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ArenaError {
+    /// This kind of fleet cannot do it.
+    #[error("this fleet cannot {0}")]
+    Unsupported(String),
+    /// There is no such node, host or router.
+    #[error("there is no {0} in this fleet")]
+    Unknown(String),
+    /// It was tried.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// A node of the fleet.
+#[derive(Debug, Clone)]
+pub struct Member {
+    /// Its name.
+    pub name: String,
+    /// Who it is.
+    pub peer_id: PeerId,
+    /// What it shows and takes.
+    pub feed: Feed,
+}
+
+/// What the library's own ladder did for a pair.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Baseline {
+    /// Whether it connected.
+    pub connected: bool,
+    /// How long it took.
+    pub elapsed: Duration,
+}
+
+/// A fleet that drills run on.
+pub trait Arena {
+    /// What kind of fleet it is, for the report.
+    fn kind(&self) -> String;
+
+    /// The nodes that run, in the order of their start.
+    fn members(&self) -> Vec<Member>;
+
+    /// The NAT in front of a host, for undoing a change.
+    fn nat_of(&self, host: &str) -> Option<NatType>;
+
+    /// Does something.
+    fn act(&mut self, act: Act) -> impl Future<Output = Result<(), ArenaError>>;
+
+    /// A fresh pair of passive nodes behind fresh routers of these types, both
+    /// linked to the public nodes. Returns their names.
+    fn pair(
+        &mut self,
+        from: NatType,
+        to: NatType,
+    ) -> impl Future<Output = Result<(String, String), ArenaError>>;
+
+    /// Takes a pair away again.
+    fn end_pair(&mut self, pair: (String, String)) -> impl Future<Output = ()>;
+
+    /// Lets the library's own ladder connect a fresh pair of stock nodes on the
+    /// same kind of hosts.
+    fn baseline(&mut self, from: NatType, to: NatType) -> impl Future<Output = Result<Baseline, ArenaError>>;
+}

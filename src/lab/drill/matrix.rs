@@ -1,0 +1,99 @@
+//! Every ordered pair of NAT types, a fresh pair of hosts each.
+
+use std::time::{Duration, Instant};
+
+use super::arena::{Arena, ArenaError};
+use super::report::Pair;
+use super::runner::{Runner, Stop};
+use crate::core::ladder::telling_reason;
+use crate::model::{Command, Done, NatType, Path, StageOutcome};
+
+/// A fresh pair knows each other by gossip well before this.
+const ACQUAINTED_WITHIN: Duration = Duration::from_secs(30);
+/// How often that is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+pub(super) async fn run<A: Arena>(runner: &mut Runner<'_, A>, nats: &[NatType]) -> Result<(), Stop> {
+    let pairs: Vec<(NatType, NatType)> =
+        nats.iter().flat_map(|from| nats.iter().map(move |to| (*from, *to))).collect();
+    for (n, (from, to)) in pairs.iter().enumerate() {
+        runner.tell(format!("pair {} of {}: {from} to {to}", n + 1, pairs.len()));
+        let pair = one(runner, *from, *to).await?;
+        runner.pairs.push(pair);
+    }
+    sum_up(runner);
+    Ok(())
+}
+
+async fn one<A: Arena>(runner: &mut Runner<'_, A>, from: NatType, to: NatType) -> Result<Pair, Stop> {
+    let names = runner.arena.pair(from, to).await?;
+    acquainted(runner, &names.0, &names.1).await?;
+    let peer = runner.member(&names.1)?.peer_id;
+    let outcome = runner.command(&names.0, Command::Connect { peer }).await?;
+    runner.arena.end_pair(names).await;
+    let baseline = if runner.baseline { Some(runner.arena.baseline(from, to).await?) } else { None };
+    let (report, failed) = match &outcome.result {
+        Ok(Done::Connected(report)) => (Some(report), None),
+        Ok(_) => (None, None),
+        Err(failure) => (failure.report.as_deref(), Some(failure.reason.to_string())),
+    };
+    // Connected, but not directly: what stood in the way.
+    let obstacle = report.and_then(|r| {
+        let tried = r.stages.iter().filter(|s| s.outcome != StageOutcome::Ok).cloned().collect::<Vec<_>>();
+        telling_reason(&tried).map(ToString::to_string)
+    });
+    Ok(Pair {
+        from: from.name().into(),
+        to: to.name().into(),
+        path: report.and_then(|r| r.path).map(|p| p.name().to_owned()),
+        elapsed_ms: report.map_or(0, |r| r.elapsed_ms),
+        reason: failed.or(obstacle),
+        baseline_ms: baseline.map(|b| u64::try_from(b.elapsed.as_millis()).unwrap_or(u64::MAX)),
+        baseline_ok: baseline.map(|b| b.connected),
+    })
+}
+
+/// Waits until the dialler knows the target and both know their own NAT.
+async fn acquainted<A: Arena>(runner: &Runner<'_, A>, from: &str, to: &str) -> Result<(), Stop> {
+    let target = runner.member(to)?.peer_id;
+    let begun = Instant::now();
+    while begun.elapsed() < ACQUAINTED_WITHIN {
+        let dialler = runner.member(from)?;
+        let known = {
+            let s = dialler.feed.snapshots.borrow();
+            let row = s.peers.iter().find(|p| p.peer_id == target);
+            s.nat.nat_type != NatType::Unknown && row.is_some_and(|p| p.nat_type != NatType::Unknown)
+        };
+        if known {
+            return Ok(());
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    // It may still be dialled; a NAT that nobody measured costs the full window.
+    if runner.member(from)?.feed.snapshots.borrow().peers.iter().any(|p| p.peer_id == target) {
+        return Ok(());
+    }
+    Err(ArenaError::Failed(format!("{from} never heard of {to}")).into())
+}
+
+fn sum_up<A: Arena>(runner: &mut Runner<'_, A>) {
+    let count =
+        |path: Path| runner.pairs.iter().filter(|p| p.path.as_deref() == Some(path.name())).count() as f64;
+    let counts = [
+        ("direct", count(Path::Direct)),
+        ("punched", count(Path::Punched)),
+        ("relayed", count(Path::Relayed)),
+    ];
+    let mut times: Vec<u64> =
+        runner.pairs.iter().filter(|p| p.path.is_some()).map(|p| p.elapsed_ms).collect();
+    times.sort_unstable();
+    let connected = times.len();
+    runner.measured.extend(counts.map(|(name, value)| (name.to_owned(), value)));
+    runner.measured.insert("connected".into(), connected as f64);
+    if connected > 0 {
+        let rank = |p: f64| times[((p * connected as f64).ceil() as usize).max(1) - 1] as f64;
+        runner.measured.insert("mean_ms".into(), times.iter().sum::<u64>() as f64 / connected as f64);
+        runner.measured.insert("p50_ms".into(), rank(0.5));
+        runner.measured.insert("p95_ms".into(), rank(0.95));
+    }
+}

@@ -1,0 +1,16 @@
+//! Drills: scenarios as data, run on a fleet, judged by what was measured.
+//!
+//! A drill changes only the fleet it was given, and undoes every change at its
+//! end, also when it is called off. A step that the fleet cannot take makes it
+//! `unsupported`; nothing is skipped silently.
+
+mod arena;
+mod matrix;
+mod report;
+mod runner;
+mod scenario;
+
+pub use arena::{Act, Arena, ArenaError, Baseline, Member};
+pub use report::{Checked, Pair, Report, Verdict};
+pub use runner::{Progress, Runner};
+pub use scenario::{BUILT_IN, Check, Condition, Fleet, Scenario, ScenarioError, Step, Unit};

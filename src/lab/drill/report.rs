@@ -1,0 +1,260 @@
+//! What a drill found: each check with its measured value, and a verdict.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::scenario::{Check, Unit};
+
+/// The end of a drill.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// Every check holds.
+    Pass,
+    /// One does not, or was not measured.
+    Fail,
+    /// This host or fleet cannot take a step.
+    Unsupported,
+}
+
+impl Verdict {
+    /// As it stands in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Fail => "fail",
+            Self::Unsupported => "unsupported",
+        }
+    }
+}
+
+/// A check and what came of it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Checked {
+    /// In words.
+    pub name: String,
+    /// Whether it holds; a value that was not measured does not.
+    pub ok: bool,
+    /// What was measured; null if nothing was.
+    pub value: Option<f64>,
+    /// The limit; the upper one where there are two.
+    pub limit: f64,
+    /// Of what.
+    pub unit: &'static str,
+}
+
+/// A pair of the matrix.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Pair {
+    /// The dialler's NAT.
+    pub from: String,
+    /// The target's.
+    pub to: String,
+    /// The path, or null.
+    pub path: Option<String>,
+    /// Time to a usable link.
+    pub elapsed_ms: u64,
+    /// Why not, or why not directly.
+    pub reason: Option<String>,
+    /// What the library's own ladder took for the same pair, if it was run.
+    pub baseline_ms: Option<u64>,
+    /// Whether that connected.
+    pub baseline_ok: Option<bool>,
+}
+
+/// A drill's result.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Report {
+    /// The format.
+    pub schema: u32,
+    /// Which drill.
+    pub scenario: String,
+    /// The end.
+    pub verdict: Verdict,
+    /// Each check.
+    pub checks: Vec<Checked>,
+    /// How long it took.
+    pub elapsed_s: f64,
+    /// Why it is unsupported, or stopped early.
+    pub reason: Option<String>,
+    /// On which kind of fleet.
+    pub fleet: String,
+    /// The pairs, for a matrix.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub pairs: Vec<Pair>,
+}
+
+/// Judges measurements.
+pub fn judge(checks: &[Check], measured: &BTreeMap<String, f64>) -> Vec<Checked> {
+    let one = |check: &Check| {
+        let value = measured.get(&check.value).copied();
+        let holds = |v: f64| check.max.is_none_or(|max| v <= max) && check.min.is_none_or(|min| v >= min);
+        Checked {
+            name: check.name.clone(),
+            ok: value.is_some_and(holds),
+            value,
+            limit: check.max.or(check.min).unwrap_or(f64::NAN),
+            unit: check.unit.name(),
+        }
+    };
+    checks.iter().map(one).collect()
+}
+
+impl Report {
+    /// The report of a drill that was run to its end, or as far as it came.
+    pub fn new(
+        scenario: &str,
+        fleet: &str,
+        checks: Vec<Checked>,
+        stopped: Option<String>,
+        elapsed: Duration,
+    ) -> Self {
+        let pass = stopped.is_none() && checks.iter().all(|c| c.ok);
+        Self {
+            schema: 1,
+            scenario: scenario.to_owned(),
+            verdict: if pass { Verdict::Pass } else { Verdict::Fail },
+            checks,
+            elapsed_s: (elapsed.as_secs_f64() * 100.0).round() / 100.0,
+            reason: stopped,
+            fleet: fleet.to_owned(),
+            pairs: Vec::new(),
+        }
+    }
+
+    /// The report of a drill that this host cannot run.
+    pub fn unsupported(scenario: &str, fleet: &str, why: String) -> Self {
+        let verdict = Verdict::Unsupported;
+        Self { verdict, ..Self::new(scenario, fleet, Vec::new(), Some(why), Duration::ZERO) }
+    }
+
+    /// For people.
+    pub fn text(&self) -> String {
+        let mut out = String::new();
+        if !self.pairs.is_empty() {
+            out.push_str(&pair_table(&self.pairs));
+        }
+        let width = self.checks.iter().map(|c| c.name.chars().count()).max().unwrap_or(0);
+        for check in &self.checks {
+            let mark = if check.ok { "ok  " } else { "FAIL" };
+            let value = check.value.map_or("not measured".to_owned(), |v| figure(v, check.unit));
+            let limit = figure(check.limit, check.unit);
+            let _ = writeln!(out, "  {mark}  {:width$}  {value}  (limit {limit})", check.name);
+        }
+        if let Some(reason) = &self.reason {
+            let _ = writeln!(out, "  {reason}");
+        }
+        let _ = writeln!(
+            out,
+            "{}: {} on {} after {:.2} s",
+            self.scenario,
+            self.verdict.name(),
+            self.fleet,
+            self.elapsed_s
+        );
+        out
+    }
+}
+
+fn figure(value: f64, unit: &str) -> String {
+    if value.fract().abs() < 1e-9 || value.abs() >= 1000.0 {
+        format!("{value:.0} {unit}")
+    } else {
+        format!("{value:.2} {unit}")
+    }
+}
+
+fn pair_table(pairs: &[Pair]) -> String {
+    let mut out = String::new();
+    let baseline = pairs.iter().any(|p| p.baseline_ms.is_some());
+    let _ = writeln!(
+        out,
+        "  {:<18} {:<18} {:<11} {:>9}{}  why",
+        "from",
+        "to",
+        "path",
+        "ms",
+        if baseline { format!(" {:>12}", "library ms") } else { String::new() }
+    );
+    for p in pairs {
+        let library = match (p.baseline_ms, p.baseline_ok) {
+            (Some(ms), Some(true)) => format!(" {ms:>12}"),
+            (Some(ms), _) => format!(" {:>12}", format!("failed {ms}")),
+            _ if baseline => format!(" {:>12}", "-"),
+            _ => String::new(),
+        };
+        let _ = writeln!(
+            out,
+            "  {:<18} {:<18} {:<11} {:>9}{library}  {}",
+            p.from,
+            p.to,
+            p.path.as_deref().unwrap_or("unreachable"),
+            p.elapsed_ms,
+            p.reason.as_deref().unwrap_or("")
+        );
+    }
+    out
+}
+
+/// A unit that is a ratio of two counts needs none of its own.
+impl From<Unit> for &'static str {
+    fn from(unit: Unit) -> Self {
+        unit.name()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(max: Option<f64>, min: Option<f64>) -> Check {
+        Check { name: "n".into(), value: "v".into(), max, min, unit: Unit::Ms }
+    }
+
+    fn with(value: f64) -> BTreeMap<String, f64> {
+        BTreeMap::from([("v".to_owned(), value)])
+    }
+
+    #[test]
+    fn a_check_holds_within_its_limits_and_never_unmeasured() {
+        assert!(judge(&[check(Some(5.0), None)], &with(5.0))[0].ok);
+        assert!(!judge(&[check(Some(5.0), None)], &with(5.1))[0].ok);
+        assert!(!judge(&[check(None, Some(5.0))], &with(4.9))[0].ok);
+        let unmeasured = &judge(&[check(Some(5.0), None)], &BTreeMap::new())[0];
+        assert_eq!((unmeasured.ok, unmeasured.value), (false, None));
+    }
+
+    #[test]
+    fn a_drill_passes_only_if_every_check_holds_and_it_ran_to_its_end() {
+        let ok = judge(&[check(Some(5.0), None)], &with(1.0));
+        let report = |checks, stopped| Report::new("x", "lab", checks, stopped, Duration::ZERO).verdict;
+        assert_eq!(report(ok.clone(), None), Verdict::Pass);
+        assert_eq!(report(ok, Some("a step failed".into())), Verdict::Fail);
+        assert_eq!(report(judge(&[check(Some(0.5), None)], &with(1.0)), None), Verdict::Fail);
+    }
+
+    #[test]
+    fn the_json_has_the_contracts_fields() {
+        let checks = judge(&[check(Some(5.0), None)], &with(1.5));
+        let json =
+            serde_json::to_value(Report::new("x", "lab", checks, None, Duration::from_millis(1234))).unwrap();
+        assert_eq!(json["schema"], 1);
+        assert_eq!(json["scenario"], "x");
+        assert_eq!(json["verdict"], "pass");
+        assert_eq!(json["elapsed_s"], 1.23);
+        assert_eq!(
+            json["checks"][0],
+            serde_json::json!({"name": "n", "ok": true, "value": 1.5, "limit": 5.0, "unit": "ms"})
+        );
+    }
+
+    #[test]
+    fn the_text_puts_value_and_limit_beside_each_other() {
+        let checks = judge(&[check(Some(5.0), None)], &with(7.0));
+        let text = Report::new("x", "lab", checks, None, Duration::ZERO).text();
+        assert!(text.contains("FAIL  n  7 ms  (limit 5 ms)"), "{text}");
+    }
+}

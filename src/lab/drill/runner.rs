@@ -1,0 +1,325 @@
+//! Runs a scenario's steps on a fleet.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
+
+use super::arena::{Act, Arena, ArenaError, Member};
+use super::matrix;
+use super::report::{Pair, Report, judge};
+use super::scenario::{Condition, Scenario, Step};
+use crate::model::{Command, Done, Outcome, PeerId, Phase, Snapshot};
+
+/// How often a condition is looked at. Snapshots come ten times a second.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// A command that has no outcome by then never will.
+const OUTCOME_WITHIN: Duration = Duration::from_secs(90);
+
+/// What a drill is doing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Progress {
+    /// Which step, from 1.
+    pub step: usize,
+    /// Of how many.
+    pub of: usize,
+    /// What it is, in words.
+    pub what: String,
+}
+
+/// The path that a node shows to another, if it shows a link.
+type Shown = Option<String>;
+
+/// Why a drill ended before its last step.
+pub(super) enum Stop {
+    Aborted,
+    Arena(ArenaError),
+    NoOutcome(String),
+}
+
+impl From<ArenaError> for Stop {
+    fn from(error: ArenaError) -> Self {
+        Self::Arena(error)
+    }
+}
+
+/// A run of one drill.
+pub struct Runner<'a, A> {
+    pub(super) arena: &'a mut A,
+    scenario: &'a Scenario,
+    abort: CancellationToken,
+    tell: Box<dyn Fn(Progress) + Send + 'a>,
+    /// Whether the library's own ladder is run beside ours.
+    pub(super) baseline: bool,
+    pub(super) measured: BTreeMap<String, f64>,
+    pub(super) pairs: Vec<Pair>,
+    undo: Vec<Act>,
+}
+
+impl<'a, A: Arena> Runner<'a, A> {
+    /// Prepares a run. `tell` hears of each step as it begins.
+    pub fn new(
+        arena: &'a mut A,
+        scenario: &'a Scenario,
+        abort: CancellationToken,
+        tell: impl Fn(Progress) + Send + 'a,
+    ) -> Self {
+        Self {
+            arena,
+            scenario,
+            abort,
+            tell: Box::new(tell),
+            baseline: false,
+            measured: BTreeMap::new(),
+            pairs: Vec::new(),
+            undo: Vec::new(),
+        }
+    }
+
+    /// Runs the library's own ladder on the same pairs in the same run.
+    #[must_use]
+    pub fn with_baseline(mut self, baseline: bool) -> Self {
+        self.baseline = baseline;
+        self
+    }
+
+    /// Runs it to its end, and undoes everything.
+    pub async fn run(mut self) -> Report {
+        let begun = Instant::now();
+        let mut stopped = None;
+        let steps = &self.scenario.steps;
+        for (n, step) in steps.iter().enumerate() {
+            (self.tell)(Progress { step: n + 1, of: steps.len(), what: describe(step) });
+            let abort = self.abort.clone();
+            let ended = tokio::select! {
+                () = abort.cancelled() => Err(Stop::Aborted),
+                ended = self.step(step) => ended,
+            };
+            if let Err(stop) = ended {
+                stopped = Some((n + 1, stop));
+                break;
+            }
+        }
+        self.sum_up();
+        self.undo_all().await;
+        let (name, kind) = (&self.scenario.name, self.arena.kind());
+        let reason = match stopped {
+            None => None,
+            Some((n, Stop::Arena(error @ ArenaError::Unsupported(_)))) => {
+                return Report::unsupported(name, &kind, format!("step {n}: {error}"));
+            }
+            Some((n, Stop::Arena(error))) => Some(format!("step {n}: {error}")),
+            Some((n, Stop::NoOutcome(what))) => Some(format!("step {n}: {what} had no outcome")),
+            Some((n, Stop::Aborted)) => Some(format!("called off in step {n}")),
+        };
+        let checks = judge(&self.scenario.checks, &self.measured);
+        Report { pairs: self.pairs, ..Report::new(name, &kind, checks, reason, begun.elapsed()) }
+    }
+
+    async fn step(&mut self, step: &Step) -> Result<(), Stop> {
+        match step {
+            Step::Start { node, passive } => {
+                self.arena.act(Act::Start { node: node.clone(), passive: *passive }).await?;
+            }
+            Step::Stop { node } => self.act(Act::Stop(node.clone()), Some(again(node))).await?,
+            Step::Kill { node } => self.act(Act::Kill(node.clone()), Some(again(node))).await?,
+            Step::Cut { hosts } => {
+                for host in hosts {
+                    self.act(Act::Cut(host.clone()), Some(Act::Heal(host.clone()))).await?;
+                }
+            }
+            Step::Heal { hosts } => self.heal(hosts).await?,
+            Step::SetNat { host, nat } => {
+                let before =
+                    self.arena.nat_of(host).ok_or(ArenaError::Unknown(format!("NAT before {host}")))?;
+                self.act(Act::SetNat(host.clone(), *nat), Some(Act::SetNat(host.clone(), before))).await?;
+            }
+            Step::Flush { host } => self.arena.act(Act::Flush(host.clone())).await?,
+            Step::Connect { from, to, name } => self.connect(from, to, name).await?,
+            Step::Disconnect { from, to } => {
+                let peer = self.member(to)?.peer_id;
+                self.command(from, Command::Disconnect { peer }).await?;
+            }
+            Step::LoseDelta { node } => {
+                let member = self.member(node)?;
+                let _ = member.feed.commands.try_send(Command::LoseNextDelta);
+            }
+            Step::Wait { until, within, name } => self.wait(until, *within, name.as_deref()).await?,
+            Step::Sleep { time } => tokio::time::sleep(*time).await,
+            Step::Matrix { nats } => matrix::run(self, nats).await?,
+        }
+        Ok(())
+    }
+
+    async fn act(&mut self, act: Act, undo: Option<Act>) -> Result<(), ArenaError> {
+        self.arena.act(act).await?;
+        self.undo.extend(undo);
+        Ok(())
+    }
+
+    /// Heals the named hosts, or all that are cut.
+    async fn heal(&mut self, hosts: &[String]) -> Result<(), ArenaError> {
+        let (heal, keep): (Vec<Act>, Vec<Act>) = std::mem::take(&mut self.undo)
+            .into_iter()
+            .partition(|act| matches!(act, Act::Heal(host) if hosts.is_empty() || hosts.contains(host)));
+        self.undo = keep;
+        for act in heal {
+            self.arena.act(act).await?;
+        }
+        Ok(())
+    }
+
+    async fn undo_all(&mut self) {
+        let running: Vec<String> = self.arena.members().into_iter().map(|m| m.name).collect();
+        while let Some(act) = self.undo.pop() {
+            // A later step may have started it again already.
+            if matches!(&act, Act::Start { node, .. } if running.contains(node)) {
+                continue;
+            }
+            if let Err(error) = self.arena.act(act).await {
+                tracing::warn!(%error, "a drill's change could not be undone");
+            }
+        }
+    }
+
+    async fn connect(&mut self, from: &str, to: &str, name: &str) -> Result<(), Stop> {
+        let peer = self.member(to)?.peer_id;
+        let outcome = self.command(from, Command::Connect { peer }).await?;
+        let connected = matches!(outcome.result, Ok(Done::Connected(_)));
+        self.measured.insert(name.to_owned(), f64::from(u8::from(connected)));
+        if let Ok(Done::Connected(report)) = &outcome.result {
+            self.measured.insert(format!("{name}_ms"), report.elapsed_ms as f64);
+        }
+        Ok(())
+    }
+
+    pub(super) async fn command(&self, node: &str, command: Command) -> Result<Outcome, Stop> {
+        let member = self.member(node)?;
+        let what = format!("{} on {node}", command.verb());
+        let mut outcomes = member.feed.outcomes.resubscribe();
+        let id = member.feed.commands.try_send(command).map_err(|_| Stop::NoOutcome(what.clone()))?;
+        let search = async {
+            loop {
+                match outcomes.recv().await {
+                    Ok(outcome) if outcome.id == id => return Some((*outcome).clone()),
+                    Err(tokio::sync::broadcast::error::RecvError::Closed) => return None,
+                    _ => {}
+                }
+            }
+        };
+        let found = tokio::time::timeout(OUTCOME_WITHIN, search).await.ok().flatten();
+        found.ok_or(Stop::NoOutcome(what))
+    }
+
+    async fn wait(&mut self, until: &Condition, within: Duration, name: Option<&str>) -> Result<(), Stop> {
+        let begun = Instant::now();
+        while begun.elapsed() < within {
+            if self.holds(until)? {
+                if let Some(name) = name {
+                    self.measured.insert(name.to_owned(), begun.elapsed().as_secs_f64() * 1e3);
+                }
+                return Ok(());
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        Ok(())
+    }
+
+    fn holds(&self, condition: &Condition) -> Result<bool, ArenaError> {
+        let members = self.arena.members();
+        Ok(match condition {
+            Condition::AllKnowAll => {
+                let ids: Vec<PeerId> = members.iter().map(|m| m.peer_id).collect();
+                members.iter().all(|m| {
+                    let s = m.feed.snapshots.borrow();
+                    ids.iter().filter(|id| **id != m.peer_id).all(|id| knows(&s, id))
+                })
+            }
+            Condition::AllJoined => {
+                members.iter().all(|m| m.feed.snapshots.borrow().links.iter().any(|l| !l.foreign))
+            }
+            Condition::Isolated { node } => {
+                let phase = &self.member(node)?.feed.snapshots.borrow().node.phase.clone();
+                matches!(phase, Phase::Isolated { .. })
+            }
+            Condition::Joined { node } => !self.member(node)?.feed.snapshots.borrow().links.is_empty(),
+            Condition::Linked { a, b } => self.paths(a, b)?.is_some_and(|(x, y)| x.is_some() && x == y),
+            Condition::Unlinked { a, b } => self.paths(a, b)?.is_none_or(|(x, y)| x.is_none() || y.is_none()),
+            Condition::Repaired { node } => self.member(node)?.feed.snapshots.borrow().gossip.repairs > 0,
+        })
+    }
+
+    /// How two nodes show their link; `None` if one of them does not run.
+    fn paths(&self, a: &str, b: &str) -> Result<Option<(Shown, Shown)>, ArenaError> {
+        let members = self.arena.members();
+        let find = |name: &str| members.iter().find(|m| m.name == name);
+        let (Some(a), Some(b)) = (find(a), find(b)) else { return Ok(None) };
+        let path = |from: &Member, to: &Member| {
+            let s = from.feed.snapshots.borrow();
+            s.links.iter().find(|l| l.peer_id == to.peer_id).map(|l| l.path.name().to_owned())
+        };
+        Ok(Some((path(a, b), path(b, a))))
+    }
+
+    /// A running node by its name; `first` is the first that was started.
+    pub(super) fn member(&self, name: &str) -> Result<Member, ArenaError> {
+        let mut members = self.arena.members().into_iter();
+        if name == "first" { members.next() } else { members.find(|m| m.name == name) }
+            .ok_or_else(|| ArenaError::Unknown(format!("running node {name}")))
+    }
+
+    pub(super) fn tell(&self, what: String) {
+        (self.tell)(Progress { step: 1, of: self.scenario.steps.len(), what });
+    }
+
+    /// What every drill measures.
+    fn sum_up(&mut self) {
+        let members = self.arena.members();
+        let sum = |f: fn(&Snapshot) -> u64| {
+            members.iter().map(|m| f(&m.feed.snapshots.borrow())).sum::<u64>() as f64
+        };
+        self.measured.insert("gossip_repairs".into(), sum(|s| s.gossip.repairs));
+        self.measured.insert("unreachable".into(), sum(|s| s.kpi.unreachable));
+    }
+}
+
+fn again(node: &str) -> Act {
+    Act::Start { node: node.to_owned(), passive: false }
+}
+
+fn knows(snapshot: &Snapshot, id: &PeerId) -> bool {
+    snapshot.peers.binary_search_by_key(id, |p| p.peer_id).is_ok()
+}
+
+fn describe(step: &Step) -> String {
+    match step {
+        Step::Start { node, .. } => format!("start {node}"),
+        Step::Stop { node } => format!("stop {node}"),
+        Step::Kill { node } => format!("kill {node}"),
+        Step::Cut { hosts } => format!("cut {}", hosts.join(", ")),
+        Step::Heal { hosts } if hosts.is_empty() => "heal everything".into(),
+        Step::Heal { hosts } => format!("heal {}", hosts.join(", ")),
+        Step::SetNat { host, nat } => format!("NAT before {host} becomes {nat}"),
+        Step::Flush { host } => format!("forget the mappings before {host}"),
+        Step::Connect { from, to, .. } => format!("connect {from} to {to}"),
+        Step::Disconnect { from, to } => format!("disconnect {from} from {to}"),
+        Step::LoseDelta { node } => format!("{node} loses its next delta"),
+        Step::Wait { until, within, .. } => {
+            format!("wait for {}, at most {} s", words(until), within.as_secs())
+        }
+        Step::Sleep { time } => format!("let {} s pass", time.as_secs()),
+        Step::Matrix { nats } => format!("connect {} pairs", nats.len() * nats.len()),
+    }
+}
+
+fn words(condition: &Condition) -> String {
+    match condition {
+        Condition::AllKnowAll => "everybody to know everybody".into(),
+        Condition::AllJoined => "everybody to have a link".into(),
+        Condition::Isolated { node } => format!("{node} to be isolated"),
+        Condition::Joined { node } => format!("{node} to have a link"),
+        Condition::Linked { a, b } => format!("{a} and {b} to be linked"),
+        Condition::Unlinked { a, b } => format!("{a} and {b} to lose their link"),
+        Condition::Repaired { node } => format!("a repair at {node}"),
+    }
+}

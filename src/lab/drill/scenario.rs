@@ -1,0 +1,394 @@
+//! A drill as data: what is done to a fleet, what is waited for and measured,
+//! and what the measurements must be.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::NatType;
+
+/// Longer than any drill that a person waits for.
+const WITHIN_MAX: Duration = Duration::from_secs(24 * 3600);
+
+/// A drill.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Scenario {
+    /// Set from the file's name or the built-in's.
+    #[serde(skip)]
+    pub name: String,
+    /// What it shows, in a sentence.
+    pub about: String,
+    /// On which fleet.
+    pub fleet: Fleet,
+    /// What is done, in order.
+    #[serde(default)]
+    pub steps: Vec<Step>,
+    /// What must come of it.
+    pub checks: Vec<Check>,
+}
+
+/// The fleet that a drill wants.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Fleet {
+    /// The topology by name.
+    #[serde(default = "default_topology")]
+    pub topology: String,
+    /// How many nodes; further ones are added behind the topology's routers in
+    /// turn. The topology's own if left out.
+    pub nodes: Option<usize>,
+    /// Whether the wires between regions delay.
+    #[serde(default)]
+    pub latency: bool,
+    /// Whether it makes sense on loopback too.
+    #[serde(default)]
+    pub loopback: bool,
+}
+
+fn default_topology() -> String {
+    "default".into()
+}
+
+/// One thing that is done.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(tag = "do", deny_unknown_fields, rename_all = "kebab-case")]
+pub enum Step {
+    /// Starts a node that is stopped, or one more.
+    Start {
+        /// Which.
+        node: String,
+        /// Whether it dials its bootstrap only.
+        #[serde(default)]
+        passive: bool,
+    },
+    /// Stops a node politely.
+    Stop {
+        /// Which.
+        node: String,
+    },
+    /// Kills a node: SIGKILL, no close frame leaves.
+    Kill {
+        /// Which; `random` is any but the console's and the first.
+        node: String,
+    },
+    /// Cuts hosts off: nothing passes, nobody is told.
+    Cut {
+        /// Which.
+        hosts: Vec<String>,
+    },
+    /// Heals them; all that are cut if none is named.
+    Heal {
+        /// Which.
+        #[serde(default)]
+        hosts: Vec<String>,
+    },
+    /// Changes a router's NAT.
+    SetNat {
+        /// The host behind the router.
+        host: String,
+        /// To what.
+        nat: NatType,
+    },
+    /// Forgets a router's mappings: every connection through it is rebound.
+    Flush {
+        /// The host behind the router.
+        host: String,
+    },
+    /// Runs the ladder from one node to another.
+    Connect {
+        /// From which.
+        from: String,
+        /// To which.
+        to: String,
+        /// Measured under this name: `NAME_ms`, and `NAME` 1 or 0.
+        #[serde(rename = "as")]
+        name: String,
+    },
+    /// Disconnects two nodes and holds off automatic dials.
+    Disconnect {
+        /// From which.
+        from: String,
+        /// To which.
+        to: String,
+    },
+    /// Lets a node lose its next delta before it is sent, so that only the
+    /// digest can repair it.
+    LoseDelta {
+        /// Which.
+        node: String,
+    },
+    /// Waits until something holds.
+    Wait {
+        /// What.
+        until: Condition,
+        /// How long at most.
+        #[serde(with = "humantime_serde")]
+        within: Duration,
+        /// The time it took, in milliseconds, gets this name; a wait that runs
+        /// out leaves it unmeasured.
+        #[serde(rename = "as")]
+        name: Option<String>,
+    },
+    /// Lets time pass.
+    Sleep {
+        /// How much.
+        #[serde(rename = "for", with = "humantime_serde")]
+        time: Duration,
+    },
+    /// Every ordered pair of NAT types, a fresh pair of hosts each.
+    Matrix {
+        /// Which types.
+        nats: Vec<NatType>,
+    },
+}
+
+/// Something that can be waited for.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "what", deny_unknown_fields)]
+pub enum Condition {
+    /// Every running node knows every running node.
+    AllKnowAll,
+    /// Every running node has at least one link.
+    AllJoined,
+    /// A node has no link and says that it is isolated.
+    Isolated {
+        /// Which.
+        node: String,
+    },
+    /// A node has at least one link.
+    Joined {
+        /// Which.
+        node: String,
+    },
+    /// Two nodes show a link to each other, of the same path.
+    Linked {
+        /// One.
+        a: String,
+        /// The other.
+        b: String,
+    },
+    /// Neither shows a link to the other.
+    Unlinked {
+        /// One.
+        a: String,
+        /// The other.
+        b: String,
+    },
+    /// A node has seen a digest repair something.
+    Repaired {
+        /// Which.
+        node: String,
+    },
+}
+
+/// What a measurement must be.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Check {
+    /// In words.
+    pub name: String,
+    /// Which measurement.
+    pub value: String,
+    /// At most.
+    pub max: Option<f64>,
+    /// At least.
+    pub min: Option<f64>,
+    /// Of what.
+    pub unit: Unit,
+}
+
+/// What a number counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unit {
+    /// Milliseconds.
+    Ms,
+    /// Seconds.
+    S,
+    /// A plain count.
+    Count,
+    /// 0 to 1.
+    Ratio,
+    /// Mebibytes.
+    Mib,
+}
+
+impl Unit {
+    /// As it stands behind a number.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ms => "ms",
+            Self::S => "s",
+            Self::Count => "count",
+            Self::Ratio => "ratio",
+            Self::Mib => "MiB",
+        }
+    }
+}
+
+/// What is wrong with a scenario.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ScenarioError {
+    /// It does not parse.
+    #[error("{file}: {detail}")]
+    Syntax {
+        /// Where.
+        file: String,
+        /// What and on which line.
+        detail: String,
+    },
+    /// It parses, but makes no sense.
+    #[error("{file}: {detail}")]
+    Sense {
+        /// Where.
+        file: String,
+        /// What, and what is allowed.
+        detail: String,
+    },
+}
+
+impl Scenario {
+    /// Reads a scenario; `file` names it in messages.
+    ///
+    /// # Errors
+    /// [`ScenarioError`], naming the file, the place and what is allowed.
+    pub fn parse(name: &str, file: &str, text: &str) -> Result<Self, ScenarioError> {
+        let mut scenario: Self = toml::from_str(text).map_err(|e| ScenarioError::Syntax {
+            file: file.to_owned(),
+            detail: e.to_string().trim().to_owned(),
+        })?;
+        scenario.name = name.to_owned();
+        scenario.validate().map_err(|detail| ScenarioError::Sense { file: file.to_owned(), detail })?;
+        Ok(scenario)
+    }
+
+    fn validate(&self) -> Result<(), String> {
+        if let Some(nodes) = self.fleet.nodes.filter(|n| !(2..=64).contains(n)) {
+            return Err(format!("fleet.nodes is {nodes}; 2 to 64 are allowed"));
+        }
+        for (n, step) in self.steps.iter().enumerate() {
+            let n = n + 1;
+            match step {
+                Step::Wait { within, .. } | Step::Sleep { time: within } if *within > WITHIN_MAX => {
+                    return Err(format!("step {n} takes more than 24 hours"));
+                }
+                Step::Wait { within, .. } if within.is_zero() => {
+                    return Err(format!("step {n} waits no time; more than 0 is needed"));
+                }
+                Step::SetNat { nat: NatType::Unknown, .. } => {
+                    return Err(format!("step {n}: a router's NAT cannot be set to unknown"));
+                }
+                Step::Matrix { nats } if nats.is_empty() || nats.contains(&NatType::Unknown) => {
+                    return Err(format!("step {n}: nats must name known types, at least one"));
+                }
+                _ => {}
+            }
+        }
+        let measured = self.measured();
+        if self.checks.is_empty() {
+            return Err("a drill without checks proves nothing".into());
+        }
+        for check in &self.checks {
+            if check.max.is_none() && check.min.is_none() {
+                return Err(format!("check {:?} has neither max nor min", check.name));
+            }
+            if !measured.contains(&check.value) {
+                let known = measured.iter().cloned().collect::<Vec<_>>().join(", ");
+                return Err(format!(
+                    "check {:?} is about {:?}, which no step measures; measured: {known}",
+                    check.name, check.value
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// The names that its steps measure.
+    pub fn measured(&self) -> BTreeSet<String> {
+        let mut names = BTreeSet::from(["gossip_repairs".to_owned(), "unreachable".to_owned()]);
+        for step in &self.steps {
+            match step {
+                Step::Wait { name: Some(name), .. } => drop(names.insert(name.clone())),
+                Step::Connect { name, .. } => {
+                    names.insert(name.clone());
+                    names.insert(format!("{name}_ms"));
+                }
+                Step::Matrix { .. } => names.extend(
+                    ["connected", "direct", "punched", "relayed", "mean_ms", "p50_ms", "p95_ms"]
+                        .map(String::from),
+                ),
+                _ => {}
+            }
+        }
+        names
+    }
+}
+
+/// The drills that come with the program.
+pub const BUILT_IN: &[(&str, &str)] = &[
+    ("gossip_discovery", include_str!("../../../assets/drills/gossip_discovery.toml")),
+    ("nat_matrix", include_str!("../../../assets/drills/nat_matrix.toml")),
+    ("cold_start_isolation", include_str!("../../../assets/drills/cold_start_isolation.toml")),
+    ("chaos_kill_random", include_str!("../../../assets/drills/chaos_kill_random.toml")),
+    ("chaos_partition", include_str!("../../../assets/drills/chaos_partition.toml")),
+    ("chaos_nat_rebind", include_str!("../../../assets/drills/chaos_nat_rebind.toml")),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_built_in_drill_parses_and_checks_what_it_measures() {
+        for (name, text) in BUILT_IN {
+            let scenario = Scenario::parse(name, name, text).unwrap();
+            assert!(!scenario.about.is_empty() && !scenario.steps.is_empty());
+        }
+    }
+
+    fn error(text: &str) -> String {
+        Scenario::parse("x", "x.toml", text).unwrap_err().to_string()
+    }
+
+    const HEAD: &str = "about = \"x\"\nfleet = {}\n";
+
+    #[test]
+    fn a_bad_scenario_names_the_file_the_place_and_what_is_allowed() {
+        let cases = [
+            ("about = 3", "invalid type"),
+            ("about = \"x\"\nfleet = {}\nchecks = []\nspeed = 1", "unknown field `speed`"),
+            ("about = \"x\"\nfleet = { nodes = 1 }\nchecks = []", "2 to 64"),
+            ("about = \"x\"\nfleet = {}\nchecks = []", "proves nothing"),
+        ];
+        for (text, says) in cases {
+            let error = error(text);
+            assert!(error.starts_with("x.toml: ") && error.contains(says), "{error}");
+        }
+        let step = format!("{HEAD}steps = [{{ do = \"explode\" }}]\nchecks = []");
+        assert!(error(&step).contains("explode"), "{}", error(&step));
+    }
+
+    #[test]
+    fn a_check_must_be_about_something_that_is_measured_and_have_a_limit() {
+        let wait = "steps = [{ do = \"wait\", until = { what = \"all-joined\" }, within = \"1s\", as = \"joined_ms\" }]";
+        let check = |body: &str| format!("{HEAD}{wait}\n[[checks]]\nname = \"n\"\nunit = \"ms\"\n{body}");
+        assert!(error(&check("value = \"other_ms\"\nmax = 1")).contains("joined_ms"));
+        assert!(error(&check("value = \"joined_ms\"")).contains("neither max nor min"));
+        assert!(Scenario::parse("x", "x.toml", &check("value = \"joined_ms\"\nmax = 1.0")).is_ok());
+    }
+
+    #[test]
+    fn steps_without_sense_are_refused() {
+        for (step, says) in [
+            ("{ do = \"wait\", until = { what = \"all-joined\" }, within = \"0s\" }", "more than 0"),
+            ("{ do = \"set-nat\", host = \"a\", nat = \"unknown\" }", "cannot be set to unknown"),
+            ("{ do = \"matrix\", nats = [] }", "at least one"),
+            ("{ do = \"sleep\", for = \"48h\" }", "24 hours"),
+        ] {
+            let text = format!("{HEAD}steps = [{step}]\nchecks = []");
+            assert!(error(&text).contains(says), "{}", error(&text));
+        }
+    }
+}

@@ -1,0 +1,285 @@
+//! The driver with its engine, on loopback: actions in, what came of them out.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::model::Reason;
+use crate::model::{AttemptId, Path, PunchConsent, RelayEgressPolicy};
+use crate::node::connections;
+use crate::node::keys;
+use crate::node::options::{NetworkSecret, NodeOptions};
+use crate::node::{Assembled, assemble};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A node that a test drives by hand.
+struct Bench {
+    id: PeerId,
+    addr: SocketAddr,
+    driver: Driver,
+    inbox: mpsc::Receiver<Report>,
+    rest: (mpsc::Receiver<Request>, [AbortOnDropHandle<()>; 3], crate::node::Feed, TempDir),
+}
+
+impl Bench {
+    async fn start(bootstrap: &[SocketAddr]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let options = NodeOptions {
+            data_dir: dir.path().to_owned(),
+            keys: keys::generate().unwrap(),
+            name: "bench".into(),
+            network: "test".into(),
+            // So that each link needs a proof over its connection's key material.
+            secret: Some(NetworkSecret::new([7; 32])),
+            bind: (Ipv4Addr::LOCALHOST, 0).into(),
+            bootstrap: bootstrap.to_vec(),
+            passive: false,
+            direct_window: Duration::from_secs(2),
+            relay_after: Duration::from_secs(1),
+            punch: PunchConsent::Any,
+            relay_egress: RelayEgressPolicy::Warn,
+        };
+        let Assembled { me, local_addr, mut driver, requests, inbox, helpers, feed } =
+            assemble(options).await.unwrap();
+        driver.engine.begin(driver.clock.now());
+        driver.carry_out();
+        Self { id: me, addr: local_addr, driver, inbox, rest: (requests, helpers, feed, dir) }
+    }
+
+    /// As the driver's own loop, once.
+    async fn step(&mut self) {
+        let timer = self.driver.engine.next_timeout(self.driver.clock.now());
+        let timer = timer.map_or_else(|| Instant::now() + PATIENCE, |at| self.driver.clock.instant(at));
+        tokio::select! {
+            Some(report) = self.inbox.recv() => self.driver.take(report),
+            () = sleep_until(timer) => {
+                self.driver.engine.on_timeout(self.driver.clock.now());
+                self.driver.carry_out();
+            }
+        }
+    }
+
+    fn link(&mut self, peer: PeerId) -> Option<(Path, Option<PeerId>)> {
+        let snapshot = self.driver.engine.snapshot(self.driver.clock.now());
+        snapshot.links.iter().find(|l| l.peer_id == peer && !l.foreign).map(|l| (l.path, l.via))
+    }
+}
+
+/// Runs all of them until something holds.
+async fn until<const N: usize>(
+    what: &str,
+    mut nodes: [&mut Bench; N],
+    mut holds: impl FnMut(&mut [&mut Bench; N]) -> bool,
+) {
+    let run = async {
+        while !holds(&mut nodes) {
+            let steps = nodes.iter_mut().map(|node| Box::pin(node.step()));
+            futures_util::future::select_all(steps).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, run).await.unwrap_or_else(|_| panic!("no {what}"));
+}
+
+/// A stock node as relay: it tells nobody of anybody, so that the others meet
+/// through it alone.
+struct Relay {
+    node: Node,
+    id: PeerId,
+    _rest: (AbortOnDropHandle<()>, TempDir),
+}
+
+impl Relay {
+    async fn start() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let keys = keys::generate().unwrap();
+        let node = transport::bind(&keys, (Ipv4Addr::LOCALHOST, 0).into(), dir.path()).await.unwrap();
+        let accepting = tokio::spawn(connections::accept_connections(node.clone()));
+        let id = keys::peer_id(&keys.public).unwrap();
+        Self { node, id, _rest: (AbortOnDropHandle::new(accepting), dir) }
+    }
+
+    fn addr(&self) -> SocketAddr {
+        self.node.local_addr().unwrap()
+    }
+}
+
+/// A node with a reservation on a relay, and its address there.
+async fn reserved(relay: &Relay) -> (Bench, SocketAddr) {
+    let mut far = Bench::start(&[relay.addr()]).await;
+    until("connection to the relay", [&mut far], |[far]| far.driver.connections.native(relay.id).is_some())
+        .await;
+    let addr = reserve(&mut far, relay).await;
+    (far, addr)
+}
+
+async fn reserve(far: &mut Bench, relay: &Relay) -> SocketAddr {
+    far.driver.act(Action::Reserve { relay: relay.id });
+    until("reservation", [far], |[far]| far.driver.relaying.public_addr(relay.id).is_some()).await;
+    far.driver.relaying.public_addr(relay.id).unwrap()
+}
+
+fn dial(near: &mut Bench, peer: PeerId, relay: &Relay, addr: SocketAddr) {
+    let dial = DialId { attempt: AttemptId(u64::MAX), n: 0 };
+    near.driver.act(Action::DialLane { dial, peer, relay: Some(relay.id), addr, within: PATIENCE });
+}
+
+async fn link(near: &mut Bench, far: &mut Bench, relay: &Relay, addr: SocketAddr) {
+    let (near_id, far_id) = (near.id, far.id);
+    dial(near, far_id, relay, addr);
+    let relayed = Some((Path::Relayed, Some(relay.id)));
+    until("link over the relay", [near, far], |[near, far]| {
+        near.link(far_id) == relayed && far.link(near_id) == relayed
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_link_comes_up_over_a_relay_and_both_ends_say_so() {
+    // The end with the smaller id opens the control stream: both cases.
+    let (mut dialler_opened, mut acceptor_opened) = (false, false);
+    let relay = Relay::start().await;
+    let (mut far, addr) = reserved(&relay).await;
+    while !(dialler_opened && acceptor_opened) {
+        let mut near = Bench::start(&[]).await;
+        link(&mut near, &mut far, &relay, addr).await;
+        for (node, other) in [(&near, far.id), (&far, near.id)] {
+            let peers = node.driver.node.connected_peers().await;
+            assert!(peers.iter().all(|p| p.peer_id.0 != other.0), "the library knows of no lane");
+        }
+        let lanes = far.driver.connections.lane_bytes();
+        assert!(lanes.last().is_some_and(|l| l.bytes_tx > 0 && l.bytes_rx > 0), "{lanes:?}");
+        if near.id < far.id { dialler_opened = true } else { acceptor_opened = true }
+    }
+    let bytes = far.driver.relaying.bytes();
+    assert!(bytes[0].relay == relay.id && bytes[0].bytes_tx > 0 && bytes[0].bytes_rx > 0);
+}
+
+#[tokio::test]
+async fn a_link_moves_from_a_lane_to_a_direct_path_and_back() {
+    let relay = Relay::start().await;
+    let (mut far, addr) = reserved(&relay).await;
+    let mut near = Bench::start(&[]).await;
+    link(&mut near, &mut far, &relay, addr).await;
+    let (near_id, far_id) = (near.id, far.id);
+    let direct = DialId { attempt: AttemptId(u64::MAX), n: 1 };
+    near.driver.act(Action::Dial { dial: direct, addr: far.addr, peer: Some(far_id), within: PATIENCE });
+    let on = |path| {
+        move |[near, far]: &mut [&mut Bench; 2]| {
+            [near.link(far_id), far.link(near_id)].iter().all(|l| l.is_some_and(|(p, _)| p == path))
+        }
+    };
+    until("direct path", [&mut near, &mut far], on(Path::Direct)).await;
+    // A lane beside it changes nothing, until it is all there is.
+    dial(&mut near, far_id, &relay, addr);
+    until("lane beside it", [&mut near, &mut far], |[near, far]| {
+        [near, far].iter().all(|b| !b.driver.connections.lane_bytes().is_empty())
+    })
+    .await;
+    assert!(on(Path::Direct)(&mut [&mut near, &mut far]));
+    transport::close(&near.driver.connections.native(far_id).unwrap(), CloseCode::Replaced);
+    until("lane again", [&mut near, &mut far], on(Path::Relayed)).await;
+}
+
+#[tokio::test]
+async fn a_relay_that_is_lost_takes_reservation_and_links_with_it_at_once() {
+    let relay = Relay::start().await;
+    let (mut far, addr) = reserved(&relay).await;
+    let mut near = Bench::start(&[]).await;
+    link(&mut near, &mut far, &relay, addr).await;
+    let at = Instant::now();
+    // As the engine does it when heartbeats are missed.
+    transport::close(&far.driver.connections.native(relay.id).unwrap(), CloseCode::Silent);
+    let near_id = near.id;
+    until("end of both", [&mut far], |[far]| {
+        far.driver.relaying.bytes().is_empty() && far.link(near_id).is_none()
+    })
+    .await;
+    assert!(at.elapsed() < Duration::from_millis(500), "{:?}", at.elapsed());
+}
+
+#[tokio::test]
+async fn an_answer_at_once_where_there_is_nothing_to_wait_for() {
+    let relay = Relay::start().await;
+    let (mut far, addr) = reserved(&relay).await;
+    let over = far.driver.connections.native(relay.id);
+    let again = far.driver.relaying.reserve(relay.id, over);
+    assert!(matches!(again, Some(Input::Reserved { public_addr, .. }) if public_addr == addr), "{again:?}");
+    let nobody = far.driver.relaying.reserve(PeerId([1; 32]), None);
+    assert!(matches!(nobody, Some(Input::ReserveFailed { reason: Reason::NotLinked, .. })), "{nobody:?}");
+}
+
+#[tokio::test]
+async fn what_was_released_can_be_reserved_again_and_released_while_it_is_asked_for() {
+    let relay = Relay::start().await;
+    let (mut far, _) = reserved(&relay).await;
+    for _ in 0..3 {
+        far.driver.act(Action::Release { relay: relay.id });
+        assert!(far.driver.relaying.bytes().is_empty());
+        // The old one goes behind our back; meanwhile the relay says 409.
+        let until_free = async {
+            loop {
+                let over = far.driver.connections.native(relay.id);
+                far.driver.relaying.reserve(relay.id, over);
+                match far.inbox.recv().await.unwrap() {
+                    Report::Reserved { result: Err(Reason::ReservationTaken), relay } => {
+                        far.driver.relaying.reserved(relay, Err(Reason::ReservationTaken));
+                        tokio::time::sleep(Duration::from_millis(10)).await;
+                    }
+                    report @ Report::Reserved { .. } => return far.driver.take(report),
+                    other => far.driver.take(other),
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, until_free).await.unwrap();
+        assert_eq!(far.driver.relaying.bytes().len(), 1);
+    }
+    far.driver.act(Action::Release { relay: relay.id });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    far.driver.act(Action::Reserve { relay: relay.id });
+    far.driver.act(Action::Release { relay: relay.id });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    while let Ok(report) = far.inbox.try_recv() {
+        far.driver.take(report);
+    }
+    assert!(far.driver.relaying.bytes().is_empty(), "an answer that nobody waits for is given back");
+    reserve(&mut far, &relay).await;
+}
+
+#[tokio::test]
+async fn a_dial_to_an_impostor_names_it() {
+    let relay = Relay::start().await;
+    let (mut far, addr) = reserved(&relay).await;
+    let mut near = Bench::start(&[]).await;
+    dial(&mut near, PeerId([9; 32]), &relay, addr);
+    let found = async {
+        loop {
+            if let Report::Input(Input::DialFailed { reason, .. }) = near.inbox.recv().await.unwrap() {
+                return reason;
+            }
+        }
+    };
+    tokio::select! {
+        reason = found => assert_eq!(reason, Reason::WrongIdentity { got: far.id }),
+        () = async { loop { far.step().await } } => {}
+    }
+    assert!(near.driver.connections.lane_bytes().is_empty());
+}
+
+#[tokio::test]
+async fn a_node_with_reservation_and_lanes_stops_in_time_and_frees_its_port() {
+    let relay = Relay::start().await;
+    let (mut far, addr) = reserved(&relay).await;
+    let mut near = Bench::start(&[]).await;
+    link(&mut near, &mut far, &relay, addr).await;
+    let far_id = far.id;
+    let (addr, helpers) = (far.addr, far.rest);
+    let at = Instant::now();
+    far.driver.shut_down().await;
+    drop(helpers);
+    assert!(at.elapsed() < Duration::from_secs(2), "{:?}", at.elapsed());
+    std::net::UdpSocket::bind(addr).unwrap();
+    until("goodbye", [&mut near], |[near]| near.link(far_id).is_none()).await;
+    assert!(at.elapsed() < Duration::from_secs(3), "it was told, and did not have to find out");
+}

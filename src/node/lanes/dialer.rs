@@ -1,0 +1,121 @@
+//! Dials addresses on relays, from sockets of its own: the library's endpoint
+//! must not know of them.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use ant_quic::{ConnectionError, Endpoint, HighLevelConnection, VarInt};
+use tokio::time::{Instant, timeout};
+
+use super::error::LaneError;
+use super::tls::{LaneTls, identity};
+use super::{Lane, tags};
+use crate::model::{CloseCode, PeerId};
+use crate::node::transport;
+
+/// The library wants a name; identities are keys here.
+const SERVER_NAME: &str = "peer";
+
+/// One per node; a socket per family, bound when it is first needed.
+pub struct LaneDialer {
+    bind: IpAddr,
+    tls: LaneTls,
+    v4: Mutex<Option<Endpoint>>,
+    v6: Mutex<Option<Endpoint>>,
+}
+
+impl std::fmt::Debug for LaneDialer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LaneDialer").field("bind", &self.bind).finish_non_exhaustive()
+    }
+}
+
+impl LaneDialer {
+    /// A dialer for a node that listens on `bind`.
+    pub fn new(bind: IpAddr, tls: LaneTls) -> Self {
+        Self { bind, tls, v4: Mutex::new(None), v6: Mutex::new(None) }
+    }
+
+    /// Dials a peer's address on a relay. Whoever else answers is closed.
+    ///
+    /// # Errors
+    /// [`LaneError`]; no connection is left then.
+    pub async fn dial(
+        &self,
+        peer: PeerId,
+        via: Option<PeerId>,
+        addr: SocketAddr,
+        within: Duration,
+    ) -> Result<Lane, LaneError> {
+        let until = Instant::now() + within;
+        let connection = self.connect(addr, within).await?;
+        let found = match identity(&connection) {
+            Some(got) if got != peer => Err(LaneError::WrongIdentity { got }),
+            Some(_) => tags::send_nonce(&connection, until.duration_since(Instant::now())).await,
+            None => Err(LaneError::Local("no identity".into())),
+        };
+        match found {
+            Ok(()) => Ok(Lane { peer, via, connection, relay_end: None }),
+            Err(error) => {
+                connection.close(VarInt::from_u32(0), b"");
+                Err(error)
+            }
+        }
+    }
+
+    /// Finds out whether a reservation of ours carries anything, by dialling
+    /// ourselves through it.
+    ///
+    /// # Errors
+    /// [`LaneError`]: the relay took the reservation, and drops what comes.
+    pub async fn check(&self, reservation: SocketAddr, within: Duration) -> Result<(), LaneError> {
+        let lane = self.dial(self.tls.me, None, reservation, within).await?;
+        lane.connection.close(VarInt::from_u32(CloseCode::Replaced.code()), b"");
+        Ok(())
+    }
+
+    async fn connect(&self, addr: SocketAddr, within: Duration) -> Result<HighLevelConnection, LaneError> {
+        let connecting = self
+            .endpoint(addr)?
+            .connect_with(self.tls.client.clone(), addr, SERVER_NAME)
+            .map_err(|e| LaneError::Local(e.to_string()))?;
+        match timeout(within, connecting).await {
+            Ok(Ok(connection)) => Ok(connection),
+            Ok(Err(ConnectionError::TimedOut)) | Err(_) => Err(LaneError::NoAnswer),
+            Ok(Err(e)) => Err(LaneError::Handshake(transport::close_reason(&e))),
+        }
+    }
+
+    fn endpoint(&self, to: SocketAddr) -> Result<Endpoint, LaneError> {
+        let slot = if to.is_ipv4() { &self.v4 } else { &self.v6 };
+        let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(endpoint) = &*slot {
+            return Ok(endpoint.clone());
+        }
+        let from = match (self.bind, to) {
+            (ip, SocketAddr::V4(_)) if ip.is_unspecified() => Ipv4Addr::UNSPECIFIED.into(),
+            (ip, SocketAddr::V6(_)) if ip.is_unspecified() => Ipv6Addr::UNSPECIFIED.into(),
+            (ip, to) if ip.is_ipv4() == to.is_ipv4() => ip,
+            _ => return Err(LaneError::Local("we do not listen in that family".into())),
+        };
+        let endpoint =
+            Endpoint::client(SocketAddr::new(from, 0)).map_err(|e| LaneError::Local(e.to_string()))?;
+        Ok(slot.insert(endpoint).clone())
+    }
+
+    /// Closes everything that was dialled and gives up the sockets.
+    pub fn close(&self, code: CloseCode) {
+        for slot in [&self.v4, &self.v6] {
+            if let Some(endpoint) = slot.lock().unwrap_or_else(PoisonError::into_inner).take() {
+                endpoint.close(VarInt::from_u32(code.code()), b"");
+            }
+        }
+    }
+}
+
+impl Drop for LaneDialer {
+    fn drop(&mut self) {
+        self.close(CloseCode::Leave);
+    }
+}

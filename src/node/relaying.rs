@@ -1,0 +1,220 @@
+//! Our reservations, and dials through relays, as the engine asks for them.
+//!
+//! Like the table of connections it belongs to the driver alone; its tasks
+//! report to it.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ant_quic::HighLevelConnection;
+use futures_util::future::join_all;
+use tokio::sync::mpsc;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::connections::{Report, Reports};
+use super::lanes::{Lane, LaneDialer, LaneEnd, LaneError, LaneTls, Reservation};
+use crate::core::engine::{Input, ReservationBytes};
+use crate::core::ladder::DialId;
+use crate::model::{CloseCode, PeerId, Reason, plain_addr};
+
+/// A relay answers in a round trip; one that takes this long is no help.
+const RESERVE_WITHIN: Duration = Duration::from_secs(3);
+/// How long our own dial through a new reservation may take: two
+/// retransmissions of its first packet.
+const CHECK_WITHIN: Duration = Duration::from_secs(4);
+/// Lanes that came in and wait for the driver.
+const LANE_BACKLOG: usize = 16;
+
+/// A reservation that stands.
+struct Held {
+    /// Tells it from an earlier one on the same relay.
+    number: u64,
+    reservation: Reservation,
+    /// End with it.
+    _watcher: AbortOnDropHandle<()>,
+    _check: Option<AbortOnDropHandle<()>>,
+}
+
+/// All of them.
+pub(super) struct Relaying {
+    tls: LaneTls,
+    dialer: Arc<LaneDialer>,
+    reports: Reports,
+    lanes: mpsc::Sender<Lane>,
+    _forwarder: AbortOnDropHandle<()>,
+    opening: BTreeMap<PeerId, AbortOnDropHandle<()>>,
+    held: BTreeMap<PeerId, Held>,
+    next: u64,
+}
+
+impl Relaying {
+    /// None yet. `bind`: where the node listens.
+    pub(super) fn new(tls: LaneTls, bind: IpAddr, reports: Reports) -> Self {
+        let dialer = Arc::new(LaneDialer::new(bind, tls.clone()));
+        let (lanes, came) = mpsc::channel(LANE_BACKLOG);
+        let forwarder = spawn(forward(came, reports.clone()));
+        let (opening, held) = (BTreeMap::new(), BTreeMap::new());
+        Self { tls, dialer, reports, lanes, _forwarder: forwarder, opening, held, next: 1 }
+    }
+
+    /// Begins to reserve over a connection to the relay. An answer at once is
+    /// for the engine.
+    pub(super) fn reserve(&mut self, relay: PeerId, over: Option<HighLevelConnection>) -> Option<Input> {
+        if let Some(held) = self.held.get(&relay) {
+            return Some(Input::Reserved { relay, public_addr: held.reservation.public_addr() });
+        }
+        if self.opening.contains_key(&relay) {
+            return None;
+        }
+        let Some(over) = over else {
+            return Some(Input::ReserveFailed { relay, reason: Reason::NotLinked });
+        };
+        let (tls, lanes, reports) = (self.tls.clone(), self.lanes.clone(), self.reports.clone());
+        let task = spawn(async move {
+            let opened = Reservation::open(relay, &over, &tls, lanes, RESERVE_WITHIN).await;
+            let at = over.remote_address();
+            let result = opened.map(|r| (r, plain_addr(at).ip())).map_err(Reason::from);
+            // Not held for the reservation's life: the connection closes when
+            // the library or the link lets go of it.
+            drop(over);
+            let _ = reports.send(Report::Reserved { relay, result }).await;
+        });
+        self.opening.insert(relay, task);
+        None
+    }
+
+    /// The relay answered; it is the host `at`.
+    pub(super) fn reserved(
+        &mut self,
+        relay: PeerId,
+        result: Result<(Reservation, IpAddr), Reason>,
+    ) -> Option<Input> {
+        let wanted = self.opening.remove(&relay).is_some();
+        let (reservation, at) = match result {
+            Ok(found) => found,
+            Err(reason) => return wanted.then_some(Input::ReserveFailed { relay, reason }),
+        };
+        if !wanted {
+            let_go(reservation);
+            return None;
+        }
+        let number = self.next;
+        self.next += 1;
+        let public_addr = reservation.public_addr();
+        let (mut ended, reports) = (reservation.ended(), self.reports.clone());
+        let watcher = spawn(async move {
+            let end = ended.wait_for(Option::is_some).await.ok().and_then(|e| *e);
+            let report = Report::ReservationEnded { number, end: end.unwrap_or(LaneEnd::Broken) };
+            let _ = reports.send(report).await;
+        });
+        // A relay beside us in a private network need not be reachable from
+        // here at its public address, though it is for all others.
+        let check = (public_addr.ip() == at)
+            .then(|| spawn(check(number, public_addr, self.dialer.clone(), self.reports.clone())));
+        self.held.insert(relay, Held { number, reservation, _watcher: watcher, _check: check });
+        Some(Input::Reserved { relay, public_addr })
+    }
+
+    /// A reservation ended by itself.
+    pub(super) fn ended(&mut self, number: u64, end: LaneEnd) -> Option<Input> {
+        let reason = match end {
+            LaneEnd::Garbled => Reason::Handshake { detail: "the relay sent what cannot be read".into() },
+            LaneEnd::Released | LaneEnd::Finished | LaneEnd::Broken => Reason::RelayLost,
+        };
+        self.lose(number, reason)
+    }
+
+    /// Our own dial did not come through a reservation.
+    pub(super) fn mute(&mut self, number: u64) -> Option<Input> {
+        self.lose(number, Reason::NothingCameBack)
+    }
+
+    fn lose(&mut self, number: u64, reason: Reason) -> Option<Input> {
+        let relay = *self.held.iter().find(|(_, h)| h.number == number)?.0;
+        let held = self.held.remove(&relay)?;
+        let_go(held.reservation);
+        Some(Input::ReservationLost { relay, reason })
+    }
+
+    /// Gives a reservation back, or one that is being made up.
+    pub(super) fn release(&mut self, relay: PeerId) {
+        self.opening.remove(&relay);
+        if let Some(held) = self.held.remove(&relay) {
+            let_go(held.reservation);
+        }
+    }
+
+    /// Dials a peer's address on a relay.
+    pub(super) fn dial(
+        &self,
+        dial: DialId,
+        peer: PeerId,
+        via: Option<PeerId>,
+        addr: SocketAddr,
+        within: Duration,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        let (dialer, reports) = (self.dialer.clone(), self.reports.clone());
+        async move {
+            let report = match dialer.dial(peer, via, plain_addr(addr), within).await {
+                Ok(lane) => Report::LaneDialled { dial, lane },
+                Err(error) => Report::Input(Input::DialFailed { dial, reason: error.into() }),
+            };
+            let _ = reports.send(report).await;
+        }
+    }
+
+    /// What went through each reservation.
+    pub(super) fn bytes(&self) -> Vec<ReservationBytes> {
+        let bytes = self.held.iter().map(|(relay, held)| {
+            let counts = held.reservation.counts();
+            ReservationBytes {
+                relay: *relay,
+                bytes_tx: counts.bytes_tx,
+                bytes_rx: counts.bytes_rx,
+                dropped: counts.dropped_tx + counts.dropped_rx,
+                unasked: counts.unasked,
+            }
+        });
+        bytes.collect()
+    }
+
+    /// Our address on a relay.
+    #[cfg(test)]
+    pub(super) fn public_addr(&self, relay: PeerId) -> Option<SocketAddr> {
+        Some(self.held.get(&relay)?.reservation.public_addr())
+    }
+
+    /// Gives everything back, all at once, and gives up the sockets.
+    pub(super) async fn shut_down(self) {
+        drop(self.opening);
+        self.dialer.close(CloseCode::Leave);
+        join_all(self.held.into_values().map(|held| held.reservation.release(CloseCode::Leave))).await;
+    }
+}
+
+fn spawn(task: impl Future<Output = ()> + Send + 'static) -> AbortOnDropHandle<()> {
+    AbortOnDropHandle::new(tokio::spawn(task))
+}
+
+/// Closes what is left of a reservation, apart: nobody waits for it.
+fn let_go(reservation: Reservation) {
+    tokio::spawn(reservation.release(CloseCode::Replaced));
+}
+
+async fn forward(mut came: mpsc::Receiver<Lane>, reports: Reports) {
+    while let Some(lane) = came.recv().await {
+        if reports.send(Report::Lane(lane)).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn check(number: u64, addr: SocketAddr, dialer: Arc<LaneDialer>, reports: Reports) {
+    match dialer.check(addr, CHECK_WITHIN).await {
+        // What fails here says nothing of the relay.
+        Ok(()) | Err(LaneError::Local(_)) => {}
+        Err(_) => drop(reports.send(Report::ReservationMute { number }).await),
+    }
+}

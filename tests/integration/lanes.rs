@@ -1,0 +1,387 @@
+//! Relay lanes: reservations on real nodes and on stock ones, and what goes
+//! through them.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ant_quic::crypto::raw_public_keys::RawPublicKeyConfigBuilder;
+use ant_quic::crypto::rustls::QuicClientConfig;
+use ant_quic::masque::ConnectUdpResponse;
+use ant_quic::transport_parameters::NatTraversalConfig;
+use ant_quic::{
+    ClientConfig, ConnectionError, Endpoint, HighLevelConnection, HighLevelRecvStream, HighLevelSendStream,
+    TransportConfig,
+};
+use libtest_mimic::Trial;
+use punchdeck::core::limits::{LANE_HANDSHAKES_AT_ONCE, LANE_STREAMS_MAX};
+use punchdeck::model::{CloseCode, PeerId};
+use punchdeck::node::keys;
+use punchdeck::node::lanes::{Lane, LaneDialer, LaneEnd, LaneError, LaneTls, Reservation, ReserveError};
+use tokio::sync::mpsc;
+
+use super::scripted::Stranger;
+use super::support::{TestNode, trial};
+
+pub fn trials() -> Vec<Trial> {
+    vec![
+        trial("a_mebibyte_crosses_a_relay_intact_and_is_counted", one_mebibyte),
+        trial("a_stock_relay_on_a_wildcard_address_works", stock_wildcard_relay),
+        trial("an_impostor_on_a_lane_is_closed_and_named", wrong_identity),
+        trial("a_second_reservation_on_a_relay_is_taken_until_the_first_is_released", taken_and_released),
+        trial("a_relay_that_vanishes_takes_its_reservation_with_it", relay_vanishes),
+        trial("a_relay_that_leaves_ends_its_reservation_at_once", relay_leaves),
+        trial("who_shakes_hands_and_sends_no_nonce_is_no_lane_and_takes_no_more_than_its_place", no_nonce),
+        trial("the_other_end_of_a_lane_opens_no_more_streams_than_it_may", stream_limit),
+        trial("two_reservations_stand_side_by_side", two_relays),
+        trial("relays_that_stall_refuse_or_babble_are_told_apart", bad_relays),
+        trial("a_relay_that_takes_all_and_carries_nothing_is_found_out", lying_relay),
+    ]
+}
+
+const PATIENCE: Duration = Duration::from_secs(10);
+const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+/// Somebody with a key, who reserves and dials.
+struct End {
+    id: PeerId,
+    tls: LaneTls,
+    dialer: LaneDialer,
+    lanes: mpsc::Sender<Lane>,
+    incoming: mpsc::Receiver<Lane>,
+}
+
+impl End {
+    fn new() -> Self {
+        let keys = keys::generate().unwrap();
+        let tls = LaneTls::new(&keys).unwrap();
+        let (lanes, incoming) = mpsc::channel(8);
+        let dialer = LaneDialer::new(LOCALHOST, tls.clone());
+        Self { id: keys::peer_id(&keys.public).unwrap(), tls, dialer, lanes, incoming }
+    }
+
+    async fn reserve(&self, relay: PeerId, over: &HighLevelConnection) -> Result<Reservation, ReserveError> {
+        Reservation::open(relay, over, &self.tls, self.lanes.clone(), PATIENCE).await
+    }
+
+    async fn incoming(&mut self) -> Lane {
+        tokio::time::timeout(PATIENCE, self.incoming.recv()).await.expect("nobody came").unwrap()
+    }
+}
+
+/// A relay, and a stock node that is connected to it and reserves there.
+struct Relay {
+    node: TestNode,
+    /// Kept, because its connection ends with it.
+    client: Stranger,
+    connection: HighLevelConnection,
+}
+
+impl Relay {
+    async fn start() -> Self {
+        let node = TestNode::start("relay", &[]).await;
+        let client = Stranger::start().await;
+        let connection = client.dial(&node).await;
+        Self { node, client, connection }
+    }
+
+    fn id(&self) -> PeerId {
+        self.node.id()
+    }
+}
+
+async fn one_mebibyte() {
+    let relay = Relay::start().await;
+    let (mut far, near) = (End::new(), End::new());
+    let at = Instant::now();
+    let reservation = far.reserve(relay.id(), &relay.connection).await.unwrap();
+    println!("reserved in {:?}", at.elapsed());
+    let at = Instant::now();
+    let lane = near.dialer.dial(far.id, Some(relay.id()), reservation.public_addr(), PATIENCE).await.unwrap();
+    println!("dialled in {:?}", at.elapsed());
+    let came = far.incoming().await;
+    assert_eq!((lane.peer, lane.via), (far.id, Some(relay.id())));
+    assert_eq!((came.peer, came.via), (near.id, Some(relay.id())));
+    assert_eq!(relay.client.node.connected_peers().await.len(), 1, "only the relay, and no lane");
+    let before = reservation.counts();
+    assert!(before.bytes_tx > 0 && before.bytes_rx > 0);
+
+    let sent: Vec<u8> = (0..1u32 << 18).flat_map(u32::to_be_bytes).collect();
+    let at = Instant::now();
+    let received = carry(&lane, &came, sent.clone()).await;
+    println!("1 MiB in {:?}", at.elapsed());
+    assert!(received == sent);
+    let after = reservation.counts();
+    assert!(after.bytes_rx - before.bytes_rx > 1 << 20, "{before:?} {after:?}");
+    let at = Instant::now();
+    assert!(carry(&came, &lane, sent.clone()).await == sent, "and back");
+    println!("1 MiB back in {:?} {:?}", at.elapsed(), reservation.counts());
+}
+
+/// Sends bytes over a stream of a lane and yields what arrived.
+async fn carry(from: &Lane, to: &Lane, bytes: Vec<u8>) -> Vec<u8> {
+    let (mut send, _recv) = from.connection.open_bi().await.unwrap();
+    let sending = async move {
+        send.write_all(&bytes).await.unwrap();
+        send.finish().unwrap();
+        send.stopped().await
+    };
+    let receiving = async {
+        let (_send, mut recv) = to.connection.accept_bi().await.unwrap();
+        recv.read_to_end(1 << 24).await.unwrap()
+    };
+    tokio::join!(receiving, sending).0
+}
+
+async fn stock_wildcard_relay() {
+    for bind in [IpAddr::V6(Ipv6Addr::UNSPECIFIED), IpAddr::V4(Ipv4Addr::UNSPECIFIED)] {
+        let relay = Stranger::on(SocketAddr::new(bind, 0)).await;
+        let client = Stranger::start().await;
+        let port = relay.node.local_addr().unwrap().port();
+        let connection = client.dial_at(SocketAddr::new(LOCALHOST, port), relay.id()).await;
+        let (mut far, near) = (End::new(), End::new());
+        let reservation = far.reserve(relay.id(), &connection).await.unwrap();
+        assert_eq!(reservation.public_addr().ip(), LOCALHOST, "bound to {bind}");
+        let lane = near.dialer.dial(far.id, None, reservation.public_addr(), PATIENCE).await.unwrap();
+        let came = far.incoming().await;
+        assert_eq!(came.connection.remote_address().ip(), LOCALHOST, "plain");
+        assert!(carry(&came, &lane, b"hello".to_vec()).await == b"hello");
+    }
+}
+
+async fn wrong_identity() {
+    let relay = Relay::start().await;
+    let (mut far, near, other) = (End::new(), End::new(), End::new());
+    let reservation = far.reserve(relay.id(), &relay.connection).await.unwrap();
+    let found = near.dialer.dial(other.id, None, reservation.public_addr(), PATIENCE).await;
+    assert_eq!(found.unwrap_err(), LaneError::WrongIdentity { got: far.id });
+    // It was never a lane for the far end either; the next one is.
+    near.dialer.dial(far.id, None, reservation.public_addr(), PATIENCE).await.unwrap();
+    far.incoming().await;
+    assert!(far.incoming.try_recv().is_err());
+}
+
+async fn taken_and_released() {
+    let relay = Relay::start().await;
+    let (mut far, near) = (End::new(), End::new());
+    let reservation = far.reserve(relay.id(), &relay.connection).await.unwrap();
+    assert_eq!(far.reserve(relay.id(), &relay.connection).await.unwrap_err(), ReserveError::Taken);
+    let lane = near.dialer.dial(far.id, None, reservation.public_addr(), PATIENCE).await.unwrap();
+    let _came = far.incoming().await;
+    let mut ended = reservation.ended();
+    assert_eq!(*ended.borrow_and_update(), None, "the refused one does not harm it");
+
+    let at = Instant::now();
+    reservation.release(CloseCode::Replaced).await;
+    assert!(at.elapsed() < Duration::from_millis(300), "{:?}", at.elapsed());
+    assert_eq!(*ended.borrow(), Some(LaneEnd::Released));
+    let code = match tokio::time::timeout(PATIENCE, lane.connection.closed()).await.unwrap() {
+        ConnectionError::ApplicationClosed(close) => close.error_code.into_inner(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(CloseCode::from_code(code), Some(CloseCode::Replaced), "its lanes hear goodbye");
+    far.reserve(relay.id(), &relay.connection).await.unwrap();
+}
+
+async fn relay_vanishes() {
+    // A relay on a runtime of its own, which can end without a word.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let node = runtime.spawn(Stranger::start()).await.unwrap();
+    let client = Stranger::start().await;
+    let connection = client.dial_at(node.node.local_addr().unwrap(), node.id()).await;
+    let (mut far, near) = (End::new(), End::new());
+    let reservation = far.reserve(node.id(), &connection).await.unwrap();
+    let lane = near.dialer.dial(far.id, None, reservation.public_addr(), PATIENCE).await.unwrap();
+    let came = far.incoming().await;
+    runtime.shutdown_background();
+    let closed = tokio::time::timeout(Duration::from_millis(300), lane.connection.closed()).await;
+    assert!(closed.is_err(), "no close frame came");
+    assert_eq!(*reservation.ended().borrow(), None);
+
+    // What heartbeats on the relay's own link find out takes effect at once.
+    connection.close(CloseCode::Silent.code().into(), b"");
+    let at = Instant::now();
+    let mut ended = reservation.ended();
+    let end = tokio::time::timeout(PATIENCE, ended.wait_for(Option::is_some)).await.unwrap();
+    assert_eq!(*end.unwrap(), Some(LaneEnd::Broken));
+    tokio::time::timeout(PATIENCE, came.connection.closed()).await.unwrap();
+    assert!(at.elapsed() < Duration::from_millis(200), "{:?}", at.elapsed());
+    // And nobody takes the relay's address in its place.
+    drop(node);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    std::net::UdpSocket::bind(reservation.public_addr()).unwrap();
+}
+
+async fn relay_leaves() {
+    let mut relay = Relay::start().await;
+    let far = End::new();
+    let reservation = far.reserve(relay.node.id(), &relay.connection).await.unwrap();
+    let mut ended = reservation.ended();
+    let at = Instant::now();
+    let (end, ()) =
+        tokio::join!(tokio::time::timeout(PATIENCE, ended.wait_for(Option::is_some)), relay.node.stop(),);
+    assert!(end.unwrap().unwrap().is_some());
+    assert!(at.elapsed() < Duration::from_secs(3), "{:?}", at.elapsed());
+}
+
+async fn two_relays() {
+    let (one, two) = (Relay::start().await, Relay::start().await);
+    let (mut far, near) = (End::new(), End::new());
+    let active = far.reserve(one.id(), &one.connection).await.unwrap();
+    let standby = far.reserve(two.id(), &two.connection).await.unwrap();
+    for (relay, reservation) in [(&one, &active), (&two, &standby)] {
+        let lane =
+            near.dialer.dial(far.id, Some(relay.id()), reservation.public_addr(), PATIENCE).await.unwrap();
+        let came = far.incoming().await;
+        assert_eq!(came.via, Some(relay.id()));
+        assert!(carry(&came, &lane, b"either way".to_vec()).await == b"either way");
+    }
+    // One that goes leaves the other as it is.
+    active.release(CloseCode::Replaced).await;
+    let lane = near.dialer.dial(far.id, None, standby.public_addr(), PATIENCE).await.unwrap();
+    let came = far.incoming().await;
+    assert!(carry(&lane, &came, b"still".to_vec()).await == b"still");
+}
+
+/// A connection to a peer that pretends to be a relay, and what it answers to
+/// the next request.
+struct Pretender {
+    _relay: Relay,
+    _reservation: Reservation,
+    near: End,
+    connection: HighLevelConnection,
+    theirs: HighLevelConnection,
+}
+
+impl Pretender {
+    async fn start() -> Self {
+        let relay = Relay::start().await;
+        let (mut far, near) = (End::new(), End::new());
+        let reservation = far.reserve(relay.id(), &relay.connection).await.unwrap();
+        let lane = near.dialer.dial(far.id, None, reservation.public_addr(), PATIENCE).await.unwrap();
+        let theirs = far.incoming().await.connection;
+        Self { _relay: relay, _reservation: reservation, near, connection: lane.connection, theirs }
+    }
+
+    /// Reserves while the pretender answers so, and then holds the stream.
+    async fn reserve(
+        &self,
+        answer: Option<Vec<u8>>,
+    ) -> (Result<Reservation, ReserveError>, (HighLevelSendStream, HighLevelRecvStream)) {
+        let answering = async {
+            let (mut send, recv) = self.theirs.accept_bi().await.unwrap();
+            if let Some(answer) = answer {
+                send.write_all(&u32::try_from(answer.len()).unwrap().to_be_bytes()).await.unwrap();
+                send.write_all(&answer).await.unwrap();
+            }
+            (send, recv)
+        };
+        let within = Duration::from_millis(500);
+        let lanes = self.near.lanes.clone();
+        let opening = Reservation::open(PeerId([7; 32]), &self.connection, &self.near.tls, lanes, within);
+        tokio::join!(opening, answering)
+    }
+}
+
+async fn bad_relays() {
+    let pretender = Pretender::start().await;
+    let (found, _held) = pretender.reserve(None).await;
+    assert_eq!(found.unwrap_err(), ReserveError::Stalled(Duration::from_millis(500)));
+    let (found, _held) =
+        pretender.reserve(Some(ConnectUdpResponse::unavailable("full").encode().to_vec())).await;
+    assert_eq!(found.unwrap_err(), ReserveError::Refused { status: 503 });
+    let (found, _held) = pretender.reserve(Some(vec![9; 1024])).await;
+    assert_eq!(found.unwrap_err(), ReserveError::Garbled);
+    let privileged = ConnectUdpResponse::success(Some("127.0.0.1:53".parse().unwrap()));
+    let (found, _held) = pretender.reserve(Some(privileged.encode().to_vec())).await;
+    assert_eq!(found.unwrap_err(), ReserveError::Garbled, "nobody is sent to a name server");
+
+    let good = ConnectUdpResponse::success(Some("127.0.0.1:40000".parse().unwrap()));
+    let (found, (mut send, _recv)) = pretender.reserve(Some(good.encode().to_vec())).await;
+    let reservation = found.unwrap();
+    let mut ended = reservation.ended();
+    send.write_all(&u32::MAX.to_be_bytes()).await.unwrap();
+    let end = tokio::time::timeout(PATIENCE, ended.wait_for(Option::is_some)).await.unwrap();
+    assert_eq!(*end.unwrap(), Some(LaneEnd::Garbled));
+
+    pretender.theirs.close(0u32.into(), b"");
+    let within = Duration::from_millis(500);
+    let lanes = pretender.near.lanes.clone();
+    let found =
+        Reservation::open(PeerId([7; 32]), &pretender.connection, &pretender.near.tls, lanes, within).await;
+    assert_eq!(found.unwrap_err(), ReserveError::Lost);
+}
+
+async fn lying_relay() {
+    let honest = Relay::start().await;
+    let far = End::new();
+    let reservation = far.reserve(honest.id(), &honest.connection).await.unwrap();
+    far.dialer.check(reservation.public_addr(), PATIENCE).await.unwrap();
+
+    let pretender = Pretender::start().await;
+    // An address at which somebody takes everything and says nothing.
+    let hole = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let answer = ConnectUdpResponse::success(Some(hole.local_addr().unwrap()));
+    let (found, _held) = pretender.reserve(Some(answer.encode().to_vec())).await;
+    let reservation = found.unwrap();
+    let found = pretender.near.dialer.check(reservation.public_addr(), Duration::from_millis(500)).await;
+    assert_eq!(found, Err(LaneError::NoAnswer));
+}
+
+/// Whoever can do QUIC with a key, and knows nothing of lanes.
+fn stranger_to_lanes() -> Endpoint {
+    let keys = keys::generate().unwrap();
+    let (public, secret) = keys::to_ant_quic(&keys).unwrap();
+    let tls = RawPublicKeyConfigBuilder::new().with_client_key(public, secret).allow_any_key();
+    let tls = tls.build_rfc7250_client_config().unwrap().inner().as_ref().clone();
+    let mut config = ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).unwrap()));
+    let mut transport = TransportConfig::default();
+    let nat = NatTraversalConfig::ServerSupport { concurrency_limit: 3u32.into() };
+    transport.enable_address_discovery(true).nat_traversal_config(Some(nat));
+    config.transport_config(Arc::new(transport));
+    let mut endpoint = Endpoint::client(SocketAddr::new(LOCALHOST, 0)).unwrap();
+    endpoint.set_default_client_config(config);
+    endpoint
+}
+
+async fn no_nonce() {
+    let relay = Relay::start().await;
+    let (mut far, near) = (End::new(), End::new());
+    let reservation = far.reserve(relay.id(), &relay.connection).await.unwrap();
+    let endpoint = stranger_to_lanes();
+    let mut mute = Vec::new();
+    for _ in 0..LANE_HANDSHAKES_AT_ONCE {
+        mute.push(endpoint.connect(reservation.public_addr(), "peer").unwrap().await.unwrap());
+    }
+    // All places are taken by those who say nothing: the next is refused.
+    let found = near.dialer.dial(far.id, None, reservation.public_addr(), PATIENCE).await;
+    assert!(matches!(found, Err(LaneError::Handshake(_))), "{found:?}");
+    // They are sent away after five seconds, and none of them ever was a lane.
+    for connection in &mute {
+        tokio::time::timeout(PATIENCE, connection.closed()).await.unwrap();
+    }
+    assert!(far.incoming.try_recv().is_err());
+    near.dialer.dial(far.id, None, reservation.public_addr(), PATIENCE).await.unwrap();
+    assert_eq!(far.incoming().await.peer, near.id);
+}
+
+async fn stream_limit() {
+    let relay = Relay::start().await;
+    let (mut far, near) = (End::new(), End::new());
+    let reservation = far.reserve(relay.id(), &relay.connection).await.unwrap();
+    let lane = near.dialer.dial(far.id, None, reservation.public_addr(), PATIENCE).await.unwrap();
+    let _came = far.incoming().await;
+    let opening = async {
+        let mut streams = Vec::new();
+        loop {
+            let (mut send, recv) = lane.connection.open_bi().await.unwrap();
+            send.write_all(b"x").await.unwrap();
+            streams.push((send, recv));
+            assert!(streams.len() <= LANE_STREAMS_MAX as usize, "no limit");
+        }
+    };
+    let waits: Result<(), _> = tokio::time::timeout(Duration::from_millis(500), opening).await;
+    assert!(waits.is_err());
+    let uni = tokio::time::timeout(Duration::from_millis(100), lane.connection.open_uni()).await;
+    assert!(uni.is_err(), "nothing one-way");
+}

@@ -1,0 +1,134 @@
+//! A program in a pseudo-terminal: keys go in, and the screen comes out as a
+//! person sees it.
+
+#![allow(dead_code)] // not every test program uses all of it
+
+use std::io::{Read as _, Write as _};
+use std::num::NonZero;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, SlavePty, native_pty_system};
+use rustix::process::{Pid, Signal, kill_process};
+
+/// What every end of the console has to keep.
+pub const END: Duration = Duration::from_secs(2);
+/// Far more than anything here takes, for a host under load.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The console in a terminal of its own.
+pub struct Console {
+    pub child: Box<dyn Child + Send + Sync>,
+    pub master: Option<Box<dyn MasterPty + Send>>,
+    pub slave: Option<Box<dyn SlavePty + Send>>,
+    pub keys: Option<Box<dyn std::io::Write + Send>>,
+    shown: Arc<(Mutex<vt100::Parser>, Condvar)>,
+    pub before: String,
+}
+
+impl Console {
+    /// Starts a command in a terminal of that size. Unless `read`, nobody takes
+    /// what it writes.
+    pub fn start(mut command: CommandBuilder, cols: u16, rows: u16, read: bool) -> Result<Self> {
+        let pty = native_pty_system().openpty(size(cols, rows))?;
+        let before = modes_of(&*pty.master)?;
+        command.env("LC_ALL", "C.UTF-8");
+        command.env("TERM", "xterm-256color");
+        let child = pty.slave.spawn_command(command)?;
+        let keys = pty.master.take_writer()?;
+        let (height, width) =
+            (NonZero::new(rows).context("no rows")?, NonZero::new(cols).context("no columns")?);
+        let shown = Arc::new((Mutex::new(vt100::Parser::new(height, width, 0)), Condvar::new()));
+        if read {
+            let mut output = pty.master.try_clone_reader()?;
+            let shown = shown.clone();
+            std::thread::spawn(move || {
+                let mut bytes = [0; 4096];
+                while let Ok(n) = output.read(&mut bytes) {
+                    if n == 0 {
+                        return;
+                    }
+                    shown.0.lock().unwrap_or_else(PoisonError::into_inner).process(&bytes[..n]);
+                    shown.1.notify_all();
+                }
+            });
+        }
+        Ok(Self { child, master: Some(pty.master), slave: Some(pty.slave), keys: Some(keys), shown, before })
+    }
+
+    pub fn press(&mut self, keys: &str) -> Result<()> {
+        self.keys.as_mut().context("hung up")?.write_all(keys.as_bytes())?;
+        Ok(())
+    }
+
+    pub fn signal(&mut self, signal: Signal) -> Result<()> {
+        let id = self.child.process_id().and_then(|id| i32::try_from(id).ok());
+        let pid = id.and_then(Pid::from_raw).context("no process id")?;
+        kill_process(pid, signal)?;
+        Ok(())
+    }
+
+    pub fn resize(&mut self, cols: u16, rows: u16) -> Result<()> {
+        self.master.as_ref().context("hung up")?.resize(size(cols, rows))
+    }
+
+    pub fn modes(&self) -> Result<String> {
+        modes_of(&**self.master.as_ref().context("hung up")?)
+    }
+
+    pub fn screen(&self) -> String {
+        self.shown.0.lock().unwrap_or_else(PoisonError::into_inner).screen().contents()
+    }
+
+    /// Whether the terminal is as it was: its modes, and the main screen.
+    pub fn is_given_back(&self) -> Result<()> {
+        ensure!(self.modes()? == self.before, "the terminal's modes did not come back");
+        self.wait_until("the screen to come back", |screen| {
+            !screen.alternate_screen() && !screen.hide_cursor() && !screen.bracketed_paste()
+        })
+    }
+
+    pub fn wait_for(&self, text: &str) -> Result<()> {
+        self.wait_until(&format!("{text:?}"), |screen| screen.contents().contains(text))
+    }
+
+    pub fn wait_until(&self, what: &str, is_so: impl Fn(&vt100::Screen) -> bool) -> Result<()> {
+        let parser = self.shown.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let wait = self.shown.1.wait_timeout_while(parser, PATIENCE, |parser| !is_so(parser.screen()));
+        let (parser, timeout) = wait.unwrap_or_else(PoisonError::into_inner);
+        if timeout.timed_out() {
+            bail!("waited for {what} in vain; the screen:\n{}", parser.screen().contents());
+        }
+        Ok(())
+    }
+
+    /// Waits for its end with exit code 0.
+    pub fn wait_for_end(&mut self, within: Duration) -> Result<()> {
+        let start = Instant::now();
+        while start.elapsed() < within {
+            if let Some(status) = self.child.try_wait()? {
+                ensure!(status.success(), "it ended with {status:?}");
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        bail!("it did not end within {within:?}")
+    }
+}
+
+impl Drop for Console {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The terminal's modes as a text; the type itself belongs to another crate.
+fn modes_of(master: &dyn MasterPty) -> Result<String> {
+    Ok(format!("{:?}", master.get_termios().context("no modes to read")?))
+}
+
+fn size(cols: u16, rows: u16) -> PtySize {
+    PtySize { rows, cols, pixel_width: 0, pixel_height: 0 }
+}
