@@ -206,6 +206,7 @@ async fn run(
     helpers: [AbortOnDropHandle<()>; 3],
     lock: DataDirLock,
 ) {
+    // A node is large; on the heap it costs a task no more than a pointer.
     Box::pin(driver.run(requests, inbox, stop)).await;
     drop(helpers);
     drop(lock);

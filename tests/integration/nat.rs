@@ -10,7 +10,7 @@ use std::time::Duration;
 use libtest_mimic::Trial;
 use punchdeck::core::nat::datagram::{Datagram, LEN};
 use punchdeck::core::wire::{DialBack, Message};
-use punchdeck::model::{Command, Done, NatType, Reason};
+use punchdeck::model::{Command, Done, Event, NatType, Reason};
 use tokio::net::UdpSocket;
 
 use super::scripted::Scripted;
@@ -229,8 +229,11 @@ async fn public_nodes(hosts: [SocketAddr; 3]) {
             .await;
     }
     let mut a = a;
-    for peer in [b.id(), c.id()] {
-        a.event_named("peer.public", peer).await;
+    let mut proven = [b.id(), c.id()].to_vec();
+    while !proven.is_empty() {
+        let named = |e: &Event| (e.kind.name() == "peer.public").then_some(e.peer_id);
+        let peer = a.event("peer.public", named).await;
+        proven.retain(|p| Some(*p) != peer);
     }
     let outcome = b.command(Command::NatProbe).await;
     assert_eq!(outcome.to_string(), "nat-probe: NAT none");

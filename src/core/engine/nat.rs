@@ -24,12 +24,16 @@ use crate::model::{CommandId, Done, EventKind, NatType, NatView, Path, PeerId, R
 const REVERIFY_AFTER: Duration = Duration::from_secs(12 * 3600);
 /// How often somebody to test is looked for.
 const REACH_LOOK_EVERY: Duration = Duration::from_secs(5);
+/// The same after somebody claimed something new.
+const REACH_LOOK_SOON: Duration = Duration::from_millis(200);
 /// Assumed of a link whose round trip was not measured yet.
 const RTT_UNKNOWN: Duration = Duration::from_millis(100);
 
 /// What the engine holds of NATs.
 #[derive(Debug)]
 pub(super) struct Nat {
+    /// Why others cannot measure with us, if they cannot.
+    no_ports: Option<String>,
     /// One per address family we have; none on loopback.
     probes: Vec<(Family, NatProbe)>,
     responder: Responder,
@@ -52,6 +56,7 @@ impl Nat {
             .map(|family| (family, NatProbe::new(family, seed())))
             .collect();
         Self {
+            no_ports: config.no_probe_ports.clone(),
             probes,
             responder: Responder::new(config.probe_ports.len(), seed()),
             tokens: BTreeMap::new(),
@@ -65,12 +70,17 @@ impl Nat {
 
     /// What is known before anything was measured, or on loopback ever.
     pub(super) fn view(&self) -> NatView {
-        let Some((_, first)) = self.probes.first() else {
-            return NatView::unknown(Reason::LoopbackHasNoNat);
-        };
         // Where there is IPv6 only, it is what the node is about.
+        let mut view = match self.probes.first() {
+            Some((_, first)) => first.view().clone(),
+            None => NatView::unknown(Reason::LoopbackHasNoNat),
+        };
         let sixth = self.probes.iter().find(|(family, _)| *family == Family::V6);
-        NatView { nat6: sixth.map(|(_, probe)| Box::new(probe.view().clone())), ..first.view().clone() }
+        view.nat6 = sixth.map(|(_, probe)| Box::new(probe.view().clone()));
+        if let Some(detail) = &self.no_ports {
+            view.evidence.push(format!("others cannot measure with us: {detail}"));
+        }
+        view
     }
 
     pub(super) fn next_timeout(&self, now: Now) -> Option<Mono> {
@@ -134,6 +144,13 @@ impl Engine {
             && self.book.get(*peer).is_some_and(|e| e.measured.is_public(now.stamp))
     }
 
+    /// What a linked peer says of itself changed: what it claims now is soon
+    /// tested.
+    pub(super) fn nat_claim(&mut self, peer: PeerId, now: Now) {
+        self.vantage(peer, now);
+        self.nat_state.reach_look = self.nat_state.reach_look.min(now.mono + REACH_LOOK_SOON);
+    }
+
     /// Keeps the probes up to date about one peer.
     pub(super) fn vantage(&mut self, peer: PeerId, now: Now) {
         if self.nat_state.probes.is_empty() {
@@ -160,7 +177,8 @@ impl Engine {
         let claim = self.claimed_nat(&peer);
         let fits = status.info.path == Path::Direct
             && is_public(ip)
-            && !self.observed.values().any(|ours| ours.ip() == ip)
+            // By most peers' word: one alone could rule another out by it.
+            && self.nat_state.outside.get(&Family::of(ip)) != Some(&ip)
             && ports[0] != ports[1]
             && ports.iter().all(|p| *p >= DIAL_BACK_PORT_MIN)
             && matches!(claim, NatType::None | NatType::Unknown);
@@ -391,3 +409,6 @@ impl Engine {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -33,7 +33,7 @@ impl Engine {
             self.stopped("cache.evicted");
         }
         if change.status && self.links.contains_key(&peer) {
-            self.vantage(peer, now);
+            self.nat_claim(peer, now);
         }
         if change.significant() {
             self.saving.touch(now.mono);
@@ -170,7 +170,8 @@ impl Engine {
         let entry = self.book.get(peer);
         let fresh = |e: &&Entry| e.last_seen().is_some_and(|at| at.age_at(now.stamp) <= NAT_FRESH);
         Terrain {
-            ours: self.nat.nat_type,
+            // A firewall filters like a NAT.
+            ours: self.nat.claim(),
             theirs: entry.filter(fresh).and_then(Entry::record).map_or(NatType::Unknown, |r| r.nat),
             loopback: !addresses.is_empty() && addresses.iter().all(|a| a.ip().is_loopback()),
         }

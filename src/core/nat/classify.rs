@@ -108,18 +108,23 @@ mod tests {
     use super::*;
     use Behaviour::{AddressAndPortDependent, AddressDependent, EndpointIndependent};
 
-    fn at(port: u16) -> Option<SocketAddr> {
-        Some(([198, 18, 0, 1], port).into())
+    fn addr(port: u16) -> SocketAddr {
+        ([198, 18, 0, 1], port).into()
+    }
+
+    /// The mapped ports that a responder saw from its two ports.
+    fn ports<T: Into<Option<u16>>>(ports: [T; 2]) -> Seen {
+        ports.map(|p| p.into().map(addr))
     }
 
     fn same(port: u16) -> Seen {
-        [at(port), at(port)]
+        ports([port, port])
     }
 
     #[test]
     fn two_that_agree_settle_a_mapping() {
         assert_eq!(mapping(&[same(5), same(5)]).behaviour, Ok(EndpointIndependent));
-        let varies = [[at(5), at(6)], [at(7), at(8)]];
+        let varies = [ports([5, 6]), ports([7, 8])];
         assert_eq!(mapping(&varies).behaviour, Ok(AddressAndPortDependent));
         assert_eq!(mapping(&[same(5), same(6), same(7)]).behaviour, Ok(AddressDependent));
     }
@@ -129,7 +134,7 @@ mod tests {
         assert_eq!(mapping(&[]).behaviour, Err(Reason::NoVantagePoints));
         assert_eq!(mapping(&[same(5), [None, None]]).behaviour, Err(Reason::NoVantagePoints));
         assert_eq!(mapping(&[same(5), same(6)]).behaviour, Err(Reason::VantagePointsDisagree));
-        assert_eq!(mapping(&[same(5), [at(6), at(7)]]).behaviour, Err(Reason::VantagePointsDisagree));
+        assert_eq!(mapping(&[same(5), ports([6, 7])]).behaviour, Err(Reason::VantagePointsDisagree));
         let two_lines = [same(5), same(5), same(6), same(6)];
         assert_eq!(mapping(&two_lines).behaviour, Err(Reason::VantagePointsDisagree));
     }
@@ -139,13 +144,13 @@ mod tests {
         let found = mapping(&[same(5), same(6), same(5)]);
         assert_eq!(found.behaviour, Ok(EndpointIndependent));
         assert_eq!(found.agrees, [true, false, true]);
-        assert_eq!((found.external, found.agreeing()), (at(5), 2));
+        assert_eq!((found.external, found.agreeing()), (Some(addr(5)), 2));
     }
 
     #[test]
     fn a_lost_answer_changes_nothing() {
-        assert_eq!(mapping(&[[at(5), None], same(5)]).behaviour, Ok(EndpointIndependent));
-        let varies = [[at(5), at(6)], [at(7), at(8)], [at(9), None]];
+        assert_eq!(mapping(&[ports([Some(5), None]), same(5)]).behaviour, Ok(EndpointIndependent));
+        let varies = [ports([5, 6]), ports([7, 8]), ports([Some(9), None])];
         assert_eq!(mapping(&varies).behaviour, Ok(AddressAndPortDependent));
     }
 
@@ -154,7 +159,7 @@ mod tests {
         match behaviour {
             EndpointIndependent => same(1000),
             AddressDependent => same(1000 + responder),
-            AddressAndPortDependent => [at(1000 + 2 * responder), at(1001 + 2 * responder)],
+            AddressAndPortDependent => ports([1000 + 2 * responder, 1001 + 2 * responder]),
         }
     }
 
@@ -171,7 +176,7 @@ mod tests {
         ) {
             let mut seen: Vec<Seen> = (0..honest_ones).map(|r| honest(behaviour, r)).collect();
             let place = place % (seen.len() + 1);
-            seen.insert(place, [lie[0].and_then(at), lie[1].and_then(at)]);
+            seen.insert(place, ports(lie));
             let found = mapping(&seen);
             if behaviour == AddressDependent && honest_ones == 2 {
                 // One liar in three: two honest ones show the dependence, and a
@@ -189,9 +194,8 @@ mod tests {
             b in [proptest::option::of(1u16..4), proptest::option::of(1u16..4)],
             c in [proptest::option::of(1u16..4), proptest::option::of(1u16..4)],
         ) {
-            let seen = |s: [Option<u16>; 2]| s.map(|p| p.and_then(at));
-            let one = mapping(&[seen(a), seen(b), seen(c)]);
-            let other = mapping(&[seen(c), seen(a), seen(b)]);
+            let one = mapping(&[ports(a), ports(b), ports(c)]);
+            let other = mapping(&[ports(c), ports(a), ports(b)]);
             prop_assert_eq!(one.behaviour, other.behaviour);
             prop_assert_eq!(one.external, other.external);
         }

@@ -12,6 +12,7 @@ use super::budget::Budgets;
 use super::classify::{self, Seen};
 use super::datagram::{Bytes, Datagram};
 use super::{Family, NatAction, Nonce, SocketId, VantagePoint};
+use crate::core::gossip::rules::is_public;
 use crate::core::wire::{DialBack, DialBackAnswer, Message};
 use crate::core::{Mono, Now};
 use crate::model::{PeerId, Reason};
@@ -316,8 +317,9 @@ impl Run {
         else {
             return false;
         };
-        // Only an address that this mapping never sent to proves anything.
-        let stranger = from.ip() != self.plan.points[pair.contact].ip;
+        // Only an address outside that this mapping never sent to proves
+        // anything.
+        let stranger = from.ip() != self.plan.points[pair.contact].ip && is_public(from.ip());
         if stranger {
             pair.stranger = Some(from);
         }

@@ -182,7 +182,10 @@ fn filter_evidence(run: &Run, filtering: Option<Behaviour>) -> Vec<String> {
         said.push(format!("{sent} dial-backs from {from} peers never contacted stayed out"));
     }
     if run.was_refused() {
-        said.push("some dial-backs were not sent: our peers send few a minute".to_owned());
+        said.push(
+            "some dial-backs were not sent: our peers send few, and only where our link comes from"
+                .to_owned(),
+        );
     }
     match filtering {
         Some(Behaviour::AddressDependent) => {

@@ -141,6 +141,8 @@ pub(super) struct Net {
     /// Requests that a responder's limits stopped.
     pub refused: usize,
     pub loss: f64,
+    /// One way, in milliseconds.
+    pub delay: std::ops::Range<u64>,
     nat: Nat,
     hosts: Vec<Host>,
     sockets: BTreeMap<SocketId, u16>,
@@ -165,6 +167,7 @@ impl Net {
             sent: 0,
             refused: 0,
             loss: 0.0,
+            delay: 8..13,
             nat: Nat { kind, mappings: Vec::new(), next_port: 40_000 },
             hosts: Vec::new(),
             sockets: BTreeMap::new(),
@@ -224,7 +227,7 @@ impl Net {
         if !reliable && self.rng.random_bool(self.loss) {
             return;
         }
-        let after = Duration::from_millis(self.rng.random_range(8..13));
+        let after = Duration::from_millis(self.rng.random_range(self.delay.clone()));
         self.sequence += 1;
         self.queue.insert((self.now.mono + after, self.sequence), packet);
     }

@@ -119,7 +119,7 @@ fn a_result_outlives_its_vantage_points_for_a_while() {
     net.run(Duration::from_secs(5));
     let measured = net.view().measured;
     net.remove_host(0);
-    net.run(VALID - Duration::from_secs(120));
+    net.run(VALID.saturating_sub(Duration::from_secs(120)));
     assert_eq!((net.view().nat_type, net.view().measured), (NatType::FullCone, measured));
     net.run(Duration::from_secs(240));
     assert_eq!(net.view().reason, Some(Reason::NoVantagePoints));

@@ -133,6 +133,21 @@ fn a_lossy_net_does_not_change_the_answer() {
 }
 
 #[test]
+fn a_slow_net_does_not_change_the_answer() {
+    // The links' round trips are not known yet: 20 ms are taken for them.
+    for delay in [40..45, 95..105, 150..200] {
+        for nat in TYPES {
+            for seed in 0..5 {
+                let mut net = Net::new(kind(nat), 3, seed);
+                net.delay = delay.clone();
+                net.run(Duration::from_secs(5));
+                assert_eq!(net.results[0].1.nat_type, nat, "{delay:?}, seed {seed}: {:#?}", net.view());
+            }
+        }
+    }
+}
+
+#[test]
 fn responders_that_cannot_be_reached_are_passed_over() {
     let mut net = Net::new(kind(NatType::PortRestricted), 0, 1);
     // As many as are asked at once, and nobody among them answers.
