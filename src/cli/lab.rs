@@ -20,7 +20,7 @@ const NODES: u8 = 8;
 
 pub(super) fn execute(args: &LabArgs) -> Result<(), Failure> {
     if args.loopback {
-        return loopback(args);
+        return attend_loopback(begin()?, args);
     }
     let topology = topology(args).map_err(Failure::usage)?;
     // Before anything starts a thread.
@@ -31,13 +31,15 @@ pub(super) fn execute(args: &LabArgs) -> Result<(), Failure> {
     if args.self_test {
         return self_test(&userns, topology);
     }
-    let session = Session::begin(Screen::choose(false), Ascii::Auto, LOG_FILTER, None)?;
+    let session = begin()?;
     let begun = Instant::now();
     let started = session.block_on(NatLab::start(&userns, LabOptions::new(topology)));
     let mut fleet = match started {
         Ok(fleet) => fleet,
         Err(LabError::Network(NetworkError::Unsupported(why))) => {
-            say(&format_args!("{why}; a fleet on loopback instead, without NATs"));
+            say_instead(&why);
+            // The console shows log lines, and covers what was said.
+            tracing::warn!("{why}; a fleet on loopback instead, without NATs");
             return attend_loopback(session, args);
         }
         Err(other) => return Err(Failure::failed(other)),
@@ -66,8 +68,18 @@ fn fall_back(args: &LabArgs, why: &Unsupported) -> Result<(), Failure> {
     if args.self_test {
         return Err(Failure::failed(why.clone()));
     }
+    say_instead(why);
+    let session = begin()?;
+    tracing::warn!("{why}; a fleet on loopback instead, without NATs");
+    attend_loopback(session, args)
+}
+
+fn say_instead(why: &Unsupported) {
     say(&format_args!("{why}; a fleet on loopback instead, without NATs"));
-    loopback(args)
+}
+
+fn begin() -> Result<Session, Failure> {
+    Session::begin(Screen::choose(false), Ascii::Auto, LOG_FILTER, None)
 }
 
 /// Prints the table; what is not as it claims is a failure.
@@ -83,10 +95,6 @@ fn self_test(userns: &Userns, topology: Topology) -> Result<(), Failure> {
         }
         Err(other) => Err(Failure::failed(other)),
     }
-}
-
-fn loopback(args: &LabArgs) -> Result<(), Failure> {
-    attend_loopback(Session::begin(Screen::choose(false), Ascii::Auto, LOG_FILTER, None)?, args)
 }
 
 fn attend_loopback(session: Session, args: &LabArgs) -> Result<(), Failure> {

@@ -169,6 +169,17 @@ enum Runs {
     Apart(Child),
 }
 
+impl Runs {
+    /// Whether there is room for another.
+    fn ended(&mut self) -> bool {
+        match self {
+            Self::Nothing => true,
+            Self::Here(node) => node.has_ended(),
+            Self::Apart(child) => child.has_ended(),
+        }
+    }
+}
+
 /// A host's node, whether it runs or not.
 #[derive(Debug)]
 struct Slot {
@@ -219,7 +230,13 @@ impl NatLab {
         let dir = LabDir::make()?;
         let network = Network::build(userns, &topology, seed).await?;
         dir.note_namespaces(&network.prefix())?;
-        let tested = if skip_self_test { None } else { Some(network.self_test(&topology).await?) };
+        let built = begun.elapsed();
+        let tested = if skip_self_test {
+            network.set_links(&topology);
+            None
+        } else {
+            Some(network.first_test(&topology).await?)
+        };
         if let Some(bad) = tested.as_ref().filter(|t| !t.passed()) {
             return Err(LabError::SelfTest(bad.clone()));
         }
@@ -245,6 +262,11 @@ impl NatLab {
             begun,
             dir,
         };
+        tracing::info!(
+            built_ms = built.as_millis() as u64,
+            ready_ms = begun.elapsed().as_millis() as u64,
+            "lab"
+        );
         lab.note(Happening::Built);
         Ok(lab)
     }
@@ -319,7 +341,7 @@ impl NatLab {
         let device = self.network.lock().await.host(host)?.device.clone();
         let mut slots = self.slots.lock().await;
         let slot = slot(&mut slots, host)?;
-        idle(host, &slot.runs)?;
+        idle(host, &mut slot.runs)?;
         let lock = DataDirLock::acquire(&slot.dir)?;
         let options = NodeOptions {
             data_dir: slot.dir.clone(),
@@ -359,7 +381,7 @@ impl NatLab {
         let device = self.network.lock().await.host(host)?.device.clone();
         let mut slots = self.slots.lock().await;
         let slot = slot(&mut slots, host)?;
-        idle(host, &slot.runs)?;
+        idle(host, &mut slot.runs)?;
         let log = self.dir.path().join(format!("{host}.log"));
         let child = Child::start(&device, program, &slot.dir, &slot.keys, slot.addr.port(), bootstrap, &log)?;
         let pid = child.pid();
@@ -577,11 +599,7 @@ impl NatLab {
         }
         let mut feeds = Vec::new();
         for host in &self.topology.host {
-            let idle = match &mut slot(&mut *self.slots.lock().await, &host.name)?.runs {
-                Runs::Nothing => true,
-                Runs::Here(node) => node.has_ended(),
-                Runs::Apart(child) => child.has_ended(),
-            };
+            let idle = slot(&mut *self.slots.lock().await, &host.name)?.runs.ended();
             if idle {
                 match self.start_node(&host.name).await {
                     Ok(feed) => feeds.push((host.name.clone(), feed)),
@@ -642,12 +660,8 @@ fn slot<'a>(slots: &'a mut BTreeMap<String, Slot>, host: &str) -> Result<&'a mut
         .ok_or_else(|| NetworkError::Unknown { kind: "host", name: host.to_owned(), known }.into())
 }
 
-fn idle(host: &str, runs: &Runs) -> Result<(), LabError> {
-    match runs {
-        Runs::Nothing => Ok(()),
-        Runs::Here(node) if node.has_ended() => Ok(()),
-        Runs::Here(_) | Runs::Apart(_) => Err(state(host, "running already")),
-    }
+fn idle(host: &str, runs: &mut Runs) -> Result<(), LabError> {
+    if runs.ended() { Ok(()) } else { Err(state(host, "running already")) }
 }
 
 fn state(host: &str, state: &'static str) -> LabError {

@@ -23,6 +23,7 @@ pub fn trials(userns: Result<Userns, Unsupported>) -> Vec<Trial> {
         "the_five_nat_types_show_what_they_claim",
         "a_lab_that_is_not_what_it_claims_does_not_start",
         "a_stranger_reaches_a_full_cone_and_no_port_restricted_nat",
+        "an_early_packet_does_not_take_a_mappings_port",
         "a_wire_delays_as_long_as_it_was_told",
         "an_uplink_loses_is_cut_and_heals",
         "a_rate_is_what_was_asked",
@@ -49,6 +50,7 @@ pub fn trials(userns: Result<Userns, Unsupported>) -> Vec<Trial> {
         five_types,
         liar,
         strangers,
+        early,
         delay,
         loss_and_cut,
         rate,
@@ -154,6 +156,19 @@ async fn strangers(userns: &Userns) {
         assert_eq!(arrives(&inside, NEVER).await.is_some(), from_known, "{host}, other port");
         stranger.send_to(b"stranger", mapped).await.unwrap();
         assert_eq!(arrives(&inside, NEVER).await.is_some(), from_stranger, "{host}, stranger");
+    }
+}
+
+async fn early(userns: &Userns) {
+    let lab = built(userns, "default").await;
+    let (known, stranger) = (lab.socket("pub-1").await.unwrap(), lab.socket("pub-2").await.unwrap());
+    for (host, router) in [("full-1", "full"), ("addr-1", "addr"), ("port-1", "port")] {
+        let inside = lab.socket(host).await.unwrap();
+        let port = inside.local_addr().unwrap().port();
+        // As in a punch where one side is faster.
+        stranger.send_to(b"early", (lab.outside(router).await.unwrap(), port)).await.unwrap();
+        tokio::time::sleep(30 * MS).await;
+        assert_eq!(seen_by(&inside, &stranger).await, seen_by(&inside, &known).await, "{host}");
     }
 }
 

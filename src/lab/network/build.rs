@@ -19,7 +19,7 @@ const WIRE_NET: Ipv4Addr = Ipv4Addr::new(10, 255, 0, 0);
 const REGION_PREFIX: u8 = 20;
 
 impl Network {
-    /// Builds it, with all wires as the topology says.
+    /// Builds it. No wire does anything yet but carry.
     ///
     /// # Errors
     /// [`NetworkError::Unsupported`] if this host cannot, with what would help;
@@ -58,11 +58,6 @@ impl Network {
         regions: &BTreeMap<String, Region>,
     ) -> Result<(), NetworkError> {
         for (n, [a, b]) in pairs(topology).enumerate() {
-            let conditions = topology
-                .link
-                .iter()
-                .find(|l| l.between == [a, b] || l.between == [b, a])
-                .map_or_else(Conditions::default, topology::Link::conditions);
             let net = u32::from(WIRE_NET) + 4 * n as u32;
             let (near, far) = (Ipv4Addr::from(net + 1), Ipv4Addr::from(net + 2));
             let place = |name: &str| -> Result<Place, NetworkError> {
@@ -75,7 +70,7 @@ impl Network {
                 region_end(&self.tools, &ends[1], n, far, near, region_net(&ends[0])?)?,
             ];
             let [from, to] = taps;
-            let wire = self.exchange.join(from, to, conditions);
+            let wire = self.exchange.join(from, to, Conditions::default());
             self.links.push(LinkPart { between: [a.to_owned(), b.to_owned()], wire, ends, far });
         }
         Ok(())
