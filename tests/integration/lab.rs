@@ -14,6 +14,8 @@ use tokio::net::UdpSocket;
 
 use super::support::{ignored, trial};
 
+/// Set in the environment of a process that runs a lab to be killed.
+pub const VICTIM: &str = "LAB_TEST_VICTIM";
 const MS: Duration = Duration::from_millis(1);
 /// Far longer than any way through a lab without latency.
 const NEVER: Duration = Duration::from_millis(400);
@@ -32,6 +34,7 @@ pub fn trials(userns: Result<Userns, Unsupported>) -> Vec<Trial> {
         "eight_nodes_behind_all_nats_know_each_other",
         "a_node_in_a_process_is_killed_without_a_word_and_returns_as_itself",
         "a_lab_leaves_nothing_behind",
+        "what_a_killed_lab_leaves_is_gone_or_swept",
     ];
     let userns = match userns.and_then(works) {
         Ok(userns) => userns,
@@ -58,7 +61,8 @@ pub fn trials(userns: Result<Userns, Unsupported>) -> Vec<Trial> {
         same_port,
         eight_nodes,
         killed,
-        cleanup
+        cleanup,
+        swept
     );
     assert_eq!(names.next(), None);
     trials
@@ -351,4 +355,44 @@ async fn cleanup(userns: &Userns) {
         }
     };
     tokio::time::timeout(Duration::from_secs(5), gone).await.expect("threads and the child are gone");
+}
+
+/// A lab with a child, in a process of its own that says where and waits.
+pub fn victim(userns: &Userns) {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let mut options = untested("default");
+        options.topology = options.topology.with_hosts(2);
+        let lab = NatLab::build(userns, options).await.unwrap();
+        let pid = lab.start_process("pub-1", Path::new(env!("CARGO_BIN_EXE_punchdeck"))).await.unwrap();
+        println!("{pid} {}", lab.dir().display());
+        std::future::pending::<()>().await;
+    });
+}
+
+async fn swept(userns: &Userns) {
+    let mut lab = tokio::process::Command::new(std::env::current_exe().unwrap())
+        .env(VICTIM, "1")
+        .stdout(std::process::Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    let stdout = lab.stdout.take().unwrap();
+    tokio::io::AsyncBufReadExt::read_line(&mut tokio::io::BufReader::new(stdout), &mut line).await.unwrap();
+    let (pid, dir) = line.trim().split_once(' ').unwrap();
+    let dir = Path::new(dir);
+    let note = std::fs::read_to_string(dir.join("namespaces")).unwrap();
+    let files = dir.with_file_name(format!("patchbay-{note}-hosts"));
+    assert!(dir.is_dir() && files.is_dir() && Path::new(&format!("/proc/{pid}/exe")).exists());
+    lab.kill().await.unwrap();
+    let gone = async {
+        while Path::new(&format!("/proc/{pid}/exe")).exists() {
+            tokio::time::sleep(20 * MS).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(5), gone).await.expect("the node dies with its lab");
+    let next = built(userns, "default").await;
+    assert!(!dir.exists() && !files.exists(), "the next lab sweeps");
+    drop(next);
 }
