@@ -42,7 +42,7 @@ pub(super) fn execute(args: &LabArgs) -> Result<(), Failure> {
             tracing::warn!("{why}; a fleet on loopback instead, without NATs");
             return attend_loopback(session, args);
         }
-        Err(other) => return Err(Failure::failed(other)),
+        Err(other) => return Err(refused(other)?),
     };
     let feeds = fleet.take_feeds().into_iter().map(|(_, feed)| feed).collect();
     let ended = attend(&session, feeds, begun);
@@ -87,14 +87,18 @@ fn self_test(userns: &Userns, topology: Topology) -> Result<(), Failure> {
     let session = Session::begin(Screen::Headless, Ascii::Auto, "warn", None)?;
     let built = session.block_on(NatLab::build(userns, LabOptions::new(topology)));
     session.end();
-    match built {
-        Ok(lab) => lab.self_test().map_or(Ok(()), |test| print(format!("{test}\n").as_bytes())),
-        Err(LabError::SelfTest(test)) => {
-            print(format!("{test}\n").as_bytes())?;
-            Err(Failure::failed(anyhow::anyhow!("the lab is not what its topology says")))
-        }
-        Err(other) => Err(Failure::failed(other)),
-    }
+    let lab = match built {
+        Ok(lab) => lab,
+        Err(error) => return Err(refused(error)?),
+    };
+    lab.self_test().map_or(Ok(()), |test| print(format!("{test}\n").as_bytes()))
+}
+
+/// A failed self-test is a table, which does not fit on the line of a failure.
+fn refused(error: LabError) -> Result<Failure, Failure> {
+    let LabError::SelfTest(test) = error else { return Ok(Failure::failed(error)) };
+    print(format!("{test}\n").as_bytes())?;
+    Ok(Failure::failed(anyhow::anyhow!("the lab is not what its topology says, and does not start")))
 }
 
 fn attend_loopback(session: Session, args: &LabArgs) -> Result<(), Failure> {

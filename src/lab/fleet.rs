@@ -17,7 +17,7 @@ use super::loopback::NETWORK;
 use super::network::{Network, NetworkError, Place};
 use super::rules::Behaves;
 use super::selftest::SelfTest;
-use super::topology::Topology;
+use super::topology::{self, Flaw, Topology};
 use super::userns::Userns;
 use super::wire::{Conditions, Passed};
 use crate::model::{NatType, PeerId, PunchConsent, RelayEgressPolicy};
@@ -36,6 +36,9 @@ const HISTORY_MAX: usize = 4096;
 /// Why a lab did not start, or did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum LabError {
+    /// The topology cannot be built.
+    #[error("the topology: {0}")]
+    Topology(Flaw),
     /// The network.
     #[error(transparent)]
     Network(#[from] NetworkError),
@@ -227,6 +230,7 @@ impl NatLab {
     pub async fn build(userns: &Userns, options: LabOptions) -> Result<Self, LabError> {
         let begun = Instant::now();
         let LabOptions { topology, seed, skip_self_test } = options;
+        topology.check().map_err(LabError::Topology)?;
         let dir = LabDir::make()?;
         let network = Network::build(userns, &topology, seed).await?;
         dir.note_namespaces(&network.prefix())?;
@@ -582,8 +586,8 @@ impl NatLab {
         let links: Vec<[String; 2]> =
             self.network.lock().await.links.iter().map(|l| l.between.clone()).collect();
         for [a, b] in links {
-            let is = |l: &&super::topology::Link| l.between.contains(&a) && l.between.contains(&b);
-            let asked = self.topology.link.iter().find(is).map(super::topology::Link::conditions);
+            let is = |l: &&topology::Link| l.between.contains(&a) && l.between.contains(&b);
+            let asked = self.topology.link.iter().find(is).map(topology::Link::conditions);
             let asked = asked.unwrap_or_default();
             let now = self.network.lock().await.link_state(&a, &b)?.0;
             if now != asked {

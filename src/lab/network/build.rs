@@ -137,7 +137,9 @@ impl Network {
         let ip = device.ip().ok_or_else(|| part_missing(&host.name))?;
         let router = self.lab.router(gateway).ok_or_else(|| part_missing(&host.upstream))?;
         let inside = router.downstream_gw().ok_or_else(|| part_missing(&host.upstream))?;
-        unbatch(&self.tools, &Place::Host(device.clone()), "eth0")?;
+        let place = Place::Host(device.clone());
+        unbatch(&self.tools, &place, "eth0")?;
+        only_ipv4(&place)?;
         let part = HostPart { device, ip, gateway: (router, inside), uplink: None };
         self.hosts.insert(host.name.clone(), part);
         Ok(())
@@ -254,6 +256,14 @@ fn bridge_of(tools: &Tools, place: &Place, port: &str) -> Result<String, Network
     let shown = place.ask(&tools.ip, &["-o", "link", "show", "dev", port])?;
     let mut words = shown.split_whitespace().skip_while(|w| *w != "master");
     words.nth(1).map(str::to_owned).ok_or_else(|| part_missing(place.name()))
+}
+
+/// The lab speaks IPv4; the other family would go past its wires.
+fn only_ipv4(place: &Place) -> Result<(), NetworkError> {
+    place.run(|| {
+        let setting = Path::new("/proc/sys/net/ipv6/conf/all/disable_ipv6");
+        if setting.exists() { std::fs::write(setting, "1") } else { Ok(()) }
+    })
 }
 
 /// Where the host's kernel filters bridges too, what turns around at a router
