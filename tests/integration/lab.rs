@@ -28,6 +28,7 @@ pub fn trials(userns: Result<Userns, Unsupported>) -> Vec<Trial> {
         "an_early_packet_does_not_take_a_mappings_port",
         "a_wire_delays_as_long_as_it_was_told",
         "an_uplink_loses_is_cut_and_heals",
+        "datagrams_sent_many_at_once_pass_a_wire_one_by_one",
         "a_rate_is_what_was_asked",
         "a_nat_changes_its_type_and_everything_is_undone",
         "two_hosts_with_one_port_behind_one_nat_have_mappings_of_their_own",
@@ -56,6 +57,7 @@ pub fn trials(userns: Result<Userns, Unsupported>) -> Vec<Trial> {
         early,
         delay,
         loss_and_cut,
+        segments,
         rate,
         changes,
         same_port,
@@ -242,6 +244,21 @@ async fn loss_and_cut(userns: &Userns) {
     let what: Vec<Happening> = lab.history().into_iter().map(|h| h.what).collect();
     let host = "port-1".to_owned();
     assert_eq!(what[3..], [Happening::Cut { host: host.clone() }, Happening::Healed { host }]);
+}
+
+async fn segments(userns: &Userns) {
+    use nix::sys::socket::{setsockopt, sockopt::UdpGsoSegment};
+    let lab = built(userns, "default").await;
+    let (east, west) = (lab.socket("pub-1").await.unwrap(), lab.socket("pub-2").await.unwrap());
+    setsockopt(&east, UdpGsoSegment, &1200).unwrap();
+    // Ten datagrams, which the kernel takes apart as late as it can.
+    east.send_to(&[7; 12_000], west.local_addr().unwrap()).await.unwrap();
+    let mut buffer = [0; 2048];
+    for n in 0..10 {
+        let received = tokio::time::timeout(NEVER, west.recv_from(&mut buffer)).await;
+        let (len, _) = received.unwrap_or_else(|_| panic!("{n} of 10 came")).unwrap();
+        assert_eq!(buffer[..len], [7; 1200]);
+    }
 }
 
 async fn rate(userns: &Userns) {

@@ -222,12 +222,13 @@ fn region_end(
     place.run(move || Tap::open(&far))
 }
 
-/// An interface whose frames a wire takes must not send several in one, nor
-/// speak by itself.
+/// The ends of a wire do not speak by themselves.
 fn quiet(interface: &str) -> String {
-    format!("link set {interface} gso_max_segs 1 addrgenmode none")
+    format!("link set {interface} addrgenmode none")
 }
 
+/// What a host sends at once would reach a wire as one frame larger than any
+/// interface takes.
 fn unbatch(tools: &Tools, place: &Place, interface: &str) -> Result<(), NetworkError> {
     batch(tools, place, &[format!("link set {interface} gso_max_segs 1")])
 }
