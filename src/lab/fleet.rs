@@ -2,6 +2,7 @@
 //! happen to them.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -162,6 +163,26 @@ pub enum Happening {
         /// To what.
         conditions: Conditions,
     },
+}
+
+impl fmt::Display for Happening {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Built => f.write_str("the network stands"),
+            Self::Started { host, pid: None } => write!(f, "{host} started"),
+            Self::Started { host, pid: Some(pid) } => write!(f, "{host} started as process {pid}"),
+            Self::Stopped { host } => write!(f, "{host} stopped"),
+            Self::Killed { host } => write!(f, "{host} killed"),
+            Self::Cut { host } => write!(f, "{host} cut off"),
+            Self::Healed { host } => write!(f, "{host} healed"),
+            Self::NatChanged { router, from, to } => {
+                write!(f, "router {router} is {} instead of {}, its mappings are gone", to.nat, from.nat)
+            }
+            Self::Flushed { router } => write!(f, "router {router}: its mappings are gone"),
+            Self::UplinkSet { host, conditions } => write!(f, "uplink of {host}: {conditions}"),
+            Self::LinkSet { between: [a, b], conditions } => write!(f, "wire {a}-{b}: {conditions}"),
+        }
+    }
 }
 
 /// What runs on a host.
@@ -648,7 +669,7 @@ impl NatLab {
 
     fn note(&self, what: Happening) {
         let at = self.begun.elapsed();
-        tracing::info!(at_ms = at.as_millis() as u64, ?what, "lab");
+        tracing::info!("lab: {what}, after {:.3} s", at.as_secs_f64());
         let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
         if history.len() == HISTORY_MAX {
             history.remove(0);

@@ -1,7 +1,7 @@
 //! A lab believes only what it measured: each NAT in the manner of RFC 5780,
 //! from a host behind it, with two servers of two ports; each wire with echoes.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
@@ -179,8 +179,8 @@ impl Network {
             let got = link.measure().await?;
             Ok::<_, NetworkError>(Row {
                 what: format!("wire {}", link.between.join("-")),
-                asked: conditions_text(&asked),
-                got: measured_text(&got),
+                asked: asked.to_string(),
+                got: got.to_string(),
                 ok: agrees(&asked, &got),
             })
         });
@@ -385,37 +385,10 @@ pub(super) fn agrees(asked: &Conditions, got: &Measured) -> bool {
     trips && losses && rates
 }
 
-fn conditions_text(asked: &Conditions) -> String {
-    if asked.cut {
-        return "cut".to_owned();
-    }
-    let mut out = format!("{:.1} ms", 2000.0 * asked.delay.as_secs_f64());
-    if !asked.jitter.is_zero() {
-        let _ = write!(out, ", up to {:.1} ms more each way", 1000.0 * asked.jitter.as_secs_f64());
-    }
-    if asked.loss > 0.0 {
-        let _ = write!(out, ", {:.1} % lost each way", 100.0 * asked.loss);
-    }
-    if let Some(rate) = asked.rate {
-        let _ = write!(out, ", {:.0} kbit/s", rate as f64 / 1000.0);
-    }
-    out
-}
-
-fn measured_text(got: &Measured) -> String {
-    let Some(rtt) = got.rtt else { return format!("0 of {} came back", got.sent) };
-    let mut out = format!("{:.1} ms", 1000.0 * rtt.as_secs_f64());
-    if got.received < got.sent {
-        let _ = write!(out, ", {} of {} came back", got.received, got.sent);
-    }
-    if let Some(rate) = got.rate {
-        let _ = write!(out, ", {:.0} kbit/s", rate / 1000.0);
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use super::*;
     use crate::model::Behaviour::{AddressAndPortDependent, AddressDependent, EndpointIndependent};
 
@@ -424,11 +397,10 @@ mod tests {
         let mut upstream = "r".to_owned();
         for (n, router) in routers.split(" < ").enumerate() {
             let (nat, flags) = router.split_once(' ').unwrap_or((router, ""));
-            let flags: String = flags.split_whitespace().map(|f| format!("{f} = true\n")).collect();
-            let _ = write!(
-                text,
-                "[[router]]\nname = \"n{n}\"\nupstream = \"{upstream}\"\nnat = \"{nat}\"\n{flags}"
-            );
+            let _ = writeln!(text, "[[router]]\nname = \"n{n}\"\nupstream = \"{upstream}\"\nnat = \"{nat}\"");
+            for flag in flags.split_whitespace() {
+                let _ = writeln!(text, "{flag} = true");
+            }
             upstream = format!("n{n}");
         }
         let _ = write!(text, "[[host]]\nname = \"p\"\nupstream = \"r\"\n");

@@ -1,6 +1,7 @@
 //! The NAT lab: real NATs in namespaces of our own, and nodes behind them.
 
 use std::collections::BTreeSet;
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -387,7 +388,7 @@ pub fn victim(userns: &Userns) {
         options.topology = options.topology.with_hosts(2);
         let lab = NatLab::build(userns, options).await.unwrap();
         let pid = lab.start_process("pub-1", Path::new(env!("CARGO_BIN_EXE_punchdeck"))).await.unwrap();
-        println!("{pid} {}", lab.dir().display());
+        writeln!(std::io::stdout(), "{pid} {}", lab.dir().display()).unwrap();
         std::future::pending::<()>().await;
     });
 }
