@@ -388,7 +388,8 @@ pub fn victim(userns: &Userns) {
         options.topology = options.topology.with_hosts(2);
         let lab = NatLab::build(userns, options).await.unwrap();
         let pid = lab.start_process("pub-1", Path::new(env!("CARGO_BIN_EXE_punchdeck"))).await.unwrap();
-        writeln!(std::io::stdout(), "{pid} {}", lab.dir().display()).unwrap();
+        let mut out = std::io::stdout();
+        writeln!(out, "{pid} {}", lab.dir().display()).unwrap();
         std::future::pending::<()>().await;
     });
 }
