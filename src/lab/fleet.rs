@@ -287,11 +287,10 @@ impl NatLab {
             begun,
             dir,
         };
-        tracing::info!(
-            built_ms = built.as_millis() as u64,
-            ready_ms = begun.elapsed().as_millis() as u64,
-            "lab"
-        );
+        if let Some(tested) = &lab.tested {
+            let (built, tested) = (built.as_secs_f64(), tested.took.as_secs_f64());
+            tracing::info!("lab: built in {built:.2} s, tested in {tested:.2} s");
+        }
         lab.note(Happening::Built);
         Ok(lab)
     }
