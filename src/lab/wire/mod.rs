@@ -92,7 +92,7 @@ impl State {
     }
 }
 
-/// The handle of a wire. The wire itself lives as long as its [`Exchange`].
+/// The handle of a wire. The wire itself lives as long as the lab.
 #[derive(Debug, Clone)]
 pub struct Wire(Arc<State>);
 
