@@ -21,7 +21,7 @@ const NODES: u8 = 8;
 
 pub(super) fn execute(args: &LabArgs) -> Result<(), Failure> {
     if args.loopback {
-        return loopback(args);
+        return attend_loopback(begin()?, args);
     }
     let topology = topology(args).map_err(Failure::usage)?;
     // Before anything starts a thread.
@@ -32,17 +32,19 @@ pub(super) fn execute(args: &LabArgs) -> Result<(), Failure> {
     if args.self_test {
         return self_test(&userns, topology);
     }
-    let session = Session::begin(Screen::choose(false), Ascii::Auto, LOG_FILTER, None)?;
+    let session = begin()?;
     let begun = Instant::now();
     let started = session.unless_stopped(NatLab::start(&userns, LabOptions::new(topology)));
     let Some(started) = started else { return Ok(session.end()) };
     let mut fleet = match started {
         Ok(fleet) => fleet,
         Err(LabError::Network(NetworkError::Unsupported(why))) => {
-            say(&format_args!("{why}; a fleet on loopback instead, without NATs"));
+            say_instead(&why);
+            // The console shows log lines, and covers what was said.
+            tracing::warn!("{why}; a fleet on loopback instead, without NATs");
             return attend_loopback(session, args);
         }
-        Err(other) => return Err(Failure::failed(other)),
+        Err(other) => return Err(refused(other)?),
     };
     let feeds = fleet.take_feeds().into_iter().map(|(_, feed)| feed).collect();
     let ended = attend(&session, feeds, begun);
@@ -68,8 +70,18 @@ fn fall_back(args: &LabArgs, why: &Unsupported) -> Result<(), Failure> {
     if args.self_test {
         return Err(Failure::failed(why.clone()));
     }
+    say_instead(why);
+    let session = begin()?;
+    tracing::warn!("{why}; a fleet on loopback instead, without NATs");
+    attend_loopback(session, args)
+}
+
+fn say_instead(why: &Unsupported) {
     say(&format_args!("{why}; a fleet on loopback instead, without NATs"));
-    loopback(args)
+}
+
+fn begin() -> Result<Session, Failure> {
+    Session::begin(Screen::choose(false), Ascii::Auto, LOG_FILTER, None)
 }
 
 /// Prints the table; what is not as it claims is a failure.
@@ -77,18 +89,18 @@ fn self_test(userns: &Userns, topology: Topology) -> Result<(), Failure> {
     let session = Session::begin(Screen::Headless, Ascii::Auto, "warn", None)?;
     let built = session.block_on(NatLab::build(userns, LabOptions::new(topology)));
     session.end();
-    match built {
-        Ok(lab) => lab.self_test().map_or(Ok(()), |test| print(format!("{test}\n").as_bytes())),
-        Err(LabError::SelfTest(test)) => {
-            print(format!("{test}\n").as_bytes())?;
-            Err(Failure::failed(anyhow::anyhow!("the lab is not what its topology says")))
-        }
-        Err(other) => Err(Failure::failed(other)),
-    }
+    let lab = match built {
+        Ok(lab) => lab,
+        Err(error) => return Err(refused(error)?),
+    };
+    lab.self_test().map_or(Ok(()), |test| print(format!("{test}\n").as_bytes()))
 }
 
-fn loopback(args: &LabArgs) -> Result<(), Failure> {
-    attend_loopback(Session::begin(Screen::choose(false), Ascii::Auto, LOG_FILTER, None)?, args)
+/// A failed self-test is a table, which does not fit on the line of a failure.
+fn refused(error: LabError) -> Result<Failure, Failure> {
+    let LabError::SelfTest(test) = error else { return Ok(Failure::failed(error)) };
+    print(format!("{test}\n").as_bytes())?;
+    Ok(Failure::failed(anyhow::anyhow!("the lab is not what its topology says, and does not start")))
 }
 
 fn attend_loopback(session: Session, args: &LabArgs) -> Result<(), Failure> {

@@ -71,8 +71,10 @@ impl LabArena {
         let state = if self.apart.iter().any(|h| h == host) {
             self.lab.start_process(host, &self.program).await?;
             State::Apart
+        } else if passive {
+            State::Here(self.lab.start_passive(host).await?)
         } else {
-            State::Here(self.lab.start_node_as(host, passive).await?)
+            State::Here(self.lab.start_node(host).await?)
         };
         if self.members.insert(host.to_owned(), (id, state)).is_none() {
             self.order.push(host.to_owned());

@@ -1,6 +1,7 @@
 //! Measuring a way through the lab with UDP echoes of our own.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
@@ -38,6 +39,17 @@ impl Measured {
     /// The share that was lost on the way there and back.
     pub fn lost(&self) -> f64 {
         1.0 - f64::from(self.received) / f64::from(self.sent.max(1))
+    }
+}
+
+impl fmt::Display for Measured {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(rtt) = self.rtt else { return write!(f, "0 of {} came back", self.sent) };
+        write!(f, "{:.1} ms", 1000.0 * rtt.as_secs_f64())?;
+        if self.received < self.sent {
+            write!(f, ", {} of {} came back", self.received, self.sent)?;
+        }
+        self.rate.map_or(Ok(()), |rate| write!(f, ", {:.0} kbit/s", rate / 1000.0))
     }
 }
 

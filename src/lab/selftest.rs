@@ -1,7 +1,7 @@
 //! A lab believes only what it measured: each NAT in the manner of RFC 5780,
 //! from a host behind it, with two servers of two ports; each wire with echoes.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
@@ -111,10 +111,11 @@ pub fn expected(topology: &Topology, upstream: &str) -> Shown {
         })
         .max_by_key(|b| strictness(*b))
         .unwrap_or(Behaviour::EndpointIndependent);
-    // The outermost NAT sees the packet to its own address and turns it back;
-    // what is further in takes it for a stranger's.
-    let outer = chain.iter().rev().find(|r| r.nat != NatType::None);
-    let hairpin = outer.is_some_and(|outer| outer.hairpin) && chain.len() == 1;
+    // The outermost NAT turns it around; those further in let it pass only if
+    // they let strangers in.
+    let hairpin = chain.split_last().is_some_and(|(outermost, inner)| {
+        outermost.hairpin && inner.iter().all(|r| r.nat == NatType::FullCone)
+    });
     Shown { mapping, filtering, hairpin }
 }
 
@@ -134,6 +135,23 @@ impl Network {
     /// [`NetworkError`] if it could not be done at all.
     pub async fn self_test(&self, topology: &Topology) -> Result<SelfTest, NetworkError> {
         let begun = Instant::now();
+        let mut rows = self.test_nats(topology).await?;
+        rows.extend(self.test_links().await?);
+        Ok(SelfTest { rows, took: begun.elapsed() })
+    }
+
+    /// The same for a network that nobody uses yet. It has been built without
+    /// conditions, so that the NATs are tested before the wires make everything
+    /// slow, and gets those of the topology here.
+    pub(super) async fn first_test(&self, topology: &Topology) -> Result<SelfTest, NetworkError> {
+        let begun = Instant::now();
+        let mut rows = self.test_nats(topology).await?;
+        self.set_links(topology);
+        rows.extend(self.test_links().await?);
+        Ok(SelfTest { rows, took: begun.elapsed() })
+    }
+
+    async fn test_nats(&self, topology: &Topology) -> Result<Vec<Row>, NetworkError> {
         let servers = Servers::start(self)?;
         let slowest = self.links.iter().map(|l| {
             let conditions = l.wire.conditions();
@@ -152,19 +170,21 @@ impl Network {
                 ok: got == Some(asked),
             })
         });
-        let mut rows = try_join_all(nats).await?;
-        // Alone, so that nothing but the wire makes them wait.
-        for link in &self.links {
+        try_join_all(nats).await
+    }
+
+    async fn test_links(&self) -> Result<Vec<Row>, NetworkError> {
+        let links = self.links.iter().map(async |link| {
             let asked = link.wire.conditions();
             let got = link.measure().await?;
-            rows.push(Row {
+            Ok::<_, NetworkError>(Row {
                 what: format!("wire {}", link.between.join("-")),
-                asked: conditions_text(&asked),
-                got: measured_text(&got),
+                asked: asked.to_string(),
+                got: got.to_string(),
                 ok: agrees(&asked, &got),
-            });
-        }
-        Ok(SelfTest { rows, took: begun.elapsed() })
+            })
+        });
+        try_join_all(links).await
     }
 
     /// What the NAT in front of a host shows; `None` if the servers cannot be
@@ -365,31 +385,70 @@ pub(super) fn agrees(asked: &Conditions, got: &Measured) -> bool {
     trips && losses && rates
 }
 
-fn conditions_text(asked: &Conditions) -> String {
-    if asked.cut {
-        return "cut".to_owned();
-    }
-    let mut out = format!("{:.1} ms", 2000.0 * asked.delay.as_secs_f64());
-    if !asked.jitter.is_zero() {
-        let _ = write!(out, ", up to {:.1} ms more each way", 1000.0 * asked.jitter.as_secs_f64());
-    }
-    if asked.loss > 0.0 {
-        let _ = write!(out, ", {:.1} % lost each way", 100.0 * asked.loss);
-    }
-    if let Some(rate) = asked.rate {
-        let _ = write!(out, ", {:.0} kbit/s", rate as f64 / 1000.0);
-    }
-    out
-}
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
 
-fn measured_text(got: &Measured) -> String {
-    let Some(rtt) = got.rtt else { return format!("0 of {} came back", got.sent) };
-    let mut out = format!("{:.1} ms", 1000.0 * rtt.as_secs_f64());
-    if got.received < got.sent {
-        let _ = write!(out, ", {} of {} came back", got.received, got.sent);
+    use super::*;
+    use crate::model::Behaviour::{AddressAndPortDependent, AddressDependent, EndpointIndependent};
+
+    fn behind(routers: &str) -> Shown {
+        let mut text = "[[region]]\nname = \"r\"\n".to_owned();
+        let mut upstream = "r".to_owned();
+        for (n, router) in routers.split(" < ").enumerate() {
+            let (nat, flags) = router.split_once(' ').unwrap_or((router, ""));
+            let _ = writeln!(text, "[[router]]\nname = \"n{n}\"\nupstream = \"{upstream}\"\nnat = \"{nat}\"");
+            for flag in flags.split_whitespace() {
+                let _ = writeln!(text, "{flag} = true");
+            }
+            upstream = format!("n{n}");
+        }
+        let _ = write!(text, "[[host]]\nname = \"p\"\nupstream = \"r\"\n");
+        let _ = write!(text, "[[host]]\nname = \"h\"\nupstream = \"{upstream}\"\n");
+        expected(&Topology::parse(&text, "test").unwrap(), &upstream)
     }
-    if let Some(rate) = got.rate {
-        let _ = write!(out, ", {:.0} kbit/s", rate / 1000.0);
+
+    #[test]
+    fn the_strictest_nat_in_a_row_decides() {
+        let shown = |mapping, filtering, hairpin| Shown { mapping, filtering, hairpin };
+        let independent = Some(EndpointIndependent);
+        for (routers, expected) in [
+            ("none", shown(None, EndpointIndependent, false)),
+            ("none firewall", shown(None, AddressAndPortDependent, false)),
+            ("full-cone", shown(independent, EndpointIndependent, false)),
+            ("full-cone < address-restricted", shown(independent, AddressDependent, false)),
+            ("port-restricted < full-cone", shown(independent, AddressAndPortDependent, false)),
+            ("full-cone < symmetric", shown(Some(AddressAndPortDependent), AddressAndPortDependent, false)),
+            ("none firewall < full-cone", shown(independent, AddressAndPortDependent, false)),
+            ("port-restricted hairpin", shown(independent, AddressAndPortDependent, true)),
+            ("full-cone hairpin < full-cone", shown(independent, EndpointIndependent, true)),
+            ("full-cone hairpin < port-restricted", shown(independent, AddressAndPortDependent, false)),
+            ("full-cone < full-cone hairpin", shown(independent, EndpointIndependent, false)),
+        ] {
+            assert_eq!(behind(routers), expected, "{routers}");
+        }
     }
-    out
+
+    #[test]
+    fn a_wire_agrees_within_two_milliseconds_or_a_tenth() {
+        let ms = Duration::from_millis;
+        let got = |rtt, received| Measured { rtt, spread: ms(0), sent: 20, received, rate: None };
+        let asked = Conditions::round_trip(ms(80));
+        assert!(agrees(&asked, &got(Some(ms(87)), 20)));
+        assert!(!agrees(&asked, &got(Some(ms(89)), 20)));
+        assert!(!agrees(&asked, &got(Some(ms(70)), 20)));
+        assert!(!agrees(&asked, &got(Some(ms(80)), 19)), "no loss was asked for");
+        assert!(!agrees(&asked, &got(None, 0)));
+        assert!(agrees(&Conditions::default(), &got(Some(ms(2)), 20)));
+        assert!(!agrees(&Conditions::default(), &got(Some(ms(3)), 20)));
+        let lossy = Conditions { loss: 0.5, ..asked };
+        assert!(agrees(&lossy, &got(Some(ms(80)), 5)));
+        assert!(!agrees(&lossy, &got(Some(ms(80)), 20)));
+        let cut = Conditions { cut: true, ..asked };
+        assert!(agrees(&cut, &got(None, 0)) && !agrees(&cut, &got(Some(ms(80)), 1)));
+        let slow = Conditions { rate: Some(1_000_000), ..asked };
+        let at = |rate| Measured { rate, ..got(Some(ms(80)), 20) };
+        assert!(agrees(&slow, &at(Some(0.9e6))));
+        assert!(!agrees(&slow, &at(Some(2e6))) && !agrees(&slow, &at(None)));
+    }
 }

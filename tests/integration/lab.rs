@@ -1,6 +1,7 @@
 //! The NAT lab: real NATs in namespaces of our own, and nodes behind them.
 
 use std::collections::BTreeSet;
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -14,6 +15,8 @@ use tokio::net::UdpSocket;
 
 use super::support::{ignored, trial};
 
+/// Set in the environment of a process that runs a lab to be killed.
+pub const VICTIM: &str = "LAB_TEST_VICTIM";
 const MS: Duration = Duration::from_millis(1);
 /// Far longer than any way through a lab without latency.
 const NEVER: Duration = Duration::from_millis(400);
@@ -23,14 +26,17 @@ pub fn trials(userns: Result<Userns, Unsupported>) -> Vec<Trial> {
         "the_five_nat_types_show_what_they_claim",
         "a_lab_that_is_not_what_it_claims_does_not_start",
         "a_stranger_reaches_a_full_cone_and_no_port_restricted_nat",
+        "an_early_packet_does_not_take_a_mappings_port",
         "a_wire_delays_as_long_as_it_was_told",
         "an_uplink_loses_is_cut_and_heals",
+        "datagrams_sent_many_at_once_pass_a_wire_one_by_one",
         "a_rate_is_what_was_asked",
         "a_nat_changes_its_type_and_everything_is_undone",
         "two_hosts_with_one_port_behind_one_nat_have_mappings_of_their_own",
         "eight_nodes_behind_all_nats_know_each_other",
         "a_node_in_a_process_is_killed_without_a_word_and_returns_as_itself",
         "a_lab_leaves_nothing_behind",
+        "what_a_killed_lab_leaves_is_gone_or_swept",
     ];
     let userns = match userns.and_then(works) {
         Ok(userns) => userns,
@@ -49,14 +55,17 @@ pub fn trials(userns: Result<Userns, Unsupported>) -> Vec<Trial> {
         five_types,
         liar,
         strangers,
+        early,
         delay,
         loss_and_cut,
+        segments,
         rate,
         changes,
         same_port,
         eight_nodes,
         killed,
-        cleanup
+        cleanup,
+        swept
     );
     assert_eq!(names.next(), None);
     trials
@@ -157,6 +166,20 @@ async fn strangers(userns: &Userns) {
     }
 }
 
+async fn early(userns: &Userns) {
+    let lab = built(userns, "default").await;
+    let (known, stranger) = (lab.socket("pub-1").await.unwrap(), lab.socket("pub-2").await.unwrap());
+    for (host, router) in [("full-1", "full"), ("addr-1", "addr"), ("port-1", "port")] {
+        let inside = lab.socket(host).await.unwrap();
+        let port = inside.local_addr().unwrap().port();
+        // As in a punch where one side is faster.
+        stranger.send_to(b"early", (lab.outside(router).await.unwrap(), port)).await.unwrap();
+        tokio::time::sleep(30 * MS).await;
+        assert_eq!(seen_by(&inside, &stranger).await.port(), port, "{host}");
+        assert_eq!(seen_by(&inside, &known).await.port(), port, "{host}");
+    }
+}
+
 /// Round trips one after another, as somebody with a stopwatch would.
 async fn pings(from: &UdpSocket, to: &UdpSocket, count: usize, patience: Duration) -> Vec<Duration> {
     let addr = to.local_addr().unwrap();
@@ -224,6 +247,21 @@ async fn loss_and_cut(userns: &Userns) {
     assert_eq!(what[3..], [Happening::Cut { host: host.clone() }, Happening::Healed { host }]);
 }
 
+async fn segments(userns: &Userns) {
+    use nix::sys::socket::{setsockopt, sockopt::UdpGsoSegment};
+    let lab = built(userns, "default").await;
+    let (east, west) = (lab.socket("pub-1").await.unwrap(), lab.socket("pub-2").await.unwrap());
+    setsockopt(&east, UdpGsoSegment, &1200).unwrap();
+    // Ten datagrams, which the kernel takes apart as late as it can.
+    east.send_to(&[7; 12_000], west.local_addr().unwrap()).await.unwrap();
+    let mut buffer = [0; 2048];
+    for n in 0..10 {
+        let received = tokio::time::timeout(NEVER, west.recv_from(&mut buffer)).await;
+        let (len, _) = received.unwrap_or_else(|_| panic!("{n} of 10 came")).unwrap();
+        assert_eq!(buffer[..len], [7; 1200]);
+    }
+}
+
 async fn rate(userns: &Userns) {
     let lab = built(userns, "default").await;
     let slow = Conditions { rate: Some(4_000_000), ..Conditions::default() };
@@ -281,6 +319,10 @@ async fn eight_nodes(userns: &Userns) {
         let seen = tokio::time::timeout(Duration::from_secs(30), all).await;
         assert!(seen.is_ok_and(|s| s.is_ok()), "{name} knows them all");
     }
+    // Large packets, and several sent at once, pass the wires too.
+    let passed = lab.link_state("east", "west").await.unwrap().1;
+    assert!(passed.delivered > 100, "{passed:?}");
+    assert_eq!((passed.refused, passed.overflowed, passed.lost, passed.cut), (0, 0, 0, 0));
     lab.stop().await;
 }
 
@@ -336,4 +378,45 @@ async fn cleanup(userns: &Userns) {
         }
     };
     tokio::time::timeout(Duration::from_secs(5), gone).await.expect("threads and the child are gone");
+}
+
+/// A lab with a child, in a process of its own that says where and waits.
+pub fn victim(userns: &Userns) {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let mut options = untested("default");
+        options.topology = options.topology.with_hosts(2);
+        let lab = NatLab::build(userns, options).await.unwrap();
+        let pid = lab.start_process("pub-1", Path::new(env!("CARGO_BIN_EXE_punchdeck"))).await.unwrap();
+        let mut out = std::io::stdout();
+        writeln!(out, "{pid} {}", lab.dir().display()).unwrap();
+        std::future::pending::<()>().await;
+    });
+}
+
+async fn swept(userns: &Userns) {
+    let mut lab = tokio::process::Command::new(std::env::current_exe().unwrap())
+        .env(VICTIM, "1")
+        .stdout(std::process::Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    let stdout = lab.stdout.take().unwrap();
+    tokio::io::AsyncBufReadExt::read_line(&mut tokio::io::BufReader::new(stdout), &mut line).await.unwrap();
+    let (pid, dir) = line.trim().split_once(' ').unwrap();
+    let dir = Path::new(dir);
+    let note = std::fs::read_to_string(dir.join("namespaces")).unwrap();
+    let files = dir.with_file_name(format!("patchbay-{note}-hosts"));
+    assert!(dir.is_dir() && files.is_dir() && Path::new(&format!("/proc/{pid}/exe")).exists());
+    lab.kill().await.unwrap();
+    let gone = async {
+        while Path::new(&format!("/proc/{pid}/exe")).exists() {
+            tokio::time::sleep(20 * MS).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(5), gone).await.expect("the node dies with its lab");
+    let next = built(userns, "default").await;
+    assert!(!dir.exists() && !files.exists(), "the next lab sweeps");
+    drop(next);
 }

@@ -19,7 +19,7 @@ const WIRE_NET: Ipv4Addr = Ipv4Addr::new(10, 255, 0, 0);
 const REGION_PREFIX: u8 = 20;
 
 impl Network {
-    /// Builds it, with all wires as the topology says.
+    /// Builds it. No wire does anything yet but carry.
     ///
     /// # Errors
     /// [`NetworkError::Unsupported`] if this host cannot, with what would help;
@@ -58,11 +58,6 @@ impl Network {
         regions: &BTreeMap<String, Region>,
     ) -> Result<(), NetworkError> {
         for (n, [a, b]) in pairs(topology).enumerate() {
-            let conditions = topology
-                .link
-                .iter()
-                .find(|l| l.between == [a, b] || l.between == [b, a])
-                .map_or_else(Conditions::default, topology::Link::conditions);
             let net = u32::from(WIRE_NET) + 4 * n as u32;
             let (near, far) = (Ipv4Addr::from(net + 1), Ipv4Addr::from(net + 2));
             let place = |name: &str| -> Result<Place, NetworkError> {
@@ -75,7 +70,7 @@ impl Network {
                 region_end(&self.tools, &ends[1], n, far, near, region_net(&ends[0])?)?,
             ];
             let [from, to] = taps;
-            let wire = self.exchange.join(from, to, conditions);
+            let wire = self.exchange.join(from, to, Conditions::default());
             self.links.push(LinkPart { between: [a.to_owned(), b.to_owned()], wire, ends, far });
         }
         Ok(())
@@ -142,7 +137,9 @@ impl Network {
         let ip = device.ip().ok_or_else(|| part_missing(&host.name))?;
         let router = self.lab.router(gateway).ok_or_else(|| part_missing(&host.upstream))?;
         let inside = router.downstream_gw().ok_or_else(|| part_missing(&host.upstream))?;
-        unbatch(&self.tools, &Place::Host(device.clone()), "eth0")?;
+        let place = Place::Host(device.clone());
+        unbatch(&self.tools, &place, "eth0")?;
+        only_ipv4(&place)?;
         let part = HostPart { device, ip, gateway: (router, inside), uplink: None };
         self.hosts.insert(host.name.clone(), part);
         Ok(())
@@ -225,12 +222,13 @@ fn region_end(
     place.run(move || Tap::open(&far))
 }
 
-/// An interface whose frames a wire takes must not send several in one, nor
-/// speak by itself.
+/// The ends of a wire do not speak by themselves.
 fn quiet(interface: &str) -> String {
-    format!("link set {interface} gso_max_segs 1 addrgenmode none")
+    format!("link set {interface} addrgenmode none")
 }
 
+/// What a host sends at once would reach a wire as one frame larger than any
+/// interface takes.
 fn unbatch(tools: &Tools, place: &Place, interface: &str) -> Result<(), NetworkError> {
     batch(tools, place, &[format!("link set {interface} gso_max_segs 1")])
 }
@@ -259,6 +257,14 @@ fn bridge_of(tools: &Tools, place: &Place, port: &str) -> Result<String, Network
     let shown = place.ask(&tools.ip, &["-o", "link", "show", "dev", port])?;
     let mut words = shown.split_whitespace().skip_while(|w| *w != "master");
     words.nth(1).map(str::to_owned).ok_or_else(|| part_missing(place.name()))
+}
+
+/// The lab speaks IPv4; the other family would go past its wires.
+fn only_ipv4(place: &Place) -> Result<(), NetworkError> {
+    place.run(|| {
+        let setting = Path::new("/proc/sys/net/ipv6/conf/all/disable_ipv6");
+        if setting.exists() { std::fs::write(setting, "1") } else { Ok(()) }
+    })
 }
 
 /// Where the host's kernel filters bridges too, what turns around at a router

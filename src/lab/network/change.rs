@@ -3,6 +3,7 @@
 use super::build::apply;
 use super::{LinkPart, Network, NetworkError};
 use crate::lab::rules::Behaves;
+use crate::lab::topology::{self, Topology};
 use crate::lab::userns::Unsupported;
 use crate::lab::wire::{Conditions, Passed};
 
@@ -70,6 +71,16 @@ impl Network {
             let known: Vec<String> = self.links.iter().map(|l| l.between.join("-")).collect();
             NetworkError::Unknown { kind: "link", name: format!("{a}-{b}"), known: known.join(", ") }
         })
+    }
+
+    /// Sets all wires between regions as a topology says.
+    pub(in crate::lab) fn set_links(&self, topology: &Topology) {
+        for link in &self.links {
+            let [a, b] = &link.between;
+            let is = |l: &&topology::Link| l.between.contains(a) && l.between.contains(b);
+            let asked = topology.link.iter().find(is).map(topology::Link::conditions);
+            link.wire.set(asked.unwrap_or_default());
+        }
     }
 
     /// Makes a router behave otherwise, as if it had been replaced: no mapping

@@ -10,6 +10,7 @@ mod exchange;
 mod lane;
 mod tap;
 
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -36,6 +37,22 @@ impl Conditions {
     /// Half of a round trip each way, nothing else.
     pub fn round_trip(rtt: Duration) -> Self {
         Self { delay: rtt / 2, ..Self::default() }
+    }
+}
+
+impl fmt::Display for Conditions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.cut {
+            return f.write_str("cut");
+        }
+        write!(f, "{:.1} ms", 2000.0 * self.delay.as_secs_f64())?;
+        if !self.jitter.is_zero() {
+            write!(f, ", up to {:.1} ms more each way", 1000.0 * self.jitter.as_secs_f64())?;
+        }
+        if self.loss > 0.0 {
+            write!(f, ", {:.1} % lost each way", 100.0 * self.loss)?;
+        }
+        self.rate.map_or(Ok(()), |rate| write!(f, ", {:.0} kbit/s", rate as f64 / 1000.0))
     }
 }
 
@@ -75,7 +92,7 @@ impl State {
     }
 }
 
-/// The handle of a wire. The wire itself lives as long as its [`Exchange`].
+/// The handle of a wire. The wire itself lives as long as the lab.
 #[derive(Debug, Clone)]
 pub struct Wire(Arc<State>);
 

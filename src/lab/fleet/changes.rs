@@ -1,0 +1,203 @@
+//! What can happen to a lab's network while its nodes run. Everything is noted
+//! and can be undone.
+
+use std::net::Ipv4Addr;
+
+use tokio::net::UdpSocket;
+
+use super::nodes::slot;
+use super::{Happening, LabError, NatLab};
+use crate::lab::network::Place;
+use crate::lab::topology;
+use crate::lab::{Behaves, Conditions, Measured, Passed, SelfTest};
+use crate::model::NatType;
+use crate::node::feed::Feed;
+
+impl NatLab {
+    /// Cuts a host off without a word.
+    ///
+    /// # Errors
+    /// [`LabError::Network`].
+    pub async fn cut(&self, host: &str) -> Result<(), LabError> {
+        self.network.lock().await.cut(host)?;
+        self.note(Happening::Cut { host: host.to_owned() });
+        Ok(())
+    }
+
+    /// Undoes [`NatLab::cut`].
+    ///
+    /// # Errors
+    /// [`LabError::Network`].
+    pub async fn heal(&self, host: &str) -> Result<(), LabError> {
+        self.network.lock().await.heal(host)?;
+        self.note(Happening::Healed { host: host.to_owned() });
+        Ok(())
+    }
+
+    /// Sets what a host's uplink does, in both directions. It does so at once;
+    /// what comes back later is what was measured then.
+    ///
+    /// # Errors
+    /// [`LabError::Network`].
+    pub async fn set_uplink(&self, host: &str, conditions: Conditions) -> Result<Measured, LabError> {
+        self.network.lock().await.set_uplink(host, conditions)?;
+        self.note(Happening::UplinkSet { host: host.to_owned(), conditions });
+        self.measure_uplink(host).await
+    }
+
+    /// Measures what a host's uplink does now.
+    ///
+    /// # Errors
+    /// [`LabError::Network`].
+    pub async fn measure_uplink(&self, host: &str) -> Result<Measured, LabError> {
+        let part = self.network.lock().await.host(host)?.clone();
+        Ok(part.measure().await?)
+    }
+
+    /// Sets what the wire between two regions does, in both directions. It does
+    /// so at once; what comes back later is what was measured then.
+    ///
+    /// # Errors
+    /// [`LabError::Network`].
+    pub async fn set_link(&self, a: &str, b: &str, conditions: Conditions) -> Result<Measured, LabError> {
+        self.network.lock().await.set_link(a, b, conditions)?;
+        self.note(Happening::LinkSet { between: [a.to_owned(), b.to_owned()], conditions });
+        self.measure_link(a, b).await
+    }
+
+    /// Measures what the wire between two regions does now.
+    ///
+    /// # Errors
+    /// [`LabError::Network`].
+    pub async fn measure_link(&self, a: &str, b: &str) -> Result<Measured, LabError> {
+        let part = self.network.lock().await.link(a, b)?.clone();
+        Ok(part.measure().await?)
+    }
+
+    /// What the wire between two regions is set to, and what has passed it.
+    ///
+    /// # Errors
+    /// [`LabError::Network`].
+    pub async fn link_state(&self, a: &str, b: &str) -> Result<(Conditions, Passed), LabError> {
+        Ok(self.network.lock().await.link_state(a, b)?)
+    }
+
+    /// A socket of one's own on a host, beside its node.
+    ///
+    /// # Errors
+    /// [`LabError::Network`].
+    pub async fn socket(&self, host: &str) -> Result<UdpSocket, LabError> {
+        self.socket_at(host, 0).await
+    }
+
+    /// The same with a port of one's choice.
+    ///
+    /// # Errors
+    /// [`LabError::Network`].
+    pub async fn socket_at(&self, host: &str, port: u16) -> Result<UdpSocket, LabError> {
+        let part = self.network.lock().await.host(host)?.clone();
+        Ok(Place::Host(part.device).socket_at((part.ip, port).into())?)
+    }
+
+    /// The address that a router shows to the outside.
+    ///
+    /// # Errors
+    /// [`LabError::Network`].
+    pub async fn outside(&self, router: &str) -> Result<Ipv4Addr, LabError> {
+        Ok(self.network.lock().await.outside(router)?)
+    }
+
+    /// What a router does.
+    ///
+    /// # Errors
+    /// [`LabError::Network`].
+    pub async fn nat(&self, router: &str) -> Result<Behaves, LabError> {
+        Ok(self.network.lock().await.nat(router)?)
+    }
+
+    /// Changes a router's NAT; its mappings go with it.
+    ///
+    /// # Errors
+    /// [`LabError::Network`].
+    pub async fn set_nat(&self, router: &str, nat: NatType) -> Result<(), LabError> {
+        let from = self.nat(router).await?;
+        // Neither outlives a type that cannot have it.
+        let cone = matches!(nat, NatType::FullCone | NatType::AddressRestricted | NatType::PortRestricted);
+        let to = Behaves { nat, hairpin: from.hairpin && cone, firewall: false };
+        self.set_behaviour(router, from, to).await
+    }
+
+    async fn set_behaviour(&self, router: &str, from: Behaves, to: Behaves) -> Result<(), LabError> {
+        self.network.lock().await.set_nat(router, to)?;
+        self.note(Happening::NatChanged { router: router.to_owned(), from, to });
+        Ok(())
+    }
+
+    /// Makes a router forget all its mappings: every host behind it gets new
+    /// ones.
+    ///
+    /// # Errors
+    /// [`LabError::Network`].
+    pub async fn flush(&self, router: &str) -> Result<(), LabError> {
+        self.network.lock().await.flush(router)?;
+        self.note(Happening::Flushed { router: router.to_owned() });
+        Ok(())
+    }
+
+    /// Undoes everything: uplinks, wires and NATs as the topology says, and
+    /// every node that does not run is started again. Gives the new feeds.
+    ///
+    /// # Errors
+    /// The first [`LabError`]; the rest is undone all the same.
+    pub async fn restore(&self) -> Result<Vec<(String, Feed)>, LabError> {
+        let mut failed = None;
+        let mut keep = |result: Result<(), LabError>| {
+            if let Err(error) = result {
+                failed.get_or_insert(error);
+            }
+        };
+        for host in &self.topology.host {
+            let changed = self.network.lock().await.uplink(&host.name)? != Conditions::default();
+            if changed {
+                keep(self.set_uplink(&host.name, Conditions::default()).await.map(drop));
+            }
+        }
+        let links: Vec<[String; 2]> =
+            self.network.lock().await.links.iter().map(|l| l.between.clone()).collect();
+        for [a, b] in links {
+            let is = |l: &&topology::Link| l.between.contains(&a) && l.between.contains(&b);
+            let asked = self.topology.link.iter().find(is).map(topology::Link::conditions);
+            let asked = asked.unwrap_or_default();
+            let now = self.network.lock().await.link_state(&a, &b)?.0;
+            if now != asked {
+                keep(self.set_link(&a, &b, asked).await.map(drop));
+            }
+        }
+        for router in &self.topology.router {
+            let to = Behaves { nat: router.nat, hairpin: router.hairpin, firewall: router.firewall };
+            let from = self.nat(&router.name).await?;
+            if from != to {
+                keep(self.set_behaviour(&router.name, from, to).await);
+            }
+        }
+        let mut feeds = Vec::new();
+        for host in &self.topology.host {
+            let idle = slot(&mut *self.slots.lock().await, &host.name)?.runs.ended();
+            if idle {
+                match self.start_node(&host.name).await {
+                    Ok(feed) => feeds.push((host.name.clone(), feed)),
+                    Err(error) => keep(Err(error)),
+                }
+            }
+        }
+        failed.map_or(Ok(feeds), Err)
+    }
+
+    /// Measures the network again, as it is now against what its topology says.
+    ///
+    /// # Errors
+    /// [`LabError::Network`] if it could not be done.
+    pub async fn test_again(&self) -> Result<SelfTest, LabError> {
+        Ok(self.network.lock().await.self_test(&self.topology).await?)
+    }
+}

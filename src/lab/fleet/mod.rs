@@ -1,0 +1,229 @@
+//! Nodes in a lab: each in the network of its own host, and everything that can
+//! happen to them.
+
+mod changes;
+mod history;
+mod nodes;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Mutex as AsyncMutex;
+
+use self::nodes::{Runs, Slot};
+use super::child::ChildError;
+use super::dir::LabDir;
+use super::network::{Network, NetworkError};
+use super::selftest::SelfTest;
+use super::topology::{Flaw, Topology};
+use super::userns::Userns;
+use crate::node::StartError;
+use crate::node::feed::Feed;
+use crate::node::keys::{self, KeyError};
+use crate::node::lock::LockError;
+pub use history::{Happened, Happening};
+
+/// The first host's port; the others follow. No two nodes have the same, so
+/// that a NAT which keeps ports can keep all of them.
+const FIRST_PORT: u16 = 41_000;
+/// Of what happened, that much is kept.
+const HISTORY_MAX: usize = 4096;
+
+/// Why a lab did not start, or did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum LabError {
+    /// The topology cannot be built.
+    #[error("the topology: {0}")]
+    Topology(Flaw),
+    /// The network.
+    #[error(transparent)]
+    Network(#[from] NetworkError),
+    /// It is not what its topology claims.
+    #[error("the lab is not what its topology says, and does not start:\n{0}")]
+    SelfTest(SelfTest),
+    /// No temporary directory.
+    #[error("no temporary directory for a node: {0}")]
+    Directory(#[from] std::io::Error),
+    /// No key.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// No lock.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// A node did not start.
+    #[error("node {name} did not start: {source}")]
+    Node {
+        /// Which.
+        name: String,
+        /// Why.
+        source: StartError,
+    },
+    /// A node's process did not start.
+    #[error(transparent)]
+    Child(#[from] ChildError),
+    /// The node is in a state that does not allow it.
+    #[error("node {name} is {state}")]
+    State {
+        /// Which.
+        name: String,
+        /// What it is.
+        state: &'static str,
+    },
+}
+
+/// How a lab is to be started.
+#[derive(Debug, Clone)]
+pub struct LabOptions {
+    /// What to build.
+    pub topology: Topology,
+    /// What chance decides on the wires repeats with it.
+    pub seed: u64,
+    /// Whether to believe the network without measuring it.
+    pub skip_self_test: bool,
+}
+
+impl LabOptions {
+    /// That topology, tested, with some seed.
+    pub fn new(topology: Topology) -> Self {
+        Self { topology, seed: rand::random(), skip_self_test: false }
+    }
+}
+
+/// A fleet behind real NATs. Everything ends and is removed when it is stopped,
+/// or dropped.
+#[derive(Debug)]
+pub struct NatLab {
+    // In the order in which they are to go: nodes, their network, their files.
+    slots: AsyncMutex<BTreeMap<String, Slot>>,
+    network: AsyncMutex<Network>,
+    feeds: Mutex<Vec<(String, Feed)>>,
+    history: Mutex<Vec<Happened>>,
+    tested: Option<SelfTest>,
+    topology: Topology,
+    begun: Instant,
+    dir: LabDir,
+}
+
+impl NatLab {
+    /// Builds the network, tests it, and starts a node on every host.
+    ///
+    /// # Errors
+    /// [`LabError`]; nothing is left behind.
+    pub async fn start(userns: &Userns, options: LabOptions) -> Result<Self, LabError> {
+        let lab = Self::build(userns, options).await?;
+        let hosts: Vec<String> = lab.topology.host.iter().map(|h| h.name.clone()).collect();
+        for host in hosts {
+            let feed = lab.start_node(&host).await?;
+            lab.feeds.lock().unwrap_or_else(PoisonError::into_inner).push((host, feed));
+        }
+        Ok(lab)
+    }
+
+    /// Builds the network and tests it; starts no node.
+    ///
+    /// # Errors
+    /// [`LabError`]; nothing is left behind.
+    pub async fn build(userns: &Userns, options: LabOptions) -> Result<Self, LabError> {
+        let begun = Instant::now();
+        let LabOptions { topology, seed, skip_self_test } = options;
+        topology.check().map_err(LabError::Topology)?;
+        let dir = LabDir::make()?;
+        let network = Network::build(userns, &topology, seed).await?;
+        dir.note_namespaces(&network.prefix())?;
+        let built = begun.elapsed();
+        let tested = if skip_self_test {
+            network.set_links(&topology);
+            None
+        } else {
+            Some(network.first_test(&topology).await?)
+        };
+        if let Some(bad) = tested.as_ref().filter(|t| !t.passed()) {
+            return Err(LabError::SelfTest(bad.clone()));
+        }
+        let mut slots = BTreeMap::new();
+        for (n, host) in topology.host.iter().enumerate() {
+            let keys = keys::generate()?;
+            let slot = Slot {
+                addr: (network.ip(&host.name)?, FIRST_PORT + n as u16).into(),
+                dir: dir.path().join(&host.name),
+                id: keys::peer_id(&keys.public)?,
+                keys,
+                runs: Runs::Nothing,
+            };
+            slots.insert(host.name.clone(), slot);
+        }
+        let lab = Self {
+            slots: AsyncMutex::new(slots),
+            network: AsyncMutex::new(network),
+            feeds: Mutex::default(),
+            history: Mutex::default(),
+            tested,
+            topology,
+            begun,
+            dir,
+        };
+        if let Some(tested) = &lab.tested {
+            let (built, tested) = (built.as_secs_f64(), tested.took.as_secs_f64());
+            tracing::info!("lab: built in {built:.2} s, tested in {tested:.2} s");
+        }
+        lab.note(Happening::Built);
+        Ok(lab)
+    }
+
+    /// What was built.
+    pub fn topology(&self) -> &Topology {
+        &self.topology
+    }
+
+    /// Where its nodes' directories and the logs of their processes are; gone
+    /// when the lab is.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// What the self-test measured, unless it was skipped.
+    pub fn self_test(&self) -> Option<&SelfTest> {
+        self.tested.as_ref()
+    }
+
+    /// Since the lab began to start.
+    pub fn elapsed(&self) -> Duration {
+        self.begun.elapsed()
+    }
+
+    /// What was done to it so far, the newest last.
+    pub fn history(&self) -> Vec<Happened> {
+        self.history.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The first nodes' feeds with every event from the first on, in the order
+    /// of their hosts in the topology; once.
+    pub fn take_feeds(&mut self) -> Vec<(String, Feed)> {
+        std::mem::take(self.feeds.get_mut().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Ends all nodes with a goodbye, then the network; removes all files.
+    pub async fn stop(self) {
+        let slots = std::mem::take(&mut *self.slots.lock().await);
+        let stops = slots.into_values().map(async |slot| match slot.runs {
+            Runs::Nothing => {}
+            Runs::Here(node) => node.stop().await,
+            Runs::Apart(child) => {
+                let _ = child.terminate().await;
+            }
+        });
+        futures_util::future::join_all(stops).await;
+    }
+
+    fn note(&self, what: Happening) {
+        let at = self.begun.elapsed();
+        tracing::info!("lab: {what}, after {:.3} s", at.as_secs_f64());
+        let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
+        if history.len() == HISTORY_MAX {
+            history.remove(0);
+        }
+        history.push(Happened { at, what });
+    }
+}

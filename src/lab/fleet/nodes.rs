@@ -1,0 +1,234 @@
+//! Nodes on the lab's hosts: started here or as processes, stopped, killed,
+//! started again as who they were.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::{Happening, LabError, NatLab};
+use crate::lab::child::Child;
+use crate::lab::loopback::NETWORK;
+use crate::lab::network::NetworkError;
+use crate::model::{PeerId, PunchConsent, RelayEgressPolicy};
+use crate::node::Node;
+use crate::node::feed::Feed;
+use crate::node::keys::KeyBytes;
+use crate::node::lock::DataDirLock;
+use crate::node::options::NodeOptions;
+
+/// What runs on a host.
+#[derive(Debug)]
+pub(super) enum Runs {
+    Nothing,
+    Here(Box<Node>),
+    Apart(Child),
+}
+
+impl Runs {
+    /// Whether there is room for another.
+    pub(super) fn ended(&mut self) -> bool {
+        match self {
+            Self::Nothing => true,
+            Self::Here(node) => node.has_ended(),
+            Self::Apart(child) => child.has_ended(),
+        }
+    }
+}
+
+/// A host's node, whether it runs or not.
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub(super) addr: SocketAddr,
+    pub(super) dir: PathBuf,
+    pub(super) keys: KeyBytes,
+    pub(super) id: PeerId,
+    pub(super) runs: Runs,
+}
+
+impl NatLab {
+    /// Who a host's node is, whether it runs or not.
+    ///
+    /// # Errors
+    /// [`LabError::Network`] if there is no such host.
+    pub async fn peer_id(&self, host: &str) -> Result<PeerId, LabError> {
+        Ok(slot(&mut *self.slots.lock().await, host)?.id)
+    }
+
+    /// Where a host's node listens, by its own address.
+    ///
+    /// # Errors
+    /// [`LabError::Network`] if there is no such host.
+    pub async fn addr(&self, host: &str) -> Result<SocketAddr, LabError> {
+        Ok(slot(&mut *self.slots.lock().await, host)?.addr)
+    }
+
+    /// One more feed of a node that runs in this process; its events begin now.
+    ///
+    /// # Errors
+    /// [`LabError::State`] if it does not run here.
+    pub async fn feed(&self, host: &str) -> Result<Feed, LabError> {
+        match &slot(&mut *self.slots.lock().await, host)?.runs {
+            Runs::Here(node) => Ok(node.feed()),
+            Runs::Apart(_) => Err(state(host, "in a process of its own")),
+            Runs::Nothing => Err(state(host, "not running")),
+        }
+    }
+
+    /// Starts a host's node in this process, with the identity and the cache it
+    /// had before.
+    ///
+    /// # Errors
+    /// [`LabError::State`] if it runs already.
+    pub async fn start_node(&self, host: &str) -> Result<Feed, LabError> {
+        let bootstrap = self.bootstrap_for(host).await?;
+        self.start_with(host, bootstrap.into_iter().collect(), false).await
+    }
+
+    /// The same for a passive node: it dials every public node that runs and
+    /// nobody else, so that it can measure its NAT and be measured itself.
+    ///
+    /// # Errors
+    /// [`LabError::State`] if it runs already.
+    pub async fn start_passive(&self, host: &str) -> Result<Feed, LabError> {
+        let mut public = Vec::new();
+        for other in self.topology.host.iter().filter(|h| self.topology.is_public(h) && h.name != host) {
+            let mut slots = self.slots.lock().await;
+            let slot = slot(&mut slots, &other.name)?;
+            if !matches!(slot.runs, Runs::Nothing) {
+                public.push(slot.addr);
+            }
+        }
+        self.start_with(host, public, true).await
+    }
+
+    async fn start_with(
+        &self,
+        host: &str,
+        bootstrap: Vec<SocketAddr>,
+        passive: bool,
+    ) -> Result<Feed, LabError> {
+        let device = self.network.lock().await.host(host)?.device.clone();
+        let mut slots = self.slots.lock().await;
+        let slot = slot(&mut slots, host)?;
+        idle(host, &mut slot.runs)?;
+        let lock = DataDirLock::acquire(&slot.dir)?;
+        let options = NodeOptions {
+            data_dir: slot.dir.clone(),
+            keys: slot.keys.clone(),
+            name: host.to_owned(),
+            network: NETWORK.to_owned(),
+            secret: None,
+            // As a node is started that was told nothing.
+            bind: (Ipv4Addr::UNSPECIFIED, slot.addr.port()).into(),
+            bootstrap,
+            passive,
+            direct_window: Duration::from_secs(2),
+            relay_after: Duration::from_secs(1),
+            punch: PunchConsent::Any,
+            relay_egress: RelayEgressPolicy::Warn,
+        };
+        // On its own host's runtime: its sockets open where that thread is.
+        let started = device
+            .spawn(async move |_| Node::start(options, lock).await)
+            .map_err(|error| place(host, &error))?
+            .await
+            .map_err(|error| place(host, &error))?;
+        let (node, feed) = started.map_err(|source| LabError::Node { name: host.to_owned(), source })?;
+        slot.runs = Runs::Here(Box::new(node));
+        drop(slots);
+        self.note(Happening::Started { host: host.to_owned(), pid: None });
+        Ok(feed)
+    }
+
+    /// Starts a host's node as a process of its own, `program run --headless`,
+    /// which a kill ends without a word.
+    ///
+    /// # Errors
+    /// [`LabError::State`] if it runs already, [`LabError::Child`] if there is
+    /// no process.
+    pub async fn start_process(&self, host: &str, program: &Path) -> Result<u32, LabError> {
+        let bootstrap = self.bootstrap_for(host).await?;
+        let device = self.network.lock().await.host(host)?.device.clone();
+        let mut slots = self.slots.lock().await;
+        let slot = slot(&mut slots, host)?;
+        idle(host, &mut slot.runs)?;
+        let log = self.dir.path().join(format!("{host}.log"));
+        let child = Child::start(&device, program, &slot.dir, &slot.keys, slot.addr.port(), bootstrap, &log)?;
+        let pid = child.pid();
+        slot.runs = Runs::Apart(child);
+        drop(slots);
+        self.note(Happening::Started { host: host.to_owned(), pid: Some(pid) });
+        Ok(pid)
+    }
+
+    /// Ends a node with a goodbye to its peers.
+    ///
+    /// # Errors
+    /// [`LabError::State`] if it does not run.
+    pub async fn stop_node(&self, host: &str) -> Result<(), LabError> {
+        match self.take(host).await? {
+            Runs::Nothing => return Err(state(host, "not running")),
+            Runs::Here(node) => node.stop().await,
+            Runs::Apart(child) => child.terminate().await?,
+        }
+        self.note(Happening::Stopped { host: host.to_owned() });
+        Ok(())
+    }
+
+    /// Ends a node so that its peers hear nothing of it: a process by SIGKILL;
+    /// a node in this process behind a cut uplink, which shows the same outside.
+    ///
+    /// # Errors
+    /// [`LabError::State`] if it does not run.
+    pub async fn kill_node(&self, host: &str) -> Result<(), LabError> {
+        match self.take(host).await? {
+            Runs::Nothing => return Err(state(host, "not running")),
+            Runs::Apart(child) => {
+                child.kill().await?;
+                self.note(Happening::Killed { host: host.to_owned() });
+            }
+            Runs::Here(node) => {
+                let was_cut = self.network.lock().await.uplink(host)?.cut;
+                self.network.lock().await.cut(host)?;
+                // For its peers it is dead from here on.
+                self.note(Happening::Killed { host: host.to_owned() });
+                node.stop().await;
+                if !was_cut {
+                    self.network.lock().await.heal(host)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whom a host's node is told to dial: the bootstrap, unless it is that.
+    async fn bootstrap_for(&self, host: &str) -> Result<Option<SocketAddr>, LabError> {
+        let Some(first) = self.topology.bootstrap().filter(|b| b.name != host) else { return Ok(None) };
+        self.addr(&first.name).await.map(Some)
+    }
+
+    async fn take(&self, host: &str) -> Result<Runs, LabError> {
+        let mut slots = self.slots.lock().await;
+        Ok(std::mem::replace(&mut slot(&mut slots, host)?.runs, Runs::Nothing))
+    }
+}
+
+pub(super) fn slot<'a>(slots: &'a mut BTreeMap<String, Slot>, host: &str) -> Result<&'a mut Slot, LabError> {
+    let known = slots.keys().cloned().collect::<Vec<_>>().join(", ");
+    slots
+        .get_mut(host)
+        .ok_or_else(|| NetworkError::Unknown { kind: "host", name: host.to_owned(), known }.into())
+}
+
+fn idle(host: &str, runs: &mut Runs) -> Result<(), LabError> {
+    if runs.ended() { Ok(()) } else { Err(state(host, "running already")) }
+}
+
+fn state(host: &str, state: &'static str) -> LabError {
+    LabError::State { name: host.to_owned(), state }
+}
+
+fn place(host: &str, error: &dyn std::fmt::Display) -> LabError {
+    NetworkError::Place { place: host.to_owned(), detail: format!("{error:#}") }.into()
+}
