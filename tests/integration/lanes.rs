@@ -93,12 +93,8 @@ impl Relay {
 async fn one_mebibyte() {
     let relay = Relay::start().await;
     let (mut far, near) = (End::new(), End::new());
-    let at = Instant::now();
     let reservation = far.reserve(relay.id(), &relay.connection).await.unwrap();
-    println!("reserved in {:?}", at.elapsed());
-    let at = Instant::now();
     let lane = near.dialer.dial(far.id, Some(relay.id()), reservation.public_addr(), PATIENCE).await.unwrap();
-    println!("dialled in {:?}", at.elapsed());
     let came = far.incoming().await;
     assert_eq!((lane.peer, lane.via), (far.id, Some(relay.id())));
     assert_eq!((came.peer, came.via), (near.id, Some(relay.id())));
@@ -107,15 +103,11 @@ async fn one_mebibyte() {
     assert!(before.bytes_tx > 0 && before.bytes_rx > 0);
 
     let sent: Vec<u8> = (0..1u32 << 18).flat_map(u32::to_be_bytes).collect();
-    let at = Instant::now();
     let received = carry(&lane, &came, sent.clone()).await;
-    println!("1 MiB in {:?}", at.elapsed());
     assert!(received == sent);
     let after = reservation.counts();
     assert!(after.bytes_rx - before.bytes_rx > 1 << 20, "{before:?} {after:?}");
-    let at = Instant::now();
     assert!(carry(&came, &lane, sent.clone()).await == sent, "and back");
-    println!("1 MiB back in {:?} {:?}", at.elapsed(), reservation.counts());
 }
 
 /// Sends bytes over a stream of a lane and yields what arrived.
