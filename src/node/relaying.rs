@@ -11,16 +11,22 @@ use std::time::Duration;
 use ant_quic::HighLevelConnection;
 use futures_util::future::join_all;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::connections::{Report, Reports};
-use super::lanes::{Lane, LaneDialer, LaneEnd, LaneError, LaneTls, Reservation};
+use super::lanes::{Lane, LaneDialer, LaneEnd, LaneError, LaneTls, Reservation, ReserveError};
 use crate::core::engine::{Input, ReservationBytes};
 use crate::core::ladder::DialId;
 use crate::model::{CloseCode, PeerId, Reason, plain_addr};
 
 /// A relay answers in a round trip; one that takes this long is no help.
 const RESERVE_WITHIN: Duration = Duration::from_secs(3);
+/// A relay that holds an older reservation of ours is asked again this often
+/// meanwhile.
+const ASK_AGAIN: Duration = Duration::from_millis(100);
+/// Relays of which the last reservation is remembered.
+const LEFT_MAX: usize = 16;
 /// How long our own dial through a new reservation may take: two
 /// retransmissions of its first packet.
 const CHECK_WITHIN: Duration = Duration::from_secs(4);
@@ -46,6 +52,8 @@ pub(super) struct Relaying {
     _forwarder: AbortOnDropHandle<()>,
     opening: BTreeMap<PeerId, AbortOnDropHandle<()>>,
     held: BTreeMap<PeerId, Held>,
+    /// Where the last reservation on a relay was: it may still think so.
+    left: BTreeMap<PeerId, SocketAddr>,
     next: u64,
 }
 
@@ -55,8 +63,17 @@ impl Relaying {
         let dialer = Arc::new(LaneDialer::new(bind, tls.clone()));
         let (lanes, came) = mpsc::channel(LANE_BACKLOG);
         let forwarder = spawn(forward(came, reports.clone()));
-        let (opening, held) = (BTreeMap::new(), BTreeMap::new());
-        Self { tls, dialer, reports, lanes, _forwarder: forwarder, opening, held, next: 1 }
+        Self {
+            tls,
+            dialer,
+            reports,
+            lanes,
+            _forwarder: forwarder,
+            opening: BTreeMap::new(),
+            held: BTreeMap::new(),
+            left: BTreeMap::new(),
+            next: 1,
+        }
     }
 
     /// Begins to reserve over a connection to the relay. An answer at once is
@@ -72,8 +89,19 @@ impl Relaying {
             return Some(Input::ReserveFailed { relay, reason: Reason::NotLinked });
         };
         let (tls, lanes, reports) = (self.tls.clone(), self.lanes.clone(), self.reports.clone());
+        let (dialer, old) = (self.dialer.clone(), self.left.get(&relay).copied());
         let task = spawn(async move {
-            let opened = Reservation::open(relay, &over, &tls, lanes, RESERVE_WITHIN).await;
+            let until = Instant::now() + RESERVE_WITHIN;
+            let opened = loop {
+                let within = until.duration_since(Instant::now());
+                let opened = Reservation::open(relay, &over, &tls, lanes.clone(), within).await;
+                let (Err(ReserveError::Taken), Some(old)) = (&opened, old) else { break opened };
+                if Instant::now() + ASK_AGAIN >= until {
+                    break opened;
+                }
+                dialer.nudge(old);
+                tokio::time::sleep(ASK_AGAIN).await;
+            };
             let at = over.remote_address();
             let result = opened.map(|r| (r, plain_addr(at).ip())).map_err(Reason::from);
             // Not held for the reservation's life: the connection closes when
@@ -100,6 +128,7 @@ impl Relaying {
             let_go(reservation);
             return None;
         }
+        self.left.remove(&relay);
         let number = self.next;
         self.next += 1;
         let public_addr = reservation.public_addr();
@@ -133,17 +162,23 @@ impl Relaying {
 
     fn lose(&mut self, number: u64, reason: Reason) -> Option<Input> {
         let relay = *self.held.iter().find(|(_, h)| h.number == number)?.0;
-        let held = self.held.remove(&relay)?;
-        let_go(held.reservation);
+        self.let_go_of(relay);
         Some(Input::ReservationLost { relay, reason })
     }
 
     /// Gives a reservation back, or one that is being made up.
     pub(super) fn release(&mut self, relay: PeerId) {
         self.opening.remove(&relay);
-        if let Some(held) = self.held.remove(&relay) {
-            let_go(held.reservation);
+        self.let_go_of(relay);
+    }
+
+    fn let_go_of(&mut self, relay: PeerId) {
+        let Some(held) = self.held.remove(&relay) else { return };
+        if self.left.len() >= LEFT_MAX {
+            self.left.pop_first();
         }
+        self.left.insert(relay, held.reservation.public_addr());
+        let_go(held.reservation);
     }
 
     /// Dials a peer's address on a relay.

@@ -1,8 +1,10 @@
 //! The driver with its engine, on loopback: actions in, what came of them out.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tempfile::TempDir;
+use tokio::net::UdpSocket;
 
 use super::*;
 use crate::model::{AttemptId, Path, PunchConsent, RelayEgressPolicy};
@@ -209,40 +211,93 @@ async fn an_answer_at_once_where_there_is_nothing_to_wait_for() {
 }
 
 #[tokio::test]
-async fn what_was_released_can_be_reserved_again_and_released_while_it_is_asked_for() {
+async fn what_was_released_can_be_reserved_again_at_once() {
     let relay = Relay::start().await;
     let (mut far, _) = reserved(&relay).await;
     for _ in 0..3 {
         far.driver.act(Action::Release { relay: relay.id });
         assert!(far.driver.relaying.bytes().is_empty());
-        // The old one goes behind our back; meanwhile the relay says 409.
-        let until_free = async {
+        reserve(&mut far, &relay).await;
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_nobody_waits_for_any_more_is_given_back() {
+    let relay = Relay::start().await;
+    let (mut far, _) = reserved(&relay).await;
+    for wait in [0, 2, 20] {
+        far.driver.act(Action::Release { relay: relay.id });
+        far.driver.act(Action::Reserve { relay: relay.id });
+        tokio::time::sleep(Duration::from_millis(wait)).await;
+        far.driver.act(Action::Release { relay: relay.id });
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        while let Ok(report) = far.inbox.try_recv() {
+            far.driver.take(report);
+        }
+        assert!(far.driver.relaying.bytes().is_empty());
+    }
+    reserve(&mut far, &relay).await;
+}
+
+/// A wire between a node and a relay that can be cut.
+struct Wire {
+    addr: SocketAddr,
+    cut: Arc<AtomicBool>,
+    _task: AbortOnDropHandle<()>,
+}
+
+impl Wire {
+    async fn to(relay: SocketAddr) -> Self {
+        let near = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let far = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        far.connect(relay).await.unwrap();
+        let (addr, cut) = (near.local_addr().unwrap(), Arc::new(AtomicBool::new(false)));
+        let is_cut = Arc::clone(&cut);
+        let task = tokio::spawn(async move {
+            let (mut there, mut back) = (vec![0; 65_536], vec![0; 65_536]);
+            let mut node = None;
             loop {
-                let over = far.driver.connections.native(relay.id);
-                far.driver.relaying.reserve(relay.id, over);
-                match far.inbox.recv().await.unwrap() {
-                    Report::Reserved { result: Err(Reason::ReservationTaken), relay } => {
-                        far.driver.relaying.reserved(relay, Err(Reason::ReservationTaken));
-                        tokio::time::sleep(Duration::from_millis(10)).await;
+                tokio::select! {
+                    Ok((len, from)) = near.recv_from(&mut there) => {
+                        node = Some(from);
+                        if !is_cut.load(Ordering::Relaxed) {
+                            far.send(&there[..len]).await.unwrap();
+                        }
                     }
-                    report @ Report::Reserved { .. } => return far.driver.take(report),
-                    other => far.driver.take(other),
+                    Ok(len) = far.recv(&mut back) => {
+                        if let (Some(node), false) = (node, is_cut.load(Ordering::Relaxed)) {
+                            near.send_to(&back[..len], node).await.unwrap();
+                        }
+                    }
                 }
             }
-        };
-        tokio::time::timeout(PATIENCE, until_free).await.unwrap();
-        assert_eq!(far.driver.relaying.bytes().len(), 1);
+        });
+        Self { addr, cut, _task: AbortOnDropHandle::new(task) }
     }
-    far.driver.act(Action::Release { relay: relay.id });
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    far.driver.act(Action::Reserve { relay: relay.id });
-    far.driver.act(Action::Release { relay: relay.id });
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    while let Ok(report) = far.inbox.try_recv() {
-        far.driver.take(report);
-    }
-    assert!(far.driver.relaying.bytes().is_empty(), "an answer that nobody waits for is given back");
+}
+
+#[tokio::test]
+async fn a_relay_that_missed_our_goodbye_gives_another_reservation_within_seconds() {
+    let relay = Relay::start().await;
+    let wire = Wire::to(relay.addr()).await;
+    let mut far = Bench::start(&[wire.addr]).await;
+    let connected = |[far]: &mut [&mut Bench; 1]| far.driver.connections.native(relay.id).is_some();
+    until("connection to the relay", [&mut far], connected).await;
     reserve(&mut far, &relay).await;
+
+    wire.cut.store(true, Ordering::Relaxed);
+    transport::close(&far.driver.connections.native(relay.id).unwrap(), CloseCode::Silent);
+    until("loss", [&mut far], |[far]| far.driver.relaying.bytes().is_empty()).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    wire.cut.store(false, Ordering::Relaxed);
+    let dial = DialId { attempt: AttemptId(u64::MAX), n: 0 };
+    far.driver.act(Action::Dial { dial, addr: wire.addr, peer: Some(relay.id), within: PATIENCE });
+    until("connection again", [&mut far], connected).await;
+    // It comes from the same address, so the relay believes that the old
+    // reservation stands.
+    let at = Instant::now();
+    reserve(&mut far, &relay).await;
+    assert!(at.elapsed() < Duration::from_secs(2), "{:?}", at.elapsed());
 }
 
 #[tokio::test]
