@@ -180,7 +180,7 @@ async fn assemble(options: NodeOptions) -> Result<Assembled, StartError> {
         engine,
         clock,
         connections: Connections::new(library_node.clone(), reports.clone()),
-        relaying: Relaying::new(tls, options.bind.ip(), reports.clone()),
+        relaying: Relaying::new(library_node.clone(), tls, options.bind.ip(), reports.clone()),
         probes: Probes::new(local_addr, ports, clock, reports.clone()),
         node: library_node,
         reports,

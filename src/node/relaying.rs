@@ -3,24 +3,33 @@
 //! Like the table of connections it belongs to the driver alone; its tasks
 //! report to it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ant_quic::HighLevelConnection;
+use ant_quic::{HighLevelConnection, Node};
 use futures_util::future::join_all;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::connections::{Report, Reports};
-use super::lanes::{Lane, LaneDialer, LaneEnd, LaneError, LaneTls, Reservation};
+use super::lanes::{Lane, LaneDialer, LaneEnd, LaneError, LaneTls, Reservation, ReserveError};
+use super::transport;
 use crate::core::engine::{Input, ReservationBytes};
 use crate::core::ladder::DialId;
 use crate::model::{CloseCode, PeerId, Reason, plain_addr};
 
-/// A relay answers in a round trip; one that takes this long is no help.
+/// How long we try to get a reservation.
 const RESERVE_WITHIN: Duration = Duration::from_secs(3);
+/// A relay answers in a round trip; one that takes this long is no help.
+const ANSWER_WITHIN: Duration = Duration::from_secs(1);
+/// Until a relay is asked again, which held an older reservation of ours, or
+/// on another connection.
+const ASK_AGAIN: Duration = Duration::from_millis(100);
+/// Relays of which the last reservation is remembered.
+const LEFT_MAX: usize = 16;
 /// How long our own dial through a new reservation may take: two
 /// retransmissions of its first packet.
 const CHECK_WITHIN: Duration = Duration::from_secs(4);
@@ -39,6 +48,7 @@ struct Held {
 
 /// All of them.
 pub(super) struct Relaying {
+    node: Node,
     tls: LaneTls,
     dialer: Arc<LaneDialer>,
     reports: Reports,
@@ -46,39 +56,54 @@ pub(super) struct Relaying {
     _forwarder: AbortOnDropHandle<()>,
     opening: BTreeMap<PeerId, AbortOnDropHandle<()>>,
     held: BTreeMap<PeerId, Held>,
+    /// Where the last reservation on a relay was: it may still think so.
+    left: BTreeMap<PeerId, SocketAddr>,
     next: u64,
 }
 
 impl Relaying {
     /// None yet. `bind`: where the node listens.
-    pub(super) fn new(tls: LaneTls, bind: IpAddr, reports: Reports) -> Self {
+    pub(super) fn new(node: Node, tls: LaneTls, bind: IpAddr, reports: Reports) -> Self {
         let dialer = Arc::new(LaneDialer::new(bind, tls.clone()));
         let (lanes, came) = mpsc::channel(LANE_BACKLOG);
         let forwarder = spawn(forward(came, reports.clone()));
-        let (opening, held) = (BTreeMap::new(), BTreeMap::new());
-        Self { tls, dialer, reports, lanes, _forwarder: forwarder, opening, held, next: 1 }
+        Self {
+            node,
+            tls,
+            dialer,
+            reports,
+            lanes,
+            _forwarder: forwarder,
+            opening: BTreeMap::new(),
+            held: BTreeMap::new(),
+            left: BTreeMap::new(),
+            next: 1,
+        }
     }
 
-    /// Begins to reserve over a connection to the relay. An answer at once is
-    /// for the engine.
-    pub(super) fn reserve(&mut self, relay: PeerId, over: Option<HighLevelConnection>) -> Option<Input> {
+    /// Begins to reserve over one of our connections to the relay, the best
+    /// first. An answer at once is for the engine.
+    pub(super) fn reserve(&mut self, relay: PeerId, over: Vec<HighLevelConnection>) -> Option<Input> {
         if let Some(held) = self.held.get(&relay) {
             return Some(Input::Reserved { relay, public_addr: held.reservation.public_addr() });
         }
         if self.opening.contains_key(&relay) {
             return None;
         }
-        let Some(over) = over else {
+        if over.is_empty() {
             return Some(Input::ReserveFailed { relay, reason: Reason::NotLinked });
+        }
+        let asking = Asking {
+            node: self.node.clone(),
+            relay,
+            tls: self.tls.clone(),
+            lanes: self.lanes.clone(),
+            dialer: self.dialer.clone(),
+            old: self.left.get(&relay).copied(),
         };
-        let (tls, lanes, reports) = (self.tls.clone(), self.lanes.clone(), self.reports.clone());
+        let reports = self.reports.clone();
         let task = spawn(async move {
-            let opened = Reservation::open(relay, &over, &tls, lanes, RESERVE_WITHIN).await;
-            let at = over.remote_address();
-            let result = opened.map(|r| (r, plain_addr(at).ip())).map_err(Reason::from);
-            // Not held for the reservation's life: the connection closes when
-            // the library or the link lets go of it.
-            drop(over);
+            let result = asking.run(over).await.map_err(Reason::from);
             let _ = reports.send(Report::Reserved { relay, result }).await;
         });
         self.opening.insert(relay, task);
@@ -100,6 +125,7 @@ impl Relaying {
             let_go(reservation);
             return None;
         }
+        self.left.remove(&relay);
         let number = self.next;
         self.next += 1;
         let public_addr = reservation.public_addr();
@@ -133,17 +159,23 @@ impl Relaying {
 
     fn lose(&mut self, number: u64, reason: Reason) -> Option<Input> {
         let relay = *self.held.iter().find(|(_, h)| h.number == number)?.0;
-        let held = self.held.remove(&relay)?;
-        let_go(held.reservation);
+        self.let_go_of(relay);
         Some(Input::ReservationLost { relay, reason })
     }
 
     /// Gives a reservation back, or one that is being made up.
     pub(super) fn release(&mut self, relay: PeerId) {
         self.opening.remove(&relay);
-        if let Some(held) = self.held.remove(&relay) {
-            let_go(held.reservation);
+        self.let_go_of(relay);
+    }
+
+    fn let_go_of(&mut self, relay: PeerId) {
+        let Some(held) = self.held.remove(&relay) else { return };
+        if self.left.len() >= LEFT_MAX {
+            self.left.pop_first();
         }
+        self.left.insert(relay, held.reservation.public_addr());
+        let_go(held.reservation);
     }
 
     /// Dials a peer's address on a relay.
@@ -191,6 +223,58 @@ impl Relaying {
         drop(self.opening);
         self.dialer.close(CloseCode::Leave);
         join_all(self.held.into_values().map(|held| held.reservation.release(CloseCode::Leave))).await;
+    }
+}
+
+/// What it takes to get a reservation.
+struct Asking {
+    node: Node,
+    relay: PeerId,
+    tls: LaneTls,
+    lanes: mpsc::Sender<Lane>,
+    dialer: Arc<LaneDialer>,
+    /// Our last address on that relay.
+    old: Option<SocketAddr>,
+}
+
+impl Asking {
+    /// Asks until there is a reservation, a refusal, or no time left. Where two
+    /// connections stand, the relay may read one of them only; a second one may
+    /// come up meanwhile. None of them is held on to: it closes when the library
+    /// or the link lets go of it.
+    async fn run(self, over: Vec<HighLevelConnection>) -> Result<(Reservation, IpAddr), ReserveError> {
+        let until = Instant::now() + RESERVE_WITHIN;
+        let mut over = VecDeque::from(over);
+        let mut error = ReserveError::Lost;
+        while let Some(connection) = over.pop_front() {
+            let within = ANSWER_WITHIN.min(until.duration_since(Instant::now()));
+            let opened = Reservation::open(self.relay, &connection, &self.tls, self.lanes.clone(), within);
+            error = match opened.await {
+                Ok(reservation) => return Ok((reservation, plain_addr(connection.remote_address()).ip())),
+                Err(error) => error,
+            };
+            match (&error, self.old) {
+                (ReserveError::Taken, Some(old)) => {
+                    self.dialer.nudge(old);
+                    over.push_front(connection);
+                }
+                (ReserveError::Stalled(_) | ReserveError::Lost, _) => {
+                    over.push_back(connection);
+                    if let Some(current) = transport::connection(&self.node, &self.relay)
+                        && over.iter().all(|c| c.stable_id() != current.stable_id())
+                    {
+                        over.push_front(current);
+                    }
+                    over.retain(|c| c.close_reason().is_none());
+                }
+                _ => break,
+            }
+            if Instant::now() + ASK_AGAIN >= until {
+                break;
+            }
+            tokio::time::sleep(ASK_AGAIN).await;
+        }
+        Err(error)
     }
 }
 

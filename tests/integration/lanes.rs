@@ -1,7 +1,7 @@
 //! Relay lanes: reservations on real nodes and on stock ones, and what goes
 //! through them.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,12 +21,17 @@ use punchdeck::node::lanes::{Lane, LaneDialer, LaneEnd, LaneError, LaneTls, Rese
 use tokio::sync::mpsc;
 
 use super::scripted::Stranger;
-use super::support::{TestNode, trial};
+use super::support::{TestNode, ignored, trial};
 
 pub fn trials() -> Vec<Trial> {
     vec![
         trial("a_mebibyte_crosses_a_relay_intact_and_is_counted", one_mebibyte),
         trial("a_stock_relay_on_a_wildcard_address_works", stock_wildcard_relay),
+        if UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).is_ok() {
+            trial("lanes_run_over_ipv6_too", ipv6)
+        } else {
+            ignored("lanes_run_over_ipv6_too", "no IPv6 here")
+        },
         trial("an_impostor_on_a_lane_is_closed_and_named", wrong_identity),
         trial("a_second_reservation_on_a_relay_is_taken_until_the_first_is_released", taken_and_released),
         trial("a_relay_that_vanishes_takes_its_reservation_with_it", relay_vanishes),
@@ -53,10 +58,14 @@ struct End {
 
 impl End {
     fn new() -> Self {
+        Self::on(LOCALHOST)
+    }
+
+    fn on(bind: IpAddr) -> Self {
         let keys = keys::generate().unwrap();
         let tls = LaneTls::new(&keys).unwrap();
         let (lanes, incoming) = mpsc::channel(8);
-        let dialer = LaneDialer::new(LOCALHOST, tls.clone());
+        let dialer = LaneDialer::new(bind, tls.clone());
         Self { id: keys::peer_id(&keys.public).unwrap(), tls, dialer, lanes, incoming }
     }
 
@@ -93,12 +102,8 @@ impl Relay {
 async fn one_mebibyte() {
     let relay = Relay::start().await;
     let (mut far, near) = (End::new(), End::new());
-    let at = Instant::now();
     let reservation = far.reserve(relay.id(), &relay.connection).await.unwrap();
-    println!("reserved in {:?}", at.elapsed());
-    let at = Instant::now();
     let lane = near.dialer.dial(far.id, Some(relay.id()), reservation.public_addr(), PATIENCE).await.unwrap();
-    println!("dialled in {:?}", at.elapsed());
     let came = far.incoming().await;
     assert_eq!((lane.peer, lane.via), (far.id, Some(relay.id())));
     assert_eq!((came.peer, came.via), (near.id, Some(relay.id())));
@@ -107,15 +112,11 @@ async fn one_mebibyte() {
     assert!(before.bytes_tx > 0 && before.bytes_rx > 0);
 
     let sent: Vec<u8> = (0..1u32 << 18).flat_map(u32::to_be_bytes).collect();
-    let at = Instant::now();
     let received = carry(&lane, &came, sent.clone()).await;
-    println!("1 MiB in {:?}", at.elapsed());
     assert!(received == sent);
     let after = reservation.counts();
     assert!(after.bytes_rx - before.bytes_rx > 1 << 20, "{before:?} {after:?}");
-    let at = Instant::now();
     assert!(carry(&came, &lane, sent.clone()).await == sent, "and back");
-    println!("1 MiB back in {:?} {:?}", at.elapsed(), reservation.counts());
 }
 
 /// Sends bytes over a stream of a lane and yields what arrived.
@@ -147,6 +148,26 @@ async fn stock_wildcard_relay() {
         assert_eq!(came.connection.remote_address().ip(), LOCALHOST, "plain");
         assert!(carry(&came, &lane, b"hello".to_vec()).await == b"hello");
     }
+}
+
+async fn ipv6() {
+    let local = IpAddr::V6(Ipv6Addr::LOCALHOST);
+    for bind in [local, IpAddr::V6(Ipv6Addr::UNSPECIFIED)] {
+        let relay = Stranger::on(SocketAddr::new(bind, 0)).await;
+        let client = Stranger::on(SocketAddr::new(local, 0)).await;
+        let port = relay.node.local_addr().unwrap().port();
+        let connection = client.dial_at(SocketAddr::new(local, port), relay.id()).await;
+        let (mut far, near) = (End::on(local), End::on(local));
+        let reservation = far.reserve(relay.id(), &connection).await.unwrap();
+        assert_eq!(reservation.public_addr().ip(), local, "bound to {bind}");
+        let lane = near.dialer.dial(far.id, None, reservation.public_addr(), PATIENCE).await.unwrap();
+        let came = far.incoming().await;
+        assert!(carry(&came, &lane, b"hello".to_vec()).await == b"hello");
+    }
+    // A node that listens in one family dials in that family only.
+    let near = End::on(local);
+    let found = near.dialer.dial(near.id, None, "127.0.0.1:4000".parse().unwrap(), PATIENCE).await;
+    assert!(matches!(found, Err(LaneError::Local(_))), "{found:?}");
 }
 
 async fn wrong_identity() {
@@ -209,7 +230,7 @@ async fn relay_vanishes() {
     // And nobody takes the relay's address in its place.
     drop(node);
     tokio::time::sleep(Duration::from_millis(300)).await;
-    std::net::UdpSocket::bind(reservation.public_addr()).unwrap();
+    UdpSocket::bind(reservation.public_addr()).unwrap();
 }
 
 async fn relay_leaves() {
@@ -320,7 +341,7 @@ async fn lying_relay() {
 
     let pretender = Pretender::start().await;
     // An address at which somebody takes everything and says nothing.
-    let hole = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let hole = UdpSocket::bind("127.0.0.1:0").unwrap();
     let answer = ConnectUdpResponse::success(Some(hole.local_addr().unwrap()));
     let (found, _held) = pretender.reserve(Some(answer.encode().to_vec())).await;
     let reservation = found.unwrap();

@@ -71,7 +71,8 @@ impl Stranger {
             .with_ipv6_timeout(Duration::from_secs(5))
             .with_relay_enabled(false);
         let endpoint = self.node.inner_endpoint();
-        let (reached, _) = endpoint.connect_with_fallback(Some(addr), None, Some(stage), None).await.unwrap();
+        let (v4, v6) = if addr.is_ipv4() { (Some(addr), None) } else { (None, Some(addr)) };
+        let (reached, _) = endpoint.connect_with_fallback(v4, v6, Some(stage), None).await.unwrap();
         let them = PeerId(reached.peer_id.0);
         (them, self.connection(them).unwrap())
     }

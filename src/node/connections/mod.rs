@@ -7,6 +7,7 @@
 
 mod tasks;
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -247,15 +248,22 @@ impl Connections {
         }
     }
 
-    /// A connection of the library's own to a peer, to reserve on: rather one
-    /// that carries its link than another, which may be given up any moment.
-    pub(super) fn native(&self, peer: PeerId) -> Option<HighLevelConnection> {
-        self.entries
+    /// The library's own connections to a peer, to reserve on. First the one
+    /// that carries its link, then the one that the library holds for current:
+    /// streams on another may be read by nobody at the other end.
+    pub(super) fn native(&self, peer: PeerId) -> Vec<HighLevelConnection> {
+        let current = transport::connection(&self.node, &peer).map(|c| c.stable_id());
+        let rank =
+            |id: ConnId, e: &Entry| (e.writer.is_some(), Some(e.connection.stable_id()) == current, id);
+        let mut found: Vec<_> = self
+            .entries
             .iter()
             .filter(|(_, e)| e.peer == peer && e.carrier == Carrier::Native)
             .filter(|(_, e)| e.connection.close_reason().is_none())
-            .max_by_key(|(id, e)| (e.writer.is_some(), **id))
-            .map(|(_, e)| e.connection.clone())
+            .map(|(id, e)| (rank(*id, e), e.connection.clone()))
+            .collect();
+        found.sort_by_key(|(rank, _)| Reverse(*rank));
+        found.into_iter().map(|(_, connection)| connection).collect()
     }
 
     /// Bytes of each lane, as its endpoint counts them: whole packets, all

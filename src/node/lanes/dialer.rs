@@ -17,6 +17,9 @@ use crate::node::transport;
 /// The library wants a name; identities are keys here.
 const SERVER_NAME: &str = "peer";
 
+/// A reset is sent for packets only that are longer than itself.
+const NUDGE_LEN: usize = 1_200;
+
 /// One per node; a socket per family, bound when it is first needed.
 pub struct LaneDialer {
     bind: IpAddr,
@@ -93,15 +96,33 @@ impl LaneDialer {
         if let Some(endpoint) = &*slot {
             return Ok(endpoint.clone());
         }
-        let from = match (self.bind, to) {
+        let endpoint = Endpoint::client(self.from(to)?).map_err(|e| LaneError::Local(e.to_string()))?;
+        Ok(slot.insert(endpoint).clone())
+    }
+
+    fn from(&self, to: SocketAddr) -> Result<SocketAddr, LaneError> {
+        let ip = match (self.bind, to) {
             (ip, SocketAddr::V4(_)) if ip.is_unspecified() => Ipv4Addr::UNSPECIFIED.into(),
             (ip, SocketAddr::V6(_)) if ip.is_unspecified() => Ipv6Addr::UNSPECIFIED.into(),
             (ip, to) if ip.is_ipv4() == to.is_ipv4() => ip,
             _ => return Err(LaneError::Local("we do not listen in that family".into())),
         };
-        let endpoint =
-            Endpoint::client(SocketAddr::new(from, 0)).map_err(|e| LaneError::Local(e.to_string()))?;
-        Ok(slot.insert(endpoint).clone())
+        Ok(SocketAddr::new(ip, 0))
+    }
+
+    /// Makes a relay find out that a reservation of ours is dead: what it
+    /// forwards to us over the old connection is answered with a reset. By
+    /// itself it would notice when its next keep-alive is due, up to 15 s
+    /// later, and give us no other reservation until then.
+    pub fn nudge(&self, old_reservation: SocketAddr) {
+        let sent = self.from(old_reservation).map(|from| {
+            let socket = std::net::UdpSocket::bind(from)?;
+            socket.set_nonblocking(true)?;
+            socket.send_to(&[0; NUDGE_LEN], old_reservation)
+        });
+        if let Ok(Err(error)) = sent {
+            tracing::debug!(%error, "no nudge to an old reservation");
+        }
     }
 
     /// Closes everything that was dialled and gives up the sockets.

@@ -60,6 +60,11 @@ impl LaneTls {
         client.transport_config(transport);
         Ok(Self { me, server, client })
     }
+
+    #[cfg(test)]
+    pub(in crate::node) fn server_config(&self) -> ServerConfig {
+        self.server.clone()
+    }
 }
 
 fn transport() -> TransportConfig {
