@@ -11,8 +11,8 @@ use super::failure::say;
 use super::session::{Screen, Session};
 use super::{Failure, print};
 use crate::config::Ascii;
-use crate::lab::{self, LabArena, LoopbackFleet, Topology, Userns};
 use crate::lab::drill::{Arena, BUILT_IN, Progress, Report, Runner, Scenario, Verdict};
+use crate::lab::{self, LabArena, LoopbackFleet, Topology, Userns};
 
 /// Nodes of a loopback fleet for a drill that does not say how many.
 const LOOPBACK_NODES: usize = 8;

@@ -35,7 +35,10 @@ pub(super) fn execute(args: &LabArgs) -> Result<(), Failure> {
     let session = begin()?;
     let begun = Instant::now();
     let started = session.unless_stopped(NatLab::start(&userns, LabOptions::new(topology)));
-    let Some(started) = started else { return Ok(session.end()) };
+    let Some(started) = started else {
+        session.end();
+        return Ok(());
+    };
     let mut fleet = match started {
         Ok(fleet) => fleet,
         Err(LabError::Network(NetworkError::Unsupported(why))) => {

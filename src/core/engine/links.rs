@@ -188,7 +188,8 @@ impl Engine {
         self.met(peer, &info, now);
         let feeler = self.attempts.towards(&peer).is_some_and(|l| l.cause() == Cause::Feeler);
         self.attempts_reached(&peer, now);
-        if let Some(observed) = observed {
+        // What a relay shows of us is the relay's.
+        if let Some(observed) = observed.filter(|_| info.path != Path::Relayed) {
             self.on_observed(peer, observed, now);
         }
         self.gossip_link_up(peer, &info, now);

@@ -11,7 +11,7 @@ use crate::core::ladder::{NAT_FRESH, Target, Terrain};
 use crate::core::limits::{ANCHORS, OUTBOUND_WANTED};
 use crate::core::link::ConnInfo;
 use crate::core::wire::Capabilities;
-use crate::model::{AttemptOutcome, Cause, CloseCode, EventKind, NatType, PeerId, Reason, Source};
+use crate::model::{AttemptOutcome, Cause, CloseCode, EventKind, NatType, Path, PeerId, Reason, Source};
 
 impl Engine {
     /// Keeps up with a change of the book.
@@ -53,7 +53,8 @@ impl Engine {
     pub(super) fn met(&mut self, peer: PeerId, info: &ConnInfo, now: Now) {
         let bootstrap = self.attempts.towards(&peer).is_some_and(|l| l.cause() == Cause::Bootstrap);
         let source = if bootstrap { Source::Bootstrap } else { Source::Inbound };
-        let dialled = info.outbound.then_some(info.remote);
+        // A relay's address is not the peer's.
+        let dialled = (info.outbound && info.path != Path::Relayed).then_some(info.remote);
         let change = self.book.contact(peer, source, dialled, now);
         self.on_own_change(peer, &change, now);
         let change = self.book.set_linked(peer, true, now);

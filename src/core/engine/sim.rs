@@ -249,13 +249,15 @@ impl Net {
                     self.post(Duration::ZERO, Delivery::Close { conn: conn.0, by: n, code });
                 }
                 // There are no relays in this network.
-                Action::Reserve { .. } | Action::Release { .. } | Action::DialLane { .. } => {}
                 Action::Save => self.post(
                     Duration::from_millis(5),
                     Delivery::Input { to: n, input: Input::Saved { result: Ok(()) } },
                 ),
-                // NATs are simulated where they are measured.
-                Action::ProbeOpen { .. }
+                // NATs are simulated where they are measured, relays nowhere yet.
+                Action::Reserve { .. }
+                | Action::Release { .. }
+                | Action::DialLane { .. }
+                | Action::ProbeOpen { .. }
                 | Action::ProbeClose { .. }
                 | Action::ProbeSend { .. }
                 | Action::Reach { .. } => {}

@@ -266,7 +266,10 @@ impl<'a, A: Arena> Runner<'a, A> {
     /// What a running node shows.
     pub(super) fn feed(&self, name: &str) -> Result<Feed, ArenaError> {
         let member = self.member(name)?;
-        member.feed.filter(|_| member.running).ok_or_else(|| ArenaError::Unknown(format!("running node {name}")))
+        member
+            .feed
+            .filter(|_| member.running)
+            .ok_or_else(|| ArenaError::Unknown(format!("running node {name}")))
     }
 
     pub(super) fn tell(&self, what: String) {
@@ -277,7 +280,8 @@ impl<'a, A: Arena> Runner<'a, A> {
     fn sum_up(&mut self) {
         let members = self.arena.members();
         let feeds = || members.iter().filter_map(|m| m.feed.as_ref());
-        let sum = |f: fn(&Snapshot) -> u64| feeds().map(|feed| f(&feed.snapshots.borrow())).sum::<u64>() as f64;
+        let sum =
+            |f: fn(&Snapshot) -> u64| feeds().map(|feed| f(&feed.snapshots.borrow())).sum::<u64>() as f64;
         self.measured.insert("gossip_repairs".into(), sum(|s| s.gossip.repairs));
         self.measured.insert("unreachable".into(), sum(|s| s.kpi.unreachable));
     }

@@ -259,7 +259,7 @@ impl Scenario {
             file: file.to_owned(),
             detail: e.to_string().trim().to_owned(),
         })?;
-        scenario.name = name.to_owned();
+        name.clone_into(&mut scenario.name);
         scenario.validate().map_err(|detail| ScenarioError::Sense { file: file.to_owned(), detail })?;
         Ok(scenario)
     }
