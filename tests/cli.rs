@@ -254,3 +254,29 @@ fn the_readme_carries_the_keys_of_the_panes_as_the_program_prints_them() {
         "put this into README.md, \"Keys\":\n\n{panes}"
     );
 }
+
+#[test]
+fn a_bad_topology_is_refused_with_its_place_before_anything_is_built() {
+    let home = Home::new();
+    let lab = |topology: &str| home.run(&["lab", "--topology", topology], &[]);
+    assert!(lab("nowhere.toml").fails(2).contains("nowhere.toml cannot be read"));
+    let text = "[[region]]\nname = \"r\"\n[[host]]\nname = \"a\"\nupstream = \"q\"\n\
+                [[host]]\nname = \"b\"\nupstream = \"r\"\n";
+    let error = lab(&home.file("bad.toml", text)).fails(2);
+    assert!(error.contains("host \"a\": upstream \"q\" is nowhere; a region (r)"), "{error}");
+    assert_eq!(home.run(&["lab", "--loopback", "--self-test"], &[]).code(), 2);
+}
+
+#[test]
+fn a_lab_measures_itself_or_says_why_it_cannot() {
+    let home = Home::new();
+    // No PATH: system programs are found where they are.
+    let run = home.run(&["lab", "--self-test", "--no-latency", "--nodes", "5"], &[]);
+    if run.code() == 0 {
+        let table = run.succeeds();
+        assert!(table.contains("ok   nat full-cone of full-1"), "{table}");
+        assert!(table.contains("pass: 5 checks"), "{table}");
+    } else {
+        assert!(run.fails(1).contains("try"), "{}", run.err());
+    }
+}

@@ -42,8 +42,11 @@ pub struct Userns {
 /// [`Unsupported`], after which the process can still do everything else.
 pub fn enter() -> Result<Userns, Unsupported> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let dirs: Vec<PathBuf> =
-        std::env::split_paths(&path).chain(SYSTEM_DIRS.iter().map(PathBuf::from)).collect();
+    // What stands in the current directory is no system program.
+    let dirs: Vec<PathBuf> = std::env::split_paths(&path)
+        .chain(SYSTEM_DIRS.iter().map(PathBuf::from))
+        .filter(|dir| dir.is_absolute())
+        .collect();
     let tools = Tools {
         nft: required(&dirs, "nft", "nftables")?,
         ip: required(&dirs, "ip", "iproute2")?,
