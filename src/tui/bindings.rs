@@ -39,15 +39,9 @@ impl Scope {
 /// What a key does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Action {
+    /// Has the node do something.
+    Order(Order),
     Why,
-    Sync,
-    SyncAll,
-    Connect,
-    Punch,
-    Relay,
-    Failover,
-    Disconnect,
-    NatProbe,
     Filter,
     ClearFilter,
     Sort,
@@ -74,6 +68,19 @@ pub(crate) enum Action {
     EraseAll,
     Suspend,
     Quit,
+}
+
+/// What a key has the node do; each becomes a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Order {
+    Sync,
+    SyncAll,
+    Connect,
+    Punch,
+    Relay,
+    Failover,
+    Disconnect,
+    NatProbe,
 }
 
 /// What an action can cost.
@@ -189,16 +196,23 @@ pub(crate) const BINDINGS: &[Binding] = &[
         "why the selected peer is what it is: attempt, reasons, evidence"
     ),
     binding!(
-        Action::Sync,
+        Action::Order(Order::Sync),
         &[key('s')],
         PEER,
         "sync",
         Traffic,
         "exchange records with the selected peer (needs a link)"
     ),
-    binding!(Action::SyncAll, &[key('S')], MAIN, "all", Traffic, "exchange records with every linked peer"),
     binding!(
-        Action::Connect,
+        Action::Order(Order::SyncAll),
+        &[key('S')],
+        MAIN,
+        "all",
+        Traffic,
+        "exchange records with every linked peer"
+    ),
+    binding!(
+        Action::Order(Order::Connect),
         &[key('c')],
         PEER,
         "connect",
@@ -206,7 +220,7 @@ pub(crate) const BINDINGS: &[Binding] = &[
         "run the ladder to the selected peer now; lifts a hold-off"
     ),
     binding!(
-        Action::Punch,
+        Action::Order(Order::Punch),
         &[key('p')],
         PEER,
         "punch",
@@ -214,7 +228,7 @@ pub(crate) const BINDINGS: &[Binding] = &[
         "run the punch stage alone to the selected peer, and report what came of it"
     ),
     binding!(
-        Action::Relay,
+        Action::Order(Order::Relay),
         &[key('r')],
         PEER,
         "relay",
@@ -222,7 +236,7 @@ pub(crate) const BINDINGS: &[Binding] = &[
         "run the relay stage alone to the selected peer, and report what came of it"
     ),
     binding!(
-        Action::Failover,
+        Action::Order(Order::Failover),
         &[key('f')],
         PEER,
         "failover",
@@ -230,7 +244,7 @@ pub(crate) const BINDINGS: &[Binding] = &[
         "hand relayed links over to the standby relay"
     ),
     binding!(
-        Action::Disconnect,
+        Action::Order(Order::Disconnect),
         &[key('x')],
         PEER,
         "disconnect",
@@ -263,7 +277,7 @@ pub(crate) const BINDINGS: &[Binding] = &[
     ),
     binding!(Action::Sort, &[key('o')], MAIN, "sort", None, "sort the peers by the next column"),
     binding!(Action::SortInverse, &[key('O')], MAIN, "", None, "turn the order of the peers around"),
-    binding!(Action::NatProbe, &[key('n')], PEER, "NAT", Traffic, "measure our own NAT again"),
+    binding!(Action::Order(Order::NatProbe), &[key('n')], PEER, "NAT", Traffic, "measure our own NAT again"),
     binding!(
         Action::Zoom,
         &[key('z')],

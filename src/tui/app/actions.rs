@@ -2,7 +2,7 @@
 
 use super::{App, Effect, Frozen, Overlay, Pane, Prompt, Tone};
 use crate::model::{Command, Path, PeerId, PeerRow, PeerState, Reason, clean};
-use crate::tui::bindings::{Action, Binding, Danger};
+use crate::tui::bindings::{Action, Binding, Danger, Order};
 
 /// Which way and how far to move.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,10 +38,11 @@ impl App {
             self.commands.say(Tone::Warn, format!("{}: {reason}", binding.keys[0]), now);
             return Vec::new();
         }
-        if let Some(command) = self.command_of(action) {
-            return self.ask_or_send(command, binding.danger);
-        }
         match action {
+            Action::Order(order) => {
+                let command = self.command_of(order);
+                return command.map_or_else(Vec::new, |command| self.ask_or_send(command, binding.danger));
+            }
             Action::Quit => return vec![Effect::Quit],
             Action::Suspend => return vec![Effect::Suspend],
             Action::Copy => return self.copy(),
@@ -93,35 +94,25 @@ impl App {
             Action::PageDown => self.go(Move::Down(self.drawn.page.max(1))),
             Action::Top => self.go(Move::Top),
             Action::Bottom => self.go(Move::Bottom),
-            // Those are commands.
-            Action::Sync
-            | Action::SyncAll
-            | Action::Connect
-            | Action::Punch
-            | Action::Relay
-            | Action::Failover
-            | Action::Disconnect
-            | Action::NatProbe => {}
         }
         Vec::new()
     }
 
-    /// The command of an action, if it is one.
-    fn command_of(&self, action: Action) -> Option<Command> {
+    /// The command of an order, if there is a peer for it.
+    fn command_of(&self, order: Order) -> Option<Command> {
         let peer = self.target();
-        Some(match action {
-            Action::Sync => Command::Sync { peer: Some(peer?) },
-            Action::SyncAll => Command::Sync { peer: None },
-            Action::Connect => Command::Connect { peer: peer? },
-            Action::Punch => Command::Punch { peer: peer? },
-            Action::Relay => Command::Relay { peer: peer? },
-            Action::Disconnect => Command::Disconnect { peer: peer? },
-            Action::Failover => {
+        Some(match order {
+            Order::Sync => Command::Sync { peer: Some(peer?) },
+            Order::SyncAll => Command::Sync { peer: None },
+            Order::Connect => Command::Connect { peer: peer? },
+            Order::Punch => Command::Punch { peer: peer? },
+            Order::Relay => Command::Relay { peer: peer? },
+            Order::Disconnect => Command::Disconnect { peer: peer? },
+            Order::Failover => {
                 let relayed = |id: &PeerId| self.peer(*id).is_some_and(|p| p.path == Some(Path::Relayed));
                 Command::Failover { peer: peer.filter(relayed) }
             }
-            Action::NatProbe => Command::NatProbe,
-            _ => return None,
+            Order::NatProbe => Command::NatProbe,
         })
     }
 
@@ -221,65 +212,57 @@ impl App {
             Pane::Logs => self.logs.go(step),
         }
     }
-}
 
-/// Whether an action works here and now; if not, why.
-pub(super) fn available(app: &App, action: Action) -> Result<(), String> {
-    let sends = matches!(
-        action,
-        Action::Sync
-            | Action::SyncAll
-            | Action::Connect
-            | Action::Punch
-            | Action::Relay
-            | Action::Failover
-            | Action::Disconnect
-            | Action::NatProbe
-    );
-    if sends && app.node_gone {
-        return Err("the node has stopped".to_owned());
+    /// Whether an action works here and now; if not, why.
+    pub(crate) fn available(&self, action: Action) -> Result<(), String> {
+        if self.node_gone && matches!(action, Action::Order(_)) {
+            return Err("the node has stopped".to_owned());
+        }
+        match action {
+            Action::Why | Action::Copy | Action::Order(Order::Connect | Order::Punch | Order::Relay) => {
+                self.peer_in_reach().map(|_| ())
+            }
+            Action::Order(Order::Sync) => {
+                let peer = self.peer_in_reach()?;
+                if peer.state == PeerState::Foreign {
+                    return Err(Reason::Foreign.to_string());
+                }
+                if peer.state.is_up() { Ok(()) } else { Err(Reason::NotLinked.to_string()) }
+            }
+            Action::Order(Order::Disconnect) => {
+                let peer = self.peer_in_reach()?;
+                if peer.state.is_up() { Ok(()) } else { Err(Reason::NotLinked.to_string()) }
+            }
+            Action::Order(Order::SyncAll) => {
+                if self.shown().links.iter().any(|l| !l.foreign) {
+                    Ok(())
+                } else {
+                    Err(Reason::NoLinks.to_string())
+                }
+            }
+            Action::Order(Order::Failover) => {
+                if self.shown().links.iter().any(|l| l.path == Path::Relayed) {
+                    Ok(())
+                } else {
+                    Err(Reason::NoRelayInUse.to_string())
+                }
+            }
+            Action::ClearFilter if self.peers.filter().is_empty() => Err("there is no filter".to_owned()),
+            Action::Zoom if !self.zoom && !self.drawn.several => {
+                Err("one pane has the screen already".to_owned())
+            }
+            _ => Ok(()),
+        }
     }
-    match action {
-        Action::Why | Action::Copy | Action::Connect | Action::Punch | Action::Relay => {
-            peer_of(app).map(|_| ())
-        }
-        Action::Sync => {
-            let peer = peer_of(app)?;
-            if peer.state == PeerState::Foreign {
-                return Err(Reason::Foreign.to_string());
-            }
-            if peer.state.is_up() { Ok(()) } else { Err(Reason::NotLinked.to_string()) }
-        }
-        Action::Disconnect => {
-            let peer = peer_of(app)?;
-            if peer.state.is_up() { Ok(()) } else { Err(Reason::NotLinked.to_string()) }
-        }
-        Action::SyncAll => {
-            if app.shown().links.iter().any(|l| !l.foreign) {
-                Ok(())
-            } else {
-                Err(Reason::NoLinks.to_string())
-            }
-        }
-        Action::Failover => {
-            if app.shown().links.iter().any(|l| l.path == Path::Relayed) {
-                Ok(())
-            } else {
-                Err(Reason::NoRelayInUse.to_string())
-            }
-        }
-        Action::ClearFilter if app.peers.filter().is_empty() => Err("there is no filter".to_owned()),
-        Action::Zoom if !app.zoom && !app.drawn.several => Err("one pane has the screen already".to_owned()),
-        _ => Ok(()),
-    }
-}
 
-fn peer_of(app: &App) -> Result<&PeerRow, String> {
-    if app.overlays.is_empty() && !app.drawn.peers {
-        return Err("the peers are not on the screen (1 shows them)".to_owned());
+    /// The peer that an action would be about.
+    fn peer_in_reach(&self) -> Result<&PeerRow, String> {
+        if self.overlays.is_empty() && !self.drawn.peers {
+            return Err("the peers are not on the screen (1 shows them)".to_owned());
+        }
+        let id = self.target().ok_or("no peer is selected")?;
+        self.peer(id).map(|p| &**p).ok_or_else(|| format!("{} is not in the cache any more", id.short()))
     }
-    let id = app.target().ok_or("no peer is selected")?;
-    app.peer(id).map(|p| &**p).ok_or_else(|| format!("{} is not in the cache any more", id.short()))
 }
 
 fn capital(word: &str) -> String {

@@ -13,7 +13,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind};
 
-use super::bindings::{self, Action, Key, Scope};
+use super::bindings::{self, Key, Scope};
 use super::logs::Logs;
 use super::theme::Theme;
 use crate::model::{Command, CommandId, Event, EventKind, Outcome, PeerId, PeerRow, Snapshot, Stamp, clean};
@@ -413,11 +413,6 @@ impl App {
     pub(crate) fn refuse_suspend(&mut self) {
         let now = self.node_now();
         self.commands.say(Tone::Warn, "suspend: there is no shell here that would resume us".to_owned(), now);
-    }
-
-    /// Whether an action works here and now; if not, why.
-    pub(crate) fn available(&self, action: Action) -> Result<(), String> {
-        actions::available(self, action)
     }
 }
 

@@ -180,17 +180,7 @@ fn facts(pen: &Pen<'_>, peer: &PeerRow, link: Option<&LinkRow>) -> Vec<Fact> {
 fn next_lines(app: &App, pen: &Pen<'_>) -> Vec<Line<'static>> {
     let mut spans = vec![Span::styled("Next  ", pen.theme.strong)];
     for binding in bindings::of_scope(Scope::Why) {
-        let acts = matches!(
-            binding.action,
-            Action::Sync
-                | Action::Connect
-                | Action::Punch
-                | Action::Relay
-                | Action::Failover
-                | Action::Disconnect
-                | Action::NatProbe
-                | Action::Copy
-        );
+        let acts = matches!(binding.action, Action::Order(_) | Action::Copy);
         if acts && app.available(binding.action).is_ok() {
             spans.push(Span::styled(binding.keys[0].to_string(), pen.theme.accent));
             spans.push(Span::raw(format!(" {}   ", binding.label)));
