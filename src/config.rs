@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use error::{ConfigError, ConfigErrors, Origin};
-pub use host::{Ascii, Host, locale};
+pub use host::{Ascii, Host};
 pub use key::{Key, OTHER_VARIABLES, SECRET_VARIABLE, reference_table};
 pub use networks::bootstrap_of;
 pub use resolve::{Raw, Resolved, Sources, resolve};

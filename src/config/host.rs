@@ -1,4 +1,4 @@
-//! What the host gives: places, a name, and whether its terminals speak UTF-8.
+//! What the host gives: places and a name; and the choice of characters.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -64,30 +64,12 @@ impl Ascii {
             Self::Never => "never",
         }
     }
-
-    /// The decision for a locale, as [`locale`] finds it.
-    pub fn is_ascii(self, locale: Option<&str>) -> bool {
-        match self {
-            Self::Always => true,
-            Self::Never => false,
-            Self::Auto => !locale.is_some_and(|l| {
-                let l = l.to_ascii_lowercase();
-                l.ends_with("utf-8") || l.ends_with("utf8")
-            }),
-        }
-    }
 }
 
 impl fmt::Display for Ascii {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
-}
-
-/// The locale that rules characters: the first of these variables that is set
-/// and not empty (POSIX, 8.2).
-pub fn locale(variable: impl Fn(&str) -> Option<String>) -> Option<String> {
-    ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().filter_map(variable).find(|v| !v.is_empty())
 }
 
 #[cfg(test)]
@@ -101,17 +83,5 @@ mod tests {
         assert_eq!(fit_name(""), "unnamed");
         let long = fit_name(&"é".repeat(64));
         assert_eq!((long.len(), long.chars().count()), (64, 32));
-    }
-
-    #[test]
-    fn ascii_follows_the_first_locale_variable_that_is_set() {
-        let env = |vars: &'static [(&str, &str)]| {
-            locale(move |k| vars.iter().find(|(n, _)| *n == k).map(|(_, v)| (*v).to_owned()))
-        };
-        assert!(!Ascii::Auto.is_ascii(env(&[("LC_ALL", ""), ("LANG", "C.UTF-8")]).as_deref()));
-        assert!(Ascii::Auto.is_ascii(env(&[("LC_ALL", "C"), ("LANG", "C.UTF-8")]).as_deref()));
-        assert!(Ascii::Auto.is_ascii(env(&[]).as_deref()));
-        assert!(!Ascii::Never.is_ascii(None));
-        assert!(Ascii::Always.is_ascii(Some("de_DE.utf8")));
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use super::drill::{Act, Arena, ArenaError, Baseline, Member};
-use crate::model::{NatType, PeerId, PunchConsent, RelayEgressPolicy};
+use crate::model::{NatType, PeerId};
 use crate::node::feed::Feed;
 use crate::node::keys::{self, KeyError};
 use crate::node::lock::{DataDirLock, LockError};
@@ -122,19 +122,12 @@ impl LoopbackFleet {
     pub async fn add(&mut self, name: &str, passive: bool) -> Result<(), FleetError> {
         let dir = tempfile::Builder::new().prefix("punchdeck-lab-").tempdir()?;
         let first: Option<SocketAddr> = self.slots.first().map(|slot| slot.options.bind);
+        let keys = keys::generate()?;
+        let bind = (Ipv4Addr::LOCALHOST, 0).into();
         let options = NodeOptions {
-            data_dir: dir.path().to_owned(),
-            keys: keys::generate()?,
-            name: name.to_owned(),
-            network: NETWORK.to_owned(),
-            secret: None,
-            bind: (Ipv4Addr::LOCALHOST, 0).into(),
             bootstrap: first.into_iter().collect(),
             passive,
-            direct_window: Duration::from_secs(2),
-            relay_after: Duration::from_secs(1),
-            punch: PunchConsent::Any,
-            relay_egress: RelayEgressPolicy::Warn,
+            ..NodeOptions::new(dir.path().to_owned(), keys, name, NETWORK, bind)
         };
         let id = keys::peer_id(&options.keys.public)?;
         let mut slot = Slot { id, options, running: None, _dir: dir };

@@ -41,6 +41,27 @@ pub struct NodeOptions {
     pub relay_egress: RelayEgressPolicy,
 }
 
+impl NodeOptions {
+    /// For a node that was told nothing but this: it knows nobody, and nothing
+    /// keeps it from dialling, punching and serving.
+    pub fn new(data_dir: PathBuf, keys: KeyBytes, name: &str, network: &str, bind: SocketAddr) -> Self {
+        Self {
+            data_dir,
+            keys,
+            name: name.to_owned(),
+            network: network.to_owned(),
+            secret: None,
+            bind,
+            bootstrap: Vec::new(),
+            passive: false,
+            direct_window: Duration::from_secs(2),
+            relay_after: Duration::from_secs(1),
+            punch: PunchConsent::default(),
+            relay_egress: RelayEgressPolicy::default(),
+        }
+    }
+}
+
 /// Why a node must not start with its options.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum OptionsError {

@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use tracing::span;
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
-use tracing_subscriber::layer::{Context, Filter};
+use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 use tui_logger::{
     ExtLogRecord, LevelFilter, LogFormatter, TuiLoggerWidget, TuiTracingSubscriberLayer, TuiWidgetEvent,
@@ -48,27 +48,7 @@ where
     tui_logger::set_buffer_depth(KEPT);
     // The targets in front decide; nothing is to be filtered twice.
     tui_logger::set_default_level(LevelFilter::Trace);
-    Some(Layer::<S>::with_filter(Tap(TuiTracingSubscriberLayer), AsFilter(targets)))
-}
-
-/// `Targets` as a per-layer filter.
-struct AsFilter(Targets);
-
-impl<S> Filter<S> for AsFilter
-where
-    Targets: Filter<S>,
-{
-    fn enabled(&self, meta: &tracing::Metadata<'_>, cx: &Context<'_, S>) -> bool {
-        Filter::<S>::enabled(&self.0, meta, cx)
-    }
-
-    fn callsite_enabled(&self, meta: &'static tracing::Metadata<'static>) -> tracing::subscriber::Interest {
-        Filter::<S>::callsite_enabled(&self.0, meta)
-    }
-
-    fn max_level_hint(&self) -> Option<tracing::level_filters::LevelFilter> {
-        Filter::<S>::max_level_hint(&self.0)
-    }
+    Some(Layer::<S>::with_filter(Tap(TuiTracingSubscriberLayer), targets))
 }
 
 /// Passes everything on and says that something came.

@@ -199,6 +199,9 @@ mod tests {
         assert!(!resolve(&[("LANG", "de_DE.utf8")]).ascii);
         assert!(resolve(&[("LANG", "en_US.UTF-8"), ("LC_ALL", "C")]).ascii);
         assert!(resolve(&[]).ascii);
+        assert!(!resolve(&[("LC_ALL", ""), ("LANG", "C.UTF-8")]).ascii, "empty is not set");
+        assert!(!Theme::resolve(ColourChoice::Auto, GlyphChoice::Unicode, |_| None).ascii);
+        assert!(Theme::resolve(ColourChoice::Auto, GlyphChoice::Ascii, |_| Some("de_DE.utf8".into())).ascii);
     }
 
     #[test]

@@ -6,9 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use libtest_mimic::{Failed, Trial};
-use punchdeck::model::{
-    Command, Event, EventKind, LinkRow, Outcome, PeerId, PeerRow, PunchConsent, RelayEgressPolicy, Snapshot,
-};
+use punchdeck::model::{Command, Event, EventKind, LinkRow, Outcome, PeerId, PeerRow, Snapshot};
 use punchdeck::node::feed::Feed;
 use punchdeck::node::lock::DataDirLock;
 use punchdeck::node::options::NodeOptions;
@@ -53,19 +51,10 @@ pub struct TestNode {
 
 /// Options for a node on loopback in `dir`.
 pub fn options(name: &str, dir: &TempDir, bootstrap: &[SocketAddr]) -> NodeOptions {
+    let (keys, bind) = (keys::generate().unwrap(), (Ipv4Addr::LOCALHOST, 0).into());
     NodeOptions {
-        data_dir: dir.path().to_owned(),
-        keys: keys::generate().unwrap(),
-        name: name.to_owned(),
-        network: "test".to_owned(),
-        secret: None,
-        bind: (Ipv4Addr::LOCALHOST, 0).into(),
         bootstrap: bootstrap.to_vec(),
-        passive: false,
-        direct_window: Duration::from_secs(2),
-        relay_after: Duration::from_secs(1),
-        punch: PunchConsent::Any,
-        relay_egress: RelayEgressPolicy::Warn,
+        ..NodeOptions::new(dir.path().to_owned(), keys, name, "test", bind)
     }
 }
 

@@ -4,13 +4,12 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use super::{Happening, LabError, NatLab};
 use crate::lab::child::Child;
 use crate::lab::loopback::NETWORK;
 use crate::lab::network::NetworkError;
-use crate::model::{PeerId, PunchConsent, RelayEgressPolicy};
+use crate::model::PeerId;
 use crate::node::Node;
 use crate::node::feed::Feed;
 use crate::node::keys::KeyBytes;
@@ -113,21 +112,9 @@ impl NatLab {
         let slot = slot(&mut slots, host)?;
         idle(host, &mut slot.runs)?;
         let lock = DataDirLock::acquire(&slot.dir)?;
-        let options = NodeOptions {
-            data_dir: slot.dir.clone(),
-            keys: slot.keys.clone(),
-            name: host.to_owned(),
-            network: NETWORK.to_owned(),
-            secret: None,
-            // As a node is started that was told nothing.
-            bind: (Ipv4Addr::UNSPECIFIED, slot.addr.port()).into(),
-            bootstrap,
-            passive,
-            direct_window: Duration::from_secs(2),
-            relay_after: Duration::from_secs(1),
-            punch: PunchConsent::Any,
-            relay_egress: RelayEgressPolicy::Warn,
-        };
+        let bind = (Ipv4Addr::UNSPECIFIED, slot.addr.port()).into();
+        let (dir, keys) = (slot.dir.clone(), slot.keys.clone());
+        let options = NodeOptions { bootstrap, passive, ..NodeOptions::new(dir, keys, host, NETWORK, bind) };
         // On its own host's runtime: its sockets open where that thread is.
         let started = device
             .spawn(async move |_| Node::start(options, lock).await)

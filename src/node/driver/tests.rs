@@ -9,7 +9,7 @@ use tokio::net::UdpSocket;
 
 use super::*;
 use crate::model::Reason;
-use crate::model::{AttemptId, Path, PunchConsent, RelayEgressPolicy};
+use crate::model::{AttemptId, Path};
 use crate::node::connections;
 use crate::node::keys;
 use crate::node::lanes::LaneTls;
@@ -30,20 +30,12 @@ struct Bench {
 impl Bench {
     async fn start(bootstrap: &[SocketAddr]) -> Self {
         let dir = tempfile::tempdir().unwrap();
+        let (keys, bind) = (keys::generate().unwrap(), (Ipv4Addr::LOCALHOST, 0).into());
         let options = NodeOptions {
-            data_dir: dir.path().to_owned(),
-            keys: keys::generate().unwrap(),
-            name: "bench".into(),
-            network: "test".into(),
             // So that each link needs a proof over its connection's key material.
             secret: Some(NetworkSecret::new([7; 32])),
-            bind: (Ipv4Addr::LOCALHOST, 0).into(),
             bootstrap: bootstrap.to_vec(),
-            passive: false,
-            direct_window: Duration::from_secs(2),
-            relay_after: Duration::from_secs(1),
-            punch: PunchConsent::Any,
-            relay_egress: RelayEgressPolicy::Warn,
+            ..NodeOptions::new(dir.path().to_owned(), keys, "bench", "test", bind)
         };
         let Assembled { me, local_addr, mut driver, requests, inbox, helpers, feed } =
             assemble(options).await.unwrap();
