@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Attempt, NatView, Path, PeerId, Reason, StageReport};
+use super::{Attempt, Failover, NatView, Path, PeerId, Reason, StageReport, Why};
 
 /// Names a command; its outcome bears the same id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -46,6 +46,11 @@ pub enum Command {
     },
     /// Measure the NAT again.
     NatProbe,
+    /// Say why the link to a peer is what it is; its half is asked for.
+    Why {
+        /// About whom.
+        peer: PeerId,
+    },
     /// Say goodbye to every peer and stop.
     Leave,
     /// Lose the next delta before it is sent: only drills ask for this, to show
@@ -64,6 +69,7 @@ impl Command {
             Self::Sync { .. } => "sync",
             Self::Failover { .. } => "failover",
             Self::NatProbe => "nat-probe",
+            Self::Why { .. } => "why",
             Self::Leave => "leave",
             Self::LoseNextDelta => "lose-next-delta",
         }
@@ -75,6 +81,7 @@ impl Command {
             Self::Connect { peer }
             | Self::Punch { peer }
             | Self::Relay { peer }
+            | Self::Why { peer }
             | Self::Disconnect { peer } => Some(*peer),
             Self::Sync { peer } | Self::Failover { peer } => *peer,
             Self::NatProbe | Self::Leave | Self::LoseNextDelta => None,
@@ -142,6 +149,10 @@ pub enum Done {
     Synced(SyncReport),
     /// The NAT was measured; the result may be that it cannot be known here.
     Probed(Box<NatView>),
+    /// The active relay was changed; nothing was lost unless it says so.
+    FailedOver(Failover),
+    /// Why it is what it is.
+    Explained(Box<Why>),
     /// Goodbye was said; the node stops.
     Left,
     /// It will be lost.
@@ -204,6 +215,16 @@ impl fmt::Display for Outcome {
             ),
             Ok(Done::WillLose) => write!(f, "{verb}: the next delta will be lost"),
             Ok(Done::Probed(view)) => write!(f, "{verb}: NAT {}", view.summary()),
+            Ok(Done::FailedOver(over)) => {
+                write!(f, "{verb}: {} → ", over.from.short())?;
+                match over.to {
+                    Some(to) => write!(f, "{}", to.short())?,
+                    None => f.write_str("no relay")?,
+                }
+                over.gap_ms.map_or(Ok(()), |ms| write!(f, ", gap {ms} ms"))?;
+                over.lost.map_or(Ok(()), |n| write!(f, ", {n} messages lost"))
+            }
+            Ok(Done::Explained(why)) => write!(f, "{verb}{whom}: {}", why.verdict),
             Ok(Done::Left) => write!(f, "{verb}: goodbye was said"),
             Err(failure) => write!(f, "{verb}{whom}: {}", failure.reason),
         }

@@ -6,7 +6,8 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AttemptId, AttemptOutcome, Cause, NatType, Path, PeerId, Reason, StageKind, StageOutcome, Stamp,
+    AttemptId, AttemptOutcome, Cause, NatType, Path, PeerId, Reason, RelayRole, StageKind, StageOutcome,
+    Stamp,
 };
 
 /// Something that happened.
@@ -135,6 +136,37 @@ pub enum EventKind {
     /// A connected peer does not speak our protocol.
     #[serde(rename = "peer.foreign")]
     PeerForeign,
+    /// A relay gave us an address.
+    #[serde(rename = "relay.reserved")]
+    RelayReserved {
+        /// The address.
+        public_addr: SocketAddr,
+        /// What it is for.
+        role: RelayRole,
+    },
+    /// A relay gives us no address.
+    #[serde(rename = "relay.refused")]
+    RelayRefused {
+        /// Why.
+        reason: Reason,
+    },
+    /// An answer of a relay we use is overdue.
+    #[serde(rename = "relay.suspect")]
+    RelaySuspect {
+        /// How many in a row.
+        missed: u32,
+    },
+    /// A relay we used is lost.
+    #[serde(rename = "relay.dead")]
+    RelayDead {
+        /// Why.
+        reason: Reason,
+        /// The one that takes over, if there is one.
+        successor: Option<PeerId>,
+    },
+    /// A reservation was given up; nothing ran over it any more.
+    #[serde(rename = "relay.released")]
+    RelayReleased,
     /// A peer entered the cache.
     #[serde(rename = "peer.added")]
     PeerAdded {
@@ -258,6 +290,11 @@ impl EventKind {
             Self::LinkRestored { .. } => "link.restored",
             Self::LinkDown { .. } => "link.down",
             Self::PeerForeign => "peer.foreign",
+            Self::RelayReserved { .. } => "relay.reserved",
+            Self::RelayRefused { .. } => "relay.refused",
+            Self::RelaySuspect { .. } => "relay.suspect",
+            Self::RelayDead { .. } => "relay.dead",
+            Self::RelayReleased => "relay.released",
             Self::PeerAdded { .. } => "peer.added",
             Self::PeersAdded { .. } => "peers.added",
             Self::PeerRemoved { .. } => "peer.removed",
@@ -282,6 +319,9 @@ impl EventKind {
             Self::NodeIsolated { .. }
             | Self::LinkSuspect { .. }
             | Self::LinkDown { .. }
+            | Self::RelayRefused { .. }
+            | Self::RelaySuspect { .. }
+            | Self::RelayDead { .. }
             | Self::NatNoResponder { .. }
             | Self::LimitHit { .. }
             | Self::CacheSaveFailed { .. }
@@ -330,11 +370,19 @@ impl fmt::Display for EventKind {
                 write!(f, "{path} {} {remote_addr}", if *outbound { "to" } else { "from" })
             }
             Self::LinkMoved { from, to, gap_ms } => write!(f, "{from} → {to}, gap {gap_ms} ms"),
-            Self::LinkSuspect { missed } => {
+            Self::LinkSuspect { missed } | Self::RelaySuspect { missed } => {
                 write!(f, "{missed} heartbeat{} missed", if *missed == 1 { "" } else { "s" })
             }
             Self::LinkRestored { path, gap_ms } => write!(f, "{path}, gap {gap_ms} ms"),
-            Self::LinkDown { reason } | Self::PeerRemoved { reason } => write!(f, "{reason}"),
+            Self::LinkDown { reason } | Self::PeerRemoved { reason } | Self::RelayRefused { reason } => {
+                write!(f, "{reason}")
+            }
+            Self::RelayReserved { public_addr, role } => write!(f, "{role} at {public_addr}"),
+            Self::RelayDead { reason, successor: Some(next) } => {
+                write!(f, "{reason}, {} takes over", next.short())
+            }
+            Self::RelayDead { reason, successor: None } => write!(f, "{reason}, no other relay is ready"),
+            Self::RelayReleased => f.write_str("nothing runs over it any more"),
             Self::PeerForeign => f.write_str("connected, but speaks no punchdeck"),
             Self::PeerAdded { from: Some(from) } => write!(f, "told by {}", from.short()),
             Self::PeerAdded { from: None } => f.write_str("met"),

@@ -11,9 +11,11 @@ mod nat;
 mod peer;
 mod policy;
 mod reason;
+mod relay;
 mod snapshot;
 mod text;
 mod time;
+mod why;
 
 pub use attempt::{
     Attempt, AttemptId, AttemptOutcome, Cause, NextStep, StageKind, StageOutcome, StageReport,
@@ -25,12 +27,13 @@ pub use nat::{Behaviour, NatType, NatView, Vantage};
 pub use peer::{LinkRow, Path, PeerRow, PeerState, Source};
 pub use policy::{PunchConsent, RelayEgressPolicy};
 pub use reason::{CloseCode, Reason};
+pub use relay::{Failover, RelayRole, RelaysView, ReservationRow, ReservationState};
 pub use snapshot::{
-    AttemptsView, CacheView, Counters, GossipView, Interval, KpiView, NodeInfo, Phase, RelaysView, SaveState,
-    Snapshot,
+    AttemptsView, CacheView, Counters, GossipView, Interval, KpiView, NodeInfo, Phase, SaveState, Snapshot,
 };
 pub use text::{SHOWN_TEXT_MAX, clean, ellipsize};
 pub use time::Stamp;
+pub use why::{NextAction, Why, WhyLine};
 
 /// Rewrites an IPv4-mapped IPv6 address (`::ffff:a.b.c.d`) to plain IPv4.
 ///

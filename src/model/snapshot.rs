@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Attempt, LinkRow, NatView, PeerId, PeerRow, Stamp};
+use super::{Attempt, LinkRow, NatView, PeerId, PeerRow, RelaysView, Stamp};
 
 /// Everything a console shows. Sections that did not change share their `Arc`
 /// with the snapshot before.
@@ -126,15 +126,6 @@ pub struct AttemptsView {
     pub recent: Vec<Arc<Attempt>>,
     /// How many ended since the node started.
     pub ended: u64,
-}
-
-/// Relays in use and served.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct RelaysView {
-    /// Sessions we relay for others (total; ant-quic tells no more).
-    pub serving_sessions: Option<u64>,
-    /// Bytes we relayed for others.
-    pub serving_bytes: Option<u64>,
 }
 
 /// Gossip counters since the node started.
