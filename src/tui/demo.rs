@@ -134,7 +134,11 @@ pub fn busy() -> Arc<Snapshot> {
         peers: Arc::new(peers.into_iter().map(Arc::new).collect()),
         links: Arc::new(links),
         attempts: Arc::new(busy_attempts()),
-        relays: Arc::new(RelaysView { serving_sessions: Some(2), serving_bytes: Some(48_190_000) }),
+        relays: Arc::new(RelaysView {
+            serving_sessions: Some(2),
+            serving_bytes: Some(48_190_000),
+            ..RelaysView::default()
+        }),
         gossip: Arc::new(GossipView {
             syncs_in: 9,
             syncs_out: 8,
