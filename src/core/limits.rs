@@ -172,6 +172,9 @@ pub const LANE_IDLE: Duration = Duration::from_secs(30);
 /// Handshakes under way on one reservation: each costs us a signature, and
 /// anybody can begin one.
 pub const LANE_HANDSHAKES_AT_ONCE: usize = 16;
+/// Connections on one reservation that stand and are not used yet: whoever
+/// warms a relay beside a punch holds one, and anybody can.
+pub const LANES_WAITING_MAX: usize = 64;
 /// Streams that the other end of a lane may have open: control and nonce, and
 /// some to spare for an opener that tries again.
 pub const LANE_STREAMS_MAX: u32 = 8;

@@ -65,7 +65,8 @@ pub enum Input {
         /// Its length on the wire, in bytes.
         len: usize,
     },
-    /// A dial or punch made a connection; its `ConnUp` came before.
+    /// A dial or punch made a connection; its `ConnUp` came before. A lane has
+    /// none until it is used.
     Dialled {
         /// Which dial.
         dial: DialId,
@@ -253,8 +254,8 @@ pub enum Action {
         /// On which relay.
         relay: PeerId,
     },
-    /// Dial a peer's address on a relay. The connection arrives with path
-    /// `relayed` before [`Input::Dialled`]; whoever else answers is closed.
+    /// Dial a peer's address on a relay, without using it yet:
+    /// [`Input::Dialled`] says that it could be. Whoever else answers is closed.
     DialLane {
         /// For the answer.
         dial: DialId,
@@ -267,7 +268,13 @@ pub enum Action {
         /// When to give up.
         within: Duration,
     },
-    /// Forget a dial.
+    /// Use what such a dial made: a connection with path `relayed` comes up, or
+    /// [`Input::DialFailed`].
+    UseLane {
+        /// Which dial.
+        dial: DialId,
+    },
+    /// Forget a dial; what it made and was not used is closed.
     Cancel {
         /// Which.
         dial: DialId,

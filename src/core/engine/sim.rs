@@ -257,6 +257,7 @@ impl Net {
                 Action::Reserve { .. }
                 | Action::Release { .. }
                 | Action::DialLane { .. }
+                | Action::UseLane { .. }
                 | Action::ProbeOpen { .. }
                 | Action::ProbeClose { .. }
                 | Action::ProbeSend { .. }

@@ -17,7 +17,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 pub(super) use self::tasks::{accept_connections, accept_streams, follow_lifecycle};
 use self::tasks::{accept_on_lane, read, watch};
-use super::lanes::{self, Lane, LaneEnd, RelayEnd, Reservation};
+use super::lanes::{self, Lane, LaneEnd, RelayEnd, Reservation, WarmLane};
 use super::streams::{FrameStream, spawn_writer};
 use super::transport;
 use crate::core::engine::{ConnBytes, Input};
@@ -42,7 +42,9 @@ pub(super) enum Report {
     /// Somebody came to us through a relay.
     Lane(Lane),
     /// A dial through a relay reached its peer.
-    LaneDialled { dial: DialId, lane: Lane },
+    LaneWarm { dial: DialId, lane: WarmLane },
+    /// What it made is good, at both ends.
+    LaneUsed { dial: DialId, lane: Lane },
     /// A relay, the host of that address, answered.
     Reserved { relay: PeerId, result: Result<(Reservation, IpAddr), Reason> },
     /// The reservation of that number ended, and not because we let go.

@@ -15,7 +15,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::core::engine::{Action, Engine, Input};
 use crate::core::ladder::DialId;
-use crate::model::{CloseCode, Event, Outcome, PeerId, Snapshot};
+use crate::model::{CloseCode, Event, Outcome, PeerId, Reason, Snapshot};
 use crate::node::cache::CacheFiles;
 use crate::node::clock::Clock;
 use crate::node::connections::{Connections, Report, Reports};
@@ -148,11 +148,16 @@ impl Driver {
                 self.feed(input);
             }
             Report::Connected(peer) => self.take_up(peer),
-            Report::Lane(lane) => drop(self.take_up_lane(lane)),
-            Report::LaneDialled { dial, lane } => {
+            Report::Lane(lane) => self.take_up_lane(lane),
+            Report::LaneWarm { dial, lane } => {
                 self.dials.remove(&dial);
-                let peer = self.take_up_lane(lane);
+                let peer = lane.peer;
+                self.relaying.keep_warm(dial, lane);
                 self.feed(Input::Dialled { dial, peer });
+            }
+            Report::LaneUsed { dial, lane } => {
+                self.dials.remove(&dial);
+                self.take_up_lane(lane);
             }
             Report::Reserved { relay, result } => {
                 let input = self.relaying.reserved(relay, result);
@@ -192,12 +197,9 @@ impl Driver {
         }
     }
 
-    /// A lane belongs to the peer whose key it showed.
-    fn take_up_lane(&mut self, lane: Lane) -> PeerId {
-        let peer = lane.peer;
+    fn take_up_lane(&mut self, lane: Lane) {
         let input = self.connections.take_up_lane(lane);
         self.feed_if(input);
-        peer
     }
 
     /// Events can be dropped by a queue that is full; what stands cannot.
@@ -228,7 +230,16 @@ impl Driver {
                 self.feed_if(input);
             }
             Action::Release { relay } => self.relaying.release(relay),
-            Action::Cancel { dial } => drop(self.dials.remove(&dial)),
+            Action::UseLane { dial } => match self.relaying.take_into_use(dial) {
+                Some(call) => {
+                    self.dials.insert(dial, AbortOnDropHandle::new(tokio::spawn(call)));
+                }
+                None => self.feed(Input::DialFailed { dial, reason: Reason::RelayLost }),
+            },
+            Action::Cancel { dial } => {
+                self.dials.remove(&dial);
+                self.relaying.forget(dial);
+            }
             Action::ProbeOpen { socket, family, towards } => {
                 let input = self.probes.open(socket, family, towards);
                 self.feed(input);

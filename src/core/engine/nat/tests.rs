@@ -235,6 +235,7 @@ impl Fleet {
             | Action::Reserve { .. }
             | Action::Release { .. }
             | Action::DialLane { .. }
+            | Action::UseLane { .. }
             | Action::Stop => {}
         }
     }
