@@ -112,31 +112,33 @@ impl Engine {
         sent
     }
 
-    fn with_link(&mut self, peer: PeerId, now: Now, f: impl FnOnce(&mut Link, Hello, &mut Vec<LinkOut>)) {
-        let hello = self.hello(now);
-        let Some(link) = self.links.get_mut(&peer) else { return };
-        let mut out = Vec::new();
-        f(link, hello, &mut out);
-        self.carry_link(peer, out, now);
-    }
-
-    /// What we say of ourselves; the link adds what belongs to it.
-    fn hello(&self, now: Now) -> Hello {
-        Hello {
+    fn with_link(
+        &mut self,
+        peer: PeerId,
+        now: Now,
+        f: impl FnOnce(&mut Link, &dyn Fn() -> Hello, &mut Vec<LinkOut>),
+    ) {
+        let Self { links, config, nat, .. } = self;
+        let Some(link) = links.get_mut(&peer) else { return };
+        // What we say of ourselves; the link adds what belongs to it.
+        let hello = || Hello {
             low: PROTOCOL_LOW,
             high: PROTOCOL_HIGH,
-            network: self.config.network.clone(),
-            name: self.config.name.clone(),
-            agent: self.config.agent.clone(),
-            nat: self.nat.claim(),
-            observed: self.config.local_addr,
-            probe_ports: self.config.probe_ports.clone(),
+            network: config.network.clone(),
+            name: config.name.clone(),
+            agent: config.agent.clone(),
+            nat: nat.claim(),
+            observed: config.local_addr,
+            probe_ports: config.probe_ports.clone(),
             wall_ms: now.wall.0,
             channel: [0; 16],
             path: None,
             outbound: false,
             proof: None,
-        }
+        };
+        let mut out = Vec::new();
+        f(link, &hello, &mut out);
+        self.carry_link(peer, out, now);
     }
 
     pub(super) fn carry_link(&mut self, peer: PeerId, out: Vec<LinkOut>, now: Now) {
@@ -149,7 +151,7 @@ impl Engine {
                 LinkOut::Write(conn, bytes) => self.out.push_back(Action::Write { conn, bytes }),
                 LinkOut::Close(conn, code) => self.out.push_back(Action::Close { conn, code }),
                 LinkOut::Up { .. } => self.on_link_up(peer, now),
-                LinkOut::Moved { from, to, gap } => {
+                LinkOut::Moved { from, to, gap, .. } => {
                     let gap_ms = u64::try_from(gap.as_millis()).unwrap_or(u64::MAX);
                     self.event(Some(peer), EventKind::LinkMoved { from, to, gap_ms }, now);
                     self.nat_link(peer, false, now);

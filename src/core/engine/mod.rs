@@ -152,8 +152,6 @@ impl Engine {
         let link_config = Arc::new(LinkConfig {
             me: config.me,
             network: config.network.clone(),
-            name: config.name.clone(),
-            agent: config.agent.clone(),
             secret: config.secret.clone(),
         });
         let mut book = Book::new(config.me);
