@@ -172,6 +172,13 @@ pub const LANE_IDLE: Duration = Duration::from_secs(30);
 /// Handshakes under way on one reservation: each costs us a signature, and
 /// anybody can begin one.
 pub const LANE_HANDSHAKES_AT_ONCE: usize = 16;
+/// Reservations of ours: the active one and the standby.
+pub const RESERVATIONS_MAX: usize = 2;
+/// Lanes that a peer can have us dial by what it says of its relays: a burst,
+/// and so many a minute.
+pub const HANDOVERS_BURST: f64 = 3.0;
+/// The sustained rate of them.
+pub const HANDOVERS_PER_MINUTE: f64 = 6.0;
 /// Connections on one reservation that stand and are not used yet: whoever
 /// warms a relay beside a punch holds one, and anybody can.
 pub const LANES_WAITING_MAX: usize = 64;

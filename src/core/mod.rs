@@ -16,6 +16,7 @@ pub mod ladder;
 pub mod limits;
 pub mod link;
 pub mod nat;
+pub mod relays;
 mod time;
 pub mod wire;
 

@@ -248,10 +248,24 @@ impl Relaying {
         Some(self.held.get(&relay)?.reservation.public_addr())
     }
 
-    /// Whether what was dialled stands and waits.
+    /// Dials a peer's address on a relay and uses what stands then.
     #[cfg(test)]
-    pub(super) fn is_warm(&self, dial: DialId) -> bool {
-        self.warm.contains_key(&dial)
+    pub(super) fn lane(
+        &self,
+        dial: DialId,
+        peer: PeerId,
+        via: PeerId,
+        addr: SocketAddr,
+        within: Duration,
+    ) -> impl Future<Output = ()> + Send + use<> {
+        let (dialer, reports) = (self.dialer.clone(), self.reports.clone());
+        async move {
+            let report = match dialer.lane(peer, Some(via), addr, within).await {
+                Ok(lane) => Report::LaneUsed { dial, lane },
+                Err(error) => Report::Input(Input::DialFailed { dial, reason: error.into() }),
+            };
+            let _ = reports.send(report).await;
+        }
     }
 
     /// Gives everything back, all at once, and gives up the sockets.

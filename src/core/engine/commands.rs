@@ -15,7 +15,7 @@ impl Engine {
             Command::Relay { peer } => self.on_connect(id, peer, Plan::RELAY, now),
             Command::Disconnect { peer } => self.on_disconnect(peer, now).map(Some),
             Command::Sync { peer } => self.on_sync(id, peer, now).map(|()| None),
-            Command::Failover { .. } => Err(Reason::NoRelayInUse.into()),
+            Command::Failover { peer } => self.on_failover(id, peer, now).map(|()| None),
             Command::Why { .. } => Err(Reason::NotInThisBuild { what: "why".to_owned() }.into()),
             Command::NatProbe => Ok(self.on_nat_probe(id, now)),
             Command::LoseNextDelta => {

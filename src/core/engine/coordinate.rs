@@ -10,21 +10,27 @@ use crate::core::Now;
 use crate::core::book::Book;
 use crate::core::coordination::{CoordinationOut, Links};
 use crate::core::wire::Message;
-use crate::model::PeerId;
+use crate::model::{Path, PeerId};
 
 /// Our links, as coordination sees them.
 struct View<'a> {
+    me: PeerId,
+    /// Our own addresses, by most peers' word.
+    own: Vec<SocketAddr>,
     links: &'a BTreeMap<PeerId, Link>,
     book: &'a Book,
 }
 
 impl Links for View<'_> {
     fn observed(&self, peer: &PeerId) -> Option<SocketAddr> {
-        self.links.get(peer).filter(|l| l.is_up()).and_then(Link::status).map(|s| s.info.remote)
+        // What is seen of a relayed peer is its relay's.
+        let info = self.links.get(peer).and_then(Link::in_use)?;
+        (info.path != Path::Relayed).then_some(info.remote)
     }
 
     fn is_linked_relay(&self, relay: &PeerId, addr: &SocketAddr) -> bool {
-        self.observed(relay).is_some_and(|at| at.ip() == addr.ip())
+        let ours = || self.own.iter().any(|own| own.ip() == addr.ip());
+        self.observed(relay).is_some_and(|at| at.ip() == addr.ip()) || *relay == self.me && ours()
     }
 
     fn is_known(&self, peer: &PeerId) -> bool {
@@ -34,8 +40,9 @@ impl Links for View<'_> {
 
 impl Engine {
     pub(super) fn coordinate(&mut self, from: PeerId, message: Message, now: Now) {
-        let Self { coordination, links, book, .. } = self;
-        let view = View { links, book };
+        let own = self.own_addresses();
+        let Self { coordination, links, book, config, .. } = self;
+        let view = View { me: config.me, own, links, book };
         let mut out = Vec::new();
         match message {
             Message::PunchRequest(ask) => coordination.on_request(from, &ask, &view, now.mono, &mut out),
@@ -68,8 +75,7 @@ impl Engine {
                 CoordinationOut::PunchComing { requester } => {
                     self.punches_coming.insert(requester, now.mono);
                 }
-                // There are no lanes to dial yet.
-                CoordinationOut::Invited { .. } => self.stopped("invitation without lanes"),
+                CoordinationOut::Invited { requester, relay } => self.on_invited(requester, relay, now),
                 CoordinationOut::Stopped(what) => self.stopped(what),
             }
         }

@@ -110,6 +110,13 @@ pub enum Input {
         /// By lane, whether it came in through a reservation or was dialled.
         lanes: Vec<ConnBytes>,
     },
+    /// What we relay for others, as far as the library tells.
+    Serving {
+        /// Sessions now.
+        sessions: Option<u64>,
+        /// Bytes since the start.
+        bytes: Option<u64>,
+    },
     /// Somebody asks for something.
     Command {
         /// For the outcome.

@@ -1,7 +1,6 @@
 //! Links: limits at the door, what they carry, and what their ups and downs
 //! mean for the rest.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +17,7 @@ use crate::model::{Cause, CloseCode, EventKind, Path, PeerId, Reason};
 impl Engine {
     pub(super) fn on_conn_up(&mut self, peer: PeerId, mut info: ConnInfo, now: Now) {
         let id = info.id;
-        if let Err((code, limit)) = self.admit(&peer, info.remote.ip(), now) {
+        if let Err((code, limit)) = self.admit(&peer, &info, now) {
             if let Some(limit) = limit {
                 self.stopped(limit);
                 self.event(Some(peer), EventKind::LimitHit { limit: limit.into() }, now);
@@ -30,6 +29,7 @@ impl Engine {
         if info.path == Path::Direct && self.is_punching(&peer, now) {
             info.path = Path::Punched;
         }
+        self.handover_arrived(&peer, &info);
         let config = Arc::clone(&self.link_config);
         let link = self.links.entry(peer).or_insert_with(|| Link::new(peer, config, now.mono));
         let mut out = Vec::new();
@@ -46,7 +46,12 @@ impl Engine {
     }
 
     /// Whether one more connection is let in.
-    fn admit(&self, peer: &PeerId, ip: IpAddr, now: Now) -> Result<(), (CloseCode, Option<&'static str>)> {
+    fn admit(
+        &self,
+        peer: &PeerId,
+        info: &ConnInfo,
+        now: Now,
+    ) -> Result<(), (CloseCode, Option<&'static str>)> {
         if *peer == self.config.me {
             return Err((CloseCode::Replaced, None));
         }
@@ -61,7 +66,9 @@ impl Engine {
         if foreign * 100 >= LINKS_MAX * FOREIGN_LINKS_PERCENT {
             return Err((CloseCode::Limit, Some("foreign links")));
         }
-        let same_ip = standing().filter(|(_, l)| l.is_from(ip)).count();
+        // Whoever comes over a lane comes from its relay.
+        let ip = info.remote.ip();
+        let same_ip = standing().filter(|(_, l)| info.path != Path::Relayed && l.is_from(ip)).count();
         if same_ip >= LINKS_PER_IP_MAX && !(self.config.loopback() && ip.is_loopback()) {
             return Err((CloseCode::Limit, Some("links per address")));
         }
@@ -94,6 +101,7 @@ impl Engine {
             self.links.iter().filter(|(_, l)| l.is_forgotten(now.mono)).map(|(p, _)| *p).collect();
         self.refusals.retain(|_, (at, _)| now.mono.since(*at) < REFUSAL_KEPT);
         self.punches_coming.retain(|_, at| now.mono.since(*at) < PUNCH_WINDOW);
+        self.forget_handovers(now);
         for peer in forgotten {
             self.links.remove(&peer);
             self.who_has.remove(&peer);
@@ -150,14 +158,25 @@ impl Engine {
                 LinkOut::OpenControl(conn) => self.out.push_back(Action::OpenControl { peer, conn }),
                 LinkOut::Write(conn, bytes) => self.out.push_back(Action::Write { conn, bytes }),
                 LinkOut::Close(conn, code) => self.out.push_back(Action::Close { conn, code }),
-                LinkOut::Up { .. } => self.on_link_up(peer, now),
-                LinkOut::Moved { from, to, gap, .. } => {
+                LinkOut::Up { gap, lost, .. } => {
+                    self.on_link_up(peer, now);
+                    self.path_changed(peer, None, gap, lost, now);
+                }
+                LinkOut::Moved { from, to, via, gap } => {
                     let gap_ms = u64::try_from(gap.as_millis()).unwrap_or(u64::MAX);
                     self.event(Some(peer), EventKind::LinkMoved { from, to, gap_ms }, now);
-                    self.nat_link(peer, false, now);
+                    self.on_link_moved(peer, now);
+                    self.path_changed(peer, via, Some(gap), 0, now);
                 }
-                LinkOut::Suspect(missed) => self.event(Some(peer), EventKind::LinkSuspect { missed }, now),
+                LinkOut::Suspect(missed) => {
+                    self.event(Some(peer), EventKind::LinkSuspect { missed }, now);
+                    if self.relaying.relays.is_relay(&peer) {
+                        self.event(Some(peer), EventKind::RelaySuspect { missed }, now);
+                    }
+                    self.suspect_relay(peer, now);
+                }
                 LinkOut::Restored { gap } => {
+                    self.restored_relay(&peer);
                     let gap_ms = u64::try_from(gap.as_millis()).unwrap_or(u64::MAX);
                     if let Some(status) = self.links.get(&peer).and_then(Link::status) {
                         let path = status.info.path;
@@ -199,6 +218,21 @@ impl Engine {
         self.end_feeler(peer, feeler, now);
     }
 
+    /// A link runs over another connection now.
+    fn on_link_moved(&mut self, peer: PeerId, now: Now) {
+        let Some(link) = self.links.get(&peer) else { return };
+        let (Some(info), observed) = (link.in_use().cloned(), link.greeting().map(|g| g.observed)) else {
+            return;
+        };
+        self.nat_link(peer, false, now);
+        match observed.filter(|_| info.path != Path::Relayed) {
+            Some(observed) => self.on_observed(peer, observed, now),
+            None => drop(self.observed.remove(&peer)),
+        }
+        self.gossip_link_moved(peer, &info, now);
+        self.attempts_reached(&peer, now);
+    }
+
     fn on_foreign(&mut self, peer: PeerId, now: Now) {
         let Some(status) = self.links.get(&peer).and_then(Link::status) else { return };
         self.event(Some(peer), EventKind::PeerForeign, now);
@@ -213,7 +247,11 @@ impl Engine {
         // Who leaves, or has links enough, is not to be dialled at once.
         let left = matches!(reason, Reason::Closed { close: Some(CloseCode::Leave | CloseCode::Limit) });
         let held = reason == Reason::Closed { close: Some(CloseCode::HoldOff) };
+        if self.relaying.relays.is_relay(&peer) {
+            self.on_relay_lost(peer, reason.clone(), now);
+        }
         self.event(Some(peer), EventKind::LinkDown { reason }, now);
+        self.upgrade_path(peer, now);
         self.observed.remove(&peer);
         self.keep_rtt(peer, now);
         self.gossip_link_down(peer, now);
@@ -265,8 +303,9 @@ impl Engine {
             self.stopped("who-has rate");
             return;
         }
-        let link = self.links.get(&question.peer).filter(|l| l.is_connected());
-        let observed = link.and_then(Link::status).map(|s| s.info.remote);
+        // Nobody can aim at a peer that we see only through a relay.
+        let status = self.links.get(&question.peer).and_then(Link::status);
+        let observed = status.map(|s| s.info).filter(|i| i.path != Path::Relayed).map(|i| i.remote);
         let answer = IHave { query: question.query, peer: question.peer, observed };
         self.send(&from, &Message::IHave(answer), now);
     }

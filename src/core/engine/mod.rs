@@ -10,15 +10,18 @@ mod attempts;
 mod commands;
 mod coordinate;
 mod gossip;
+mod handover;
 mod io;
 mod links;
 mod nat;
 mod peers;
+mod relays;
 mod save;
 #[cfg(test)]
 mod sim;
 #[cfg(test)]
 mod tests;
+mod upgrade;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -32,8 +35,11 @@ use rand::rngs::StdRng;
 pub use io::{Action, ConnBytes, Input, ProbeEnd, ReservationBytes};
 
 use self::attempts::Attempts;
+use self::handover::Handovers;
 use self::nat::Nat;
+use self::relays::Relaying;
 use self::save::{Ended, Saving};
+use self::upgrade::Upgrades;
 use self::view::ViewCache;
 use super::book::{Book, CacheEntry};
 use super::bucket::Bucket;
@@ -120,6 +126,9 @@ pub struct Engine {
     observed: BTreeMap<PeerId, SocketAddr>,
     who_has: BTreeMap<PeerId, Bucket>,
     coordination: Coordination,
+    relaying: Relaying,
+    handovers: Handovers,
+    upgrades: Upgrades,
     /// Who will punch with us, since when.
     punches_coming: BTreeMap<PeerId, Mono>,
     /// Why connections were lately refused that never became links.
@@ -178,6 +187,9 @@ impl Engine {
             observed: BTreeMap::new(),
             who_has: BTreeMap::new(),
             coordination,
+            relaying: Relaying::default(),
+            handovers: Handovers::default(),
+            upgrades: Upgrades::default(),
             punches_coming: BTreeMap::new(),
             refusals: BTreeMap::new(),
             commands: BTreeMap::new(),
@@ -222,11 +234,11 @@ impl Engine {
             Input::Dialled { dial, peer } => self.on_dialled(dial, peer, now),
             Input::DialFailed { dial, reason } => self.on_dial_failed(dial, &reason, now),
             Input::Command { id, command } => self.on_command(id, command, now),
-            // The ladder does not ask for relays yet, so none of these comes.
-            Input::Reserved { .. }
-            | Input::ReserveFailed { .. }
-            | Input::ReservationLost { .. }
-            | Input::LaneBytes { .. } => {}
+            Input::Reserved { relay, public_addr } => self.on_reserved(relay, public_addr, now),
+            Input::ReserveFailed { relay, reason } => self.on_reserve_failed(relay, reason, now),
+            Input::ReservationLost { relay, reason } => self.on_relay_lost(relay, reason, now),
+            Input::LaneBytes { reservations, .. } => self.on_lane_bytes(reservations),
+            Input::Serving { sessions, bytes } => self.on_serving(sessions, bytes),
             Input::Saved { result } => self.on_saved(result, now),
             Input::ProbeSocket { socket, result } => self.on_probe_socket(socket, result, now),
             Input::ProbeDatagram { at, from, bytes } => self.on_probe_datagram(at, from, &bytes, now),
@@ -246,8 +258,10 @@ impl Engine {
         self.attempts_timeout(now);
         self.gossip_timeout(now);
         self.coordination_timeout(now);
+        self.relays_timeout(now);
         if !self.leaving {
             self.nat_timeout(now);
+            self.upgrades_timeout(now);
         }
         self.after(now);
     }
@@ -255,6 +269,7 @@ impl Engine {
     /// What follows of anything.
     fn after(&mut self, now: Now) {
         self.carry_nat(now);
+        self.settle_relays(now);
         self.carry_gossip(now);
         if !self.leaving {
             let (starts, alone) = self.with_dialer(now, |dialer, view| dialer.on_timeout(view, now));
@@ -288,6 +303,8 @@ impl Engine {
             self.attempts.next_timeout(),
             self.gossip.next_timeout(),
             self.coordination.next_timeout(),
+            self.relaying.next_timeout(now),
+            self.upgrades.next_timeout().filter(|_| !self.leaving),
             self.saving.next_timeout(),
         ]
         .into_iter()

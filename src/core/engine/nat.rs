@@ -350,6 +350,8 @@ impl Engine {
                 ipv6: false,
             };
             self.event(None, kind, now);
+            self.relays_for_nat();
+            self.upgrade_all(now);
         }
         if let Some(sixth) = new.nat6.as_ref().filter(|_| self.nat_state.probes.len() > 1)
             && of(&old) != of(&new)

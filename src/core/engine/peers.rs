@@ -34,6 +34,8 @@ impl Engine {
         }
         if change.status && self.links.contains_key(&peer) {
             self.nat_claim(peer, now);
+            self.upgrade_soon(peer, now);
+            self.follow_relay(peer, now);
         }
         if change.significant() {
             self.saving.touch(now.mono);
@@ -134,13 +136,19 @@ impl Engine {
 
     /// Says of ourselves what is true now; gossip spreads it if it changed.
     pub(super) fn republish(&mut self, now: Now) {
+        let mut addresses = self.own_addresses();
+        addresses.truncate(crate::core::limits::RECORD_ADDRESSES_MAX);
+        self.publish_own(addresses, Capabilities::RELAY.with(Capabilities::COORDINATE), now);
+    }
+
+    /// Where we are, as we see it and as others do.
+    pub(super) fn own_addresses(&self) -> Vec<SocketAddr> {
         let mut addresses = self.observed_addrs();
         let local = self.config.local_addr;
         if !local.ip().is_unspecified() && !addresses.contains(&local) {
             addresses.insert(0, local);
         }
-        addresses.truncate(crate::core::limits::RECORD_ADDRESSES_MAX);
-        self.publish_own(addresses, Capabilities::RELAY.with(Capabilities::COORDINATE), now);
+        addresses
     }
 
     /// Where a peer can be dialled; `None` if nobody knows it.
@@ -157,10 +165,9 @@ impl Engine {
 
     /// The same, at these addresses.
     pub(super) fn target_at(&self, peer: PeerId, addresses: Vec<SocketAddr>, now: Now) -> Target {
-        let record = self.book.get(peer).and_then(Entry::record);
         Target {
             peer: Some(peer),
-            relays: record.map(|r| r.relays.clone()).unwrap_or_default(),
+            relays: self.other_relays(&peer, None),
             terrain: self.terrain(peer, &addresses, now),
             addresses,
         }

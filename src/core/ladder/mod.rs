@@ -21,7 +21,7 @@ pub use punch::Consent;
 pub use terrain::{NAT_FRESH, Terrain};
 
 use self::direct::Direct;
-use self::punch::{CONSENT_WAIT, Punch};
+use self::punch::{CONSENT_WAIT, Punch, WHO_HAS_WAIT};
 use self::relay::{INVITE_WAIT, LANE_WAIT, Relay};
 use super::wire::RelayAddr;
 use super::{Mono, Now};
@@ -32,6 +32,9 @@ use crate::model::{
 
 /// The punch stage's time over all rounds.
 pub const PUNCH_WINDOW: Duration = Duration::from_secs(30);
+/// The relay is warmed after this part of the time after which it may carry the
+/// link: most punches are through by then, and cost no relay anything.
+const WARM_PART: u32 = 4;
 
 /// Names one dial; its result finds its attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -173,6 +176,10 @@ pub struct Ladder {
     direct_behind: bool,
     punch: Option<Punch>,
     punch_until: Mono,
+    /// Until when linked peers may say that they are connected to the target.
+    asked_until: Mono,
+    /// From when on the relay is warmed.
+    warm_from: Mono,
     /// From when on the relay may carry the link.
     relay_from: Mono,
     relay: Option<Relay>,
@@ -211,6 +218,8 @@ impl Ladder {
             direct_behind: false,
             punch: None,
             punch_until: now.mono,
+            asked_until: now.mono,
+            warm_from: now.mono,
             relay_from: now.mono,
             relay: None,
             relay_begun: false,
@@ -302,6 +311,12 @@ impl Ladder {
         self.settle(now, out);
     }
 
+    /// Whether a dial is one through a relay: what it made is no connection
+    /// until it is used.
+    pub fn is_lane(&self, dial: DialId) -> bool {
+        self.relay.as_ref().is_some_and(|relay| relay.dials().contains(&dial))
+    }
+
     /// A dial or a punch failed.
     pub fn on_dial_failed(&mut self, dial: DialId, reason: &Reason, now: Now, out: &mut Vec<LadderOut>) {
         if self.direct.as_mut().is_some_and(|d| d.on_failed(dial, reason, now.mono)) {
@@ -379,28 +394,62 @@ impl Ladder {
         self.settle(now, out);
     }
 
+    /// The intermediary answered our invitation.
+    pub fn on_invite_answer(&mut self, from: PeerId, answer: Consent, now: Now, out: &mut Vec<LadderOut>) {
+        let Some(Relay::Invited { via, relay, .. }) = &self.relay else { return };
+        if *via != from {
+            return;
+        }
+        match answer {
+            // Now the target dials.
+            Consent::Agreed(_) => {}
+            Consent::Elsewhere(reason) => {
+                self.intermediaries.retain(|peer| *peer != from);
+                self.relay = Some(Relay::Uninvited { relay: *relay });
+                if self.intermediaries.is_empty() {
+                    self.relay = None;
+                    self.end_stage(StageKind::Relay, StageOutcome::Failed, Some(reason), now, out);
+                }
+            }
+            Consent::Refused(reason) => {
+                self.relay = None;
+                self.end_stage(StageKind::Relay, StageOutcome::Failed, Some(reason), now, out);
+            }
+        }
+        self.settle(now, out);
+    }
+
     /// A link to the target is usable, or moved. `ours`: it runs over a
     /// connection that we dialled.
     pub fn on_link(&mut self, path: Path, ours: bool, now: Now, out: &mut Vec<LadderOut>) {
+        // Who looks for a way off the relay has not found it with a relay.
+        if path == Path::Relayed && !self.plan.relay {
+            return;
+        }
+        let invited = matches!(self.relay, Some(Relay::Invited { .. }));
+        let ours = ours || path == Path::Punched || path == Path::Relayed && invited;
         let stage = match path {
             Path::Direct => StageKind::Direct,
             Path::Punched => StageKind::Punch,
             Path::Relayed => StageKind::Relay,
         };
         // A direct dial that went on behind its skipped stage got through.
-        if ours || path != Path::Direct {
+        if ours {
             self.end_stage(stage, StageOutcome::Ok, None, now, out);
         }
         if self.outcome.is_none() {
-            let outcome = if ours || path != Path::Direct {
-                AttemptOutcome::Connected
-            } else {
-                AttemptOutcome::Abandoned
-            };
+            let outcome = if ours { AttemptOutcome::Connected } else { AttemptOutcome::Abandoned };
             self.decide(outcome, Some(path), now, out);
         }
-        if path == Path::Relayed {
-            self.relay = None;
+        if path == Path::Relayed && ours {
+            // What is in use stays; what was only warmed does not.
+            match self.relay.take() {
+                used @ Some(Relay::Using { .. }) => drop(used),
+                other => {
+                    self.relay = other;
+                    self.stop_relay(out);
+                }
+            }
         } else {
             let reason = if ours { Reason::NotNeeded } else { Reason::CameToUs };
             self.stop_all(&reason, now, out);
@@ -467,8 +516,13 @@ impl Ladder {
         let direct = self.direct.as_ref().map(Direct::next_timeout);
         let punch = self.punch.as_ref().map(Punch::next_timeout);
         let relay = self.relay.as_ref().and_then(Relay::next_timeout);
-        let warm = matches!(self.relay, Some(Relay::Warm { .. })).then_some(self.relay_from);
-        [direct, punch, relay, warm].into_iter().flatten().min()
+        let wanted = match self.relay {
+            Some(Relay::Warm { .. }) => Some(self.relay_from),
+            Some(Relay::Uninvited { .. }) => Some(self.relay_from.max(self.asked_until)),
+            None if self.relay_is_due() => Some(self.warm_from),
+            _ => None,
+        };
+        [direct, punch, relay, wanted].into_iter().flatten().min()
     }
 
     // ---- stages ------------------------------------------------------------
@@ -502,11 +556,14 @@ impl Ladder {
         self.settle_direct(now, out);
         if (self.direct.is_none() || self.direct_behind) && self.outcome.is_none() {
             self.begin_punch(now, out);
-            self.begin_relay(now, out);
         }
         self.settle_punch(now, out);
+        if self.relay_is_due() && (self.warm_from <= now.mono || !self.plan.relay) {
+            self.begin_relay(now, out);
+        }
         self.settle_relay(now, out);
-        let busy = self.direct.as_ref().is_some_and(|_| !self.direct_behind || self.outcome.is_none())
+        let busy = self.relay_is_due()
+            || self.direct.as_ref().is_some_and(|_| !self.direct_behind || self.outcome.is_none())
             || self.punch.is_some()
             || self.relay.is_some();
         if busy {
@@ -552,13 +609,16 @@ impl Ladder {
                 if self.target.peer.is_some() {
                     self.skip(StageKind::Punch, reason, now, out);
                 }
+                self.warm_from = now.mono;
                 self.relay_from = now.mono;
             }
             None => {
+                self.warm_from = now.mono + self.settings.relay_after / WARM_PART;
                 self.relay_from = now.mono + self.settings.relay_after;
                 self.punch = Some(Punch::asking(now.mono));
             }
         }
+        self.asked_until = now.mono + WHO_HAS_WAIT;
         // The relay stage may need to know who could pass an invitation on.
         let invites = self.plan.relay && self.target.relays.is_empty();
         if self.target.peer.is_some() && (self.punch.is_some() || invites) {
@@ -585,7 +645,13 @@ impl Ladder {
         }
         if self.punch.is_none() && self.punch_begun {
             self.relay_from = self.relay_from.min(now.mono);
+            self.warm_from = self.warm_from.min(now.mono);
         }
+    }
+
+    /// Whether the relay stage is still to begin.
+    fn relay_is_due(&self) -> bool {
+        self.punch_begun && !self.relay_begun && self.outcome.is_none()
     }
 
     /// Goes on with the next best intermediary.
@@ -623,9 +689,7 @@ impl Ladder {
     }
 
     fn begin_relay(&mut self, now: Now, out: &mut Vec<LadderOut>) {
-        if std::mem::replace(&mut self.relay_begun, true) {
-            return;
-        }
+        self.relay_begun = true;
         if !self.plan.relay {
             if self.target.peer.is_some() {
                 self.skip(StageKind::Relay, Reason::NotAsked, now, out);
@@ -673,13 +737,16 @@ impl Ladder {
     }
 
     fn settle_relay(&mut self, now: Now, out: &mut Vec<LadderOut>) {
-        if let Some(Relay::Uninvited { relay }) = self.relay {
+        if let Some(Relay::Uninvited { relay }) = self.relay
+            && self.relay_from <= now.mono
+        {
+            // The relay itself need not know its address as others do.
             let via = self.intermediaries.iter().copied().find(|peer| *peer != relay.relay);
             if let Some(via) = via.or(self.intermediaries.first().copied()) {
                 out.push(LadderOut::Invite { via, relay });
                 self.set_via(StageKind::Relay, Some(relay.relay));
-                self.relay = Some(Relay::Invited { until: now.mono + INVITE_WAIT });
-            } else if !matches!(self.punch, Some(Punch::Asking { .. })) && self.asked_long_enough(now) {
+                self.relay = Some(Relay::Invited { until: now.mono + INVITE_WAIT, via, relay });
+            } else if self.asked_until <= now.mono {
                 self.relay = None;
                 let reason = Some(Reason::NobodyToInvite);
                 self.end_stage(StageKind::Relay, StageOutcome::Failed, reason, now, out);
@@ -695,7 +762,7 @@ impl Ladder {
                 Relay::Dialling { until, .. }
                 | Relay::Using { until, .. }
                 | Relay::Reserving { until }
-                | Relay::Invited { until },
+                | Relay::Invited { until, .. },
             ) if *until <= now.mono => {
                 let reason = Reason::timed_out(LANE_WAIT);
                 self.stop_relay(out);
@@ -703,12 +770,6 @@ impl Ladder {
             }
             _ => {}
         }
-    }
-
-    /// Whether who is connected to the target would have said so by now.
-    fn asked_long_enough(&self, now: Now) -> bool {
-        now.mono.since(self.punch_until) > Duration::ZERO
-            || now.mono + PUNCH_WINDOW >= self.punch_until + punch::WHO_HAS_WAIT
     }
 
     fn stop_relay(&mut self, out: &mut Vec<LadderOut>) {

@@ -215,11 +215,13 @@ fn the_relay_is_warmed_beside_the_punch_and_carries_the_link_after_relay_after()
     let there =
         Target { relays: vec![relay(RELAY_ONE)], ..behind(NatType::PortRestricted, NatType::PortRestricted) };
     let mut run = Run::start(there, Plan::ALL);
-    let lane = run.lane();
     run.asked(1);
     run.answer(Some(candidate(3)), 5);
-    run.ladder.on_dialled(lane, PEER, at(20), &mut run.out);
     run.agree(3, 10);
+    assert_eq!(run.ladder.next_timeout(), Some(at(250).mono), "most punches are through by then");
+    run.pass(250);
+    let lane = run.lane();
+    run.ladder.on_dialled(lane, PEER, at(270), &mut run.out);
     assert!(!run.out.contains(&LadderOut::UseLane(lane)), "warm, and waiting");
     run.pass(999);
     assert!(!run.out.contains(&LadderOut::UseLane(lane)));
@@ -241,16 +243,58 @@ fn a_punch_that_succeeds_leaves_the_relay_unused() {
     let there =
         Target { relays: vec![relay(RELAY_ONE)], ..behind(NatType::PortRestricted, NatType::PortRestricted) };
     let mut run = Run::start(there, Plan::ALL);
-    let lane = run.lane();
     run.asked(1);
     run.answer(Some(candidate(3)), 5);
-    run.ladder.on_dialled(lane, PEER, at(6), &mut run.out);
     run.agree(3, 8);
     assert_eq!(run.ladder.path_now(), Path::Punched);
-    run.link(Path::Punched, 20);
+    run.pass(250);
+    let lane = run.lane();
+    run.ladder.on_dialled(lane, PEER, at(260), &mut run.out);
+    run.link(Path::Punched, 300);
     assert!(run.out.contains(&LadderOut::Cancel(lane)));
     assert_eq!(run.stage(StageKind::Relay), (StageOutcome::Skipped, Some(Reason::NotNeeded)));
     assert!(run.over());
+}
+
+#[test]
+fn a_quick_punch_costs_no_relay_anything() {
+    let there =
+        Target { relays: vec![relay(RELAY_ONE)], ..behind(NatType::PortRestricted, NatType::PortRestricted) };
+    let mut run = Run::start(there, Plan::ALL);
+    run.asked(1);
+    run.answer(Some(candidate(3)), 5);
+    run.agree(3, 8);
+    run.link(Path::Punched, 20);
+    assert!(run.over());
+    assert!(!run.out.iter().any(|o| matches!(o, LadderOut::DialLane { .. } | LadderOut::Reserve)));
+}
+
+#[test]
+fn who_looks_for_a_way_off_the_relay_has_not_found_it_with_a_relay() {
+    let mut run = Run::start(behind(NatType::PortRestricted, NatType::PortRestricted), Plan::UPGRADE);
+    run.asked(1);
+    run.answer(Some(candidate(3)), 5);
+    run.agree(3, 8);
+    run.link(Path::Relayed, 20);
+    assert_eq!(run.ladder.outcome(), None, "the link may move from relay to relay meanwhile");
+    run.link(Path::Punched, 30);
+    assert_eq!(run.ladder.outcome(), Some(AttemptOutcome::Connected));
+}
+
+#[test]
+fn an_invitation_that_is_not_passed_on_goes_by_another_way() {
+    let mut run = Run::start(behind(NatType::Symmetric, NatType::Symmetric), Plan::ALL);
+    run.ladder.on_reserved(Ok(relay(RELAY_ONE)), at(5), &mut run.out);
+    run.asked(2);
+    run.answer(Some(candidate(3)), 10);
+    run.answer(Some(candidate(4)), 10);
+    let unknown = || Consent::Elsewhere(Reason::UnknownTarget);
+    run.ladder.on_invite_answer(PeerId([3; 32]), unknown(), at(20), &mut run.out);
+    assert!(run.out.contains(&LadderOut::Invite { via: PeerId([4; 32]), relay: relay(RELAY_ONE) }));
+    run.ladder.on_invite_answer(PeerId([4; 32]), unknown(), at(30), &mut run.out);
+    assert_eq!(run.stage(StageKind::Relay), (StageOutcome::Failed, Some(Reason::UnknownTarget)));
+    run.pass(2_000);
+    assert!(run.over(), "with the dials behind it");
 }
 
 #[test]

@@ -207,6 +207,8 @@ impl Driver {
         for conn in self.node.connected_peers().await {
             self.take_up(PeerId(conn.peer_id.0));
         }
+        let (sessions, bytes) = transport::serving(&self.node).await;
+        self.feed(Input::Serving { sessions, bytes });
     }
 
     fn carry_out(&mut self) {

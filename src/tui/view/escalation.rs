@@ -59,6 +59,10 @@ pub(super) fn ladder(app: &App, pen: &Pen<'_>, attempt: &Attempt, head: bool) ->
     if let Some(next) = &attempt.next {
         let text = match next {
             NextStep::Retry { at } => format!("next try {}", pen.countdown(*at)),
+            NextStep::Upgrade { at: Some(at) } => {
+                format!("punch again {}, or when a NAT changes", pen.countdown(*at))
+            }
+            NextStep::Upgrade { at: None } => "punch again when a NAT changes".to_owned(),
             NextStep::Wait => "no further try unless somebody asks".to_owned(),
         };
         lines.push(Line::from(vec![
