@@ -83,7 +83,10 @@ pub struct Relays {
 
 impl Relays {
     /// Whether we cannot be reached without relays.
-    pub fn set_always(&mut self, always: bool) {
+    pub fn set_always(&mut self, always: bool, now: Mono) {
+        if self.always && !always {
+            self.want(now);
+        }
         self.always = always;
     }
 
@@ -260,7 +263,7 @@ mod tests {
         let mut relays = Relays::default();
         grant(&mut relays, false, at(0));
         assert!(held(&relays).is_empty(), "nobody wants one");
-        relays.set_always(true);
+        relays.set_always(true, at(0));
         grant(&mut relays, false, at(0));
         assert_eq!(held(&relays), [A, B], "two, and no third");
         grant(&mut relays, false, at(10_000));
@@ -287,7 +290,7 @@ mod tests {
     #[test]
     fn the_standby_takes_over_and_a_new_one_is_reserved_elsewhere() {
         let mut relays = Relays::default();
-        relays.set_always(true);
+        relays.set_always(true, at(0));
         grant(&mut relays, false, at(0));
         let mut out = Vec::new();
         relays.on_lost(A, Reason::RelayLost, at(1), &mut out);
@@ -317,7 +320,7 @@ mod tests {
     #[test]
     fn a_forced_failover_swaps_both_and_lets_go_only_where_there_is_a_third() {
         let mut relays = Relays::default();
-        relays.set_always(true);
+        relays.set_always(true, at(0));
         let mut out = Vec::new();
         assert_eq!(relays.fail_over(&mut out), Err(Reason::NoRelayInUse));
         relays.on_reserved(A, addr(1), Now::START, &mut out);

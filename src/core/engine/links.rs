@@ -287,6 +287,8 @@ impl Engine {
             Message::DialBack(request) => self.on_dial_back(peer, request, now),
             Message::DialBackAnswer(answer) => self.on_dial_back_answer(peer, answer, now),
             Message::Echo(echo) => {
+                #[cfg(test)]
+                self.echoed.push(echo.id);
                 self.send(&peer, &Message::EchoReply(echo), now);
             }
             Message::EchoReply(_) => {}

@@ -146,6 +146,9 @@ pub struct Engine {
     rng: StdRng,
     leaving: bool,
     started: Now,
+    /// Numbers of the echoes that came, in their order.
+    #[cfg(test)]
+    echoed: Vec<u64>,
 }
 
 impl Engine {
@@ -203,6 +206,8 @@ impl Engine {
             rng,
             leaving: false,
             started: now,
+            #[cfg(test)]
+            echoed: Vec::new(),
         }
     }
 

@@ -350,7 +350,7 @@ impl Engine {
                 ipv6: false,
             };
             self.event(None, kind, now);
-            self.relays_for_nat();
+            self.relays_for_nat(now);
             self.upgrade_all(now);
         }
         if let Some(sixth) = new.nat6.as_ref().filter(|_| self.nat_state.probes.len() > 1)
@@ -402,6 +402,20 @@ impl Engine {
             self.event(Some(peer), EventKind::PeerVerifiedPublic { addr }, now);
         }
         self.vantage(peer, now);
+    }
+
+    /// What a measurement would have brought.
+    #[cfg(test)]
+    pub(super) fn set_nat_for_test(&mut self, view: NatView, now: Now) {
+        self.nat_state.probes.clear();
+        let changed = view.nat_type != self.nat.nat_type;
+        self.nat = Arc::new(view);
+        self.relays_for_nat(now);
+        self.republish(now);
+        if changed {
+            self.upgrade_all(now);
+        }
+        self.after(now);
     }
 
     /// Nobody waits for a node that stops.

@@ -95,8 +95,9 @@ impl Engine {
         if self.leaving || handing_over || self.relaying.relays.is_idle() {
             return;
         }
+        // A lane that is kept beside a better path needs its reservation too.
         let used: BTreeSet<PeerId> =
-            self.links.values().filter_map(Link::in_use).filter_map(Self::came_over).collect();
+            self.links.values().flat_map(Link::conns).filter_map(Self::came_over).collect();
         let mut relays = std::mem::take(&mut self.relaying.relays);
         let mut out = Vec::new();
         relays.settle(|| self.relay_candidates(now), |relay| used.contains(relay), now.mono, &mut out);
@@ -111,10 +112,10 @@ impl Engine {
 
     /// Our NAT was measured: who maps anew for everybody is reached over relays
     /// only by half the world.
-    pub(super) fn relays_for_nat(&mut self) {
+    pub(super) fn relays_for_nat(&mut self, now: Now) {
         match self.nat.nat_type {
             NatType::Unknown => {}
-            known => self.relaying.relays.set_always(known == NatType::Symmetric),
+            known => self.relaying.relays.set_always(known == NatType::Symmetric, now.mono),
         }
     }
 
@@ -261,6 +262,11 @@ impl Engine {
         now: Now,
     ) {
         self.end_over(now);
+        // The links may have noticed before we did.
+        let moved = |f: &Failover| f.from == from && f.at.age_at(now.stamp) < COME_BACK;
+        if waiting.is_empty() && command.is_none() && self.relaying.last.as_ref().is_some_and(moved) {
+            return;
+        }
         let until = now.mono + if command.is_some() { HAND_OVER } else { COME_BACK };
         let over = Over { at: now, until, from, to, waiting, gap: None, lost: 0, command };
         let done = over.waiting.is_empty();

@@ -1,6 +1,8 @@
 //! A network of engines in virtual time: dials, connections, streams and
 //! closes with latency and loss, all from one seed.
 
+mod nat;
+
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -11,9 +13,9 @@ use rand::{RngExt, SeedableRng};
 use super::{Action, Engine, EngineConfig, Input};
 use crate::core::ladder::DialId;
 use crate::core::link::{ConnId, ConnInfo};
-use crate::core::wire::{Frame, FrameReader};
+use crate::core::wire::{Frame, FrameReader, Message};
 use crate::core::{Mono, Now};
-use crate::model::{CloseCode, Command, CommandId, Event, Outcome, Path, PeerId, Reason};
+use crate::model::{CloseCode, Command, CommandId, Event, EventKind, NatType, Outcome, Path, PeerId, Reason};
 
 /// Something under way.
 #[derive(Debug)]
@@ -23,6 +25,8 @@ enum Delivery {
     Stream { conn: u64, to: usize },
     Bytes { conn: u64, to: usize, bytes: Vec<u8> },
     Close { conn: u64, by: usize, code: CloseCode },
+    Connect { from: usize, dial: DialId, to: usize },
+    Lane { from: usize, to: usize, relay: usize },
 }
 
 #[derive(Debug)]
@@ -52,7 +56,10 @@ impl Ord for Due {
 
 #[derive(Debug)]
 struct Conn {
+    /// Who dialled, and whom.
     ends: [usize; 2],
+    /// The relay that carries it.
+    via: Option<usize>,
     readers: [FrameReader; 2],
 }
 
@@ -64,7 +71,17 @@ pub(super) struct Node {
     pub(super) outcomes: Vec<Outcome>,
     /// Whether its packets leave and arrive.
     pub(super) up: bool,
+    pub(super) nat: NatType,
     timer: Option<Mono>,
+}
+
+impl Node {
+    /// How many attempts it began towards a peer.
+    pub(super) fn attempts_towards(&self, peer: PeerId) -> usize {
+        let began =
+            |e: &&Event| matches!(e.kind, EventKind::AttemptStarted { .. }) && e.peer_id == Some(peer);
+        self.events.iter().filter(began).count()
+    }
 }
 
 /// The network.
@@ -74,6 +91,11 @@ pub(super) struct Net {
     pub(super) latency: Duration,
     /// Pairs between which nothing passes.
     cut: BTreeSet<(usize, usize)>,
+    /// Of a hundred dials so many come to nothing.
+    pub(super) loss: u32,
+    /// Whether no punch gets through, whatever the NATs are.
+    pub(super) punches_fail: bool,
+    relayed: nat::Relayed,
     heap: BinaryHeap<Due>,
     conns: BTreeMap<u64, Conn>,
     cancelled: BTreeSet<(usize, DialId)>,
@@ -101,6 +123,9 @@ impl Net {
             now: Now::START,
             latency,
             cut: BTreeSet::new(),
+            loss: 0,
+            punches_fail: false,
+            relayed: nat::Relayed::default(),
             heap: BinaryHeap::new(),
             conns: BTreeMap::new(),
             cancelled: BTreeSet::new(),
@@ -112,6 +137,15 @@ impl Net {
 
     /// Adds and starts a node that knows the given addresses.
     pub(super) fn add(&mut self, bootstrap: &[SocketAddr]) -> usize {
+        self.start(bootstrap.to_vec(), false)
+    }
+
+    /// The same, for one that dials nobody but those nodes by itself.
+    pub(super) fn add_passive(&mut self, bootstrap: &[usize]) -> usize {
+        self.start(bootstrap.iter().map(|n| addr(*n)).collect(), true)
+    }
+
+    fn start(&mut self, bootstrap: Vec<SocketAddr>, passive: bool) -> usize {
         let n = self.nodes.len();
         let config = EngineConfig {
             me: id(n),
@@ -120,8 +154,8 @@ impl Net {
             agent: "sim".into(),
             secret: None,
             local_addr: addr(n),
-            bootstrap: bootstrap.to_vec(),
-            passive: false,
+            bootstrap,
+            passive,
             direct_window: Duration::from_secs(2),
             relay_after: Duration::from_secs(1),
             punch: crate::model::PunchConsent::Any,
@@ -140,6 +174,7 @@ impl Net {
             events: Vec::new(),
             outcomes: Vec::new(),
             up: true,
+            nat: NatType::Unknown,
             timer: None,
         };
         self.nodes.push(node);
@@ -153,6 +188,26 @@ impl Net {
         self.nodes[n].engine.handle(Input::Command { id, command }, self.now);
         self.carry_out(n);
         id
+    }
+
+    /// Sends a message over the link between two nodes.
+    pub(super) fn send(&mut self, from: usize, to: usize, message: &Message) {
+        let now = self.now;
+        self.nodes[from].engine.send(&id(to), message, now);
+        self.carry_out(from);
+    }
+
+    /// Every connection between two nodes that is no lane breaks.
+    pub(super) fn break_native(&mut self, a: usize, b: usize) {
+        let between = |c: &Conn| c.via.is_none() && (c.ends == [a, b] || c.ends == [b, a]);
+        let broken: Vec<u64> = self.conns.iter().filter(|(_, c)| between(c)).map(|(id, _)| *id).collect();
+        for conn in broken {
+            self.conns.remove(&conn);
+            for (end, other) in [(a, b), (b, a)] {
+                let reason = Reason::ConnectionTimedOut;
+                self.input(end, Input::ConnClosed { peer: id(other), conn: ConnId(conn), reason });
+            }
+        }
     }
 
     /// From now on nothing passes between two nodes; nobody is told.
@@ -221,14 +276,19 @@ impl Net {
                     let until = self.now.mono + within;
                     self.post(self.latency, Delivery::Dial { from: n, dial, to: addr, until });
                 }
-                Action::Punch { dial, .. } => {
-                    let reason = Reason::PunchFailed { detail: "not simulated".into() };
-                    let input = Input::DialFailed { dial, reason };
-                    self.post(self.latency, Delivery::Input { to: n, input });
+                Action::Punch { dial, target, coordinator, within, .. } => {
+                    self.punch(n, dial, target, coordinator, self.now.mono + within);
                 }
                 Action::Cancel { dial } => {
+                    self.cancel_lane(n, dial);
                     self.cancelled.insert((n, dial));
                 }
+                Action::Reserve { relay } => self.reserve(n, relay),
+                Action::Release { relay } => self.release(n, relay),
+                Action::DialLane { dial, addr, within, .. } => {
+                    self.dial_lane(n, dial, addr, self.now.mono + within);
+                }
+                Action::UseLane { dial } => self.use_lane(n, dial),
                 Action::OpenControl { peer, conn } => {
                     // The stream reaches the peer before what is said on it.
                     if let Some(c) = self.conns.get(&conn.0) {
@@ -240,7 +300,7 @@ impl Net {
                 Action::Write { conn, bytes } => {
                     if let Some(c) = self.conns.get(&conn.0) {
                         let to = c.ends[usize::from(c.ends[0] == n)];
-                        if self.passes(n, to) {
+                        if self.carries(conn) {
                             self.post(self.latency, Delivery::Bytes { conn: conn.0, to, bytes });
                         }
                     }
@@ -248,17 +308,12 @@ impl Net {
                 Action::Close { conn, code } => {
                     self.post(Duration::ZERO, Delivery::Close { conn: conn.0, by: n, code });
                 }
-                // There are no relays in this network.
                 Action::Save => self.post(
                     Duration::from_millis(5),
                     Delivery::Input { to: n, input: Input::Saved { result: Ok(()) } },
                 ),
-                // NATs are simulated where they are measured, relays nowhere yet.
-                Action::Reserve { .. }
-                | Action::Release { .. }
-                | Action::DialLane { .. }
-                | Action::UseLane { .. }
-                | Action::ProbeOpen { .. }
+                // NATs are measured in another simulation.
+                Action::ProbeOpen { .. }
                 | Action::ProbeClose { .. }
                 | Action::ProbeSend { .. }
                 | Action::Reach { .. } => {}
@@ -280,6 +335,14 @@ impl Net {
                 self.input(to, Input::ControlUp { peer, conn: ConnId(conn) });
             }
             Delivery::Bytes { conn, to, bytes } => self.bytes(conn, to, &bytes),
+            Delivery::Connect { from, dial, to } => {
+                if !self.cancelled.remove(&(from, dial)) {
+                    self.connect(from, to, None);
+                    let peer = self.nodes[to].id;
+                    self.input(from, Input::Dialled { dial, peer });
+                }
+            }
+            Delivery::Lane { from, to, relay } => self.connect(from, to, Some(relay)),
             Delivery::Close { conn, by, code } => {
                 let Some(c) = self.conns.remove(&conn) else { return };
                 let other = c.ends[usize::from(c.ends[0] == by)];
@@ -290,7 +353,7 @@ impl Net {
                 };
                 let (here, there) = (self.nodes[other].id, self.nodes[by].id);
                 self.input(by, gone(here, None));
-                if self.passes(by, other) {
+                if self.passes(by, other) && c.via.is_none_or(|relay| self.nodes[relay].up) {
                     let input = gone(there, Some(code));
                     self.post(self.latency, Delivery::Input { to: other, input });
                 }
@@ -303,7 +366,9 @@ impl Net {
             return;
         }
         let target = self.nodes.iter().position(|n| n.addr == to);
-        let Some(target) = target.filter(|t| self.passes(from, *t)) else {
+        let reached = |t: &usize| self.passes(from, *t) && (*t == from || self.can_dial(from, *t));
+        let target = target.filter(reached).filter(|_| !self.is_lost());
+        let Some(target) = target else {
             let wait = until.since(self.now.mono);
             let input = Input::DialFailed { dial, reason: Reason::NoAnswer { addresses: 1 } };
             return self.post(wait, Delivery::Input { to: from, input });
@@ -312,28 +377,42 @@ impl Net {
             let peer = self.nodes[from].id;
             return self.input(from, Input::Dialled { dial, peer });
         }
+        self.connect(from, target, None);
+        let peer = self.nodes[target].id;
+        self.input(from, Input::Dialled { dial, peer });
+    }
+
+    fn is_lost(&mut self) -> bool {
+        self.rng.random_range(0..100) < self.loss
+    }
+
+    fn connect(&mut self, from: usize, target: usize, via: Option<usize>) {
         let conn = self.next_conn;
         self.next_conn += 1;
         let ends = [from, target];
-        self.conns.insert(conn, Conn { ends, readers: Default::default() });
+        self.conns.insert(conn, Conn { ends, via, readers: Default::default() });
         for (end, outbound) in [(target, false), (from, true)] {
             let other = ends[usize::from(ends[0] == end)];
             let mut channel = [0; 16];
             channel[..8].copy_from_slice(&conn.to_be_bytes());
             let info = ConnInfo {
                 id: ConnId(conn),
-                remote: self.nodes[other].addr,
+                remote: via.map_or_else(|| self.seen_at(end, other), |relay| self.nodes[relay].addr),
                 outbound,
-                path: Path::Direct,
-                via: None,
+                path: if via.is_some() { Path::Relayed } else { Path::Direct },
+                via: via.map(id),
                 channel,
                 binding: [0; 32],
             };
             let peer = self.nodes[other].id;
             self.input(end, Input::ConnUp { peer, info });
+            // Whoever is public is soon proven to be.
+            if self.nodes[other].nat == NatType::None {
+                let addr = self.nodes[other].addr;
+                let input = Input::Reached { peer, addr, reached: true };
+                self.post(self.latency * 8, Delivery::Input { to: end, input });
+            }
         }
-        let peer = self.nodes[target].id;
-        self.input(from, Input::Dialled { dial, peer });
     }
 
     fn bytes(&mut self, conn: u64, to: usize, bytes: &[u8]) {

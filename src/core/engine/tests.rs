@@ -1,3 +1,5 @@
+mod relays;
+
 use std::time::Duration;
 
 use super::sim::{Net, addr, id};

@@ -107,7 +107,7 @@ impl Engine {
         // Where measurement says that nothing can come of it, nothing is tried
         // until a NAT changes.
         let hopeless = target.terrain.can_dial() == Some(false) && !target.terrain.can_punch();
-        if !hopeless && !target.terrain.loopback {
+        if !hopeless {
             self.start_attempt(Start { target, cause: Cause::Upgrade, plan: Plan::UPGRADE }, now);
         }
         None

@@ -136,6 +136,11 @@ impl Link {
         Some(&self.conn(self.active?)?.info)
     }
 
+    /// Every connection that stands.
+    pub fn conns(&self) -> impl Iterator<Item = &ConnInfo> {
+        self.conns.iter().map(|c| &c.info)
+    }
+
     /// Whether the end of the peer is to be noticed soon.
     pub fn set_brisk(&mut self, brisk: bool, now: Mono) {
         self.brisk = brisk;
