@@ -18,6 +18,7 @@ mod lanes;
 mod links;
 mod nat;
 mod process;
+mod relays;
 mod scripted;
 mod start;
 mod support;
@@ -43,6 +44,7 @@ fn main() {
         links::trials(),
         nat::trials(),
         process::trials(),
+        relays::trials(),
         start::trials(),
     ]
     .into_iter()

@@ -34,8 +34,10 @@ impl Engine {
         }
         if change.status && self.links.contains_key(&peer) {
             self.nat_claim(peer, now);
-            self.upgrade_soon(peer, now);
             self.follow_relay(peer, now);
+        }
+        if change.updated {
+            self.upgrade_soon(peer, now);
         }
         if change.significant() {
             self.saving.touch(now.mono);

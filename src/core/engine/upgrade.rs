@@ -3,13 +3,14 @@
 //! than once a minute.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::{Engine, Link};
 use crate::core::dialer::Start;
 use crate::core::ladder::Plan;
 use crate::core::{Mono, Now};
-use crate::model::{Cause, Path, PeerId};
+use crate::model::{Cause, NatType, Path, PeerId};
 
 /// Between tries; the last one repeats.
 const BACKOFF: [Duration; 4] =
@@ -29,6 +30,8 @@ struct Upgrade {
     tries: usize,
     /// When the link last left a relay.
     left: Option<Mono>,
+    /// What the peer said last of its NAT and where it is.
+    theirs: (NatType, Vec<SocketAddr>),
 }
 
 /// What the engine holds of them.
@@ -50,6 +53,7 @@ impl Engine {
     /// The path of a link is another one, or it is gone.
     pub(super) fn upgrade_path(&mut self, peer: PeerId, now: Now) {
         let path = self.links.get(&peer).and_then(Link::in_use).map(|i| i.path);
+        let theirs = self.place_of(&peer);
         let planned = self.upgrades.0.get_mut(&peer);
         match (path, planned) {
             (Some(Path::Relayed), Some(upgrade)) => {
@@ -57,11 +61,11 @@ impl Engine {
                 upgrade.next.get_or_insert((now.mono + BACKOFF[0]).max(calm));
             }
             (Some(Path::Relayed), None) => {
-                let upgrade = Upgrade { next: Some(now.mono + BACKOFF[0]), tries: 0, left: None };
+                let upgrade = Upgrade { next: Some(now.mono + BACKOFF[0]), tries: 0, left: None, theirs };
                 self.upgrades.0.insert(peer, upgrade);
             }
             (Some(_), Some(upgrade)) if upgrade.next.is_some() => {
-                *upgrade = Upgrade { next: None, tries: 0, left: Some(now.mono) };
+                *upgrade = Upgrade { next: None, tries: 0, left: Some(now.mono), theirs };
             }
             (None, Some(upgrade)) => upgrade.next = None,
             _ => {}
@@ -75,11 +79,20 @@ impl Engine {
         }
     }
 
-    /// A peer says that its NAT is another one.
+    /// A peer says something new of itself: perhaps its NAT, or where it is, is
+    /// another one.
     pub(super) fn upgrade_soon(&mut self, peer: PeerId, now: Now) {
-        if let Some(upgrade) = self.upgrades.0.get_mut(&peer) {
+        let theirs = self.place_of(&peer);
+        if let Some(upgrade) = self.upgrades.0.get_mut(&peer)
+            && upgrade.theirs != theirs
+        {
+            upgrade.theirs = theirs;
             upgrade.sooner(now.mono + AFTER_THEIRS);
         }
+    }
+
+    fn place_of(&self, peer: &PeerId) -> (NatType, Vec<SocketAddr>) {
+        (self.claimed_nat(peer), self.addresses_of(peer).unwrap_or_default())
     }
 
     pub(super) fn upgrades_timeout(&mut self, now: Now) {
