@@ -83,6 +83,8 @@ pub const METERS_KEPT: Duration = Duration::from_secs(600);
 pub const METERS_MAX: usize = 1_024;
 /// `WhoHas` questions answered per link and minute.
 pub const WHO_HAS_PER_MINUTE: f64 = 60.0;
+/// Questions for our half of a story that a link may ask a minute.
+pub const WHY_PER_MINUTE: f64 = 6.0;
 
 /// Addresses in one punch request.
 pub const PUNCH_ADDRESSES_MAX: usize = 8;

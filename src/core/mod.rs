@@ -18,6 +18,7 @@ pub mod link;
 pub mod nat;
 pub mod relays;
 mod time;
+pub mod why;
 pub mod wire;
 
 pub use time::{Mono, Now};

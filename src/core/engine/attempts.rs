@@ -61,6 +61,15 @@ impl Attempts {
         self.latest.get(peer).copied()
     }
 
+    /// The newest attempt towards a peer, as far as it is remembered.
+    pub(super) fn latest_report(&self, peer: &PeerId) -> Option<Arc<Attempt>> {
+        let id = self.latest.get(peer)?;
+        match self.live.get(id) {
+            Some(ladder) => Some(Arc::new(ladder.report())),
+            None => self.recent.iter().find(|a| a.id == *id).cloned(),
+        }
+    }
+
     pub(super) fn next_timeout(&self) -> Option<Mono> {
         self.live.values().filter_map(Ladder::next_timeout).min()
     }

@@ -16,7 +16,7 @@ impl Engine {
             Command::Disconnect { peer } => self.on_disconnect(peer, now).map(Some),
             Command::Sync { peer } => self.on_sync(id, peer, now).map(|()| None),
             Command::Failover { peer } => self.on_failover(id, peer, now).map(|()| None),
-            Command::Why { .. } => Err(Reason::NotInThisBuild { what: "why".to_owned() }.into()),
+            Command::Why { peer } => self.on_why(id, peer, now),
             Command::NatProbe => Ok(self.on_nat_probe(id, now)),
             Command::LoseNextDelta => {
                 self.gossip.drop_next_delta();

@@ -286,6 +286,8 @@ impl Engine {
             Message::ProbeToken(token) => self.on_probe_token(peer, token, now),
             Message::DialBack(request) => self.on_dial_back(peer, request, now),
             Message::DialBackAnswer(answer) => self.on_dial_back_answer(peer, answer, now),
+            Message::WhyAsk(ask) => self.on_why_ask(peer, ask, now),
+            Message::WhyHalf(half) => self.on_why_half(peer, half, now),
             Message::Echo(echo) => {
                 #[cfg(test)]
                 self.echoed.push(echo.id);

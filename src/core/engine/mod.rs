@@ -23,6 +23,7 @@ mod sim;
 mod tests;
 mod upgrade;
 mod view;
+mod why;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
@@ -41,6 +42,7 @@ use self::relays::Relaying;
 use self::save::{Ended, Saving};
 use self::upgrade::Upgrades;
 use self::view::ViewCache;
+use self::why::Whys;
 use super::book::{Book, CacheEntry};
 use super::bucket::Bucket;
 use super::coordination::Coordination;
@@ -129,6 +131,7 @@ pub struct Engine {
     relaying: Relaying,
     handovers: Handovers,
     upgrades: Upgrades,
+    whys: Whys,
     /// Who will punch with us, since when.
     punches_coming: BTreeMap<PeerId, Mono>,
     /// Why connections were lately refused that never became links.
@@ -193,6 +196,7 @@ impl Engine {
             relaying: Relaying::default(),
             handovers: Handovers::default(),
             upgrades: Upgrades::default(),
+            whys: Whys::default(),
             punches_coming: BTreeMap::new(),
             refusals: BTreeMap::new(),
             commands: BTreeMap::new(),
@@ -264,6 +268,7 @@ impl Engine {
         self.gossip_timeout(now);
         self.coordination_timeout(now);
         self.relays_timeout(now);
+        self.whys_timeout(now);
         if !self.leaving {
             self.nat_timeout(now);
             self.upgrades_timeout(now);
@@ -309,6 +314,7 @@ impl Engine {
             self.gossip.next_timeout(),
             self.coordination.next_timeout(),
             self.relaying.next_timeout(now),
+            self.whys.next_timeout(),
             self.upgrades.next_timeout().filter(|_| !self.leaving),
             self.saving.next_timeout(),
         ]

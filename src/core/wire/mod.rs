@@ -18,6 +18,7 @@ mod record;
 pub(crate) mod strategies;
 #[cfg(test)]
 mod tests;
+mod why;
 
 pub use codec::Frame;
 pub use coordination::{
@@ -30,6 +31,7 @@ pub use message::{
 };
 pub use probe::{DialBack, DialBackAnswer, ProbeToken};
 pub use record::{Capabilities, PeerPrefix, Record, RelayAddr};
+pub use why::{WhyAsk, WhyHalf, WhyNote};
 
 /// The lowest protocol version this program speaks.
 pub const PROTOCOL_LOW: u16 = 1;
@@ -86,6 +88,10 @@ pub mod kind {
     pub const DIAL_BACK: u16 = 0x0161;
     /// [`super::DialBackAnswer`].
     pub const DIAL_BACK_ANSWER: u16 = 0x0162;
+    /// [`super::WhyAsk`].
+    pub const WHY_ASK: u16 = 0x0170;
+    /// [`super::WhyHalf`].
+    pub const WHY_HALF: u16 = 0x0171;
     /// [`super::Message::Echo`].
     pub const ECHO: u16 = 0x01f0;
     /// [`super::Message::EchoReply`].

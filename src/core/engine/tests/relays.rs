@@ -246,6 +246,28 @@ fn test_relay_fallback_after_punch_timeout() {
     assert!(matches!(punch.reason, Some(crate::model::Reason::TimedOut { .. })), "{punch:?}");
 }
 
+#[test]
+fn why_tells_the_story_of_both_ends_and_is_not_answered_without_end() {
+    let mut net = relayed(5);
+    let command = net.command(3, Command::Why { peer: id(4) });
+    net.run(secs(1));
+    let Some(Ok(Done::Explained(why))) = outcome(&net, 3, command) else { panic!("not explained") };
+    assert_eq!(why.path, Some(Path::Relayed));
+    assert!(why.verdict.contains("cannot be punched"), "{}", why.verdict);
+    let who: Vec<_> = why.timeline.iter().map(|line| line.who).collect();
+    assert!(who.contains(&id(3)) && who.contains(&id(4)), "{:?}", why.timeline);
+    for _ in 0..10 {
+        net.command(3, Command::Why { peer: id(4) });
+    }
+    net.run(secs(5));
+    let silent = net.nodes[3].outcomes.iter().filter(|o| {
+        matches!(&o.result, Ok(Done::Explained(w)) if w.evidence.iter().any(|e| e.contains("did not answer")))
+    });
+    assert_eq!(silent.count(), 5, "six a minute are answered");
+    let now = net.now;
+    assert_eq!(net.nodes[4].engine.snapshot(now).counters.0["why rate"], 5);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(150))]
 
