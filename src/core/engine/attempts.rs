@@ -228,16 +228,11 @@ impl Engine {
         }
         for wanted in out {
             match wanted {
-                LadderOut::Dial { dial, addr, within } => {
+                LadderOut::Dial { dial, addr, within } | LadderOut::Punch { dial, addr, within } => {
                     self.out.push_back(Action::Dial { dial, addr, peer, within });
                 }
                 LadderOut::Cancel(dial) => self.out.push_back(Action::Cancel { dial }),
                 LadderOut::AskWhoHas => self.ask_who_has(id, now),
-                LadderOut::Punch { dial, via, within } => {
-                    let Some(peer) = peer else { continue };
-                    let (target, coordinator) = (via.target, via.addr);
-                    self.out.push_back(Action::Punch { dial, peer, target, coordinator, within });
-                }
                 LadderOut::RequestPunch(via) => self.request_punch(id, &via, now),
                 // There are no lanes to dial or to reserve yet.
                 LadderOut::DialLane { dial, .. } => self.on_dial_failed(dial, &Reason::NoRelay, now),

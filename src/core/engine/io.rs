@@ -227,19 +227,6 @@ pub enum Action {
         /// When to give up.
         within: Duration,
     },
-    /// Punch through a coordinator, without direct dial or relay.
-    Punch {
-        /// For the answer.
-        dial: DialId,
-        /// To whom.
-        peer: PeerId,
-        /// Its address as the coordinator sees it.
-        target: SocketAddr,
-        /// Where the coordinator is connected to us.
-        coordinator: SocketAddr,
-        /// When to give up.
-        within: Duration,
-    },
     /// Reserve an address on a relay to which a connection stands that is no
     /// lane. [`Input::Reserved`] or [`Input::ReserveFailed`] answers, within
     /// seconds; where a reservation stands already, at once with its address.

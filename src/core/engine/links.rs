@@ -41,7 +41,7 @@ impl Engine {
     /// that we agreed to.
     fn is_punching(&self, peer: &PeerId, now: Now) -> bool {
         let ours = self.attempts.towards(peer).is_some_and(|l| l.path_now() == Path::Punched);
-        let theirs = self.punches_coming.get(peer).is_some_and(|at| now.mono.since(*at) < PUNCH_WINDOW);
+        let theirs = self.punches_coming.get(peer).is_some_and(|p| now.mono.since(p.since) < PUNCH_WINDOW);
         ours || theirs
     }
 
@@ -93,7 +93,7 @@ impl Engine {
         let forgotten: Vec<PeerId> =
             self.links.iter().filter(|(_, l)| l.is_forgotten(now.mono)).map(|(p, _)| *p).collect();
         self.refusals.retain(|_, (at, _)| now.mono.since(*at) < REFUSAL_KEPT);
-        self.punches_coming.retain(|_, at| now.mono.since(*at) < PUNCH_WINDOW);
+        self.punches_coming.retain(|_, p| now.mono.since(p.since) < PUNCH_WINDOW);
         for peer in forgotten {
             self.links.remove(&peer);
             self.who_has.remove(&peer);
@@ -188,6 +188,9 @@ impl Engine {
         self.met(peer, &info, now);
         let feeler = self.attempts.towards(&peer).is_some_and(|l| l.cause() == Cause::Feeler);
         self.attempts_reached(&peer, now);
+        if info.path != Path::Relayed {
+            self.end_punch_dials(&peer);
+        }
         // What a relay shows of us is the relay's.
         if let Some(observed) = observed.filter(|_| info.path != Path::Relayed) {
             self.on_observed(peer, observed, now);

@@ -14,6 +14,8 @@ mod io;
 mod links;
 mod nat;
 mod peers;
+#[cfg(test)]
+mod punch_tests;
 mod save;
 #[cfg(test)]
 mod sim;
@@ -32,6 +34,7 @@ use rand::rngs::StdRng;
 pub use io::{Action, ConnBytes, Input, ProbeEnd, ReservationBytes};
 
 use self::attempts::Attempts;
+use self::coordinate::PunchComing;
 use self::nat::Nat;
 use self::save::{Ended, Saving};
 use self::view::ViewCache;
@@ -120,8 +123,9 @@ pub struct Engine {
     observed: BTreeMap<PeerId, SocketAddr>,
     who_has: BTreeMap<PeerId, Bucket>,
     coordination: Coordination,
-    /// Who will punch with us, since when.
-    punches_coming: BTreeMap<PeerId, Mono>,
+    /// Punches that we agreed to.
+    punches_coming: BTreeMap<PeerId, PunchComing>,
+    next_punch_dial: u32,
     /// Why connections were lately refused that never became links.
     refusals: BTreeMap<PeerId, (Mono, Reason)>,
     /// Commands without an outcome yet.
@@ -181,6 +185,7 @@ impl Engine {
             who_has: BTreeMap::new(),
             coordination,
             punches_coming: BTreeMap::new(),
+            next_punch_dial: 0,
             refusals: BTreeMap::new(),
             commands: BTreeMap::new(),
             saving: Saving::default(),

@@ -1,5 +1,5 @@
-//! A network of engines in virtual time: dials, connections, streams and
-//! closes with latency and loss, all from one seed.
+//! A network of engines in virtual time: dials through NATs, connections,
+//! streams and closes with latency and loss, all from one seed.
 
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::net::SocketAddr;
@@ -13,16 +13,37 @@ use crate::core::ladder::DialId;
 use crate::core::link::{ConnId, ConnInfo};
 use crate::core::wire::{Frame, FrameReader};
 use crate::core::{Mono, Now};
-use crate::model::{CloseCode, Command, CommandId, Event, Outcome, Path, PeerId, Reason};
+use crate::model::{CloseCode, Command, CommandId, Event, NatType, NatView, Outcome, Path, PeerId, Reason};
 
 /// Something under way.
 #[derive(Debug)]
 enum Delivery {
-    Dial { from: usize, dial: DialId, to: SocketAddr, until: Mono },
-    Input { to: usize, input: Input },
-    Stream { conn: u64, to: usize },
-    Bytes { conn: u64, to: usize, bytes: Vec<u8> },
-    Close { conn: u64, by: usize, code: CloseCode },
+    /// A first packet arrives; `tries` of them were lost.
+    Dial {
+        from: usize,
+        dial: DialId,
+        to: SocketAddr,
+        until: Mono,
+        tries: u32,
+    },
+    Input {
+        to: usize,
+        input: Input,
+    },
+    Stream {
+        conn: u64,
+        to: usize,
+    },
+    Bytes {
+        conn: u64,
+        to: usize,
+        bytes: Vec<u8>,
+    },
+    Close {
+        conn: u64,
+        by: usize,
+        code: CloseCode,
+    },
 }
 
 #[derive(Debug)]
@@ -64,6 +85,8 @@ pub(super) struct Node {
     pub(super) outcomes: Vec<Outcome>,
     /// Whether its packets leave and arrive.
     pub(super) up: bool,
+    /// What its router really does.
+    pub(super) nat: NatType,
     timer: Option<Mono>,
 }
 
@@ -76,6 +99,10 @@ pub(super) struct Net {
     cut: BTreeSet<(usize, usize)>,
     heap: BinaryHeap<Due>,
     conns: BTreeMap<u64, Conn>,
+    /// Ports of symmetric NATs, by destination.
+    mappings: BTreeMap<(usize, SocketAddr), u16>,
+    /// Whom each mapping of a node has sent to.
+    contacted: BTreeSet<(usize, u16, SocketAddr)>,
     cancelled: BTreeSet<(usize, DialId)>,
     order: u64,
     next_conn: u64,
@@ -103,6 +130,8 @@ impl Net {
             cut: BTreeSet::new(),
             heap: BinaryHeap::new(),
             conns: BTreeMap::new(),
+            mappings: BTreeMap::new(),
+            contacted: BTreeSet::new(),
             cancelled: BTreeSet::new(),
             order: 0,
             next_conn: 1,
@@ -112,6 +141,11 @@ impl Net {
 
     /// Adds and starts a node that knows the given addresses.
     pub(super) fn add(&mut self, bootstrap: &[SocketAddr]) -> usize {
+        self.add_behind(NatType::None, false, bootstrap)
+    }
+
+    /// The same behind a router.
+    pub(super) fn add_behind(&mut self, nat: NatType, passive: bool, bootstrap: &[SocketAddr]) -> usize {
         let n = self.nodes.len();
         let config = EngineConfig {
             me: id(n),
@@ -121,7 +155,7 @@ impl Net {
             secret: None,
             local_addr: addr(n),
             bootstrap: bootstrap.to_vec(),
-            passive: false,
+            passive,
             direct_window: Duration::from_secs(2),
             relay_after: Duration::from_secs(1),
             punch: crate::model::PunchConsent::Any,
@@ -140,11 +174,25 @@ impl Net {
             events: Vec::new(),
             outcomes: Vec::new(),
             up: true,
+            nat,
             timer: None,
         };
         self.nodes.push(node);
         self.carry_out(n);
         n
+    }
+
+    /// Nobody probes here: what a node is to believe of its NAT.
+    pub(super) fn believes(&mut self, n: usize, nat_type: NatType) {
+        let engine = &mut self.nodes[n].engine;
+        engine.nat = NatView { nat_type, ..NatView::default() }.into();
+        engine.republish(self.now);
+        self.carry_out(n);
+    }
+
+    /// Connections that were ever made.
+    pub(super) fn conns_made(&self) -> u64 {
+        self.next_conn - 1
     }
 
     pub(super) fn command(&mut self, n: usize, command: Command) -> CommandId {
@@ -219,12 +267,9 @@ impl Net {
             match action {
                 Action::Dial { dial, addr, within, .. } => {
                     let until = self.now.mono + within;
-                    self.post(self.latency, Delivery::Dial { from: n, dial, to: addr, until });
-                }
-                Action::Punch { dial, .. } => {
-                    let reason = Reason::PunchFailed { detail: "not simulated".into() };
-                    let input = Input::DialFailed { dial, reason };
-                    self.post(self.latency, Delivery::Input { to: n, input });
+                    let seen = self.seen_from(n, addr);
+                    self.contacted.insert((n, seen.port(), addr));
+                    self.post(self.latency, Delivery::Dial { from: n, dial, to: addr, until, tries: 0 });
                 }
                 Action::Cancel { dial } => {
                     self.cancelled.insert((n, dial));
@@ -272,7 +317,7 @@ impl Net {
     fn deliver(&mut self, what: Delivery) {
         match what {
             Delivery::Input { to, input } => self.input(to, input),
-            Delivery::Dial { from, dial, to, until } => self.dial(from, dial, to, until),
+            Delivery::Dial { from, dial, to, until, tries } => self.dial(from, dial, to, until, tries),
             Delivery::Stream { conn, to } => {
                 let Some(c) = self.conns.get(&conn) else { return };
                 let peer = self.nodes[c.ends[usize::from(c.ends[0] == to)]].id;
@@ -297,11 +342,39 @@ impl Net {
         }
     }
 
-    fn dial(&mut self, from: usize, dial: DialId, to: SocketAddr, until: Mono) {
-        if self.cancelled.remove(&(from, dial)) {
+    /// The address that a destination sees a node at.
+    fn seen_from(&mut self, n: usize, to: SocketAddr) -> SocketAddr {
+        let mut at = self.nodes[n].addr;
+        if self.nodes[n].nat == NatType::Symmetric {
+            let next = 20_000 + u16::try_from(self.mappings.len()).unwrap();
+            at.set_port(*self.mappings.entry((n, to)).or_insert(next));
+        }
+        at
+    }
+
+    /// Whether a node's router lets a packet in that comes for one of its ports.
+    fn lets_in(&self, n: usize, port: u16, from: SocketAddr) -> bool {
+        let mut sent_to = self.contacted.iter().filter(|(m, p, _)| (*m, *p) == (n, port)).map(|(.., to)| to);
+        match self.nodes[n].nat {
+            NatType::None | NatType::FullCone | NatType::Unknown => port == self.nodes[n].addr.port(),
+            NatType::AddressRestricted => sent_to.any(|to| to.ip() == from.ip()),
+            NatType::PortRestricted | NatType::Symmetric => sent_to.any(|to| *to == from),
+        }
+    }
+
+    fn dial(&mut self, from: usize, dial: DialId, to: SocketAddr, until: Mono, tries: u32) {
+        if self.cancelled.contains(&(from, dial)) {
             return;
         }
-        let target = self.nodes.iter().position(|n| n.addr == to);
+        let seen = self.seen_from(from, to);
+        let target = self.nodes.iter().position(|n| n.addr.ip() == to.ip());
+        // What a router drops is sent again as QUIC does: after 1, 3 and 7 s.
+        let dropped = target.is_some_and(|t| !self.lets_in(t, to.port(), seen));
+        let again = Duration::from_secs(1 << tries);
+        if dropped && self.now.mono + again < until {
+            return self.post(again, Delivery::Dial { from, dial, to, until, tries: tries + 1 });
+        }
+        let target = target.filter(|_| !dropped);
         let Some(target) = target.filter(|t| self.passes(from, *t)) else {
             let wait = until.since(self.now.mono);
             let input = Input::DialFailed { dial, reason: Reason::NoAnswer { addresses: 1 } };
@@ -321,7 +394,7 @@ impl Net {
             channel[..8].copy_from_slice(&conn.to_be_bytes());
             let info = ConnInfo {
                 id: ConnId(conn),
-                remote: self.nodes[other].addr,
+                remote: if outbound { to } else { seen },
                 outbound,
                 path: Path::Direct,
                 via: None,

@@ -1,0 +1,95 @@
+//! Punches between engines behind NATs, in virtual time.
+
+use std::time::Duration;
+
+use super::sim::{Net, addr, id};
+use crate::model::{AttemptOutcome, Command, NatType, Path};
+
+const LATENCY: Duration = Duration::from_millis(40);
+const NATS: [NatType; 5] = [
+    NatType::None,
+    NatType::FullCone,
+    NatType::AddressRestricted,
+    NatType::PortRestricted,
+    NatType::Symmetric,
+];
+const FROM: usize = 2;
+const TO: usize = 3;
+
+/// Two public nodes, and two behind these NATs that know each other by gossip.
+fn pair(from: NatType, to: NatType) -> Net {
+    let mut net = Net::new(1, LATENCY);
+    net.add(&[]);
+    net.add(&[addr(0)]);
+    for nat in [from, to] {
+        net.add_behind(nat, true, &[addr(0), addr(1)]);
+    }
+    net.run(Duration::from_secs(10));
+    net.believes(FROM, from);
+    net.believes(TO, to);
+    net.run(Duration::from_secs(2));
+    assert_eq!(net.up_links(FROM), 2, "{from} to {to}: nobody is linked to the other yet");
+    net
+}
+
+/// The first outcome of a connect, and the path on both ends.
+fn connect(net: &mut Net) -> (AttemptOutcome, Duration, [Option<Path>; 2]) {
+    net.command(FROM, Command::Connect { peer: id(TO) });
+    let ended = |net: &Net| !net.nodes[FROM].outcomes.is_empty();
+    let took = net.run_until(Duration::from_secs(60), ended).expect("every attempt ends");
+    net.run(LATENCY * 4);
+    let now = net.now;
+    let path = |net: &mut Net, n: usize, peer: usize| {
+        let shot = net.nodes[n].engine.snapshot(now);
+        shot.links.iter().find(|l| l.peer_id == id(peer)).map(|l| l.path)
+    };
+    let paths = [path(net, FROM, TO), path(net, TO, FROM)];
+    let outcome = if paths[0].is_some() { AttemptOutcome::Connected } else { AttemptOutcome::Unreachable };
+    (outcome, took, paths)
+}
+
+#[test]
+fn of_the_25_pairs_all_but_three_connect_within_five_round_trips() {
+    let mut counts = [0; 3];
+    for (from, to) in NATS.into_iter().flat_map(|from| NATS.map(|to| (from, to))) {
+        let mut net = pair(from, to);
+        let before = net.conns_made();
+        let (outcome, took, paths) = connect(&mut net);
+        let minds = |nat| matches!(nat, NatType::Symmetric | NatType::PortRestricted);
+        let expected = match (from, to) {
+            (_, NatType::None | NatType::FullCone) => Some(Path::Direct),
+            (from, to) if minds(from) && minds(to) && NatType::Symmetric == from.max(to) => None,
+            _ => Some(Path::Punched),
+        };
+        assert_eq!(paths, [expected; 2], "{from} to {to}");
+        match expected {
+            None => assert_eq!(outcome, AttemptOutcome::Unreachable),
+            Some(_) => {
+                assert!(took <= LATENCY * 10, "{from} to {to} took {took:?}");
+                assert_eq!(net.conns_made() - before, 1, "{from} to {to}: dials that cross cost a move");
+            }
+        }
+        counts[expected.map_or(2, |p| usize::from(p == Path::Punched))] += 1;
+    }
+    assert_eq!(counts, [10, 12, 3]);
+}
+
+#[test]
+fn a_nat_that_was_measured_wrongly_costs_half_a_second_and_not_the_punch() {
+    let mut net = pair(NatType::Symmetric, NatType::AddressRestricted);
+    net.believes(FROM, NatType::AddressRestricted);
+    let (_, took, paths) = connect(&mut net);
+    assert_eq!(paths, [Some(Path::Punched); 2]);
+    assert!(took > Duration::from_millis(500) && took < Duration::from_secs(1), "{took:?}");
+}
+
+#[test]
+fn a_target_stops_dialling_when_the_link_stands() {
+    let mut net = pair(NatType::Symmetric, NatType::AddressRestricted);
+    connect(&mut net);
+    let made = net.conns_made();
+    // Its dial would be let in from here on, if it went on.
+    net.nodes[FROM].nat = NatType::FullCone;
+    net.run(Duration::from_secs(12));
+    assert_eq!(net.conns_made(), made);
+}
