@@ -12,7 +12,7 @@ use crate::core::wire::{CoordinationAnswer, IHave, Message, PunchRequest, Refusa
 use crate::core::{Mono, Now};
 use crate::model::{
     Attempt, AttemptId, AttemptOutcome, AttemptsView, Cause, CommandId, Done, EventKind, Failure, LinkReport,
-    NextStep, PeerId, Reason,
+    NextStep, Path, PeerId, Reason,
 };
 
 /// Ended attempts kept for the screen.
@@ -151,6 +151,9 @@ impl Engine {
     /// The peer is linked: every attempt towards it ends.
     pub(super) fn attempts_reached(&mut self, peer: &PeerId, now: Now) {
         let Some(status) = self.links.get(peer).and_then(super::Link::status) else { return };
+        if status.info.path != Path::Relayed {
+            self.end_punch_dials(peer);
+        }
         for id in self.attempts.ids_towards(peer) {
             let Some(ladder) = self.attempts.live.get_mut(&id) else { continue };
             let mut out = Vec::new();
@@ -208,7 +211,7 @@ impl Engine {
         self.carry_ladder(id, out, now);
     }
 
-    fn candidate(&self, from: PeerId, target: SocketAddr, now: Now) -> Option<Candidate> {
+    pub(super) fn candidate(&self, from: PeerId, target: SocketAddr, now: Now) -> Option<Candidate> {
         let status = self.links.get(&from)?.status()?;
         let known = self.book.get(from)?;
         Some(Candidate {

@@ -33,7 +33,8 @@ impl Engine {
     /// Says of ourselves what is true now.
     pub(super) fn publish_own(&mut self, addresses: Vec<SocketAddr>, capabilities: Capabilities, now: Now) {
         let own = self.gossip.own().clone();
-        self.gossip.set_own(Record { addresses, capabilities, nat: self.nat.claim(), ..own }, now);
+        let (nat, homes) = (self.nat.claim(), self.homes(now));
+        self.gossip.set_own(Record { nat, capabilities, addresses, homes, ..own }, now);
     }
 
     pub(super) fn gossip_link_up(&mut self, peer: PeerId, info: &ConnInfo, now: Now) {

@@ -188,9 +188,6 @@ impl Engine {
         self.met(peer, &info, now);
         let feeler = self.attempts.towards(&peer).is_some_and(|l| l.cause() == Cause::Feeler);
         self.attempts_reached(&peer, now);
-        if info.path != Path::Relayed {
-            self.end_punch_dials(&peer);
-        }
         // What a relay shows of us is the relay's.
         if let Some(observed) = observed.filter(|_| info.path != Path::Relayed) {
             self.on_observed(peer, observed, now);

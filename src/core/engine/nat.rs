@@ -398,6 +398,7 @@ impl Engine {
         self.on_change(peer, &change, now);
         if !known {
             self.event(Some(peer), EventKind::PeerVerifiedPublic { addr }, now);
+            self.republish(now);
         }
         self.vantage(peer, now);
     }

@@ -190,6 +190,15 @@ impl Net {
         self.carry_out(n);
     }
 
+    /// Makes a node forget what it heard of another's homes.
+    pub(super) fn forget_homes(&mut self, n: usize, of: usize) {
+        let book = &mut self.nodes[n].engine.book;
+        let mut record = book.get(id(of)).and_then(|e| e.record()).unwrap().clone();
+        record.homes.clear();
+        record.version += 1;
+        book.first_hand(record, self.now);
+    }
+
     /// Connections that were ever made.
     pub(super) fn conns_made(&self) -> u64 {
         self.next_conn - 1
@@ -298,14 +307,23 @@ impl Net {
                     Duration::from_millis(5),
                     Delivery::Input { to: n, input: Input::Saved { result: Ok(()) } },
                 ),
-                // NATs are simulated where they are measured, relays nowhere yet.
+                Action::Reach { peer, addr, .. } => {
+                    let there = self.nodes.iter().position(|node| node.id == peer && node.addr == addr);
+                    // A fresh socket is a stranger to every router.
+                    let reached = there.is_some_and(|there| {
+                        self.passes(n, there)
+                            && matches!(self.nodes[there].nat, NatType::None | NatType::FullCone)
+                    });
+                    let input = Input::Reached { peer, addr, reached };
+                    self.post(self.latency * 2, Delivery::Input { to: n, input });
+                }
+                // NATs are measured elsewhere, relays simulated nowhere yet.
                 Action::Reserve { .. }
                 | Action::Release { .. }
                 | Action::DialLane { .. }
                 | Action::ProbeOpen { .. }
                 | Action::ProbeClose { .. }
-                | Action::ProbeSend { .. }
-                | Action::Reach { .. } => {}
+                | Action::ProbeSend { .. } => {}
                 Action::Event(event) => self.nodes[n].events.push(event),
                 Action::Outcome(outcome) => self.nodes[n].outcomes.push(outcome),
                 Action::Stop => self.nodes[n].up = false,

@@ -85,6 +85,8 @@ pub struct Target {
     pub relays: Vec<RelayAddr>,
     /// What is measured of both ends.
     pub terrain: Terrain,
+    /// Linked peers of which the target says that it is linked to them.
+    pub homes: Vec<Candidate>,
 }
 
 /// How long things take at most.
@@ -178,6 +180,8 @@ pub struct Ladder {
     relay: Option<Relay>,
     relay_begun: bool,
     punch_begun: bool,
+    /// Whether the punch began with the target's homes, and nobody was asked.
+    from_homes: bool,
     /// Who said that it is connected to the target.
     intermediaries: Vec<PeerId>,
     stages: Vec<(StageReport, Mono)>,
@@ -215,6 +219,7 @@ impl Ladder {
             relay: None,
             relay_begun: false,
             punch_begun: false,
+            from_homes: false,
             intermediaries: Vec::new(),
             stages: Vec::new(),
             next_dial: 0,
@@ -558,12 +563,20 @@ impl Ladder {
             }
             None => {
                 self.relay_from = now.mono + self.settings.relay_after;
-                self.punch = Some(Punch::asking(now.mono));
+                let mut homes = std::mem::take(&mut self.target.homes);
+                homes.sort_by(better);
+                self.from_homes = !homes.is_empty();
+                if self.from_homes {
+                    self.next_round(homes, now, out);
+                } else {
+                    self.punch = Some(Punch::asking(now.mono));
+                }
             }
         }
         // The relay stage may need to know who could pass an invitation on.
         let invites = self.plan.relay && self.target.relays.is_empty();
-        if self.target.peer.is_some() && (self.punch.is_some() || invites) {
+        let asking = matches!(self.punch, Some(Punch::Asking { .. }));
+        if self.target.peer.is_some() && (asking || invites) {
             out.push(LadderOut::AskWhoHas);
         }
     }
@@ -646,8 +659,15 @@ impl Ladder {
             Reason::RateLimited | Reason::UnknownTarget | Reason::RequestExpired | Reason::TimedOut { .. }
         );
         self.end_stage(StageKind::Punch, StageOutcome::Failed, Some(reason.clone()), now, out);
-        if elsewhere && !rest.is_empty() && now.mono < self.punch_until {
+        if !elsewhere || now.mono >= self.punch_until {
+            return;
+        }
+        if !rest.is_empty() {
             self.next_round(rest, now, out);
+        } else if std::mem::take(&mut self.from_homes) {
+            // What the target said of its homes is out of date.
+            self.punch = Some(Punch::asking(now.mono));
+            out.push(LadderOut::AskWhoHas);
         }
     }
 

@@ -52,7 +52,15 @@ impl Punch {
 
     /// Takes an answer; whether there is nothing left to wait for.
     pub(super) fn on_answer(&mut self, candidate: Option<Candidate>, now: Mono) -> bool {
-        let Self::Asking { since, until, open, found } = self else { return false };
+        let (since, until, open, found) = match self {
+            Self::Asking { since, until, open, found } => (since, until, open, found),
+            Self::Consenting { via, rest, .. } | Self::Punching { via, rest, .. } => {
+                let new = |c: &Candidate| c.peer != via.peer && rest.iter().all(|r| r.peer != c.peer);
+                let new = candidate.filter(new);
+                rest.extend(new);
+                return false;
+            }
+        };
         *open = open.saturating_sub(1);
         if let Some(candidate) = &candidate {
             let took = now.since(*since);

@@ -337,6 +337,24 @@ fn a_verified_public_intermediary_is_not_kept_waiting_for_the_slow_ones() {
 }
 
 #[test]
+fn a_home_of_the_target_is_asked_at_once_and_everybody_where_it_is_none() {
+    let there = Target { homes: vec![candidate(6), candidate(5)], ..target(&[addr(1)]) };
+    let mut run = Run::start(there, Plan::PUNCH);
+    assert_eq!(run.requested(), Some(5));
+    assert!(!run.out.contains(&LadderOut::AskWhoHas));
+    let gone = || Consent::Elsewhere(Reason::UnknownTarget);
+    run.ladder.on_consent(PeerId([5; 32]), gone(), at(10), &mut run.out);
+    assert_eq!(run.requested(), Some(6));
+    run.ladder.on_consent(PeerId([6; 32]), gone(), at(20), &mut run.out);
+    assert!(run.out.contains(&LadderOut::AskWhoHas), "what it said is out of date");
+    run.asked(1);
+    run.answer(Some(candidate(7)), 30);
+    assert_eq!(run.requested(), Some(7));
+    run.ladder.on_consent(PeerId([7; 32]), gone(), at(40), &mut run.out);
+    assert!(run.over(), "once");
+}
+
+#[test]
 fn any_other_intermediary_waits_for_better_ones_as_long_again_as_it_took() {
     let mut run = Run::start(target(&[addr(1)]), Plan::PUNCH);
     run.asked(5);
@@ -508,6 +526,7 @@ proptest::proptest! {
         ];
         let there = Target {
             relays: [relay(RELAY_ONE), relay(RELAY_TWO)][..relays].to_vec(),
+            homes: [candidate(1), candidate(2)][..relays].to_vec(),
             ..behind(NATS[nats.0], NATS[nats.1])
         };
         let mut run = Run::start(there, if all { Plan::ALL } else { Plan::UPGRADE });
