@@ -18,6 +18,7 @@ mod lanes;
 mod links;
 mod nat;
 mod process;
+mod punch;
 mod scripted;
 mod start;
 mod support;
@@ -31,6 +32,7 @@ fn main() {
         return lab::victim(&userns.unwrap());
     }
     let args = Arguments::from_args();
+    let punch = punch::trials(userns.as_ref());
     let trials: Vec<Trial> = [
         cache::trials(),
         drills::trials(),
@@ -43,6 +45,7 @@ fn main() {
         links::trials(),
         nat::trials(),
         process::trials(),
+        punch,
         start::trials(),
     ]
     .into_iter()

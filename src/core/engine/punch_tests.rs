@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::sim::{Net, addr, id};
-use crate::model::{AttemptOutcome, Command, NatType, Path};
+use crate::model::{AttemptOutcome, Command, EventKind, NatType, Path, StageKind};
 
 const LATENCY: Duration = Duration::from_millis(40);
 const NATS: [NatType; 5] = [
@@ -73,6 +73,26 @@ fn of_the_25_pairs_all_but_three_connect_within_four_round_trips() {
         counts[expected.map_or(2, |p| usize::from(p == Path::Punched))] += 1;
     }
     assert_eq!(counts, [10, 12, 3]);
+}
+
+#[test]
+fn test_punch_coordination_through_intermediary() {
+    let mut net = pair(NatType::PortRestricted, NatType::AddressRestricted);
+    connect(&mut net);
+    let about =
+        |n: usize, peer: usize| net.nodes[n].events.iter().filter(move |e| e.peer_id == Some(id(peer)));
+    let via = about(FROM, TO).find_map(|e| match e.kind {
+        EventKind::StageStarted { stage: StageKind::Punch, via, .. } => via,
+        _ => None,
+    });
+    assert!(via == Some(id(0)) || via == Some(id(1)), "{via:?}");
+    let outbound = |n, peer| {
+        about(n, peer).find_map(|e| match e.kind {
+            EventKind::LinkUp { outbound, .. } => Some(outbound),
+            _ => None,
+        })
+    };
+    assert_eq!((outbound(FROM, TO), outbound(TO, FROM)), (Some(false), Some(true)), "the target dialled");
 }
 
 #[test]
