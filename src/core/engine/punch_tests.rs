@@ -121,10 +121,12 @@ fn a_nat_that_was_measured_wrongly_costs_half_a_second_and_not_the_punch() {
 #[test]
 fn a_target_stops_dialling_when_the_link_stands() {
     let mut net = pair(NatType::Symmetric, NatType::AddressRestricted);
-    connect(&mut net);
-    let made = net.conns_made();
-    // Its dial would be let in from here on, if it went on.
-    net.nodes[FROM].nat = NatType::FullCone;
-    net.run(Duration::from_secs(12));
-    assert_eq!(net.conns_made(), made);
+    net.command(FROM, Command::Connect { peer: id(TO) });
+    let dials = |net: &Net| net.dialling(TO);
+    assert!(
+        net.run_until(Duration::from_secs(1), |net| dials(net) == 1).is_some(),
+        "in vain: we are symmetric"
+    );
+    assert!(net.run_until(Duration::from_secs(1), |net| net.up_links(TO) == 3).is_some());
+    assert_eq!(dials(&net), 0);
 }

@@ -199,6 +199,12 @@ impl Net {
         book.first_hand(record, self.now);
     }
 
+    /// Dials of a node that are under way.
+    pub(super) fn dialling(&self, n: usize) -> usize {
+        let of = |due: &&Due| matches!(&due.what, Delivery::Dial { from, dial, .. } if *from == n && !self.cancelled.contains(&(n, *dial)));
+        self.heap.iter().filter(of).count()
+    }
+
     /// Connections that were ever made.
     pub(super) fn conns_made(&self) -> u64 {
         self.next_conn - 1
