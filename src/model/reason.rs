@@ -172,6 +172,8 @@ pub enum Reason {
     NotNeeded,
     /// The peer connected to us first.
     CameToUs,
+    /// A NAT was measured to be another one meanwhile.
+    NatChanged,
     /// The operator asked for another stage only.
     NotAsked,
     /// The peer has no reservation on a relay, and none can be made.
@@ -289,6 +291,7 @@ impl fmt::Display for Reason {
             }
             Self::NotNeeded => f.write_str("another stage was faster"),
             Self::CameToUs => f.write_str("it connected to us first"),
+            Self::NatChanged => f.write_str("a NAT changed meanwhile"),
             Self::NotAsked => f.write_str("not asked for"),
             Self::NoRelay => f.write_str("it has no reservation, nobody to invite"),
             Self::NoStandby => f.write_str("there is no second relay to hand over to"),

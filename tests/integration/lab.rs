@@ -73,7 +73,8 @@ pub fn trials(userns: Result<Userns, Unsupported>) -> Vec<Trial> {
 
 /// Whether this host can build a network at all: some can enter a namespace
 /// and no more.
-fn works(userns: Userns) -> Result<Userns, Unsupported> {
+/// Whether a lab can be built on this host.
+pub fn works(userns: Userns) -> Result<Userns, Unsupported> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     match runtime.block_on(NatLab::build(&userns, untested("default"))) {
         Err(LabError::Network(NetworkError::Unsupported(why))) => Err(why),

@@ -18,6 +18,7 @@ mod lanes;
 mod links;
 mod nat;
 mod process;
+mod punch;
 mod relays;
 mod scripted;
 mod start;
@@ -32,6 +33,7 @@ fn main() {
         return lab::victim(&userns.unwrap());
     }
     let args = Arguments::from_args();
+    let punch = punch::trials(userns.as_ref());
     let trials: Vec<Trial> = [
         cache::trials(),
         drills::trials(),
@@ -45,6 +47,7 @@ fn main() {
         nat::trials(),
         process::trials(),
         relays::trials(),
+        punch,
         start::trials(),
     ]
     .into_iter()

@@ -139,7 +139,7 @@ impl Engine {
     }
 
     pub(super) fn on_dialled(&mut self, dial: DialId, peer: PeerId, now: Now) {
-        if Self::is_handover(dial) {
+        if Self::is_free(dial) {
             return self.on_handover_dialled(dial, peer);
         }
         let Some(ladder) = self.attempts.live.get_mut(&dial.attempt) else {
@@ -173,7 +173,7 @@ impl Engine {
     }
 
     pub(super) fn on_dial_failed(&mut self, dial: DialId, reason: &Reason, now: Now) {
-        if Self::is_handover(dial) {
+        if Self::is_free(dial) {
             return self.on_handover_failed(dial);
         }
         self.with_ladder(dial.attempt, now, |ladder, out| ladder.on_dial_failed(dial, reason, now, out));
@@ -182,6 +182,9 @@ impl Engine {
     /// The peer is linked: every attempt towards it ends.
     pub(super) fn attempts_reached(&mut self, peer: &PeerId, now: Now) {
         let Some(status) = self.links.get(peer).and_then(super::Link::status) else { return };
+        if status.info.path != Path::Relayed {
+            self.end_punch_dials(peer);
+        }
         for id in self.attempts.ids_towards(peer) {
             let Some(ladder) = self.attempts.live.get_mut(&id) else { continue };
             let mut out = Vec::new();
@@ -239,7 +242,7 @@ impl Engine {
         self.carry_ladder(id, out, now);
     }
 
-    fn candidate(&self, from: PeerId, target: SocketAddr, now: Now) -> Option<Candidate> {
+    pub(super) fn candidate(&self, from: PeerId, target: SocketAddr, now: Now) -> Option<Candidate> {
         let status = self.links.get(&from)?.status()?;
         let known = self.book.get(from)?;
         Some(Candidate {
@@ -259,16 +262,11 @@ impl Engine {
         }
         for wanted in out {
             match wanted {
-                LadderOut::Dial { dial, addr, within } => {
+                LadderOut::Dial { dial, addr, within } | LadderOut::Punch { dial, addr, within } => {
                     self.out.push_back(Action::Dial { dial, addr, peer, within });
                 }
                 LadderOut::Cancel(dial) => self.out.push_back(Action::Cancel { dial }),
                 LadderOut::AskWhoHas => self.ask_who_has(id, now),
-                LadderOut::Punch { dial, via, within } => {
-                    let Some(peer) = peer else { continue };
-                    let (target, coordinator) = (via.target, via.addr);
-                    self.out.push_back(Action::Punch { dial, peer, target, coordinator, within });
-                }
                 LadderOut::RequestPunch(via) => self.request_punch(id, &via, now),
                 LadderOut::DialLane { dial, relay: at, within } => {
                     let Some(peer) = peer else { continue };

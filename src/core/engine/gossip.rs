@@ -34,8 +34,9 @@ impl Engine {
     /// Says of ourselves what is true now.
     pub(super) fn publish_own(&mut self, addresses: Vec<SocketAddr>, capabilities: Capabilities, now: Now) {
         let own = self.gossip.own().clone();
-        let (nat, relays) = (self.nat.claim(), self.relaying.relays.addresses());
-        self.gossip.set_own(Record { nat, capabilities, addresses, relays, ..own }, now);
+        let (nat, homes) = (self.nat.claim(), self.homes(now));
+        let relays = self.relaying.relays.addresses();
+        self.gossip.set_own(Record { nat, capabilities, addresses, relays, homes, ..own }, now);
     }
 
     pub(super) fn gossip_link_up(&mut self, peer: PeerId, info: &ConnInfo, now: Now) {

@@ -14,7 +14,7 @@ use crate::core::link::ConnInfo;
 use crate::core::wire::RelayAddr;
 use crate::model::{AttemptId, Path, PeerId};
 
-/// Their dials belong to no attempt; those count from one.
+/// Attempts count from one: behind a dial with this number there is none.
 const NO_ATTEMPT: AttemptId = AttemptId(0);
 /// How long a lane has to come up.
 const LANE_WITHIN: Duration = Duration::from_secs(5);
@@ -32,12 +32,17 @@ struct Dialling {
 pub(super) struct Handovers {
     dialling: BTreeMap<PeerId, Dialling>,
     meters: BTreeMap<PeerId, Bucket>,
-    next: u32,
 }
 
 impl Engine {
-    /// Whether a dial is one of ours here.
-    pub(super) fn is_handover(dial: DialId) -> bool {
+    /// Names a dial that belongs to no attempt.
+    pub(super) fn free_dial(&mut self) -> DialId {
+        self.free_dials = self.free_dials.wrapping_add(1);
+        DialId { attempt: NO_ATTEMPT, n: self.free_dials }
+    }
+
+    /// Whether a dial belongs to no attempt.
+    pub(super) fn is_free(dial: DialId) -> bool {
         dial.attempt == NO_ATTEMPT
     }
 
@@ -64,14 +69,13 @@ impl Engine {
     }
 
     fn dial_handover(&mut self, peer: PeerId, at: RelayAddr, rest: Vec<RelayAddr>) {
-        self.handovers.next = self.handovers.next.wrapping_add(1);
-        let dial = DialId { attempt: NO_ATTEMPT, n: self.handovers.next };
+        let dial = self.free_dial();
         self.handovers.dialling.insert(peer, Dialling { dial, rest });
         let (relay, addr, within) = (Some(at.relay), at.addr, LANE_WITHIN);
         self.out.push_back(Action::DialLane { dial, peer, relay, addr, within });
     }
 
-    /// The lane stands: it is used at once.
+    /// The lane stands: it is used at once. A dial for a punch needs nothing more.
     pub(super) fn on_handover_dialled(&mut self, dial: DialId, peer: PeerId) {
         if self.handovers.dialling.get(&peer).is_some_and(|d| d.dial == dial) {
             self.out.push_back(Action::UseLane { dial });

@@ -29,6 +29,16 @@ pub enum Input {
         /// The rest.
         info: ConnInfo,
     },
+    /// The other end of a connection is seen at another address: its NAT maps
+    /// it anew.
+    ConnRemote {
+        /// Whose.
+        peer: PeerId,
+        /// Which.
+        conn: ConnId,
+        /// Where it is seen now, plain.
+        remote: SocketAddr,
+    },
     /// A connection is gone.
     ConnClosed {
         /// Whose.
@@ -232,19 +242,6 @@ pub enum Action {
         addr: SocketAddr,
         /// Whom we expect there, if we know.
         peer: Option<PeerId>,
-        /// When to give up.
-        within: Duration,
-    },
-    /// Punch through a coordinator, without direct dial or relay.
-    Punch {
-        /// For the answer.
-        dial: DialId,
-        /// To whom.
-        peer: PeerId,
-        /// Its address as the coordinator sees it.
-        target: SocketAddr,
-        /// Where the coordinator is connected to us.
-        coordinator: SocketAddr,
         /// When to give up.
         within: Duration,
     },

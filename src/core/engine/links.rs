@@ -1,6 +1,7 @@
 //! Links: limits at the door, what they carry, and what their ups and downs
 //! mean for the rest.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,10 +9,12 @@ use super::attempts::REFUSAL_KEPT;
 use super::{Action, Engine, Link};
 use crate::core::Now;
 use crate::core::bucket::Bucket;
-use crate::core::ladder::PUNCH_WINDOW;
-use crate::core::limits::{FOREIGN_LINKS_PERCENT, LINKS_MAX, LINKS_PER_IP_MAX, WHO_HAS_PER_MINUTE};
+use crate::core::ladder::{Ladder, PUNCH_WINDOW, Terrain};
+use crate::core::limits::{
+    FOREIGN_LINKS_PERCENT, LINKS_MAX, LINKS_PER_IP_MAX, OBSERVED_PER_MINUTE, WHO_HAS_PER_MINUTE,
+};
 use crate::core::link::{ConnId, ConnInfo, LinkOut};
-use crate::core::wire::{Frame, Hello, IHave, Message, PROTOCOL_HIGH, PROTOCOL_LOW, WhoHas};
+use crate::core::wire::{Frame, Hello, IHave, Message, Observed, PROTOCOL_HIGH, PROTOCOL_LOW, WhoHas};
 use crate::model::{Cause, CloseCode, EventKind, Path, PeerId, Reason};
 
 impl Engine {
@@ -26,7 +29,7 @@ impl Engine {
             self.refusals.insert(peer, (now.mono, Reason::Closed { close: Some(code) }));
             return;
         }
-        if info.path == Path::Direct && self.is_punching(&peer, now) {
+        if info.path == Path::Direct && self.is_punching(&peer, &info, now) {
             info.path = Path::Punched;
         }
         self.handover_arrived(&peer, &info);
@@ -39,10 +42,15 @@ impl Engine {
 
     /// Whether a connection that comes up now owes it to a punch: ours, or one
     /// that we agreed to.
-    fn is_punching(&self, peer: &PeerId, now: Now) -> bool {
+    fn is_punching(&self, peer: &PeerId, info: &ConnInfo, now: Now) -> bool {
         let ours = self.attempts.towards(peer).is_some_and(|l| l.path_now() == Path::Punched);
-        let theirs = self.punches_coming.get(peer).is_some_and(|at| now.mono.since(*at) < PUNCH_WINDOW);
-        ours || theirs
+        let theirs = self.punches_coming.get(peer).is_some_and(|p| now.mono.since(p.since) < PUNCH_WINDOW);
+        // Who comes in through a NAT of ours that keeps strangers out does so
+        // because we dialled it too.
+        let filters = Terrain { theirs: self.nat.claim(), ..Terrain::default() }.can_dial() == Some(false);
+        let crossed =
+            filters && !info.outbound && self.attempts.towards(peer).is_some_and(Ladder::is_dialling);
+        ours || theirs || crossed
     }
 
     /// Whether one more connection is let in.
@@ -79,6 +87,32 @@ impl Engine {
         self.with_link(peer, now, |link, _, out| link.on_conn_closed(conn, reason, now, out));
     }
 
+    /// A peer's NAT maps it anew: it should know, for nobody else tells it.
+    pub(super) fn on_conn_remote(&mut self, peer: PeerId, conn: ConnId, remote: SocketAddr, now: Now) {
+        let in_use = self.links.get_mut(&peer).is_some_and(|link| link.on_remote(conn, remote));
+        if in_use {
+            self.touch_row(peer);
+            self.send(&peer, &Message::Observed(Observed { addr: remote }), now);
+            self.nat_link(peer, false, now);
+        }
+    }
+
+    /// A peer sees us elsewhere.
+    fn on_observed_anew(&mut self, peer: PeerId, addr: SocketAddr, now: Now) {
+        let meter = self.seen_anew.entry(peer);
+        let full = || Bucket::new(OBSERVED_PER_MINUTE, OBSERVED_PER_MINUTE / 60.0, now.mono);
+        if !meter.or_insert_with(full).take(now.mono) {
+            return self.stopped("observed rate");
+        }
+        let addr = crate::model::plain_addr(addr);
+        let Some(link) = self.links.get_mut(&peer) else { return };
+        link.on_observed(addr);
+        if link.in_use().is_some_and(|info| info.path != Path::Relayed) {
+            self.on_observed(peer, addr, now);
+            self.upgrade_all(now);
+        }
+    }
+
     pub(super) fn on_control_up(&mut self, peer: PeerId, conn: ConnId, now: Now) {
         self.with_link(peer, now, |link, hello, out| link.on_control(conn, now, hello, out));
     }
@@ -100,8 +134,9 @@ impl Engine {
         let forgotten: Vec<PeerId> =
             self.links.iter().filter(|(_, l)| l.is_forgotten(now.mono)).map(|(p, _)| *p).collect();
         self.refusals.retain(|_, (at, _)| now.mono.since(*at) < REFUSAL_KEPT);
-        self.punches_coming.retain(|_, at| now.mono.since(*at) < PUNCH_WINDOW);
+        self.punches_coming.retain(|_, p| now.mono.since(p.since) < PUNCH_WINDOW);
         self.forget_handovers(now);
+        self.seen_anew.retain(|_, meter| !meter.is_full(now.mono));
         for peer in forgotten {
             self.links.remove(&peer);
             self.who_has.remove(&peer);
@@ -286,6 +321,7 @@ impl Engine {
             Message::ProbeToken(token) => self.on_probe_token(peer, token, now),
             Message::DialBack(request) => self.on_dial_back(peer, request, now),
             Message::DialBackAnswer(answer) => self.on_dial_back_answer(peer, answer, now),
+            Message::Observed(seen) => self.on_observed_anew(peer, seen.addr, now),
             Message::WhyAsk(ask) => self.on_why_ask(peer, ask, now),
             Message::WhyHalf(half) => self.on_why_half(peer, half, now),
             Message::Echo(echo) => {

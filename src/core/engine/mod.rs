@@ -36,6 +36,7 @@ use rand::rngs::StdRng;
 pub use io::{Action, ConnBytes, Input, ProbeEnd, ReservationBytes};
 
 use self::attempts::Attempts;
+use self::coordinate::PunchComing;
 use self::handover::Handovers;
 use self::nat::Nat;
 use self::relays::Relaying;
@@ -127,13 +128,17 @@ pub struct Engine {
     /// Our address as each linked peer sees it.
     observed: BTreeMap<PeerId, SocketAddr>,
     who_has: BTreeMap<PeerId, Bucket>,
+    /// How often peers told us that they see us elsewhere.
+    seen_anew: BTreeMap<PeerId, Bucket>,
     coordination: Coordination,
     relaying: Relaying,
     handovers: Handovers,
     upgrades: Upgrades,
     whys: Whys,
-    /// Who will punch with us, since when.
-    punches_coming: BTreeMap<PeerId, Mono>,
+    /// Punches that we agreed to.
+    punches_coming: BTreeMap<PeerId, PunchComing>,
+    /// Counts dials that belong to no attempt.
+    free_dials: u32,
     /// Why connections were lately refused that never became links.
     refusals: BTreeMap<PeerId, (Mono, Reason)>,
     /// Commands without an outcome yet.
@@ -192,12 +197,14 @@ impl Engine {
             nat_state,
             observed: BTreeMap::new(),
             who_has: BTreeMap::new(),
+            seen_anew: BTreeMap::new(),
             coordination,
             relaying: Relaying::default(),
             handovers: Handovers::default(),
             upgrades: Upgrades::default(),
             whys: Whys::default(),
             punches_coming: BTreeMap::new(),
+            free_dials: 0,
             refusals: BTreeMap::new(),
             commands: BTreeMap::new(),
             saving: Saving::default(),
@@ -236,6 +243,7 @@ impl Engine {
     pub fn handle(&mut self, input: Input, now: Now) {
         match input {
             Input::ConnUp { peer, info } => self.on_conn_up(peer, info, now),
+            Input::ConnRemote { peer, conn, remote } => self.on_conn_remote(peer, conn, remote, now),
             Input::ConnClosed { peer, conn, reason } => self.on_conn_closed(peer, conn, reason, now),
             Input::ControlUp { peer, conn } => self.on_control_up(peer, conn, now),
             Input::ControlLost { peer, conn, malformed } => self.on_control_lost(peer, conn, malformed, now),

@@ -7,8 +7,8 @@ use super::{Engine, Link};
 use crate::core::Now;
 use crate::core::book::{Change, Entry, NetPrefix};
 use crate::core::dialer::{Dialer, Prospect, View};
-use crate::core::ladder::{NAT_FRESH, Target, Terrain};
-use crate::core::limits::{ANCHORS, OUTBOUND_WANTED};
+use crate::core::ladder::{Candidate, NAT_FRESH, Target, Terrain};
+use crate::core::limits::{ANCHORS, OUTBOUND_WANTED, RECORD_HOMES_MAX};
 use crate::core::link::ConnInfo;
 use crate::core::wire::Capabilities;
 use crate::model::{AttemptOutcome, Cause, CloseCode, EventKind, NatType, Path, PeerId, Reason, Source};
@@ -153,6 +153,33 @@ impl Engine {
         addresses
     }
 
+    /// Verified public peers that we keep links to: who wants a punch with us
+    /// asks one of them at once. Those named before stay, so that records do
+    /// not change with every round trip.
+    pub(super) fn homes(&self, now: Now) -> Vec<PeerId> {
+        let named = &self.gossip.own().homes;
+        let mut homes: Vec<_> = self
+            .links
+            .iter()
+            .filter(|(peer, link)| link.is_up() && self.is_public_peer(peer, now))
+            .filter_map(|(peer, link)| link.status().map(|s| (peer, s)))
+            .filter(|(_, status)| status.info.path == Path::Direct)
+            .map(|(peer, status)| (!named.contains(peer), status.since, *peer))
+            .collect();
+        homes.sort_unstable();
+        homes.into_iter().take(RECORD_HOMES_MAX).map(|(.., peer)| peer).collect()
+    }
+
+    /// A peer's homes that are linked to us, as intermediaries towards it.
+    fn homes_of(&self, peer: PeerId, addresses: &[SocketAddr], now: Now) -> Vec<Candidate> {
+        let (Some(at), Some(record)) = (addresses.first(), self.book.get(peer).and_then(Entry::record))
+        else {
+            return Vec::new();
+        };
+        let linked = |home: &&PeerId| self.links.get(home).is_some_and(Link::is_up);
+        record.homes.iter().filter(linked).filter_map(|home| self.candidate(*home, *at, now)).collect()
+    }
+
     /// Where a peer can be dialled; `None` if nobody knows it.
     pub(super) fn addresses_of(&self, peer: &PeerId) -> Option<Vec<SocketAddr>> {
         let linked = self.links.get(peer).and_then(Link::status).map(|s| vec![s.info.remote]);
@@ -171,6 +198,7 @@ impl Engine {
             peer: Some(peer),
             relays: self.other_relays(&peer, None),
             terrain: self.terrain(peer, &addresses, now),
+            homes: self.homes_of(peer, &addresses, now),
             addresses,
         }
     }

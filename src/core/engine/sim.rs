@@ -1,7 +1,8 @@
-//! A network of engines in virtual time: dials, connections, streams and
-//! closes with latency and loss, all from one seed.
+//! A network of engines in virtual time: dials through NATs, connections,
+//! streams and closes with latency and loss, all from one seed.
 
 mod nat;
+mod relays;
 
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::net::SocketAddr;
@@ -20,13 +21,38 @@ use crate::model::{CloseCode, Command, CommandId, Event, EventKind, NatType, Out
 /// Something under way.
 #[derive(Debug)]
 enum Delivery {
-    Dial { from: usize, dial: DialId, to: SocketAddr, until: Mono },
-    Input { to: usize, input: Input },
-    Stream { conn: u64, to: usize },
-    Bytes { conn: u64, to: usize, bytes: Vec<u8> },
-    Close { conn: u64, by: usize, code: CloseCode },
-    Connect { from: usize, dial: DialId, to: usize },
-    Lane { from: usize, to: usize, relay: usize },
+    /// A first packet arrives; `tries` of them were lost.
+    Dial {
+        from: usize,
+        dial: DialId,
+        to: SocketAddr,
+        until: Mono,
+        tries: u32,
+    },
+    Input {
+        to: usize,
+        input: Input,
+    },
+    Stream {
+        conn: u64,
+        to: usize,
+    },
+    Bytes {
+        conn: u64,
+        to: usize,
+        bytes: Vec<u8>,
+    },
+    Close {
+        conn: u64,
+        by: usize,
+        code: CloseCode,
+    },
+    /// A lane is used.
+    Lane {
+        from: usize,
+        to: usize,
+        relay: usize,
+    },
 }
 
 #[derive(Debug)]
@@ -71,6 +97,7 @@ pub(super) struct Node {
     pub(super) outcomes: Vec<Outcome>,
     /// Whether its packets leave and arrive.
     pub(super) up: bool,
+    /// What its router really does.
     pub(super) nat: NatType,
     timer: Option<Mono>,
 }
@@ -93,11 +120,15 @@ pub(super) struct Net {
     cut: BTreeSet<(usize, usize)>,
     /// Of a hundred dials so many come to nothing.
     pub(super) loss: u32,
-    /// Whether no punch gets through, whatever the NATs are.
+    /// Whether no packet of a stranger gets through any router.
     pub(super) punches_fail: bool,
-    relayed: nat::Relayed,
+    relayed: relays::Relayed,
     heap: BinaryHeap<Due>,
     conns: BTreeMap<u64, Conn>,
+    /// Ports of symmetric NATs, by destination.
+    mappings: BTreeMap<(usize, SocketAddr), u16>,
+    /// Whom each mapping of a node has sent to.
+    contacted: BTreeSet<(usize, u16, SocketAddr)>,
     cancelled: BTreeSet<(usize, DialId)>,
     order: u64,
     next_conn: u64,
@@ -125,9 +156,11 @@ impl Net {
             cut: BTreeSet::new(),
             loss: 0,
             punches_fail: false,
-            relayed: nat::Relayed::default(),
+            relayed: relays::Relayed::default(),
             heap: BinaryHeap::new(),
             conns: BTreeMap::new(),
+            mappings: BTreeMap::new(),
+            contacted: BTreeSet::new(),
             cancelled: BTreeSet::new(),
             order: 0,
             next_conn: 1,
@@ -137,15 +170,11 @@ impl Net {
 
     /// Adds and starts a node that knows the given addresses.
     pub(super) fn add(&mut self, bootstrap: &[SocketAddr]) -> usize {
-        self.start(bootstrap.to_vec(), false)
+        self.add_behind(NatType::None, false, bootstrap)
     }
 
-    /// The same, for one that dials nobody but those nodes by itself.
-    pub(super) fn add_passive(&mut self, bootstrap: &[usize]) -> usize {
-        self.start(bootstrap.iter().map(|n| addr(*n)).collect(), true)
-    }
-
-    fn start(&mut self, bootstrap: Vec<SocketAddr>, passive: bool) -> usize {
+    /// The same behind a router.
+    pub(super) fn add_behind(&mut self, nat: NatType, passive: bool, bootstrap: &[SocketAddr]) -> usize {
         let n = self.nodes.len();
         let config = EngineConfig {
             me: id(n),
@@ -154,7 +183,7 @@ impl Net {
             agent: "sim".into(),
             secret: None,
             local_addr: addr(n),
-            bootstrap,
+            bootstrap: bootstrap.to_vec(),
             passive,
             direct_window: Duration::from_secs(2),
             relay_after: Duration::from_secs(1),
@@ -174,12 +203,32 @@ impl Net {
             events: Vec::new(),
             outcomes: Vec::new(),
             up: true,
-            nat: NatType::Unknown,
+            nat,
             timer: None,
         };
         self.nodes.push(node);
         self.carry_out(n);
         n
+    }
+
+    /// Makes a node forget what it heard of another's homes.
+    pub(super) fn forget_homes(&mut self, n: usize, of: usize) {
+        let book = &mut self.nodes[n].engine.book;
+        let mut record = book.get(id(of)).and_then(|e| e.record()).unwrap().clone();
+        record.homes.clear();
+        record.version += 1;
+        book.first_hand(record, self.now);
+    }
+
+    /// Dials of a node that are under way.
+    pub(super) fn dialling(&self, n: usize) -> usize {
+        let of = |due: &&Due| matches!(&due.what, Delivery::Dial { from, dial, .. } if *from == n && !self.cancelled.contains(&(n, *dial)));
+        self.heap.iter().filter(of).count()
+    }
+
+    /// Connections that were ever made.
+    pub(super) fn conns_made(&self) -> u64 {
+        self.next_conn - 1
     }
 
     pub(super) fn command(&mut self, n: usize, command: Command) -> CommandId {
@@ -274,10 +323,9 @@ impl Net {
             match action {
                 Action::Dial { dial, addr, within, .. } => {
                     let until = self.now.mono + within;
-                    self.post(self.latency, Delivery::Dial { from: n, dial, to: addr, until });
-                }
-                Action::Punch { dial, target, coordinator, within, .. } => {
-                    self.punch(n, dial, target, coordinator, self.now.mono + within);
+                    let seen = self.seen_from(n, addr);
+                    self.contacted.insert((n, seen.port(), addr));
+                    self.post(self.latency, Delivery::Dial { from: n, dial, to: addr, until, tries: 0 });
                 }
                 Action::Cancel { dial } => {
                     self.cancel_lane(n, dial);
@@ -312,11 +360,18 @@ impl Net {
                     Duration::from_millis(5),
                     Delivery::Input { to: n, input: Input::Saved { result: Ok(()) } },
                 ),
+                Action::Reach { peer, addr, .. } => {
+                    let there = self.nodes.iter().position(|node| node.id == peer && node.addr == addr);
+                    // A fresh socket is a stranger to every router.
+                    let reached = there.is_some_and(|there| {
+                        self.passes(n, there)
+                            && matches!(self.nodes[there].nat, NatType::None | NatType::FullCone)
+                    });
+                    let input = Input::Reached { peer, addr, reached };
+                    self.post(self.latency * 2, Delivery::Input { to: n, input });
+                }
                 // NATs are measured in another simulation.
-                Action::ProbeOpen { .. }
-                | Action::ProbeClose { .. }
-                | Action::ProbeSend { .. }
-                | Action::Reach { .. } => {}
+                Action::ProbeOpen { .. } | Action::ProbeClose { .. } | Action::ProbeSend { .. } => {}
                 Action::Event(event) => self.nodes[n].events.push(event),
                 Action::Outcome(outcome) => self.nodes[n].outcomes.push(outcome),
                 Action::Stop => self.nodes[n].up = false,
@@ -328,21 +383,17 @@ impl Net {
     fn deliver(&mut self, what: Delivery) {
         match what {
             Delivery::Input { to, input } => self.input(to, input),
-            Delivery::Dial { from, dial, to, until } => self.dial(from, dial, to, until),
+            Delivery::Dial { from, dial, to, until, tries } => self.dial(from, dial, to, until, tries),
             Delivery::Stream { conn, to } => {
                 let Some(c) = self.conns.get(&conn) else { return };
                 let peer = self.nodes[c.ends[usize::from(c.ends[0] == to)]].id;
                 self.input(to, Input::ControlUp { peer, conn: ConnId(conn) });
             }
             Delivery::Bytes { conn, to, bytes } => self.bytes(conn, to, &bytes),
-            Delivery::Connect { from, dial, to } => {
-                if !self.cancelled.remove(&(from, dial)) {
-                    self.connect(from, to, None);
-                    let peer = self.nodes[to].id;
-                    self.input(from, Input::Dialled { dial, peer });
-                }
+            Delivery::Lane { from, to, relay } => {
+                let remote = self.nodes[relay].addr;
+                self.connect([from, to], [remote, remote], Some(relay));
             }
-            Delivery::Lane { from, to, relay } => self.connect(from, to, Some(relay)),
             Delivery::Close { conn, by, code } => {
                 let Some(c) = self.conns.remove(&conn) else { return };
                 let other = c.ends[usize::from(c.ends[0] == by)];
@@ -361,14 +412,20 @@ impl Net {
         }
     }
 
-    fn dial(&mut self, from: usize, dial: DialId, to: SocketAddr, until: Mono) {
-        if self.cancelled.remove(&(from, dial)) {
+    fn dial(&mut self, from: usize, dial: DialId, to: SocketAddr, until: Mono, tries: u32) {
+        if self.cancelled.contains(&(from, dial)) {
             return;
         }
-        let target = self.nodes.iter().position(|n| n.addr == to);
-        let reached = |t: &usize| self.passes(from, *t) && (*t == from || self.can_dial(from, *t));
-        let target = target.filter(reached).filter(|_| !self.is_lost());
-        let Some(target) = target else {
+        let seen = self.seen_from(from, to);
+        let target = self.nodes.iter().position(|n| n.addr.ip() == to.ip());
+        // What a router drops is sent again as QUIC does: after 1, 3 and 7 s.
+        let dropped = target.is_some_and(|t| !self.lets_in(t, to.port(), seen));
+        let again = Duration::from_secs(1 << tries);
+        if dropped && self.now.mono + again < until {
+            return self.post(again, Delivery::Dial { from, dial, to, until, tries: tries + 1 });
+        }
+        let target = target.filter(|_| !dropped && !self.is_lost());
+        let Some(target) = target.filter(|t| self.passes(from, *t)) else {
             let wait = until.since(self.now.mono);
             let input = Input::DialFailed { dial, reason: Reason::NoAnswer { addresses: 1 } };
             return self.post(wait, Delivery::Input { to: from, input });
@@ -377,7 +434,7 @@ impl Net {
             let peer = self.nodes[from].id;
             return self.input(from, Input::Dialled { dial, peer });
         }
-        self.connect(from, target, None);
+        self.connect([from, target], [to, seen], None);
         let peer = self.nodes[target].id;
         self.input(from, Input::Dialled { dial, peer });
     }
@@ -386,18 +443,18 @@ impl Net {
         self.rng.random_range(0..100) < self.loss
     }
 
-    fn connect(&mut self, from: usize, target: usize, via: Option<usize>) {
+    /// A connection comes up at both ends; each sees the other where it says.
+    fn connect(&mut self, ends: [usize; 2], sees: [SocketAddr; 2], via: Option<usize>) {
         let conn = self.next_conn;
         self.next_conn += 1;
-        let ends = [from, target];
         self.conns.insert(conn, Conn { ends, via, readers: Default::default() });
-        for (end, outbound) in [(target, false), (from, true)] {
-            let other = ends[usize::from(ends[0] == end)];
+        for (at, outbound) in [(1, false), (0, true)] {
+            let (end, other) = (ends[at], ends[1 - at]);
             let mut channel = [0; 16];
             channel[..8].copy_from_slice(&conn.to_be_bytes());
             let info = ConnInfo {
                 id: ConnId(conn),
-                remote: via.map_or_else(|| self.seen_at(end, other), |relay| self.nodes[relay].addr),
+                remote: sees[at],
                 outbound,
                 path: if via.is_some() { Path::Relayed } else { Path::Direct },
                 via: via.map(id),
@@ -406,12 +463,6 @@ impl Net {
             };
             let peer = self.nodes[other].id;
             self.input(end, Input::ConnUp { peer, info });
-            // Whoever is public is soon proven to be.
-            if self.nodes[other].nat == NatType::None {
-                let addr = self.nodes[other].addr;
-                let input = Input::Reached { peer, addr, reached: true };
-                self.post(self.latency * 8, Delivery::Input { to: end, input });
-            }
         }
     }
 

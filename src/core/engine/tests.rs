@@ -1,3 +1,4 @@
+mod punch;
 mod relays;
 
 use std::time::Duration;

@@ -10,7 +10,7 @@ use super::{Engine, Link};
 use crate::core::dialer::Start;
 use crate::core::ladder::Plan;
 use crate::core::{Mono, Now};
-use crate::model::{Cause, NatType, Path, PeerId};
+use crate::model::{Cause, NatType, Path, PeerId, Reason};
 
 /// Between tries; the last one repeats.
 const BACKOFF: [Duration; 4] =
@@ -111,8 +111,15 @@ impl Engine {
 
     /// Starts a try; how long to wait instead, if this is not the moment.
     fn try_upgrade(&mut self, peer: PeerId, now: Now) -> Option<Duration> {
-        if self.attempts.towards(&peer).is_some() {
-            return Some(BUSY);
+        let upgrade = self.upgrades.0.get_mut(&peer)?;
+        let running = self.attempts.towards(&peer).map(|l| (l.id(), l.cause()));
+        match running {
+            // It set out with what was known of the NATs before.
+            Some((id, Cause::Upgrade)) if upgrade.tries == 0 => {
+                self.with_ladder(id, now, |ladder, out| ladder.abandon(&Reason::NatChanged, now, out));
+            }
+            Some(_) => return Some(BUSY),
+            None => {}
         }
         let upgrade = self.upgrades.0.get_mut(&peer)?;
         upgrade.tries += 1;

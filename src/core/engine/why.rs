@@ -79,8 +79,8 @@ impl Engine {
             .latest_report(&from)
             .map(|a: std::sync::Arc<Attempt>| notes(&a))
             .unwrap_or_default();
-        if let Some(at) = self.punches_coming.get(&from) {
-            told.push((now.stamp_of(*at), "agreed to a punch, and made it".to_owned()));
+        if let Some(coming) = self.punches_coming.get(&from) {
+            told.push((now.stamp_of(coming.since), "agreed to a punch, and made it".to_owned()));
         }
         if let Some(status) = self.links.get(&from).and_then(Link::status) {
             let how = if status.info.outbound { "our dial" } else { "their dial" };

@@ -21,7 +21,7 @@ pub use punch::Consent;
 pub use terrain::{NAT_FRESH, Terrain};
 
 use self::direct::Direct;
-use self::punch::{CONSENT_WAIT, Punch, WHO_HAS_WAIT};
+use self::punch::{CONSENT_WAIT, PUNCH_AGAIN, Punch, WHO_HAS_WAIT};
 use self::relay::{INVITE_WAIT, LANE_WAIT, Relay};
 use super::wire::RelayAddr;
 use super::{Mono, Now};
@@ -88,6 +88,8 @@ pub struct Target {
     pub relays: Vec<RelayAddr>,
     /// What is measured of both ends.
     pub terrain: Terrain,
+    /// Linked peers of which the target says that it is linked to them.
+    pub homes: Vec<Candidate>,
 }
 
 /// How long things take at most.
@@ -117,12 +119,12 @@ pub enum LadderOut {
     AskWhoHas,
     /// Ask an intermediary to have the target punch with us.
     RequestPunch(Candidate),
-    /// Punch through that intermediary.
+    /// Dial the target where its intermediary sees it: our half of a punch.
     Punch {
         /// Its name.
         dial: DialId,
-        /// Through whom.
-        via: Candidate,
+        /// Where.
+        addr: SocketAddr,
         /// When to give up.
         within: Duration,
     },
@@ -185,6 +187,8 @@ pub struct Ladder {
     relay: Option<Relay>,
     relay_begun: bool,
     punch_begun: bool,
+    /// Whether the punch began with the target's homes, and nobody was asked.
+    from_homes: bool,
     /// Who said that it is connected to the target.
     intermediaries: Vec<PeerId>,
     stages: Vec<(StageReport, Mono)>,
@@ -224,6 +228,7 @@ impl Ladder {
             relay: None,
             relay_begun: false,
             punch_begun: false,
+            from_homes: false,
             intermediaries: Vec::new(),
             stages: Vec::new(),
             next_dial: 0,
@@ -234,6 +239,11 @@ impl Ladder {
         ladder.begin_direct(now, out);
         ladder.settle(now, out);
         ladder
+    }
+
+    /// Its name.
+    pub fn id(&self) -> AttemptId {
+        self.id
     }
 
     /// Towards whom.
@@ -275,6 +285,11 @@ impl Ladder {
     /// The path that a native connection gets which comes up now.
     pub fn path_now(&self) -> Path {
         if matches!(self.punch, Some(Punch::Punching { .. })) { Path::Punched } else { Path::Direct }
+    }
+
+    /// Whether addresses of the target are being dialled.
+    pub fn is_dialling(&self) -> bool {
+        self.direct.is_some()
     }
 
     /// As it is shown and stored.
@@ -322,9 +337,9 @@ impl Ladder {
         if self.direct.as_mut().is_some_and(|d| d.on_failed(dial, reason, now.mono)) {
             return self.settle(now, out);
         }
-        if self.punch.as_ref().and_then(Punch::dial) == Some(dial) {
+        if reason.is_final() && self.punch.as_ref().and_then(Punch::dial) == Some(dial) {
             self.end_punch_round(reason, now, out);
-        } else {
+        } else if !self.punch.as_mut().is_some_and(|p| p.on_failed(dial, reason, now.mono)) {
             self.on_lane_failed(dial, reason, now, out);
         }
         self.settle(now, out);
@@ -355,24 +370,23 @@ impl Ladder {
 
     /// The intermediary answered our punch request.
     pub fn on_consent(&mut self, from: PeerId, consent: Consent, now: Now, out: &mut Vec<LadderOut>) {
-        let Some(Punch::Consenting { via, rest, .. }) = &mut self.punch else { return };
+        let Some(Punch::Consenting { via, rest, dial, .. }) = &mut self.punch else { return };
         if via.peer != from {
             return;
         }
         match consent {
             Consent::Agreed(target) => {
-                let mut via = via.clone();
-                let rest = std::mem::take(rest);
-                via.target = target;
-                let dial = self.dial_id();
+                let (rest, dial) = (std::mem::take(rest), *dial);
+                // Our NAT was opened for where the target was then.
+                let comes = self.target.terrain.lets_target_in() && via.target == target;
+                let via = Candidate { target, ..via.clone() };
+                let again = Some(if comes { now.mono + PUNCH_AGAIN } else { now.mono });
                 let until = self.punch_until;
-                let within = until.since(now.mono);
-                out.push(LadderOut::Punch { dial, via, within });
-                self.punch = Some(Punch::Punching { until, dial, rest });
+                self.punch = Some(Punch::Punching { until, via, rest, dial, again, last: None });
             }
             Consent::Elsewhere(reason) => self.end_punch_round(&reason, now, out),
             Consent::Refused(reason) => {
-                self.punch = None;
+                self.stop_punch(out);
                 self.end_stage(StageKind::Punch, StageOutcome::Failed, Some(reason), now, out);
             }
         }
@@ -464,10 +478,13 @@ impl Ladder {
         if self.outcome.is_some() {
             return;
         }
-        if reason.is_lost_choice()
-            && let Some(direct) = &mut self.direct
-        {
-            direct.on_lost(reason, now.mono);
+        if reason.is_lost_choice() && (self.direct.is_some() || self.punch.is_some()) {
+            if let Some(direct) = &mut self.direct {
+                direct.on_lost(reason, now.mono);
+            }
+            if let Some(punch) = &mut self.punch {
+                punch.on_lost(reason, now.mono);
+            }
             return self.settle(now, out);
         }
         if let Some(running) = self.running_stage() {
@@ -615,13 +632,21 @@ impl Ladder {
             None => {
                 self.warm_from = now.mono + self.settings.relay_after / WARM_PART;
                 self.relay_from = now.mono + self.settings.relay_after;
-                self.punch = Some(Punch::asking(now.mono));
+                let mut homes = std::mem::take(&mut self.target.homes);
+                homes.sort_by(better);
+                self.from_homes = !homes.is_empty();
+                if self.from_homes {
+                    self.next_round(homes, now, out);
+                } else {
+                    self.punch = Some(Punch::asking(now.mono));
+                }
             }
         }
         self.asked_until = now.mono + WHO_HAS_WAIT;
         // The relay stage may need to know who could pass an invitation on.
         let invites = self.plan.relay && self.target.relays.is_empty();
-        if self.target.peer.is_some() && (self.punch.is_some() || invites) {
+        let asking = matches!(self.punch, Some(Punch::Asking { .. }));
+        if self.target.peer.is_some() && (asking || invites) {
             out.push(LadderOut::AskWhoHas);
         }
     }
@@ -635,12 +660,12 @@ impl Ladder {
             Some(Punch::Consenting { until, .. }) if *until <= now.mono => {
                 self.end_punch_round(&Reason::timed_out(CONSENT_WAIT), now, out);
             }
-            Some(Punch::Punching { until, dial, .. }) if *until <= now.mono => {
-                out.push(LadderOut::Cancel(*dial));
-                self.punch = None;
-                let reason = Reason::timed_out(PUNCH_WINDOW);
+            Some(Punch::Punching { until, last, .. }) if *until <= now.mono => {
+                let reason = last.take().unwrap_or(Reason::timed_out(PUNCH_WINDOW));
+                self.stop_punch(out);
                 self.end_stage(StageKind::Punch, StageOutcome::Failed, Some(reason), now, out);
             }
+            Some(Punch::Punching { again: Some(at), .. }) if *at <= now.mono => self.punch_again(now, out),
             _ => {}
         }
         if self.punch.is_none() && self.punch_begun {
@@ -665,26 +690,60 @@ impl Ladder {
         }
         let via = found.remove(0);
         self.begin_stage(StageKind::Punch, Some(via.peer), now, out);
+        // A dial that goes on behind the direct stage opens our NAT as well.
+        let open = self.direct.as_ref().is_some_and(|d| d.is_dialling(via.target));
+        let dial = (!open).then(|| self.dial_id());
+        if let Some(dial) = dial {
+            let within = self.punch_until.since(now.mono);
+            out.push(LadderOut::Punch { dial, addr: via.target, within });
+        }
         out.push(LadderOut::RequestPunch(via.clone()));
         let until = (now.mono + CONSENT_WAIT).min(self.punch_until);
-        self.punch = Some(Punch::Consenting { until, via, rest: found });
+        self.punch = Some(Punch::Consenting { until, via, rest: found, dial });
+    }
+
+    /// Dials the target afresh: what was sent before its NAT knew us is lost,
+    /// and QUIC would be long in repeating it.
+    fn punch_again(&mut self, now: Now, out: &mut Vec<LadderOut>) {
+        let fresh = self.dial_id();
+        let Some(Punch::Punching { until, via, dial, again, .. }) = &mut self.punch else { return };
+        let (addr, within) = (via.target, until.since(now.mono));
+        *again = None;
+        out.extend(dial.replace(fresh).map(LadderOut::Cancel));
+        if let Some(direct) = self.direct.as_mut().filter(|_| self.direct_behind) {
+            direct.give_way(addr, out);
+        }
+        out.push(LadderOut::Punch { dial: fresh, addr, within });
+    }
+
+    /// Calls the punch off; who else could coordinate it.
+    fn stop_punch(&mut self, out: &mut Vec<LadderOut>) -> Vec<Candidate> {
+        let Some(punch) = self.punch.take() else { return Vec::new() };
+        out.extend(punch.dial().map(LadderOut::Cancel));
+        punch.into_rest()
     }
 
     /// A round failed. "Not me" and "not now" are answers about the
     /// intermediary, not about the punch.
     fn end_punch_round(&mut self, reason: &Reason, now: Now, out: &mut Vec<LadderOut>) {
-        let rest = match &mut self.punch {
-            Some(Punch::Consenting { rest, .. } | Punch::Punching { rest, .. }) => std::mem::take(rest),
-            _ => return,
-        };
+        if self.punch.is_none() {
+            return;
+        }
+        let rest = self.stop_punch(out);
         let elsewhere = matches!(
             reason,
             Reason::RateLimited | Reason::UnknownTarget | Reason::RequestExpired | Reason::TimedOut { .. }
         );
         self.end_stage(StageKind::Punch, StageOutcome::Failed, Some(reason.clone()), now, out);
-        self.punch = None;
-        if elsewhere && !rest.is_empty() && now.mono < self.punch_until {
+        if !elsewhere || now.mono >= self.punch_until {
+            return;
+        }
+        if !rest.is_empty() {
             self.next_round(rest, now, out);
+        } else if std::mem::take(&mut self.from_homes) {
+            // What the target said of its homes is out of date.
+            self.punch = Some(Punch::asking(now.mono));
+            out.push(LadderOut::AskWhoHas);
         }
     }
 
@@ -783,9 +842,7 @@ impl Ladder {
         if let Some(direct) = self.direct.take() {
             direct.cancel(out);
         }
-        if let Some(punch) = self.punch.take() {
-            out.extend(punch.dial().map(LadderOut::Cancel));
-        }
+        self.stop_punch(out);
         self.stop_relay(out);
         while let Some(stage) = self.running_stage() {
             self.end_stage(stage, StageOutcome::Skipped, Some(reason.clone()), now, out);

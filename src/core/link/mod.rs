@@ -11,6 +11,7 @@ mod membership;
 mod session;
 mod types;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -293,6 +294,24 @@ impl Link {
         } else if !kept {
             // Without its stream a connection is of no use to us.
             out.push(LinkOut::Close(id, CloseCode::Replaced));
+        }
+    }
+
+    /// The other end of a connection is seen elsewhere; whether it is the one in
+    /// use. What is seen of a lane is its relay.
+    pub fn on_remote(&mut self, id: ConnId, remote: SocketAddr) -> bool {
+        let moved = self.conn_mut(id).filter(|c| c.info.path != Path::Relayed);
+        if let Some(conn) = moved {
+            conn.info.remote = remote;
+            return self.active == Some(id);
+        }
+        false
+    }
+
+    /// The peer sees us elsewhere.
+    pub fn on_observed(&mut self, addr: SocketAddr) {
+        if let Some(greeting) = &mut self.greeting {
+            greeting.observed = addr;
         }
     }
 

@@ -114,6 +114,13 @@ pub struct IHave {
     pub observed: Option<SocketAddr>,
 }
 
+/// "I see you at another address now."
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Observed {
+    /// Where.
+    pub addr: SocketAddr,
+}
+
 /// A numbered payload that comes back, for drills.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Echo {
@@ -161,6 +168,8 @@ pub enum Message {
     DialBack(DialBack),
     /// Answers that.
     DialBackAnswer(DialBackAnswer),
+    /// Tells where the receiver is seen now.
+    Observed(Observed),
     /// Asks for the receiver's half of the story.
     WhyAsk(WhyAsk),
     /// Answers that.
@@ -192,6 +201,7 @@ impl Message {
             Self::ProbeToken(_) => kind::PROBE_TOKEN,
             Self::DialBack(_) => kind::DIAL_BACK,
             Self::DialBackAnswer(_) => kind::DIAL_BACK_ANSWER,
+            Self::Observed(_) => kind::OBSERVED,
             Self::WhyAsk(_) => kind::WHY_ASK,
             Self::WhyHalf(_) => kind::WHY_HALF,
             Self::Echo(_) => kind::ECHO,
@@ -223,6 +233,7 @@ impl Message {
                 | Self::DialBack(_)
                 | Self::DialBackAnswer(_)
                 | Self::WhyAsk(_)
+                | Self::Observed(_)
                 | Self::Leave
                 | Self::Request(_)
                 | Self::Digest(_)

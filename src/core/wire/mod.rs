@@ -27,7 +27,7 @@ pub use coordination::{
 pub use frame::{FrameReader, HEADER_LEN, RawFrame, frame_limit};
 pub use hello::{Hello, common_version};
 pub use message::{
-    Delta, Digest, DigestEntry, DigestPage, Echo, FullSync, IHave, Message, Request, Want, WhoHas,
+    Delta, Digest, DigestEntry, DigestPage, Echo, FullSync, IHave, Message, Observed, Request, Want, WhoHas,
 };
 pub use probe::{DialBack, DialBackAnswer, ProbeToken};
 pub use record::{Capabilities, PeerPrefix, Record, RelayAddr};
@@ -70,6 +70,8 @@ pub mod kind {
     pub const WHO_HAS: u16 = 0x0120;
     /// [`super::IHave`].
     pub const I_HAVE: u16 = 0x0121;
+    /// [`super::Observed`].
+    pub const OBSERVED: u16 = 0x0122;
     /// [`super::PunchRequest`].
     pub const PUNCH_REQUEST: u16 = 0x0130;
     /// [`super::CoordinationAnswer`].

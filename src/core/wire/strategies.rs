@@ -53,6 +53,7 @@ pub(crate) fn message() -> impl Strategy<Value = Message> {
     let echo = || (any::<u64>(), vec(any::<u8>(), 0..64)).prop_map(|(id, payload)| Echo { id, payload });
     prop_oneof![
         Just(Message::Leave),
+        addr().prop_map(|addr| Message::Observed(Observed { addr })),
         any::<u32>().prop_map(|query| Message::WhyAsk(WhyAsk { query })),
         (
             any::<u32>(),

@@ -4,6 +4,7 @@
 mod tests;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ use crate::node::feed::Request;
 use crate::node::lanes::Lane;
 use crate::node::probe::Probes;
 use crate::node::relaying::Relaying;
-use crate::node::transport::{self, Dialled};
+use crate::node::transport;
 
 /// At most ten snapshots a second.
 const PUBLISH_EVERY: Duration = Duration::from_millis(100);
@@ -222,7 +223,7 @@ impl Driver {
             Action::OpenControl { peer, conn } => self.connections.open_control(peer, conn),
             Action::Write { conn, bytes } => self.connections.write(conn, bytes),
             Action::Close { conn, code } => self.connections.close(conn, code),
-            Action::Dial { .. } | Action::Punch { .. } => self.dial(action),
+            Action::Dial { dial, addr, peer, within } => self.dial(dial, addr, peer, within),
             Action::DialLane { dial, peer, relay, addr, within } => {
                 let task = tokio::spawn(self.relaying.dial(dial, peer, relay, addr, within));
                 self.dials.insert(dial, AbortOnDropHandle::new(task));
@@ -269,19 +270,15 @@ impl Driver {
         drop(self.outlets.events.send(Arc::new(event)));
     }
 
-    fn dial(&mut self, action: Action) {
+    fn dial(&mut self, dial: DialId, addr: SocketAddr, peer: Option<PeerId>, within: Duration) {
         let (node, reports) = (self.node.clone(), self.reports.clone());
-        let (dial, task) = match action {
-            Action::Dial { dial, addr, peer, within } => {
-                let call = async move { transport::dial(&node, addr, peer, within).await };
-                (dial, tokio::spawn(report_dial(dial, call, reports)))
-            }
-            Action::Punch { dial, peer, target, coordinator, within } => {
-                let call = async move { transport::punch(&node, target, peer, coordinator, within).await };
-                (dial, tokio::spawn(report_dial(dial, call, reports)))
-            }
-            _ => return,
-        };
+        let task = tokio::spawn(async move {
+            let report = match transport::dial(&node, addr, peer, within).await {
+                Ok((peer, connection)) => Report::Dialled { dial, peer, connection },
+                Err(reason) => Report::Input(Input::DialFailed { dial, reason }),
+            };
+            let _ = reports.send(report).await;
+        });
         self.dials.insert(dial, AbortOnDropHandle::new(task));
     }
 
@@ -296,6 +293,9 @@ impl Driver {
 
     fn publish(&mut self) {
         self.changed = false;
+        for moved in self.connections.moved() {
+            self.feed(moved);
+        }
         let now = self.clock.now();
         let (reservations, lanes) = (self.relaying.bytes(), self.connections.lane_bytes());
         if !reservations.is_empty() || !lanes.is_empty() {
@@ -324,12 +324,4 @@ impl Driver {
         drop(self.connections);
         transport::shut_down(self.node).await;
     }
-}
-
-async fn report_dial(dial: DialId, call: impl Future<Output = Dialled>, reports: Reports) {
-    let report = match call.await {
-        Ok((peer, connection)) => Report::Dialled { dial, peer, connection },
-        Err(reason) => Report::Input(Input::DialFailed { dial, reason }),
-    };
-    let _ = reports.send(report).await;
 }

@@ -1,164 +1,63 @@
-//! NATs and relays of the simulated network.
+//! NATs of the simulated network.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::time::Duration;
 
-use super::{Delivery, Net, id};
-use crate::core::Mono;
+use super::{Net, id};
 use crate::core::engine::Input;
-use crate::core::ladder::{DialId, Terrain};
 use crate::core::link::ConnId;
-use crate::model::{NatType, NatView, PeerId, Reason};
-
-/// Ports that relays give away begin here.
-const RELAY_PORTS: u16 = 40_000;
-
-/// What stands and what is promised.
-#[derive(Debug, Default)]
-pub(super) struct Relayed {
-    /// By relay and owner.
-    reservations: BTreeSet<(usize, usize)>,
-    /// Lanes that were dialled and are not used: to whom, over which relay.
-    warm: BTreeMap<(usize, DialId), (usize, usize)>,
-}
+use crate::model::{NatType, NatView, Reason};
 
 impl Net {
-    /// Puts a node behind a NAT that everybody has measured.
+    /// Nobody probes here: what a node is to believe of its NAT.
+    pub(in crate::core::engine) fn believes(&mut self, n: usize, nat_type: NatType) {
+        let view = match nat_type {
+            NatType::Unknown => NatView::unknown(Reason::NoVantagePoints),
+            nat_type => NatView { nat_type, measured: Some(self.now.stamp), ..NatView::default() },
+        };
+        self.nodes[n].engine.set_nat_for_test(view, self.now);
+        self.carry_out(n);
+    }
+
+    /// A node's router is another one, with no memory of what was sent; the node
+    /// measures that, and others see its packets come from elsewhere.
     pub(in crate::core::engine) fn set_nat(&mut self, n: usize, nat: NatType) {
         self.nodes[n].nat = nat;
-        let view = NatView { nat_type: nat, measured: Some(self.now.stamp), ..NatView::default() };
-        self.nodes[n].engine.set_nat_for_test(view, self.now);
-        self.carry_out(n);
-    }
-
-    /// What was measured of a node's NAT is not known any more.
-    pub(in crate::core::engine) fn forget_nat(&mut self, n: usize) {
-        let view = NatView::unknown(Reason::NoVantagePoints);
-        self.nodes[n].engine.set_nat_for_test(view, self.now);
-        self.carry_out(n);
-    }
-
-    fn terrain(&self, from: usize, to: usize) -> Terrain {
-        Terrain { ours: self.nodes[from].nat, theirs: self.nodes[to].nat, loopback: false }
-    }
-
-    /// Whether a dial out of the blue reaches a node.
-    pub(super) fn can_dial(&self, from: usize, to: usize) -> bool {
-        self.terrain(from, to).can_dial() != Some(false)
-    }
-
-    /// Where one node sees another.
-    pub(super) fn seen_at(&self, by: usize, node: usize) -> SocketAddr {
-        let mut addr = self.nodes[node].addr;
-        if self.nodes[node].nat == NatType::Symmetric {
-            addr.set_port(20_000 + u16::try_from(by).unwrap());
-        }
-        addr
-    }
-
-    fn at_ip(&self, addr: SocketAddr) -> Option<usize> {
-        self.nodes.iter().position(|n| n.addr.ip() == addr.ip())
-    }
-
-    pub(super) fn punch(
-        &mut self,
-        from: usize,
-        dial: DialId,
-        target: SocketAddr,
-        via: SocketAddr,
-        until: Mono,
-    ) {
-        let ends = self.at_ip(target).zip(self.at_ip(via));
-        let (to, via) = match ends {
-            Some((to, via)) if self.passes(from, via) && self.passes(via, to) => (to, via),
-            _ => return self.dial_fails(from, dial, until),
+        self.mappings.retain(|(node, _), _| *node != n);
+        self.contacted.retain(|(node, ..)| *node != n);
+        let own = |(conn, c): (&u64, &super::Conn)| {
+            let at = c.ends.iter().position(|end| *end == n).filter(|_| c.via.is_none())?;
+            Some((*conn, c.ends[1 - at]))
         };
-        let sees = self.linked(from, via) && self.linked(via, to);
-        // The library's own patience may be longer than ours.
-        let until = until + Duration::from_secs(1);
-        if !sees
-            || !self.passes(from, to)
-            || !self.terrain(from, to).can_punch()
-            || self.punches_fail
-            || self.is_lost()
-        {
-            return self.dial_fails(from, dial, until);
+        let conns: Vec<(u64, usize)> = self.conns.iter().filter_map(own).collect();
+        for (conn, other) in conns {
+            let there = self.nodes[other].addr;
+            let remote = self.seen_from(n, there);
+            self.contacted.insert((n, remote.port(), there));
+            self.input(other, Input::ConnRemote { peer: id(n), conn: ConnId(conn), remote });
         }
-        self.post(self.latency * 4, Delivery::Connect { from, dial, to });
+        self.believes(n, nat);
     }
 
-    fn dial_fails(&mut self, from: usize, dial: DialId, until: Mono) {
-        let wait = until.since(self.now.mono);
-        let input = Input::DialFailed { dial, reason: Reason::NoAnswer { addresses: 1 } };
-        self.post(wait, Delivery::Input { to: from, input });
-    }
-
-    /// Whether a connection that is no lane stands between two nodes.
-    fn linked(&self, a: usize, b: usize) -> bool {
-        self.conns.values().any(|c| c.via.is_none() && (c.ends == [a, b] || c.ends == [b, a]))
-    }
-
-    // ---- relays ------------------------------------------------------------
-
-    pub(super) fn reserve(&mut self, n: usize, relay: PeerId) {
-        let at = self.nodes.iter().position(|node| node.id == relay);
-        let input = match at.filter(|at| self.linked(n, *at) && self.passes(n, *at)) {
-            Some(at) => {
-                self.relayed.reservations.insert((at, n));
-                let port = RELAY_PORTS + u16::try_from(n).unwrap();
-                let public_addr = SocketAddr::new(self.nodes[at].addr.ip(), port);
-                Input::Reserved { relay, public_addr }
-            }
-            None => Input::ReserveFailed { relay, reason: Reason::NotLinked },
-        };
-        self.post(self.latency * 2, Delivery::Input { to: n, input });
-    }
-
-    pub(super) fn release(&mut self, n: usize, relay: PeerId) {
-        let nodes = &self.nodes;
-        self.relayed.reservations.retain(|(at, owner)| *owner != n || nodes[*at].id != relay);
-        let Some(at) = self.nodes.iter().position(|node| node.id == relay) else { return };
-        let over = |c: &super::Conn| c.via == Some(at) && c.ends[1] == n;
-        let lanes: Vec<u64> = self.conns.iter().filter(|(_, c)| over(c)).map(|(id, _)| *id).collect();
-        for conn in lanes {
-            let code = crate::model::CloseCode::Replaced;
-            self.post(Duration::ZERO, Delivery::Close { conn, by: n, code });
+    /// The address that a destination sees a node at.
+    pub(super) fn seen_from(&mut self, n: usize, to: SocketAddr) -> SocketAddr {
+        let mut at = self.nodes[n].addr;
+        if self.nodes[n].nat == NatType::Symmetric {
+            let next = 20_000 + u16::try_from(self.mappings.len()).unwrap();
+            at.set_port(*self.mappings.entry((n, to)).or_insert(next));
         }
+        at
     }
 
-    pub(super) fn dial_lane(&mut self, from: usize, dial: DialId, addr: SocketAddr, until: Mono) {
-        let owner = addr.port().checked_sub(RELAY_PORTS).map(usize::from);
-        let path = self.at_ip(addr).zip(owner).filter(|path| self.relayed.reservations.contains(path));
-        let Some((relay, owner)) = path else { return self.dial_fails(from, dial, until) };
-        if !self.passes(from, relay) || !self.passes(relay, owner) || self.is_lost() {
-            return self.dial_fails(from, dial, until);
+    /// Whether a node's router lets a packet in that comes for one of its ports.
+    pub(super) fn lets_in(&self, n: usize, port: u16, from: SocketAddr) -> bool {
+        let mut sent_to = self.contacted.iter().filter(|(m, p, _)| (*m, *p) == (n, port)).map(|(.., to)| to);
+        if self.punches_fail && !matches!(self.nodes[n].nat, NatType::None | NatType::FullCone) {
+            return false;
         }
-        self.relayed.warm.insert((from, dial), (owner, relay));
-        let input = Input::Dialled { dial, peer: id(owner) };
-        self.post(self.latency * 4, Delivery::Input { to: from, input });
-    }
-
-    pub(super) fn use_lane(&mut self, from: usize, dial: DialId) {
-        let (now, gone) = (self.now.mono, Duration::from_secs(5));
-        let Some((owner, relay)) = self.relayed.warm.remove(&(from, dial)) else {
-            return self.dial_fails(from, dial, now);
-        };
-        if !self.passes(from, relay) || !self.passes(relay, owner) {
-            return self.dial_fails(from, dial, now + gone);
+        match self.nodes[n].nat {
+            NatType::None | NatType::FullCone | NatType::Unknown => port == self.nodes[n].addr.port(),
+            NatType::AddressRestricted => sent_to.any(|to| to.ip() == from.ip()),
+            NatType::PortRestricted | NatType::Symmetric => sent_to.any(|to| *to == from),
         }
-        self.post(self.latency * 4, Delivery::Lane { from, to: owner, relay });
-    }
-
-    pub(super) fn cancel_lane(&mut self, from: usize, dial: DialId) {
-        self.relayed.warm.remove(&(from, dial));
-    }
-
-    /// Whether something passes between the ends of a connection.
-    pub(super) fn carries(&self, conn: ConnId) -> bool {
-        self.conns.get(&conn.0).is_some_and(|c| match c.via {
-            Some(relay) => self.passes(c.ends[0], relay) && self.passes(relay, c.ends[1]),
-            None => self.passes(c.ends[0], c.ends[1]),
-        })
     }
 }
