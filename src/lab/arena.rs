@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::drill::{Act, Arena, ArenaError, Baseline, Member, Scenario, Step};
+use super::drill::{Act, Arena, ArenaError, Baseline, Member, Scenario, Step, matrix_pairs};
 use super::fleet::{LabError, LabOptions, NatLab};
 use super::topology::{Host, Router, Topology};
 use super::userns::Userns;
@@ -105,25 +105,23 @@ fn extend(topology: &mut Topology, scenario: &Scenario) -> Vec<(NatType, NatType
             Step::Start { node, .. } if !topology.host.iter().any(|h| h.name == *node) => {
                 topology.host.push(Host { name: node.clone(), upstream: region.clone() });
             }
-            Step::Matrix { nats } => {
-                for from in nats {
-                    for to in nats {
-                        let n = pairs.len() + 1;
-                        let names = [(format!("a{n}"), *from), (format!("b{n}"), *to)];
-                        for (name, nat) in &names {
-                            let router = Router {
-                                name: format!("r{name}"),
-                                upstream: region.clone(),
-                                nat: *nat,
-                                hairpin: false,
-                                firewall: false,
-                            };
-                            topology.host.push(Host { name: name.clone(), upstream: router.name.clone() });
-                            topology.router.push(router);
-                        }
-                        let [(a, _), (b, _)] = names;
-                        pairs.push((*from, *to, a, b));
+            Step::Matrix { nats, pairs: further, repeat, regions } => {
+                let (here, there) = regions.clone().unwrap_or((region.clone(), region.clone()));
+                for (from, to) in matrix_pairs(nats, further, *repeat) {
+                    let n = pairs.len() + 1;
+                    let (a, b) = (format!("a{n}"), format!("b{n}"));
+                    for (name, nat, upstream) in [(&a, from, &here), (&b, to, &there)] {
+                        let router = Router {
+                            name: format!("r{name}"),
+                            upstream: upstream.clone(),
+                            nat,
+                            hairpin: false,
+                            firewall: false,
+                        };
+                        topology.host.push(Host { name: name.clone(), upstream: router.name.clone() });
+                        topology.router.push(router);
                     }
+                    pairs.push((from, to, a, b));
                 }
             }
             _ => {}

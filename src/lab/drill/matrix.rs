@@ -13,9 +13,10 @@ const ACQUAINTED_WITHIN: Duration = Duration::from_secs(30);
 /// How often that is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-pub(super) async fn run<A: Arena>(runner: &mut Runner<'_, A>, nats: &[NatType]) -> Result<(), Stop> {
-    let pairs: Vec<(NatType, NatType)> =
-        nats.iter().flat_map(|from| nats.iter().map(move |to| (*from, *to))).collect();
+pub(super) async fn run<A: Arena>(
+    runner: &mut Runner<'_, A>,
+    pairs: &[(NatType, NatType)],
+) -> Result<(), Stop> {
     for (n, (from, to)) in pairs.iter().enumerate() {
         runner.tell(format!("pair {} of {}: {from} to {to}", n + 1, pairs.len()));
         let pair = one(runner, *from, *to).await?;

@@ -13,4 +13,4 @@ mod scenario;
 pub use arena::{Act, Arena, ArenaError, Baseline, Member};
 pub use report::{Checked, Pair, Report, Verdict};
 pub use runner::{Progress, Runner};
-pub use scenario::{BUILT_IN, Check, Condition, Fleet, Scenario, ScenarioError, Step, Unit};
+pub use scenario::{BUILT_IN, Check, Condition, Fleet, Scenario, ScenarioError, Step, Unit, matrix_pairs};

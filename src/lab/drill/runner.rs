@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::arena::{Act, Arena, ArenaError, Member};
 use super::matrix;
 use super::report::{Pair, Report, judge};
-use super::scenario::{Condition, Scenario, Step};
+use super::scenario::{Condition, Scenario, Step, matrix_pairs};
 use crate::model::{Command, Done, Outcome, Path, PeerId, Phase, Snapshot};
 use crate::node::feed::Feed;
 
@@ -143,7 +143,9 @@ impl<'a, A: Arena> Runner<'a, A> {
             }
             Step::Wait { until, within, name } => self.wait(until, *within, name.as_deref()).await?,
             Step::Sleep { time } => tokio::time::sleep(*time).await,
-            Step::Matrix { nats } => matrix::run(self, nats).await?,
+            Step::Matrix { nats, pairs, repeat, .. } => {
+                matrix::run(self, &matrix_pairs(nats, pairs, *repeat)).await?;
+            }
         }
         Ok(())
     }
@@ -312,7 +314,9 @@ fn describe(step: &Step) -> String {
             format!("wait for {}, at most {} s", words(until), within.as_secs())
         }
         Step::Sleep { time } => format!("let {} s pass", time.as_secs()),
-        Step::Matrix { nats } => format!("connect {} pairs", nats.len() * nats.len()),
+        Step::Matrix { nats, pairs, repeat, .. } => {
+            format!("connect {} pairs", matrix_pairs(nats, pairs, *repeat).len())
+        }
     }
 }
 

@@ -11,6 +11,9 @@ use crate::model::NatType;
 /// Longer than any drill that a person waits for.
 const WITHIN_MAX: Duration = Duration::from_secs(24 * 3600);
 
+/// Each pair has two hosts and two routers of its own from the start.
+const MATRIX_PAIRS_MAX: usize = 250;
+
 /// A drill.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -137,11 +140,37 @@ pub enum Step {
         #[serde(rename = "for", with = "humantime_serde")]
         time: Duration,
     },
-    /// Every ordered pair of NAT types, a fresh pair of hosts each.
+    /// Pairs of NAT types, a fresh pair of hosts each: every ordered pair of
+    /// `nats`, then `pairs`, and all of it `repeat` times.
     Matrix {
-        /// Which types.
+        /// Which types, each with each.
+        #[serde(default)]
         nats: Vec<NatType>,
+        /// Further pairs: the dialler's type, and the target's.
+        #[serde(default)]
+        pairs: Vec<(NatType, NatType)>,
+        /// How often.
+        #[serde(default = "once")]
+        repeat: usize,
+        /// The regions of dialler and target; both in the topology's first if
+        /// left out.
+        regions: Option<(String, String)>,
     },
+}
+
+fn once() -> usize {
+    1
+}
+
+/// The pairs of a matrix in their order.
+pub fn matrix_pairs(
+    nats: &[NatType],
+    pairs: &[(NatType, NatType)],
+    repeat: usize,
+) -> Vec<(NatType, NatType)> {
+    let each = nats.iter().flat_map(|from| nats.iter().map(move |to| (*from, *to)));
+    let all: Vec<_> = each.chain(pairs.iter().copied()).collect();
+    all.repeat(repeat)
 }
 
 /// Something that can be waited for.
@@ -280,8 +309,15 @@ impl Scenario {
                 Step::SetNat { nat: NatType::Unknown, .. } => {
                     return Err(format!("step {n}: a router's NAT cannot be set to unknown"));
                 }
-                Step::Matrix { nats } if nats.is_empty() || nats.contains(&NatType::Unknown) => {
-                    return Err(format!("step {n}: nats must name known types, at least one"));
+                Step::Matrix { nats, pairs, repeat, .. } => {
+                    let all = matrix_pairs(nats, pairs, *repeat);
+                    if all.iter().any(|(a, b)| [*a, *b].contains(&NatType::Unknown)) {
+                        return Err(format!("step {n}: nats and pairs must name known types"));
+                    }
+                    if !(1..=MATRIX_PAIRS_MAX).contains(&all.len()) {
+                        let len = all.len();
+                        return Err(format!("step {n} has {len} pairs; 1 to {MATRIX_PAIRS_MAX} are allowed"));
+                    }
                 }
                 _ => {}
             }
@@ -384,7 +420,9 @@ mod tests {
         for (step, says) in [
             ("{ do = \"wait\", until = { what = \"all-joined\" }, within = \"0s\" }", "more than 0"),
             ("{ do = \"set-nat\", host = \"a\", nat = \"unknown\" }", "cannot be set to unknown"),
-            ("{ do = \"matrix\", nats = [] }", "at least one"),
+            ("{ do = \"matrix\" }", "0 pairs; 1 to 250"),
+            ("{ do = \"matrix\", nats = [\"none\"], repeat = 251 }", "251 pairs; 1 to 250"),
+            ("{ do = \"matrix\", pairs = [[\"none\", \"unknown\"]] }", "known types"),
             ("{ do = \"sleep\", for = \"48h\" }", "24 hours"),
         ] {
             let text = format!("{HEAD}steps = [{step}]\nchecks = []");
