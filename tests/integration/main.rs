@@ -17,6 +17,7 @@ mod lab;
 mod lanes;
 mod links;
 mod nat;
+mod nat_names;
 mod process;
 mod scripted;
 mod start;
@@ -31,6 +32,7 @@ fn main() {
         return lab::victim(&userns.unwrap());
     }
     let args = Arguments::from_args();
+    let userns = userns.and_then(lab::works);
     let trials: Vec<Trial> = [
         cache::trials(),
         drills::trials(),
@@ -38,10 +40,11 @@ fn main() {
         gossip::trials(),
         hostile::trials(),
         kill::trials(),
-        lab::trials(userns),
+        lab::trials(userns.clone()),
         lanes::trials(),
         links::trials(),
         nat::trials(),
+        nat_names::trials(userns),
         process::trials(),
         start::trials(),
     ]
