@@ -30,6 +30,12 @@ pub(super) fn list() -> Result<(), Failure> {
 
 pub(super) fn run(args: &DrillArgs) -> Result<(), Failure> {
     let scenario = load(&args.scenario)?;
+    if args.baseline && !scenario.has_pairs() {
+        let name = &scenario.name;
+        return Err(Failure::usage(anyhow::anyhow!(
+            "--baseline compares pairs of NAT types; {name} has none"
+        )));
+    }
     let ground = Ground::choose(&scenario, args)?;
     let session = Session::begin(Screen::Headless, Ascii::Auto, LOG_FILTER, None)?;
     let abort = session.stopped();

@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use super::drill::{Act, Arena, ArenaError, Baseline, Member, Scenario, Step, matrix_pairs};
-use super::fleet::{LabError, LabOptions, NatLab};
+use super::fleet::{LabError, LabOptions, NatLab, StockResult};
 use super::topology::{Host, Router, Topology};
 use super::userns::Userns;
 use crate::model::{NatType, PeerId};
 use crate::node::feed::Feed;
+
+/// Two hosts behind routers of their own: the types, and the names.
+type PairHosts = (NatType, NatType, String, String);
 
 /// What a member is at the moment.
 #[derive(Debug)]
@@ -28,7 +30,9 @@ pub struct LabArena {
     order: Vec<String>,
     members: BTreeMap<String, (PeerId, State)>,
     /// Pairs of the matrix that were not used yet, by their NAT types.
-    pairs: Vec<(NatType, NatType, String, String)>,
+    pairs: Vec<PairHosts>,
+    /// The same for stock nodes, which have ports of their own there.
+    stock_pairs: Vec<PairHosts>,
     /// Hosts that are killed and so run as processes of their own.
     apart: Vec<String>,
     program: PathBuf,
@@ -54,7 +58,15 @@ impl LabArena {
         let apart = killed.collect();
         let pairs = extend(&mut topology, scenario);
         let lab = NatLab::build(userns, LabOptions::new(topology)).await?;
-        let mut arena = Self { lab, order: Vec::new(), members: BTreeMap::new(), pairs, apart, program };
+        let mut arena = Self {
+            lab,
+            order: Vec::new(),
+            members: BTreeMap::new(),
+            stock_pairs: pairs.clone(),
+            pairs,
+            apart,
+            program,
+        };
         for host in run {
             arena.launch(&host, false).await?;
         }
@@ -97,7 +109,7 @@ impl LabArena {
 }
 
 /// Adds the hosts that a scenario starts or pairs.
-fn extend(topology: &mut Topology, scenario: &Scenario) -> Vec<(NatType, NatType, String, String)> {
+fn extend(topology: &mut Topology, scenario: &Scenario) -> Vec<PairHosts> {
     let Some(region) = topology.region.first().map(|r| r.name.clone()) else { return Vec::new() };
     let mut pairs = Vec::new();
     for step in &scenario.steps {
@@ -128,6 +140,13 @@ fn extend(topology: &mut Topology, scenario: &Scenario) -> Vec<(NatType, NatType
         }
     }
     pairs
+}
+
+fn take(pairs: &mut Vec<PairHosts>, from: NatType, to: NatType) -> Result<(String, String), ArenaError> {
+    let at = pairs.iter().position(|(f, t, ..)| (*f, *t) == (from, to));
+    let at = at.ok_or_else(|| ArenaError::Failed(format!("no fresh pair {from} to {to} is left")))?;
+    let (.., a, b) = pairs.remove(at);
+    Ok((a, b))
 }
 
 fn failed(error: &LabError) -> ArenaError {
@@ -181,9 +200,7 @@ impl Arena for LabArena {
     }
 
     async fn pair(&mut self, from: NatType, to: NatType) -> Result<(String, String), ArenaError> {
-        let at = self.pairs.iter().position(|(f, t, ..)| (*f, *t) == (from, to));
-        let at = at.ok_or_else(|| ArenaError::Failed(format!("no fresh pair {from} to {to} is left")))?;
-        let (.., a, b) = self.pairs.remove(at);
+        let (a, b) = take(&mut self.pairs, from, to)?;
         self.launch(&a, true).await.map_err(|e| failed(&e))?;
         self.launch(&b, true).await.map_err(|e| failed(&e))?;
         Ok((a, b))
@@ -197,8 +214,11 @@ impl Arena for LabArena {
         }
     }
 
-    async fn baseline(&mut self, from: NatType, to: NatType) -> Result<Baseline, ArenaError> {
-        let _ = (from, to, Duration::ZERO);
-        Err(ArenaError::Unsupported("run the library's own ladder yet".into()))
+    async fn baseline(&mut self, pairs: &[(NatType, NatType)]) -> Result<Vec<Baseline>, ArenaError> {
+        let take = |(from, to): &(NatType, NatType)| take(&mut self.stock_pairs, *from, *to);
+        let hosts: Vec<(String, String)> = pairs.iter().map(take).collect::<Result<_, _>>()?;
+        let results = self.lab.stock_ladder(&hosts).await.map_err(|e| failed(&e))?;
+        let baseline = |r: StockResult| Baseline { connected: r.connected, elapsed: r.elapsed };
+        Ok(results.into_iter().map(baseline).collect())
     }
 }

@@ -211,7 +211,7 @@ impl Arena for LoopbackFleet {
 
     async fn end_pair(&mut self, _: (String, String)) {}
 
-    async fn baseline(&mut self, _: NatType, _: NatType) -> Result<Baseline, ArenaError> {
+    async fn baseline(&mut self, _: &[(NatType, NatType)]) -> Result<Vec<Baseline>, ArenaError> {
         Err(unsupported("put nodes behind NATs"))
     }
 }

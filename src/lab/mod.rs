@@ -37,7 +37,7 @@ pub use self::{
     arena::LabArena,
     child::{ChildError, die_with_parent},
     echo::Measured,
-    fleet::{Happened, Happening, LabError, LabOptions, NatLab},
+    fleet::{Happened, Happening, LabError, LabOptions, NatLab, StockResult},
     network::{Network, NetworkError},
     rules::Behaves,
     selftest::{Row, SelfTest, Shown, expected},

@@ -17,6 +17,7 @@ mod lab;
 mod lanes;
 mod links;
 mod nat;
+mod nat_names;
 mod process;
 mod punch;
 mod relays;
@@ -33,6 +34,7 @@ fn main() {
         return lab::victim(&userns.unwrap());
     }
     let args = Arguments::from_args();
+    let userns = userns.and_then(lab::works);
     let punch = punch::trials(userns.as_ref());
     let trials: Vec<Trial> = [
         cache::trials(),
@@ -41,10 +43,11 @@ fn main() {
         gossip::trials(),
         hostile::trials(),
         kill::trials(),
-        lab::trials(userns),
+        lab::trials(userns.clone()),
         lanes::trials(),
         links::trials(),
         nat::trials(),
+        nat_names::trials(userns),
         process::trials(),
         relays::trials(),
         punch,

@@ -386,6 +386,9 @@ impl Run {
             ring = answered;
         }
         ring.truncate(PAIRS_MAX);
+        // Round trips change from run to run. The same three must make the same
+        // pairs: what stayed out counts by pair, and responders serve few.
+        ring.sort_by_key(|&p| self.plan.points[p].peer);
         let len = ring.len();
         if len < 2 || (self.plan.glance && !self.plan.filter) {
             return;

@@ -91,7 +91,11 @@ pub trait Arena {
     /// Takes a pair away again.
     fn end_pair(&mut self, pair: (String, String)) -> impl Future<Output = ()>;
 
-    /// Lets the library's own ladder connect a fresh pair of stock nodes on the
-    /// same kind of hosts.
-    fn baseline(&mut self, from: NatType, to: NatType) -> impl Future<Output = Result<Baseline, ArenaError>>;
+    /// Lets the library's own ladder connect fresh pairs of stock nodes, behind
+    /// the routers that pairs of these types had, all side by side: most of
+    /// them only wait.
+    fn baseline(
+        &mut self,
+        pairs: &[(NatType, NatType)],
+    ) -> impl Future<Output = Result<Vec<Baseline>, ArenaError>>;
 }

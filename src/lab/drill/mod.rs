@@ -11,6 +11,6 @@ mod runner;
 mod scenario;
 
 pub use arena::{Act, Arena, ArenaError, Baseline, Member};
-pub use report::{Checked, Pair, Report, Verdict};
+pub use report::{Checked, Comparison, Pair, Report, Verdict};
 pub use runner::{Progress, Runner};
 pub use scenario::{BUILT_IN, Check, Condition, Fleet, Scenario, ScenarioError, Step, Unit, matrix_pairs};

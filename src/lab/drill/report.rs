@@ -1,11 +1,12 @@
 //! What a drill found: each check with its measured value, and a verdict.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::arena::Baseline;
 use super::scenario::{Check, Unit};
 
 /// The end of a drill.
@@ -63,6 +64,75 @@ pub struct Pair {
     pub baseline_ms: Option<u64>,
     /// Whether that connected.
     pub baseline_ok: Option<bool>,
+    /// Our time over the library's, where both connected.
+    pub ratio: Option<f64>,
+}
+
+impl Pair {
+    /// Puts the library's result beside ours.
+    pub(super) fn compare(&mut self, theirs: Baseline) {
+        self.baseline_ms = Some(u64::try_from(theirs.elapsed.as_millis()).unwrap_or(u64::MAX));
+        self.baseline_ok = Some(theirs.connected);
+        self.ratio = self.both().filter(|(_, theirs)| *theirs > 0).map(|(ours, theirs)| over(ours, theirs));
+    }
+
+    /// Our time and the library's, where both connected.
+    fn both(&self) -> Option<(u64, u64)> {
+        let theirs = self.baseline_ms.filter(|_| self.baseline_ok == Some(true))?;
+        self.path.as_ref().map(|_| (self.elapsed_ms, theirs))
+    }
+}
+
+/// Our ladder beside the library's own, over all pairs of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Comparison {
+    /// Pairs that both tried.
+    pub pairs: usize,
+    /// Pairs that ours connected.
+    pub ours_connected: usize,
+    /// Pairs that the library connected.
+    pub library_connected: usize,
+    /// Pairs that both connected; the times are about these.
+    pub both_connected: usize,
+    /// Our mean time to a link.
+    pub ours_mean_ms: Option<f64>,
+    /// The library's.
+    pub library_mean_ms: Option<f64>,
+    /// The one over the other.
+    pub ratio: Option<f64>,
+}
+
+impl Comparison {
+    fn of(pairs: &[Pair]) -> Option<Self> {
+        let tried = || pairs.iter().filter(|p| p.baseline_ok.is_some());
+        let both: Vec<(u64, u64)> = tried().filter_map(Pair::both).collect();
+        let (ours, theirs) = both.iter().fold((0, 0), |(a, b), (ours, theirs)| (a + ours, b + theirs));
+        let mean = |sum: u64| (!both.is_empty()).then(|| sum as f64 / both.len() as f64);
+        (tried().count() > 0).then(|| Self {
+            pairs: tried().count(),
+            ours_connected: tried().filter(|p| p.path.is_some()).count(),
+            library_connected: tried().filter(|p| p.baseline_ok == Some(true)).count(),
+            both_connected: both.len(),
+            ours_mean_ms: mean(ours),
+            library_mean_ms: mean(theirs),
+            ratio: (theirs > 0).then(|| over(ours, theirs)),
+        })
+    }
+}
+
+impl fmt::Display for Comparison {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { pairs, ours_connected, library_connected, both_connected, .. } = self;
+        write!(f, "connected: ours {ours_connected} of {pairs}, library {library_connected} of {pairs}")?;
+        let (Some(ours), Some(theirs)) = (self.ours_mean_ms, self.library_mean_ms) else { return Ok(()) };
+        write!(f, "; mean over the {both_connected} of both: ours {ours:.0} ms, library {theirs:.0} ms")?;
+        self.ratio.map_or(Ok(()), |ratio| write!(f, ", ratio {ratio}"))
+    }
+}
+
+/// A ratio to four digits after the point: more would only be noise.
+fn over(ours: u64, theirs: u64) -> f64 {
+    (ours as f64 / theirs as f64 * 1e4).round() / 1e4
 }
 
 /// A drill's result.
@@ -85,6 +155,9 @@ pub struct Report {
     /// The pairs, for a matrix.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub pairs: Vec<Pair>,
+    /// Ours beside the library's own ladder, if that was run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compared: Option<Comparison>,
 }
 
 /// Judges measurements.
@@ -122,6 +195,7 @@ impl Report {
             reason: stopped,
             fleet: fleet.to_owned(),
             pairs: Vec::new(),
+            compared: None,
         }
     }
 
@@ -131,11 +205,20 @@ impl Report {
         Self { verdict, ..Self::new(scenario, fleet, Vec::new(), Some(why), Duration::ZERO) }
     }
 
+    /// With the pairs of a matrix, and what they come to.
+    #[must_use]
+    pub(super) fn with_pairs(self, pairs: Vec<Pair>) -> Self {
+        Self { compared: Comparison::of(&pairs), pairs, ..self }
+    }
+
     /// For people.
     pub fn text(&self) -> String {
         let mut out = String::new();
         if !self.pairs.is_empty() {
             out.push_str(&pair_table(&self.pairs));
+        }
+        if let Some(compared) = &self.compared {
+            let _ = writeln!(out, "  {compared}");
         }
         let width = self.checks.iter().map(|c| c.name.chars().count()).max().unwrap_or(0);
         for check in &self.checks {
@@ -177,15 +260,17 @@ fn pair_table(pairs: &[Pair]) -> String {
         "to",
         "path",
         "ms",
-        if baseline { format!(" {:>12}", "library ms") } else { String::new() }
+        if baseline { format!(" {:>12} {:>12}", "library ms", "ours/library") } else { String::new() }
     );
     for p in pairs {
         let library = match (p.baseline_ms, p.baseline_ok) {
+            _ if !baseline => String::new(),
             (Some(ms), Some(true)) => format!(" {ms:>12}"),
             (Some(ms), _) => format!(" {:>12}", format!("failed {ms}")),
-            _ if baseline => format!(" {:>12}", "-"),
-            _ => String::new(),
+            _ => format!(" {:>12}", "-"),
         };
+        let ratio = p.ratio.map_or("-".to_owned(), |r| r.to_string());
+        let library = if baseline { format!("{library} {ratio:>12}") } else { library };
         let _ = writeln!(
             out,
             "  {:<18} {:<18} {:<11} {:>9}{library}  {}",
@@ -249,6 +334,56 @@ mod tests {
             json["checks"][0],
             serde_json::json!({"name": "n", "ok": true, "value": 1.5, "limit": 5.0, "unit": "ms"})
         );
+    }
+
+    fn pair(path: Option<&str>, elapsed_ms: u64, theirs: Option<(bool, u64)>) -> Pair {
+        let mut pair = Pair {
+            from: "none".into(),
+            to: "symmetric".into(),
+            path: path.map(str::to_owned),
+            elapsed_ms,
+            reason: None,
+            baseline_ms: None,
+            baseline_ok: None,
+            ratio: None,
+        };
+        if let Some((connected, ms)) = theirs {
+            pair.compare(Baseline { connected, elapsed: Duration::from_millis(ms) });
+        }
+        pair
+    }
+
+    #[test]
+    fn ours_and_the_librarys_are_compared_over_the_pairs_that_both_connected() {
+        let pairs = vec![
+            pair(Some("direct"), 5, Some((true, 5))),
+            pair(Some("punched"), 11, Some((true, 32_000))),
+            pair(Some("relayed"), 900, Some((false, 50_000))),
+            pair(None, 0, Some((true, 32_000))),
+        ];
+        let ratios: Vec<_> = pairs.iter().map(|p| p.ratio).collect();
+        assert_eq!(ratios, [Some(1.0), Some(0.0003), None, None]);
+        let report = Report::new("x", "lab", Vec::new(), None, Duration::ZERO).with_pairs(pairs);
+        let text = report.text();
+        assert!(text.contains("failed 50000            -"), "{text}");
+        assert!(text.contains(
+            "connected: ours 3 of 4, library 3 of 4; mean over the 2 of both: ours 8 ms, library 16002 ms, ratio 0.0005"
+        ), "{text}");
+        let json = serde_json::to_value(&report).unwrap();
+        assert_eq!(
+            (&json["pairs"][1]["ratio"], &json["compared"]["both_connected"]),
+            (&0.0003.into(), &2.into())
+        );
+    }
+
+    #[test]
+    fn without_a_baseline_nothing_is_compared() {
+        let report = Report::new("x", "lab", Vec::new(), None, Duration::ZERO).with_pairs(vec![pair(
+            Some("direct"),
+            5,
+            None,
+        )]);
+        assert!(report.compared.is_none() && !report.text().contains("library"), "{}", report.text());
     }
 
     #[test]

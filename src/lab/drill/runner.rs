@@ -111,7 +111,7 @@ impl<'a, A: Arena> Runner<'a, A> {
             Some((n, Stop::Aborted)) => Some(format!("called off in step {n}")),
         };
         let checks = judge(&self.scenario.checks, &self.measured);
-        Report { pairs: self.pairs, ..Report::new(name, &kind, checks, reason, begun.elapsed()) }
+        Report::new(name, &kind, checks, reason, begun.elapsed()).with_pairs(self.pairs)
     }
 
     async fn step(&mut self, step: &Step) -> Result<(), Stop> {

@@ -341,6 +341,12 @@ impl Scenario {
         Ok(())
     }
 
+    /// Whether it connects pairs of NAT types, which the library's own ladder
+    /// can do too.
+    pub fn has_pairs(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step, Step::Matrix { .. }))
+    }
+
     /// The names that its steps measure.
     pub fn measured(&self) -> BTreeSet<String> {
         let mut names = BTreeSet::from(["gossip_repairs".to_owned(), "unreachable".to_owned()]);

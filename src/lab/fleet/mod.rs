@@ -4,6 +4,7 @@
 mod changes;
 mod history;
 mod nodes;
+mod stock;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -24,6 +25,7 @@ use crate::node::feed::Feed;
 use crate::node::keys::{self, KeyError};
 use crate::node::lock::LockError;
 pub use history::{Happened, Happening};
+pub use stock::StockResult;
 
 /// The first host's port; the others follow. No two nodes have the same, so
 /// that a NAT which keeps ports can keep all of them.
@@ -63,6 +65,14 @@ pub enum LabError {
     /// A node's process did not start.
     #[error(transparent)]
     Child(#[from] ChildError),
+    /// A node of the library alone.
+    #[error("stock node on {host}: {detail}")]
+    Stock {
+        /// Where.
+        host: String,
+        /// What is wrong.
+        detail: String,
+    },
     /// The node is in a state that does not allow it.
     #[error("node {name} is {state}")]
     State {

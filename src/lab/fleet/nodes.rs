@@ -101,13 +101,16 @@ impl NatLab {
         self.start_with(host, public, true).await
     }
 
-    async fn start_with(
+    /// The same with whom it is told to dial.
+    ///
+    /// # Errors
+    /// [`LabError::State`] if it runs already.
+    pub async fn start_with(
         &self,
         host: &str,
         bootstrap: Vec<SocketAddr>,
         passive: bool,
     ) -> Result<Feed, LabError> {
-        let device = self.network.lock().await.host(host)?.device.clone();
         let mut slots = self.slots.lock().await;
         let slot = slot(&mut slots, host)?;
         idle(host, &mut slot.runs)?;
@@ -115,12 +118,7 @@ impl NatLab {
         let bind = (Ipv4Addr::UNSPECIFIED, slot.addr.port()).into();
         let (dir, keys) = (slot.dir.clone(), slot.keys.clone());
         let options = NodeOptions { bootstrap, passive, ..NodeOptions::new(dir, keys, host, NETWORK, bind) };
-        // On its own host's runtime: its sockets open where that thread is.
-        let started = device
-            .spawn(async move |_| Node::start(options, lock).await)
-            .map_err(|error| place(host, &error))?
-            .await
-            .map_err(|error| place(host, &error))?;
+        let started = self.on_host(host, move || Node::start(options, lock)).await?;
         let (node, feed) = started.map_err(|source| LabError::Node { name: host.to_owned(), source })?;
         slot.runs = Runs::Here(Box::new(node));
         drop(slots);
@@ -187,6 +185,24 @@ impl NatLab {
             }
         }
         Ok(())
+    }
+
+    /// Runs something on a host's own runtime: what it opens is in the host's
+    /// network.
+    ///
+    /// # Errors
+    /// [`LabError::Network`] if there is no such host, or it panicked.
+    pub async fn on_host<T: Send + 'static, F>(
+        &self,
+        host: &str,
+        work: impl FnOnce() -> F + Send + 'static,
+    ) -> Result<T, LabError>
+    where
+        F: Future<Output = T> + Send + 'static,
+    {
+        let device = self.network.lock().await.host(host)?.device.clone();
+        let running = device.spawn(move |_| work()).map_err(|e| place(host, &e))?;
+        running.await.map_err(|e| place(host, &e))
     }
 
     /// Whom a host's node is told to dial: the bootstrap, unless it is that.

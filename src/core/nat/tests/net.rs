@@ -121,6 +121,8 @@ struct Host {
     responder: Responder,
     lie: Option<Lie>,
     ip: IpAddr,
+    token: [u8; 16],
+    dialled_back: bool,
     /// Whether datagrams reach it at all.
     reachable: bool,
 }
@@ -141,6 +143,9 @@ pub(super) struct Net {
     /// Requests that a responder's limits stopped.
     pub refused: usize,
     pub loss: f64,
+    /// Until then responders are busy with others, but for the first dial-back
+    /// of each.
+    pub busy_until: Mono,
     /// One way, in milliseconds.
     pub delay: std::ops::Range<u64>,
     nat: Nat,
@@ -167,6 +172,7 @@ impl Net {
             sent: 0,
             refused: 0,
             loss: 0.0,
+            busy_until: Now::START.mono,
             delay: 8..13,
             nat: Nat { kind, mappings: Vec::new(), next_port: 40_000 },
             hosts: Vec::new(),
@@ -188,10 +194,15 @@ impl Net {
         let mut responder = Responder::new(2, 77 + host as u64);
         let outside = self.nat.ip();
         let token = responder.link_up(peer(host), Some(outside), self.now).unwrap().token;
-        self.hosts.push(Host { responder, lie: None, ip, reachable });
-        let rtt = Duration::from_millis(20);
-        self.probe
-            .vantage_up(VantagePoint { peer: peer(host), ip, ports: PORTS, token, rtt, rank: 0 }, self.now);
+        self.hosts.push(Host { responder, lie: None, ip, token, dialled_back: false, reachable });
+        self.set_rtt(host, Duration::from_millis(20));
+    }
+
+    /// What a responder's link takes from now on.
+    pub(super) fn set_rtt(&mut self, host: usize, rtt: Duration) {
+        let Host { ip, token, .. } = self.hosts[host];
+        let point = VantagePoint { peer: peer(host), ip, ports: PORTS, token, rtt, rank: 0 };
+        self.probe.vantage_up(point, self.now);
     }
 
     pub(super) fn remove_host(&mut self, host: usize) {
@@ -314,6 +325,14 @@ impl Net {
                 }
             }
             Packet::Message { to: Some(host), message: Message::DialBack(request), .. } => {
+                if self.now.mono < self.busy_until
+                    && std::mem::replace(&mut self.hosts[host].dialled_back, true)
+                {
+                    let answer = DialBackAnswer { nonce: request.nonce, sent: false };
+                    let message = Message::DialBackAnswer(answer);
+                    self.schedule(Packet::Message { to: None, from: host, message });
+                    return;
+                }
                 let (answer, reply) = self.hosts[host].responder.on_dial_back(&peer(host), request, self.now);
                 self.refused += usize::from(reply.is_err());
                 let sulks = matches!(self.hosts[host].lie, Some(Lie::NoDialBack | Lie::Everything));

@@ -30,6 +30,21 @@ fn a_third_vantage_point_makes_a_result_surer() {
 }
 
 #[test]
+fn a_run_goes_on_where_busy_responders_cut_the_one_before_whatever_their_round_trips() {
+    for nat in [NatType::AddressRestricted, NatType::PortRestricted] {
+        let mut net = Net::new(kind(nat), 3, 1);
+        net.busy_until = net.now.plus(Duration::from_secs(2)).mono;
+        net.run(Duration::from_secs(2));
+        assert_eq!(net.view().reason, Some(Reason::TooFewDialBacks));
+        for (host, ms) in [(0, 30), (1, 20), (2, 10)] {
+            net.set_rtt(host, Duration::from_millis(ms));
+        }
+        net.run(Duration::from_secs(6));
+        assert_eq!(net.view().nat_type, nat, "{:#?}", net.view());
+    }
+}
+
+#[test]
 fn a_nat_that_changes_its_type_is_noticed_within_a_minute() {
     for before in TYPES {
         for after in TYPES {

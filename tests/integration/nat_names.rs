@@ -1,0 +1,203 @@
+//! The NAT probe behind real NATs: nodes in the lab name what is in front of
+//! them, whoever lies, and notice when it changes.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::net::Ipv4Addr;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use libtest_mimic::Trial;
+use punchdeck::lab::{LabOptions, NatLab, Topology, Unsupported, Userns};
+use punchdeck::model::{Command as Order, Done, NatType, NatView};
+use punchdeck::node::feed::Feed;
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::Command;
+
+use super::support::{PATIENCE, ignored, trial};
+
+const TYPES: [NatType; 5] = [
+    NatType::None,
+    NatType::FullCone,
+    NatType::AddressRestricted,
+    NatType::PortRestricted,
+    NatType::Symmetric,
+];
+
+pub fn trials(userns: Result<Userns, Unsupported>) -> Vec<Trial> {
+    let names = [
+        "each_nat_type_is_named_right_twenty_times_of_twenty",
+        "one_lying_responder_of_three_changes_no_answer",
+        "a_nat_that_changes_its_type_is_noticed_within_a_minute",
+    ];
+    let userns = match userns {
+        Ok(userns) => userns,
+        Err(why) => return names.map(|name| ignored(name, &why.to_string())).into(),
+    };
+    let (a, b, c) = (userns.clone(), userns.clone(), userns);
+    vec![
+        trial(names[0], move || async move { twenty_of_twenty(&a).await }),
+        trial(names[1], move || async move { one_liar(&b).await }),
+        trial(names[2], move || async move { changes(&c).await }),
+    ]
+}
+
+/// Public hosts, and behind a router of each type so many others, which are
+/// named for it: `full-cone-3`.
+async fn build(userns: &Userns, public: usize, behind: usize) -> NatLab {
+    let mut text = "[[region]]\nname = \"r\"\n".to_owned();
+    for n in 1..=public {
+        let _ = writeln!(text, "[[host]]\nname = \"pub-{n}\"\nupstream = \"r\"");
+    }
+    for nat in TYPES {
+        let _ = writeln!(text, "[[router]]\nname = \"{nat}\"\nupstream = \"r\"\nnat = \"{nat}\"");
+        for n in 1..=behind {
+            let _ = writeln!(text, "[[host]]\nname = \"{nat}-{n}\"\nupstream = \"{nat}\"");
+        }
+    }
+    let topology = Topology::parse(&text, "test").unwrap();
+    let options = LabOptions { skip_self_test: true, seed: 1, ..LabOptions::new(topology) };
+    NatLab::build(userns, options).await.unwrap()
+}
+
+/// Waits until a node shows a measured NAT for which that holds.
+async fn shown(feed: &Feed, within: Duration, holds: impl Fn(&NatView) -> bool) -> Option<NatView> {
+    let mut snapshots = feed.snapshots.clone();
+    let wait = snapshots.wait_for(|s| s.nat.measured.is_some() && holds(&s.nat));
+    let seen = tokio::time::timeout(within, wait).await.ok()?;
+    Some((*seen.unwrap().nat).clone())
+}
+
+/// What a forced measurement says.
+async fn probe(feed: &Feed) -> NatView {
+    let mut outcomes = feed.outcomes.resubscribe();
+    let id = feed.commands.try_send(Order::NatProbe).unwrap();
+    let answered = async {
+        loop {
+            let outcome = outcomes.recv().await.unwrap();
+            if let (true, Ok(Done::Probed(view))) = (outcome.id == id, &outcome.result) {
+                return (**view).clone();
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, answered).await.expect("an outcome")
+}
+
+/// Twenty nodes of each type, each measured from nothing and then once more on
+/// demand: a responder serves one node few dial-backs a minute, so that one
+/// node alone would mostly repeat what it knows. In two labs, as one has room
+/// for ten.
+async fn twenty_of_twenty(userns: &Userns) {
+    let mut right: BTreeMap<NatType, usize> = BTreeMap::new();
+    let mut wrong = Vec::new();
+    for _ in 0..2 {
+        let lab = build(userns, 9, 10).await;
+        for n in 1..=9 {
+            lab.start_node(&format!("pub-{n}")).await.unwrap();
+        }
+        let lab = &lab;
+        let named = TYPES.iter().map(async |nat| {
+            let mut named = Vec::new();
+            for n in 1..=10 {
+                let host = format!("{nat}-{n}");
+                let feed = lab.start_passive(&host).await.unwrap();
+                let first = shown(&feed, PATIENCE, |_| true).await;
+                let first = first.unwrap_or_else(|| panic!("{host}: {:?}", feed.snapshots.borrow().nat));
+                let view = probe(&feed).await;
+                named.push((*nat, first, view));
+                lab.stop_node(&host).await.unwrap();
+            }
+            named
+        });
+        for (nat, first, forced) in join_all(named).await.into_iter().flatten() {
+            if first.nat_type == nat && forced.nat_type == nat {
+                *right.entry(nat).or_default() += 1;
+            } else {
+                wrong.push((nat, first, forced));
+            }
+        }
+    }
+    assert_eq!(right, TYPES.map(|nat| (nat, 20)).into(), "{wrong:#?}");
+}
+
+/// Where a liar says that everybody is.
+const NOWHERE: Ipv4Addr = Ipv4Addr::new(198, 19, 255, 1);
+
+/// Makes a host's responder a liar: what asks its probe ports comes from
+/// nowhere, as far as it sees, while its answers arrive.
+async fn lie(lab: &NatLab, host: &str) {
+    let port = lab.addr(host).await.unwrap().port();
+    let rules = format!(
+        "table ip liar {{ chain lies {{ type nat hook input priority 100; \
+         udp dport {{ {}, {} }} snat to {NOWHERE}:7000-7999; }}; }}\n",
+        port + 1,
+        port + 2
+    );
+    lab.on_host(host, move || async move {
+        let mut nft = Command::new("nft")
+            .args(["-f", "-"])
+            .env("PATH", "/usr/sbin:/sbin:/usr/bin:/bin")
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        nft.stdin.take().unwrap().write_all(rules.as_bytes()).await.unwrap();
+        assert!(nft.wait().await.unwrap().success());
+    })
+    .await
+    .unwrap();
+}
+
+async fn one_liar(userns: &Userns) {
+    let lab = build(userns, 3, 1).await;
+    lie(&lab, "pub-3").await;
+    for n in 1..=3 {
+        lab.start_node(&format!("pub-{n}")).await.unwrap();
+    }
+    let lab = &lab;
+    let named = TYPES.iter().map(async |nat| {
+        let feed = lab.start_passive(&format!("{nat}-1")).await.unwrap();
+        let lied_to = |view: &NatView| view.vantage_points.iter().any(|v| v.seen.ip() == NOWHERE);
+        let heard = shown(&feed, PATIENCE, lied_to).await;
+        let heard = heard.unwrap_or_else(|| panic!("{nat}: {:#?}", feed.snapshots.borrow().nat));
+        (*nat, [heard, probe(&feed).await])
+    });
+    for (nat, views) in join_all(named).await {
+        for view in views {
+            assert_eq!(view.nat_type, nat, "{view:#?}");
+            // To a liar, too, another port for each of its own looks symmetric.
+            let lie = view.vantage_points.iter().find(|v| v.seen.ip() == NOWHERE).unwrap();
+            assert!(!lie.agrees || nat == NatType::Symmetric, "noted, not believed: {view:#?}");
+            assert!(view.vantage_points.iter().filter(|v| v.agrees).count() >= 2, "{view:#?}");
+        }
+    }
+}
+
+async fn changes(userns: &Userns) {
+    let lab = build(userns, 3, 1).await;
+    for n in 1..=3 {
+        lab.start_node(&format!("pub-{n}")).await.unwrap();
+    }
+    let turns = [
+        (NatType::FullCone, NatType::PortRestricted),
+        (NatType::AddressRestricted, NatType::FullCone),
+        (NatType::PortRestricted, NatType::Symmetric),
+        (NatType::Symmetric, NatType::AddressRestricted),
+    ];
+    let lab = &lab;
+    let noticed = turns.map(async |(from, to)| {
+        let feed = lab.start_passive(&format!("{from}-1")).await.unwrap();
+        let before = shown(&feed, PATIENCE, |_| true).await;
+        let before = before.unwrap_or_else(|| panic!("{from}: {:#?}", feed.snapshots.borrow()));
+        assert_eq!(before.nat_type, from);
+        lab.set_nat(from.name(), to).await.unwrap();
+        lab.flush(from.name()).await.unwrap();
+        let begun = Instant::now();
+        let after = shown(&feed, Duration::from_secs(75), |view| view.nat_type == to).await;
+        assert!(after.is_some(), "{from} to {to}: {:#?}", feed.snapshots.borrow().nat);
+        begun.elapsed()
+    });
+    for (took, (from, to)) in join_all(noticed).await.into_iter().zip(turns) {
+        assert!(took <= Duration::from_secs(60), "{from} to {to} after {took:?}");
+    }
+}
