@@ -14,10 +14,10 @@ use super::logs::Logs;
 use super::theme::{ColourChoice, GlyphChoice, Theme};
 use super::view;
 use crate::model::{
-    Attempt, AttemptId, AttemptOutcome, AttemptsView, CacheView, Cause, Counters, Event, EventKind,
+    Attempt, AttemptId, AttemptOutcome, AttemptsView, CacheView, Cause, Counters, Event, EventKind, Failover,
     GossipView, Interval, KpiView, LinkRow, NatType, NatView, NextStep, NodeInfo, Path, PeerId, PeerRow,
-    PeerState, Phase, Reason, RelaysView, SaveState, Snapshot, Source, StageKind, StageOutcome, StageReport,
-    Stamp,
+    PeerState, Phase, Reason, RelayRole, RelaysView, ReservationRow, ReservationState, SaveState, Snapshot,
+    Source, StageKind, StageOutcome, StageReport, Stamp,
 };
 
 /// The moment of every made-up snapshot: 14:02:11 UTC.
@@ -134,11 +134,7 @@ pub fn busy() -> Arc<Snapshot> {
         peers: Arc::new(peers.into_iter().map(Arc::new).collect()),
         links: Arc::new(links),
         attempts: Arc::new(busy_attempts()),
-        relays: Arc::new(RelaysView {
-            serving_sessions: Some(2),
-            serving_bytes: Some(48_190_000),
-            ..RelaysView::default()
-        }),
+        relays: Arc::new(busy_relays()),
         gossip: Arc::new(GossipView {
             syncs_in: 9,
             syncs_out: 8,
@@ -250,6 +246,42 @@ fn busy_peers() -> Vec<PeerRow> {
             ..peer([0xd4, 0x1d, 0x8c], "vps-lon", PeerState::HeldOff)
         },
     ]
+}
+
+fn busy_relays() -> RelaysView {
+    let (nyc, sgp, lon) = (id([0x1b, 0x88, 0xf0]), id([0x5e, 0x01, 0xc9]), id([0xd4, 0x1d, 0x8c]));
+    let active = ReservationRow {
+        relay: nyc,
+        public_addr: Some(addr(2, 33322)),
+        role: RelayRole::Active,
+        state: ReservationState::Suspect,
+        rtt_ms: Some(81.2),
+        expires: Some(NOW.after(Duration::from_millis(28_400))),
+        bytes_tx: 1_229,
+        bytes_rx: 3_481,
+    };
+    let standby = ReservationRow {
+        relay: sgp,
+        public_addr: Some(addr(3, 52946)),
+        role: RelayRole::Standby,
+        state: ReservationState::Ready,
+        rtt_ms: None,
+        expires: None,
+        bytes_tx: 0,
+        bytes_rx: 0,
+    };
+    RelaysView {
+        reservations: vec![active, standby],
+        serving_sessions: Some(2),
+        serving_bytes: Some(48_190_000),
+        last_failover: Some(Failover {
+            at: ago(3),
+            from: lon,
+            to: Some(nyc),
+            gap_ms: Some(3_117),
+            lost: Some(0),
+        }),
+    }
 }
 
 fn busy_attempts() -> AttemptsView {

@@ -42,6 +42,11 @@ pub(super) fn note(pen: &Pen<'_>, text: &str, area: Rect, buf: &mut Buffer) {
     }
 }
 
+/// A line that says what it is about.
+pub(super) fn labelled(pen: &Pen<'_>, label: &str, text: String) -> Line<'static> {
+    Line::from(vec![Span::styled(format!("{label:<10}"), pen.theme.dim), Span::raw(text)])
+}
+
 /// Writes a line; where it is cut, an ellipsis says so.
 pub(super) fn put(buf: &mut Buffer, (x, y): (u16, u16), line: &Line<'_>, width: u16) {
     buf.set_line(x, y, line, width);

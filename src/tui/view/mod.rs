@@ -10,6 +10,7 @@ mod help;
 mod layout;
 mod peers;
 mod relays;
+mod summary;
 mod why;
 
 use std::cell::Cell;

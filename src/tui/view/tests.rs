@@ -275,3 +275,29 @@ fn a_relayed_path_is_told_by_a_word_and_not_by_colour() {
     let text = Shot::busy(LARGE).text();
     assert!(text.contains(Path::Relayed.name()) && text.contains("unreachable") && text.contains("held off"));
 }
+
+#[test]
+fn the_relays_pane_shows_what_is_unknown_as_a_dash_and_a_lost_message_as_bad() {
+    let mut snapshot = Snapshot::clone(&demo::busy());
+    let relays = Arc::make_mut(&mut snapshot.relays);
+    let over = relays.last_failover.as_mut().unwrap();
+    (over.to, over.gap_ms, over.lost) = (None, None, None);
+    relays.serving_sessions = None;
+    let text = Shot::of(Arc::new(snapshot.clone()), SMALL).keys("3").text();
+    assert!(text.contains("failover  d41d8c → no relay 14:02:08, gap -, - messages lost"), "{text}");
+    assert!(text.contains("serving   - not known"), "{text}");
+
+    let over = Arc::make_mut(&mut snapshot.relays).last_failover.as_mut().unwrap();
+    over.lost = Some(1);
+    let text = Shot::of(Arc::new(snapshot), SMALL).keys("3").text();
+    assert!(text.contains("gap -, 1 message lost"), "{text}");
+}
+
+#[test]
+fn a_reservation_counts_down_and_asks_for_the_frame_that_shows_it() {
+    let mut shot = Shot::busy(SMALL).keys("3");
+    assert!(shot.terminal.backend().to_string().contains("in 29s"));
+    shot.at = Duration::from_secs(1);
+    shot.input(Input::Tick);
+    assert!(shot.terminal.backend().to_string().contains("in 28s"));
+}
