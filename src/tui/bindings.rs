@@ -401,6 +401,11 @@ pub(crate) fn of_scope(scope: Scope) -> impl Iterator<Item = &'static Binding> {
     BINDINGS.iter().filter(move |b| b.scopes.contains(&scope))
 }
 
+/// The key that is shown for an action, if it has one in that scope.
+pub(crate) fn key_of(scope: Scope, action: Action) -> Option<Key> {
+    of_scope(scope).find(|b| b.action == action).map(|b| b.keys[0])
+}
+
 /// All keys of a binding in one text.
 pub(crate) fn key_names(binding: &Binding) -> String {
     binding.keys.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")

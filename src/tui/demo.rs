@@ -15,9 +15,9 @@ use super::theme::{ColourChoice, GlyphChoice, Theme};
 use super::view;
 use crate::model::{
     Attempt, AttemptId, AttemptOutcome, AttemptsView, CacheView, Cause, Counters, Event, EventKind, Failover,
-    GossipView, Interval, KpiView, LinkRow, NatType, NatView, NextStep, NodeInfo, Path, PeerId, PeerRow,
-    PeerState, Phase, Reason, RelayRole, RelaysView, ReservationRow, ReservationState, SaveState, Snapshot,
-    Source, StageKind, StageOutcome, StageReport, Stamp,
+    GossipView, Interval, KpiView, LinkRow, NatType, NatView, NextAction, NextStep, NodeInfo, Path, PeerId,
+    PeerRow, PeerState, Phase, Reason, RelayRole, RelaysView, ReservationRow, ReservationState, SaveState,
+    Snapshot, Source, StageKind, StageOutcome, StageReport, Stamp, Why, WhyLine,
 };
 
 /// The moment of every made-up snapshot: 14:02:11 UTC.
@@ -354,6 +354,38 @@ fn busy_attempts() -> AttemptsView {
             }),
         ],
         ended: 41,
+    }
+}
+
+/// What a node says about the relayed link of [`busy`].
+pub fn why() -> Why {
+    let (us, nyc, ber) = (id([0x9f, 0x3a, 0x21]), id([0x1b, 0x88, 0xf0]), id([0x77, 0xc2, 0xab]));
+    let line = |at_ms, who, what: &str| WhyLine { at_ms, who, what: what.to_owned() };
+    Why {
+        peer_id: ber,
+        path: Some(Path::Relayed),
+        verdict: "Both NATs are known and cannot be punched: theirs maps per destination (symmetric), ours \
+                  accepts only the exact address and port it sent to (port-restricted)."
+            .to_owned(),
+        timeline: vec![
+            line(0, us, "direct skipped: their NAT filters; no mapping towards us"),
+            line(0, us, "who has 77c2ab? → 7 links; 1b88f0 and 5e01c9 have it"),
+            line(84, us, "punch via 1b88f0 (verified public, 81 ms)"),
+            line(126, nyc, "accepted; target seen at 198.18.0.103:46440"),
+            line(168, ber, "sent 5 probes to 198.18.0.101:9000, heard nothing"),
+            line(912, us, "heard nothing on 46440"),
+            line(1_040, us, "relay at 1b88f0, nonce back in 41 ms"),
+        ],
+        evidence: vec![
+            "their mapping: 2 vantage points, 2 ports (46440, 54498), measured 40 s ago".to_owned(),
+            "our filtering: dial-back from 5e01c9 dropped, measured 2 min ago".to_owned(),
+        ],
+        would_help: vec![
+            "IPv6 on both sides".to_owned(),
+            "UPnP on theirs".to_owned(),
+            "a full-cone router on either".to_owned(),
+        ],
+        next: vec![NextAction::NatProbe, NextAction::Punch, NextAction::Failover],
     }
 }
 

@@ -18,6 +18,7 @@ use super::logs::{self, Logs};
 use super::terminal::{self, Terminal};
 use super::theme::{ColourChoice, GlyphChoice, Theme};
 use super::view;
+use crate::model::Command;
 use crate::node::feed::Feed;
 
 /// Between two frames: at most 20 a second.
@@ -247,9 +248,19 @@ impl Console {
     }
 
     fn take(&mut self, input: Input) {
-        // Inputs from the node and from time ask for nothing.
-        let _ = self.app.update(input, self.start.elapsed());
+        let effects = self.app.update(input, self.start.elapsed());
         self.dirty = true;
+        for effect in effects {
+            // What comes from the node and from time asks for nothing else.
+            if let Effect::Send(command) = effect {
+                self.send(command);
+            }
+        }
+    }
+
+    fn send(&mut self, command: Command) {
+        let sent = self.feed.commands.try_send(command.clone());
+        self.take(Input::Sent(command, sent));
     }
 
     /// When to look again although nothing happened.
@@ -271,7 +282,7 @@ impl Console {
         if !self.dirty || !self.terminal.is_idle() || now < self.frame_due(now) {
             return Ok(());
         }
-        let _ = self.app.update(Input::Tick, self.start.elapsed());
+        self.take(Input::Tick);
         let (app, mut changes_in) = (&mut self.app, None);
         self.terminal.draw(|area, buf| changes_in = view::draw(app, area, buf))?;
         self.ages_change = changes_in.map(|left| now + left.clamp(FRAME, LONG));
@@ -297,10 +308,7 @@ impl Console {
                 Effect::Quit => return Ok(Some(Exit::Quit)),
                 Effect::Suspend => self.suspend()?,
                 Effect::Copy(text) => self.terminal.copy(&text)?,
-                Effect::Send(command) => {
-                    let sent = self.feed.commands.try_send(command.clone());
-                    self.take(Input::Sent(command, sent));
-                }
+                Effect::Send(command) => self.send(command),
             }
         }
         Ok(None)

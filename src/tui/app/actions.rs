@@ -49,7 +49,7 @@ impl App {
             Action::Yes => return self.confirmed(),
             Action::Why => {
                 if let Some(peer) = self.target() {
-                    self.overlays.push(Overlay::Why { peer, scroll: 0 });
+                    return self.open_why(peer);
                 }
             }
             Action::Help => self.overlays.push(Overlay::Help { scroll: 0 }),

@@ -6,6 +6,7 @@ mod actions;
 mod commands;
 mod peers;
 mod timeline;
+mod why;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +24,7 @@ pub(crate) use actions::Move;
 pub(crate) use commands::{Commands, Tone};
 pub(crate) use peers::Peers;
 pub(crate) use timeline::{Entry, Timeline};
+pub(crate) use why::Asked;
 
 /// A snapshot older than this is marked as stale. Nodes send one at least
 /// every second.
@@ -192,6 +194,8 @@ pub(crate) struct App {
     pub(crate) timeline: Timeline,
     /// Commands under way and what came of the last.
     pub(crate) commands: Commands,
+    /// What was asked about the peer of the why view.
+    asked: Option<Asked>,
     /// Lines scrolled in the escalation pane.
     pub(crate) ladder_scroll: usize,
     /// Lines scrolled in the relays pane.
@@ -228,6 +232,7 @@ impl App {
             peers: Peers::default(),
             timeline: Timeline::default(),
             commands: Commands::default(),
+            asked: None,
             ladder_scroll: 0,
             relay_scroll: 0,
             logs,
@@ -249,7 +254,10 @@ impl App {
         match input {
             Input::Key(key) => return self.key(&key),
             Input::Paste(text) => self.paste(&text),
-            Input::Snapshot(snapshot) => self.take_snapshot(snapshot),
+            Input::Snapshot(snapshot) => {
+                self.take_snapshot(snapshot);
+                return self.ask_again();
+            }
             Input::Event(event) => {
                 if let EventKind::TaskFaulted { task, detail } = &event.kind {
                     self.note_fault(format!("{task}: {detail}"));
@@ -266,6 +274,10 @@ impl App {
                 self.commands.lost_track(n, now);
             }
             Input::Sent(command, result) => {
+                if let (Command::Why { peer }, Err(error)) = (&command, &result) {
+                    self.not_asked(*peer, *error);
+                    return Vec::new();
+                }
                 let now = self.node_now();
                 self.commands.sent(command, result, self.at, now);
             }
@@ -278,6 +290,7 @@ impl App {
             Input::Tick => {
                 let now = self.node_now();
                 self.commands.expire(self.at, now);
+                return self.ask_again();
             }
         }
         Vec::new()
@@ -307,6 +320,11 @@ impl App {
     fn take_outcome(&mut self, outcome: Arc<Outcome>) {
         let now = self.node_now();
         self.commands.ended(&outcome, now);
+        // A question changes nothing; its answer stands in the why view.
+        if let Command::Why { peer } = outcome.command {
+            self.answered(peer, &outcome);
+            return;
+        }
         self.timeline.push(Entry::Outcome { at: now, outcome });
     }
 

@@ -268,6 +268,14 @@ fn the_why_view_acts_on_its_own_peer() {
     b.select(NYC);
     b.press(KeyCode::Enter);
     assert_eq!(b.app.scope(), Scope::Why);
+    for (key, command) in [
+        ("p", Command::Punch { peer: demo::id(NYC) }),
+        ("r", Command::Relay { peer: demo::id(NYC) }),
+        ("f", Command::Failover { peer: None }),
+        ("n", Command::NatProbe),
+    ] {
+        assert_eq!(b.keys(key), [Effect::Send(command)]);
+    }
     b.send(Input::Snapshot(demo::busy()));
     assert_eq!(b.keys("c"), [Effect::Send(Command::Connect { peer: demo::id(NYC) })]);
     assert_eq!(b.keys("y"), [Effect::Copy(demo::id(NYC).to_string())]);
@@ -384,4 +392,56 @@ fn a_released_key_does_nothing() {
     let mut key = KeyEvent::new(KeyCode::Char('q'), KeyModifiers::NONE);
     key.kind = KeyEventKind::Release;
     assert!(b.send(Input::Key(key)).is_empty());
+}
+
+#[test]
+fn enter_asks_why_once_and_its_answer_is_neither_a_message_nor_an_event() {
+    let mut b = busy();
+    b.select(NYC);
+    let why = Command::Why { peer: demo::id(NYC) };
+    assert_eq!(b.press(KeyCode::Enter), [Effect::Send(why.clone())]);
+    b.send(Input::Sent(why.clone(), Ok(CommandId(3))));
+    assert!(b.app.is_asking(demo::id(NYC)));
+    b.press(KeyCode::Esc);
+    assert!(b.press(KeyCode::Enter).is_empty(), "the question is still open");
+
+    let explained = Done::Explained(Box::new(crate::model::Why { peer_id: demo::id(NYC), ..demo::why() }));
+    let outcome = Outcome { id: CommandId(3), command: why, result: Ok(explained) };
+    b.send(Input::Outcome(Arc::new(outcome)));
+    assert!(b.app.asked(demo::id(NYC)).is_some_and(|asked| asked.answer.is_some()));
+    assert!(!b.app.is_asking(demo::id(NYC)));
+    assert_eq!((b.message(), b.app.timeline.end()), ("", 0));
+}
+
+#[test]
+fn a_changed_path_is_asked_about_again_but_not_within_ten_seconds() {
+    let mut b = busy();
+    b.select(NYC);
+    let why = Command::Why { peer: demo::id(NYC) };
+    b.press(KeyCode::Enter);
+    let moved = || {
+        with_peers(|peers| {
+            for row in peers.iter_mut().filter(|p| p.peer_id == demo::id(NYC)) {
+                Arc::make_mut(row).path = Some(crate::model::Path::Relayed);
+            }
+        })
+    };
+    assert!(b.send(Input::Snapshot(moved())).is_empty(), "too soon");
+    b.at += Duration::from_secs(10);
+    assert_eq!(b.send(Input::Tick), [Effect::Send(why)]);
+    b.at += Duration::from_secs(10);
+    assert!(b.send(Input::Snapshot(moved())).is_empty(), "the path is the one that was asked about");
+    b.press(KeyCode::Esc);
+    assert!(b.send(Input::Snapshot(demo::busy())).is_empty(), "nobody looks any more");
+}
+
+#[test]
+fn a_question_that_could_not_be_sent_says_so_in_the_view() {
+    let mut b = busy();
+    b.select(NYC);
+    b.press(KeyCode::Enter);
+    b.send(Input::Sent(Command::Why { peer: demo::id(NYC) }, Err(SendError::Busy)));
+    let failure = b.app.asked(demo::id(NYC)).and_then(|asked| asked.failure.clone());
+    assert_eq!(failure.as_deref(), Some("the command queue is full, nothing was done"));
+    assert_eq!(b.message(), "");
 }

@@ -3,9 +3,12 @@
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use ratatui::style::Style;
 use ratatui::symbols::border;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Clear, Paragraph, Widget, Wrap};
+
+use unicode_width::UnicodeWidthStr;
 
 use super::{MIN_HEIGHT, MIN_WIDTH, Pen};
 use crate::tui::app::{App, Pane};
@@ -136,6 +139,33 @@ fn centred(body: Rect, width: u16, height: u16) -> Rect {
     let width = width.min(body.width);
     let height = height.min(body.height);
     Rect { x: body.x + (body.width - width) / 2, y: body.y + (body.height - height) / 2, width, height }
+}
+
+/// Writes texts behind a head, broken at spaces; further lines are indented.
+pub(super) fn flow(
+    head: Vec<Span<'static>>,
+    texts: &[(&str, Style)],
+    width: usize,
+    indent: usize,
+) -> Vec<Line<'static>> {
+    let mut line = Line::from(head);
+    let mut lines = Vec::new();
+    // No space is wanted after a head.
+    let mut begun = false;
+    for (text, style) in texts {
+        for word in text.split_whitespace() {
+            if begun && line.width() + 1 + word.width() > width {
+                let next = Line::from(Span::raw(" ".repeat(indent)));
+                lines.push(std::mem::replace(&mut line, next));
+                begun = false;
+            }
+            let space = if begun { " " } else { "" };
+            line.push_span(Span::styled(format!("{space}{word}"), *style));
+            begun = true;
+        }
+    }
+    lines.push(line);
+    lines
 }
 
 /// Breaks a sentence at spaces.

@@ -194,7 +194,7 @@ pub(super) fn message(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
         buf.set_line(area.x, area.y, &Line::from(spans), area.width);
         return;
     }
-    let running = app.commands.running();
+    let running: Vec<_> = app.commands.running().iter().filter(|r| !r.is_question()).collect();
     if let Some(first) = running.first() {
         let more = if running.len() > 1 { format!(" and {} more", running.len() - 1) } else { String::new() };
         let text = format!(" ◐ {} runs, {}{more}  ", first.describe(), pen.age(first.since));

@@ -4,6 +4,7 @@
 
 mod escalation;
 mod events;
+mod explained;
 mod frame;
 mod header;
 mod help;

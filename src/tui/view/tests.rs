@@ -11,7 +11,7 @@ use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::style::Color;
 
 use super::*;
-use crate::model::{CommandId, Path, PeerRow, Reason, SaveState, Snapshot};
+use crate::model::{Command, CommandId, Done, Failure, Outcome, Path, PeerRow, Reason, SaveState, Snapshot};
 use crate::tui::app::{Effect, Input};
 use crate::tui::demo;
 use crate::tui::logs::Logs;
@@ -300,4 +300,68 @@ fn a_reservation_counts_down_and_asks_for_the_frame_that_shows_it() {
     shot.at = Duration::from_secs(1);
     shot.input(Input::Tick);
     assert!(shot.terminal.backend().to_string().contains("in 28s"));
+}
+
+/// Answers what the why view asked.
+fn explain(shot: &mut Shot, result: Result<Done, Failure>) {
+    let peer = demo::why().peer_id;
+    let outcome = Outcome { id: CommandId(1), command: Command::Why { peer }, result };
+    shot.input(Input::Outcome(Arc::new(outcome)));
+}
+
+#[test]
+fn the_why_view_draws_the_explanation_with_both_ends_accounts() {
+    for (size, name) in [(LARGE, "why_explained_140x40"), (SMALL, "why_explained_80x24")] {
+        let mut shot = Shot::busy(size).keys("jjj\n");
+        assert!(shot.terminal.backend().to_string().contains("asking the node, and 77c2ab for its account"));
+        explain(&mut shot, Ok(Done::Explained(Box::new(demo::why()))));
+        assert_snapshot!(name, shot.text());
+    }
+}
+
+#[test]
+fn a_question_without_an_answer_says_why_and_keeps_what_the_console_knows() {
+    let mut shot = Shot::busy(LARGE).keys("jjj\n");
+    explain(&mut shot, Err(Reason::NotInThisBuild { what: "why".to_owned() }.into()));
+    let text = shot.text();
+    assert!(
+        text.contains("no explanation: why is not in this build; this is what the console knows"),
+        "{text}"
+    );
+    assert!(text.contains("A relayed link via 1b88f0") && text.contains("Last attempt of ours"), "{text}");
+}
+
+#[test]
+fn an_action_that_cannot_be_done_now_says_so_beside_its_key() {
+    let mut snapshot = Snapshot::clone(&demo::busy());
+    let links = Vec::clone(&snapshot.links);
+    snapshot.links = Arc::new(links.into_iter().filter(|l| l.path != Path::Relayed).collect());
+    let mut shot = Shot::of(Arc::new(snapshot), LARGE).keys("jjj\n");
+    explain(&mut shot, Ok(Done::Explained(Box::new(demo::why()))));
+    let text = shot.text();
+    assert!(text.contains("f  use another relay   not now: no relay is in use"), "{text}");
+    assert!(text.contains("p  punch again  "), "{text}");
+}
+
+#[test]
+fn what_an_account_brings_in_cannot_move_the_screen() {
+    let mut why = demo::why();
+    why.timeline[4].what = "\u{1b}[2Jevil\u{202e} ".repeat(40);
+    let mut shot = Shot::busy(SMALL).keys("jjj\n");
+    explain(&mut shot, Ok(Done::Explained(Box::new(why))));
+    for cell in &shot.terminal.backend().buffer().content {
+        assert!(!cell.symbol().chars().any(|c| c.is_control() || c == '\u{202e}'), "{:?}", cell.symbol());
+    }
+}
+
+#[test]
+fn a_live_attempt_says_what_comes_next_and_a_long_reason_is_not_cut() {
+    let mut snapshot = Snapshot::clone(&demo::busy());
+    let attempts = Arc::make_mut(&mut snapshot.attempts);
+    let live = Arc::make_mut(&mut attempts.live[0]);
+    live.stages.truncate(1);
+    live.stages[0].outcome = crate::model::StageOutcome::Running;
+    let text = Shot::of(Arc::new(snapshot), SMALL).keys("2").text();
+    assert!(text.contains("next   → punch, if nobody answers"), "{text}");
+    assert!(text.contains("symmetric with") && text.contains("port-restricted via 1b88f0 vps-nyc"), "{text}");
 }
