@@ -129,7 +129,7 @@ impl Session {
                 Ascii::Always => GlyphChoice::Ascii,
                 Ascii::Never => GlyphChoice::Unicode,
             };
-            let options = tui::Options { glyphs, ..tui::Options::default() };
+            let options = tui::Options { glyphs };
             tui::run(feed, options).map_err(Failure::failed)?;
             return Ok(());
         }

@@ -11,7 +11,7 @@ use ratatui::layout::Rect;
 
 use super::app::{App, Input};
 use super::logs::Logs;
-use super::theme::{ColourChoice, GlyphChoice, Theme};
+use super::theme::{GlyphChoice, Theme};
 use super::view;
 use crate::model::{
     Attempt, AttemptId, AttemptOutcome, AttemptsView, CacheView, Cause, Counters, Event, EventKind, Failover,
@@ -485,7 +485,7 @@ pub struct Screen {
 impl Screen {
     /// A console of that size on a snapshot, in colour and with symbols.
     pub fn new(snapshot: Arc<Snapshot>, width: u16, height: u16) -> Self {
-        let theme = Theme::resolve(ColourChoice::Always, GlyphChoice::Unicode, |_| None);
+        let theme = Theme::resolve(Some(true), GlyphChoice::Unicode, |_| None);
         let app = App::new(snapshot, theme, TimeZone::UTC, Logs::Off);
         let blank = Buffer::empty(Rect::new(0, 0, width, height));
         Self { app, shown: blank.clone(), next: blank, at: Duration::ZERO }

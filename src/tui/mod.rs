@@ -28,5 +28,5 @@ pub mod demo;
 
 pub use bindings::keys_text;
 pub use logs::log_layer;
-pub use run::{ConsoleError, Exit, ExitSignal, Options, run};
-pub use theme::{ColourChoice, GlyphChoice};
+pub use run::{ConsoleError, Options, run};
+pub use theme::GlyphChoice;

@@ -3,6 +3,7 @@
 //! for the terminal.
 
 use std::io;
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use crossterm::event::Event as TerminalEvent;
@@ -16,7 +17,7 @@ use super::faults;
 use super::input::Keyboard;
 use super::logs::{self, Logs};
 use super::terminal::{self, Terminal};
-use super::theme::{ColourChoice, GlyphChoice, Theme};
+use super::theme::{GlyphChoice, Theme};
 use super::view;
 use crate::model::Command;
 use crate::node::feed::Feed;
@@ -33,34 +34,8 @@ const LONG: Duration = Duration::from_secs(3600);
 /// How the console looks.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Options {
-    /// Whether there is colour.
-    pub colours: ColourChoice,
     /// Which characters are drawn.
     pub glyphs: GlyphChoice,
-}
-
-/// Why the console ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Exit {
-    /// The operator quit.
-    Quit,
-    /// A signal asked for it.
-    Signal(ExitSignal),
-    /// The terminal vanished.
-    TerminalGone,
-}
-
-/// The signals that end the console.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ExitSignal {
-    /// SIGTERM.
-    Terminate,
-    /// SIGHUP.
-    Hangup,
-    /// SIGINT from elsewhere; ctrl-c is a key.
-    Interrupt,
-    /// SIGQUIT.
-    Quit,
 }
 
 /// Why there is no console.
@@ -83,7 +58,7 @@ pub enum ConsoleError {
 /// # Errors
 /// [`ConsoleError::NotATerminal`] without a terminal, [`ConsoleError::Io`] if
 /// the terminal cannot be set up or drawn to.
-pub fn run(feed: Feed, options: Options) -> Result<Exit, ConsoleError> {
+pub fn run(feed: Feed, options: Options) -> Result<(), ConsoleError> {
     if !terminal::is_there() {
         return Err(ConsoleError::NotATerminal);
     }
@@ -94,9 +69,9 @@ pub fn run(feed: Feed, options: Options) -> Result<Exit, ConsoleError> {
     exit
 }
 
-async fn console(feed: Feed, options: Options) -> Result<Exit, ConsoleError> {
+async fn console(feed: Feed, options: Options) -> Result<(), ConsoleError> {
     let signals = Signals::listen()?;
-    let theme = Theme::resolve(options.colours, options.glyphs, |name| std::env::var(name).ok());
+    let theme = Theme::resolve(None, options.glyphs, |name| std::env::var(name).ok());
     let mut feed = feed;
     let first = feed.snapshots.borrow_and_update().clone();
     let app = App::new(first, theme, TimeZone::system(), Logs::of_process());
@@ -136,7 +111,7 @@ struct Signals {
 
 /// What a signal means to us.
 enum Signalled {
-    Exit(ExitSignal),
+    Exit,
     Resumed,
     Resized,
 }
@@ -156,10 +131,10 @@ impl Signals {
     async fn next(&mut self) -> Signalled {
         tokio::select! {
             biased;
-            _ = self.hangup.recv() => Signalled::Exit(ExitSignal::Hangup),
-            _ = self.terminate.recv() => Signalled::Exit(ExitSignal::Terminate),
-            _ = self.interrupt.recv() => Signalled::Exit(ExitSignal::Interrupt),
-            _ = self.quit.recv() => Signalled::Exit(ExitSignal::Quit),
+            _ = self.hangup.recv() => Signalled::Exit,
+            _ = self.terminate.recv() => Signalled::Exit,
+            _ = self.interrupt.recv() => Signalled::Exit,
+            _ = self.quit.recv() => Signalled::Exit,
             _ = self.resume.recv() => Signalled::Resumed,
             _ = self.resize.recv() => Signalled::Resized,
         }
@@ -193,7 +168,7 @@ struct Console {
 }
 
 impl Console {
-    async fn run(&mut self) -> Result<Exit, ConsoleError> {
+    async fn run(&mut self) -> Result<(), ConsoleError> {
         loop {
             self.draw_if_due()?;
             let wake = self.next_wake();
@@ -202,7 +177,7 @@ impl Console {
             tokio::select! {
                 biased;
                 signalled = self.signals.next() => match signalled {
-                    Signalled::Exit(signal) => return Ok(Exit::Signal(signal)),
+                    Signalled::Exit => return Ok(()),
                     // Somebody else may have had the terminal meanwhile.
                     Signalled::Resumed => if self.resumed.is_none_or(|at| at.elapsed() > JUST_NOW) {
                         self.resume()?;
@@ -210,13 +185,14 @@ impl Console {
                     Signalled::Resized => self.dirty = true,
                 },
                 event = self.keyboard.next() => match event {
-                    None => return Ok(Exit::TerminalGone),
-                    Some(event) => if let Some(exit) = self.terminal_event(event)? {
-                        return Ok(exit);
+                    // The terminal is gone.
+                    None => return Ok(()),
+                    Some(event) => if self.terminal_event(event)?.is_break() {
+                        return Ok(());
                     }
                 },
                 () = written => if self.terminal.is_gone() {
-                    return Ok(Exit::TerminalGone);
+                    return Ok(());
                 },
                 outcome = self.feed.outcomes.recv(), if self.open.outcomes => match outcome {
                     Ok(outcome) => self.take(Input::Outcome(outcome)),
@@ -292,26 +268,26 @@ impl Console {
         Ok(())
     }
 
-    fn terminal_event(&mut self, event: TerminalEvent) -> Result<Option<Exit>, ConsoleError> {
+    fn terminal_event(&mut self, event: TerminalEvent) -> Result<ControlFlow<()>, ConsoleError> {
         let input = match event {
             TerminalEvent::Key(key) => Input::Key(key),
             TerminalEvent::Paste(text) => Input::Paste(text),
             _ => {
                 self.dirty = true;
-                return Ok(None);
+                return Ok(ControlFlow::Continue(()));
             }
         };
         let effects = self.app.update(input, self.start.elapsed());
         self.dirty = true;
         for effect in effects {
             match effect {
-                Effect::Quit => return Ok(Some(Exit::Quit)),
+                Effect::Quit => return Ok(ControlFlow::Break(())),
                 Effect::Suspend => self.suspend()?,
                 Effect::Copy(text) => self.terminal.copy(&text)?,
                 Effect::Send(command) => self.send(command),
             }
         }
-        Ok(None)
+        Ok(ControlFlow::Continue(()))
     }
 
     /// Gives the terminal back and stops, as a shell expects it of ctrl-z.

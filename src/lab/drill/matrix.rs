@@ -61,7 +61,7 @@ async fn acquainted<A: Arena>(runner: &Runner<'_, A>, from: &str, to: &str) -> R
         let dialler = runner.feed(from)?;
         let known = {
             let s = dialler.snapshots.borrow();
-            let row = s.peers.iter().find(|p| p.peer_id == target);
+            let row = s.peer(&target);
             s.nat.nat_type != NatType::Unknown && row.is_some_and(|p| p.nat_type != NatType::Unknown)
         };
         if known {
@@ -70,7 +70,7 @@ async fn acquainted<A: Arena>(runner: &Runner<'_, A>, from: &str, to: &str) -> R
         tokio::time::sleep(LOOK_EVERY).await;
     }
     // It may still be dialled; a NAT that nobody measured costs the full window.
-    if runner.feed(from)?.snapshots.borrow().peers.iter().any(|p| p.peer_id == target) {
+    if runner.feed(from)?.snapshots.borrow().peer(&target).is_some() {
         return Ok(());
     }
     Err(ArenaError::Failed(format!("{from} never heard of {to}")).into())

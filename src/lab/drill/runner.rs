@@ -9,7 +9,7 @@ use super::arena::{Act, Arena, ArenaError, Member};
 use super::matrix;
 use super::report::{Pair, Report, judge};
 use super::scenario::{Condition, Scenario, Step};
-use crate::model::{Command, Done, Outcome, Path, PeerId, Phase, Snapshot};
+use crate::model::{Command, Done, Outcome, Path, Phase, Snapshot};
 use crate::node::feed::Feed;
 
 /// How often a condition is looked at. Snapshots come ten times a second.
@@ -229,7 +229,9 @@ impl<'a, A: Arena> Runner<'a, A> {
         let seen = || running().filter_map(|m| m.feed.as_ref().map(|feed| (m, feed.snapshots.borrow())));
         Ok(match condition {
             Condition::AllKnowAll => seen().all(|(m, s)| {
-                running().filter(|other| other.peer_id != m.peer_id).all(|other| knows(&s, &other.peer_id))
+                running()
+                    .filter(|other| other.peer_id != m.peer_id)
+                    .all(|other| s.peer(&other.peer_id).is_some())
             }),
             Condition::AllJoined => seen().all(|(_, s)| s.links.iter().any(|l| !l.foreign)),
             Condition::Isolated { node } => {
@@ -250,8 +252,7 @@ impl<'a, A: Arena> Runner<'a, A> {
         let (a, b) = (self.member(a)?, self.member(b)?);
         let path = |from: &Member, to: &Member| {
             let snapshot = from.feed.as_ref().filter(|_| from.running)?.snapshots.borrow();
-            let link = snapshot.links.iter().find(|l| l.peer_id == to.peer_id);
-            Some(link.map(|l| l.path))
+            Some(snapshot.link(&to.peer_id).map(|l| l.path))
         };
         Ok([path(&a, &b), path(&b, &a)].into_iter().flatten().collect())
     }
@@ -289,10 +290,6 @@ impl<'a, A: Arena> Runner<'a, A> {
 
 fn again(node: &str) -> Act {
     Act::Start { node: node.to_owned(), passive: false }
-}
-
-fn knows(snapshot: &Snapshot, id: &PeerId) -> bool {
-    snapshot.peers.binary_search_by_key(id, |p| p.peer_id).is_ok()
 }
 
 fn describe(step: &Step) -> String {

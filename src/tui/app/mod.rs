@@ -408,7 +408,7 @@ impl App {
 
     /// A peer of the shown snapshot.
     pub(crate) fn peer(&self, id: PeerId) -> Option<&Arc<PeerRow>> {
-        find_peer(self.shown(), id)
+        self.shown().peer(&id)
     }
 
     /// The peer that peer actions are about: that of the why view, else the
@@ -432,12 +432,6 @@ impl App {
         let now = self.node_now();
         self.commands.say(Tone::Warn, "suspend: there is no shell here that would resume us".to_owned(), now);
     }
-}
-
-/// A peer of a snapshot; its peers are in the order of their ids.
-pub(crate) fn find_peer(snapshot: &Snapshot, id: PeerId) -> Option<&Arc<PeerRow>> {
-    let at = snapshot.peers.binary_search_by(|p| p.peer_id.cmp(&id)).ok()?;
-    snapshot.peers.get(at)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use super::*;
 use crate::model::{Done, PeerState, Reason, SyncReport};
 use crate::tui::demo;
-use crate::tui::theme::{ColourChoice, GlyphChoice};
+use crate::tui::theme::GlyphChoice;
 
 const NYC: [u8; 3] = [0x1b, 0x88, 0xf0];
 
@@ -18,7 +18,7 @@ struct Bench {
 
 impl Bench {
     fn new(snapshot: Arc<Snapshot>) -> Self {
-        let theme = Theme::resolve(ColourChoice::Never, GlyphChoice::Unicode, |_| None);
+        let theme = Theme::resolve(Some(false), GlyphChoice::Unicode, |_| None);
         Self { app: App::new(snapshot, theme, TimeZone::UTC, Logs::Off), at: Duration::ZERO }
     }
 
@@ -105,15 +105,36 @@ fn a_selected_peer_that_is_gone_leaves_nothing_selected_rather_than_its_neighbou
 }
 
 #[test]
-fn a_filter_that_hides_the_selected_peer_does_not_select_another() {
+fn a_filter_that_hides_the_selected_peer_selects_the_first_it_finds_and_gives_it_back() {
     let mut b = busy();
     b.select(NYC);
     b.keys("/home");
     b.press(KeyCode::Enter);
     assert_eq!(b.names(), ["home-ber"]);
-    assert_eq!(b.app.peers.selected(), None);
-    b.keys("j");
     assert_eq!(b.app.peers.selected(), Some(demo::id([0x77, 0xc2, 0xab])));
+    b.press(KeyCode::Esc);
+    assert_eq!(b.app.peers.selected(), Some(demo::id(NYC)), "it is selected again");
+
+    b.keys("/home");
+    b.press(KeyCode::Enter);
+    b.keys("j");
+    b.press(KeyCode::Esc);
+    assert_eq!(b.app.peers.selected(), Some(demo::id([0x77, 0xc2, 0xab])), "unless another was chosen");
+}
+
+#[test]
+fn a_peer_that_no_longer_passes_the_filter_leaves_nothing_selected() {
+    let mut b = busy();
+    b.select(NYC);
+    b.keys("/linked");
+    b.press(KeyCode::Enter);
+    b.send(Input::Snapshot(with_peers(|peers| {
+        for row in peers.iter_mut().filter(|p| p.peer_id == demo::id(NYC)) {
+            Arc::make_mut(row).state = PeerState::Unreachable;
+        }
+    })));
+    assert_eq!(b.app.peers.selected(), None);
+    assert!(b.keys("x").is_empty() && b.app.overlays.is_empty());
 }
 
 #[test]

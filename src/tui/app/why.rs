@@ -64,7 +64,7 @@ impl App {
 
     /// The path of a peer's link now, whatever stands still on the screen.
     fn path_of(&self, peer: PeerId) -> Option<Path> {
-        super::find_peer(self.live(), peer).and_then(|row| row.path)
+        self.live().peer(&peer).and_then(|row| row.path)
     }
 
     /// The question could not be sent.

@@ -24,7 +24,7 @@ pub(super) fn draw(app: &mut App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) -
     let rows = usize::from(inner.height);
     let all: Vec<_> = attempts.live.iter().chain(&attempts.recent).collect();
     if all.is_empty() {
-        buf.set_stringn(inner.x + 1, inner.y, "nobody was dialled yet", inner.width.into(), pen.theme.dim);
+        frame::hint(pen.theme, "nobody was dialled yet", inner, buf);
         return rows;
     }
     let mut lines = Vec::new();

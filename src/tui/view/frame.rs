@@ -4,7 +4,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
-use ratatui::symbols::border;
+use ratatui::symbols::border::ROUNDED;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Clear, Paragraph, Widget, Wrap};
 
@@ -12,6 +12,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::{MIN_HEIGHT, MIN_WIDTH, Pen};
 use crate::tui::app::{App, Pane};
+use crate::tui::theme::Theme;
 
 /// Draws a pane's box and returns the room inside.
 pub(super) fn pane(app: &App, pen: &Pen<'_>, pane: Pane, right: &str, area: Rect, buf: &mut Buffer) -> Rect {
@@ -25,15 +26,28 @@ pub(super) fn pane(app: &App, pen: &Pen<'_>, pane: Pane, right: &str, area: Rect
             if focused { pen.theme.strong } else { pen.theme.dim },
         ),
     ]);
-    let mut block = Block::bordered().border_set(border::ROUNDED).border_style(style).title(title);
-    if !right.is_empty() {
-        let room = usize::from(area.width).saturating_sub(pane.title().len() + 8);
-        let text = crate::model::ellipsize(right, room, '…');
-        block = block.title(Line::from(Span::styled(format!(" {text} "), pen.theme.dim)).right_aligned());
+    let inner = boxed(title, style, area, buf);
+    let room = usize::from(area.width).saturating_sub(pane.title().len() + 8);
+    if !right.is_empty() && room > 0 {
+        let text = format!(" {} ", crate::model::ellipsize(right, room, '…'));
+        let x = area.right().saturating_sub(1 + u16::try_from(text.width()).unwrap_or(0));
+        buf.set_string(x, area.y, text, pen.theme.dim);
     }
+    inner
+}
+
+/// Draws a box with a title and returns the room inside.
+pub(super) fn boxed(title: Line<'_>, border: Style, area: Rect, buf: &mut Buffer) -> Rect {
+    let block = Block::bordered().border_set(ROUNDED).border_style(border).title(title);
     let inner = block.inner(area);
     block.render(area, buf);
     inner
+}
+
+/// What stands in a pane that has nothing to show.
+pub(crate) fn hint(theme: &Theme, text: &str, inner: Rect, buf: &mut Buffer) {
+    let line = Line::styled(text.to_owned(), theme.dim);
+    put(buf, (inner.x + 1, inner.y), &line, inner.width.saturating_sub(1));
 }
 
 /// Writes on the lower border of a box, at its right end.
@@ -73,12 +87,8 @@ pub(super) fn popup(
     let height = u16::try_from(lines.len()).unwrap_or(u16::MAX).saturating_add(2);
     let area = centred(body, width, height);
     Clear.render(area, buf);
-    let block = Block::bordered()
-        .border_set(border::ROUNDED)
-        .border_style(pen.theme.accent)
-        .title(Line::from(Span::styled(format!(" {title} "), pen.theme.strong)));
-    let inner = block.inner(area);
-    block.render(area, buf);
+    let title = Line::styled(format!(" {title} "), pen.theme.strong);
+    let inner = boxed(title, pen.theme.accent, area, buf);
     let rows = usize::from(inner.height);
     let most = u16::try_from(lines.len().saturating_sub(rows)).unwrap_or(u16::MAX);
     *scroll = (*scroll).min(most);
@@ -97,12 +107,7 @@ pub(super) fn question(pen: &Pen<'_>, text: &str, body: Rect, buf: &mut Buffer) 
     let width = 60.min(body.width);
     let area = centred(body, width, 6);
     Clear.render(area, buf);
-    let block = Block::bordered()
-        .border_set(border::ROUNDED)
-        .border_style(pen.theme.warn)
-        .title(Line::from(Span::styled(" Sure? ", pen.theme.strong)));
-    let inner = block.inner(area);
-    block.render(area, buf);
+    let inner = boxed(Line::styled(" Sure? ", pen.theme.strong), pen.theme.warn, area, buf);
     let inner = Rect { x: inner.x + 1, width: inner.width.saturating_sub(2), ..inner };
     Paragraph::new(text)
         .wrap(Wrap { trim: true })

@@ -25,6 +25,7 @@ use super::app::{App, Drawn, Overlay, Pane};
 use super::fmt::{self, Ageing};
 use super::theme::Theme;
 use crate::model::Stamp;
+pub(crate) use frame::hint;
 
 /// The smallest terminal that the panes fit in.
 pub(crate) const MIN_WIDTH: u16 = 40;

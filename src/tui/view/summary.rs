@@ -3,9 +3,7 @@
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use ratatui::symbols::border;
-use ratatui::text::{Line, Span};
-use ratatui::widgets::{Block, Widget};
+use ratatui::text::Line;
 
 use super::{Pen, frame};
 use crate::model::SaveState;
@@ -20,12 +18,8 @@ pub(super) fn draw(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
     if area.height < 3 {
         return;
     }
-    let block = Block::bordered()
-        .border_set(border::ROUNDED)
-        .border_style(pen.theme.quiet)
-        .title(Line::from(Span::styled(" Summary since the start ", pen.theme.dim)));
-    let inner = block.inner(area);
-    block.render(area, buf);
+    let title = Line::styled(" Summary since the start ", pen.theme.dim);
+    let inner = frame::boxed(title, pen.theme.quiet, area, buf);
     for (line, y) in lines(app, pen).iter().zip(inner.y..inner.bottom()) {
         frame::put(buf, (inner.x + 1, y), line, inner.width.saturating_sub(1));
     }

@@ -11,11 +11,14 @@ use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::style::Color;
 
 use super::*;
-use crate::model::{Command, CommandId, Done, Failure, Outcome, Path, PeerRow, Reason, SaveState, Snapshot};
+use crate::model::{
+    CloseCode, Command, CommandId, Done, Event, EventKind, Failure, Outcome, Path, PeerRow, Reason,
+    SaveState, Snapshot,
+};
 use crate::tui::app::{Effect, Input};
 use crate::tui::demo;
 use crate::tui::logs::Logs;
-use crate::tui::theme::{ColourChoice, GlyphChoice};
+use crate::tui::theme::GlyphChoice;
 
 const SMALL: (u16, u16) = (80, 24);
 const LARGE: (u16, u16) = (140, 40);
@@ -29,10 +32,10 @@ struct Shot {
 
 impl Shot {
     fn of(snapshot: Arc<Snapshot>, size: (u16, u16)) -> Self {
-        Self::with(snapshot, size, ColourChoice::Always, GlyphChoice::Unicode)
+        Self::with(snapshot, size, Some(true), GlyphChoice::Unicode)
     }
 
-    fn with(snapshot: Arc<Snapshot>, (w, h): (u16, u16), colours: ColourChoice, glyphs: GlyphChoice) -> Self {
+    fn with(snapshot: Arc<Snapshot>, (w, h): (u16, u16), colours: Option<bool>, glyphs: GlyphChoice) -> Self {
         let theme = Theme::resolve(colours, glyphs, |_| None);
         let app = App::new(snapshot, theme, TimeZone::UTC, Logs::Off);
         let terminal = Terminal::new(TestBackend::new(w, h)).unwrap();
@@ -185,7 +188,7 @@ fn a_terminal_that_is_too_small_says_which_size_it_takes() {
 
 #[test]
 fn in_ascii_every_cell_is_ascii() {
-    let mut shot = Shot::with(demo::busy(), LARGE, ColourChoice::Never, GlyphChoice::Ascii);
+    let mut shot = Shot::with(demo::busy(), LARGE, Some(false), GlyphChoice::Ascii);
     for event in demo::events() {
         shot.input(Input::Event(event));
     }
@@ -198,7 +201,7 @@ fn in_ascii_every_cell_is_ascii() {
 #[test]
 fn without_colour_no_cell_has_one() {
     for keys in ["", "?", "jx", "\n", "/vps", " "] {
-        let shot = Shot::with(demo::busy(), LARGE, ColourChoice::Never, GlyphChoice::Unicode).keys(keys);
+        let shot = Shot::with(demo::busy(), LARGE, Some(false), GlyphChoice::Unicode).keys(keys);
         let coloured = |cell: &ratatui::buffer::Cell| (cell.fg, cell.bg) != (Color::Reset, Color::Reset);
         assert!(!shot.terminal.backend().buffer().content.iter().any(coloured), "{keys:?}");
     }
@@ -364,4 +367,39 @@ fn a_live_attempt_says_what_comes_next_and_a_long_reason_is_not_cut() {
     let text = Shot::of(Arc::new(snapshot), SMALL).keys("2").text();
     assert!(text.contains("next   → punch, if nobody answers"), "{text}");
     assert!(text.contains("symmetric with") && text.contains("port-restricted via 1b88f0 vps-nyc"), "{text}");
+}
+
+#[test]
+fn what_stands_in_an_empty_pane_never_touches_its_border() {
+    for width in 40..=46 {
+        for key in ["1", "2", "3", "4", "5"] {
+            let shot = Shot::of(demo::empty(), (width, 10)).keys(key);
+            let buffer = shot.terminal.backend().buffer();
+            for y in 0..10 {
+                let cell = |x| buffer.cell((x, y)).unwrap().symbol();
+                if cell(0) == "│" {
+                    assert_eq!(cell(width - 1), "│", "{width} wide, pane {key}, line {y}");
+                }
+            }
+        }
+    }
+    assert_snapshot!("events_empty_40x10", Shot::of(demo::empty(), (40, 10)).keys("4").text());
+}
+
+#[test]
+fn a_connection_that_was_replaced_bears_no_mark_of_trouble() {
+    let mut shot = Shot::of(demo::empty(), SMALL).keys("4");
+    let close = |seq, close| {
+        let reason = Reason::Closed { close: Some(close) };
+        Input::Event(Arc::new(Event {
+            seq,
+            at: demo::NOW,
+            peer_id: None,
+            kind: EventKind::LinkDown { reason },
+        }))
+    };
+    shot.input(close(1, CloseCode::Replaced));
+    shot.input(close(2, CloseCode::Leave));
+    let text = shot.text();
+    assert!(text.contains("14:02:11.000   link.down") && text.contains("14:02:11.000 ✗ link.down"), "{text}");
 }

@@ -25,7 +25,7 @@ pub(super) fn draw(
         let lines = [Line::from(format!("{} is not in the cache any more.", id.short()))];
         return frame::popup(pen, "Why ─ esc closes", &lines, scroll, (60, body), buf);
     };
-    let link = app.shown().links.iter().find(|l| l.peer_id == id);
+    let link = app.shown().link(&id);
     let title = match (peer.state, peer.path) {
         (PeerState::Linked, Some(path)) => format!("Why is {} {path}?", app.call(id)),
         (state, Some(path)) => format!("Why is {} {}, {path}?", app.call(id), state.name()),
