@@ -129,7 +129,7 @@ impl Session {
                 Ascii::Always => GlyphChoice::Ascii,
                 Ascii::Never => GlyphChoice::Unicode,
             };
-            let options = tui::Options { glyphs };
+            let options = tui::Options { glyphs, lab: None };
             tui::run(feed, options).map_err(Failure::failed)?;
             return Ok(());
         }

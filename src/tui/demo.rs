@@ -10,6 +10,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::app::{App, Input};
+use super::lab::{DrillCheck, DrillInfo, DrillStage, DrillView, LabLink, LabNode, LabRouter, LabView};
 use super::logs::Logs;
 use super::theme::{GlyphChoice, Theme};
 use super::view;
@@ -386,6 +387,77 @@ pub fn why() -> Why {
             "a full-cone router on either".to_owned(),
         ],
         next: vec![NextAction::NatProbe, NextAction::Punch, NextAction::Failover],
+    }
+}
+
+/// A lab with a cut host, a dead node, a changed NAT and a cut wire.
+pub fn lab() -> LabView {
+    let node = |n: u8, name: &str, region: &str, nat: Option<(&str, NatType)>| LabNode {
+        name: name.to_owned(),
+        peer_id: id([n, 0, 0]),
+        region: region.to_owned(),
+        router: nat.map(|(name, nat)| LabRouter { name: name.to_owned(), nat, built: nat }),
+        up: true,
+        cut: false,
+    };
+    let mut nodes = vec![
+        node(1, "pub-1", "east", None),
+        node(2, "pub-2", "west", None),
+        node(3, "full-1", "east", Some(("full", NatType::FullCone))),
+        node(4, "port-1", "south", Some(("port", NatType::PortRestricted))),
+        node(5, "sym-1", "west", Some(("sym", NatType::Symmetric))),
+    ];
+    nodes[1].cut = true;
+    nodes[2].up = false;
+    if let Some(router) = &mut nodes[3].router {
+        router.nat = NatType::Symmetric;
+    }
+    let link = |a: &str, b: &str, rtt_ms, cut| LabLink { between: [a.to_owned(), b.to_owned()], rtt_ms, cut };
+    let drill = |name: &str, about: &str| DrillInfo {
+        name: name.to_owned(),
+        about: about.to_owned(),
+        unsupported: None,
+    };
+    LabView {
+        kind: "nat lab".to_owned(),
+        shown: "sym-1".to_owned(),
+        nodes,
+        links: vec![link("east", "west", 20.0, false), link("east", "south", 200.0, true)],
+        drills: vec![
+            drill(
+                "gossip_discovery",
+                "Sixteen nodes behind mixed NATs, one bootstrap: every node knows every node",
+            ),
+            drill(
+                "chaos_partition",
+                "A region is cut off and healed: both sides go on, and find each other again",
+            ),
+        ],
+        ..LabView::default()
+    }
+}
+
+/// A drill in its third step of six, one check measured.
+pub fn drill() -> DrillView {
+    let check = |name: &str, value: Option<&str>, limit: &str| DrillCheck {
+        name: name.to_owned(),
+        holds: value.is_some(),
+        value: value.map(str::to_owned),
+        limit: limit.to_owned(),
+    };
+    DrillView {
+        name: "chaos_partition".to_owned(),
+        fleet: "nat lab".to_owned(),
+        stage: DrillStage::Running {
+            step: 3,
+            of: 6,
+            what: "wait for pub-1 and pub-2 to lose their link, at most 60 s".to_owned(),
+            limit: Some(Duration::from_secs(60)),
+        },
+        checks: vec![
+            check("time until the cut is noticed", Some("15234 ms"), "21000 ms"),
+            check("time from the healing until both sides are linked", None, "90000 ms"),
+        ],
     }
 }
 

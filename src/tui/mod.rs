@@ -16,6 +16,7 @@ mod faults;
 mod filter;
 mod fmt;
 mod input;
+pub mod lab;
 mod logs;
 mod run;
 mod sort;

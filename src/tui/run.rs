@@ -4,6 +4,7 @@
 
 use std::io;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crossterm::event::Event as TerminalEvent;
@@ -15,6 +16,7 @@ use tokio::time::{Instant, sleep_until};
 use super::app::{App, Effect, Input};
 use super::faults;
 use super::input::Keyboard;
+use super::lab::{Lab, LabCommand, LabView};
 use super::logs::{self, Logs};
 use super::terminal::{self, Terminal};
 use super::theme::{GlyphChoice, Theme};
@@ -31,11 +33,13 @@ const JUST_NOW: Duration = Duration::from_millis(500);
 /// While nothing on the screen changes by itself.
 const LONG: Duration = Duration::from_secs(3600);
 
-/// How the console looks.
-#[derive(Debug, Clone, Copy, Default)]
+/// How the console looks, and what else it is given.
+#[derive(Debug, Default)]
 pub struct Options {
     /// Which characters are drawn.
     pub glyphs: GlyphChoice,
+    /// The lab that the node is in.
+    pub lab: Option<Lab>,
 }
 
 /// Why there is no console.
@@ -73,14 +77,19 @@ async fn console(feed: Feed, options: Options) -> Result<(), ConsoleError> {
     let signals = Signals::listen()?;
     let theme = Theme::resolve(None, options.glyphs, |name| std::env::var(name).ok());
     let mut feed = feed;
+    let mut lab = options.lab;
     let first = feed.snapshots.borrow_and_update().clone();
-    let app = App::new(first, theme, TimeZone::system(), Logs::of_process());
+    let mut app = App::new(first, theme, TimeZone::system(), Logs::of_process());
+    if let Some(lab) = &mut lab {
+        app.update(Input::Lab(lab.view.borrow_and_update().clone()), Duration::ZERO);
+    }
     let watch = faults::Watch::start();
     let terminal = Terminal::take()?;
     let keyboard = Keyboard::start()?;
     let mut console = Console {
         app,
         feed,
+        lab,
         terminal,
         keyboard,
         signals,
@@ -148,9 +157,29 @@ struct Open {
     outcomes: bool,
 }
 
+/// What comes from the lab.
+enum News {
+    View(Arc<LabView>),
+    Feed(Feed),
+    End,
+}
+
+/// The next thing that the lab says; never anything without one.
+async fn news_of(lab: &mut Option<Lab>) -> News {
+    let Some(Lab { view, feeds, .. }) = lab else { return std::future::pending().await };
+    tokio::select! {
+        Some(feed) = feeds.recv() => News::Feed(feed),
+        changed = view.changed() => match changed {
+            Ok(()) => News::View(view.borrow_and_update().clone()),
+            Err(_) => News::End,
+        },
+    }
+}
+
 struct Console {
     app: App,
     feed: Feed,
+    lab: Option<Lab>,
     terminal: Terminal,
     keyboard: Keyboard,
     signals: Signals,
@@ -218,6 +247,12 @@ impl Console {
                     Err(RecvError::Lagged(n)) => self.take(Input::EventsLost(n)),
                     Err(RecvError::Closed) => self.open.events = false,
                 },
+                news = news_of(&mut self.lab) => match news {
+                    News::View(view) => self.take(Input::Lab(view)),
+                    News::Feed(feed) => self.switch(feed),
+                    // It has ended; what it last showed stays.
+                    News::End => self.lab = None,
+                },
                 () = sleep_until(wake) => self.take(Input::Tick),
             }
         }
@@ -231,6 +266,21 @@ impl Console {
             if let Effect::Send(command) = effect {
                 self.send(command);
             }
+        }
+    }
+
+    /// Shows another node from now on.
+    fn switch(&mut self, feed: Feed) {
+        self.feed = feed;
+        self.open = Open { snapshots: true, events: true, outcomes: true };
+        let first = self.feed.snapshots.borrow_and_update().clone();
+        self.take(Input::Switched(first));
+    }
+
+    fn ask_lab(&mut self, command: LabCommand) {
+        let taken = self.lab.as_ref().is_some_and(|lab| lab.commands.try_send(command).is_ok());
+        if !taken {
+            self.take(Input::LabBusy);
         }
     }
 
@@ -285,6 +335,7 @@ impl Console {
                 Effect::Suspend => self.suspend()?,
                 Effect::Copy(text) => self.terminal.copy(&text)?,
                 Effect::Send(command) => self.send(command),
+                Effect::Lab(command) => self.ask_lab(command),
             }
         }
         Ok(ControlFlow::Continue(()))

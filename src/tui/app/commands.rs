@@ -109,6 +109,11 @@ impl Commands {
         }
     }
 
+    /// Without what was under way: another node is asked from now on.
+    pub(super) fn forget(self) -> Self {
+        Self { running: Vec::new(), ..self }
+    }
+
     pub(super) fn lost_track(&mut self, outcomes: u64, now: Stamp) {
         let lost = std::mem::take(&mut self.running);
         if lost.iter().any(|r| !r.is_question()) {

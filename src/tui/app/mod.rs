@@ -4,6 +4,7 @@
 
 mod actions;
 mod commands;
+mod lab;
 mod peers;
 mod timeline;
 mod why;
@@ -15,6 +16,7 @@ use jiff::tz::TimeZone;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind};
 
 use super::bindings::{self, Key, Scope};
+use super::lab::{LabCommand, LabView};
 use super::logs::Logs;
 use super::theme::Theme;
 use crate::model::{Command, CommandId, Event, EventKind, Outcome, PeerId, PeerRow, Snapshot, Stamp, clean};
@@ -22,6 +24,7 @@ use crate::node::feed::SendError;
 
 pub(crate) use actions::Move;
 pub(crate) use commands::{Commands, Tone};
+pub(crate) use lab::{LabRow, LabSide};
 pub(crate) use peers::Peers;
 pub(crate) use timeline::{Entry, Timeline};
 pub(crate) use why::Asked;
@@ -55,6 +58,12 @@ pub(crate) enum Input {
     Sent(Command, Result<CommandId, SendError>),
     /// The node is gone; no snapshot will come any more.
     NodeGone,
+    /// The lab's newest state.
+    Lab(Arc<LabView>),
+    /// The lab takes no command just now.
+    LabBusy,
+    /// Another node is shown from now on.
+    Switched(Arc<Snapshot>),
     /// A thread other than ours panicked.
     Fault(String),
     /// Time passed.
@@ -66,6 +75,8 @@ pub(crate) enum Input {
 pub(crate) enum Effect {
     /// Send a command; its [`Input::Sent`] comes back at once.
     Send(Command),
+    /// Ask something of the lab.
+    Lab(LabCommand),
     /// Put a text on the terminal's clipboard.
     Copy(String),
     /// Give the terminal back until the shell resumes us.
@@ -127,6 +138,21 @@ pub(crate) enum Overlay {
     Why {
         /// Whom.
         peer: PeerId,
+        /// Lines scrolled.
+        scroll: u16,
+    },
+    /// The lab's nodes and wires.
+    Lab {
+        /// Lines scrolled.
+        scroll: u16,
+    },
+    /// The choice of the NAT before a node.
+    Nat {
+        /// Which node.
+        host: String,
+    },
+    /// The drills.
+    Drills {
         /// Lines scrolled.
         scroll: u16,
     },
@@ -194,6 +220,8 @@ pub(crate) struct App {
     pub(crate) timeline: Timeline,
     /// Commands under way and what came of the last.
     pub(crate) commands: Commands,
+    /// The lab that the node is in, if it is in one of ours.
+    pub(crate) lab: Option<LabSide>,
     /// What was asked about the peer of the why view.
     asked: Option<Asked>,
     /// Lines scrolled in the escalation pane.
@@ -232,6 +260,7 @@ impl App {
             peers: Peers::default(),
             timeline: Timeline::default(),
             commands: Commands::default(),
+            lab: None,
             asked: None,
             ladder_scroll: 0,
             relay_scroll: 0,
@@ -282,6 +311,9 @@ impl App {
                 self.commands.sent(command, result, self.at, now);
             }
             Input::NodeGone => self.node_gone = true,
+            Input::Lab(view) => self.take_lab(view),
+            Input::LabBusy => self.refuse_lab(),
+            Input::Switched(snapshot) => self.switch(snapshot),
             Input::Fault(text) => {
                 let now = self.node_now();
                 self.timeline.push(Entry::Fault { at: now, text: text.clone() });
@@ -368,6 +400,9 @@ impl App {
         match self.overlays.last() {
             Some(Overlay::Help { .. }) => Scope::Help,
             Some(Overlay::Why { .. }) => Scope::Why,
+            Some(Overlay::Lab { .. }) => Scope::Lab,
+            Some(Overlay::Nat { .. }) => Scope::Nat,
+            Some(Overlay::Drills { .. }) => Scope::Drills,
             Some(Overlay::Confirm { .. }) => Scope::Confirm,
             None if self.prompt.is_some() => Scope::Prompt,
             None => Scope::Main,

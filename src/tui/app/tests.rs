@@ -7,6 +7,7 @@ use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use super::*;
 use crate::model::{Done, PeerState, Reason, SyncReport};
 use crate::tui::demo;
+use crate::tui::lab::LabSaid;
 use crate::tui::theme::GlyphChoice;
 
 const NYC: [u8; 3] = [0x1b, 0x88, 0xf0];
@@ -465,4 +466,118 @@ fn a_question_that_could_not_be_sent_says_so_in_the_view() {
     let failure = b.app.asked(demo::id(NYC)).and_then(|asked| asked.failure.clone());
     assert_eq!(failure.as_deref(), Some("the command queue is full, nothing was done"));
     assert_eq!(b.message(), "");
+}
+
+fn in_lab() -> Bench {
+    let mut b = busy();
+    b.send(Input::Lab(Arc::new(demo::lab())));
+    b
+}
+
+fn asked_of_lab(effects: &[Effect]) -> Option<&LabCommand> {
+    match effects {
+        [Effect::Lab(command)] => Some(command),
+        _ => None,
+    }
+}
+
+#[test]
+fn each_key_of_the_lab_asks_for_its_change_or_for_its_undoing() {
+    let host = |name: &str| name.to_owned();
+    let wire = |a: &str, b: &str| [a.to_owned(), b.to_owned()];
+    let expected = [
+        ("lx", LabCommand::Cut(host("pub-1"))),
+        ("ljx", LabCommand::Heal(host("pub-2"))),
+        ("lK", LabCommand::Kill(host("pub-1"))),
+        ("ljjK", LabCommand::Start(host("full-1"))),
+        ("ljjtp", LabCommand::SetNat(host("full-1"), crate::model::NatType::PortRestricted)),
+        ("ljjb", LabCommand::Flush(host("full-1"))),
+        ("lGx", LabCommand::HealLink(wire("east", "south"))),
+        ("lGkx", LabCommand::CutLink(wire("east", "west"))),
+        ("lu", LabCommand::Undo),
+    ];
+    for (keys, command) in expected {
+        assert_eq!(asked_of_lab(&in_lab().keys(keys)), Some(&command), "{keys}");
+    }
+    let mut b = in_lab();
+    b.keys("l");
+    assert_eq!(asked_of_lab(&b.press(KeyCode::Enter)), Some(&LabCommand::Show(host("pub-1"))));
+    assert!(b.app.overlays.is_empty(), "who goes to another node sees it");
+}
+
+#[test]
+fn what_the_lab_cannot_do_is_not_asked_of_it_and_the_reason_is_said() {
+    for (keys, said) in [
+        ("lt", "t: pub-1 is public, there is no NAT before it"),
+        ("lGK", "K: a node is needed, and this is a link"),
+        ("da", "a: no drill runs"),
+    ] {
+        let mut b = in_lab();
+        assert!(b.keys(keys).is_empty());
+        assert_eq!(b.message(), said);
+    }
+    let mut b = in_lab();
+    b.keys("lG");
+    b.keys("kk");
+    b.press(KeyCode::Enter);
+    assert_eq!(b.message(), "enter: the console is on sym-1 already");
+}
+
+#[test]
+fn without_a_lab_its_keys_say_how_to_get_one() {
+    let mut b = busy();
+    assert!(b.keys("d").is_empty() && b.app.overlays.is_empty());
+    assert_eq!(b.message(), "d: drills need a lab: punchdeck lab starts one, with a console on it");
+    b.keys("l");
+    assert_eq!(b.message(), "l: this needs a lab: punchdeck lab starts one, with a console on it");
+}
+
+#[test]
+fn one_drill_runs_at_a_time_and_can_be_called_off() {
+    let mut b = in_lab();
+    b.keys("dj");
+    let drill = LabCommand::Drill("chaos_partition".to_owned());
+    assert_eq!(asked_of_lab(&b.press(KeyCode::Enter)), Some(&drill));
+    b.send(Input::Lab(Arc::new(LabView { drill: Some(demo::drill()), ..demo::lab() })));
+    assert!(b.press(KeyCode::Enter).is_empty());
+    assert_eq!(b.message(), "enter: chaos_partition runs; one drill at a time");
+    assert_eq!(asked_of_lab(&b.keys("a")), Some(&LabCommand::CallOff));
+}
+
+#[test]
+fn what_came_of_a_change_is_said_once() {
+    let mut b = in_lab();
+    let said = |n| {
+        let said = LabSaid { n, done: true, text: "pub-1 is cut off".to_owned() };
+        Input::Lab(Arc::new(LabView { said: Some(said), ..demo::lab() }))
+    };
+    b.send(said(1));
+    assert_eq!(b.message(), "pub-1 is cut off");
+    b.keys("c");
+    b.send(Input::Sent(Command::NatProbe, Ok(CommandId(4))));
+    b.send(said(1));
+    assert_eq!(b.message(), "");
+    b.send(Input::LabBusy);
+    assert_eq!(b.message(), "the lab is busy, nothing was done");
+}
+
+#[test]
+fn another_node_brings_its_own_state_and_leaves_the_console_as_it_was() {
+    let mut b = in_lab();
+    b.select(NYC);
+    for event in demo::events() {
+        b.send(Input::Event(event));
+    }
+    b.send(Input::Sent(Command::NatProbe, Ok(CommandId(4))));
+    b.send(Input::NodeGone);
+    b.keys("oz");
+    let sort = b.app.peers.sort();
+    b.send(Input::Switched(demo::empty()));
+    assert!(b.app.shown().peers.is_empty() && !b.app.node_gone);
+    assert_eq!(b.app.timeline.end(), 0, "those were events of the other node");
+    assert!(b.app.commands.running().is_empty());
+    assert!(b.app.zoom && b.app.lab.is_some());
+    assert_eq!(b.app.peers.sort(), sort);
+    assert!(b.app.stale().is_none());
+    assert!(b.app.node_now() >= demo::NOW);
 }

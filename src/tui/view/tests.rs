@@ -17,6 +17,7 @@ use crate::model::{
 };
 use crate::tui::app::{Effect, Input};
 use crate::tui::demo;
+use crate::tui::lab::{DrillStage, DrillView, LabView};
 use crate::tui::logs::Logs;
 use crate::tui::theme::GlyphChoice;
 
@@ -78,6 +79,10 @@ impl Shot {
         let (app, mut wake) = (&mut self.app, None);
         self.terminal.draw(|frame| wake = draw(app, frame.area(), frame.buffer_mut())).unwrap();
         self.wake = wake;
+    }
+
+    fn text_now(&self) -> String {
+        self.terminal.backend().to_string()
     }
 
     fn text(mut self) -> String {
@@ -192,9 +197,16 @@ fn in_ascii_every_cell_is_ascii() {
     for event in demo::events() {
         shot.input(Input::Event(event));
     }
+    shot.input(Input::Lab(Arc::new(LabView { drill: Some(demo::drill()), ..demo::lab() })));
+    let mut shot = shot.keys("ljjjd");
+    let ascii = |shot: &Shot| shot.terminal.backend().buffer().content.iter().all(|c| c.symbol().is_ascii());
+    assert!(ascii(&shot), "{}", shot.text_now());
+    for _ in 0..2 {
+        shot.input(Input::Key(KeyEvent::new(KeyCode::Esc, KeyModifiers::NONE)));
+        assert!(ascii(&shot), "{}", shot.text_now());
+    }
     let shot = shot.keys("jjj\n");
-    let buffer = shot.terminal.backend().buffer();
-    assert!(buffer.content.iter().all(|cell| cell.symbol().is_ascii()));
+    assert!(ascii(&shot));
     assert_snapshot!("ascii_140x40", shot.text());
 }
 
@@ -225,8 +237,8 @@ fn peer_supplied_text_cannot_move_the_screen() {
 
 #[test]
 fn no_size_and_no_view_panics_or_loses_the_selection() {
-    for keys in ["", "?", "jjj\n", "jx", "/vps", " ", "z2", "3", "4k", "5"] {
-        let mut shot = Shot::busy(LARGE).keys("jj").keys(keys);
+    for keys in ["", "?", "jjj\n", "jx", "/vps", " ", "z2", "3", "4k", "5", "lG", "ljjt", "dj"] {
+        let mut shot = in_lab(LARGE, |view| view.drill = Some(demo::drill())).keys("jj").keys(keys);
         let before = shot.app.peers.selected();
         for (w, h) in [
             (1, 1),
@@ -258,10 +270,10 @@ fn the_next_frame_is_due_when_an_age_steps_and_never_for_a_frozen_one() {
     assert_eq!(shot.wake, Some(Duration::from_millis(700)), "ages step on whole seconds");
 
     shot.input(Input::Key(KeyEvent::new(KeyCode::Char(' '), KeyModifiers::NONE)));
-    let frozen = shot.terminal.backend().to_string();
+    let frozen = shot.text_now();
     shot.at = Duration::from_secs(1);
     shot.input(Input::Tick);
-    let later = shot.terminal.backend().to_string();
+    let later = shot.text_now();
     let rows = |text: &str| text.lines().skip(2).take(20).map(str::to_owned).collect::<Vec<_>>();
     assert_eq!(rows(&frozen), rows(&later), "a frozen pane does not age");
 
@@ -299,10 +311,67 @@ fn the_relays_pane_shows_what_is_unknown_as_a_dash_and_a_lost_message_as_bad() {
 #[test]
 fn a_reservation_counts_down_and_asks_for_the_frame_that_shows_it() {
     let mut shot = Shot::busy(SMALL).keys("3");
-    assert!(shot.terminal.backend().to_string().contains("in 29s"));
+    assert!(shot.text_now().contains("in 29s"));
     shot.at = Duration::from_secs(1);
     shot.input(Input::Tick);
-    assert!(shot.terminal.backend().to_string().contains("in 28s"));
+    assert!(shot.text_now().contains("in 28s"));
+}
+
+fn in_lab(size: (u16, u16), change: impl FnOnce(&mut LabView)) -> Shot {
+    let mut shot = Shot::busy(size);
+    let mut view = demo::lab();
+    change(&mut view);
+    shot.input(Input::Lab(Arc::new(view)));
+    shot
+}
+
+#[test]
+fn the_lab_shows_what_is_changed_as_changed() {
+    for (size, name) in [(SMALL, "lab_80x24"), (LARGE, "lab_140x40")] {
+        assert_snapshot!(name, in_lab(size, |_| {}).keys("ljjj").text());
+    }
+    let text = in_lab(SMALL, |_| {}).text();
+    assert!(text.contains("LAB CHANGED: 4 changes (l shows and undoes)"), "{text}");
+    assert_snapshot!("lab_nat_80x24", in_lab(SMALL, |_| {}).keys("ljjjt").text());
+}
+
+#[test]
+fn a_lab_without_a_network_says_why_and_offers_no_key_for_it() {
+    let why = "on loopback there is no network to cut, and no NAT";
+    let text = in_lab(SMALL, |view| {
+        (view.kind, view.no_network) = ("loopback".to_owned(), Some(why.to_owned()));
+        view.links.clear();
+    });
+    let text = text.keys("l").text();
+    assert!(text.contains(why), "{text}");
+    assert!(text.contains("K kill") && !text.contains("x cut") && !text.contains("t NAT"), "{text}");
+}
+
+#[test]
+fn a_drill_shows_its_step_its_countdown_and_each_value_as_it_comes() {
+    let running = |view: &mut LabView| view.drill = Some(demo::drill());
+    for (size, name) in [(SMALL, "drill_80x24"), (LARGE, "drill_140x40")] {
+        let mut shot = in_lab(size, running).keys("d");
+        shot.at = Duration::from_millis(15_500);
+        shot.input(Input::Snapshot(demo::busy()));
+        assert!(shot.text_now().contains("(45 s left)"), "{}", shot.text_now());
+        assert_snapshot!(name, shot.text());
+    }
+    let text = in_lab(SMALL, running).text();
+    assert!(text.contains("DRILL chaos_partition: step 3 of 6 (d shows it)"), "{text}");
+
+    let ended = |passed, verdict: &str, reason: Option<&str>| DrillStage::Ended {
+        passed,
+        verdict: verdict.to_owned(),
+        reason: reason.map(str::to_owned),
+        elapsed_s: 47.25,
+    };
+    let fail = ended(false, "fail", Some("called off in step 3"));
+    let text =
+        in_lab(SMALL, |view| view.drill = Some(DrillView { stage: fail, ..demo::drill() })).keys("d").text();
+    assert!(text.contains("✗ chaos_partition") && text.contains("fail after 47.2 s, all undone"), "{text}");
+    assert!(text.contains("called off in step 3") && text.contains("not measured"), "{text}");
+    assert!(!text.contains("DRILL"), "a drill that is over is nothing to remember: {text}");
 }
 
 /// Answers what the why view asked.
@@ -316,7 +385,7 @@ fn explain(shot: &mut Shot, result: Result<Done, Failure>) {
 fn the_why_view_draws_the_explanation_with_both_ends_accounts() {
     for (size, name) in [(LARGE, "why_explained_140x40"), (SMALL, "why_explained_80x24")] {
         let mut shot = Shot::busy(size).keys("jjj\n");
-        assert!(shot.terminal.backend().to_string().contains("asking the node, and 77c2ab for its account"));
+        assert!(shot.text_now().contains("asking the node, and 77c2ab for its account"));
         explain(&mut shot, Ok(Done::Explained(Box::new(demo::why()))));
         assert_snapshot!(name, shot.text());
     }
