@@ -17,7 +17,7 @@ pub(super) async fn run<A: Arena>(runner: &mut Runner<'_, A>, nats: &[NatType]) 
     let pairs: Vec<(NatType, NatType)> =
         nats.iter().flat_map(|from| nats.iter().map(move |to| (*from, *to))).collect();
     for (n, (from, to)) in pairs.iter().enumerate() {
-        runner.tell(format!("pair {} of {}: {from} to {to}", n + 1, pairs.len()));
+        runner.tell(format!("pair {} of {}: {from} to {to}", n + 1, pairs.len()), None);
         let pair = one(runner, *from, *to).await?;
         runner.pairs.push(pair);
     }

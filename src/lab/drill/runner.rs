@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::arena::{Act, Arena, ArenaError, Member};
 use super::matrix;
-use super::report::{Pair, Report, judge};
+use super::report::{Checked, Pair, Report, judge};
 use super::scenario::{Condition, Scenario, Step};
 use crate::model::{Command, Done, Outcome, Path, Phase, Snapshot};
 use crate::node::feed::Feed;
@@ -18,7 +18,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 const OUTCOME_WITHIN: Duration = Duration::from_secs(90);
 
 /// What a drill is doing.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Progress {
     /// Which step, from 1.
     pub step: usize,
@@ -26,6 +26,10 @@ pub struct Progress {
     pub of: usize,
     /// What it is, in words.
     pub what: String,
+    /// How long it takes at most, where that is known.
+    pub limit: Option<Duration>,
+    /// The checks, as far as they are measured.
+    pub checks: Vec<Checked>,
 }
 
 /// Why a drill ended before its last step.
@@ -52,6 +56,8 @@ pub struct Runner<'a, A> {
     pub(super) measured: BTreeMap<String, f64>,
     pub(super) pairs: Vec<Pair>,
     undo: Vec<Act>,
+    /// The step that runs, from 1.
+    at: usize,
 }
 
 impl<'a, A: Arena> Runner<'a, A> {
@@ -71,6 +77,7 @@ impl<'a, A: Arena> Runner<'a, A> {
             measured: BTreeMap::new(),
             pairs: Vec::new(),
             undo: Vec::new(),
+            at: 1,
         }
     }
 
@@ -87,7 +94,8 @@ impl<'a, A: Arena> Runner<'a, A> {
         let mut stopped = None;
         let steps = &self.scenario.steps;
         for (n, step) in steps.iter().enumerate() {
-            (self.tell)(Progress { step: n + 1, of: steps.len(), what: describe(step) });
+            self.at = n + 1;
+            self.tell(describe(step), limit(step));
             let abort = self.abort.clone();
             let ended = tokio::select! {
                 () = abort.cancelled() => Err(Stop::Aborted),
@@ -273,8 +281,9 @@ impl<'a, A: Arena> Runner<'a, A> {
             .ok_or_else(|| ArenaError::Unknown(format!("running node {name}")))
     }
 
-    pub(super) fn tell(&self, what: String) {
-        (self.tell)(Progress { step: 1, of: self.scenario.steps.len(), what });
+    pub(super) fn tell(&self, what: String, limit: Option<Duration>) {
+        let checks = judge(&self.scenario.checks, &self.measured);
+        (self.tell)(Progress { step: self.at, of: self.scenario.steps.len(), what, limit, checks });
     }
 
     /// What every drill measures.
@@ -290,6 +299,15 @@ impl<'a, A: Arena> Runner<'a, A> {
 
 fn again(node: &str) -> Act {
     Act::Start { node: node.to_owned(), passive: false }
+}
+
+/// How long a step takes at most, where it says so.
+fn limit(step: &Step) -> Option<Duration> {
+    match step {
+        Step::Wait { within, .. } => Some(*within),
+        Step::Sleep { time } => Some(*time),
+        _ => None,
+    }
 }
 
 fn describe(step: &Step) -> String {
