@@ -310,6 +310,22 @@ pub(crate) const BINDINGS: &[Binding] = &[
         None,
         "hold the screen still; the node goes on, and what is missed is counted"
     ),
+    binding!(
+        Action::OpenLab,
+        &[key('l')],
+        MAIN,
+        "lab",
+        None,
+        "the lab: cut and heal, kill and start, change a NAT, go to another node"
+    ),
+    binding!(
+        Action::OpenDrills,
+        &[key('d')],
+        MAIN,
+        "drills",
+        None,
+        "the drills: run one on a fleet of its own, and see its verdict (in the lab)"
+    ),
     binding!(Action::Sort, &[key('o')], MAIN, "sort", None, "sort the peers by the next column"),
     binding!(Action::SortInverse, &[key('O')], MAIN, "", None, "turn the order of the peers around"),
     binding!(Action::Order(Order::NatProbe), &[key('n')], PEER, "NAT", Traffic, "measure our own NAT again"),
@@ -328,14 +344,6 @@ pub(crate) const BINDINGS: &[Binding] = &[
         "copy",
         None,
         "copy the selected peer's full id to the terminal's clipboard (OSC 52)"
-    ),
-    binding!(
-        Action::OpenLab,
-        &[key('l')],
-        MAIN,
-        "lab",
-        None,
-        "the lab: cut and heal, kill and start, change a NAT, go to another node"
     ),
     binding!(
         Action::Lab(LabKey::Show),
@@ -381,10 +389,10 @@ pub(crate) const BINDINGS: &[Binding] = &[
     binding!(
         Action::OpenDrills,
         &[key('d')],
-        &[Scope::Main, Scope::Lab],
+        LAB,
         "drills",
         None,
-        "the drills: run one on a fleet of its own, and see its verdict (in the lab)"
+        "the drills: run one on a fleet of its own, and see its verdict"
     ),
     binding!(Action::Lab(LabKey::Nat(NatType::None)), &[key('n')], NAT, "none", Traffic, "no translation"),
     binding!(

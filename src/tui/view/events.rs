@@ -26,7 +26,7 @@ pub(super) fn draw(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) -> us
         y += 1;
     }
     if y == inner.y {
-        frame::hint(pen.theme, "nothing happened since the console opened", inner, buf);
+        frame::hint(pen.theme, "nothing happened since the console came here", inner, buf);
     }
     rows
 }

@@ -38,7 +38,6 @@ pub(super) fn draw(app: &App, pen: &Pen<'_>, scroll: &mut u16, body: Rect, buf: 
         }
         lines.push(link_line(pen, link, row == side.row));
     }
-    lines.push(Line::default());
     lines.extend(below(pen, side, usize::from(width.saturating_sub(4))));
     let title = format!(
         "Lab ─ {}, {}, console on {} ─ esc closes",
@@ -119,10 +118,9 @@ fn link_line(pen: &Pen<'_>, link: &LabLink, chosen: bool) -> Line<'static> {
 /// What is being done, what is changed, and what cannot be.
 fn below(pen: &Pen<'_>, side: &LabSide, width: usize) -> Vec<Line<'static>> {
     let view = &side.view;
-    let mut lines = Vec::new();
-    if let Some(doing) = &view.doing {
-        lines.push(Line::styled(format!("◐ {doing}…"), pen.theme.accent));
-    }
+    // Its line is there while nothing is done, too, or the box would jump.
+    let doing = view.doing.as_ref().map_or_else(String::new, |doing| format!("◐ {doing}…"));
+    let mut lines = vec![Line::styled(doing, pen.theme.accent)];
     let changes = view.changes();
     if changes > 0 {
         let key = bindings::key_of(Scope::Lab, Action::Lab(LabKey::Undo))
