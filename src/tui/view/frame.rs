@@ -154,6 +154,16 @@ pub(super) fn flow(
     indent: usize,
 ) -> Vec<Line<'static>> {
     let mut line = Line::from(head);
+    let texts = texts.iter().filter(|(text, _)| !text.is_empty());
+    let needed: usize = texts.clone().map(|(text, _)| text.width() + 1).sum();
+    if line.width() + needed <= width + 1 {
+        // Nearly always.
+        for (n, (text, style)) in texts.enumerate() {
+            let space = if n > 0 { " " } else { "" };
+            line.push_span(Span::styled(format!("{space}{text}"), *style));
+        }
+        return vec![line];
+    }
     let mut lines = Vec::new();
     // No space is wanted after a head.
     let mut begun = false;
