@@ -5,6 +5,7 @@
 //! nothing of scenarios; it does what it is told and can undo it.
 
 pub mod drill;
+mod ground;
 mod loopback;
 mod topology;
 
@@ -29,6 +30,7 @@ mod userns;
 #[cfg(target_os = "linux")]
 mod wire;
 
+pub use ground::{Anew, Ground, Span, Spot};
 pub use loopback::{FleetError, LoopbackFleet};
 pub use topology::{Flaw, Host, Link, Region, Router, Topology, TopologyError};
 

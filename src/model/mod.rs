@@ -31,7 +31,7 @@ pub use relay::{Failover, RelayRole, RelaysView, ReservationRow, ReservationStat
 pub use snapshot::{
     AttemptsView, CacheView, Counters, GossipView, Interval, KpiView, NodeInfo, Phase, SaveState, Snapshot,
 };
-pub use text::{SHOWN_TEXT_MAX, clean, ellipsize};
+pub use text::{SHOWN_TEXT_MAX, clean, ellipsize, printable};
 pub use time::Stamp;
 pub use why::{NextAction, Why, WhyLine};
 

@@ -47,6 +47,18 @@ pub struct Checked {
     pub unit: &'static str,
 }
 
+impl Checked {
+    /// What was measured, with its unit.
+    pub fn value_text(&self) -> Option<String> {
+        self.value.map(|value| figure(value, self.unit))
+    }
+
+    /// The limit, with its unit.
+    pub fn limit_text(&self) -> String {
+        figure(self.limit, self.unit)
+    }
+}
+
 /// A pair of the matrix.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Pair {
@@ -223,8 +235,8 @@ impl Report {
         let width = self.checks.iter().map(|c| c.name.chars().count()).max().unwrap_or(0);
         for check in &self.checks {
             let mark = if check.ok { "ok  " } else { "FAIL" };
-            let value = check.value.map_or("not measured".to_owned(), |v| figure(v, check.unit));
-            let limit = figure(check.limit, check.unit);
+            let value = check.value_text().unwrap_or("not measured".to_owned());
+            let limit = check.limit_text();
             let _ = writeln!(out, "  {mark}  {:width$}  {value}  (limit {limit})", check.name);
         }
         if let Some(reason) = &self.reason {
