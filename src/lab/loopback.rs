@@ -205,6 +205,10 @@ impl Arena for LoopbackFleet {
         }
     }
 
+    async fn mapped_port(&self, _: &str) -> Result<Option<u16>, ArenaError> {
+        Err(unsupported("change a NAT"))
+    }
+
     async fn pair(&mut self, _: NatType, _: NatType) -> Result<(String, String), ArenaError> {
         Err(unsupported("put nodes behind NATs"))
     }
