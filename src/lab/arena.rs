@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::drill::{Act, Arena, ArenaError, Baseline, Member, Scenario, Step, matrix_pairs};
-use super::fleet::{LabError, LabOptions, NatLab, StockResult};
+use super::error::LabError;
+use super::fleet::{LabOptions, NatLab, StockResult};
 use super::topology::{Host, Router, Topology};
 use super::userns::Userns;
 use crate::model::{NatType, PeerId};

@@ -6,7 +6,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use tokio::net::UdpSocket;
 
 use super::nodes::slot;
-use super::{Happening, LabError, NatLab};
+use super::{Happening, NatLab};
+use crate::lab::LabError;
 use crate::lab::network::Place;
 use crate::lab::topology;
 use crate::lab::{Behaves, Conditions, Measured, Passed, SelfTest};

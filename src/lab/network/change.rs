@@ -4,9 +4,9 @@ use std::net::SocketAddrV4;
 
 use super::build::apply;
 use super::{LinkPart, Network, NetworkError};
+use crate::lab::error::Unsupported;
 use crate::lab::rules::{Behaves, OPENED, closed_and_forgotten};
 use crate::lab::topology::{self, Topology};
-use crate::lab::userns::Unsupported;
 use crate::lab::wire::{Conditions, Passed};
 
 impl Network {
