@@ -162,6 +162,7 @@ impl NatLab {
                 id: keys::peer_id(&keys.public)?,
                 keys,
                 runs: Runs::Nothing,
+                hushed: false,
             };
             slots.insert(host.name.clone(), slot);
         }
