@@ -3,6 +3,7 @@
 //! file.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand};
@@ -125,6 +126,9 @@ pub struct DrillArgs {
     /// With the topology's delays between regions
     #[arg(long, env = "PUNCHDECK_LAB_LATENCY", value_parser = FalseyValueParser::new())]
     pub latency: bool,
+    /// How long a soak runs, such as 60s or 10m
+    #[arg(long = "for", value_name = "TIME", env = "PUNCHDECK_LAB_FOR", value_parser = time)]
+    pub time: Option<Duration>,
     /// Run ant-quic's own ladder on the same pairs too
     #[arg(long, env = "PUNCHDECK_LAB_BASELINE", value_parser = FalseyValueParser::new())]
     pub baseline: bool,
@@ -181,6 +185,10 @@ pub struct SettingsArgs {
     /// `network`
     #[arg(long, value_name = "ID", help = help_of(Key::Network))]
     pub network: Option<String>,
+}
+
+fn time(text: &str) -> Result<Duration, String> {
+    humantime_serde::re::humantime::parse_duration(text).map_err(|e| e.to_string())
 }
 
 fn topology_help() -> String {

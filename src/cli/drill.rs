@@ -29,7 +29,10 @@ pub(super) fn list() -> Result<(), Failure> {
 }
 
 pub(super) fn run(args: &DrillArgs) -> Result<(), Failure> {
-    let scenario = load(&args.scenario)?;
+    let mut scenario = load(&args.scenario)?;
+    if let Some(time) = args.time {
+        scenario.set_time(time).map_err(Failure::usage)?;
+    }
     if args.baseline && !scenario.has_pairs() {
         let name = &scenario.name;
         return Err(Failure::usage(anyhow::anyhow!(

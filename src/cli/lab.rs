@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::desk::{Desk, DrillGround};
 use super::failure::say;
 use super::session::{Screen, Session};
-use super::{Failure, LabArgs, print};
+use super::{Failure, LabArgs, SettingsArgs, print};
 use crate::config::Ascii;
 use crate::lab::drill::Arena as _;
 use crate::lab::{
@@ -84,7 +84,9 @@ fn say_instead(why: &Unsupported) {
 }
 
 fn begin() -> Result<Session, Failure> {
-    Session::begin(Screen::choose(false), Ascii::Auto, LOG_FILTER, None)
+    // Of the settings it is how to draw that concerns whoever looks.
+    let ascii = SettingsArgs::default().resolve()?.config.ascii;
+    Session::begin(Screen::choose(false), ascii, LOG_FILTER, None)
 }
 
 /// Prints the table; what is not as it claims is a failure.

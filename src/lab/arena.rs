@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::drill::{Act, Arena, ArenaError, Baseline, Member, Scenario, Step, matrix_pairs};
-use super::fleet::{LabError, LabOptions, NatLab, StockResult};
+use super::error::LabError;
+use super::fleet::{LabOptions, NatLab, StockResult};
 use super::topology::{Host, Router, Topology};
 use super::userns::Userns;
 use crate::model::{NatType, PeerId};
@@ -50,8 +51,12 @@ impl LabArena {
         scenario: &Scenario,
         program: PathBuf,
     ) -> Result<Self, LabError> {
-        let run: Vec<String> = topology.host.iter().map(|h| h.name.clone()).collect();
-        let killed = scenario.steps.iter().filter_map(|step| match step {
+        let run: Vec<(String, bool)> = topology
+            .host
+            .iter()
+            .map(|h| (h.name.clone(), scenario.fleet.passive && !topology.is_public(h)))
+            .collect();
+        let killed = scenario.all_steps().filter_map(|step| match step {
             Step::Kill { node } => Some(node.clone()),
             _ => None,
         });
@@ -67,8 +72,8 @@ impl LabArena {
             apart,
             program,
         };
-        for host in run {
-            arena.launch(&host, false).await?;
+        for (host, passive) in run {
+            arena.launch(&host, passive).await?;
         }
         Ok(arena)
     }
@@ -112,7 +117,7 @@ impl LabArena {
 fn extend(topology: &mut Topology, scenario: &Scenario) -> Vec<PairHosts> {
     let Some(region) = topology.region.first().map(|r| r.name.clone()) else { return Vec::new() };
     let mut pairs = Vec::new();
-    for step in &scenario.steps {
+    for step in scenario.all_steps() {
         match step {
             Step::Start { node, .. } if !topology.host.iter().any(|h| h.name == *node) => {
                 topology.host.push(Host { name: node.clone(), upstream: region.clone() });
@@ -197,6 +202,10 @@ impl Arena for LabArena {
                 self.lab.flush(&router).await.map_err(|e| failed(&e))
             }
         }
+    }
+
+    async fn mapped_port(&self, host: &str) -> Result<Option<u16>, ArenaError> {
+        self.lab.mapped_port(host).await.map_err(|e| failed(&e))
     }
 
     async fn pair(&mut self, from: NatType, to: NatType) -> Result<(String, String), ArenaError> {

@@ -1,17 +1,17 @@
 //! A fleet on 127.0.0.1: every node has a directory and a port of its own, and
 //! knows nobody but the first.
 
-use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use super::LabError;
 use super::drill::{Act, Arena, ArenaError, Baseline, Member};
 use crate::model::{NatType, PeerId};
 use crate::node::feed::Feed;
-use crate::node::keys::{self, KeyError};
-use crate::node::lock::{DataDirLock, LockError};
+use crate::node::keys;
+use crate::node::lock::DataDirLock;
 use crate::node::options::NodeOptions;
 use crate::node::{Node, StartError};
 
@@ -22,28 +22,6 @@ pub(super) const NETWORK: &str = "lab";
 const PORT_LET_GO: Duration = Duration::from_secs(8);
 /// How often the port is tried meanwhile.
 const PORT_LOOK: Duration = Duration::from_millis(100);
-
-/// Why a fleet did not start.
-#[derive(Debug, thiserror::Error)]
-pub enum FleetError {
-    /// No temporary directory.
-    #[error("no temporary directory for a node: {0}")]
-    Directory(#[from] io::Error),
-    /// No key.
-    #[error(transparent)]
-    Key(#[from] KeyError),
-    /// No lock.
-    #[error(transparent)]
-    Lock(#[from] LockError),
-    /// A node did not start.
-    #[error("node {name} did not start: {source}")]
-    Node {
-        /// Which.
-        name: String,
-        /// Why.
-        source: StartError,
-    },
-}
 
 /// A node of the fleet, running or not.
 #[derive(Debug)]
@@ -56,7 +34,7 @@ struct Slot {
 }
 
 impl Slot {
-    async fn start(&mut self) -> Result<(), FleetError> {
+    async fn start(&mut self) -> Result<(), LabError> {
         let begun = Instant::now();
         let (node, feed) = loop {
             let lock = DataDirLock::acquire(&self.options.data_dir)?;
@@ -68,7 +46,7 @@ impl Slot {
                     tokio::time::sleep(PORT_LOOK).await;
                 }
                 Err(source) => {
-                    return Err(FleetError::Node { name: self.options.name.clone(), source });
+                    return Err(LabError::Node { name: self.options.name.clone(), source });
                 }
             }
         };
@@ -90,8 +68,8 @@ impl LoopbackFleet {
     /// of all others.
     ///
     /// # Errors
-    /// [`FleetError`] if one does not start; those that did stop again.
-    pub async fn start(count: usize) -> Result<Self, FleetError> {
+    /// [`LabError`] if one does not start; those that did stop again.
+    pub async fn start(count: usize) -> Result<Self, LabError> {
         let mut fleet = Self::default();
         match fleet.grow_to(count).await {
             Ok(()) => Ok(fleet),
@@ -106,8 +84,8 @@ impl LoopbackFleet {
     /// others. Dropped half-way it leaves whole nodes, to be stopped.
     ///
     /// # Errors
-    /// [`FleetError`] if one does not start.
-    pub async fn grow_to(&mut self, count: usize) -> Result<(), FleetError> {
+    /// [`LabError`] if one does not start.
+    pub async fn grow_to(&mut self, count: usize) -> Result<(), LabError> {
         for n in self.slots.len() + 1..=count {
             self.add(&format!("lab-{n}"), false).await?;
         }
@@ -118,8 +96,8 @@ impl LoopbackFleet {
     /// else.
     ///
     /// # Errors
-    /// [`FleetError`] if it does not start.
-    pub async fn add(&mut self, name: &str, passive: bool) -> Result<(), FleetError> {
+    /// [`LabError`] if it does not start.
+    pub async fn add(&mut self, name: &str, passive: bool) -> Result<(), LabError> {
         let dir = tempfile::Builder::new().prefix("punchdeck-lab-").tempdir()?;
         let first: Option<SocketAddr> = self.slots.first().map(|slot| slot.options.bind);
         let keys = keys::generate()?;
@@ -185,7 +163,7 @@ impl Arena for LoopbackFleet {
     }
 
     async fn act(&mut self, act: Act) -> Result<(), ArenaError> {
-        let failed = |e: FleetError| ArenaError::Failed(e.to_string());
+        let failed = |e: LabError| ArenaError::Failed(e.to_string());
         match act {
             Act::Start { node, passive } => match self.slot(&node) {
                 Some(slot) if slot.running.is_some() => {
@@ -205,6 +183,10 @@ impl Arena for LoopbackFleet {
             Act::Cut(_) | Act::Heal(_) => Err(unsupported("cut a host off")),
             Act::SetNat(..) | Act::Flush(_) => Err(unsupported("change a NAT")),
         }
+    }
+
+    async fn mapped_port(&self, _: &str) -> Result<Option<u16>, ArenaError> {
+        Err(unsupported("change a NAT"))
     }
 
     async fn pair(&mut self, _: NatType, _: NatType) -> Result<(String, String), ArenaError> {

@@ -2,9 +2,12 @@
 //!
 //! The NAT lab makes network namespaces, routers and wires as a topology says,
 //! without root, and believes none of it before it has measured it. It knows
-//! nothing of scenarios; it does what it is told and can undo it.
+//! nothing of scenarios; it does what it is told and can undo it. It needs
+//! Linux; elsewhere there is loopback, and whoever asks for NATs is told so.
 
+mod conditions;
 pub mod drill;
+mod error;
 mod ground;
 mod loopback;
 mod topology;
@@ -17,6 +20,8 @@ mod child;
 mod dir;
 #[cfg(target_os = "linux")]
 mod echo;
+#[cfg(not(target_os = "linux"))]
+mod elsewhere;
 #[cfg(target_os = "linux")]
 mod fleet;
 #[cfg(target_os = "linux")]
@@ -30,19 +35,25 @@ mod userns;
 #[cfg(target_os = "linux")]
 mod wire;
 
+pub use conditions::Conditions;
+pub use error::{LabError, Unsupported};
 pub use ground::{Anew, Ground, Span, Spot};
-pub use loopback::{FleetError, LoopbackFleet};
+pub use loopback::LoopbackFleet;
 pub use topology::{Flaw, Host, Link, Region, Router, Topology, TopologyError};
 
+#[cfg(not(target_os = "linux"))]
+pub use self::elsewhere::{
+    LabArena, LabOptions, NatLab, NetworkError, SelfTest, Userns, die_with_parent, enter,
+};
 #[cfg(target_os = "linux")]
 pub use self::{
     arena::LabArena,
     child::{ChildError, die_with_parent},
     echo::Measured,
-    fleet::{Happened, Happening, LabError, LabOptions, NatLab, StockResult},
+    fleet::{Happened, Happening, LabOptions, NatLab, StockResult},
     network::{Network, NetworkError},
     rules::Behaves,
     selftest::{Row, SelfTest, Shown, expected},
-    userns::{Tools, Unsupported, Userns, enter},
-    wire::{Conditions, Passed, Wire},
+    userns::{Tools, Userns, enter},
+    wire::{Passed, Wire},
 };

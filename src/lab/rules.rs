@@ -41,6 +41,21 @@ pub(super) fn rules(behaves: Behaves, outside: &str, address: Ipv4Addr) -> Strin
     format!("add table ip nat_lab\ndelete table ip nat_lab\ntable ip nat_lab {{\n{body}}}\n")
 }
 
+/// Closes the router and forgets every mapping, but not which ports were taken:
+/// as after a reboot, when others got them, no host gets its old one back. What
+/// passed meanwhile would bring the old mappings with it.
+pub(super) fn closed_and_forgotten(behaves: Behaves) -> String {
+    let cone =
+        matches!(behaves.nat, NatType::FullCone | NatType::AddressRestricted | NatType::PortRestricted);
+    let closed = "add chain ip nat_lab closed { type filter hook forward priority -300; policy drop; }\n";
+    let forget =
+        ["flush map ip nat_lab inner", "flush map ip nat_lab outer", "flush set ip nat_lab contacted"];
+    format!("{closed}{}\n", if cone { forget.join("\n") } else { String::new() })
+}
+
+/// Lets packets pass again.
+pub(super) const OPENED: &str = "delete chain ip nat_lab closed\n";
+
 /// Address- and port-dependent filtering: that is what connection tracking is.
 fn answers_only(outside: &str) -> String {
     format!(

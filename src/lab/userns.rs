@@ -4,20 +4,10 @@
 
 use std::path::{Path, PathBuf};
 
+use super::error::Unsupported;
+
 /// Where system programs are; a user's `PATH` often lacks these.
 const SYSTEM_DIRS: [&str; 3] = ["/usr/sbin", "/sbin", "/usr/local/sbin"];
-
-/// Why this host cannot run a lab with NATs.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{what}: {why}; {help}")]
-pub struct Unsupported {
-    /// What is missing.
-    pub what: String,
-    /// What the system said.
-    pub why: String,
-    /// The command that would help.
-    pub help: String,
-}
 
 /// The programs that the lab calls, where they are.
 #[derive(Debug, Clone)]

@@ -20,7 +20,7 @@ mod why;
 pub use attempt::{
     Attempt, AttemptId, AttemptOutcome, Cause, NextStep, StageKind, StageOutcome, StageReport,
 };
-pub use command::{Command, CommandId, Done, Failure, LinkReport, Outcome, SyncReport};
+pub use command::{Command, CommandId, Done, EchoReport, Failure, LinkReport, Outcome, SyncReport};
 pub use event::{Event, EventKind};
 pub use id::{ParsePeerIdError, PeerId};
 pub use nat::{Behaviour, NatType, NatView, Vantage};

@@ -18,6 +18,9 @@ impl Engine {
             Command::Failover { peer } => self.on_failover(id, peer, now).map(|()| None),
             Command::Why { peer } => self.on_why(id, peer, now),
             Command::NatProbe => Ok(self.on_nat_probe(id, now)),
+            Command::Echo { peer, count, every_ms } => {
+                self.on_echo_command(id, peer, count, every_ms, now).map(|()| None)
+            }
             Command::LoseNextDelta => {
                 self.gossip.drop_next_delta();
                 Ok(Some(Done::WillLose))

@@ -329,7 +329,7 @@ impl Engine {
                 self.echoed.push(echo.id);
                 self.send(&peer, &Message::EchoReply(echo), now);
             }
-            Message::EchoReply(_) => {}
+            Message::EchoReply(echo) => self.on_echo_reply(peer, &echo, now),
             gossip => self.gossip_message(peer, gossip, now),
         }
     }

@@ -9,6 +9,7 @@
 mod attempts;
 mod commands;
 mod coordinate;
+mod echo;
 mod gossip;
 mod handover;
 mod io;
@@ -37,6 +38,7 @@ pub use io::{Action, ConnBytes, Input, ProbeEnd, ReservationBytes};
 
 use self::attempts::Attempts;
 use self::coordinate::PunchComing;
+use self::echo::Echoes;
 use self::handover::Handovers;
 use self::nat::Nat;
 use self::relays::Relaying;
@@ -135,6 +137,7 @@ pub struct Engine {
     handovers: Handovers,
     upgrades: Upgrades,
     whys: Whys,
+    echoes: Echoes,
     /// Punches that we agreed to.
     punches_coming: BTreeMap<PeerId, PunchComing>,
     /// Counts dials that belong to no attempt.
@@ -203,6 +206,7 @@ impl Engine {
             handovers: Handovers::default(),
             upgrades: Upgrades::default(),
             whys: Whys::default(),
+            echoes: Echoes::default(),
             punches_coming: BTreeMap::new(),
             free_dials: 0,
             refusals: BTreeMap::new(),
@@ -277,6 +281,7 @@ impl Engine {
         self.coordination_timeout(now);
         self.relays_timeout(now);
         self.whys_timeout(now);
+        self.echoes_timeout(now);
         if !self.leaving {
             self.nat_timeout(now);
             self.upgrades_timeout(now);
@@ -323,6 +328,7 @@ impl Engine {
             self.coordination.next_timeout(),
             self.relaying.next_timeout(now),
             self.whys.next_timeout(),
+            self.echoes.next_timeout(),
             self.upgrades.next_timeout().filter(|_| !self.leaving),
             self.saving.next_timeout(),
         ]

@@ -35,6 +35,8 @@ impl Engine {
         if change.status && self.links.contains_key(&peer) {
             self.nat_claim(peer, now);
             self.follow_relay(peer, now);
+            // It may have become a home of ours, or is none any more.
+            self.republish(now);
         }
         if change.updated {
             self.upgrade_soon(peer, now);

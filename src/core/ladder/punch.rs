@@ -122,7 +122,10 @@ impl Punch {
         if let Self::Punching { dial, again, last, .. } = self {
             *dial = None;
             *again = Some(now + PUNCH_AGAIN);
-            *last = Some(reason.clone());
+            // Silence is told by the window that it filled.
+            if !matches!(reason, Reason::NoAnswer { .. } | Reason::TimedOut { .. }) {
+                *last = Some(reason.clone());
+            }
         }
     }
 }

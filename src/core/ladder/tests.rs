@@ -496,6 +496,14 @@ fn a_punching_dial_that_fails_is_repeated_and_one_that_finds_somebody_else_is_no
 }
 
 #[test]
+fn a_punching_dial_that_nobody_answered_is_told_by_the_window_it_filled() {
+    let mut run = punching(NatType::Symmetric);
+    run.fail(run.punches()[1], &NO_ANSWER, 29_990);
+    run.pass(30_100);
+    assert_eq!(run.stage(StageKind::Punch).1, Some(Reason::TimedOut { after_ms: 30_000 }));
+}
+
+#[test]
 fn a_punch_gives_up_after_thirty_seconds() {
     let mut run = Run::start(target(&[addr(1)]), Plan::PUNCH);
     run.asked(1);

@@ -80,6 +80,10 @@ pub trait Arena {
     /// Does something.
     fn act(&mut self, act: Act) -> impl Future<Output = Result<(), ArenaError>>;
 
+    /// The port by which the NAT in front of a host shows its node to the
+    /// outside; `None` while there is no mapping, or one for each destination.
+    fn mapped_port(&self, host: &str) -> impl Future<Output = Result<Option<u16>, ArenaError>>;
+
     /// A fresh pair of passive nodes behind fresh routers of these types, both
     /// linked to the public nodes. Returns their names.
     fn pair(

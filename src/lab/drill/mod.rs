@@ -6,11 +6,13 @@
 
 mod arena;
 mod matrix;
+mod rebind;
 mod report;
 mod runner;
 mod scenario;
+mod soak;
 
 pub use arena::{Act, Arena, ArenaError, Baseline, Member};
-pub use report::{Checked, Comparison, Pair, Report, Verdict};
+pub use report::{Checked, Comparison, Figure, Pair, Report, Verdict};
 pub use runner::{Progress, Runner};
 pub use scenario::{BUILT_IN, Check, Condition, Fleet, Scenario, ScenarioError, Step, Unit, matrix_pairs};

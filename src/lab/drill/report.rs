@@ -59,6 +59,25 @@ impl Checked {
     }
 }
 
+/// What the nodes that ran at the end had counted, all together since each
+/// was started; nothing is judged by it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Figure {
+    /// In words.
+    pub name: &'static str,
+    /// The number; null if there is none.
+    pub value: Option<f64>,
+    /// Of what.
+    pub unit: &'static str,
+}
+
+impl Figure {
+    /// A number and what it counts.
+    pub(super) fn new(name: &'static str, value: Option<f64>, unit: Unit) -> Self {
+        Self { name, value, unit: unit.name() }
+    }
+}
+
 /// A pair of the matrix.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Pair {
@@ -167,6 +186,9 @@ pub struct Report {
     /// The pairs, for a matrix.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub pairs: Vec<Pair>,
+    /// What the nodes counted, for a soak.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub figures: Vec<Figure>,
     /// Ours beside the library's own ladder, if that was run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub compared: Option<Comparison>,
@@ -207,6 +229,7 @@ impl Report {
             reason: stopped,
             fleet: fleet.to_owned(),
             pairs: Vec::new(),
+            figures: Vec::new(),
             compared: None,
         }
     }
@@ -215,6 +238,12 @@ impl Report {
     pub fn unsupported(scenario: &str, fleet: &str, why: String) -> Self {
         let verdict = Verdict::Unsupported;
         Self { verdict, ..Self::new(scenario, fleet, Vec::new(), Some(why), Duration::ZERO) }
+    }
+
+    /// With what the nodes counted.
+    #[must_use]
+    pub(super) fn with_figures(self, figures: Vec<Figure>) -> Self {
+        Self { figures, ..self }
     }
 
     /// With the pairs of a matrix, and what they come to.
@@ -238,6 +267,10 @@ impl Report {
             let value = check.value_text().unwrap_or("not measured".to_owned());
             let limit = check.limit_text();
             let _ = writeln!(out, "  {mark}  {:width$}  {value}  (limit {limit})", check.name);
+        }
+        for Figure { name, value, unit } in &self.figures {
+            let value = value.map_or("-".to_owned(), |v| figure(v, unit));
+            let _ = writeln!(out, "        {name:width$}  {value}");
         }
         if let Some(reason) = &self.reason {
             let _ = writeln!(out, "  {reason}");

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::arena::{Act, Arena, ArenaError, Member};
-use super::matrix;
-use super::report::{Checked, Pair, Report, judge};
-use super::scenario::{Condition, Scenario, Step, matrix_pairs};
+use super::report::{Checked, Figure, Pair, Report, judge};
+use super::scenario::{Condition, Scenario, Step, Unit, matrix_pairs};
+use super::{matrix, rebind, soak};
 use crate::model::{Command, Done, Outcome, Path, Phase, Snapshot};
 use crate::node::feed::Feed;
 
@@ -58,6 +58,7 @@ pub struct Runner<'a, A> {
     undo: Vec<Act>,
     /// The step that runs, from 1.
     at: usize,
+    figures: Vec<Figure>,
 }
 
 impl<'a, A: Arena> Runner<'a, A> {
@@ -78,6 +79,7 @@ impl<'a, A: Arena> Runner<'a, A> {
             pairs: Vec::new(),
             undo: Vec::new(),
             at: 1,
+            figures: Vec::new(),
         }
     }
 
@@ -119,10 +121,11 @@ impl<'a, A: Arena> Runner<'a, A> {
             Some((n, Stop::Aborted)) => Some(format!("called off in step {n}")),
         };
         let checks = judge(&self.scenario.checks, &self.measured);
-        Report::new(name, &kind, checks, reason, begun.elapsed()).with_pairs(self.pairs)
+        let figures = if self.scenario.soaks() { self.figures } else { Vec::new() };
+        Report::new(name, &kind, checks, reason, begun.elapsed()).with_pairs(self.pairs).with_figures(figures)
     }
 
-    async fn step(&mut self, step: &Step) -> Result<(), Stop> {
+    pub(super) async fn step(&mut self, step: &Step) -> Result<(), Stop> {
         match step {
             Step::Start { node, passive } => {
                 self.arena.act(Act::Start { node: node.clone(), passive: *passive }).await?;
@@ -141,6 +144,11 @@ impl<'a, A: Arena> Runner<'a, A> {
                 self.act(Act::SetNat(host.clone(), *nat), Some(Act::SetNat(host.clone(), before))).await?;
             }
             Step::Flush { host } => self.arena.act(Act::Flush(host.clone())).await?,
+            Step::Rebind { host, with, within, name } => {
+                rebind::run(self, host, with, *within, name).await?;
+            }
+            Step::Sync { node, name } => self.sync(node, name).await?,
+            Step::Soak { time, steps } => soak::run(self, *time, steps).await?,
             Step::Connect { from, to, name } => self.connect(from, to, name).await?,
             Step::Disconnect { from, to } => {
                 let peer = self.member(to)?.peer_id;
@@ -195,9 +203,27 @@ impl<'a, A: Arena> Runner<'a, A> {
         let outcome = self.command(from, Command::Connect { peer }).await?;
         let connected = matches!(outcome.result, Ok(Done::Connected(_)));
         self.measured.insert(name.to_owned(), f64::from(u8::from(connected)));
-        if let Ok(Done::Connected(report)) = &outcome.result {
+        let report = match &outcome.result {
+            Ok(Done::Connected(report)) => Some(report),
+            _ => None,
+        };
+        if let Some(report) = report {
             self.measured.insert(format!("{name}_ms"), report.elapsed_ms as f64);
         }
+        for path in [Path::Direct, Path::Punched, Path::Relayed] {
+            let so = report.is_some_and(|r| r.path == Some(path));
+            self.measured.insert(format!("{name}_{}", path.name()), f64::from(u8::from(so)));
+        }
+        Ok(())
+    }
+
+    async fn sync(&mut self, node: &str, name: &str) -> Result<(), Stop> {
+        let outcome = self.command(node, Command::Sync { peer: None }).await?;
+        let share = match &outcome.result {
+            Ok(Done::Synced(r)) if r.peers_asked > 0 => f64::from(r.peers_synced) / f64::from(r.peers_asked),
+            _ => 0.0,
+        };
+        self.measured.insert(name.to_owned(), share);
         Ok(())
     }
 
@@ -244,6 +270,7 @@ impl<'a, A: Arena> Runner<'a, A> {
                     .all(|other| s.peer(&other.peer_id).is_some())
             }),
             Condition::AllJoined => seen().all(|(_, s)| s.links.iter().any(|l| !l.foreign)),
+            Condition::AllMeasured => seen().all(|(_, s)| s.nat.measured.is_some()),
             Condition::Isolated { node } => {
                 matches!(self.feed(node)?.snapshots.borrow().node.phase, Phase::Isolated { .. })
             }
@@ -296,6 +323,27 @@ impl<'a, A: Arena> Runner<'a, A> {
             |f: fn(&Snapshot) -> u64| feeds().map(|feed| f(&feed.snapshots.borrow())).sum::<u64>() as f64;
         self.measured.insert("gossip_repairs".into(), sum(|s| s.gossip.repairs));
         self.measured.insert("unreachable".into(), sum(|s| s.kpi.unreachable));
+        let (attempts, connected) = (sum(|s| s.kpi.attempts), sum(|s| s.kpi.connected));
+        let count = |name, value| Figure::new(name, Some(value), Unit::Count);
+        let times = || {
+            feeds().filter_map(|f| {
+                f.snapshots
+                    .borrow()
+                    .kpi
+                    .mean_connect_ms
+                    .map(|ms| (ms, f.snapshots.borrow().kpi.connected as f64))
+            })
+        };
+        let mean = times().map(|(ms, n)| ms * n).sum::<f64>() / times().map(|(_, n)| n).sum::<f64>();
+        self.figures = vec![
+            count("attempts", attempts),
+            Figure::new("connected", (attempts > 0.0).then(|| connected / attempts), Unit::Ratio),
+            count("direct", sum(|s| s.kpi.direct)),
+            count("punched", sum(|s| s.kpi.punched)),
+            count("relayed", sum(|s| s.kpi.relayed)),
+            count("unreachable", sum(|s| s.kpi.unreachable)),
+            Figure::new("mean time to a link", Some(mean).filter(|m| m.is_finite()), Unit::Ms),
+        ];
     }
 }
 
@@ -322,6 +370,11 @@ fn describe(step: &Step) -> String {
         Step::Heal { hosts } => format!("heal {}", hosts.join(", ")),
         Step::SetNat { host, nat } => format!("NAT before {host} becomes {nat}"),
         Step::Flush { host } => format!("forget the mappings before {host}"),
+        Step::Rebind { host, with, .. } => {
+            format!("forget the mappings before {host}, until it and {with} exchange records again")
+        }
+        Step::Sync { node, .. } => format!("{node} exchanges records with all it is linked to"),
+        Step::Soak { time, .. } => format!("soak for {} s", time.as_secs()),
         Step::Connect { from, to, .. } => format!("connect {from} to {to}"),
         Step::Disconnect { from, to } => format!("disconnect {from} from {to}"),
         Step::LoseDelta { node } => format!("{node} loses its next delta"),
@@ -338,6 +391,7 @@ fn describe(step: &Step) -> String {
 fn words(condition: &Condition) -> String {
     match condition {
         Condition::AllKnowAll => "everybody to know everybody".into(),
+        Condition::AllMeasured => "everybody to have measured its NAT".into(),
         Condition::AllJoined => "everybody to have a link".into(),
         Condition::Isolated { node } => format!("{node} to be isolated"),
         Condition::Joined { node } => format!("{node} to have a link"),

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::soak;
 use crate::model::NatType;
 
 /// Longer than any drill that a person waits for.
@@ -45,6 +46,9 @@ pub struct Fleet {
     /// Whether the wires between regions delay.
     #[serde(default)]
     pub latency: bool,
+    /// Whether its nodes dial nobody by themselves but the public ones.
+    #[serde(default)]
+    pub passive: bool,
     /// Whether it makes sense on loopback too.
     #[serde(default)]
     pub loopback: bool,
@@ -99,13 +103,47 @@ pub enum Step {
         /// The host behind the router.
         host: String,
     },
+    /// Makes a router forget its mappings, and waits until data passes both ways
+    /// again between the node behind it and another, through another mapping.
+    Rebind {
+        /// The host behind the router.
+        host: String,
+        /// Who exchanges records with it; the first exchange begins there.
+        with: String,
+        /// How long at most.
+        #[serde(with = "humantime_serde")]
+        within: Duration,
+        /// Measured under this name: `NAME_ms` from the flush to both exchanges,
+        /// and `NAME_mapping` 1 if the mapping is another one.
+        #[serde(rename = "as")]
+        name: String,
+    },
+    /// Exchanges records with every linked peer.
+    Sync {
+        /// Which node.
+        node: String,
+        /// Measured under this name: `NAME` is the share of peers that answered.
+        #[serde(rename = "as")]
+        name: String,
+    },
+    /// Runs steps over and over. The first round is the warm-up; what grew from
+    /// its end to the last round's is measured. Of what each round measures, the
+    /// worst counts.
+    Soak {
+        /// How long; the round under way is ended.
+        #[serde(rename = "for", with = "humantime_serde")]
+        time: Duration,
+        /// What a round is.
+        steps: Vec<Step>,
+    },
     /// Runs the ladder from one node to another.
     Connect {
         /// From which.
         from: String,
         /// To which.
         to: String,
-        /// Measured under this name: `NAME_ms`, and `NAME` 1 or 0.
+        /// Measured under this name: `NAME_ms`, `NAME` 1 or 0, and the same for
+        /// each path as `NAME_direct`, `NAME_punched` and `NAME_relayed`.
         #[serde(rename = "as")]
         name: String,
     },
@@ -181,6 +219,8 @@ pub enum Condition {
     AllKnowAll,
     /// Every running node has at least one link.
     AllJoined,
+    /// Every running node has measured its NAT.
+    AllMeasured,
     /// A node has no link and says that it is isolated.
     Isolated {
         /// Which.
@@ -293,17 +333,55 @@ impl Scenario {
         Ok(scenario)
     }
 
+    /// Every step, those within others too.
+    pub fn all_steps(&self) -> impl Iterator<Item = &Step> {
+        self.steps.iter().flat_map(|step| {
+            let inner: &[Step] = if let Step::Soak { steps, .. } = step { steps } else { &[] };
+            std::iter::once(step).chain(inner)
+        })
+    }
+
+    /// Sets how long its soak runs.
+    ///
+    /// # Errors
+    /// [`ScenarioError::Sense`] if it has none, or the time is none.
+    pub fn set_time(&mut self, time: Duration) -> Result<(), ScenarioError> {
+        let mut soaks = false;
+        for step in &mut self.steps {
+            if let Step::Soak { time: asked, .. } = step {
+                (*asked, soaks) = (time, true);
+            }
+        }
+        let checked = if soaks { self.validate() } else { Err("no step of it runs for a while".into()) };
+        checked.map_err(|detail| ScenarioError::Sense { file: self.name.clone(), detail })
+    }
+
     fn validate(&self) -> Result<(), String> {
         if let Some(nodes) = self.fleet.nodes.filter(|n| !(2..=64).contains(n)) {
             return Err(format!("fleet.nodes is {nodes}; 2 to 64 are allowed"));
         }
-        for (n, step) in self.steps.iter().enumerate() {
+        for (n, step) in self.all_steps().enumerate() {
             let n = n + 1;
             match step {
-                Step::Wait { within, .. } | Step::Sleep { time: within } if *within > WITHIN_MAX => {
+                Step::Wait { within, .. }
+                | Step::Rebind { within, .. }
+                | Step::Soak { time: within, .. }
+                | Step::Sleep { time: within }
+                    if *within > WITHIN_MAX =>
+                {
                     return Err(format!("step {n} takes more than 24 hours"));
                 }
-                Step::Wait { within, .. } if within.is_zero() => {
+                Step::Soak { steps, .. } if steps.is_empty() => {
+                    return Err(format!("step {n} has no steps"));
+                }
+                Step::Soak { steps, .. }
+                    if steps.iter().any(|s| matches!(s, Step::Soak { .. } | Step::Matrix { .. })) =>
+                {
+                    return Err(format!("step {n}: neither a soak nor a matrix can be soaked"));
+                }
+                Step::Wait { within, .. } | Step::Rebind { within, .. } | Step::Soak { time: within, .. }
+                    if within.is_zero() =>
+                {
                     return Err(format!("step {n} waits no time; more than 0 is needed"));
                 }
                 Step::SetNat { nat: NatType::Unknown, .. } => {
@@ -341,6 +419,11 @@ impl Scenario {
         Ok(())
     }
 
+    /// Whether it runs steps over and over.
+    pub fn soaks(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step, Step::Soak { .. }))
+    }
+
     /// Whether it connects pairs of NAT types, which the library's own ladder
     /// can do too.
     pub fn has_pairs(&self) -> bool {
@@ -350,13 +433,17 @@ impl Scenario {
     /// The names that its steps measure.
     pub fn measured(&self) -> BTreeSet<String> {
         let mut names = BTreeSet::from(["gossip_repairs".to_owned(), "unreachable".to_owned()]);
-        for step in &self.steps {
+        for step in self.all_steps() {
             match step {
-                Step::Wait { name: Some(name), .. } => drop(names.insert(name.clone())),
-                Step::Connect { name, .. } => {
+                Step::Wait { name: Some(name), .. } | Step::Sync { name, .. } => {
                     names.insert(name.clone());
-                    names.insert(format!("{name}_ms"));
                 }
+                Step::Connect { name, .. } => {
+                    names
+                        .extend(["", "_ms", "_direct", "_punched", "_relayed"].map(|s| format!("{name}{s}")));
+                }
+                Step::Rebind { name, .. } => names.extend(["_ms", "_mapping"].map(|s| format!("{name}{s}"))),
+                Step::Soak { .. } => names.extend(soak::MEASURED.map(String::from)),
                 Step::Matrix { .. } => names.extend(
                     ["connected", "direct", "punched", "relayed", "mean_ms", "p50_ms", "p95_ms"]
                         .map(String::from),
@@ -376,6 +463,11 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("chaos_kill_random", include_str!("../../../assets/drills/chaos_kill_random.toml")),
     ("chaos_partition", include_str!("../../../assets/drills/chaos_partition.toml")),
     ("chaos_nat_rebind", include_str!("../../../assets/drills/chaos_nat_rebind.toml")),
+    ("same_nat", include_str!("../../../assets/drills/same_nat.toml")),
+    ("cgnat", include_str!("../../../assets/drills/cgnat.toml")),
+    ("double_nat", include_str!("../../../assets/drills/double_nat.toml")),
+    ("firewalled", include_str!("../../../assets/drills/firewalled.toml")),
+    ("soak", include_str!("../../../assets/drills/soak.toml")),
 ];
 
 #[cfg(test)]

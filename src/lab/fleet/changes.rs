@@ -1,12 +1,13 @@
 //! What can happen to a lab's network while its nodes run. Everything is noted
 //! and can be undone.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 
 use tokio::net::UdpSocket;
 
 use super::nodes::slot;
-use super::{Happening, LabError, NatLab};
+use super::{Happening, NatLab};
+use crate::lab::LabError;
 use crate::lab::network::Place;
 use crate::lab::topology;
 use crate::lab::{Behaves, Conditions, Measured, Passed, SelfTest};
@@ -126,6 +127,17 @@ impl NatLab {
         let cone = matches!(nat, NatType::FullCone | NatType::AddressRestricted | NatType::PortRestricted);
         let to = Behaves { nat, hairpin: from.hairpin && cone, firewall: false };
         self.set_behaviour(router, from, to).await
+    }
+
+    /// The port by which the router in front of a host shows its node to the
+    /// outside; `None` while there is no mapping, or one for each destination.
+    ///
+    /// # Errors
+    /// [`LabError::Network`].
+    pub async fn mapped_port(&self, host: &str) -> Result<Option<u16>, LabError> {
+        let SocketAddr::V4(inside) = self.addr(host).await? else { return Ok(None) };
+        let upstream = self.topology.host.iter().find(|h| h.name == host).map(|h| h.upstream.clone());
+        Ok(self.network.lock().await.mapped_port(&upstream.unwrap_or_default(), inside)?)
     }
 
     async fn set_behaviour(&self, router: &str, from: Behaves, to: Behaves) -> Result<(), LabError> {

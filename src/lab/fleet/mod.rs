@@ -15,16 +15,14 @@ use std::time::{Duration, Instant};
 use tokio::sync::Mutex as AsyncMutex;
 
 use self::nodes::{Runs, Slot};
-use super::child::ChildError;
 use super::dir::LabDir;
-use super::network::{Network, NetworkError};
+use super::error::LabError;
+use super::network::Network;
 use super::selftest::SelfTest;
-use super::topology::{Flaw, Topology};
+use super::topology::Topology;
 use super::userns::Userns;
-use crate::node::StartError;
 use crate::node::feed::Feed;
-use crate::node::keys::{self, KeyError};
-use crate::node::lock::LockError;
+use crate::node::keys;
 pub use history::{Happened, Happening};
 pub use stock::StockResult;
 
@@ -33,56 +31,6 @@ pub use stock::StockResult;
 const FIRST_PORT: u16 = 41_000;
 /// Of what happened, that much is kept.
 const HISTORY_MAX: usize = 4096;
-
-/// Why a lab did not start, or did not do what was asked.
-#[derive(Debug, thiserror::Error)]
-pub enum LabError {
-    /// The topology cannot be built.
-    #[error("the topology: {0}")]
-    Topology(Flaw),
-    /// The network.
-    #[error(transparent)]
-    Network(#[from] NetworkError),
-    /// It is not what its topology claims.
-    #[error("the lab is not what its topology says, and does not start:\n{0}")]
-    SelfTest(SelfTest),
-    /// No temporary directory.
-    #[error("no temporary directory for a node: {0}")]
-    Directory(#[from] std::io::Error),
-    /// No key.
-    #[error(transparent)]
-    Key(#[from] KeyError),
-    /// No lock.
-    #[error(transparent)]
-    Lock(#[from] LockError),
-    /// A node did not start.
-    #[error("node {name} did not start: {source}")]
-    Node {
-        /// Which.
-        name: String,
-        /// Why.
-        source: StartError,
-    },
-    /// A node's process did not start.
-    #[error(transparent)]
-    Child(#[from] ChildError),
-    /// A node of the library alone.
-    #[error("stock node on {host}: {detail}")]
-    Stock {
-        /// Where.
-        host: String,
-        /// What is wrong.
-        detail: String,
-    },
-    /// The node is in a state that does not allow it.
-    #[error("node {name} is {state}")]
-    State {
-        /// Which.
-        name: String,
-        /// What it is.
-        state: &'static str,
-    },
-}
 
 /// How a lab is to be started.
 #[derive(Debug, Clone)]

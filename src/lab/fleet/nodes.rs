@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use super::{Happening, LabError, NatLab};
+use super::{Happening, NatLab};
+use crate::lab::LabError;
 use crate::lab::child::Child;
 use crate::lab::loopback::NETWORK;
 use crate::lab::network::NetworkError;

@@ -9,7 +9,8 @@ use tokio::time::{sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::nodes::slot;
-use super::{FIRST_PORT, LabError, NatLab};
+use super::{FIRST_PORT, NatLab};
+use crate::lab::LabError;
 use crate::model::plain_addr;
 
 /// Beside the ports of our own nodes on the same hosts: a NAT has no mapping

@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use super::{Anew, Spot};
+use crate::lab::LabError;
 use crate::lab::drill::Act;
-use crate::lab::fleet::{LabError, NatLab};
+use crate::lab::fleet::NatLab;
 
 /// ant-quic lets go of a stopped node's port up to seven seconds later.
 const PORT_LET_GO: Duration = Duration::from_secs(8);

@@ -7,9 +7,10 @@ use std::path::Path;
 use patchbay::{Firewall, IfaceConfig, IpSupport, Lab, NatConfig, NatV6Mode, Region, RouterPreset};
 
 use super::{HostPart, LinkPart, Network, NetworkError, Place, RouterPart};
+use crate::lab::error::Unsupported;
 use crate::lab::rules::{Behaves, MAPPING_SECONDS, rules};
 use crate::lab::topology::{self, Topology};
-use crate::lab::userns::{Tools, Unsupported, Userns, network_help};
+use crate::lab::userns::{Tools, Userns, network_help};
 use crate::lab::wire::{Conditions, Exchange, Tap, Wire};
 use crate::model::NatType;
 

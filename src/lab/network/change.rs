@@ -1,10 +1,12 @@
 //! Changing a network while nodes run in it. Everything can be changed back.
 
+use std::net::SocketAddrV4;
+
 use super::build::apply;
 use super::{LinkPart, Network, NetworkError};
-use crate::lab::rules::Behaves;
+use crate::lab::error::Unsupported;
+use crate::lab::rules::{Behaves, OPENED, closed_and_forgotten};
 use crate::lab::topology::{self, Topology};
-use crate::lab::userns::Unsupported;
 use crate::lab::wire::{Conditions, Passed};
 
 impl Network {
@@ -94,6 +96,7 @@ impl Network {
         if let Some(part) = self.routers.get_mut(router) {
             part.behaves = behaves;
         }
+        apply(&self.tools, self.router(router)?)?;
         self.flush(router)
     }
 
@@ -105,7 +108,8 @@ impl Network {
         self.router(router).map(|r| r.behaves)
     }
 
-    /// Loses every mapping of a router, as if it had been switched off and on.
+    /// Loses every mapping of a router, as if it had been switched off and on:
+    /// every host behind it gets another one.
     ///
     /// # Errors
     /// [`NetworkError`] if there is no such router, or `conntrack` is missing
@@ -120,9 +124,24 @@ impl Network {
             }
             .into());
         };
-        // The rules' own sets go with the table; then nothing makes the kernel's
-        // entries anew before they are gone too.
-        apply(&self.tools, part)?;
-        part.place.ask(conntrack, &["-F"]).map(|_| ())
+        part.place.feed(&self.tools.nft, &["-f", "-"], closed_and_forgotten(part.behaves))?;
+        let flushed = part.place.ask(conntrack, &["-F"]).map(|_| ());
+        part.place.feed(&self.tools.nft, &["-f", "-"], OPENED.to_owned())?;
+        flushed
+    }
+
+    /// The external port of a mapping of a cone NAT; `None` where there is none,
+    /// or one for each destination.
+    ///
+    /// # Errors
+    /// [`NetworkError::Unknown`].
+    pub fn mapped_port(&self, router: &str, inside: SocketAddrV4) -> Result<Option<u16>, NetworkError> {
+        let part = self.router(router)?;
+        let element = format!("{{ {} . {} }}", inside.ip(), inside.port());
+        let shown = part.place.ask(&self.tools.nft, &["get", "element", "ip", "nat_lab", "outer", &element]);
+        // `10.0.2.2 . 41006 timeout 5m expires 4m59s : 41006 }`, or an error if
+        // there is none.
+        let port = shown.ok().and_then(|s| s.rsplit_once(" : ")?.1.split_whitespace().next()?.parse().ok());
+        Ok(port)
     }
 }

@@ -10,8 +10,9 @@ use std::net::Ipv4Addr;
 
 use patchbay::{Device, Lab, Router};
 
+use super::error::Unsupported;
 use super::rules::Behaves;
-use super::userns::{Tools, Unsupported};
+use super::userns::Tools;
 use super::wire::{Conditions, Exchange, Wire};
 pub(super) use place::Place;
 

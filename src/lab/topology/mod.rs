@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::wire::Conditions;
+use super::conditions::Conditions;
 use crate::model::NatType;
 
 /// The topologies that come with the program, by name.

@@ -110,6 +110,23 @@ fn a_target_names_its_homes_and_one_of_them_is_asked_at_once() {
 }
 
 #[test]
+fn a_peer_that_turns_out_to_be_behind_a_nat_is_no_home_any_more() {
+    let mut net = pair(NatType::PortRestricted, NatType::PortRestricted);
+    net.believes(0, NatType::PortRestricted);
+    net.run(Duration::from_secs(1));
+    assert_eq!(net.nodes[TO].engine.gossip.own().homes, [id(1)]);
+}
+
+#[test]
+fn two_that_dial_each_other_at_once_have_punched() {
+    let mut net = pair(NatType::PortRestricted, NatType::PortRestricted);
+    net.command(TO, Command::Connect { peer: id(FROM) });
+    let (_, took, paths) = connect(&mut net);
+    assert_eq!(paths, [Some(Path::Punched); 2], "neither let a stranger in");
+    assert!(took <= LATENCY * 8, "{took:?}");
+}
+
+#[test]
 fn a_nat_that_was_measured_wrongly_costs_half_a_second_and_not_the_punch() {
     let mut net = pair(NatType::Symmetric, NatType::AddressRestricted);
     net.believes(FROM, NatType::AddressRestricted);

@@ -1,0 +1,71 @@
+//! Why a fleet, or a lab, is not to be had.
+
+use super::topology::Flaw;
+use super::{NetworkError, SelfTest};
+use crate::node::StartError;
+use crate::node::keys::KeyError;
+use crate::node::lock::LockError;
+
+/// Why this host cannot run a lab with NATs.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what}: {why}; {help}")]
+pub struct Unsupported {
+    /// What is missing.
+    pub what: String,
+    /// What the system said.
+    pub why: String,
+    /// The command that would help.
+    pub help: String,
+}
+
+/// Why a fleet did not start, or did not do what was asked; on loopback it can
+/// only be a directory, a key, a lock or a node.
+#[derive(Debug, thiserror::Error)]
+pub enum LabError {
+    /// The topology cannot be built.
+    #[error("the topology: {0}")]
+    Topology(Flaw),
+    /// The network.
+    #[error(transparent)]
+    Network(#[from] NetworkError),
+    /// It is not what its topology claims.
+    #[error("the lab is not what its topology says, and does not start:\n{0}")]
+    SelfTest(SelfTest),
+    /// No temporary directory.
+    #[error("no temporary directory for a node: {0}")]
+    Directory(#[from] std::io::Error),
+    /// No key.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// No lock.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// A node did not start.
+    #[error("node {name} did not start: {source}")]
+    Node {
+        /// Which.
+        name: String,
+        /// Why.
+        source: StartError,
+    },
+    /// A node's process did not start.
+    #[cfg(target_os = "linux")]
+    #[error(transparent)]
+    Child(#[from] super::ChildError),
+    /// A node of the library alone.
+    #[error("stock node on {host}: {detail}")]
+    Stock {
+        /// Where.
+        host: String,
+        /// What is wrong.
+        detail: String,
+    },
+    /// The node is in a state that does not allow it.
+    #[error("node {name} is {state}")]
+    State {
+        /// Which.
+        name: String,
+        /// What it is.
+        state: &'static str,
+    },
+}
