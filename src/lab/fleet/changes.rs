@@ -36,6 +36,17 @@ impl NatLab {
         Ok(())
     }
 
+    /// Has a host drop what it should relay, while its own links live; or be
+    /// honest again.
+    ///
+    /// # Errors
+    /// [`LabError::Network`].
+    pub async fn set_liar(&self, host: &str, lies: bool) -> Result<(), LabError> {
+        self.network.lock().await.set_liar(host, lies)?;
+        self.note(Happening::Liar { host: host.to_owned(), lies });
+        Ok(())
+    }
+
     /// Sets what a host's uplink does, in both directions. It does so at once;
     /// what comes back later is what was measured then.
     ///

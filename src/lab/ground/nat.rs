@@ -46,6 +46,8 @@ pub(super) async fn act(lab: &NatLab, act: Act) -> Result<Anew, LabError> {
         Act::Kill(node) => lab.kill_node(&node).await?,
         Act::Cut(host) => lab.cut(&host).await?,
         Act::Heal(host) => lab.heal(&host).await?,
+        Act::Lie(host) => lab.set_liar(&host, true).await?,
+        Act::Own(host) => lab.set_liar(&host, false).await?,
         Act::SetNat(host, nat) => {
             let router = before(&host);
             // As it was built is more than the type: hairpinning, a firewall.
