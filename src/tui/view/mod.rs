@@ -50,9 +50,11 @@ impl Pen<'_> {
         self.ageing(fmt::age(stamp, self.now))
     }
 
-    /// How long until something is due.
+    /// How long until something is due. The picture's moment is the beginning of
+    /// a second, on average half a second ago: a started second is not counted,
+    /// or what lasts 30 s would begin at 31.
     fn countdown(&self, stamp: Stamp) -> String {
-        self.ageing(fmt::countdown(stamp, self.now))
+        self.ageing(fmt::countdown(stamp.before(Duration::from_millis(999)), self.now))
     }
 
     fn ageing(&self, ageing: Ageing) -> String {

@@ -311,10 +311,10 @@ fn the_relays_pane_shows_what_is_unknown_as_a_dash_and_a_lost_message_as_bad() {
 #[test]
 fn a_reservation_counts_down_and_asks_for_the_frame_that_shows_it() {
     let mut shot = Shot::busy(SMALL).keys("3");
-    assert!(shot.text_now().contains("in 29s"));
+    assert!(shot.text_now().contains("in 28s"));
     shot.at = Duration::from_secs(1);
     shot.input(Input::Tick);
-    assert!(shot.text_now().contains("in 28s"));
+    assert!(shot.text_now().contains("in 27s"));
 }
 
 fn in_lab(size: (u16, u16), change: impl FnOnce(&mut LabView)) -> Shot {
