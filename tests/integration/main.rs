@@ -35,7 +35,7 @@ fn main() {
     let userns = userns.and_then(lab::works);
     let trials: Vec<Trial> = [
         cache::trials(),
-        drills::trials(),
+        drills::trials(userns.clone()),
         full_disk::trials(),
         gossip::trials(),
         hostile::trials(),
