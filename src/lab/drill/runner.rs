@@ -1,6 +1,7 @@
 //! Runs a scenario's steps on a fleet.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
@@ -9,7 +10,7 @@ use super::arena::{Act, Arena, ArenaError, Member};
 use super::report::{Figure, Pair, Report, judge};
 use super::scenario::{Condition, Scenario, Step, Unit, matrix_pairs};
 use super::{matrix, rebind, soak};
-use crate::model::{Command, Done, Outcome, Path, PeerId, Phase, Snapshot};
+use crate::model::{Command, Done, Outcome, Path, PeerId, Phase, Snapshot, StageOutcome};
 use crate::node::feed::Feed;
 
 /// How often a condition is looked at. Snapshots come ten times a second.
@@ -53,6 +54,7 @@ pub struct Runner<'a, A> {
     pub(super) pairs: Vec<Pair>,
     undo: Vec<Act>,
     figures: Vec<Figure>,
+    told: Vec<String>,
 }
 
 impl<'a, A: Arena> Runner<'a, A> {
@@ -73,6 +75,7 @@ impl<'a, A: Arena> Runner<'a, A> {
             pairs: Vec::new(),
             undo: Vec::new(),
             figures: Vec::new(),
+            told: Vec::new(),
         }
     }
 
@@ -114,7 +117,10 @@ impl<'a, A: Arena> Runner<'a, A> {
         };
         let checks = judge(&self.scenario.checks, &self.measured);
         let figures = if self.scenario.soaks() { self.figures } else { Vec::new() };
-        Report::new(name, &kind, checks, reason, begun.elapsed()).with_pairs(self.pairs).with_figures(figures)
+        Report::new(name, &kind, checks, reason, begun.elapsed())
+            .with_pairs(self.pairs)
+            .told(self.told)
+            .with_figures(figures)
     }
 
     pub(super) async fn step(&mut self, step: &Step) -> Result<(), Stop> {
@@ -195,6 +201,7 @@ impl<'a, A: Arena> Runner<'a, A> {
         let outcome = self.command(from, Command::Connect { peer }).await?;
         let connected = matches!(outcome.result, Ok(Done::Connected(_)));
         self.measured.insert(name.to_owned(), f64::from(u8::from(connected)));
+        self.told.push(format!("{from} to {to}: {}", ladder(&outcome)));
         let report = match &outcome.result {
             Ok(Done::Connected(report)) => Some(report),
             _ => None,
@@ -334,6 +341,33 @@ impl<'a, A: Arena> Runner<'a, A> {
             count("unreachable", sum(|s| s.kpi.unreachable)),
             Figure::new("mean time to a link", Some(mean).filter(|m| m.is_finite()), Unit::Ms),
         ];
+    }
+}
+
+/// What came of connecting, rung by rung.
+fn ladder(outcome: &Outcome) -> String {
+    let (report, failed) = match &outcome.result {
+        Ok(Done::Connected(report)) => (Some(report), None),
+        Ok(_) => (None, None),
+        Err(failure) => (failure.report.as_deref(), Some(&failure.reason)),
+    };
+    let path = report.and_then(|r| r.path).map_or("unreachable", Path::name);
+    let mut said = format!("{path} after {} ms", report.map_or(0, |r| r.elapsed_ms));
+    for stage in report.map(|r| r.stages.as_slice()).unwrap_or_default() {
+        let outcome = match stage.outcome {
+            StageOutcome::Ok => "ok",
+            StageOutcome::Failed => "failed",
+            StageOutcome::Skipped => "skipped",
+            StageOutcome::Running => "not over",
+        };
+        let _ = write!(said, "; {} {outcome}", stage.stage);
+        if let Some(reason) = &stage.reason {
+            let _ = write!(said, ": {reason}");
+        }
+    }
+    match failed {
+        Some(reason) if report.is_none() => format!("{said}; {reason}"),
+        _ => said,
     }
 }
 
