@@ -155,7 +155,7 @@ fn be_the_console(role: &str) -> i32 {
         }
     });
     match tui::run(feed, tui::Options::default()) {
-        Ok(_) => 0,
+        Ok(()) => 0,
         Err(_) => 1,
     }
 }

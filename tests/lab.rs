@@ -49,11 +49,90 @@ fn q_before_the_nodes_know_each_other_leaves_no_directory() -> Result<()> {
     quit(lab, &left)
 }
 
+#[test]
+fn a_wire_and_an_uplink_are_cut_seen_and_healed_from_the_console() -> Result<()> {
+    let (mut lab, left) = start_as(&["lab", "--no-latency"], 120, 36)?;
+    lab.wait_for("punchdeck  sym-1").or_else(|_| lab.wait_for("punchdeck  lab-8"))?;
+    if !lab.screen().contains("punchdeck  sym-1") {
+        eprintln!("not tested: this host makes no NAT lab");
+        return quit(lab, &left);
+    }
+    lab.wait_until("peers in every region", |screen| {
+        let text = screen.contents();
+        ["pub-1", "pub-2", "pub-3"].iter().all(|name| text.contains(&format!("{name}         linked")))
+    })?;
+    lab.press("l")?;
+    lab.wait_for("Lab ─ nat lab, 8 nodes, console on sym-1")?;
+    lab.press("Gx")?;
+    lab.wait_for("lab: the wire west-south is cut")?;
+    lab.wait_for("1 change from the lab as it was built")?;
+    lab.press("x")?;
+    lab.wait_for("lab: the wire west-south is healed")?;
+    lab.wait_for("as it was built; whatever is changed goes")?;
+    // What a cut does shows at an uplink: past a wire there may be another way.
+    lab.press("kkkx")?;
+    lab.wait_for("lab: sym-1 is cut off")?;
+    lab.press("\x1b")?;
+    lab.wait_for("LAB CHANGED: 1 change")?;
+    lab.wait_until("pub-3 to be suspect", |screen| screen.contents().contains("pub-3         suspect"))?;
+    lab.press("lx")?;
+    lab.wait_for("lab: sym-1 is healed")?;
+    lab.press("\x1b")?;
+    lab.wait_until("pub-3 to answer again", |screen| {
+        let text = screen.contents();
+        text.contains("pub-3         linked") && !text.contains("LAB CHANGED")
+    })?;
+    quit(lab, &left)
+}
+
+#[test]
+fn a_node_is_stopped_and_started_and_the_console_goes_to_another_one() -> Result<()> {
+    let (mut lab, left) = start_as(&["lab", "--loopback", "--nodes", "3"], 120, 36)?;
+    lab.wait_for("links 2: 2d")?;
+    lab.press("l")?;
+    lab.wait_for("Lab ─ loopback, 3 nodes, console on lab-3")?;
+    lab.press("jK")?;
+    lab.wait_for("lab: lab-2 is stopped, with a goodbye")?;
+    lab.wait_for("1 change from the lab as it was built")?;
+    lab.press("u")?;
+    lab.wait_for("lab: everything is as it was built")?;
+    lab.press("\r")?;
+    lab.wait_for("lab: the console is on lab-2")?;
+    lab.wait_for("punchdeck  lab-2")?;
+    lab.wait_for("links 2: 2d")?;
+    quit(lab, &left)
+}
+
+#[test]
+fn a_drill_runs_from_the_console_and_is_called_off_with_its_verdict() -> Result<()> {
+    let (mut lab, left) = start_as(&["lab", "--loopback", "--nodes", "2"], 120, 36)?;
+    lab.wait_for("links 1: 1d")?;
+    lab.press("d")?;
+    lab.wait_for("A drill runs on a fleet of its own")?;
+    lab.press("\r")?;
+    lab.wait_for("gossip_discovery on its own loopback fleet: step")?;
+    // The second value takes a digest, which is a minute away.
+    lab.wait_until("the first value", |screen| {
+        let text = screen.contents();
+        text.lines().any(|line| line.contains("✓ ok ") && line.contains("limit 15000 ms"))
+    })?;
+    lab.press("a")?;
+    lab.wait_for("all undone")?;
+    lab.wait_for("called off in step 4")?;
+    lab.wait_for("✗ FAIL not measured, limit 60000 ms")?;
+    ensure!(!lab.screen().contains("the cache was not saved"), "{}", lab.screen());
+    quit_by("\x03", lab, &left)
+}
+
 /// The lab in a terminal, and where its temporary directories go.
 fn start(cols: u16, rows: u16) -> Result<(Console, TempDir)> {
+    start_as(&["lab", "--loopback", "--nodes", "8"], cols, rows)
+}
+
+fn start_as(args: &[&str], cols: u16, rows: u16) -> Result<(Console, TempDir)> {
     let home = tempfile::tempdir()?;
     let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_punchdeck"));
-    command.args(["lab", "--loopback", "--nodes", "8"]);
+    command.args(args);
     command.env_clear();
     command.env("HOME", home.path());
     command.env("TMPDIR", home.path());
@@ -86,9 +165,13 @@ fn tour(lab: &mut Console) -> Result<()> {
     })
 }
 
-fn quit(mut lab: Console, left: &TempDir) -> Result<()> {
+fn quit(lab: Console, left: &TempDir) -> Result<()> {
+    quit_by("q", lab, left)
+}
+
+fn quit_by(key: &str, mut lab: Console, left: &TempDir) -> Result<()> {
     ensure!(lab.modes()? != lab.before, "the console runs in raw mode");
-    lab.press("q")?;
+    lab.press(key)?;
     lab.wait_for_end(QUIT)?;
     nothing_left(&lab, left)
 }

@@ -1,17 +1,18 @@
 //! `punchdeck lab`: the console on one node of a fleet in this process, behind
-//! real NATs where the host allows it.
+//! real NATs where the host allows it, and a desk that changes the fleet.
 
 use std::time::Instant;
 
+use super::desk::{Desk, DrillGround};
 use super::failure::say;
 use super::session::{Screen, Session};
 use super::{Failure, LabArgs, SettingsArgs, print};
 use crate::config::Ascii;
+use crate::lab::drill::Arena as _;
 use crate::lab::{
-    self, LabError, LabOptions, LoopbackFleet, NatLab, NetworkError, Topology, TopologyError, Unsupported,
-    Userns,
+    self, Ground, LabError, LabOptions, LoopbackFleet, NatLab, NetworkError, Topology, TopologyError,
+    Unsupported, Userns,
 };
-use crate::node::Node;
 use crate::node::feed::Feed;
 
 /// What lab nodes log; there are many of them.
@@ -49,9 +50,8 @@ pub(super) fn execute(args: &LabArgs) -> Result<(), Failure> {
         }
         Err(other) => return Err(refused(other)?),
     };
-    let feeds = fleet.take_feeds().into_iter().map(|(_, feed)| feed).collect();
-    let ended = attend(&session, feeds, begun);
-    session.block_on(fleet.stop());
+    let feeds = fleet.take_feeds();
+    let ended = attend(&session, Ground::Nat(Box::new(fleet)), DrillGround::Nat(userns), feeds, begun);
     session.end();
     ended
 }
@@ -113,24 +113,46 @@ fn attend_loopback(session: Session, args: &LabArgs) -> Result<(), Failure> {
     let nodes = args.nodes.unwrap_or(NODES).into();
     let mut fleet = LoopbackFleet::default();
     let ended = match session.unless_stopped(fleet.grow_to(nodes)) {
-        None => Ok(()),
-        Some(Err(error)) => Err(Failure::failed(error)),
         Some(Ok(())) => {
-            let mut feeds: Vec<Feed> = fleet.nodes().map(Node::feed).collect();
-            feeds.pop();
-            feeds.extend(fleet.newest());
-            attend(&session, feeds, begun)
+            let members = fleet.members();
+            let mut feeds: Vec<_> =
+                members.into_iter().filter_map(|m| m.feed.map(|feed| (m.name, feed))).collect();
+            if let (Some((_, last)), Some(newest)) = (feeds.last_mut(), fleet.newest()) {
+                *last = newest;
+            }
+            attend(&session, Ground::Loopback(fleet), DrillGround::Loopback, feeds, begun)
+        }
+        begun => {
+            session.block_on(fleet.stop());
+            begun.map_or(Ok(()), |begun| begun.map_err(Failure::failed))
         }
     };
-    session.block_on(fleet.stop());
     session.end();
     ended
 }
 
-fn attend(session: &Session, feeds: Vec<Feed>, begun: Instant) -> Result<(), Failure> {
-    // The last one knows one address and has everything to learn.
-    let Some(shown) = feeds.last().cloned() else { return Ok(()) };
-    session.attend(shown, tell_when_joined(feeds, begun))
+/// Shows the console on the last node, which knows one address and has
+/// everything to learn; ends the fleet with it.
+fn attend(
+    session: &Session,
+    ground: Ground,
+    drills: DrillGround,
+    feeds: Vec<(String, Feed)>,
+    begun: Instant,
+) -> Result<(), Failure> {
+    let Some((name, shown)) = feeds.last().cloned() else { return Ok(()) };
+    let (ended, ground) = if session.has_console() {
+        let (desk, lab) = Desk::open(ground, name, drills, session.runtime()).map_err(Failure::failed)?;
+        let ended = session.attend(shown, Some(lab), std::future::ready(()));
+        (ended, desk.close())
+    } else {
+        let feeds = feeds.into_iter().map(|(_, feed)| feed).collect();
+        (session.attend(shown, None, tell_when_joined(feeds, begun)), Some(ground))
+    };
+    if let Some(ground) = ground {
+        session.block_on(ground.stop());
+    }
+    ended
 }
 
 /// Without a console: says when every node knows every other.

@@ -6,6 +6,7 @@
 mod args;
 mod completions;
 mod config;
+mod desk;
 mod drill;
 mod failure;
 mod keys;

@@ -19,7 +19,7 @@ pub(super) fn execute(args: &RunArgs) -> Result<(), Failure> {
         return Ok(());
     };
     let (node, feed) = started.map_err(Failure::usage)?;
-    let ended = session.attend(feed, std::future::ready(()));
+    let ended = session.attend(feed, None, std::future::ready(()));
     session.block_on(node.stop());
     session.end();
     ended

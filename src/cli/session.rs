@@ -5,7 +5,7 @@ use std::io::IsTerminal;
 use std::path::Path;
 use std::time::Duration;
 
-use tokio::runtime::Runtime;
+use tokio::runtime::{Handle, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::Layer as _;
@@ -18,6 +18,7 @@ use crate::model::Phase;
 use crate::node::EVENT_TARGET;
 use crate::node::feed::Feed;
 use crate::telemetry::{self, BoxedLayer, Sinks, Telemetry};
+use crate::tui::lab::Lab;
 use crate::tui::{self, GlyphChoice};
 
 /// Threads for nodes: their work is short, and the console has a thread of its
@@ -98,6 +99,16 @@ impl Session {
         Ok(Self { screen, ascii, runtime, stop, _sinks: sinks })
     }
 
+    /// The nodes' runtime.
+    pub(super) fn runtime(&self) -> &Handle {
+        self.runtime.handle()
+    }
+
+    /// Whether a console is shown.
+    pub(super) fn has_console(&self) -> bool {
+        self.screen == Screen::Console
+    }
+
     /// Runs something on the nodes' runtime.
     pub(super) fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
         self.runtime.block_on(future)
@@ -113,11 +124,12 @@ impl Session {
         self.block_on(self.stop.run_until_cancelled(future))
     }
 
-    /// Shows the console, or waits for a signal or the node's own end;
-    /// meanwhile `beside` runs.
+    /// Shows the console, in a lab if there is one, or waits for a signal or the
+    /// node's own end; meanwhile `beside` runs.
     pub(super) fn attend(
         &self,
         feed: Feed,
+        lab: Option<Lab>,
         beside: impl Future<Output = ()> + Send + 'static,
     ) -> Result<(), Failure> {
         if self.stop.is_cancelled() {
@@ -129,7 +141,7 @@ impl Session {
                 Ascii::Always => GlyphChoice::Ascii,
                 Ascii::Never => GlyphChoice::Unicode,
             };
-            let options = tui::Options { glyphs, ..tui::Options::default() };
+            let options = tui::Options { glyphs, lab };
             tui::run(feed, options).map_err(Failure::failed)?;
             return Ok(());
         }

@@ -83,6 +83,11 @@ pub const METERS_KEPT: Duration = Duration::from_secs(600);
 pub const METERS_MAX: usize = 1_024;
 /// `WhoHas` questions answered per link and minute.
 pub const WHO_HAS_PER_MINUTE: f64 = 60.0;
+/// How often a link may tell us that it sees us elsewhere, a minute: each time
+/// our record changes, and everybody hears of it.
+pub const OBSERVED_PER_MINUTE: f64 = 6.0;
+/// Questions for our half of a story that a link may ask a minute.
+pub const WHY_PER_MINUTE: f64 = 6.0;
 
 /// Addresses in one punch request.
 pub const PUNCH_ADDRESSES_MAX: usize = 8;
@@ -92,7 +97,10 @@ pub const PUNCH_PER_REQUESTER_MINUTE: f64 = 6.0;
 pub const PUNCH_PER_REQUESTER_BURST: f64 = 3.0;
 /// One request for the same requester and target in this time.
 pub const PUNCH_PER_PAIR: Duration = Duration::from_secs(4);
-/// Requests for one target from everybody, per minute.
+/// Addresses that a target dials for one of them: one of each family.
+pub const PUNCH_DIALS_MAX: usize = 2;
+/// Requests for one target from everybody, per minute; the target itself counts
+/// those that reach it.
 pub const PUNCH_PER_TARGET_MINUTE: f64 = 12.0;
 /// Requests that an intermediary takes altogether, per minute ...
 pub const PUNCH_PER_MINUTE: f64 = 60.0;
@@ -172,6 +180,16 @@ pub const LANE_IDLE: Duration = Duration::from_secs(30);
 /// Handshakes under way on one reservation: each costs us a signature, and
 /// anybody can begin one.
 pub const LANE_HANDSHAKES_AT_ONCE: usize = 16;
+/// Reservations of ours: the active one and the standby.
+pub const RESERVATIONS_MAX: usize = 2;
+/// Lanes that a peer can have us dial by what it says of its relays: a burst,
+/// and so many a minute.
+pub const HANDOVERS_BURST: f64 = 3.0;
+/// The sustained rate of them.
+pub const HANDOVERS_PER_MINUTE: f64 = 6.0;
+/// Connections on one reservation that stand and are not used yet: whoever
+/// warms a relay beside a punch holds one, and anybody can.
+pub const LANES_WAITING_MAX: usize = 64;
 /// Streams that the other end of a lane may have open: control and nonce, and
 /// some to spare for an opener that tries again.
 pub const LANE_STREAMS_MAX: u32 = 8;

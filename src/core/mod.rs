@@ -16,7 +16,9 @@ pub mod ladder;
 pub mod limits;
 pub mod link;
 pub mod nat;
+pub mod relays;
 mod time;
+pub mod why;
 pub mod wire;
 
 pub use time::{Mono, Now};

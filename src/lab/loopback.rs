@@ -132,6 +132,8 @@ impl LoopbackFleet {
             if let Some((node, _)) = slot.running.take() {
                 node.stop().await;
             }
+            // Its directory is needed until here: the node saves at its end.
+            drop(slot);
         });
         futures_util::future::join_all(stops).await;
     }

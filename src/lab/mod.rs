@@ -8,6 +8,7 @@
 mod conditions;
 pub mod drill;
 mod error;
+mod ground;
 mod loopback;
 mod topology;
 
@@ -36,6 +37,7 @@ mod wire;
 
 pub use conditions::Conditions;
 pub use error::{LabError, Unsupported};
+pub use ground::{Anew, Ground, Span, Spot};
 pub use loopback::LoopbackFleet;
 pub use topology::{Flaw, Host, Link, Region, Router, Topology, TopologyError};
 

@@ -25,6 +25,8 @@ pub enum Cause {
     Reconnect,
     /// Only to find out whether an untried peer is real.
     Feeler,
+    /// A link runs over a relay, and might do without.
+    Upgrade,
     /// A person or a drill asked.
     Operator,
 }
@@ -38,6 +40,7 @@ impl Cause {
             Self::Gossip => "gossip",
             Self::Reconnect => "reconnect",
             Self::Feeler => "feeler",
+            Self::Upgrade => "upgrade",
             Self::Operator => "operator",
         }
     }
@@ -123,6 +126,11 @@ pub enum NextStep {
     Retry {
         /// When.
         at: Stamp,
+    },
+    /// The link runs over a relay: a punch at that time, or when a NAT changes.
+    Upgrade {
+        /// When; `None` where only a change can help.
+        at: Option<Stamp>,
     },
     /// Nothing until somebody asks.
     Wait,

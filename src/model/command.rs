@@ -53,6 +53,16 @@ pub enum Command {
     },
     /// Say goodbye to every peer and stop.
     Leave,
+    /// Send numbered echoes over a link: only drills ask for this, to show what
+    /// is lost while paths change.
+    Echo {
+        /// Over whose.
+        peer: PeerId,
+        /// How many.
+        count: u32,
+        /// Milliseconds between two.
+        every_ms: u32,
+    },
     /// Lose the next delta before it is sent: only drills ask for this, to show
     /// that the digest repairs it.
     LoseNextDelta,
@@ -71,6 +81,7 @@ impl Command {
             Self::NatProbe => "nat-probe",
             Self::Why { .. } => "why",
             Self::Leave => "leave",
+            Self::Echo { .. } => "echo",
             Self::LoseNextDelta => "lose-next-delta",
         }
     }
@@ -82,6 +93,7 @@ impl Command {
             | Self::Punch { peer }
             | Self::Relay { peer }
             | Self::Why { peer }
+            | Self::Echo { peer, .. }
             | Self::Disconnect { peer } => Some(*peer),
             Self::Sync { peer } | Self::Failover { peer } => *peer,
             Self::NatProbe | Self::Leave | Self::LoseNextDelta => None,
@@ -134,6 +146,23 @@ pub struct SyncReport {
     pub elapsed_ms: u64,
 }
 
+/// What came of numbered echoes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct EchoReport {
+    /// Sent.
+    pub sent: u64,
+    /// Answered, each counted once.
+    pub answered: u64,
+    /// Never answered.
+    pub lost: u64,
+    /// Answers that came again.
+    pub repeated: u64,
+    /// Answers that came after a later one.
+    pub reordered: u64,
+    /// The longest time without an answer, in milliseconds.
+    pub gap_ms: u64,
+}
+
 /// A command that happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "done", rename_all = "kebab-case")]
@@ -155,6 +184,8 @@ pub enum Done {
     Explained(Box<Why>),
     /// Goodbye was said; the node stops.
     Left,
+    /// The echoes ended.
+    Echoed(EchoReport),
     /// It will be lost.
     WillLose,
 }
@@ -212,6 +243,11 @@ impl fmt::Display for Outcome {
                 r.records_received,
                 r.records_new,
                 r.elapsed_ms
+            ),
+            Ok(Done::Echoed(r)) => write!(
+                f,
+                "{verb}{whom}: {} sent, {} lost, {} repeated, {} reordered, longest gap {} ms",
+                r.sent, r.lost, r.repeated, r.reordered, r.gap_ms
             ),
             Ok(Done::WillLose) => write!(f, "{verb}: the next delta will be lost"),
             Ok(Done::Probed(view)) => write!(f, "{verb}: NAT {}", view.summary()),

@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AttemptId, AttemptOutcome, Cause, NatType, Path, PeerId, Reason, RelayRole, StageKind, StageOutcome,
-    Stamp,
+    AttemptId, AttemptOutcome, Cause, CloseCode, NatType, Path, PeerId, Reason, RelayRole, StageKind,
+    StageOutcome, Stamp,
 };
 
 /// Something that happened.
@@ -316,6 +316,8 @@ impl EventKind {
     /// Whether a person should look at it.
     pub fn is_trouble(&self) -> bool {
         match self {
+            // The link goes on over another connection.
+            Self::LinkDown { reason: Reason::Closed { close: Some(CloseCode::Replaced) } } => false,
             Self::NodeIsolated { .. }
             | Self::LinkSuspect { .. }
             | Self::LinkDown { .. }
@@ -418,6 +420,14 @@ impl fmt::Display for EventKind {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_replaced_connection_is_no_trouble_and_every_other_end_of_a_link_is() {
+        let down = |close| EventKind::LinkDown { reason: Reason::Closed { close } }.is_trouble();
+        assert!(!down(Some(CloseCode::Replaced)));
+        assert!(down(Some(CloseCode::Leave)) && down(None));
+        assert!(EventKind::LinkDown { reason: Reason::HeartbeatsMissed { missed: 3 } }.is_trouble());
+    }
 
     #[test]
     fn the_serialised_kind_is_the_name_and_round_trips() {

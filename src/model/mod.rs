@@ -20,7 +20,7 @@ mod why;
 pub use attempt::{
     Attempt, AttemptId, AttemptOutcome, Cause, NextStep, StageKind, StageOutcome, StageReport,
 };
-pub use command::{Command, CommandId, Done, Failure, LinkReport, Outcome, SyncReport};
+pub use command::{Command, CommandId, Done, EchoReport, Failure, LinkReport, Outcome, SyncReport};
 pub use event::{Event, EventKind};
 pub use id::{ParsePeerIdError, PeerId};
 pub use nat::{Behaviour, NatType, NatView, Vantage};
@@ -31,7 +31,7 @@ pub use relay::{Failover, RelayRole, RelaysView, ReservationRow, ReservationStat
 pub use snapshot::{
     AttemptsView, CacheView, Counters, GossipView, Interval, KpiView, NodeInfo, Phase, SaveState, Snapshot,
 };
-pub use text::{SHOWN_TEXT_MAX, clean, ellipsize};
+pub use text::{SHOWN_TEXT_MAX, clean, ellipsize, printable};
 pub use time::Stamp;
 pub use why::{NextAction, Why, WhyLine};
 

@@ -172,12 +172,18 @@ pub enum Reason {
     NotNeeded,
     /// The peer connected to us first.
     CameToUs,
+    /// A NAT was measured to be another one meanwhile.
+    NatChanged,
     /// The operator asked for another stage only.
     NotAsked,
     /// The peer has no reservation on a relay, and none can be made.
     NoRelay,
     /// No relay is in use.
     NoRelayInUse,
+    /// There is no second relay to hand over to.
+    NoStandby,
+    /// The peer, or the address, of a relay is not one that we know.
+    UnknownRelay,
     /// The relay holds a reservation for our address already.
     ReservationTaken,
     /// The relay gives no reservation.
@@ -285,8 +291,11 @@ impl fmt::Display for Reason {
             }
             Self::NotNeeded => f.write_str("another stage was faster"),
             Self::CameToUs => f.write_str("it connected to us first"),
+            Self::NatChanged => f.write_str("a NAT changed meanwhile"),
             Self::NotAsked => f.write_str("not asked for"),
             Self::NoRelay => f.write_str("it has no reservation, nobody to invite"),
+            Self::NoStandby => f.write_str("there is no second relay to hand over to"),
+            Self::UnknownRelay => f.write_str("nobody we know relays there"),
             Self::NoRelayInUse => f.write_str("no relay is in use"),
             Self::ReservationTaken => f.write_str("the relay holds a reservation of ours already"),
             Self::RelayRefused { status } => write!(f, "the relay refused with status {status}"),

@@ -36,6 +36,20 @@ pub struct Snapshot {
     pub counters: Arc<Counters>,
 }
 
+impl Snapshot {
+    /// The row of a peer; rows are in the order of their ids.
+    pub fn peer(&self, id: &PeerId) -> Option<&Arc<PeerRow>> {
+        let at = self.peers.binary_search_by_key(id, |row| row.peer_id).ok()?;
+        self.peers.get(at)
+    }
+
+    /// The link to a peer; links are in the order of their peers' ids.
+    pub fn link(&self, id: &PeerId) -> Option<&LinkRow> {
+        let at = self.links.binary_search_by_key(id, |row| row.peer_id).ok()?;
+        self.links.get(at)
+    }
+}
+
 /// What the node is doing about being connected at all.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "phase", rename_all = "snake_case")]

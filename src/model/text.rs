@@ -10,10 +10,7 @@ pub const SHOWN_TEXT_MAX: usize = 64;
 pub fn clean(text: &str) -> String {
     let mut out = String::new();
     let mut width = 0;
-    for c in text.chars() {
-        if c.is_control() || is_invisible(c) {
-            continue;
-        }
+    for c in printable(text).chars() {
         let w = c.width().unwrap_or(0);
         if width + w > SHOWN_TEXT_MAX {
             break;
@@ -22,6 +19,11 @@ pub fn clean(text: &str) -> String {
         out.push(c);
     }
     out.trim().to_owned()
+}
+
+/// The same without the cut, for sentences.
+pub fn printable(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control() && !is_invisible(*c)).collect()
 }
 
 /// Characters that change how their neighbours are shown but not what is read.

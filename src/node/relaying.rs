@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::connections::{Report, Reports};
-use super::lanes::{Lane, LaneDialer, LaneEnd, LaneError, LaneTls, Reservation, ReserveError};
+use super::lanes::{Lane, LaneDialer, LaneEnd, LaneError, LaneTls, Reservation, ReserveError, WarmLane};
 use super::transport;
 use crate::core::engine::{Input, ReservationBytes};
 use crate::core::ladder::DialId;
@@ -33,6 +33,8 @@ const LEFT_MAX: usize = 16;
 /// How long our own dial through a new reservation may take: two
 /// retransmissions of its first packet.
 const CHECK_WITHIN: Duration = Duration::from_secs(4);
+/// How long the nonce may take to come back.
+const USE_WITHIN: Duration = Duration::from_secs(5);
 /// Lanes that came in and wait for the driver.
 const LANE_BACKLOG: usize = 16;
 
@@ -56,6 +58,8 @@ pub(super) struct Relaying {
     _forwarder: AbortOnDropHandle<()>,
     opening: BTreeMap<PeerId, AbortOnDropHandle<()>>,
     held: BTreeMap<PeerId, Held>,
+    /// Dialled, and not used yet.
+    warm: BTreeMap<DialId, WarmLane>,
     /// Where the last reservation on a relay was: it may still think so.
     left: BTreeMap<PeerId, SocketAddr>,
     next: u64,
@@ -76,6 +80,7 @@ impl Relaying {
             _forwarder: forwarder,
             opening: BTreeMap::new(),
             held: BTreeMap::new(),
+            warm: BTreeMap::new(),
             left: BTreeMap::new(),
             next: 1,
         }
@@ -190,11 +195,36 @@ impl Relaying {
         let (dialer, reports) = (self.dialer.clone(), self.reports.clone());
         async move {
             let report = match dialer.dial(peer, via, plain_addr(addr), within).await {
-                Ok(lane) => Report::LaneDialled { dial, lane },
+                Ok(lane) => Report::LaneWarm { dial, lane },
                 Err(error) => Report::Input(Input::DialFailed { dial, reason: error.into() }),
             };
             let _ = reports.send(report).await;
         }
+    }
+
+    /// Keeps what was dialled until it is wanted.
+    pub(super) fn keep_warm(&mut self, dial: DialId, lane: WarmLane) {
+        self.warm.insert(dial, lane);
+    }
+
+    /// Uses what was dialled; nothing if it is gone.
+    pub(super) fn take_into_use(
+        &mut self,
+        dial: DialId,
+    ) -> Option<impl Future<Output = ()> + Send + 'static + use<>> {
+        let (warm, reports) = (self.warm.remove(&dial)?, self.reports.clone());
+        Some(async move {
+            let report = match warm.take_into_use(USE_WITHIN).await {
+                Ok(lane) => Report::LaneUsed { dial, lane },
+                Err(error) => Report::Input(Input::DialFailed { dial, reason: error.into() }),
+            };
+            let _ = reports.send(report).await;
+        })
+    }
+
+    /// Closes what was dialled and is not wanted any more.
+    pub(super) fn forget(&mut self, dial: DialId) {
+        self.warm.remove(&dial);
     }
 
     /// What went through each reservation.
@@ -218,9 +248,30 @@ impl Relaying {
         Some(self.held.get(&relay)?.reservation.public_addr())
     }
 
+    /// Dials a peer's address on a relay and uses what stands then.
+    #[cfg(test)]
+    pub(super) fn lane(
+        &self,
+        dial: DialId,
+        peer: PeerId,
+        via: PeerId,
+        addr: SocketAddr,
+        within: Duration,
+    ) -> impl Future<Output = ()> + Send + use<> {
+        let (dialer, reports) = (self.dialer.clone(), self.reports.clone());
+        async move {
+            let report = match dialer.lane(peer, Some(via), addr, within).await {
+                Ok(lane) => Report::LaneUsed { dial, lane },
+                Err(error) => Report::Input(Input::DialFailed { dial, reason: error.into() }),
+            };
+            let _ = reports.send(report).await;
+        }
+    }
+
     /// Gives everything back, all at once, and gives up the sockets.
     pub(super) async fn shut_down(self) {
         drop(self.opening);
+        drop(self.warm);
         self.dialer.close(CloseCode::Leave);
         join_all(self.held.into_values().map(|held| held.reservation.release(CloseCode::Leave))).await;
     }

@@ -1,4 +1,4 @@
-//! ant-quic, as far as we use it: bind, dial, punch, accept, close.
+//! ant-quic, as far as we use it: bind, dial, accept, close.
 //!
 //! One explicit stage per call: the library's own ladder takes half a minute
 //! where a punch takes ten milliseconds, and its labels cannot be trusted.
@@ -21,8 +21,6 @@ use super::keys::{self, KeyBytes};
 const NEVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 /// The library's own limit stands above ours, so that it never evicts.
 const LIBRARY_CACHE_MAX: usize = 100_000;
-/// How long a punch dials directly first; the library wants a value.
-const NO_DIRECT: Duration = Duration::from_millis(1);
 /// Time for closing connections politely. With the last words and the last save
 /// before it, a stop stays well under its two seconds on a busy host, too.
 pub(super) const SHUTDOWN_WAIT: Duration = Duration::from_millis(1000);
@@ -102,39 +100,14 @@ fn check_free(addr: SocketAddr) -> Result<(), BindError> {
 /// Who answered, and over which connection unless it is gone again.
 pub(super) type Dialled = Result<(PeerId, Option<HighLevelConnection>), Reason>;
 
-/// Dials one address, nothing else.
+/// Dials one address, nothing else. Both halves of a punch are such dials: the
+/// library's own coordination tells nobody of the connection that its target
+/// makes, and takes one request in two seconds.
 pub(super) async fn dial(node: &Node, addr: SocketAddr, peer: Option<PeerId>, within: Duration) -> Dialled {
     let stage = StrategyConfig::default()
         .with_ipv4_timeout(within)
         .with_ipv6_timeout(within)
         .with_relay_enabled(false);
-    run_stage(node, addr, peer, stage, within).await.map_err(|e| dial_reason(&e))
-}
-
-/// Punches to a peer through a coordinator, nothing else.
-pub(super) async fn punch(
-    node: &Node,
-    target: SocketAddr,
-    peer: PeerId,
-    coordinator: SocketAddr,
-    within: Duration,
-) -> Dialled {
-    let stage = StrategyConfig::default()
-        .with_ipv4_timeout(NO_DIRECT)
-        .with_ipv6_timeout(NO_DIRECT)
-        .with_holepunch_timeout(within)
-        .with_coordinator(coordinator)
-        .with_relay_enabled(false);
-    run_stage(node, target, Some(peer), stage, within).await.map_err(|e| punch_reason(&e))
-}
-
-async fn run_stage(
-    node: &Node,
-    addr: SocketAddr,
-    peer: Option<PeerId>,
-    stage: StrategyConfig,
-    within: Duration,
-) -> Result<(PeerId, Option<HighLevelConnection>), EndpointError> {
     let (v4, v6) = if addr.is_ipv4() { (Some(addr), None) } else { (None, Some(addr)) };
     let peer = peer.map(|p| ant_quic::PeerId(p.0));
     let call = node.inner_endpoint().connect_with_fallback(v4, v6, Some(stage), peer);
@@ -145,8 +118,8 @@ async fn run_stage(
             let peer = PeerId(conn.peer_id.0);
             Ok((peer, connection(node, &peer)))
         }
-        Ok(Err(e)) => Err(e),
-        Err(_) => Err(EndpointError::Timeout),
+        Ok(Err(e)) => Err(dial_reason(&e)),
+        Err(_) => Err(dial_reason(&EndpointError::Timeout)),
     }
 }
 
@@ -158,20 +131,6 @@ fn dial_reason(error: &EndpointError) -> Reason {
         EndpointError::NoAddress => Reason::NoAddress,
         _ if detail.to_lowercase().contains("time") => Reason::NoAnswer { addresses: 1 },
         _ => Reason::Handshake { detail },
-    }
-}
-
-/// The library tells these apart in its texts only.
-fn punch_reason(error: &EndpointError) -> Reason {
-    let text = error.to_string();
-    let says = |what: &str| text.to_lowercase().contains(what);
-    match error {
-        EndpointError::ShuttingDown => Reason::ShuttingDown,
-        EndpointError::NoAddress => Reason::NoReflexiveAddress,
-        _ if says("rate limited") => Reason::RateLimited,
-        _ if says("unknown target") => Reason::UnknownTarget,
-        _ if says("expired") && says("request") => Reason::RequestExpired,
-        _ => Reason::PunchFailed { detail: clean(&text) },
     }
 }
 
@@ -241,4 +200,11 @@ pub(super) async fn shut_down(node: Node) {
         }
     });
     let _ = tokio::time::timeout(SHUTDOWN_WAIT, closing).await;
+}
+
+/// Sessions that we relay for others now, and bytes since the start. The
+/// library tells totals only, and forgets a session after five minutes.
+pub(super) async fn serving(node: &Node) -> (Option<u64>, Option<u64>) {
+    let status = node.status().await;
+    (u64::try_from(status.relay_sessions).ok(), Some(status.relay_bytes_forwarded))
 }

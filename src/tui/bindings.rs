@@ -3,6 +3,7 @@
 
 use std::fmt::{self, Write as _};
 
+use crate::model::NatType;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 /// What the keys mean just now.
@@ -14,6 +15,12 @@ pub(crate) enum Scope {
     Why,
     /// The help.
     Help,
+    /// The lab's nodes and wires.
+    Lab,
+    /// The choice of a NAT.
+    Nat,
+    /// The drills.
+    Drills,
     /// A question that wants yes or no.
     Confirm,
     /// A line being typed.
@@ -22,7 +29,8 @@ pub(crate) enum Scope {
 
 impl Scope {
     /// Every scope.
-    pub(crate) const ALL: [Self; 5] = [Self::Main, Self::Why, Self::Help, Self::Confirm, Self::Prompt];
+    pub(crate) const ALL: [Self; 8] =
+        [Self::Main, Self::Why, Self::Lab, Self::Nat, Self::Drills, Self::Help, Self::Confirm, Self::Prompt];
 
     /// A heading for it.
     pub(crate) fn title(self) -> &'static str {
@@ -30,6 +38,9 @@ impl Scope {
             Self::Main => "Panes",
             Self::Why => "Why view",
             Self::Help => "Help",
+            Self::Lab => "Lab",
+            Self::Nat => "Lab, choice of a NAT",
+            Self::Drills => "Drills",
             Self::Confirm => "Questions",
             Self::Prompt => "Filter line",
         }
@@ -41,6 +52,11 @@ impl Scope {
 pub(crate) enum Action {
     /// Has the node do something.
     Order(Order),
+    /// Has the lab do something.
+    Lab(LabKey),
+    OpenLab,
+    OpenDrills,
+    ChooseNat,
     Why,
     Filter,
     ClearFilter,
@@ -81,6 +97,22 @@ pub(crate) enum Order {
     Failover,
     Disconnect,
     NatProbe,
+}
+
+/// What a key has the lab do; what it is done to is the chosen row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum LabKey {
+    /// Cut or heal.
+    Cut,
+    /// Kill or start again.
+    Kill,
+    Nat(NatType),
+    Flush,
+    Show,
+    Undo,
+    /// Start the chosen drill.
+    Start,
+    CallOff,
 }
 
 /// What an action can cost.
@@ -170,7 +202,10 @@ pub(crate) struct Binding {
 
 const PEER: &[Scope] = &[Scope::Main, Scope::Why];
 const MAIN: &[Scope] = &[Scope::Main];
-const SCROLL: &[Scope] = &[Scope::Main, Scope::Why, Scope::Help];
+const SCROLL: &[Scope] = &[Scope::Main, Scope::Why, Scope::Lab, Scope::Drills, Scope::Help];
+const LAB: &[Scope] = &[Scope::Lab];
+const NAT: &[Scope] = &[Scope::Nat];
+const DRILLS: &[Scope] = &[Scope::Drills];
 
 macro_rules! binding {
     ($action:expr, $keys:expr, $scopes:expr, $label:expr, $danger:ident, $help:expr) => {
@@ -275,6 +310,22 @@ pub(crate) const BINDINGS: &[Binding] = &[
         None,
         "hold the screen still; the node goes on, and what is missed is counted"
     ),
+    binding!(
+        Action::OpenLab,
+        &[key('l')],
+        MAIN,
+        "lab",
+        None,
+        "the lab: cut and heal, kill and start, change a NAT, go to another node"
+    ),
+    binding!(
+        Action::OpenDrills,
+        &[key('d')],
+        MAIN,
+        "drills",
+        None,
+        "the drills: run one on a fleet of its own, and see its verdict (in the lab)"
+    ),
     binding!(Action::Sort, &[key('o')], MAIN, "sort", None, "sort the peers by the next column"),
     binding!(Action::SortInverse, &[key('O')], MAIN, "", None, "turn the order of the peers around"),
     binding!(Action::Order(Order::NatProbe), &[key('n')], PEER, "NAT", Traffic, "measure our own NAT again"),
@@ -293,6 +344,104 @@ pub(crate) const BINDINGS: &[Binding] = &[
         "copy",
         None,
         "copy the selected peer's full id to the terminal's clipboard (OSC 52)"
+    ),
+    binding!(
+        Action::Lab(LabKey::Show),
+        &[named(KeyCode::Enter)],
+        LAB,
+        "go there",
+        None,
+        "put the console on the chosen node"
+    ),
+    binding!(
+        Action::Lab(LabKey::Cut),
+        &[key('x')],
+        LAB,
+        "cut",
+        Traffic,
+        "cut the chosen node's uplink or wire without a word; again to heal it"
+    ),
+    binding!(
+        Action::Lab(LabKey::Kill),
+        &[key('K')],
+        LAB,
+        "kill",
+        Traffic,
+        "kill the chosen node without a goodbye; again to start it as who it was"
+    ),
+    binding!(Action::ChooseNat, &[key('t')], LAB, "NAT", Traffic, "change the NAT before the chosen node"),
+    binding!(
+        Action::Lab(LabKey::Flush),
+        &[key('b')],
+        LAB,
+        "rebind",
+        Traffic,
+        "have the NAT before the chosen node forget its mappings"
+    ),
+    binding!(
+        Action::Lab(LabKey::Undo),
+        &[key('u')],
+        LAB,
+        "undo all",
+        Traffic,
+        "undo every change; the end of the console does it too"
+    ),
+    binding!(
+        Action::OpenDrills,
+        &[key('d')],
+        LAB,
+        "drills",
+        None,
+        "the drills: run one on a fleet of its own, and see its verdict"
+    ),
+    binding!(Action::Lab(LabKey::Nat(NatType::None)), &[key('n')], NAT, "none", Traffic, "no translation"),
+    binding!(
+        Action::Lab(LabKey::Nat(NatType::FullCone)),
+        &[key('f')],
+        NAT,
+        "full cone",
+        Traffic,
+        "full cone"
+    ),
+    binding!(
+        Action::Lab(LabKey::Nat(NatType::AddressRestricted)),
+        &[key('a')],
+        NAT,
+        "address",
+        Traffic,
+        "address-restricted cone"
+    ),
+    binding!(
+        Action::Lab(LabKey::Nat(NatType::PortRestricted)),
+        &[key('p')],
+        NAT,
+        "port",
+        Traffic,
+        "port-restricted cone"
+    ),
+    binding!(
+        Action::Lab(LabKey::Nat(NatType::Symmetric)),
+        &[key('s')],
+        NAT,
+        "symmetric",
+        Traffic,
+        "symmetric"
+    ),
+    binding!(
+        Action::Lab(LabKey::Start),
+        &[named(KeyCode::Enter)],
+        DRILLS,
+        "start",
+        Traffic,
+        "start the chosen drill on a fleet of its own"
+    ),
+    binding!(
+        Action::Lab(LabKey::CallOff),
+        &[key('a')],
+        DRILLS,
+        "call off",
+        None,
+        "call the running drill off; what it did is undone"
     ),
     binding!(Action::NextPane, &[named(KeyCode::Tab)], MAIN, "", None, "focus the next pane"),
     binding!(Action::PrevPane, &[named(KeyCode::BackTab)], MAIN, "", None, "focus the pane before"),
@@ -326,6 +475,14 @@ pub(crate) const BINDINGS: &[Binding] = &[
         Action::Close,
         &[named(KeyCode::Esc), key('?'), key('q')],
         &[Scope::Help],
+        "close",
+        None,
+        "back to where you were"
+    ),
+    binding!(
+        Action::Close,
+        &[named(KeyCode::Esc), key('q')],
+        &[Scope::Lab, Scope::Nat, Scope::Drills],
         "close",
         None,
         "back to where you were"
@@ -367,7 +524,7 @@ pub(crate) const BINDINGS: &[Binding] = &[
     binding!(
         Action::Help,
         &[key('?')],
-        &[Scope::Main, Scope::Why],
+        &[Scope::Main, Scope::Why, Scope::Lab, Scope::Drills],
         "help",
         None,
         "what every key does, and why some do nothing now"
@@ -399,6 +556,11 @@ pub(crate) fn lookup(scope: Scope, key: Key) -> Option<&'static Binding> {
 /// The bindings of a scope, in the order of the table.
 pub(crate) fn of_scope(scope: Scope) -> impl Iterator<Item = &'static Binding> {
     BINDINGS.iter().filter(move |b| b.scopes.contains(&scope))
+}
+
+/// The key that is shown for an action, if it has one in that scope.
+pub(crate) fn key_of(scope: Scope, action: Action) -> Option<Key> {
+    of_scope(scope).find(|b| b.action == action).map(|b| b.keys[0])
 }
 
 /// All keys of a binding in one text.

@@ -10,14 +10,15 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::app::{App, Input};
+use super::lab::{DrillCheck, DrillInfo, DrillStage, DrillView, LabLink, LabNode, LabRouter, LabView};
 use super::logs::Logs;
-use super::theme::{ColourChoice, GlyphChoice, Theme};
+use super::theme::{GlyphChoice, Theme};
 use super::view;
 use crate::model::{
-    Attempt, AttemptId, AttemptOutcome, AttemptsView, CacheView, Cause, Counters, Event, EventKind,
-    GossipView, Interval, KpiView, LinkRow, NatType, NatView, NextStep, NodeInfo, Path, PeerId, PeerRow,
-    PeerState, Phase, Reason, RelaysView, SaveState, Snapshot, Source, StageKind, StageOutcome, StageReport,
-    Stamp,
+    Attempt, AttemptId, AttemptOutcome, AttemptsView, CacheView, Cause, Counters, Event, EventKind, Failover,
+    GossipView, Interval, KpiView, LinkRow, NatType, NatView, NextAction, NextStep, NodeInfo, Path, PeerId,
+    PeerRow, PeerState, Phase, Reason, RelayRole, RelaysView, ReservationRow, ReservationState, SaveState,
+    Snapshot, Source, StageKind, StageOutcome, StageReport, Stamp, Why, WhyLine,
 };
 
 /// The moment of every made-up snapshot: 14:02:11 UTC.
@@ -134,11 +135,7 @@ pub fn busy() -> Arc<Snapshot> {
         peers: Arc::new(peers.into_iter().map(Arc::new).collect()),
         links: Arc::new(links),
         attempts: Arc::new(busy_attempts()),
-        relays: Arc::new(RelaysView {
-            serving_sessions: Some(2),
-            serving_bytes: Some(48_190_000),
-            ..RelaysView::default()
-        }),
+        relays: Arc::new(busy_relays()),
         gossip: Arc::new(GossipView {
             syncs_in: 9,
             syncs_out: 8,
@@ -252,6 +249,42 @@ fn busy_peers() -> Vec<PeerRow> {
     ]
 }
 
+fn busy_relays() -> RelaysView {
+    let (nyc, sgp, lon) = (id([0x1b, 0x88, 0xf0]), id([0x5e, 0x01, 0xc9]), id([0xd4, 0x1d, 0x8c]));
+    let active = ReservationRow {
+        relay: nyc,
+        public_addr: Some(addr(2, 33322)),
+        role: RelayRole::Active,
+        state: ReservationState::Suspect,
+        rtt_ms: Some(81.2),
+        expires: Some(NOW.after(Duration::from_millis(28_400))),
+        bytes_tx: 1_229,
+        bytes_rx: 3_481,
+    };
+    let standby = ReservationRow {
+        relay: sgp,
+        public_addr: Some(addr(3, 52946)),
+        role: RelayRole::Standby,
+        state: ReservationState::Ready,
+        rtt_ms: None,
+        expires: None,
+        bytes_tx: 0,
+        bytes_rx: 0,
+    };
+    RelaysView {
+        reservations: vec![active, standby],
+        serving_sessions: Some(2),
+        serving_bytes: Some(48_190_000),
+        last_failover: Some(Failover {
+            at: ago(3),
+            from: lon,
+            to: Some(nyc),
+            gap_ms: Some(3_117),
+            lost: Some(0),
+        }),
+    }
+}
+
 fn busy_attempts() -> AttemptsView {
     let (direct, punch, relay) = (StageKind::Direct, StageKind::Punch, StageKind::Relay);
     let nyc = Some(id([0x1b, 0x88, 0xf0]));
@@ -322,6 +355,109 @@ fn busy_attempts() -> AttemptsView {
             }),
         ],
         ended: 41,
+    }
+}
+
+/// What a node says about the relayed link of [`busy`].
+pub fn why() -> Why {
+    let (us, nyc, ber) = (id([0x9f, 0x3a, 0x21]), id([0x1b, 0x88, 0xf0]), id([0x77, 0xc2, 0xab]));
+    let line = |at_ms, who, what: &str| WhyLine { at_ms, who, what: what.to_owned() };
+    Why {
+        peer_id: ber,
+        path: Some(Path::Relayed),
+        verdict: "Both NATs are known and cannot be punched: theirs maps per destination (symmetric), ours \
+                  accepts only the exact address and port it sent to (port-restricted)."
+            .to_owned(),
+        timeline: vec![
+            line(0, us, "direct skipped: their NAT filters; no mapping towards us"),
+            line(0, us, "who has 77c2ab? → 7 links; 1b88f0 and 5e01c9 have it"),
+            line(84, us, "punch via 1b88f0 (verified public, 81 ms)"),
+            line(126, nyc, "accepted; target seen at 198.18.0.103:46440"),
+            line(168, ber, "sent 5 probes to 198.18.0.101:9000, heard nothing"),
+            line(912, us, "heard nothing on 46440"),
+            line(1_040, us, "relay at 1b88f0, nonce back in 41 ms"),
+        ],
+        evidence: vec![
+            "their mapping: 2 vantage points, 2 ports (46440, 54498), measured 40 s ago".to_owned(),
+            "our filtering: dial-back from 5e01c9 dropped, measured 2 min ago".to_owned(),
+        ],
+        would_help: vec![
+            "IPv6 on both sides".to_owned(),
+            "UPnP on theirs".to_owned(),
+            "a full-cone router on either".to_owned(),
+        ],
+        next: vec![NextAction::NatProbe, NextAction::Punch, NextAction::Failover],
+    }
+}
+
+/// A lab with a cut host, a dead node, a changed NAT and a cut wire.
+pub fn lab() -> LabView {
+    let node = |n: u8, name: &str, region: &str, nat: Option<(&str, NatType)>| LabNode {
+        name: name.to_owned(),
+        peer_id: id([n, 0, 0]),
+        region: region.to_owned(),
+        router: nat.map(|(name, nat)| LabRouter { name: name.to_owned(), nat, built: nat }),
+        up: true,
+        cut: false,
+    };
+    let mut nodes = vec![
+        node(1, "pub-1", "east", None),
+        node(2, "pub-2", "west", None),
+        node(3, "full-1", "east", Some(("full", NatType::FullCone))),
+        node(4, "port-1", "south", Some(("port", NatType::PortRestricted))),
+        node(5, "sym-1", "west", Some(("sym", NatType::Symmetric))),
+    ];
+    nodes[1].cut = true;
+    nodes[2].up = false;
+    if let Some(router) = &mut nodes[3].router {
+        router.nat = NatType::Symmetric;
+    }
+    let link = |a: &str, b: &str, rtt_ms, cut| LabLink { between: [a.to_owned(), b.to_owned()], rtt_ms, cut };
+    let drill = |name: &str, about: &str| DrillInfo {
+        name: name.to_owned(),
+        about: about.to_owned(),
+        unsupported: None,
+    };
+    LabView {
+        kind: "nat lab".to_owned(),
+        shown: "sym-1".to_owned(),
+        nodes,
+        links: vec![link("east", "west", 20.0, false), link("east", "south", 200.0, true)],
+        drills: vec![
+            drill(
+                "gossip_discovery",
+                "Sixteen nodes behind mixed NATs, one bootstrap: every node knows every node",
+            ),
+            drill(
+                "chaos_partition",
+                "A region is cut off and healed: both sides go on, and find each other again",
+            ),
+        ],
+        ..LabView::default()
+    }
+}
+
+/// A drill in its third step of six, one check measured.
+pub fn drill() -> DrillView {
+    let check = |name: &str, value: Option<&str>, limit: &str| DrillCheck {
+        name: name.to_owned(),
+        holds: value.is_some(),
+        value: value.map(str::to_owned),
+        limit: limit.to_owned(),
+    };
+    DrillView {
+        name: "chaos_partition".to_owned(),
+        fleet: "nat lab".to_owned(),
+        stage: DrillStage::Running {
+            step: 3,
+            of: 6,
+            what: "wait for pub-1 and pub-2 to lose their link, at most 60 s".to_owned(),
+            limit: Some(Duration::from_secs(60)),
+        },
+        checks: vec![
+            check("time until the cut is noticed", Some("15234 ms"), "21000 ms"),
+            check("time from the healing until both sides are linked", None, "90000 ms"),
+        ],
     }
 }
 
@@ -421,7 +557,7 @@ pub struct Screen {
 impl Screen {
     /// A console of that size on a snapshot, in colour and with symbols.
     pub fn new(snapshot: Arc<Snapshot>, width: u16, height: u16) -> Self {
-        let theme = Theme::resolve(ColourChoice::Always, GlyphChoice::Unicode, |_| None);
+        let theme = Theme::resolve(Some(true), GlyphChoice::Unicode, |_| None);
         let app = App::new(snapshot, theme, TimeZone::UTC, Logs::Off);
         let blank = Buffer::empty(Rect::new(0, 0, width, height));
         Self { app, shown: blank.clone(), next: blank, at: Duration::ZERO }

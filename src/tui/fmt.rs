@@ -99,6 +99,20 @@ pub(crate) fn bytes(n: u64) -> String {
     format!("{value:.1} {}", UNITS[unit])
 }
 
+/// A byte count for a narrow column: two digits at least where it is not whole.
+pub(crate) fn short_bytes(n: u64) -> String {
+    let mut value = n as f64;
+    let mut unit = "";
+    for next in ["K", "M", "G", "T"] {
+        if value < 1000.0 {
+            break;
+        }
+        value /= 1024.0;
+        unit = next;
+    }
+    if unit.is_empty() || value >= 9.95 { format!("{value:.0}{unit}") } else { format!("{value:.1}{unit}") }
+}
+
 /// The time of day with milliseconds, in the given zone.
 pub(crate) fn time_of_day(stamp: Stamp, zone: &TimeZone) -> String {
     match jiff::Timestamp::from_millisecond(stamp.0) {
@@ -163,6 +177,10 @@ mod tests {
         assert_eq!(elapsed(1040), "1.04 s");
         assert_eq!(bytes(3), "3 B");
         assert_eq!(bytes(3_500_000), "3.3 MiB");
+        assert_eq!(
+            [999, 1000, 1229, 20_480, 1_048_576].map(short_bytes),
+            ["999", "1.0K", "1.2K", "20K", "1.0M"]
+        );
         assert_eq!(millis(None), "-");
         assert_eq!(count(1, "peer"), "1 peer");
         assert_eq!(count(0, "peer"), "0 peers");

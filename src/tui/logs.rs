@@ -23,6 +23,7 @@ use tui_logger::{
 
 use super::app::Move;
 use super::theme::Theme;
+use super::view::hint;
 
 /// Lines kept for scrolling back.
 const KEPT: usize = 5_000;
@@ -111,12 +112,12 @@ impl Logs {
     pub(crate) fn draw(&self, theme: &Theme, area: Rect, buf: &mut Buffer) {
         match self {
             Self::Off => {
-                buf.set_stringn(area.x + 1, area.y, "no log is caught", area.width.into(), theme.dim);
+                hint(theme, "no log is caught", area, buf);
             }
             Self::On(state) => {
                 tui_logger::move_events();
                 if SEEN.load(Ordering::Relaxed) == 0 {
-                    buf.set_stringn(area.x + 1, area.y, "nothing logged yet", area.width.into(), theme.dim);
+                    hint(theme, "nothing logged yet", area, buf);
                     return;
                 }
                 TuiLoggerWidget::default()
@@ -184,8 +185,7 @@ mod tests {
 
         let area = Rect::new(0, 0, 60, 4);
         let mut buf = Buffer::empty(area);
-        let theme =
-            Theme::resolve(crate::tui::ColourChoice::Never, crate::tui::GlyphChoice::Unicode, |_| None);
+        let theme = Theme::resolve(Some(false), crate::tui::GlyphChoice::Unicode, |_| None);
         Logs::of_process().draw(&theme, area, &mut buf);
         let text: String = buf.content.iter().map(ratatui::buffer::Cell::symbol).collect();
         assert!(text.contains("info  shown_here: synced [31mall peers: 7"), "{text}");

@@ -16,6 +16,7 @@ mod faults;
 mod filter;
 mod fmt;
 mod input;
+pub mod lab;
 mod logs;
 mod run;
 mod sort;
@@ -28,5 +29,5 @@ pub mod demo;
 
 pub use bindings::keys_text;
 pub use logs::log_layer;
-pub use run::{ConsoleError, Exit, ExitSignal, Options, run};
-pub use theme::{ColourChoice, GlyphChoice};
+pub use run::{ConsoleError, Options, run};
+pub use theme::GlyphChoice;

@@ -3,6 +3,8 @@
 //! for the terminal.
 
 use std::io;
+use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crossterm::event::Event as TerminalEvent;
@@ -14,10 +16,12 @@ use tokio::time::{Instant, sleep_until};
 use super::app::{App, Effect, Input};
 use super::faults;
 use super::input::Keyboard;
+use super::lab::{Lab, LabCommand, LabView};
 use super::logs::{self, Logs};
 use super::terminal::{self, Terminal};
-use super::theme::{ColourChoice, GlyphChoice, Theme};
+use super::theme::{GlyphChoice, Theme};
 use super::view;
+use crate::model::Command;
 use crate::node::feed::Feed;
 
 /// Between two frames: at most 20 a second.
@@ -29,37 +33,13 @@ const JUST_NOW: Duration = Duration::from_millis(500);
 /// While nothing on the screen changes by itself.
 const LONG: Duration = Duration::from_secs(3600);
 
-/// How the console looks.
-#[derive(Debug, Clone, Copy, Default)]
+/// How the console looks, and what else it is given.
+#[derive(Debug, Default)]
 pub struct Options {
-    /// Whether there is colour.
-    pub colours: ColourChoice,
     /// Which characters are drawn.
     pub glyphs: GlyphChoice,
-}
-
-/// Why the console ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Exit {
-    /// The operator quit.
-    Quit,
-    /// A signal asked for it.
-    Signal(ExitSignal),
-    /// The terminal vanished.
-    TerminalGone,
-}
-
-/// The signals that end the console.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ExitSignal {
-    /// SIGTERM.
-    Terminate,
-    /// SIGHUP.
-    Hangup,
-    /// SIGINT from elsewhere; ctrl-c is a key.
-    Interrupt,
-    /// SIGQUIT.
-    Quit,
+    /// The lab that the node is in.
+    pub lab: Option<Lab>,
 }
 
 /// Why there is no console.
@@ -82,7 +62,7 @@ pub enum ConsoleError {
 /// # Errors
 /// [`ConsoleError::NotATerminal`] without a terminal, [`ConsoleError::Io`] if
 /// the terminal cannot be set up or drawn to.
-pub fn run(feed: Feed, options: Options) -> Result<Exit, ConsoleError> {
+pub fn run(feed: Feed, options: Options) -> Result<(), ConsoleError> {
     if !terminal::is_there() {
         return Err(ConsoleError::NotATerminal);
     }
@@ -93,18 +73,23 @@ pub fn run(feed: Feed, options: Options) -> Result<Exit, ConsoleError> {
     exit
 }
 
-async fn console(feed: Feed, options: Options) -> Result<Exit, ConsoleError> {
+async fn console(feed: Feed, options: Options) -> Result<(), ConsoleError> {
     let signals = Signals::listen()?;
-    let theme = Theme::resolve(options.colours, options.glyphs, |name| std::env::var(name).ok());
+    let theme = Theme::resolve(None, options.glyphs, |name| std::env::var(name).ok());
     let mut feed = feed;
+    let mut lab = options.lab;
     let first = feed.snapshots.borrow_and_update().clone();
-    let app = App::new(first, theme, TimeZone::system(), Logs::of_process());
+    let mut app = App::new(first, theme, TimeZone::system(), Logs::of_process());
+    if let Some(lab) = &mut lab {
+        app.update(Input::Lab(lab.view.borrow_and_update().clone()), Duration::ZERO);
+    }
     let watch = faults::Watch::start();
     let terminal = Terminal::take()?;
     let keyboard = Keyboard::start()?;
     let mut console = Console {
         app,
         feed,
+        lab,
         terminal,
         keyboard,
         signals,
@@ -135,7 +120,7 @@ struct Signals {
 
 /// What a signal means to us.
 enum Signalled {
-    Exit(ExitSignal),
+    Exit,
     Resumed,
     Resized,
 }
@@ -155,10 +140,10 @@ impl Signals {
     async fn next(&mut self) -> Signalled {
         tokio::select! {
             biased;
-            _ = self.hangup.recv() => Signalled::Exit(ExitSignal::Hangup),
-            _ = self.terminate.recv() => Signalled::Exit(ExitSignal::Terminate),
-            _ = self.interrupt.recv() => Signalled::Exit(ExitSignal::Interrupt),
-            _ = self.quit.recv() => Signalled::Exit(ExitSignal::Quit),
+            _ = self.hangup.recv() => Signalled::Exit,
+            _ = self.terminate.recv() => Signalled::Exit,
+            _ = self.interrupt.recv() => Signalled::Exit,
+            _ = self.quit.recv() => Signalled::Exit,
             _ = self.resume.recv() => Signalled::Resumed,
             _ = self.resize.recv() => Signalled::Resized,
         }
@@ -172,9 +157,29 @@ struct Open {
     outcomes: bool,
 }
 
+/// What comes from the lab.
+enum News {
+    View(Arc<LabView>),
+    Feed(Feed),
+    End,
+}
+
+/// The next thing that the lab says; never anything without one.
+async fn news_of(lab: &mut Option<Lab>) -> News {
+    let Some(Lab { view, feeds, .. }) = lab else { return std::future::pending().await };
+    tokio::select! {
+        Some(feed) = feeds.recv() => News::Feed(feed),
+        changed = view.changed() => match changed {
+            Ok(()) => News::View(view.borrow_and_update().clone()),
+            Err(_) => News::End,
+        },
+    }
+}
+
 struct Console {
     app: App,
     feed: Feed,
+    lab: Option<Lab>,
     terminal: Terminal,
     keyboard: Keyboard,
     signals: Signals,
@@ -192,7 +197,7 @@ struct Console {
 }
 
 impl Console {
-    async fn run(&mut self) -> Result<Exit, ConsoleError> {
+    async fn run(&mut self) -> Result<(), ConsoleError> {
         loop {
             self.draw_if_due()?;
             let wake = self.next_wake();
@@ -201,7 +206,7 @@ impl Console {
             tokio::select! {
                 biased;
                 signalled = self.signals.next() => match signalled {
-                    Signalled::Exit(signal) => return Ok(Exit::Signal(signal)),
+                    Signalled::Exit => return Ok(()),
                     // Somebody else may have had the terminal meanwhile.
                     Signalled::Resumed => if self.resumed.is_none_or(|at| at.elapsed() > JUST_NOW) {
                         self.resume()?;
@@ -209,13 +214,14 @@ impl Console {
                     Signalled::Resized => self.dirty = true,
                 },
                 event = self.keyboard.next() => match event {
-                    None => return Ok(Exit::TerminalGone),
-                    Some(event) => if let Some(exit) = self.terminal_event(event)? {
-                        return Ok(exit);
+                    // The terminal is gone.
+                    None => return Ok(()),
+                    Some(event) => if self.terminal_event(event)?.is_break() {
+                        return Ok(());
                     }
                 },
                 () = written => if self.terminal.is_gone() {
-                    return Ok(Exit::TerminalGone);
+                    return Ok(());
                 },
                 outcome = self.feed.outcomes.recv(), if self.open.outcomes => match outcome {
                     Ok(outcome) => self.take(Input::Outcome(outcome)),
@@ -241,15 +247,46 @@ impl Console {
                     Err(RecvError::Lagged(n)) => self.take(Input::EventsLost(n)),
                     Err(RecvError::Closed) => self.open.events = false,
                 },
+                news = news_of(&mut self.lab) => match news {
+                    News::View(view) => self.take(Input::Lab(view)),
+                    News::Feed(feed) => self.switch(feed),
+                    // It has ended; what it last showed stays.
+                    News::End => self.lab = None,
+                },
                 () = sleep_until(wake) => self.take(Input::Tick),
             }
         }
     }
 
     fn take(&mut self, input: Input) {
-        // Inputs from the node and from time ask for nothing.
-        let _ = self.app.update(input, self.start.elapsed());
+        let effects = self.app.update(input, self.start.elapsed());
         self.dirty = true;
+        for effect in effects {
+            // What comes from the node and from time asks for nothing else.
+            if let Effect::Send(command) = effect {
+                self.send(command);
+            }
+        }
+    }
+
+    /// Shows another node from now on.
+    fn switch(&mut self, feed: Feed) {
+        self.feed = feed;
+        self.open = Open { snapshots: true, events: true, outcomes: true };
+        let first = self.feed.snapshots.borrow_and_update().clone();
+        self.take(Input::Switched(first));
+    }
+
+    fn ask_lab(&mut self, command: LabCommand) {
+        let taken = self.lab.as_ref().is_some_and(|lab| lab.commands.try_send(command).is_ok());
+        if !taken {
+            self.take(Input::LabBusy);
+        }
+    }
+
+    fn send(&mut self, command: Command) {
+        let sent = self.feed.commands.try_send(command.clone());
+        self.take(Input::Sent(command, sent));
     }
 
     /// When to look again although nothing happened.
@@ -271,7 +308,7 @@ impl Console {
         if !self.dirty || !self.terminal.is_idle() || now < self.frame_due(now) {
             return Ok(());
         }
-        let _ = self.app.update(Input::Tick, self.start.elapsed());
+        self.take(Input::Tick);
         let (app, mut changes_in) = (&mut self.app, None);
         self.terminal.draw(|area, buf| changes_in = view::draw(app, area, buf))?;
         self.ages_change = changes_in.map(|left| now + left.clamp(FRAME, LONG));
@@ -281,29 +318,27 @@ impl Console {
         Ok(())
     }
 
-    fn terminal_event(&mut self, event: TerminalEvent) -> Result<Option<Exit>, ConsoleError> {
+    fn terminal_event(&mut self, event: TerminalEvent) -> Result<ControlFlow<()>, ConsoleError> {
         let input = match event {
             TerminalEvent::Key(key) => Input::Key(key),
             TerminalEvent::Paste(text) => Input::Paste(text),
             _ => {
                 self.dirty = true;
-                return Ok(None);
+                return Ok(ControlFlow::Continue(()));
             }
         };
         let effects = self.app.update(input, self.start.elapsed());
         self.dirty = true;
         for effect in effects {
             match effect {
-                Effect::Quit => return Ok(Some(Exit::Quit)),
+                Effect::Quit => return Ok(ControlFlow::Break(())),
                 Effect::Suspend => self.suspend()?,
                 Effect::Copy(text) => self.terminal.copy(&text)?,
-                Effect::Send(command) => {
-                    let sent = self.feed.commands.try_send(command.clone());
-                    self.take(Input::Sent(command, sent));
-                }
+                Effect::Send(command) => self.send(command),
+                Effect::Lab(command) => self.ask_lab(command),
             }
         }
-        Ok(None)
+        Ok(ControlFlow::Continue(()))
     }
 
     /// Gives the terminal back and stops, as a shell expects it of ctrl-z.

@@ -5,18 +5,6 @@ use ratatui::buffer::Buffer;
 use ratatui::style::{Color, Modifier, Style};
 use unicode_width::UnicodeWidthStr;
 
-/// Whether colours are shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum ColourChoice {
-    /// Unless `NO_COLOR` is set or the terminal is `dumb`.
-    #[default]
-    Auto,
-    /// Always.
-    Always,
-    /// Never.
-    Never,
-}
-
 /// Which characters are drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum GlyphChoice {
@@ -55,20 +43,17 @@ pub(crate) struct Theme {
 }
 
 impl Theme {
-    /// The theme for a choice and an environment.
+    /// The theme for a choice and an environment. Unless colours are chosen,
+    /// there are some except where `NO_COLOR` is set or the terminal is `dumb`.
     pub(crate) fn resolve(
-        colours: ColourChoice,
+        colours: Option<bool>,
         glyphs: GlyphChoice,
         env: impl Fn(&str) -> Option<String>,
     ) -> Self {
         let set = |name: &str| env(name).filter(|v| !v.is_empty());
-        let coloured = match colours {
-            ColourChoice::Always => true,
-            ColourChoice::Never => false,
-            ColourChoice::Auto => {
-                set("NO_COLOR").is_none() && set("TERM").is_none_or(|t| t != "dumb" && !t.ends_with("-m"))
-            }
-        };
+        let coloured = colours.unwrap_or_else(|| {
+            set("NO_COLOR").is_none() && set("TERM").is_none_or(|t| t != "dumb" && !t.ends_with("-m"))
+        });
         let ascii = match glyphs {
             GlyphChoice::Ascii => true,
             GlyphChoice::Unicode => false,
@@ -170,7 +155,7 @@ mod tests {
     use super::*;
 
     fn resolve(vars: &[(&str, &str)]) -> Theme {
-        Theme::resolve(ColourChoice::Auto, GlyphChoice::Auto, |name| {
+        Theme::resolve(None, GlyphChoice::Auto, |name| {
             vars.iter().find(|(k, _)| *k == name).map(|(_, v)| (*v).to_owned())
         })
     }
@@ -200,13 +185,13 @@ mod tests {
         assert!(resolve(&[("LANG", "en_US.UTF-8"), ("LC_ALL", "C")]).ascii);
         assert!(resolve(&[]).ascii);
         assert!(!resolve(&[("LC_ALL", ""), ("LANG", "C.UTF-8")]).ascii, "empty is not set");
-        assert!(!Theme::resolve(ColourChoice::Auto, GlyphChoice::Unicode, |_| None).ascii);
-        assert!(Theme::resolve(ColourChoice::Auto, GlyphChoice::Ascii, |_| Some("de_DE.utf8".into())).ascii);
+        assert!(!Theme::resolve(None, GlyphChoice::Unicode, |_| None).ascii);
+        assert!(Theme::resolve(None, GlyphChoice::Ascii, |_| Some("de_DE.utf8".into())).ascii);
     }
 
     #[test]
     fn in_ascii_mode_nothing_else_reaches_the_terminal() {
-        let theme = Theme::resolve(ColourChoice::Never, GlyphChoice::Ascii, |_| None);
+        let theme = Theme::resolve(Some(false), GlyphChoice::Ascii, |_| None);
         let mut buf = Buffer::empty(Rect::new(0, 0, 12, 1));
         buf.set_string(0, 0, "╭ 世 ● → é x", Style::new());
         theme.finish(&mut buf);

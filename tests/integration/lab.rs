@@ -245,6 +245,12 @@ async fn loss_and_cut(userns: &Userns) {
     let what: Vec<Happening> = lab.history().into_iter().map(|h| h.what).collect();
     let host = "port-1".to_owned();
     assert_eq!(what[3..], [Happening::Cut { host: host.clone() }, Happening::Healed { host }]);
+
+    lab.cut_link("south", "east", true).await.unwrap();
+    assert_eq!(pings(&inside, &outside, 3, 100 * MS).await.len(), 0, "nothing passes between the regions");
+    assert_eq!(pings(&other, &outside, 3, NEVER).await.len(), 3, "within one everything does");
+    lab.cut_link("east", "south", false).await.unwrap();
+    assert_eq!(pings(&inside, &outside, 3, NEVER).await.len(), 3);
 }
 
 async fn segments(userns: &Userns) {

@@ -14,7 +14,7 @@ use ant_quic::{
     TransportConfig,
 };
 use libtest_mimic::Trial;
-use punchdeck::core::limits::{LANE_HANDSHAKES_AT_ONCE, LANE_STREAMS_MAX};
+use punchdeck::core::limits::{LANE_STREAMS_MAX, LANES_WAITING_MAX};
 use punchdeck::model::{CloseCode, PeerId};
 use punchdeck::node::keys;
 use punchdeck::node::lanes::{Lane, LaneDialer, LaneEnd, LaneError, LaneTls, Reservation, ReserveError};
@@ -103,7 +103,7 @@ async fn one_mebibyte() {
     let relay = Relay::start().await;
     let (mut far, near) = (End::new(), End::new());
     let reservation = far.reserve(relay.id(), &relay.connection).await.unwrap();
-    let lane = near.dialer.dial(far.id, Some(relay.id()), reservation.public_addr(), PATIENCE).await.unwrap();
+    let lane = near.dialer.lane(far.id, Some(relay.id()), reservation.public_addr(), PATIENCE).await.unwrap();
     let came = far.incoming().await;
     assert_eq!((lane.peer, lane.via), (far.id, Some(relay.id())));
     assert_eq!((came.peer, came.via), (near.id, Some(relay.id())));
@@ -143,7 +143,7 @@ async fn stock_wildcard_relay() {
         let (mut far, near) = (End::new(), End::new());
         let reservation = far.reserve(relay.id(), &connection).await.unwrap();
         assert_eq!(reservation.public_addr().ip(), LOCALHOST, "bound to {bind}");
-        let lane = near.dialer.dial(far.id, None, reservation.public_addr(), PATIENCE).await.unwrap();
+        let lane = near.dialer.lane(far.id, None, reservation.public_addr(), PATIENCE).await.unwrap();
         let came = far.incoming().await;
         assert_eq!(came.connection.remote_address().ip(), LOCALHOST, "plain");
         assert!(carry(&came, &lane, b"hello".to_vec()).await == b"hello");
@@ -160,13 +160,13 @@ async fn ipv6() {
         let (mut far, near) = (End::on(local), End::on(local));
         let reservation = far.reserve(relay.id(), &connection).await.unwrap();
         assert_eq!(reservation.public_addr().ip(), local, "bound to {bind}");
-        let lane = near.dialer.dial(far.id, None, reservation.public_addr(), PATIENCE).await.unwrap();
+        let lane = near.dialer.lane(far.id, None, reservation.public_addr(), PATIENCE).await.unwrap();
         let came = far.incoming().await;
         assert!(carry(&came, &lane, b"hello".to_vec()).await == b"hello");
     }
     // A node that listens in one family dials in that family only.
     let near = End::on(local);
-    let found = near.dialer.dial(near.id, None, "127.0.0.1:4000".parse().unwrap(), PATIENCE).await;
+    let found = near.dialer.lane(near.id, None, "127.0.0.1:4000".parse().unwrap(), PATIENCE).await;
     assert!(matches!(found, Err(LaneError::Local(_))), "{found:?}");
 }
 
@@ -174,10 +174,10 @@ async fn wrong_identity() {
     let relay = Relay::start().await;
     let (mut far, near, other) = (End::new(), End::new(), End::new());
     let reservation = far.reserve(relay.id(), &relay.connection).await.unwrap();
-    let found = near.dialer.dial(other.id, None, reservation.public_addr(), PATIENCE).await;
+    let found = near.dialer.lane(other.id, None, reservation.public_addr(), PATIENCE).await;
     assert_eq!(found.unwrap_err(), LaneError::WrongIdentity { got: far.id });
     // It was never a lane for the far end either; the next one is.
-    near.dialer.dial(far.id, None, reservation.public_addr(), PATIENCE).await.unwrap();
+    near.dialer.lane(far.id, None, reservation.public_addr(), PATIENCE).await.unwrap();
     far.incoming().await;
     assert!(far.incoming.try_recv().is_err());
 }
@@ -187,7 +187,7 @@ async fn taken_and_released() {
     let (mut far, near) = (End::new(), End::new());
     let reservation = far.reserve(relay.id(), &relay.connection).await.unwrap();
     assert_eq!(far.reserve(relay.id(), &relay.connection).await.unwrap_err(), ReserveError::Taken);
-    let lane = near.dialer.dial(far.id, None, reservation.public_addr(), PATIENCE).await.unwrap();
+    let lane = near.dialer.lane(far.id, None, reservation.public_addr(), PATIENCE).await.unwrap();
     let _came = far.incoming().await;
     let mut ended = reservation.ended();
     assert_eq!(*ended.borrow_and_update(), None, "the refused one does not harm it");
@@ -212,7 +212,7 @@ async fn relay_vanishes() {
     let connection = client.dial_at(node.node.local_addr().unwrap(), node.id()).await;
     let (mut far, near) = (End::new(), End::new());
     let reservation = far.reserve(node.id(), &connection).await.unwrap();
-    let lane = near.dialer.dial(far.id, None, reservation.public_addr(), PATIENCE).await.unwrap();
+    let lane = near.dialer.lane(far.id, None, reservation.public_addr(), PATIENCE).await.unwrap();
     let came = far.incoming().await;
     runtime.shutdown_background();
     let closed = tokio::time::timeout(Duration::from_millis(300), lane.connection.closed()).await;
@@ -252,14 +252,14 @@ async fn two_relays() {
     let standby = far.reserve(two.id(), &two.connection).await.unwrap();
     for (relay, reservation) in [(&one, &active), (&two, &standby)] {
         let lane =
-            near.dialer.dial(far.id, Some(relay.id()), reservation.public_addr(), PATIENCE).await.unwrap();
+            near.dialer.lane(far.id, Some(relay.id()), reservation.public_addr(), PATIENCE).await.unwrap();
         let came = far.incoming().await;
         assert_eq!(came.via, Some(relay.id()));
         assert!(carry(&came, &lane, b"either way".to_vec()).await == b"either way");
     }
     // One that goes leaves the other as it is.
     active.release(CloseCode::Replaced).await;
-    let lane = near.dialer.dial(far.id, None, standby.public_addr(), PATIENCE).await.unwrap();
+    let lane = near.dialer.lane(far.id, None, standby.public_addr(), PATIENCE).await.unwrap();
     let came = far.incoming().await;
     assert!(carry(&lane, &came, b"still".to_vec()).await == b"still");
 }
@@ -279,7 +279,7 @@ impl Pretender {
         let relay = Relay::start().await;
         let (mut far, near) = (End::new(), End::new());
         let reservation = far.reserve(relay.id(), &relay.connection).await.unwrap();
-        let lane = near.dialer.dial(far.id, None, reservation.public_addr(), PATIENCE).await.unwrap();
+        let lane = near.dialer.lane(far.id, None, reservation.public_addr(), PATIENCE).await.unwrap();
         let theirs = far.incoming().await.connection;
         Self { _relay: relay, _reservation: reservation, near, connection: lane.connection, theirs }
     }
@@ -371,18 +371,19 @@ async fn no_nonce() {
     let reservation = far.reserve(relay.id(), &relay.connection).await.unwrap();
     let endpoint = stranger_to_lanes();
     let mut mute = Vec::new();
-    for _ in 0..LANE_HANDSHAKES_AT_ONCE {
+    for _ in 0..LANES_WAITING_MAX {
         mute.push(endpoint.connect(reservation.public_addr(), "peer").unwrap().await.unwrap());
     }
     // All places are taken by those who say nothing: the next is refused.
-    let found = near.dialer.dial(far.id, None, reservation.public_addr(), PATIENCE).await;
+    let found = near.dialer.lane(far.id, None, reservation.public_addr(), PATIENCE).await;
     assert!(matches!(found, Err(LaneError::Handshake(_))), "{found:?}");
-    // They are sent away after five seconds, and none of them ever was a lane.
+    // None of them ever was a lane, and with them their places are free again.
     for connection in &mute {
-        tokio::time::timeout(PATIENCE, connection.closed()).await.unwrap();
+        connection.close(0u32.into(), b"");
     }
+    tokio::time::sleep(Duration::from_millis(100)).await;
     assert!(far.incoming.try_recv().is_err());
-    near.dialer.dial(far.id, None, reservation.public_addr(), PATIENCE).await.unwrap();
+    near.dialer.lane(far.id, None, reservation.public_addr(), PATIENCE).await.unwrap();
     assert_eq!(far.incoming().await.peer, near.id);
 }
 
@@ -390,7 +391,7 @@ async fn stream_limit() {
     let relay = Relay::start().await;
     let (mut far, near) = (End::new(), End::new());
     let reservation = far.reserve(relay.id(), &relay.connection).await.unwrap();
-    let lane = near.dialer.dial(far.id, None, reservation.public_addr(), PATIENCE).await.unwrap();
+    let lane = near.dialer.lane(far.id, None, reservation.public_addr(), PATIENCE).await.unwrap();
     let _came = far.incoming().await;
     let opening = async {
         let mut streams = Vec::new();

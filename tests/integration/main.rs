@@ -19,6 +19,8 @@ mod links;
 mod nat;
 mod nat_names;
 mod process;
+mod punch;
+mod relays;
 mod scripted;
 mod start;
 mod support;
@@ -33,6 +35,7 @@ fn main() {
     }
     let args = Arguments::from_args();
     let userns = userns.and_then(lab::works);
+    let punch = punch::trials(userns.as_ref());
     let trials: Vec<Trial> = [
         cache::trials(),
         drills::trials(userns.clone()),
@@ -46,6 +49,8 @@ fn main() {
         nat::trials(),
         nat_names::trials(userns),
         process::trials(),
+        relays::trials(),
+        punch,
         start::trials(),
     ]
     .into_iter()

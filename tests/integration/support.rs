@@ -114,11 +114,11 @@ impl TestNode {
     }
 
     pub fn peer(&self, id: PeerId) -> Option<Arc<PeerRow>> {
-        self.snapshot().peers.iter().find(|p| p.peer_id == id).cloned()
+        self.snapshot().peer(&id).cloned()
     }
 
     pub fn link(&self, id: PeerId) -> Option<LinkRow> {
-        self.snapshot().links.iter().find(|l| l.peer_id == id).cloned()
+        self.snapshot().link(&id).cloned()
     }
 
     /// Waits until the node shows something.

@@ -11,8 +11,9 @@ use self::replay::Nonces;
 use super::Mono;
 use super::bucket::Bucket;
 use super::limits::{
-    PUNCH_ADDRESSES_MAX, PUNCH_IN_FLIGHT, PUNCH_METERS_MAX, PUNCH_PER_MINUTE, PUNCH_PER_PAIR,
-    PUNCH_PER_REQUESTER_BURST, PUNCH_PER_REQUESTER_MINUTE, PUNCH_PER_TARGET_MINUTE, RECORD_PORT_MIN,
+    PUNCH_ADDRESSES_MAX, PUNCH_DIALS_MAX, PUNCH_IN_FLIGHT, PUNCH_METERS_MAX, PUNCH_PER_MINUTE,
+    PUNCH_PER_PAIR, PUNCH_PER_REQUESTER_BURST, PUNCH_PER_REQUESTER_MINUTE, PUNCH_PER_TARGET_MINUTE,
+    RECORD_PORT_MIN,
 };
 use super::wire::{
     CoordinationAnswer, Invite, InviteNotice, Message, NoticeAnswer, PunchNotice, PunchRequest, Refusal,
@@ -31,6 +32,8 @@ pub trait Links {
     fn is_linked_relay(&self, relay: &PeerId, addr: &SocketAddr) -> bool;
     /// Whether we knew a peer before it asked.
     fn is_known(&self, peer: &PeerId) -> bool;
+    /// Whether an address may be dialled on the word of a linked peer.
+    fn may_dial(&self, on_word_of: &PeerId, addr: SocketAddr) -> bool;
 }
 
 /// What is to be done.
@@ -43,10 +46,13 @@ pub enum CoordinationOut {
         /// What.
         message: Message,
     },
-    /// We are the target of a punch and agreed to it.
+    /// We are the target of a punch and agreed to it: its requester is to be
+    /// dialled, now that its NAT knows us.
     PunchComing {
         /// From whom.
         requester: PeerId,
+        /// Where it can be hit.
+        addresses: Vec<SocketAddr>,
     },
     /// We are invited to dial that peer at its reservation.
     Invited {
@@ -80,6 +86,8 @@ pub struct Coordination {
     /// Nonces of requests, and of notices.
     asked: Nonces,
     noticed: Nonces,
+    /// Notices that we follow.
+    notices: Bucket,
 }
 
 impl Coordination {
@@ -94,6 +102,7 @@ impl Coordination {
             in_flight: BTreeMap::new(),
             asked: Nonces::default(),
             noticed: Nonces::default(),
+            notices: Bucket::new(PUNCH_PER_TARGET_MINUTE, PUNCH_PER_TARGET_MINUTE / 60.0, now),
         }
     }
 
@@ -106,8 +115,11 @@ impl Coordination {
         now: Mono,
         out: &mut Vec<CoordinationOut>,
     ) {
-        let addresses: Vec<SocketAddr> = ask.addresses.iter().copied().map(plain_addr).collect();
+        let mut addresses: Vec<SocketAddr> = ask.addresses.iter().copied().map(plain_addr).collect();
         let checked = check_addresses(&from, &addresses, links);
+        if addresses.is_empty() {
+            addresses.extend(links.observed(&from));
+        }
         let notice = PunchNotice { nonce: ask.nonce, requester: from, addresses };
         let notice = Message::PunchNotice(notice);
         self.take(from, ask.request, ask.target, ask.nonce, checked, notice, links, now, out);
@@ -232,12 +244,32 @@ impl Coordination {
         now: Mono,
         out: &mut Vec<CoordinationOut>,
     ) {
-        let accepted = self.consents(&notice.requester, notice.nonce, links, now, out);
+        // The intermediary checked them, but who says that it did?
+        let own = |addr: &SocketAddr| links.may_dial(&from, *addr);
+        let addresses: Vec<SocketAddr> =
+            notice.addresses.iter().copied().map(plain_addr).filter(own).take(PUNCH_DIALS_MAX).collect();
+        let accepted = self.consents(&notice.requester, notice.nonce, links, now, out)
+            && self.follows(&addresses, now, out);
+        // First what opens our NAT, then the answer that has the requester dial.
+        if accepted {
+            out.push(CoordinationOut::PunchComing { requester: notice.requester, addresses });
+        }
         let said = NoticeAnswer { nonce: notice.nonce, accepted };
         out.push(CoordinationOut::Send { peer: from, message: Message::NoticeAnswer(said) });
-        if accepted {
-            out.push(CoordinationOut::PunchComing { requester: notice.requester });
+    }
+
+    /// Whether there is somebody to dial, and dialling is not what somebody
+    /// makes us do all the time.
+    fn follows(&mut self, addresses: &[SocketAddr], now: Mono, out: &mut Vec<CoordinationOut>) -> bool {
+        if addresses.is_empty() {
+            out.push(CoordinationOut::Stopped("punch notice without an address"));
+            return false;
         }
+        let taken = self.notices.take(now);
+        if !taken {
+            out.push(CoordinationOut::Stopped("punch notice rate"));
+        }
+        taken
     }
 
     /// We are invited.

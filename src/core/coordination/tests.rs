@@ -18,6 +18,9 @@ impl Links for World {
     fn is_known(&self, peer: &PeerId) -> bool {
         self.known.contains(peer)
     }
+    fn may_dial(&self, _: &PeerId, addr: SocketAddr) -> bool {
+        !addr.ip().is_loopback()
+    }
 }
 
 fn peer(n: u16) -> PeerId {
@@ -93,6 +96,67 @@ fn the_target_is_told_who_and_where_and_its_answer_brings_its_address() {
 }
 
 #[test]
+fn a_requester_that_names_no_address_can_be_hit_where_the_intermediary_sees_it() {
+    let mut b = Bench::new(3);
+    let out = b.ask(0, &request(7, peer(1), vec![]), at(0));
+    let told = out.iter().find_map(|o| match o {
+        CoordinationOut::Send { message: Message::PunchNotice(notice), .. } => Some(&notice.addresses),
+        _ => None,
+    });
+    assert_eq!(told, Some(&vec![addr(0, 9000)]));
+}
+
+/// What a target does on a notice with these addresses, the `n`th.
+fn noticed(b: &mut Bench, n: u8, addresses: Vec<SocketAddr>, ms: u64) -> Vec<CoordinationOut> {
+    let mut out = Vec::new();
+    let notice = PunchNotice { nonce: [n; 16], requester: peer(0), addresses };
+    b.machine.on_punch_notice(peer(2), &notice, &b.world, at(ms), &mut out);
+    out
+}
+
+#[test]
+fn a_target_dials_first_and_then_says_yes_so_that_its_nat_knows_the_requester() {
+    let mut b = Bench::new(3);
+    let out = noticed(&mut b, 1, vec![addr(0, 9000)], 0);
+    let yes = Message::NoticeAnswer(NoticeAnswer { nonce: [1; 16], accepted: true });
+    assert_eq!(
+        out,
+        [
+            CoordinationOut::PunchComing { requester: peer(0), addresses: vec![addr(0, 9000)] },
+            CoordinationOut::Send { peer: peer(2), message: yes },
+        ]
+    );
+}
+
+#[test]
+fn a_target_dials_two_addresses_at_most_and_none_that_no_link_allows() {
+    let mut b = Bench::new(3);
+    let loopback: SocketAddr = ([127, 0, 0, 1], 9000).into();
+    let many = [loopback].into_iter().chain((1..9).map(|n| addr(n, 9000))).collect();
+    let out = noticed(&mut b, 1, many, 0);
+    let addresses = vec![addr(1, 9000), addr(2, 9000)];
+    assert_eq!(out[0], CoordinationOut::PunchComing { requester: peer(0), addresses });
+    let out = noticed(&mut b, 2, vec![loopback], 0);
+    assert!(out.contains(&CoordinationOut::Stopped("punch notice without an address")));
+    assert!(!out.iter().any(|o| matches!(o, CoordinationOut::PunchComing { .. })));
+}
+
+#[test]
+fn a_target_follows_twelve_notices_a_minute_whoever_sends_them() {
+    let mut b = Bench::new(3);
+    let mut followed = |from: u8, count: u8, ms: u64| {
+        (from..from + count)
+            .filter(|n| {
+                let out = noticed(&mut b, *n, vec![addr(0, 9000)], ms);
+                out.iter().any(|o| matches!(o, CoordinationOut::PunchComing { .. }))
+            })
+            .count()
+    };
+    assert_eq!(followed(0, 40, 0), 12);
+    assert_eq!(followed(40, 40, 30_000), 6);
+}
+
+#[test]
 fn nobody_can_aim_us_at_a_third_party() {
     let mut b = Bench::new(3);
     for bad in [addr(2, 9000), ([127, 0, 0, 1], 9000).into(), addr(0, 53)] {
@@ -133,7 +197,7 @@ fn a_replayed_nonce_is_refused_by_intermediary_and_target() {
     let out = b.ask(2, &ask, at(100));
     assert_eq!(refusal(&out), Some(Refusal::Replayed));
     assert!(stopped(&out, "replayed"));
-    let notice = PunchNotice { nonce: [5; 16], requester: peer(0), addresses: vec![] };
+    let notice = PunchNotice { nonce: [5; 16], requester: peer(0), addresses: vec![addr(0, 9000)] };
     for (round, coming) in [(0, true), (1, false)] {
         let mut out = Vec::new();
         b.machine.on_punch_notice(peer(2), &notice, &b.world, at(round), &mut out);
@@ -238,9 +302,10 @@ fn a_target_takes_punches_of_whom_it_wants() {
         world.known.insert(peer(0));
         for (n, requester, takes) in [(0, peer(0), known), (1, peer(1), stranger)] {
             let mut out = Vec::new();
-            let notice = PunchNotice { nonce: [n; 16], requester, addresses: vec![] };
+            let addresses = vec![addr(7, 9000)];
+            let notice = PunchNotice { nonce: [n; 16], requester, addresses: addresses.clone() };
             machine.on_punch_notice(peer(2), &notice, &world, at(0), &mut out);
-            let coming = out.contains(&CoordinationOut::PunchComing { requester });
+            let coming = out.contains(&CoordinationOut::PunchComing { requester, addresses });
             assert_eq!(coming, takes, "{consent:?} {n}");
             assert_eq!(stopped(&out, "consent"), !takes);
         }

@@ -8,11 +8,13 @@ use std::time::Duration;
 use super::{Action, Engine};
 use crate::core::dialer::Start;
 use crate::core::ladder::{Candidate, Consent, DialId, Ladder, LadderOut, Plan, Settings, telling_reason};
-use crate::core::wire::{CoordinationAnswer, IHave, Message, PunchRequest, Refusal, WhoHas};
+use crate::core::wire::{
+    CoordinationAnswer, IHave, Invite, Message, PunchRequest, Refusal, RelayAddr, WhoHas,
+};
 use crate::core::{Mono, Now};
 use crate::model::{
     Attempt, AttemptId, AttemptOutcome, AttemptsView, Cause, CommandId, Done, EventKind, Failure, LinkReport,
-    NextStep, PeerId, Reason,
+    NextStep, Path, PeerId, Reason,
 };
 
 /// Ended attempts kept for the screen.
@@ -28,11 +30,22 @@ pub(super) struct Attempts {
     recent: VecDeque<Arc<Attempt>>,
     ended: u64,
     next_id: u64,
-    /// Who-has questions and requests for coordination under way.
-    queries: BTreeMap<u32, AttemptId>,
+    /// What attempts asked of linked peers and is not answered yet.
+    queries: BTreeMap<u32, (AttemptId, Asked)>,
     next_query: u32,
     /// The newest attempt towards each peer.
     latest: BTreeMap<PeerId, AttemptId>,
+}
+
+/// What was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    /// Who is connected to the target.
+    WhoHas,
+    /// To coordinate a punch.
+    Punch,
+    /// To pass an invitation on.
+    Invite,
 }
 
 impl Attempts {
@@ -46,6 +59,15 @@ impl Attempts {
 
     pub(super) fn latest(&self, peer: &PeerId) -> Option<AttemptId> {
         self.latest.get(peer).copied()
+    }
+
+    /// The newest attempt towards a peer, as far as it is remembered.
+    pub(super) fn latest_report(&self, peer: &PeerId) -> Option<Arc<Attempt>> {
+        let id = self.latest.get(peer)?;
+        match self.live.get(id) {
+            Some(ladder) => Some(Arc::new(ladder.report())),
+            None => self.recent.iter().find(|a| a.id == *id).cloned(),
+        }
     }
 
     pub(super) fn next_timeout(&self) -> Option<Mono> {
@@ -117,8 +139,17 @@ impl Engine {
     }
 
     pub(super) fn on_dialled(&mut self, dial: DialId, peer: PeerId, now: Now) {
-        let Some(ladder) = self.attempts.live.get_mut(&dial.attempt) else { return };
+        if Self::is_free(dial) {
+            return self.on_handover_dialled(dial, peer);
+        }
+        let Some(ladder) = self.attempts.live.get_mut(&dial.attempt) else {
+            return self.out.push_back(Action::Cancel { dial });
+        };
         let mut out = Vec::new();
+        if ladder.is_lane(dial) {
+            ladder.on_dialled(dial, peer, now, &mut out);
+            return self.carry_ladder(dial.attempt, out, now);
+        }
         if peer == self.config.me {
             if let Some(addr) = ladder.address().filter(|_| ladder.peer().is_none()) {
                 self.dialer.drop_own_address(&addr);
@@ -142,15 +173,18 @@ impl Engine {
     }
 
     pub(super) fn on_dial_failed(&mut self, dial: DialId, reason: &Reason, now: Now) {
-        let Some(ladder) = self.attempts.live.get_mut(&dial.attempt) else { return };
-        let mut out = Vec::new();
-        ladder.on_dial_failed(dial, reason, now, &mut out);
-        self.carry_ladder(dial.attempt, out, now);
+        if Self::is_free(dial) {
+            return self.on_handover_failed(dial);
+        }
+        self.with_ladder(dial.attempt, now, |ladder, out| ladder.on_dial_failed(dial, reason, now, out));
     }
 
     /// The peer is linked: every attempt towards it ends.
     pub(super) fn attempts_reached(&mut self, peer: &PeerId, now: Now) {
         let Some(status) = self.links.get(peer).and_then(super::Link::status) else { return };
+        if status.info.path != Path::Relayed {
+            self.end_punch_dials(peer);
+        }
         for id in self.attempts.ids_towards(peer) {
             let Some(ladder) = self.attempts.live.get_mut(&id) else { continue };
             let mut out = Vec::new();
@@ -198,7 +232,7 @@ impl Engine {
 
     /// An answer to one of our who-has questions.
     pub(super) fn on_i_have(&mut self, from: PeerId, answer: IHave, now: Now) {
-        let Some(id) = self.attempts.queries.get(&answer.query).copied() else { return };
+        let Some((id, Asked::WhoHas)) = self.attempts.queries.get(&answer.query).copied() else { return };
         let candidate = answer.observed.and_then(|target| self.candidate(from, target, now));
         let Some(ladder) = self.attempts.live.get_mut(&id).filter(|l| l.peer() == Some(answer.peer)) else {
             return;
@@ -208,7 +242,7 @@ impl Engine {
         self.carry_ladder(id, out, now);
     }
 
-    fn candidate(&self, from: PeerId, target: SocketAddr, now: Now) -> Option<Candidate> {
+    pub(super) fn candidate(&self, from: PeerId, target: SocketAddr, now: Now) -> Option<Candidate> {
         let status = self.links.get(&from)?.status()?;
         let known = self.book.get(from)?;
         Some(Candidate {
@@ -228,27 +262,20 @@ impl Engine {
         }
         for wanted in out {
             match wanted {
-                LadderOut::Dial { dial, addr, within } => {
+                LadderOut::Dial { dial, addr, within } | LadderOut::Punch { dial, addr, within } => {
                     self.out.push_back(Action::Dial { dial, addr, peer, within });
                 }
                 LadderOut::Cancel(dial) => self.out.push_back(Action::Cancel { dial }),
                 LadderOut::AskWhoHas => self.ask_who_has(id, now),
-                LadderOut::Punch { dial, via, within } => {
-                    let Some(peer) = peer else { continue };
-                    let (target, coordinator) = (via.target, via.addr);
-                    self.out.push_back(Action::Punch { dial, peer, target, coordinator, within });
-                }
                 LadderOut::RequestPunch(via) => self.request_punch(id, &via, now),
-                // There are no lanes to dial or to reserve yet.
-                LadderOut::DialLane { dial, .. } => self.on_dial_failed(dial, &Reason::NoRelay, now),
-                LadderOut::Reserve => {
-                    if let Some(ladder) = self.attempts.live.get_mut(&id) {
-                        let mut out = Vec::new();
-                        ladder.on_reserved(Err(Reason::NoRelay), now, &mut out);
-                        self.carry_ladder(id, out, now);
-                    }
+                LadderOut::DialLane { dial, relay: at, within } => {
+                    let Some(peer) = peer else { continue };
+                    let (relay, addr) = (Some(at.relay), at.addr);
+                    self.out.push_back(Action::DialLane { dial, peer, relay, addr, within });
                 }
-                LadderOut::UseLane(_) | LadderOut::Invite { .. } => {}
+                LadderOut::UseLane(dial) => self.out.push_back(Action::UseLane { dial }),
+                LadderOut::Reserve => self.reserve_for(id, now),
+                LadderOut::Invite { via, relay } => self.request_invite(id, via, relay, now),
                 LadderOut::StageStarted { stage, via } => {
                     self.event(peer, EventKind::StageStarted { attempt: id, stage, via }, now);
                 }
@@ -264,16 +291,16 @@ impl Engine {
         }
     }
 
-    fn next_query(&mut self, attempt: AttemptId) -> u32 {
+    fn next_query(&mut self, attempt: AttemptId, asked: Asked) -> u32 {
         self.attempts.next_query = self.attempts.next_query.wrapping_add(1);
-        self.attempts.queries.insert(self.attempts.next_query, attempt);
+        self.attempts.queries.insert(self.attempts.next_query, (attempt, asked));
         self.attempts.next_query
     }
 
     /// Asks an intermediary to have the target punch with us.
     fn request_punch(&mut self, id: AttemptId, via: &Candidate, now: Now) {
         let Some(target) = self.attempts.live.get(&id).and_then(Ladder::peer) else { return };
-        let request = self.next_query(id);
+        let request = self.next_query(id, Asked::Punch);
         let nonce = self.nonce();
         // Where the intermediary sees us is where the target is to aim.
         let seen = self.links.get(&via.peer).and_then(super::Link::greeting).map(|g| g.observed);
@@ -282,24 +309,47 @@ impl Engine {
         self.send(&via.peer, &Message::PunchRequest(ask), now);
     }
 
+    /// Asks an intermediary to invite the target to a reservation of ours.
+    fn request_invite(&mut self, id: AttemptId, via: PeerId, relay: RelayAddr, now: Now) {
+        let Some(target) = self.attempts.live.get(&id).and_then(Ladder::peer) else { return };
+        let request = self.next_query(id, Asked::Invite);
+        let nonce = self.nonce();
+        self.send(&via, &Message::Invite(Invite { request, target, nonce, relay }), now);
+    }
+
     /// An intermediary answered a request of ours.
     pub(super) fn on_coordination_answer(&mut self, from: PeerId, said: CoordinationAnswer, now: Now) {
-        let Some(id) = self.attempts.queries.get(&said.request).copied() else { return };
+        let Some((id, asked)) = self.attempts.queries.get(&said.request).copied() else { return };
         let consent = match said.result {
             Ok(target) => Consent::Agreed(crate::model::plain_addr(target)),
             Err(Refusal::NoConsent) => Consent::Refused(Reason::NoConsent),
             Err(Refusal::RateLimited | Refusal::Replayed) => Consent::Elsewhere(Reason::RateLimited),
+            Err(Refusal::BadAddress) => Consent::Elsewhere(Reason::UnknownRelay),
             Err(_) => Consent::Elsewhere(Reason::UnknownTarget),
         };
+        self.with_ladder(id, now, |ladder, out| match asked {
+            Asked::Punch => ladder.on_consent(from, consent, now, out),
+            Asked::Invite => ladder.on_invite_answer(from, consent, now, out),
+            Asked::WhoHas => {}
+        });
+    }
+
+    /// Lets a ladder take something, and carries out what it wants then.
+    pub(super) fn with_ladder(
+        &mut self,
+        id: AttemptId,
+        now: Now,
+        f: impl FnOnce(&mut Ladder, &mut Vec<LadderOut>),
+    ) {
         let Some(ladder) = self.attempts.live.get_mut(&id) else { return };
         let mut out = Vec::new();
-        ladder.on_consent(from, consent, now, &mut out);
+        f(ladder, &mut out);
         self.carry_ladder(id, out, now);
     }
 
     fn ask_who_has(&mut self, id: AttemptId, now: Now) {
         let Some(peer) = self.attempts.live.get(&id).and_then(Ladder::peer) else { return };
-        let query = self.next_query(id);
+        let query = self.next_query(id, Asked::WhoHas);
         let ask: Vec<PeerId> =
             self.links.iter().filter(|(p, l)| **p != peer && l.is_up()).map(|(p, _)| *p).collect();
         for to in &ask {
@@ -318,19 +368,25 @@ impl Engine {
         let failure = ladder.telling_reason();
         let waiting = std::mem::take(&mut ladder.waiting);
         let peer = ladder.peer();
-        if let Some(peer) = peer {
-            self.record_attempt(peer, outcome, failure.clone(), now);
-            self.dialer.on_attempt_ended(peer, outcome, now.mono);
+        // A link that stays where it is has not failed.
+        if report.cause != Cause::Upgrade {
+            if let Some(peer) = peer {
+                self.record_attempt(peer, outcome, failure.clone(), now);
+                self.dialer.on_attempt_ended(peer, outcome, now.mono);
+            }
+            self.kpi.record(&report);
         }
-        self.kpi.record(&report);
         let elapsed_ms = report.elapsed_ms.unwrap_or(0);
         let path = report.path;
         self.event(peer, EventKind::AttemptEnded { attempt: id, outcome, path, elapsed_ms }, now);
         for (command, since) in &waiting {
             let Some(peer_id) = peer else { continue };
             let waited = u64::try_from(now.mono.since(*since).as_millis()).unwrap_or(u64::MAX);
-            let report = LinkReport { elapsed_ms: waited, ..LinkReport::from_attempt(peer_id, &report) };
-            let linked = self.links.get(&peer_id).is_some_and(|l| l.is_up() || l.is_foreign());
+            let status = self.links.get(&peer_id).and_then(super::Link::status);
+            let linked = status.is_some();
+            let path = report.path.or(status.map(|s| s.info.path));
+            let report =
+                LinkReport { elapsed_ms: waited, path, ..LinkReport::from_attempt(peer_id, &report) };
             let result = if linked {
                 Ok(Done::Connected(report))
             } else {
@@ -341,17 +397,27 @@ impl Engine {
         }
     }
 
+    fn next_step(&self, peer: &PeerId, report: &Attempt, now: Now) -> Option<NextStep> {
+        let relayed =
+            self.links.get(peer).and_then(super::Link::in_use).is_some_and(|i| i.path == Path::Relayed);
+        if relayed {
+            return Some(NextStep::Upgrade { at: self.upgrades.due(peer).map(|at| now.stamp_of(at)) });
+        }
+        if report.outcome != Some(AttemptOutcome::Unreachable) {
+            return None;
+        }
+        Some(match self.dialer.due(peer) {
+            Some(at) => NextStep::Retry { at: now.stamp_of(at) },
+            None => NextStep::Wait,
+        })
+    }
+
     /// Every stage of an attempt has ended.
     fn end_attempt(&mut self, id: AttemptId, now: Now) {
         let Some(ladder) = self.attempts.live.remove(&id) else { return };
-        self.attempts.queries.retain(|_, attempt| *attempt != id);
+        self.attempts.queries.retain(|_, (attempt, _)| *attempt != id);
         let mut report = ladder.report();
-        if let Some(peer) = ladder.peer().filter(|_| report.outcome == Some(AttemptOutcome::Unreachable)) {
-            report.next = Some(match self.dialer.due(&peer) {
-                Some(at) => NextStep::Retry { at: now.stamp_of(at) },
-                None => NextStep::Wait,
-            });
-        }
+        report.next = ladder.peer().and_then(|peer| self.next_step(&peer, &report, now));
         self.attempts.ended += 1;
         self.attempts.recent.push_front(Arc::new(report));
         self.attempts.recent.truncate(RECENT_MAX);

@@ -15,9 +15,12 @@ impl Engine {
             Command::Relay { peer } => self.on_connect(id, peer, Plan::RELAY, now),
             Command::Disconnect { peer } => self.on_disconnect(peer, now).map(Some),
             Command::Sync { peer } => self.on_sync(id, peer, now).map(|()| None),
-            Command::Failover { .. } => Err(Reason::NoRelayInUse.into()),
-            Command::Why { .. } => Err(Reason::NotInThisBuild { what: "why".to_owned() }.into()),
+            Command::Failover { peer } => self.on_failover(id, peer, now).map(|()| None),
+            Command::Why { peer } => self.on_why(id, peer, now),
             Command::NatProbe => Ok(self.on_nat_probe(id, now)),
+            Command::Echo { peer, count, every_ms } => {
+                self.on_echo_command(id, peer, count, every_ms, now).map(|()| None)
+            }
             Command::LoseNextDelta => {
                 self.gossip.drop_next_delta();
                 Ok(Some(Done::WillLose))

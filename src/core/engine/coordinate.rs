@@ -1,41 +1,72 @@
 //! Coordination, wired: our part as intermediary and as target.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use rand::RngExt;
 
-use super::{Engine, Link};
-use crate::core::Now;
+use super::{Action, Engine, Link};
 use crate::core::book::Book;
 use crate::core::coordination::{CoordinationOut, Links};
+use crate::core::gossip::LinkContext;
+use crate::core::ladder::DialId;
 use crate::core::wire::Message;
-use crate::model::PeerId;
+use crate::core::{Mono, Now};
+use crate::model::{Path, PeerId};
+
+/// How long a target dials for a punch: QUIC sends its first packet four times
+/// in it.
+const PUNCH_DIAL: Duration = Duration::from_secs(10);
+
+/// A punch that we agreed to.
+#[derive(Debug)]
+pub(super) struct PunchComing {
+    pub(super) since: Mono,
+    dials: Vec<DialId>,
+}
 
 /// Our links, as coordination sees them.
 struct View<'a> {
+    me: PeerId,
+    /// Our own addresses, by most peers' word.
+    own: Vec<SocketAddr>,
     links: &'a BTreeMap<PeerId, Link>,
     book: &'a Book,
+    bind: IpAddr,
+    /// Our addresses outside.
+    ours: Vec<IpAddr>,
 }
 
 impl Links for View<'_> {
     fn observed(&self, peer: &PeerId) -> Option<SocketAddr> {
-        self.links.get(peer).filter(|l| l.is_up()).and_then(Link::status).map(|s| s.info.remote)
+        // What is seen of a relayed peer is its relay's.
+        let info = self.links.get(peer).and_then(Link::in_use)?;
+        (info.path != Path::Relayed).then_some(info.remote)
     }
 
     fn is_linked_relay(&self, relay: &PeerId, addr: &SocketAddr) -> bool {
-        self.observed(relay).is_some_and(|at| at.ip() == addr.ip())
+        let ours = || self.own.iter().any(|own| own.ip() == addr.ip());
+        self.observed(relay).is_some_and(|at| at.ip() == addr.ip()) || *relay == self.me && ours()
     }
 
     fn is_known(&self, peer: &PeerId) -> bool {
         self.book.get(*peer).is_some()
     }
+
+    fn may_dial(&self, on_word_of: &PeerId, addr: SocketAddr) -> bool {
+        self.observed(on_word_of).is_some_and(|at| {
+            LinkContext::new(self.bind, at.ip(), &self.ours, &[at.ip()], false).allows(addr)
+        })
+    }
 }
 
 impl Engine {
     pub(super) fn coordinate(&mut self, from: PeerId, message: Message, now: Now) {
-        let Self { coordination, links, book, .. } = self;
-        let view = View { links, book };
+        let own = self.own_addresses();
+        let Self { coordination, links, book, config, observed, .. } = self;
+        let ours = observed.values().map(SocketAddr::ip).collect();
+        let view = View { me: config.me, own, links, book, bind: config.local_addr.ip(), ours };
         let mut out = Vec::new();
         match message {
             Message::PunchRequest(ask) => coordination.on_request(from, &ask, &view, now.mono, &mut out),
@@ -64,15 +95,37 @@ impl Engine {
                 CoordinationOut::Send { peer, message } => {
                     self.send(&peer, &message, now);
                 }
-                // ant-quic makes the punch itself when its coordinator says so.
-                CoordinationOut::PunchComing { requester } => {
-                    self.punches_coming.insert(requester, now.mono);
+                CoordinationOut::PunchComing { requester, addresses } => {
+                    self.meet_punch(requester, addresses, now);
                 }
-                // There are no lanes to dial yet.
-                CoordinationOut::Invited { .. } => self.stopped("invitation without lanes"),
+                CoordinationOut::Invited { requester, relay } => self.on_invited(requester, relay, now),
                 CoordinationOut::Stopped(what) => self.stopped(what),
             }
         }
+    }
+
+    /// Dials somebody who punches towards us.
+    fn meet_punch(&mut self, requester: PeerId, addresses: Vec<SocketAddr>, now: Now) {
+        self.end_punch_dials(&requester);
+        let standing = self.links.get(&requester).filter(|l| l.is_up()).and_then(Link::status);
+        let linked = standing.is_some_and(|s| s.info.path != Path::Relayed);
+        if linked || self.dialer.is_held_off(&requester, now.mono) {
+            return;
+        }
+        let mut dials = Vec::new();
+        for addr in addresses {
+            let dial = self.free_dial();
+            self.out.push_back(Action::Dial { dial, addr, peer: Some(requester), within: PUNCH_DIAL });
+            dials.push(dial);
+        }
+        self.punches_coming.insert(requester, PunchComing { since: now.mono, dials });
+    }
+
+    /// Calls off what we dialled for a punch: it succeeded, or begins anew.
+    pub(super) fn end_punch_dials(&mut self, requester: &PeerId) {
+        let Some(coming) = self.punches_coming.get_mut(requester) else { return };
+        let dials = std::mem::take(&mut coming.dials);
+        self.out.extend(dials.into_iter().map(|dial| Action::Cancel { dial }));
     }
 
     pub(super) fn nonce(&mut self) -> [u8; 16] {

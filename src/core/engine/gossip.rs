@@ -7,10 +7,11 @@ use rand::rngs::StdRng;
 
 use super::{Engine, EngineConfig, Link};
 use crate::core::Now;
+use crate::core::book::Entry;
 use crate::core::gossip::{Gossip, LinkContext, Output};
 use crate::core::link::ConnInfo;
 use crate::core::wire::{Capabilities, Message, Record};
-use crate::model::{CommandId, Done, EventKind, Failure, GossipView, PeerId};
+use crate::model::{CommandId, Done, EventKind, Failure, GossipView, Path, PeerId};
 
 /// More new peers than this at once are told of in one event: a reader of
 /// events must not lose the others for them.
@@ -33,15 +34,33 @@ impl Engine {
     /// Says of ourselves what is true now.
     pub(super) fn publish_own(&mut self, addresses: Vec<SocketAddr>, capabilities: Capabilities, now: Now) {
         let own = self.gossip.own().clone();
-        self.gossip.set_own(Record { addresses, capabilities, nat: self.nat.claim(), ..own }, now);
+        let (nat, homes) = (self.nat.claim(), self.homes(now));
+        let relays = self.relaying.relays.addresses();
+        self.gossip.set_own(Record { nat, capabilities, addresses, relays, homes, ..own }, now);
     }
 
     pub(super) fn gossip_link_up(&mut self, peer: PeerId, info: &ConnInfo, now: Now) {
+        let context = self.link_context(peer, info);
+        self.gossip.link_up(peer, context, &mut self.book, now);
+    }
+
+    pub(super) fn gossip_link_moved(&mut self, peer: PeerId, info: &ConnInfo, now: Now) {
+        let context = self.link_context(peer, info);
+        self.gossip.set_context(peer, context, &self.book, now);
+    }
+
+    /// What addresses mean over a link. Of a relayed peer we see the relay;
+    /// where it is, it says itself.
+    fn link_context(&self, peer: PeerId, info: &ConnInfo) -> LinkContext {
         let ours: Vec<IpAddr> = self.observed.values().map(SocketAddr::ip).collect();
         let remote = info.remote.ip();
-        let bind = self.config.local_addr.ip();
-        let context = LinkContext::new(bind, remote, &ours, &[remote], info.outbound);
-        self.gossip.link_up(peer, context, &mut self.book, now);
+        let theirs: Vec<IpAddr> = if info.path == Path::Relayed {
+            let said = self.book.get(peer).map(Entry::addresses).unwrap_or_default();
+            said.iter().map(SocketAddr::ip).collect()
+        } else {
+            vec![remote]
+        };
+        LinkContext::new(self.config.local_addr.ip(), remote, &ours, &theirs, info.outbound)
     }
 
     pub(super) fn gossip_link_down(&mut self, peer: PeerId, now: Now) {

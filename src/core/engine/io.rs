@@ -29,6 +29,16 @@ pub enum Input {
         /// The rest.
         info: ConnInfo,
     },
+    /// The other end of a connection is seen at another address: its NAT maps
+    /// it anew.
+    ConnRemote {
+        /// Whose.
+        peer: PeerId,
+        /// Which.
+        conn: ConnId,
+        /// Where it is seen now, plain.
+        remote: SocketAddr,
+    },
     /// A connection is gone.
     ConnClosed {
         /// Whose.
@@ -65,7 +75,8 @@ pub enum Input {
         /// Its length on the wire, in bytes.
         len: usize,
     },
-    /// A dial or punch made a connection; its `ConnUp` came before.
+    /// A dial or punch made a connection; its `ConnUp` came before. A lane has
+    /// none until it is used.
     Dialled {
         /// Which dial.
         dial: DialId,
@@ -108,6 +119,13 @@ pub enum Input {
         reservations: Vec<ReservationBytes>,
         /// By lane, whether it came in through a reservation or was dialled.
         lanes: Vec<ConnBytes>,
+    },
+    /// What we relay for others, as far as the library tells.
+    Serving {
+        /// Sessions now.
+        sessions: Option<u64>,
+        /// Bytes since the start.
+        bytes: Option<u64>,
     },
     /// Somebody asks for something.
     Command {
@@ -227,19 +245,6 @@ pub enum Action {
         /// When to give up.
         within: Duration,
     },
-    /// Punch through a coordinator, without direct dial or relay.
-    Punch {
-        /// For the answer.
-        dial: DialId,
-        /// To whom.
-        peer: PeerId,
-        /// Its address as the coordinator sees it.
-        target: SocketAddr,
-        /// Where the coordinator is connected to us.
-        coordinator: SocketAddr,
-        /// When to give up.
-        within: Duration,
-    },
     /// Reserve an address on a relay to which a connection stands that is no
     /// lane. [`Input::Reserved`] or [`Input::ReserveFailed`] answers, within
     /// seconds; where a reservation stands already, at once with its address.
@@ -253,8 +258,8 @@ pub enum Action {
         /// On which relay.
         relay: PeerId,
     },
-    /// Dial a peer's address on a relay. The connection arrives with path
-    /// `relayed` before [`Input::Dialled`]; whoever else answers is closed.
+    /// Dial a peer's address on a relay, without using it yet:
+    /// [`Input::Dialled`] says that it could be. Whoever else answers is closed.
     DialLane {
         /// For the answer.
         dial: DialId,
@@ -267,7 +272,13 @@ pub enum Action {
         /// When to give up.
         within: Duration,
     },
-    /// Forget a dial.
+    /// Use what such a dial made: a connection with path `relayed` comes up, or
+    /// [`Input::DialFailed`].
+    UseLane {
+        /// Which dial.
+        dial: DialId,
+    },
+    /// Forget a dial; what it made and was not used is closed.
     Cancel {
         /// Which.
         dial: DialId,

@@ -1,7 +1,7 @@
 //! Links: limits at the door, what they carry, and what their ups and downs
 //! mean for the rest.
 
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,16 +9,18 @@ use super::attempts::REFUSAL_KEPT;
 use super::{Action, Engine, Link};
 use crate::core::Now;
 use crate::core::bucket::Bucket;
-use crate::core::ladder::PUNCH_WINDOW;
-use crate::core::limits::{FOREIGN_LINKS_PERCENT, LINKS_MAX, LINKS_PER_IP_MAX, WHO_HAS_PER_MINUTE};
+use crate::core::ladder::{Ladder, PUNCH_WINDOW, Terrain};
+use crate::core::limits::{
+    FOREIGN_LINKS_PERCENT, LINKS_MAX, LINKS_PER_IP_MAX, OBSERVED_PER_MINUTE, WHO_HAS_PER_MINUTE,
+};
 use crate::core::link::{ConnId, ConnInfo, LinkOut};
-use crate::core::wire::{Frame, Hello, IHave, Message, PROTOCOL_HIGH, PROTOCOL_LOW, WhoHas};
+use crate::core::wire::{Frame, Hello, IHave, Message, Observed, PROTOCOL_HIGH, PROTOCOL_LOW, WhoHas};
 use crate::model::{Cause, CloseCode, EventKind, Path, PeerId, Reason};
 
 impl Engine {
     pub(super) fn on_conn_up(&mut self, peer: PeerId, mut info: ConnInfo, now: Now) {
         let id = info.id;
-        if let Err((code, limit)) = self.admit(&peer, info.remote.ip(), now) {
+        if let Err((code, limit)) = self.admit(&peer, &info, now) {
             if let Some(limit) = limit {
                 self.stopped(limit);
                 self.event(Some(peer), EventKind::LimitHit { limit: limit.into() }, now);
@@ -27,9 +29,10 @@ impl Engine {
             self.refusals.insert(peer, (now.mono, Reason::Closed { close: Some(code) }));
             return;
         }
-        if info.path == Path::Direct && self.is_punching(&peer, now) {
+        if info.path == Path::Direct && self.is_punching(&peer, &info, now) {
             info.path = Path::Punched;
         }
+        self.handover_arrived(&peer, &info);
         let config = Arc::clone(&self.link_config);
         let link = self.links.entry(peer).or_insert_with(|| Link::new(peer, config, now.mono));
         let mut out = Vec::new();
@@ -39,14 +42,24 @@ impl Engine {
 
     /// Whether a connection that comes up now owes it to a punch: ours, or one
     /// that we agreed to.
-    fn is_punching(&self, peer: &PeerId, now: Now) -> bool {
+    fn is_punching(&self, peer: &PeerId, info: &ConnInfo, now: Now) -> bool {
         let ours = self.attempts.towards(peer).is_some_and(|l| l.path_now() == Path::Punched);
-        let theirs = self.punches_coming.get(peer).is_some_and(|at| now.mono.since(*at) < PUNCH_WINDOW);
-        ours || theirs
+        let theirs = self.punches_coming.get(peer).is_some_and(|p| now.mono.since(p.since) < PUNCH_WINDOW);
+        // Who comes in through a NAT of ours that keeps strangers out does so
+        // because we dialled it too.
+        let filters = Terrain { theirs: self.nat.claim(), ..Terrain::default() }.can_dial() == Some(false);
+        let crossed =
+            filters && !info.outbound && self.attempts.towards(peer).is_some_and(Ladder::is_dialling);
+        ours || theirs || crossed
     }
 
     /// Whether one more connection is let in.
-    fn admit(&self, peer: &PeerId, ip: IpAddr, now: Now) -> Result<(), (CloseCode, Option<&'static str>)> {
+    fn admit(
+        &self,
+        peer: &PeerId,
+        info: &ConnInfo,
+        now: Now,
+    ) -> Result<(), (CloseCode, Option<&'static str>)> {
         if *peer == self.config.me {
             return Err((CloseCode::Replaced, None));
         }
@@ -61,7 +74,9 @@ impl Engine {
         if foreign * 100 >= LINKS_MAX * FOREIGN_LINKS_PERCENT {
             return Err((CloseCode::Limit, Some("foreign links")));
         }
-        let same_ip = standing().filter(|(_, l)| l.is_from(ip)).count();
+        // Whoever comes over a lane comes from its relay.
+        let ip = info.remote.ip();
+        let same_ip = standing().filter(|(_, l)| info.path != Path::Relayed && l.is_from(ip)).count();
         if same_ip >= LINKS_PER_IP_MAX && !(self.config.loopback() && ip.is_loopback()) {
             return Err((CloseCode::Limit, Some("links per address")));
         }
@@ -70,6 +85,32 @@ impl Engine {
 
     pub(super) fn on_conn_closed(&mut self, peer: PeerId, conn: ConnId, reason: Reason, now: Now) {
         self.with_link(peer, now, |link, _, out| link.on_conn_closed(conn, reason, now, out));
+    }
+
+    /// A peer's NAT maps it anew: it should know, for nobody else tells it.
+    pub(super) fn on_conn_remote(&mut self, peer: PeerId, conn: ConnId, remote: SocketAddr, now: Now) {
+        let in_use = self.links.get_mut(&peer).is_some_and(|link| link.on_remote(conn, remote));
+        if in_use {
+            self.touch_row(peer);
+            self.send(&peer, &Message::Observed(Observed { addr: remote }), now);
+            self.nat_link(peer, false, now);
+        }
+    }
+
+    /// A peer sees us elsewhere.
+    fn on_observed_anew(&mut self, peer: PeerId, addr: SocketAddr, now: Now) {
+        let meter = self.seen_anew.entry(peer);
+        let full = || Bucket::new(OBSERVED_PER_MINUTE, OBSERVED_PER_MINUTE / 60.0, now.mono);
+        if !meter.or_insert_with(full).take(now.mono) {
+            return self.stopped("observed rate");
+        }
+        let addr = crate::model::plain_addr(addr);
+        let Some(link) = self.links.get_mut(&peer) else { return };
+        link.on_observed(addr);
+        if link.in_use().is_some_and(|info| info.path != Path::Relayed) {
+            self.on_observed(peer, addr, now);
+            self.upgrade_all(now);
+        }
     }
 
     pub(super) fn on_control_up(&mut self, peer: PeerId, conn: ConnId, now: Now) {
@@ -93,7 +134,9 @@ impl Engine {
         let forgotten: Vec<PeerId> =
             self.links.iter().filter(|(_, l)| l.is_forgotten(now.mono)).map(|(p, _)| *p).collect();
         self.refusals.retain(|_, (at, _)| now.mono.since(*at) < REFUSAL_KEPT);
-        self.punches_coming.retain(|_, at| now.mono.since(*at) < PUNCH_WINDOW);
+        self.punches_coming.retain(|_, p| now.mono.since(p.since) < PUNCH_WINDOW);
+        self.forget_handovers(now);
+        self.seen_anew.retain(|_, meter| !meter.is_full(now.mono));
         for peer in forgotten {
             self.links.remove(&peer);
             self.who_has.remove(&peer);
@@ -112,31 +155,33 @@ impl Engine {
         sent
     }
 
-    fn with_link(&mut self, peer: PeerId, now: Now, f: impl FnOnce(&mut Link, Hello, &mut Vec<LinkOut>)) {
-        let hello = self.hello(now);
-        let Some(link) = self.links.get_mut(&peer) else { return };
-        let mut out = Vec::new();
-        f(link, hello, &mut out);
-        self.carry_link(peer, out, now);
-    }
-
-    /// What we say of ourselves; the link adds what belongs to it.
-    fn hello(&self, now: Now) -> Hello {
-        Hello {
+    fn with_link(
+        &mut self,
+        peer: PeerId,
+        now: Now,
+        f: impl FnOnce(&mut Link, &dyn Fn() -> Hello, &mut Vec<LinkOut>),
+    ) {
+        let Self { links, config, nat, .. } = self;
+        let Some(link) = links.get_mut(&peer) else { return };
+        // What we say of ourselves; the link adds what belongs to it.
+        let hello = || Hello {
             low: PROTOCOL_LOW,
             high: PROTOCOL_HIGH,
-            network: self.config.network.clone(),
-            name: self.config.name.clone(),
-            agent: self.config.agent.clone(),
-            nat: self.nat.claim(),
-            observed: self.config.local_addr,
-            probe_ports: self.config.probe_ports.clone(),
+            network: config.network.clone(),
+            name: config.name.clone(),
+            agent: config.agent.clone(),
+            nat: nat.claim(),
+            observed: config.local_addr,
+            probe_ports: config.probe_ports.clone(),
             wall_ms: now.wall.0,
             channel: [0; 16],
             path: None,
             outbound: false,
             proof: None,
-        }
+        };
+        let mut out = Vec::new();
+        f(link, &hello, &mut out);
+        self.carry_link(peer, out, now);
     }
 
     pub(super) fn carry_link(&mut self, peer: PeerId, out: Vec<LinkOut>, now: Now) {
@@ -148,14 +193,25 @@ impl Engine {
                 LinkOut::OpenControl(conn) => self.out.push_back(Action::OpenControl { peer, conn }),
                 LinkOut::Write(conn, bytes) => self.out.push_back(Action::Write { conn, bytes }),
                 LinkOut::Close(conn, code) => self.out.push_back(Action::Close { conn, code }),
-                LinkOut::Up { .. } => self.on_link_up(peer, now),
-                LinkOut::Moved { from, to, gap } => {
+                LinkOut::Up { gap, lost, .. } => {
+                    self.on_link_up(peer, now);
+                    self.path_changed(peer, None, gap, lost, now);
+                }
+                LinkOut::Moved { from, to, via, gap } => {
                     let gap_ms = u64::try_from(gap.as_millis()).unwrap_or(u64::MAX);
                     self.event(Some(peer), EventKind::LinkMoved { from, to, gap_ms }, now);
-                    self.nat_link(peer, false, now);
+                    self.on_link_moved(peer, now);
+                    self.path_changed(peer, via, Some(gap), 0, now);
                 }
-                LinkOut::Suspect(missed) => self.event(Some(peer), EventKind::LinkSuspect { missed }, now),
+                LinkOut::Suspect(missed) => {
+                    self.event(Some(peer), EventKind::LinkSuspect { missed }, now);
+                    if self.relaying.relays.is_relay(&peer) {
+                        self.event(Some(peer), EventKind::RelaySuspect { missed }, now);
+                    }
+                    self.suspect_relay(peer, now);
+                }
                 LinkOut::Restored { gap } => {
+                    self.restored_relay(&peer);
                     let gap_ms = u64::try_from(gap.as_millis()).unwrap_or(u64::MAX);
                     if let Some(status) = self.links.get(&peer).and_then(Link::status) {
                         let path = status.info.path;
@@ -197,6 +253,21 @@ impl Engine {
         self.end_feeler(peer, feeler, now);
     }
 
+    /// A link runs over another connection now.
+    fn on_link_moved(&mut self, peer: PeerId, now: Now) {
+        let Some(link) = self.links.get(&peer) else { return };
+        let (Some(info), observed) = (link.in_use().cloned(), link.greeting().map(|g| g.observed)) else {
+            return;
+        };
+        self.nat_link(peer, false, now);
+        match observed.filter(|_| info.path != Path::Relayed) {
+            Some(observed) => self.on_observed(peer, observed, now),
+            None => drop(self.observed.remove(&peer)),
+        }
+        self.gossip_link_moved(peer, &info, now);
+        self.attempts_reached(&peer, now);
+    }
+
     fn on_foreign(&mut self, peer: PeerId, now: Now) {
         let Some(status) = self.links.get(&peer).and_then(Link::status) else { return };
         self.event(Some(peer), EventKind::PeerForeign, now);
@@ -211,7 +282,11 @@ impl Engine {
         // Who leaves, or has links enough, is not to be dialled at once.
         let left = matches!(reason, Reason::Closed { close: Some(CloseCode::Leave | CloseCode::Limit) });
         let held = reason == Reason::Closed { close: Some(CloseCode::HoldOff) };
+        if self.relaying.relays.is_relay(&peer) {
+            self.on_relay_lost(peer, reason.clone(), now);
+        }
         self.event(Some(peer), EventKind::LinkDown { reason }, now);
+        self.upgrade_path(peer, now);
         self.observed.remove(&peer);
         self.keep_rtt(peer, now);
         self.gossip_link_down(peer, now);
@@ -246,10 +321,15 @@ impl Engine {
             Message::ProbeToken(token) => self.on_probe_token(peer, token, now),
             Message::DialBack(request) => self.on_dial_back(peer, request, now),
             Message::DialBackAnswer(answer) => self.on_dial_back_answer(peer, answer, now),
+            Message::Observed(seen) => self.on_observed_anew(peer, seen.addr, now),
+            Message::WhyAsk(ask) => self.on_why_ask(peer, ask, now),
+            Message::WhyHalf(half) => self.on_why_half(peer, half, now),
             Message::Echo(echo) => {
+                #[cfg(test)]
+                self.echoed.push(echo.id);
                 self.send(&peer, &Message::EchoReply(echo), now);
             }
-            Message::EchoReply(_) => {}
+            Message::EchoReply(echo) => self.on_echo_reply(peer, &echo, now),
             gossip => self.gossip_message(peer, gossip, now),
         }
     }
@@ -263,8 +343,9 @@ impl Engine {
             self.stopped("who-has rate");
             return;
         }
-        let link = self.links.get(&question.peer).filter(|l| l.is_connected());
-        let observed = link.and_then(Link::status).map(|s| s.info.remote);
+        // Nobody can aim at a peer that we see only through a relay.
+        let status = self.links.get(&question.peer).and_then(Link::status);
+        let observed = status.map(|s| s.info).filter(|i| i.path != Path::Relayed).map(|i| i.remote);
         let answer = IHave { query: question.query, peer: question.peer, observed };
         self.send(&from, &Message::IHave(answer), now);
     }

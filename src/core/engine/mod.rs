@@ -9,17 +9,22 @@
 mod attempts;
 mod commands;
 mod coordinate;
+mod echo;
 mod gossip;
+mod handover;
 mod io;
 mod links;
 mod nat;
 mod peers;
+mod relays;
 mod save;
 #[cfg(test)]
 mod sim;
 #[cfg(test)]
 mod tests;
+mod upgrade;
 mod view;
+mod why;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
@@ -32,9 +37,15 @@ use rand::rngs::StdRng;
 pub use io::{Action, ConnBytes, Input, ProbeEnd, ReservationBytes};
 
 use self::attempts::Attempts;
+use self::coordinate::PunchComing;
+use self::echo::Echoes;
+use self::handover::Handovers;
 use self::nat::Nat;
+use self::relays::Relaying;
 use self::save::{Ended, Saving};
+use self::upgrade::Upgrades;
 use self::view::ViewCache;
+use self::why::Whys;
 use super::book::{Book, CacheEntry};
 use super::bucket::Bucket;
 use super::coordination::Coordination;
@@ -119,9 +130,18 @@ pub struct Engine {
     /// Our address as each linked peer sees it.
     observed: BTreeMap<PeerId, SocketAddr>,
     who_has: BTreeMap<PeerId, Bucket>,
+    /// How often peers told us that they see us elsewhere.
+    seen_anew: BTreeMap<PeerId, Bucket>,
     coordination: Coordination,
-    /// Who will punch with us, since when.
-    punches_coming: BTreeMap<PeerId, Mono>,
+    relaying: Relaying,
+    handovers: Handovers,
+    upgrades: Upgrades,
+    whys: Whys,
+    echoes: Echoes,
+    /// Punches that we agreed to.
+    punches_coming: BTreeMap<PeerId, PunchComing>,
+    /// Counts dials that belong to no attempt.
+    free_dials: u32,
     /// Why connections were lately refused that never became links.
     refusals: BTreeMap<PeerId, (Mono, Reason)>,
     /// Commands without an outcome yet.
@@ -137,6 +157,9 @@ pub struct Engine {
     rng: StdRng,
     leaving: bool,
     started: Now,
+    /// Numbers of the echoes that came, in their order.
+    #[cfg(test)]
+    echoed: Vec<u64>,
 }
 
 impl Engine {
@@ -152,8 +175,6 @@ impl Engine {
         let link_config = Arc::new(LinkConfig {
             me: config.me,
             network: config.network.clone(),
-            name: config.name.clone(),
-            agent: config.agent.clone(),
             secret: config.secret.clone(),
         });
         let mut book = Book::new(config.me);
@@ -179,8 +200,15 @@ impl Engine {
             nat_state,
             observed: BTreeMap::new(),
             who_has: BTreeMap::new(),
+            seen_anew: BTreeMap::new(),
             coordination,
+            relaying: Relaying::default(),
+            handovers: Handovers::default(),
+            upgrades: Upgrades::default(),
+            whys: Whys::default(),
+            echoes: Echoes::default(),
             punches_coming: BTreeMap::new(),
+            free_dials: 0,
             refusals: BTreeMap::new(),
             commands: BTreeMap::new(),
             saving: Saving::default(),
@@ -193,6 +221,8 @@ impl Engine {
             rng,
             leaving: false,
             started: now,
+            #[cfg(test)]
+            echoed: Vec::new(),
         }
     }
 
@@ -217,6 +247,7 @@ impl Engine {
     pub fn handle(&mut self, input: Input, now: Now) {
         match input {
             Input::ConnUp { peer, info } => self.on_conn_up(peer, info, now),
+            Input::ConnRemote { peer, conn, remote } => self.on_conn_remote(peer, conn, remote, now),
             Input::ConnClosed { peer, conn, reason } => self.on_conn_closed(peer, conn, reason, now),
             Input::ControlUp { peer, conn } => self.on_control_up(peer, conn, now),
             Input::ControlLost { peer, conn, malformed } => self.on_control_lost(peer, conn, malformed, now),
@@ -224,11 +255,11 @@ impl Engine {
             Input::Dialled { dial, peer } => self.on_dialled(dial, peer, now),
             Input::DialFailed { dial, reason } => self.on_dial_failed(dial, &reason, now),
             Input::Command { id, command } => self.on_command(id, command, now),
-            // The ladder does not ask for relays yet, so none of these comes.
-            Input::Reserved { .. }
-            | Input::ReserveFailed { .. }
-            | Input::ReservationLost { .. }
-            | Input::LaneBytes { .. } => {}
+            Input::Reserved { relay, public_addr } => self.on_reserved(relay, public_addr, now),
+            Input::ReserveFailed { relay, reason } => self.on_reserve_failed(relay, reason, now),
+            Input::ReservationLost { relay, reason } => self.on_relay_lost(relay, reason, now),
+            Input::LaneBytes { reservations, .. } => self.on_lane_bytes(reservations),
+            Input::Serving { sessions, bytes } => self.on_serving(sessions, bytes),
             Input::Saved { result } => self.on_saved(result, now),
             Input::ProbeSocket { socket, result } => self.on_probe_socket(socket, result, now),
             Input::ProbeDatagram { at, from, bytes } => self.on_probe_datagram(at, from, &bytes, now),
@@ -248,8 +279,12 @@ impl Engine {
         self.attempts_timeout(now);
         self.gossip_timeout(now);
         self.coordination_timeout(now);
+        self.relays_timeout(now);
+        self.whys_timeout(now);
+        self.echoes_timeout(now);
         if !self.leaving {
             self.nat_timeout(now);
+            self.upgrades_timeout(now);
         }
         self.after(now);
     }
@@ -257,6 +292,7 @@ impl Engine {
     /// What follows of anything.
     fn after(&mut self, now: Now) {
         self.carry_nat(now);
+        self.settle_relays(now);
         self.carry_gossip(now);
         if !self.leaving {
             let (starts, alone) = self.with_dialer(now, |dialer, view| dialer.on_timeout(view, now));
@@ -290,6 +326,10 @@ impl Engine {
             self.attempts.next_timeout(),
             self.gossip.next_timeout(),
             self.coordination.next_timeout(),
+            self.relaying.next_timeout(now),
+            self.whys.next_timeout(),
+            self.echoes.next_timeout(),
+            self.upgrades.next_timeout().filter(|_| !self.leaving),
             self.saving.next_timeout(),
         ]
         .into_iter()

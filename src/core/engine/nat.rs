@@ -47,6 +47,9 @@ pub(super) struct Nat {
     /// When we last tested whether a peer is public; `true` while it runs.
     reach: BTreeMap<PeerId, (Mono, bool)>,
     reach_look: Mono,
+    /// What a simulation has measured.
+    #[cfg(test)]
+    believed: Option<NatView>,
 }
 
 impl Nat {
@@ -65,11 +68,17 @@ impl Nat {
             pending: BTreeSet::new(),
             reach: BTreeMap::new(),
             reach_look: now.mono,
+            #[cfg(test)]
+            believed: None,
         }
     }
 
     /// What is known before anything was measured, or on loopback ever.
     pub(super) fn view(&self) -> NatView {
+        #[cfg(test)]
+        if let Some(view) = &self.believed {
+            return view.clone();
+        }
         // Where there is IPv6 only, it is what the node is about.
         let mut view = match self.probes.first() {
             Some((_, first)) => first.view().clone(),
@@ -350,6 +359,8 @@ impl Engine {
                 ipv6: false,
             };
             self.event(None, kind, now);
+            self.relays_for_nat(now);
+            self.upgrade_all(now);
         }
         if let Some(sixth) = new.nat6.as_ref().filter(|_| self.nat_state.probes.len() > 1)
             && of(&old) != of(&new)
@@ -398,8 +409,23 @@ impl Engine {
         self.on_change(peer, &change, now);
         if !known {
             self.event(Some(peer), EventKind::PeerVerifiedPublic { addr }, now);
+            self.republish(now);
         }
         self.vantage(peer, now);
+    }
+
+    /// What a measurement would have brought.
+    #[cfg(test)]
+    pub(super) fn set_nat_for_test(&mut self, view: NatView, now: Now) {
+        let changed = view.nat_type != self.nat.nat_type;
+        self.nat_state.believed = Some(view.clone());
+        self.nat = Arc::new(view);
+        self.relays_for_nat(now);
+        self.republish(now);
+        if changed {
+            self.upgrade_all(now);
+        }
+        self.after(now);
     }
 
     /// Nobody waits for a node that stops.

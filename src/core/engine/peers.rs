@@ -7,8 +7,8 @@ use super::{Engine, Link};
 use crate::core::Now;
 use crate::core::book::{Change, Entry, NetPrefix};
 use crate::core::dialer::{Dialer, Prospect, View};
-use crate::core::ladder::{NAT_FRESH, Target, Terrain};
-use crate::core::limits::{ANCHORS, OUTBOUND_WANTED};
+use crate::core::ladder::{Candidate, NAT_FRESH, Target, Terrain};
+use crate::core::limits::{ANCHORS, OUTBOUND_WANTED, RECORD_HOMES_MAX};
 use crate::core::link::ConnInfo;
 use crate::core::wire::Capabilities;
 use crate::model::{AttemptOutcome, Cause, CloseCode, EventKind, NatType, Path, PeerId, Reason, Source};
@@ -34,6 +34,12 @@ impl Engine {
         }
         if change.status && self.links.contains_key(&peer) {
             self.nat_claim(peer, now);
+            self.follow_relay(peer, now);
+            // It may have become a home of ours, or is none any more.
+            self.republish(now);
+        }
+        if change.updated {
+            self.upgrade_soon(peer, now);
         }
         if change.significant() {
             self.saving.touch(now.mono);
@@ -134,13 +140,46 @@ impl Engine {
 
     /// Says of ourselves what is true now; gossip spreads it if it changed.
     pub(super) fn republish(&mut self, now: Now) {
+        let mut addresses = self.own_addresses();
+        addresses.truncate(crate::core::limits::RECORD_ADDRESSES_MAX);
+        self.publish_own(addresses, Capabilities::RELAY.with(Capabilities::COORDINATE), now);
+    }
+
+    /// Where we are, as we see it and as others do.
+    pub(super) fn own_addresses(&self) -> Vec<SocketAddr> {
         let mut addresses = self.observed_addrs();
         let local = self.config.local_addr;
         if !local.ip().is_unspecified() && !addresses.contains(&local) {
             addresses.insert(0, local);
         }
-        addresses.truncate(crate::core::limits::RECORD_ADDRESSES_MAX);
-        self.publish_own(addresses, Capabilities::RELAY.with(Capabilities::COORDINATE), now);
+        addresses
+    }
+
+    /// Verified public peers that we keep links to: who wants a punch with us
+    /// asks one of them at once. Those named before stay, so that records do
+    /// not change with every round trip.
+    pub(super) fn homes(&self, now: Now) -> Vec<PeerId> {
+        let named = &self.gossip.own().homes;
+        let mut homes: Vec<_> = self
+            .links
+            .iter()
+            .filter(|(peer, link)| link.is_up() && self.is_public_peer(peer, now))
+            .filter_map(|(peer, link)| link.status().map(|s| (peer, s)))
+            .filter(|(_, status)| status.info.path == Path::Direct)
+            .map(|(peer, status)| (!named.contains(peer), status.since, *peer))
+            .collect();
+        homes.sort_unstable();
+        homes.into_iter().take(RECORD_HOMES_MAX).map(|(.., peer)| peer).collect()
+    }
+
+    /// A peer's homes that are linked to us, as intermediaries towards it.
+    fn homes_of(&self, peer: PeerId, addresses: &[SocketAddr], now: Now) -> Vec<Candidate> {
+        let (Some(at), Some(record)) = (addresses.first(), self.book.get(peer).and_then(Entry::record))
+        else {
+            return Vec::new();
+        };
+        let linked = |home: &&PeerId| self.links.get(home).is_some_and(Link::is_up);
+        record.homes.iter().filter(linked).filter_map(|home| self.candidate(*home, *at, now)).collect()
     }
 
     /// Where a peer can be dialled; `None` if nobody knows it.
@@ -157,11 +196,11 @@ impl Engine {
 
     /// The same, at these addresses.
     pub(super) fn target_at(&self, peer: PeerId, addresses: Vec<SocketAddr>, now: Now) -> Target {
-        let record = self.book.get(peer).and_then(Entry::record);
         Target {
             peer: Some(peer),
-            relays: record.map(|r| r.relays.clone()).unwrap_or_default(),
+            relays: self.other_relays(&peer, None),
             terrain: self.terrain(peer, &addresses, now),
+            homes: self.homes_of(peer, &addresses, now),
             addresses,
         }
     }

@@ -1,5 +1,8 @@
-//! A network of engines in virtual time: dials, connections, streams and
-//! closes with latency and loss, all from one seed.
+//! A network of engines in virtual time: dials through NATs, connections,
+//! streams and closes with latency and loss, all from one seed.
+
+mod nat;
+mod relays;
 
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::net::SocketAddr;
@@ -11,18 +14,45 @@ use rand::{RngExt, SeedableRng};
 use super::{Action, Engine, EngineConfig, Input};
 use crate::core::ladder::DialId;
 use crate::core::link::{ConnId, ConnInfo};
-use crate::core::wire::{Frame, FrameReader};
+use crate::core::wire::{Frame, FrameReader, Message};
 use crate::core::{Mono, Now};
-use crate::model::{CloseCode, Command, CommandId, Event, Outcome, Path, PeerId, Reason};
+use crate::model::{CloseCode, Command, CommandId, Event, EventKind, NatType, Outcome, Path, PeerId, Reason};
 
 /// Something under way.
 #[derive(Debug)]
 enum Delivery {
-    Dial { from: usize, dial: DialId, to: SocketAddr, until: Mono },
-    Input { to: usize, input: Input },
-    Stream { conn: u64, to: usize },
-    Bytes { conn: u64, to: usize, bytes: Vec<u8> },
-    Close { conn: u64, by: usize, code: CloseCode },
+    /// A first packet arrives; `tries` of them were lost.
+    Dial {
+        from: usize,
+        dial: DialId,
+        to: SocketAddr,
+        until: Mono,
+        tries: u32,
+    },
+    Input {
+        to: usize,
+        input: Input,
+    },
+    Stream {
+        conn: u64,
+        to: usize,
+    },
+    Bytes {
+        conn: u64,
+        to: usize,
+        bytes: Vec<u8>,
+    },
+    Close {
+        conn: u64,
+        by: usize,
+        code: CloseCode,
+    },
+    /// A lane is used.
+    Lane {
+        from: usize,
+        to: usize,
+        relay: usize,
+    },
 }
 
 #[derive(Debug)]
@@ -52,7 +82,10 @@ impl Ord for Due {
 
 #[derive(Debug)]
 struct Conn {
+    /// Who dialled, and whom.
     ends: [usize; 2],
+    /// The relay that carries it.
+    via: Option<usize>,
     readers: [FrameReader; 2],
 }
 
@@ -64,7 +97,18 @@ pub(super) struct Node {
     pub(super) outcomes: Vec<Outcome>,
     /// Whether its packets leave and arrive.
     pub(super) up: bool,
+    /// What its router really does.
+    pub(super) nat: NatType,
     timer: Option<Mono>,
+}
+
+impl Node {
+    /// How many attempts it began towards a peer.
+    pub(super) fn attempts_towards(&self, peer: PeerId) -> usize {
+        let began =
+            |e: &&Event| matches!(e.kind, EventKind::AttemptStarted { .. }) && e.peer_id == Some(peer);
+        self.events.iter().filter(began).count()
+    }
 }
 
 /// The network.
@@ -74,8 +118,17 @@ pub(super) struct Net {
     pub(super) latency: Duration,
     /// Pairs between which nothing passes.
     cut: BTreeSet<(usize, usize)>,
+    /// Of a hundred dials so many come to nothing.
+    pub(super) loss: u32,
+    /// Whether no packet of a stranger gets through any router.
+    pub(super) punches_fail: bool,
+    relayed: relays::Relayed,
     heap: BinaryHeap<Due>,
     conns: BTreeMap<u64, Conn>,
+    /// Ports of symmetric NATs, by destination.
+    mappings: BTreeMap<(usize, SocketAddr), u16>,
+    /// Whom each mapping of a node has sent to.
+    contacted: BTreeSet<(usize, u16, SocketAddr)>,
     cancelled: BTreeSet<(usize, DialId)>,
     order: u64,
     next_conn: u64,
@@ -101,8 +154,13 @@ impl Net {
             now: Now::START,
             latency,
             cut: BTreeSet::new(),
+            loss: 0,
+            punches_fail: false,
+            relayed: relays::Relayed::default(),
             heap: BinaryHeap::new(),
             conns: BTreeMap::new(),
+            mappings: BTreeMap::new(),
+            contacted: BTreeSet::new(),
             cancelled: BTreeSet::new(),
             order: 0,
             next_conn: 1,
@@ -112,6 +170,11 @@ impl Net {
 
     /// Adds and starts a node that knows the given addresses.
     pub(super) fn add(&mut self, bootstrap: &[SocketAddr]) -> usize {
+        self.add_behind(NatType::None, false, bootstrap)
+    }
+
+    /// The same behind a router.
+    pub(super) fn add_behind(&mut self, nat: NatType, passive: bool, bootstrap: &[SocketAddr]) -> usize {
         let n = self.nodes.len();
         let config = EngineConfig {
             me: id(n),
@@ -121,7 +184,7 @@ impl Net {
             secret: None,
             local_addr: addr(n),
             bootstrap: bootstrap.to_vec(),
-            passive: false,
+            passive,
             direct_window: Duration::from_secs(2),
             relay_after: Duration::from_secs(1),
             punch: crate::model::PunchConsent::Any,
@@ -140,11 +203,32 @@ impl Net {
             events: Vec::new(),
             outcomes: Vec::new(),
             up: true,
+            nat,
             timer: None,
         };
         self.nodes.push(node);
         self.carry_out(n);
         n
+    }
+
+    /// Makes a node forget what it heard of another's homes.
+    pub(super) fn forget_homes(&mut self, n: usize, of: usize) {
+        let book = &mut self.nodes[n].engine.book;
+        let mut record = book.get(id(of)).and_then(|e| e.record()).unwrap().clone();
+        record.homes.clear();
+        record.version += 1;
+        book.first_hand(record, self.now);
+    }
+
+    /// Dials of a node that are under way.
+    pub(super) fn dialling(&self, n: usize) -> usize {
+        let of = |due: &&Due| matches!(&due.what, Delivery::Dial { from, dial, .. } if *from == n && !self.cancelled.contains(&(n, *dial)));
+        self.heap.iter().filter(of).count()
+    }
+
+    /// Connections that were ever made.
+    pub(super) fn conns_made(&self) -> u64 {
+        self.next_conn - 1
     }
 
     pub(super) fn command(&mut self, n: usize, command: Command) -> CommandId {
@@ -153,6 +237,26 @@ impl Net {
         self.nodes[n].engine.handle(Input::Command { id, command }, self.now);
         self.carry_out(n);
         id
+    }
+
+    /// Sends a message over the link between two nodes.
+    pub(super) fn send(&mut self, from: usize, to: usize, message: &Message) {
+        let now = self.now;
+        self.nodes[from].engine.send(&id(to), message, now);
+        self.carry_out(from);
+    }
+
+    /// Every connection between two nodes that is no lane breaks.
+    pub(super) fn break_native(&mut self, a: usize, b: usize) {
+        let between = |c: &Conn| c.via.is_none() && (c.ends == [a, b] || c.ends == [b, a]);
+        let broken: Vec<u64> = self.conns.iter().filter(|(_, c)| between(c)).map(|(id, _)| *id).collect();
+        for conn in broken {
+            self.conns.remove(&conn);
+            for (end, other) in [(a, b), (b, a)] {
+                let reason = Reason::ConnectionTimedOut;
+                self.input(end, Input::ConnClosed { peer: id(other), conn: ConnId(conn), reason });
+            }
+        }
     }
 
     /// From now on nothing passes between two nodes; nobody is told.
@@ -219,16 +323,20 @@ impl Net {
             match action {
                 Action::Dial { dial, addr, within, .. } => {
                     let until = self.now.mono + within;
-                    self.post(self.latency, Delivery::Dial { from: n, dial, to: addr, until });
-                }
-                Action::Punch { dial, .. } => {
-                    let reason = Reason::PunchFailed { detail: "not simulated".into() };
-                    let input = Input::DialFailed { dial, reason };
-                    self.post(self.latency, Delivery::Input { to: n, input });
+                    let seen = self.seen_from(n, addr);
+                    self.contacted.insert((n, seen.port(), addr));
+                    self.post(self.latency, Delivery::Dial { from: n, dial, to: addr, until, tries: 0 });
                 }
                 Action::Cancel { dial } => {
+                    self.cancel_lane(n, dial);
                     self.cancelled.insert((n, dial));
                 }
+                Action::Reserve { relay } => self.reserve(n, relay),
+                Action::Release { relay } => self.release(n, relay),
+                Action::DialLane { dial, addr, within, .. } => {
+                    self.dial_lane(n, dial, addr, self.now.mono + within);
+                }
+                Action::UseLane { dial } => self.use_lane(n, dial),
                 Action::OpenControl { peer, conn } => {
                     // The stream reaches the peer before what is said on it.
                     if let Some(c) = self.conns.get(&conn.0) {
@@ -240,7 +348,7 @@ impl Net {
                 Action::Write { conn, bytes } => {
                     if let Some(c) = self.conns.get(&conn.0) {
                         let to = c.ends[usize::from(c.ends[0] == n)];
-                        if self.passes(n, to) {
+                        if self.carries(conn) {
                             self.post(self.latency, Delivery::Bytes { conn: conn.0, to, bytes });
                         }
                     }
@@ -248,19 +356,22 @@ impl Net {
                 Action::Close { conn, code } => {
                     self.post(Duration::ZERO, Delivery::Close { conn: conn.0, by: n, code });
                 }
-                // There are no relays in this network.
                 Action::Save => self.post(
                     Duration::from_millis(5),
                     Delivery::Input { to: n, input: Input::Saved { result: Ok(()) } },
                 ),
-                // NATs are simulated where they are measured, relays nowhere yet.
-                Action::Reserve { .. }
-                | Action::Release { .. }
-                | Action::DialLane { .. }
-                | Action::ProbeOpen { .. }
-                | Action::ProbeClose { .. }
-                | Action::ProbeSend { .. }
-                | Action::Reach { .. } => {}
+                Action::Reach { peer, addr, .. } => {
+                    let there = self.nodes.iter().position(|node| node.id == peer && node.addr == addr);
+                    // A fresh socket is a stranger to every router.
+                    let reached = there.is_some_and(|there| {
+                        self.passes(n, there)
+                            && matches!(self.nodes[there].nat, NatType::None | NatType::FullCone)
+                    });
+                    let input = Input::Reached { peer, addr, reached };
+                    self.post(self.latency * 2, Delivery::Input { to: n, input });
+                }
+                // NATs are measured in another simulation.
+                Action::ProbeOpen { .. } | Action::ProbeClose { .. } | Action::ProbeSend { .. } => {}
                 Action::Event(event) => self.nodes[n].events.push(event),
                 Action::Outcome(outcome) => self.nodes[n].outcomes.push(outcome),
                 Action::Stop => self.nodes[n].up = false,
@@ -272,13 +383,17 @@ impl Net {
     fn deliver(&mut self, what: Delivery) {
         match what {
             Delivery::Input { to, input } => self.input(to, input),
-            Delivery::Dial { from, dial, to, until } => self.dial(from, dial, to, until),
+            Delivery::Dial { from, dial, to, until, tries } => self.dial(from, dial, to, until, tries),
             Delivery::Stream { conn, to } => {
                 let Some(c) = self.conns.get(&conn) else { return };
                 let peer = self.nodes[c.ends[usize::from(c.ends[0] == to)]].id;
                 self.input(to, Input::ControlUp { peer, conn: ConnId(conn) });
             }
             Delivery::Bytes { conn, to, bytes } => self.bytes(conn, to, &bytes),
+            Delivery::Lane { from, to, relay } => {
+                let remote = self.nodes[relay].addr;
+                self.connect([from, to], [remote, remote], Some(relay));
+            }
             Delivery::Close { conn, by, code } => {
                 let Some(c) = self.conns.remove(&conn) else { return };
                 let other = c.ends[usize::from(c.ends[0] == by)];
@@ -289,7 +404,7 @@ impl Net {
                 };
                 let (here, there) = (self.nodes[other].id, self.nodes[by].id);
                 self.input(by, gone(here, None));
-                if self.passes(by, other) {
+                if self.passes(by, other) && c.via.is_none_or(|relay| self.nodes[relay].up) {
                     let input = gone(there, Some(code));
                     self.post(self.latency, Delivery::Input { to: other, input });
                 }
@@ -297,11 +412,19 @@ impl Net {
         }
     }
 
-    fn dial(&mut self, from: usize, dial: DialId, to: SocketAddr, until: Mono) {
-        if self.cancelled.remove(&(from, dial)) {
+    fn dial(&mut self, from: usize, dial: DialId, to: SocketAddr, until: Mono, tries: u32) {
+        if self.cancelled.contains(&(from, dial)) {
             return;
         }
-        let target = self.nodes.iter().position(|n| n.addr == to);
+        let seen = self.seen_from(from, to);
+        let target = self.nodes.iter().position(|n| n.addr.ip() == to.ip());
+        // What a router drops is sent again as QUIC does: after 1, 3 and 7 s.
+        let dropped = target.is_some_and(|t| !self.lets_in(t, to.port(), seen));
+        let again = Duration::from_secs(1 << tries);
+        if dropped && self.now.mono + again < until {
+            return self.post(again, Delivery::Dial { from, dial, to, until, tries: tries + 1 });
+        }
+        let target = target.filter(|_| !dropped && !self.is_lost());
         let Some(target) = target.filter(|t| self.passes(from, *t)) else {
             let wait = until.since(self.now.mono);
             let input = Input::DialFailed { dial, reason: Reason::NoAnswer { addresses: 1 } };
@@ -311,28 +434,36 @@ impl Net {
             let peer = self.nodes[from].id;
             return self.input(from, Input::Dialled { dial, peer });
         }
+        self.connect([from, target], [to, seen], None);
+        let peer = self.nodes[target].id;
+        self.input(from, Input::Dialled { dial, peer });
+    }
+
+    fn is_lost(&mut self) -> bool {
+        self.rng.random_range(0..100) < self.loss
+    }
+
+    /// A connection comes up at both ends; each sees the other where it says.
+    fn connect(&mut self, ends: [usize; 2], sees: [SocketAddr; 2], via: Option<usize>) {
         let conn = self.next_conn;
         self.next_conn += 1;
-        let ends = [from, target];
-        self.conns.insert(conn, Conn { ends, readers: Default::default() });
-        for (end, outbound) in [(target, false), (from, true)] {
-            let other = ends[usize::from(ends[0] == end)];
+        self.conns.insert(conn, Conn { ends, via, readers: Default::default() });
+        for (at, outbound) in [(1, false), (0, true)] {
+            let (end, other) = (ends[at], ends[1 - at]);
             let mut channel = [0; 16];
             channel[..8].copy_from_slice(&conn.to_be_bytes());
             let info = ConnInfo {
                 id: ConnId(conn),
-                remote: self.nodes[other].addr,
+                remote: sees[at],
                 outbound,
-                path: Path::Direct,
-                via: None,
+                path: if via.is_some() { Path::Relayed } else { Path::Direct },
+                via: via.map(id),
                 channel,
                 binding: [0; 32],
             };
             let peer = self.nodes[other].id;
             self.input(end, Input::ConnUp { peer, info });
         }
-        let peer = self.nodes[target].id;
-        self.input(from, Input::Dialled { dial, peer });
     }
 
     fn bytes(&mut self, conn: u64, to: usize, bytes: &[u8]) {

@@ -1,3 +1,6 @@
+mod punch;
+mod relays;
+
 use std::time::Duration;
 
 use super::sim::{Net, addr, id};

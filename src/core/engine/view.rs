@@ -74,6 +74,7 @@ impl Engine {
         let attempts = self.attempts.view();
         let gossip = self.gossip_view();
         let counters = self.counters();
+        let relays = self.relays_view(now);
         Snapshot {
             seq: self.view.seq,
             at: now.stamp,
@@ -81,7 +82,7 @@ impl Engine {
             peers,
             links,
             attempts: renew(&mut self.view.attempts, attempts),
-            relays: Arc::clone(&self.view.relays),
+            relays: renew(&mut self.view.relays, relays),
             gossip: renew(&mut self.view.gossip, gossip),
             nat: Arc::clone(&self.nat),
             kpi: renew(&mut self.view.kpi, self.kpi.view()),

@@ -95,6 +95,18 @@ impl Direct {
         }
     }
 
+    /// Whether that address is being dialled.
+    pub(super) fn is_dialling(&self, addr: SocketAddr) -> bool {
+        self.dials.iter().any(|d| d.addr == addr && d.state == State::Running)
+    }
+
+    /// Calls the dials of an address off: somebody else dials it now.
+    pub(super) fn give_way(&mut self, addr: SocketAddr, out: &mut Vec<LadderOut>) {
+        let running = self.dials.iter().filter(|d| d.addr == addr && d.state == State::Running);
+        out.extend(running.map(|d| LadderOut::Cancel(d.id)));
+        self.dials.retain(|d| d.addr != addr);
+    }
+
     pub(super) fn cancel(&self, out: &mut Vec<LadderOut>) {
         let running = self.dials.iter().filter(|d| d.state == State::Running);
         out.extend(running.map(|d| LadderOut::Cancel(d.id)));

@@ -21,7 +21,7 @@ pub use punch::Consent;
 pub use terrain::{NAT_FRESH, Terrain};
 
 use self::direct::Direct;
-use self::punch::{CONSENT_WAIT, Punch};
+use self::punch::{CONSENT_WAIT, PUNCH_AGAIN, Punch, WHO_HAS_WAIT};
 use self::relay::{INVITE_WAIT, LANE_WAIT, Relay};
 use super::wire::RelayAddr;
 use super::{Mono, Now};
@@ -32,6 +32,9 @@ use crate::model::{
 
 /// The punch stage's time over all rounds.
 pub const PUNCH_WINDOW: Duration = Duration::from_secs(30);
+/// The relay is warmed after this part of the time after which it may carry the
+/// link: most punches are through by then, and cost no relay anything.
+const WARM_PART: u32 = 4;
 
 /// Names one dial; its result finds its attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -85,6 +88,8 @@ pub struct Target {
     pub relays: Vec<RelayAddr>,
     /// What is measured of both ends.
     pub terrain: Terrain,
+    /// Linked peers of which the target says that it is linked to them.
+    pub homes: Vec<Candidate>,
 }
 
 /// How long things take at most.
@@ -114,12 +119,12 @@ pub enum LadderOut {
     AskWhoHas,
     /// Ask an intermediary to have the target punch with us.
     RequestPunch(Candidate),
-    /// Punch through that intermediary.
+    /// Dial the target where its intermediary sees it: our half of a punch.
     Punch {
         /// Its name.
         dial: DialId,
-        /// Through whom.
-        via: Candidate,
+        /// Where.
+        addr: SocketAddr,
         /// When to give up.
         within: Duration,
     },
@@ -173,11 +178,17 @@ pub struct Ladder {
     direct_behind: bool,
     punch: Option<Punch>,
     punch_until: Mono,
+    /// Until when linked peers may say that they are connected to the target.
+    asked_until: Mono,
+    /// From when on the relay is warmed.
+    warm_from: Mono,
     /// From when on the relay may carry the link.
     relay_from: Mono,
     relay: Option<Relay>,
     relay_begun: bool,
     punch_begun: bool,
+    /// Whether the punch began with the target's homes, and nobody was asked.
+    from_homes: bool,
     /// Who said that it is connected to the target.
     intermediaries: Vec<PeerId>,
     stages: Vec<(StageReport, Mono)>,
@@ -211,10 +222,13 @@ impl Ladder {
             direct_behind: false,
             punch: None,
             punch_until: now.mono,
+            asked_until: now.mono,
+            warm_from: now.mono,
             relay_from: now.mono,
             relay: None,
             relay_begun: false,
             punch_begun: false,
+            from_homes: false,
             intermediaries: Vec::new(),
             stages: Vec::new(),
             next_dial: 0,
@@ -225,6 +239,11 @@ impl Ladder {
         ladder.begin_direct(now, out);
         ladder.settle(now, out);
         ladder
+    }
+
+    /// Its name.
+    pub fn id(&self) -> AttemptId {
+        self.id
     }
 
     /// Towards whom.
@@ -268,6 +287,11 @@ impl Ladder {
         if matches!(self.punch, Some(Punch::Punching { .. })) { Path::Punched } else { Path::Direct }
     }
 
+    /// Whether addresses of the target are being dialled.
+    pub fn is_dialling(&self) -> bool {
+        self.direct.is_some()
+    }
+
     /// As it is shown and stored.
     pub fn report(&self) -> Attempt {
         Attempt {
@@ -302,14 +326,20 @@ impl Ladder {
         self.settle(now, out);
     }
 
+    /// Whether a dial is one through a relay: what it made is no connection
+    /// until it is used.
+    pub fn is_lane(&self, dial: DialId) -> bool {
+        self.relay.as_ref().is_some_and(|relay| relay.dials().contains(&dial))
+    }
+
     /// A dial or a punch failed.
     pub fn on_dial_failed(&mut self, dial: DialId, reason: &Reason, now: Now, out: &mut Vec<LadderOut>) {
         if self.direct.as_mut().is_some_and(|d| d.on_failed(dial, reason, now.mono)) {
             return self.settle(now, out);
         }
-        if self.punch.as_ref().and_then(Punch::dial) == Some(dial) {
+        if reason.is_final() && self.punch.as_ref().and_then(Punch::dial) == Some(dial) {
             self.end_punch_round(reason, now, out);
-        } else {
+        } else if !self.punch.as_mut().is_some_and(|p| p.on_failed(dial, reason, now.mono)) {
             self.on_lane_failed(dial, reason, now, out);
         }
         self.settle(now, out);
@@ -340,24 +370,23 @@ impl Ladder {
 
     /// The intermediary answered our punch request.
     pub fn on_consent(&mut self, from: PeerId, consent: Consent, now: Now, out: &mut Vec<LadderOut>) {
-        let Some(Punch::Consenting { via, rest, .. }) = &mut self.punch else { return };
+        let Some(Punch::Consenting { via, rest, dial, .. }) = &mut self.punch else { return };
         if via.peer != from {
             return;
         }
         match consent {
             Consent::Agreed(target) => {
-                let mut via = via.clone();
-                let rest = std::mem::take(rest);
-                via.target = target;
-                let dial = self.dial_id();
+                let (rest, dial) = (std::mem::take(rest), *dial);
+                // Our NAT was opened for where the target was then.
+                let comes = self.target.terrain.lets_target_in() && via.target == target;
+                let via = Candidate { target, ..via.clone() };
+                let again = Some(if comes { now.mono + PUNCH_AGAIN } else { now.mono });
                 let until = self.punch_until;
-                let within = until.since(now.mono);
-                out.push(LadderOut::Punch { dial, via, within });
-                self.punch = Some(Punch::Punching { until, dial, rest });
+                self.punch = Some(Punch::Punching { until, via, rest, dial, again, last: None });
             }
             Consent::Elsewhere(reason) => self.end_punch_round(&reason, now, out),
             Consent::Refused(reason) => {
-                self.punch = None;
+                self.stop_punch(out);
                 self.end_stage(StageKind::Punch, StageOutcome::Failed, Some(reason), now, out);
             }
         }
@@ -379,28 +408,62 @@ impl Ladder {
         self.settle(now, out);
     }
 
+    /// The intermediary answered our invitation.
+    pub fn on_invite_answer(&mut self, from: PeerId, answer: Consent, now: Now, out: &mut Vec<LadderOut>) {
+        let Some(Relay::Invited { via, relay, .. }) = &self.relay else { return };
+        if *via != from {
+            return;
+        }
+        match answer {
+            // Now the target dials.
+            Consent::Agreed(_) => {}
+            Consent::Elsewhere(reason) => {
+                self.intermediaries.retain(|peer| *peer != from);
+                self.relay = Some(Relay::Uninvited { relay: *relay });
+                if self.intermediaries.is_empty() {
+                    self.relay = None;
+                    self.end_stage(StageKind::Relay, StageOutcome::Failed, Some(reason), now, out);
+                }
+            }
+            Consent::Refused(reason) => {
+                self.relay = None;
+                self.end_stage(StageKind::Relay, StageOutcome::Failed, Some(reason), now, out);
+            }
+        }
+        self.settle(now, out);
+    }
+
     /// A link to the target is usable, or moved. `ours`: it runs over a
     /// connection that we dialled.
     pub fn on_link(&mut self, path: Path, ours: bool, now: Now, out: &mut Vec<LadderOut>) {
+        // Who looks for a way off the relay has not found it with a relay.
+        if path == Path::Relayed && !self.plan.relay {
+            return;
+        }
+        let invited = matches!(self.relay, Some(Relay::Invited { .. }));
+        let ours = ours || path == Path::Punched || path == Path::Relayed && invited;
         let stage = match path {
             Path::Direct => StageKind::Direct,
             Path::Punched => StageKind::Punch,
             Path::Relayed => StageKind::Relay,
         };
         // A direct dial that went on behind its skipped stage got through.
-        if ours || path != Path::Direct {
+        if ours {
             self.end_stage(stage, StageOutcome::Ok, None, now, out);
         }
         if self.outcome.is_none() {
-            let outcome = if ours || path != Path::Direct {
-                AttemptOutcome::Connected
-            } else {
-                AttemptOutcome::Abandoned
-            };
+            let outcome = if ours { AttemptOutcome::Connected } else { AttemptOutcome::Abandoned };
             self.decide(outcome, Some(path), now, out);
         }
-        if path == Path::Relayed {
-            self.relay = None;
+        if path == Path::Relayed && ours {
+            // What is in use stays; what was only warmed does not.
+            match self.relay.take() {
+                used @ Some(Relay::Using { .. }) => drop(used),
+                other => {
+                    self.relay = other;
+                    self.stop_relay(out);
+                }
+            }
         } else {
             let reason = if ours { Reason::NotNeeded } else { Reason::CameToUs };
             self.stop_all(&reason, now, out);
@@ -415,10 +478,13 @@ impl Ladder {
         if self.outcome.is_some() {
             return;
         }
-        if reason.is_lost_choice()
-            && let Some(direct) = &mut self.direct
-        {
-            direct.on_lost(reason, now.mono);
+        if reason.is_lost_choice() && (self.direct.is_some() || self.punch.is_some()) {
+            if let Some(direct) = &mut self.direct {
+                direct.on_lost(reason, now.mono);
+            }
+            if let Some(punch) = &mut self.punch {
+                punch.on_lost(reason, now.mono);
+            }
             return self.settle(now, out);
         }
         if let Some(running) = self.running_stage() {
@@ -467,8 +533,13 @@ impl Ladder {
         let direct = self.direct.as_ref().map(Direct::next_timeout);
         let punch = self.punch.as_ref().map(Punch::next_timeout);
         let relay = self.relay.as_ref().and_then(Relay::next_timeout);
-        let warm = matches!(self.relay, Some(Relay::Warm { .. })).then_some(self.relay_from);
-        [direct, punch, relay, warm].into_iter().flatten().min()
+        let wanted = match self.relay {
+            Some(Relay::Warm { .. }) => Some(self.relay_from),
+            Some(Relay::Uninvited { .. }) => Some(self.relay_from.max(self.asked_until)),
+            None if self.relay_is_due() => Some(self.warm_from),
+            _ => None,
+        };
+        [direct, punch, relay, wanted].into_iter().flatten().min()
     }
 
     // ---- stages ------------------------------------------------------------
@@ -502,11 +573,14 @@ impl Ladder {
         self.settle_direct(now, out);
         if (self.direct.is_none() || self.direct_behind) && self.outcome.is_none() {
             self.begin_punch(now, out);
-            self.begin_relay(now, out);
         }
         self.settle_punch(now, out);
+        if self.relay_is_due() && (self.warm_from <= now.mono || !self.plan.relay) {
+            self.begin_relay(now, out);
+        }
         self.settle_relay(now, out);
-        let busy = self.direct.as_ref().is_some_and(|_| !self.direct_behind || self.outcome.is_none())
+        let busy = self.relay_is_due()
+            || self.direct.as_ref().is_some_and(|_| !self.direct_behind || self.outcome.is_none())
             || self.punch.is_some()
             || self.relay.is_some();
         if busy {
@@ -552,16 +626,27 @@ impl Ladder {
                 if self.target.peer.is_some() {
                     self.skip(StageKind::Punch, reason, now, out);
                 }
+                self.warm_from = now.mono;
                 self.relay_from = now.mono;
             }
             None => {
+                self.warm_from = now.mono + self.settings.relay_after / WARM_PART;
                 self.relay_from = now.mono + self.settings.relay_after;
-                self.punch = Some(Punch::asking(now.mono));
+                let mut homes = std::mem::take(&mut self.target.homes);
+                homes.sort_by(better);
+                self.from_homes = !homes.is_empty();
+                if self.from_homes {
+                    self.next_round(homes, now, out);
+                } else {
+                    self.punch = Some(Punch::asking(now.mono));
+                }
             }
         }
+        self.asked_until = now.mono + WHO_HAS_WAIT;
         // The relay stage may need to know who could pass an invitation on.
         let invites = self.plan.relay && self.target.relays.is_empty();
-        if self.target.peer.is_some() && (self.punch.is_some() || invites) {
+        let asking = matches!(self.punch, Some(Punch::Asking { .. }));
+        if self.target.peer.is_some() && (asking || invites) {
             out.push(LadderOut::AskWhoHas);
         }
     }
@@ -575,17 +660,23 @@ impl Ladder {
             Some(Punch::Consenting { until, .. }) if *until <= now.mono => {
                 self.end_punch_round(&Reason::timed_out(CONSENT_WAIT), now, out);
             }
-            Some(Punch::Punching { until, dial, .. }) if *until <= now.mono => {
-                out.push(LadderOut::Cancel(*dial));
-                self.punch = None;
-                let reason = Reason::timed_out(PUNCH_WINDOW);
+            Some(Punch::Punching { until, last, .. }) if *until <= now.mono => {
+                let reason = last.take().unwrap_or(Reason::timed_out(PUNCH_WINDOW));
+                self.stop_punch(out);
                 self.end_stage(StageKind::Punch, StageOutcome::Failed, Some(reason), now, out);
             }
+            Some(Punch::Punching { again: Some(at), .. }) if *at <= now.mono => self.punch_again(now, out),
             _ => {}
         }
         if self.punch.is_none() && self.punch_begun {
             self.relay_from = self.relay_from.min(now.mono);
+            self.warm_from = self.warm_from.min(now.mono);
         }
+    }
+
+    /// Whether the relay stage is still to begin.
+    fn relay_is_due(&self) -> bool {
+        self.punch_begun && !self.relay_begun && self.outcome.is_none()
     }
 
     /// Goes on with the next best intermediary.
@@ -599,33 +690,65 @@ impl Ladder {
         }
         let via = found.remove(0);
         self.begin_stage(StageKind::Punch, Some(via.peer), now, out);
+        // A dial that goes on behind the direct stage opens our NAT as well.
+        let open = self.direct.as_ref().is_some_and(|d| d.is_dialling(via.target));
+        let dial = (!open).then(|| self.dial_id());
+        if let Some(dial) = dial {
+            let within = self.punch_until.since(now.mono);
+            out.push(LadderOut::Punch { dial, addr: via.target, within });
+        }
         out.push(LadderOut::RequestPunch(via.clone()));
         let until = (now.mono + CONSENT_WAIT).min(self.punch_until);
-        self.punch = Some(Punch::Consenting { until, via, rest: found });
+        self.punch = Some(Punch::Consenting { until, via, rest: found, dial });
+    }
+
+    /// Dials the target afresh: what was sent before its NAT knew us is lost,
+    /// and QUIC would be long in repeating it.
+    fn punch_again(&mut self, now: Now, out: &mut Vec<LadderOut>) {
+        let fresh = self.dial_id();
+        let Some(Punch::Punching { until, via, dial, again, .. }) = &mut self.punch else { return };
+        let (addr, within) = (via.target, until.since(now.mono));
+        *again = None;
+        out.extend(dial.replace(fresh).map(LadderOut::Cancel));
+        if let Some(direct) = self.direct.as_mut().filter(|_| self.direct_behind) {
+            direct.give_way(addr, out);
+        }
+        out.push(LadderOut::Punch { dial: fresh, addr, within });
+    }
+
+    /// Calls the punch off; who else could coordinate it.
+    fn stop_punch(&mut self, out: &mut Vec<LadderOut>) -> Vec<Candidate> {
+        let Some(punch) = self.punch.take() else { return Vec::new() };
+        out.extend(punch.dial().map(LadderOut::Cancel));
+        punch.into_rest()
     }
 
     /// A round failed. "Not me" and "not now" are answers about the
     /// intermediary, not about the punch.
     fn end_punch_round(&mut self, reason: &Reason, now: Now, out: &mut Vec<LadderOut>) {
-        let rest = match &mut self.punch {
-            Some(Punch::Consenting { rest, .. } | Punch::Punching { rest, .. }) => std::mem::take(rest),
-            _ => return,
-        };
+        if self.punch.is_none() {
+            return;
+        }
+        let rest = self.stop_punch(out);
         let elsewhere = matches!(
             reason,
             Reason::RateLimited | Reason::UnknownTarget | Reason::RequestExpired | Reason::TimedOut { .. }
         );
         self.end_stage(StageKind::Punch, StageOutcome::Failed, Some(reason.clone()), now, out);
-        self.punch = None;
-        if elsewhere && !rest.is_empty() && now.mono < self.punch_until {
+        if !elsewhere || now.mono >= self.punch_until {
+            return;
+        }
+        if !rest.is_empty() {
             self.next_round(rest, now, out);
+        } else if std::mem::take(&mut self.from_homes) {
+            // What the target said of its homes is out of date.
+            self.punch = Some(Punch::asking(now.mono));
+            out.push(LadderOut::AskWhoHas);
         }
     }
 
     fn begin_relay(&mut self, now: Now, out: &mut Vec<LadderOut>) {
-        if std::mem::replace(&mut self.relay_begun, true) {
-            return;
-        }
+        self.relay_begun = true;
         if !self.plan.relay {
             if self.target.peer.is_some() {
                 self.skip(StageKind::Relay, Reason::NotAsked, now, out);
@@ -673,13 +796,16 @@ impl Ladder {
     }
 
     fn settle_relay(&mut self, now: Now, out: &mut Vec<LadderOut>) {
-        if let Some(Relay::Uninvited { relay }) = self.relay {
+        if let Some(Relay::Uninvited { relay }) = self.relay
+            && self.relay_from <= now.mono
+        {
+            // The relay itself need not know its address as others do.
             let via = self.intermediaries.iter().copied().find(|peer| *peer != relay.relay);
             if let Some(via) = via.or(self.intermediaries.first().copied()) {
                 out.push(LadderOut::Invite { via, relay });
                 self.set_via(StageKind::Relay, Some(relay.relay));
-                self.relay = Some(Relay::Invited { until: now.mono + INVITE_WAIT });
-            } else if !matches!(self.punch, Some(Punch::Asking { .. })) && self.asked_long_enough(now) {
+                self.relay = Some(Relay::Invited { until: now.mono + INVITE_WAIT, via, relay });
+            } else if self.asked_until <= now.mono {
                 self.relay = None;
                 let reason = Some(Reason::NobodyToInvite);
                 self.end_stage(StageKind::Relay, StageOutcome::Failed, reason, now, out);
@@ -695,7 +821,7 @@ impl Ladder {
                 Relay::Dialling { until, .. }
                 | Relay::Using { until, .. }
                 | Relay::Reserving { until }
-                | Relay::Invited { until },
+                | Relay::Invited { until, .. },
             ) if *until <= now.mono => {
                 let reason = Reason::timed_out(LANE_WAIT);
                 self.stop_relay(out);
@@ -703,12 +829,6 @@ impl Ladder {
             }
             _ => {}
         }
-    }
-
-    /// Whether who is connected to the target would have said so by now.
-    fn asked_long_enough(&self, now: Now) -> bool {
-        now.mono.since(self.punch_until) > Duration::ZERO
-            || now.mono + PUNCH_WINDOW >= self.punch_until + punch::WHO_HAS_WAIT
     }
 
     fn stop_relay(&mut self, out: &mut Vec<LadderOut>) {
@@ -722,9 +842,7 @@ impl Ladder {
         if let Some(direct) = self.direct.take() {
             direct.cancel(out);
         }
-        if let Some(punch) = self.punch.take() {
-            out.extend(punch.dial().map(LadderOut::Cancel));
-        }
+        self.stop_punch(out);
         self.stop_relay(out);
         while let Some(stage) = self.running_stage() {
             self.end_stage(stage, StageOutcome::Skipped, Some(reason.clone()), now, out);

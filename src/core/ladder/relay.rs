@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::DialId;
 use crate::core::Mono;
 use crate::core::wire::RelayAddr;
+use crate::model::PeerId;
 
 /// How long a lane has to come up.
 pub(super) const LANE_WAIT: Duration = Duration::from_secs(5);
@@ -28,7 +29,7 @@ pub(super) enum Relay {
     /// We know nobody yet who could pass our invitation on.
     Uninvited { relay: RelayAddr },
     /// The target was invited to our reservation.
-    Invited { until: Mono },
+    Invited { until: Mono, via: PeerId, relay: RelayAddr },
 }
 
 impl Relay {
@@ -43,7 +44,9 @@ impl Relay {
             Self::Dialling { until, second, .. } => {
                 second.map(|(at, _)| at).into_iter().chain([*until]).min()
             }
-            Self::Using { until, .. } | Self::Reserving { until } | Self::Invited { until } => Some(*until),
+            Self::Using { until, .. } | Self::Reserving { until } | Self::Invited { until, .. } => {
+                Some(*until)
+            }
             Self::Warm { .. } | Self::Uninvited { .. } => None,
         }
     }

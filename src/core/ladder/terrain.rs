@@ -29,6 +29,12 @@ impl Terrain {
         }
     }
 
+    /// Whether the target's dial comes in at the address that an intermediary
+    /// sees of us, once we have sent something to the target.
+    pub fn lets_target_in(self) -> bool {
+        !matches!(self.ours, NatType::Symmetric | NatType::Unknown)
+    }
+
     /// Whether a punch can succeed. A symmetric NAT sends from another port
     /// than the other end aims at: the other end must not mind the port.
     pub fn can_punch(self) -> bool {

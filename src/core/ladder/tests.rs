@@ -60,11 +60,12 @@ impl Run {
         lanes.expect("a lane was dialled")
     }
 
-    fn punched_via(&self) -> Option<(u8, DialId)> {
-        self.out.iter().rev().find_map(|o| match o {
-            LadderOut::Punch { via, dial, .. } => Some((via.peer.0[0], *dial)),
+    fn punches(&self) -> Vec<DialId> {
+        let punches = self.out.iter().filter_map(|o| match o {
+            LadderOut::Punch { dial, .. } => Some(*dial),
             _ => None,
-        })
+        });
+        punches.collect()
     }
 
     fn requested(&self) -> Option<u8> {
@@ -215,11 +216,13 @@ fn the_relay_is_warmed_beside_the_punch_and_carries_the_link_after_relay_after()
     let there =
         Target { relays: vec![relay(RELAY_ONE)], ..behind(NatType::PortRestricted, NatType::PortRestricted) };
     let mut run = Run::start(there, Plan::ALL);
-    let lane = run.lane();
     run.asked(1);
     run.answer(Some(candidate(3)), 5);
-    run.ladder.on_dialled(lane, PEER, at(20), &mut run.out);
     run.agree(3, 10);
+    assert_eq!(run.ladder.next_timeout(), Some(at(250).mono), "most punches are through by then");
+    run.pass(250);
+    let lane = run.lane();
+    run.ladder.on_dialled(lane, PEER, at(270), &mut run.out);
     assert!(!run.out.contains(&LadderOut::UseLane(lane)), "warm, and waiting");
     run.pass(999);
     assert!(!run.out.contains(&LadderOut::UseLane(lane)));
@@ -241,16 +244,58 @@ fn a_punch_that_succeeds_leaves_the_relay_unused() {
     let there =
         Target { relays: vec![relay(RELAY_ONE)], ..behind(NatType::PortRestricted, NatType::PortRestricted) };
     let mut run = Run::start(there, Plan::ALL);
-    let lane = run.lane();
     run.asked(1);
     run.answer(Some(candidate(3)), 5);
-    run.ladder.on_dialled(lane, PEER, at(6), &mut run.out);
     run.agree(3, 8);
     assert_eq!(run.ladder.path_now(), Path::Punched);
-    run.link(Path::Punched, 20);
+    run.pass(250);
+    let lane = run.lane();
+    run.ladder.on_dialled(lane, PEER, at(260), &mut run.out);
+    run.link(Path::Punched, 300);
     assert!(run.out.contains(&LadderOut::Cancel(lane)));
     assert_eq!(run.stage(StageKind::Relay), (StageOutcome::Skipped, Some(Reason::NotNeeded)));
     assert!(run.over());
+}
+
+#[test]
+fn a_quick_punch_costs_no_relay_anything() {
+    let there =
+        Target { relays: vec![relay(RELAY_ONE)], ..behind(NatType::PortRestricted, NatType::PortRestricted) };
+    let mut run = Run::start(there, Plan::ALL);
+    run.asked(1);
+    run.answer(Some(candidate(3)), 5);
+    run.agree(3, 8);
+    run.link(Path::Punched, 20);
+    assert!(run.over());
+    assert!(!run.out.iter().any(|o| matches!(o, LadderOut::DialLane { .. } | LadderOut::Reserve)));
+}
+
+#[test]
+fn who_looks_for_a_way_off_the_relay_has_not_found_it_with_a_relay() {
+    let mut run = Run::start(behind(NatType::PortRestricted, NatType::PortRestricted), Plan::UPGRADE);
+    run.asked(1);
+    run.answer(Some(candidate(3)), 5);
+    run.agree(3, 8);
+    run.link(Path::Relayed, 20);
+    assert_eq!(run.ladder.outcome(), None, "the link may move from relay to relay meanwhile");
+    run.link(Path::Punched, 30);
+    assert_eq!(run.ladder.outcome(), Some(AttemptOutcome::Connected));
+}
+
+#[test]
+fn an_invitation_that_is_not_passed_on_goes_by_another_way() {
+    let mut run = Run::start(behind(NatType::Symmetric, NatType::Symmetric), Plan::ALL);
+    run.ladder.on_reserved(Ok(relay(RELAY_ONE)), at(5), &mut run.out);
+    run.asked(2);
+    run.answer(Some(candidate(3)), 10);
+    run.answer(Some(candidate(4)), 10);
+    let unknown = || Consent::Elsewhere(Reason::UnknownTarget);
+    run.ladder.on_invite_answer(PeerId([3; 32]), unknown(), at(20), &mut run.out);
+    assert!(run.out.contains(&LadderOut::Invite { via: PeerId([4; 32]), relay: relay(RELAY_ONE) }));
+    run.ladder.on_invite_answer(PeerId([4; 32]), unknown(), at(30), &mut run.out);
+    assert_eq!(run.stage(StageKind::Relay), (StageOutcome::Failed, Some(Reason::UnknownTarget)));
+    run.pass(2_000);
+    assert!(run.over(), "with the dials behind it");
 }
 
 #[test]
@@ -318,10 +363,8 @@ fn the_punch_goes_through_the_best_and_a_rate_limit_sends_it_to_the_next() {
     let busy = Consent::Elsewhere(Reason::RateLimited);
     run.ladder.on_consent(PeerId([3; 32]), busy, at(10), &mut run.out);
     assert_eq!(run.requested(), Some(4));
-    run.agree(4, 12);
-    let (via, dial) = run.punched_via().unwrap();
-    assert_eq!(via, 4);
-    run.fail(dial, &Reason::UnknownTarget, 20);
+    let gone = Consent::Elsewhere(Reason::UnknownTarget);
+    run.ladder.on_consent(PeerId([4; 32]), gone, at(20), &mut run.out);
     assert_eq!(run.ladder.outcome(), Some(AttemptOutcome::Unreachable));
     let rounds = run.stages().into_iter().filter(|(s, ..)| *s == StageKind::Punch).count();
     assert_eq!(rounds, 2, "each round with its reason");
@@ -334,6 +377,35 @@ fn a_verified_public_intermediary_is_not_kept_waiting_for_the_slow_ones() {
     run.answer(Some(Candidate { verified_public: true, ..candidate(9) }), 2);
     assert_eq!(run.requested(), None);
     run.pass(12);
+    assert_eq!(run.requested(), Some(9));
+}
+
+#[test]
+fn a_home_of_the_target_is_asked_at_once_and_everybody_where_it_is_none() {
+    let there = Target { homes: vec![candidate(6), candidate(5)], ..target(&[addr(1)]) };
+    let mut run = Run::start(there, Plan::PUNCH);
+    assert_eq!(run.requested(), Some(5));
+    assert!(!run.out.contains(&LadderOut::AskWhoHas));
+    let gone = || Consent::Elsewhere(Reason::UnknownTarget);
+    run.ladder.on_consent(PeerId([5; 32]), gone(), at(10), &mut run.out);
+    assert_eq!(run.requested(), Some(6));
+    run.ladder.on_consent(PeerId([6; 32]), gone(), at(20), &mut run.out);
+    assert!(run.out.contains(&LadderOut::AskWhoHas), "what it said is out of date");
+    run.asked(1);
+    run.answer(Some(candidate(7)), 30);
+    assert_eq!(run.requested(), Some(7));
+    run.ladder.on_consent(PeerId([7; 32]), gone(), at(40), &mut run.out);
+    assert!(run.over(), "once");
+}
+
+#[test]
+fn any_other_intermediary_waits_for_better_ones_as_long_again_as_it_took() {
+    let mut run = Run::start(target(&[addr(1)]), Plan::PUNCH);
+    run.asked(5);
+    run.answer(Some(candidate(9)), 80);
+    run.pass(159);
+    assert_eq!(run.requested(), None);
+    run.pass(160);
     assert_eq!(run.requested(), Some(9));
 }
 
@@ -354,7 +426,81 @@ fn an_answer_of_somebody_who_was_not_asked_is_ignored() {
     run.asked(1);
     run.answer(Some(candidate(3)), 1);
     run.agree(8, 5);
-    assert_eq!(run.punched_via(), None);
+    assert_eq!(run.ladder.path_now(), Path::Direct);
+}
+
+/// A punch that a target with that NAT has just agreed to.
+fn punching(ours: NatType) -> Run {
+    let mut run = Run::start(behind(ours, NatType::AddressRestricted), Plan::PUNCH);
+    run.asked(1);
+    run.answer(Some(candidate(3)), 2);
+    run.agree(3, 50);
+    run
+}
+
+#[test]
+fn our_nat_is_opened_towards_the_target_before_it_hears_of_us() {
+    let mut run = Run::start(target(&[addr(1)]), Plan::PUNCH);
+    run.asked(1);
+    run.answer(Some(candidate(3)), 2);
+    let punch =
+        run.out.iter().position(|o| matches!(o, LadderOut::Punch { addr: to, .. } if *to == addr(5000)));
+    let asked = run.out.iter().position(|o| matches!(o, LadderOut::RequestPunch(_)));
+    assert!(punch.is_some() && punch < asked, "{:?}", run.out);
+}
+
+#[test]
+fn a_dial_that_goes_on_behind_the_direct_stage_opens_our_nat_as_well() {
+    let there = Target { addresses: vec![addr(5000)], ..behind(NatType::FullCone, NatType::PortRestricted) };
+    let mut run = Run::start(there, Plan::ALL);
+    run.asked(1);
+    run.answer(Some(candidate(3)), 2);
+    assert_eq!(run.requested(), Some(3));
+    assert_eq!(run.dials().len(), 1, "no second dial to the same address");
+}
+
+#[test]
+fn a_target_whose_dial_comes_in_is_not_dialled_across_it() {
+    let mut run = punching(NatType::PortRestricted);
+    assert_eq!(run.punches().len(), 1);
+    run.pass(549);
+    assert_eq!(run.punches().len(), 1);
+    run.pass(550);
+    assert_eq!(run.punches().len(), 2, "it did not come: we dial afresh");
+    assert!(run.out.contains(&LadderOut::Cancel(run.punches()[0])));
+}
+
+#[test]
+fn behind_a_nat_that_keeps_the_target_out_we_dial_as_soon_as_it_agrees() {
+    for ours in [NatType::Symmetric, NatType::Unknown] {
+        let run = punching(ours);
+        assert_eq!(run.punches().len(), 2, "{ours}");
+        assert!(run.out.contains(&LadderOut::Cancel(run.punches()[0])), "its first packet was lost");
+    }
+}
+
+#[test]
+fn a_punching_dial_that_fails_is_repeated_and_one_that_finds_somebody_else_is_not() {
+    let mut run = punching(NatType::Symmetric);
+    run.fail(run.punches()[1], &NO_ANSWER, 100);
+    assert_eq!(run.ladder.outcome(), None);
+    run.pass(600);
+    assert_eq!(run.punches().len(), 3);
+    run.ladder.on_refused(&Reason::Closed { close: Some(CloseCode::Replaced) }, at(700), &mut run.out);
+    assert_eq!(run.ladder.outcome(), None, "it lost against the connection that becomes the link");
+    run.pass(1200);
+    let somebody = Reason::WrongIdentity { got: PeerId([9; 32]) };
+    run.fail(run.punches()[3], &somebody, 1300);
+    assert_eq!(run.stage(StageKind::Punch), (StageOutcome::Failed, Some(somebody)));
+    assert!(run.over());
+}
+
+#[test]
+fn a_punching_dial_that_nobody_answered_is_told_by_the_window_it_filled() {
+    let mut run = punching(NatType::Symmetric);
+    run.fail(run.punches()[1], &NO_ANSWER, 29_990);
+    run.pass(30_100);
+    assert_eq!(run.stage(StageKind::Punch).1, Some(Reason::TimedOut { after_ms: 30_000 }));
 }
 
 #[test]
@@ -432,6 +578,7 @@ proptest::proptest! {
         ];
         let there = Target {
             relays: [relay(RELAY_ONE), relay(RELAY_TWO)][..relays].to_vec(),
+            homes: [candidate(1), candidate(2)][..relays].to_vec(),
             ..behind(NATS[nats.0], NATS[nats.1])
         };
         let mut run = Run::start(there, if all { Plan::ALL } else { Plan::UPGRADE });

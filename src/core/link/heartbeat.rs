@@ -10,6 +10,9 @@ use crate::core::Mono;
 
 /// Between pings on direct and punched links.
 pub const INTERVAL: Duration = Duration::from_secs(5);
+/// Between pings on lanes, and to relays in use: their end is noticed within
+/// two seconds.
+pub const BRISK_INTERVAL: Duration = Duration::from_millis(500);
 /// Misses in a row after which a link is dead.
 pub const DEAD_AFTER: u32 = 3;
 
@@ -59,8 +62,16 @@ impl Heartbeat {
 
     /// Begins anew on another connection, with what is known of the round trip.
     #[must_use]
-    pub fn renewed(&self, now: Mono) -> Self {
-        Self { samples: self.samples, smoothed: self.smoothed, ..Self::new(self.interval, now) }
+    pub fn renewed(&self, interval: Duration, now: Mono) -> Self {
+        Self { samples: self.samples, smoothed: self.smoothed, ..Self::new(interval, now) }
+    }
+
+    /// Pings at another interval from now on.
+    pub fn set_interval(&mut self, interval: Duration, now: Mono) {
+        if self.interval != interval {
+            self.interval = interval;
+            self.next = self.next.min(now + interval);
+        }
     }
 
     /// When [`Self::on_timeout`] will have something.

@@ -118,6 +118,11 @@ impl Session {
         self.id != 0
     }
 
+    /// Messages that the peer has not acknowledged.
+    pub fn unacknowledged(&self) -> u64 {
+        self.kept.len() as u64
+    }
+
     /// Bytes that may be pushed now.
     pub fn room(&self) -> usize {
         UNACKED_MAX.saturating_sub(self.kept_bytes)

@@ -1,9 +1,12 @@
+mod lanes;
+
 use std::net::SocketAddr;
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::core::wire::{Echo, FrameReader, PROTOCOL_HIGH, PROTOCOL_LOW};
+use crate::model::NatType;
 
 const SMALL: PeerId = PeerId([1; 32]);
 const LARGE: PeerId = PeerId([2; 32]);
@@ -23,13 +26,7 @@ struct Pair {
 }
 
 fn config(me: PeerId) -> LinkConfig {
-    LinkConfig {
-        me,
-        network: "fleet".into(),
-        name: format!("node-{}", me.0[0]),
-        agent: "punchdeck test".into(),
-        secret: None,
-    }
+    LinkConfig { me, network: "fleet".into(), secret: None }
 }
 
 fn hello(config: &LinkConfig, now: Now) -> Hello {
@@ -37,8 +34,8 @@ fn hello(config: &LinkConfig, now: Now) -> Hello {
         low: PROTOCOL_LOW,
         high: PROTOCOL_HIGH,
         network: config.network.clone(),
-        name: config.name.clone(),
-        agent: config.agent.clone(),
+        name: format!("node-{}", config.me.0[0]),
+        agent: "punchdeck test".into(),
         nat: NatType::Unknown,
         observed: addr(0),
         probe_ports: Vec::new(),
@@ -98,12 +95,17 @@ impl Pair {
     }
 
     fn breaks(&mut self, id: u64) {
+        self.ends_with(id, [None, None]);
+    }
+
+    /// A connection ends, and each end sees that the other one closed it so.
+    fn ends_with(&mut self, id: u64, closes: [Option<CloseCode>; 2]) {
         let id = ConnId(id);
         self.open.retain(|c| *c != id);
         self.wire.retain(|(c, ..)| *c != id);
-        for end in 0..2 {
+        for (end, close) in closes.into_iter().enumerate() {
             let mut out = Vec::new();
-            self.ends[end].on_conn_closed(id, Reason::Closed { close: None }, self.now, &mut out);
+            self.ends[end].on_conn_closed(id, Reason::Closed { close }, self.now, &mut out);
             self.carry_out(end, out);
         }
     }
@@ -115,7 +117,7 @@ impl Pair {
                     for side in if self.mute { vec![end] } else { vec![end, 1 - end] } {
                         let hello = hello(&self.ends[side].config, self.now);
                         let mut out = Vec::new();
-                        self.ends[side].on_control(id, self.now, hello, &mut out);
+                        self.ends[side].on_control(id, self.now, &|| hello.clone(), &mut out);
                         self.carry_out(side, out);
                     }
                 }
@@ -125,7 +127,9 @@ impl Pair {
                 LinkOut::Write(..) => {}
                 LinkOut::Close(id, code) => {
                     self.told[end].push(LinkOut::Close(id, code));
-                    self.breaks(id.0);
+                    let mut closes = [Some(code); 2];
+                    closes[end] = None;
+                    self.ends_with(id.0, closes);
                 }
                 other => self.told[end].push(other),
             }
@@ -153,7 +157,7 @@ impl Pair {
             let frame = Frame::decode(&raw).unwrap();
             let hello = hello(&self.ends[end].config, self.now);
             let mut out = Vec::new();
-            self.ends[end].on_frame(id, frame, bytes.len(), self.now, hello, &mut out);
+            self.ends[end].on_frame(id, frame, bytes.len(), self.now, &|| hello.clone(), &mut out);
             self.carry_out(end, out);
         }
     }
@@ -219,7 +223,7 @@ fn a_connection_becomes_a_link_on_both_ends_whoever_dialled() {
         pair.run();
         for end in 0..2 {
             assert!(pair.ends[end].is_up());
-            assert!(pair.told[end].iter().any(|o| matches!(o, LinkOut::Up { fresh: true })));
+            assert!(pair.told[end].iter().any(|o| matches!(o, LinkOut::Up { fresh: true, .. })));
         }
         assert_eq!(pair.ends[0].greeting().unwrap().name.as_deref(), Some("node-2"));
         assert_eq!(pair.ends[1].greeting().unwrap().observed, addr(9000));
@@ -273,7 +277,11 @@ fn a_better_path_takes_the_link_over_without_losing_a_message() {
             .iter()
             .any(|o| matches!(o, LinkOut::Moved { from: Path::Relayed, to: Path::Direct, .. }))
     );
-    assert!(!pair.open.contains(&ConnId(1)), "only then the old one closes");
+    assert!(pair.open.contains(&ConnId(1)), "the lane is kept for a while");
+    pair.wait(29_000);
+    assert!(pair.open.contains(&ConnId(1)));
+    pair.wait(2_000);
+    assert!(!pair.open.contains(&ConnId(1)));
     assert!(!pair.told[0].iter().any(|o| matches!(o, LinkOut::Down(_))));
 }
 
@@ -304,7 +312,7 @@ fn the_connection_that_the_opener_resumes_on_carries_the_link_whichever_stream_c
     let on_control = |pair: &mut Pair, end: usize, id: u64| {
         let hello = hello(&pair.ends[end].config, pair.now);
         let mut out = Vec::new();
-        pair.ends[end].on_control(ConnId(id), pair.now, hello, &mut out);
+        pair.ends[end].on_control(ConnId(id), pair.now, &|| hello.clone(), &mut out);
         pair.carry_out(end, out);
     };
     for id in [1, 2] {
@@ -350,7 +358,7 @@ fn a_broken_link_takes_its_messages_up_again_on_the_next_connection() {
     pair.connect(2, 1, Path::Direct);
     pair.run();
     assert_eq!(pair.got(1), [1, 2]);
-    assert!(pair.told[0].iter().any(|o| matches!(o, LinkOut::Up { fresh: false })));
+    assert!(pair.told[0].iter().any(|o| matches!(o, LinkOut::Up { fresh: false, .. })));
 }
 
 #[test]
@@ -374,7 +382,7 @@ fn who_opens_a_stream_and_says_nothing_is_closed_after_five_seconds() {
     let mut out = Vec::new();
     pair.ends[1].on_conn(info(1, false, Path::Direct), pair.now, &mut out);
     let h = hello(&pair.ends[1].config, pair.now);
-    pair.ends[1].on_control(ConnId(1), pair.now, h, &mut out);
+    pair.ends[1].on_control(ConnId(1), pair.now, &|| h.clone(), &mut out);
     pair.carry_out(1, out);
     pair.wait(5_000);
     assert_eq!(pair.closed_with(1), Some(CloseCode::Limit));
@@ -422,10 +430,17 @@ fn a_hello_that_names_another_connection_is_refused() {
     let mut out = Vec::new();
     pair.ends[1].on_conn(info(1, false, Path::Direct), pair.now, &mut out);
     let ours = hello(&pair.ends[1].config, pair.now);
-    pair.ends[1].on_control(ConnId(1), pair.now, ours.clone(), &mut out);
+    pair.ends[1].on_control(ConnId(1), pair.now, &|| ours.clone(), &mut out);
     let mut theirs = hello(&pair.ends[0].config, pair.now);
     theirs.channel = [99; 16];
-    pair.ends[1].on_frame(ConnId(1), Frame::Hello(Box::new(theirs)), 100, pair.now, ours, &mut out);
+    pair.ends[1].on_frame(
+        ConnId(1),
+        Frame::Hello(Box::new(theirs)),
+        100,
+        pair.now,
+        &|| ours.clone(),
+        &mut out,
+    );
     pair.carry_out(1, out);
     assert_eq!(pair.closed_with(1), Some(CloseCode::Malformed));
 }
@@ -437,10 +452,17 @@ fn no_version_in_common_is_closed_with_its_code() {
     let mut out = Vec::new();
     pair.ends[1].on_conn(info(1, false, Path::Direct), pair.now, &mut out);
     let ours = hello(&pair.ends[1].config, pair.now);
-    pair.ends[1].on_control(ConnId(1), pair.now, ours.clone(), &mut out);
+    pair.ends[1].on_control(ConnId(1), pair.now, &|| ours.clone(), &mut out);
     let mut theirs = hello(&pair.ends[0].config, pair.now);
     (theirs.low, theirs.high, theirs.channel) = (PROTOCOL_HIGH + 1, PROTOCOL_HIGH + 1, [1; 16]);
-    pair.ends[1].on_frame(ConnId(1), Frame::Hello(Box::new(theirs)), 100, pair.now, ours, &mut out);
+    pair.ends[1].on_frame(
+        ConnId(1),
+        Frame::Hello(Box::new(theirs)),
+        100,
+        pair.now,
+        &|| ours.clone(),
+        &mut out,
+    );
     pair.carry_out(1, out);
     assert_eq!(pair.closed_with(1), Some(CloseCode::Version));
 }
@@ -472,9 +494,9 @@ fn messages_before_the_hello_are_counted_and_ignored() {
     let mut out = Vec::new();
     pair.ends[1].on_conn(info(1, false, Path::Direct), pair.now, &mut out);
     let ours = hello(&pair.ends[1].config, pair.now);
-    pair.ends[1].on_control(ConnId(1), pair.now, ours.clone(), &mut out);
+    pair.ends[1].on_control(ConnId(1), pair.now, &|| ours.clone(), &mut out);
     let leave = Frame::Message { session: 0, seq: 0, message: Message::Leave };
-    pair.ends[1].on_frame(ConnId(1), leave, 10, pair.now, ours, &mut out);
+    pair.ends[1].on_frame(ConnId(1), leave, 10, pair.now, &|| ours.clone(), &mut out);
     pair.carry_out(1, out);
     assert!(pair.stopped(1, "frame before hello"));
     assert!(!pair.told[1].iter().any(|o| matches!(o, LinkOut::Message(_))));

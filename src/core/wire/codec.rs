@@ -144,6 +144,9 @@ impl Message {
             Self::ProbeToken(body) => write(kind, &(number, body)),
             Self::DialBack(body) => write(kind, &(number, body)),
             Self::DialBackAnswer(body) => write(kind, &(number, body)),
+            Self::Observed(body) => write(kind, &(number, body)),
+            Self::WhyAsk(body) => write(kind, &(number, body)),
+            Self::WhyHalf(body) => write(kind, &(number, body)),
             Self::Echo(body) | Self::EchoReply(body) => write(kind, &(number, body)),
         }
     }
@@ -169,6 +172,9 @@ fn decode_message(kind: u16, body: &[u8]) -> Result<Option<Message>, WireError> 
         kind::PROBE_TOKEN => Message::ProbeToken(read(kind, body)?),
         kind::DIAL_BACK => Message::DialBack(read(kind, body)?),
         kind::DIAL_BACK_ANSWER => Message::DialBackAnswer(read(kind, body)?),
+        kind::OBSERVED => Message::Observed(read(kind, body)?),
+        kind::WHY_ASK => Message::WhyAsk(read(kind, body)?),
+        kind::WHY_HALF => Message::WhyHalf(read(kind, body)?),
         kind::ECHO => Message::Echo(read(kind, body)?),
         kind::ECHO_REPLY => Message::EchoReply(read(kind, body)?),
         _ => return Ok(None),

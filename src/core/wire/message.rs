@@ -6,7 +6,8 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 use super::{CoordinationAnswer, Invite, InviteNotice, NoticeAnswer, PunchNotice, PunchRequest};
-use super::{DialBack, DialBackAnswer, PeerPrefix, ProbeToken, Record, frame_limit, kind, lenient};
+use super::{DialBack, DialBackAnswer, PeerPrefix, ProbeToken, Record, WhyAsk, WhyHalf};
+use super::{frame_limit, kind, lenient};
 use crate::core::limits::PAGE_RECORDS_MAX;
 use crate::model::PeerId;
 
@@ -113,6 +114,13 @@ pub struct IHave {
     pub observed: Option<SocketAddr>,
 }
 
+/// "I see you at another address now."
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Observed {
+    /// Where.
+    pub addr: SocketAddr,
+}
+
 /// A numbered payload that comes back, for drills.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Echo {
@@ -160,6 +168,12 @@ pub enum Message {
     DialBack(DialBack),
     /// Answers that.
     DialBackAnswer(DialBackAnswer),
+    /// Tells where the receiver is seen now.
+    Observed(Observed),
+    /// Asks for the receiver's half of the story.
+    WhyAsk(WhyAsk),
+    /// Answers that.
+    WhyHalf(WhyHalf),
     /// Asks for an [`Message::EchoReply`] with the same content.
     Echo(Echo),
     /// Answers an echo.
@@ -187,6 +201,9 @@ impl Message {
             Self::ProbeToken(_) => kind::PROBE_TOKEN,
             Self::DialBack(_) => kind::DIAL_BACK,
             Self::DialBackAnswer(_) => kind::DIAL_BACK_ANSWER,
+            Self::Observed(_) => kind::OBSERVED,
+            Self::WhyAsk(_) => kind::WHY_ASK,
+            Self::WhyHalf(_) => kind::WHY_HALF,
             Self::Echo(_) => kind::ECHO,
             Self::EchoReply(_) => kind::ECHO_REPLY,
         }
@@ -205,12 +222,18 @@ impl Message {
                 Self::Echo(echo) | Self::EchoReply(echo) => echo.payload.len(),
                 Self::PunchRequest(p) => 64 + p.addresses.len() * 20,
                 Self::PunchNotice(p) => 64 + p.addresses.len() * 20,
+                Self::WhyHalf(half) => {
+                    let texts = half.evidence.iter().chain(half.notes.iter().map(|n| &n.what));
+                    texts.map(|t| t.len() + 16).sum()
+                }
                 Self::Invite(_) | Self::InviteNotice(_) => 160,
                 Self::CoordinationAnswer(_)
                 | Self::NoticeAnswer(_)
                 | Self::ProbeToken(_)
                 | Self::DialBack(_)
                 | Self::DialBackAnswer(_)
+                | Self::WhyAsk(_)
+                | Self::Observed(_)
                 | Self::Leave
                 | Self::Request(_)
                 | Self::Digest(_)

@@ -18,6 +18,7 @@ mod record;
 pub(crate) mod strategies;
 #[cfg(test)]
 mod tests;
+mod why;
 
 pub use codec::Frame;
 pub use coordination::{
@@ -26,10 +27,11 @@ pub use coordination::{
 pub use frame::{FrameReader, HEADER_LEN, RawFrame, frame_limit};
 pub use hello::{Hello, common_version};
 pub use message::{
-    Delta, Digest, DigestEntry, DigestPage, Echo, FullSync, IHave, Message, Request, Want, WhoHas,
+    Delta, Digest, DigestEntry, DigestPage, Echo, FullSync, IHave, Message, Observed, Request, Want, WhoHas,
 };
 pub use probe::{DialBack, DialBackAnswer, ProbeToken};
 pub use record::{Capabilities, PeerPrefix, Record, RelayAddr};
+pub use why::{WhyAsk, WhyHalf, WhyNote};
 
 /// The lowest protocol version this program speaks.
 pub const PROTOCOL_LOW: u16 = 1;
@@ -68,6 +70,8 @@ pub mod kind {
     pub const WHO_HAS: u16 = 0x0120;
     /// [`super::IHave`].
     pub const I_HAVE: u16 = 0x0121;
+    /// [`super::Observed`].
+    pub const OBSERVED: u16 = 0x0122;
     /// [`super::PunchRequest`].
     pub const PUNCH_REQUEST: u16 = 0x0130;
     /// [`super::CoordinationAnswer`].
@@ -86,6 +90,10 @@ pub mod kind {
     pub const DIAL_BACK: u16 = 0x0161;
     /// [`super::DialBackAnswer`].
     pub const DIAL_BACK_ANSWER: u16 = 0x0162;
+    /// [`super::WhyAsk`].
+    pub const WHY_ASK: u16 = 0x0170;
+    /// [`super::WhyHalf`].
+    pub const WHY_HALF: u16 = 0x0171;
     /// [`super::Message::Echo`].
     pub const ECHO: u16 = 0x01f0;
     /// [`super::Message::EchoReply`].

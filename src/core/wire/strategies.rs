@@ -53,6 +53,19 @@ pub(crate) fn message() -> impl Strategy<Value = Message> {
     let echo = || (any::<u64>(), vec(any::<u8>(), 0..64)).prop_map(|(id, payload)| Echo { id, payload });
     prop_oneof![
         Just(Message::Leave),
+        addr().prop_map(|addr| Message::Observed(Observed { addr })),
+        any::<u32>().prop_map(|query| Message::WhyAsk(WhyAsk { query })),
+        (
+            any::<u32>(),
+            nat(),
+            any::<Option<u32>>(),
+            vec(".{0,64}", 0..6),
+            vec((any::<u32>(), ".{0,64}"), 0..12)
+        )
+            .prop_map(|(query, nat, measured_s, evidence, notes)| {
+                let notes = notes.into_iter().map(|(age_ms, what)| WhyNote { age_ms, what }).collect();
+                Message::WhyHalf(WhyHalf { query, nat, measured_s, evidence, notes })
+            }),
         (any::<u32>(), any::<u32>(), any::<bool>(), vec(record(), 0..4)).prop_map(
             |(sync, page, last, records)| Message::FullSync(FullSync { sync, page, last, records })
         ),

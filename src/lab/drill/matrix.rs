@@ -19,13 +19,14 @@ pub(super) async fn run<A: Arena>(
 ) -> Result<(), Stop> {
     let first = runner.pairs.len();
     for (n, (from, to)) in pairs.iter().enumerate() {
-        runner.tell(format!("pair {} of {}: {from} to {to}", n + 1, pairs.len()));
+        runner.tell(format!("pair {} of {}: {from} to {to}", n + 1, pairs.len()), None);
         let pair = one(runner, *from, *to).await?;
         runner.pairs.push(pair);
     }
     sum_up(runner);
     if runner.baseline {
-        runner.tell(format!("the library's own ladder on the same {} pairs, side by side", pairs.len()));
+        runner
+            .tell(format!("the library's own ladder on the same {} pairs, side by side", pairs.len()), None);
         let theirs = runner.arena.baseline(pairs).await?;
         for (pair, theirs) in runner.pairs[first..].iter_mut().zip(theirs) {
             pair.compare(theirs);
@@ -70,7 +71,7 @@ async fn acquainted<A: Arena>(runner: &Runner<'_, A>, from: &str, to: &str) -> R
         let dialler = runner.feed(from)?;
         let known = {
             let s = dialler.snapshots.borrow();
-            let row = s.peers.iter().find(|p| p.peer_id == target);
+            let row = s.peer(&target);
             s.nat.nat_type != NatType::Unknown && row.is_some_and(|p| p.nat_type != NatType::Unknown)
         };
         if known {
@@ -79,7 +80,7 @@ async fn acquainted<A: Arena>(runner: &Runner<'_, A>, from: &str, to: &str) -> R
         tokio::time::sleep(LOOK_EVERY).await;
     }
     // It may still be dialled; a NAT that nobody measured costs the full window.
-    if runner.feed(from)?.snapshots.borrow().peers.iter().any(|p| p.peer_id == target) {
+    if runner.feed(from)?.snapshots.borrow().peer(&target).is_some() {
         return Ok(());
     }
     Err(ArenaError::Failed(format!("{from} never heard of {to}")).into())

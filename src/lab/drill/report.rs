@@ -47,6 +47,18 @@ pub struct Checked {
     pub unit: &'static str,
 }
 
+impl Checked {
+    /// What was measured, with its unit.
+    pub fn value_text(&self) -> Option<String> {
+        self.value.map(|value| figure(value, self.unit))
+    }
+
+    /// The limit, with its unit.
+    pub fn limit_text(&self) -> String {
+        figure(self.limit, self.unit)
+    }
+}
+
 /// What the nodes that ran at the end had counted, all together since each
 /// was started; nothing is judged by it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -265,8 +277,8 @@ impl Report {
         let width = self.checks.iter().map(|c| c.name.chars().count()).max().unwrap_or(0);
         for check in &self.checks {
             let mark = if check.ok { "ok  " } else { "FAIL" };
-            let value = check.value.map_or("not measured".to_owned(), |v| figure(v, check.unit));
-            let limit = figure(check.limit, check.unit);
+            let value = check.value_text().unwrap_or("not measured".to_owned());
+            let limit = check.limit_text();
             let _ = writeln!(out, "  {mark}  {:width$}  {value}  (limit {limit})", check.name);
         }
         for Figure { name, value, unit } in &self.figures {

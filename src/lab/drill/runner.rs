@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::arena::{Act, Arena, ArenaError, Member};
-use super::report::{Figure, Pair, Report, judge};
+use super::report::{Checked, Figure, Pair, Report, judge};
 use super::scenario::{Condition, Scenario, Step, Unit, matrix_pairs};
 use super::{matrix, rebind, soak};
-use crate::model::{Command, Done, Outcome, Path, PeerId, Phase, Snapshot, StageOutcome};
+use crate::model::{Command, Done, Outcome, Path, Phase, Snapshot, StageOutcome};
 use crate::node::feed::Feed;
 
 /// How often a condition is looked at. Snapshots come ten times a second.
@@ -19,7 +19,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 const OUTCOME_WITHIN: Duration = Duration::from_secs(90);
 
 /// What a drill is doing.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Progress {
     /// Which step, from 1.
     pub step: usize,
@@ -27,6 +27,10 @@ pub struct Progress {
     pub of: usize,
     /// What it is, in words.
     pub what: String,
+    /// How long it takes at most, where that is known.
+    pub limit: Option<Duration>,
+    /// The checks, as far as they are measured.
+    pub checks: Vec<Checked>,
 }
 
 /// Why a drill ended before its last step.
@@ -53,6 +57,8 @@ pub struct Runner<'a, A> {
     pub(super) measured: BTreeMap<String, f64>,
     pub(super) pairs: Vec<Pair>,
     undo: Vec<Act>,
+    /// The step that runs, from 1.
+    at: usize,
     figures: Vec<Figure>,
     told: Vec<String>,
 }
@@ -74,6 +80,7 @@ impl<'a, A: Arena> Runner<'a, A> {
             measured: BTreeMap::new(),
             pairs: Vec::new(),
             undo: Vec::new(),
+            at: 1,
             figures: Vec::new(),
             told: Vec::new(),
         }
@@ -92,7 +99,8 @@ impl<'a, A: Arena> Runner<'a, A> {
         let mut stopped = None;
         let steps = &self.scenario.steps;
         for (n, step) in steps.iter().enumerate() {
-            (self.tell)(Progress { step: n + 1, of: steps.len(), what: describe(step) });
+            self.at = n + 1;
+            self.tell(describe(step), limit(step));
             let abort = self.abort.clone();
             let ended = tokio::select! {
                 () = abort.cancelled() => Err(Stop::Aborted),
@@ -264,7 +272,9 @@ impl<'a, A: Arena> Runner<'a, A> {
         let seen = || running().filter_map(|m| m.feed.as_ref().map(|feed| (m, feed.snapshots.borrow())));
         Ok(match condition {
             Condition::AllKnowAll => seen().all(|(m, s)| {
-                running().filter(|other| other.peer_id != m.peer_id).all(|other| knows(&s, &other.peer_id))
+                running()
+                    .filter(|other| other.peer_id != m.peer_id)
+                    .all(|other| s.peer(&other.peer_id).is_some())
             }),
             Condition::AllJoined => seen().all(|(_, s)| s.links.iter().any(|l| !l.foreign)),
             Condition::AllMeasured => seen().all(|(_, s)| s.nat.measured.is_some()),
@@ -286,8 +296,7 @@ impl<'a, A: Arena> Runner<'a, A> {
         let (a, b) = (self.member(a)?, self.member(b)?);
         let path = |from: &Member, to: &Member| {
             let snapshot = from.feed.as_ref().filter(|_| from.running)?.snapshots.borrow();
-            let link = snapshot.links.iter().find(|l| l.peer_id == to.peer_id);
-            Some(link.map(|l| l.path))
+            Some(snapshot.link(&to.peer_id).map(|l| l.path))
         };
         Ok([path(&a, &b), path(&b, &a)].into_iter().flatten().collect())
     }
@@ -308,8 +317,9 @@ impl<'a, A: Arena> Runner<'a, A> {
             .ok_or_else(|| ArenaError::Unknown(format!("running node {name}")))
     }
 
-    pub(super) fn tell(&self, what: String) {
-        (self.tell)(Progress { step: 1, of: self.scenario.steps.len(), what });
+    pub(super) fn tell(&self, what: String, limit: Option<Duration>) {
+        let checks = judge(&self.scenario.checks, &self.measured);
+        (self.tell)(Progress { step: self.at, of: self.scenario.steps.len(), what, limit, checks });
     }
 
     /// What every drill measures.
@@ -375,8 +385,13 @@ fn again(node: &str) -> Act {
     Act::Start { node: node.to_owned(), passive: false }
 }
 
-fn knows(snapshot: &Snapshot, id: &PeerId) -> bool {
-    snapshot.peers.binary_search_by_key(id, |p| p.peer_id).is_ok()
+/// How long a step takes at most, where it says so.
+fn limit(step: &Step) -> Option<Duration> {
+    match step {
+        Step::Wait { within, .. } => Some(*within),
+        Step::Sleep { time } => Some(*time),
+        _ => None,
+    }
 }
 
 fn describe(step: &Step) -> String {

@@ -42,7 +42,7 @@ pub(super) async fn run<A: Arena>(
     while rounds < 2 || begun.elapsed() < time {
         rounds += 1;
         let (gone, of) = (begun.elapsed().as_secs(), time.as_secs());
-        runner.tell(format!("round {rounds}, {gone} of {of} s"));
+        runner.tell(format!("round {rounds}, {gone} of {of} s"), None);
         for step in steps {
             Box::pin(runner.step(step)).await?;
         }

@@ -5,7 +5,6 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use tokio::net::UdpSocket;
 
-use super::nodes::slot;
 use super::{Happening, NatLab};
 use crate::lab::LabError;
 use crate::lab::network::Place;
@@ -162,6 +161,40 @@ impl NatLab {
     /// # Errors
     /// The first [`LabError`]; the rest is undone all the same.
     pub async fn restore(&self) -> Result<Vec<(String, Feed)>, LabError> {
+        let mut failed = self.restore_network().await.err();
+        let mut feeds = Vec::new();
+        for host in &self.topology.host {
+            if self.is_running(&host.name).await? {
+                continue;
+            }
+            match self.start_node(&host.name).await {
+                Ok(feed) => feeds.push((host.name.clone(), feed)),
+                Err(error) => drop(failed.get_or_insert(error)),
+            }
+        }
+        failed.map_or(Ok(feeds), Err)
+    }
+
+    /// Makes a router what the topology says; its mappings go with the change.
+    ///
+    /// # Errors
+    /// [`LabError::Network`].
+    pub async fn rebuild_router(&self, router: &str) -> Result<(), LabError> {
+        let from = self.nat(router).await?;
+        let built = self.topology.router.iter().find(|r| r.name == router);
+        let to = built.map(|r| Behaves { nat: r.nat, hairpin: r.hairpin, firewall: r.firewall });
+        match to.filter(|to| *to != from) {
+            Some(to) => self.set_behaviour(router, from, to).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Undoes what was done to the network and leaves the nodes alone: uplinks,
+    /// wires and NATs as the topology says.
+    ///
+    /// # Errors
+    /// The first [`LabError`]; the rest is undone all the same.
+    pub async fn restore_network(&self) -> Result<(), LabError> {
         let mut failed = None;
         let mut keep = |result: Result<(), LabError>| {
             if let Err(error) = result {
@@ -186,23 +219,9 @@ impl NatLab {
             }
         }
         for router in &self.topology.router {
-            let to = Behaves { nat: router.nat, hairpin: router.hairpin, firewall: router.firewall };
-            let from = self.nat(&router.name).await?;
-            if from != to {
-                keep(self.set_behaviour(&router.name, from, to).await);
-            }
+            keep(self.rebuild_router(&router.name).await);
         }
-        let mut feeds = Vec::new();
-        for host in &self.topology.host {
-            let idle = slot(&mut *self.slots.lock().await, &host.name)?.runs.ended();
-            if idle {
-                match self.start_node(&host.name).await {
-                    Ok(feed) => feeds.push((host.name.clone(), feed)),
-                    Err(error) => keep(Err(error)),
-                }
-            }
-        }
-        failed.map_or(Ok(feeds), Err)
+        failed.map_or(Ok(()), Err)
     }
 
     /// Measures the network again, as it is now against what its topology says.

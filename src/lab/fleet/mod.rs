@@ -3,6 +3,7 @@
 
 mod changes;
 mod history;
+mod links;
 mod nodes;
 mod stock;
 

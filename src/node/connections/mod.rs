@@ -9,7 +9,7 @@ mod tasks;
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use ant_quic::{HighLevelConnection, HighLevelRecvStream, HighLevelSendStream, Node};
 use tokio::sync::mpsc;
@@ -17,7 +17,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 pub(super) use self::tasks::{accept_connections, accept_streams, follow_lifecycle};
 use self::tasks::{accept_on_lane, read, watch};
-use super::lanes::{self, Lane, LaneEnd, RelayEnd, Reservation};
+use super::lanes::{self, Lane, LaneEnd, RelayEnd, Reservation, WarmLane};
 use super::streams::{FrameStream, spawn_writer};
 use super::transport;
 use crate::core::engine::{ConnBytes, Input};
@@ -42,7 +42,9 @@ pub(super) enum Report {
     /// Somebody came to us through a relay.
     Lane(Lane),
     /// A dial through a relay reached its peer.
-    LaneDialled { dial: DialId, lane: Lane },
+    LaneWarm { dial: DialId, lane: WarmLane },
+    /// What it made is good, at both ends.
+    LaneUsed { dial: DialId, lane: Lane },
     /// A relay, the host of that address, answered.
     Reserved { relay: PeerId, result: Result<(Reservation, IpAddr), Reason> },
     /// The reservation of that number ended, and not because we let go.
@@ -75,6 +77,8 @@ enum Carrier {
 
 struct Entry {
     peer: PeerId,
+    /// Where the other end was seen last, plain.
+    remote: SocketAddr,
     connection: HighLevelConnection,
     carrier: Carrier,
     channel: [u8; 16],
@@ -150,6 +154,7 @@ impl Connections {
         };
         let entry = Entry {
             peer,
+            remote: info.remote,
             carrier,
             channel,
             writer: None,
@@ -264,6 +269,16 @@ impl Connections {
             .collect();
         found.sort_by_key(|(rank, _)| Reverse(*rank));
         found.into_iter().map(|(_, connection)| connection).collect()
+    }
+
+    /// Connections whose other end is seen elsewhere than before.
+    pub(super) fn moved(&mut self) -> Vec<Input> {
+        let moved = self.entries.iter_mut().filter_map(|(id, e)| {
+            let remote = plain_addr(e.connection.remote_address());
+            let before = std::mem::replace(&mut e.remote, remote);
+            (before != remote).then_some(Input::ConnRemote { peer: e.peer, conn: *id, remote })
+        });
+        moved.collect()
     }
 
     /// Bytes of each lane, as its endpoint counts them: whole packets, all

@@ -4,6 +4,7 @@
 mod tests;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::core::engine::{Action, Engine, Input};
 use crate::core::ladder::DialId;
-use crate::model::{CloseCode, Event, Outcome, PeerId, Snapshot};
+use crate::model::{CloseCode, Event, Outcome, PeerId, Reason, Snapshot};
 use crate::node::cache::CacheFiles;
 use crate::node::clock::Clock;
 use crate::node::connections::{Connections, Report, Reports};
@@ -23,7 +24,7 @@ use crate::node::feed::Request;
 use crate::node::lanes::Lane;
 use crate::node::probe::Probes;
 use crate::node::relaying::Relaying;
-use crate::node::transport::{self, Dialled};
+use crate::node::transport;
 
 /// At most ten snapshots a second.
 const PUBLISH_EVERY: Duration = Duration::from_millis(100);
@@ -148,11 +149,16 @@ impl Driver {
                 self.feed(input);
             }
             Report::Connected(peer) => self.take_up(peer),
-            Report::Lane(lane) => drop(self.take_up_lane(lane)),
-            Report::LaneDialled { dial, lane } => {
+            Report::Lane(lane) => self.take_up_lane(lane),
+            Report::LaneWarm { dial, lane } => {
                 self.dials.remove(&dial);
-                let peer = self.take_up_lane(lane);
+                let peer = lane.peer;
+                self.relaying.keep_warm(dial, lane);
                 self.feed(Input::Dialled { dial, peer });
+            }
+            Report::LaneUsed { dial, lane } => {
+                self.dials.remove(&dial);
+                self.take_up_lane(lane);
             }
             Report::Reserved { relay, result } => {
                 let input = self.relaying.reserved(relay, result);
@@ -192,12 +198,9 @@ impl Driver {
         }
     }
 
-    /// A lane belongs to the peer whose key it showed.
-    fn take_up_lane(&mut self, lane: Lane) -> PeerId {
-        let peer = lane.peer;
+    fn take_up_lane(&mut self, lane: Lane) {
         let input = self.connections.take_up_lane(lane);
         self.feed_if(input);
-        peer
     }
 
     /// Events can be dropped by a queue that is full; what stands cannot.
@@ -205,6 +208,8 @@ impl Driver {
         for conn in self.node.connected_peers().await {
             self.take_up(PeerId(conn.peer_id.0));
         }
+        let (sessions, bytes) = transport::serving(&self.node).await;
+        self.feed(Input::Serving { sessions, bytes });
     }
 
     fn carry_out(&mut self) {
@@ -218,7 +223,7 @@ impl Driver {
             Action::OpenControl { peer, conn } => self.connections.open_control(peer, conn),
             Action::Write { conn, bytes } => self.connections.write(conn, bytes),
             Action::Close { conn, code } => self.connections.close(conn, code),
-            Action::Dial { .. } | Action::Punch { .. } => self.dial(action),
+            Action::Dial { dial, addr, peer, within } => self.dial(dial, addr, peer, within),
             Action::DialLane { dial, peer, relay, addr, within } => {
                 let task = tokio::spawn(self.relaying.dial(dial, peer, relay, addr, within));
                 self.dials.insert(dial, AbortOnDropHandle::new(task));
@@ -228,7 +233,16 @@ impl Driver {
                 self.feed_if(input);
             }
             Action::Release { relay } => self.relaying.release(relay),
-            Action::Cancel { dial } => drop(self.dials.remove(&dial)),
+            Action::UseLane { dial } => match self.relaying.take_into_use(dial) {
+                Some(call) => {
+                    self.dials.insert(dial, AbortOnDropHandle::new(tokio::spawn(call)));
+                }
+                None => self.feed(Input::DialFailed { dial, reason: Reason::RelayLost }),
+            },
+            Action::Cancel { dial } => {
+                self.dials.remove(&dial);
+                self.relaying.forget(dial);
+            }
             Action::ProbeOpen { socket, family, towards } => {
                 let input = self.probes.open(socket, family, towards);
                 self.feed(input);
@@ -256,19 +270,15 @@ impl Driver {
         drop(self.outlets.events.send(Arc::new(event)));
     }
 
-    fn dial(&mut self, action: Action) {
+    fn dial(&mut self, dial: DialId, addr: SocketAddr, peer: Option<PeerId>, within: Duration) {
         let (node, reports) = (self.node.clone(), self.reports.clone());
-        let (dial, task) = match action {
-            Action::Dial { dial, addr, peer, within } => {
-                let call = async move { transport::dial(&node, addr, peer, within).await };
-                (dial, tokio::spawn(report_dial(dial, call, reports)))
-            }
-            Action::Punch { dial, peer, target, coordinator, within } => {
-                let call = async move { transport::punch(&node, target, peer, coordinator, within).await };
-                (dial, tokio::spawn(report_dial(dial, call, reports)))
-            }
-            _ => return,
-        };
+        let task = tokio::spawn(async move {
+            let report = match transport::dial(&node, addr, peer, within).await {
+                Ok((peer, connection)) => Report::Dialled { dial, peer, connection },
+                Err(reason) => Report::Input(Input::DialFailed { dial, reason }),
+            };
+            let _ = reports.send(report).await;
+        });
         self.dials.insert(dial, AbortOnDropHandle::new(task));
     }
 
@@ -283,6 +293,9 @@ impl Driver {
 
     fn publish(&mut self) {
         self.changed = false;
+        for moved in self.connections.moved() {
+            self.feed(moved);
+        }
         let now = self.clock.now();
         let (reservations, lanes) = (self.relaying.bytes(), self.connections.lane_bytes());
         if !reservations.is_empty() || !lanes.is_empty() {
@@ -311,12 +324,4 @@ impl Driver {
         drop(self.connections);
         transport::shut_down(self.node).await;
     }
-}
-
-async fn report_dial(dial: DialId, call: impl Future<Output = Dialled>, reports: Reports) {
-    let report = match call.await {
-        Ok((peer, connection)) => Report::Dialled { dial, peer, connection },
-        Err(reason) => Report::Input(Input::DialFailed { dial, reason }),
-    };
-    let _ = reports.send(report).await;
 }

@@ -40,7 +40,8 @@ impl LaneDialer {
         Self { bind, tls, v4: Mutex::new(None), v6: Mutex::new(None) }
     }
 
-    /// Dials a peer's address on a relay. Whoever else answers is closed.
+    /// Dials a peer's address on a relay. Whoever else answers is closed. The
+    /// other end keeps quiet about the connection until it is used.
     ///
     /// # Errors
     /// [`LaneError`]; no connection is left then.
@@ -50,21 +51,31 @@ impl LaneDialer {
         via: Option<PeerId>,
         addr: SocketAddr,
         within: Duration,
+    ) -> Result<WarmLane, LaneError> {
+        let connection = self.connect(addr, within).await?;
+        let lane = WarmLane { peer, via, connection };
+        match identity(&lane.connection) {
+            Some(got) if got == peer => Ok(lane),
+            // Dropped, it is closed.
+            Some(got) => Err(LaneError::WrongIdentity { got }),
+            None => Err(LaneError::Local("no identity".into())),
+        }
+    }
+
+    /// Dials a peer's address on a relay and uses what stands then.
+    ///
+    /// # Errors
+    /// [`LaneError`]; no connection is left then.
+    pub async fn lane(
+        &self,
+        peer: PeerId,
+        via: Option<PeerId>,
+        addr: SocketAddr,
+        within: Duration,
     ) -> Result<Lane, LaneError> {
         let until = Instant::now() + within;
-        let connection = self.connect(addr, within).await?;
-        let found = match identity(&connection) {
-            Some(got) if got != peer => Err(LaneError::WrongIdentity { got }),
-            Some(_) => tags::send_nonce(&connection, until.duration_since(Instant::now())).await,
-            None => Err(LaneError::Local("no identity".into())),
-        };
-        match found {
-            Ok(()) => Ok(Lane { peer, via, connection, relay_end: None }),
-            Err(error) => {
-                connection.close(VarInt::from_u32(0), b"");
-                Err(error)
-            }
-        }
+        let warm = self.dial(peer, via, addr, within).await?;
+        warm.take_into_use(until.duration_since(Instant::now())).await
     }
 
     /// Finds out whether a reservation of ours carries anything, by dialling
@@ -73,7 +84,7 @@ impl LaneDialer {
     /// # Errors
     /// [`LaneError`]: the relay took the reservation, and drops what comes.
     pub async fn check(&self, reservation: SocketAddr, within: Duration) -> Result<(), LaneError> {
-        let lane = self.dial(self.tls.me, None, reservation, within).await?;
+        let lane = self.lane(self.tls.me, None, reservation, within).await?;
         lane.connection.close(VarInt::from_u32(CloseCode::Replaced.code()), b"");
         Ok(())
     }
@@ -132,6 +143,26 @@ impl LaneDialer {
                 endpoint.close(VarInt::from_u32(code.code()), b"");
             }
         }
+    }
+}
+
+/// A connection through a relay that stands and is not used yet. Dropped, it
+/// is closed.
+pub struct WarmLane {
+    /// Who is at the other end, by the key of its TLS session.
+    pub peer: PeerId,
+    via: Option<PeerId>,
+    connection: HighLevelConnection,
+}
+
+impl WarmLane {
+    /// Sends the nonce: when it is back, the lane is good at both ends.
+    ///
+    /// # Errors
+    /// [`LaneError`]; no connection is left then.
+    pub async fn take_into_use(self, within: Duration) -> Result<Lane, LaneError> {
+        tags::send_nonce(&self.connection, within).await?;
+        Ok(Lane { peer: self.peer, via: self.via, connection: self.connection.clone(), relay_end: None })
     }
 }
 

@@ -25,7 +25,7 @@ use std::time::Duration;
 use ant_quic::HighLevelConnection;
 use tokio::sync::watch;
 
-pub use self::dialer::LaneDialer;
+pub use self::dialer::{LaneDialer, WarmLane};
 pub use self::error::{LaneError, ReserveError};
 pub use self::reservation::Reservation;
 pub use self::socket::{LaneCounts, LaneEnd};
@@ -33,8 +33,8 @@ pub(super) use self::tags::{is_control, open_control};
 pub use self::tls::LaneTls;
 use crate::model::PeerId;
 
-/// Handshake and nonce of a connection that came in take at most this long:
-/// the slowest path that carries a usable link is faster.
+/// The handshake of a connection that came in takes at most this long: the
+/// slowest path that carries a usable link is faster.
 const ACCEPT_WITHIN: Duration = Duration::from_secs(5);
 
 /// Tells of the end of a reservation.

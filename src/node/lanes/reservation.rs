@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ant_quic::high_level::{Incoming, default_runtime};
 use ant_quic::{Endpoint, EndpointConfig, HighLevelConnection, VarInt};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
@@ -15,7 +15,9 @@ use super::error::{LaneError, ReserveError};
 use super::socket::{LaneCounts, LaneEnd, LaneSocket};
 use super::tls::{LaneTls, identity};
 use super::{ACCEPT_WITHIN, Lane, RelayEnd, framing, tags};
-use crate::core::limits::{LANE_HANDSHAKES_AT_ONCE, LINKS_MAX, RECORD_PORT_MIN};
+use crate::core::limits::{
+    LANE_HANDSHAKES_AT_ONCE, LANE_IDLE, LANES_WAITING_MAX, LINKS_MAX, RECORD_PORT_MIN,
+};
 use crate::model::{CloseCode, PeerId, plain_addr};
 use crate::node::transport;
 
@@ -152,6 +154,7 @@ async fn close_at_end(endpoint: Endpoint, mut ended: RelayEnd) {
 }
 
 async fn accept(endpoint: Endpoint, relay: PeerId, me: PeerId, end: RelayEnd, lanes: mpsc::Sender<Lane>) {
+    let handshakes = Arc::new(Semaphore::new(LANE_HANDSHAKES_AT_ONCE));
     let mut shaking = JoinSet::new();
     loop {
         let incoming = tokio::select! {
@@ -159,13 +162,17 @@ async fn accept(endpoint: Endpoint, relay: PeerId, me: PeerId, end: RelayEnd, la
             incoming = endpoint.accept() => incoming,
         };
         let Some(incoming) = incoming else { return };
-        if shaking.len() >= LANE_HANDSHAKES_AT_ONCE {
+        let slot = handshakes.clone().try_acquire_owned().ok().filter(|_| shaking.len() < LANES_WAITING_MAX);
+        let Some(slot) = slot else {
             incoming.refuse();
             continue;
-        }
+        };
         let (lanes, end) = (lanes.clone(), end.clone());
         shaking.spawn(async move {
-            let Ok(Ok(lane)) = timeout(ACCEPT_WITHIN, shake(incoming, relay, end)).await else { return };
+            let Ok(Ok(connection)) = timeout(ACCEPT_WITHIN, shake(incoming)).await else { return };
+            drop(slot);
+            // It may be a long time until the other end uses what it warmed.
+            let Ok(lane) = wanted(connection, relay, end).await else { return };
             if lane.peer == me {
                 // Our own dialer, trying whether the relay carries anything.
                 lane.connection.closed().await;
@@ -176,11 +183,15 @@ async fn accept(endpoint: Endpoint, relay: PeerId, me: PeerId, end: RelayEnd, la
     }
 }
 
-async fn shake(incoming: Incoming, relay: PeerId, end: RelayEnd) -> Result<Lane, LaneError> {
+async fn shake(incoming: Incoming) -> Result<HighLevelConnection, LaneError> {
     let lost = |e| LaneError::Handshake(transport::close_reason(&e));
-    let connection = incoming.accept().map_err(lost)?.await.map_err(lost)?;
+    incoming.accept().map_err(lost)?.await.map_err(lost)
+}
+
+/// Waits until the other end uses the connection.
+async fn wanted(connection: HighLevelConnection, relay: PeerId, end: RelayEnd) -> Result<Lane, LaneError> {
     let peer = identity(&connection).ok_or(LaneError::NoEcho)?;
-    tags::echo_nonce(&connection, ACCEPT_WITHIN).await?;
+    tags::echo_nonce(&connection, LANE_IDLE).await?;
     Ok(Lane { peer, via: Some(relay), connection, relay_end: Some(end) })
 }
 

@@ -1,6 +1,6 @@
 //! What each action does to the state, and when it can be done.
 
-use super::{App, Effect, Frozen, Overlay, Pane, Prompt, Tone};
+use super::{App, Effect, Frozen, LabRow, LabSide, Overlay, Pane, Prompt, Tone};
 use crate::model::{Command, Path, PeerId, PeerRow, PeerState, Reason, clean};
 use crate::tui::bindings::{Action, Binding, Danger, Order};
 
@@ -49,9 +49,18 @@ impl App {
             Action::Yes => return self.confirmed(),
             Action::Why => {
                 if let Some(peer) = self.target() {
-                    self.overlays.push(Overlay::Why { peer, scroll: 0 });
+                    return self.open_why(peer);
                 }
             }
+            Action::OpenLab => self.overlays.push(Overlay::Lab { scroll: 0 }),
+            Action::OpenDrills => self.overlays.push(Overlay::Drills { scroll: 0 }),
+            Action::ChooseNat => {
+                if let Some(LabRow::Node(node)) = self.lab.as_ref().and_then(LabSide::chosen) {
+                    let host = node.name.clone();
+                    self.overlays.push(Overlay::Nat { host });
+                }
+            }
+            Action::Lab(key) => return self.ask_lab(key),
             Action::Help => self.overlays.push(Overlay::Help { scroll: 0 }),
             Action::Close | Action::No => {
                 self.overlays.pop();
@@ -198,7 +207,19 @@ impl App {
                     .unwrap_or(u16::MAX);
                 return;
             }
-            Some(Overlay::Confirm { .. }) => return,
+            Some(Overlay::Lab { .. }) => {
+                if let Some(lab) = &mut self.lab {
+                    lab.row = step.apply(lab.row, lab.last_row());
+                }
+                return;
+            }
+            Some(Overlay::Drills { .. }) => {
+                if let Some(lab) = &mut self.lab {
+                    lab.drill = step.apply(lab.drill, lab.view.drills.len().saturating_sub(1));
+                }
+                return;
+            }
+            Some(Overlay::Confirm { .. } | Overlay::Nat { .. }) => return,
             None => {}
         }
         match self.focus {
@@ -247,6 +268,10 @@ impl App {
                     Err(Reason::NoRelayInUse.to_string())
                 }
             }
+            Action::OpenLab => self.lab_here("this needs").map(|_| ()),
+            Action::OpenDrills => self.lab_here("drills need").map(|_| ()),
+            Action::Lab(key) => self.lab_here("this needs")?.command(key).map(|_| ()),
+            Action::ChooseNat => self.nat_to_choose(),
             Action::ClearFilter if self.peers.filter().is_empty() => Err("there is no filter".to_owned()),
             Action::Zoom if !self.zoom && !self.drawn.several => {
                 Err("one pane has the screen already".to_owned())

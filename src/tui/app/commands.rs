@@ -44,6 +44,11 @@ pub(crate) struct Running {
 }
 
 impl Running {
+    /// Whether it only asks: the view that asked shows what comes of it.
+    pub(crate) fn is_question(&self) -> bool {
+        is_question(&self.command)
+    }
+
     /// What was asked.
     pub(crate) fn describe(&self) -> String {
         describe(&self.command)
@@ -86,7 +91,9 @@ impl Commands {
     ) {
         match result {
             Ok(id) => {
-                self.message = None;
+                if !is_question(&command) {
+                    self.message = None;
+                }
                 self.running.push(Running { id, command, sent: at, since });
             }
             Err(error) => self.say(Tone::Bad, format!("{}: {error}", describe(&command)), since),
@@ -96,15 +103,20 @@ impl Commands {
     pub(super) fn ended(&mut self, outcome: &Outcome, now: Stamp) {
         let before = self.running.len();
         self.running.retain(|r| r.id != outcome.id || r.command != outcome.command);
-        if self.running.len() < before {
+        if self.running.len() < before && !is_question(&outcome.command) {
             let tone = if outcome.result.is_ok() { Tone::Good } else { Tone::Bad };
             self.say(tone, outcome.to_string(), now);
         }
     }
 
+    /// Without what was under way: another node is asked from now on.
+    pub(super) fn forget(self) -> Self {
+        Self { running: Vec::new(), ..self }
+    }
+
     pub(super) fn lost_track(&mut self, outcomes: u64, now: Stamp) {
-        if !self.running.is_empty() {
-            self.running.clear();
+        let lost = std::mem::take(&mut self.running);
+        if lost.iter().any(|r| !r.is_question()) {
             let text = format!("{outcomes} outcomes were dropped; what came of the commands is not known");
             self.say(Tone::Warn, text, now);
         }
@@ -114,10 +126,14 @@ impl Commands {
         let (old, rest): (Vec<_>, Vec<_>) =
             self.running.drain(..).partition(|r| at.saturating_sub(r.sent) >= GIVEN_UP_AFTER);
         self.running = rest;
-        if let Some(first) = old.first() {
+        if let Some(first) = old.iter().find(|r| !r.is_question()) {
             self.say(Tone::Bad, format!("{}: no outcome after 120 s", first.describe()), now);
         }
     }
+}
+
+fn is_question(command: &Command) -> bool {
+    matches!(command, Command::Why { .. })
 }
 
 /// A command in words: `sync 1b88f0`, `sync all`.

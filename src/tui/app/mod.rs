@@ -4,8 +4,10 @@
 
 mod actions;
 mod commands;
+mod lab;
 mod peers;
 mod timeline;
+mod why;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +16,7 @@ use jiff::tz::TimeZone;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind};
 
 use super::bindings::{self, Key, Scope};
+use super::lab::{LabCommand, LabView};
 use super::logs::Logs;
 use super::theme::Theme;
 use crate::model::{Command, CommandId, Event, EventKind, Outcome, PeerId, PeerRow, Snapshot, Stamp, clean};
@@ -21,8 +24,10 @@ use crate::node::feed::SendError;
 
 pub(crate) use actions::Move;
 pub(crate) use commands::{Commands, Tone};
+pub(crate) use lab::{LabRow, LabSide};
 pub(crate) use peers::Peers;
 pub(crate) use timeline::{Entry, Timeline};
+pub(crate) use why::Asked;
 
 /// A snapshot older than this is marked as stale. Nodes send one at least
 /// every second.
@@ -53,6 +58,12 @@ pub(crate) enum Input {
     Sent(Command, Result<CommandId, SendError>),
     /// The node is gone; no snapshot will come any more.
     NodeGone,
+    /// The lab's newest state.
+    Lab(Arc<LabView>),
+    /// The lab takes no command just now.
+    LabBusy,
+    /// Another node is shown from now on.
+    Switched(Arc<Snapshot>),
     /// A thread other than ours panicked.
     Fault(String),
     /// Time passed.
@@ -64,6 +75,8 @@ pub(crate) enum Input {
 pub(crate) enum Effect {
     /// Send a command; its [`Input::Sent`] comes back at once.
     Send(Command),
+    /// Ask something of the lab.
+    Lab(LabCommand),
     /// Put a text on the terminal's clipboard.
     Copy(String),
     /// Give the terminal back until the shell resumes us.
@@ -125,6 +138,21 @@ pub(crate) enum Overlay {
     Why {
         /// Whom.
         peer: PeerId,
+        /// Lines scrolled.
+        scroll: u16,
+    },
+    /// The lab's nodes and wires.
+    Lab {
+        /// Lines scrolled.
+        scroll: u16,
+    },
+    /// The choice of the NAT before a node.
+    Nat {
+        /// Which node.
+        host: String,
+    },
+    /// The drills.
+    Drills {
         /// Lines scrolled.
         scroll: u16,
     },
@@ -192,6 +220,10 @@ pub(crate) struct App {
     pub(crate) timeline: Timeline,
     /// Commands under way and what came of the last.
     pub(crate) commands: Commands,
+    /// The lab that the node is in, if it is in one of ours.
+    pub(crate) lab: Option<LabSide>,
+    /// What was asked about the peer of the why view.
+    asked: Option<Asked>,
     /// Lines scrolled in the escalation pane.
     pub(crate) ladder_scroll: usize,
     /// Lines scrolled in the relays pane.
@@ -228,6 +260,8 @@ impl App {
             peers: Peers::default(),
             timeline: Timeline::default(),
             commands: Commands::default(),
+            lab: None,
+            asked: None,
             ladder_scroll: 0,
             relay_scroll: 0,
             logs,
@@ -249,7 +283,10 @@ impl App {
         match input {
             Input::Key(key) => return self.key(&key),
             Input::Paste(text) => self.paste(&text),
-            Input::Snapshot(snapshot) => self.take_snapshot(snapshot),
+            Input::Snapshot(snapshot) => {
+                self.take_snapshot(snapshot);
+                return self.ask_again();
+            }
             Input::Event(event) => {
                 if let EventKind::TaskFaulted { task, detail } = &event.kind {
                     self.note_fault(format!("{task}: {detail}"));
@@ -266,10 +303,17 @@ impl App {
                 self.commands.lost_track(n, now);
             }
             Input::Sent(command, result) => {
+                if let (Command::Why { peer }, Err(error)) = (&command, &result) {
+                    self.not_asked(*peer, *error);
+                    return Vec::new();
+                }
                 let now = self.node_now();
                 self.commands.sent(command, result, self.at, now);
             }
             Input::NodeGone => self.node_gone = true,
+            Input::Lab(view) => self.take_lab(view),
+            Input::LabBusy => self.refuse_lab(),
+            Input::Switched(snapshot) => self.switch(snapshot),
             Input::Fault(text) => {
                 let now = self.node_now();
                 self.timeline.push(Entry::Fault { at: now, text: text.clone() });
@@ -278,6 +322,7 @@ impl App {
             Input::Tick => {
                 let now = self.node_now();
                 self.commands.expire(self.at, now);
+                return self.ask_again();
             }
         }
         Vec::new()
@@ -307,6 +352,11 @@ impl App {
     fn take_outcome(&mut self, outcome: Arc<Outcome>) {
         let now = self.node_now();
         self.commands.ended(&outcome, now);
+        // A question changes nothing; its answer stands in the why view.
+        if let Command::Why { peer } = outcome.command {
+            self.answered(peer, &outcome);
+            return;
+        }
         self.timeline.push(Entry::Outcome { at: now, outcome });
     }
 
@@ -350,6 +400,9 @@ impl App {
         match self.overlays.last() {
             Some(Overlay::Help { .. }) => Scope::Help,
             Some(Overlay::Why { .. }) => Scope::Why,
+            Some(Overlay::Lab { .. }) => Scope::Lab,
+            Some(Overlay::Nat { .. }) => Scope::Nat,
+            Some(Overlay::Drills { .. }) => Scope::Drills,
             Some(Overlay::Confirm { .. }) => Scope::Confirm,
             None if self.prompt.is_some() => Scope::Prompt,
             None => Scope::Main,
@@ -390,7 +443,7 @@ impl App {
 
     /// A peer of the shown snapshot.
     pub(crate) fn peer(&self, id: PeerId) -> Option<&Arc<PeerRow>> {
-        find_peer(self.shown(), id)
+        self.shown().peer(&id)
     }
 
     /// The peer that peer actions are about: that of the why view, else the
@@ -414,12 +467,6 @@ impl App {
         let now = self.node_now();
         self.commands.say(Tone::Warn, "suspend: there is no shell here that would resume us".to_owned(), now);
     }
-}
-
-/// A peer of a snapshot; its peers are in the order of their ids.
-pub(crate) fn find_peer(snapshot: &Snapshot, id: PeerId) -> Option<&Arc<PeerRow>> {
-    let at = snapshot.peers.binary_search_by(|p| p.peer_id.cmp(&id)).ok()?;
-    snapshot.peers.get(at)
 }
 
 #[cfg(test)]

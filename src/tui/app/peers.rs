@@ -18,6 +18,8 @@ pub(crate) struct Peers {
     order: Vec<u32>,
     computed_for: Option<(Rows, Filter, Sort)>,
     wanted: Option<PeerId>,
+    /// The peer that was selected before a filter hid it.
+    home: Option<PeerId>,
     cursor: Option<usize>,
     /// Where the cursor last was; where a new selection starts from.
     resting: usize,
@@ -78,6 +80,7 @@ impl Peers {
         {
             return;
         }
+        let filtered = self.computed_for.as_ref().is_some_and(|(_, filter, _)| *filter != self.filter);
         let mut scratch = String::new();
         self.order.clear();
         self.order.extend(
@@ -88,8 +91,23 @@ impl Peers {
         if self.wanted.is_none() {
             self.wanted = self.id_at(0);
         }
-        self.cursor =
-            self.wanted.and_then(|id| self.order.iter().position(|&i| rows[i as usize].peer_id == id));
+        let place = |id| self.order.iter().position(|&i| rows[i as usize].peer_id == id);
+        let (mut wanted, mut home) = (self.wanted, self.home);
+        if filtered {
+            // Who types a filter wants the first that it finds, and his own
+            // back when it is gone. A peer that leaves by itself is not
+            // replaced: the next key would be meant for another one.
+            if home.is_some_and(|id| place(id).is_some()) {
+                wanted = home.take();
+            } else if wanted.is_some_and(|id| place(id).is_none())
+                && let Some(first) = self.id_at(0)
+            {
+                home = home.or(wanted);
+                wanted = Some(first);
+            }
+        }
+        self.cursor = wanted.and_then(place);
+        (self.wanted, self.home) = (wanted, home);
         if let Some(cursor) = self.cursor {
             self.resting = cursor;
         }
@@ -108,6 +126,7 @@ impl Peers {
         self.cursor = Some(at);
         self.resting = at;
         self.wanted = self.id_at(at);
+        self.home = None;
     }
 
     fn id_at(&self, at: usize) -> Option<PeerId> {

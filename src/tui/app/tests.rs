@@ -7,7 +7,8 @@ use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use super::*;
 use crate::model::{Done, PeerState, Reason, SyncReport};
 use crate::tui::demo;
-use crate::tui::theme::{ColourChoice, GlyphChoice};
+use crate::tui::lab::LabSaid;
+use crate::tui::theme::GlyphChoice;
 
 const NYC: [u8; 3] = [0x1b, 0x88, 0xf0];
 
@@ -18,7 +19,7 @@ struct Bench {
 
 impl Bench {
     fn new(snapshot: Arc<Snapshot>) -> Self {
-        let theme = Theme::resolve(ColourChoice::Never, GlyphChoice::Unicode, |_| None);
+        let theme = Theme::resolve(Some(false), GlyphChoice::Unicode, |_| None);
         Self { app: App::new(snapshot, theme, TimeZone::UTC, Logs::Off), at: Duration::ZERO }
     }
 
@@ -105,15 +106,36 @@ fn a_selected_peer_that_is_gone_leaves_nothing_selected_rather_than_its_neighbou
 }
 
 #[test]
-fn a_filter_that_hides_the_selected_peer_does_not_select_another() {
+fn a_filter_that_hides_the_selected_peer_selects_the_first_it_finds_and_gives_it_back() {
     let mut b = busy();
     b.select(NYC);
     b.keys("/home");
     b.press(KeyCode::Enter);
     assert_eq!(b.names(), ["home-ber"]);
-    assert_eq!(b.app.peers.selected(), None);
-    b.keys("j");
     assert_eq!(b.app.peers.selected(), Some(demo::id([0x77, 0xc2, 0xab])));
+    b.press(KeyCode::Esc);
+    assert_eq!(b.app.peers.selected(), Some(demo::id(NYC)), "it is selected again");
+
+    b.keys("/home");
+    b.press(KeyCode::Enter);
+    b.keys("j");
+    b.press(KeyCode::Esc);
+    assert_eq!(b.app.peers.selected(), Some(demo::id([0x77, 0xc2, 0xab])), "unless another was chosen");
+}
+
+#[test]
+fn a_peer_that_no_longer_passes_the_filter_leaves_nothing_selected() {
+    let mut b = busy();
+    b.select(NYC);
+    b.keys("/linked");
+    b.press(KeyCode::Enter);
+    b.send(Input::Snapshot(with_peers(|peers| {
+        for row in peers.iter_mut().filter(|p| p.peer_id == demo::id(NYC)) {
+            Arc::make_mut(row).state = PeerState::Unreachable;
+        }
+    })));
+    assert_eq!(b.app.peers.selected(), None);
+    assert!(b.keys("x").is_empty() && b.app.overlays.is_empty());
 }
 
 #[test]
@@ -268,6 +290,14 @@ fn the_why_view_acts_on_its_own_peer() {
     b.select(NYC);
     b.press(KeyCode::Enter);
     assert_eq!(b.app.scope(), Scope::Why);
+    for (key, command) in [
+        ("p", Command::Punch { peer: demo::id(NYC) }),
+        ("r", Command::Relay { peer: demo::id(NYC) }),
+        ("f", Command::Failover { peer: None }),
+        ("n", Command::NatProbe),
+    ] {
+        assert_eq!(b.keys(key), [Effect::Send(command)]);
+    }
     b.send(Input::Snapshot(demo::busy()));
     assert_eq!(b.keys("c"), [Effect::Send(Command::Connect { peer: demo::id(NYC) })]);
     assert_eq!(b.keys("y"), [Effect::Copy(demo::id(NYC).to_string())]);
@@ -384,4 +414,170 @@ fn a_released_key_does_nothing() {
     let mut key = KeyEvent::new(KeyCode::Char('q'), KeyModifiers::NONE);
     key.kind = KeyEventKind::Release;
     assert!(b.send(Input::Key(key)).is_empty());
+}
+
+#[test]
+fn enter_asks_why_once_and_its_answer_is_neither_a_message_nor_an_event() {
+    let mut b = busy();
+    b.select(NYC);
+    let why = Command::Why { peer: demo::id(NYC) };
+    assert_eq!(b.press(KeyCode::Enter), [Effect::Send(why.clone())]);
+    b.send(Input::Sent(why.clone(), Ok(CommandId(3))));
+    assert!(b.app.is_asking(demo::id(NYC)));
+    b.press(KeyCode::Esc);
+    assert!(b.press(KeyCode::Enter).is_empty(), "the question is still open");
+
+    let explained = Done::Explained(Box::new(crate::model::Why { peer_id: demo::id(NYC), ..demo::why() }));
+    let outcome = Outcome { id: CommandId(3), command: why, result: Ok(explained) };
+    b.send(Input::Outcome(Arc::new(outcome)));
+    assert!(b.app.asked(demo::id(NYC)).is_some_and(|asked| asked.answer.is_some()));
+    assert!(!b.app.is_asking(demo::id(NYC)));
+    assert_eq!((b.message(), b.app.timeline.end()), ("", 0));
+}
+
+#[test]
+fn a_changed_path_is_asked_about_again_but_not_within_ten_seconds() {
+    let mut b = busy();
+    b.select(NYC);
+    let why = Command::Why { peer: demo::id(NYC) };
+    b.press(KeyCode::Enter);
+    let moved = || {
+        with_peers(|peers| {
+            for row in peers.iter_mut().filter(|p| p.peer_id == demo::id(NYC)) {
+                Arc::make_mut(row).path = Some(crate::model::Path::Relayed);
+            }
+        })
+    };
+    assert!(b.send(Input::Snapshot(moved())).is_empty(), "too soon");
+    b.at += Duration::from_secs(10);
+    assert_eq!(b.send(Input::Tick), [Effect::Send(why)]);
+    b.at += Duration::from_secs(10);
+    assert!(b.send(Input::Snapshot(moved())).is_empty(), "the path is the one that was asked about");
+    b.press(KeyCode::Esc);
+    assert!(b.send(Input::Snapshot(demo::busy())).is_empty(), "nobody looks any more");
+}
+
+#[test]
+fn a_question_that_could_not_be_sent_says_so_in_the_view() {
+    let mut b = busy();
+    b.select(NYC);
+    b.press(KeyCode::Enter);
+    b.send(Input::Sent(Command::Why { peer: demo::id(NYC) }, Err(SendError::Busy)));
+    let failure = b.app.asked(demo::id(NYC)).and_then(|asked| asked.failure.clone());
+    assert_eq!(failure.as_deref(), Some("the command queue is full, nothing was done"));
+    assert_eq!(b.message(), "");
+}
+
+fn in_lab() -> Bench {
+    let mut b = busy();
+    b.send(Input::Lab(Arc::new(demo::lab())));
+    b
+}
+
+fn asked_of_lab(effects: &[Effect]) -> Option<&LabCommand> {
+    match effects {
+        [Effect::Lab(command)] => Some(command),
+        _ => None,
+    }
+}
+
+#[test]
+fn each_key_of_the_lab_asks_for_its_change_or_for_its_undoing() {
+    let host = |name: &str| name.to_owned();
+    let wire = |a: &str, b: &str| [a.to_owned(), b.to_owned()];
+    let expected = [
+        ("lx", LabCommand::Cut(host("pub-1"))),
+        ("ljx", LabCommand::Heal(host("pub-2"))),
+        ("lK", LabCommand::Kill(host("pub-1"))),
+        ("ljjK", LabCommand::Start(host("full-1"))),
+        ("ljjtp", LabCommand::SetNat(host("full-1"), crate::model::NatType::PortRestricted)),
+        ("ljjb", LabCommand::Flush(host("full-1"))),
+        ("lGx", LabCommand::HealLink(wire("east", "south"))),
+        ("lGkx", LabCommand::CutLink(wire("east", "west"))),
+        ("lu", LabCommand::Undo),
+    ];
+    for (keys, command) in expected {
+        assert_eq!(asked_of_lab(&in_lab().keys(keys)), Some(&command), "{keys}");
+    }
+    let mut b = in_lab();
+    b.keys("l");
+    assert_eq!(asked_of_lab(&b.press(KeyCode::Enter)), Some(&LabCommand::Show(host("pub-1"))));
+    assert!(b.app.overlays.is_empty(), "who goes to another node sees it");
+}
+
+#[test]
+fn what_the_lab_cannot_do_is_not_asked_of_it_and_the_reason_is_said() {
+    for (keys, said) in [
+        ("lt", "t: pub-1 is public, there is no NAT before it"),
+        ("lGK", "K: a node is needed, and this is a link"),
+        ("da", "a: no drill runs"),
+    ] {
+        let mut b = in_lab();
+        assert!(b.keys(keys).is_empty());
+        assert_eq!(b.message(), said);
+    }
+    let mut b = in_lab();
+    b.keys("lG");
+    b.keys("kk");
+    b.press(KeyCode::Enter);
+    assert_eq!(b.message(), "enter: the console is on sym-1 already");
+}
+
+#[test]
+fn without_a_lab_its_keys_say_how_to_get_one() {
+    let mut b = busy();
+    assert!(b.keys("d").is_empty() && b.app.overlays.is_empty());
+    assert_eq!(b.message(), "d: drills need a lab: punchdeck lab starts one, with a console on it");
+    b.keys("l");
+    assert_eq!(b.message(), "l: this needs a lab: punchdeck lab starts one, with a console on it");
+}
+
+#[test]
+fn one_drill_runs_at_a_time_and_can_be_called_off() {
+    let mut b = in_lab();
+    b.keys("dj");
+    let drill = LabCommand::Drill("chaos_partition".to_owned());
+    assert_eq!(asked_of_lab(&b.press(KeyCode::Enter)), Some(&drill));
+    b.send(Input::Lab(Arc::new(LabView { drill: Some(demo::drill()), ..demo::lab() })));
+    assert!(b.press(KeyCode::Enter).is_empty());
+    assert_eq!(b.message(), "enter: chaos_partition runs; one drill at a time");
+    assert_eq!(asked_of_lab(&b.keys("a")), Some(&LabCommand::CallOff));
+}
+
+#[test]
+fn what_came_of_a_change_is_said_once() {
+    let mut b = in_lab();
+    let said = |n| {
+        let said = LabSaid { n, done: true, text: "pub-1 is cut off".to_owned() };
+        Input::Lab(Arc::new(LabView { said: Some(said), ..demo::lab() }))
+    };
+    b.send(said(1));
+    assert_eq!(b.message(), "pub-1 is cut off");
+    b.keys("c");
+    b.send(Input::Sent(Command::NatProbe, Ok(CommandId(4))));
+    b.send(said(1));
+    assert_eq!(b.message(), "");
+    b.send(Input::LabBusy);
+    assert_eq!(b.message(), "the lab is busy, nothing was done");
+}
+
+#[test]
+fn another_node_brings_its_own_state_and_leaves_the_console_as_it_was() {
+    let mut b = in_lab();
+    b.select(NYC);
+    for event in demo::events() {
+        b.send(Input::Event(event));
+    }
+    b.send(Input::Sent(Command::NatProbe, Ok(CommandId(4))));
+    b.send(Input::NodeGone);
+    b.keys("oz");
+    let sort = b.app.peers.sort();
+    b.send(Input::Switched(demo::empty()));
+    assert!(b.app.shown().peers.is_empty() && !b.app.node_gone);
+    assert_eq!(b.app.timeline.end(), 0, "those were events of the other node");
+    assert!(b.app.commands.running().is_empty());
+    assert!(b.app.zoom && b.app.lab.is_some());
+    assert_eq!(b.app.peers.sort(), sort);
+    assert!(b.app.stale().is_none());
+    assert!(b.app.node_now() >= demo::NOW);
 }

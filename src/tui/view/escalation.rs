@@ -7,9 +7,14 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use super::{Pen, frame};
-use crate::model::{Attempt, AttemptOutcome, NatType, NextStep, StageOutcome, StageReport};
+use crate::model::{
+    Attempt, AttemptOutcome, NatType, NextStep, Path, StageKind, StageOutcome, StageReport, printable,
+};
 use crate::tui::app::{App, Pane};
 use crate::tui::fmt;
+
+/// Where a line goes on that did not fit: under the glyphs.
+const INDENT: usize = 12;
 
 /// Draws the ladders, live ones first, and returns the rows there are.
 pub(super) fn draw(app: &mut App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) -> usize {
@@ -19,55 +24,55 @@ pub(super) fn draw(app: &mut App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) -
     let rows = usize::from(inner.height);
     let all: Vec<_> = attempts.live.iter().chain(&attempts.recent).collect();
     if all.is_empty() {
-        buf.set_stringn(inner.x + 1, inner.y, "nobody was dialled yet", inner.width.into(), pen.theme.dim);
+        frame::hint(pen.theme, "nobody was dialled yet", inner, buf);
         return rows;
     }
-    let lines: usize = all.iter().map(|a| height(a)).sum();
-    let top = app.ladder_scroll.min(lines.saturating_sub(rows));
-    app.ladder_scroll = top;
-    let mut at = 0;
+    let mut lines = Vec::new();
     for attempt in all {
-        let height = height(attempt);
-        if at + height > top && at < top + rows {
-            for (line, n) in ladder(app, pen, attempt, true).into_iter().zip(at..) {
-                if n >= top && n < top + rows {
-                    let y = inner.y + u16::try_from(n - top).unwrap_or(0);
-                    frame::put(buf, (inner.x, y), &line, inner.width);
-                }
-            }
-        }
-        at += height;
+        lines.push(head_line(app, pen, attempt));
+        lines.extend(ladder(app, pen, attempt, inner.width.into()));
     }
-    if lines > rows {
-        frame::note(pen, &format!("lines {}-{} of {lines}", top + 1, (top + rows).min(lines)), area, buf);
+    let top = app.ladder_scroll.min(lines.len().saturating_sub(rows));
+    app.ladder_scroll = top;
+    for (line, y) in lines.iter().skip(top).zip(inner.y..inner.bottom()) {
+        frame::put(buf, (inner.x, y), line, inner.width);
+    }
+    if lines.len() > rows {
+        frame::note(pen, &format!("lines {}-{} of {}", top + 1, top + rows, lines.len()), area, buf);
     }
     rows
 }
 
-/// How many lines a ladder takes.
-fn height(attempt: &Attempt) -> usize {
-    1 + attempt.stages.len() + usize::from(attempt.next.is_some())
-}
-
-/// An attempt, line by line: the head, if wanted, the stages, what is next.
-pub(super) fn ladder(app: &App, pen: &Pen<'_>, attempt: &Attempt, head: bool) -> Vec<Line<'static>> {
-    let mut lines = Vec::new();
-    if head {
-        lines.push(head_line(app, pen, attempt));
-    }
-    lines.extend(attempt.stages.iter().map(|stage| stage_line(app, pen, stage)));
-    if let Some(next) = &attempt.next {
-        let text = match next {
-            NextStep::Retry { at } => format!("next try {}", pen.countdown(*at)),
-            NextStep::Wait => "no further try unless somebody asks".to_owned(),
-        };
-        lines.push(Line::from(vec![
-            Span::styled("   next   ", pen.theme.dim),
-            Span::styled("→ ", pen.theme.dim),
-            Span::raw(text),
-        ]));
+/// The stages of an attempt, line by line, and what is next. A reason that does
+/// not fit goes on in another line: it is what one came for.
+pub(super) fn ladder(app: &App, pen: &Pen<'_>, attempt: &Attempt, width: usize) -> Vec<Line<'static>> {
+    let stages = attempt.stages.iter();
+    let mut lines: Vec<_> = stages.flat_map(|stage| stage_lines(app, pen, stage, width)).collect();
+    if let Some(text) = next_step(pen, attempt) {
+        let head = vec![Span::styled("   next   → ", pen.theme.dim)];
+        lines.extend(frame::flow(head, &[(&text, Style::new())], width, INDENT));
     }
     lines
+}
+
+/// What happens next, where it is known.
+fn next_step(pen: &Pen<'_>, attempt: &Attempt) -> Option<String> {
+    let again = |at| format!("punch again {}, or when a NAT changes", pen.countdown(at));
+    let relayed = attempt.path == Some(Path::Relayed);
+    let runs = |kind| attempt.stages.iter().any(|s| s.stage == kind && s.outcome == StageOutcome::Running);
+    match &attempt.next {
+        Some(NextStep::Upgrade { at: Some(at) }) => return Some(again(*at)),
+        Some(NextStep::Upgrade { at: None }) => return Some("punch again when a NAT changes".to_owned()),
+        Some(NextStep::Retry { at }) => return Some(format!("try again {}", pen.countdown(*at))),
+        Some(NextStep::Wait) => return Some("no further try unless somebody asks".to_owned()),
+        None => {}
+    }
+    if relayed && runs(StageKind::Punch) {
+        return Some("the direct path, as soon as the punch comes through".to_owned());
+    }
+    // What was not asked for stands in the list as skipped.
+    let alone = attempt.stages.len() == 1 && runs(StageKind::Direct);
+    alone.then(|| "punch, if nobody answers".to_owned())
 }
 
 fn head_line(app: &App, pen: &Pen<'_>, attempt: &Attempt) -> Line<'static> {
@@ -103,7 +108,7 @@ fn head_line(app: &App, pen: &Pen<'_>, attempt: &Attempt) -> Line<'static> {
     ])
 }
 
-fn stage_line(app: &App, pen: &Pen<'_>, stage: &StageReport) -> Line<'static> {
+fn stage_lines(app: &App, pen: &Pen<'_>, stage: &StageReport, width: usize) -> Vec<Line<'static>> {
     let theme = pen.theme;
     let (glyph, style, word) = match stage.outcome {
         StageOutcome::Running => ("◐", theme.accent, "running"),
@@ -117,16 +122,12 @@ fn stage_line(app: &App, pen: &Pen<'_>, stage: &StageReport) -> Line<'static> {
         (_, Some(ms)) => format!("{:>6}  ", fmt::elapsed(ms)),
         (_, None) => format!("{:>6}  ", pen.age(stage.started)),
     };
-    let mut spans = vec![
+    let head = vec![
         Span::styled(format!("   {:<6} ", stage.stage.name()), theme.dim),
         Span::styled(format!("{glyph} {word:<7} "), style),
         Span::styled(took, Style::new()),
     ];
-    if let Some(reason) = &stage.reason {
-        spans.push(Span::raw(format!("{reason}  ")));
-    }
-    if let Some(via) = stage.via {
-        spans.push(Span::styled(format!("via {}", app.call(via)), theme.dim));
-    }
-    Line::from(spans)
+    let reason = stage.reason.as_ref().map_or_else(String::new, |reason| printable(&reason.to_string()));
+    let via = stage.via.map_or_else(String::new, |via| format!("via {}", app.call(via)));
+    frame::flow(head, &[(&reason, Style::new()), (&via, theme.dim)], width, INDENT)
 }

@@ -26,13 +26,7 @@ pub(super) fn draw(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) -> us
         y += 1;
     }
     if y == inner.y {
-        buf.set_stringn(
-            inner.x + 1,
-            y,
-            "nothing happened since the console opened",
-            inner.width.into(),
-            pen.theme.dim,
-        );
+        frame::hint(pen.theme, "nothing happened since the console came here", inner, buf);
     }
     rows
 }
@@ -74,9 +68,10 @@ fn whom(app: &App, peer: Option<PeerId>) -> String {
 
 fn mark(pen: &Pen<'_>, kind: &EventKind) -> (&'static str, Style) {
     match kind {
-        EventKind::LinkDown { .. } | EventKind::CacheSaveFailed { .. } | EventKind::TaskFaulted { .. } => {
+        EventKind::CacheSaveFailed { .. } | EventKind::TaskFaulted { .. } | EventKind::RelayDead { .. } => {
             ("✗", pen.theme.bad)
         }
+        EventKind::LinkDown { .. } if kind.is_trouble() => ("✗", pen.theme.bad),
         kind if kind.is_trouble() => ("!", pen.theme.warn),
         EventKind::LinkUp { .. } | EventKind::LinkRestored { .. } | EventKind::NodeRejoined { .. } => {
             ("●", pen.theme.good)

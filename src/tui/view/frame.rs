@@ -3,12 +3,16 @@
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use ratatui::symbols::border;
+use ratatui::style::Style;
+use ratatui::symbols::border::ROUNDED;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Clear, Paragraph, Widget, Wrap};
 
+use unicode_width::UnicodeWidthStr;
+
 use super::{MIN_HEIGHT, MIN_WIDTH, Pen};
 use crate::tui::app::{App, Pane};
+use crate::tui::theme::Theme;
 
 /// Draws a pane's box and returns the room inside.
 pub(super) fn pane(app: &App, pen: &Pen<'_>, pane: Pane, right: &str, area: Rect, buf: &mut Buffer) -> Rect {
@@ -22,15 +26,28 @@ pub(super) fn pane(app: &App, pen: &Pen<'_>, pane: Pane, right: &str, area: Rect
             if focused { pen.theme.strong } else { pen.theme.dim },
         ),
     ]);
-    let mut block = Block::bordered().border_set(border::ROUNDED).border_style(style).title(title);
-    if !right.is_empty() {
-        let room = usize::from(area.width).saturating_sub(pane.title().len() + 8);
-        let text = crate::model::ellipsize(right, room, '…');
-        block = block.title(Line::from(Span::styled(format!(" {text} "), pen.theme.dim)).right_aligned());
+    let inner = boxed(title, style, area, buf);
+    let room = usize::from(area.width).saturating_sub(pane.title().len() + 8);
+    if !right.is_empty() && room > 0 {
+        let text = format!(" {} ", crate::model::ellipsize(right, room, '…'));
+        let x = area.right().saturating_sub(1 + u16::try_from(text.width()).unwrap_or(0));
+        buf.set_string(x, area.y, text, pen.theme.dim);
     }
+    inner
+}
+
+/// Draws a box with a title and returns the room inside.
+pub(super) fn boxed(title: Line<'_>, border: Style, area: Rect, buf: &mut Buffer) -> Rect {
+    let block = Block::bordered().border_set(ROUNDED).border_style(border).title(title);
     let inner = block.inner(area);
     block.render(area, buf);
     inner
+}
+
+/// What stands in a pane that has nothing to show.
+pub(crate) fn hint(theme: &Theme, text: &str, inner: Rect, buf: &mut Buffer) {
+    let line = Line::styled(text.to_owned(), theme.dim);
+    put(buf, (inner.x + 1, inner.y), &line, inner.width.saturating_sub(1));
 }
 
 /// Writes on the lower border of a box, at its right end.
@@ -40,6 +57,11 @@ pub(super) fn note(pen: &Pen<'_>, text: &str, area: Rect, buf: &mut Buffer) {
     if width + 4 <= area.width && area.height > 1 {
         buf.set_string(area.right() - 2 - width, area.bottom() - 1, text, pen.theme.dim);
     }
+}
+
+/// A line that says what it is about.
+pub(super) fn labelled(pen: &Pen<'_>, label: &str, text: String) -> Line<'static> {
+    Line::from(vec![Span::styled(format!("{label:<10}"), pen.theme.dim), Span::raw(text)])
 }
 
 /// Writes a line; where it is cut, an ellipsis says so.
@@ -65,12 +87,8 @@ pub(super) fn popup(
     let height = u16::try_from(lines.len()).unwrap_or(u16::MAX).saturating_add(2);
     let area = centred(body, width, height);
     Clear.render(area, buf);
-    let block = Block::bordered()
-        .border_set(border::ROUNDED)
-        .border_style(pen.theme.accent)
-        .title(Line::from(Span::styled(format!(" {title} "), pen.theme.strong)));
-    let inner = block.inner(area);
-    block.render(area, buf);
+    let title = Line::styled(format!(" {title} "), pen.theme.strong);
+    let inner = boxed(title, pen.theme.accent, area, buf);
     let rows = usize::from(inner.height);
     let most = u16::try_from(lines.len().saturating_sub(rows)).unwrap_or(u16::MAX);
     *scroll = (*scroll).min(most);
@@ -89,12 +107,7 @@ pub(super) fn question(pen: &Pen<'_>, text: &str, body: Rect, buf: &mut Buffer) 
     let width = 60.min(body.width);
     let area = centred(body, width, 6);
     Clear.render(area, buf);
-    let block = Block::bordered()
-        .border_set(border::ROUNDED)
-        .border_style(pen.theme.warn)
-        .title(Line::from(Span::styled(" Sure? ", pen.theme.strong)));
-    let inner = block.inner(area);
-    block.render(area, buf);
+    let inner = boxed(Line::styled(" Sure? ", pen.theme.strong), pen.theme.warn, area, buf);
     let inner = Rect { x: inner.x + 1, width: inner.width.saturating_sub(2), ..inner };
     Paragraph::new(text)
         .wrap(Wrap { trim: true })
@@ -131,6 +144,43 @@ fn centred(body: Rect, width: u16, height: u16) -> Rect {
     let width = width.min(body.width);
     let height = height.min(body.height);
     Rect { x: body.x + (body.width - width) / 2, y: body.y + (body.height - height) / 2, width, height }
+}
+
+/// Writes texts behind a head, broken at spaces; further lines are indented.
+pub(super) fn flow(
+    head: Vec<Span<'static>>,
+    texts: &[(&str, Style)],
+    width: usize,
+    indent: usize,
+) -> Vec<Line<'static>> {
+    let mut line = Line::from(head);
+    let texts = texts.iter().filter(|(text, _)| !text.is_empty());
+    let needed: usize = texts.clone().map(|(text, _)| text.width() + 1).sum();
+    if line.width() + needed <= width + 1 {
+        // Nearly always.
+        for (n, (text, style)) in texts.enumerate() {
+            let space = if n > 0 { " " } else { "" };
+            line.push_span(Span::styled(format!("{space}{text}"), *style));
+        }
+        return vec![line];
+    }
+    let mut lines = Vec::new();
+    // No space is wanted after a head.
+    let mut begun = false;
+    for (text, style) in texts {
+        for word in text.split_whitespace() {
+            if begun && line.width() + 1 + word.width() > width {
+                let next = Line::from(Span::raw(" ".repeat(indent)));
+                lines.push(std::mem::replace(&mut line, next));
+                begun = false;
+            }
+            let space = if begun { " " } else { "" };
+            line.push_span(Span::styled(format!("{space}{word}"), *style));
+            begun = true;
+        }
+    }
+    lines.push(line);
+    lines
 }
 
 /// Breaks a sentence at spaces.

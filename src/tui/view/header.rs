@@ -8,11 +8,12 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use unicode_width::UnicodeWidthStr;
 
-use super::{Pen, frame};
+use super::{Pen, drills, frame, lab};
 use crate::model::{Path, Phase, SaveState, clean};
 use crate::tui::app::{App, Pane, Tone};
-use crate::tui::bindings::{self, Action, Binding, Scope};
+use crate::tui::bindings::{self, Action, Binding, LabKey, Scope};
 use crate::tui::fmt;
+use crate::tui::lab::LabCommand;
 
 /// The links by path, in words where there is room. Foreign connections carry
 /// no link of ours, so they are counted apart.
@@ -114,6 +115,8 @@ pub(super) fn banners(app: &App, pen: &Pen<'_>) -> Vec<Line<'static>> {
         ));
     }
     lines.extend(trouble(app, pen));
+    lines.extend(drills::reminder(app));
+    lines.extend(lab::reminder(app));
     lines.truncate(2);
     lines.into_iter().map(|text| Line::styled(text, pen.theme.banner)).collect()
 }
@@ -194,7 +197,7 @@ pub(super) fn message(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
         buf.set_line(area.x, area.y, &Line::from(spans), area.width);
         return;
     }
-    let running = app.commands.running();
+    let running: Vec<_> = app.commands.running().iter().filter(|r| !r.is_question()).collect();
     if let Some(first) = running.first() {
         let more = if running.len() > 1 { format!(" and {} more", running.len() - 1) } else { String::new() };
         let text = format!(" ◐ {} runs, {}{more}  ", first.describe(), pen.age(first.since));
@@ -249,10 +252,20 @@ pub(super) fn footer(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
         let label = match (binding.action, scope) {
             (Action::Freeze, Scope::Main) if app.frozen().is_some() => "go on",
             (Action::Zoom, Scope::Main) if app.zoom => "unzoom",
+            (Action::Lab(key), _) => lab_label(app, key).unwrap_or(binding.label),
             _ => binding.label,
         };
         spans.push(Span::styled(binding.keys[0].to_string(), pen.theme.accent));
         spans.push(Span::styled(format!(" {label}  "), pen.theme.dim));
     }
     buf.set_line(area.x, area.y, &Line::from(spans), area.width);
+}
+
+/// What a key does to the chosen row of the lab, where it undoes.
+fn lab_label(app: &App, key: LabKey) -> Option<&'static str> {
+    match app.lab.as_ref()?.command(key).ok()? {
+        LabCommand::Heal(_) | LabCommand::HealLink(_) => Some("heal"),
+        LabCommand::Start(_) => Some("start"),
+        _ => None,
+    }
 }

@@ -2,14 +2,18 @@
 //! next key needs to know of the screen, and it reports when the picture will
 //! change by itself because an age in it steps.
 
+mod drills;
 mod escalation;
 mod events;
+mod explained;
 mod frame;
 mod header;
 mod help;
+mod lab;
 mod layout;
 mod peers;
 mod relays;
+mod summary;
 mod why;
 
 use std::cell::Cell;
@@ -23,6 +27,7 @@ use super::app::{App, Drawn, Overlay, Pane};
 use super::fmt::{self, Ageing};
 use super::theme::Theme;
 use crate::model::Stamp;
+pub(crate) use frame::hint;
 
 /// The smallest terminal that the panes fit in.
 pub(crate) const MIN_WIDTH: u16 = 40;
@@ -139,6 +144,9 @@ fn draw_console(app: &mut App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
         match overlay {
             Overlay::Help { scroll } => app.drawn.page = help::draw(app, pen, scroll, body, buf),
             Overlay::Why { peer, scroll } => app.drawn.page = why::draw(app, pen, *peer, scroll, body, buf),
+            Overlay::Lab { scroll } => app.drawn.page = lab::draw(app, pen, scroll, body, buf),
+            Overlay::Nat { host } => lab::choose_nat(app, pen, host, body, buf),
+            Overlay::Drills { scroll } => app.drawn.page = drills::draw(app, &live, scroll, body, buf),
             Overlay::Confirm { question, .. } => frame::question(pen, question, body, buf),
         }
     }

@@ -77,7 +77,7 @@ pub(super) fn draw(app: &mut App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) -
     if shown == 0 {
         let text =
             if total == 0 { "no peers known yet" } else { "no peer matches the filter (esc clears it)" };
-        buf.set_stringn(inner.x + 1, inner.y, text, inner.width.into(), pen.theme.dim);
+        frame::hint(pen.theme, text, inner, buf);
         return 1;
     }
 

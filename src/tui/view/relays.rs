@@ -1,144 +1,185 @@
-//! Relays in use and served, and beside them, where there is room, a summary
-//! of our attempts and of gossip. Every rate shows what it is out of.
+//! Relays: what we reserved and for how long it holds, the last failover, what
+//! we relay for others, and the links that run through one.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use ratatui::symbols::border;
+use ratatui::style::Style;
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{Block, Widget};
+use unicode_width::UnicodeWidthStr;
 
-use super::{Pen, frame};
-use crate::model::{Path, SaveState};
+use super::{Pen, frame, summary};
+use crate::model::{
+    Failover, Path, RelayRole, RelaysView, ReservationRow, ReservationState, clean, ellipsize,
+};
 use crate::tui::app::{App, Pane};
 use crate::tui::fmt;
+use crate::tui::theme::Theme;
 
-/// Below that many attempts a rate says little.
-const FEW: u64 = 30;
+/// The widest that a relay's name is shown.
+const NAME_MAX: usize = 12;
 
-/// Draws both, and returns the rows there are.
+/// Draws the relays and a summary beside or below them, and returns the rows
+/// there are.
 pub(super) fn draw(app: &mut App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) -> usize {
-    let relays = relay_lines(app, pen);
-    let summary = summary_lines(app, pen);
-    let (left, right) = if area.width >= 100 {
-        let half = area.width * 45 / 100;
-        (Rect { width: half, ..area }, Rect { x: area.x + half, width: area.width - half, ..area })
+    let beside = area.width >= 100;
+    let width = if beside { area.width * 55 / 100 } else { area.width };
+    let lines = lines(app, pen, usize::from(width.saturating_sub(4)));
+    let (here, rest) = if beside {
+        (Rect { width, ..area }, Rect { x: area.x + width, width: area.width - width, ..area })
     } else {
-        let above = (u16::try_from(relays.len()).unwrap_or(4) + 2).min(area.height);
+        let above = u16::try_from(lines.len()).unwrap_or(u16::MAX).saturating_add(2).min(area.height);
         (Rect { height: above, ..area }, Rect { y: area.y + above, height: area.height - above, ..area })
     };
-    let inner = frame::pane(app, pen, Pane::Relays, "", left, buf);
+    let inner = frame::pane(app, pen, Pane::Relays, "", here, buf);
     let rows = usize::from(inner.height);
-    app.relay_scroll = app.relay_scroll.min(relays.len().saturating_sub(rows));
-    for (line, y) in relays.iter().skip(app.relay_scroll).zip(inner.y..inner.bottom()) {
+    let top = app.relay_scroll.min(lines.len().saturating_sub(rows));
+    app.relay_scroll = top;
+    for (line, y) in lines.iter().skip(top).zip(inner.y..inner.bottom()) {
         frame::put(buf, (inner.x + 1, y), line, inner.width.saturating_sub(1));
     }
-    if right.height > 2 {
-        let block = Block::bordered()
-            .border_set(border::ROUNDED)
-            .border_style(pen.theme.quiet)
-            .title(Line::from(Span::styled(" Summary since the start ", pen.theme.dim)));
-        let inner = block.inner(right);
-        block.render(right, buf);
-        for (line, y) in summary.iter().zip(inner.y..inner.bottom()) {
-            frame::put(buf, (inner.x + 1, y), line, inner.width.saturating_sub(1));
-        }
+    if lines.len() > rows {
+        frame::note(pen, &format!("lines {}-{} of {}", top + 1, top + rows, lines.len()), here, buf);
     }
+    summary::draw(app, pen, rest, buf);
     rows
 }
 
-fn labelled(pen: &Pen<'_>, label: &str, text: String) -> Line<'static> {
-    Line::from(vec![Span::styled(format!("{label:<10}"), pen.theme.dim), Span::raw(text)])
+/// What matters most first: the pane may show only some of it.
+fn lines(app: &App, pen: &Pen<'_>, room: usize) -> Vec<Line<'static>> {
+    let relays = &app.shown().relays;
+    let mut lines = reservations(app, pen, &relays.reservations, room);
+    if lines.is_empty() {
+        lines.push(frame::labelled(pen, "reserved", "none: this node holds no reservation".to_owned()));
+    }
+    lines.extend(relays.last_failover.as_ref().map(|over| failover(pen, over)));
+    lines.push(frame::labelled(pen, "serving", serving(relays)));
+    lines.extend(relayed(app, pen));
+    lines
 }
 
-fn relay_lines(app: &App, pen: &Pen<'_>) -> Vec<Line<'static>> {
-    let snapshot = app.shown();
-    let mut lines: Vec<Line<'static>> = snapshot
-        .links
-        .iter()
-        .filter(|l| l.path == Path::Relayed)
-        .map(|l| {
-            let via = l.via.map_or_else(|| "-".to_owned(), |id| app.call(id));
-            let text = format!("{} via {via}  rtt {}", app.call(l.peer_id), fmt::rtt(l.rtt_ms));
-            labelled(pen, "relayed", text)
-        })
-        .collect();
-    if lines.is_empty() {
-        lines.push(labelled(pen, "in use", "none: no link of ours runs through a relay".to_owned()));
+/// A column of the reservations.
+#[derive(Debug, Clone, Copy)]
+struct Column {
+    title: &'static str,
+    /// Numbers stand at the right of their column.
+    right: bool,
+    /// Higher goes first when there is too little room.
+    drop: u8,
+}
+
+const fn column(title: &'static str, right: bool, drop: u8) -> Column {
+    Column { title, right, drop }
+}
+
+const COLUMNS: [Column; 9] = [
+    column("ROLE", false, 0),
+    column("RELAY", false, 0),
+    column("NAME", false, 4),
+    column("OUR ADDRESS", false, 1),
+    column("STATE", false, 0),
+    column("RTT", true, 2),
+    column("ENDS", false, 3),
+    column("UP", true, 5),
+    column("DOWN", true, 5),
+];
+/// The place of the state in them; its glyph stands in front of the line.
+const STATE: usize = 4;
+
+/// A line for each reservation under a heading, as wide as they need to be.
+fn reservations(app: &App, pen: &Pen<'_>, rows: &[ReservationRow], room: usize) -> Vec<Line<'static>> {
+    if rows.is_empty() {
+        return Vec::new();
     }
-    lines.push(labelled(pen, "reserved", "none: this node holds no reservation".to_owned()));
-    let relays = &snapshot.relays;
-    let serving = match (relays.serving_sessions, relays.serving_bytes) {
+    let cells: Vec<[String; 9]> = rows.iter().map(|row| cells(app, pen, row)).collect();
+    let width =
+        |i: usize| cells.iter().map(|c| c[i].width()).chain([COLUMNS[i].title.width()]).max().unwrap_or(0);
+    let mut shown: Vec<(usize, usize)> = (0..COLUMNS.len()).map(|i| (i, width(i))).collect();
+    while 1 + shown.iter().map(|(_, w)| w + 1).sum::<usize>() > room {
+        let Some(worst) = shown.iter().map(|(i, _)| COLUMNS[*i].drop).max().filter(|d| *d > 0) else { break };
+        shown.retain(|(i, _)| COLUMNS[*i].drop != worst);
+    }
+    let pad = |i: usize, w: usize, text: &str| {
+        let gap = " ".repeat(w.saturating_sub(text.width()));
+        if COLUMNS[i].right { format!(" {gap}{text}") } else { format!(" {text}{gap}") }
+    };
+    let heading: String = shown.iter().map(|(i, w)| pad(*i, *w, COLUMNS[*i].title)).collect();
+    let mut lines = vec![Line::styled(format!(" {heading}"), pen.theme.dim)];
+    for (row, cells) in rows.iter().zip(&cells) {
+        let (glyph, style) = look(row.state, pen.theme);
+        let mut spans = vec![Span::styled(glyph, style)];
+        for (i, w) in &shown {
+            let style = match (*i, row.role) {
+                (STATE, _) => style,
+                (0, RelayRole::Active) => pen.theme.strong,
+                _ => Style::new(),
+            };
+            spans.push(Span::styled(pad(*i, *w, &cells[*i]), style));
+        }
+        lines.push(Line::from(spans));
+    }
+    lines
+}
+
+fn cells(app: &App, pen: &Pen<'_>, row: &ReservationRow) -> [String; 9] {
+    let dash = || "-".to_owned();
+    let name = app.peer(row.relay).and_then(|p| p.name.as_deref());
+    [
+        row.role.name().to_owned(),
+        row.relay.short(),
+        name.map_or_else(dash, |name| ellipsize(&clean(name), NAME_MAX, '…')),
+        row.public_addr.map_or_else(dash, |addr| addr.to_string()),
+        row.state.name().to_owned(),
+        fmt::rtt(row.rtt_ms),
+        row.expires.map_or_else(dash, |at| pen.countdown(at)),
+        fmt::short_bytes(row.bytes_tx),
+        fmt::short_bytes(row.bytes_rx),
+    ]
+}
+
+/// A reservation's state as a glyph and a style; the word stands in its column.
+fn look(state: ReservationState, theme: &Theme) -> (&'static str, Style) {
+    match state {
+        ReservationState::Reserving => ("◐", theme.accent),
+        ReservationState::Ready => ("●", theme.good),
+        ReservationState::Suspect => ("!", theme.warn),
+    }
+}
+
+fn failover(pen: &Pen<'_>, over: &Failover) -> Line<'static> {
+    let time = pen.time_of_day(over.at);
+    let to = over.to.map_or_else(|| "no relay".to_owned(), |id| id.short());
+    let gap = over.gap_ms.map_or_else(|| "-".to_owned(), fmt::elapsed);
+    let lost = over.lost.map_or_else(|| "- messages".to_owned(), |n| fmt::count(n, "message"));
+    let bad = over.to.is_none() || over.lost.is_some_and(|n| n > 0);
+    Line::from(vec![
+        Span::styled(format!("{:<10}", "failover"), pen.theme.dim),
+        Span::raw(format!("{} → {to} {}, gap {gap}, ", over.from.short(), &time[..time.len().min(8)])),
+        Span::styled(format!("{lost} lost"), if bad { pen.theme.bad } else { Style::new() }),
+    ])
+}
+
+fn serving(relays: &RelaysView) -> String {
+    match (relays.serving_sessions, relays.serving_bytes) {
         (Some(sessions), Some(bytes)) => {
             format!("{} for others, {} so far", fmt::count(sessions, "session"), fmt::bytes(bytes))
         }
         (Some(sessions), None) => format!("{} for others", fmt::count(sessions, "session")),
         (None, _) => "- not known".to_owned(),
-    };
-    lines.push(labelled(pen, "serving", serving));
-    lines
+    }
 }
 
-fn summary_lines(app: &App, pen: &Pen<'_>) -> Vec<Line<'static>> {
-    let snapshot = app.shown();
-    let kpi = &snapshot.kpi;
-    let gossip = &snapshot.gossip;
-    let rate = match (kpi.rate, kpi.interval) {
-        (Some(rate), Some(interval)) => format!(
-            "{} of {}  {:.1} % [{:.1}, {:.1}]{}",
-            kpi.connected,
-            kpi.attempts,
-            rate * 100.0,
-            interval.lo * 100.0,
-            interval.hi * 100.0,
-            if kpi.attempts < FEW { "  under 30 attempts" } else { "" },
-        ),
-        _ => "- no attempt has ended".to_owned(),
-    };
-    let paths = format!(
-        "direct {}  punched {}  relayed {}  unreachable {}",
-        kpi.direct, kpi.punched, kpi.relayed, kpi.unreachable
-    );
-    let times = format!(
-        "mean {}  p50 {}  p95 {}",
-        fmt::millis(kpi.mean_connect_ms),
-        fmt::millis(kpi.p50_ms),
-        fmt::millis(kpi.p95_ms)
-    );
-    let known = if gossip.expected > 0 {
-        format!("{} of {} records known by our links", gossip.known, gossip.expected)
-    } else {
-        "- no digest to compare with yet".to_owned()
-    };
-    let cache = &snapshot.node.cache;
-    let save = match &cache.save {
-        SaveState::Empty => "nothing to save yet".to_owned(),
-        SaveState::Saved { at } => format!("on disk since {}", pen.age(*at)),
-        SaveState::Due => "save due".to_owned(),
-        SaveState::Failed { .. } => "NOT SAVED".to_owned(),
-    };
-    let stopped: u64 = snapshot.counters.0.values().sum();
-    vec![
-        labelled(pen, "connected", rate),
-        labelled(pen, "by path", paths),
-        labelled(pen, "to a link", times),
-        labelled(
-            pen,
-            "gossip",
-            format!(
-                "syncs {} in {} out  deltas {} in {} out  repairs {}  dropped {}",
-                gossip.syncs_in,
-                gossip.syncs_out,
-                gossip.deltas_in,
-                gossip.deltas_out,
-                gossip.repairs,
-                gossip.dropped
-            ),
-        ),
-        labelled(pen, "spread", known),
-        labelled(
-            pen,
-            "cache",
-            format!("{} known, {} tried, {save}; limits stopped {stopped}", cache.known, cache.tried),
-        ),
-    ]
+/// The links of ours that run through a relay.
+fn relayed(app: &App, pen: &Pen<'_>) -> Vec<Line<'static>> {
+    let through = app.shown().links.iter().filter(|l| l.path == Path::Relayed);
+    let mut lines: Vec<Line<'static>> = through
+        .map(|link| {
+            let via = link.via.map_or_else(|| "-".to_owned(), |id| app.call(id));
+            let text = format!("{} via {via}  rtt {}", app.call(link.peer_id), fmt::rtt(link.rtt_ms));
+            frame::labelled(pen, "relayed", text)
+        })
+        .collect();
+    if lines.is_empty() {
+        lines.push(frame::labelled(pen, "relayed", "none: no link of ours runs through a relay".to_owned()));
+    }
+    lines
 }

@@ -11,11 +11,15 @@ use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::style::Color;
 
 use super::*;
-use crate::model::{CommandId, Path, PeerRow, Reason, SaveState, Snapshot};
+use crate::model::{
+    CloseCode, Command, CommandId, Done, Event, EventKind, Failure, Outcome, Path, PeerRow, Reason,
+    SaveState, Snapshot,
+};
 use crate::tui::app::{Effect, Input};
 use crate::tui::demo;
+use crate::tui::lab::{DrillStage, DrillView, LabView};
 use crate::tui::logs::Logs;
-use crate::tui::theme::{ColourChoice, GlyphChoice};
+use crate::tui::theme::GlyphChoice;
 
 const SMALL: (u16, u16) = (80, 24);
 const LARGE: (u16, u16) = (140, 40);
@@ -29,10 +33,10 @@ struct Shot {
 
 impl Shot {
     fn of(snapshot: Arc<Snapshot>, size: (u16, u16)) -> Self {
-        Self::with(snapshot, size, ColourChoice::Always, GlyphChoice::Unicode)
+        Self::with(snapshot, size, Some(true), GlyphChoice::Unicode)
     }
 
-    fn with(snapshot: Arc<Snapshot>, (w, h): (u16, u16), colours: ColourChoice, glyphs: GlyphChoice) -> Self {
+    fn with(snapshot: Arc<Snapshot>, (w, h): (u16, u16), colours: Option<bool>, glyphs: GlyphChoice) -> Self {
         let theme = Theme::resolve(colours, glyphs, |_| None);
         let app = App::new(snapshot, theme, TimeZone::UTC, Logs::Off);
         let terminal = Terminal::new(TestBackend::new(w, h)).unwrap();
@@ -75,6 +79,10 @@ impl Shot {
         let (app, mut wake) = (&mut self.app, None);
         self.terminal.draw(|frame| wake = draw(app, frame.area(), frame.buffer_mut())).unwrap();
         self.wake = wake;
+    }
+
+    fn text_now(&self) -> String {
+        self.terminal.backend().to_string()
     }
 
     fn text(mut self) -> String {
@@ -185,20 +193,27 @@ fn a_terminal_that_is_too_small_says_which_size_it_takes() {
 
 #[test]
 fn in_ascii_every_cell_is_ascii() {
-    let mut shot = Shot::with(demo::busy(), LARGE, ColourChoice::Never, GlyphChoice::Ascii);
+    let mut shot = Shot::with(demo::busy(), LARGE, Some(false), GlyphChoice::Ascii);
     for event in demo::events() {
         shot.input(Input::Event(event));
     }
+    shot.input(Input::Lab(Arc::new(LabView { drill: Some(demo::drill()), ..demo::lab() })));
+    let mut shot = shot.keys("ljjjd");
+    let ascii = |shot: &Shot| shot.terminal.backend().buffer().content.iter().all(|c| c.symbol().is_ascii());
+    assert!(ascii(&shot), "{}", shot.text_now());
+    for _ in 0..2 {
+        shot.input(Input::Key(KeyEvent::new(KeyCode::Esc, KeyModifiers::NONE)));
+        assert!(ascii(&shot), "{}", shot.text_now());
+    }
     let shot = shot.keys("jjj\n");
-    let buffer = shot.terminal.backend().buffer();
-    assert!(buffer.content.iter().all(|cell| cell.symbol().is_ascii()));
+    assert!(ascii(&shot));
     assert_snapshot!("ascii_140x40", shot.text());
 }
 
 #[test]
 fn without_colour_no_cell_has_one() {
     for keys in ["", "?", "jx", "\n", "/vps", " "] {
-        let shot = Shot::with(demo::busy(), LARGE, ColourChoice::Never, GlyphChoice::Unicode).keys(keys);
+        let shot = Shot::with(demo::busy(), LARGE, Some(false), GlyphChoice::Unicode).keys(keys);
         let coloured = |cell: &ratatui::buffer::Cell| (cell.fg, cell.bg) != (Color::Reset, Color::Reset);
         assert!(!shot.terminal.backend().buffer().content.iter().any(coloured), "{keys:?}");
     }
@@ -222,8 +237,8 @@ fn peer_supplied_text_cannot_move_the_screen() {
 
 #[test]
 fn no_size_and_no_view_panics_or_loses_the_selection() {
-    for keys in ["", "?", "jjj\n", "jx", "/vps", " ", "z2", "3", "4k", "5"] {
-        let mut shot = Shot::busy(LARGE).keys("jj").keys(keys);
+    for keys in ["", "?", "jjj\n", "jx", "/vps", " ", "z2", "3", "4k", "5", "lG", "ljjt", "dj"] {
+        let mut shot = in_lab(LARGE, |view| view.drill = Some(demo::drill())).keys("jj").keys(keys);
         let before = shot.app.peers.selected();
         for (w, h) in [
             (1, 1),
@@ -255,10 +270,10 @@ fn the_next_frame_is_due_when_an_age_steps_and_never_for_a_frozen_one() {
     assert_eq!(shot.wake, Some(Duration::from_millis(700)), "ages step on whole seconds");
 
     shot.input(Input::Key(KeyEvent::new(KeyCode::Char(' '), KeyModifiers::NONE)));
-    let frozen = shot.terminal.backend().to_string();
+    let frozen = shot.text_now();
     shot.at = Duration::from_secs(1);
     shot.input(Input::Tick);
-    let later = shot.terminal.backend().to_string();
+    let later = shot.text_now();
     let rows = |text: &str| text.lines().skip(2).take(20).map(str::to_owned).collect::<Vec<_>>();
     assert_eq!(rows(&frozen), rows(&later), "a frozen pane does not age");
 
@@ -274,4 +289,186 @@ fn the_next_frame_is_due_when_an_age_steps_and_never_for_a_frozen_one() {
 fn a_relayed_path_is_told_by_a_word_and_not_by_colour() {
     let text = Shot::busy(LARGE).text();
     assert!(text.contains(Path::Relayed.name()) && text.contains("unreachable") && text.contains("held off"));
+}
+
+#[test]
+fn the_relays_pane_shows_what_is_unknown_as_a_dash_and_a_lost_message_as_bad() {
+    let mut snapshot = Snapshot::clone(&demo::busy());
+    let relays = Arc::make_mut(&mut snapshot.relays);
+    let over = relays.last_failover.as_mut().unwrap();
+    (over.to, over.gap_ms, over.lost) = (None, None, None);
+    relays.serving_sessions = None;
+    let text = Shot::of(Arc::new(snapshot.clone()), SMALL).keys("3").text();
+    assert!(text.contains("failover  d41d8c → no relay 14:02:08, gap -, - messages lost"), "{text}");
+    assert!(text.contains("serving   - not known"), "{text}");
+
+    let over = Arc::make_mut(&mut snapshot.relays).last_failover.as_mut().unwrap();
+    over.lost = Some(1);
+    let text = Shot::of(Arc::new(snapshot), SMALL).keys("3").text();
+    assert!(text.contains("gap -, 1 message lost"), "{text}");
+}
+
+#[test]
+fn a_reservation_counts_down_and_asks_for_the_frame_that_shows_it() {
+    let mut shot = Shot::busy(SMALL).keys("3");
+    assert!(shot.text_now().contains("in 29s"));
+    shot.at = Duration::from_secs(1);
+    shot.input(Input::Tick);
+    assert!(shot.text_now().contains("in 28s"));
+}
+
+fn in_lab(size: (u16, u16), change: impl FnOnce(&mut LabView)) -> Shot {
+    let mut shot = Shot::busy(size);
+    let mut view = demo::lab();
+    change(&mut view);
+    shot.input(Input::Lab(Arc::new(view)));
+    shot
+}
+
+#[test]
+fn the_lab_shows_what_is_changed_as_changed() {
+    for (size, name) in [(SMALL, "lab_80x24"), (LARGE, "lab_140x40")] {
+        assert_snapshot!(name, in_lab(size, |_| {}).keys("ljjj").text());
+    }
+    let text = in_lab(SMALL, |_| {}).text();
+    assert!(text.contains("LAB CHANGED: 4 changes (l shows and undoes)"), "{text}");
+    assert_snapshot!("lab_nat_80x24", in_lab(SMALL, |_| {}).keys("ljjjt").text());
+}
+
+#[test]
+fn a_lab_without_a_network_says_why_and_offers_no_key_for_it() {
+    let why = "on loopback there is no network to cut, and no NAT";
+    let text = in_lab(SMALL, |view| {
+        (view.kind, view.no_network) = ("loopback".to_owned(), Some(why.to_owned()));
+        view.links.clear();
+    });
+    let text = text.keys("l").text();
+    assert!(text.contains(why), "{text}");
+    assert!(text.contains("K kill") && !text.contains("x cut") && !text.contains("t NAT"), "{text}");
+}
+
+#[test]
+fn a_drill_shows_its_step_its_countdown_and_each_value_as_it_comes() {
+    let running = |view: &mut LabView| view.drill = Some(demo::drill());
+    for (size, name) in [(SMALL, "drill_80x24"), (LARGE, "drill_140x40")] {
+        let mut shot = in_lab(size, running).keys("d");
+        shot.at = Duration::from_millis(15_500);
+        shot.input(Input::Snapshot(demo::busy()));
+        assert!(shot.text_now().contains("(45 s left)"), "{}", shot.text_now());
+        assert_snapshot!(name, shot.text());
+    }
+    let text = in_lab(SMALL, running).text();
+    assert!(text.contains("DRILL chaos_partition: step 3 of 6 (d shows it)"), "{text}");
+
+    let ended = |passed, verdict: &str, reason: Option<&str>| DrillStage::Ended {
+        passed,
+        verdict: verdict.to_owned(),
+        reason: reason.map(str::to_owned),
+        elapsed_s: 47.25,
+    };
+    let fail = ended(false, "fail", Some("called off in step 3"));
+    let text =
+        in_lab(SMALL, |view| view.drill = Some(DrillView { stage: fail, ..demo::drill() })).keys("d").text();
+    assert!(text.contains("✗ chaos_partition") && text.contains("fail after 47.2 s, all undone"), "{text}");
+    assert!(text.contains("called off in step 3") && text.contains("not measured"), "{text}");
+    assert!(!text.contains("DRILL"), "a drill that is over is nothing to remember: {text}");
+}
+
+/// Answers what the why view asked.
+fn explain(shot: &mut Shot, result: Result<Done, Failure>) {
+    let peer = demo::why().peer_id;
+    let outcome = Outcome { id: CommandId(1), command: Command::Why { peer }, result };
+    shot.input(Input::Outcome(Arc::new(outcome)));
+}
+
+#[test]
+fn the_why_view_draws_the_explanation_with_both_ends_accounts() {
+    for (size, name) in [(LARGE, "why_explained_140x40"), (SMALL, "why_explained_80x24")] {
+        let mut shot = Shot::busy(size).keys("jjj\n");
+        assert!(shot.text_now().contains("asking the node, and 77c2ab for its account"));
+        explain(&mut shot, Ok(Done::Explained(Box::new(demo::why()))));
+        assert_snapshot!(name, shot.text());
+    }
+}
+
+#[test]
+fn a_question_without_an_answer_says_why_and_keeps_what_the_console_knows() {
+    let mut shot = Shot::busy(LARGE).keys("jjj\n");
+    explain(&mut shot, Err(Reason::NotInThisBuild { what: "why".to_owned() }.into()));
+    let text = shot.text();
+    assert!(
+        text.contains("no explanation: why is not in this build; this is what the console knows"),
+        "{text}"
+    );
+    assert!(text.contains("A relayed link via 1b88f0") && text.contains("Last attempt of ours"), "{text}");
+}
+
+#[test]
+fn an_action_that_cannot_be_done_now_says_so_beside_its_key() {
+    let mut snapshot = Snapshot::clone(&demo::busy());
+    let links = Vec::clone(&snapshot.links);
+    snapshot.links = Arc::new(links.into_iter().filter(|l| l.path != Path::Relayed).collect());
+    let mut shot = Shot::of(Arc::new(snapshot), LARGE).keys("jjj\n");
+    explain(&mut shot, Ok(Done::Explained(Box::new(demo::why()))));
+    let text = shot.text();
+    assert!(text.contains("f  use another relay   not now: no relay is in use"), "{text}");
+    assert!(text.contains("p  punch again  "), "{text}");
+}
+
+#[test]
+fn what_an_account_brings_in_cannot_move_the_screen() {
+    let mut why = demo::why();
+    why.timeline[4].what = "\u{1b}[2Jevil\u{202e} ".repeat(40);
+    let mut shot = Shot::busy(SMALL).keys("jjj\n");
+    explain(&mut shot, Ok(Done::Explained(Box::new(why))));
+    for cell in &shot.terminal.backend().buffer().content {
+        assert!(!cell.symbol().chars().any(|c| c.is_control() || c == '\u{202e}'), "{:?}", cell.symbol());
+    }
+}
+
+#[test]
+fn a_live_attempt_says_what_comes_next_and_a_long_reason_is_not_cut() {
+    let mut snapshot = Snapshot::clone(&demo::busy());
+    let attempts = Arc::make_mut(&mut snapshot.attempts);
+    let live = Arc::make_mut(&mut attempts.live[0]);
+    live.stages.truncate(1);
+    live.stages[0].outcome = crate::model::StageOutcome::Running;
+    let text = Shot::of(Arc::new(snapshot), SMALL).keys("2").text();
+    assert!(text.contains("next   → punch, if nobody answers"), "{text}");
+    assert!(text.contains("symmetric with") && text.contains("port-restricted via 1b88f0 vps-nyc"), "{text}");
+}
+
+#[test]
+fn what_stands_in_an_empty_pane_never_touches_its_border() {
+    for width in 40..=46 {
+        for key in ["1", "2", "3", "4", "5"] {
+            let shot = Shot::of(demo::empty(), (width, 10)).keys(key);
+            let buffer = shot.terminal.backend().buffer();
+            for y in 0..10 {
+                let cell = |x| buffer.cell((x, y)).unwrap().symbol();
+                if cell(0) == "│" {
+                    assert_eq!(cell(width - 1), "│", "{width} wide, pane {key}, line {y}");
+                }
+            }
+        }
+    }
+    assert_snapshot!("events_empty_40x10", Shot::of(demo::empty(), (40, 10)).keys("4").text());
+}
+
+#[test]
+fn a_connection_that_was_replaced_bears_no_mark_of_trouble() {
+    let mut shot = Shot::of(demo::empty(), SMALL).keys("4");
+    let close = |seq, close| {
+        let reason = Reason::Closed { close: Some(close) };
+        Input::Event(Arc::new(Event {
+            seq,
+            at: demo::NOW,
+            peer_id: None,
+            kind: EventKind::LinkDown { reason },
+        }))
+    };
+    shot.input(close(1, CloseCode::Replaced));
+    shot.input(close(2, CloseCode::Leave));
+    let text = shot.text();
+    assert!(text.contains("14:02:11.000   link.down") && text.contains("14:02:11.000 ✗ link.down"), "{text}");
 }

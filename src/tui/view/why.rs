@@ -1,12 +1,12 @@
-//! Why a peer is what it is: what it is now in a sentence, the last attempt
-//! with its reasons, every number with where it comes from, and what one can
-//! do about it.
+//! Why a peer is what it is: the node's own explanation once it is there, and
+//! until then what the console knows itself; every number with where it comes
+//! from, and what one can do about it.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::{Pen, escalation, frame};
+use super::{Pen, escalation, explained, frame};
 use crate::model::{Attempt, LinkRow, PeerId, PeerRow, PeerState, clean};
 use crate::tui::app::App;
 use crate::tui::bindings::{self, Action, Scope};
@@ -25,25 +25,30 @@ pub(super) fn draw(
         let lines = [Line::from(format!("{} is not in the cache any more.", id.short()))];
         return frame::popup(pen, "Why ─ esc closes", &lines, scroll, (60, body), buf);
     };
-    let link = app.shown().links.iter().find(|l| l.peer_id == id);
-    let title = match peer.path {
-        Some(path) => format!("Why is {} {}, {path}?", app.call(id), peer.state.name()),
-        None => format!("Why is {} {}?", app.call(id), peer.state.name()),
+    let link = app.shown().link(&id);
+    let title = match (peer.state, peer.path) {
+        (PeerState::Linked, Some(path)) => format!("Why is {} {path}?", app.call(id)),
+        (state, Some(path)) => format!("Why is {} {}, {path}?", app.call(id), state.name()),
+        (state, None) => format!("Why is {} {}?", app.call(id), state.name()),
     };
     let width = 96.min(body.width);
-    let mut lines: Vec<Line<'static>> =
-        frame::wrap(&verdict(pen, peer, link), usize::from(width.saturating_sub(4)))
-            .into_iter()
-            .map(Line::from)
-            .collect();
+    let text_width = usize::from(width.saturating_sub(4));
+    let mut lines = Vec::new();
+    if let Some(why) = app.asked(id).and_then(|asked| asked.answer.as_deref()) {
+        lines.extend(explained::lines(app, pen, why, text_width));
+    } else {
+        let verdict = frame::wrap(&verdict(pen, peer, link), text_width);
+        lines.extend(verdict.into_iter().map(Line::from));
+        lines.push(Line::default());
+        lines.extend(attempt_lines(app, pen, peer, text_width));
+    }
+    lines.extend(explained::awaited(app, pen, peer, text_width));
     lines.push(Line::default());
-    lines.extend(attempt_lines(app, pen, peer));
+    lines.extend(next_lines(app, pen, id));
     lines.push(Line::default());
     lines.push(Line::styled("What we know, and how", pen.theme.strong));
     let room = usize::from(width).saturating_sub(4 + 16 + 27).clamp(24, 41);
     lines.extend(facts(pen, peer, link).into_iter().map(|f| f.line(pen, room)));
-    lines.push(Line::default());
-    lines.extend(next_lines(app, pen));
     frame::popup(pen, &title, &lines, scroll, (width, body), buf)
 }
 
@@ -85,7 +90,7 @@ fn verdict(pen: &Pen<'_>, peer: &PeerRow, link: Option<&LinkRow>) -> String {
     }
 }
 
-fn attempt_lines(app: &App, pen: &Pen<'_>, peer: &PeerRow) -> Vec<Line<'static>> {
+fn attempt_lines(app: &App, pen: &Pen<'_>, peer: &PeerRow, width: usize) -> Vec<Line<'static>> {
     let attempts = &app.shown().attempts;
     let found: Option<&Attempt> = attempts
         .live
@@ -105,7 +110,7 @@ fn attempt_lines(app: &App, pen: &Pen<'_>, peer: &PeerRow) -> Vec<Line<'static>>
     let head = format!("  {}, began {} ago{took}", attempt.cause.name(), pen.age(attempt.started));
     let mut lines =
         vec![Line::from(vec![Span::styled(word, pen.theme.strong), Span::styled(head, pen.theme.dim)])];
-    lines.extend(escalation::ladder(app, pen, attempt, false));
+    lines.extend(escalation::ladder(app, pen, attempt, width));
     lines
 }
 
@@ -177,7 +182,13 @@ fn facts(pen: &Pen<'_>, peer: &PeerRow, link: Option<&LinkRow>) -> Vec<Fact> {
     facts
 }
 
-fn next_lines(app: &App, pen: &Pen<'_>) -> Vec<Line<'static>> {
+/// What one can do, with the keys for it: what the node proposes, else what
+/// works here and now.
+fn next_lines(app: &App, pen: &Pen<'_>, id: PeerId) -> Vec<Line<'static>> {
+    let proposed = app.asked(id).and_then(|asked| asked.answer.as_ref()).map(|why| &why.next);
+    if let Some(next) = proposed.filter(|next| !next.is_empty()) {
+        return explained::next_lines(app, pen, next);
+    }
     let mut spans = vec![Span::styled("Next  ", pen.theme.strong)];
     for binding in bindings::of_scope(Scope::Why) {
         let acts = matches!(binding.action, Action::Order(_) | Action::Copy);

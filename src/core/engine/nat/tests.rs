@@ -230,11 +230,11 @@ impl Fleet {
             Action::Event(event) => self.nodes[n].events.push(event),
             Action::Outcome(outcome) => self.nodes[n].outcomes.push(outcome),
             Action::Save => self.inputs.push_back((n, Input::Saved { result: Ok(()) })),
-            Action::Punch { .. }
-            | Action::Cancel { .. }
+            Action::Cancel { .. }
             | Action::Reserve { .. }
             | Action::Release { .. }
             | Action::DialLane { .. }
+            | Action::UseLane { .. }
             | Action::Stop => {}
         }
     }

@@ -1,0 +1,173 @@
+//! Numbered echoes over a link, which show whether anything is lost, repeated
+//! or reordered while paths change under it. Only drills ask for them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::{Engine, Link};
+use crate::core::wire::{Echo, Message};
+use crate::core::{Mono, Now};
+use crate::model::{CommandId, Done, EchoReport, Failure, PeerId, Reason};
+
+/// How long the last answers have to come.
+const LAST_WITHIN: Duration = Duration::from_secs(10);
+/// Of 64 bits of a number, those that name the echo within its run.
+const WITHIN_RUN: u64 = (1 << 32) - 1;
+
+/// A run of echoes.
+#[derive(Debug)]
+struct Run {
+    peer: PeerId,
+    count: u64,
+    every: Duration,
+    /// When the next one is sent, or the last answer has had its time.
+    due: Mono,
+    sent: u64,
+    /// The number that should come next.
+    next: u64,
+    missing: BTreeSet<u64>,
+    repeated: u64,
+    reordered: u64,
+    answered: u64,
+    last: Mono,
+    gap: Duration,
+}
+
+/// What the engine holds of them.
+#[derive(Debug, Default)]
+pub(super) struct Echoes(BTreeMap<CommandId, Run>);
+
+impl Echoes {
+    pub(super) fn next_timeout(&self) -> Option<Mono> {
+        self.0.values().map(|run| run.due).min()
+    }
+}
+
+impl Run {
+    fn on_reply(&mut self, n: u64, now: Mono) {
+        self.gap = self.gap.max(now.since(self.last));
+        self.last = now;
+        if n >= self.next {
+            self.missing.extend(self.next..n);
+            self.next = n + 1;
+        } else if self.missing.remove(&n) {
+            self.reordered += 1;
+        } else {
+            self.repeated += 1;
+            return;
+        }
+        self.answered += 1;
+    }
+
+    fn report(&self) -> EchoReport {
+        EchoReport {
+            sent: self.sent,
+            answered: self.answered,
+            lost: self.sent - self.answered,
+            repeated: self.repeated,
+            reordered: self.reordered,
+            gap_ms: u64::try_from(self.gap.as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+}
+
+impl Engine {
+    pub(super) fn on_echo_command(
+        &mut self,
+        id: CommandId,
+        peer: PeerId,
+        count: u32,
+        every_ms: u32,
+        now: Now,
+    ) -> Result<(), Failure> {
+        if !self.links.get(&peer).is_some_and(Link::is_up) {
+            return Err(Reason::NotLinked.into());
+        }
+        let run = Run {
+            peer,
+            count: count.into(),
+            every: Duration::from_millis(every_ms.max(1).into()),
+            due: now.mono,
+            sent: 0,
+            next: 0,
+            missing: BTreeSet::new(),
+            repeated: 0,
+            reordered: 0,
+            answered: 0,
+            last: now.mono,
+            gap: Duration::ZERO,
+        };
+        self.echoes.0.insert(id, run);
+        self.echoes_timeout(now);
+        Ok(())
+    }
+
+    /// An answer came.
+    pub(super) fn on_echo_reply(&mut self, from: PeerId, echo: &Echo, now: Now) {
+        let run = self
+            .echoes
+            .0
+            .iter_mut()
+            .find(|(id, run)| (id.0 & WITHIN_RUN) << 32 == echo.id & !WITHIN_RUN && run.peer == from);
+        let Some((id, run)) = run else { return };
+        run.on_reply(echo.id & WITHIN_RUN, now.mono);
+        if run.sent == run.count && run.answered == run.sent {
+            let id = *id;
+            self.end_echo(id);
+        }
+    }
+
+    pub(super) fn echoes_timeout(&mut self, now: Now) {
+        let due: Vec<CommandId> =
+            self.echoes.0.iter().filter(|(_, run)| run.due <= now.mono).map(|(id, _)| *id).collect();
+        for id in due {
+            let Some(run) = self.echoes.0.get_mut(&id) else { continue };
+            if run.sent == run.count {
+                self.end_echo(id);
+                continue;
+            }
+            let (peer, number) = (run.peer, (id.0 & WITHIN_RUN) << 32 | run.sent);
+            run.sent += 1;
+            run.due = run.due + run.every;
+            if run.sent == run.count {
+                run.due = now.mono + LAST_WITHIN;
+            }
+            self.send(&peer, &Message::Echo(Echo { id: number, payload: Vec::new() }), now);
+        }
+    }
+
+    fn end_echo(&mut self, id: CommandId) {
+        if let Some(run) = self.echoes.0.remove(&id) {
+            self.answer(id, Ok(Done::Echoed(run.report())));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_lost_repeated_or_reordered_is_counted_apart() {
+        let at = Mono::from_millis;
+        let mut run = Run {
+            peer: PeerId([1; 32]),
+            count: 7,
+            every: Duration::from_millis(1),
+            due: at(0),
+            sent: 7,
+            next: 0,
+            missing: BTreeSet::new(),
+            repeated: 0,
+            reordered: 0,
+            answered: 0,
+            last: at(0),
+            gap: Duration::ZERO,
+        };
+        for (n, ms) in [(0, 1), (1, 2), (3, 3), (2, 4), (3, 5), (6, 500)] {
+            run.on_reply(n, at(ms));
+        }
+        let report = EchoReport { sent: 7, answered: 5, lost: 2, repeated: 1, reordered: 1, gap_ms: 495 };
+        assert_eq!(run.report(), report);
+    }
+}

@@ -1,0 +1,405 @@
+//! Relays, wired: our reservations, whose word about relays we take, and what a
+//! change of relay means for the links that ran over it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::{Action, Engine, Link, ReservationBytes};
+use crate::core::link::{BRISK_INTERVAL, ConnInfo};
+use crate::core::relays::{Relays, RelaysOut};
+use crate::core::wire::RelayAddr;
+use crate::core::{Mono, Now};
+use crate::model::{
+    AttemptId, CommandId, Done, EventKind, Failover, Failure, NatType, Path, PeerId, Reason, RelayRole,
+    RelaysView, ReservationRow, ReservationState,
+};
+
+/// A reservation lives this long from the relay's last answer.
+const RESERVATION_TTL: Duration = Duration::from_secs(30);
+/// How long links have to come back over another relay.
+const COME_BACK: Duration = Duration::from_secs(30);
+/// The same when somebody waits for it.
+const HAND_OVER: Duration = Duration::from_secs(5);
+
+/// A change of relay, until every link that ran over the old one runs again.
+#[derive(Debug)]
+struct Over {
+    at: Now,
+    until: Mono,
+    from: PeerId,
+    to: Option<PeerId>,
+    waiting: BTreeSet<PeerId>,
+    gap: Option<Duration>,
+    lost: u64,
+    command: Option<CommandId>,
+}
+
+/// What the engine holds of relays.
+#[derive(Debug, Default)]
+pub(super) struct Relaying {
+    pub(super) relays: Relays,
+    /// Attempts that wait for a reservation.
+    waiting: Vec<AttemptId>,
+    refusal: Option<Reason>,
+    over: Option<Over>,
+    last: Option<Failover>,
+    bytes: BTreeMap<PeerId, ReservationBytes>,
+    serving: (Option<u64>, Option<u64>),
+}
+
+impl Relaying {
+    pub(super) fn next_timeout(&self, now: Now) -> Option<Mono> {
+        let over = self.over.as_ref().map(|o| o.until);
+        self.relays.next_timeout(now.mono).into_iter().chain(over).min()
+    }
+}
+
+impl Engine {
+    /// Whether a relay is one that we know, at an address of its own: nobody
+    /// aims our dials at whatever host he likes.
+    pub(super) fn is_known_relay(&self, at: &RelayAddr) -> bool {
+        let same_host = |addr: &SocketAddr| addr.ip() == at.addr.ip();
+        let linked = self.links.get(&at.relay).and_then(Link::in_use);
+        let known = self.book.get(at.relay).is_some_and(|e| e.addresses().iter().any(same_host));
+        at.relay != self.config.me
+            && (known || linked.is_some_and(|i| i.path != Path::Relayed && same_host(&i.remote)))
+    }
+
+    /// Who could be a relay for us, the best first: who was proven to be
+    /// public, then who was dialled directly and claims no NAT; ours before
+    /// stock nodes, the near before the far.
+    fn relay_candidates(&self, now: Now) -> Vec<PeerId> {
+        let rank = |(peer, link): (&PeerId, &Link)| {
+            let status = link.status()?;
+            let proven = self.is_public_peer(peer, now) || self.config.loopback();
+            let claim = self.claimed_nat(peer);
+            let reached = status.info.outbound && matches!(claim, NatType::None | NatType::Unknown);
+            let fits = status.info.path == Path::Direct && (proven || reached);
+            let rtt = status.rtt_ms.unwrap_or(f64::MAX).to_bits();
+            fits.then_some((status.foreign, !proven, rtt, *peer))
+        };
+        let mut ranked: Vec<_> = self.links.iter().filter_map(rank).collect();
+        ranked.sort_unstable();
+        ranked.into_iter().map(|(.., peer)| peer).collect()
+    }
+
+    /// The relay of ours over which a link came in.
+    fn came_over(info: &ConnInfo) -> Option<PeerId> {
+        info.via.filter(|_| info.path == Path::Relayed && !info.outbound)
+    }
+
+    /// Brings our reservations to what is wanted.
+    pub(super) fn settle_relays(&mut self, now: Now) {
+        let handing_over = self.relaying.over.as_ref().is_some_and(|o| o.command.is_some());
+        if self.leaving || handing_over || self.relaying.relays.is_idle() {
+            return;
+        }
+        // A lane that is kept beside a better path needs its reservation too.
+        let used: BTreeSet<PeerId> =
+            self.links.values().flat_map(Link::conns).filter_map(Self::came_over).collect();
+        let mut relays = std::mem::take(&mut self.relaying.relays);
+        let mut out = Vec::new();
+        relays.settle(|| self.relay_candidates(now), |relay| used.contains(relay), now.mono, &mut out);
+        self.relaying.relays = relays;
+        self.carry_relays(out, now);
+        // Nobody is left to ask.
+        if self.relaying.relays.asking().is_none() && self.relaying.relays.active().is_none() {
+            let reason = self.relaying.refusal.take().unwrap_or(Reason::NoRelay);
+            self.tell_reserved(&Err(reason), now);
+        }
+    }
+
+    /// Our NAT was measured: who maps anew for everybody is reached over relays
+    /// only by half the world.
+    pub(super) fn relays_for_nat(&mut self, now: Now) {
+        match self.nat.nat_type {
+            NatType::Unknown => {}
+            known => self.relaying.relays.set_always(known == NatType::Symmetric, now.mono),
+        }
+    }
+
+    /// An attempt wants a reservation of ours.
+    pub(super) fn reserve_for(&mut self, attempt: AttemptId, now: Now) {
+        self.relaying.relays.want(now.mono);
+        self.relaying.waiting.push(attempt);
+        match self.relaying.relays.active() {
+            Some(active) => self.tell_reserved(&Ok(active), now),
+            None => self.settle_relays(now),
+        }
+    }
+
+    fn tell_reserved(&mut self, result: &Result<RelayAddr, Reason>, now: Now) {
+        for id in std::mem::take(&mut self.relaying.waiting) {
+            self.with_ladder(id, now, |ladder, out| ladder.on_reserved(result.clone(), now, out));
+        }
+    }
+
+    pub(super) fn on_reserved(&mut self, relay: PeerId, addr: SocketAddr, now: Now) {
+        let mut out = Vec::new();
+        self.relaying.relays.on_reserved(relay, crate::model::plain_addr(addr), now, &mut out);
+        self.carry_relays(out, now);
+        if let Some(active) = self.relaying.relays.active() {
+            self.tell_reserved(&Ok(active), now);
+        }
+    }
+
+    pub(super) fn on_reserve_failed(&mut self, relay: PeerId, reason: Reason, now: Now) {
+        let mut out = Vec::new();
+        self.relaying.relays.on_refused(relay, reason, now.mono, &mut out);
+        self.carry_relays(out, now);
+    }
+
+    /// A reservation is gone, or the relay's link is.
+    pub(super) fn on_relay_lost(&mut self, relay: PeerId, reason: Reason, now: Now) {
+        let mut out = Vec::new();
+        self.relaying.relays.on_lost(relay, reason, now.mono, &mut out);
+        self.carry_relays(out, now);
+    }
+
+    pub(super) fn on_lane_bytes(&mut self, reservations: Vec<ReservationBytes>) {
+        self.relaying.bytes = reservations.into_iter().map(|b| (b.relay, b)).collect();
+    }
+
+    pub(super) fn on_serving(&mut self, sessions: Option<u64>, bytes: Option<u64>) {
+        self.relaying.serving = (sessions, bytes);
+    }
+
+    fn carry_relays(&mut self, out: Vec<RelaysOut>, now: Now) {
+        for wanted in out {
+            match wanted {
+                RelaysOut::Reserve(relay) => self.out.push_back(Action::Reserve { relay }),
+                RelaysOut::Release(relay) => {
+                    self.out.push_back(Action::Release { relay });
+                    self.event(Some(relay), EventKind::RelayReleased, now);
+                }
+                RelaysOut::Changed => self.relays_changed(now),
+                RelaysOut::Reserved { relay, addr, role } => {
+                    self.event(Some(relay), EventKind::RelayReserved { public_addr: addr, role }, now);
+                }
+                RelaysOut::Refused { relay, reason } => {
+                    self.relaying.refusal = Some(reason.clone());
+                    self.event(Some(relay), EventKind::RelayRefused { reason }, now);
+                }
+                RelaysOut::Lost { relay, reason, successor, active } => {
+                    // The link may be gone and the reservation not yet.
+                    self.out.push_back(Action::Release { relay });
+                    self.event(Some(relay), EventKind::RelayDead { reason, successor }, now);
+                    if active {
+                        let waiting = self.links_over(relay);
+                        self.begin_over(relay, successor, waiting, None, now);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Our record tells of it, and the ends of relays are noticed soon.
+    fn relays_changed(&mut self, now: Now) {
+        for (peer, link) in &mut self.links {
+            link.set_brisk(self.relaying.relays.is_relay(peer), now.mono);
+        }
+        self.republish(now);
+    }
+
+    /// The peers that came to us over that relay.
+    fn links_over(&self, relay: PeerId) -> BTreeSet<PeerId> {
+        let over = |link: &Link| link.in_use().and_then(Self::came_over) == Some(relay);
+        self.links.iter().filter(|(_, link)| over(link)).map(|(peer, _)| *peer).collect()
+    }
+
+    // ---- failover ----------------------------------------------------------
+
+    /// Hands links over to other relays, and lets go of the old ones then.
+    pub(super) fn on_failover(
+        &mut self,
+        id: CommandId,
+        peer: Option<PeerId>,
+        now: Now,
+    ) -> Result<(), Failure> {
+        let relayed: Vec<(PeerId, ConnInfo)> = self
+            .links
+            .iter()
+            .filter(|(p, _)| peer.is_none_or(|wanted| wanted == **p))
+            .filter_map(|(p, link)| Some((*p, link.in_use()?.clone())))
+            .filter(|(_, info)| info.path == Path::Relayed)
+            .collect();
+        if peer.is_some() && relayed.is_empty() {
+            return Err(Reason::NoRelayInUse.into());
+        }
+        let active = self.relaying.relays.active().map(|a| a.relay);
+        let ours = relayed.iter().any(|(_, info)| active.is_some() && Self::came_over(info) == active);
+        let mut change: Result<(PeerId, Option<PeerId>), Reason> = Err(Reason::NoRelayInUse);
+        let mut waiting = BTreeSet::new();
+        if ours || relayed.is_empty() {
+            let mut out = Vec::new();
+            let swapped = self.relaying.relays.fail_over(&mut out);
+            change = swapped.map(|(from, to)| (from, Some(to)));
+            waiting.extend(change.iter().flat_map(|(from, _)| self.links_over(*from)));
+            self.carry_relays(out, now);
+        }
+        for (peer, info) in relayed.iter().filter(|(_, info)| info.outbound) {
+            let options = self.other_relays(peer, info.via);
+            let (Some(from), Some(to)) = (info.via, options.first()) else {
+                change = change.or(Err(Reason::NoStandby));
+                continue;
+            };
+            change = change.or(Ok((from, Some(to.relay))));
+            waiting.insert(*peer);
+            self.hand_over(*peer, options, now);
+        }
+        let (from, to) = change?;
+        self.begin_over(from, to, waiting, Some(id), now);
+        Ok(())
+    }
+
+    fn begin_over(
+        &mut self,
+        from: PeerId,
+        to: Option<PeerId>,
+        waiting: BTreeSet<PeerId>,
+        command: Option<CommandId>,
+        now: Now,
+    ) {
+        self.end_over(now);
+        // The links may have noticed before we did.
+        let moved = |f: &Failover| f.from == from && f.at.age_at(now.stamp) < COME_BACK;
+        if waiting.is_empty() && command.is_none() && self.relaying.last.as_ref().is_some_and(moved) {
+            return;
+        }
+        let until = now.mono + if command.is_some() { HAND_OVER } else { COME_BACK };
+        let over = Over { at: now, until, from, to, waiting, gap: None, lost: 0, command };
+        let done = over.waiting.is_empty();
+        self.relaying.last = Some(over.shown());
+        self.relaying.over = Some(over);
+        if done {
+            self.end_over(now);
+        }
+    }
+
+    /// A link runs again, over whatever. `via`: the relay that it left.
+    pub(super) fn path_changed(
+        &mut self,
+        peer: PeerId,
+        via: Option<PeerId>,
+        gap: Option<Duration>,
+        lost: u64,
+        now: Now,
+    ) {
+        self.upgrade_path(peer, now);
+        if let Some(over) = &mut self.relaying.over
+            && over.waiting.remove(&peer)
+        {
+            over.gap = over.gap.max(gap);
+            over.lost += lost;
+            self.relaying.last = Some(over.shown());
+            if over.waiting.is_empty() {
+                self.end_over(now);
+            }
+            return;
+        }
+        let to = self.links.get(&peer).and_then(Link::in_use).filter(|i| i.path == Path::Relayed);
+        let to = to.and_then(|info| info.via);
+        if let (Some(from), Some(to)) = (via, to)
+            && from != to
+        {
+            let gap_ms = gap.map(|g| u64::try_from(g.as_millis()).unwrap_or(u64::MAX));
+            let at = gap.map_or(now.stamp, |g| now.stamp.before(g));
+            self.relaying.last = Some(Failover { at, from, to: Some(to), gap_ms, lost: Some(lost) });
+        }
+    }
+
+    /// Every link runs again, or has had its time.
+    fn end_over(&mut self, now: Now) {
+        let Some(over) = self.relaying.over.take() else { return };
+        let failover = Failover { lost: Some(over.lost), ..over.shown() };
+        let late = !over.waiting.is_empty();
+        if !late {
+            self.relaying.last = Some(failover.clone());
+        }
+        let Some(id) = over.command else { return };
+        let others = self.relay_candidates(now).iter().any(|peer| !self.relaying.relays.is_relay(peer));
+        if !late {
+            let mut out = Vec::new();
+            self.relaying.relays.let_go(over.from, others, now.mono, &mut out);
+            self.carry_relays(out, now);
+        }
+        let result = if late {
+            Err(Failure::from(Reason::timed_out(HAND_OVER)))
+        } else {
+            Ok(Done::FailedOver(failover))
+        };
+        self.answer(id, result);
+    }
+
+    pub(super) fn relays_timeout(&mut self, now: Now) {
+        if self.relaying.over.as_ref().is_some_and(|o| o.until <= now.mono) {
+            self.end_over(now);
+        }
+    }
+
+    // ---- view --------------------------------------------------------------
+
+    pub(super) fn relays_view(&self, now: Now) -> RelaysView {
+        let relays = &self.relaying.relays;
+        let role = |at: usize| if at == 0 { RelayRole::Active } else { RelayRole::Standby };
+        let mut reservations: Vec<ReservationRow> = relays
+            .held()
+            .iter()
+            .enumerate()
+            .map(|(at, held)| {
+                let link = self.links.get(&held.at.relay);
+                let status = link.and_then(Link::status);
+                let missed = status.as_ref().is_some_and(|s| s.missed > 0);
+                let bytes = self.relaying.bytes.get(&held.at.relay);
+                // A stock node answers no heartbeats.
+                let heard = link.filter(|l| l.is_up()).map(Link::last_heard);
+                ReservationRow {
+                    relay: held.at.relay,
+                    public_addr: Some(held.at.addr),
+                    role: role(at),
+                    state: if missed { ReservationState::Suspect } else { ReservationState::Ready },
+                    rtt_ms: status.and_then(|s| s.rtt_ms),
+                    // To the second of a heartbeat: it is renewed with each.
+                    expires: heard.map(|at| now.stamp_of(coarse(at) + RESERVATION_TTL)),
+                    bytes_tx: bytes.map_or(0, |b| b.bytes_tx),
+                    bytes_rx: bytes.map_or(0, |b| b.bytes_rx),
+                }
+            })
+            .collect();
+        reservations.extend(relays.asking().map(|relay| ReservationRow {
+            relay,
+            public_addr: None,
+            role: role(relays.held().len()),
+            state: ReservationState::Reserving,
+            rtt_ms: self.links.get(&relay).and_then(Link::rtt_ms),
+            expires: None,
+            bytes_tx: 0,
+            bytes_rx: 0,
+        }));
+        RelaysView {
+            reservations,
+            serving_sessions: self.relaying.serving.0,
+            serving_bytes: self.relaying.serving.1,
+            last_failover: self.relaying.last.clone(),
+        }
+    }
+}
+
+/// In steps of a heartbeat, so that the section changes no oftener.
+fn coarse(at: Mono) -> Mono {
+    let step = u64::try_from(BRISK_INTERVAL.as_millis()).unwrap_or(1);
+    Mono::from_millis(u64::try_from(at.0.as_millis()).unwrap_or(u64::MAX) / step * step)
+}
+
+impl Over {
+    fn shown(&self) -> Failover {
+        Failover {
+            at: self.at.stamp,
+            from: self.from,
+            to: self.to,
+            gap_ms: self.gap.map(|g| u64::try_from(g.as_millis()).unwrap_or(u64::MAX)),
+            lost: None,
+        }
+    }
+}

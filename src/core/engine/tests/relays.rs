@@ -1,0 +1,283 @@
+//! Ladders to their end behind NATs; relays that die, are changed, and are left.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::super::sim::{Net, addr, id};
+use super::{LATENCY, secs};
+use crate::core::wire::{Echo, Message};
+use crate::model::{Command, CommandId, Done, EventKind, NatType, Path, RelayRole, StageKind};
+
+const NATS: [NatType; 5] = [
+    NatType::None,
+    NatType::FullCone,
+    NatType::AddressRestricted,
+    NatType::PortRestricted,
+    NatType::Symmetric,
+];
+
+/// Three public nodes, then one behind each of these NATs; everybody knows
+/// everybody, and nobody behind a NAT is linked to another one.
+fn fleet(nats: &[NatType], seed: u64) -> Net {
+    let mut net = Net::new(seed, LATENCY);
+    let public = [addr(0), addr(1), addr(2)];
+    for n in 0..3 {
+        net.add_behind(NatType::None, true, &public[..n]);
+        net.believes(n, NatType::None);
+    }
+    for nat in nats {
+        let n = net.add_behind(*nat, true, &public);
+        net.believes(n, *nat);
+    }
+    net.run(secs(20));
+    net
+}
+
+fn path(net: &mut Net, from: usize, to: usize) -> Option<Path> {
+    let now = net.now;
+    let shown = net.nodes[from].engine.snapshot(now);
+    shown.links.iter().find(|l| l.peer_id == id(to)).map(|l| l.path)
+}
+
+fn outcome(net: &Net, node: usize, command: CommandId) -> Option<&Result<Done, crate::model::Failure>> {
+    net.nodes[node].outcomes.iter().find(|o| o.id == command).map(|o| &o.result)
+}
+
+/// Connects two nodes and says how it went.
+fn connect(net: &mut Net, from: usize, to: usize) -> Option<Path> {
+    let command = net.command(from, Command::Connect { peer: id(to) });
+    net.run_until(secs(60), |net| outcome(net, from, command).is_some());
+    match outcome(net, from, command) {
+        Some(Ok(Done::Connected(report))) => report.path,
+        _ => None,
+    }
+}
+
+/// Two nodes behind symmetric NATs, linked over a relay: who relays, which end
+/// dialled.
+fn relayed(seed: u64) -> Net {
+    let mut net = fleet(&[NatType::Symmetric, NatType::Symmetric], seed);
+    assert_eq!(connect(&mut net, 3, 4), Some(Path::Relayed));
+    net.run(secs(1));
+    net
+}
+
+fn relay_of(net: &mut Net, node: usize, peer: usize) -> Option<usize> {
+    let now = net.now;
+    let shown = net.nodes[node].engine.snapshot(now);
+    let via = shown.links.iter().find(|l| l.peer_id == id(peer))?.via?;
+    (0..net.nodes.len()).find(|n| id(*n) == via)
+}
+
+#[test]
+fn who_is_behind_a_symmetric_nat_tells_everybody_of_an_active_and_a_standby_relay() {
+    let mut net = fleet(&[NatType::Symmetric, NatType::PortRestricted], 1);
+    let now = net.now;
+    let shown = net.nodes[3].engine.snapshot(now);
+    let roles: Vec<RelayRole> = shown.relays.reservations.iter().map(|r| r.role).collect();
+    assert_eq!(roles, [RelayRole::Active, RelayRole::Standby]);
+    let told = net.nodes[4].engine.book.get(id(3)).and_then(|e| e.record()).unwrap();
+    assert_eq!(told.relays.len(), 2);
+    assert!(net.nodes[4].engine.snapshot(now).relays.reservations.is_empty(), "others need none");
+}
+
+/// Sends numbered echoes from one node to another while something happens, and
+/// returns the numbers in the order in which they arrived.
+struct Echoes {
+    sent: u64,
+}
+
+impl Echoes {
+    fn send(&mut self, net: &mut Net, from: usize, to: usize) {
+        self.sent += 1;
+        let echo = Message::Echo(Echo { id: self.sent, payload: Vec::new() });
+        net.send(from, to, &echo);
+    }
+
+    fn all_arrived_in_order(&self, net: &Net, at: usize) -> bool {
+        net.nodes[at].engine.echoed == (1..=self.sent).collect::<Vec<_>>()
+    }
+}
+
+#[test]
+fn a_relay_that_dies_under_a_link_costs_no_message_and_less_than_three_seconds() {
+    for seed in 0..20 {
+        let mut net = relayed(seed);
+        let relay = relay_of(&mut net, 3, 4).unwrap();
+        let mut echoes = Echoes { sent: 0 };
+        for _ in 0..20 {
+            echoes.send(&mut net, 3, 4);
+            net.run(Duration::from_millis(50));
+        }
+        net.nodes[relay].up = false;
+        let ladders = |net: &Net| net.nodes[3].attempts_towards(id(4)) + net.nodes[4].attempts_towards(id(3));
+        let before = ladders(&net);
+        for _ in 0..20 {
+            echoes.send(&mut net, 3, 4);
+        }
+        let took = net.run_until(secs(10), |net| echoes.all_arrived_in_order(net, 4));
+        assert!(took.is_some_and(|t| t < secs(3)), "seed {seed}: {took:?}");
+        assert_eq!(ladders(&net), before, "seed {seed}: no ladder was run");
+        net.run(secs(30));
+        assert_ne!(relay_of(&mut net, 3, 4).unwrap(), relay, "seed {seed}");
+        let now = net.now;
+        let shown = net.nodes[4].engine.snapshot(now);
+        assert!(shown.relays.reservations.iter().all(|r| r.relay != id(relay)));
+        assert_eq!(shown.relays.reservations.len(), 2, "seed {seed}: a new standby was reserved");
+        let failover = shown.relays.last_failover.clone().unwrap();
+        assert_eq!((failover.from, failover.lost), (id(relay), Some(0)), "seed {seed}");
+        assert!(failover.gap_ms.is_some_and(|ms| ms < 3_000), "seed {seed}: {failover:?}");
+    }
+}
+
+#[test]
+fn a_failover_that_is_asked_for_hands_over_first_and_then_lets_go() {
+    // Asked for at the end that dialled, and at the end that holds the
+    // reservation.
+    for node in [3, 4] {
+        let mut net = relayed(11);
+        let before = relay_of(&mut net, 3, 4).unwrap();
+        let mut echoes = Echoes { sent: 0 };
+        let command = net.command(node, Command::Failover { peer: None });
+        let mut took = None;
+        for ms in 0..100 {
+            echoes.send(&mut net, 3, 4);
+            net.run(Duration::from_millis(10));
+            if outcome(&net, node, command).is_some() {
+                took.get_or_insert(ms * 10);
+            }
+        }
+        let Some(Ok(Done::FailedOver(failover))) = outcome(&net, node, command) else {
+            panic!("node {node}: {:?}", outcome(&net, node, command))
+        };
+        assert_eq!((failover.from, failover.lost), (id(before), Some(0)));
+        assert!(failover.gap_ms.is_some_and(|ms| ms <= 300), "{failover:?}");
+        assert!(took.is_some_and(|ms| ms <= 600), "node {node}: {took:?} ms at 20 ms a way");
+        assert_ne!(relay_of(&mut net, 3, 4).unwrap(), before);
+        net.run(secs(1));
+        assert!(echoes.all_arrived_in_order(&net, 4));
+        for end in [3, 4] {
+            let down = |e: &crate::model::Event| {
+                matches!(e.kind, EventKind::LinkDown { .. }) && e.peer_id == Some(id(7 - end))
+            };
+            assert!(!net.nodes[end].events.iter().any(down), "the link was never down");
+        }
+    }
+}
+
+#[test]
+fn a_link_leaves_its_relay_when_a_nat_allows_it_and_loses_nothing() {
+    let mut net = relayed(5);
+    let mut echoes = Echoes { sent: 0 };
+    net.run(secs(20));
+    net.set_nat(3, NatType::PortRestricted);
+    net.set_nat(4, NatType::PortRestricted);
+    let mut took = None;
+    for ms in 0..1_000 {
+        echoes.send(&mut net, 3, 4);
+        net.run(Duration::from_millis(10));
+        if path(&mut net, 3, 4) == Some(Path::Punched) && path(&mut net, 4, 3) == Some(Path::Punched) {
+            took = Some(ms * 10);
+            break;
+        }
+    }
+    assert!(took.is_some_and(|ms| ms < 10_000), "{took:?}");
+    net.run(secs(1));
+    assert!(echoes.all_arrived_in_order(&net, 4));
+}
+
+#[test]
+fn a_link_that_falls_back_to_its_relay_does_not_leave_it_again_for_a_minute() {
+    let mut net = relayed(5);
+    net.set_nat(3, NatType::PortRestricted);
+    net.set_nat(4, NatType::PortRestricted);
+    net.run(secs(10));
+    assert_eq!(path(&mut net, 3, 4), Some(Path::Punched));
+    net.punches_fail = true;
+    net.break_native(3, 4);
+    net.run(secs(5));
+    assert_eq!(path(&mut net, 3, 4), Some(Path::Relayed), "over the lane that was kept");
+    net.punches_fail = false;
+    net.run(secs(30));
+    assert_eq!(path(&mut net, 3, 4), Some(Path::Relayed));
+    net.run(secs(60));
+    assert_eq!(path(&mut net, 3, 4), Some(Path::Punched));
+}
+
+#[test]
+fn test_relay_fallback_after_punch_timeout() {
+    let mut net = fleet(&[NatType::PortRestricted, NatType::Symmetric], 1);
+    // Nobody knows that the punch cannot succeed, and it does not.
+    net.believes(4, NatType::Unknown);
+    net.punches_fail = true;
+    let command = net.command(3, Command::Connect { peer: id(4) });
+    net.run_until(secs(60), |net| outcome(net, 3, command).is_some());
+    let Some(Ok(Done::Connected(report))) = outcome(&net, 3, command) else { panic!("not connected") };
+    assert_eq!(report.path, Some(Path::Relayed));
+    assert!(report.elapsed_ms < 5_000, "nobody waits for the punch to time out: {report:?}");
+    net.run(secs(40));
+    let now = net.now;
+    let shown = net.nodes[3].engine.snapshot(now);
+    let attempt = shown.attempts.recent.iter().find(|a| a.peer_id == Some(id(4))).unwrap();
+    let punch = attempt.stages.iter().find(|s| s.stage == StageKind::Punch).unwrap();
+    assert!(punch.reason.is_some() && punch.elapsed_ms >= Some(29_000), "it went on behind: {punch:?}");
+}
+
+#[test]
+fn why_tells_the_story_of_both_ends_and_is_not_answered_without_end() {
+    let mut net = relayed(5);
+    let command = net.command(3, Command::Why { peer: id(4) });
+    net.run(secs(1));
+    let Some(Ok(Done::Explained(why))) = outcome(&net, 3, command) else { panic!("not explained") };
+    assert_eq!(why.path, Some(Path::Relayed));
+    assert!(why.verdict.contains("cannot be punched"), "{}", why.verdict);
+    let who: Vec<_> = why.timeline.iter().map(|line| line.who).collect();
+    assert!(who.contains(&id(3)) && who.contains(&id(4)), "{:?}", why.timeline);
+    for _ in 0..10 {
+        net.command(3, Command::Why { peer: id(4) });
+    }
+    net.run(secs(5));
+    let silent = net.nodes[3].outcomes.iter().filter(|o| {
+        matches!(&o.result, Ok(Done::Explained(w)) if w.evidence.iter().any(|e| e.contains("did not answer")))
+    });
+    assert_eq!(silent.count(), 5, "six a minute are answered");
+    let now = net.now;
+    assert_eq!(net.nodes[4].engine.snapshot(now).counters.0["why rate"], 5);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whatever is lost and whoever dials whom at the same moment.
+    #[test]
+    fn no_seed_leaves_an_attempt_without_an_end_or_two_ends_that_disagree(
+        seed in 0u64..1 << 32,
+        nats in prop::collection::vec(0usize..5, 2..6),
+        loss in 0u32..40,
+    ) {
+        let nats: Vec<NatType> = nats.into_iter().map(|n| NATS[n]).collect();
+        let mut net = fleet(&nats, seed);
+        net.loss = loss;
+        let count = net.nodes.len();
+        let mut commands = Vec::new();
+        for from in 3..count {
+            for to in (3..count).filter(|to| *to != from) {
+                commands.push((from, net.command(from, Command::Connect { peer: id(to) })));
+            }
+        }
+        net.run(secs(90));
+        for (node, command) in commands {
+            prop_assert!(outcome(&net, node, command).is_some(), "no end");
+        }
+        net.run(secs(90));
+        let now = net.now;
+        for from in 3..count {
+            let live = net.nodes[from].engine.snapshot(now).attempts.live.len();
+            prop_assert!(live <= count, "attempts pile up: {live}");
+            for to in from + 1..count {
+                prop_assert_eq!(path(&mut net, from, to), path(&mut net, to, from), "{} and {}", from, to);
+            }
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! How a connection becomes the one that carries the link: which is opened,
+//! what both ends say first, and who is refused.
+
+use super::session::{Joined, Resume};
+use super::{Greeting, Link, LinkOut, Phase};
+use crate::core::limits::HELLO_TIMEOUT;
+use crate::core::link::{Conn, ConnId, ConnInfo, SPARE_KEPT};
+use crate::core::wire::{Frame, Hello};
+use crate::core::{Mono, Now};
+use crate::model::{CloseCode, Path, clean};
+
+impl Link {
+    /// Opens a control stream on the best connection that is better than the
+    /// one in use. One handshake at a time, so that no two make a session.
+    pub(super) fn open_best(&mut self, now: Mono, out: &mut Vec<LinkOut>) {
+        if !self.is_opener() {
+            return;
+        }
+        // Direct before punched before relayed; among equals the newest, which
+        // is the one the library would use.
+        let Some(best) = (0..self.conns.len()).min_by_key(|&i| (self.conns[i].info.path, usize::MAX - i))
+        else {
+            return;
+        };
+        if !matches!(self.conns[best].phase, Phase::Waiting { .. }) {
+            return;
+        }
+        let busy = |c: &Conn| matches!(c.phase, Phase::Opening { .. } | Phase::Shaking { .. });
+        if let Some(busy) = self.conns.iter_mut().find(|c| busy(c)) {
+            // When both dialled at once, the peer may know the newer connection
+            // only. As long as it has not answered on the older one it is not
+            // up there, and what it says there later is not heard any more.
+            if !matches!(busy.phase, Phase::Shaking { said: None, .. }) {
+                return;
+            }
+            busy.phase = Phase::Waiting { until: None };
+        }
+        let conn = &mut self.conns[best];
+        conn.phase = Phase::Opening { until: now + HELLO_TIMEOUT };
+        out.push(LinkOut::OpenControl(conn.info.id));
+    }
+
+    pub(super) fn say_hello(&mut self, id: ConnId, mut hello: Hello, out: &mut Vec<LinkOut>) {
+        let Some(conn) = self.conn(id) else { return };
+        let info = &conn.info;
+        hello.observed = info.remote;
+        hello.channel = info.channel;
+        hello.outbound = info.outbound;
+        hello.path = (info.outbound || info.path != Path::Direct).then_some(info.path);
+        hello.proof =
+            self.config.secret.as_ref().map(|s| s.prove(&info.binding, &self.config.me, &self.peer));
+        self.write_frame(id, &Frame::Hello(Box::new(hello)), out);
+    }
+
+    /// The peer's Hello. Only to one that is as it should be we say what we
+    /// remember, so a link is never up for an end that the other refuses.
+    pub(super) fn on_hello(
+        &mut self,
+        id: ConnId,
+        theirs: Hello,
+        ours: &dyn Fn() -> Hello,
+        now: Now,
+        out: &mut Vec<LinkOut>,
+    ) {
+        if let Err((code, counter)) = self.check(id, &theirs) {
+            self.refuse(id, code, counter, out);
+            return;
+        }
+        let greeting = Greeting {
+            name: Some(clean(&theirs.name)).filter(|n| !n.is_empty()),
+            agent: clean(&theirs.agent),
+            nat: theirs.nat,
+            probe_ports: theirs.probe_ports,
+            observed: crate::model::plain_addr(theirs.observed),
+            clock_skew_ms: theirs.wall_ms.saturating_sub(now.wall.0),
+        };
+        let resume = self.session.resume();
+        let Some(conn) = self.conn_mut(id) else { return };
+        // The dialler knows how it got through; the label is the worse of both.
+        conn.info.path = conn.info.path.max(theirs.path.unwrap_or(Path::Direct));
+        let Phase::Shaking { said: said @ None, hello, .. } = &mut conn.phase else {
+            out.push(LinkOut::Stopped("second hello"));
+            return;
+        };
+        (*said, *hello) = (Some(resume), Some(greeting));
+        if !self.is_opener() {
+            self.say_hello(id, ours(), out);
+        }
+        self.write_frame(id, &Frame::Resume { session: resume.session, next: resume.next }, out);
+    }
+
+    /// Whether a Hello is one of ours.
+    fn check(&self, id: ConnId, theirs: &Hello) -> Result<(), (CloseCode, &'static str)> {
+        let Some(conn) = self.conn(id) else { return Ok(()) };
+        if theirs.network != self.config.network {
+            return Err((CloseCode::Network, "another network"));
+        }
+        if theirs.version_with_us().is_none() {
+            return Err((CloseCode::Version, "no common version"));
+        }
+        if theirs.channel != conn.info.channel {
+            return Err((CloseCode::Malformed, "hello of another connection"));
+        }
+        if let Some(secret) = &self.config.secret {
+            let holds = theirs
+                .proof
+                .is_some_and(|p| secret.holds(&p, &conn.info.binding, &self.peer, &self.config.me));
+            if !holds {
+                return Err((CloseCode::Network, "no proof of membership"));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn on_resume(&mut self, id: ConnId, heard: Resume, now: Now, out: &mut Vec<LinkOut>) {
+        let Some(conn) = self.conn_mut(id) else { return };
+        let Phase::Shaking { said: Some(said), hello, .. } = &mut conn.phase else {
+            out.push(LinkOut::Stopped("resume before hello"));
+            return;
+        };
+        let (said, Some(greeting)) = (*said, hello.take()) else {
+            out.push(LinkOut::Stopped("resume before hello"));
+            return;
+        };
+        conn.phase = Phase::Up;
+        let (channel, to) = (conn.info.channel, conn.info.path);
+        let unacknowledged = self.session.unacknowledged();
+        let Ok((joined, again)) = self.session.join(said, heard, &channel) else {
+            self.refuse(id, CloseCode::Malformed, "bad resume", out);
+            return;
+        };
+        // The opener resumes on one connection only. Which of its streams came
+        // first says nothing, so until now each was answered.
+        for conn in &mut self.conns {
+            if matches!(conn.phase, Phase::Shaking { .. }) {
+                conn.phase = Phase::Waiting { until: None };
+            }
+        }
+        self.greeting = Some(greeting);
+        let left = self.active.replace(id).and_then(|old| self.conn(old)).map(|c| c.info.clone());
+        let before = left.or(self.following.take());
+        self.heartbeat = self.heartbeat.renewed(self.interval(), now.mono);
+        self.spare = self.spare.filter(|(spare, _)| *spare != id);
+        for frame in again {
+            self.write(id, frame, out);
+        }
+        match before {
+            Some(old) if old.id != id => {
+                self.leave(&old, to, now.mono, out);
+                if joined == Joined::Resumed {
+                    let gap = now.mono.since(self.last_heard);
+                    out.push(LinkOut::Moved { from: old.path, to, via: old.via, gap });
+                }
+            }
+            _ => self.since = now.mono,
+        }
+        let was_broken = self.broken_since.take();
+        let fresh = joined == Joined::Fresh;
+        if fresh || was_broken.is_some() {
+            let gap = (self.bytes_rx > 0).then(|| now.mono.since(self.last_heard));
+            out.push(LinkOut::Up { fresh, gap, lost: if fresh { unacknowledged } else { 0 } });
+        }
+        self.last_heard = now.mono;
+        self.open_best(now.mono, out);
+    }
+
+    /// Leaves a connection for another one. The opener closes it, for only it
+    /// knows that both ends have moved; a lane is kept for a while beside a
+    /// better path.
+    fn leave(&mut self, old: &ConnInfo, to: Path, now: Mono, out: &mut Vec<LinkOut>) {
+        let keep = old.path == Path::Relayed && to < Path::Relayed;
+        if let Some(conn) = self.conn_mut(old.id).filter(|_| keep) {
+            conn.phase = Phase::Waiting { until: None };
+        }
+        match self.is_opener() {
+            true if keep => self.spare = Some((old.id, now + SPARE_KEPT)),
+            true => out.push(LinkOut::Close(old.id, CloseCode::Replaced)),
+            false => {}
+        }
+    }
+
+    pub(super) fn refuse(
+        &mut self,
+        id: ConnId,
+        code: CloseCode,
+        counter: &'static str,
+        out: &mut Vec<LinkOut>,
+    ) {
+        out.push(LinkOut::Stopped(counter));
+        out.push(LinkOut::Close(id, code));
+        if let Some(conn) = self.conn_mut(id) {
+            conn.refused = Some(code);
+            conn.phase = Phase::Foreign;
+        }
+    }
+
+    pub(super) fn expire_handshakes(&mut self, now: Mono, out: &mut Vec<LinkOut>) {
+        let opener = self.is_opener();
+        let had_foreign = self.is_foreign();
+        let mut silent = Vec::new();
+        for conn in &mut self.conns {
+            match &conn.phase {
+                Phase::Waiting { until: Some(until) } if *until <= now => {
+                    // Beside a link that works, a connection may wait for ever.
+                    conn.phase =
+                        if self.active.is_some() { Phase::Waiting { until: None } } else { Phase::Foreign };
+                }
+                Phase::Opening { until } if *until <= now => conn.phase = Phase::Foreign,
+                // Whom we asked and who does not answer speaks another
+                // protocol; who opened a stream and is silent wastes our time.
+                Phase::Shaking { until, .. } if *until <= now && opener => conn.phase = Phase::Foreign,
+                Phase::Shaking { until, .. } if *until <= now => silent.push(conn.info.id),
+                _ => {}
+            }
+        }
+        for id in silent {
+            self.refuse(id, CloseCode::Limit, "no hello in time", out);
+        }
+        self.stop_following(now, out);
+        if self.is_foreign() && !had_foreign {
+            self.since = now;
+            self.broken_since = None;
+            out.push(LinkOut::Foreign);
+        }
+        self.open_best(now, out);
+    }
+}

@@ -1,0 +1,89 @@
+//! What was asked of the node about the peer of the why view, and what came
+//! back. The view shows what the console knows itself until the answer is there.
+
+use std::time::Duration;
+
+use super::{App, Effect, Overlay};
+use crate::model::{Command, Done, Outcome, Path, PeerId, Why};
+use crate::node::feed::SendError;
+
+/// A path that changes while the view is open is asked about again, but not
+/// sooner than this: the other end answers only so often.
+const ASK_AGAIN_AFTER: Duration = Duration::from_secs(10);
+
+/// A question about a peer.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    peer: PeerId,
+    at: Duration,
+    /// The path of its link when it was asked.
+    path: Option<Path>,
+    /// The newest answer.
+    pub(crate) answer: Option<Box<Why>>,
+    /// Why the newest question has none.
+    pub(crate) failure: Option<String>,
+}
+
+impl App {
+    /// The question about a peer, if it is the last one that was asked.
+    pub(crate) fn asked(&self, peer: PeerId) -> Option<&Asked> {
+        self.asked.as_ref().filter(|asked| asked.peer == peer)
+    }
+
+    /// Whether an answer about a peer is awaited.
+    pub(crate) fn is_asking(&self, peer: PeerId) -> bool {
+        self.commands.is_running(&Command::Why { peer })
+    }
+
+    /// Opens the view on a peer and asks the node about it.
+    pub(super) fn open_why(&mut self, peer: PeerId) -> Vec<Effect> {
+        self.overlays.push(Overlay::Why { peer, scroll: 0 });
+        self.asked = None;
+        self.ask(peer)
+    }
+
+    /// Asks again if the path has changed and the last question is old enough.
+    pub(super) fn ask_again(&mut self) -> Vec<Effect> {
+        let Some(Overlay::Why { peer, .. }) = self.overlays.last() else { return Vec::new() };
+        let peer = *peer;
+        let Some(asked) = self.asked(peer) else { return Vec::new() };
+        let due = self.at.saturating_sub(asked.at) >= ASK_AGAIN_AFTER;
+        if due && asked.path != self.path_of(peer) { self.ask(peer) } else { Vec::new() }
+    }
+
+    fn ask(&mut self, peer: PeerId) -> Vec<Effect> {
+        let answer = self.asked.take().filter(|asked| asked.peer == peer).and_then(|asked| asked.answer);
+        let failure = self.node_gone.then(|| SendError::Gone.to_string());
+        self.asked = Some(Asked { peer, at: self.at, path: self.path_of(peer), answer, failure });
+        // Somebody may have opened the view, closed it and opened it again.
+        if self.node_gone || self.is_asking(peer) {
+            return Vec::new();
+        }
+        vec![Effect::Send(Command::Why { peer })]
+    }
+
+    /// The path of a peer's link now, whatever stands still on the screen.
+    fn path_of(&self, peer: PeerId) -> Option<Path> {
+        self.live().peer(&peer).and_then(|row| row.path)
+    }
+
+    /// The question could not be sent.
+    pub(super) fn not_asked(&mut self, about: PeerId, error: SendError) {
+        if let Some(asked) = self.asked.as_mut().filter(|asked| asked.peer == about) {
+            asked.failure = Some(error.to_string());
+        }
+    }
+
+    /// An answer came; whoever asked.
+    pub(super) fn answered(&mut self, about: PeerId, outcome: &Outcome) {
+        let Some(asked) = self.asked.as_mut().filter(|asked| asked.peer == about) else { return };
+        match &outcome.result {
+            Ok(Done::Explained(why)) => {
+                asked.answer = Some(why.clone());
+                asked.failure = None;
+            }
+            Ok(_) => {}
+            Err(failure) => asked.failure = Some(failure.reason.to_string()),
+        }
+    }
+}

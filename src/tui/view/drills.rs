@@ -1,0 +1,155 @@
+//! The drills: those there are, how far the running one is, each check with its
+//! measured value as it comes, and the verdict.
+
+use std::time::Duration;
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+
+use super::{Pen, frame, lab};
+use crate::tui::app::App;
+use crate::tui::bindings::{self, Action, LabKey, Scope};
+use crate::tui::lab::{DrillCheck, DrillInfo, DrillStage, DrillView};
+
+/// Where what a drill is about begins.
+const ABOUT: usize = 24;
+
+/// Draws the overlay and returns its page.
+pub(super) fn draw(app: &App, pen: &Pen<'_>, scroll: &mut u16, body: Rect, buf: &mut Buffer) -> usize {
+    let Some(side) = &app.lab else { return 1 };
+    let width = 104.min(body.width);
+    let text = usize::from(width.saturating_sub(4));
+    let note = "A drill runs on a fleet of its own, built beside this one and taken down at its end.";
+    let mut lines = frame::flow(Vec::new(), &[(note, pen.theme.dim)], text, 0);
+    let mut at = 0;
+    if let Some(drill) = &side.view.drill {
+        lines.push(Line::default());
+        lines.extend(progress(app, pen, drill, text));
+    }
+    lines.push(Line::default());
+    for (n, info) in side.view.drills.iter().enumerate() {
+        let chosen = n == side.drill;
+        lines.extend(info_lines(pen, info, chosen, text));
+        if chosen {
+            at = lines.len() - 1;
+        }
+    }
+    // What runs is looked at; the list moves only if somebody chooses in it.
+    let rows = usize::from(body.height.saturating_sub(2));
+    *scroll = if side.view.drill.as_ref().is_some_and(DrillView::is_running) {
+        0
+    } else {
+        lab::keep_in_view(*scroll, at, lines.len(), rows)
+    };
+    frame::popup(pen, "Drills ─ esc closes", &lines, scroll, (width, body), buf)
+}
+
+fn info_lines(pen: &Pen<'_>, info: &DrillInfo, chosen: bool, width: usize) -> Vec<Line<'static>> {
+    let style = match (&info.unsupported, chosen) {
+        (Some(_), _) => pen.theme.dim,
+        (None, true) => pen.theme.strong,
+        (None, false) => Style::new(),
+    };
+    let head = vec![
+        Span::styled(if chosen { "▶ " } else { "  " }, pen.theme.accent),
+        Span::styled(format!("{:<21} ", info.name), style),
+    ];
+    let why = info.unsupported.as_ref().map_or_else(String::new, |why| format!("(not here: {why})"));
+    // Only the chosen one in full: the list is for choosing.
+    if chosen {
+        return frame::flow(head, &[(&info.about, Style::new()), (&why, pen.theme.warn)], width, ABOUT);
+    }
+    let mut line = Line::from(head);
+    let room = width.saturating_sub(ABOUT);
+    line.push_span(Span::styled(crate::model::ellipsize(&info.about, room, '…'), pen.theme.dim));
+    vec![line]
+}
+
+fn progress(app: &App, pen: &Pen<'_>, drill: &DrillView, width: usize) -> Vec<Line<'static>> {
+    let theme = pen.theme;
+    let (glyph, style, text) = match &drill.stage {
+        DrillStage::Building => ("◐", theme.accent, "its fleet starts".to_owned()),
+        DrillStage::Running { step, of, .. } => ("◐", theme.accent, format!("step {step} of {of}")),
+        DrillStage::Ending => ("◐", theme.accent, "everything is undone".to_owned()),
+        DrillStage::Ended { passed, verdict, elapsed_s, .. } => {
+            let (glyph, style) = if *passed { ("✓", theme.good) } else { ("✗", theme.bad) };
+            (glyph, style, format!("{verdict} after {elapsed_s:.1} s, all undone"))
+        }
+    };
+    let mut lines = vec![Line::from(vec![
+        Span::styled(format!("{glyph} {}", drill.name), style.patch(theme.strong)),
+        Span::styled(format!(" on its own {}: ", drill.fleet), theme.dim),
+        Span::styled(text, style),
+    ])];
+    match &drill.stage {
+        DrillStage::Running { what, limit, .. } => {
+            let clock = clock(app, pen, *limit);
+            lines.extend(frame::flow(
+                vec![Span::raw("  ")],
+                &[(what, Style::new()), (&clock, theme.accent)],
+                width,
+                4,
+            ));
+        }
+        DrillStage::Ended { reason: Some(reason), .. } => {
+            lines.extend(frame::flow(vec![Span::raw("  ")], &[(reason, theme.warn)], width, 4));
+        }
+        _ => {}
+    }
+    let running = drill.is_running();
+    let figures: Vec<String> = drill.checks.iter().map(|check| figures(check, running)).collect();
+    let column = figures.iter().map(|f| f.chars().count()).max().unwrap_or(0);
+    for (check, figures) in drill.checks.iter().zip(figures) {
+        let (mark, style) = match (check.holds, &check.value, running) {
+            (true, ..) => ("✓ ok  ", theme.good),
+            (false, None, true) => ("·     ", theme.dim),
+            (false, ..) => ("✗ FAIL", theme.bad),
+        };
+        let head =
+            vec![Span::styled(format!("  {mark} "), style), Span::raw(format!("{figures:<column$}  "))];
+        lines.extend(frame::flow(head, &[(&check.name, theme.dim)], width, 11 + column));
+    }
+    if drill.is_running()
+        && let Some(key) = bindings::key_of(Scope::Drills, Action::Lab(LabKey::CallOff))
+    {
+        lines.push(Line::from(vec![
+            Span::styled(format!("  {key} "), theme.accent),
+            Span::styled("calls it off and undoes what it did", theme.dim),
+        ]));
+    }
+    lines
+}
+
+/// How long a step has run, and how long it may.
+fn clock(app: &App, pen: &Pen<'_>, limit: Option<Duration>) -> String {
+    pen.changes_within(Duration::from_secs(1));
+    let took = app.step_took();
+    match limit {
+        Some(limit) => format!("({} s left)", limit.saturating_sub(took).as_secs_f64().ceil()),
+        None => format!("({} s)", took.as_secs()),
+    }
+}
+
+/// What was measured, and the limit.
+fn figures(check: &DrillCheck, running: bool) -> String {
+    let value = match (&check.value, running) {
+        (Some(value), _) => value.as_str(),
+        (None, true) => "not yet",
+        (None, false) => "not measured",
+    };
+    format!("{value}, limit {}", check.limit)
+}
+
+/// What runs while the overlay is closed.
+pub(super) fn reminder(app: &App) -> Option<String> {
+    let drill = app.lab.as_ref()?.view.drill.as_ref().filter(|drill| drill.is_running())?;
+    let how_far = match &drill.stage {
+        DrillStage::Running { step, of, .. } => format!("step {step} of {of}"),
+        DrillStage::Building => "its fleet starts".to_owned(),
+        _ => "everything is undone".to_owned(),
+    };
+    let key = bindings::key_of(Scope::Main, Action::OpenDrills).map_or_else(String::new, |k| k.to_string());
+    Some(format!(" DRILL {}: {how_far} ({key} shows it)", drill.name))
+}

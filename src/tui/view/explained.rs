@@ -1,0 +1,100 @@
+//! The node's own explanation of a link: its verdict, what happened at both
+//! ends, the evidence, and what would help. What another node says is marked as
+//! its account.
+
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+
+use super::{Pen, frame};
+use crate::model::{NextAction, PeerRow, Why, WhyLine, printable};
+use crate::tui::app::App;
+use crate::tui::bindings::{self, Action, Order, Scope};
+use crate::tui::fmt;
+
+/// Where the texts of the timeline begin.
+const WHAT: usize = 20;
+/// Where the texts behind a label begin.
+const TEXT: usize = 12;
+
+/// The explanation, line by line.
+pub(super) fn lines(app: &App, pen: &Pen<'_>, why: &Why, width: usize) -> Vec<Line<'static>> {
+    let mut lines = frame::flow(Vec::new(), &[(&printable(&why.verdict), Style::new())], width, 0);
+    if !why.timeline.is_empty() {
+        lines.push(Line::default());
+        lines.extend(why.timeline.iter().flat_map(|line| timeline_lines(app, pen, line, width)));
+    }
+    if !why.evidence.is_empty() || !why.would_help.is_empty() {
+        lines.push(Line::default());
+    }
+    for (i, evidence) in why.evidence.iter().enumerate() {
+        lines.extend(behind(pen, if i == 0 { "Evidence" } else { "" }, evidence, width));
+    }
+    if !why.would_help.is_empty() {
+        lines.extend(behind(pen, "Would help", &why.would_help.join("; "), width));
+    }
+    lines
+}
+
+fn behind(pen: &Pen<'_>, label: &str, text: &str, width: usize) -> Vec<Line<'static>> {
+    let head = vec![Span::styled(format!("{label:<TEXT$}"), pen.theme.strong)];
+    frame::flow(head, &[(&printable(text), Style::new())], width, TEXT)
+}
+
+fn timeline_lines(app: &App, pen: &Pen<'_>, line: &WhyLine, width: usize) -> Vec<Line<'static>> {
+    let ours = line.who == app.shown().node.peer_id;
+    let who = if ours { "us".to_owned() } else { line.who.short() };
+    let at = format!("  +{:<9} ", fmt::elapsed(line.at_ms));
+    let head = vec![Span::styled(at, pen.theme.dim), Span::raw(format!("{who:<6} "))];
+    let account = if ours { "" } else { "(their account)" };
+    frame::flow(head, &[(&printable(&line.what), Style::new()), (account, pen.theme.dim)], width, WHAT)
+}
+
+/// Whether an answer is still to come, and why there is none if it failed.
+pub(super) fn awaited(app: &App, pen: &Pen<'_>, peer: &PeerRow, width: usize) -> Vec<Line<'static>> {
+    let id = peer.peer_id;
+    let Some(asked) = app.asked(id) else { return Vec::new() };
+    let (text, style) = if app.is_asking(id) {
+        (format!("◐ asking the node, and {} for its account…", id.short()), pen.theme.accent)
+    } else if let Some(failure) = &asked.failure {
+        (format!("✗ no explanation: {}; this is what the console knows", printable(failure)), pen.theme.warn)
+    } else if asked.answer.as_ref().is_some_and(|why| why.path != peer.path) {
+        ("! the path has changed since; it is asked again after 10 s".to_owned(), pen.theme.warn)
+    } else if asked.answer.is_none() {
+        ("✗ no explanation came; this is what the console knows".to_owned(), pen.theme.warn)
+    } else {
+        return Vec::new();
+    };
+    let mut lines = vec![Line::default()];
+    lines.extend(frame::flow(Vec::new(), &[(&text, style)], width, 2));
+    lines
+}
+
+/// What the node proposes, each with the key of the table that does it.
+pub(super) fn next_lines(app: &App, pen: &Pen<'_>, next: &[NextAction]) -> Vec<Line<'static>> {
+    let line = |(i, step): (usize, &NextAction)| {
+        let (order, words) = order_of(*step);
+        let action = Action::Order(order);
+        let label = if i == 0 { "Next" } else { "" };
+        let key = bindings::key_of(Scope::Why, action).map_or_else(String::new, |key| key.to_string());
+        let mut line = Line::from(vec![
+            Span::styled(format!("{label:<TEXT$}"), pen.theme.strong),
+            Span::styled(format!("{key} "), pen.theme.accent),
+            Span::raw(format!(" {words}")),
+        ]);
+        if let Err(reason) = app.available(action) {
+            line.push_span(Span::styled(format!("   not now: {reason}"), pen.theme.dim));
+        }
+        line
+    };
+    next.iter().enumerate().map(line).collect()
+}
+
+fn order_of(step: NextAction) -> (Order, &'static str) {
+    match step {
+        NextAction::Connect => (Order::Connect, "run the ladder"),
+        NextAction::Punch => (Order::Punch, "punch again"),
+        NextAction::Relay => (Order::Relay, "connect through a relay"),
+        NextAction::Failover => (Order::Failover, "use another relay"),
+        NextAction::NatProbe => (Order::NatProbe, "probe our NAT again"),
+    }
+}

@@ -1,0 +1,192 @@
+//! The lab: its nodes and the wires between its regions, what is changed shown
+//! as changed; and the choice of a NAT.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+
+use super::{Pen, frame};
+use crate::model::{NatType, ellipsize};
+use crate::tui::app::{App, LabSide};
+use crate::tui::bindings::{self, Action, LabKey, Scope};
+use crate::tui::fmt;
+use crate::tui::lab::{LabLink, LabNode, LabView};
+
+/// Draws the overlay and returns its page.
+pub(super) fn draw(app: &App, pen: &Pen<'_>, scroll: &mut u16, body: Rect, buf: &mut Buffer) -> usize {
+    let Some(side) = &app.lab else { return 1 };
+    let view = &side.view;
+    let width = 92.min(body.width);
+    let mut lines = vec![Line::styled(
+        "    NODE       REGION  ROUTER  NAT                UPLINK  NODE IS",
+        pen.theme.dim,
+    )];
+    let mut at = lines.len();
+    for (row, node) in view.nodes.iter().enumerate() {
+        if row == side.row {
+            at = lines.len();
+        }
+        lines.push(node_line(pen, view, node, row == side.row));
+    }
+    if !view.links.is_empty() {
+        lines.push(Line::styled("    WIRE BETWEEN       ROUND TRIP", pen.theme.dim));
+    }
+    for (row, link) in (view.nodes.len()..).zip(&view.links) {
+        if row == side.row {
+            at = lines.len();
+        }
+        lines.push(link_line(pen, link, row == side.row));
+    }
+    lines.extend(below(pen, side, usize::from(width.saturating_sub(4))));
+    let title = format!(
+        "Lab ─ {}, {}, console on {} ─ esc closes",
+        view.kind,
+        fmt::count(view.nodes.len() as u64, "node"),
+        view.shown
+    );
+    *scroll = keep_in_view(*scroll, at, lines.len(), usize::from(body.height.saturating_sub(2)));
+    frame::popup(
+        pen,
+        &ellipsize(&title, width.saturating_sub(6).into(), '…'),
+        &lines,
+        scroll,
+        (width, body),
+        buf,
+    )
+}
+
+/// Scrolls no more than it takes to see a line.
+pub(super) fn keep_in_view(scroll: u16, at: usize, lines: usize, rows: usize) -> u16 {
+    let most = lines.saturating_sub(rows);
+    let top = usize::from(scroll).min(most).min(at.saturating_sub(1)).max((at + 1).saturating_sub(rows));
+    u16::try_from(top).unwrap_or(u16::MAX)
+}
+
+fn mark(pen: &Pen<'_>, chosen: bool) -> Span<'static> {
+    Span::styled(if chosen { "▶ " } else { "  " }, pen.theme.accent)
+}
+
+fn node_line(pen: &Pen<'_>, view: &LabView, node: &LabNode, chosen: bool) -> Line<'static> {
+    let theme = pen.theme;
+    let (glyph, style) = match (node.up, node.cut) {
+        (false, _) => ("✗", theme.bad),
+        (true, true) => ("!", theme.warn),
+        (true, false) => ("●", theme.good),
+    };
+    let (router, nat, nat_style) = match &node.router {
+        Some(r) if r.nat != r.built => {
+            (r.name.as_str(), format!("{}, was {}", r.nat.short(), r.built.short()), theme.warn)
+        }
+        Some(r) => (r.name.as_str(), r.nat.name().to_owned(), Style::new()),
+        None => ("-", "-".to_owned(), theme.dim),
+    };
+    let uplink = match (&view.no_network, node.cut) {
+        (Some(_), _) => Span::styled("-       ", theme.dim),
+        (None, true) => Span::styled("cut     ", theme.warn),
+        (None, false) => Span::raw("up      "),
+    };
+    let state = if node.up { Span::raw("running") } else { Span::styled("down   ", theme.bad) };
+    let shown = if node.name == view.shown { "  ← console" } else { "" };
+    let line = Line::from(vec![
+        mark(pen, chosen),
+        Span::styled(format!("{glyph} "), style),
+        Span::styled(format!("{:<10} ", ellipsize(&node.name, 10, '…')), theme.strong),
+        Span::raw(format!("{:<7} ", ellipsize(&node.region, 7, '…'))),
+        Span::raw(format!("{:<7} ", ellipsize(router, 7, '…'))),
+        Span::styled(format!("{nat:<18} "), nat_style),
+        uplink,
+        state,
+        Span::styled(shown, theme.accent),
+    ]);
+    if chosen { line.patch_style(theme.selected) } else { line }
+}
+
+fn link_line(pen: &Pen<'_>, link: &LabLink, chosen: bool) -> Line<'static> {
+    let [a, b] = &link.between;
+    let (glyph, style) = if link.cut { ("!", pen.theme.warn) } else { ("●", pen.theme.good) };
+    let line = Line::from(vec![
+        mark(pen, chosen),
+        Span::styled(format!("{glyph} "), style),
+        Span::styled(format!("{:<18} ", format!("{a} ─ {b}")), pen.theme.strong),
+        Span::raw(format!("{:<10} ", format!("{} ms", link.rtt_ms))),
+        Span::styled(if link.cut { "cut" } else { "" }, style),
+    ]);
+    if chosen { line.patch_style(pen.theme.selected) } else { line }
+}
+
+/// What is being done, what is changed, and what cannot be.
+fn below(pen: &Pen<'_>, side: &LabSide, width: usize) -> Vec<Line<'static>> {
+    let view = &side.view;
+    // Its line is there while nothing is done, too, or the box would jump.
+    let doing = view.doing.as_ref().map_or_else(String::new, |doing| format!("◐ {doing}…"));
+    let mut lines = vec![Line::styled(doing, pen.theme.accent)];
+    let changes = view.changes();
+    if changes > 0 {
+        let key = bindings::key_of(Scope::Lab, Action::Lab(LabKey::Undo))
+            .map_or_else(String::new, |k| k.to_string());
+        let text = format!(
+            "{} from the lab as it was built; {key} undoes all",
+            fmt::count(changes as u64, "change")
+        );
+        lines.push(Line::styled(text, pen.theme.warn));
+    } else {
+        lines.push(Line::styled(
+            "as it was built; whatever is changed goes when the console ends",
+            pen.theme.dim,
+        ));
+    }
+    if let Some(why) = &view.no_network {
+        lines.extend(frame::flow(Vec::new(), &[(why, pen.theme.dim)], width, 0));
+    }
+    lines
+}
+
+/// The choice of the NAT before a node.
+pub(super) fn choose_nat(app: &App, pen: &Pen<'_>, host: &str, body: Rect, buf: &mut Buffer) {
+    let node = app.lab.as_ref().and_then(|side| side.view.nodes.iter().find(|n| n.name == host));
+    let Some(router) = node.and_then(|n| n.router.as_ref()) else { return };
+    let mut lines = vec![
+        Line::raw(format!("Router {} becomes, and forgets its mappings:", router.name)),
+        Line::default(),
+    ];
+    for binding in bindings::of_scope(Scope::Nat) {
+        let Action::Lab(LabKey::Nat(nat)) = binding.action else { continue };
+        let note = match (nat == router.nat, nat == router.built) {
+            (true, _) => "  (now)",
+            (_, true) => "  (as built)",
+            _ => "",
+        };
+        lines.push(Line::from(vec![
+            Span::styled(format!("  {}  ", binding.keys[0]), pen.theme.accent),
+            Span::raw(words(nat)),
+            Span::styled(note, pen.theme.dim),
+        ]));
+    }
+    frame::popup(pen, &format!("NAT before {host}"), &lines, &mut 0, (76.min(body.width), body), buf);
+}
+
+fn words(nat: NatType) -> String {
+    let what = match nat {
+        NatType::None => "routes only",
+        NatType::FullCone => "anybody reaches a mapping",
+        NatType::AddressRestricted => "addresses contacted before",
+        NatType::PortRestricted => "address and port contacted before",
+        NatType::Symmetric => "a mapping for each destination",
+        NatType::Unknown => "",
+    };
+    format!("{:<18}  {what}", nat.name())
+}
+
+/// What must not be forgotten while the overlay is closed.
+pub(super) fn reminder(app: &App) -> Option<String> {
+    let changes = app.lab.as_ref()?.view.changes();
+    let key = |action| bindings::key_of(Scope::Main, action).map_or_else(String::new, |k| k.to_string());
+    (changes > 0).then(|| {
+        format!(
+            " LAB CHANGED: {} ({} shows and undoes)",
+            fmt::count(changes as u64, "change"),
+            key(Action::OpenLab)
+        )
+    })
+}

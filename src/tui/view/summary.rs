@@ -1,0 +1,91 @@
+//! A summary of our attempts, of gossip and of the cache. Every rate shows what
+//! it is out of.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::Line;
+
+use super::{Pen, frame};
+use crate::model::SaveState;
+use crate::tui::app::App;
+use crate::tui::fmt;
+
+/// Below that many attempts a rate says little.
+const FEW: u64 = 30;
+
+/// Draws it, if there is room for a line of it.
+pub(super) fn draw(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
+    if area.height < 3 {
+        return;
+    }
+    let title = Line::styled(" Summary since the start ", pen.theme.dim);
+    let inner = frame::boxed(title, pen.theme.quiet, area, buf);
+    for (line, y) in lines(app, pen).iter().zip(inner.y..inner.bottom()) {
+        frame::put(buf, (inner.x + 1, y), line, inner.width.saturating_sub(1));
+    }
+}
+
+fn lines(app: &App, pen: &Pen<'_>) -> Vec<Line<'static>> {
+    let snapshot = app.shown();
+    let kpi = &snapshot.kpi;
+    let gossip = &snapshot.gossip;
+    let rate = match (kpi.rate, kpi.interval) {
+        (Some(rate), Some(interval)) => format!(
+            "{} of {}  {:.1} % [{:.1}, {:.1}]{}",
+            kpi.connected,
+            kpi.attempts,
+            rate * 100.0,
+            interval.lo * 100.0,
+            interval.hi * 100.0,
+            if kpi.attempts < FEW { "  under 30 attempts" } else { "" },
+        ),
+        _ => "- no attempt has ended".to_owned(),
+    };
+    let paths = format!(
+        "direct {}  punched {}  relayed {}  unreachable {}",
+        kpi.direct, kpi.punched, kpi.relayed, kpi.unreachable
+    );
+    let times = format!(
+        "mean {}  p50 {}  p95 {}",
+        fmt::millis(kpi.mean_connect_ms),
+        fmt::millis(kpi.p50_ms),
+        fmt::millis(kpi.p95_ms)
+    );
+    let known = if gossip.expected > 0 {
+        format!("{} of {} records known by our links", gossip.known, gossip.expected)
+    } else {
+        "- no digest to compare with yet".to_owned()
+    };
+    let cache = &snapshot.node.cache;
+    let save = match &cache.save {
+        SaveState::Empty => "nothing to save yet".to_owned(),
+        SaveState::Saved { at } => format!("saved {} ago", pen.age(*at)),
+        SaveState::Due => "save due".to_owned(),
+        SaveState::Failed { .. } => "NOT SAVED".to_owned(),
+    };
+    let stopped: u64 = snapshot.counters.0.values().sum();
+    vec![
+        frame::labelled(pen, "connected", rate),
+        frame::labelled(pen, "by path", paths),
+        frame::labelled(pen, "to a link", times),
+        frame::labelled(
+            pen,
+            "gossip",
+            format!(
+                "syncs {}↓ {}↑  deltas {}↓ {}↑  repairs {}  dropped {}",
+                gossip.syncs_in,
+                gossip.syncs_out,
+                gossip.deltas_in,
+                gossip.deltas_out,
+                gossip.repairs,
+                gossip.dropped
+            ),
+        ),
+        frame::labelled(pen, "spread", known),
+        frame::labelled(
+            pen,
+            "cache",
+            format!("{} known, {} tried, {save}; limits stopped {stopped}", cache.known, cache.tried),
+        ),
+    ]
+}
