@@ -268,6 +268,25 @@ fn a_bad_topology_is_refused_with_its_place_before_anything_is_built() {
 }
 
 #[test]
+fn what_a_drill_cannot_use_is_refused_before_anything_is_built() {
+    let home = Home::new();
+    let error = home.run(&["lab", "run", "same_nat", "--baseline"], &[]).fails(2);
+    assert!(error.contains("--baseline compares pairs of NAT types; same_nat has none"), "{error}");
+    let error = home.run(&["lab", "run", "same_nat", "--for", "10s"], &[]).fails(2);
+    assert!(error.contains("no step of it runs for a while"), "{error}");
+    assert_eq!(home.run(&["lab", "run", "soak", "--for", "soon"], &[]).code(), 2);
+    let error = home.run(&["lab", "run", "soak", "--fleet", "nowhere.toml"], &[]).fails(2);
+    assert!(error.contains("nowhere.toml cannot be read"), "{error}");
+}
+
+#[test]
+fn the_lab_draws_as_the_settings_say_and_names_a_bad_one() {
+    let home = Home::new();
+    let error = home.run(&["lab", "--loopback"], &[("PUNCHDECK_ASCII", "perhaps")]).fails(2);
+    assert!(error.contains("PUNCHDECK_ASCII") && error.contains("auto, always or never"), "{error}");
+}
+
+#[test]
 fn a_lab_measures_itself_or_says_why_it_cannot() {
     let home = Home::new();
     // No PATH: system programs are found where they are.

@@ -123,6 +123,9 @@ pub struct DrillArgs {
     /// On 127.0.0.1, without NATs
     #[arg(long, env = "PUNCHDECK_LAB_LOOPBACK", value_parser = FalseyValueParser::new())]
     pub loopback: bool,
+    /// Another network than the drill's: a topology's name, or its file
+    #[arg(long, value_name = "FILE", env = "PUNCHDECK_LAB_FLEET", conflicts_with = "loopback")]
+    pub fleet: Option<PathBuf>,
     /// With the topology's delays between regions
     #[arg(long, env = "PUNCHDECK_LAB_LATENCY", value_parser = FalseyValueParser::new())]
     pub latency: bool,

@@ -74,7 +74,8 @@ impl Ground {
             let none = || Self::Nowhere("it needs NATs, and --loopback has none".into());
             return Ok(if scenario.fleet.loopback { Self::Loopback } else { none() });
         }
-        let topology = Topology::built_in(&scenario.fleet.topology).map_err(Failure::usage)?;
+        let named = args.fleet.as_deref().unwrap_or(Path::new(&scenario.fleet.topology));
+        let topology = Topology::find(named).map_err(Failure::usage)?;
         let topology = match scenario.fleet.nodes {
             Some(nodes) => topology.with_hosts(nodes),
             None => topology,

@@ -57,11 +57,7 @@ pub(super) fn execute(args: &LabArgs) -> Result<(), Failure> {
 }
 
 fn topology(args: &LabArgs) -> Result<Topology, TopologyError> {
-    let name = args.topology.to_str().filter(|name| Topology::built_in_names().any(|n| n == *name));
-    let mut topology = match name {
-        Some(name) => Topology::built_in(name)?,
-        None => Topology::read(&args.topology)?,
-    };
+    let mut topology = Topology::find(&args.topology)?;
     if let Some(nodes) = args.nodes {
         topology = topology.with_hosts(nodes.into());
     }

@@ -213,6 +213,7 @@ impl Arena for LabArena {
     }
 
     async fn mapped_port(&self, host: &str) -> Result<Option<u16>, ArenaError> {
+        self.router_before(host)?;
         self.lab.mapped_port(host).await.map_err(|e| failed(&e))
     }
 

@@ -287,6 +287,12 @@ async fn changes(userns: &Userns) {
     assert_eq!(at_a.ip(), lab.outside("port").await.unwrap());
     lab.flush("port").await.unwrap();
     assert_ne!(seen_by(&inside, &a).await, at_a, "a mapping that was flushed does not return");
+    let cone = lab.socket("full-1").await.unwrap();
+    let before = seen_by(&cone, &a).await;
+    lab.flush("full").await.unwrap();
+    let after = seen_by(&cone, &b).await;
+    assert_ne!(after, before, "nor one of a NAT that keeps ports");
+    assert_eq!(seen_by(&cone, &a).await, after, "and the new one is one again");
     lab.cut("full-1").await.unwrap();
     lab.set_link("east", "west", Conditions::round_trip(20 * MS)).await.unwrap();
     assert!(!lab.test_again().await.unwrap().passed());

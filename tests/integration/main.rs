@@ -38,7 +38,7 @@ fn main() {
     let punch = punch::trials(userns.as_ref());
     let trials: Vec<Trial> = [
         cache::trials(),
-        drills::trials(),
+        drills::trials(userns.clone()),
         full_disk::trials(),
         gossip::trials(),
         hostile::trials(),

@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::Ipv4Addr;
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use libtest_mimic::Trial;
 use punchdeck::lab::{LabOptions, NatLab, Topology, Unsupported, Userns};
-use punchdeck::model::{Command as Order, Done, NatType, NatView};
+use punchdeck::model::{Command as Order, Done, NatType, NatView, Outcome, Path};
 use punchdeck::node::feed::Feed;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
@@ -30,16 +31,18 @@ pub fn trials(userns: Result<Userns, Unsupported>) -> Vec<Trial> {
         "each_nat_type_is_named_right_twenty_times_of_twenty",
         "one_lying_responder_of_three_changes_no_answer",
         "a_nat_that_changes_its_type_is_noticed_within_a_minute",
+        "while_a_link_is_relayed_it_is_noticed_within_five_seconds",
     ];
     let userns = match userns {
         Ok(userns) => userns,
         Err(why) => return names.map(|name| ignored(name, &why.to_string())).into(),
     };
-    let (a, b, c) = (userns.clone(), userns.clone(), userns);
+    let (a, b, c, d) = (userns.clone(), userns.clone(), userns.clone(), userns);
     vec![
         trial(names[0], move || async move { twenty_of_twenty(&a).await }),
         trial(names[1], move || async move { one_liar(&b).await }),
         trial(names[2], move || async move { changes(&c).await }),
+        trial(names[3], move || async move { relayed(&d).await }),
     ]
 }
 
@@ -69,19 +72,26 @@ async fn shown(feed: &Feed, within: Duration, holds: impl Fn(&NatView) -> bool) 
     Some((*seen.unwrap().nat).clone())
 }
 
-/// What a forced measurement says.
-async fn probe(feed: &Feed) -> NatView {
+/// Gives an order and waits for what comes of it.
+async fn order(feed: &Feed, order: Order) -> Arc<Outcome> {
     let mut outcomes = feed.outcomes.resubscribe();
-    let id = feed.commands.try_send(Order::NatProbe).unwrap();
+    let id = feed.commands.try_send(order).unwrap();
     let answered = async {
         loop {
             let outcome = outcomes.recv().await.unwrap();
-            if let (true, Ok(Done::Probed(view))) = (outcome.id == id, &outcome.result) {
-                return (**view).clone();
+            if outcome.id == id {
+                return outcome;
             }
         }
     };
     tokio::time::timeout(PATIENCE, answered).await.expect("an outcome")
+}
+
+/// What a forced measurement says.
+async fn probe(feed: &Feed) -> NatView {
+    let outcome = order(feed, Order::NatProbe).await;
+    let Ok(Done::Probed(view)) = &outcome.result else { panic!("{outcome:?}") };
+    (**view).clone()
 }
 
 /// Twenty nodes of each type, each measured from nothing and then once more on
@@ -200,4 +210,30 @@ async fn changes(userns: &Userns) {
     for (took, (from, to)) in join_all(noticed).await.into_iter().zip(turns) {
         assert!(took <= Duration::from_secs(60), "{from} to {to} after {took:?}");
     }
+}
+
+async fn relayed(userns: &Userns) {
+    let lab = build(userns, 3, 1).await;
+    for n in 1..=3 {
+        lab.start_node(&format!("pub-{n}")).await.unwrap();
+    }
+    let cone = lab.start_passive("port-restricted-1").await.unwrap();
+    let symmetric = lab.start_passive("symmetric-1").await.unwrap();
+    for feed in [&cone, &symmetric] {
+        shown(feed, PATIENCE, |_| true).await.expect("measured");
+    }
+    let peer = lab.peer_id("symmetric-1").await.unwrap();
+    let mut snapshots = cone.snapshots.clone();
+    snapshots.wait_for(|s| s.peers.iter().any(|p| p.peer_id == peer)).await.unwrap();
+    let outcome = order(&cone, Order::Connect { peer }).await;
+    let Ok(Done::Connected(report)) = &outcome.result else { panic!("{outcome:?}") };
+    assert_eq!(report.path, Some(Path::Relayed), "neither lets the other's packets in");
+    // Looks begin now and then; the change comes between two of them.
+    tokio::time::sleep(Duration::from_secs(7)).await;
+    lab.set_nat("symmetric", NatType::PortRestricted).await.unwrap();
+    let begun = Instant::now();
+    let after = shown(&symmetric, PATIENCE, |view| view.nat_type == NatType::PortRestricted).await;
+    let took = begun.elapsed();
+    assert!(after.is_some(), "{:#?}", symmetric.snapshots.borrow().nat);
+    assert!(took <= Duration::from_secs(5), "after {took:?}");
 }

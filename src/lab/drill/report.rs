@@ -186,6 +186,9 @@ pub struct Report {
     /// The pairs, for a matrix.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub pairs: Vec<Pair>,
+    /// What came of each connect, rung by rung.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub connects: Vec<String>,
     /// What the nodes counted, for a soak.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub figures: Vec<Figure>,
@@ -229,6 +232,7 @@ impl Report {
             reason: stopped,
             fleet: fleet.to_owned(),
             pairs: Vec::new(),
+            connects: Vec::new(),
             figures: Vec::new(),
             compared: None,
         }
@@ -238,6 +242,12 @@ impl Report {
     pub fn unsupported(scenario: &str, fleet: &str, why: String) -> Self {
         let verdict = Verdict::Unsupported;
         Self { verdict, ..Self::new(scenario, fleet, Vec::new(), Some(why), Duration::ZERO) }
+    }
+
+    /// With what came of each connect.
+    #[must_use]
+    pub(super) fn told(self, connects: Vec<String>) -> Self {
+        Self { connects, ..self }
     }
 
     /// With what the nodes counted.
@@ -260,6 +270,9 @@ impl Report {
         }
         if let Some(compared) = &self.compared {
             let _ = writeln!(out, "  {compared}");
+        }
+        for connect in &self.connects {
+            let _ = writeln!(out, "  {connect}");
         }
         let width = self.checks.iter().map(|c| c.name.chars().count()).max().unwrap_or(0);
         for check in &self.checks {

@@ -1,6 +1,7 @@
 //! Runs a scenario's steps on a fleet.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
@@ -10,7 +11,9 @@ use super::arena::{Act, Arena, ArenaError, Member};
 use super::report::{Checked, Figure, Pair, Report, judge};
 use super::scenario::{Condition, Scenario, Step, Unit, matrix_pairs};
 use super::{matrix, rebind, relay, soak};
-use crate::model::{Command, Done, EchoReport, Outcome, Path, Phase, ReservationState, Snapshot};
+use crate::model::{
+    Command, Done, EchoReport, Outcome, Path, Phase, ReservationState, Snapshot, StageOutcome,
+};
 use crate::node::feed::Feed;
 
 /// How often a condition is looked at. Snapshots come ten times a second.
@@ -64,6 +67,7 @@ pub struct Runner<'a, A> {
     pub(super) failed: Vec<relay::Failed>,
     /// Echoes under way, by the name of what they measure.
     echoes: Vec<(String, JoinHandle<Option<EchoReport>>)>,
+    told: Vec<String>,
 }
 
 impl<'a, A: Arena> Runner<'a, A> {
@@ -87,6 +91,7 @@ impl<'a, A: Arena> Runner<'a, A> {
             figures: Vec::new(),
             failed: Vec::new(),
             echoes: Vec::new(),
+            told: Vec::new(),
         }
     }
 
@@ -130,7 +135,10 @@ impl<'a, A: Arena> Runner<'a, A> {
         };
         let checks = judge(&self.scenario.checks, &self.measured);
         let figures = if self.scenario.soaks() { self.figures } else { Vec::new() };
-        Report::new(name, &kind, checks, reason, begun.elapsed()).with_pairs(self.pairs).with_figures(figures)
+        Report::new(name, &kind, checks, reason, begun.elapsed())
+            .with_pairs(self.pairs)
+            .told(self.told)
+            .with_figures(figures)
     }
 
     pub(super) async fn step(&mut self, step: &Step) -> Result<(), Stop> {
@@ -262,6 +270,7 @@ impl<'a, A: Arena> Runner<'a, A> {
         let outcome = self.command(from, Command::Connect { peer }).await?;
         let connected = matches!(outcome.result, Ok(Done::Connected(_)));
         self.measured.insert(name.to_owned(), f64::from(u8::from(connected)));
+        self.told.push(format!("{from} to {to}: {}", ladder(&outcome)));
         let report = match &outcome.result {
             Ok(Done::Connected(report)) => Some(report),
             _ => None,
@@ -414,6 +423,33 @@ impl<'a, A: Arena> Runner<'a, A> {
             count("unreachable", sum(|s| s.kpi.unreachable)),
             Figure::new("mean time to a link", Some(mean).filter(|m| m.is_finite()), Unit::Ms),
         ];
+    }
+}
+
+/// What came of connecting, rung by rung.
+fn ladder(outcome: &Outcome) -> String {
+    let (report, failed) = match &outcome.result {
+        Ok(Done::Connected(report)) => (Some(report), None),
+        Ok(_) => (None, None),
+        Err(failure) => (failure.report.as_deref(), Some(&failure.reason)),
+    };
+    let path = report.and_then(|r| r.path).map_or("unreachable", Path::name);
+    let mut said = format!("{path} after {} ms", report.map_or(0, |r| r.elapsed_ms));
+    for stage in report.map(|r| r.stages.as_slice()).unwrap_or_default() {
+        let outcome = match stage.outcome {
+            StageOutcome::Ok => "ok",
+            StageOutcome::Failed => "failed",
+            StageOutcome::Skipped => "skipped",
+            StageOutcome::Running => "not over",
+        };
+        let _ = write!(said, "; {} {outcome}", stage.stage);
+        if let Some(reason) = &stage.reason {
+            let _ = write!(said, ": {reason}");
+        }
+    }
+    match failed {
+        Some(reason) if report.is_none() => format!("{said}; {reason}"),
+        _ => said,
     }
 }
 

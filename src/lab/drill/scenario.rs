@@ -600,6 +600,18 @@ mod tests {
     }
 
     #[test]
+    fn the_time_of_a_soak_can_be_set_and_of_nothing_else() {
+        let (_, text) = BUILT_IN.iter().find(|(name, _)| *name == "soak").unwrap();
+        let mut soak = Scenario::parse("soak", "soak", text).unwrap();
+        soak.set_time(Duration::from_secs(600)).unwrap();
+        assert!(soak.steps.iter().any(|s| matches!(s, Step::Soak { time, .. } if time.as_secs() == 600)));
+        assert!(soak.set_time(Duration::ZERO).unwrap_err().to_string().contains("more than 0"));
+        let (_, text) = BUILT_IN.iter().find(|(name, _)| *name == "same_nat").unwrap();
+        let mut other = Scenario::parse("same_nat", "same_nat", text).unwrap();
+        assert!(other.set_time(Duration::from_secs(1)).unwrap_err().to_string().contains("no step"));
+    }
+
+    #[test]
     fn steps_without_sense_are_refused() {
         for (step, says) in [
             ("{ do = \"wait\", until = { what = \"all-joined\" }, within = \"0s\" }", "more than 0"),
@@ -608,6 +620,11 @@ mod tests {
             ("{ do = \"matrix\", nats = [\"none\"], repeat = 251 }", "251 pairs; 1 to 250"),
             ("{ do = \"matrix\", pairs = [[\"none\", \"unknown\"]] }", "known types"),
             ("{ do = \"sleep\", for = \"48h\" }", "24 hours"),
+            ("{ do = \"soak\", for = \"1s\", steps = [] }", "has no steps"),
+            (
+                "{ do = \"soak\", for = \"1s\", steps = [{ do = \"matrix\", nats = [\"none\"] }] }",
+                "be soaked",
+            ),
         ] {
             let text = format!("{HEAD}steps = [{step}]\nchecks = []");
             assert!(error(&text).contains(says), "{}", error(&text));

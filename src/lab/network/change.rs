@@ -160,7 +160,8 @@ impl Network {
         let shown = part.place.ask(&self.tools.nft, &["get", "element", "ip", "nat_lab", "outer", &element]);
         // `10.0.2.2 . 41006 timeout 5m expires 4m59s : 41006 }`, or an error if
         // there is none.
-        let port = shown.ok().and_then(|s| s.rsplit_once(" : ")?.1.split_whitespace().next()?.parse().ok());
-        Ok(port)
+        let shown = shown.unwrap_or_default();
+        let port = shown.rsplit_once(" : ").and_then(|(_, port)| port.split_whitespace().next());
+        Ok(port.and_then(|port| port.parse().ok()))
     }
 }

@@ -181,6 +181,17 @@ impl Topology {
         }
     }
 
+    /// One that comes with the program if it is named so, else a file's.
+    ///
+    /// # Errors
+    /// [`TopologyError`], which names the file.
+    pub fn find(name: &Path) -> Result<Self, TopologyError> {
+        match name.to_str().filter(|name| Self::built_in_names().any(|n| n == *name)) {
+            Some(name) => Self::built_in(name),
+            None => Self::read(name),
+        }
+    }
+
     /// Reads a file.
     ///
     /// # Errors
