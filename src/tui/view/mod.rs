@@ -148,7 +148,7 @@ fn draw_console(app: &mut App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
             Overlay::Why { peer, scroll } => app.drawn.page = why::draw(app, pen, *peer, scroll, body, buf),
             Overlay::Lab { scroll } => app.drawn.page = lab::draw(app, pen, scroll, body, buf),
             Overlay::Nat { host } => lab::choose_nat(app, pen, host, body, buf),
-            Overlay::Drills { scroll } => app.drawn.page = drills::draw(app, &live, scroll, body, buf),
+            Overlay::Drills => app.drawn.page = drills::draw(app, &live, body, buf),
             Overlay::Confirm { question, .. } => frame::question(pen, question, body, buf),
         }
     }
