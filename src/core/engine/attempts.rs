@@ -82,7 +82,7 @@ impl Attempts {
         }
     }
 
-    fn ids_towards(&self, peer: &PeerId) -> Vec<AttemptId> {
+    pub(super) fn ids_towards(&self, peer: &PeerId) -> Vec<AttemptId> {
         self.live.iter().filter(|(_, l)| l.peer() == Some(*peer)).map(|(id, _)| *id).collect()
     }
 }

@@ -9,6 +9,7 @@ use super::attempts::REFUSAL_KEPT;
 use super::{Action, Engine, Link};
 use crate::core::Now;
 use crate::core::bucket::Bucket;
+use crate::core::gossip::rules::is_public;
 use crate::core::ladder::{Ladder, PUNCH_WINDOW, Terrain};
 use crate::core::limits::{
     FOREIGN_LINKS_PERCENT, LINKS_MAX, LINKS_PER_IP_MAX, OBSERVED_PER_MINUTE, WHO_HAS_PER_MINUTE,
@@ -45,6 +46,10 @@ impl Engine {
     fn is_punching(&self, peer: &PeerId, info: &ConnInfo, now: Now) -> bool {
         let ours = self.attempts.towards(peer).is_some_and(|l| l.path_now() == Path::Punched);
         let theirs = self.punches_coming.get(peer).is_some_and(|p| now.mono.since(p.since) < PUNCH_WINDOW);
+        // Between two private addresses there is no NAT.
+        if !is_public(info.remote.ip()) {
+            return false;
+        }
         // Who comes in through a NAT of ours that keeps strangers out does so
         // because we dialled it too.
         let filters = Terrain { theirs: self.nat.claim(), ..Terrain::default() }.can_dial() == Some(false);

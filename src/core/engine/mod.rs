@@ -27,7 +27,7 @@ mod view;
 mod why;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -129,6 +129,9 @@ pub struct Engine {
     nat_state: Nat,
     /// Our address as each linked peer sees it.
     observed: BTreeMap<PeerId, SocketAddr>,
+    /// The addresses of our own interfaces towards others, one per family: a
+    /// socket on the wildcard has no address of its own.
+    inside: BTreeSet<IpAddr>,
     who_has: BTreeMap<PeerId, Bucket>,
     /// How often peers told us that they see us elsewhere.
     seen_anew: BTreeMap<PeerId, Bucket>,
@@ -199,6 +202,7 @@ impl Engine {
             nat: Arc::new(nat_state.view()),
             nat_state,
             observed: BTreeMap::new(),
+            inside: BTreeSet::new(),
             who_has: BTreeMap::new(),
             seen_anew: BTreeMap::new(),
             coordination,

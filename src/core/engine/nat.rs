@@ -257,6 +257,12 @@ impl Engine {
         result: Result<SocketAddr, String>,
         now: Now,
     ) {
+        if let Ok(addr) = &result {
+            let ip = addr.ip().to_canonical();
+            self.inside.retain(|known| known.is_ipv4() != ip.is_ipv4());
+            self.inside.insert(ip);
+            self.republish(now);
+        }
         for (_, probe) in &mut self.nat_state.probes {
             probe.on_socket(socket, result.clone(), now);
         }

@@ -147,11 +147,14 @@ impl Engine {
 
     /// Where we are, as we see it and as others do.
     pub(super) fn own_addresses(&self) -> Vec<SocketAddr> {
-        let mut addresses = self.observed_addrs();
         let local = self.config.local_addr;
-        if !local.ip().is_unspecified() && !addresses.contains(&local) {
-            addresses.insert(0, local);
-        }
+        let mut addresses: Vec<SocketAddr> = if local.ip().is_unspecified() {
+            self.inside.iter().map(|ip| SocketAddr::new(*ip, local.port())).collect()
+        } else {
+            vec![local]
+        };
+        let observed = self.observed_addrs();
+        addresses.extend(observed.into_iter().filter(|seen| !addresses.contains(seen)).collect::<Vec<_>>());
         addresses
     }
 

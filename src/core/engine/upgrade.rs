@@ -83,11 +83,16 @@ impl Engine {
     /// another one.
     pub(super) fn upgrade_soon(&mut self, peer: PeerId, now: Now) {
         let theirs = self.place_of(&peer);
+        let addresses = theirs.1.clone();
         if let Some(upgrade) = self.upgrades.0.get_mut(&peer)
             && upgrade.theirs != theirs
         {
             upgrade.theirs = theirs;
             upgrade.sooner(now.mono + AFTER_THEIRS);
+            // What runs already need not end first.
+            for id in self.attempts.ids_towards(&peer) {
+                self.with_ladder(id, now, |ladder, out| ladder.on_addresses(&addresses, now, out));
+            }
         }
     }
 

@@ -51,6 +51,12 @@ impl Direct {
         Self { until: now + window, dials }
     }
 
+    /// Goes on with the dials of another one too.
+    pub(super) fn join(&mut self, other: Self) {
+        self.until = self.until.max(other.until);
+        self.dials.extend(other.dials);
+    }
+
     /// Takes a failure; whether it was one of ours.
     pub(super) fn on_failed(&mut self, dial: DialId, reason: &Reason, now: Mono) -> bool {
         let at = now + REDIAL_AFTER;

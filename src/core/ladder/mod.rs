@@ -393,6 +393,27 @@ impl Ladder {
         self.settle(now, out);
     }
 
+    /// The target was heard to be at further addresses: they are dialled behind
+    /// whatever runs.
+    pub fn on_addresses(&mut self, addresses: &[SocketAddr], now: Now, out: &mut Vec<LadderOut>) {
+        let new: Vec<SocketAddr> =
+            addresses.iter().filter(|a| !self.target.addresses.contains(a)).copied().collect();
+        if new.is_empty() || !self.plan.direct || self.over {
+            return;
+        }
+        self.target.addresses.extend(&new);
+        let dials = new.into_iter().map(|addr| (self.dial_id(), addr)).collect();
+        let further = Direct::start(dials, self.settings.window, now.mono, out);
+        match &mut self.direct {
+            Some(direct) => direct.join(further),
+            None => {
+                self.direct_behind = true;
+                self.direct = Some(further);
+            }
+        }
+        self.settle(now, out);
+    }
+
     /// A reservation of ours stands, or could not be made.
     pub fn on_reserved(&mut self, relay: Result<RelayAddr, Reason>, now: Now, out: &mut Vec<LadderOut>) {
         if !matches!(self.relay, Some(Relay::Reserving { .. })) {

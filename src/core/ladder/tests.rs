@@ -271,6 +271,24 @@ fn a_quick_punch_costs_no_relay_anything() {
 }
 
 #[test]
+fn an_address_that_is_heard_of_later_is_dialled_at_once() {
+    let mut run = Run::start(behind(NatType::PortRestricted, NatType::PortRestricted), Plan::ALL);
+    run.asked(1);
+    run.answer(Some(candidate(3)), 5);
+    run.agree(3, 8);
+    run.link(Path::Relayed, 1_000);
+    run.pass(2_500);
+    let private: SocketAddr = ([10, 0, 0, 2], 9000).into();
+    run.ladder.on_addresses(&[private], at(3_000), &mut run.out);
+    let dialled = |o: &LadderOut| matches!(o, LadderOut::Dial { addr, .. } if *addr == private);
+    assert_eq!(run.out.iter().filter(|o| dialled(o)).count(), 1);
+    run.ladder.on_addresses(&[private], at(3_100), &mut run.out);
+    assert_eq!(run.out.iter().filter(|o| dialled(o)).count(), 1, "once");
+    run.link(Path::Direct, 3_200);
+    assert!(run.over());
+}
+
+#[test]
 fn who_looks_for_a_way_off_the_relay_has_not_found_it_with_a_relay() {
     let mut run = Run::start(behind(NatType::PortRestricted, NatType::PortRestricted), Plan::UPGRADE);
     run.asked(1);
