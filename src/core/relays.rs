@@ -233,7 +233,7 @@ impl Relays {
         };
         if others {
             self.held.remove(at);
-            self.refused.insert(relay, now + REFUSED_FOR);
+            self.refused.insert(relay, now + LOST_FOR);
             out.extend([RelaysOut::Release(relay), RelaysOut::Changed]);
         }
     }

@@ -401,7 +401,8 @@ impl Engine {
         let relayed =
             self.links.get(peer).and_then(super::Link::in_use).is_some_and(|i| i.path == Path::Relayed);
         if relayed {
-            return Some(NextStep::Upgrade { at: self.upgrades.due(peer).map(|at| now.stamp_of(at)) });
+            let due = self.upgrades.due(peer).filter(|_| !self.is_hopeless(peer, now));
+            return Some(NextStep::Upgrade { at: due.map(|at| now.stamp_of(at)) });
         }
         if report.outcome != Some(AttemptOutcome::Unreachable) {
             return None;

@@ -96,6 +96,13 @@ impl Engine {
         }
     }
 
+    /// Whether measurement says that nothing but a relay leads there: then
+    /// nothing is tried until a NAT changes.
+    pub(super) fn is_hopeless(&self, peer: &PeerId, now: Now) -> bool {
+        let terrain = self.target_at(*peer, Vec::new(), now).terrain;
+        terrain.can_dial() == Some(false) && !terrain.can_punch()
+    }
+
     fn place_of(&self, peer: &PeerId) -> (NatType, Vec<SocketAddr>) {
         (self.claimed_nat(peer), self.addresses_of(peer).unwrap_or_default())
     }
@@ -128,11 +135,8 @@ impl Engine {
         }
         let upgrade = self.upgrades.0.get_mut(&peer)?;
         upgrade.tries += 1;
-        let target = self.target_of(peer, now)?;
-        // Where measurement says that nothing can come of it, nothing is tried
-        // until a NAT changes.
-        let hopeless = target.terrain.can_dial() == Some(false) && !target.terrain.can_punch();
-        if !hopeless {
+        if !self.is_hopeless(&peer, now) {
+            let target = self.target_of(peer, now)?;
             self.start_attempt(Start { target, cause: Cause::Upgrade, plan: Plan::UPGRADE }, now);
         }
         None
