@@ -62,9 +62,9 @@ impl LabArena {
         scenario: &Scenario,
         program: PathBuf,
     ) -> Result<Self, LabError> {
-        let dials = |host: &Host| match scenario.fleet.passive && !topology.is_public(host) {
-            true => Dials::Public,
-            false => Dials::Anybody,
+        let dials = |host: &Host| {
+            let shy = scenario.fleet.passive && !topology.is_public(host);
+            if shy { Dials::Public } else { Dials::Anybody }
         };
         let run: Vec<(String, Dials)> = topology.host.iter().map(|h| (h.name.clone(), dials(h))).collect();
         let killed = scenario.all_steps().filter_map(|step| match step {
