@@ -162,6 +162,17 @@ impl Relays {
         }
     }
 
+    /// Whether there are fewer than wanted, and nobody to ask.
+    pub fn lacks(&self, in_use: impl Fn(&PeerId) -> bool, now: Mono) -> bool {
+        let used = self.held.iter().any(|h| in_use(&h.at.relay));
+        self.asking.is_none() && self.held.len() < self.wanted(used, now)
+    }
+
+    /// Whether a peer gave us nothing lately, or was lost.
+    pub fn is_refused(&self, peer: &PeerId) -> bool {
+        self.refused.contains_key(peer)
+    }
+
     /// When [`Self::settle`] has something to do by the clock alone.
     pub fn next_timeout(&self, now: Mono) -> Option<Mono> {
         let refused = self.refused.values().copied().min().filter(|_| self.held.len() < RESERVATIONS_MAX);

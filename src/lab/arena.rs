@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::drill::{Act, Arena, ArenaError, Baseline, Member, Scenario, Step, matrix_pairs};
+use super::drill::{Act, Arena, ArenaError, Baseline, Member, RelayFailure, Scenario, Step, matrix_pairs};
 use super::error::LabError;
 use super::fleet::{LabOptions, NatLab, StockResult};
 use super::topology::{Host, Router, Topology};
@@ -71,7 +71,13 @@ impl LabArena {
             Step::Kill { node } => Some(node.clone()),
             _ => None,
         });
-        let apart = killed.collect();
+        let mut apart: Vec<String> = killed.collect();
+        let kills_relay = |step: &Step| matches!(step, Step::FailRelay { how: RelayFailure::Kill, .. });
+        if scenario.all_steps().any(kills_relay) {
+            // Whoever is public may be the relay.
+            let public = |host: &&Host| topology.region.iter().any(|r| r.name == host.upstream);
+            apart.extend(topology.host.iter().filter(public).map(|h| h.name.clone()));
+        }
         let pairs = extend(&mut topology, scenario);
         let lab = NatLab::build(userns, LabOptions::new(topology)).await?;
         let mut arena = Self {
@@ -209,6 +215,8 @@ impl Arena for LabArena {
             }
             Act::Cut(host) => self.lab.cut(&host).await.map_err(|e| failed(&e)),
             Act::Heal(host) => self.lab.heal(&host).await.map_err(|e| failed(&e)),
+            Act::Lie(host) => self.lab.set_liar(&host, true).await.map_err(|e| failed(&e)),
+            Act::Own(host) => self.lab.set_liar(&host, false).await.map_err(|e| failed(&e)),
             Act::SetNat(host, nat) => {
                 let router = self.router_before(&host)?;
                 self.lab.set_nat(&router, nat).await.map_err(|e| failed(&e))

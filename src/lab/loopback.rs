@@ -181,6 +181,7 @@ impl Arena for LoopbackFleet {
             }
             Act::Kill(_) => Err(unsupported("kill a node: its nodes are in this process")),
             Act::Cut(_) | Act::Heal(_) => Err(unsupported("cut a host off")),
+            Act::Lie(_) | Act::Own(_) => Err(unsupported("make a relay lie")),
             Act::SetNat(..) | Act::Flush(_) => Err(unsupported("change a NAT")),
         }
     }

@@ -27,6 +27,8 @@ pub enum Cause {
     Feeler,
     /// A link runs over a relay, and might do without.
     Upgrade,
+    /// A relay is needed, and nobody we are linked to can be one.
+    Relay,
     /// A person or a drill asked.
     Operator,
 }
@@ -41,6 +43,7 @@ impl Cause {
             Self::Reconnect => "reconnect",
             Self::Feeler => "feeler",
             Self::Upgrade => "upgrade",
+            Self::Relay => "relay",
             Self::Operator => "operator",
         }
     }

@@ -45,7 +45,7 @@ struct Held {
     reservation: Reservation,
     /// End with it.
     _watcher: AbortOnDropHandle<()>,
-    _check: Option<AbortOnDropHandle<()>>,
+    check: Option<AbortOnDropHandle<()>>,
 }
 
 /// All of them.
@@ -144,8 +144,16 @@ impl Relaying {
         // here at its public address, though it is for all others.
         let check = (public_addr.ip() == at)
             .then(|| spawn(check(number, public_addr, self.dialer.clone(), self.reports.clone())));
-        self.held.insert(relay, Held { number, reservation, _watcher: watcher, _check: check });
+        self.held.insert(relay, Held { number, reservation, _watcher: watcher, check });
         Some(Input::Reserved { relay, public_addr })
+    }
+
+    /// Finds out once more whether a reservation carries anything.
+    pub(super) fn try_again(&mut self, relay: PeerId) {
+        if let Some(held) = self.held.get_mut(&relay) {
+            let addr = held.reservation.public_addr();
+            held.check = Some(spawn(check(held.number, addr, self.dialer.clone(), self.reports.clone())));
+        }
     }
 
     /// A reservation ended by itself.

@@ -360,6 +360,12 @@ async fn killed(userns: &Userns) {
     assert!(linked(false).await, "silence did");
     lab.start_node("pub-2").await.unwrap();
     assert!(linked(true).await, "the same node, in this process");
+    lab.kill_node("pub-2").await.unwrap();
+    // The library's endpoint would say goodbye for seconds to come.
+    tokio::time::sleep(Duration::from_secs(9)).await;
+    let snapshot = feed.snapshots.borrow().clone();
+    assert!(snapshot.links.iter().any(|l| l.peer_id == id), "nor did one of a node in this process");
+    assert!(!lab.is_cut("pub-2").await.unwrap() && !lab.is_running("pub-2").await.unwrap());
     lab.stop().await;
 }
 

@@ -258,6 +258,11 @@ pub enum Action {
         /// On which relay.
         relay: PeerId,
     },
+    /// Dial ourselves through a reservation: if nothing comes back it is lost.
+    TryReservation {
+        /// On which relay.
+        relay: PeerId,
+    },
     /// Dial a peer's address on a relay, without using it yet:
     /// [`Input::Dialled`] says that it could be. Whoever else answers is closed.
     DialLane {

@@ -6,17 +6,21 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::{Action, Engine, Link, ReservationBytes};
+use crate::core::dialer::Start;
+use crate::core::ladder::Plan;
 use crate::core::link::{BRISK_INTERVAL, ConnInfo};
 use crate::core::relays::{Relays, RelaysOut};
-use crate::core::wire::RelayAddr;
+use crate::core::wire::{Capabilities, RelayAddr};
 use crate::core::{Mono, Now};
 use crate::model::{
-    AttemptId, CommandId, Done, EventKind, Failover, Failure, NatType, Path, PeerId, Reason, RelayRole,
-    RelaysView, ReservationRow, ReservationState,
+    AttemptId, Cause, CommandId, Done, EventKind, Failover, Failure, NatType, Path, PeerId, Reason,
+    RelayRole, RelaysView, ReservationRow, ReservationState,
 };
 
 /// A reservation lives this long from the relay's last answer.
 const RESERVATION_TTL: Duration = Duration::from_secs(30);
+/// Between two looks for somebody who could be a relay.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// How long links have to come back over another relay.
 const COME_BACK: Duration = Duration::from_secs(30);
 /// The same when somebody waits for it.
@@ -42,6 +46,8 @@ pub(super) struct Relaying {
     /// Attempts that wait for a reservation.
     waiting: Vec<AttemptId>,
     refusal: Option<Reason>,
+    /// When somebody was last looked for who could be a relay.
+    looked: Option<Mono>,
     over: Option<Over>,
     last: Option<Failover>,
     bytes: BTreeMap<PeerId, ReservationBytes>,
@@ -51,7 +57,8 @@ pub(super) struct Relaying {
 impl Relaying {
     pub(super) fn next_timeout(&self, now: Now) -> Option<Mono> {
         let over = self.over.as_ref().map(|o| o.until);
-        self.relays.next_timeout(now.mono).into_iter().chain(over).min()
+        let look = self.looked.map(|at| at + LOOK_EVERY).filter(|at| *at > now.mono);
+        self.relays.next_timeout(now.mono).into_iter().chain(over).chain(look).min()
     }
 }
 
@@ -101,12 +108,37 @@ impl Engine {
         let mut relays = std::mem::take(&mut self.relaying.relays);
         let mut out = Vec::new();
         relays.settle(|| self.relay_candidates(now), |relay| used.contains(relay), now.mono, &mut out);
+        let lacks = relays.lacks(|relay| used.contains(relay), now.mono);
         self.relaying.relays = relays;
         self.carry_relays(out, now);
+        if lacks {
+            self.look_for_relay(now);
+        }
         // Nobody is left to ask.
         if self.relaying.relays.asking().is_none() && self.relaying.relays.active().is_none() {
             let reason = self.relaying.refusal.take().unwrap_or(Reason::NoRelay);
             self.tell_reserved(&Err(reason), now);
+        }
+    }
+
+    /// Nobody we are linked to can be a relay: somebody who says that he is
+    /// public is dialled.
+    fn look_for_relay(&mut self, now: Now) {
+        let again = self.relaying.looked.is_none_or(|at| now.mono.since(at) >= LOOK_EVERY);
+        if !again || self.attempts.live().any(|l| l.cause() == Cause::Relay) {
+            return;
+        }
+        self.relaying.looked = Some(now.mono);
+        let free = |peer: &PeerId| {
+            let record = self.book.get(*peer).and_then(|e| e.record());
+            record.is_some_and(|r| r.nat == NatType::None && r.capabilities.has(Capabilities::RELAY))
+                && !self.links.get(peer).is_some_and(Link::is_connected)
+                && !self.relaying.relays.is_refused(peer)
+                && !self.dialer.is_held_off(peer, now.mono)
+        };
+        let found = self.book.best_first(now.stamp).into_iter().find(free);
+        if let Some(target) = found.and_then(|peer| self.target_of(peer, now)) {
+            self.start_attempt(Start { target, cause: Cause::Relay, plan: Plan::DIRECT }, now);
         }
     }
 
@@ -287,6 +319,7 @@ impl Engine {
         now: Now,
     ) {
         self.upgrade_path(peer, now);
+        self.doubt_relay(peer, via);
         if let Some(over) = &mut self.relaying.over
             && over.waiting.remove(&peer)
         {
@@ -306,6 +339,17 @@ impl Engine {
             let gap_ms = gap.map(|g| u64::try_from(g.as_millis()).unwrap_or(u64::MAX));
             let at = gap.map_or(now.stamp, |g| now.stamp.before(g));
             self.relaying.last = Some(Failover { at, from, to: Some(to), gap_ms, lost: Some(lost) });
+        }
+    }
+
+    /// A link left a relay of ours for another one, and not because we asked:
+    /// perhaps it only says that it relays.
+    fn doubt_relay(&mut self, peer: PeerId, via: Option<PeerId>) {
+        let Some(relay) = via.filter(|relay| self.relaying.relays.is_relay(relay)) else { return };
+        let relayed = self.links.get(&peer).and_then(Link::in_use).is_some_and(|i| i.path == Path::Relayed);
+        let asked = self.relaying.over.as_ref().is_some_and(|o| o.command.is_some());
+        if relayed && !asked {
+            self.out.push_back(Action::TryReservation { relay });
         }
     }
 

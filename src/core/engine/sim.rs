@@ -371,7 +371,10 @@ impl Net {
                     self.post(self.latency * 2, Delivery::Input { to: n, input });
                 }
                 // NATs are measured in another simulation.
-                Action::ProbeOpen { .. } | Action::ProbeClose { .. } | Action::ProbeSend { .. } => {}
+                Action::TryReservation { .. }
+                | Action::ProbeOpen { .. }
+                | Action::ProbeClose { .. }
+                | Action::ProbeSend { .. } => {}
                 Action::Event(event) => self.nodes[n].events.push(event),
                 Action::Outcome(outcome) => self.nodes[n].outcomes.push(outcome),
                 Action::Stop => self.nodes[n].up = false,

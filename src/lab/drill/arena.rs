@@ -24,6 +24,10 @@ pub enum Act {
     Cut(String),
     /// Heal it.
     Heal(String),
+    /// Have a relay take everything and pass nothing on.
+    Lie(String),
+    /// Have it be honest again.
+    Own(String),
     /// Change the NAT in front of a host.
     SetNat(String, NatType),
     /// Forget the mappings in front of a host.

@@ -7,6 +7,7 @@
 mod arena;
 mod matrix;
 mod rebind;
+mod relay;
 mod report;
 mod runner;
 mod scenario;
@@ -15,4 +16,6 @@ mod soak;
 pub use arena::{Act, Arena, ArenaError, Baseline, Member};
 pub use report::{Checked, Comparison, Figure, Pair, Report, Verdict};
 pub use runner::{Progress, Runner};
-pub use scenario::{BUILT_IN, Check, Condition, Fleet, Scenario, ScenarioError, Step, Unit, matrix_pairs};
+pub use scenario::{
+    BUILT_IN, Check, Condition, Fleet, RelayFailure, Scenario, ScenarioError, Step, Unit, matrix_pairs,
+};

@@ -4,13 +4,16 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::arena::{Act, Arena, ArenaError, Member};
 use super::report::{Checked, Figure, Pair, Report, judge};
 use super::scenario::{Condition, Scenario, Step, Unit, matrix_pairs};
-use super::{matrix, rebind, soak};
-use crate::model::{Command, Done, Outcome, Path, Phase, Snapshot, StageOutcome};
+use super::{matrix, rebind, relay, soak};
+use crate::model::{
+    Command, Done, EchoReport, Outcome, Path, Phase, ReservationState, Snapshot, StageOutcome,
+};
 use crate::node::feed::Feed;
 
 /// How often a condition is looked at. Snapshots come ten times a second.
@@ -60,6 +63,10 @@ pub struct Runner<'a, A> {
     /// The step that runs, from 1.
     at: usize,
     figures: Vec<Figure>,
+    /// Relays that failed, to be counted at the end.
+    pub(super) failed: Vec<relay::Failed>,
+    /// Echoes under way, by the name of what they measure.
+    echoes: Vec<(String, JoinHandle<Option<EchoReport>>)>,
     told: Vec<String>,
 }
 
@@ -82,6 +89,8 @@ impl<'a, A: Arena> Runner<'a, A> {
             undo: Vec::new(),
             at: 1,
             figures: Vec::new(),
+            failed: Vec::new(),
+            echoes: Vec::new(),
             told: Vec::new(),
         }
     }
@@ -111,6 +120,7 @@ impl<'a, A: Arena> Runner<'a, A> {
                 break;
             }
         }
+        self.end_echoes().await;
         self.sum_up();
         self.undo_all().await;
         let (name, kind) = (&self.scenario.name, self.arena.kind());
@@ -153,6 +163,11 @@ impl<'a, A: Arena> Runner<'a, A> {
             Step::Rebind { host, with, within, name } => {
                 rebind::run(self, host, with, *within, name).await?;
             }
+            Step::FailRelay { a, b, how, within, name } => {
+                relay::run(self, (a, b), *how, *within, name).await?;
+            }
+            Step::Failover { node, name } => relay::fail_over(self, node, name).await?,
+            Step::Echo { from, to, time, every, name } => self.echo(from, to, *time, *every, name)?,
             Step::Sync { node, name } => self.sync(node, name).await?,
             Step::Soak { time, steps } => soak::run(self, *time, steps).await?,
             Step::Connect { from, to, name } => self.connect(from, to, name).await?,
@@ -172,10 +187,56 @@ impl<'a, A: Arena> Runner<'a, A> {
         Ok(())
     }
 
-    async fn act(&mut self, act: Act, undo: Option<Act>) -> Result<(), ArenaError> {
+    pub(super) async fn act(&mut self, act: Act, undo: Option<Act>) -> Result<(), ArenaError> {
         self.arena.act(act).await?;
         self.undo.extend(undo);
         Ok(())
+    }
+
+    /// Begins to send numbered echoes; what came of them is known at the end.
+    fn echo(
+        &mut self,
+        from: &str,
+        to: &str,
+        time: Duration,
+        every: Duration,
+        name: &str,
+    ) -> Result<(), Stop> {
+        let peer = self.member(to)?.peer_id;
+        let every_ms = u32::try_from(every.as_millis()).unwrap_or(u32::MAX).max(1);
+        let count = u32::try_from(time.as_millis()).unwrap_or(u32::MAX) / every_ms;
+        let feed = self.feed(from)?;
+        let mut outcomes = feed.outcomes.resubscribe();
+        let none = || Stop::NoOutcome(format!("echo on {from}"));
+        let id = feed.commands.try_send(Command::Echo { peer, count, every_ms }).map_err(|_| none())?;
+        let task = tokio::spawn(async move {
+            loop {
+                match outcomes.recv().await {
+                    Ok(outcome) if outcome.id == id => match outcome.result {
+                        Ok(Done::Echoed(report)) => return Some(report),
+                        _ => return None,
+                    },
+                    Err(tokio::sync::broadcast::error::RecvError::Closed) => return None,
+                    _ => {}
+                }
+            }
+        });
+        self.echoes.push((name.to_owned(), task));
+        Ok(())
+    }
+
+    async fn end_echoes(&mut self) {
+        for (name, task) in std::mem::take(&mut self.echoes) {
+            let Ok(Ok(Some(report))) = tokio::time::timeout(OUTCOME_WITHIN, task).await else { continue };
+            let figures = [
+                ("_sent", report.sent),
+                ("_lost", report.lost),
+                ("_repeated", report.repeated),
+                ("_reordered", report.reordered),
+                ("_gap_ms", report.gap_ms),
+            ];
+            self.measured.extend(figures.map(|(what, value)| (format!("{name}{what}"), value as f64)));
+        }
     }
 
     /// Heals the named hosts, or all that are cut.
@@ -282,9 +343,17 @@ impl<'a, A: Arena> Runner<'a, A> {
                 matches!(self.feed(node)?.snapshots.borrow().node.phase, Phase::Isolated { .. })
             }
             Condition::Joined { node } => !self.feed(node)?.snapshots.borrow().links.is_empty(),
-            Condition::Linked { a, b } => {
+            Condition::Linked { a, b, path } => {
                 let shown = self.shown(a, b)?;
-                !shown.is_empty() && shown.iter().all(|path| path.is_some() && *path == shown[0])
+                let wanted = |shown: &Option<Path>| path.is_none_or(|path| *shown == Some(path));
+                !shown.is_empty()
+                    && shown.iter().all(|path| path.is_some() && *path == shown[0] && wanted(path))
+            }
+            Condition::Standby { node } => {
+                let feed = self.feed(node)?;
+                let snapshot = feed.snapshots.borrow();
+                let held = &snapshot.relays.reservations;
+                held.len() == 2 && held.iter().all(|r| r.state == ReservationState::Ready)
             }
             Condition::Unlinked { a, b } => self.shown(a, b)?.iter().all(Option::is_none),
             Condition::Repaired { node } => self.feed(node)?.snapshots.borrow().gossip.repairs > 0,
@@ -324,6 +393,9 @@ impl<'a, A: Arena> Runner<'a, A> {
 
     /// What every drill measures.
     fn sum_up(&mut self) {
+        for failed in std::mem::take(&mut self.failed) {
+            self.measured.extend(failed.count());
+        }
         let members = self.arena.members();
         let feeds = || members.iter().filter_map(|m| m.feed.as_ref());
         let sum =
@@ -411,6 +483,11 @@ fn describe(step: &Step) -> String {
         Step::Soak { time, .. } => format!("soak for {} s", time.as_secs()),
         Step::Connect { from, to, .. } => format!("connect {from} to {to}"),
         Step::Disconnect { from, to } => format!("disconnect {from} from {to}"),
+        Step::FailRelay { a, b, how, .. } => format!("the relay under {a} and {b} is {}", how.word()),
+        Step::Failover { node, .. } => format!("{node} hands its relayed links over"),
+        Step::Echo { from, to, time, .. } => {
+            format!("{from} sends echoes to {to} for {} s", time.as_secs())
+        }
         Step::LoseDelta { node } => format!("{node} loses its next delta"),
         Step::Wait { until, within, .. } => {
             format!("wait for {}, at most {} s", words(until), within.as_secs())
@@ -429,7 +506,9 @@ fn words(condition: &Condition) -> String {
         Condition::AllJoined => "everybody to have a link".into(),
         Condition::Isolated { node } => format!("{node} to be isolated"),
         Condition::Joined { node } => format!("{node} to have a link"),
-        Condition::Linked { a, b } => format!("{a} and {b} to be linked"),
+        Condition::Linked { a, b, path: Some(path) } => format!("{a} and {b} to be linked, {path}"),
+        Condition::Linked { a, b, path: None } => format!("{a} and {b} to be linked"),
+        Condition::Standby { node } => format!("{node} to hold two reservations"),
         Condition::Unlinked { a, b } => format!("{a} and {b} to lose their link"),
         Condition::Repaired { node } => format!("a repair at {node}"),
     }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::soak;
-use crate::model::NatType;
+use super::{relay, soak};
+use crate::model::{NatType, Path};
 
 /// Longer than any drill that a person waits for.
 const WITHIN_MAX: Duration = Duration::from_secs(24 * 3600);
@@ -136,6 +136,50 @@ pub enum Step {
         /// What a round is.
         steps: Vec<Step>,
     },
+    /// Has the relay under a link fail, and waits until the link runs over
+    /// another one: `NAME_ms`. `NAME_closes` counts ends that a close frame told,
+    /// `NAME_ladders` ladders that were run between both ends until the end of
+    /// the drill.
+    FailRelay {
+        /// One end.
+        a: String,
+        /// The other.
+        b: String,
+        /// How.
+        how: RelayFailure,
+        /// How long the link has.
+        #[serde(with = "humantime_serde")]
+        within: Duration,
+        /// What is measured.
+        #[serde(rename = "as")]
+        name: String,
+    },
+    /// Hands a node's relayed links over: `NAME_ms`, `NAME_gap_ms`, `NAME_lost`.
+    Failover {
+        /// Which.
+        node: String,
+        /// What is measured.
+        #[serde(rename = "as")]
+        name: String,
+    },
+    /// Sends numbered echoes while the further steps run: `NAME_sent`,
+    /// `NAME_lost`, `NAME_repeated`, `NAME_reordered`, and `NAME_gap_ms`, the
+    /// longest time without an answer.
+    Echo {
+        /// From which.
+        from: String,
+        /// To which.
+        to: String,
+        /// For how long.
+        #[serde(rename = "for", with = "humantime_serde")]
+        time: Duration,
+        /// One so often.
+        #[serde(with = "humantime_serde")]
+        every: Duration,
+        /// What is measured.
+        #[serde(rename = "as")]
+        name: String,
+    },
     /// Runs the ladder from one node to another.
     Connect {
         /// From which.
@@ -211,6 +255,29 @@ pub fn matrix_pairs(
     all.repeat(repeat)
 }
 
+/// How a relay fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RelayFailure {
+    /// SIGKILL: no close frame leaves.
+    Kill,
+    /// Nothing passes to or from its host.
+    Cut,
+    /// It takes everything and passes nothing on; its own link lives.
+    Lie,
+}
+
+impl RelayFailure {
+    /// As it stands in what is told.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Kill => "killed",
+            Self::Cut => "cut off",
+            Self::Lie => "made to lie",
+        }
+    }
+}
+
 /// Something that can be waited for.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "what", deny_unknown_fields)]
@@ -237,6 +304,13 @@ pub enum Condition {
         a: String,
         /// The other.
         b: String,
+        /// Which path; any if left out.
+        path: Option<Path>,
+    },
+    /// A node holds two reservations that answer.
+    Standby {
+        /// Which.
+        node: String,
     },
     /// Neither shows a link to the other.
     Unlinked {
@@ -442,6 +516,13 @@ impl Scenario {
                     names
                         .extend(["", "_ms", "_direct", "_punched", "_relayed"].map(|s| format!("{name}{s}")));
                 }
+                Step::FailRelay { name, .. } => names.extend(relay::MEASURED.map(|s| format!("{name}{s}"))),
+                Step::Failover { name, .. } => {
+                    names.extend(["_ms", "_gap_ms", "_lost"].map(|s| format!("{name}{s}")));
+                }
+                Step::Echo { name, .. } => names.extend(
+                    ["_sent", "_lost", "_repeated", "_reordered", "_gap_ms"].map(|s| format!("{name}{s}")),
+                ),
                 Step::Rebind { name, .. } => names.extend(["_ms", "_mapping"].map(|s| format!("{name}{s}"))),
                 Step::Soak { .. } => names.extend(soak::MEASURED.map(String::from)),
                 Step::Matrix { .. } => names.extend(
@@ -461,6 +542,11 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("nat_matrix", include_str!("../../../assets/drills/nat_matrix.toml")),
     ("cold_start_isolation", include_str!("../../../assets/drills/cold_start_isolation.toml")),
     ("chaos_kill_random", include_str!("../../../assets/drills/chaos_kill_random.toml")),
+    ("chaos_relay_cut", include_str!("../../../assets/drills/chaos_relay_cut.toml")),
+    ("chaos_relay_failover", include_str!("../../../assets/drills/chaos_relay_failover.toml")),
+    ("chaos_relay_liar", include_str!("../../../assets/drills/chaos_relay_liar.toml")),
+    ("relay_failover", include_str!("../../../assets/drills/relay_failover.toml")),
+    ("upgrade", include_str!("../../../assets/drills/upgrade.toml")),
     ("chaos_partition", include_str!("../../../assets/drills/chaos_partition.toml")),
     ("chaos_nat_rebind", include_str!("../../../assets/drills/chaos_nat_rebind.toml")),
     ("same_nat", include_str!("../../../assets/drills/same_nat.toml")),

@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use tokio::net::UdpSocket;
 
+use super::nodes::slot;
 use super::{Happening, NatLab};
 use crate::lab::LabError;
 use crate::lab::network::Place;
@@ -20,6 +21,7 @@ impl NatLab {
     /// [`LabError::Network`].
     pub async fn cut(&self, host: &str) -> Result<(), LabError> {
         self.network.lock().await.cut(host)?;
+        slot(&mut *self.slots.lock().await, host)?.hushed = false;
         self.note(Happening::Cut { host: host.to_owned() });
         Ok(())
     }
@@ -31,6 +33,17 @@ impl NatLab {
     pub async fn heal(&self, host: &str) -> Result<(), LabError> {
         self.network.lock().await.heal(host)?;
         self.note(Happening::Healed { host: host.to_owned() });
+        Ok(())
+    }
+
+    /// Has a host drop what it should relay, while its own links live; or be
+    /// honest again.
+    ///
+    /// # Errors
+    /// [`LabError::Network`].
+    pub async fn set_liar(&self, host: &str, lies: bool) -> Result<(), LabError> {
+        self.network.lock().await.set_liar(host, lies)?;
+        self.note(Happening::Liar { host: host.to_owned(), lies });
         Ok(())
     }
 
@@ -202,7 +215,15 @@ impl NatLab {
             }
         };
         for host in &self.topology.host {
-            let changed = self.network.lock().await.uplink(&host.name)? != Conditions::default();
+            let hushed = slot(&mut *self.slots.lock().await, &host.name)?.hushed;
+            let mut network = self.network.lock().await;
+            if hushed {
+                // It is healed when its node starts.
+                network.set_uplink(&host.name, Conditions { cut: true, ..Conditions::default() })?;
+                continue;
+            }
+            let changed = network.uplink(&host.name)? != Conditions::default();
+            drop(network);
             if changed {
                 keep(self.set_uplink(&host.name, Conditions::default()).await.map(drop));
             }

@@ -46,6 +46,13 @@ pub enum Happening {
         /// Which.
         host: String,
     },
+    /// A host relays for others, or only says so.
+    Liar {
+        /// Which.
+        host: String,
+        /// Whether it drops what it should relay.
+        lies: bool,
+    },
     /// A router behaves otherwise, and forgot all mappings.
     NatChanged {
         /// Which.
@@ -84,6 +91,8 @@ impl fmt::Display for Happening {
             Self::Started { host, pid: Some(pid) } => write!(f, "{host} started as process {pid}"),
             Self::Stopped { host } => write!(f, "{host} stopped"),
             Self::Killed { host } => write!(f, "{host} killed"),
+            Self::Liar { host, lies: true } => write!(f, "{host} relays nothing that it is given"),
+            Self::Liar { host, lies: false } => write!(f, "{host} relays again"),
             Self::Cut { host } => write!(f, "{host} cut off"),
             Self::Healed { host } => write!(f, "{host} healed"),
             Self::NatChanged { router, from, to } => {

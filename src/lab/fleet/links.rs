@@ -13,12 +13,23 @@ impl NatLab {
         Ok(!slot(&mut *self.slots.lock().await, host)?.runs.ended())
     }
 
-    /// Whether a host is cut off.
+    /// Whether somebody cut a host off; a killed node's silence is none.
     ///
     /// # Errors
     /// [`LabError::Network`] if there is no such host.
     pub async fn is_cut(&self, host: &str) -> Result<bool, LabError> {
-        Ok(self.network.lock().await.uplink(host)?.cut)
+        let hushed = slot(&mut *self.slots.lock().await, host)?.hushed;
+        Ok(self.network.lock().await.uplink(host)?.cut && !hushed)
+    }
+
+    /// Whether the port of a host's node is free: the library lets go of it up to
+    /// seven seconds after the node has ended.
+    ///
+    /// # Errors
+    /// [`LabError::Network`] if there is no such host.
+    pub async fn is_port_free(&self, host: &str) -> Result<bool, LabError> {
+        let port = self.addr(host).await?.port();
+        Ok(self.socket_at(host, port).await.is_ok())
     }
 
     /// The wires between regions, and what each is set to.

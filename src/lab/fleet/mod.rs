@@ -110,6 +110,7 @@ impl NatLab {
                 id: keys::peer_id(&keys.public)?,
                 keys,
                 runs: Runs::Nothing,
+                hushed: false,
             };
             slots.insert(host.name.clone(), slot);
         }

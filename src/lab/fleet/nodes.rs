@@ -47,6 +47,9 @@ pub(super) struct Slot {
     pub(super) keys: KeyBytes,
     pub(super) id: PeerId,
     pub(super) runs: Runs,
+    /// Killed in this process: its host stays cut until it is started again, as
+    /// the library's endpoint goes on answering with a goodbye for some seconds.
+    pub(super) hushed: bool,
 }
 
 impl NatLab {
@@ -127,6 +130,9 @@ impl NatLab {
         let slot = slot(&mut slots, host)?;
         idle(host, &mut slot.runs)?;
         let lock = DataDirLock::acquire(&slot.dir)?;
+        if std::mem::take(&mut slot.hushed) {
+            self.network.lock().await.heal(host)?;
+        }
         let bind = (ip, slot.addr.port()).into();
         let (dir, keys) = (slot.dir.clone(), slot.keys.clone());
         let options = NodeOptions { bootstrap, passive, ..NodeOptions::new(dir, keys, host, NETWORK, bind) };
@@ -150,6 +156,9 @@ impl NatLab {
         let mut slots = self.slots.lock().await;
         let slot = slot(&mut slots, host)?;
         idle(host, &mut slot.runs)?;
+        if std::mem::take(&mut slot.hushed) {
+            self.network.lock().await.heal(host)?;
+        }
         let log = self.dir.path().join(format!("{host}.log"));
         let child = Child::start(&device, program, &slot.dir, &slot.keys, slot.addr.port(), bootstrap, &log)?;
         let pid = child.pid();
@@ -191,9 +200,7 @@ impl NatLab {
                 // For its peers it is dead from here on.
                 self.note(Happening::Killed { host: host.to_owned() });
                 node.stop().await;
-                if !was_cut {
-                    self.network.lock().await.heal(host)?;
-                }
+                slot(&mut *self.slots.lock().await, host)?.hushed = !was_cut;
             }
         }
         Ok(())

@@ -6,7 +6,6 @@ use super::{Anew, Spot};
 use crate::lab::LabError;
 use crate::lab::drill::Act;
 use crate::lab::fleet::NatLab;
-use crate::node::StartError;
 
 /// ant-quic lets go of a stopped node's port up to seven seconds later.
 const PORT_LET_GO: Duration = Duration::from_secs(8);
@@ -47,6 +46,8 @@ pub(super) async fn act(lab: &NatLab, act: Act) -> Result<Anew, LabError> {
         Act::Kill(node) => lab.kill_node(&node).await?,
         Act::Cut(host) => lab.cut(&host).await?,
         Act::Heal(host) => lab.heal(&host).await?,
+        Act::Lie(host) => lab.set_liar(&host, true).await?,
+        Act::Own(host) => lab.set_liar(&host, false).await?,
         Act::SetNat(host, nat) => {
             let router = before(&host);
             // As it was built is more than the type: hairpinning, a firewall.
@@ -63,13 +64,8 @@ pub(super) async fn act(lab: &NatLab, act: Act) -> Result<Anew, LabError> {
 /// Starts a node as soon as its port is free.
 pub(super) async fn start(lab: &NatLab, host: &str) -> Result<Anew, LabError> {
     let begun = Instant::now();
-    loop {
-        match lab.start_node(host).await {
-            Ok(feed) => return Ok(vec![(host.to_owned(), feed)]),
-            Err(LabError::Node { source: StartError::Bind(_), .. }) if begun.elapsed() < PORT_LET_GO => {
-                tokio::time::sleep(PORT_LOOK).await;
-            }
-            Err(error) => return Err(error),
-        }
+    while !lab.is_port_free(host).await? && begun.elapsed() < PORT_LET_GO {
+        tokio::time::sleep(PORT_LOOK).await;
     }
+    Ok(vec![(host.to_owned(), lab.start_node(host).await?)])
 }

@@ -14,6 +14,9 @@ use crate::lab::userns::{Tools, Userns, network_help};
 use crate::lab::wire::{Conditions, Exchange, Tap, Wire};
 use crate::model::NatType;
 
+/// A hardware address that nobody sends to: of an interface that only a wire
+/// listens on.
+const NOBODY: &str = "02:00:00:00:00:01";
 /// Wires between regions have addresses that no node ever sees.
 const WIRE_NET: Ipv4Addr = Ipv4Addr::new(10, 255, 0, 0);
 /// Each region has that many addresses of 198.18.0.0/15, from 198.18.16.0 on.
@@ -157,6 +160,7 @@ impl Network {
         let port = port_of(&self.tools, &part.device, &place)?;
         let (near, far) = (format!("{port}a"), format!("{port}b"));
         let bridge = bridge_of(&self.tools, &place, &port)?;
+        let known = hardware_address(&self.tools, &place, &bridge)?;
         batch(
             &self.tools,
             &place,
@@ -164,9 +168,14 @@ impl Network {
                 format!("link add {near} type veth peer name {far}"),
                 quiet(&near),
                 quiet(&far),
+                // A bridge has the address of one of its ports. If it is this
+                // one, what the host sends would be taken by the router itself
+                // here, past the wire and past a cut: the bridge keeps it.
+                format!("link set {bridge} address {known}"),
                 format!("link set {port} nomaster"),
+                format!("link set {port} address {NOBODY} arp off"),
                 format!("link set {near} master {bridge} up"),
-                format!("link set {far} up"),
+                format!("link set {far} arp off up"),
             ],
         )?;
         let taps = open_taps(&place, port, far)?;
@@ -194,6 +203,13 @@ async fn testers(
     };
     // Names of hosts begin with no underscore.
     Ok([make("_tester-1").await?, make("_tester-2").await?])
+}
+
+/// The hardware address of an interface.
+fn hardware_address(tools: &Tools, place: &Place, interface: &str) -> Result<String, NetworkError> {
+    let shown = place.ask(&tools.ip, &["-o", "link", "show", "dev", interface])?;
+    let mut words = shown.split_whitespace().skip_while(|w| *w != "link/ether");
+    words.nth(1).map(str::to_owned).ok_or_else(|| part_missing(place.name()))
 }
 
 /// One region's end of a wire: an interface with an address and the way to the

@@ -3,6 +3,7 @@
 use std::net::SocketAddrV4;
 
 use super::build::apply;
+use super::place::Place;
 use super::{LinkPart, Network, NetworkError};
 use crate::lab::error::Unsupported;
 use crate::lab::rules::{Behaves, OPENED, closed_and_forgotten};
@@ -45,6 +46,24 @@ impl Network {
             wire.set_cut(false);
         }
         Ok(())
+    }
+
+    /// Drops what comes for the ports at which a host relays for others; its
+    /// node has a port of its own below them.
+    ///
+    /// # Errors
+    /// [`NetworkError`] if there is no such host, or the rules were refused.
+    pub fn set_liar(&mut self, host: &str, lies: bool) -> Result<(), NetworkError> {
+        // Declared before it is deleted: that may not be there yet.
+        let mut rules = "table inet liar\ndelete table inet liar\n".to_owned();
+        if lies {
+            rules.push_str(
+                "table inet liar {\n chain in {\n  type filter hook input priority 0\n  \
+                 udp dport >= 32768 drop\n }\n}\n",
+            );
+        }
+        let place = Place::Host(self.host(host)?.device.clone());
+        place.feed(&self.tools.nft, &["-f", "-"], rules)
     }
 
     /// Sets what the wire between two regions does, in both directions.

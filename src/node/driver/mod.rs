@@ -232,6 +232,7 @@ impl Driver {
                 let input = self.relaying.reserve(relay, self.connections.native(relay));
                 self.feed_if(input);
             }
+            Action::TryReservation { relay } => self.relaying.try_again(relay),
             Action::Release { relay } => self.relaying.release(relay),
             Action::UseLane { dial } => match self.relaying.take_into_use(dial) {
                 Some(call) => {

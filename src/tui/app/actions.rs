@@ -53,7 +53,7 @@ impl App {
                 }
             }
             Action::OpenLab => self.overlays.push(Overlay::Lab { scroll: 0 }),
-            Action::OpenDrills => self.overlays.push(Overlay::Drills { scroll: 0 }),
+            Action::OpenDrills => self.overlays.push(Overlay::Drills),
             Action::ChooseNat => {
                 if let Some(LabRow::Node(node)) = self.lab.as_ref().and_then(LabSide::chosen) {
                     let host = node.name.clone();
@@ -213,7 +213,7 @@ impl App {
                 }
                 return;
             }
-            Some(Overlay::Drills { .. }) => {
+            Some(Overlay::Drills) => {
                 if let Some(lab) = &mut self.lab {
                     lab.drill = step.apply(lab.drill, lab.view.drills.len().saturating_sub(1));
                 }

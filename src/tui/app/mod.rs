@@ -152,10 +152,7 @@ pub(crate) enum Overlay {
         host: String,
     },
     /// The drills.
-    Drills {
-        /// Lines scrolled.
-        scroll: u16,
-    },
+    Drills,
     /// A question before something disruptive.
     Confirm {
         /// What a yes sends.
@@ -402,7 +399,7 @@ impl App {
             Some(Overlay::Why { .. }) => Scope::Why,
             Some(Overlay::Lab { .. }) => Scope::Lab,
             Some(Overlay::Nat { .. }) => Scope::Nat,
-            Some(Overlay::Drills { .. }) => Scope::Drills,
+            Some(Overlay::Drills) => Scope::Drills,
             Some(Overlay::Confirm { .. }) => Scope::Confirm,
             None if self.prompt.is_some() => Scope::Prompt,
             None => Scope::Main,

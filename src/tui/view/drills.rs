@@ -8,7 +8,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-use super::{Pen, frame, lab};
+use super::{Pen, frame};
 use crate::tui::app::App;
 use crate::tui::bindings::{self, Action, LabKey, Scope};
 use crate::tui::lab::{DrillCheck, DrillInfo, DrillStage, DrillView};
@@ -16,34 +16,36 @@ use crate::tui::lab::{DrillCheck, DrillInfo, DrillStage, DrillView};
 /// Where what a drill is about begins.
 const ABOUT: usize = 24;
 
-/// Draws the overlay and returns its page.
-pub(super) fn draw(app: &App, pen: &Pen<'_>, scroll: &mut u16, body: Rect, buf: &mut Buffer) -> usize {
+/// Rows that the list has at least, however much there is to say of a drill.
+const LIST_MIN: usize = 4;
+
+/// Draws the overlay and returns its page: what runs or ran stays in view, the
+/// list moves below it.
+pub(super) fn draw(app: &App, pen: &Pen<'_>, body: Rect, buf: &mut Buffer) -> usize {
     let Some(side) = &app.lab else { return 1 };
     let width = 104.min(body.width);
     let text = usize::from(width.saturating_sub(4));
-    let note = "A drill runs on a fleet of its own, built beside this one and taken down at its end.";
-    let mut lines = frame::flow(Vec::new(), &[(note, pen.theme.dim)], text, 0);
-    let mut at = 0;
-    if let Some(drill) = &side.view.drill {
-        lines.push(Line::default());
-        lines.extend(progress(app, pen, drill, text));
-    }
+    let rows = usize::from(body.height.saturating_sub(2));
+    let mut lines = match &side.view.drill {
+        Some(drill) => progress(app, pen, drill, text),
+        None => {
+            let note = "A drill runs on a fleet of its own, built beside this one and taken down at its end.";
+            frame::flow(Vec::new(), &[(note, pen.theme.dim)], text, 0)
+        }
+    };
     lines.push(Line::default());
+    let (mut list, mut at) = (Vec::new(), 0);
     for (n, info) in side.view.drills.iter().enumerate() {
-        let chosen = n == side.drill;
-        lines.extend(info_lines(pen, info, chosen, text));
-        if chosen {
-            at = lines.len() - 1;
+        list.extend(info_lines(pen, info, n == side.drill, text));
+        if n == side.drill {
+            at = list.len();
         }
     }
-    // What runs is looked at; the list moves only if somebody chooses in it.
-    let rows = usize::from(body.height.saturating_sub(2));
-    *scroll = if side.view.drill.as_ref().is_some_and(DrillView::is_running) {
-        0
-    } else {
-        lab::keep_in_view(*scroll, at, lines.len(), rows)
-    };
-    frame::popup(pen, "Drills ─ esc closes", &lines, scroll, (width, body), buf)
+    lines.truncate(rows.saturating_sub(LIST_MIN.min(list.len())));
+    let room = rows.saturating_sub(lines.len());
+    lines.extend(list.into_iter().skip(at.saturating_sub(room)).take(room));
+    frame::popup(pen, "Drills ─ esc closes", &lines, &mut 0, (width, body), buf);
+    room
 }
 
 fn info_lines(pen: &Pen<'_>, info: &DrillInfo, chosen: bool, width: usize) -> Vec<Line<'static>> {

@@ -57,7 +57,7 @@ pub(super) fn draw(app: &App, pen: &Pen<'_>, scroll: &mut u16, body: Rect, buf: 
 }
 
 /// Scrolls no more than it takes to see a line.
-pub(super) fn keep_in_view(scroll: u16, at: usize, lines: usize, rows: usize) -> u16 {
+fn keep_in_view(scroll: u16, at: usize, lines: usize, rows: usize) -> u16 {
     let most = lines.saturating_sub(rows);
     let top = usize::from(scroll).min(most).min(at.saturating_sub(1)).max((at + 1).saturating_sub(rows));
     u16::try_from(top).unwrap_or(u16::MAX)

@@ -50,9 +50,11 @@ impl Pen<'_> {
         self.ageing(fmt::age(stamp, self.now))
     }
 
-    /// How long until something is due.
+    /// How long until something is due. The picture's moment is the beginning of
+    /// a second, on average half a second ago: a started second is not counted,
+    /// or what lasts 30 s would begin at 31.
     fn countdown(&self, stamp: Stamp) -> String {
-        self.ageing(fmt::countdown(stamp, self.now))
+        self.ageing(fmt::countdown(stamp.before(Duration::from_millis(999)), self.now))
     }
 
     fn ageing(&self, ageing: Ageing) -> String {
@@ -146,7 +148,7 @@ fn draw_console(app: &mut App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
             Overlay::Why { peer, scroll } => app.drawn.page = why::draw(app, pen, *peer, scroll, body, buf),
             Overlay::Lab { scroll } => app.drawn.page = lab::draw(app, pen, scroll, body, buf),
             Overlay::Nat { host } => lab::choose_nat(app, pen, host, body, buf),
-            Overlay::Drills { scroll } => app.drawn.page = drills::draw(app, &live, scroll, body, buf),
+            Overlay::Drills => app.drawn.page = drills::draw(app, &live, body, buf),
             Overlay::Confirm { question, .. } => frame::question(pen, question, body, buf),
         }
     }

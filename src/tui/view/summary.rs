@@ -72,7 +72,7 @@ fn lines(app: &App, pen: &Pen<'_>) -> Vec<Line<'static>> {
             pen,
             "gossip",
             format!(
-                "syncs {}↓ {}↑  deltas {}↓ {}↑  repairs {}  dropped {}",
+                "syncs {}↓ {}↑ deltas {}↓ {}↑ repairs {} dropped {}",
                 gossip.syncs_in,
                 gossip.syncs_out,
                 gossip.deltas_in,

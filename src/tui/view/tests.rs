@@ -17,7 +17,7 @@ use crate::model::{
 };
 use crate::tui::app::{Effect, Input};
 use crate::tui::demo;
-use crate::tui::lab::{DrillStage, DrillView, LabView};
+use crate::tui::lab::{DrillInfo, DrillStage, DrillView, LabView};
 use crate::tui::logs::Logs;
 use crate::tui::theme::GlyphChoice;
 
@@ -311,10 +311,10 @@ fn the_relays_pane_shows_what_is_unknown_as_a_dash_and_a_lost_message_as_bad() {
 #[test]
 fn a_reservation_counts_down_and_asks_for_the_frame_that_shows_it() {
     let mut shot = Shot::busy(SMALL).keys("3");
-    assert!(shot.text_now().contains("in 29s"));
+    assert!(shot.text_now().contains("in 28s"));
     shot.at = Duration::from_secs(1);
     shot.input(Input::Tick);
-    assert!(shot.text_now().contains("in 28s"));
+    assert!(shot.text_now().contains("in 27s"));
 }
 
 fn in_lab(size: (u16, u16), change: impl FnOnce(&mut LabView)) -> Shot {
@@ -372,6 +372,20 @@ fn a_drill_shows_its_step_its_countdown_and_each_value_as_it_comes() {
     assert!(text.contains("✗ chaos_partition") && text.contains("fail after 47.2 s, all undone"), "{text}");
     assert!(text.contains("called off in step 3") && text.contains("not measured"), "{text}");
     assert!(!text.contains("DRILL"), "a drill that is over is nothing to remember: {text}");
+}
+
+#[test]
+fn a_verdict_stays_in_view_whichever_drill_is_chosen() {
+    let mut shot = in_lab(SMALL, |view| {
+        let drill = view.drills[0].clone();
+        view.drills = (0..30).map(|n| DrillInfo { name: format!("drill-{n}"), ..drill.clone() }).collect();
+        let stage =
+            DrillStage::Ended { passed: true, verdict: "pass".to_owned(), reason: None, elapsed_s: 1.0 };
+        view.drill = Some(DrillView { stage, ..demo::drill() });
+    });
+    shot = shot.keys("dG");
+    let text = shot.text();
+    assert!(text.contains("✓ chaos_partition") && text.contains("▶ drill-29"), "{text}");
 }
 
 /// Answers what the why view asked.

@@ -233,6 +233,7 @@ impl Fleet {
             Action::Cancel { .. }
             | Action::Reserve { .. }
             | Action::Release { .. }
+            | Action::TryReservation { .. }
             | Action::DialLane { .. }
             | Action::UseLane { .. }
             | Action::Stop => {}
