@@ -447,7 +447,7 @@ impl Net {
     }
 
     /// A connection comes up at both ends; each sees the other where it says.
-    fn connect(&mut self, ends: [usize; 2], sees: [SocketAddr; 2], via: Option<usize>) {
+    pub(super) fn connect(&mut self, ends: [usize; 2], sees: [SocketAddr; 2], via: Option<usize>) {
         let conn = self.next_conn;
         self.next_conn += 1;
         self.conns.insert(conn, Conn { ends, via, readers: Default::default() });

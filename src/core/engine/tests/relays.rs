@@ -225,6 +225,20 @@ fn test_relay_fallback_after_punch_timeout() {
 }
 
 #[test]
+fn a_link_over_somebody_elses_host_is_relayed_whatever_the_library_calls_it() {
+    let mut net = fleet(&[NatType::PortRestricted, NatType::PortRestricted], 2);
+    let mut relay = addr(1);
+    relay.set_port(50_000);
+    let own = addr(3);
+    net.connect([3, 4], [relay, own], None);
+    net.run(secs(1));
+    for (node, peer) in [(3, 4), (4, 3)] {
+        assert_eq!(path(&mut net, node, peer), Some(Path::Relayed), "both ends say so");
+    }
+    assert_eq!(relay_of(&mut net, 3, 4), Some(1));
+}
+
+#[test]
 fn why_tells_the_story_of_both_ends_and_is_not_answered_without_end() {
     let mut net = relayed(5);
     let command = net.command(3, Command::Why { peer: id(4) });
