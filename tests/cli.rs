@@ -272,6 +272,8 @@ fn what_a_drill_cannot_use_is_refused_before_anything_is_built() {
     let home = Home::new();
     let error = home.run(&["lab", "run", "same_nat", "--baseline"], &[]).fails(2);
     assert!(error.contains("--baseline compares pairs of NAT types; same_nat has none"), "{error}");
+    let error = home.run(&["lab", "run", "soak", "no-such-drill"], &[]).fails(2);
+    assert!(error.contains("no-such-drill") && error.contains("the built-in drills are"), "{error}");
     let error = home.run(&["lab", "run", "same_nat", "--for", "10s"], &[]).fails(2);
     assert!(error.contains("no step of it runs for a while"), "{error}");
     assert_eq!(home.run(&["lab", "run", "soak", "--for", "soon"], &[]).code(), 2);

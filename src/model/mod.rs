@@ -32,7 +32,7 @@ pub use snapshot::{
     AttemptsView, CacheView, Counters, GossipView, Interval, KpiView, NodeInfo, Phase, SaveState, Snapshot,
 };
 pub use text::{SHOWN_TEXT_MAX, clean, ellipsize, printable};
-pub use time::Stamp;
+pub use time::{Stamp, millis};
 pub use why::{NextAction, Why, WhyLine};
 
 /// Rewrites an IPv4-mapped IPv6 address (`::ffff:a.b.c.d`) to plain IPv4.

@@ -14,7 +14,7 @@ use crate::core::wire::{
 use crate::core::{Mono, Now};
 use crate::model::{
     Attempt, AttemptId, AttemptOutcome, AttemptsView, Cause, CommandId, Done, EventKind, Failure, LinkReport,
-    NextStep, Path, PeerId, Reason,
+    NextStep, Path, PeerId, Reason, millis,
 };
 
 /// Ended attempts kept for the screen.
@@ -381,7 +381,7 @@ impl Engine {
         self.event(peer, EventKind::AttemptEnded { attempt: id, outcome, path, elapsed_ms }, now);
         for (command, since) in &waiting {
             let Some(peer_id) = peer else { continue };
-            let waited = u64::try_from(now.mono.since(*since).as_millis()).unwrap_or(u64::MAX);
+            let waited = millis(now.mono.since(*since));
             let status = self.links.get(&peer_id).and_then(super::Link::status);
             let linked = status.is_some();
             let path = report.path.or(status.map(|s| s.info.path));

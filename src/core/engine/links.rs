@@ -16,7 +16,7 @@ use crate::core::limits::{
 };
 use crate::core::link::{ConnId, ConnInfo, LinkOut};
 use crate::core::wire::{Frame, Hello, IHave, Message, Observed, PROTOCOL_HIGH, PROTOCOL_LOW, WhoHas};
-use crate::model::{Cause, CloseCode, EventKind, NatType, Path, PeerId, Reason};
+use crate::model::{Cause, CloseCode, EventKind, NatType, Path, PeerId, Reason, millis};
 
 impl Engine {
     pub(super) fn on_conn_up(&mut self, peer: PeerId, mut info: ConnInfo, now: Now) {
@@ -225,7 +225,7 @@ impl Engine {
                     self.path_changed(peer, None, gap, lost, now);
                 }
                 LinkOut::Moved { from, to, via, gap } => {
-                    let gap_ms = u64::try_from(gap.as_millis()).unwrap_or(u64::MAX);
+                    let gap_ms = millis(gap);
                     self.event(Some(peer), EventKind::LinkMoved { from, to, gap_ms }, now);
                     self.on_link_moved(peer, now);
                     self.path_changed(peer, via, Some(gap), 0, now);
@@ -239,7 +239,7 @@ impl Engine {
                 }
                 LinkOut::Restored { gap } => {
                     self.restored_relay(&peer);
-                    let gap_ms = u64::try_from(gap.as_millis()).unwrap_or(u64::MAX);
+                    let gap_ms = millis(gap);
                     if let Some(status) = self.links.get(&peer).and_then(Link::status) {
                         let path = status.info.path;
                         self.event(Some(peer), EventKind::LinkRestored { path, gap_ms }, now);
@@ -263,7 +263,7 @@ impl Engine {
         let observed = link.greeting().map(|g| g.observed);
         let info = status.info.clone();
         if let Some(alone) = self.dialer.on_link_up(&peer, now.mono) {
-            let alone_ms = u64::try_from(alone.as_millis()).unwrap_or(u64::MAX);
+            let alone_ms = millis(alone);
             self.event(None, EventKind::NodeRejoined { alone_ms }, now);
         }
         let kind = EventKind::LinkUp { path: info.path, remote_addr: info.remote, outbound: info.outbound };

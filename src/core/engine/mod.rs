@@ -54,7 +54,9 @@ use super::gossip::Gossip;
 use super::kpi::Kpi;
 use super::link::{Link, LinkConfig, NetworkSecret};
 use super::{Mono, Now};
-use crate::model::{Command, CommandId, Event, EventKind, NatView, Outcome, PeerId, PunchConsent, Reason};
+use crate::model::{
+    Command, CommandId, Event, EventKind, NatView, Outcome, PeerId, PunchConsent, Reason, millis,
+};
 
 /// What an engine is told before it begins.
 #[derive(Debug, Clone)]
@@ -301,7 +303,7 @@ impl Engine {
         if !self.leaving {
             let (starts, alone) = self.with_dialer(now, |dialer, view| dialer.on_timeout(view, now));
             if let Some(wait) = alone {
-                let retry_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+                let retry_ms = millis(wait);
                 self.event(None, EventKind::NodeIsolated { retry_ms }, now);
             }
             for start in starts {
@@ -357,7 +359,7 @@ impl Engine {
             Ended::SavedAgain => self.event(None, EventKind::CacheSavedAgain, now),
             Ended::Failed(wait) => {
                 let detail = result.err().unwrap_or_default();
-                let retry_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+                let retry_ms = millis(wait);
                 self.event(None, EventKind::CacheSaveFailed { detail, retry_ms }, now);
             }
         }

@@ -14,7 +14,7 @@ use crate::core::wire::{Capabilities, RelayAddr};
 use crate::core::{Mono, Now};
 use crate::model::{
     AttemptId, Cause, CommandId, Done, EventKind, Failover, Failure, NatType, Path, PeerId, Reason,
-    RelayRole, RelaysView, ReservationRow, ReservationState,
+    RelayRole, RelaysView, ReservationRow, ReservationState, millis,
 };
 
 /// A reservation lives this long from the relay's last answer.
@@ -336,7 +336,7 @@ impl Engine {
         if let (Some(from), Some(to)) = (via, to)
             && from != to
         {
-            let gap_ms = gap.map(|g| u64::try_from(g.as_millis()).unwrap_or(u64::MAX));
+            let gap_ms = gap.map(millis);
             let at = gap.map_or(now.stamp, |g| now.stamp.before(g));
             self.relaying.last = Some(Failover { at, from, to: Some(to), gap_ms, lost: Some(lost) });
         }
@@ -432,18 +432,12 @@ impl Engine {
 
 /// In steps of a heartbeat, so that the section changes no oftener.
 fn coarse(at: Mono) -> Mono {
-    let step = u64::try_from(BRISK_INTERVAL.as_millis()).unwrap_or(1);
-    Mono::from_millis(u64::try_from(at.0.as_millis()).unwrap_or(u64::MAX) / step * step)
+    let step = millis(BRISK_INTERVAL);
+    Mono::from_millis(millis(at.0) / step * step)
 }
 
 impl Over {
     fn shown(&self) -> Failover {
-        Failover {
-            at: self.at.stamp,
-            from: self.from,
-            to: self.to,
-            gap_ms: self.gap.map(|g| u64::try_from(g.as_millis()).unwrap_or(u64::MAX)),
-            lost: None,
-        }
+        Failover { at: self.at.stamp, from: self.from, to: self.to, gap_ms: self.gap.map(millis), lost: None }
     }
 }

@@ -27,7 +27,7 @@ use super::wire::RelayAddr;
 use super::{Mono, Now};
 use crate::model::{
     Attempt, AttemptId, AttemptOutcome, Cause, CommandId, Path, PeerId, Reason, StageKind, StageOutcome,
-    StageReport, Stamp,
+    StageReport, Stamp, millis,
 };
 
 /// The punch stage's time over all rounds.
@@ -950,10 +950,6 @@ pub fn telling_reason(stages: &[StageReport]) -> Option<&Reason> {
     let tried = stages.iter().rev().find(|s| s.outcome == StageOutcome::Failed);
     let asked = || stages.iter().rev().find(|s| s.reason.as_ref().is_some_and(|r| *r != Reason::NotAsked));
     tried.or_else(asked).and_then(|s| s.reason.as_ref())
-}
-
-fn millis(d: Duration) -> u64 {
-    u64::try_from(d.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
