@@ -12,6 +12,7 @@ mod drills;
 mod full_disk;
 mod gossip;
 mod hostile;
+mod hostile_punches;
 mod kill;
 mod lab;
 mod lanes;
@@ -42,6 +43,7 @@ fn main() {
         full_disk::trials(),
         gossip::trials(),
         hostile::trials(),
+        hostile_punches::trials(),
         kill::trials(),
         lab::trials(userns.clone()),
         lanes::trials(),

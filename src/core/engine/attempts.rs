@@ -233,7 +233,9 @@ impl Engine {
     /// An answer to one of our who-has questions.
     pub(super) fn on_i_have(&mut self, from: PeerId, answer: IHave, now: Now) {
         let Some((id, Asked::WhoHas)) = self.attempts.queries.get(&answer.query).copied() else { return };
-        let candidate = answer.observed.and_then(|target| self.candidate(from, target, now));
+        let observed = answer.observed.map(crate::model::plain_addr);
+        let observed = observed.filter(|target| self.may_aim_at(from, *target));
+        let candidate = observed.and_then(|target| self.candidate(from, target, now));
         let Some(ladder) = self.attempts.live.get_mut(&id).filter(|l| l.peer() == Some(answer.peer)) else {
             return;
         };
@@ -320,8 +322,11 @@ impl Engine {
     /// An intermediary answered a request of ours.
     pub(super) fn on_coordination_answer(&mut self, from: PeerId, said: CoordinationAnswer, now: Now) {
         let Some((id, asked)) = self.attempts.queries.get(&said.request).copied() else { return };
-        let consent = match said.result {
-            Ok(target) => Consent::Agreed(crate::model::plain_addr(target)),
+        let consent = match said.result.map(crate::model::plain_addr) {
+            Ok(target) if asked == Asked::Punch && !self.may_aim_at(from, target) => {
+                Consent::Elsewhere(Reason::UnknownTarget)
+            }
+            Ok(target) => Consent::Agreed(target),
             Err(Refusal::NoConsent) => Consent::Refused(Reason::NoConsent),
             Err(Refusal::RateLimited | Refusal::Replayed) => Consent::Elsewhere(Reason::RateLimited),
             Err(Refusal::BadAddress) => Consent::Elsewhere(Reason::UnknownRelay),
