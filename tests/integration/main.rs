@@ -13,6 +13,7 @@ mod full_disk;
 mod gossip;
 mod hostile;
 mod hostile_punches;
+mod hostile_relays;
 mod kill;
 mod lab;
 mod lanes;
@@ -44,6 +45,7 @@ fn main() {
         gossip::trials(),
         hostile::trials(),
         hostile_punches::trials(),
+        hostile_relays::trials(),
         kill::trials(),
         lab::trials(userns.clone()),
         lanes::trials(),

@@ -92,7 +92,10 @@ impl Engine {
     pub(super) fn start_attempt(&mut self, start: Start, now: Now) -> AttemptId {
         let Start { target, cause, plan } = start;
         let target = match target.peer {
-            Some(peer) => self.target_at(peer, target.addresses, now),
+            Some(peer) => {
+                self.count_unknown_relays(&peer);
+                self.target_at(peer, target.addresses, now)
+            }
             None => target,
         };
         self.attempts.next_id += 1;
@@ -173,6 +176,11 @@ impl Engine {
     }
 
     pub(super) fn on_dial_failed(&mut self, dial: DialId, reason: &Reason, now: Now) {
+        let lane = Self::is_free(dial) && self.is_handover(dial)
+            || self.attempts.live.get(&dial.attempt).is_some_and(|l| l.is_lane(dial));
+        if lane && matches!(reason, Reason::WrongIdentity { .. }) {
+            self.stopped("impostor on a lane");
+        }
         if Self::is_free(dial) {
             return self.on_handover_failed(dial);
         }
