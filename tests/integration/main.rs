@@ -26,6 +26,7 @@ mod relays;
 mod scripted;
 mod start;
 mod support;
+mod upstream;
 
 use libtest_mimic::{Arguments, Trial};
 
@@ -56,6 +57,7 @@ fn main() {
         relays::trials(),
         punch,
         start::trials(),
+        upstream::trials(),
     ]
     .into_iter()
     .flatten()
