@@ -12,6 +12,8 @@ mod drills;
 mod full_disk;
 mod gossip;
 mod hostile;
+mod hostile_punches;
+mod hostile_relays;
 mod kill;
 mod lab;
 mod lanes;
@@ -24,6 +26,7 @@ mod relays;
 mod scripted;
 mod start;
 mod support;
+mod upstream;
 
 use libtest_mimic::{Arguments, Trial};
 
@@ -42,6 +45,8 @@ fn main() {
         full_disk::trials(),
         gossip::trials(),
         hostile::trials(),
+        hostile_punches::trials(),
+        hostile_relays::trials(),
         kill::trials(),
         lab::trials(userns.clone()),
         lanes::trials(),
@@ -52,6 +57,7 @@ fn main() {
         relays::trials(),
         punch,
         start::trials(),
+        upstream::trials(),
     ]
     .into_iter()
     .flatten()

@@ -92,7 +92,10 @@ impl Engine {
     pub(super) fn start_attempt(&mut self, start: Start, now: Now) -> AttemptId {
         let Start { target, cause, plan } = start;
         let target = match target.peer {
-            Some(peer) => self.target_at(peer, target.addresses, now),
+            Some(peer) => {
+                self.count_unknown_relays(&peer);
+                self.target_at(peer, target.addresses, now)
+            }
             None => target,
         };
         self.attempts.next_id += 1;
@@ -173,6 +176,11 @@ impl Engine {
     }
 
     pub(super) fn on_dial_failed(&mut self, dial: DialId, reason: &Reason, now: Now) {
+        let lane = Self::is_free(dial) && self.is_handover(dial)
+            || self.attempts.live.get(&dial.attempt).is_some_and(|l| l.is_lane(dial));
+        if lane && matches!(reason, Reason::WrongIdentity { .. }) {
+            self.stopped("impostor on a lane");
+        }
         if Self::is_free(dial) {
             return self.on_handover_failed(dial);
         }
@@ -233,7 +241,9 @@ impl Engine {
     /// An answer to one of our who-has questions.
     pub(super) fn on_i_have(&mut self, from: PeerId, answer: IHave, now: Now) {
         let Some((id, Asked::WhoHas)) = self.attempts.queries.get(&answer.query).copied() else { return };
-        let candidate = answer.observed.and_then(|target| self.candidate(from, target, now));
+        let observed = answer.observed.map(crate::model::plain_addr);
+        let observed = observed.filter(|target| self.may_aim_at(from, *target));
+        let candidate = observed.and_then(|target| self.candidate(from, target, now));
         let Some(ladder) = self.attempts.live.get_mut(&id).filter(|l| l.peer() == Some(answer.peer)) else {
             return;
         };
@@ -320,8 +330,11 @@ impl Engine {
     /// An intermediary answered a request of ours.
     pub(super) fn on_coordination_answer(&mut self, from: PeerId, said: CoordinationAnswer, now: Now) {
         let Some((id, asked)) = self.attempts.queries.get(&said.request).copied() else { return };
-        let consent = match said.result {
-            Ok(target) => Consent::Agreed(crate::model::plain_addr(target)),
+        let consent = match said.result.map(crate::model::plain_addr) {
+            Ok(target) if asked == Asked::Punch && !self.may_aim_at(from, target) => {
+                Consent::Elsewhere(Reason::UnknownTarget)
+            }
+            Ok(target) => Consent::Agreed(target),
             Err(Refusal::NoConsent) => Consent::Refused(Reason::NoConsent),
             Err(Refusal::RateLimited | Refusal::Replayed) => Consent::Elsewhere(Reason::RateLimited),
             Err(Refusal::BadAddress) => Consent::Elsewhere(Reason::UnknownRelay),

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::super::sim::{Net, addr, id};
 use super::{LATENCY, secs};
-use crate::core::wire::{Echo, Message};
+use crate::core::wire::{Delta, Echo, Message, Record, RelayAddr};
 use crate::model::{Command, CommandId, Done, EventKind, NatType, Path, RelayRole, StageKind};
 
 const NATS: [NatType; 5] = [
@@ -258,6 +258,52 @@ fn why_tells_the_story_of_both_ends_and_is_not_answered_without_end() {
     assert_eq!(silent.count(), 5, "six a minute are answered");
     let now = net.now;
     assert_eq!(net.nodes[4].engine.snapshot(now).counters.0["why rate"], 5);
+}
+
+/// Two nodes linked over a relay: the end that dialled the lane, the other one,
+/// and what the first knows of the other.
+fn dialler(net: &mut Net) -> (usize, usize, Record) {
+    let now = net.now;
+    let shown = net.nodes[3].engine.snapshot(now);
+    let (near, far) = if shown.link(&id(4)).is_some_and(|l| l.outbound) { (3, 4) } else { (4, 3) };
+    let record = net.nodes[near].engine.book.get(id(far)).and_then(|e| e.record()).unwrap().clone();
+    (near, far, record)
+}
+
+fn counted(net: &mut Net, node: usize, name: &str) -> u64 {
+    let now = net.now;
+    net.nodes[node].engine.snapshot(now).counters.0.get(name).copied().unwrap_or(0)
+}
+
+#[test]
+fn a_peer_that_changes_its_relay_all_the_time_is_followed_three_times() {
+    let mut net = relayed(5);
+    let (near, far, mut record) = dialler(&mut net);
+    assert_eq!(record.relays.len(), 2);
+    let before = net.nodes[near].engine.free_dials;
+    for _ in 0..10 {
+        record.version += 1;
+        record.relays.swap(0, 1);
+        let delta = Delta { added: vec![record.clone()], removed: Vec::new() };
+        net.send(far, near, &Message::Delta(delta));
+        net.run(Duration::from_millis(500));
+    }
+    assert_eq!(net.nodes[near].engine.free_dials - before, 3);
+    // Each second time it moves to where the link still is.
+    assert!(counted(&mut net, near, "handovers of a peer") >= 3);
+}
+
+#[test]
+fn a_peer_that_moves_to_a_relay_nobody_knows_is_not_followed() {
+    let mut net = relayed(5);
+    let (near, far, mut record) = dialler(&mut net);
+    record.version += 1;
+    record.relays = vec![RelayAddr { relay: id(99), addr: addr(99) }];
+    let before = net.nodes[near].engine.free_dials;
+    net.send(far, near, &Message::Delta(Delta { added: vec![record], removed: Vec::new() }));
+    net.run(secs(1));
+    assert_eq!(net.nodes[near].engine.free_dials, before, "nothing was dialled");
+    assert_eq!(counted(&mut net, near, "relay that nobody knows"), 1);
 }
 
 proptest! {
