@@ -22,7 +22,7 @@ pub use terrain::{NAT_FRESH, Terrain};
 
 use self::direct::Direct;
 use self::punch::{CONSENT_WAIT, PUNCH_AGAIN, Punch, WHO_HAS_WAIT};
-use self::relay::{INVITE_WAIT, LANE_WAIT, Relay};
+use self::relay::{INVITE_AGAIN, INVITE_WAIT, LANE_WAIT, Relay};
 use super::wire::RelayAddr;
 use super::{Mono, Now};
 use crate::model::{
@@ -191,6 +191,8 @@ pub struct Ladder {
     from_homes: bool,
     /// Who said that it is connected to the target.
     intermediaries: Vec<PeerId>,
+    /// Those of them that refused our invitation by rate.
+    busy: Vec<PeerId>,
     stages: Vec<(StageReport, Mono)>,
     next_dial: u32,
     outcome: Option<(AttemptOutcome, Option<Path>, Duration)>,
@@ -230,6 +232,7 @@ impl Ladder {
             punch_begun: false,
             from_homes: false,
             intermediaries: Vec::new(),
+            busy: Vec::new(),
             stages: Vec::new(),
             next_dial: 0,
             outcome: None,
@@ -439,12 +442,8 @@ impl Ladder {
             // Now the target dials.
             Consent::Agreed(_) => {}
             Consent::Elsewhere(reason) => {
-                self.intermediaries.retain(|peer| *peer != from);
-                self.relay = Some(Relay::Uninvited { relay: *relay });
-                if self.intermediaries.is_empty() {
-                    self.relay = None;
-                    self.end_stage(StageKind::Relay, StageOutcome::Failed, Some(reason), now, out);
-                }
+                let relay = *relay;
+                self.invite_elsewhere(from, relay, reason, now, out);
             }
             Consent::Refused(reason) => {
                 self.relay = None;
@@ -452,6 +451,32 @@ impl Ladder {
             }
         }
         self.settle(now, out);
+    }
+
+    /// Somebody did not pass our invitation on: the next one is asked. Where all
+    /// refused by rate they are asked again, while the attempt lasts.
+    fn invite_elsewhere(
+        &mut self,
+        from: PeerId,
+        relay: RelayAddr,
+        reason: Reason,
+        now: Now,
+        out: &mut Vec<LadderOut>,
+    ) {
+        self.intermediaries.retain(|peer| *peer != from);
+        if reason == Reason::RateLimited {
+            self.busy.push(from);
+        }
+        let again = now.mono + INVITE_AGAIN;
+        if !self.intermediaries.is_empty() {
+            self.relay = Some(Relay::Uninvited { relay });
+        } else if !self.busy.is_empty() && again < self.punch_until {
+            self.intermediaries = std::mem::take(&mut self.busy);
+            self.relay = Some(Relay::Postponed { until: again, relay });
+        } else {
+            self.relay = None;
+            self.end_stage(StageKind::Relay, StageOutcome::Failed, Some(reason), now, out);
+        }
     }
 
     /// A link to the target is usable, or moved. `ours`: it runs over a
@@ -817,6 +842,11 @@ impl Ladder {
     }
 
     fn settle_relay(&mut self, now: Now, out: &mut Vec<LadderOut>) {
+        if let Some(Relay::Postponed { until, relay }) = self.relay
+            && until <= now.mono
+        {
+            self.relay = Some(Relay::Uninvited { relay });
+        }
         if let Some(Relay::Uninvited { relay }) = self.relay
             && self.relay_from <= now.mono
         {

@@ -14,6 +14,9 @@ pub(super) const LANE_WAIT: Duration = Duration::from_secs(5);
 const SECOND_AFTER: Duration = Duration::from_millis(300);
 /// How long an invited target has to dial us.
 pub(super) const INVITE_WAIT: Duration = Duration::from_secs(5);
+/// How long an invitation is held back that every intermediary refused by rate:
+/// what stands in flight there makes room within two seconds.
+pub(super) const INVITE_AGAIN: Duration = Duration::from_secs(1);
 
 /// Where the stage stands.
 #[derive(Debug)]
@@ -28,6 +31,8 @@ pub(super) enum Relay {
     Reserving { until: Mono },
     /// We know nobody yet who could pass our invitation on.
     Uninvited { relay: RelayAddr },
+    /// Nobody passes our invitation on just now: it is tried again then.
+    Postponed { until: Mono, relay: RelayAddr },
     /// The target was invited to our reservation.
     Invited { until: Mono, via: PeerId, relay: RelayAddr },
 }
@@ -44,9 +49,10 @@ impl Relay {
             Self::Dialling { until, second, .. } => {
                 second.map(|(at, _)| at).into_iter().chain([*until]).min()
             }
-            Self::Using { until, .. } | Self::Reserving { until } | Self::Invited { until, .. } => {
-                Some(*until)
-            }
+            Self::Using { until, .. }
+            | Self::Reserving { until }
+            | Self::Postponed { until, .. }
+            | Self::Invited { until, .. } => Some(*until),
             Self::Warm { .. } | Self::Uninvited { .. } => None,
         }
     }

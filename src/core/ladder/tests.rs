@@ -316,6 +316,74 @@ fn an_invitation_that_is_not_passed_on_goes_by_another_way() {
     assert!(run.over(), "with the dials behind it");
 }
 
+/// A ladder that needs an invitation, and two who could pass it on.
+fn inviting() -> Run {
+    let mut run = Run::start(behind(NatType::Symmetric, NatType::Symmetric), Plan::ALL);
+    run.ladder.on_reserved(Ok(relay(RELAY_ONE)), at(5), &mut run.out);
+    run.asked(2);
+    run.answer(Some(candidate(3)), 10);
+    run.answer(Some(candidate(4)), 10);
+    run
+}
+
+impl Run {
+    fn refuse_invitation(&mut self, from: u8, ms: u64) {
+        let busy = Consent::Elsewhere(Reason::RateLimited);
+        self.ladder.on_invite_answer(PeerId([from; 32]), busy, at(ms), &mut self.out);
+    }
+
+    /// Who was asked to pass our invitation on, in order.
+    fn invited_via(&self) -> Vec<u8> {
+        let via = self.out.iter().filter_map(|o| match o {
+            LadderOut::Invite { via, .. } => Some(via.0[0]),
+            _ => None,
+        });
+        via.collect()
+    }
+}
+
+#[test]
+fn an_invitation_that_all_refuse_by_rate_is_tried_again_and_the_target_comes() {
+    let mut run = inviting();
+    run.refuse_invitation(3, 20);
+    run.refuse_invitation(4, 30);
+    assert_eq!(run.stage(StageKind::Relay).0, StageOutcome::Running, "it does not fail at once");
+    run.pass(1_029);
+    assert_eq!(run.invited_via(), [3, 4], "not before somebody has made room");
+    assert_eq!(run.ladder.next_timeout(), Some(at(1_030).mono));
+    run.pass(1_030);
+    assert_eq!(run.invited_via(), [3, 4, 3]);
+    run.ladder.on_link(Path::Relayed, false, at(1_100), &mut run.out);
+    assert_eq!(run.ladder.outcome(), Some(AttemptOutcome::Connected));
+    assert!(run.over());
+}
+
+#[test]
+fn an_invitation_is_tried_again_by_those_alone_who_refused_by_rate() {
+    let mut run = inviting();
+    run.refuse_invitation(3, 20);
+    let gone = Consent::Elsewhere(Reason::UnknownTarget);
+    run.ladder.on_invite_answer(PeerId([4; 32]), gone, at(30), &mut run.out);
+    run.pass(1_030);
+    run.refuse_invitation(3, 1_040);
+    run.pass(2_040);
+    assert_eq!(run.invited_via(), [3, 4, 3, 3]);
+}
+
+#[test]
+fn an_invitation_that_is_refused_by_rate_all_the_time_ends_with_the_attempt() {
+    let mut run = inviting();
+    let mut ms = 20;
+    while !run.over() && ms < 60_000 {
+        let via = run.invited_via();
+        run.refuse_invitation(via[via.len() - 1], ms);
+        ms += 500;
+        run.pass(ms);
+    }
+    assert_eq!(run.stage(StageKind::Relay), (StageOutcome::Failed, Some(Reason::RateLimited)));
+    assert!((28_000..=31_000).contains(&ms), "after {ms} ms");
+}
+
 #[test]
 fn a_target_without_reservation_is_invited_to_ours() {
     let mut run = Run::start(behind(NatType::Symmetric, NatType::Symmetric), Plan::ALL);
@@ -585,7 +653,7 @@ proptest::proptest! {
     /// once, and leaves no stage running.
     #[test]
     fn every_attempt_ends_exactly_once(
-        steps in proptest::collection::vec((0u8..14, 0u64..3000), 0..60),
+        steps in proptest::collection::vec((0u8..15, 0u64..3000), 0..60),
         nats in (0usize..6, 0usize..6),
         relays in 0usize..3,
         all in proptest::bool::ANY,
@@ -622,6 +690,11 @@ proptest::proptest! {
                 (12, _) => {
                     let no = Consent::Elsewhere(Reason::UnknownTarget);
                     run.ladder.on_consent(PeerId([id; 32]), no, now, &mut run.out);
+                }
+                (14, _) if wait < 1500 => run.refuse_invitation(id, ms),
+                (14, _) => {
+                    let agreed = Consent::Agreed(addr(5000));
+                    run.ladder.on_invite_answer(PeerId([id; 32]), agreed, now, &mut run.out);
                 }
                 (13, _) => run.ladder.on_refused(&Reason::Closed { close: None }, now, &mut run.out),
                 _ => run.pass(ms),
