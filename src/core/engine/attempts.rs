@@ -119,12 +119,14 @@ impl Engine {
         id: CommandId,
         peer: PeerId,
         plan: Plan,
+        cause: Cause,
         now: Now,
     ) -> Result<(), Failure> {
         let target = self.target_of(peer, now).ok_or(Reason::UnknownPeer)?;
-        let running = self.attempts.live.iter().find(|(_, l)| l.peer() == Some(peer)).map(|(id, _)| *id);
-        let attempt = running
-            .unwrap_or_else(|| self.start_attempt(Start { target, cause: Cause::Operator, plan }, now));
+        // One that has its outcome answers nobody any more.
+        let joins = |l: &Ladder| l.peer() == Some(peer) && l.outcome().is_none();
+        let running = self.attempts.live.iter().find(|(_, l)| joins(l)).map(|(id, _)| *id);
+        let attempt = running.unwrap_or_else(|| self.start_attempt(Start { target, cause, plan }, now));
         match self.attempts.live.get_mut(&attempt) {
             Some(ladder) => {
                 ladder.waiting.push((id, now.mono));
@@ -160,7 +162,9 @@ impl Engine {
             ladder.on_dial_failed(dial, &Reason::OwnAddress, now, &mut out);
         } else {
             ladder.on_dialled(dial, peer, now, &mut out);
-            self.attempts.latest.insert(peer, dial.attempt);
+            if ladder.peer() == Some(peer) {
+                self.attempts.latest.insert(peer, dial.attempt);
+            }
         }
         self.carry_ladder(dial.attempt, out, now);
         // Its connection may be gone before we hear of the dial.
@@ -434,6 +438,9 @@ impl Engine {
         report.next = ladder.peer().and_then(|peer| self.next_step(&peer, &report, now));
         self.attempts.ended += 1;
         self.attempts.recent.push_front(Arc::new(report));
-        self.attempts.recent.truncate(RECENT_MAX);
+        for old in self.attempts.recent.drain(RECENT_MAX.min(self.attempts.recent.len())..) {
+            let named = old.peer_id.filter(|peer| self.attempts.latest.get(peer) == Some(&old.id));
+            named.map(|peer| self.attempts.latest.remove(&peer));
+        }
     }
 }

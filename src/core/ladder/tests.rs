@@ -1,4 +1,5 @@
 use super::*;
+use crate::core::wire::RelayAddr;
 use crate::model::{CloseCode, NatType};
 
 const PEER: PeerId = PeerId([7; 32]);

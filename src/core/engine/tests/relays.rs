@@ -239,6 +239,20 @@ fn a_link_over_somebody_elses_host_is_relayed_whatever_the_library_calls_it() {
 }
 
 #[test]
+fn a_punch_that_is_asked_for_behind_a_relayed_link_is_tried_and_told() {
+    let mut net = relayed(5);
+    let before = net.nodes[3].engine.snapshot(net.now).kpi.attempts;
+    let command = net.command(3, Command::Punch { peer: id(4) });
+    net.run(secs(5));
+    let Some(Ok(Done::Connected(report))) = outcome(&net, 3, command) else { panic!("no outcome") };
+    assert_eq!(report.path, Some(Path::Relayed), "the link is what it was");
+    let punch = report.stages.iter().find(|s| s.stage == StageKind::Punch).unwrap();
+    assert!(matches!(punch.reason, Some(crate::model::Reason::Unpunchable { .. })), "{punch:?}");
+    let now = net.now;
+    assert_eq!(net.nodes[3].engine.snapshot(now).kpi.attempts, before, "a link that stays has not failed");
+}
+
+#[test]
 fn why_tells_the_story_of_both_ends_and_is_not_answered_without_end() {
     let mut net = relayed(5);
     let command = net.command(3, Command::Why { peer: id(4) });
