@@ -211,6 +211,18 @@ fn wrong_usage_exits_2() {
 }
 
 #[test]
+fn a_node_that_must_prove_its_egress_closed_does_not_start_where_it_is_not() {
+    let home = Home::new();
+    let args = ["run", "--headless", "--bind", "127.0.0.1:0", "--data-dir", "data"];
+    let env = [("PUNCHDECK_RELAY_EGRESS", "require-closed"), ("PUNCHDECK_LOG_FILTER", "warn")];
+    let err = home.run(&args, &env).fails(2);
+    assert!(err.contains("relay_egress is \"require-closed\", and the relay's egress is open"), "{err}");
+    assert!(err.contains("127.0.0.1") && err.contains("Close the relay's egress"), "{err}");
+    let readme = include_str!("../README.md");
+    assert!(readme.contains("## Close the relay's egress"), "what the message names is there");
+}
+
+#[test]
 fn completions_and_the_manual_page_name_every_command() {
     let home = Home::new();
     for args in [&["completions", "bash"][..], &["completions", "zsh"], &["completions", "fish"], &["man"]] {

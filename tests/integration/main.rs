@@ -9,6 +9,7 @@
 mod binary;
 mod cache;
 mod drills;
+mod egress;
 mod full_disk;
 mod gossip;
 mod hostile;
@@ -39,6 +40,7 @@ fn main() {
     let trials: Vec<Trial> = [
         cache::trials(),
         drills::trials(userns.clone()),
+        egress::trials(),
         full_disk::trials(),
         gossip::trials(),
         hostile::trials(),
