@@ -111,11 +111,11 @@ impl fmt::Display for Evidence {
         let list = |ips: &[IpAddr]| ips.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         match self {
             Self::NotTested => f.write_str("not tested yet"),
-            Self::Arrived { at } => write!(f, "a stranger's datagram arrived at {}", list(at)),
-            Self::NotForwarded { to } => write!(f, "no stranger's datagram arrives at {}", list(to)),
+            Self::Arrived { at } => write!(f, "strangers reach {} here", list(at)),
+            Self::NotForwarded { to } => write!(f, "strangers do not reach {} here", list(to)),
             Self::NotSent { to } => write!(f, "the host lets this process send nothing to {}", list(to)),
-            Self::PassedOn => f.write_str("a stranger's address was passed on to a peer that had not agreed"),
-            Self::Refused => f.write_str("a stranger was refused"),
+            Self::PassedOn => f.write_str("strangers aim other peers at any address"),
+            Self::Refused => f.write_str("strangers are refused"),
             Self::NotMeasured { reason } => write!(f, "not measured: {reason}"),
         }
     }

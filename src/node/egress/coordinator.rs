@@ -38,7 +38,7 @@ pub(super) async fn try_it(asker: (PeerId, &Visit), aimed: (PeerId, &Visit)) -> 
     let told = async {
         while let Some(message) = hear(&aimed.1.connection).await {
             if aims_at(&message, third.0) {
-                return;
+                return Evidence::PassedOn;
             }
         }
         std::future::pending().await
@@ -54,7 +54,7 @@ pub(super) async fn try_it(asker: (PeerId, &Visit), aimed: (PeerId, &Visit)) -> 
     let answer = async {
         tokio::select! {
             biased;
-            () = told => Evidence::PassedOn,
+            evidence = told => evidence,
             evidence = refused => evidence,
         }
     };

@@ -68,7 +68,7 @@ impl Host {
         let mut ips: Vec<IpAddr> = Vec::new();
         ips.extend(v4.then_some(IpAddr::V4(Ipv4Addr::LOCALHOST)));
         ips.extend(listens.is_ipv6().then_some(IpAddr::V6(Ipv6Addr::LOCALHOST)));
-        let private = interfaces().into_iter().filter(|ip| is_private(ip));
+        let private = interfaces().into_iter().filter(is_private);
         ips.extend(private.filter(|ip| if ip.is_ipv4() { v4 } else { listens.is_ipv6() }).take(PRIVATE_MAX));
         let targets = join_all(ips.into_iter().map(Target::bind)).await;
 

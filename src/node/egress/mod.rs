@@ -84,7 +84,8 @@ impl SelfTester {
     async fn visit(&self, stranger: &Stranger, reached: &[IpAddr]) -> Result<Visit, Reason> {
         let ip = self.listens.ip();
         let ip = if ip.is_unspecified() { reached.first().copied() } else { Some(ip) };
-        let at = SocketAddr::new(ip.ok_or(Reason::NoAddress)?, self.listens.port());
+        let unreached = || Reason::Other { detail: "this process reaches no address of its host".into() };
+        let at = SocketAddr::new(ip.ok_or_else(unreached)?, self.listens.port());
         stranger.visit(self.me, at).await
     }
 

@@ -164,14 +164,13 @@ fn trouble(app: &App, pen: &Pen<'_>) -> Option<String> {
 fn exposure(app: &App) -> Option<String> {
     let node = &app.live().node;
     let open = |what: &Exposure| what.state == ExposureState::Open;
-    match (open(&node.relay_egress), open(&node.coordinator)) {
-        (false, false) => None,
-        (true, coordinator) => {
-            let also = if coordinator { "; coordinator open, too" } else { "" };
-            Some(format!(" RELAY EGRESS OPEN: {}{also}", node.relay_egress.evidence))
-        }
-        (false, true) => Some(format!(" COORDINATOR OPEN: {}", node.coordinator.evidence)),
-    }
+    let (what, evidence) = match (open(&node.relay_egress), open(&node.coordinator)) {
+        (false, false) => return None,
+        (true, true) => ("RELAY EGRESS AND COORDINATOR", &node.relay_egress.evidence),
+        (true, false) => ("RELAY EGRESS", &node.relay_egress.evidence),
+        (false, true) => ("COORDINATOR", &node.coordinator.evidence),
+    };
+    Some(format!(" {what} OPEN: {evidence}"))
 }
 
 fn clean_line(text: &str) -> String {

@@ -177,7 +177,7 @@ fn trouble_stands_in_a_banner() {
     node.relay_egress = tested(Evidence::Arrived { at: loopback.clone() });
     node.coordinator = tested(Evidence::PassedOn);
     let shot = Shot::of(Arc::new(snapshot.clone()), SMALL).keys("3z");
-    let line = shot.text_now().lines().position(|l| l.contains("RELAY EGRESS OPEN")).unwrap();
+    let line = shot.text_now().lines().position(|l| l.contains("RELAY EGRESS AND COORDINATOR OPEN")).unwrap();
     let style = shot.terminal.backend().buffer()[(2, line as u16)].style();
     assert_eq!(style.fg, Some(Color::Red), "an alarm");
     assert_snapshot!("egress_80x24", shot.text());
