@@ -268,6 +268,17 @@ fn the_readme_carries_the_keys_of_the_panes_as_the_program_prints_them() {
 }
 
 #[test]
+fn the_readme_carries_the_rules_that_close_the_egress_as_they_are_shipped() {
+    let rules = include_str!("../assets/punchdeck.nft");
+    let table = &rules[rules.find("table inet punchdeck {").unwrap()..];
+    let readme = include_str!("../README.md");
+    assert!(readme.contains(&format!("```\n{table}```")), "put this into README.md:\n\n{table}");
+    let unit = include_str!("../assets/punchdeck.service");
+    assert!(unit.contains("Environment=PUNCHDECK_RELAY_EGRESS=require-closed\n"), "the unit insists on it");
+    assert!(unit.contains("\nIPAddressDeny=localhost "), "and closes it");
+}
+
+#[test]
 fn a_bad_topology_is_refused_with_its_place_before_anything_is_built() {
     let home = Home::new();
     let lab = |topology: &str| home.run(&["lab", "--topology", topology], &[]);
