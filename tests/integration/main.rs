@@ -37,10 +37,11 @@ fn main() {
     let args = Arguments::from_args();
     let userns = userns.and_then(lab::works);
     let punch = punch::trials(userns.as_ref());
+    let egress = egress::trials(userns.as_ref());
     let trials: Vec<Trial> = [
         cache::trials(),
         drills::trials(userns.clone()),
-        egress::trials(),
+        egress,
         full_disk::trials(),
         gossip::trials(),
         hostile::trials(),
