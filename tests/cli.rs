@@ -211,6 +211,18 @@ fn wrong_usage_exits_2() {
 }
 
 #[test]
+fn a_node_that_must_prove_its_egress_closed_does_not_start_where_it_is_not() {
+    let home = Home::new();
+    let args = ["run", "--headless", "--bind", "127.0.0.1:0", "--data-dir", "data"];
+    let env = [("PUNCHDECK_RELAY_EGRESS", "require-closed"), ("PUNCHDECK_LOG_FILTER", "warn")];
+    let err = home.run(&args, &env).fails(2);
+    assert!(err.contains("relay_egress is \"require-closed\", and the relay's egress is open"), "{err}");
+    assert!(err.contains("127.0.0.1") && err.contains("Close the relay's egress"), "{err}");
+    let readme = include_str!("../README.md");
+    assert!(readme.contains("## Close the relay's egress"), "what the message names is there");
+}
+
+#[test]
 fn completions_and_the_manual_page_name_every_command() {
     let home = Home::new();
     for args in [&["completions", "bash"][..], &["completions", "zsh"], &["completions", "fish"], &["man"]] {
@@ -253,6 +265,17 @@ fn the_readme_carries_the_keys_of_the_panes_as_the_program_prints_them() {
         panes.contains("q ") && readme.contains(&format!("```\n{panes}\n```")),
         "put this into README.md, \"Keys\":\n\n{panes}"
     );
+}
+
+#[test]
+fn the_readme_carries_the_rules_that_close_the_egress_as_they_are_shipped() {
+    let rules = include_str!("../assets/punchdeck.nft");
+    let table = &rules[rules.find("table inet punchdeck {").unwrap()..];
+    let readme = include_str!("../README.md");
+    assert!(readme.contains(&format!("```\n{table}```")), "put this into README.md:\n\n{table}");
+    let unit = include_str!("../assets/punchdeck.service");
+    assert!(unit.contains("Environment=PUNCHDECK_RELAY_EGRESS=require-closed\n"), "the unit insists on it");
+    assert!(unit.contains("\nIPAddressDeny=localhost "), "and closes it");
 }
 
 #[test]

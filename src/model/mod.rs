@@ -6,6 +6,7 @@
 mod attempt;
 mod command;
 mod event;
+mod exposure;
 mod id;
 mod nat;
 mod peer;
@@ -22,6 +23,7 @@ pub use attempt::{
 };
 pub use command::{Command, CommandId, Done, EchoReport, Failure, LinkReport, Outcome, SyncReport};
 pub use event::{Event, EventKind};
+pub use exposure::{Evidence, Exposure, ExposureState};
 pub use id::{ParsePeerIdError, PeerId};
 pub use nat::{Behaviour, NatType, NatView, Vantage};
 pub use peer::{LinkRow, Path, PeerRow, PeerState, Source};

@@ -9,6 +9,7 @@
 mod binary;
 mod cache;
 mod drills;
+mod egress;
 mod full_disk;
 mod gossip;
 mod hostile;
@@ -39,9 +40,11 @@ fn main() {
     let args = Arguments::from_args();
     let userns = userns.and_then(lab::works);
     let punch = punch::trials(userns.as_ref());
+    let egress = egress::trials(userns.as_ref());
     let trials: Vec<Trial> = [
         cache::trials(),
         drills::trials(userns.clone()),
+        egress,
         full_disk::trials(),
         gossip::trials(),
         hostile::trials(),

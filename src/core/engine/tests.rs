@@ -1,3 +1,4 @@
+mod egress;
 mod punch;
 mod relays;
 

@@ -135,7 +135,12 @@ impl NatLab {
         }
         let bind = (ip, slot.addr.port()).into();
         let (dir, keys) = (slot.dir.clone(), slot.keys.clone());
-        let options = NodeOptions { bootstrap, passive, ..NodeOptions::new(dir, keys, host, NETWORK, bind) };
+        let options = NodeOptions {
+            bootstrap,
+            passive,
+            self_test: false,
+            ..NodeOptions::new(dir, keys, host, NETWORK, bind)
+        };
         let started = self.on_host(host, move || Node::start(options, lock)).await?;
         let (node, feed) = started.map_err(|source| LabError::Node { name: host.to_owned(), source })?;
         slot.runs = Runs::Here(Box::new(node));
