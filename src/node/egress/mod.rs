@@ -79,7 +79,8 @@ impl SelfTester {
             },
         };
         for stranger in self.strangers() {
-            // The library takes down whoever was connected; they are nobody.
+            // The library takes down whoever was connected; they are nobody. It
+            // may do so later than this: a restart forgets them for good.
             self.node.bootstrap_cache().remove(&ant_quic::PeerId(stranger.0)).await;
         }
         seen
