@@ -158,6 +158,8 @@ async fn assemble(options: NodeOptions) -> Result<Assembled, StartError> {
             return Err(error);
         }
     };
+    let strangers = self_tester.iter().flat_map(|t| t.strangers()).collect();
+    let files = files.without(strangers);
     let library = library_node.bootstrap_cache();
     let cached = cache::merge(&library, &found.own).await;
 

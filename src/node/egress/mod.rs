@@ -53,7 +53,12 @@ impl SelfTester {
 
     /// Whether that is no peer, but one of the test's strangers.
     pub(super) fn is_stranger(&self, peer: &PeerId) -> bool {
-        [self.asker.id, self.aimed.id].contains(peer)
+        self.strangers().contains(peer)
+    }
+
+    /// Who they are.
+    pub(super) fn strangers(&self) -> [PeerId; 2] {
+        [self.asker.id, self.aimed.id]
     }
 
     /// Makes the test; takes up to ten seconds, and where everything works as
@@ -73,9 +78,10 @@ impl SelfTester {
                 coordinator: Evidence::NotMeasured { reason },
             },
         };
-        for stranger in [&self.asker, &self.aimed] {
-            // The library takes down whoever was connected; they are nobody.
-            self.node.bootstrap_cache().remove(&ant_quic::PeerId(stranger.id.0)).await;
+        for stranger in self.strangers() {
+            // The library takes down whoever was connected; they are nobody. It
+            // may do so later than this: a restart forgets them for good.
+            self.node.bootstrap_cache().remove(&ant_quic::PeerId(stranger.0)).await;
         }
         seen
     }
