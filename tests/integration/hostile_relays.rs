@@ -24,6 +24,7 @@ pub fn trials() -> Vec<Trial> {
         trial("a_flood_of_invitations_is_cut_like_one_of_punches", invite_flood),
         trial("a_flood_of_invitation_notices_makes_a_target_dial_twelve_times", invite_notice_flood),
         trial("a_record_that_claims_a_relay_nobody_knows_aims_nobody_there", unknown_relay_in_record),
+        trial("a_relay_known_by_hearsay_alone_is_not_dialled_because_of_gossip", hearsay_relay),
         trial("a_record_claims_four_relays_at_most_and_none_at_a_service", padded_record),
         trial("an_impostor_on_a_lane_becomes_no_link_and_is_counted", impostor),
         trial("invited_to_one_peer_again_and_again_a_node_dials_three_times", handovers),
@@ -190,15 +191,37 @@ async fn unknown_relay_in_record() {
     assert!(hit, "a dial would have been seen");
 }
 
+async fn hearsay_relay() {
+    let node = TestNode::start("node", &[]).await;
+    let mut peer = Scripted::linked(&node).await;
+    let (_nowhere, somewhere) = bystander([127, 0, 0, 3]).await;
+    let (_known, claimed) = bystander([127, 0, 0, 2]).await;
+    let (third, aimed) = bystander([127, 0, 0, 2]).await;
+    // A relay is made up at a third party's, and peers that are said to be there.
+    let relay = Record { addresses: vec![claimed], ..Record::new(PeerId([8; 32]), 1) };
+    let at = RelayAddr { relay: relay.peer, addr: aimed };
+    let there = Record { addresses: vec![somewhere], relays: vec![at], ..Record::new(NOBODY, 1) };
+    peer.say(Message::Delta(Delta { added: vec![relay, there], removed: vec![] })).await;
+    let tried =
+        |s: &punchdeck::model::Snapshot| s.peers.iter().any(|p| p.peer_id == NOBODY && p.attempts > 0);
+    node.until("an attempt by itself", tried).await;
+    assert!(!is_hit(&third, A_WHILE).await, "the limit of dials to one host is gone round");
+    node.until_counted("relay known by hearsay").await;
+    // An operator may try what is only said.
+    let command = node.command(Command::Relay { peer: NOBODY });
+    let (_, hit) = tokio::join!(command, is_hit(&third, PATIENCE));
+    assert!(hit, "a dial would have been seen");
+}
+
 async fn padded_record() {
     let mut scene = Scene::start().await;
     let relay = |n: u8| RelayAddr { relay: PeerId([n; 32]), addr: ([198, 18, 0, 1], 3000).into() };
-    let mut relays: Vec<RelayAddr> = (20..30).map(relay).collect();
     let service = RelayAddr { addr: ([198, 18, 0, 1], 53).into(), ..relay(1) };
-    relays.extend([service, RelayAddr { relay: NOBODY, ..relay(0) }]);
-    let dropped = relays.len() - RECORD_RELAYS_MAX;
-    scene.claim(1, relays).await;
-    scene.until_counted("record.addresses", dropped as u64).await;
+    let itself = RelayAddr { relay: NOBODY, ..relay(2) };
+    scene.claim(1, vec![service, itself, relay(3)]).await;
+    scene.until_counted("record.addresses", 2).await;
+    scene.claim(2, (20..30).map(relay).collect()).await;
+    scene.until_counted("record.addresses", 2 + 10 - RECORD_RELAYS_MAX as u64).await;
 }
 
 /// Somebody with a key of his own who reserves on that relay.

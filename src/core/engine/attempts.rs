@@ -91,13 +91,16 @@ impl Engine {
     /// Runs the ladder towards somebody.
     pub(super) fn start_attempt(&mut self, start: Start, now: Now) -> AttemptId {
         let Start { target, cause, plan } = start;
-        let target = match target.peer {
+        let mut target = match target.peer {
             Some(peer) => {
                 self.count_unknown_relays(&peer);
                 self.target_at(peer, target.addresses, now)
             }
             None => target,
         };
+        if cause == Cause::Gossip {
+            self.drop_hearsay_relays(&mut target.relays);
+        }
         self.attempts.next_id += 1;
         let id = AttemptId(self.attempts.next_id);
         let peer = target.peer;

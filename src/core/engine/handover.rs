@@ -63,6 +63,17 @@ impl Engine {
         }
     }
 
+    /// Leaves those relays where we were ourselves. What gossip has us dial is
+    /// limited per host, by the addresses in a record; a relay that is made up
+    /// at somebody's host would be a way round.
+    pub(super) fn drop_hearsay_relays(&mut self, relays: &mut Vec<RelayAddr>) {
+        let before = relays.len();
+        relays.retain(|at| self.is_met_relay(at));
+        for _ in relays.len()..before {
+            self.stopped("relay known by hearsay");
+        }
+    }
+
     /// Dials the first of these; the others if it comes to nothing.
     pub(super) fn hand_over(&mut self, peer: PeerId, mut relays: Vec<RelayAddr>, now: Now) {
         if relays.is_empty() || self.handovers.dialling.contains_key(&peer) || self.leaving {

@@ -67,10 +67,19 @@ impl Engine {
     /// aims our dials at whatever host he likes.
     pub(super) fn is_known_relay(&self, at: &RelayAddr) -> bool {
         let same_host = |addr: &SocketAddr| addr.ip() == at.addr.ip();
-        let linked = self.links.get(&at.relay).and_then(Link::in_use);
         let known = self.book.get(at.relay).is_some_and(|e| e.addresses().iter().any(same_host));
+        at.relay != self.config.me && (known || self.is_met_relay(at))
+    }
+
+    /// Whether a relay is one that we are linked to, or have dialled, at the
+    /// host of that address: nobody's word is needed.
+    pub(super) fn is_met_relay(&self, at: &RelayAddr) -> bool {
+        let same_host = |addr: &SocketAddr| addr.ip() == at.addr.ip();
+        let linked = self.links.get(&at.relay).and_then(Link::in_use);
+        let reached = self.book.get(at.relay).and_then(|e| e.measured.reached_at);
         at.relay != self.config.me
-            && (known || linked.is_some_and(|i| i.path != Path::Relayed && same_host(&i.remote)))
+            && (reached.is_some_and(|addr| same_host(&addr))
+                || linked.is_some_and(|i| i.path != Path::Relayed && same_host(&i.remote)))
     }
 
     /// Who could be a relay for us, the best first: who was proven to be
