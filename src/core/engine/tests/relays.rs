@@ -5,17 +5,9 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::super::sim::{Net, addr, id};
-use super::{LATENCY, secs};
+use super::{LATENCY, NATS, secs};
 use crate::core::wire::{Delta, Echo, Message, Record, RelayAddr};
 use crate::model::{Command, CommandId, Done, EventKind, NatType, Path, RelayRole, StageKind};
-
-const NATS: [NatType; 5] = [
-    NatType::None,
-    NatType::FullCone,
-    NatType::AddressRestricted,
-    NatType::PortRestricted,
-    NatType::Symmetric,
-];
 
 /// Three public nodes, then one behind each of these NATs; everybody knows
 /// everybody, and nobody behind a NAT is linked to another one.
