@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::drill::{Act, Arena, ArenaError, Baseline, Member, RelayFailure, Scenario, Step, matrix_pairs};
 use super::error::LabError;
@@ -195,6 +196,10 @@ impl Arena for LabArena {
     fn nat_of(&self, host: &str) -> Option<NatType> {
         let router = self.router_before(host).ok()?;
         self.lab.topology().router.iter().find(|r| r.name == router).map(|r| r.nat)
+    }
+
+    fn round_trip(&self, a: &str, b: &str) -> Option<Duration> {
+        self.lab.topology().round_trip(a, b)
     }
 
     async fn act(&mut self, act: Act) -> Result<(), ArenaError> {

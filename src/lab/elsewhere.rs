@@ -137,6 +137,10 @@ impl Arena for LabArena {
         match *self {}
     }
 
+    fn round_trip(&self, _: &str, _: &str) -> Option<Duration> {
+        match *self {}
+    }
+
     async fn act(&mut self, _: Act) -> Result<(), ArenaError> {
         match *self {}
     }

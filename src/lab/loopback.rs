@@ -164,6 +164,10 @@ impl Arena for LoopbackFleet {
         None
     }
 
+    fn round_trip(&self, _: &str, _: &str) -> Option<Duration> {
+        None
+    }
+
     async fn act(&mut self, act: Act) -> Result<(), ArenaError> {
         let failed = |e: LabError| ArenaError::Failed(e.to_string());
         match act {

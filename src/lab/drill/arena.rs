@@ -81,6 +81,10 @@ pub trait Arena {
     /// The NAT in front of a host, for undoing a change.
     fn nat_of(&self, host: &str) -> Option<NatType>;
 
+    /// What the wires between two hosts cost there and back; `None` where
+    /// nothing delays.
+    fn round_trip(&self, a: &str, b: &str) -> Option<Duration>;
+
     /// Does something.
     fn act(&mut self, act: Act) -> impl Future<Output = Result<(), ArenaError>>;
 

@@ -13,6 +13,10 @@ const ACQUAINTED_WITHIN: Duration = Duration::from_secs(30);
 /// How often that is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
+/// What a matrix measures.
+pub(super) const MEASURED: [&str; 8] =
+    ["connected", "direct", "punched", "relayed", "mean_ms", "mean_round_trips", "p50_ms", "p95_ms"];
+
 pub(super) async fn run<A: Arena>(
     runner: &mut Runner<'_, A>,
     pairs: &[(NatType, NatType)],
@@ -40,6 +44,7 @@ async fn one<A: Arena>(runner: &mut Runner<'_, A>, from: NatType, to: NatType) -
     acquainted(runner, &names.0, &names.1).await?;
     let peer = runner.member(&names.1)?.peer_id;
     let outcome = runner.command(&names.0, Command::Connect { peer }).await?;
+    let trip = runner.arena.round_trip(&names.0, &names.1);
     runner.arena.end_pair(names).await;
     let (report, failed) = match &outcome.result {
         Ok(Done::Connected(report)) => (Some(report), None),
@@ -51,11 +56,15 @@ async fn one<A: Arena>(runner: &mut Runner<'_, A>, from: NatType, to: NatType) -
         let tried = r.stages.iter().filter(|s| s.outcome != StageOutcome::Ok).cloned().collect::<Vec<_>>();
         telling_reason(&tried).map(ToString::to_string)
     });
+    let path = report.and_then(|r| r.path);
+    let elapsed_ms = report.map_or(0, |r| r.elapsed_ms);
+    let round_trips = |trip: Duration| elapsed_ms as f64 / (trip.as_secs_f64() * 1e3);
     Ok(Pair {
         from: from.name().into(),
         to: to.name().into(),
-        path: report.and_then(|r| r.path).map(|p| p.name().to_owned()),
-        elapsed_ms: report.map_or(0, |r| r.elapsed_ms),
+        path: path.map(|p| p.name().to_owned()),
+        elapsed_ms,
+        round_trips: trip.filter(|_| path.is_some()).map(round_trips),
         reason: failed.or(obstacle),
         baseline_ms: None,
         baseline_ok: None,
@@ -98,6 +107,11 @@ fn sum_up<A: Arena>(runner: &mut Runner<'_, A>) {
         runner.pairs.iter().filter(|p| p.path.is_some()).map(|p| p.elapsed_ms).collect();
     times.sort_unstable();
     let connected = times.len();
+    let trips: Vec<f64> = runner.pairs.iter().filter_map(|p| p.round_trips).collect();
+    if !trips.is_empty() {
+        let mean = trips.iter().sum::<f64>() / trips.len() as f64;
+        runner.measured.insert("mean_round_trips".into(), mean);
+    }
     runner.measured.extend(counts.map(|(name, value)| (name.to_owned(), value)));
     runner.measured.insert("connected".into(), connected as f64);
     if connected > 0 {

@@ -12,6 +12,7 @@ mod report;
 mod runner;
 mod scenario;
 mod soak;
+mod storm;
 
 pub use arena::{Act, Arena, ArenaError, Baseline, Member};
 pub use report::{Checked, Comparison, Figure, Pair, Report, Verdict};

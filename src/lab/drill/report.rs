@@ -89,6 +89,8 @@ pub struct Pair {
     pub path: Option<String>,
     /// Time to a usable link.
     pub elapsed_ms: u64,
+    /// The same in round trips, where the hosts are apart.
+    pub round_trips: Option<f64>,
     /// Why not, or why not directly.
     pub reason: Option<String>,
     /// What the library's own ladder took for the same pair, if it was run.
@@ -311,13 +313,15 @@ fn figure(value: f64, unit: &str) -> String {
 fn pair_table(pairs: &[Pair]) -> String {
     let mut out = String::new();
     let baseline = pairs.iter().any(|p| p.baseline_ms.is_some());
+    let apart = pairs.iter().any(|p| p.round_trips.is_some());
     let _ = writeln!(
         out,
-        "  {:<18} {:<18} {:<11} {:>9}{}  why",
+        "  {:<18} {:<18} {:<11} {:>9}{}{}  why",
         "from",
         "to",
         "path",
         "ms",
+        if apart { format!(" {:>11}", "round trips") } else { String::new() },
         if baseline { format!(" {:>12} {:>12}", "library ms", "ours/library") } else { String::new() }
     );
     for p in pairs {
@@ -327,11 +331,16 @@ fn pair_table(pairs: &[Pair]) -> String {
             (Some(ms), _) => format!(" {:>12}", format!("failed {ms}")),
             _ => format!(" {:>12}", "-"),
         };
+        let trips = match p.round_trips {
+            _ if !apart => String::new(),
+            Some(trips) => format!(" {trips:>11.2}"),
+            None => format!(" {:>11}", "-"),
+        };
         let ratio = p.ratio.map_or("-".to_owned(), |r| r.to_string());
         let library = if baseline { format!("{library} {ratio:>12}") } else { library };
         let _ = writeln!(
             out,
-            "  {:<18} {:<18} {:<11} {:>9}{library}  {}",
+            "  {:<18} {:<18} {:<11} {:>9}{trips}{library}  {}",
             p.from,
             p.to,
             p.path.as_deref().unwrap_or("unreachable"),
@@ -400,6 +409,7 @@ mod tests {
             to: "symmetric".into(),
             path: path.map(str::to_owned),
             elapsed_ms,
+            round_trips: None,
             reason: None,
             baseline_ms: None,
             baseline_ok: None,

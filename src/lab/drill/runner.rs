@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::arena::{Act, Arena, ArenaError, Member};
 use super::report::{Checked, Figure, Pair, Report, judge};
 use super::scenario::{Condition, Scenario, Step, Unit, matrix_pairs};
-use super::{matrix, rebind, relay, soak};
+use super::{matrix, rebind, relay, soak, storm};
 use crate::model::{
     Command, Done, EchoReport, Outcome, Path, Phase, ReservationState, Snapshot, StageOutcome,
 };
@@ -171,6 +171,9 @@ impl<'a, A: Arena> Runner<'a, A> {
             Step::Sync { node, name } => self.sync(node, name).await?,
             Step::Soak { time, steps } => soak::run(self, *time, steps).await?,
             Step::Connect { from, to, name } => self.connect(from, to, name).await?,
+            Step::Storm { from, to, each, within, name } => {
+                storm::run(self, (from, to, *each), *within, name).await?;
+            }
             Step::Disconnect { from, to } => {
                 let peer = self.member(to)?.peer_id;
                 self.command(from, Command::Disconnect { peer }).await?;
@@ -339,6 +342,12 @@ impl<'a, A: Arena> Runner<'a, A> {
             }),
             Condition::AllJoined => seen().all(|(_, s)| s.links.iter().any(|l| !l.foreign)),
             Condition::AllMeasured => seen().all(|(_, s)| s.nat.measured.is_some()),
+            Condition::AllLinkedTo { nodes } => {
+                let hubs: Vec<_> = nodes.iter().map(|n| self.member(n)).collect::<Result<_, _>>()?;
+                seen().all(|(m, s)| {
+                    hubs.iter().all(|hub| hub.peer_id == m.peer_id || s.link(&hub.peer_id).is_some())
+                })
+            }
             Condition::Isolated { node } => {
                 matches!(self.feed(node)?.snapshots.borrow().node.phase, Phase::Isolated { .. })
             }
@@ -482,6 +491,7 @@ fn describe(step: &Step) -> String {
         Step::Sync { node, .. } => format!("{node} exchanges records with all it is linked to"),
         Step::Soak { time, .. } => format!("soak for {} s", time.as_secs()),
         Step::Connect { from, to, .. } => format!("connect {from} to {to}"),
+        Step::Storm { from, to, each, .. } => format!("every {from} connects to {each} {to} at once"),
         Step::Disconnect { from, to } => format!("disconnect {from} from {to}"),
         Step::FailRelay { a, b, how, .. } => format!("the relay under {a} and {b} is {}", how.word()),
         Step::Failover { node, .. } => format!("{node} hands its relayed links over"),
@@ -504,6 +514,7 @@ fn words(condition: &Condition) -> String {
         Condition::AllKnowAll => "everybody to know everybody".into(),
         Condition::AllMeasured => "everybody to have measured its NAT".into(),
         Condition::AllJoined => "everybody to have a link".into(),
+        Condition::AllLinkedTo { nodes } => format!("everybody to be linked to {}", nodes.join(", ")),
         Condition::Isolated { node } => format!("{node} to be isolated"),
         Condition::Joined { node } => format!("{node} to have a link"),
         Condition::Linked { a, b, path: Some(path) } => format!("{a} and {b} to be linked, {path}"),

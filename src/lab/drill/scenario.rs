@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{relay, soak};
+use super::{matrix, relay, soak, storm};
 use crate::model::{NatType, Path};
 
 /// Longer than any drill that a person waits for.
@@ -191,6 +191,32 @@ pub enum Step {
         #[serde(rename = "as")]
         name: String,
     },
+    /// Every node of one crowd connects to so many of another at the same moment,
+    /// all to as many different ones, and those that are relayed get time to leave the relay.
+    /// Measured: `NAME_pairs`; `NAME_connected` and `NAME_lost`, by the first
+    /// usable link `NAME_direct`, `NAME_punched`, `NAME_relayed`, `NAME_mean_ms`
+    /// and `NAME_max_ms`; pairs of which an intermediary refused a punch by rate,
+    /// `NAME_refused`, and how many of them were lost, `NAME_refused_lost`; pairs
+    /// that every intermediary refused, `NAME_turned_away`, how many of them were
+    /// not relayed at first, `NAME_turned_away_unrelayed`, and of the relayed how
+    /// many left the relay, `NAME_moved`, and did not, `NAME_stuck`; and what the
+    /// intermediaries counted as refused, punches and invitations,
+    /// `NAME_refusals`.
+    Storm {
+        /// The nodes whose names begin so and go on with a dash.
+        from: String,
+        /// The same, to whom they connect.
+        to: String,
+        /// To how many each.
+        #[serde(default = "once")]
+        each: usize,
+        /// How long relayed links have to leave the relay.
+        #[serde(with = "humantime_serde")]
+        within: Duration,
+        /// What is measured.
+        #[serde(rename = "as")]
+        name: String,
+    },
     /// Disconnects two nodes and holds off automatic dials.
     Disconnect {
         /// From which.
@@ -288,6 +314,11 @@ pub enum Condition {
     AllJoined,
     /// Every running node has measured its NAT.
     AllMeasured,
+    /// Every running node is linked to each of these.
+    AllLinkedTo {
+        /// Which.
+        nodes: Vec<String>,
+    },
     /// A node has no link and says that it is isolated.
     Isolated {
         /// Which.
@@ -356,6 +387,8 @@ pub enum Unit {
     Ratio,
     /// Mebibytes.
     Mib,
+    /// Times that a packet could have gone there and back.
+    RoundTrips,
 }
 
 impl Unit {
@@ -367,6 +400,7 @@ impl Unit {
             Self::Count => "count",
             Self::Ratio => "ratio",
             Self::Mib => "MiB",
+            Self::RoundTrips => "round trips",
         }
     }
 }
@@ -439,12 +473,14 @@ impl Scenario {
             match step {
                 Step::Wait { within, .. }
                 | Step::Rebind { within, .. }
+                | Step::Storm { within, .. }
                 | Step::Soak { time: within, .. }
                 | Step::Sleep { time: within }
                     if *within > WITHIN_MAX =>
                 {
                     return Err(format!("step {n} takes more than 24 hours"));
                 }
+                Step::Storm { each: 0, .. } => return Err(format!("step {n} connects nobody")),
                 Step::Soak { steps, .. } if steps.is_empty() => {
                     return Err(format!("step {n} has no steps"));
                 }
@@ -525,10 +561,8 @@ impl Scenario {
                 ),
                 Step::Rebind { name, .. } => names.extend(["_ms", "_mapping"].map(|s| format!("{name}{s}"))),
                 Step::Soak { .. } => names.extend(soak::MEASURED.map(String::from)),
-                Step::Matrix { .. } => names.extend(
-                    ["connected", "direct", "punched", "relayed", "mean_ms", "p50_ms", "p95_ms"]
-                        .map(String::from),
-                ),
+                Step::Storm { name, .. } => names.extend(storm::MEASURED.map(|s| format!("{name}{s}"))),
+                Step::Matrix { .. } => names.extend(matrix::MEASURED.map(String::from)),
                 _ => {}
             }
         }
@@ -540,6 +574,10 @@ impl Scenario {
 pub const BUILT_IN: &[(&str, &str)] = &[
     ("gossip_discovery", include_str!("../../../assets/drills/gossip_discovery.toml")),
     ("nat_matrix", include_str!("../../../assets/drills/nat_matrix.toml")),
+    ("nat_matrix_20ms", include_str!("../../../assets/drills/nat_matrix_20ms.toml")),
+    ("nat_matrix_80ms", include_str!("../../../assets/drills/nat_matrix_80ms.toml")),
+    ("nat_matrix_200ms", include_str!("../../../assets/drills/nat_matrix_200ms.toml")),
+    ("punch_storm", include_str!("../../../assets/drills/punch_storm.toml")),
     ("cold_start_isolation", include_str!("../../../assets/drills/cold_start_isolation.toml")),
     ("chaos_kill_random", include_str!("../../../assets/drills/chaos_kill_random.toml")),
     ("chaos_relay_cut", include_str!("../../../assets/drills/chaos_relay_cut.toml")),
@@ -619,6 +657,10 @@ mod tests {
             ("{ do = \"matrix\" }", "0 pairs; 1 to 250"),
             ("{ do = \"matrix\", nats = [\"none\"], repeat = 251 }", "251 pairs; 1 to 250"),
             ("{ do = \"matrix\", pairs = [[\"none\", \"unknown\"]] }", "known types"),
+            (
+                "{ do = \"storm\", from = \"a\", to = \"b\", each = 0, within = \"1s\", as = \"x\" }",
+                "connects nobody",
+            ),
             ("{ do = \"sleep\", for = \"48h\" }", "24 hours"),
             ("{ do = \"soak\", for = \"1s\", steps = [] }", "has no steps"),
             (

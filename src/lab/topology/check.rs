@@ -8,7 +8,7 @@ use crate::model::NatType;
 /// Each pair of regions gets a wire.
 const REGIONS_MAX: usize = 6;
 /// Each is a network namespace with two threads.
-const HOSTS_MAX: usize = 64;
+const HOSTS_MAX: usize = 128;
 const ROUTERS_MAX: usize = 64;
 /// A region has 15 networks of public addresses, one for its own hosts.
 const ROUTED_MAX: usize = 14;

@@ -16,12 +16,13 @@ use super::conditions::Conditions;
 use crate::model::NatType;
 
 /// The topologies that come with the program, by name.
-const BUILT_IN: [(&str, &str); 5] = [
+const BUILT_IN: [(&str, &str); 6] = [
     ("default", include_str!("../../../assets/topologies/default.toml")),
     ("cgnat", include_str!("../../../assets/topologies/cgnat.toml")),
     ("double_nat", include_str!("../../../assets/topologies/double_nat.toml")),
     ("same_nat", include_str!("../../../assets/topologies/same_nat.toml")),
     ("firewalled", include_str!("../../../assets/topologies/firewalled.toml")),
+    ("punch_storm", include_str!("../../../assets/topologies/punch_storm.toml")),
 ];
 
 /// A network to be built. Every name is unique in its own kind; regions and
@@ -39,6 +40,9 @@ pub struct Topology {
     pub router: Vec<Router>,
     /// What nodes run on. The first public one is the bootstrap of all others.
     pub host: Vec<Host>,
+    /// Further hosts that are all alike; none is left here once they are read.
+    #[serde(default)]
+    crowd: Vec<Crowd>,
 }
 
 /// A part of the network with public addresses.
@@ -108,6 +112,22 @@ pub struct Host {
     pub name: String,
     /// A region makes it public; else a router.
     pub upstream: String,
+}
+
+/// Hosts behind one router, called NAME-1, NAME-2 and so on.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Crowd {
+    name: String,
+    upstream: String,
+    count: u8,
+}
+
+impl Crowd {
+    fn hosts(&self) -> impl Iterator<Item = Host> {
+        let host = |n| Host { name: format!("{}-{n}", self.name), upstream: self.upstream.clone() };
+        (1..=self.count).map(host)
+    }
 }
 
 /// Why a topology cannot be used.
@@ -207,10 +227,12 @@ impl Topology {
     /// # Errors
     /// [`TopologyError`].
     pub fn parse(text: &str, origin: &str) -> Result<Self, TopologyError> {
-        let topology: Self = toml::from_str(text).map_err(|error| TopologyError::Syntax {
+        let mut topology: Self = toml::from_str(text).map_err(|error| TopologyError::Syntax {
             origin: origin.to_owned(),
             detail: error.to_string().trim_end().to_owned(),
         })?;
+        let crowd = std::mem::take(&mut topology.crowd);
+        topology.host.extend(crowd.iter().flat_map(Crowd::hosts));
         topology.check().map_err(|flaw| TopologyError::Flawed { origin: origin.to_owned(), flaw })?;
         Ok(topology)
     }
@@ -281,6 +303,19 @@ impl Topology {
     /// The region that something with this upstream is in.
     pub fn region_of<'a>(&'a self, upstream: &'a str) -> &'a str {
         self.chain(upstream).last().map_or(upstream, |outermost| &outermost.upstream)
+    }
+
+    /// What the wire between the regions of two hosts costs there and back;
+    /// `None` if nothing delays.
+    pub fn round_trip(&self, a: &str, b: &str) -> Option<Duration> {
+        let region = |name: &str| {
+            let host = self.host.iter().find(|h| h.name == name)?;
+            Some(self.region_of(&host.upstream))
+        };
+        let (a, b) = (region(a)?, region(b)?);
+        let joins = |l: &&Link| l.between == [a, b] || l.between == [b, a];
+        let trip = 2 * self.link.iter().find(joins)?.conditions().delay;
+        (!trip.is_zero()).then_some(trip)
     }
 
     /// Whether strangers reach that host by its own address.

@@ -174,3 +174,21 @@ proptest! {
         prop_assert_eq!(sized.check(), Ok(()));
     }
 }
+
+#[test]
+fn a_crowd_is_hosts_that_are_all_alike() {
+    let crowd = "\n[[crowd]]\nname = \"many\"\nupstream = \"isp\"\ncount = 3\n";
+    let topology = Topology::parse(&format!("{GOOD}{crowd}"), "good").unwrap();
+    let many: Vec<_> = topology.host.iter().filter(|h| h.upstream == "isp").map(|h| &h.name).collect();
+    assert_eq!(many, ["many-1", "many-2", "many-3"]);
+    refused(&format!("{GOOD}{}", crowd.replace('3', "200")), &["host", "202", "2 to 128"]);
+}
+
+#[test]
+fn the_round_trip_of_two_hosts_is_that_of_the_wire_between_their_regions() {
+    let topology = good();
+    assert_eq!(topology.round_trip("in-1", "pub-1"), Some(Duration::from_millis(80)));
+    assert_eq!(topology.round_trip("pub-1", "in-1"), Some(Duration::from_millis(80)));
+    assert_eq!(topology.round_trip("pub-1", "pub-1"), None);
+    assert_eq!(topology.without_latency().round_trip("in-1", "pub-1"), None);
+}
