@@ -22,7 +22,7 @@ pub use terrain::{NAT_FRESH, Terrain};
 
 use self::direct::Direct;
 use self::punch::{CONSENT_WAIT, PUNCH_AGAIN, Punch, WHO_HAS_WAIT};
-use self::relay::{INVITE_AGAIN, INVITE_WAIT, LANE_WAIT, Relay};
+use self::relay::{COME_WAIT, INVITE_AGAIN, INVITE_WAIT, LANE_WAIT, Relay};
 use super::wire::RelayAddr;
 use super::{Mono, Now};
 use crate::model::{
@@ -434,13 +434,13 @@ impl Ladder {
 
     /// The intermediary answered our invitation.
     pub fn on_invite_answer(&mut self, from: PeerId, answer: Consent, now: Now, out: &mut Vec<LadderOut>) {
-        let Some(Relay::Invited { via, relay, .. }) = &self.relay else { return };
+        let Some(Relay::Invited { via, relay, until, wait }) = &mut self.relay else { return };
         if *via != from {
             return;
         }
         match answer {
             // Now the target dials.
-            Consent::Agreed(_) => {}
+            Consent::Agreed(_) => (*until, *wait) = (now.mono + COME_WAIT, COME_WAIT),
             Consent::Elsewhere(reason) => {
                 let relay = *relay;
                 self.invite_elsewhere(from, relay, reason, now, out);
@@ -855,7 +855,8 @@ impl Ladder {
             if let Some(via) = via.or(self.intermediaries.first().copied()) {
                 out.push(LadderOut::Invite { via, relay });
                 self.set_via(StageKind::Relay, Some(relay.relay));
-                self.relay = Some(Relay::Invited { until: now.mono + INVITE_WAIT, via, relay });
+                let until = now.mono + INVITE_WAIT;
+                self.relay = Some(Relay::Invited { until, wait: INVITE_WAIT, via, relay });
             } else if self.asked_until <= now.mono {
                 self.relay = None;
                 let reason = Some(Reason::NobodyToInvite);
@@ -874,7 +875,9 @@ impl Ladder {
                 | Relay::Reserving { until }
                 | Relay::Invited { until, .. },
             ) if *until <= now.mono => {
-                let reason = Reason::timed_out(LANE_WAIT);
+                let invited =
+                    if let Some(Relay::Invited { wait, .. }) = self.relay { Some(wait) } else { None };
+                let reason = Reason::timed_out(invited.unwrap_or(LANE_WAIT));
                 self.stop_relay(out);
                 self.end_stage(StageKind::Relay, StageOutcome::Failed, Some(reason), now, out);
             }

@@ -12,8 +12,11 @@ use crate::model::PeerId;
 pub(super) const LANE_WAIT: Duration = Duration::from_secs(5);
 /// A second relay is dialled this long after the first.
 const SECOND_AFTER: Duration = Duration::from_millis(300);
-/// How long an invited target has to dial us.
+/// How long an intermediary has to answer our invitation.
 pub(super) const INVITE_WAIT: Duration = Duration::from_secs(5);
+/// How long a target that agreed has to come: its dial alone may take
+/// [`LANE_WAIT`], and the link is up some round trips after that.
+pub(super) const COME_WAIT: Duration = Duration::from_secs(8);
 /// How long an invitation is held back that every intermediary refused by rate:
 /// what stands in flight there makes room within two seconds.
 pub(super) const INVITE_AGAIN: Duration = Duration::from_secs(1);
@@ -33,8 +36,9 @@ pub(super) enum Relay {
     Uninvited { relay: RelayAddr },
     /// Nobody passes our invitation on just now: it is tried again then.
     Postponed { until: Mono, relay: RelayAddr },
-    /// The target was invited to our reservation.
-    Invited { until: Mono, via: PeerId, relay: RelayAddr },
+    /// The target was invited to our reservation, and is to come by then, so
+    /// long after what was heard of it last.
+    Invited { until: Mono, wait: Duration, via: PeerId, relay: RelayAddr },
 }
 
 impl Relay {
