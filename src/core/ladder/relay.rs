@@ -12,8 +12,11 @@ use crate::model::{PeerId, Reason, StageKind, StageOutcome};
 pub(super) const LANE_WAIT: Duration = Duration::from_secs(5);
 /// A second relay is dialled this long after the first.
 const SECOND_AFTER: Duration = Duration::from_millis(300);
-/// How long an invited target has to dial us.
+/// How long an intermediary has to answer our invitation.
 pub(super) const INVITE_WAIT: Duration = Duration::from_secs(5);
+/// How long a target that agreed has to come: its dial alone may take
+/// [`LANE_WAIT`], and the link is up some round trips after that.
+pub(super) const COME_WAIT: Duration = Duration::from_secs(8);
 /// How long an invitation is held back that every intermediary refused by rate:
 /// what stands in flight there makes room within two seconds.
 pub(super) const INVITE_AGAIN: Duration = Duration::from_secs(1);
@@ -33,8 +36,9 @@ pub(super) enum Relay {
     Uninvited { relay: RelayAddr },
     /// Nobody passes our invitation on just now: it is tried again then.
     Postponed { until: Mono, relay: RelayAddr },
-    /// The target was invited to our reservation.
-    Invited { until: Mono, via: PeerId, relay: RelayAddr },
+    /// The target was invited to our reservation, and is to come by then, so
+    /// long after what was heard of it last.
+    Invited { until: Mono, wait: Duration, via: PeerId, relay: RelayAddr },
 }
 
 impl Relay {
@@ -91,13 +95,13 @@ impl Ladder {
 
     /// The intermediary answered our invitation.
     pub fn on_invite_answer(&mut self, from: PeerId, answer: Consent, now: Now, out: &mut Vec<LadderOut>) {
-        let Some(Relay::Invited { via, relay, .. }) = &self.relay else { return };
+        let Some(Relay::Invited { via, relay, until, wait }) = &mut self.relay else { return };
         if *via != from {
             return;
         }
         match answer {
             // Now the target dials.
-            Consent::Agreed(_) => {}
+            Consent::Agreed(_) => (*until, *wait) = (now.mono + COME_WAIT, COME_WAIT),
             Consent::Elsewhere(reason) => {
                 let relay = *relay;
                 self.invite_elsewhere(from, relay, reason, now, out);
@@ -209,7 +213,8 @@ impl Ladder {
             if let Some(via) = via.or(self.intermediaries.first().copied()) {
                 out.push(LadderOut::Invite { via, relay });
                 self.set_via(StageKind::Relay, Some(relay.relay));
-                self.relay = Some(Relay::Invited { until: now.mono + INVITE_WAIT, via, relay });
+                let until = now.mono + INVITE_WAIT;
+                self.relay = Some(Relay::Invited { until, wait: INVITE_WAIT, via, relay });
             } else if self.asked_until <= now.mono {
                 self.relay = None;
                 let reason = Some(Reason::NobodyToInvite);
@@ -228,7 +233,9 @@ impl Ladder {
                 | Relay::Reserving { until }
                 | Relay::Invited { until, .. },
             ) if *until <= now.mono => {
-                let reason = Reason::timed_out(LANE_WAIT);
+                let invited =
+                    if let Some(Relay::Invited { wait, .. }) = self.relay { Some(wait) } else { None };
+                let reason = Reason::timed_out(invited.unwrap_or(LANE_WAIT));
                 self.stop_relay(out);
                 self.end_stage(StageKind::Relay, StageOutcome::Failed, Some(reason), now, out);
             }

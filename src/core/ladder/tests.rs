@@ -1,3 +1,4 @@
+use super::relay::COME_WAIT;
 use super::*;
 use crate::core::wire::RelayAddr;
 use crate::model::{CloseCode, NatType};
@@ -383,6 +384,17 @@ fn an_invitation_that_is_refused_by_rate_all_the_time_ends_with_the_attempt() {
     }
     assert_eq!(run.stage(StageKind::Relay), (StageOutcome::Failed, Some(Reason::RateLimited)));
     assert!((28_000..=31_000).contains(&ms), "after {ms} ms");
+}
+
+#[test]
+fn a_target_that_agreed_is_waited_for_from_then_on() {
+    let mut run = inviting();
+    let agreed = Consent::Agreed(addr(5000));
+    run.ladder.on_invite_answer(PeerId([3; 32]), agreed, at(2_010), &mut run.out);
+    run.pass(10_009);
+    assert_eq!(run.stage(StageKind::Relay).0, StageOutcome::Running);
+    run.pass(10_010);
+    assert_eq!(run.stage(StageKind::Relay), (StageOutcome::Failed, Some(Reason::timed_out(COME_WAIT))));
 }
 
 #[test]

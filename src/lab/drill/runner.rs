@@ -67,7 +67,7 @@ pub struct Runner<'a, A> {
     pub(super) failed: Vec<relay::Failed>,
     /// Echoes under way, by the name of what they measure.
     echoes: Vec<(String, JoinHandle<Option<EchoReport>>)>,
-    told: Vec<String>,
+    pub(super) told: Vec<String>,
 }
 
 impl<'a, A: Arena> Runner<'a, A> {
@@ -436,7 +436,7 @@ impl<'a, A: Arena> Runner<'a, A> {
 }
 
 /// What came of connecting, rung by rung.
-fn ladder(outcome: &Outcome) -> String {
+pub(super) fn ladder(outcome: &Outcome) -> String {
     let (report, failed) = match &outcome.result {
         Ok(Done::Connected(report)) => (Some(report), None),
         Ok(_) => (None, None),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::try_join_all;
 
 use super::arena::{Arena, ArenaError, Member};
-use super::runner::{Runner, Stop};
+use super::runner::{Runner, Stop, ladder};
 use crate::model::{
     Command, Done, LinkReport, Outcome, Path, Reason, Snapshot, StageKind, StageOutcome, StageReport,
 };
@@ -65,6 +65,12 @@ pub(super) async fn run<A: Arena>(
     runner.tell("the relayed ones leave their relays".into(), Some(within));
     leave_relays(&pairs, within).await;
     let came: Vec<Came> = outcomes.iter().map(what_came).collect();
+    // Of whom every intermediary refused and of whom was lost, rung by rung.
+    for ((pair, outcome), came) in pairs.iter().zip(&outcomes).zip(&came) {
+        if came.turned_away || came.link.is_none() {
+            runner.told.push(format!("{} to {}: {}", pair.from.name, pair.to.name, ladder(outcome)));
+        }
+    }
     let relayed_now = pairs.iter().map(is_relayed);
     let stuck = came.iter().zip(relayed_now).filter(|(c, now)| c.is(Path::Relayed) && *now).count();
     let count = |f: &dyn Fn(&Came) -> bool| came.iter().filter(|c| f(c)).count() as f64;
