@@ -21,11 +21,13 @@
 //! | [`node`] | the runtime that feeds `core` and carries its actions out | decide |
 //! | [`tui`] | the console: reads `model`, sends commands | network |
 //! | [`lab`] | local fleets | |
+//! | [`control`] | the control socket, both ends | |
 //! | [`cli`] | argument types and wiring | logic |
 //! | [`config`], [`identity`], [`telemetry`] | files and logs | |
 
 pub mod cli;
 pub mod config;
+pub mod control;
 pub mod core;
 pub mod identity;
 pub mod lab;

@@ -25,7 +25,7 @@ struct Layer {
 /// Crates that belong to certain layers; all others are free.
 const GUARDED: [&str; 6] = ["ant_quic", "crossterm", "patchbay", "ratatui", "tokio", "tui_logger"];
 
-const LAYERS: [Layer; 9] = [
+const LAYERS: [Layer; 10] = [
     Layer { name: "model", modules: &[], crates: &[], banned: PURE },
     Layer { name: "core", modules: &["model"], crates: &[], banned: PURE },
     Layer { name: "node", modules: &["core", "model"], crates: &["ant_quic", "tokio"], banned: &[] },
@@ -41,12 +41,13 @@ const LAYERS: [Layer; 9] = [
         crates: &["ant_quic", "patchbay", "tokio"],
         banned: &[],
     },
+    Layer { name: "control", modules: &["model", "node::feed"], crates: &["tokio"], banned: &[] },
     Layer { name: "identity", modules: &["core", "model", "node"], crates: &[], banned: SOCKETS },
     Layer { name: "config", modules: &["core", "model", "node"], crates: &[], banned: SOCKETS },
     Layer { name: "telemetry", modules: &[], crates: &["tui_logger"], banned: SOCKETS },
     Layer {
         name: "cli",
-        modules: &["config", "core", "identity", "lab", "model", "node", "telemetry", "tui"],
+        modules: &["config", "control", "core", "identity", "lab", "model", "node", "telemetry", "tui"],
         crates: &["crossterm", "ratatui", "tokio", "tui_logger"],
         banned: SOCKETS,
     },

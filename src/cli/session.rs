@@ -141,7 +141,7 @@ impl Session {
                 Ascii::Always => GlyphChoice::Ascii,
                 Ascii::Never => GlyphChoice::Unicode,
             };
-            let options = tui::Options { glyphs, lab };
+            let options = tui::Options { glyphs, lab, read_only: false };
             tui::run(feed, options).map_err(Failure::failed)?;
             return Ok(());
         }
@@ -204,7 +204,7 @@ mod tests {
         let (node, snapshots) = tokio::sync::watch::channel(demo::busy());
         let (_, events) = tokio::sync::broadcast::channel(1);
         let (_, outcomes) = tokio::sync::broadcast::channel(1);
-        let end = tokio::spawn(node_end(Feed { snapshots, events, outcomes, commands }));
+        let end = tokio::spawn(node_end(Feed { snapshots, events, outcomes, commands, presence: None }));
         node.send(demo::busy()).unwrap();
         drop(node);
         assert_ne!(end.await.unwrap(), Phase::Leaving);

@@ -204,6 +204,12 @@ pub enum Reason {
     NoLinks,
     /// The command queue is full; nothing was done.
     Busy,
+    /// Whoever asked may only look.
+    ReadOnly,
+    /// Only drills may ask for it.
+    OnlyInDrills,
+    /// The connection to the node was lost; what came of it is not known.
+    NodeLost,
     /// This node has too few public peers to measure with.
     NoVantagePoints,
     /// On loopback there is no NAT, and nothing to measure.
@@ -233,6 +239,17 @@ impl Reason {
     /// A timed-out reason from the time that was given.
     pub fn timed_out(after: Duration) -> Self {
         Self::TimedOut { after_ms: millis(after) }
+    }
+
+    /// Its code, as it stands in JSON.
+    pub fn code(&self) -> String {
+        match serde_json::to_value(self) {
+            Ok(serde_json::Value::Object(fields)) => match fields.get("code") {
+                Some(serde_json::Value::String(code)) => code.clone(),
+                _ => String::new(),
+            },
+            _ => String::new(),
+        }
     }
 
     /// Whether a connection was closed in favour of another one to the same
@@ -305,6 +322,11 @@ impl fmt::Display for Reason {
             Self::NotLinked => f.write_str("no link to it"),
             Self::NoLinks => f.write_str("no links"),
             Self::Busy => f.write_str("the command queue is full, nothing was done"),
+            Self::ReadOnly => f.write_str("read-only: nothing was done"),
+            Self::OnlyInDrills => f.write_str("only drills may ask for it"),
+            Self::NodeLost => {
+                f.write_str("the connection to the node was lost; what came of it is not known")
+            }
             Self::NoVantagePoints => f.write_str("too few public peers to measure with"),
             Self::LoopbackHasNoNat => f.write_str("on loopback there is no NAT to measure"),
             Self::VantagePointsDisagree => f.write_str("the vantage points disagree, and too few agree"),

@@ -15,7 +15,7 @@ use crate::model::{
     CloseCode, Command, CommandId, Done, Event, EventKind, Evidence, Exposure, Failure, Outcome, Path,
     PeerRow, Reason, SaveState, Snapshot,
 };
-use crate::tui::app::{Effect, Input};
+use crate::tui::app::{Effect, Gone, Input};
 use crate::tui::demo;
 use crate::tui::lab::{DrillInfo, DrillStage, DrillView, LabView};
 use crate::tui::logs::Logs;
@@ -191,7 +191,7 @@ fn trouble_stands_in_a_banner() {
     assert!(!text.contains("OPEN"), "{text}");
 
     let mut gone = Shot::busy(SMALL);
-    gone.input(Input::NodeGone);
+    gone.input(Input::NodeGone(Gone::Stopped));
     let text = gone.text();
     assert!(text.contains("THE NODE HAS STOPPED") && text.contains("stopped"), "{text}");
     assert!(!text.contains("S all"), "nothing can be sent any more: {text}");
