@@ -19,14 +19,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use error::{ConfigError, ConfigErrors, Origin};
-pub use host::{Ascii, Host};
+pub use host::{Ascii, Host, LogFormat};
 pub use key::{Key, OTHER_VARIABLES, SECRET_VARIABLE, reference_table};
 pub use networks::bootstrap_of;
 pub use resolve::{Raw, Resolved, Sources, resolve};
 pub use validate::{
     BIND_PORT_MIN, BOOTSTRAP_MAX, DIRECT_WINDOW, RELAY_AFTER, Refused, validate_ascii, validate_bind,
-    validate_bootstrap, validate_direct_window, validate_log_filter, validate_name, validate_network,
-    validate_path, validate_punch, validate_relay_after, validate_relay_egress,
+    validate_bootstrap, validate_direct_window, validate_group, validate_log_filter, validate_log_format,
+    validate_name, validate_network, validate_path, validate_punch, validate_relay_after,
+    validate_relay_egress,
 };
 
 use crate::model::{PunchConsent, RelayEgressPolicy};
@@ -60,8 +61,14 @@ pub struct Config {
     pub punch: PunchConsent,
     /// What to do about the relay service's open egress.
     pub relay_egress: RelayEgressPolicy,
+    /// Where the control socket is, if not in the data directory.
+    pub socket: Option<PathBuf>,
+    /// The group that may use it, too.
+    pub control_group: Option<String>,
     /// Which log lines are kept.
     pub log_filter: String,
+    /// How they are written where there is no console.
+    pub log_format: LogFormat,
     /// Whether the console draws with ASCII only.
     pub ascii: Ascii,
 }
@@ -85,7 +92,10 @@ impl Config {
             relay_after: Duration::from_secs(1),
             punch: PunchConsent::default(),
             relay_egress: RelayEgressPolicy::default(),
+            socket: None,
+            control_group: None,
             log_filter: "info".to_owned(),
+            log_format: LogFormat::default(),
             ascii: Ascii::default(),
         }
     }

@@ -136,14 +136,7 @@ impl Session {
             return Ok(());
         }
         if self.screen == Screen::Console {
-            let glyphs = match self.ascii {
-                Ascii::Auto => GlyphChoice::Auto,
-                Ascii::Always => GlyphChoice::Ascii,
-                Ascii::Never => GlyphChoice::Unicode,
-            };
-            let options = tui::Options { glyphs, lab, read_only: false };
-            tui::run(feed, options).map_err(Failure::failed)?;
-            return Ok(());
+            return self.show(feed, lab, false);
         }
         self.runtime.spawn(beside);
         match self.unless_stopped(node_end(feed)) {
@@ -151,6 +144,20 @@ impl Session {
             Some(Phase::Leaving) | None => Ok(()),
             Some(_) => Err(Failure::failed(anyhow::anyhow!("the node has stopped by itself"))),
         }
+    }
+
+    /// Shows the console on a node of another process.
+    pub(super) fn watch(&self, feed: Feed, read_only: bool) -> Result<(), Failure> {
+        self.show(feed, None, read_only)
+    }
+
+    fn show(&self, feed: Feed, lab: Option<Lab>, read_only: bool) -> Result<(), Failure> {
+        let glyphs = match self.ascii {
+            Ascii::Auto => GlyphChoice::Auto,
+            Ascii::Always => GlyphChoice::Ascii,
+            Ascii::Never => GlyphChoice::Unicode,
+        };
+        tui::run(feed, tui::Options { glyphs, lab, read_only }).map_err(Failure::failed)
     }
 
     /// Lets go of the runtime.

@@ -51,7 +51,10 @@ fn every_key_stands_in_the_example_and_its_commented_lines_are_valid_too() {
         let set = EXAMPLE.lines().any(|l| l.starts_with(&format!("{} = ", key.name())));
         let commented = EXAMPLE.lines().any(|l| l.starts_with(&format!("# {} = ", key.name())));
         assert!(set != commented, "{} stands once", key.name());
-        let is_the_hosts = matches!(key, Key::DataDir | Key::Name | Key::NetworkSecretFile);
+        let is_the_hosts = matches!(
+            key,
+            Key::DataDir | Key::Name | Key::NetworkSecretFile | Key::Socket | Key::ControlGroup
+        );
         assert_eq!(commented, is_the_hosts, "{}", key.name());
     }
     let uncommented = EXAMPLE.replace("# data_dir = ", "data_dir = ").replace("# name = ", "name = ");

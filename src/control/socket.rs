@@ -217,11 +217,10 @@ fn group_id(group: &str) -> Result<u32, SocketError> {
     let table = fs::read_to_string("/etc/group").unwrap_or_default();
     table
         .lines()
-        .filter_map(|line| {
+        .find_map(|line| {
             let mut fields = line.split(':');
             (fields.next() == Some(group)).then(|| fields.nth(1)?.parse().ok()).flatten()
         })
-        .next()
         .ok_or_else(|| SocketError::NoGroup { group: group.to_owned() })
 }
 

@@ -270,8 +270,12 @@ impl Driver {
             Action::TestEgress => self.test_egress(),
             Action::Save => self.save(),
             Action::Event(event) => self.tell(event),
-            // Nobody listening is no error.
-            Action::Outcome(outcome) => drop(self.outlets.outcomes.send(Arc::new(outcome))),
+            Action::Outcome(outcome) => {
+                // Whoever hears that it is done must not look and see it undone.
+                self.publish();
+                // Nobody listening is no error.
+                drop(self.outlets.outcomes.send(Arc::new(outcome)));
+            }
             Action::Stop => self.stopping = true,
         }
     }
