@@ -1,7 +1,7 @@
 //! `punchdeck run`: a node, with the console on it or without.
 
 use super::ctl::socket_of;
-use super::session::{Screen, Session};
+use super::session::{Log, Screen, Session};
 use super::{Failure, RunArgs, prepare};
 use crate::control::{ControlSocket, Server};
 use crate::lab;
@@ -16,7 +16,8 @@ pub(super) fn execute(args: &RunArgs) -> Result<(), Failure> {
     let config = &resolved.config;
     let screen = Screen::choose(args.headless);
     let socket = ControlSocket::bind(&socket_of(config)?, config.control_group.as_deref())?;
-    let session = Session::begin(screen, config.ascii, &config.log_filter, Some(&config.data_dir))?;
+    let log = Log { filter: &config.log_filter, format: config.log_format, data_dir: Some(&config.data_dir) };
+    let session = Session::begin(screen, config.ascii, &log)?;
     let Some(started) = session.unless_stopped(Node::start(prepared.options, prepared.lock)) else {
         session.end();
         return Ok(());

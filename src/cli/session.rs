@@ -3,7 +3,7 @@
 
 use std::io::IsTerminal;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::{Handle, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -13,11 +13,11 @@ use tracing_subscriber::filter::LevelFilter;
 
 use super::Failure;
 use super::failure::say;
-use crate::config::Ascii;
+use crate::config::{Ascii, LogFormat};
 use crate::model::Phase;
 use crate::node::EVENT_TARGET;
 use crate::node::feed::Feed;
-use crate::telemetry::{self, BoxedLayer, Sinks, Telemetry};
+use crate::telemetry::{self, BoxedLayer, DropWatch, Sinks, Telemetry};
 use crate::tui::lab::Lab;
 use crate::tui::{self, GlyphChoice};
 
@@ -27,6 +27,9 @@ const WORKERS: usize = 2;
 /// What is left of a runtime's tasks after its nodes have stopped is not worth
 /// more.
 const RUNTIME_END: Duration = Duration::from_millis(100);
+
+/// How soon a lost log line is noticed.
+const LOOK_FOR_DROPS: Duration = Duration::from_secs(1);
 
 /// Whether there is a console.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +54,24 @@ impl Screen {
     }
 }
 
+/// Which log lines are kept, and where.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Log<'a> {
+    /// Which.
+    pub(super) filter: &'a str,
+    /// How they are written, but in the console.
+    pub(super) format: LogFormat,
+    /// The directory of the log file, if there is to be one.
+    pub(super) data_dir: Option<&'a Path>,
+}
+
+impl<'a> Log<'a> {
+    /// In no file, for people.
+    pub(super) fn only(filter: &'a str) -> Self {
+        Self { filter, format: LogFormat::Text, data_dir: None }
+    }
+}
+
 /// A process that runs nodes.
 pub(super) struct Session {
     screen: Screen,
@@ -63,12 +84,8 @@ pub(super) struct Session {
 
 impl Session {
     /// Sets up logging and a runtime.
-    pub(super) fn begin(
-        screen: Screen,
-        ascii: Ascii,
-        filter: &str,
-        data_dir: Option<&Path>,
-    ) -> Result<Self, Failure> {
+    pub(super) fn begin(screen: Screen, ascii: Ascii, log: &Log<'_>) -> Result<Self, Failure> {
+        let Log { filter, format, data_dir } = *log;
         let console = screen == Screen::Console;
         let pane = if console {
             // Events have a pane of their own.
@@ -78,7 +95,8 @@ impl Session {
         } else {
             None
         };
-        let sinks = telemetry::init(&Telemetry { filter, stderr: !console, data_dir }, pane)?;
+        let json = format == LogFormat::Json;
+        let sinks = telemetry::init(&Telemetry { filter, json, stderr: !console, data_dir }, pane)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(WORKERS)
             .thread_name("node")
@@ -93,6 +111,7 @@ impl Session {
             StopSignals::listen().map_err(Failure::failed)?
         };
         runtime.spawn(signals.cancel(stop.clone()));
+        runtime.spawn(tell_of_drops(sinks.counter()));
         if screen == Screen::NoTerminal {
             say(&"no terminal here, running headless; SIGTERM or ctrl-c stops it");
         }
@@ -163,6 +182,17 @@ impl Session {
     /// Lets go of the runtime.
     pub(super) fn end(self) {
         self.runtime.shutdown_timeout(RUNTIME_END);
+    }
+}
+
+/// Says in the log that lines of it are missing.
+async fn tell_of_drops(dropped: impl Fn() -> u64) {
+    let mut watch = DropWatch::default();
+    loop {
+        tokio::time::sleep(LOOK_FOR_DROPS).await;
+        if let Some(lines) = watch.look(dropped(), Instant::now()) {
+            tracing::warn!(lines, "log lines were dropped: a sink is slow, full or gone");
+        }
     }
 }
 

@@ -12,6 +12,7 @@ mod drills;
 mod egress;
 mod full_disk;
 mod gossip;
+mod headless;
 mod hostile;
 mod hostile_punches;
 mod hostile_relays;
@@ -47,6 +48,7 @@ fn main() {
         egress,
         full_disk::trials(),
         gossip::trials(),
+        headless::trials(),
         hostile::trials(),
         hostile_punches::trials(),
         hostile_relays::trials(),

@@ -282,11 +282,12 @@ impl Driver {
 
     /// An event goes to whoever listens and to the log.
     fn tell(&self, event: Event) {
-        let (kind, peer) = (event.kind.name(), event.peer_id.map(|p| p.short()).unwrap_or_default());
+        // Fields of their own are for programs that read the log.
+        let (kind, peer_id) = (event.kind.name(), event.peer_id.map(|p| p.to_string()));
         if event.kind.is_trouble() {
-            tracing::warn!(target: EVENT_TARGET, node = %self.name, peer, "{kind}: {}", event.kind);
+            tracing::warn!(target: EVENT_TARGET, node = %self.name, peer_id, kind, "{kind}: {}", event.kind);
         } else {
-            tracing::info!(target: EVENT_TARGET, node = %self.name, peer, "{kind}: {}", event.kind);
+            tracing::info!(target: EVENT_TARGET, node = %self.name, peer_id, kind, "{kind}: {}", event.kind);
         }
         // Nobody listening is no error.
         drop(self.outlets.events.send(Arc::new(event)));

@@ -253,7 +253,7 @@ fn what_cannot_work_is_not_sent_and_the_reason_is_said() {
         assert!(alone.keys(key).is_empty());
         assert_eq!(alone.message(), said);
     }
-    b.send(Input::NodeGone);
+    b.send(Input::NodeGone(Gone::Stopped));
     assert!(b.keys("S").is_empty());
     assert_eq!(b.message(), "S: the node has stopped");
 }
@@ -569,11 +569,11 @@ fn another_node_brings_its_own_state_and_leaves_the_console_as_it_was() {
         b.send(Input::Event(event));
     }
     b.send(Input::Sent(Command::NatProbe, Ok(CommandId(4))));
-    b.send(Input::NodeGone);
+    b.send(Input::NodeGone(Gone::Stopped));
     b.keys("oz");
     let sort = b.app.peers.sort();
     b.send(Input::Switched(demo::empty()));
-    assert!(b.app.shown().peers.is_empty() && !b.app.node_gone);
+    assert!(b.app.shown().peers.is_empty() && b.app.gone.is_none());
     assert_eq!(b.app.timeline.end(), 0, "those were events of the other node");
     assert!(b.app.commands.running().is_empty());
     assert!(b.app.zoom && b.app.lab.is_some());
