@@ -235,6 +235,12 @@ impl Reason {
         Self::TimedOut { after_ms: millis(after) }
     }
 
+    /// The name as it stands in JSON.
+    pub fn code(&self) -> Option<String> {
+        let json = serde_json::to_value(self).ok()?;
+        json.get("code")?.as_str().map(str::to_owned)
+    }
+
     /// Whether a connection was closed in favour of another one to the same
     /// peer, as when both ends dial at once: that says nothing against either.
     pub fn is_lost_choice(&self) -> bool {

@@ -270,6 +270,7 @@ impl Driver {
             Action::TestEgress => self.test_egress(),
             Action::Save => self.save(),
             Action::Event(event) => self.tell(event),
+            Action::Report(_) => {}
             // Nobody listening is no error.
             Action::Outcome(outcome) => drop(self.outlets.outcomes.send(Arc::new(outcome))),
             Action::Stop => self.stopping = true,
