@@ -395,6 +395,7 @@ impl Engine {
                 self.dialer.on_attempt_ended(peer, outcome, now.mono);
             }
             self.kpi.record(&report);
+            self.report_attempt(&report, failure.as_ref());
         }
         let elapsed_ms = report.elapsed_ms.unwrap_or(0);
         let path = report.path;

@@ -8,7 +8,7 @@ use crate::core::link::{ConnId, ConnInfo};
 use crate::core::nat::datagram::Bytes;
 use crate::core::nat::{Family, SocketId, reach};
 use crate::core::wire::Frame;
-use crate::model::{CloseCode, Command, CommandId, Event, Evidence, Outcome, PeerId, Reason};
+use crate::model::{CloseCode, Command, CommandId, Event, Evidence, Fact, Outcome, PeerId, Reason};
 
 /// An end of the NAT probe's datagrams here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -341,6 +341,8 @@ pub enum Action {
     Save,
     /// Tell everybody.
     Event(Event),
+    /// Tell the registry, if there is one.
+    Report(Fact),
     /// The end of a command.
     Outcome(Outcome),
     /// Goodbye was said: stop.

@@ -18,6 +18,7 @@ mod links;
 mod nat;
 mod peers;
 mod relays;
+mod report;
 mod save;
 #[cfg(test)]
 mod sim;

@@ -16,7 +16,9 @@ use crate::core::ladder::DialId;
 use crate::core::link::{ConnId, ConnInfo};
 use crate::core::wire::{Frame, FrameReader, Message};
 use crate::core::{Mono, Now};
-use crate::model::{CloseCode, Command, CommandId, Event, EventKind, NatType, Outcome, Path, PeerId, Reason};
+use crate::model::{
+    CloseCode, Command, CommandId, Event, EventKind, Fact, NatType, Outcome, Path, PeerId, Reason,
+};
 
 /// Something under way.
 #[derive(Debug)]
@@ -95,6 +97,7 @@ pub(super) struct Node {
     pub(super) addr: SocketAddr,
     pub(super) events: Vec<Event>,
     pub(super) outcomes: Vec<Outcome>,
+    pub(super) reports: Vec<Fact>,
     /// Whether its packets leave and arrive.
     pub(super) up: bool,
     /// What its router really does.
@@ -203,6 +206,7 @@ impl Net {
             addr: addr(n),
             events: Vec::new(),
             outcomes: Vec::new(),
+            reports: Vec::new(),
             up: true,
             nat,
             timer: None,
@@ -378,6 +382,7 @@ impl Net {
                 | Action::ProbeSend { .. }
                 | Action::TestEgress => {}
                 Action::Event(event) => self.nodes[n].events.push(event),
+                Action::Report(fact) => self.nodes[n].reports.push(fact),
                 Action::Outcome(outcome) => self.nodes[n].outcomes.push(outcome),
                 Action::Stop => self.nodes[n].up = false,
             }

@@ -1,6 +1,7 @@
 mod egress;
 mod punch;
 mod relays;
+mod reports;
 
 use std::time::Duration;
 

@@ -276,6 +276,7 @@ impl Driver {
                 // Nobody listening is no error.
                 drop(self.outlets.outcomes.send(Arc::new(outcome)));
             }
+            Action::Report(_) => {}
             Action::Stop => self.stopping = true,
         }
     }

@@ -6,12 +6,10 @@ use ratatui::layout::Rect;
 use ratatui::text::Line;
 
 use super::{Pen, frame};
+use crate::core::kpi::FEW;
 use crate::model::SaveState;
 use crate::tui::app::App;
 use crate::tui::fmt;
-
-/// Below that many attempts a rate says little.
-const FEW: u64 = 30;
 
 /// Draws it, if there is room for a line of it.
 pub(super) fn draw(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {

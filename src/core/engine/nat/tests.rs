@@ -231,7 +231,8 @@ impl Fleet {
             Action::Event(event) => self.nodes[n].events.push(event),
             Action::Outcome(outcome) => self.nodes[n].outcomes.push(outcome),
             Action::Save => self.inputs.push_back((n, Input::Saved { result: Ok(()) })),
-            Action::Cancel { .. }
+            Action::Report(_)
+            | Action::Cancel { .. }
             | Action::Reserve { .. }
             | Action::Release { .. }
             | Action::TryReservation { .. }
