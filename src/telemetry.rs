@@ -17,7 +17,7 @@ use std::sync::atomic::Ordering;
 use tracing_subscriber::filter::{LevelFilter, ParseError, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{Layer, Registry};
+use tracing_subscriber::{Layer, Registry, reload};
 
 pub use drops::DropWatch;
 pub use file::{FILE_BYTES_MAX, LogFile};
@@ -70,6 +70,33 @@ pub enum TelemetryError {
 #[derive(Debug, Default)]
 pub struct Sinks {
     queues: Vec<LogQueue>,
+    filter: LogFilter,
+}
+
+/// The filter of all sinks but the console, to be changed while they work.
+#[derive(Debug, Clone, Default)]
+pub struct LogFilter(Vec<reload::Handle<Targets, Registry>>);
+
+impl LogFilter {
+    /// Other lines are kept from now on.
+    ///
+    /// # Errors
+    /// As [`filter`]; the old one then still holds.
+    pub fn set(&self, directives: &str) -> Result<(), ParseError> {
+        let new = filter(directives)?;
+        for sink in &self.0 {
+            // It fails only where nothing logs any more.
+            let _ = sink.reload(new.clone());
+        }
+        Ok(())
+    }
+
+    /// One that can be changed.
+    fn changeable(&mut self, filter: &Targets) -> reload::Layer<Targets, Registry> {
+        let (changeable, handle) = reload::Layer::new(filter.clone());
+        self.0.push(handle);
+        changeable
+    }
 }
 
 impl Sinks {
@@ -82,6 +109,11 @@ impl Sinks {
     pub fn counter(&self) -> impl Fn() -> u64 + Send + 'static + use<> {
         let counts: Vec<_> = self.queues.iter().map(LogQueue::counter).collect();
         move || counts.iter().map(|count| count.load(Ordering::Relaxed)).sum()
+    }
+
+    /// To change which lines are kept.
+    pub fn filter(&self) -> LogFilter {
+        self.filter.clone()
     }
 }
 
@@ -111,7 +143,8 @@ fn layers(
     if how.stderr {
         let queue = LogQueue::start(io::stderr()).map_err(TelemetryError::Thread)?;
         let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
-        layers.push(lines(&queue, how.json, colours).with_filter(filter.clone()).boxed());
+        let filter = sinks.filter.changeable(&filter);
+        layers.push(lines(&queue, how.json, colours).with_filter(filter).boxed());
         sinks.queues.push(queue);
     }
     if let Some(dir) = how.data_dir {
@@ -119,6 +152,7 @@ fn layers(
         let file = LogFile::open(&path, FILE_BYTES_MAX)
             .map_err(|source| TelemetryError::File { path: path.clone(), source })?;
         let queue = LogQueue::start(file).map_err(TelemetryError::Thread)?;
+        let filter = sinks.filter.changeable(&filter);
         layers.push(lines(&queue, how.json, false).with_filter(filter).boxed());
         sinks.queues.push(queue);
     }
@@ -219,6 +253,23 @@ mod tests {
         assert_eq!((&object["level"], &object["target"]), (&"INFO".into(), &"t".into()));
         assert_eq!((&object["message"], &object["n"]), (&"link.up: \u{1b}[2Jx".into(), &7.into()));
         assert!(object["timestamp"].is_string() && object.get("fields").is_none(), "flat: {object}");
+    }
+
+    #[test]
+    fn another_filter_holds_from_then_on_in_every_sink_and_a_bad_one_changes_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let how = Telemetry { filter: "warn", json: false, stderr: false, data_dir: Some(dir.path()) };
+        let (layers, sinks) = layers(&how, None).unwrap();
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layers), || {
+            tracing::debug!(target: "t", "before");
+            assert!(sinks.filter().set("t=loud").is_err());
+            tracing::debug!(target: "t", "still before");
+            sinks.filter().set("t=debug").unwrap();
+            tracing::debug!(target: "t", "after");
+        });
+        drop(sinks);
+        let text = std::fs::read_to_string(dir.path().join(LOG_FILE)).unwrap();
+        assert!(text.lines().count() == 1 && text.ends_with("after\n"), "{text}");
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::config::{Ascii, LogFormat};
 use crate::model::Phase;
 use crate::node::EVENT_TARGET;
 use crate::node::feed::Feed;
-use crate::telemetry::{self, BoxedLayer, DropWatch, Sinks, Telemetry};
+use crate::telemetry::{self, BoxedLayer, DropWatch, LogFilter, Sinks, Telemetry};
 use crate::tui::lab::Lab;
 use crate::tui::{self, GlyphChoice};
 
@@ -54,6 +54,15 @@ impl Screen {
     }
 }
 
+/// What SIGHUP means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Hangup {
+    /// The terminal is gone, and so is its session.
+    Ends,
+    /// Somebody wants the configuration read again.
+    Reloads,
+}
+
 /// Which log lines are kept, and where.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Log<'a> {
@@ -79,12 +88,19 @@ pub(super) struct Session {
     runtime: Runtime,
     /// A signal asked for the end.
     stop: CancellationToken,
-    _sinks: Sinks,
+    /// Asks for a reload, where it does not ask for the end.
+    hangups: Option<Signal>,
+    sinks: Sinks,
 }
 
 impl Session {
     /// Sets up logging and a runtime.
-    pub(super) fn begin(screen: Screen, ascii: Ascii, log: &Log<'_>) -> Result<Self, Failure> {
+    pub(super) fn begin(
+        screen: Screen,
+        ascii: Ascii,
+        log: &Log<'_>,
+        hangup: Hangup,
+    ) -> Result<Self, Failure> {
         let Log { filter, format, data_dir } = *log;
         let console = screen == Screen::Console;
         let pane = if console {
@@ -106,16 +122,26 @@ impl Session {
         // From here on a signal ends what was begun in order, and does not
         // kill it half done.
         let stop = CancellationToken::new();
-        let signals = {
+        let (signals, hangups) = {
             let _runtime = runtime.enter();
-            StopSignals::listen().map_err(Failure::failed)?
+            StopSignals::listen(hangup).map_err(Failure::failed)?
         };
         runtime.spawn(signals.cancel(stop.clone()));
         runtime.spawn(tell_of_drops(sinks.counter()));
         if screen == Screen::NoTerminal {
             say(&"no terminal here, running headless; SIGTERM or ctrl-c stops it");
         }
-        Ok(Self { screen, ascii, runtime, stop, _sinks: sinks })
+        Ok(Self { screen, ascii, runtime, stop, hangups, sinks })
+    }
+
+    /// To change which log lines are kept.
+    pub(super) fn log_filter(&self) -> LogFilter {
+        self.sinks.filter()
+    }
+
+    /// The signal that asks for a reload, if one does.
+    pub(super) fn take_hangups(&mut self) -> Option<Signal> {
+        self.hangups.take()
     }
 
     /// The nodes' runtime.
@@ -205,25 +231,36 @@ async fn node_end(feed: Feed) -> Phase {
 }
 
 /// The signals that end a session. The console listens to them, too.
-struct StopSignals([Signal; 4]);
+struct StopSignals {
+    others: [Signal; 3],
+    hangup: Option<Signal>,
+}
 
 impl StopSignals {
-    fn listen() -> std::io::Result<Self> {
-        Ok(Self([
-            signal(SignalKind::terminate())?,
-            signal(SignalKind::interrupt())?,
-            signal(SignalKind::quit())?,
-            signal(SignalKind::hangup())?,
-        ]))
+    /// Gives SIGHUP back where it does not ask for the end.
+    fn listen(hangup: Hangup) -> std::io::Result<(Self, Option<Signal>)> {
+        let others =
+            [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::quit())?];
+        let hangups = Some(signal(SignalKind::hangup())?);
+        Ok(match hangup {
+            Hangup::Ends => (Self { others, hangup: hangups }, None),
+            Hangup::Reloads => (Self { others, hangup: None }, hangups),
+        })
     }
 
     async fn cancel(self, stop: CancellationToken) {
-        let Self([mut terminate, mut interrupt, mut quit, mut hangup]) = self;
+        let Self { others: [mut terminate, mut interrupt, mut quit], hangup } = self;
+        let hung_up = async {
+            match hangup {
+                Some(mut hangup) => drop(hangup.recv().await),
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
             _ = quit.recv() => {}
-            _ = hangup.recv() => {}
+            () = hung_up => {}
         }
         stop.cancel();
     }

@@ -39,7 +39,7 @@ use self::egress::SelfTester;
 use self::feed::{CommandSender, EVENT_BACKLOG, Feed, OUTCOME_BACKLOG};
 use self::lanes::LaneTls;
 use self::lock::DataDirLock;
-use self::options::NodeOptions;
+use self::options::{NodeOptions, Settings};
 use self::probe::Probes;
 use self::relaying::Relaying;
 pub use self::transport::BindError;
@@ -79,6 +79,7 @@ pub struct Node {
     peer_id: PeerId,
     local_addr: SocketAddr,
     feed: Feed,
+    settings: watch::Sender<Settings>,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -90,10 +91,11 @@ impl Node {
     /// # Errors
     /// [`StartError`] if the socket, the key or the cache cannot be had.
     pub async fn start(options: NodeOptions, lock: DataDirLock) -> Result<(Self, Feed), StartError> {
-        let Assembled { me, local_addr, driver, requests, inbox, helpers, feed } = assemble(options).await?;
+        let Assembled { me, local_addr, driver, requests, inbox, helpers, feed, settings } =
+            assemble(options).await?;
         let stop = CancellationToken::new();
         let task = tokio::spawn(run(driver, requests, inbox, stop.clone(), helpers, lock));
-        Ok((Self { peer_id: me, local_addr, feed: feed.clone(), stop, task }, feed))
+        Ok((Self { peer_id: me, local_addr, feed: feed.clone(), settings, stop, task }, feed))
     }
 
     /// Who it is.
@@ -109,6 +111,11 @@ impl Node {
     /// One more feed; its events and outcomes begin now.
     pub fn feed(&self) -> Feed {
         self.feed.clone()
+    }
+
+    /// Whoever gives it other settings while it runs.
+    pub fn reloader(&self) -> Reloader {
+        Reloader(self.settings.clone())
     }
 
     /// Whether it has ended by itself.
@@ -129,6 +136,18 @@ impl Drop for Node {
     }
 }
 
+/// Changes the settings of a running node.
+#[derive(Debug, Clone)]
+pub struct Reloader(watch::Sender<Settings>);
+
+impl Reloader {
+    /// These hold from now on; the latest wins. A node that has ended minds
+    /// nothing.
+    pub fn reload(&self, settings: Settings) {
+        self.0.send_replace(settings);
+    }
+}
+
 /// A node before its task begins.
 struct Assembled {
     me: PeerId,
@@ -138,6 +157,7 @@ struct Assembled {
     inbox: mpsc::Receiver<Report>,
     helpers: [AbortOnDropHandle<()>; 3],
     feed: Feed,
+    settings: watch::Sender<Settings>,
 }
 
 async fn assemble(options: NodeOptions) -> Result<Assembled, StartError> {
@@ -168,6 +188,7 @@ async fn assemble(options: NodeOptions) -> Result<Assembled, StartError> {
         Err(detail) => (Vec::new(), Some(detail)),
     };
     let clock = Clock::start();
+    let (settings, new_settings) = watch::channel(options.settings());
     let config = EngineConfig {
         me,
         name: options.name.clone(),
@@ -216,11 +237,12 @@ async fn assemble(options: NodeOptions) -> Result<Assembled, StartError> {
         files,
         library,
         outlets: Outlets { snapshots, events, outcomes },
+        settings: new_settings,
         dials: BTreeMap::new(),
         changed: false,
         stopping: false,
     };
-    Ok(Assembled { me, local_addr, driver, requests, inbox, helpers, feed })
+    Ok(Assembled { me, local_addr, driver, requests, inbox, helpers, feed, settings })
 }
 
 /// Who tests the node, and what is left to test once it runs. Where the operator

@@ -20,6 +20,7 @@ mod peers;
 mod relays;
 mod report;
 mod save;
+mod settings;
 #[cfg(test)]
 mod sim;
 #[cfg(test)]
@@ -38,6 +39,7 @@ use rand::rngs::StdRng;
 
 pub use egress::SelfTest;
 pub use io::{Action, ConnBytes, Input, ProbeEnd, ReservationBytes, SelfTested};
+pub use settings::Settings;
 
 use self::attempts::Attempts;
 use self::coordinate::PunchComing;
@@ -275,6 +277,7 @@ impl Engine {
             Input::ReservationLost { relay, reason } => self.on_relay_lost(relay, reason, now),
             Input::LaneBytes { reservations, .. } => self.on_lane_bytes(reservations),
             Input::Serving { sessions, bytes } => self.on_serving(sessions, bytes),
+            Input::Settings(settings) => self.on_settings(settings, now),
             Input::Saved { result } => self.on_saved(result, now),
             Input::ProbeSocket { socket, result } => self.on_probe_socket(socket, result, now),
             Input::ProbeDatagram { at, from, bytes } => self.on_probe_datagram(at, from, &bytes, now),

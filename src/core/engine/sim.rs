@@ -244,6 +244,12 @@ impl Net {
         id
     }
 
+    /// What a node is told comes from outside.
+    pub(super) fn tell(&mut self, n: usize, input: Input) {
+        self.nodes[n].engine.handle(input, self.now);
+        self.carry_out(n);
+    }
+
     /// Sends a message over the link between two nodes.
     pub(super) fn send(&mut self, from: usize, to: usize, message: &Message) {
         let now = self.now;

@@ -2,6 +2,7 @@ mod egress;
 mod punch;
 mod relays;
 mod reports;
+mod settings;
 
 use std::time::Duration;
 
