@@ -206,6 +206,7 @@ async fn assemble(options: NodeOptions) -> Result<Assembled, StartError> {
         self_test,
         own_version: found.own.own_version,
         anchors: found.own.anchors.clone(),
+        history: found.history,
         seed: rand::random(),
     };
     let mut engine = Engine::new(config, cached, found.set_aside, clock.now());

@@ -196,6 +196,7 @@ impl Net {
             self_test: SelfTest::Off,
             own_version: 0,
             anchors: Vec::new(),
+            history: None,
             seed: self.rng.random(),
         };
         let mut engine = Engine::new(config, Vec::new(), Vec::new(), self.now);
