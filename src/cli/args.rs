@@ -167,14 +167,14 @@ pub enum Verb {
 /// Which running node is meant.
 #[derive(Debug, Clone, Default, Args)]
 pub struct TargetArgs {
-    /// Which file.
-    #[command(flatten)]
-    pub file: FileArgs,
+    /// The configuration file, instead of the platform's
+    #[arg(long, global = true, value_name = "FILE", env = "PUNCHDECK_CONFIG")]
+    pub config: Option<PathBuf>,
     /// `socket`
-    #[arg(long, value_name = "PATH", help = help_of(Key::Socket))]
+    #[arg(long, global = true, value_name = "PATH", help = help_of(Key::Socket))]
     pub socket: Option<String>,
     /// `data_dir`
-    #[arg(long, value_name = "DIR", help = help_of(Key::DataDir))]
+    #[arg(long, global = true, value_name = "DIR", help = help_of(Key::DataDir))]
     pub data_dir: Option<String>,
 }
 
@@ -350,7 +350,8 @@ impl TargetArgs {
     /// Everything that is wrong with them.
     pub fn resolve(&self) -> Result<Resolved, ConfigErrors> {
         let flags = [text(Key::Socket, self.socket.as_ref()), text(Key::DataDir, self.data_dir.as_ref())];
-        resolve(&self.file.sources(flags.into_iter().flatten().collect()))
+        let file = FileArgs { config: self.config.clone() };
+        resolve(&file.sources(flags.into_iter().flatten().collect()))
     }
 }
 

@@ -21,8 +21,9 @@ pub(super) fn execute(args: &RunArgs) -> Result<(), Failure> {
         session.end();
         return Ok(());
     };
-    let (node, feed) = started.map_err(Failure::usage)?;
-    let control = session.block_on(async { Server::start(socket, node.feed()) }).map_err(Failure::failed)?;
+    let (mut node, feed) = started.map_err(Failure::usage)?;
+    let control =
+        session.block_on(async { Server::start(socket, node.first_feed()) }).map_err(Failure::failed)?;
     let ended = session.attend(feed, None, std::future::ready(()));
     session.block_on(async {
         node.stop().await;

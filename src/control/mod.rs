@@ -19,8 +19,6 @@ mod protocol;
 mod server;
 mod session;
 mod socket;
-#[cfg(test)]
-mod tests;
 
 pub use attached::attach;
 pub use client::{Client, ClientError, Told};

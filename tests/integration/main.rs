@@ -8,6 +8,8 @@
 
 mod binary;
 mod cache;
+mod control;
+mod ctl;
 mod drills;
 mod egress;
 mod full_disk;
@@ -43,6 +45,8 @@ fn main() {
     let egress = egress::trials(userns.as_ref());
     let trials: Vec<Trial> = [
         cache::trials(),
+        control::trials(),
+        ctl::trials(),
         drills::trials(userns.clone()),
         egress,
         full_disk::trials(),
