@@ -162,6 +162,9 @@ pub enum Verb {
     NatProbe,
     /// Say goodbye to all peers and stop the node
     Leave,
+    /// Carry the control protocol over standard input and output, for a program
+    /// on another host: `ssh HOST punchdeck ctl bridge`
+    Bridge,
 }
 
 /// Which running node is meant.
@@ -238,7 +241,10 @@ pub struct DrillArgs {
     #[arg(long, env = "PUNCHDECK_LAB_LOOPBACK", value_parser = FalseyValueParser::new())]
     pub loopback: bool,
     /// Another network than the drill's: a topology's name, or its file
-    #[arg(long, value_name = "FILE", env = "PUNCHDECK_LAB_FLEET", conflicts_with = "loopback")]
+    #[arg(long, value_name = "FILE", env = "PUNCHDECK_LAB_TOPOLOGY", conflicts_with = "loopback")]
+    pub topology: Option<PathBuf>,
+    /// A fleet of running nodes, by a TOML file that says where their control sockets are
+    #[arg(long, value_name = "FILE", env = "PUNCHDECK_LAB_FLEET", conflicts_with_all = ["loopback", "topology"])]
     pub fleet: Option<PathBuf>,
     /// With the topology's delays between regions
     #[arg(long, env = "PUNCHDECK_LAB_LATENCY", value_parser = FalseyValueParser::new())]

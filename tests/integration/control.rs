@@ -61,7 +61,7 @@ impl Served {
     }
 
     async fn client(&self) -> Client {
-        Client::connect(&self.path, false).await.unwrap()
+        Client::connect(self.path.as_path(), false).await.unwrap()
     }
 
     /// The node answers somebody else, now.
@@ -170,7 +170,7 @@ async fn read_only() {
     let served = Served::start("hub").await;
     let other = TestNode::start("other", &[served.node.addr()]).await;
     served.node.until_linked(other.id()).await;
-    let mut client = Client::connect(&served.path, true).await.unwrap();
+    let mut client = Client::connect(served.path.as_path(), true).await.unwrap();
     for command in [Command::Disconnect { peer: other.id() }, Command::Leave, Command::NatProbe] {
         let outcome = end_of(&mut client, command).await;
         assert_eq!(outcome.result.unwrap_err().reason, Reason::ReadOnly);
@@ -193,7 +193,7 @@ async fn drills_only() {
 async fn attached() {
     let served = Served::start("hub").await;
     let other = TestNode::start("other", &[served.node.addr()]).await;
-    let mut feed = control::attach(&served.path, false).await.unwrap();
+    let mut feed = control::attach(served.path.as_path(), false).await.unwrap();
     assert_eq!(feed.events.recv().await.unwrap().kind.name(), "node.started");
     let linked = |s: &std::sync::Arc<punchdeck::model::Snapshot>| s.link(&other.id()).is_some();
     tokio::time::timeout(PATIENCE, feed.snapshots.wait_for(linked)).await.unwrap().unwrap();
@@ -215,7 +215,7 @@ async fn attached() {
 
 async fn asked_and_lost() {
     let served = Served::start("hub").await;
-    let mut feed = control::attach(&served.path, false).await.unwrap();
+    let mut feed = control::attach(served.path.as_path(), false).await.unwrap();
     let (_node, _) = served.stop().await;
     let mut presence = feed.presence.clone().unwrap();
     let lost = |p: &Presence| matches!(p, Presence::Lost { .. });
@@ -311,7 +311,7 @@ async fn hundred() {
     let mut inside = Vec::new();
     let mut refused = 0;
     for _ in 0..100 {
-        match Client::connect(&served.path, true).await {
+        match Client::connect(served.path.as_path(), true).await {
             Ok(client) => inside.push(client),
             Err(ClientError::Refused { refusal: Refusal::TooManyClients { max }, .. }) => {
                 assert_eq!(max as usize, CLIENTS_MAX);
@@ -327,7 +327,7 @@ async fn hundred() {
     drop(inside.pop());
     // The place is free as soon as the node has seen it go.
     let begun = Instant::now();
-    while let Err(error) = Client::connect(&served.path, true).await {
+    while let Err(error) = Client::connect(served.path.as_path(), true).await {
         assert!(begun.elapsed() < PATIENCE, "{error}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }

@@ -25,6 +25,7 @@ mod nat;
 mod nat_names;
 mod process;
 mod punch;
+mod real_fleet;
 mod relays;
 mod scripted;
 mod start;
@@ -59,7 +60,8 @@ fn main() {
         lanes::trials(),
         links::trials(),
         nat::trials(),
-        nat_names::trials(userns),
+        nat_names::trials(userns.clone()),
+        real_fleet::trials(userns),
         process::trials(),
         relays::trials(),
         punch,

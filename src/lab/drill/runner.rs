@@ -106,6 +106,9 @@ impl<'a, A: Arena> Runner<'a, A> {
     pub async fn run(mut self) -> Report {
         let begun = Instant::now();
         let mut stopped = None;
+        if let Err(error) = self.can() {
+            return Report::unsupported(&self.scenario.name, &self.arena.kind(), error.to_string());
+        }
         let steps = &self.scenario.steps;
         for (n, step) in steps.iter().enumerate() {
             self.at = n + 1;
@@ -139,6 +142,14 @@ impl<'a, A: Arena> Runner<'a, A> {
             .with_pairs(self.pairs)
             .told(self.told)
             .with_figures(figures)
+    }
+
+    /// Whether the fleet can do all of it.
+    fn can(&self) -> Result<(), ArenaError> {
+        if self.scenario.fleet.passive && !self.arena.holds_back() {
+            return Err(ArenaError::Unsupported("hold its nodes back from dialling".to_owned()));
+        }
+        self.scenario.all_steps().try_for_each(|step| self.arena.can(step))
     }
 
     pub(super) async fn step(&mut self, step: &Step) -> Result<(), Stop> {

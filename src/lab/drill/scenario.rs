@@ -572,6 +572,7 @@ impl Scenario {
 
 /// The drills that come with the program.
 pub const BUILT_IN: &[(&str, &str)] = &[
+    ("fleet_check", include_str!("../../../assets/drills/fleet_check.toml")),
     ("gossip_discovery", include_str!("../../../assets/drills/gossip_discovery.toml")),
     ("nat_matrix", include_str!("../../../assets/drills/nat_matrix.toml")),
     ("nat_matrix_20ms", include_str!("../../../assets/drills/nat_matrix_20ms.toml")),
