@@ -107,7 +107,7 @@ fn an_operator_attaches_looks_acts_and_detaches_and_the_node_goes_on() -> Result
     console.wait_for("linked      direct")?;
     console.wait_for("attempt.ended")?;
     console.press("S")?;
-    console.wait_for("sync all: 1 of 1 peers")?;
+    console.wait_for("sync: 1 of 1 peers")?;
     let mut second = node.attach(&["--read-only"], 80, 24)?;
     second.wait_for("read-only")?;
     second.wait_for("linked")?;
