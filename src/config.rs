@@ -114,6 +114,7 @@ impl Resolved {
             relay_after: config.relay_after,
             punch: config.punch,
             relay_egress: config.relay_egress,
+            self_test: true,
         }
     }
 }

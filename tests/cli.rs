@@ -211,6 +211,18 @@ fn wrong_usage_exits_2() {
 }
 
 #[test]
+fn a_node_that_must_prove_its_egress_closed_does_not_start_where_it_is_not() {
+    let home = Home::new();
+    let args = ["run", "--headless", "--bind", "127.0.0.1:0", "--data-dir", "data"];
+    let env = [("PUNCHDECK_RELAY_EGRESS", "require-closed"), ("PUNCHDECK_LOG_FILTER", "warn")];
+    let err = home.run(&args, &env).fails(2);
+    assert!(err.contains("relay_egress is \"require-closed\", and the relay's egress is open"), "{err}");
+    assert!(err.contains("127.0.0.1") && err.contains("Close the relay's egress"), "{err}");
+    let readme = include_str!("../README.md");
+    assert!(readme.contains("## Close the relay's egress"), "what the message names is there");
+}
+
+#[test]
 fn completions_and_the_manual_page_name_every_command() {
     let home = Home::new();
     for args in [&["completions", "bash"][..], &["completions", "zsh"], &["completions", "fish"], &["man"]] {
@@ -256,6 +268,17 @@ fn the_readme_carries_the_keys_of_the_panes_as_the_program_prints_them() {
 }
 
 #[test]
+fn the_readme_carries_the_rules_that_close_the_egress_as_they_are_shipped() {
+    let rules = include_str!("../assets/punchdeck.nft");
+    let table = &rules[rules.find("table inet punchdeck {").unwrap()..];
+    let readme = include_str!("../README.md");
+    assert!(readme.contains(&format!("```\n{table}```")), "put this into README.md:\n\n{table}");
+    let unit = include_str!("../assets/punchdeck.service");
+    assert!(unit.contains("Environment=PUNCHDECK_RELAY_EGRESS=require-closed\n"), "the unit insists on it");
+    assert!(unit.contains("\nIPAddressDeny=localhost "), "and closes it");
+}
+
+#[test]
 fn a_bad_topology_is_refused_with_its_place_before_anything_is_built() {
     let home = Home::new();
     let lab = |topology: &str| home.run(&["lab", "--topology", topology], &[]);
@@ -272,6 +295,8 @@ fn what_a_drill_cannot_use_is_refused_before_anything_is_built() {
     let home = Home::new();
     let error = home.run(&["lab", "run", "same_nat", "--baseline"], &[]).fails(2);
     assert!(error.contains("--baseline compares pairs of NAT types; same_nat has none"), "{error}");
+    let error = home.run(&["lab", "run", "soak", "no-such-drill"], &[]).fails(2);
+    assert!(error.contains("no-such-drill") && error.contains("the built-in drills are"), "{error}");
     let error = home.run(&["lab", "run", "same_nat", "--for", "10s"], &[]).fails(2);
     assert!(error.contains("no step of it runs for a while"), "{error}");
     assert_eq!(home.run(&["lab", "run", "soak", "--for", "soon"], &[]).code(), 2);

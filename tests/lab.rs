@@ -111,7 +111,7 @@ fn a_drill_runs_from_the_console_and_is_called_off_with_its_verdict() -> Result<
     lab.wait_for("A drill runs on a fleet of its own")?;
     lab.press("\r")?;
     lab.wait_for("gossip_discovery on its own loopback fleet: step")?;
-    // The second value takes a digest, which is a minute away.
+    // The second value comes a minute later.
     lab.wait_until("the first value", |screen| {
         let text = screen.contents();
         text.lines().any(|line| line.contains("✓ ok ") && line.contains("limit 15000 ms"))

@@ -112,8 +112,9 @@ pub enum LabCommand {
 /// `punchdeck lab run`
 #[derive(Debug, Clone, Args)]
 pub struct DrillArgs {
-    /// A built-in drill's name, or a file
-    pub scenario: String,
+    /// Built-in drills by name, or files; several are run in turn
+    #[arg(required = true, value_name = "SCENARIO")]
+    pub scenarios: Vec<String>,
     /// Print one JSON object instead of text
     #[arg(long, env = "PUNCHDECK_LAB_JSON", value_parser = FalseyValueParser::new())]
     pub json: bool,

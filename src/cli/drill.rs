@@ -12,7 +12,7 @@ use super::session::{Screen, Session};
 use super::{Failure, print};
 use crate::config::Ascii;
 use crate::lab::drill::{Arena, BUILT_IN, Progress, Report, Runner, Scenario, Verdict};
-use crate::lab::{self, LabArena, LoopbackFleet, Topology, Userns};
+use crate::lab::{self, LabArena, LoopbackFleet, Topology, Unsupported, Userns};
 
 /// Nodes of a loopback fleet for a drill that does not say how many.
 const LOOPBACK_NODES: usize = 8;
@@ -29,29 +29,37 @@ pub(super) fn list() -> Result<(), Failure> {
 }
 
 pub(super) fn run(args: &DrillArgs) -> Result<(), Failure> {
-    let mut scenario = load(&args.scenario)?;
+    let mut scenarios = args.scenarios.iter().map(|name| load(name)).collect::<Result<Vec<_>, _>>()?;
     if let Some(time) = args.time {
-        scenario.set_time(time).map_err(Failure::usage)?;
+        for scenario in &mut scenarios {
+            scenario.set_time(time).map_err(Failure::usage)?;
+        }
     }
-    if args.baseline && !scenario.has_pairs() {
-        let name = &scenario.name;
+    if args.baseline && !scenarios.iter().any(Scenario::has_pairs) {
+        let names = args.scenarios.join(", ");
         return Err(Failure::usage(anyhow::anyhow!(
-            "--baseline compares pairs of NAT types; {name} has none"
+            "--baseline compares pairs of NAT types; {names} has none"
         )));
     }
-    let ground = Ground::choose(&scenario, args)?;
+    // Before anything starts a thread.
+    let userns = (!args.loopback).then(lab::enter);
+    let grounds =
+        scenarios.iter().map(|s| Ground::choose(s, args, userns.as_ref())).collect::<Result<Vec<_>, _>>()?;
     let session = Session::begin(Screen::Headless, Ascii::Auto, LOG_FILTER, None)?;
     let abort = session.stopped();
     let mut reports = Vec::new();
-    for n in 1..=args.repeat {
-        let report = session.block_on(once(&ground, &scenario, args, abort.clone()))?;
-        if !args.json {
-            let head = if args.repeat > 1 { format!("run {n} of {}\n", args.repeat) } else { String::new() };
-            print(format!("{head}{}", report.text()).as_bytes())?;
-        }
-        reports.push(report);
-        if abort.is_cancelled() {
-            break;
+    for (scenario, ground) in scenarios.iter().zip(&grounds) {
+        for n in 1..=args.repeat {
+            if abort.is_cancelled() {
+                break;
+            }
+            let report = session.block_on(once(ground, scenario, args, abort.clone()))?;
+            if !args.json {
+                let head =
+                    if args.repeat > 1 { format!("run {n} of {}\n", args.repeat) } else { String::new() };
+                print(format!("{head}{}", report.text()).as_bytes())?;
+            }
+            reports.push(report);
         }
     }
     session.end();
@@ -68,12 +76,15 @@ enum Ground {
 
 impl Ground {
     /// NATs where the host allows; loopback where the drill makes sense there.
-    /// Before anything starts a thread.
-    fn choose(scenario: &Scenario, args: &DrillArgs) -> Result<Self, Failure> {
-        if args.loopback {
+    fn choose(
+        scenario: &Scenario,
+        args: &DrillArgs,
+        userns: Option<&Result<Userns, Unsupported>>,
+    ) -> Result<Self, Failure> {
+        let Some(userns) = userns else {
             let none = || Self::Nowhere("it needs NATs, and --loopback has none".into());
             return Ok(if scenario.fleet.loopback { Self::Loopback } else { none() });
-        }
+        };
         let named = args.fleet.as_deref().unwrap_or(Path::new(&scenario.fleet.topology));
         let topology = Topology::find(named).map_err(Failure::usage)?;
         let topology = match scenario.fleet.nodes {
@@ -82,8 +93,8 @@ impl Ground {
         };
         let latency = scenario.fleet.latency || args.latency;
         let topology = if latency { topology } else { topology.without_latency() };
-        Ok(match lab::enter() {
-            Ok(userns) => Self::Lab(userns, topology),
+        Ok(match userns {
+            Ok(userns) => Self::Lab(userns.clone(), topology),
             Err(why) if scenario.fleet.loopback => {
                 say(&format_args!("{why}; on loopback instead, without NATs"));
                 Self::Loopback
@@ -145,7 +156,8 @@ async fn on<A: Arena>(
             say(&format_args!("step {} of {}: {}", p.step, p.of, p.what));
         }
     };
-    Runner::new(fleet, scenario, abort, tell).with_baseline(args.baseline).run().await
+    let baseline = args.baseline && scenario.has_pairs();
+    Runner::new(fleet, scenario, abort, tell).with_baseline(baseline).run().await
 }
 
 /// Several runs as one object: the worst verdict, and each run.
@@ -165,7 +177,7 @@ fn finish(args: &DrillArgs, mut reports: Vec<Report>) -> Result<(), Failure> {
     let Some(worst) = reports.iter().max_by_key(|r| rank(r.verdict)).cloned() else { return Ok(()) };
     let verdict = worst.verdict;
     if args.json {
-        let json = if args.repeat > 1 {
+        let json = if args.repeat > 1 || args.scenarios.len() > 1 {
             serde_json::to_string(&Runs { worst, runs: std::mem::take(&mut reports) })
         } else {
             serde_json::to_string(&worst)

@@ -7,7 +7,6 @@ use std::process::ExitCode;
 use crate::config::ConfigErrors;
 use crate::identity::IdentityError;
 use crate::node::lock::LockError;
-use crate::node::options::OptionsError;
 use crate::telemetry::TelemetryError;
 
 /// A command that did not do what was asked.
@@ -72,4 +71,4 @@ macro_rules! usage {
     )+};
 }
 
-usage!(ConfigErrors, IdentityError, LockError, OptionsError, TelemetryError);
+usage!(ConfigErrors, IdentityError, LockError, TelemetryError);

@@ -51,9 +51,21 @@ pub(super) fn execute(args: &LabArgs) -> Result<(), Failure> {
         Err(other) => return Err(refused(other)?),
     };
     let feeds = fleet.take_feeds();
-    let ended = attend(&session, Ground::Nat(Box::new(fleet)), DrillGround::Nat(userns), feeds, begun);
+    let (ground, drills) = grounds(fleet, userns);
+    let ended = attend(&session, ground, drills, feeds, begun);
     session.end();
     ended
+}
+
+#[cfg(target_os = "linux")]
+fn grounds(fleet: NatLab, userns: Userns) -> (Ground, DrillGround) {
+    (Ground::Nat(Box::new(fleet)), DrillGround::Nat(userns))
+}
+
+/// There is no such fleet.
+#[cfg(not(target_os = "linux"))]
+fn grounds(fleet: NatLab, _: Userns) -> (Ground, DrillGround) {
+    match fleet {}
 }
 
 fn topology(args: &LabArgs) -> Result<Topology, TopologyError> {

@@ -1,6 +1,5 @@
-//! From settings to a node that may start: the checks that need no disk, the
-//! data directory's lock, the identity. In this order, so that a start that is
-//! refused leaves nothing behind.
+//! From settings to a node that may start: the data directory's lock, then the
+//! identity. In this order, so that a start that is refused touches no identity.
 
 use super::Failure;
 use crate::config::Resolved;
@@ -8,7 +7,7 @@ use crate::identity;
 use crate::model::PeerId;
 use crate::node::keys;
 use crate::node::lock::DataDirLock;
-use crate::node::options::{NodeOptions, check_egress};
+use crate::node::options::NodeOptions;
 
 /// All that a node needs.
 #[derive(Debug)]
@@ -26,10 +25,9 @@ pub struct Prepared {
 /// Checks, locks, and loads or makes the identity.
 ///
 /// # Errors
-/// With exit code 2: a setting that forbids the start, a data directory that
-/// another node holds, a key that cannot be read or written.
+/// With exit code 2: a data directory that another node holds, a key that cannot
+/// be read or written.
 pub fn prepare(resolved: &Resolved) -> Result<Prepared, Failure> {
-    check_egress(resolved.config.relay_egress)?;
     let dir = &resolved.config.data_dir;
     let lock = DataDirLock::acquire(dir)?;
     let identity = identity::load_or_create(dir, keys::generate, keys::check)?;
@@ -43,15 +41,14 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::config::{Host, Key, Raw, Sources, resolve};
+    use crate::config::{Host, Sources, resolve};
 
-    fn settings(dir: &Path, egress: &str) -> Resolved {
-        let text = |t: &str| Raw::Text(t.to_owned());
+    fn settings(dir: &Path) -> Resolved {
         resolve(&Sources {
             host: Host { config_file: None, data_dir: Some(dir.to_owned()), name: "x".into() },
             file: None,
             env: Vec::new(),
-            flags: vec![(Key::RelayEgress, text(egress))],
+            flags: Vec::new(),
         })
         .unwrap()
     }
@@ -59,7 +56,7 @@ mod tests {
     #[test]
     fn a_prepared_node_keeps_its_identity_over_restarts_and_its_directory_to_itself() {
         let dir = tempfile::tempdir().unwrap();
-        let settings = settings(&dir.path().join("data"), "warn");
+        let settings = settings(&dir.path().join("data"));
         let first = prepare(&settings).unwrap();
         assert!(first.new_identity);
         assert_eq!(prepare(&settings).unwrap_err().code(), 2, "the directory is taken");
@@ -71,18 +68,10 @@ mod tests {
     }
 
     #[test]
-    fn a_node_that_must_prove_its_egress_closed_does_not_start_without_the_proof() {
-        let dir = tempfile::tempdir().unwrap();
-        let data = dir.path().join("data");
-        assert_eq!(prepare(&settings(&data, "require-closed")).unwrap_err().code(), 2);
-        assert!(!data.exists(), "nothing half done");
-    }
-
-    #[test]
     fn a_data_directory_with_other_files_in_it_is_used_and_they_stay() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("notes"), "mine").unwrap();
-        prepare(&settings(dir.path(), "warn")).unwrap();
+        prepare(&settings(dir.path())).unwrap();
         assert_eq!(std::fs::read_to_string(dir.path().join("notes")).unwrap(), "mine");
     }
 }

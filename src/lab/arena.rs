@@ -23,6 +23,17 @@ enum State {
     Down,
 }
 
+/// Whom a node dials by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Dials {
+    /// Whom it thinks fit.
+    Anybody,
+    /// The public nodes.
+    Public,
+    /// The first of them.
+    Bootstrap,
+}
+
 /// A lab with the hosts that a scenario needs; only those of its topology run
 /// from the start.
 #[derive(Debug)]
@@ -52,11 +63,11 @@ impl LabArena {
         scenario: &Scenario,
         program: PathBuf,
     ) -> Result<Self, LabError> {
-        let run: Vec<(String, bool)> = topology
-            .host
-            .iter()
-            .map(|h| (h.name.clone(), scenario.fleet.passive && !topology.is_public(h)))
-            .collect();
+        let dials = |host: &Host| {
+            let shy = scenario.fleet.passive && !topology.is_public(host);
+            if shy { Dials::Public } else { Dials::Anybody }
+        };
+        let run: Vec<(String, Dials)> = topology.host.iter().map(|h| (h.name.clone(), dials(h))).collect();
         let killed = scenario.all_steps().filter_map(|step| match step {
             Step::Kill { node } => Some(node.clone()),
             _ => None,
@@ -79,8 +90,8 @@ impl LabArena {
             apart,
             program,
         };
-        for (host, passive) in run {
-            arena.launch(&host, passive).await?;
+        for (host, dials) in run {
+            arena.launch(&host, dials).await?;
         }
         Ok(arena)
     }
@@ -90,15 +101,17 @@ impl LabArena {
         self.lab.stop().await;
     }
 
-    async fn launch(&mut self, host: &str, passive: bool) -> Result<(), LabError> {
+    async fn launch(&mut self, host: &str, dials: Dials) -> Result<(), LabError> {
         let id = self.lab.peer_id(host).await?;
         let state = if self.apart.iter().any(|h| h == host) {
             self.lab.start_process(host, &self.program).await?;
             State::Apart
-        } else if passive {
-            State::Here(self.lab.start_passive(host).await?)
         } else {
-            State::Here(self.lab.start_node(host).await?)
+            State::Here(match dials {
+                Dials::Anybody => self.lab.start_node(host).await?,
+                Dials::Public => self.lab.start_passive(host).await?,
+                Dials::Bootstrap => self.lab.start_shy(host).await?,
+            })
         };
         if self.members.insert(host.to_owned(), (id, state)).is_none() {
             self.order.push(host.to_owned());
@@ -191,7 +204,10 @@ impl Arena for LabArena {
 
     async fn act(&mut self, act: Act) -> Result<(), ArenaError> {
         match act {
-            Act::Start { node, passive } => self.launch(&node, passive).await.map_err(|e| failed(&e)),
+            Act::Start { node, passive } => {
+                let dials = if passive { Dials::Bootstrap } else { Dials::Anybody };
+                self.launch(&node, dials).await.map_err(|e| failed(&e))
+            }
             Act::Stop(node) => {
                 self.lab.stop_node(&node).await.map_err(|e| failed(&e))?;
                 self.down(&node);
@@ -224,8 +240,8 @@ impl Arena for LabArena {
 
     async fn pair(&mut self, from: NatType, to: NatType) -> Result<(String, String), ArenaError> {
         let (a, b) = take(&mut self.pairs, from, to)?;
-        self.launch(&a, true).await.map_err(|e| failed(&e))?;
-        self.launch(&b, true).await.map_err(|e| failed(&e))?;
+        self.launch(&a, Dials::Public).await.map_err(|e| failed(&e))?;
+        self.launch(&b, Dials::Public).await.map_err(|e| failed(&e))?;
         Ok((a, b))
     }
 

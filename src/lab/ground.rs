@@ -127,6 +127,7 @@ impl Ground {
     ///
     /// # Errors
     /// Why not, in words.
+    #[cfg_attr(not(target_os = "linux"), allow(unused_variables))]
     pub async fn cut_link(&mut self, between: &[String; 2], cut: bool) -> Result<(), String> {
         let [a, b] = between;
         match self {

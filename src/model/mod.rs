@@ -6,6 +6,7 @@
 mod attempt;
 mod command;
 mod event;
+mod exposure;
 mod id;
 mod nat;
 mod peer;
@@ -22,6 +23,7 @@ pub use attempt::{
 };
 pub use command::{Command, CommandId, Done, EchoReport, Failure, LinkReport, Outcome, SyncReport};
 pub use event::{Event, EventKind};
+pub use exposure::{Evidence, Exposure, ExposureState};
 pub use id::{ParsePeerIdError, PeerId};
 pub use nat::{Behaviour, NatType, NatView, Vantage};
 pub use peer::{LinkRow, Path, PeerRow, PeerState, Source};
@@ -32,7 +34,7 @@ pub use snapshot::{
     AttemptsView, CacheView, Counters, GossipView, Interval, KpiView, NodeInfo, Phase, SaveState, Snapshot,
 };
 pub use text::{SHOWN_TEXT_MAX, clean, ellipsize, printable};
-pub use time::Stamp;
+pub use time::{Stamp, millis};
 pub use why::{NextAction, Why, WhyLine};
 
 /// Rewrites an IPv4-mapped IPv6 address (`::ffff:a.b.c.d`) to plain IPv4.

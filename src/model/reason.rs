@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{NatType, PeerId};
+use super::{NatType, PeerId, millis};
 
 /// Application codes with which a link is closed; no text travels with them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -232,7 +232,7 @@ pub enum Reason {
 impl Reason {
     /// A timed-out reason from the time that was given.
     pub fn timed_out(after: Duration) -> Self {
-        Self::TimedOut { after_ms: u64::try_from(after.as_millis()).unwrap_or(u64::MAX) }
+        Self::TimedOut { after_ms: millis(after) }
     }
 
     /// Whether a connection was closed in favour of another one to the same

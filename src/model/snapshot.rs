@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Attempt, LinkRow, NatView, PeerId, PeerRow, RelaysView, Stamp};
+use super::{Attempt, Exposure, LinkRow, NatView, PeerId, PeerRow, RelaysView, Stamp};
 
 /// Everything a console shows. Sections that did not change share their `Arc`
 /// with the snapshot before.
@@ -94,6 +94,12 @@ pub struct NodeInfo {
     pub phase: Phase,
     /// The cache on disk.
     pub cache: CacheView,
+    /// Whether strangers reach this host, and what lies behind it, through the
+    /// library's relay.
+    pub relay_egress: Exposure,
+    /// Whether strangers aim other peers at whomever through the library's
+    /// coordinator.
+    pub coordinator: Exposure,
 }
 
 /// The peer cache on disk.

@@ -30,3 +30,8 @@ impl Stamp {
         Stamp(self.0.saturating_add(i64::try_from(later.as_millis()).unwrap_or(i64::MAX)))
     }
 }
+
+/// A time in whole milliseconds, as it stands in events and reports.
+pub fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}

@@ -35,6 +35,8 @@ const STAGING: &str = "staging";
 #[derive(Debug, Clone)]
 pub(super) struct CacheFiles {
     dir: PathBuf,
+    /// Whom the library may have taken for peers, and who are none.
+    strangers: Vec<PeerId>,
 }
 
 /// What was found at start.
@@ -56,6 +58,10 @@ pub struct OwnFile {
     /// Whom to dial first.
     #[serde(default)]
     pub anchors: Vec<PeerId>,
+    /// The strangers of that run's self-tests: the library's file may name
+    /// them, for it takes down whoever was connected, in its own time.
+    #[serde(default)]
+    pub strangers: Vec<PeerId>,
     /// The peers.
     pub peers: Vec<CacheEntry>,
 }
@@ -73,7 +79,12 @@ struct LibraryFile {
 impl CacheFiles {
     /// The files under a data directory.
     pub(super) fn new(data_dir: &Path) -> Self {
-        Self { dir: data_dir.join("cache") }
+        Self { dir: data_dir.join("cache"), strangers: Vec::new() }
+    }
+
+    /// The same for a node whose self-test is made by those.
+    pub(super) fn without(self, strangers: Vec<PeerId>) -> Self {
+        Self { strangers, ..self }
     }
 
     /// Where the library works.
@@ -125,6 +136,7 @@ impl CacheFiles {
             schema: SCHEMA,
             own_version: unsaved.own_version,
             anchors: unsaved.anchors,
+            strangers: self.strangers.clone(),
             peers: unsaved.all,
         };
         let this = self.clone();
@@ -152,8 +164,11 @@ impl CacheFiles {
 }
 
 /// Both files' peers as one list: ours where it has the peer, else the
-/// library's.
+/// library's. It forgets those who are none.
 pub(super) async fn merge(library: &BootstrapCache, own: &OwnFile) -> Vec<CacheEntry> {
+    for stranger in &own.strangers {
+        library.remove(&ant_quic::PeerId(stranger.0)).await;
+    }
     let mut all: BTreeMap<PeerId, CacheEntry> = own.peers.iter().map(|e| (e.peer, e.clone())).collect();
     for cached in library.all_peers().await {
         let peer = PeerId(cached.peer_id.0);
@@ -280,4 +295,38 @@ fn check_library(text: &str) -> Result<(), String> {
         id.hash(&mut hasher);
     }
     if hasher.finish() == file.checksum { Ok(()) } else { Err("its checksum is wrong".into()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use ant_quic::BootstrapCacheConfig;
+
+    use super::*;
+
+    async fn library(files: &CacheFiles) -> Arc<BootstrapCache> {
+        let config = BootstrapCacheConfig::builder().cache_dir(files.staging()).min_peers_to_save(1).build();
+        Arc::new(BootstrapCache::open(config).await.unwrap())
+    }
+
+    #[tokio::test]
+    async fn whoever_tested_a_node_is_no_peer_after_a_restart_though_the_library_took_it_down() {
+        let dir = tempfile::tempdir().unwrap();
+        let (stranger, peer) = (PeerId([1; 32]), PeerId([2; 32]));
+        let files = CacheFiles::new(dir.path()).without(vec![stranger]);
+        files.prepare().unwrap();
+        let before = library(&files).await;
+        for id in [stranger, peer] {
+            before.observe_inbound_peer_address(ant_quic::PeerId(id.0), ([198, 18, 0, 1], 4000).into()).await;
+        }
+        let unsaved = Unsaved { own_version: 0, anchors: vec![], all: vec![], changed: vec![] };
+        files.save(before, unsaved).await.unwrap();
+
+        let files = CacheFiles::new(dir.path());
+        let loaded = files.prepare().unwrap();
+        let after = library(&files).await;
+        assert_eq!(after.all_peers().await.len(), 2, "it is in the library's file");
+        let merged = merge(&after, &loaded.own).await;
+        assert_eq!(merged.iter().map(|e| e.peer).collect::<Vec<_>>(), [peer]);
+        assert!(!after.contains(&ant_quic::PeerId(stranger.0)).await);
+    }
 }

@@ -9,6 +9,7 @@ mod clock;
 mod connections;
 pub mod disk;
 mod driver;
+mod egress;
 pub mod feed;
 pub mod keys;
 pub mod lanes;
@@ -34,6 +35,7 @@ use self::clock::Clock;
 use self::connections::{Connections, Report};
 pub use self::driver::EVENT_TARGET;
 use self::driver::{Driver, Outlets};
+use self::egress::SelfTester;
 use self::feed::{CommandSender, EVENT_BACKLOG, Feed, OUTCOME_BACKLOG};
 use self::lanes::LaneTls;
 use self::lock::DataDirLock;
@@ -41,8 +43,8 @@ use self::options::NodeOptions;
 use self::probe::Probes;
 use self::relaying::Relaying;
 pub use self::transport::BindError;
-use crate::core::engine::{Engine, EngineConfig};
-use crate::model::{PeerId, plain_addr};
+use crate::core::engine::{Engine, EngineConfig, SelfTest};
+use crate::model::{Evidence, ExposureState, PeerId, RelayEgressPolicy, plain_addr};
 
 /// Reports of tasks waiting for the driver; tasks wait when it is full.
 const REPORT_BACKLOG: usize = 1024;
@@ -59,6 +61,16 @@ pub enum StartError {
     /// The cache directory.
     #[error("the peer cache cannot be opened: {0}")]
     Cache(#[source] io::Error),
+    /// The relay's egress, where the operator wants proof that it is closed.
+    #[error(
+        "relay_egress is \"require-closed\", and the relay's egress is {}: {evidence}; \
+         see \"Close the relay's egress\" in the README",
+        evidence.state()
+    )]
+    Egress {
+        /// What the self-test saw.
+        evidence: Evidence,
+    },
 }
 
 /// A running node. It stops when it is told to, or when this is dropped.
@@ -135,6 +147,19 @@ async fn assemble(options: NodeOptions) -> Result<Assembled, StartError> {
     let found = files.prepare().map_err(StartError::Cache)?;
     let library_node = transport::bind(&options.keys, options.bind, &files.staging()).await?;
     let local_addr = library_node.local_addr().map_or(options.bind, plain_addr);
+    // Nobody is let in yet but for the test: a node that must not run is gone
+    // before anything of it is told to anybody.
+    let accepting = spawn(connections::accept_connections(library_node.clone()));
+    let (self_tester, self_test) = match self_test(&options, &library_node, me, local_addr).await {
+        Ok(tested) => tested,
+        Err(error) => {
+            drop(accepting);
+            transport::shut_down(library_node).await;
+            return Err(error);
+        }
+    };
+    let strangers = self_tester.iter().flat_map(|t| t.strangers()).collect();
+    let files = files.without(strangers);
     let library = library_node.bootstrap_cache();
     let cached = cache::merge(&library, &found.own).await;
 
@@ -157,6 +182,7 @@ async fn assemble(options: NodeOptions) -> Result<Assembled, StartError> {
         punch: options.punch,
         probe_ports: ports.iter().filter_map(|p| p.local_addr().ok()).map(|a| a.port()).collect(),
         no_probe_ports,
+        self_test,
         own_version: found.own.own_version,
         anchors: found.own.anchors.clone(),
         seed: rand::random(),
@@ -171,7 +197,7 @@ async fn assemble(options: NodeOptions) -> Result<Assembled, StartError> {
     let feed = Feed { snapshots: snapshots_rx, events: events_rx, outcomes: outcomes_rx, commands };
 
     let helpers = [
-        spawn(connections::accept_connections(library_node.clone())),
+        accepting,
         spawn(connections::follow_lifecycle(library_node.clone(), reports.clone())),
         spawn(connections::accept_streams(library_node.clone(), reports.clone())),
     ];
@@ -182,6 +208,8 @@ async fn assemble(options: NodeOptions) -> Result<Assembled, StartError> {
         connections: Connections::new(library_node.clone(), reports.clone()),
         relaying: Relaying::new(library_node.clone(), tls, options.bind.ip(), reports.clone()),
         probes: Probes::new(local_addr, ports, clock, reports.clone()),
+        self_tester,
+        self_testing: None,
         node: library_node,
         reports,
         files,
@@ -192,6 +220,29 @@ async fn assemble(options: NodeOptions) -> Result<Assembled, StartError> {
         stopping: false,
     };
     Ok(Assembled { me, local_addr, driver, requests, inbox, helpers, feed })
+}
+
+/// Who tests the node, and what is left to test once it runs. Where the operator
+/// wants the egress closed the first test is made here.
+async fn self_test(
+    options: &NodeOptions,
+    node: &ant_quic::Node,
+    me: PeerId,
+    listens: SocketAddr,
+) -> Result<(Option<Arc<SelfTester>>, SelfTest), StartError> {
+    let required = options.relay_egress == RelayEgressPolicy::RequireClosed;
+    if !options.self_test && !required {
+        return Ok((None, SelfTest::Off));
+    }
+    let tester = Arc::new(SelfTester::new(node.clone(), me, listens)?);
+    if !required {
+        return Ok((Some(tester), SelfTest::AtStart));
+    }
+    let seen = tester.test().await;
+    match seen.relay.state() {
+        ExposureState::Closed => Ok((Some(tester), SelfTest::Made(seen))),
+        ExposureState::Open | ExposureState::Unknown => Err(StartError::Egress { evidence: seen.relay }),
+    }
 }
 
 fn spawn(task: impl Future<Output = ()> + Send + 'static) -> AbortOnDropHandle<()> {

@@ -15,10 +15,10 @@ use super::logs::Logs;
 use super::theme::{GlyphChoice, Theme};
 use super::view;
 use crate::model::{
-    Attempt, AttemptId, AttemptOutcome, AttemptsView, CacheView, Cause, Counters, Event, EventKind, Failover,
-    GossipView, Interval, KpiView, LinkRow, NatType, NatView, NextAction, NextStep, NodeInfo, Path, PeerId,
-    PeerRow, PeerState, Phase, Reason, RelayRole, RelaysView, ReservationRow, ReservationState, SaveState,
-    Snapshot, Source, StageKind, StageOutcome, StageReport, Stamp, Why, WhyLine,
+    Attempt, AttemptId, AttemptOutcome, AttemptsView, CacheView, Cause, Counters, Event, EventKind, Exposure,
+    Failover, GossipView, Interval, KpiView, LinkRow, NatType, NatView, NextAction, NextStep, NodeInfo, Path,
+    PeerId, PeerRow, PeerState, Phase, Reason, RelayRole, RelaysView, ReservationRow, ReservationState,
+    SaveState, Snapshot, Source, StageKind, StageOutcome, StageReport, Stamp, Why, WhyLine,
 };
 
 /// The moment of every made-up snapshot: 14:02:11 UTC.
@@ -54,6 +54,8 @@ pub fn empty() -> Arc<Snapshot> {
             started: ago(2),
             phase: Phase::NothingToDial,
             cache: CacheView { known: 0, tried: 0, save: SaveState::Empty, set_aside: None },
+            relay_egress: Exposure::UNTESTED,
+            coordinator: Exposure::UNTESTED,
         }),
         peers: Arc::default(),
         links: Arc::default(),

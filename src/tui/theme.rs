@@ -38,6 +38,8 @@ pub(crate) struct Theme {
     pub(crate) selected: Style,
     /// Banners that must be seen.
     pub(crate) banner: Style,
+    /// The banner of what strangers can do here.
+    pub(crate) alarm: Style,
     /// Whether only ASCII may reach the terminal.
     pub(crate) ascii: bool,
 }
@@ -83,6 +85,7 @@ impl Theme {
             // One bar, whatever colours the cells in it had.
             selected: plain.fg(Color::Reset).add_modifier(Modifier::REVERSED),
             banner: plain.fg(Color::Yellow).add_modifier(Modifier::REVERSED),
+            alarm: plain.fg(Color::Red).add_modifier(Modifier::REVERSED),
             ascii: false,
         }
     }
@@ -100,6 +103,7 @@ impl Theme {
             strong: plain.add_modifier(Modifier::BOLD),
             selected: plain.add_modifier(Modifier::REVERSED),
             banner: plain.add_modifier(Modifier::REVERSED),
+            alarm: plain.add_modifier(Modifier::REVERSED),
             ascii: false,
         }
     }
@@ -173,6 +177,7 @@ mod tests {
             theme.strong,
             theme.selected,
             theme.banner,
+            theme.alarm,
         ] {
             assert_eq!((style.fg, style.bg), (None, None));
         }

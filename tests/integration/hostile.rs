@@ -2,8 +2,9 @@
 //! that says so, and the counter shows it.
 
 use libtest_mimic::Trial;
-use punchdeck::core::wire::{Delta, Echo, Frame, Message, Record, WhoHas};
-use punchdeck::model::{CloseCode, PeerId};
+use punchdeck::core::limits::{FRAME_MAX, OBSERVED_PER_MINUTE, WHY_PER_MINUTE};
+use punchdeck::core::wire::{Delta, Echo, Frame, Message, Observed, Record, WhoHas, WhyAsk, WhyHalf, kind};
+use punchdeck::model::{CloseCode, NatType, PeerId};
 
 use super::scripted::{Scripted, Stranger};
 use super::support::{TestNode, trial};
@@ -15,6 +16,8 @@ pub fn trials() -> Vec<Trial> {
         trial("an_unknown_frame_is_skipped_and_counted", unknown_frame),
         trial("a_flood_of_records_is_cut_at_its_limit", record_flood),
         trial("a_flood_of_questions_is_cut_at_its_limit", who_has_flood),
+        trial("who_says_all_the_time_that_it_sees_us_elsewhere_is_heard_six_times", observed_flood),
+        trial("a_flood_of_whys_is_answered_six_times", why_flood),
         trial("a_forged_version_is_dropped", forged_version),
         trial("addresses_that_aim_us_at_others_are_dropped", bad_addresses),
         trial("a_leave_counts_for_nobody_but_its_sender", leave_is_first_hand),
@@ -45,6 +48,17 @@ async fn oversized_frame() {
     // Sixteen megabytes are announced; only the header is sent.
     peer.raw(&[1, 0, 0, 0, 0x01, 0x10]).await;
     assert_eq!(peer.closed_with().await, code(CloseCode::Malformed));
+    node.until_counted("malformed frame").await;
+
+    // What is no page is refused at four kilobytes.
+    let mut peer = Scripted::linked(&node).await;
+    let payload = vec![0; FRAME_MAX];
+    let mut frame = u32::try_from(2 + payload.len()).unwrap().to_be_bytes().to_vec();
+    frame.extend(kind::ECHO.to_be_bytes());
+    frame.extend(payload);
+    peer.raw(&frame).await;
+    assert_eq!(peer.closed_with().await, code(CloseCode::Malformed));
+    node.until("counted", |s| s.counters.0.get("malformed frame") == Some(&2)).await;
 }
 
 async fn unknown_frame() {
@@ -80,6 +94,50 @@ async fn who_has_flood() {
         peer.say(Message::WhoHas(WhoHas { query, peer: PeerId([1; 32]) })).await;
     }
     node.until("cut", |s| s.counters.0.get("who-has rate").is_some_and(|n| *n >= 35)).await;
+}
+
+async fn observed_flood() {
+    let node = TestNode::start("node", &[]).await;
+    let mut peer = Scripted::linked(&node).await;
+    let mut witness = Scripted::linked(&node).await;
+    for port in 0..30 {
+        let addr = ([198, 18, 0, 1], 3000 + port).into();
+        peer.say(Message::Observed(Observed { addr })).await;
+    }
+    let cut = 30 - OBSERVED_PER_MINUTE as u64;
+    node.until("cut", |s| s.counters.0.get("observed rate") == Some(&cut)).await;
+    // Each of those that count changes the node's record, and everybody hears:
+    // of the last of them, and of none behind it.
+    let (me, last) = (node.id(), 3000 + OBSERVED_PER_MINUTE as u16 - 1);
+    let told = |m: &Message| {
+        let Message::Delta(delta) = m else { return None };
+        let own = delta.added.iter().find(|r| r.peer == me)?;
+        let port = own.addresses.iter().find(|a| !a.ip().is_loopback())?.port();
+        assert!(port <= last, "it told of port {port}");
+        (port == last).then_some(())
+    };
+    witness.hear(told).await;
+}
+
+async fn why_flood() {
+    let node = TestNode::start("node", &[]).await;
+    let mut peer = Scripted::linked(&node).await;
+    for query in 0..20 {
+        peer.say(Message::WhyAsk(WhyAsk { query })).await;
+    }
+    peer.say(Message::Echo(Echo { id: 7, payload: vec![1] })).await;
+    let mut answers = 0;
+    peer.hear(|m| {
+        answers += u64::from(matches!(m, Message::WhyHalf(_)));
+        matches!(m, Message::EchoReply(_)).then_some(())
+    })
+    .await;
+    assert_eq!(answers, WHY_PER_MINUTE as u64);
+    node.until("cut", |s| s.counters.0.get("why rate") == Some(&(20 - answers))).await;
+    // And an answer to no question is none.
+    let half = WhyHalf { query: 99, nat: NatType::None, measured_s: None, evidence: vec![], notes: vec![] };
+    peer.say(Message::WhyHalf(half)).await;
+    node.until_counted("answer to no question").await;
 }
 
 async fn forged_version() {

@@ -48,8 +48,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// Somebody with a key, who reserves and dials.
-struct End {
-    id: PeerId,
+pub struct End {
+    pub id: PeerId,
     tls: LaneTls,
     dialer: LaneDialer,
     lanes: mpsc::Sender<Lane>,
@@ -57,7 +57,7 @@ struct End {
 }
 
 impl End {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self::on(LOCALHOST)
     }
 
@@ -69,7 +69,11 @@ impl End {
         Self { id: keys::peer_id(&keys.public).unwrap(), tls, dialer, lanes, incoming }
     }
 
-    async fn reserve(&self, relay: PeerId, over: &HighLevelConnection) -> Result<Reservation, ReserveError> {
+    pub async fn reserve(
+        &self,
+        relay: PeerId,
+        over: &HighLevelConnection,
+    ) -> Result<Reservation, ReserveError> {
         Reservation::open(relay, over, &self.tls, self.lanes.clone(), PATIENCE).await
     }
 

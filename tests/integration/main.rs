@@ -9,9 +9,12 @@
 mod binary;
 mod cache;
 mod drills;
+mod egress;
 mod full_disk;
 mod gossip;
 mod hostile;
+mod hostile_punches;
+mod hostile_relays;
 mod kill;
 mod lab;
 mod lanes;
@@ -24,6 +27,7 @@ mod relays;
 mod scripted;
 mod start;
 mod support;
+mod upstream;
 
 use libtest_mimic::{Arguments, Trial};
 
@@ -36,12 +40,16 @@ fn main() {
     let args = Arguments::from_args();
     let userns = userns.and_then(lab::works);
     let punch = punch::trials(userns.as_ref());
+    let egress = egress::trials(userns.as_ref());
     let trials: Vec<Trial> = [
         cache::trials(),
         drills::trials(userns.clone()),
+        egress,
         full_disk::trials(),
         gossip::trials(),
         hostile::trials(),
+        hostile_punches::trials(),
+        hostile_relays::trials(),
         kill::trials(),
         lab::trials(userns.clone()),
         lanes::trials(),
@@ -52,6 +60,7 @@ fn main() {
         relays::trials(),
         punch,
         start::trials(),
+        upstream::trials(),
     ]
     .into_iter()
     .flatten()

@@ -86,7 +86,7 @@ pub struct Coordination {
     /// Nonces of requests, and of notices.
     asked: Nonces,
     noticed: Nonces,
-    /// Notices that we follow.
+    /// Notices that we follow: of punches and invitations together.
     notices: Bucket,
 }
 
@@ -265,6 +265,11 @@ impl Coordination {
             out.push(CoordinationOut::Stopped("punch notice without an address"));
             return false;
         }
+        self.has_time(now, out)
+    }
+
+    /// Whether one more notice, of a punch or an invitation, is followed.
+    fn has_time(&mut self, now: Mono, out: &mut Vec<CoordinationOut>) -> bool {
         let taken = self.notices.take(now);
         if !taken {
             out.push(CoordinationOut::Stopped("punch notice rate"));
@@ -282,8 +287,11 @@ impl Coordination {
         out: &mut Vec<CoordinationOut>,
     ) {
         let relay = RelayAddr { relay: notice.relay.relay, addr: plain_addr(notice.relay.addr) };
+        // The requester is a name that the intermediary may have made up: the
+        // limit of a peer's handovers alone would be none.
         let accepted = self.consents(&notice.requester, notice.nonce, links, now, out)
-            && relay.addr.port() >= RECORD_PORT_MIN;
+            && relay.addr.port() >= RECORD_PORT_MIN
+            && self.has_time(now, out);
         let said = NoticeAnswer { nonce: notice.nonce, accepted };
         out.push(CoordinationOut::Send { peer: from, message: Message::NoticeAnswer(said) });
         if accepted {

@@ -157,6 +157,23 @@ fn a_target_follows_twelve_notices_a_minute_whoever_sends_them() {
 }
 
 #[test]
+fn invitations_count_with_the_punches_that_a_target_follows() {
+    let mut b = Bench::new(3);
+    let invited = |b: &mut Bench, n: u8, ms: u64| {
+        let mut out = Vec::new();
+        let relay = RelayAddr { relay: peer(1), addr: addr(1, 40_000) };
+        // Each time somebody else invites: names cost nothing.
+        let notice = InviteNotice { nonce: [n; 16], requester: peer(u16::from(n) + 9), relay };
+        b.machine.on_invite_notice(peer(2), &notice, &b.world, at(ms), &mut out);
+        out.iter().any(|o| matches!(o, CoordinationOut::Invited { .. }))
+    };
+    assert!(matches!(noticed(&mut b, 100, vec![addr(0, 9000)], 0)[0], CoordinationOut::PunchComing { .. }));
+    assert_eq!((0..40).filter(|n| invited(&mut b, *n, 0)).count(), 11);
+    assert!(!invited(&mut b, 50, 4_000));
+    assert!(invited(&mut b, 51, 5_000));
+}
+
+#[test]
 fn nobody_can_aim_us_at_a_third_party() {
     let mut b = Bench::new(3);
     for bad in [addr(2, 9000), ([127, 0, 0, 1], 9000).into(), addr(0, 53)] {

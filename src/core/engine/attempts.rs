@@ -14,7 +14,7 @@ use crate::core::wire::{
 use crate::core::{Mono, Now};
 use crate::model::{
     Attempt, AttemptId, AttemptOutcome, AttemptsView, Cause, CommandId, Done, EventKind, Failure, LinkReport,
-    NextStep, Path, PeerId, Reason,
+    NextStep, Path, PeerId, Reason, millis,
 };
 
 /// Ended attempts kept for the screen.
@@ -91,10 +91,16 @@ impl Engine {
     /// Runs the ladder towards somebody.
     pub(super) fn start_attempt(&mut self, start: Start, now: Now) -> AttemptId {
         let Start { target, cause, plan } = start;
-        let target = match target.peer {
-            Some(peer) => self.target_at(peer, target.addresses, now),
+        let mut target = match target.peer {
+            Some(peer) => {
+                self.count_unknown_relays(&peer);
+                self.target_at(peer, target.addresses, now)
+            }
             None => target,
         };
+        if cause == Cause::Gossip {
+            self.drop_hearsay_relays(&mut target.relays);
+        }
         self.attempts.next_id += 1;
         let id = AttemptId(self.attempts.next_id);
         let peer = target.peer;
@@ -116,12 +122,14 @@ impl Engine {
         id: CommandId,
         peer: PeerId,
         plan: Plan,
+        cause: Cause,
         now: Now,
     ) -> Result<(), Failure> {
         let target = self.target_of(peer, now).ok_or(Reason::UnknownPeer)?;
-        let running = self.attempts.live.iter().find(|(_, l)| l.peer() == Some(peer)).map(|(id, _)| *id);
-        let attempt = running
-            .unwrap_or_else(|| self.start_attempt(Start { target, cause: Cause::Operator, plan }, now));
+        // One that has its outcome answers nobody any more.
+        let joins = |l: &Ladder| l.peer() == Some(peer) && l.outcome().is_none();
+        let running = self.attempts.live.iter().find(|(_, l)| joins(l)).map(|(id, _)| *id);
+        let attempt = running.unwrap_or_else(|| self.start_attempt(Start { target, cause, plan }, now));
         match self.attempts.live.get_mut(&attempt) {
             Some(ladder) => {
                 ladder.waiting.push((id, now.mono));
@@ -157,7 +165,9 @@ impl Engine {
             ladder.on_dial_failed(dial, &Reason::OwnAddress, now, &mut out);
         } else {
             ladder.on_dialled(dial, peer, now, &mut out);
-            self.attempts.latest.insert(peer, dial.attempt);
+            if ladder.peer() == Some(peer) {
+                self.attempts.latest.insert(peer, dial.attempt);
+            }
         }
         self.carry_ladder(dial.attempt, out, now);
         // Its connection may be gone before we hear of the dial.
@@ -173,6 +183,11 @@ impl Engine {
     }
 
     pub(super) fn on_dial_failed(&mut self, dial: DialId, reason: &Reason, now: Now) {
+        let lane = Self::is_free(dial) && self.is_handover(dial)
+            || self.attempts.live.get(&dial.attempt).is_some_and(|l| l.is_lane(dial));
+        if lane && matches!(reason, Reason::WrongIdentity { .. }) {
+            self.stopped("impostor on a lane");
+        }
         if Self::is_free(dial) {
             return self.on_handover_failed(dial);
         }
@@ -233,7 +248,9 @@ impl Engine {
     /// An answer to one of our who-has questions.
     pub(super) fn on_i_have(&mut self, from: PeerId, answer: IHave, now: Now) {
         let Some((id, Asked::WhoHas)) = self.attempts.queries.get(&answer.query).copied() else { return };
-        let candidate = answer.observed.and_then(|target| self.candidate(from, target, now));
+        let observed = answer.observed.map(crate::model::plain_addr);
+        let observed = observed.filter(|target| self.may_aim_at(from, *target));
+        let candidate = observed.and_then(|target| self.candidate(from, target, now));
         let Some(ladder) = self.attempts.live.get_mut(&id).filter(|l| l.peer() == Some(answer.peer)) else {
             return;
         };
@@ -320,8 +337,11 @@ impl Engine {
     /// An intermediary answered a request of ours.
     pub(super) fn on_coordination_answer(&mut self, from: PeerId, said: CoordinationAnswer, now: Now) {
         let Some((id, asked)) = self.attempts.queries.get(&said.request).copied() else { return };
-        let consent = match said.result {
-            Ok(target) => Consent::Agreed(crate::model::plain_addr(target)),
+        let consent = match said.result.map(crate::model::plain_addr) {
+            Ok(target) if asked == Asked::Punch && !self.may_aim_at(from, target) => {
+                Consent::Elsewhere(Reason::UnknownTarget)
+            }
+            Ok(target) => Consent::Agreed(target),
             Err(Refusal::NoConsent) => Consent::Refused(Reason::NoConsent),
             Err(Refusal::RateLimited | Refusal::Replayed) => Consent::Elsewhere(Reason::RateLimited),
             Err(Refusal::BadAddress) => Consent::Elsewhere(Reason::UnknownRelay),
@@ -381,7 +401,7 @@ impl Engine {
         self.event(peer, EventKind::AttemptEnded { attempt: id, outcome, path, elapsed_ms }, now);
         for (command, since) in &waiting {
             let Some(peer_id) = peer else { continue };
-            let waited = u64::try_from(now.mono.since(*since).as_millis()).unwrap_or(u64::MAX);
+            let waited = millis(now.mono.since(*since));
             let status = self.links.get(&peer_id).and_then(super::Link::status);
             let linked = status.is_some();
             let path = report.path.or(status.map(|s| s.info.path));
@@ -421,6 +441,9 @@ impl Engine {
         report.next = ladder.peer().and_then(|peer| self.next_step(&peer, &report, now));
         self.attempts.ended += 1;
         self.attempts.recent.push_front(Arc::new(report));
-        self.attempts.recent.truncate(RECENT_MAX);
+        for old in self.attempts.recent.drain(RECENT_MAX.min(self.attempts.recent.len())..) {
+            let named = old.peer_id.filter(|peer| self.attempts.latest.get(peer) == Some(&old.id));
+            named.map(|peer| self.attempts.latest.remove(&peer));
+        }
     }
 }

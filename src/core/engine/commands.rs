@@ -4,7 +4,9 @@ use super::{Action, Engine, Link};
 use crate::core::Now;
 use crate::core::ladder::Plan;
 use crate::core::wire::Message;
-use crate::model::{CloseCode, Command, CommandId, Done, Failure, LinkReport, Outcome, PeerId, Reason};
+use crate::model::{
+    Cause, CloseCode, Command, CommandId, Done, Failure, LinkReport, Outcome, Path, PeerId, Reason,
+};
 
 impl Engine {
     pub(super) fn on_command(&mut self, id: CommandId, command: Command, now: Now) {
@@ -49,7 +51,12 @@ impl Engine {
         now: Now,
     ) -> Result<Option<Done>, Failure> {
         self.dialer.lift_hold_off(&peer);
-        if let Some(status) = self.links.get(&peer).and_then(Link::status) {
+        let status = self.links.get(&peer).and_then(Link::status);
+        // Who asks for a punch behind a relayed link wants the link to leave it.
+        if plan == Plan::PUNCH && status.as_ref().is_some_and(|s| s.info.path == Path::Relayed) {
+            return self.connect(id, peer, Plan::UPGRADE, Cause::Upgrade, now).map(|()| None);
+        }
+        if let Some(status) = status {
             let loopback = plan == Plan::PUNCH && status.info.remote.ip().is_loopback();
             return Ok(Some(Done::Connected(LinkReport {
                 peer_id: peer,
@@ -59,7 +66,7 @@ impl Engine {
                 note: loopback.then_some(Reason::LoopbackCannotBePunched),
             })));
         }
-        self.connect(id, peer, plan, now).map(|()| None)
+        self.connect(id, peer, plan, Cause::Operator, now).map(|()| None)
     }
 
     fn on_disconnect(&mut self, peer: PeerId, now: Now) -> Result<Done, Failure> {

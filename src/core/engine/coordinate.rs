@@ -104,6 +104,18 @@ impl Engine {
         }
     }
 
+    /// Whether a punch may go where a linked peer says that its target is. It
+    /// sees what it says it sees, or it does not: nothing is dialled that no
+    /// record of its could name.
+    pub(super) fn may_aim_at(&mut self, on_word_of: PeerId, addr: SocketAddr) -> bool {
+        let info = self.links.get(&on_word_of).and_then(Link::in_use);
+        let allowed = info.is_some_and(|info| self.link_context(on_word_of, info).allows(addr));
+        if !allowed {
+            self.stopped("punch aimed at a third party");
+        }
+        allowed
+    }
+
     /// Dials somebody who punches towards us.
     fn meet_punch(&mut self, requester: PeerId, addresses: Vec<SocketAddr>, now: Now) {
         self.end_punch_dials(&requester);

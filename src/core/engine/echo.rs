@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{Engine, Link};
 use crate::core::wire::{Echo, Message};
 use crate::core::{Mono, Now};
-use crate::model::{CommandId, Done, EchoReport, Failure, PeerId, Reason};
+use crate::model::{CommandId, Done, EchoReport, Failure, PeerId, Reason, millis};
 
 /// How long the last answers have to come.
 const LAST_WITHIN: Duration = Duration::from_secs(10);
@@ -66,7 +66,7 @@ impl Run {
             lost: self.sent - self.answered,
             repeated: self.repeated,
             reordered: self.reordered,
-            gap_ms: u64::try_from(self.gap.as_millis()).unwrap_or(u64::MAX),
+            gap_ms: millis(self.gap),
         }
     }
 }

@@ -51,7 +51,7 @@ impl Engine {
 
     /// What addresses mean over a link. Of a relayed peer we see the relay;
     /// where it is, it says itself.
-    fn link_context(&self, peer: PeerId, info: &ConnInfo) -> LinkContext {
+    pub(super) fn link_context(&self, peer: PeerId, info: &ConnInfo) -> LinkContext {
         let ours: Vec<IpAddr> = self.observed.values().map(SocketAddr::ip).collect();
         let remote = info.remote.ip();
         let theirs: Vec<IpAddr> = if info.path == Path::Relayed {

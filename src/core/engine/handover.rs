@@ -53,6 +53,27 @@ impl Engine {
         relays.into_iter().filter(|at| Some(at.relay) != but && self.is_known_relay(at)).collect()
     }
 
+    /// Counts the relays that a peer's record names and nobody knows: none of
+    /// them is dialled.
+    pub(super) fn count_unknown_relays(&mut self, peer: &PeerId) {
+        let record = self.book.get(*peer).and_then(|e| e.record());
+        let unknown = record.map_or(0, |r| r.relays.iter().filter(|at| !self.is_known_relay(at)).count());
+        for _ in 0..unknown {
+            self.stopped("relay that nobody knows");
+        }
+    }
+
+    /// Leaves those relays where we were ourselves. What gossip has us dial is
+    /// limited per host, by the addresses in a record; a relay that is made up
+    /// at somebody's host would be a way round.
+    pub(super) fn drop_hearsay_relays(&mut self, relays: &mut Vec<RelayAddr>) {
+        let before = relays.len();
+        relays.retain(|at| self.is_met_relay(at));
+        for _ in relays.len()..before {
+            self.stopped("relay known by hearsay");
+        }
+    }
+
     /// Dials the first of these; the others if it comes to nothing.
     pub(super) fn hand_over(&mut self, peer: PeerId, mut relays: Vec<RelayAddr>, now: Now) {
         if relays.is_empty() || self.handovers.dialling.contains_key(&peer) || self.leaving {
@@ -82,6 +103,11 @@ impl Engine {
         } else {
             self.out.push_back(Action::Cancel { dial });
         }
+    }
+
+    /// Whether a dial is one of these, and not one for a punch.
+    pub(super) fn is_handover(&self, dial: DialId) -> bool {
+        self.handovers.dialling.values().any(|d| d.dial == dial)
     }
 
     pub(super) fn on_handover_failed(&mut self, dial: DialId) {
@@ -128,6 +154,9 @@ impl Engine {
             return;
         };
         if Some(first.relay) != via {
+            if !self.is_known_relay(&first) {
+                return self.stopped("relay that nobody knows");
+            }
             let mut relays = self.other_relays(&peer, via);
             // Only where it is now: no other one is any better than the old.
             relays.retain(|at| *at == first);

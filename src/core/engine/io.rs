@@ -8,7 +8,7 @@ use crate::core::link::{ConnId, ConnInfo};
 use crate::core::nat::datagram::Bytes;
 use crate::core::nat::{Family, SocketId, reach};
 use crate::core::wire::Frame;
-use crate::model::{CloseCode, Command, CommandId, Event, Outcome, PeerId, Reason};
+use crate::model::{CloseCode, Command, CommandId, Event, Evidence, Outcome, PeerId, Reason};
 
 /// An end of the NAT probe's datagrams here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -172,6 +172,8 @@ pub enum Input {
         /// Whether it answered.
         reached: bool,
     },
+    /// The answer to [`Action::TestEgress`].
+    EgressTested(SelfTested),
     /// Something worth counting was stopped outside.
     Stopped(&'static str),
     /// A background task died.
@@ -181,6 +183,15 @@ pub enum Input {
         /// What it said.
         detail: String,
     },
+}
+
+/// What the self-test of the library's services saw.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SelfTested {
+    /// Of its relay.
+    pub relay: Evidence,
+    /// Of its coordinator.
+    pub coordinator: Evidence,
 }
 
 /// What went through a reservation since it was made.
@@ -322,6 +333,10 @@ pub enum Action {
         /// Names the dial.
         name: reach::Name,
     },
+    /// Try on ourselves, as a stranger would, what the library's relay and
+    /// coordinator let strangers do; [`Input::EgressTested`] answers, within
+    /// seconds.
+    TestEgress,
     /// Write what changed to disk; [`Input::Saved`] answers.
     Save,
     /// Tell everybody.

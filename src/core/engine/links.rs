@@ -16,7 +16,7 @@ use crate::core::limits::{
 };
 use crate::core::link::{ConnId, ConnInfo, LinkOut};
 use crate::core::wire::{Frame, Hello, IHave, Message, Observed, PROTOCOL_HIGH, PROTOCOL_LOW, WhoHas};
-use crate::model::{Cause, CloseCode, EventKind, Path, PeerId, Reason};
+use crate::model::{Cause, CloseCode, EventKind, NatType, Path, PeerId, Reason, millis};
 
 impl Engine {
     pub(super) fn on_conn_up(&mut self, peer: PeerId, mut info: ConnInfo, now: Now) {
@@ -30,7 +30,9 @@ impl Engine {
             self.refusals.insert(peer, (now.mono, Reason::Closed { close: Some(code) }));
             return;
         }
-        if info.path == Path::Direct && self.is_punching(&peer, &info, now) {
+        if let Some(relay) = self.relay_in_disguise(&peer, &info) {
+            (info.path, info.via) = (Path::Relayed, Some(relay));
+        } else if info.path == Path::Direct && self.is_punching(&peer, &info, now) {
             info.path = Path::Punched;
         }
         self.handover_arrived(&peer, &info);
@@ -39,6 +41,26 @@ impl Engine {
         let mut out = Vec::new();
         link.on_conn(info, now, &mut out);
         self.carry_link(peer, out, now);
+    }
+
+    /// The library may connect over a relay of its own and call that direct. It
+    /// is one if the peer is seen at the host of somebody public, and says itself
+    /// that it is elsewhere.
+    fn relay_in_disguise(&self, peer: &PeerId, info: &ConnInfo) -> Option<PeerId> {
+        let at = info.remote.ip();
+        let is_there = |peer: &PeerId| {
+            let known = self.book.get(*peer).map(crate::core::book::Entry::addresses);
+            known.filter(|all| !all.is_empty()).map(|all| all.iter().any(|addr| addr.ip() == at))
+        };
+        if info.path != Path::Direct || is_there(peer) != Some(false) {
+            return None;
+        }
+        let host = |(other, link): (&PeerId, &Link)| {
+            let remote = link.in_use().filter(|i| i.path == Path::Direct)?.remote;
+            let public = matches!(self.claimed_nat(other), NatType::None | NatType::FullCone);
+            (public && *other != *peer && remote.ip() == at && remote != info.remote).then_some(*other)
+        };
+        self.links.iter().find_map(host)
     }
 
     /// Whether a connection that comes up now owes it to a punch: ours, or one
@@ -203,7 +225,7 @@ impl Engine {
                     self.path_changed(peer, None, gap, lost, now);
                 }
                 LinkOut::Moved { from, to, via, gap } => {
-                    let gap_ms = u64::try_from(gap.as_millis()).unwrap_or(u64::MAX);
+                    let gap_ms = millis(gap);
                     self.event(Some(peer), EventKind::LinkMoved { from, to, gap_ms }, now);
                     self.on_link_moved(peer, now);
                     self.path_changed(peer, via, Some(gap), 0, now);
@@ -217,7 +239,7 @@ impl Engine {
                 }
                 LinkOut::Restored { gap } => {
                     self.restored_relay(&peer);
-                    let gap_ms = u64::try_from(gap.as_millis()).unwrap_or(u64::MAX);
+                    let gap_ms = millis(gap);
                     if let Some(status) = self.links.get(&peer).and_then(Link::status) {
                         let path = status.info.path;
                         self.event(Some(peer), EventKind::LinkRestored { path, gap_ms }, now);
@@ -241,7 +263,7 @@ impl Engine {
         let observed = link.greeting().map(|g| g.observed);
         let info = status.info.clone();
         if let Some(alone) = self.dialer.on_link_up(&peer, now.mono) {
-            let alone_ms = u64::try_from(alone.as_millis()).unwrap_or(u64::MAX);
+            let alone_ms = millis(alone);
             self.event(None, EventKind::NodeRejoined { alone_ms }, now);
         }
         let kind = EventKind::LinkUp { path: info.path, remote_addr: info.remote, outbound: info.outbound };

@@ -10,6 +10,7 @@ mod attempts;
 mod commands;
 mod coordinate;
 mod echo;
+mod egress;
 mod gossip;
 mod handover;
 mod io;
@@ -34,11 +35,13 @@ use std::time::Duration;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-pub use io::{Action, ConnBytes, Input, ProbeEnd, ReservationBytes};
+pub use egress::SelfTest;
+pub use io::{Action, ConnBytes, Input, ProbeEnd, ReservationBytes, SelfTested};
 
 use self::attempts::Attempts;
 use self::coordinate::PunchComing;
 use self::echo::Echoes;
+use self::egress::Egress;
 use self::handover::Handovers;
 use self::nat::Nat;
 use self::relays::Relaying;
@@ -54,7 +57,9 @@ use super::gossip::Gossip;
 use super::kpi::Kpi;
 use super::link::{Link, LinkConfig, NetworkSecret};
 use super::{Mono, Now};
-use crate::model::{Command, CommandId, Event, EventKind, NatView, Outcome, PeerId, PunchConsent, Reason};
+use crate::model::{
+    Command, CommandId, Event, EventKind, NatView, Outcome, PeerId, PunchConsent, Reason, millis,
+};
 
 /// What an engine is told before it begins.
 #[derive(Debug, Clone)]
@@ -85,6 +90,8 @@ pub struct EngineConfig {
     pub probe_ports: Vec<u16>,
     /// Why there are none, if there are none.
     pub no_probe_ports: Option<String>,
+    /// What is to be done about the holes of the library.
+    pub self_test: SelfTest,
     /// The version of our record when it was last saved.
     pub own_version: u64,
     /// Whom to dial first.
@@ -141,6 +148,7 @@ pub struct Engine {
     upgrades: Upgrades,
     whys: Whys,
     echoes: Echoes,
+    egress: Egress,
     /// Punches that we agreed to.
     punches_coming: BTreeMap<PeerId, PunchComing>,
     /// Counts dials that belong to no attempt.
@@ -211,6 +219,7 @@ impl Engine {
             upgrades: Upgrades::default(),
             whys: Whys::default(),
             echoes: Echoes::default(),
+            egress: Egress::default(),
             punches_coming: BTreeMap::new(),
             free_dials: 0,
             refusals: BTreeMap::new(),
@@ -240,6 +249,7 @@ impl Engine {
         if let Some(detail) = self.config.no_probe_ports.clone() {
             self.event(None, EventKind::NatNoResponder { detail }, now);
         }
+        self.begin_self_test(now);
         self.republish(now);
         let starts = self.with_dialer(now, |dialer, view| dialer.begin(view, now));
         for start in starts {
@@ -269,6 +279,7 @@ impl Engine {
             Input::ProbeDatagram { at, from, bytes } => self.on_probe_datagram(at, from, &bytes, now),
             Input::ProbeDropped { what, count } => *self.stopped.entry(what).or_default() += count,
             Input::Reached { peer, addr, reached } => self.on_reached(peer, addr, reached, now),
+            Input::EgressTested(seen) => self.on_egress_tested(seen, now),
             Input::Stopped(what) => self.stopped(what),
             Input::TaskFaulted { task, detail } => {
                 self.event(None, EventKind::TaskFaulted { task, detail }, now);
@@ -289,6 +300,7 @@ impl Engine {
         if !self.leaving {
             self.nat_timeout(now);
             self.upgrades_timeout(now);
+            self.self_test_timeout(now);
         }
         self.after(now);
     }
@@ -301,7 +313,7 @@ impl Engine {
         if !self.leaving {
             let (starts, alone) = self.with_dialer(now, |dialer, view| dialer.on_timeout(view, now));
             if let Some(wait) = alone {
-                let retry_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+                let retry_ms = millis(wait);
                 self.event(None, EventKind::NodeIsolated { retry_ms }, now);
             }
             for start in starts {
@@ -334,6 +346,7 @@ impl Engine {
             self.whys.next_timeout(),
             self.echoes.next_timeout(),
             self.upgrades.next_timeout().filter(|_| !self.leaving),
+            self.egress.next_timeout().filter(|_| !self.leaving),
             self.saving.next_timeout(),
         ]
         .into_iter()
@@ -357,7 +370,7 @@ impl Engine {
             Ended::SavedAgain => self.event(None, EventKind::CacheSavedAgain, now),
             Ended::Failed(wait) => {
                 let detail = result.err().unwrap_or_default();
-                let retry_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+                let retry_ms = millis(wait);
                 self.event(None, EventKind::CacheSaveFailed { detail, retry_ms }, now);
             }
         }

@@ -14,7 +14,7 @@ use crate::core::wire::{Capabilities, RelayAddr};
 use crate::core::{Mono, Now};
 use crate::model::{
     AttemptId, Cause, CommandId, Done, EventKind, Failover, Failure, NatType, Path, PeerId, Reason,
-    RelayRole, RelaysView, ReservationRow, ReservationState,
+    RelayRole, RelaysView, ReservationRow, ReservationState, millis,
 };
 
 /// A reservation lives this long from the relay's last answer.
@@ -67,10 +67,19 @@ impl Engine {
     /// aims our dials at whatever host he likes.
     pub(super) fn is_known_relay(&self, at: &RelayAddr) -> bool {
         let same_host = |addr: &SocketAddr| addr.ip() == at.addr.ip();
-        let linked = self.links.get(&at.relay).and_then(Link::in_use);
         let known = self.book.get(at.relay).is_some_and(|e| e.addresses().iter().any(same_host));
+        at.relay != self.config.me && (known || self.is_met_relay(at))
+    }
+
+    /// Whether a relay is one that we are linked to, or have dialled, at the
+    /// host of that address: nobody's word is needed.
+    pub(super) fn is_met_relay(&self, at: &RelayAddr) -> bool {
+        let same_host = |addr: &SocketAddr| addr.ip() == at.addr.ip();
+        let linked = self.links.get(&at.relay).and_then(Link::in_use);
+        let reached = self.book.get(at.relay).and_then(|e| e.measured.reached_at);
         at.relay != self.config.me
-            && (known || linked.is_some_and(|i| i.path != Path::Relayed && same_host(&i.remote)))
+            && (reached.is_some_and(|addr| same_host(&addr))
+                || linked.is_some_and(|i| i.path != Path::Relayed && same_host(&i.remote)))
     }
 
     /// Who could be a relay for us, the best first: who was proven to be
@@ -336,7 +345,7 @@ impl Engine {
         if let (Some(from), Some(to)) = (via, to)
             && from != to
         {
-            let gap_ms = gap.map(|g| u64::try_from(g.as_millis()).unwrap_or(u64::MAX));
+            let gap_ms = gap.map(millis);
             let at = gap.map_or(now.stamp, |g| now.stamp.before(g));
             self.relaying.last = Some(Failover { at, from, to: Some(to), gap_ms, lost: Some(lost) });
         }
@@ -432,18 +441,12 @@ impl Engine {
 
 /// In steps of a heartbeat, so that the section changes no oftener.
 fn coarse(at: Mono) -> Mono {
-    let step = u64::try_from(BRISK_INTERVAL.as_millis()).unwrap_or(1);
-    Mono::from_millis(u64::try_from(at.0.as_millis()).unwrap_or(u64::MAX) / step * step)
+    let step = millis(BRISK_INTERVAL);
+    Mono::from_millis(millis(at.0) / step * step)
 }
 
 impl Over {
     fn shown(&self) -> Failover {
-        Failover {
-            at: self.at.stamp,
-            from: self.from,
-            to: self.to,
-            gap_ms: self.gap.map(|g| u64::try_from(g.as_millis()).unwrap_or(u64::MAX)),
-            lost: None,
-        }
+        Failover { at: self.at.stamp, from: self.from, to: self.to, gap_ms: self.gap.map(millis), lost: None }
     }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use super::{Action, Engine, EngineConfig, Input};
+use super::{Action, Engine, EngineConfig, Input, SelfTest};
 use crate::core::ladder::DialId;
 use crate::core::link::{ConnId, ConnInfo};
 use crate::core::wire::{Frame, FrameReader, Message};
@@ -190,6 +190,7 @@ impl Net {
             punch: crate::model::PunchConsent::Any,
             probe_ports: Vec::new(),
             no_probe_ports: None,
+            self_test: SelfTest::Off,
             own_version: 0,
             anchors: Vec::new(),
             seed: self.rng.random(),
@@ -374,7 +375,8 @@ impl Net {
                 Action::TryReservation { .. }
                 | Action::ProbeOpen { .. }
                 | Action::ProbeClose { .. }
-                | Action::ProbeSend { .. } => {}
+                | Action::ProbeSend { .. }
+                | Action::TestEgress => {}
                 Action::Event(event) => self.nodes[n].events.push(event),
                 Action::Outcome(outcome) => self.nodes[n].outcomes.push(outcome),
                 Action::Stop => self.nodes[n].up = false,
@@ -447,7 +449,7 @@ impl Net {
     }
 
     /// A connection comes up at both ends; each sees the other where it says.
-    fn connect(&mut self, ends: [usize; 2], sees: [SocketAddr; 2], via: Option<usize>) {
+    pub(super) fn connect(&mut self, ends: [usize; 2], sees: [SocketAddr; 2], via: Option<usize>) {
         let conn = self.next_conn;
         self.next_conn += 1;
         self.conns.insert(conn, Conn { ends, via, readers: Default::default() });

@@ -1,3 +1,4 @@
+mod egress;
 mod punch;
 mod relays;
 
@@ -5,8 +6,16 @@ use std::time::Duration;
 
 use super::sim::{Net, addr, id};
 use crate::core::limits::OUTBOUND_WANTED;
-use crate::model::{AttemptOutcome, Command, Done, EventKind, PeerState, Phase};
+use crate::model::{AttemptOutcome, Command, Done, EventKind, NatType, PeerState, Phase};
 
+/// Every type there is a name for.
+const NATS: [NatType; 5] = [
+    NatType::None,
+    NatType::FullCone,
+    NatType::AddressRestricted,
+    NatType::PortRestricted,
+    NatType::Symmetric,
+];
 const LATENCY: Duration = Duration::from_millis(20);
 
 fn secs(s: u64) -> Duration {

@@ -117,7 +117,7 @@ pub struct Gossip {
     jobs: Vec<Job>,
     next_number: u32,
     summary: Option<Summary>,
-    lose_next_delta: bool,
+    deltas_to_lose: u32,
     stats: GossipView,
     counters: BTreeMap<&'static str, u64>,
     out: VecDeque<Output>,
@@ -141,7 +141,7 @@ impl Gossip {
             jobs: Vec::new(),
             next_number: 0,
             summary: None,
-            lose_next_delta: false,
+            deltas_to_lose: 0,
             stats: GossipView::default(),
             counters: BTreeMap::new(),
             out: VecDeque::new(),
@@ -219,7 +219,7 @@ impl Gossip {
     /// Loses the next batch of deltas before it is sent: a drill shows with it
     /// that the digest repairs.
     pub fn drop_next_delta(&mut self) {
-        self.lose_next_delta = true;
+        self.deltas_to_lose = self.deltas_to_lose.saturating_add(1);
     }
 
     /// The next decision; call until it is `None`.

@@ -205,7 +205,8 @@ impl Gossip {
     /// Tells every link what changed since the last batch.
     pub(super) fn flush(&mut self, book: &Book, now: Now) {
         let pending = std::mem::take(&mut self.pending);
-        if std::mem::take(&mut self.lose_next_delta) {
+        if let Some(left) = self.deltas_to_lose.checked_sub(1) {
+            self.deltas_to_lose = left;
             self.count("gossip.drill_lost", 1);
             return;
         }

@@ -8,7 +8,7 @@ use crate::core::book::Book;
 use crate::core::limits::INTAKE_BURST_REQUESTED;
 use crate::core::wire::{Message, Request, Want};
 use crate::core::{Mono, Now};
-use crate::model::{CommandId, EventKind, PeerId, Reason, SyncReport};
+use crate::model::{CommandId, EventKind, PeerId, Reason, SyncReport, millis};
 
 /// Both halves of a full sync.
 #[derive(Debug)]
@@ -217,7 +217,7 @@ impl Gossip {
         self.jobs = running;
         let done: Vec<Job> = done;
         for Job { command, started, mut report, .. } in done {
-            report.elapsed_ms = u64::try_from(now.mono.since(started).as_millis()).unwrap_or(u64::MAX);
+            report.elapsed_ms = millis(now.mono.since(started));
             self.out.push_back(Output::Synced { command, report });
         }
     }

@@ -9,9 +9,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::{Candidate, DialId, better};
-use crate::core::Mono;
-use crate::model::Reason;
+use super::types::WARM_PART;
+use super::{Candidate, DialId, Ladder, LadderOut, PUNCH_WINDOW, better};
+use crate::core::{Mono, Now};
+use crate::model::{PeerId, Reason, StageKind, StageOutcome};
 
 /// How long linked peers have to say who is connected to the target.
 pub(super) const WHO_HAS_WAIT: Duration = Duration::from_secs(1);
@@ -139,4 +140,190 @@ pub enum Consent {
     Elsewhere(Reason),
     /// The target does not want to.
     Refused(Reason),
+}
+
+impl Ladder {
+    /// How many peers were asked who is connected to the target.
+    pub fn on_asked(&mut self, count: usize, now: Now, out: &mut Vec<LadderOut>) {
+        if let Some(Punch::Asking { open, until, .. }) = &mut self.punch {
+            *open = count;
+            if count == 0 {
+                *until = now.mono;
+            }
+        }
+        self.settle(now, out);
+    }
+
+    /// A linked peer answered.
+    pub fn on_answer(&mut self, candidate: Option<Candidate>, now: Now, out: &mut Vec<LadderOut>) {
+        self.intermediaries.extend(candidate.as_ref().map(|c| c.peer));
+        if let Some(punch) = &mut self.punch
+            && punch.on_answer(candidate, now.mono)
+            && let Punch::Asking { until, .. } = punch
+        {
+            *until = now.mono;
+        }
+        self.settle(now, out);
+    }
+
+    /// The intermediary answered our punch request.
+    pub fn on_consent(&mut self, from: PeerId, consent: Consent, now: Now, out: &mut Vec<LadderOut>) {
+        let Some(Punch::Consenting { via, rest, dial, .. }) = &mut self.punch else { return };
+        if via.peer != from {
+            return;
+        }
+        match consent {
+            Consent::Agreed(target) => {
+                let (rest, dial) = (std::mem::take(rest), *dial);
+                // Our NAT was opened for where the target was then.
+                let comes = self.target.terrain.lets_target_in() && via.target == target;
+                let via = Candidate { target, ..via.clone() };
+                let again = Some(if comes { now.mono + PUNCH_AGAIN } else { now.mono });
+                let until = self.punch_until;
+                self.punch = Some(Punch::Punching { until, via, rest, dial, again, last: None });
+            }
+            Consent::Elsewhere(reason) => self.end_punch_round(&reason, now, out),
+            Consent::Refused(reason) => {
+                self.stop_punch(out);
+                self.end_stage(StageKind::Punch, StageOutcome::Failed, Some(reason), now, out);
+            }
+        }
+        self.settle(now, out);
+    }
+
+    pub(super) fn begin_punch(&mut self, now: Now, out: &mut Vec<LadderOut>) {
+        if std::mem::replace(&mut self.punch_begun, true) {
+            return;
+        }
+        let terrain = self.target.terrain;
+        let skip = if !self.plan.punch {
+            Some(Reason::NotAsked)
+        } else if terrain.loopback {
+            Some(Reason::LoopbackCannotBePunched)
+        } else if !terrain.can_punch() {
+            Some(Reason::Unpunchable { ours: terrain.ours, theirs: terrain.theirs })
+        } else {
+            None
+        };
+        self.punch_until = now.mono + PUNCH_WINDOW;
+        match skip {
+            Some(reason) => {
+                if self.target.peer.is_some() {
+                    self.skip(StageKind::Punch, reason, now, out);
+                }
+                self.warm_from = now.mono;
+                self.relay_from = now.mono;
+            }
+            None => {
+                self.warm_from = now.mono + self.settings.relay_after / WARM_PART;
+                self.relay_from = now.mono + self.settings.relay_after;
+                let mut homes = std::mem::take(&mut self.target.homes);
+                homes.sort_by(better);
+                self.from_homes = !homes.is_empty();
+                if self.from_homes {
+                    self.next_round(homes, now, out);
+                } else {
+                    self.punch = Some(Punch::asking(now.mono));
+                }
+            }
+        }
+        self.asked_until = now.mono + WHO_HAS_WAIT;
+        // The relay stage may need to know who could pass an invitation on.
+        let invites = self.plan.relay && self.target.relays.is_empty();
+        let asking = matches!(self.punch, Some(Punch::Asking { .. }));
+        if self.target.peer.is_some() && (asking || invites) {
+            out.push(LadderOut::AskWhoHas);
+        }
+    }
+
+    pub(super) fn settle_punch(&mut self, now: Now, out: &mut Vec<LadderOut>) {
+        match &mut self.punch {
+            Some(asking @ Punch::Asking { .. }) if asking.next_timeout() <= now.mono => {
+                let found = asking.take_found();
+                self.next_round(found, now, out);
+            }
+            Some(Punch::Consenting { until, .. }) if *until <= now.mono => {
+                self.end_punch_round(&Reason::timed_out(CONSENT_WAIT), now, out);
+            }
+            Some(Punch::Punching { until, last, .. }) if *until <= now.mono => {
+                let reason = last.take().unwrap_or(Reason::timed_out(PUNCH_WINDOW));
+                self.stop_punch(out);
+                self.end_stage(StageKind::Punch, StageOutcome::Failed, Some(reason), now, out);
+            }
+            Some(Punch::Punching { again: Some(at), .. }) if *at <= now.mono => self.punch_again(now, out),
+            _ => {}
+        }
+        if self.punch.is_none() && self.punch_begun {
+            self.relay_from = self.relay_from.min(now.mono);
+            self.warm_from = self.warm_from.min(now.mono);
+        }
+    }
+
+    /// Goes on with the next best intermediary.
+    pub(super) fn next_round(&mut self, mut found: Vec<Candidate>, now: Now, out: &mut Vec<LadderOut>) {
+        self.punch = None;
+        if found.is_empty() {
+            if !self.stages.iter().any(|(s, _)| s.stage == StageKind::Punch) {
+                self.skip(StageKind::Punch, Reason::NoIntermediary, now, out);
+            }
+            return;
+        }
+        let via = found.remove(0);
+        self.begin_stage(StageKind::Punch, Some(via.peer), now, out);
+        // A dial that goes on behind the direct stage opens our NAT as well.
+        let open = self.direct.as_ref().is_some_and(|d| d.is_dialling(via.target));
+        let dial = (!open).then(|| self.dial_id());
+        if let Some(dial) = dial {
+            let within = self.punch_until.since(now.mono);
+            out.push(LadderOut::Punch { dial, addr: via.target, within });
+        }
+        out.push(LadderOut::RequestPunch(via.clone()));
+        let until = (now.mono + CONSENT_WAIT).min(self.punch_until);
+        self.punch = Some(Punch::Consenting { until, via, rest: found, dial });
+    }
+
+    /// Dials the target afresh: what was sent before its NAT knew us is lost,
+    /// and QUIC would be long in repeating it.
+    pub(super) fn punch_again(&mut self, now: Now, out: &mut Vec<LadderOut>) {
+        let fresh = self.dial_id();
+        let Some(Punch::Punching { until, via, dial, again, .. }) = &mut self.punch else { return };
+        let (addr, within) = (via.target, until.since(now.mono));
+        *again = None;
+        out.extend(dial.replace(fresh).map(LadderOut::Cancel));
+        if let Some(direct) = self.direct.as_mut().filter(|_| self.direct_behind) {
+            direct.give_way(addr, out);
+        }
+        out.push(LadderOut::Punch { dial: fresh, addr, within });
+    }
+
+    /// Calls the punch off; who else could coordinate it.
+    pub(super) fn stop_punch(&mut self, out: &mut Vec<LadderOut>) -> Vec<Candidate> {
+        let Some(punch) = self.punch.take() else { return Vec::new() };
+        out.extend(punch.dial().map(LadderOut::Cancel));
+        punch.into_rest()
+    }
+
+    /// A round failed. "Not me" and "not now" are answers about the
+    /// intermediary, not about the punch.
+    pub(super) fn end_punch_round(&mut self, reason: &Reason, now: Now, out: &mut Vec<LadderOut>) {
+        if self.punch.is_none() {
+            return;
+        }
+        let rest = self.stop_punch(out);
+        let elsewhere = matches!(
+            reason,
+            Reason::RateLimited | Reason::UnknownTarget | Reason::RequestExpired | Reason::TimedOut { .. }
+        );
+        self.end_stage(StageKind::Punch, StageOutcome::Failed, Some(reason.clone()), now, out);
+        if !elsewhere || now.mono >= self.punch_until {
+            return;
+        }
+        if !rest.is_empty() {
+            self.next_round(rest, now, out);
+        } else if std::mem::take(&mut self.from_homes) {
+            // What the target said of its homes is out of date.
+            self.punch = Some(Punch::asking(now.mono));
+            out.push(LadderOut::AskWhoHas);
+        }
+    }
 }

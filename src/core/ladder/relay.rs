@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use super::DialId;
-use crate::core::Mono;
+use super::{Consent, DialId, Ladder, LadderOut};
 use crate::core::wire::RelayAddr;
-use crate::model::PeerId;
+use crate::core::{Mono, Now};
+use crate::model::{PeerId, Reason, StageKind, StageOutcome};
 
 /// How long a lane has to come up.
 pub(super) const LANE_WAIT: Duration = Duration::from_secs(5);
@@ -67,6 +67,185 @@ impl Relay {
             Self::Dialling { dials, .. } => dials.iter().map(|(dial, _)| *dial).collect(),
             Self::Warm { dial } | Self::Using { dial, .. } => vec![*dial],
             _ => Vec::new(),
+        }
+    }
+}
+
+impl Ladder {
+    /// Whether a dial is one through a relay: what it made is no connection
+    /// until it is used.
+    pub fn is_lane(&self, dial: DialId) -> bool {
+        self.relay.as_ref().is_some_and(|relay| relay.dials().contains(&dial))
+    }
+
+    /// A reservation of ours stands, or could not be made.
+    pub fn on_reserved(&mut self, relay: Result<RelayAddr, Reason>, now: Now, out: &mut Vec<LadderOut>) {
+        if !matches!(self.relay, Some(Relay::Reserving { .. })) {
+            return;
+        }
+        match relay {
+            Ok(relay) => self.relay = Some(Relay::Uninvited { relay }),
+            Err(reason) => {
+                self.relay = None;
+                self.end_stage(StageKind::Relay, StageOutcome::Failed, Some(reason), now, out);
+            }
+        }
+        self.settle(now, out);
+    }
+
+    /// The intermediary answered our invitation.
+    pub fn on_invite_answer(&mut self, from: PeerId, answer: Consent, now: Now, out: &mut Vec<LadderOut>) {
+        let Some(Relay::Invited { via, relay, until, wait }) = &mut self.relay else { return };
+        if *via != from {
+            return;
+        }
+        match answer {
+            // Now the target dials.
+            Consent::Agreed(_) => (*until, *wait) = (now.mono + COME_WAIT, COME_WAIT),
+            Consent::Elsewhere(reason) => {
+                let relay = *relay;
+                self.invite_elsewhere(from, relay, reason, now, out);
+            }
+            Consent::Refused(reason) => {
+                self.relay = None;
+                self.end_stage(StageKind::Relay, StageOutcome::Failed, Some(reason), now, out);
+            }
+        }
+        self.settle(now, out);
+    }
+
+    /// Somebody did not pass our invitation on: the next one is asked. Where all
+    /// refused by rate they are asked again, while the attempt lasts.
+    pub(super) fn invite_elsewhere(
+        &mut self,
+        from: PeerId,
+        relay: RelayAddr,
+        reason: Reason,
+        now: Now,
+        out: &mut Vec<LadderOut>,
+    ) {
+        self.intermediaries.retain(|peer| *peer != from);
+        if reason == Reason::RateLimited {
+            self.busy.push(from);
+        }
+        let again = now.mono + INVITE_AGAIN;
+        if !self.intermediaries.is_empty() {
+            self.relay = Some(Relay::Uninvited { relay });
+        } else if !self.busy.is_empty() && again < self.punch_until {
+            self.intermediaries = std::mem::take(&mut self.busy);
+            self.relay = Some(Relay::Postponed { until: again, relay });
+        } else {
+            self.relay = None;
+            self.end_stage(StageKind::Relay, StageOutcome::Failed, Some(reason), now, out);
+        }
+    }
+
+    /// Whether the relay stage is still to begin.
+    pub(super) fn relay_is_due(&self) -> bool {
+        self.punch_begun && !self.relay_begun && self.outcome.is_none()
+    }
+
+    pub(super) fn begin_relay(&mut self, now: Now, out: &mut Vec<LadderOut>) {
+        self.relay_begun = true;
+        if !self.plan.relay {
+            if self.target.peer.is_some() {
+                self.skip(StageKind::Relay, Reason::NotAsked, now, out);
+            }
+            return;
+        }
+        self.begin_stage(StageKind::Relay, None, now, out);
+        let relays = self.target.relays.clone();
+        if let Some((first, rest)) = relays.split_first() {
+            self.set_via(StageKind::Relay, Some(first.relay));
+            let dial = self.dial_id();
+            self.relay = Some(Relay::dialling((dial, *first), rest.first().copied(), now.mono));
+            out.push(LadderOut::DialLane { dial, relay: *first, within: LANE_WAIT });
+        } else {
+            self.relay = Some(Relay::Reserving { until: now.mono + LANE_WAIT });
+            out.push(LadderOut::Reserve);
+        }
+    }
+
+    pub(super) fn dial_lane(&mut self, relay: RelayAddr, out: &mut Vec<LadderOut>) {
+        let dial = self.dial_id();
+        if let Some(Relay::Dialling { dials, .. }) = &mut self.relay {
+            dials.push((dial, relay));
+            out.push(LadderOut::DialLane { dial, relay, within: LANE_WAIT });
+        }
+    }
+
+    pub(super) fn on_lane_failed(
+        &mut self,
+        dial: DialId,
+        reason: &Reason,
+        now: Now,
+        out: &mut Vec<LadderOut>,
+    ) {
+        match &mut self.relay {
+            Some(Relay::Dialling { dials, second, .. }) => {
+                dials.retain(|(d, _)| *d != dial);
+                if let Some((_, relay)) = second.take() {
+                    self.dial_lane(relay, out);
+                } else if dials.is_empty() {
+                    self.relay = None;
+                    self.end_stage(StageKind::Relay, StageOutcome::Failed, Some(reason.clone()), now, out);
+                }
+            }
+            Some(Relay::Warm { dial: d } | Relay::Using { dial: d, .. }) if *d == dial => {
+                self.relay = None;
+                self.end_stage(StageKind::Relay, StageOutcome::Failed, Some(reason.clone()), now, out);
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn settle_relay(&mut self, now: Now, out: &mut Vec<LadderOut>) {
+        if let Some(Relay::Postponed { until, relay }) = self.relay
+            && until <= now.mono
+        {
+            self.relay = Some(Relay::Uninvited { relay });
+        }
+        if let Some(Relay::Uninvited { relay }) = self.relay
+            && self.relay_from <= now.mono
+        {
+            // The relay itself need not know its address as others do.
+            let via = self.intermediaries.iter().copied().find(|peer| *peer != relay.relay);
+            if let Some(via) = via.or(self.intermediaries.first().copied()) {
+                out.push(LadderOut::Invite { via, relay });
+                self.set_via(StageKind::Relay, Some(relay.relay));
+                let until = now.mono + INVITE_WAIT;
+                self.relay = Some(Relay::Invited { until, wait: INVITE_WAIT, via, relay });
+            } else if self.asked_until <= now.mono {
+                self.relay = None;
+                let reason = Some(Reason::NobodyToInvite);
+                self.end_stage(StageKind::Relay, StageOutcome::Failed, reason, now, out);
+            }
+        }
+        match &self.relay {
+            Some(Relay::Warm { dial }) if self.relay_from <= now.mono => {
+                let dial = *dial;
+                out.push(LadderOut::UseLane(dial));
+                self.relay = Some(Relay::Using { dial, until: now.mono + LANE_WAIT });
+            }
+            Some(
+                Relay::Dialling { until, .. }
+                | Relay::Using { until, .. }
+                | Relay::Reserving { until }
+                | Relay::Invited { until, .. },
+            ) if *until <= now.mono => {
+                let invited =
+                    if let Some(Relay::Invited { wait, .. }) = self.relay { Some(wait) } else { None };
+                let reason = Reason::timed_out(invited.unwrap_or(LANE_WAIT));
+                self.stop_relay(out);
+                self.end_stage(StageKind::Relay, StageOutcome::Failed, Some(reason), now, out);
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn stop_relay(&mut self, out: &mut Vec<LadderOut>) {
+        if let Some(relay) = self.relay.take() {
+            out.extend(relay.dials().into_iter().map(LadderOut::Cancel));
         }
     }
 }

@@ -1,4 +1,6 @@
+use super::relay::COME_WAIT;
 use super::*;
+use crate::core::wire::RelayAddr;
 use crate::model::{CloseCode, NatType};
 
 const PEER: PeerId = PeerId([7; 32]);

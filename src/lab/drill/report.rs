@@ -104,7 +104,7 @@ pub struct Pair {
 impl Pair {
     /// Puts the library's result beside ours.
     pub(super) fn compare(&mut self, theirs: Baseline) {
-        self.baseline_ms = Some(u64::try_from(theirs.elapsed.as_millis()).unwrap_or(u64::MAX));
+        self.baseline_ms = Some(crate::model::millis(theirs.elapsed));
         self.baseline_ok = Some(theirs.connected);
         self.ratio = self.both().filter(|(_, theirs)| *theirs > 0).map(|(ours, theirs)| over(ours, theirs));
     }

@@ -2,7 +2,7 @@
 //! started again as who they were.
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use super::{Happening, NatLab};
@@ -16,6 +16,9 @@ use crate::node::feed::Feed;
 use crate::node::keys::KeyBytes;
 use crate::node::lock::DataDirLock;
 use crate::node::options::NodeOptions;
+
+/// Every address of a host: what a node gets from its owner most often.
+const ANY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 /// What runs on a host.
 #[derive(Debug)]
@@ -85,7 +88,7 @@ impl NatLab {
     /// [`LabError::State`] if it runs already.
     pub async fn start_node(&self, host: &str) -> Result<Feed, LabError> {
         let bootstrap = self.bootstrap_for(host).await?;
-        self.start_with(host, bootstrap.into_iter().collect(), false).await
+        self.start_with(host, bootstrap.into_iter().collect(), false, ANY).await
     }
 
     /// The same for a passive node: it dials every public node that runs and
@@ -102,18 +105,26 @@ impl NatLab {
                 public.push(slot.addr);
             }
         }
-        self.start_with(host, public, true).await
+        self.start_with(host, public, true, ANY).await
     }
 
-    /// The same with whom it is told to dial.
+    /// The same for one that dials the bootstrap and nobody else, and has no news
+    /// once it is linked: it knows its address from the start.
     ///
     /// # Errors
     /// [`LabError::State`] if it runs already.
-    pub async fn start_with(
+    pub async fn start_shy(&self, host: &str) -> Result<Feed, LabError> {
+        let bootstrap = self.bootstrap_for(host).await?;
+        let ip = self.addr(host).await?.ip();
+        self.start_with(host, bootstrap.into_iter().collect(), true, ip).await
+    }
+
+    async fn start_with(
         &self,
         host: &str,
         bootstrap: Vec<SocketAddr>,
         passive: bool,
+        ip: IpAddr,
     ) -> Result<Feed, LabError> {
         let mut slots = self.slots.lock().await;
         let slot = slot(&mut slots, host)?;
@@ -122,9 +133,14 @@ impl NatLab {
         if std::mem::take(&mut slot.hushed) {
             self.network.lock().await.heal(host)?;
         }
-        let bind = (Ipv4Addr::UNSPECIFIED, slot.addr.port()).into();
+        let bind = (ip, slot.addr.port()).into();
         let (dir, keys) = (slot.dir.clone(), slot.keys.clone());
-        let options = NodeOptions { bootstrap, passive, ..NodeOptions::new(dir, keys, host, NETWORK, bind) };
+        let options = NodeOptions {
+            bootstrap,
+            passive,
+            self_test: false,
+            ..NodeOptions::new(dir, keys, host, NETWORK, bind)
+        };
         let started = self.on_host(host, move || Node::start(options, lock)).await?;
         let (node, feed) = started.map_err(|source| LabError::Node { name: host.to_owned(), source })?;
         slot.runs = Runs::Here(Box::new(node));

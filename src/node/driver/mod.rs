@@ -20,6 +20,7 @@ use crate::model::{CloseCode, Event, Outcome, PeerId, Reason, Snapshot};
 use crate::node::cache::CacheFiles;
 use crate::node::clock::Clock;
 use crate::node::connections::{Connections, Report, Reports};
+use crate::node::egress::SelfTester;
 use crate::node::feed::Request;
 use crate::node::lanes::Lane;
 use crate::node::probe::Probes;
@@ -63,6 +64,10 @@ pub(super) struct Driver {
     pub(super) files: CacheFiles,
     pub(super) library: Arc<BootstrapCache>,
     pub(super) outlets: Outlets,
+    /// Who tests us; nobody where that is off.
+    pub(super) self_tester: Option<Arc<SelfTester>>,
+    /// A test that is being made.
+    pub(super) self_testing: Option<AbortOnDropHandle<()>>,
     pub(super) dials: BTreeMap<DialId, AbortOnDropHandle<()>>,
     pub(super) changed: bool,
     pub(super) stopping: bool,
@@ -142,6 +147,10 @@ impl Driver {
                 }
                 self.feed(Input::Dialled { dial, peer });
             }
+            Report::Input(Input::EgressTested(seen)) => {
+                self.self_testing = None;
+                self.feed(Input::EgressTested(seen));
+            }
             Report::Input(input) => {
                 if let Input::DialFailed { dial, .. } = &input {
                     self.dials.remove(dial);
@@ -192,6 +201,10 @@ impl Driver {
     }
 
     fn take_up(&mut self, peer: PeerId) {
+        // Whoever tests us is no peer.
+        if self.self_tester.as_ref().is_some_and(|t| t.is_stranger(&peer)) {
+            return;
+        }
         if let Some(input) = self.connections.take_up_current(peer) {
             self.feed(input);
             self.carry_out();
@@ -208,8 +221,11 @@ impl Driver {
         for conn in self.node.connected_peers().await {
             self.take_up(PeerId(conn.peer_id.0));
         }
-        let (sessions, bytes) = transport::serving(&self.node).await;
-        self.feed(Input::Serving { sessions, bytes });
+        // A session of our own test is none that we serve.
+        if self.self_testing.is_none() {
+            let (sessions, bytes) = transport::serving(&self.node).await;
+            self.feed(Input::Serving { sessions, bytes });
+        }
     }
 
     fn carry_out(&mut self) {
@@ -251,6 +267,7 @@ impl Driver {
             Action::ProbeClose { socket } => self.probes.close(socket),
             Action::ProbeSend { from, to, bytes } => self.probes.send(from, to, &bytes),
             Action::Reach { peer, addr, name } => self.probes.reach(peer, addr, name),
+            Action::TestEgress => self.test_egress(),
             Action::Save => self.save(),
             Action::Event(event) => self.tell(event),
             // Nobody listening is no error.
@@ -281,6 +298,16 @@ impl Driver {
             let _ = reports.send(report).await;
         });
         self.dials.insert(dial, AbortOnDropHandle::new(task));
+    }
+
+    fn test_egress(&mut self) {
+        let Some(tester) = self.self_tester.clone() else { return };
+        let reports = self.reports.clone();
+        let task = tokio::spawn(async move {
+            let seen = tester.test().await;
+            let _ = reports.send(Report::Input(Input::EgressTested(seen))).await;
+        });
+        self.self_testing = Some(AbortOnDropHandle::new(task));
     }
 
     fn save(&mut self) {
@@ -314,6 +341,7 @@ impl Driver {
         self.publish();
         tokio::time::sleep(LAST_WORDS).await;
         self.dials.clear();
+        (self.self_testing, self.self_tester) = (None, None);
         // Lanes first: their goodbyes travel over the other connections.
         self.connections.close_lanes(CloseCode::Leave);
         self.relaying.shut_down().await;

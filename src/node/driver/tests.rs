@@ -384,3 +384,18 @@ async fn a_node_with_reservation_and_lanes_stops_in_time_and_frees_its_port() {
     until("goodbye", [&mut near], |[near]| near.link(far_id).is_none()).await;
     assert!(at.elapsed() < Duration::from_secs(3), "it was told, and did not have to find out");
 }
+
+#[tokio::test]
+async fn who_tests_the_node_never_gets_a_place_among_its_connections() {
+    let mut node = Bench::start(&[]).await;
+    let strangers = node.driver.self_tester.as_ref().unwrap().strangers();
+    until("self-test", [&mut node], |[node]| {
+        for stranger in strangers {
+            node.driver.take_up(stranger);
+            assert!(node.driver.connections.native(stranger).is_empty());
+        }
+        let snapshot = node.driver.engine.snapshot(node.driver.clock.now());
+        snapshot.node.relay_egress.tested.is_some()
+    })
+    .await;
+}

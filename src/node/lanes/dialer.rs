@@ -15,7 +15,7 @@ use crate::model::{CloseCode, PeerId};
 use crate::node::transport;
 
 /// The library wants a name; identities are keys here.
-const SERVER_NAME: &str = "peer";
+pub(in crate::node) const SERVER_NAME: &str = "peer";
 
 /// A reset is sent for packets only that are longer than itself.
 const NUDGE_LEN: usize = 1_200;

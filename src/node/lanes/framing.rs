@@ -17,7 +17,7 @@ const ANSWER_MAX: usize = 1_024;
 const CONTEXT: u8 = 0;
 
 /// Appends a datagram for `to` with its length to `out`.
-pub(super) fn push_datagram(out: &mut Vec<u8>, to: SocketAddr, payload: &[u8]) {
+pub(in crate::node) fn push_datagram(out: &mut Vec<u8>, to: SocketAddr, payload: &[u8]) {
     let address = if to.is_ipv4() { 4 } else { 16 };
     let len = 1 + 1 + address + 2 + payload.len();
     out.reserve(4 + len);
@@ -39,18 +39,18 @@ pub(super) fn push_datagram(out: &mut Vec<u8>, to: SocketAddr, payload: &[u8]) {
 
 /// A frame that announces more than a relay may send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct TooLong;
+pub(in crate::node) struct TooLong;
 
 /// Cuts the stream into datagrams.
 #[derive(Debug, Default)]
-pub(super) struct Deframer {
-    pub(super) buffer: BytesMut,
+pub(in crate::node) struct Deframer {
+    pub(in crate::node) buffer: BytesMut,
 }
 
 impl Deframer {
     /// The next whole datagram: whence and what. What is no datagram is
     /// skipped, as the relay itself does.
-    pub(super) fn next(&mut self) -> Result<Option<(SocketAddr, Bytes)>, TooLong> {
+    pub(in crate::node) fn next(&mut self) -> Result<Option<(SocketAddr, Bytes)>, TooLong> {
         while let Some((&[a, b, c, d], rest)) = self.buffer.split_first_chunk::<4>() {
             let len = u32::from_be_bytes([a, b, c, d]) as usize;
             if len > FRAME_MAX {
@@ -71,7 +71,7 @@ impl Deframer {
 
 /// Asks for an address of our own and waits for the answer. The stream stays
 /// open: it carries the datagrams from now on.
-pub(super) async fn ask(
+pub(in crate::node) async fn ask(
     send: &mut HighLevelSendStream,
     recv: &mut HighLevelRecvStream,
 ) -> Result<SocketAddr, ReserveError> {

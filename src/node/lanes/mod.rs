@@ -11,7 +11,7 @@
 
 mod dialer;
 mod error;
-mod framing;
+pub(super) mod framing;
 mod queue;
 mod reservation;
 mod socket;
@@ -25,12 +25,14 @@ use std::time::Duration;
 use ant_quic::HighLevelConnection;
 use tokio::sync::watch;
 
+pub(super) use self::dialer::SERVER_NAME;
 pub use self::dialer::{LaneDialer, WarmLane};
 pub use self::error::{LaneError, ReserveError};
 pub use self::reservation::Reservation;
 pub use self::socket::{LaneCounts, LaneEnd};
 pub(super) use self::tags::{is_control, open_control};
 pub use self::tls::LaneTls;
+pub(super) use self::tls::identity;
 use crate::model::PeerId;
 
 /// The handshake of a connection that came in takes at most this long: the

@@ -61,6 +61,11 @@ impl LaneTls {
         Ok(Self { me, server, client })
     }
 
+    /// For whoever dials with other transport settings.
+    pub(in crate::node) fn client_config(&self) -> ClientConfig {
+        self.client.clone()
+    }
+
     #[cfg(test)]
     pub(in crate::node) fn server_config(&self) -> ServerConfig {
         self.server.clone()
@@ -86,7 +91,7 @@ fn transport() -> TransportConfig {
 }
 
 /// Who is at the other end, by the key of its TLS session.
-pub(super) fn identity(connection: &HighLevelConnection) -> Option<PeerId> {
+pub(in crate::node) fn identity(connection: &HighLevelConnection) -> Option<PeerId> {
     let identity: Box<dyn Any> = connection.peer_identity()?;
     let keys = identity.downcast_ref::<Vec<CertificateDer<'static>>>()?;
     let key = extract_public_key_from_spki(keys.first()?).ok()?;

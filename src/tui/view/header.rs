@@ -9,7 +9,7 @@ use ratatui::text::{Line, Span};
 use unicode_width::UnicodeWidthStr;
 
 use super::{Pen, drills, frame, lab};
-use crate::model::{Path, Phase, SaveState, clean};
+use crate::model::{Exposure, ExposureState, Path, Phase, SaveState, clean};
 use crate::tui::app::{App, Pane, Tone};
 use crate::tui::bindings::{self, Action, Binding, LabKey, Scope};
 use crate::tui::fmt;
@@ -103,22 +103,23 @@ fn phase(app: &App, pen: &Pen<'_>) -> (&'static str, Style) {
 
 /// What must not be missed: at most two lines, the worst first.
 pub(super) fn banners(app: &App, pen: &Pen<'_>) -> Vec<Line<'static>> {
-    let mut lines = Vec::new();
-    if let Some(frozen) = app.frozen() {
+    let frozen = app.frozen().map(|frozen| {
         let events = app.timeline.end() - frozen.timeline_end;
-        lines.push(format!(
+        format!(
             " FROZEN at {}, {} ago: missed {} and {} (space goes on)",
             pen.time_of_day(frozen.now),
             pen.age(frozen.now),
             fmt::count(events, "event"),
             fmt::count(frozen.snapshots_missed, "update"),
-        ));
-    }
-    lines.extend(trouble(app, pen));
-    lines.extend(drills::reminder(app));
-    lines.extend(lab::reminder(app));
+        )
+    });
+    let banner = |text: String| Line::styled(text, pen.theme.banner);
+    let alarm = exposure(app).map(|text| Line::styled(text, pen.theme.alarm));
+    let mut lines: Vec<_> = frozen.into_iter().chain(trouble(app, pen)).map(banner).collect();
+    lines.extend(alarm);
+    lines.extend(drills::reminder(app).into_iter().chain(lab::reminder(app)).map(banner));
     lines.truncate(2);
-    lines.into_iter().map(|text| Line::styled(text, pen.theme.banner)).collect()
+    lines
 }
 
 fn trouble(app: &App, pen: &Pen<'_>) -> Option<String> {
@@ -157,6 +158,19 @@ fn trouble(app: &App, pen: &Pen<'_>) -> Option<String> {
             node.cache.set_aside.as_ref().map(|why| format!(" CACHE SET ASIDE at start: {}", clean_line(why)))
         }
     }
+}
+
+/// What strangers can do here as long as nobody confines the node.
+fn exposure(app: &App) -> Option<String> {
+    let node = &app.live().node;
+    let open = |what: &Exposure| what.state == ExposureState::Open;
+    let (what, evidence) = match (open(&node.relay_egress), open(&node.coordinator)) {
+        (false, false) => return None,
+        (true, true) => ("RELAY EGRESS AND COORDINATOR", &node.relay_egress.evidence),
+        (true, false) => ("RELAY EGRESS", &node.relay_egress.evidence),
+        (false, true) => ("COORDINATOR", &node.coordinator.evidence),
+    };
+    Some(format!(" {what} OPEN: {evidence}"))
 }
 
 fn clean_line(text: &str) -> String {

@@ -3,16 +3,10 @@
 use std::time::Duration;
 
 use super::super::sim::{Net, addr, id};
+use super::NATS;
 use crate::model::{AttemptOutcome, Command, EventKind, NatType, Path, StageKind};
 
 const LATENCY: Duration = Duration::from_millis(40);
-const NATS: [NatType; 5] = [
-    NatType::None,
-    NatType::FullCone,
-    NatType::AddressRestricted,
-    NatType::PortRestricted,
-    NatType::Symmetric,
-];
 const FROM: usize = 2;
 const TO: usize = 3;
 

@@ -5,17 +5,9 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::super::sim::{Net, addr, id};
-use super::{LATENCY, secs};
-use crate::core::wire::{Echo, Message};
+use super::{LATENCY, NATS, secs};
+use crate::core::wire::{Delta, Echo, Message, Record, RelayAddr};
 use crate::model::{Command, CommandId, Done, EventKind, NatType, Path, RelayRole, StageKind};
-
-const NATS: [NatType; 5] = [
-    NatType::None,
-    NatType::FullCone,
-    NatType::AddressRestricted,
-    NatType::PortRestricted,
-    NatType::Symmetric,
-];
 
 /// Three public nodes, then one behind each of these NATs; everybody knows
 /// everybody, and nobody behind a NAT is linked to another one.
@@ -225,6 +217,34 @@ fn test_relay_fallback_after_punch_timeout() {
 }
 
 #[test]
+fn a_link_over_somebody_elses_host_is_relayed_whatever_the_library_calls_it() {
+    let mut net = fleet(&[NatType::PortRestricted, NatType::PortRestricted], 2);
+    let mut relay = addr(1);
+    relay.set_port(50_000);
+    let own = addr(3);
+    net.connect([3, 4], [relay, own], None);
+    net.run(secs(1));
+    for (node, peer) in [(3, 4), (4, 3)] {
+        assert_eq!(path(&mut net, node, peer), Some(Path::Relayed), "both ends say so");
+    }
+    assert_eq!(relay_of(&mut net, 3, 4), Some(1));
+}
+
+#[test]
+fn a_punch_that_is_asked_for_behind_a_relayed_link_is_tried_and_told() {
+    let mut net = relayed(5);
+    let before = net.nodes[3].engine.snapshot(net.now).kpi.attempts;
+    let command = net.command(3, Command::Punch { peer: id(4) });
+    net.run(secs(5));
+    let Some(Ok(Done::Connected(report))) = outcome(&net, 3, command) else { panic!("no outcome") };
+    assert_eq!(report.path, Some(Path::Relayed), "the link is what it was");
+    let punch = report.stages.iter().find(|s| s.stage == StageKind::Punch).unwrap();
+    assert!(matches!(punch.reason, Some(crate::model::Reason::Unpunchable { .. })), "{punch:?}");
+    let now = net.now;
+    assert_eq!(net.nodes[3].engine.snapshot(now).kpi.attempts, before, "a link that stays has not failed");
+}
+
+#[test]
 fn why_tells_the_story_of_both_ends_and_is_not_answered_without_end() {
     let mut net = relayed(5);
     let command = net.command(3, Command::Why { peer: id(4) });
@@ -244,6 +264,52 @@ fn why_tells_the_story_of_both_ends_and_is_not_answered_without_end() {
     assert_eq!(silent.count(), 5, "six a minute are answered");
     let now = net.now;
     assert_eq!(net.nodes[4].engine.snapshot(now).counters.0["why rate"], 5);
+}
+
+/// Two nodes linked over a relay: the end that dialled the lane, the other one,
+/// and what the first knows of the other.
+fn dialler(net: &mut Net) -> (usize, usize, Record) {
+    let now = net.now;
+    let shown = net.nodes[3].engine.snapshot(now);
+    let (near, far) = if shown.link(&id(4)).is_some_and(|l| l.outbound) { (3, 4) } else { (4, 3) };
+    let record = net.nodes[near].engine.book.get(id(far)).and_then(|e| e.record()).unwrap().clone();
+    (near, far, record)
+}
+
+fn counted(net: &mut Net, node: usize, name: &str) -> u64 {
+    let now = net.now;
+    net.nodes[node].engine.snapshot(now).counters.0.get(name).copied().unwrap_or(0)
+}
+
+#[test]
+fn a_peer_that_changes_its_relay_all_the_time_is_followed_three_times() {
+    let mut net = relayed(5);
+    let (near, far, mut record) = dialler(&mut net);
+    assert_eq!(record.relays.len(), 2);
+    let before = net.nodes[near].engine.free_dials;
+    for _ in 0..10 {
+        record.version += 1;
+        record.relays.swap(0, 1);
+        let delta = Delta { added: vec![record.clone()], removed: Vec::new() };
+        net.send(far, near, &Message::Delta(delta));
+        net.run(Duration::from_millis(500));
+    }
+    assert_eq!(net.nodes[near].engine.free_dials - before, 3);
+    // Each second time it moves to where the link still is.
+    assert!(counted(&mut net, near, "handovers of a peer") >= 3);
+}
+
+#[test]
+fn a_peer_that_moves_to_a_relay_nobody_knows_is_not_followed() {
+    let mut net = relayed(5);
+    let (near, far, mut record) = dialler(&mut net);
+    record.version += 1;
+    record.relays = vec![RelayAddr { relay: id(99), addr: addr(99) }];
+    let before = net.nodes[near].engine.free_dials;
+    net.send(far, near, &Message::Delta(Delta { added: vec![record], removed: Vec::new() }));
+    net.run(secs(1));
+    assert_eq!(net.nodes[near].engine.free_dials, before, "nothing was dialled");
+    assert_eq!(counted(&mut net, near, "relay that nobody knows"), 1);
 }
 
 proptest! {
