@@ -90,7 +90,7 @@ fn the_target_is_told_who_and_where_and_its_answer_brings_its_address() {
     let notice = PunchNotice { nonce: ask.nonce, requester: peer(0), addresses: ask.addresses.clone() };
     assert_eq!(out, [CoordinationOut::Send { peer: peer(1), message: Message::PunchNotice(notice) }]);
     let mut out = Vec::new();
-    let said = NoticeAnswer { nonce: ask.nonce, accepted: true };
+    let said = NoticeAnswer { nonce: ask.nonce, accepted: true, busy: false };
     b.machine.on_notice_answer(peer(1), said, &b.world, &mut out);
     assert_eq!(out, [answer(peer(0), 7, Ok(addr(1, 9000)))]);
 }
@@ -118,7 +118,7 @@ fn noticed(b: &mut Bench, n: u8, addresses: Vec<SocketAddr>, ms: u64) -> Vec<Coo
 fn a_target_dials_first_and_then_says_yes_so_that_its_nat_knows_the_requester() {
     let mut b = Bench::new(3);
     let out = noticed(&mut b, 1, vec![addr(0, 9000)], 0);
-    let yes = Message::NoticeAnswer(NoticeAnswer { nonce: [1; 16], accepted: true });
+    let yes = Message::NoticeAnswer(NoticeAnswer { nonce: [1; 16], accepted: true, busy: false });
     assert_eq!(
         out,
         [
@@ -300,7 +300,7 @@ fn nobody_answers_for_somebody_else() {
     let mut out = Vec::new();
     b.machine.on_notice_answer(
         peer(2),
-        NoticeAnswer { nonce: ask.nonce, accepted: true },
+        NoticeAnswer { nonce: ask.nonce, accepted: true, busy: false },
         &b.world,
         &mut out,
     );

@@ -61,7 +61,7 @@ pub struct Ladder {
     from_homes: bool,
     /// Who said that it is connected to the target.
     intermediaries: Vec<PeerId>,
-    /// Those of them that refused our invitation by rate.
+    /// Those of them with whom an invitation came to nothing just now.
     busy: Vec<PeerId>,
     stages: Vec<(StageReport, Mono)>,
     next_dial: u32,

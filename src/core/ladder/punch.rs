@@ -156,7 +156,9 @@ impl Ladder {
 
     /// A linked peer answered.
     pub fn on_answer(&mut self, candidate: Option<Candidate>, now: Now, out: &mut Vec<LadderOut>) {
-        self.intermediaries.extend(candidate.as_ref().map(|c| c.peer));
+        let new = |peer: &PeerId| !self.intermediaries.contains(peer) && !self.busy.contains(peer);
+        let new = candidate.as_ref().map(|c| c.peer).filter(new);
+        self.intermediaries.extend(new);
         if let Some(punch) = &mut self.punch
             && punch.on_answer(candidate, now.mono)
             && let Punch::Asking { until, .. } = punch
