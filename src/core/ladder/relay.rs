@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::punch::WHO_HAS_WAIT;
 use super::{Consent, DialId, Ladder, LadderOut};
 use crate::core::wire::RelayAddr;
 use crate::core::{Mono, Now};
@@ -189,16 +190,29 @@ impl Ladder {
                 if let Some((_, relay)) = second.take() {
                     self.dial_lane(relay, out);
                 } else if dials.is_empty() {
-                    self.relay = None;
-                    self.end_stage(StageKind::Relay, StageOutcome::Failed, Some(reason.clone()), now, out);
+                    self.lanes_failed(reason.clone(), now, out);
                 }
             }
             Some(Relay::Warm { dial: d } | Relay::Using { dial: d, .. }) if *d == dial => {
                 self.relay = None;
-                self.end_stage(StageKind::Relay, StageOutcome::Failed, Some(reason.clone()), now, out);
+                self.lanes_failed(reason.clone(), now, out);
             }
             _ => {}
         }
+    }
+
+    /// Nothing leads through the target's reservations: perhaps it holds them no
+    /// more. It is invited to one of ours, while the attempt lasts.
+    fn lanes_failed(&mut self, reason: Reason, now: Now, out: &mut Vec<LadderOut>) {
+        self.stop_relay(out);
+        self.end_stage(StageKind::Relay, StageOutcome::Failed, Some(reason), now, out);
+        if self.outcome.is_some() || now.mono >= self.punch_until || self.target.relays.is_empty() {
+            return;
+        }
+        self.target.relays.clear();
+        self.asked_until = now.mono + WHO_HAS_WAIT;
+        out.push(LadderOut::AskWhoHas);
+        self.begin_relay(now, out);
     }
 
     pub(super) fn settle_relay(&mut self, now: Now, out: &mut Vec<LadderOut>) {
@@ -240,10 +254,11 @@ impl Ladder {
                 self.invite_elsewhere(via, relay, reason, now, out);
                 self.settle_relay(now, out);
             }
-            Some(
-                Relay::Dialling { until, .. } | Relay::Using { until, .. } | Relay::Reserving { until },
-            ) if *until <= now.mono => {
-                self.stop_relay(out);
+            Some(Relay::Dialling { until, .. } | Relay::Using { until, .. }) if *until <= now.mono => {
+                self.lanes_failed(Reason::timed_out(LANE_WAIT), now, out);
+            }
+            Some(Relay::Reserving { until }) if *until <= now.mono => {
+                self.relay = None;
                 let reason = Some(Reason::timed_out(LANE_WAIT));
                 self.end_stage(StageKind::Relay, StageOutcome::Failed, reason, now, out);
             }
