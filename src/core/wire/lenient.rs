@@ -68,6 +68,7 @@ pub(super) mod path {
 }
 
 /// A flag at the end of a message, which not everybody says.
+#[allow(clippy::unnecessary_wraps)] // serde's signature
 pub(super) fn flag<'de, D: Deserializer<'de>>(d: D) -> Result<bool, D::Error> {
     Ok(bool::deserialize(d).unwrap_or(false))
 }
