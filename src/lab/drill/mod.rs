@@ -13,6 +13,7 @@ mod runner;
 mod scenario;
 mod soak;
 mod storm;
+mod tried;
 
 pub use arena::{Act, Arena, ArenaError, Baseline, Member};
 pub use report::{Checked, Comparison, Figure, Pair, Report, Verdict};

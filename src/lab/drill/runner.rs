@@ -8,8 +8,9 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::arena::{Act, Arena, ArenaError, Member};
-use super::report::{Checked, Figure, Pair, Report, judge};
-use super::scenario::{Condition, Scenario, Step, Unit, matrix_pairs};
+use super::report::{Checked, Pair, Report, judge};
+use super::scenario::{Condition, Scenario, Step, matrix_pairs};
+use super::tried::Tried;
 use super::{matrix, rebind, relay, soak, storm};
 use crate::model::{
     Command, Done, EchoReport, Outcome, Path, Phase, ReservationState, Snapshot, StageOutcome,
@@ -62,7 +63,7 @@ pub struct Runner<'a, A> {
     undo: Vec<Act>,
     /// The step that runs, from 1.
     at: usize,
-    figures: Vec<Figure>,
+    pub(super) tried: Tried,
     /// Relays that failed, to be counted at the end.
     pub(super) failed: Vec<relay::Failed>,
     /// Echoes under way, by the name of what they measure.
@@ -88,7 +89,7 @@ impl<'a, A: Arena> Runner<'a, A> {
             pairs: Vec::new(),
             undo: Vec::new(),
             at: 1,
-            figures: Vec::new(),
+            tried: Tried::default(),
             failed: Vec::new(),
             echoes: Vec::new(),
             told: Vec::new(),
@@ -134,7 +135,7 @@ impl<'a, A: Arena> Runner<'a, A> {
             Some((n, Stop::Aborted)) => Some(format!("called off in step {n}")),
         };
         let checks = judge(&self.scenario.checks, &self.measured);
-        let figures = if self.scenario.soaks() { self.figures } else { Vec::new() };
+        let figures = if self.scenario.soaks() { self.tried.figures() } else { Vec::new() };
         Report::new(name, &kind, checks, reason, begun.elapsed())
             .with_pairs(self.pairs)
             .told(self.told)
@@ -144,7 +145,7 @@ impl<'a, A: Arena> Runner<'a, A> {
     pub(super) async fn step(&mut self, step: &Step) -> Result<(), Stop> {
         match step {
             Step::Start { node, passive } => {
-                self.arena.act(Act::Start { node: node.clone(), passive: *passive }).await?;
+                self.change(Act::Start { node: node.clone(), passive: *passive }).await?;
             }
             Step::Stop { node } => self.act(Act::Stop(node.clone()), Some(again(node))).await?,
             Step::Kill { node } => self.act(Act::Kill(node.clone()), Some(again(node))).await?,
@@ -191,8 +192,16 @@ impl<'a, A: Arena> Runner<'a, A> {
     }
 
     pub(super) async fn act(&mut self, act: Act, undo: Option<Act>) -> Result<(), ArenaError> {
-        self.arena.act(act).await?;
+        self.change(act).await?;
         self.undo.extend(undo);
+        Ok(())
+    }
+
+    /// Does something to the fleet, and notes who is away by it.
+    pub(super) async fn change(&mut self, act: Act) -> Result<(), ArenaError> {
+        self.tried.before(&act, &self.arena.members());
+        self.arena.act(act.clone()).await?;
+        self.tried.after(&act, &self.arena.members());
         Ok(())
     }
 
@@ -249,7 +258,7 @@ impl<'a, A: Arena> Runner<'a, A> {
             .partition(|act| matches!(act, Act::Heal(host) if hosts.is_empty() || hosts.contains(host)));
         self.undo = keep;
         for act in heal {
-            self.arena.act(act).await?;
+            self.change(act).await?;
         }
         Ok(())
     }
@@ -364,12 +373,15 @@ impl<'a, A: Arena> Runner<'a, A> {
                 let held = &snapshot.relays.reservations;
                 held.len() == 2 && held.iter().all(|r| r.state == ReservationState::Ready)
             }
-            Condition::Unlinked { a, b } => self.shown(a, b)?.iter().all(Option::is_none),
+            Condition::Unlinked { a, b } => {
+                let shown = self.shown(a, b)?;
+                !shown.is_empty() && shown.iter().all(Option::is_none)
+            }
             Condition::Repaired { node } => self.feed(node)?.snapshots.borrow().gossip.repairs > 0,
         })
     }
 
-    /// How each of two nodes that can be asked shows its link to the other.
+    /// How each of two nodes that runs and can be asked shows its link to the other.
     fn shown(&self, a: &str, b: &str) -> Result<Vec<Option<Path>>, ArenaError> {
         let (a, b) = (self.member(a)?, self.member(b)?);
         let path = |from: &Member, to: &Member| {
@@ -411,27 +423,11 @@ impl<'a, A: Arena> Runner<'a, A> {
             |f: fn(&Snapshot) -> u64| feeds().map(|feed| f(&feed.snapshots.borrow())).sum::<u64>() as f64;
         self.measured.insert("gossip_repairs".into(), sum(|s| s.gossip.repairs));
         self.measured.insert("unreachable".into(), sum(|s| s.kpi.unreachable));
-        let (attempts, connected) = (sum(|s| s.kpi.attempts), sum(|s| s.kpi.connected));
-        let count = |name, value| Figure::new(name, Some(value), Unit::Count);
-        let times = || {
-            feeds().filter_map(|f| {
-                f.snapshots
-                    .borrow()
-                    .kpi
-                    .mean_connect_ms
-                    .map(|ms| (ms, f.snapshots.borrow().kpi.connected as f64))
-            })
-        };
-        let mean = times().map(|(ms, n)| ms * n).sum::<f64>() / times().map(|(_, n)| n).sum::<f64>();
-        self.figures = vec![
-            count("attempts", attempts),
-            Figure::new("connected", (attempts > 0.0).then(|| connected / attempts), Unit::Ratio),
-            count("direct", sum(|s| s.kpi.direct)),
-            count("punched", sum(|s| s.kpi.punched)),
-            count("relayed", sum(|s| s.kpi.relayed)),
-            count("unreachable", sum(|s| s.kpi.unreachable)),
-            Figure::new("mean time to a link", Some(mean).filter(|m| m.is_finite()), Unit::Ms),
-        ];
+        self.tried.collect(&members);
+        self.measured.insert("lost_attempts".into(), self.tried.lost() as f64);
+        if self.scenario.soaks() {
+            self.told.extend(self.tried.take_told());
+        }
     }
 }
 

@@ -77,7 +77,7 @@ pub enum Step {
     },
     /// Kills a node: SIGKILL, no close frame leaves.
     Kill {
-        /// Which; `random` is any but the console's and the first.
+        /// Which.
         node: String,
     },
     /// Cuts hosts off: nothing passes, nobody is told.
@@ -542,7 +542,7 @@ impl Scenario {
 
     /// The names that its steps measure.
     pub fn measured(&self) -> BTreeSet<String> {
-        let mut names = BTreeSet::from(["gossip_repairs".to_owned(), "unreachable".to_owned()]);
+        let mut names = BTreeSet::from(["gossip_repairs", "unreachable", "lost_attempts"].map(String::from));
         for step in self.all_steps() {
             match step {
                 Step::Wait { name: Some(name), .. } | Step::Sync { name, .. } => {

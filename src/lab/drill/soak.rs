@@ -49,6 +49,7 @@ pub(super) async fn run<A: Arena>(
         for (name, value) in std::mem::take(&mut runner.measured) {
             keep_worst(&mut worst, name, value);
         }
+        runner.tried.collect(&runner.arena.members());
         if rounds == 1 {
             warm = Usage::now();
         }
