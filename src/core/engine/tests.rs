@@ -1,6 +1,7 @@
 mod egress;
 mod punch;
 mod relays;
+mod storm;
 
 use std::time::Duration;
 
