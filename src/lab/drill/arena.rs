@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::scenario::Step;
+use super::step::Step;
 use crate::model::{NatType, PeerId};
 use crate::node::feed::Feed;
 
