@@ -9,6 +9,7 @@ mod error;
 mod host;
 mod key;
 mod networks;
+mod reload;
 mod resolve;
 mod secret;
 mod show;
@@ -22,6 +23,7 @@ pub use error::{ConfigError, ConfigErrors, Origin};
 pub use host::{Ascii, Host, LogFormat};
 pub use key::{Key, OTHER_VARIABLES, SECRET_VARIABLE, reference_table};
 pub use networks::bootstrap_of;
+pub use reload::Change;
 pub use resolve::{Raw, Resolved, Sources, resolve};
 pub use validate::{
     BIND_PORT_MIN, BOOTSTRAP_MAX, DIRECT_WINDOW, RELAY_AFTER, Refused, validate_ascii, validate_bind,
@@ -32,7 +34,7 @@ pub use validate::{
 
 use crate::model::{PunchConsent, RelayEgressPolicy};
 use crate::node::keys::KeyBytes;
-use crate::node::options::NodeOptions;
+use crate::node::options::{NodeOptions, Settings};
 
 /// The commented file that `punchdeck config init` writes; it says the
 /// defaults.
@@ -103,14 +105,9 @@ impl Config {
 
 impl Resolved {
     /// What a node is told before it starts.
-    ///
-    /// A named network's own list is used only where no bootstrap address is
-    /// configured; the node dials either only when its cache is empty or it is
-    /// alone.
     pub fn node_options(&self, keys: KeyBytes) -> NodeOptions {
         let config = self.config.clone();
-        let bootstrap =
-            if config.bootstrap.is_empty() { bootstrap_of(&config.network) } else { config.bootstrap };
+        let Settings { bootstrap, direct_window, relay_after, punch } = self.settings();
         NodeOptions {
             data_dir: config.data_dir,
             keys,
@@ -120,9 +117,9 @@ impl Resolved {
             bind: config.bind,
             bootstrap,
             passive: false,
-            direct_window: config.direct_window,
-            relay_after: config.relay_after,
-            punch: config.punch,
+            direct_window,
+            relay_after,
+            punch,
             relay_egress: config.relay_egress,
             self_test: true,
         }

@@ -3,7 +3,7 @@
 use std::io::IsTerminal as _;
 
 use super::ctl::socket_of;
-use super::session::{Screen, Session};
+use super::session::{Hangup, Log, Screen, Session};
 use super::{AttachArgs, Failure};
 use crate::control;
 
@@ -14,7 +14,12 @@ pub(super) fn execute(args: &AttachArgs) -> Result<(), Failure> {
         let error = anyhow::anyhow!("no terminal here to show a console on; see `punchdeck ctl`");
         return Err(Failure::usage(error));
     }
-    let session = Session::begin(Screen::Console, resolved.config.ascii, &resolved.config.log_filter, None)?;
+    let session = Session::begin(
+        Screen::Console,
+        resolved.config.ascii,
+        &Log::only(&resolved.config.log_filter),
+        Hangup::Ends,
+    )?;
     let feed = match session.block_on(control::attach(socket.as_path(), args.read_only)) {
         Ok(feed) => feed,
         Err(error) => {

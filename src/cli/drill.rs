@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::args::DrillArgs;
 use super::failure::say;
-use super::session::{Screen, Session};
+use super::session::{Hangup, Log, Screen, Session};
 use super::{Failure, print};
 use crate::config::Ascii;
 use crate::lab::drill::{Arena, BUILT_IN, Progress, Report, Runner, Scenario, Verdict};
@@ -45,7 +45,7 @@ pub(super) fn run(args: &DrillArgs) -> Result<(), Failure> {
     let userns = (!args.loopback && args.fleet.is_none()).then(lab::enter);
     let grounds =
         scenarios.iter().map(|s| Ground::choose(s, args, userns.as_ref())).collect::<Result<Vec<_>, _>>()?;
-    let session = Session::begin(Screen::Headless, Ascii::Auto, LOG_FILTER, None)?;
+    let session = Session::begin(Screen::Headless, Ascii::Auto, &Log::only(LOG_FILTER), Hangup::Ends)?;
     let abort = session.stopped();
     let mut reports = Vec::new();
     for (scenario, ground) in scenarios.iter().zip(&grounds) {

@@ -16,7 +16,9 @@ mod lab;
 mod man;
 mod output;
 mod prepare;
+mod reload;
 mod run;
+mod service;
 mod session;
 
 use std::process::ExitCode;

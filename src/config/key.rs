@@ -147,7 +147,7 @@ impl Key {
             Self::Socket => "where the control socket is",
             Self::ControlGroup => "the group that may use the control socket, too",
             Self::LogFilter => "which log lines are kept",
-            Self::LogFormat => "how log lines are written where there is no console",
+            Self::LogFormat => "how log lines are written, on standard error and in the log file",
             Self::Ascii => "whether the console draws with ASCII only",
         }
     }

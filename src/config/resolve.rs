@@ -112,7 +112,7 @@ pub struct Resolved {
     pub secret: Option<(NetworkSecret, Origin)>,
     /// The file that was read, if there was one.
     pub file: Option<PathBuf>,
-    origins: BTreeMap<Key, Origin>,
+    pub(super) origins: BTreeMap<Key, Origin>,
 }
 
 impl Resolved {
@@ -148,7 +148,7 @@ pub fn resolve(sources: &Sources) -> Result<Resolved, ConfigErrors> {
 
 struct Gather {
     config: Config,
-    origins: BTreeMap<Key, Origin>,
+    pub(super) origins: BTreeMap<Key, Origin>,
     errors: Vec<ConfigError>,
 }
 

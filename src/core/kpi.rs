@@ -1,14 +1,31 @@
-//! Rates and times of attempts. The one place where they are defined.
+//! What is counted of attempts, and how it is judged. The one place where it is
+//! defined: the node's own figures, the control socket's and the registry's all
+//! come from here.
 //!
-//! An attempt counts once, for its dialler, when it ended connected or
-//! unreachable; one that was called off counts nowhere.
+//! - An attempt counts once, for its dialler, when it ended connected or
+//!   unreachable; one that was called off counts nowhere, nor does one that only
+//!   tried to better a link that stands.
+//! - Its path is that of its first usable link, its time the time until then. A
+//!   link that leaves its relay later is counted as relayed and as moved.
+//! - Rates of paths are out of what connected, so they add up to one.
+//! - Propagation counts, over all links, how many of our records older than 10 s
+//!   stood in the peer's last digest.
 
-use std::collections::VecDeque;
+mod history;
 
-use crate::model::{Attempt, AttemptOutcome, Interval, KpiView, Path};
+use std::collections::BTreeMap;
 
-/// Connect times kept for the percentiles.
-const TIMES_KEPT: usize = 4096;
+pub use history::{EndedAttempt, HISTORY_MAX, History};
+
+use crate::core::Now;
+use crate::model::{
+    Attempt, AttemptId, AttemptOutcome, CriterionView, Interval, KpiAnswer, KpiView, Moved, Path, PeerId,
+    Propagation,
+};
+
+/// Below that many observations a rate says little: with 29 of 29 the interval
+/// still reaches down to 88 %.
+pub const FEW: u64 = 30;
 /// The normal quantile of a 95 % interval.
 const Z: f64 = 1.959_963_984_540_054;
 
@@ -28,71 +45,350 @@ pub fn wilson(successes: u64, n: u64) -> Option<Interval> {
     })
 }
 
-/// Counts attempts as they end.
-#[derive(Debug, Default)]
-pub struct Kpi {
+/// Counts how attempts ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tally {
     direct: u64,
     punched: u64,
     relayed: u64,
     unreachable: u64,
-    total_ms: f64,
-    times: VecDeque<u64>,
+    moved: Moved,
+    total_ms: u64,
+    /// How many took so many milliseconds. A ladder ends within a minute, so
+    /// this stays small however many there are.
+    times: BTreeMap<u64, u64>,
 }
 
-impl Kpi {
-    /// Takes an ended attempt.
-    pub fn record(&mut self, attempt: &Attempt) {
-        match (attempt.outcome, attempt.path) {
-            (Some(AttemptOutcome::Connected), Some(path)) => {
-                match path {
-                    Path::Direct => self.direct += 1,
-                    Path::Punched => self.punched += 1,
-                    Path::Relayed => self.relayed += 1,
-                }
-                let ms = attempt.elapsed_ms.unwrap_or(0);
-                self.total_ms += ms as f64;
-                if self.times.len() == TIMES_KEPT {
-                    self.times.pop_front();
-                }
-                self.times.push_back(ms);
-            }
-            (Some(AttemptOutcome::Unreachable), _) => self.unreachable += 1,
-            _ => {}
+impl Tally {
+    /// So many attempts connected over that path, each after that time.
+    pub fn connected(&mut self, path: Path, ms: u64, count: u64) {
+        match path {
+            Path::Direct => self.direct += count,
+            Path::Punched => self.punched += count,
+            Path::Relayed => self.relayed += count,
+        }
+        self.total_ms = self.total_ms.saturating_add(ms.saturating_mul(count));
+        *self.times.entry(ms).or_default() += count;
+    }
+
+    /// So many attempts found no way.
+    pub fn unreachable(&mut self, count: u64) {
+        self.unreachable += count;
+    }
+
+    /// So many links that attempts made relayed have moved to that path.
+    pub fn moved(&mut self, to: Path, count: u64) {
+        match to {
+            Path::Direct => self.moved.direct += count,
+            Path::Punched => self.moved.punched += count,
+            Path::Relayed => {}
         }
     }
 
-    /// As it is shown.
+    /// Everything that another one counted, too.
+    pub fn add(&mut self, other: &Tally) {
+        self.direct += other.direct;
+        self.punched += other.punched;
+        self.relayed += other.relayed;
+        self.unreachable += other.unreachable;
+        self.moved.direct += other.moved.direct;
+        self.moved.punched += other.moved.punched;
+        self.total_ms = self.total_ms.saturating_add(other.total_ms);
+        for (ms, count) in &other.times {
+            *self.times.entry(*ms).or_default() += count;
+        }
+    }
+
+    /// As it is shown; who counted since when, the tally does not know.
     pub fn view(&self) -> KpiView {
         let connected = self.direct + self.punched + self.relayed;
         let attempts = connected + self.unreachable;
-        let mut sorted: Vec<u64> = self.times.iter().copied().collect();
-        sorted.sort_unstable();
         KpiView {
             attempts,
             connected,
-            rate: (attempts > 0).then(|| connected as f64 / attempts as f64),
+            rate: quotient(connected, attempts),
             interval: wilson(connected, attempts),
             direct: self.direct,
             punched: self.punched,
             relayed: self.relayed,
             unreachable: self.unreachable,
-            mean_connect_ms: (connected > 0).then(|| self.total_ms / connected as f64),
-            p50_ms: percentile(&sorted, 0.50),
-            p95_ms: percentile(&sorted, 0.95),
+            moved: self.moved,
+            mean_connect_ms: quotient(self.total_ms, connected),
+            p50_ms: self.percentile(0.50),
+            p95_ms: self.percentile(0.95),
+            since: None,
+        }
+    }
+
+    /// The nearest-rank percentile of the times.
+    fn percentile(&self, p: f64) -> Option<f64> {
+        let n: u64 = self.times.values().sum();
+        let rank = ((p * n as f64).ceil() as u64).max(1);
+        let mut below = 0;
+        self.times.iter().find_map(|(ms, count)| {
+            below += count;
+            (below >= rank).then_some(*ms as f64)
+        })
+    }
+}
+
+/// `None` where nothing is divided by.
+fn quotient(a: u64, b: u64) -> Option<f64> {
+    (b > 0).then(|| a as f64 / b as f64)
+}
+
+/// Counts a node's own attempts as they end: the last [`HISTORY_MAX`].
+#[derive(Debug)]
+pub struct Kpi {
+    tally: Tally,
+    history: History,
+    /// The number of the oldest attempt in the history.
+    first: u64,
+    /// Whether the history is another one than on disk.
+    unsaved: bool,
+    /// Whose link an attempt of ours made relayed, and it has not moved yet; with
+    /// the attempt's number.
+    relayed: BTreeMap<PeerId, (AttemptId, u64)>,
+}
+
+impl Kpi {
+    /// Goes on with what was counted before.
+    pub fn new(history: History) -> Self {
+        let history = history.bounded();
+        let mut tally = Tally::default();
+        history.attempts.iter().for_each(|ended| tally.count(ended));
+        Self { tally, history, first: 0, unsaved: false, relayed: BTreeMap::new() }
+    }
+
+    /// Takes an ended attempt. Says whether it counts.
+    pub fn record(&mut self, attempt: &Attempt, now: Now) -> bool {
+        let path = match (attempt.outcome, attempt.path) {
+            (Some(AttemptOutcome::Connected), Some(path)) => Some(path),
+            (Some(AttemptOutcome::Unreachable), _) => None,
+            _ => return false,
+        };
+        let outcome = if path.is_some() { AttemptOutcome::Connected } else { AttemptOutcome::Unreachable };
+        let elapsed_ms = attempt.elapsed_ms.unwrap_or(0);
+        let ended = EndedAttempt { at: now.stamp, outcome, path, elapsed_ms, moved: None };
+        let number = self.first + self.history.attempts.len() as u64;
+        self.tally.count(&ended);
+        if let Some(displaced) = self.history.push(ended) {
+            self.tally.discount(&displaced);
+            self.first += 1;
+        }
+        self.unsaved = true;
+        if let (Some(path), Some(peer)) = (path, attempt.peer_id) {
+            self.relayed.remove(&peer);
+            if path == Path::Relayed {
+                self.relayed.insert(peer, (attempt.id, number));
+            }
+        }
+        true
+    }
+
+    /// A link moved to another path. Gives the attempt of ours that it takes off
+    /// the relay, if it does.
+    pub fn moved(&mut self, peer: &PeerId, to: Path) -> Option<AttemptId> {
+        if to == Path::Relayed {
+            return None;
+        }
+        let (attempt, number) = self.relayed.remove(peer)?;
+        // It may be so long ago that it counts no more.
+        let place = number.checked_sub(self.first).and_then(|n| usize::try_from(n).ok());
+        if let Some(ended) = place.and_then(|n| self.history.attempts.get_mut(n)) {
+            ended.moved = Some(to);
+            self.tally.moved(to, 1);
+            self.unsaved = true;
+        }
+        Some(attempt)
+    }
+
+    /// What is to be written, if it is another one than was taken last.
+    pub fn take_unsaved(&mut self) -> Option<History> {
+        std::mem::take(&mut self.unsaved).then(|| self.history.clone())
+    }
+
+    /// What was taken last did not get to the disk.
+    pub fn not_saved(&mut self) {
+        self.unsaved = true;
+    }
+
+    /// A link is gone: what comes next is another one.
+    pub fn gone(&mut self, peer: &PeerId) {
+        self.relayed.remove(peer);
+    }
+
+    /// As it is shown.
+    pub fn view(&self) -> KpiView {
+        KpiView { since: Some(self.history.since), ..self.tally.view() }
+    }
+}
+
+/// The specification's criteria, in its order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Criterion {
+    /// Attempts that connected.
+    Connectivity,
+    /// Connections that were direct.
+    Direct,
+    /// Connections that were punched.
+    Punched,
+    /// Connections that were relayed.
+    Relayed,
+    /// Time to a usable link.
+    ConnectTime,
+    /// Records that have spread.
+    Propagation,
+}
+
+/// On which side of a number a value should be.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Target {
+    AtLeast(f64),
+    Below(f64),
+}
+
+impl Criterion {
+    /// Every criterion.
+    pub const ALL: [Self; 6] = [
+        Self::Connectivity,
+        Self::Direct,
+        Self::Punched,
+        Self::Relayed,
+        Self::ConnectTime,
+        Self::Propagation,
+    ];
+
+    /// The name as it stands in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Connectivity => "connectivity",
+            Self::Direct => "direct",
+            Self::Punched => "punched",
+            Self::Relayed => "relayed",
+            Self::ConnectTime => "connect_time",
+            Self::Propagation => "propagation",
+        }
+    }
+
+    /// The name for people.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Connectivity => "Connectivity",
+            Self::Direct => "Direct",
+            Self::Punched => "Hole-punched",
+            Self::Relayed => "Relayed",
+            Self::ConnectTime => "Mean time to connect",
+            Self::Propagation => "Cache propagation",
+        }
+    }
+
+    /// What is divided by what.
+    pub fn definition(self) -> &'static str {
+        match self {
+            Self::Connectivity => "attempts that connected, out of those that ended and were not called off",
+            Self::Direct => "attempts whose first usable link was direct, out of those that connected",
+            Self::Punched => "attempts whose first usable link was punched, out of those that connected",
+            Self::Relayed => "attempts whose first usable link was relayed, out of those that connected",
+            Self::ConnectTime => "time until the first usable link, summed over attempts that connected",
+            Self::Propagation => {
+                "records older than 10 s in the last digests of linked peers, out of those that could be"
+            }
+        }
+    }
+
+    /// The target in words.
+    pub fn target(self) -> &'static str {
+        match self {
+            Self::Connectivity => "99 % or more",
+            Self::Direct => "60 % or more",
+            Self::Punched => "35 % or more",
+            Self::Relayed => "under 5 %",
+            Self::ConnectTime => "under 5 s",
+            Self::Propagation => "100 %",
+        }
+    }
+
+    fn bound(self) -> Target {
+        match self {
+            Self::Connectivity => Target::AtLeast(0.99),
+            Self::Direct => Target::AtLeast(0.60),
+            Self::Punched => Target::AtLeast(0.35),
+            Self::Relayed => Target::Below(0.05),
+            Self::ConnectTime => Target::Below(5_000.0),
+            Self::Propagation => Target::AtLeast(1.0),
+        }
+    }
+
+    /// Numerator and denominator.
+    fn parts(self, kpi: &KpiView, spread: Option<Propagation>) -> (u64, u64) {
+        let spread = spread.unwrap_or_default();
+        match self {
+            Self::Connectivity => (kpi.connected, kpi.attempts),
+            Self::Direct => (kpi.direct, kpi.connected),
+            Self::Punched => (kpi.punched, kpi.connected),
+            Self::Relayed => (kpi.relayed, kpi.connected),
+            Self::ConnectTime => {
+                let total = kpi.mean_connect_ms.unwrap_or(0.0) * kpi.connected as f64;
+                (total.round() as u64, kpi.connected)
+            }
+            Self::Propagation => (spread.known, spread.expected),
+        }
+    }
+
+    /// What was measured of it, against its target.
+    pub fn judge(self, kpi: &KpiView, spread: Option<Propagation>) -> CriterionView {
+        let (numerator, denominator) = self.parts(kpi, spread);
+        let value = quotient(numerator, denominator);
+        let is_time = self == Self::ConnectTime;
+        let (target_value, met) = match self.bound() {
+            Target::AtLeast(bound) => (bound, value.map(|v| v >= bound)),
+            Target::Below(bound) => (bound, value.map(|v| v < bound)),
+        };
+        CriterionView {
+            name: self.name(),
+            title: self.title(),
+            definition: self.definition(),
+            numerator,
+            denominator,
+            value,
+            unit: if is_time { "ms" } else { "ratio" },
+            interval: wilson(numerator.min(denominator), denominator)
+                .filter(|_| !is_time)
+                .map(|i| [i.lo, i.hi]),
+            target: self.target(),
+            target_value,
+            met,
+            n_too_small: denominator < FEW,
         }
     }
 }
 
-/// The nearest-rank percentile of sorted values.
-fn percentile(sorted: &[u64], p: f64) -> Option<f64> {
-    let rank = (p * sorted.len() as f64).ceil() as usize;
-    sorted.get(rank.max(1) - 1).map(|ms| *ms as f64)
+/// The fields of `ctl kpi` and of `/api/v1/kpi`.
+pub fn answer(kpi: &KpiView, propagation: Option<Propagation>) -> KpiAnswer {
+    let propagation = propagation.filter(|p| p.expected > 0);
+    KpiAnswer {
+        attempts: kpi.attempts,
+        connected: kpi.connected,
+        rate: kpi.rate,
+        interval: kpi.interval.map(|i| [i.lo, i.hi]),
+        direct: kpi.direct,
+        punched: kpi.punched,
+        relayed: kpi.relayed,
+        unreachable: kpi.unreachable,
+        moved: kpi.moved,
+        mean_connect_ms: kpi.mean_connect_ms,
+        p50_ms: kpi.p50_ms,
+        p95_ms: kpi.p95_ms,
+        propagation,
+        criteria: Criterion::ALL.map(|c| c.judge(kpi, propagation)).into(),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{AttemptId, Cause, Stamp};
+    use crate::model::{Cause, Stamp};
 
     fn attempt(outcome: AttemptOutcome, path: Option<Path>, ms: u64) -> Attempt {
         Attempt {
@@ -109,27 +405,35 @@ mod tests {
         }
     }
 
+    fn at(ms: u64) -> Now {
+        Now::START.plus(std::time::Duration::from_millis(ms))
+    }
+
+    fn new() -> Kpi {
+        Kpi::new(History::new(Now::START.stamp))
+    }
+
     #[test]
     fn before_the_first_attempt_nothing_is_known() {
-        let view = Kpi::default().view();
+        let view = new().view();
         assert_eq!((view.attempts, view.rate, view.interval, view.p50_ms), (0, None, None, None));
     }
 
     #[test]
     fn attempts_that_were_called_off_count_nowhere() {
-        let mut kpi = Kpi::default();
-        kpi.record(&attempt(AttemptOutcome::Abandoned, Some(Path::Direct), 5));
+        let mut kpi = new();
+        kpi.record(&attempt(AttemptOutcome::Abandoned, Some(Path::Direct), 5), at(0));
         assert_eq!(kpi.view().attempts, 0);
     }
 
     #[test]
     fn rates_paths_and_times_add_up() {
-        let mut kpi = Kpi::default();
+        let mut kpi = new();
         for ms in 1..=40 {
-            kpi.record(&attempt(AttemptOutcome::Connected, Some(Path::Direct), ms));
+            kpi.record(&attempt(AttemptOutcome::Connected, Some(Path::Direct), ms), at(0));
         }
-        kpi.record(&attempt(AttemptOutcome::Connected, Some(Path::Punched), 1000));
-        kpi.record(&attempt(AttemptOutcome::Unreachable, None, 30_000));
+        kpi.record(&attempt(AttemptOutcome::Connected, Some(Path::Punched), 1000), at(0));
+        kpi.record(&attempt(AttemptOutcome::Unreachable, None, 30_000), at(0));
         let view = kpi.view();
         assert_eq!((view.attempts, view.connected, view.direct, view.punched), (42, 41, 40, 1));
         assert_eq!((view.p50_ms, view.p95_ms), (Some(21.0), Some(39.0)));
@@ -140,10 +444,150 @@ mod tests {
     }
 
     #[test]
+    fn a_link_that_leaves_its_relay_counts_as_relayed_and_as_moved_once() {
+        let peer = PeerId([7; 32]);
+        let mut kpi = new();
+        kpi.moved(&peer, Path::Direct);
+        assert_eq!(kpi.view().moved, Moved::default(), "not by an attempt of ours");
+        let relayed =
+            Attempt { peer_id: Some(peer), ..attempt(AttemptOutcome::Connected, Some(Path::Relayed), 900) };
+        kpi.record(&relayed, at(0));
+        kpi.moved(&peer, Path::Relayed);
+        kpi.moved(&peer, Path::Punched);
+        kpi.moved(&peer, Path::Direct);
+        let view = kpi.view();
+        assert_eq!((view.relayed, view.punched), (1, 0));
+        assert_eq!(view.moved, Moved { direct: 0, punched: 1 });
+        kpi.record(&relayed, at(0));
+        kpi.gone(&peer);
+        kpi.moved(&peer, Path::Direct);
+        assert_eq!(kpi.view().moved, Moved { direct: 0, punched: 1 }, "another link than that one");
+    }
+
+    #[test]
+    fn tallies_add_up_to_what_one_would_have_counted() {
+        let (mut a, mut b, mut both) = (Tally::default(), Tally::default(), Tally::default());
+        for (tally, path, ms) in [(&mut a, Path::Direct, 3), (&mut b, Path::Relayed, 1000)] {
+            tally.connected(path, ms, 2);
+            tally.unreachable(1);
+            tally.moved(Path::Punched, 1);
+            both.connected(path, ms, 2);
+            both.unreachable(1);
+            both.moved(Path::Punched, 1);
+        }
+        a.add(&b);
+        assert_eq!(a, both);
+        assert_eq!((a.view().p50_ms, a.view().p95_ms), (Some(3.0), Some(1000.0)));
+    }
+
+    #[test]
+    fn the_six_criteria_are_those_of_the_specification() {
+        let mut tally = Tally::default();
+        tally.connected(Path::Direct, 10, 60);
+        tally.connected(Path::Punched, 100, 35);
+        tally.connected(Path::Relayed, 1000, 4);
+        tally.unreachable(1);
+        let answer = answer(&tally.view(), Some(Propagation { known: 56, expected: 56 }));
+        let parts: Vec<_> = answer.criteria.iter().map(|c| (c.name, c.numerator, c.denominator)).collect();
+        assert_eq!(
+            parts,
+            [
+                ("connectivity", 99, 100),
+                ("direct", 60, 99),
+                ("punched", 35, 99),
+                ("relayed", 4, 99),
+                ("connect_time", 8100, 99),
+                ("propagation", 56, 56),
+            ]
+        );
+        assert!(answer.criteria.iter().all(|c| c.met == Some(true) && !c.n_too_small), "{answer:?}");
+        assert_eq!(answer.criteria[4].interval, None, "a mean has no Wilson interval");
+        assert_eq!(answer.criteria[0].interval, answer.interval);
+
+        tally.unreachable(1);
+        tally.connected(Path::Relayed, 1_000_000, 2);
+        let answer = super::answer(&tally.view(), Some(Propagation { known: 55, expected: 56 }));
+        let met: Vec<_> = answer.criteria.iter().map(|c| c.met).collect();
+        assert_eq!(met, [false, false, false, false, false, false].map(Some));
+    }
+
+    #[test]
+    fn without_attempts_no_criterion_is_met_or_missed() {
+        let answer = answer(&KpiView::default(), Some(Propagation::default()));
+        assert_eq!((answer.rate, answer.propagation), (None, None));
+        assert!(answer.criteria.iter().all(|c| c.value.is_none() && c.met.is_none() && c.n_too_small));
+    }
+
+    #[test]
+    fn under_thirty_observations_the_value_stands_and_is_called_too_few() {
+        let mut tally = Tally::default();
+        tally.connected(Path::Direct, 10, FEW - 1);
+        let few = Criterion::Connectivity.judge(&tally.view(), None);
+        assert!(few.n_too_small && few.met == Some(true) && few.value == Some(1.0));
+        tally.connected(Path::Direct, 10, 1);
+        assert!(!Criterion::Connectivity.judge(&tally.view(), None).n_too_small);
+    }
+
+    #[test]
     fn an_interval_stays_between_nothing_and_everything() {
         let all = wilson(5, 5).unwrap();
         assert!(all.lo > 0.5 && all.lo < 0.6 && all.hi <= 1.0);
         let none = wilson(0, 5).unwrap();
         assert!(none.lo >= 0.0 && none.hi < 0.5);
+    }
+
+    #[test]
+    fn the_figures_are_the_same_after_a_restart() {
+        let mut kpi = new();
+        let peer = PeerId([7; 32]);
+        for (n, path) in [(1, Path::Direct), (2, Path::Punched), (3, Path::Relayed)] {
+            let attempt = attempt(AttemptOutcome::Connected, Some(path), n * 100);
+            kpi.record(&Attempt { peer_id: Some(peer), ..attempt }, at(n));
+        }
+        kpi.moved(&peer, Path::Punched);
+        kpi.record(&attempt(AttemptOutcome::Unreachable, None, 30_000), at(9));
+        let saved = kpi.take_unsaved().unwrap();
+        assert!(kpi.take_unsaved().is_none(), "nothing is new");
+        let json = serde_json::to_string(&saved).unwrap();
+        let again = Kpi::new(serde_json::from_str(&json).unwrap());
+        assert_eq!(again.view(), kpi.view());
+        assert_eq!((again.view().attempts, again.view().moved.punched), (4, 1));
+        assert_eq!(again.view().since, Some(Now::START.stamp));
+    }
+
+    #[test]
+    fn the_figures_count_the_last_4096_attempts_and_say_since_when() {
+        let mut kpi = new();
+        let peer = PeerId([7; 32]);
+        let relayed = attempt(AttemptOutcome::Connected, Some(Path::Relayed), 9_000);
+        kpi.record(&Attempt { peer_id: Some(peer), ..relayed }, at(1));
+        kpi.record(&attempt(AttemptOutcome::Unreachable, None, 30_000), at(2));
+        for n in 0..HISTORY_MAX as u64 {
+            kpi.record(&attempt(AttemptOutcome::Connected, Some(Path::Direct), 5), at(10 + n));
+        }
+        let view = kpi.view();
+        assert_eq!((view.attempts, view.direct, view.relayed, view.unreachable), (4096, 4096, 0, 0));
+        assert_eq!((view.mean_connect_ms, view.p95_ms), (Some(5.0), Some(5.0)));
+        assert_eq!(view.since, Some(at(10).stamp));
+        assert!(kpi.moved(&peer, Path::Direct).is_some(), "the registry may still count it");
+        assert_eq!(kpi.view().moved, Moved::default(), "we do not any more");
+    }
+
+    #[test]
+    fn a_history_with_more_than_there_can_be_is_cut_and_what_counts_nowhere_left_out() {
+        let direct = |ms| EndedAttempt {
+            at: at(ms).stamp,
+            outcome: AttemptOutcome::Connected,
+            path: Some(Path::Direct),
+            elapsed_ms: 5,
+            moved: None,
+        };
+        let mut history = History::new(Now::START.stamp);
+        history.attempts.extend((0..5000).map(direct));
+        history.attempts.push_back(EndedAttempt { path: None, ..direct(5000) });
+        history.attempts.push_back(EndedAttempt { outcome: AttemptOutcome::Abandoned, ..direct(5001) });
+        let view = Kpi::new(history).view();
+        assert_eq!((view.attempts, view.direct), (4096, 4096));
+        assert_eq!(view.since, Some(at(5000 - 4096).stamp));
     }
 }

@@ -193,3 +193,23 @@ pub const LANES_WAITING_MAX: usize = 64;
 /// Streams that the other end of a lane may have open: control and nonce, and
 /// some to spare for an opener that tries again.
 pub const LANE_STREAMS_MAX: u32 = 8;
+
+/// Largest body that a registry reads, in bytes.
+pub const REGISTRY_BODY_MAX: usize = 256 * 1024;
+/// Reports in one batch.
+pub const REGISTRY_BATCH_MAX: usize = 500;
+/// Posts to a registry from one IP address, per minute: fifty busy nodes behind
+/// one address.
+pub const REGISTRY_POSTS_PER_IP: f64 = 600.0;
+/// Posts by one reporter, per minute.
+pub const REGISTRY_POSTS_PER_REPORTER: f64 = 60.0;
+/// Questions to a registry from one IP address, per minute.
+pub const REGISTRY_GETS_PER_IP: f64 = 120.0;
+/// Event streams of a registry at once.
+pub const REGISTRY_STREAMS_MAX: usize = 32;
+/// Connections to a registry at once.
+pub const REGISTRY_CONNECTIONS_MAX: usize = 1024;
+/// Reporters that a registry knows: whoever is let in may make up as many.
+pub const REGISTRY_REPORTERS_MAX: u64 = 10_000;
+/// A body that is not here after this long is not waited for.
+pub const REGISTRY_BODY_TIMEOUT: Duration = Duration::from_secs(10);

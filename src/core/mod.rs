@@ -17,7 +17,9 @@ pub mod limits;
 pub mod link;
 pub mod nat;
 pub mod relays;
+pub mod reporting;
 mod time;
+pub mod token;
 pub mod why;
 pub mod wire;
 

@@ -9,11 +9,13 @@ pub mod contract;
 mod event;
 mod exposure;
 mod id;
+mod kpi;
 mod nat;
 mod peer;
 mod policy;
 mod reason;
 mod relay;
+mod report;
 mod snapshot;
 mod text;
 mod time;
@@ -26,14 +28,17 @@ pub use command::{Command, CommandId, Done, EchoReport, Failure, LinkReport, Out
 pub use event::{Event, EventKind};
 pub use exposure::{Evidence, Exposure, ExposureState};
 pub use id::{ParsePeerIdError, PeerId};
+pub use kpi::{CriterionView, Interval, KpiAnswer, KpiView, Moved, Propagation};
 pub use nat::{Behaviour, NatType, NatView, Vantage};
 pub use peer::{LinkRow, Path, PeerRow, PeerState, Source};
 pub use policy::{PunchConsent, RelayEgressPolicy};
 pub use reason::{CloseCode, Reason};
 pub use relay::{Failover, RelayRole, RelaysView, ReservationRow, ReservationState};
-pub use snapshot::{
-    AttemptsView, CacheView, Counters, GossipView, Interval, KpiView, NodeInfo, Phase, SaveState, Snapshot,
+pub use report::{
+    AttemptFact, Batch, Fact, FailoverFact, LinkCounts, MovedFact, NodeFact, ParseReportIdError,
+    REPORT_SCHEMA, Report, ReportId, Reporter, ReportingState, ReportingView,
 };
+pub use snapshot::{AttemptsView, CacheView, Counters, GossipView, NodeInfo, Phase, SaveState, Snapshot};
 pub use text::{SHOWN_TEXT_MAX, clean, ellipsize, printable};
 pub use time::{Stamp, millis};
 pub use why::{NextAction, Why, WhyLine};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Attempt, Exposure, LinkRow, NatView, PeerId, PeerRow, RelaysView, Stamp};
+use super::{Attempt, Exposure, KpiView, LinkRow, NatView, PeerId, PeerRow, RelaysView, Stamp};
 
 /// Everything a console shows. Sections that did not change share their `Arc`
 /// with the snapshot before.
@@ -170,42 +170,6 @@ pub struct GossipView {
     pub known: u64,
     /// How many could have.
     pub expected: u64,
-}
-
-/// A Wilson score interval.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Interval {
-    /// Lower end.
-    pub lo: f64,
-    /// Upper end.
-    pub hi: f64,
-}
-
-/// Rates and times of our attempts since the node started.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-pub struct KpiView {
-    /// Attempts that ended, the abandoned ones left out.
-    pub attempts: u64,
-    /// How many connected.
-    pub connected: u64,
-    /// Connected over attempts; `None` before the first.
-    pub rate: Option<f64>,
-    /// Its 95 % Wilson interval.
-    pub interval: Option<Interval>,
-    /// Connected directly.
-    pub direct: u64,
-    /// Connected by a punch.
-    pub punched: u64,
-    /// Connected through a relay.
-    pub relayed: u64,
-    /// Not connected.
-    pub unreachable: u64,
-    /// Mean time to a usable link, in milliseconds.
-    pub mean_connect_ms: Option<f64>,
-    /// Median.
-    pub p50_ms: Option<f64>,
-    /// 95th percentile.
-    pub p95_ms: Option<f64>,
 }
 
 /// What limits and decoders stopped, by name; only those above zero.

@@ -39,7 +39,7 @@ use self::egress::SelfTester;
 use self::feed::{CommandSender, EVENT_BACKLOG, Feed, OUTCOME_BACKLOG};
 use self::lanes::LaneTls;
 use self::lock::DataDirLock;
-use self::options::NodeOptions;
+use self::options::{NodeOptions, Settings};
 use self::probe::Probes;
 use self::relaying::Relaying;
 pub use self::transport::BindError;
@@ -81,6 +81,7 @@ pub struct Node {
     feed: Feed,
     /// A feed with every event from the first on, until it is taken.
     first: Option<Feed>,
+    settings: watch::Sender<Settings>,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -92,12 +93,13 @@ impl Node {
     /// # Errors
     /// [`StartError`] if the socket, the key or the cache cannot be had.
     pub async fn start(options: NodeOptions, lock: DataDirLock) -> Result<(Self, Feed), StartError> {
-        let Assembled { me, local_addr, driver, requests, inbox, helpers, feed } = assemble(options).await?;
+        let Assembled { me, local_addr, driver, requests, inbox, helpers, feed, settings } =
+            assemble(options).await?;
         // Before the first event happens.
         let first = Some(feed.clone());
         let stop = CancellationToken::new();
         let task = tokio::spawn(run(driver, requests, inbox, stop.clone(), helpers, lock));
-        Ok((Self { peer_id: me, local_addr, feed: feed.clone(), first, stop, task }, feed))
+        Ok((Self { peer_id: me, local_addr, feed: feed.clone(), first, settings, stop, task }, feed))
     }
 
     /// Who it is.
@@ -121,6 +123,11 @@ impl Node {
         self.first.take().unwrap_or_else(|| self.feed())
     }
 
+    /// Whoever gives it other settings while it runs.
+    pub fn reloader(&self) -> Reloader {
+        Reloader(self.settings.clone())
+    }
+
     /// Whether it has ended by itself.
     pub fn has_ended(&self) -> bool {
         self.task.is_finished()
@@ -139,6 +146,18 @@ impl Drop for Node {
     }
 }
 
+/// Changes the settings of a running node.
+#[derive(Debug, Clone)]
+pub struct Reloader(watch::Sender<Settings>);
+
+impl Reloader {
+    /// These hold from now on; the latest wins. A node that has ended minds
+    /// nothing.
+    pub fn reload(&self, settings: Settings) {
+        self.0.send_replace(settings);
+    }
+}
+
 /// A node before its task begins.
 struct Assembled {
     me: PeerId,
@@ -148,6 +167,7 @@ struct Assembled {
     inbox: mpsc::Receiver<Report>,
     helpers: [AbortOnDropHandle<()>; 3],
     feed: Feed,
+    settings: watch::Sender<Settings>,
 }
 
 async fn assemble(options: NodeOptions) -> Result<Assembled, StartError> {
@@ -178,6 +198,7 @@ async fn assemble(options: NodeOptions) -> Result<Assembled, StartError> {
         Err(detail) => (Vec::new(), Some(detail)),
     };
     let clock = Clock::start();
+    let (settings, new_settings) = watch::channel(options.settings());
     let config = EngineConfig {
         me,
         name: options.name.clone(),
@@ -195,6 +216,7 @@ async fn assemble(options: NodeOptions) -> Result<Assembled, StartError> {
         self_test,
         own_version: found.own.own_version,
         anchors: found.own.anchors.clone(),
+        history: found.history,
         seed: rand::random(),
     };
     let mut engine = Engine::new(config, cached, found.set_aside, clock.now());
@@ -226,11 +248,12 @@ async fn assemble(options: NodeOptions) -> Result<Assembled, StartError> {
         files,
         library,
         outlets: Outlets { snapshots, events, outcomes },
+        settings: new_settings,
         dials: BTreeMap::new(),
         changed: false,
         stopping: false,
     };
-    Ok(Assembled { me, local_addr, driver, requests, inbox, helpers, feed })
+    Ok(Assembled { me, local_addr, driver, requests, inbox, helpers, feed, settings })
 }
 
 /// Who tests the node, and what is left to test once it runs. Where the operator

@@ -16,9 +16,9 @@ use super::theme::{GlyphChoice, Theme};
 use super::view;
 use crate::model::{
     Attempt, AttemptId, AttemptOutcome, AttemptsView, CacheView, Cause, Counters, Event, EventKind, Exposure,
-    Failover, GossipView, Interval, KpiView, LinkRow, NatType, NatView, NextAction, NextStep, NodeInfo, Path,
-    PeerId, PeerRow, PeerState, Phase, Reason, RelayRole, RelaysView, ReservationRow, ReservationState,
-    SaveState, Snapshot, Source, StageKind, StageOutcome, StageReport, Stamp, Why, WhyLine,
+    Failover, GossipView, Interval, KpiView, LinkRow, Moved, NatType, NatView, NextAction, NextStep,
+    NodeInfo, Path, PeerId, PeerRow, PeerState, Phase, Reason, RelayRole, RelaysView, ReservationRow,
+    ReservationState, SaveState, Snapshot, Source, StageKind, StageOutcome, StageReport, Stamp, Why, WhyLine,
 };
 
 /// The moment of every made-up snapshot: 14:02:11 UTC.
@@ -159,9 +159,11 @@ pub fn busy() -> Arc<Snapshot> {
             punched: 9,
             relayed: 5,
             unreachable: 1,
+            moved: Moved { direct: 0, punched: 2 },
             mean_connect_ms: Some(212.0),
             p50_ms: Some(9.4),
             p95_ms: Some(1020.0),
+            since: None,
         }),
         counters: Arc::new(Counters([("gossip.page_rate".to_owned(), 3)].into())),
         ..snapshot

@@ -14,6 +14,7 @@ mod drills;
 mod egress;
 mod full_disk;
 mod gossip;
+mod headless;
 mod hostile;
 mod hostile_punches;
 mod hostile_relays;
@@ -52,6 +53,7 @@ fn main() {
         egress,
         full_disk::trials(),
         gossip::trials(),
+        headless::trials(),
         hostile::trials(),
         hostile_punches::trials(),
         hostile_relays::trials(),

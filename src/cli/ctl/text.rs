@@ -324,6 +324,7 @@ pub(super) fn kpi(kpi: &Kpi) -> String {
     };
     let time = |t: Option<f64>| t.map_or_else(|| "-".to_owned(), |t| format!("{t:.0} ms"));
     pairs(vec![
+        ("since", left(kpi.since.as_deref().unwrap_or("-"))),
         ("connected", left(rate)),
         ("direct", left(kpi.direct)),
         ("punched", left(kpi.punched)),

@@ -109,6 +109,11 @@ impl Coordination {
         }
     }
 
+    /// Whose punches we take from now on.
+    pub fn set_consent(&mut self, consent: PunchConsent) {
+        self.consent = consent;
+    }
+
     /// A linked peer asks us to coordinate a punch.
     pub fn on_request(
         &mut self,

@@ -396,7 +396,10 @@ impl Engine {
                 self.record_attempt(peer, outcome, failure.clone(), now);
                 self.dialer.on_attempt_ended(peer, outcome, now.mono);
             }
-            self.kpi.record(&report);
+            if self.kpi.record(&report, now) {
+                self.saving.touch(now.mono);
+            }
+            self.report_attempt(&report, failure.as_ref());
         }
         let elapsed_ms = report.elapsed_ms.unwrap_or(0);
         let path = report.path;

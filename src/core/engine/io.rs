@@ -3,12 +3,13 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::Settings;
 use crate::core::ladder::DialId;
 use crate::core::link::{ConnId, ConnInfo};
 use crate::core::nat::datagram::Bytes;
 use crate::core::nat::{Family, SocketId, reach};
 use crate::core::wire::Frame;
-use crate::model::{CloseCode, Command, CommandId, Event, Evidence, Outcome, PeerId, Reason};
+use crate::model::{CloseCode, Command, CommandId, Event, Evidence, Fact, Outcome, PeerId, Reason};
 
 /// An end of the NAT probe's datagrams here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -134,6 +135,8 @@ pub enum Input {
         /// What.
         command: Command,
     },
+    /// The operator changed settings.
+    Settings(Settings),
     /// A save ended.
     Saved {
         /// What the system said, if it failed.
@@ -341,6 +344,8 @@ pub enum Action {
     Save,
     /// Tell everybody.
     Event(Event),
+    /// Tell the registry, if there is one.
+    Report(Fact),
     /// The end of a command.
     Outcome(Outcome),
     /// Goodbye was said: stop.

@@ -16,7 +16,7 @@ use crate::core::limits::{
 };
 use crate::core::link::{ConnId, ConnInfo, LinkOut};
 use crate::core::wire::{Frame, Hello, IHave, Message, Observed, PROTOCOL_HIGH, PROTOCOL_LOW, WhoHas};
-use crate::model::{Cause, CloseCode, EventKind, NatType, Path, PeerId, Reason, millis};
+use crate::model::{Cause, CloseCode, EventKind, Fact, MovedFact, NatType, Path, PeerId, Reason, millis};
 
 impl Engine {
     pub(super) fn on_conn_up(&mut self, peer: PeerId, mut info: ConnInfo, now: Now) {
@@ -227,6 +227,11 @@ impl Engine {
                 LinkOut::Moved { from, to, via, gap } => {
                     let gap_ms = millis(gap);
                     self.event(Some(peer), EventKind::LinkMoved { from, to, gap_ms }, now);
+                    let attempt = self.kpi.moved(&peer, to);
+                    if attempt.is_some() {
+                        self.saving.touch(now.mono);
+                    }
+                    self.report(Fact::Moved(MovedFact { peer, attempt, from, to, gap_ms }));
                     self.on_link_moved(peer, now);
                     self.path_changed(peer, via, Some(gap), 0, now);
                 }
@@ -313,6 +318,7 @@ impl Engine {
             self.on_relay_lost(peer, reason.clone(), now);
         }
         self.event(Some(peer), EventKind::LinkDown { reason }, now);
+        self.kpi.gone(&peer);
         self.upgrade_path(peer, now);
         self.observed.remove(&peer);
         self.keep_rtt(peer, now);

@@ -349,7 +349,9 @@ impl Engine {
         {
             let gap_ms = gap.map(millis);
             let at = gap.map_or(now.stamp, |g| now.stamp.before(g));
-            self.relaying.last = Some(Failover { at, from, to: Some(to), gap_ms, lost: Some(lost) });
+            let failover = Failover { at, from, to: Some(to), gap_ms, lost: Some(lost) };
+            self.report_failover(&failover);
+            self.relaying.last = Some(failover);
         }
     }
 
@@ -369,6 +371,7 @@ impl Engine {
         let Some(over) = self.relaying.over.take() else { return };
         let failover = Failover { lost: Some(over.lost), ..over.shown() };
         let late = !over.waiting.is_empty();
+        self.report_failover(&failover);
         if !late {
             self.relaying.last = Some(failover.clone());
         }

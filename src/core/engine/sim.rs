@@ -16,7 +16,9 @@ use crate::core::ladder::DialId;
 use crate::core::link::{ConnId, ConnInfo};
 use crate::core::wire::{Frame, FrameReader, Message};
 use crate::core::{Mono, Now};
-use crate::model::{CloseCode, Command, CommandId, Event, EventKind, NatType, Outcome, Path, PeerId, Reason};
+use crate::model::{
+    CloseCode, Command, CommandId, Event, EventKind, Fact, NatType, Outcome, Path, PeerId, Reason,
+};
 
 /// Something under way.
 #[derive(Debug)]
@@ -95,6 +97,7 @@ pub(super) struct Node {
     pub(super) addr: SocketAddr,
     pub(super) events: Vec<Event>,
     pub(super) outcomes: Vec<Outcome>,
+    pub(super) reports: Vec<Fact>,
     /// Whether its packets leave and arrive.
     pub(super) up: bool,
     /// What its router really does.
@@ -196,6 +199,7 @@ impl Net {
             self_test: SelfTest::Off,
             own_version: 0,
             anchors: Vec::new(),
+            history: None,
             seed: self.rng.random(),
         };
         let mut engine = Engine::new(config, Vec::new(), Vec::new(), self.now);
@@ -206,6 +210,7 @@ impl Net {
             addr: addr(n),
             events: Vec::new(),
             outcomes: Vec::new(),
+            reports: Vec::new(),
             up: true,
             nat,
             away: Duration::ZERO,
@@ -242,6 +247,12 @@ impl Net {
         self.nodes[n].engine.handle(Input::Command { id, command }, self.now);
         self.carry_out(n);
         id
+    }
+
+    /// What a node is told comes from outside.
+    pub(super) fn tell(&mut self, n: usize, input: Input) {
+        self.nodes[n].engine.handle(input, self.now);
+        self.carry_out(n);
     }
 
     /// Sends a message over the link between two nodes.
@@ -383,6 +394,7 @@ impl Net {
                 | Action::ProbeSend { .. }
                 | Action::TestEgress => {}
                 Action::Event(event) => self.nodes[n].events.push(event),
+                Action::Report(fact) => self.nodes[n].reports.push(fact),
                 Action::Outcome(outcome) => self.nodes[n].outcomes.push(outcome),
                 Action::Stop => self.nodes[n].up = false,
             }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use serde::Serialize;
 
-use super::{Nat, age_s};
+use super::{Nat, age_s, rfc3339};
 use crate::model::{ExposureState, GossipView, KpiView, Path, PeerId, Phase, Snapshot};
 
 /// The node at a glance.
@@ -185,7 +185,7 @@ impl Gossip {
 }
 
 /// Rates and times of our attempts.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Kpi {
     /// Ended attempts, those called off left out.
     pub attempts: u64,
@@ -209,6 +209,8 @@ pub struct Kpi {
     pub p50_ms: Option<f64>,
     /// 95th percentile.
     pub p95_ms: Option<f64>,
+    /// Since when these count, over restarts.
+    pub since: Option<String>,
     /// How far records have come.
     pub propagation: Propagation,
 }
@@ -228,6 +230,7 @@ impl Kpi {
             mean_connect_ms: kpi.mean_connect_ms,
             p50_ms: kpi.p50_ms,
             p95_ms: kpi.p95_ms,
+            since: kpi.since.map(rfc3339),
             propagation: Propagation::new(gossip),
         }
     }

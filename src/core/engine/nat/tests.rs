@@ -91,6 +91,7 @@ impl Fleet {
             self_test: SelfTest::Off,
             own_version: 0,
             anchors: Vec::new(),
+            history: None,
             seed: n as u64,
         };
         let mut engine = Engine::new(config, Vec::new(), Vec::new(), self.now);
@@ -231,7 +232,8 @@ impl Fleet {
             Action::Event(event) => self.nodes[n].events.push(event),
             Action::Outcome(outcome) => self.nodes[n].outcomes.push(outcome),
             Action::Save => self.inputs.push_back((n, Input::Saved { result: Ok(()) })),
-            Action::Cancel { .. }
+            Action::Report(_)
+            | Action::Cancel { .. }
             | Action::Reserve { .. }
             | Action::Release { .. }
             | Action::TryReservation { .. }

@@ -32,7 +32,11 @@ fn path(net: &mut Net, from: usize, to: usize) -> Option<Path> {
     shown.links.iter().find(|l| l.peer_id == id(to)).map(|l| l.path)
 }
 
-fn outcome(net: &Net, node: usize, command: CommandId) -> Option<&Result<Done, crate::model::Failure>> {
+pub(super) fn outcome(
+    net: &Net,
+    node: usize,
+    command: CommandId,
+) -> Option<&Result<Done, crate::model::Failure>> {
     net.nodes[node].outcomes.iter().find(|o| o.id == command).map(|o| &o.result)
 }
 
@@ -48,7 +52,7 @@ fn connect(net: &mut Net, from: usize, to: usize) -> Option<Path> {
 
 /// Two nodes behind symmetric NATs, linked over a relay: who relays, which end
 /// dialled.
-fn relayed(seed: u64) -> Net {
+pub(super) fn relayed(seed: u64) -> Net {
     let mut net = fleet(&[NatType::Symmetric, NatType::Symmetric], seed);
     assert_eq!(connect(&mut net, 3, 4), Some(Path::Relayed));
     net.run(secs(1));

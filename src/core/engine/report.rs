@@ -1,0 +1,34 @@
+//! What a registry is told of: facts, as they happen. Whether there is one to
+//! tell, the engine does not know.
+
+use super::{Action, Engine};
+use crate::model::{Attempt, AttemptFact, AttemptOutcome, Fact, Failover, FailoverFact, NatType, Reason};
+
+impl Engine {
+    pub(super) fn report(&mut self, fact: Fact) {
+        self.out.push_back(Action::Report(fact));
+    }
+
+    /// An attempt ended; one that was called off says nothing of anybody.
+    pub(super) fn report_attempt(&mut self, attempt: &Attempt, failure: Option<&Reason>) {
+        let Some(outcome) = attempt.outcome.filter(|o| *o != AttemptOutcome::Abandoned) else { return };
+        let failed = outcome == AttemptOutcome::Unreachable;
+        let peer_nat = attempt.peer_id.map_or(NatType::Unknown, |peer| self.claimed_nat(&peer));
+        self.report(Fact::Attempt(AttemptFact {
+            attempt: attempt.id,
+            peer: attempt.peer_id,
+            cause: attempt.cause,
+            outcome,
+            path: attempt.path,
+            elapsed_ms: attempt.elapsed_ms.unwrap_or(0),
+            own_nat: self.nat.claim(),
+            peer_nat,
+            reason: failure.filter(|_| failed).map(Reason::code),
+        }));
+    }
+
+    pub(super) fn report_failover(&mut self, failover: &Failover) {
+        let Failover { from, to, gap_ms, lost, .. } = *failover;
+        self.report(Fact::Failover(FailoverFact { from, to, gap_ms, lost }));
+    }
+}

@@ -1,0 +1,130 @@
+//! How attempts fared, as it is shown and told.
+
+use serde::{Deserialize, Serialize};
+
+use super::Stamp;
+
+/// A Wilson score interval.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Interval {
+    /// Lower end.
+    pub lo: f64,
+    /// Upper end.
+    pub hi: f64,
+}
+
+/// Rates and times of attempts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct KpiView {
+    /// Attempts that ended, the abandoned ones left out.
+    pub attempts: u64,
+    /// How many connected.
+    pub connected: u64,
+    /// Connected over attempts; `None` before the first.
+    pub rate: Option<f64>,
+    /// Its 95 % Wilson interval.
+    pub interval: Option<Interval>,
+    /// Connected directly.
+    pub direct: u64,
+    /// Connected by a punch.
+    pub punched: u64,
+    /// Connected through a relay.
+    pub relayed: u64,
+    /// Not connected.
+    pub unreachable: u64,
+    /// Of those connected through a relay, how many moved off it later.
+    #[serde(default)]
+    pub moved: Moved,
+    /// Mean time to a usable link, in milliseconds.
+    pub mean_connect_ms: Option<f64>,
+    /// Median.
+    pub p50_ms: Option<f64>,
+    /// 95th percentile.
+    pub p95_ms: Option<f64>,
+    /// Since when they count, over restarts; `None` where somebody else says so.
+    #[serde(default)]
+    pub since: Option<Stamp>,
+}
+
+/// Attempts that ended relayed and whose link left the relay later: they count
+/// as relayed, and here too.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Moved {
+    /// To a direct path.
+    pub direct: u64,
+    /// To a punched one.
+    pub punched: u64,
+}
+
+/// How far what nodes know has spread: of the records older than 10 s, how many
+/// stood in each linked peer's last digest.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Propagation {
+    /// How many stood there.
+    pub known: u64,
+    /// How many could have.
+    pub expected: u64,
+}
+
+/// A criterion of the specification, with what was measured.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CriterionView {
+    /// Its name: `connectivity`, `direct`, `punched`, `relayed`, `connect_time`
+    /// or `propagation`.
+    pub name: &'static str,
+    /// The same for people.
+    pub title: &'static str,
+    /// What is divided by what.
+    pub definition: &'static str,
+    /// What is divided; milliseconds for a time.
+    pub numerator: u64,
+    /// By what.
+    pub denominator: u64,
+    /// The quotient; `None` without a denominator.
+    pub value: Option<f64>,
+    /// `ratio`, or `ms`.
+    pub unit: &'static str,
+    /// The 95 % Wilson interval of a ratio; `None` for a time.
+    pub interval: Option<[f64; 2]>,
+    /// The target in words.
+    pub target: &'static str,
+    /// The target as a number, in the same unit.
+    pub target_value: f64,
+    /// Whether the value is on the right side of the target; `None` without one.
+    pub met: Option<bool>,
+    /// Whether the denominator is too small for the value to say much.
+    pub n_too_small: bool,
+}
+
+/// The fields of `ctl kpi`, which `/api/v1/kpi` has too.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct KpiAnswer {
+    /// Attempts that ended, the abandoned ones left out.
+    pub attempts: u64,
+    /// How many connected.
+    pub connected: u64,
+    /// Connected over attempts.
+    pub rate: Option<f64>,
+    /// Its 95 % Wilson interval.
+    pub interval: Option<[f64; 2]>,
+    /// Connected directly.
+    pub direct: u64,
+    /// Connected by a punch.
+    pub punched: u64,
+    /// Connected through a relay.
+    pub relayed: u64,
+    /// Not connected.
+    pub unreachable: u64,
+    /// Of the relayed ones, how many moved off the relay later.
+    pub moved: Moved,
+    /// Mean time to a usable link.
+    pub mean_connect_ms: Option<f64>,
+    /// Median.
+    pub p50_ms: Option<f64>,
+    /// 95th percentile.
+    pub p95_ms: Option<f64>,
+    /// How far records have spread; `None` where nobody compared yet.
+    pub propagation: Option<Propagation>,
+    /// The specification's criteria, in its order.
+    pub criteria: Vec<CriterionView>,
+}
