@@ -37,7 +37,7 @@ const LAYERS: [Layer; 10] = [
     },
     Layer {
         name: "lab",
-        modules: &["config", "core", "identity", "model", "node"],
+        modules: &["config", "control", "core", "identity", "model", "node"],
         crates: &["ant_quic", "patchbay", "tokio"],
         banned: &[],
     },

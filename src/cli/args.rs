@@ -174,19 +174,34 @@ pub enum Verb {
     NatProbe,
     /// Say goodbye to all peers and stop the node
     Leave,
+    /// Carry the control protocol over standard input and output, for a program
+    /// on another host: `ssh HOST punchdeck ctl bridge`
+    Bridge,
 }
 
 /// Which running node is meant.
 #[derive(Debug, Clone, Default, Args)]
 pub struct TargetArgs {
-    /// Which file.
-    #[command(flatten)]
-    pub file: FileArgs,
+    /// The configuration file, instead of the platform's
+    #[arg(long, global = true, value_name = "FILE", env = "PUNCHDECK_CONFIG", value_hint = ValueHint::FilePath)]
+    pub config: Option<PathBuf>,
     /// `socket`
-    #[arg(long, value_name = "PATH", help = help_of(Key::Socket), value_hint = ValueHint::FilePath)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "PATH",
+        help = help_of(Key::Socket),
+        value_hint = ValueHint::FilePath
+    )]
     pub socket: Option<String>,
     /// `data_dir`
-    #[arg(long, value_name = "DIR", help = help_of(Key::DataDir), value_hint = ValueHint::DirPath)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        help = help_of(Key::DataDir),
+        value_hint = ValueHint::DirPath
+    )]
     pub data_dir: Option<String>,
 }
 
@@ -250,7 +265,10 @@ pub struct DrillArgs {
     #[arg(long, env = "PUNCHDECK_LAB_LOOPBACK", value_parser = FalseyValueParser::new())]
     pub loopback: bool,
     /// Another network than the drill's: a topology's name, or its file
-    #[arg(long, value_name = "FILE", env = "PUNCHDECK_LAB_FLEET", conflicts_with = "loopback")]
+    #[arg(long, value_name = "FILE", env = "PUNCHDECK_LAB_TOPOLOGY", conflicts_with = "loopback")]
+    pub topology: Option<PathBuf>,
+    /// A fleet of running nodes, by a TOML file that says where their control sockets are
+    #[arg(long, value_name = "FILE", env = "PUNCHDECK_LAB_FLEET", conflicts_with_all = ["loopback", "topology"])]
     pub fleet: Option<PathBuf>,
     /// With the topology's delays between regions
     #[arg(long, env = "PUNCHDECK_LAB_LATENCY", value_parser = FalseyValueParser::new())]
@@ -362,7 +380,8 @@ impl TargetArgs {
     /// Everything that is wrong with them.
     pub fn resolve(&self) -> Result<Resolved, ConfigErrors> {
         let flags = [text(Key::Socket, self.socket.as_ref()), text(Key::DataDir, self.data_dir.as_ref())];
-        resolve(&self.file.sources(flags.into_iter().flatten().collect()))
+        let file = FileArgs { config: self.config.clone() };
+        resolve(&file.sources(flags.into_iter().flatten().collect()))
     }
 }
 

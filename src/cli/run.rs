@@ -25,8 +25,9 @@ pub(super) fn execute(args: &RunArgs) -> Result<(), Failure> {
         session.end();
         return Ok(());
     };
-    let (node, feed) = started.map_err(Failure::usage)?;
-    let control = session.block_on(async { Server::start(socket, node.feed()) }).map_err(Failure::failed)?;
+    let (mut node, feed) = started.map_err(Failure::usage)?;
+    let control =
+        session.block_on(async { Server::start(socket, node.first_feed()) }).map_err(Failure::failed)?;
     let service = Service::find();
     service.ready();
     let hangups = session.take_hangups();

@@ -2,7 +2,6 @@
 //! from a node in its own process. It comes back by itself when the node does.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +10,7 @@ use tokio::sync::{broadcast, mpsc, watch};
 use super::client::{Client, ClientError};
 use super::paging::Assembly;
 use super::protocol::{Ask, Tell};
+use super::target::Target;
 use crate::model::{Command, CommandId, Event, Outcome, Reason, Snapshot};
 use crate::node::feed::{CommandSender, Feed, OUTCOME_BACKLOG, Presence, Request};
 
@@ -25,8 +25,9 @@ const EVENT_BACKLOG: usize = 2_048;
 ///
 /// # Errors
 /// If no node answers now; one that goes away later is waited for.
-pub async fn attach(path: &Path, read_only: bool) -> Result<Feed, ClientError> {
-    let mut line = Line::open(path, read_only).await?;
+pub async fn attach(at: impl Into<Target>, read_only: bool) -> Result<Feed, ClientError> {
+    let at = at.into();
+    let mut line = Line::open(at.clone(), read_only).await?;
     let first = Arc::new(line.first_state().await?);
     let (snapshots, snapshots_rx) = watch::channel(first);
     let (events, events_rx) = broadcast::channel(EVENT_BACKLOG);
@@ -34,7 +35,7 @@ pub async fn attach(path: &Path, read_only: bool) -> Result<Feed, ClientError> {
     let (presence, presence_rx) = watch::channel(Presence::Here);
     let (commands, requests) = CommandSender::channel();
     let attached = Attached {
-        path: path.to_owned(),
+        at,
         read_only,
         snapshots,
         events,
@@ -63,8 +64,8 @@ struct Line {
 }
 
 impl Line {
-    async fn open(path: &Path, read_only: bool) -> Result<Self, ClientError> {
-        let mut client = Client::connect(path, read_only).await?;
+    async fn open(at: Target, read_only: bool) -> Result<Self, ClientError> {
+        let mut client = Client::connect(at, read_only).await?;
         client.ask(&Ask::Events { follow: true }).await?;
         client.ask(&Ask::Follow {}).await?;
         Ok(Self { client, assembly: Assembly::default(), early: Vec::new() })
@@ -100,7 +101,7 @@ impl Line {
 type Run = (crate::model::PeerId, u32);
 
 struct Attached {
-    path: PathBuf,
+    at: Target,
     read_only: bool,
     snapshots: watch::Sender<Arc<Snapshot>>,
     events: broadcast::Sender<Arc<Event>>,
@@ -141,7 +142,7 @@ impl Attached {
                         // Nobody listening is no error.
                         drop(self.outcomes.send(outcome));
                     }
-                    Ok(Tell::Bye {}) => return Some(ClientError::Lost { path: self.path.clone() }),
+                    Ok(Tell::Bye {}) => return Some(ClientError::Lost { at: self.at.clone(), complaint: None }),
                     Ok(tell) => if let Some(snapshot) = line.take(tell) {
                         self.snapshots.send_replace(Arc::new(snapshot));
                     },
@@ -170,7 +171,7 @@ impl Attached {
                 }
             }
             let opened = async {
-                let mut line = Line::open(&self.path, self.read_only).await?;
+                let mut line = Line::open(self.at.clone(), self.read_only).await?;
                 let first = line.first_state().await?;
                 Ok::<_, ClientError>((line, first))
             };

@@ -1,16 +1,14 @@
 //! The client's end: one question after the other, as a program asks them.
 
+use std::fmt;
 use std::io;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-
-use tokio::net::UnixStream;
-use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 
 use super::lines::{self, ReadError, Reader};
 use super::paging::Assembly;
 use super::protocol::{Ask, Greeting, Refusal, SERVER_LINE_MAX, Tell, VERSION};
+use super::target::{Holder, Input, Output, Target};
 use crate::model::{Command, CommandId, Event, Outcome, Snapshot};
 
 /// How long a node may take to take a line.
@@ -22,32 +20,34 @@ const GREETING_TIME: Duration = Duration::from_secs(5);
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// Nobody answers.
-    #[error("no node answers at {}: {}", path.display(), why_not(source))]
+    #[error("no node answers at {at}: {}", why_not(source))]
     NoNode {
-        /// The socket.
-        path: PathBuf,
+        /// Where.
+        at: Target,
         /// What the system said.
         source: io::Error,
     },
     /// The node does not want to.
-    #[error("the node at {} refuses: {refusal}", path.display())]
+    #[error("the node at {at} refuses: {refusal}")]
     Refused {
-        /// The socket.
-        path: PathBuf,
+        /// Where.
+        at: Target,
         /// Why.
         refusal: Refusal,
     },
     /// It hung up.
-    #[error("the node at {} has hung up", path.display())]
+    #[error("the node at {at} has hung up{}", because(complaint.as_deref()))]
     Lost {
-        /// The socket.
-        path: PathBuf,
+        /// Where.
+        at: Target,
+        /// What the way there said, if it said anything.
+        complaint: Option<String>,
     },
     /// It said something else than expected.
-    #[error("what answers at {} is no node of ours: {detail}", path.display())]
+    #[error("what answers at {at} is no node of ours: {detail}")]
     Strange {
-        /// The socket.
-        path: PathBuf,
+        /// Where.
+        at: Target,
         /// What is wrong.
         detail: String,
     },
@@ -62,6 +62,10 @@ fn why_not(error: &io::Error) -> String {
     }
 }
 
+fn because(complaint: Option<&str>) -> String {
+    complaint.map_or_else(String::new, |said| format!(": {}", crate::model::printable(said)))
+}
+
 /// Something the node told while a command ran.
 #[derive(Debug, Clone)]
 pub enum Told {
@@ -72,13 +76,22 @@ pub enum Told {
 }
 
 /// A conversation with a node.
-#[derive(Debug)]
 pub struct Client {
-    path: PathBuf,
-    tells: Reader<OwnedReadHalf>,
-    write: OwnedWriteHalf,
+    at: Target,
+    tells: Reader<Input>,
+    write: Output,
+    holder: Holder,
     greeting: Greeting,
     next: u64,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("at", &self.at)
+            .field("greeting", &self.greeting)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Client {
@@ -86,12 +99,12 @@ impl Client {
     ///
     /// # Errors
     /// See [`ClientError`].
-    pub async fn connect(path: &Path, read_only: bool) -> Result<Self, ClientError> {
-        let no_node = |source| ClientError::NoNode { path: path.to_owned(), source };
-        let stream = UnixStream::connect(path).await.map_err(no_node)?;
-        let (read, write) = stream.into_split();
+    pub async fn connect(at: impl Into<Target>, read_only: bool) -> Result<Self, ClientError> {
+        let at = at.into();
+        let no_node = |source| ClientError::NoNode { at: at.clone(), source };
+        let (read, write, holder) = at.open().await.map_err(no_node)?;
         let tells = Reader::new(read, SERVER_LINE_MAX);
-        let mut client = Self { path: path.to_owned(), tells, write, greeting: nobody(), next: 1 };
+        let mut client = Self { at, tells, write, holder, greeting: nobody(), next: 1 };
         let greeted = tokio::time::timeout(GREETING_TIME, client.tell()).await;
         match greeted.unwrap_or_else(|_| Err(client.strange("it does not greet")))? {
             Tell::Hello(greeting) if greeting.version == VERSION => client.greeting = greeting,
@@ -186,17 +199,20 @@ impl Client {
         match self.tells.next().await {
             Ok(Some(Tell::Refused(refusal))) => Err(self.refused(refusal)),
             Ok(Some(tell)) => Ok(tell),
-            Ok(None) | Err(ReadError::Io(_)) => Err(ClientError::Lost { path: self.path.clone() }),
+            Ok(None) | Err(ReadError::Io(_)) => {
+                let complaint = self.holder.complaint().await;
+                Err(ClientError::Lost { at: self.at.clone(), complaint })
+            }
             Err(error) => Err(self.strange(&error.to_string())),
         }
     }
 
     fn refused(&self, refusal: Refusal) -> ClientError {
-        ClientError::Refused { path: self.path.clone(), refusal }
+        ClientError::Refused { at: self.at.clone(), refusal }
     }
 
     fn strange(&self, detail: &str) -> ClientError {
-        ClientError::Strange { path: self.path.clone(), detail: detail.to_owned() }
+        ClientError::Strange { at: self.at.clone(), detail: detail.to_owned() }
     }
 }
 

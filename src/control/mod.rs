@@ -19,14 +19,14 @@ mod protocol;
 mod server;
 mod session;
 mod socket;
-#[cfg(test)]
-mod tests;
+mod target;
 
 pub use attached::attach;
 pub use client::{Client, ClientError, Told};
 pub use protocol::{Ask, CLIENT_LINE_MAX, Greeting, Refusal, SERVER_LINE_MAX, Sections, Tell, VERSION};
 pub use server::{CLIENTS_MAX, Server};
 pub use socket::{ControlSocket, SocketError, SocketPath};
+pub use target::{Target, bridge};
 
 /// The socket's file name in the data directory.
 pub const SOCKET_FILE: &str = "control.sock";

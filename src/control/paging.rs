@@ -104,3 +104,84 @@ impl Assembly {
         Some(snapshot)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tui::demo;
+
+    /// As a client puts it together.
+    fn arrive(assembly: &mut Assembly, lines: &[Vec<u8>]) -> Snapshot {
+        let mut whole = None;
+        for line in lines {
+            match serde_json::from_slice(line).unwrap() {
+                Tell::Peers { changed, gone } => assembly.peers(changed, &gone),
+                Tell::State(sections) => whole = assembly.state(*sections),
+                other => panic!("{other:?}"),
+            }
+        }
+        whole.unwrap()
+    }
+
+    fn json(snapshot: &Snapshot) -> serde_json::Value {
+        serde_json::to_value(snapshot).unwrap()
+    }
+
+    #[test]
+    fn a_state_arrives_as_it_was_sent_and_only_what_changed_travels_after_it() {
+        let (first, mut assembly) = (demo::large(2_500, 1), Assembly::default());
+        let lines = lines_between(None, &first).unwrap();
+        assert_eq!(lines.len(), 4, "three pages of peers and the rest");
+        assert_eq!(json(&arrive(&mut assembly, &lines)), json(&first));
+
+        let second = demo::next_round(&first, 2);
+        let lines = lines_between(Some(&first), &second).unwrap();
+        let sent: usize = lines.iter().map(Vec::len).sum();
+        assert_eq!(json(&arrive(&mut assembly, &lines)), json(&second));
+        let whole: usize = lines_between(None, &second).unwrap().iter().map(Vec::len).sum();
+        assert!(sent * 5 < whole, "{sent} of {whole} bytes");
+
+        // Others go, one comes.
+        let mut third = (*second).clone();
+        let mut peers = third.peers.to_vec();
+        let back = peers.remove(7);
+        peers.drain(100..1_300);
+        third.peers = Arc::new(peers);
+        let lines = lines_between(Some(&second), &third).unwrap();
+        assert_eq!(json(&arrive(&mut assembly, &lines)), json(&third));
+        let mut fourth = third.clone();
+        fourth.peers = Arc::new([&third.peers[..7], &[back], &third.peers[7..]].concat());
+        let lines = lines_between(Some(&third), &fourth).unwrap();
+        assert_eq!(json(&arrive(&mut assembly, &lines)), json(&fourth));
+    }
+
+    #[test]
+    fn no_line_is_longer_than_allowed_however_long_the_rows_are() {
+        let mut snapshot = (*demo::large(1_500, 1)).clone();
+        let long = |row: &Arc<PeerRow>| {
+            let mut row = (**row).clone();
+            row.name = Some("\\\"".repeat(32));
+            row.addresses = (0..8)
+                .map(|i| format!("[2001:2:ffff:ffff:ffff:ffff:ffff:fff{i}]:65535").parse().unwrap())
+                .collect();
+            row.last_failure = Some(crate::model::Reason::Other { detail: "\u{7f}".repeat(512) });
+            Arc::new(row)
+        };
+        snapshot.peers = Arc::new(snapshot.peers.iter().map(long).collect());
+        let lines = lines_between(None, &snapshot).unwrap();
+        assert!(lines.iter().all(|l| l.len() <= SERVER_LINE_MAX), "{:?}", lines.iter().map(Vec::len).max());
+        assert!(lines.len() > 3, "a page of a thousand would be too long: {}", lines.len());
+        assert_eq!(json(&arrive(&mut Assembly::default(), &lines)), json(&snapshot));
+    }
+
+    #[test]
+    fn a_state_with_holes_is_none() {
+        let lines = lines_between(Some(&demo::busy()), &demo::next_round(&demo::busy(), 1)).unwrap();
+        let mut assembly = Assembly::default();
+        for line in &lines {
+            if let Tell::State(sections) = serde_json::from_slice(line).unwrap() {
+                assert!(assembly.state(*sections).is_none());
+            }
+        }
+    }
+}

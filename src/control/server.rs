@@ -53,7 +53,10 @@ impl Server {
 
 async fn serve(socket: ControlSocket, listener: UnixListener, feed: Feed, stop: CancellationToken) {
     let history = History::default();
-    let _collector = AbortOnDropHandle::new(tokio::spawn(history.clone().collect(feed.events.resubscribe())));
+    // Clients read from now on; what was before comes out of the history.
+    let now_on = feed.clone();
+    let _collector = AbortOnDropHandle::new(tokio::spawn(history.clone().collect(feed.events)));
+    let feed = now_on;
     let places = Arc::new(Semaphore::new(CLIENTS_MAX));
     let owner = rustix::process::geteuid().as_raw();
     let mut clients = JoinSet::new();

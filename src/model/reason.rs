@@ -133,8 +133,6 @@ pub enum Reason {
     LoopbackCannotBePunched,
     /// Nobody we are linked to is connected to the peer.
     NoIntermediary,
-    /// The peer has no address outside that we know of.
-    NoReflexiveAddress,
     /// The target's NAT lets nobody in whom it has not sent to, and it has not
     /// sent to us.
     TargetFilters {
@@ -223,11 +221,6 @@ pub enum Reason {
         /// What the system said, cleaned.
         detail: String,
     },
-    /// This build does not have it.
-    NotInThisBuild {
-        /// What.
-        what: String,
-    },
     /// Something went wrong that has no name of its own.
     Other {
         /// What, cleaned.
@@ -294,7 +287,6 @@ impl fmt::Display for Reason {
             Self::ShuttingDown => f.write_str("shutting down"),
             Self::LoopbackCannotBePunched => f.write_str("on loopback there is no NAT to punch"),
             Self::NoIntermediary => f.write_str("nobody we know is connected to it"),
-            Self::NoReflexiveAddress => f.write_str("nobody told us its address outside"),
             Self::TargetFilters { nat } => write!(f, "target filters ({nat}), no mapping to us"),
             Self::Unpunchable { ours, theirs } => write!(f, "{ours} × {theirs} cannot be punched"),
             Self::NoConsent => f.write_str("it takes no punches"),
@@ -332,7 +324,6 @@ impl fmt::Display for Reason {
             Self::VantagePointsDisagree => f.write_str("the vantage points disagree, and too few agree"),
             Self::TooFewDialBacks => f.write_str("too few dial-backs to say what is filtered"),
             Self::NoProbeSocket { detail } => write!(f, "no socket to measure with: {detail}"),
-            Self::NotInThisBuild { what } => write!(f, "{what} is not in this build"),
             Self::Other { detail } => f.write_str(detail),
         }
     }

@@ -79,6 +79,8 @@ pub struct Node {
     peer_id: PeerId,
     local_addr: SocketAddr,
     feed: Feed,
+    /// A feed with every event from the first on, until it is taken.
+    first: Option<Feed>,
     settings: watch::Sender<Settings>,
     stop: CancellationToken,
     task: JoinHandle<()>,
@@ -93,9 +95,11 @@ impl Node {
     pub async fn start(options: NodeOptions, lock: DataDirLock) -> Result<(Self, Feed), StartError> {
         let Assembled { me, local_addr, driver, requests, inbox, helpers, feed, settings } =
             assemble(options).await?;
+        // Before the first event happens.
+        let first = Some(feed.clone());
         let stop = CancellationToken::new();
         let task = tokio::spawn(run(driver, requests, inbox, stop.clone(), helpers, lock));
-        Ok((Self { peer_id: me, local_addr, feed: feed.clone(), settings, stop, task }, feed))
+        Ok((Self { peer_id: me, local_addr, feed: feed.clone(), first, settings, stop, task }, feed))
     }
 
     /// Who it is.
@@ -111,6 +115,12 @@ impl Node {
     /// One more feed; its events and outcomes begin now.
     pub fn feed(&self) -> Feed {
         self.feed.clone()
+    }
+
+    /// One more feed with every event from the first on, like the one that came
+    /// with the node; once, and soon, for what nobody reads is dropped.
+    pub fn first_feed(&mut self) -> Feed {
+        self.first.take().unwrap_or_else(|| self.feed())
     }
 
     /// Whoever gives it other settings while it runs.

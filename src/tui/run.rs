@@ -82,7 +82,8 @@ async fn console(feed: Feed, options: Options) -> Result<(), ConsoleError> {
     let mut feed = feed;
     let mut lab = options.lab;
     let first = feed.snapshots.borrow_and_update().clone();
-    let mut app = App::new(first, theme, TimeZone::system(), Logs::of_process());
+    let logs = if feed.presence.is_some() { Logs::Elsewhere } else { Logs::of_process() };
+    let mut app = App::new(first, theme, TimeZone::system(), logs);
     app.read_only = options.read_only;
     if let Some(lab) = &mut lab {
         app.update(Input::Lab(lab.view.borrow_and_update().clone()), Duration::ZERO);

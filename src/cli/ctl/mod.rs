@@ -1,6 +1,7 @@
 //! `punchdeck ctl`: one question to a running node, or one command.
 
 mod ask;
+mod bridge;
 mod command;
 mod error;
 mod events;
@@ -34,7 +35,10 @@ fn run(args: &CtlArgs) -> Result<(), CtlError> {
     let socket = socket_of(&resolved.config)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let out = Out { json: args.json };
-    runtime.block_on(verb(&args.verb, socket.as_path(), out))
+    let ended = runtime.block_on(verb(&args.verb, socket.as_path(), out));
+    // Somebody may still be reading standard input, and would for ever.
+    runtime.shutdown_background();
+    ended
 }
 
 /// Where the node's socket is.
@@ -64,6 +68,7 @@ async fn verb(verb: &Verb, socket: &Path, out: Out) -> Result<(), CtlError> {
             command::about_some(socket, out, peer.as_deref(), |peer| Command::Failover { peer }).await
         }
         Verb::NatProbe => command::about_some(socket, out, None, |_| Command::NatProbe).await,
+        Verb::Bridge => bridge::execute(socket).await,
         Verb::Leave => command::about_some(socket, out, None, |_| Command::Leave).await,
     }
 }

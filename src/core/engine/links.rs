@@ -330,6 +330,7 @@ impl Engine {
             self.dialer.hold_off(peer, false, now.mono);
         }
         self.republish(now);
+        self.disconnected(peer);
     }
 
     /// Writes a link's round trip down for the time without it.

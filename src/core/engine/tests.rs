@@ -3,6 +3,7 @@ mod punch;
 mod relays;
 mod reports;
 mod settings;
+mod storm;
 
 use std::time::Duration;
 

@@ -12,8 +12,6 @@ mod node;
 mod outcomes;
 mod peers;
 mod relays;
-#[cfg(test)]
-mod tests;
 mod why;
 
 use serde::Serialize;
@@ -110,7 +108,8 @@ fn spell_out(fields: &mut serde_json::Map<String, serde_json::Value>) {
 /// A point in time as programs read it; the epoch if it lies outside of what
 /// can be written.
 pub fn rfc3339(at: Stamp) -> String {
-    jiff::Timestamp::from_millisecond(at.0).unwrap_or_default().to_string()
+    let at = jiff::Timestamp::from_millisecond(at.0).unwrap_or_default();
+    format!("{at:.3}")
 }
 
 /// How long ago something was, in seconds with milliseconds.

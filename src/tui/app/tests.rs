@@ -6,6 +6,7 @@ use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::*;
 use crate::model::{Done, PeerState, Reason, SyncReport};
+use crate::tui::bindings::{Action, Order};
 use crate::tui::demo;
 use crate::tui::lab::LabSaid;
 use crate::tui::theme::GlyphChoice;
@@ -580,4 +581,28 @@ fn another_node_brings_its_own_state_and_leaves_the_console_as_it_was() {
     assert_eq!(b.app.peers.sort(), sort);
     assert!(b.app.stale().is_none());
     assert!(b.app.node_now() >= demo::NOW);
+}
+
+#[test]
+fn a_node_that_is_lost_is_said_to_be_and_is_welcome_when_it_returns() {
+    let mut b = Bench::new(demo::busy());
+    let selected = b.app.target();
+    b.send(Input::NodeGone(Gone::Lost { detail: "no node answers".to_owned() }));
+    assert!(b.app.gone.as_ref().unwrap().banner().contains("no node answers"));
+    assert_eq!(b.app.available(Action::Order(Order::SyncAll)), Err("the node does not answer".to_owned()));
+    b.send(Input::NodeBack(demo::busy()));
+    assert!(b.app.gone.is_none());
+    assert_eq!(b.app.available(Action::Order(Order::SyncAll)), Ok(()));
+    assert_eq!(b.app.target(), selected, "what the operator chose stays chosen");
+}
+
+#[test]
+fn a_read_only_console_offers_no_order_and_says_why() {
+    let mut b = Bench::new(demo::busy());
+    b.app.read_only = true;
+    for order in [Order::SyncAll, Order::Connect, Order::Disconnect, Order::Failover, Order::NatProbe] {
+        let refused = b.app.available(Action::Order(order));
+        assert_eq!(refused, Err("this console may only look".to_owned()), "{order:?}");
+    }
+    assert_eq!(b.app.available(Action::Why), Ok(()));
 }

@@ -78,6 +78,9 @@ pub(super) fn draw(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
         ]);
     }
     left.extend([Span::styled(format!("{phase:<8}"), phase_style), gap()]);
+    if app.read_only {
+        left.extend([Span::styled("read-only", theme.warn), gap()]);
+    }
     if !narrow {
         // In words only where they fit beside the longest of everything else.
         left.push(Span::raw(links(app, area.width >= 140)));
