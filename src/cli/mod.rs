@@ -14,6 +14,7 @@ mod lab;
 mod man;
 mod output;
 mod prepare;
+mod registry;
 mod run;
 mod session;
 
@@ -22,7 +23,8 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 pub use args::{
-    Cli, Command, ConfigArgs, ConfigCommand, DrillArgs, LabArgs, LabCommand, RunArgs, SettingsArgs, Shell,
+    Cli, Command, ConfigArgs, ConfigCommand, DrillArgs, LabArgs, LabCommand, RegistryArgs, RunArgs,
+    SettingsArgs, Shell,
 };
 pub use failure::Failure;
 pub use output::print;
@@ -46,6 +48,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
             Some(LabCommand::List) => drill::list(),
             Some(LabCommand::Run(run)) => drill::run(run),
         },
+        Command::Registry(args) => registry::execute(&args),
         Command::Keys => keys::execute(),
         Command::Config(args) => config::execute(&args),
         Command::Completions { shell } => completions::execute(shell),
