@@ -51,6 +51,14 @@ impl App {
         let streams = Arc::new(Semaphore::new(REGISTRY_STREAMS_MAX));
         Self { ledger, metrics: Metrics::default(), streams, stop, token, gate: Gate::new() }
     }
+
+    /// Whether a request shows the token, where there is one.
+    pub(super) fn lets_in(&self, headers: &HeaderMap) -> bool {
+        let Some(token) = &self.token else { return true };
+        let shown = headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
+        let theirs = shown.and_then(|v| v.split_at_checked(b"Bearer ".len()));
+        theirs.is_some_and(|(scheme, theirs)| scheme.eq_ignore_ascii_case(b"bearer ") && token.is(theirs))
+    }
 }
 
 /// Serves until told to stop; what is under way then gets its answer.
@@ -189,14 +197,8 @@ fn admit(app: &App, remote: SocketAddr, request: &Request) -> Result<(), Refusal
     }
     let open = matches!(request.uri().path(), "/" | "/healthz");
     match &app.token {
-        Some(token) if !open => {
-            let shown = request.headers().get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
-            let shown = shown
-                .and_then(|v| v.split_at_checked(7))
-                .filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"bearer "));
-            if !shown.is_some_and(|(_, theirs)| token.is(theirs)) {
-                return Err(Refusal::new(StatusCode::UNAUTHORIZED, "token", "the token is missing or wrong"));
-            }
+        Some(_) if !open && !app.lets_in(request.headers()) => {
+            return Err(Refusal::new(StatusCode::UNAUTHORIZED, "token", "the token is missing or wrong"));
         }
         // A page elsewhere can have a browser ask for a name that leads here.
         // Without a token the name is all that tells them apart.
