@@ -20,15 +20,15 @@ use super::{Running, attempt, batch, options, read};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-struct Reporting {
-    node: Node,
+pub(super) struct Reporting {
+    pub(super) node: Node,
     feed: Feed,
     options: NodeOptions,
     _dir: Arc<TempDir>,
 }
 
 impl Reporting {
-    async fn start(name: &str, registry: &str, bootstrap: &[SocketAddr]) -> Self {
+    pub(super) async fn start(name: &str, registry: &str, bootstrap: &[SocketAddr]) -> Self {
         let dir = Arc::new(tempfile::tempdir().unwrap());
         let bind = (Ipv4Addr::LOCALHOST, 0).into();
         let registry = RegistryOptions { url: RegistryUrl::parse(registry).unwrap(), token: None };
@@ -47,7 +47,7 @@ impl Reporting {
         Self { node, feed, options, _dir: dir }
     }
 
-    async fn until(&mut self, what: &str, mut is: impl FnMut(&Snapshot) -> bool) -> Arc<Snapshot> {
+    pub(super) async fn until(&mut self, what: &str, mut is: impl FnMut(&Snapshot) -> bool) -> Arc<Snapshot> {
         let wait = self.feed.snapshots.wait_for(|snapshot| is(snapshot));
         let found = tokio::time::timeout(PATIENCE, wait).await;
         found.unwrap_or_else(|_| panic!("never: {what}")).unwrap().clone()
@@ -58,7 +58,11 @@ impl Reporting {
     }
 }
 
-async fn until_kpi(r: &Running, what: &str, is: impl Fn(&serde_json::Value) -> bool) -> serde_json::Value {
+pub(super) async fn until_kpi(
+    r: &Running,
+    what: &str,
+    is: impl Fn(&serde_json::Value) -> bool,
+) -> serde_json::Value {
     let begun = Instant::now();
     loop {
         let kpi = r.json("/api/v1/kpi").await;
