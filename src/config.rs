@@ -21,20 +21,22 @@ use std::time::Duration;
 
 pub use error::{ConfigError, ConfigErrors, Origin};
 pub use host::{Ascii, Host, LogFormat};
-pub use key::{Key, OTHER_VARIABLES, SECRET_VARIABLE, reference_table};
+pub use key::{Key, OTHER_VARIABLES, REGISTRY_TOKEN_VARIABLE, SECRET_VARIABLE, reference_table};
 pub use networks::bootstrap_of;
 pub use reload::Change;
 pub use resolve::{Raw, Resolved, Sources, resolve};
+pub use secret::registry_token;
 pub use validate::{
     BIND_PORT_MIN, BOOTSTRAP_MAX, DIRECT_WINDOW, RELAY_AFTER, Refused, validate_ascii, validate_bind,
     validate_bootstrap, validate_direct_window, validate_group, validate_log_filter, validate_log_format,
-    validate_name, validate_network, validate_path, validate_punch, validate_relay_after,
-    validate_relay_egress,
+    validate_name, validate_network, validate_path, validate_punch, validate_registry_url,
+    validate_relay_after, validate_relay_egress,
 };
 
 use crate::model::{PunchConsent, RelayEgressPolicy};
 use crate::node::keys::KeyBytes;
 use crate::node::options::{NodeOptions, Settings};
+use crate::node::{RegistryOptions, RegistryUrl};
 
 /// The commented file that `punchdeck config init` writes; it says the
 /// defaults.
@@ -73,6 +75,10 @@ pub struct Config {
     pub log_format: LogFormat,
     /// Whether the console draws with ASCII only.
     pub ascii: Ascii,
+    /// Whom to tell what happened.
+    pub registry_url: Option<RegistryUrl>,
+    /// The file with what lets us in there.
+    pub registry_token_file: Option<PathBuf>,
 }
 
 impl Config {
@@ -99,6 +105,8 @@ impl Config {
             log_filter: "info".to_owned(),
             log_format: LogFormat::default(),
             ascii: Ascii::default(),
+            registry_url: None,
+            registry_token_file: None,
         }
     }
 }
@@ -122,6 +130,10 @@ impl Resolved {
             punch,
             relay_egress: config.relay_egress,
             self_test: true,
+            registry: config.registry_url.map(|url| RegistryOptions {
+                url,
+                token: self.registry_token.as_ref().map(|(token, _)| token.clone()),
+            }),
         }
     }
 }

@@ -20,6 +20,7 @@
 //! | [`core`] | state machines and codecs: input and now in, actions out | clock, tasks, disk, network |
 //! | [`node`] | the runtime that feeds `core` and carries its actions out | decide |
 //! | [`tui`] | the console: reads `model`, sends commands | network |
+//! | [`registry`] | takes reports, counts them, shows the counts | tell anybody of a peer |
 //! | [`lab`] | local fleets | |
 //! | [`control`] | the control socket, both ends | |
 //! | [`cli`] | argument types and wiring | logic |
@@ -33,5 +34,6 @@ pub mod identity;
 pub mod lab;
 pub mod model;
 pub mod node;
+pub mod registry;
 pub mod telemetry;
 pub mod tui;

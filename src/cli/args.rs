@@ -2,6 +2,7 @@
 //! its message is the same whether a value came from a flag, a variable or the
 //! file.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -39,6 +40,8 @@ pub enum Command {
     Ctl(CtlArgs),
     /// The console on one node of a local fleet
     Lab(LabArgs),
+    /// The service that nodes report to, and its page
+    Registry(RegistryArgs),
     /// The configuration: write, check, show it
     Config(ConfigArgs),
     /// List the console's keys
@@ -281,6 +284,23 @@ pub struct DrillArgs {
     pub baseline: bool,
 }
 
+/// The arguments of `registry`.
+#[derive(Debug, Clone, Args)]
+pub struct RegistryArgs {
+    /// Where to listen; more than this host only with a token
+    #[arg(long, value_name = "ADDR", env = "PUNCHDECK_REGISTRY_LISTEN", default_value = "127.0.0.1:9080")]
+    pub listen: SocketAddr,
+    /// The database; registry.db in the data directory if left out
+    #[arg(long, value_name = "FILE", env = "PUNCHDECK_REGISTRY_DB")]
+    pub db: Option<PathBuf>,
+    /// A file with the token that lets nodes and readers in; or set `PUNCHDECK_REGISTRY_TOKEN`
+    #[arg(long, value_name = "FILE", env = "PUNCHDECK_REGISTRY_TOKEN_FILE")]
+    pub token_file: Option<PathBuf>,
+    /// How long reports are kept, 1h to 10y
+    #[arg(long, value_name = "TIME", env = "PUNCHDECK_REGISTRY_RETENTION", default_value = "31d", value_parser = retention)]
+    pub retention: Duration,
+}
+
 /// The arguments of `config`.
 #[derive(Debug, Args)]
 pub struct ConfigArgs {
@@ -342,6 +362,14 @@ pub struct SettingsArgs {
 
 fn time(text: &str) -> Result<Duration, String> {
     humantime_serde::re::humantime::parse_duration(text).map_err(|e| e.to_string())
+}
+
+/// A quarter of a minute or a century is a slip.
+fn retention(text: &str) -> Result<Duration, String> {
+    const HOUR: Duration = Duration::from_secs(3600);
+    const DECADE: Duration = Duration::from_secs(3653 * 24 * 3600);
+    let time = time(text)?;
+    if (HOUR..=DECADE).contains(&time) { Ok(time) } else { Err("it must be 1h to 10y".to_owned()) }
 }
 
 fn topology_help() -> String {

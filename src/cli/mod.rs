@@ -16,6 +16,7 @@ mod lab;
 mod man;
 mod output;
 mod prepare;
+mod registry;
 mod reload;
 mod run;
 mod service;
@@ -26,8 +27,8 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 pub use args::{
-    AttachArgs, Cli, Command, ConfigArgs, ConfigCommand, CtlArgs, DrillArgs, LabArgs, LabCommand, RunArgs,
-    SettingsArgs, Shell, TargetArgs, Verb,
+    AttachArgs, Cli, Command, ConfigArgs, ConfigCommand, CtlArgs, DrillArgs, LabArgs, LabCommand,
+    RegistryArgs, RunArgs, SettingsArgs, Shell, TargetArgs, Verb,
 };
 pub use failure::Failure;
 pub use output::print;
@@ -56,6 +57,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         },
         Command::Attach(args) => attach::execute(&args),
         Command::Ctl(args) => ctl::execute(&args),
+        Command::Registry(args) => registry::execute(&args),
         Command::Keys => keys::execute(),
         Command::Config(args) => config::execute(&args),
         Command::Completions { shell } => completions::execute(shell),

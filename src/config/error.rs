@@ -90,6 +90,14 @@ pub enum ConfigError {
         /// Why not. Never the secret or a part of it.
         why: String,
     },
+    /// The registry's token cannot be had, or must not go where it would.
+    #[error("the registry's token ({at}): {why}")]
+    Token {
+        /// Where it was to come from.
+        at: Origin,
+        /// Why not. Never the token or a part of it.
+        why: String,
+    },
     /// The host names no place of its own.
     #[error("no home directory is known: set {0}")]
     NoHome(&'static str),

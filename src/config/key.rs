@@ -7,12 +7,16 @@ use std::path::Path;
 use super::validate::{self as check, DIRECT_WINDOW, RELAY_AFTER, Refused, seconds};
 use super::{Ascii, BIND_PORT_MIN, BOOTSTRAP_MAX, Config, Host, LogFormat, Raw};
 use crate::core::limits::{NAME_BYTES_MAX, NETWORK_BYTES_MAX};
+use crate::core::token::TOKEN_LEN;
 use crate::model::{PunchConsent, RelayEgressPolicy};
 
 /// The variable that holds the network secret itself. There is no such key and
 /// no such flag: a secret belongs neither into a file that is shown around nor
 /// into the process list.
 pub const SECRET_VARIABLE: &str = "PUNCHDECK_NETWORK_SECRET";
+
+/// The variable that holds a registry's token itself, for the same reason.
+pub const REGISTRY_TOKEN_VARIABLE: &str = "PUNCHDECK_REGISTRY_TOKEN";
 
 /// Variables of flags that are no keys.
 pub const OTHER_VARIABLES: &[&str] = &[
@@ -34,6 +38,9 @@ pub const OTHER_VARIABLES: &[&str] = &[
     "PUNCHDECK_LAB_TOPOLOGY",
     "PUNCHDECK_MAN_DIR",
     "PUNCHDECK_READ_ONLY",
+    "PUNCHDECK_REGISTRY_DB",
+    "PUNCHDECK_REGISTRY_LISTEN",
+    "PUNCHDECK_REGISTRY_RETENTION",
 ];
 
 /// A key of the configuration.
@@ -69,11 +76,15 @@ pub enum Key {
     LogFormat,
     /// `ascii`
     Ascii,
+    /// `registry.url`
+    RegistryUrl,
+    /// `registry.token_file`
+    RegistryTokenFile,
 }
 
 impl Key {
     /// Every key, in the order in which they are shown.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::DataDir,
         Self::Name,
         Self::Network,
@@ -89,6 +100,8 @@ impl Key {
         Self::LogFilter,
         Self::LogFormat,
         Self::Ascii,
+        Self::RegistryUrl,
+        Self::RegistryTokenFile,
     ];
 
     /// Its name, its environment variable and its flag.
@@ -109,6 +122,8 @@ impl Key {
             Self::LogFilter => ("log_filter", "PUNCHDECK_LOG_FILTER", None),
             Self::LogFormat => ("log_format", "PUNCHDECK_LOG_FORMAT", Some("--log-format")),
             Self::Ascii => ("ascii", "PUNCHDECK_ASCII", None),
+            Self::RegistryUrl => ("registry.url", "PUNCHDECK_REGISTRY_URL", None),
+            Self::RegistryTokenFile => ("registry.token_file", "PUNCHDECK_REGISTRY_TOKEN_FILE", None),
         }
     }
 
@@ -150,6 +165,8 @@ impl Key {
             Self::LogFilter => "which log lines are kept",
             Self::LogFormat => "how log lines are written, on standard error and in the log file",
             Self::Ascii => "whether the console draws with ASCII only",
+            Self::RegistryUrl => "the registry that is told what happened",
+            Self::RegistryTokenFile => "a file with the token that lets us in there",
         }
     }
 
@@ -176,6 +193,14 @@ impl Key {
                     .to_owned()
             }
             Self::Ascii => one_of(Ascii::ALL.map(Ascii::name)),
+            Self::RegistryUrl => {
+                "an https address, or http where no token is sent or it is this host".to_owned()
+            }
+            Self::RegistryTokenFile => format!(
+                "the path of a file that only its owner can read, with {} to {} characters",
+                TOKEN_LEN.start(),
+                TOKEN_LEN.end()
+            ),
         }
     }
 
@@ -184,7 +209,9 @@ impl Key {
         match self {
             Self::DataDir => "the platform's data directory".to_owned(),
             Self::Name => "the host's name".to_owned(),
-            Self::NetworkSecretFile | Self::ControlGroup => "none".to_owned(),
+            Self::NetworkSecretFile | Self::ControlGroup | Self::RegistryUrl | Self::RegistryTokenFile => {
+                "none".to_owned()
+            }
             Self::Socket => "`control.sock` in the data directory".to_owned(),
             _ => {
                 let host = Host { config_file: None, data_dir: None, name: String::new() };
@@ -214,6 +241,10 @@ impl Key {
             Self::LogFilter => config.log_filter = check::validate_log_filter(raw.text()?)?,
             Self::LogFormat => config.log_format = check::validate_log_format(raw.text()?)?,
             Self::Ascii => config.ascii = check::validate_ascii(raw.text()?)?,
+            Self::RegistryUrl => config.registry_url = Some(check::validate_registry_url(raw.text()?)?),
+            Self::RegistryTokenFile => {
+                config.registry_token_file = Some(base.join(check::validate_path(raw.text()?)?));
+            }
         }
         Ok(())
     }
@@ -245,6 +276,8 @@ impl Key {
             Self::LogFilter => text(&config.log_filter),
             Self::LogFormat => text(config.log_format.name()),
             Self::Ascii => text(config.ascii.name()),
+            Self::RegistryUrl => text(&config.registry_url.as_ref()?.to_string()),
+            Self::RegistryTokenFile => text(&config.registry_token_file.as_ref()?.to_string_lossy()),
         }
     }
 }

@@ -9,8 +9,10 @@ use std::path::{Path, PathBuf};
 use toml::de::{DeTable, DeValue};
 
 use super::{
-    Config, ConfigError, ConfigErrors, Host, Key, OTHER_VARIABLES, Origin, Refused, SECRET_VARIABLE, secret,
+    Config, ConfigError, ConfigErrors, Host, Key, OTHER_VARIABLES, Origin, REGISTRY_TOKEN_VARIABLE, Refused,
+    SECRET_VARIABLE, secret,
 };
+use crate::core::token::Token;
 use crate::node::options::NetworkSecret;
 
 const PREFIX: &str = "PUNCHDECK_";
@@ -110,6 +112,8 @@ pub struct Resolved {
     pub config: Config,
     /// The network secret, and where it came from.
     pub secret: Option<(NetworkSecret, Origin)>,
+    /// The registry's token, and where it came from.
+    pub registry_token: Option<(Token, Origin)>,
     /// The file that was read, if there was one.
     pub file: Option<PathBuf>,
     pub(super) origins: BTreeMap<Key, Origin>,
@@ -131,19 +135,32 @@ pub fn resolve(sources: &Sources) -> Result<Resolved, ConfigErrors> {
     let mut gather =
         Gather { config: Config::defaults(&sources.host), origins: BTreeMap::new(), errors: Vec::new() };
     let file = gather.read_file(sources);
-    let secret_text = gather.read_env(&sources.env);
+    let Secrets { network, token } = gather.read_env(&sources.env);
     for (key, raw) in &sources.flags {
         gather.take(*key, raw, Origin::Flag(key.flag().unwrap_or_default()), Path::new(""));
     }
-    let secret = gather.load_secret(secret_text.as_deref());
+    let secret = gather.load_secret(network.as_deref());
+    let registry_token = gather.load_token(token.as_deref());
     if gather.config.data_dir.as_os_str().is_empty() && gather.errors.is_empty() {
         gather.errors.push(ConfigError::NoHome(Key::DataDir.name()));
     }
     if gather.errors.is_empty() {
-        Ok(Resolved { config: gather.config, secret, file, origins: gather.origins })
+        Ok(Resolved { config: gather.config, secret, registry_token, file, origins: gather.origins })
     } else {
         Err(ConfigErrors(gather.errors))
     }
+}
+
+/// Texts of variables that hold secrets.
+#[derive(Default)]
+struct Secrets {
+    network: Option<String>,
+    token: Option<String>,
+}
+
+/// Whether keys stand below this name.
+fn is_section(name: &str) -> bool {
+    Key::ALL.iter().any(|k| k.name().split_once('.').is_some_and(|(section, _)| section == name))
 }
 
 struct Gather {
@@ -191,29 +208,39 @@ impl Gather {
                 return Some(path.to_owned());
             }
         };
-        let mut entries: Vec<_> = table.get_ref().iter().collect();
-        entries.sort_by_key(|(name, _)| name.span().start);
+        let mut entries = Vec::new();
+        for (name, value) in table.get_ref() {
+            match value.get_ref() {
+                // `[registry]` is a section: its keys bear its name.
+                DeValue::Table(section) if is_section(name.get_ref()) => {
+                    let key = |inner: &str| format!("{}.{inner}", name.get_ref());
+                    entries.extend(section.iter().map(|(n, v)| (key(n.get_ref()), n.span().start, v)));
+                }
+                _ => entries.push((name.get_ref().to_string(), name.span().start, value)),
+            }
+        }
+        entries.sort_by_key(|(_, start, _)| *start);
         let base = path.parent().unwrap_or(Path::new(""));
-        for (name, value) in entries {
-            let line = at(name.span().start);
-            match Key::by_name(name.get_ref()) {
+        for (name, start, value) in entries {
+            let line = at(start);
+            match Key::by_name(&name) {
                 Some(key) => {
                     let raw = Raw::from_toml(value.get_ref(), text.get(value.span()).unwrap_or_default());
                     self.take(key, &raw, line, base);
                 }
                 None => self.errors.push(ConfigError::UnknownKey {
-                    key: name.get_ref().to_string(),
+                    hint: hint(&name, &Key::ALL.map(Key::name)),
+                    key: name,
                     at: line,
-                    hint: hint(name.get_ref(), &Key::ALL.map(Key::name)),
                 }),
             }
         }
         Some(path.to_owned())
     }
 
-    /// Takes the keys' variables and gives back the secret's, unread.
-    fn read_env(&mut self, env: &[(OsString, OsString)]) -> Option<String> {
-        let mut secret = None;
+    /// Takes the keys' variables and gives back the secrets', unread.
+    fn read_env(&mut self, env: &[(OsString, OsString)]) -> Secrets {
+        let mut secrets = Secrets::default();
         for (name, value) in env {
             let name = name.to_string_lossy();
             if !name.starts_with(PREFIX) || OTHER_VARIABLES.contains(&&*name) {
@@ -221,7 +248,11 @@ impl Gather {
             }
             if name == SECRET_VARIABLE {
                 // What is no text is no hex either, and is refused as such.
-                secret = Some(value.to_string_lossy().into_owned());
+                secrets.network = Some(value.to_string_lossy().into_owned());
+                continue;
+            }
+            if name == REGISTRY_TOKEN_VARIABLE {
+                secrets.token = Some(value.to_string_lossy().into_owned());
                 continue;
             }
             if let Some(key) = Key::ALL.into_iter().find(|k| k.variable() == name) {
@@ -239,13 +270,39 @@ impl Gather {
                 // Ignoring it would let a misspelt name of the secret open a
                 // closed fleet.
                 let mut known = Key::ALL.map(Key::variable).to_vec();
-                known.push(SECRET_VARIABLE);
+                known.extend([SECRET_VARIABLE, REGISTRY_TOKEN_VARIABLE]);
                 known.extend(OTHER_VARIABLES);
                 let hint = hint(&name, &known);
                 self.errors.push(ConfigError::UnknownVariable { name: name.into_owned(), hint });
             }
         }
-        secret
+        secrets
+    }
+
+    /// The token, if it may go where it would.
+    fn load_token(&mut self, variable: Option<&str>) -> Option<(Token, Origin)> {
+        let file = self.config.registry_token_file.as_deref();
+        let at = match (variable, self.origins.get(&Key::RegistryTokenFile)) {
+            (Some(_), _) => Origin::Env(REGISTRY_TOKEN_VARIABLE),
+            (None, at) => at?.clone(),
+        };
+        let result = match (variable, &at, self.origins.get(&Key::RegistryTokenFile)) {
+            (Some(_), _, Some(Origin::Env(name))) => Err(format!("{name} is set too; set one of the two")),
+            _ => secret::registry_token(file, variable),
+        };
+        let exposed = self.config.registry_url.as_ref().filter(|url| url.is_exposed());
+        match (result, exposed) {
+            (Ok(_), Some(url)) => {
+                let why = format!("it would go to {url} for everybody on the way to read; use https");
+                self.errors.push(ConfigError::Token { at, why });
+                None
+            }
+            (Ok(token), None) => token.map(|token| (token, at)),
+            (Err(why), _) => {
+                self.errors.push(ConfigError::Token { at, why });
+                None
+            }
+        }
     }
 
     fn load_secret(&mut self, variable: Option<&str>) -> Option<(NetworkSecret, Origin)> {

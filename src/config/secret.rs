@@ -8,10 +8,11 @@ use std::path::Path;
 
 use zeroize::Zeroizing;
 
+use crate::core::token::{TOKEN_LEN, Token};
 use crate::node::options::NetworkSecret;
 
-/// Longer than 64 digits with some white space is not a secret of ours.
-const FILE_MAX: u64 = 256;
+/// Longer than a token with some white space is not a secret of ours.
+const FILE_MAX: u64 = 512;
 
 const RULE: &str = "it must be 32 bytes as 64 hex digits";
 
@@ -24,6 +25,28 @@ pub(super) fn from_hex(text: &str) -> Result<NetworkSecret, String> {
 
 /// From a file with 32 raw bytes or 64 hex digits.
 pub(super) fn from_file(path: &Path) -> Result<NetworkSecret, String> {
+    parse(&read_private(path)?).map_err(|e| format!("{}: {e}", path.display()))
+}
+
+/// A registry's token: from a file that only its owner can read, or from the
+/// environment's text, but not from both.
+///
+/// # Errors
+/// Why there is none, though one was given. Never the token or a part of it.
+pub fn registry_token(file: Option<&Path>, variable: Option<&str>) -> Result<Option<Token>, String> {
+    let rule = || format!("it must be {} to {} visible characters", TOKEN_LEN.start(), TOKEN_LEN.end());
+    match (file, variable) {
+        (None, None) => Ok(None),
+        (_, Some(text)) => Token::new(text).map(Some).ok_or_else(rule),
+        (Some(path), None) => {
+            let bytes = read_private(path)?;
+            let token = std::str::from_utf8(&bytes).ok().and_then(Token::new);
+            token.map(Some).ok_or_else(|| format!("{}: {}", path.display(), rule()))
+        }
+    }
+}
+
+fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
     let named = |why: &dyn std::fmt::Display| format!("{}: {why}", path.display());
     let file = File::open(path).map_err(|e| named(&e))?;
     let meta = file.metadata().map_err(|e| named(&e))?;
@@ -38,7 +61,7 @@ pub(super) fn from_file(path: &Path) -> Result<NetworkSecret, String> {
     }
     let mut bytes = Zeroizing::new(Vec::with_capacity(FILE_MAX as usize));
     file.take(FILE_MAX).read_to_end(&mut bytes).map_err(|e| named(&e))?;
-    parse(&bytes).map_err(|e| named(&e))
+    Ok(bytes)
 }
 
 fn parse(bytes: &[u8]) -> Result<NetworkSecret, String> {

@@ -28,6 +28,9 @@ impl Resolved {
             Some((_, at)) => writeln!(out, "# the network secret is set ({at}): a closed fleet"),
             None => writeln!(out, "# no network secret is set: an open fleet"),
         };
+        if let Some((_, at)) = &self.registry_token {
+            let _ = writeln!(out, "# the registry's token is set ({at})");
+        }
         out
     }
 

@@ -48,12 +48,20 @@ fn the_example_file_equals_the_defaults() {
 #[test]
 fn every_key_stands_in_the_example_and_its_commented_lines_are_valid_too() {
     for key in Key::ALL {
-        let set = EXAMPLE.lines().any(|l| l.starts_with(&format!("{} = ", key.name())));
-        let commented = EXAMPLE.lines().any(|l| l.starts_with(&format!("# {} = ", key.name())));
+        // A section's keys stand below its header.
+        let name = key.name().rsplit('.').next().unwrap();
+        let set = EXAMPLE.lines().any(|l| l.starts_with(&format!("{name} = ")));
+        let commented = EXAMPLE.lines().any(|l| l.starts_with(&format!("# {name} = ")));
         assert!(set != commented, "{} stands once", key.name());
         let is_the_hosts = matches!(
             key,
-            Key::DataDir | Key::Name | Key::NetworkSecretFile | Key::Socket | Key::ControlGroup
+            Key::DataDir
+                | Key::Name
+                | Key::NetworkSecretFile
+                | Key::Socket
+                | Key::ControlGroup
+                | Key::RegistryUrl
+                | Key::RegistryTokenFile
         );
         assert_eq!(commented, is_the_hosts, "{}", key.name());
     }
@@ -292,4 +300,42 @@ fn a_reload_names_every_difference_and_takes_on_only_what_a_running_node_can() {
     assert_eq!(left, ["bind", "socket", "the network secret"], "they are named until the restart");
     assert_eq!(holds.settings(), newer.settings());
     assert!(changes.iter().all(|c| !format!("{c:?}").contains(&digits)));
+}
+
+#[test]
+fn the_registry_is_a_section_whose_keys_are_checked_like_all_others() {
+    let r = with_file("[registry]\nurl = \"http://127.0.0.1:9080/fleet\"\n", &[], &[]).unwrap();
+    assert_eq!(r.config.registry_url.as_ref().unwrap().to_string(), "http://127.0.0.1:9080/fleet");
+    assert!(matches!(r.origin(Key::RegistryUrl), Origin::File { line: 2, .. }));
+    assert!(r.show().contains("registry.url = \"http://127.0.0.1:9080/fleet\""), "{}", r.show());
+    assert_eq!(
+        errors("[registry]\nulr = \"x\"\n", &[]),
+        ["config.toml:2: unknown key \"registry.ulr\", the nearest is \"registry.url\""]
+    );
+    for wrong in ["127.0.0.1:9080", "ftp://x", "https://user:pw@x", "https://x?a=b"] {
+        let why = errors("", &[("PUNCHDECK_REGISTRY_URL", wrong)]);
+        assert!(why[0].starts_with("registry.url = "), "{why:?}");
+    }
+}
+
+#[test]
+fn a_registry_s_token_goes_to_nobody_who_could_read_it_on_the_way() {
+    let token = ("PUNCHDECK_REGISTRY_TOKEN", "0123456789abcdef");
+    for fine in
+        ["https://registry.example.org", "http://127.0.0.1:9080", "http://[::1]:9080", "http://localhost"]
+    {
+        let r = with_file("", &[token, ("PUNCHDECK_REGISTRY_URL", fine)], &[]).unwrap();
+        assert!(r.registry_token.is_some(), "{fine}");
+        assert!(!r.show().contains("0123"), "{}", r.show());
+    }
+    for exposed in ["http://registry.example.org", "http://198.18.0.1:9080", "http://127.0.0.1.example.org"] {
+        let why = errors("", &[token, ("PUNCHDECK_REGISTRY_URL", exposed)]);
+        assert!(why[0].contains("use https") && !why[0].contains("0123"), "{why:?}");
+        assert!(
+            with_file("", &[("PUNCHDECK_REGISTRY_URL", exposed)], &[]).is_ok(),
+            "without one it is no secret"
+        );
+    }
+    let why = errors("", &[("PUNCHDECK_REGISTRY_TOKEN", "short"), ("PUNCHDECK_REGISTRY_URL", "https://x")]);
+    assert!(why[0].contains("16 to 256") && !why[0].contains("short"), "{why:?}");
 }

@@ -98,6 +98,7 @@ impl Assembly {
             gossip: sections.gossip.or_else(|| old.map(|o| Arc::clone(&o.gossip)))?,
             nat: sections.nat.or_else(|| old.map(|o| Arc::clone(&o.nat)))?,
             kpi: sections.kpi.or_else(|| old.map(|o| Arc::clone(&o.kpi)))?,
+            reporting: sections.reporting.or_else(|| old.map(|o| Arc::clone(&o.reporting)))?,
             counters: sections.counters.or_else(|| old.map(|o| Arc::clone(&o.counters)))?,
         };
         self.last = Some(snapshot.clone());

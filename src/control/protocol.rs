@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{
     AttemptsView, Command, CommandId, Counters, Event, GossipView, KpiView, LinkRow, NatView, NodeInfo,
-    Outcome, PeerId, PeerRow, RelaysView, Snapshot, Stamp,
+    Outcome, PeerId, PeerRow, RelaysView, ReportingView, Snapshot, Stamp,
 };
 
 /// The version of all this. A client and a node of different versions tell each
@@ -158,6 +158,9 @@ pub struct Sections {
     /// Rates and times.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kpi: Option<Arc<KpiView>>,
+    /// What is told to the registry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reporting: Option<Arc<ReportingView>>,
     /// What limits stopped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counters: Option<Arc<Counters>>,
@@ -184,6 +187,7 @@ impl Sections {
             gossip: changed(before, now, |s| &s.gossip),
             nat: changed(before, now, |s| &s.nat),
             kpi: changed(before, now, |s| &s.kpi),
+            reporting: changed(before, now, |s| &s.reporting),
             counters: changed(before, now, |s| &s.counters),
         }
     }

@@ -27,6 +27,16 @@ pub enum NatType {
 }
 
 impl NatType {
+    /// Every type.
+    pub const ALL: [Self; 6] = [
+        Self::None,
+        Self::FullCone,
+        Self::AddressRestricted,
+        Self::PortRestricted,
+        Self::Symmetric,
+        Self::Unknown,
+    ];
+
     /// The name as it stands in JSON and in long texts.
     pub fn name(self) -> &'static str {
         match self {

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Attempt, Exposure, KpiView, LinkRow, NatView, PeerId, PeerRow, RelaysView, Stamp};
+use super::{
+    Attempt, Exposure, KpiView, LinkRow, NatView, PeerId, PeerRow, RelaysView, ReportingView, Stamp,
+};
 
 /// Everything a console shows. Sections that did not change share their `Arc`
 /// with the snapshot before.
@@ -32,6 +34,9 @@ pub struct Snapshot {
     pub nat: Arc<NatView>,
     /// Rates and times of our attempts.
     pub kpi: Arc<KpiView>,
+    /// Reports to a registry.
+    #[serde(default)]
+    pub reporting: Arc<ReportingView>,
     /// What limits and decoders stopped.
     pub counters: Arc<Counters>,
 }

@@ -17,6 +17,7 @@ pub mod lock;
 pub mod options;
 mod probe;
 mod relaying;
+mod reporting;
 mod streams;
 mod transport;
 
@@ -42,6 +43,8 @@ use self::lock::DataDirLock;
 use self::options::{NodeOptions, Settings};
 use self::probe::Probes;
 use self::relaying::Relaying;
+use self::reporting::Reporter;
+pub use self::reporting::{RegistryOptions, RegistryUrl};
 pub use self::transport::BindError;
 use crate::core::engine::{Engine, EngineConfig, SelfTest};
 use crate::model::{Evidence, ExposureState, PeerId, RelayEgressPolicy, plain_addr};
@@ -199,6 +202,7 @@ async fn assemble(options: NodeOptions) -> Result<Assembled, StartError> {
     };
     let clock = Clock::start();
     let (settings, new_settings) = watch::channel(options.settings());
+    let network = options.network.clone();
     let config = EngineConfig {
         me,
         name: options.name.clone(),
@@ -234,6 +238,13 @@ async fn assemble(options: NodeOptions) -> Result<Assembled, StartError> {
         spawn(connections::follow_lifecycle(library_node.clone(), reports.clone())),
         spawn(connections::accept_streams(library_node.clone(), reports.clone())),
     ];
+    let who = crate::model::Reporter {
+        peer_id: me,
+        name: options.name.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        network,
+    };
+    let reporter = options.registry.map(|registry| Reporter::start(registry, who, &options.data_dir, clock));
     let driver = Driver {
         name: options.name,
         engine,
@@ -249,6 +260,7 @@ async fn assemble(options: NodeOptions) -> Result<Assembled, StartError> {
         library,
         outlets: Outlets { snapshots, events, outcomes },
         settings: new_settings,
+        reporter,
         dials: BTreeMap::new(),
         changed: false,
         stopping: false,

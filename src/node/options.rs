@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::keys::KeyBytes;
+use super::reporting::RegistryOptions;
 use crate::model::{PunchConsent, RelayEgressPolicy};
 
 pub use crate::core::engine::Settings;
@@ -43,6 +44,8 @@ pub struct NodeOptions {
     /// Whether the node tests itself for the holes that the library leaves
     /// open, at the start and hourly. Fleets in a lab do without.
     pub self_test: bool,
+    /// Whom to tell what happened; nobody where there is none.
+    pub registry: Option<RegistryOptions>,
 }
 
 impl NodeOptions {
@@ -73,6 +76,7 @@ impl NodeOptions {
             punch: PunchConsent::default(),
             relay_egress: RelayEgressPolicy::default(),
             self_test: true,
+            registry: None,
         }
     }
 }

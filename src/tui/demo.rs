@@ -64,6 +64,7 @@ pub fn empty() -> Arc<Snapshot> {
         gossip: Arc::default(),
         nat: Arc::default(),
         kpi: Arc::default(),
+        reporting: Arc::default(),
         counters: Arc::default(),
     })
 }

@@ -86,6 +86,8 @@ impl Engine {
             gossip: renew(&mut self.view.gossip, gossip),
             nat: Arc::clone(&self.nat),
             kpi: renew(&mut self.view.kpi, self.kpi.view()),
+            // Not the engine's: who reports puts it in.
+            reporting: Arc::default(),
             counters: renew(&mut self.view.counters, counters),
         }
     }

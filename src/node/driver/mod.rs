@@ -25,6 +25,7 @@ use crate::node::feed::Request;
 use crate::node::lanes::Lane;
 use crate::node::probe::Probes;
 use crate::node::relaying::Relaying;
+use crate::node::reporting::Reporter;
 use crate::node::transport;
 
 /// At most ten snapshots a second.
@@ -70,6 +71,8 @@ pub(super) struct Driver {
     pub(super) self_tester: Option<Arc<SelfTester>>,
     /// A test that is being made.
     pub(super) self_testing: Option<AbortOnDropHandle<()>>,
+    /// Who tells a registry; nobody where there is none.
+    pub(super) reporter: Option<Reporter>,
     pub(super) dials: BTreeMap<DialId, AbortOnDropHandle<()>>,
     pub(super) changed: bool,
     pub(super) stopping: bool,
@@ -282,7 +285,11 @@ impl Driver {
                 // Nobody listening is no error.
                 drop(self.outlets.outcomes.send(Arc::new(outcome)));
             }
-            Action::Report(_) => {}
+            Action::Report(fact) => {
+                if let Some(reporter) = &self.reporter {
+                    reporter.tell(fact);
+                }
+            }
             Action::Stop => self.stopping = true,
         }
     }
@@ -342,7 +349,11 @@ impl Driver {
             // Counting is no change: it is shown with the next one.
             self.engine.handle(Input::LaneBytes { reservations, lanes }, now);
         }
-        let snapshot = self.engine.snapshot(now);
+        let mut snapshot = self.engine.snapshot(now);
+        if let Some(reporter) = &self.reporter {
+            reporter.status(&snapshot);
+            snapshot.reporting = Arc::new(reporter.view());
+        }
         self.outlets.snapshots.send_replace(Arc::new(snapshot));
     }
 
@@ -359,7 +370,14 @@ impl Driver {
         self.relaying.shut_down().await;
         self.connections.clear(CloseCode::Leave);
         let unsaved = self.engine.take_unsaved();
-        if let Err(error) = self.files.save(self.library.clone(), unsaved).await {
+        let last_reports = async {
+            if let Some(reporter) = self.reporter.take() {
+                reporter.stop().await;
+            }
+        };
+        let save = self.files.save(self.library.clone(), unsaved);
+        let ((), saved) = tokio::join!(last_reports, save);
+        if let Err(error) = saved {
             tracing::error!(%error, "the cache was not saved at the end");
         }
         drop(self.connections);

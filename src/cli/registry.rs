@@ -1,0 +1,46 @@
+//! `punchdeck registry`: the service that nodes report to, and its page.
+
+use std::future::pending;
+
+use super::args::RegistryArgs;
+use super::failure::say;
+use super::session::{Hangup, Log, Screen, Session};
+use super::{Failure, print};
+use crate::config::{Ascii, Host, REGISTRY_TOKEN_VARIABLE, registry_token};
+use crate::registry::{Options, Registry};
+
+/// The database where none is named, in the data directory.
+const DB: &str = "registry.db";
+/// What a registry logs.
+const LOG_FILTER: &str = "info";
+
+pub(super) fn execute(args: &RegistryArgs) -> Result<(), Failure> {
+    let variable = std::env::var(REGISTRY_TOKEN_VARIABLE).ok();
+    let token = registry_token(args.token_file.as_deref(), variable.as_deref())
+        .map_err(|why| Failure::usage(anyhow::anyhow!("the registry's token: {why}")))?;
+    let db = match (&args.db, Host::detect().data_dir) {
+        (Some(db), _) => db.clone(),
+        (None, Some(dir)) => {
+            crate::node::disk::create_private_dir(&dir).map_err(Failure::usage)?;
+            dir.join(DB)
+        }
+        (None, None) => return Err(Failure::usage(anyhow::anyhow!("no home directory is known: set --db"))),
+    };
+    let options = Options { listen: args.listen, db, token, retention: args.retention };
+    let session = Session::begin(Screen::Headless, Ascii::default(), &Log::only(LOG_FILTER), Hangup::Ends)?;
+    let started = session.unless_stopped(Registry::start(options.clone()));
+    let Some(started) = started else {
+        session.end();
+        return Ok(());
+    };
+    let registry = started.map_err(Failure::usage)?;
+    print(format!("http://{}/\n", registry.addr()).as_bytes())?;
+    if !registry.addr().ip().is_loopback() {
+        say(&"it speaks plain http: put a proxy with TLS before it, or the token is read on the way");
+    }
+    tracing::info!(listen = %registry.addr(), db = %options.db.display(), "the registry runs");
+    let _ = session.unless_stopped(pending::<()>());
+    session.block_on(registry.stop());
+    session.end();
+    Ok(())
+}
