@@ -9,6 +9,7 @@ mod error;
 mod host;
 mod key;
 mod networks;
+mod reload;
 mod resolve;
 mod secret;
 mod show;
@@ -19,20 +20,22 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use error::{ConfigError, ConfigErrors, Origin};
-pub use host::{Ascii, Host};
+pub use host::{Ascii, Host, LogFormat};
 pub use key::{Key, OTHER_VARIABLES, REGISTRY_TOKEN_VARIABLE, SECRET_VARIABLE, reference_table};
 pub use networks::bootstrap_of;
+pub use reload::Change;
 pub use resolve::{Raw, Resolved, Sources, resolve};
 pub use secret::registry_token;
 pub use validate::{
     BIND_PORT_MIN, BOOTSTRAP_MAX, DIRECT_WINDOW, RELAY_AFTER, Refused, validate_ascii, validate_bind,
-    validate_bootstrap, validate_direct_window, validate_log_filter, validate_name, validate_network,
-    validate_path, validate_punch, validate_registry_url, validate_relay_after, validate_relay_egress,
+    validate_bootstrap, validate_direct_window, validate_group, validate_log_filter, validate_log_format,
+    validate_name, validate_network, validate_path, validate_punch, validate_registry_url,
+    validate_relay_after, validate_relay_egress,
 };
 
 use crate::model::{PunchConsent, RelayEgressPolicy};
 use crate::node::keys::KeyBytes;
-use crate::node::options::NodeOptions;
+use crate::node::options::{NodeOptions, Settings};
 use crate::node::{RegistryOptions, RegistryUrl};
 
 /// The commented file that `punchdeck config init` writes; it says the
@@ -62,8 +65,14 @@ pub struct Config {
     pub punch: PunchConsent,
     /// What to do about the relay service's open egress.
     pub relay_egress: RelayEgressPolicy,
+    /// Where the control socket is, if not in the data directory.
+    pub socket: Option<PathBuf>,
+    /// The group that may use it, too.
+    pub control_group: Option<String>,
     /// Which log lines are kept.
     pub log_filter: String,
+    /// How they are written where there is no console.
+    pub log_format: LogFormat,
     /// Whether the console draws with ASCII only.
     pub ascii: Ascii,
     /// Whom to tell what happened.
@@ -91,7 +100,10 @@ impl Config {
             relay_after: Duration::from_secs(1),
             punch: PunchConsent::default(),
             relay_egress: RelayEgressPolicy::default(),
+            socket: None,
+            control_group: None,
             log_filter: "info".to_owned(),
+            log_format: LogFormat::default(),
             ascii: Ascii::default(),
             registry_url: None,
             registry_token_file: None,
@@ -101,14 +113,9 @@ impl Config {
 
 impl Resolved {
     /// What a node is told before it starts.
-    ///
-    /// A named network's own list is used only where no bootstrap address is
-    /// configured; the node dials either only when its cache is empty or it is
-    /// alone.
     pub fn node_options(&self, keys: KeyBytes) -> NodeOptions {
         let config = self.config.clone();
-        let bootstrap =
-            if config.bootstrap.is_empty() { bootstrap_of(&config.network) } else { config.bootstrap };
+        let Settings { bootstrap, direct_window, relay_after, punch } = self.settings();
         NodeOptions {
             data_dir: config.data_dir,
             keys,
@@ -118,9 +125,9 @@ impl Resolved {
             bind: config.bind,
             bootstrap,
             passive: false,
-            direct_window: config.direct_window,
-            relay_after: config.relay_after,
-            punch: config.punch,
+            direct_window,
+            relay_after,
+            punch,
             relay_egress: config.relay_egress,
             self_test: true,
             registry: config.registry_url.map(|url| RegistryOptions {

@@ -22,11 +22,13 @@
 //! | [`tui`] | the console: reads `model`, sends commands | network |
 //! | [`registry`] | takes reports, counts them, shows the counts | tell anybody of a peer |
 //! | [`lab`] | local fleets | |
+//! | [`control`] | the control socket, both ends | |
 //! | [`cli`] | argument types and wiring | logic |
 //! | [`config`], [`identity`], [`telemetry`] | files and logs | |
 
 pub mod cli;
 pub mod config;
+pub mod control;
 pub mod core;
 pub mod identity;
 pub mod lab;

@@ -5,17 +5,21 @@
 //! their own, and what does not fit is dropped and counted. It never panics and
 //! never stops the program over a log line.
 
+mod drops;
 mod file;
+mod format;
 mod queue;
 
 use std::io::{self, IsTerminal};
 use std::path::Path;
+use std::sync::atomic::Ordering;
 
 use tracing_subscriber::filter::{LevelFilter, ParseError, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{Layer, Registry, fmt};
+use tracing_subscriber::{Layer, Registry, reload};
 
+pub use drops::DropWatch;
 pub use file::{FILE_BYTES_MAX, LogFile};
 pub use queue::{LogQueue, QUEUE_LINES};
 
@@ -30,6 +34,9 @@ pub type BoxedLayer = Box<dyn Layer<Registry> + Send + Sync>;
 pub struct Telemetry<'a> {
     /// Which lines are kept, as [`filter`] reads it.
     pub filter: &'a str,
+    /// Whether lines are objects for programs, on standard error and in the
+    /// file alike.
+    pub json: bool,
     /// Whether lines go to standard error: for a node without a console.
     pub stderr: bool,
     /// The data directory, if there is to be a file in it.
@@ -63,12 +70,50 @@ pub enum TelemetryError {
 #[derive(Debug, Default)]
 pub struct Sinks {
     queues: Vec<LogQueue>,
+    filter: LogFilter,
+}
+
+/// The filter of all sinks but the console, to be changed while they work.
+#[derive(Debug, Clone, Default)]
+pub struct LogFilter(Vec<reload::Handle<Targets, Registry>>);
+
+impl LogFilter {
+    /// Other lines are kept from now on.
+    ///
+    /// # Errors
+    /// As [`filter`]; the old one then still holds.
+    pub fn set(&self, directives: &str) -> Result<(), ParseError> {
+        let new = filter(directives)?;
+        for sink in &self.0 {
+            // It fails only where nothing logs any more.
+            let _ = sink.reload(new.clone());
+        }
+        Ok(())
+    }
+
+    /// One that can be changed.
+    fn changeable(&mut self, filter: &Targets) -> reload::Layer<Targets, Registry> {
+        let (changeable, handle) = reload::Layer::new(filter.clone());
+        self.0.push(handle);
+        changeable
+    }
 }
 
 impl Sinks {
     /// Lines that were dropped because a sink was slow, full or gone.
     pub fn dropped(&self) -> u64 {
-        self.queues.iter().map(LogQueue::dropped).sum()
+        self.counter()()
+    }
+
+    /// The same, for whoever goes on asking.
+    pub fn counter(&self) -> impl Fn() -> u64 + Send + 'static + use<> {
+        let counts: Vec<_> = self.queues.iter().map(LogQueue::counter).collect();
+        move || counts.iter().map(|count| count.load(Ordering::Relaxed)).sum()
+    }
+
+    /// To change which lines are kept.
+    pub fn filter(&self) -> LogFilter {
+        self.filter.clone()
     }
 }
 
@@ -98,7 +143,8 @@ fn layers(
     if how.stderr {
         let queue = LogQueue::start(io::stderr()).map_err(TelemetryError::Thread)?;
         let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
-        layers.push(human(&queue, colours).with_filter(filter.clone()).boxed());
+        let filter = sinks.filter.changeable(&filter);
+        layers.push(lines(&queue, how.json, colours).with_filter(filter).boxed());
         sinks.queues.push(queue);
     }
     if let Some(dir) = how.data_dir {
@@ -106,14 +152,15 @@ fn layers(
         let file = LogFile::open(&path, FILE_BYTES_MAX)
             .map_err(|source| TelemetryError::File { path: path.clone(), source })?;
         let queue = LogQueue::start(file).map_err(TelemetryError::Thread)?;
-        layers.push(human(&queue, false).with_filter(filter).boxed());
+        let filter = sinks.filter.changeable(&filter);
+        layers.push(lines(&queue, how.json, false).with_filter(filter).boxed());
         sinks.queues.push(queue);
     }
     Ok((layers, sinks))
 }
 
-fn human(queue: &LogQueue, colours: bool) -> impl Layer<Registry> + Send + Sync + use<> {
-    fmt::layer().with_ansi(colours).with_writer(queue.writer())
+fn lines(queue: &LogQueue, json: bool, colours: bool) -> BoxedLayer {
+    if json { format::json(queue).boxed() } else { format::text(queue, colours).boxed() }
 }
 
 /// Reads filter directives (`info`, or `info,punchdeck=debug`) and quiets
@@ -170,7 +217,7 @@ mod tests {
     fn the_file_and_the_console_get_what_passes_the_filter_and_nothing_else() {
         let dir = tempfile::tempdir().unwrap();
         let seen = std::sync::Arc::default();
-        let how = Telemetry { filter: "info", stderr: false, data_dir: Some(dir.path()) };
+        let how = Telemetry { filter: "info", json: false, stderr: false, data_dir: Some(dir.path()) };
         let console: BoxedLayer = Box::new(Counting(std::sync::Arc::clone(&seen)));
         let (layers, sinks) = layers(&how, Some(console)).unwrap();
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layers), || {
@@ -186,11 +233,50 @@ mod tests {
         assert_eq!(seen.load(std::sync::atomic::Ordering::Relaxed), 1);
     }
 
+    fn written(json: bool, say: impl FnOnce()) -> String {
+        let dir = tempfile::tempdir().unwrap();
+        let how = Telemetry { filter: "info", json, stderr: false, data_dir: Some(dir.path()) };
+        let (layers, sinks) = layers(&how, None).unwrap();
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layers), say);
+        drop(sinks);
+        std::fs::read_to_string(dir.path().join(LOG_FILE)).unwrap()
+    }
+
+    #[test]
+    fn a_person_is_not_told_twice_what_a_program_finds_in_fields_of_its_own() {
+        let say = || tracing::info!(target: "t", peer_id = "0123456789abcdef", kind = "link.up", n = 7, "link.up: \u{1b}[2Jx");
+        let text = written(false, say);
+        assert!(text.contains("INFO t: link.up: ") && text.ends_with("peer_id=\"012345\" n=7\n"), "{text}");
+        assert!(!text.contains('\u{1b}'));
+        let object: serde_json::Value = serde_json::from_str(&written(true, say)).unwrap();
+        assert_eq!((&object["peer_id"], &object["kind"]), (&"0123456789abcdef".into(), &"link.up".into()));
+        assert_eq!((&object["level"], &object["target"]), (&"INFO".into(), &"t".into()));
+        assert_eq!((&object["message"], &object["n"]), (&"link.up: \u{1b}[2Jx".into(), &7.into()));
+        assert!(object["timestamp"].is_string() && object.get("fields").is_none(), "flat: {object}");
+    }
+
+    #[test]
+    fn another_filter_holds_from_then_on_in_every_sink_and_a_bad_one_changes_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let how = Telemetry { filter: "warn", json: false, stderr: false, data_dir: Some(dir.path()) };
+        let (layers, sinks) = layers(&how, None).unwrap();
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layers), || {
+            tracing::debug!(target: "t", "before");
+            assert!(sinks.filter().set("t=loud").is_err());
+            tracing::debug!(target: "t", "still before");
+            sinks.filter().set("t=debug").unwrap();
+            tracing::debug!(target: "t", "after");
+        });
+        drop(sinks);
+        let text = std::fs::read_to_string(dir.path().join(LOG_FILE)).unwrap();
+        assert!(text.lines().count() == 1 && text.ends_with("after\n"), "{text}");
+    }
+
     #[test]
     fn a_log_file_that_cannot_be_opened_is_named() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join(LOG_FILE)).unwrap();
-        let how = Telemetry { filter: "info", stderr: false, data_dir: Some(dir.path()) };
+        let how = Telemetry { filter: "info", json: false, stderr: false, data_dir: Some(dir.path()) };
         let error = layers(&how, None).map(|_| ()).unwrap_err().to_string();
         assert!(error.contains(dir.path().to_str().unwrap()), "{error}");
     }

@@ -300,7 +300,7 @@ fn what_a_drill_cannot_use_is_refused_before_anything_is_built() {
     let error = home.run(&["lab", "run", "same_nat", "--for", "10s"], &[]).fails(2);
     assert!(error.contains("no step of it runs for a while"), "{error}");
     assert_eq!(home.run(&["lab", "run", "soak", "--for", "soon"], &[]).code(), 2);
-    let error = home.run(&["lab", "run", "soak", "--fleet", "nowhere.toml"], &[]).fails(2);
+    let error = home.run(&["lab", "run", "soak", "--topology", "nowhere.toml"], &[]).fails(2);
     assert!(error.contains("nowhere.toml cannot be read"), "{error}");
 }
 

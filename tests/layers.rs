@@ -26,7 +26,7 @@ struct Layer {
 const GUARDED: [&str; 9] =
     ["ant_quic", "axum", "crossterm", "patchbay", "ratatui", "reqwest", "rusqlite", "tokio", "tui_logger"];
 
-const LAYERS: [Layer; 10] = [
+const LAYERS: [Layer; 11] = [
     Layer { name: "model", modules: &[], crates: &[], banned: PURE },
     Layer { name: "core", modules: &["model"], crates: &[], banned: PURE },
     Layer {
@@ -49,16 +49,28 @@ const LAYERS: [Layer; 10] = [
     },
     Layer {
         name: "lab",
-        modules: &["config", "core", "identity", "model", "node", "registry"],
+        modules: &["config", "control", "core", "identity", "model", "node", "registry"],
         crates: &["ant_quic", "patchbay", "tokio"],
         banned: &[],
     },
+    Layer { name: "control", modules: &["model", "node::feed"], crates: &["tokio"], banned: &[] },
     Layer { name: "identity", modules: &["core", "model", "node"], crates: &[], banned: SOCKETS },
     Layer { name: "config", modules: &["core", "model", "node"], crates: &[], banned: SOCKETS },
     Layer { name: "telemetry", modules: &[], crates: &["tui_logger"], banned: SOCKETS },
     Layer {
         name: "cli",
-        modules: &["config", "core", "identity", "lab", "model", "node", "registry", "telemetry", "tui"],
+        modules: &[
+            "config",
+            "control",
+            "core",
+            "identity",
+            "lab",
+            "model",
+            "node",
+            "registry",
+            "telemetry",
+            "tui",
+        ],
         crates: &["crossterm", "ratatui", "tokio", "tui_logger"],
         banned: SOCKETS,
     },

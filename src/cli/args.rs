@@ -34,6 +34,10 @@ pub struct Cli {
 pub enum Command {
     /// The console on an embedded node (the default)
     Run(RunArgs),
+    /// The same console on a node that runs already
+    Attach(AttachArgs),
+    /// Ask and command a node that runs already
+    Ctl(CtlArgs),
     /// The console on one node of a local fleet
     Lab(LabArgs),
     /// The service that nodes report to, and its page
@@ -66,6 +70,118 @@ pub struct RunArgs {
     /// End when the process that started it does; for the lab's own nodes
     #[arg(long, hide = true, env = "PUNCHDECK_DIE_WITH_PARENT", value_parser = FalseyValueParser::new())]
     pub die_with_parent: bool,
+}
+
+/// The arguments of `attach`.
+#[derive(Debug, Clone, Args)]
+pub struct AttachArgs {
+    /// Which node.
+    #[command(flatten)]
+    pub target: TargetArgs,
+    /// Only look; the node itself refuses everything else
+    #[arg(long, env = "PUNCHDECK_READ_ONLY", value_parser = FalseyValueParser::new())]
+    pub read_only: bool,
+}
+
+/// The arguments of `ctl`.
+#[derive(Debug, Clone, Args)]
+pub struct CtlArgs {
+    /// Which node.
+    #[command(flatten)]
+    pub target: TargetArgs,
+    /// Print one JSON object instead of text
+    #[arg(long, global = true, env = "PUNCHDECK_CTL_JSON", value_parser = FalseyValueParser::new())]
+    pub json: bool,
+    /// What to ask or do
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// What to ask of a node, or have it do. PEER is a unique prefix of an id, or a
+/// name.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Verb {
+    /// The node at a glance
+    Status,
+    /// The peer cache
+    Peers,
+    /// The links
+    Links,
+    /// Live and recent attempts, stage by stage
+    Attempts {
+        /// Only towards this peer
+        peer: Option<String>,
+    },
+    /// Why the link to a peer is what it is, from what both ends know
+    Why {
+        /// About whom
+        peer: String,
+    },
+    /// Reservations on relays, and what is relayed for others
+    Relays,
+    /// Gossip counters
+    Gossip,
+    /// What our NAT does, and who saw it
+    Nat,
+    /// Rates and times of our attempts
+    Kpi,
+    /// What happened lately; as JSON a line each
+    Events {
+        /// Go on with what happens
+        #[arg(long, short, env = "PUNCHDECK_CTL_FOLLOW", value_parser = FalseyValueParser::new())]
+        follow: bool,
+    },
+    /// Run the ladder towards a peer, and wait for a link
+    Connect {
+        /// Towards whom
+        peer: String,
+    },
+    /// Run the punch only, and wait for its end
+    Punch {
+        /// Towards whom
+        peer: String,
+    },
+    /// Connect through a relay only, and wait for its end
+    Relay {
+        /// Towards whom
+        peer: String,
+    },
+    /// Close a link; no automatic dial for 60 s
+    Disconnect {
+        /// Whose
+        peer: String,
+    },
+    /// Exchange records with a peer, or with everybody linked
+    Sync {
+        /// With whom
+        peer: Option<String>,
+    },
+    /// Use the standby relay from now on
+    Failover {
+        /// Only for the link to this peer
+        peer: Option<String>,
+    },
+    /// Measure the NAT again
+    NatProbe,
+    /// Say goodbye to all peers and stop the node
+    Leave,
+    /// Carry the control protocol over standard input and output, for a program
+    /// on another host: `ssh HOST punchdeck ctl bridge`
+    Bridge,
+}
+
+/// Which running node is meant.
+#[derive(Debug, Clone, Default, Args)]
+pub struct TargetArgs {
+    /// The configuration file, instead of the platform's
+    #[arg(long, global = true, value_name = "FILE", env = "PUNCHDECK_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// `socket`
+    #[arg(long, global = true, value_name = "PATH", help = help_of(Key::Socket))]
+    pub socket: Option<String>,
+    /// `data_dir`
+    #[arg(long, global = true, value_name = "DIR", help = help_of(Key::DataDir))]
+    pub data_dir: Option<String>,
 }
 
 /// The arguments of `lab`.
@@ -128,7 +244,10 @@ pub struct DrillArgs {
     #[arg(long, env = "PUNCHDECK_LAB_LOOPBACK", value_parser = FalseyValueParser::new())]
     pub loopback: bool,
     /// Another network than the drill's: a topology's name, or its file
-    #[arg(long, value_name = "FILE", env = "PUNCHDECK_LAB_FLEET", conflicts_with = "loopback")]
+    #[arg(long, value_name = "FILE", env = "PUNCHDECK_LAB_TOPOLOGY", conflicts_with = "loopback")]
+    pub topology: Option<PathBuf>,
+    /// A fleet of running nodes, by a TOML file that says where their control sockets are
+    #[arg(long, value_name = "FILE", env = "PUNCHDECK_LAB_FLEET", conflicts_with_all = ["loopback", "topology"])]
     pub fleet: Option<PathBuf>,
     /// With the topology's delays between regions
     #[arg(long, env = "PUNCHDECK_LAB_LATENCY", value_parser = FalseyValueParser::new())]
@@ -209,6 +328,12 @@ pub struct SettingsArgs {
     /// `network`
     #[arg(long, value_name = "ID", help = help_of(Key::Network))]
     pub network: Option<String>,
+    /// `socket`
+    #[arg(long, value_name = "PATH", help = help_of(Key::Socket))]
+    pub socket: Option<String>,
+    /// `log_format`
+    #[arg(long, value_name = "FORMAT", help = help_of(Key::LogFormat))]
+    pub log_format: Option<String>,
 }
 
 fn time(text: &str) -> Result<Duration, String> {
@@ -247,6 +372,23 @@ impl FileArgs {
     }
 }
 
+/// A flag that was given, as a value of its key.
+fn text(key: Key, value: Option<&String>) -> Option<(Key, Raw)> {
+    value.map(|v| (key, Raw::Text(v.clone())))
+}
+
+impl TargetArgs {
+    /// These flags, the environment and the file, checked.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them.
+    pub fn resolve(&self) -> Result<Resolved, ConfigErrors> {
+        let flags = [text(Key::Socket, self.socket.as_ref()), text(Key::DataDir, self.data_dir.as_ref())];
+        let file = FileArgs { config: self.config.clone() };
+        resolve(&file.sources(flags.into_iter().flatten().collect()))
+    }
+}
+
 impl SettingsArgs {
     /// These flags, the environment and the file, checked.
     ///
@@ -262,13 +404,14 @@ impl SettingsArgs {
     }
 
     fn flags(&self) -> Vec<(Key, Raw)> {
-        let text = |key, value: &Option<String>| value.clone().map(|v| (key, Raw::Text(v)));
         let list = (!self.bootstrap.is_empty()).then(|| (Key::Bootstrap, Raw::List(self.bootstrap.clone())));
         [
-            text(Key::DataDir, &self.data_dir),
-            text(Key::Name, &self.name),
-            text(Key::Network, &self.network),
-            text(Key::Bind, &self.bind),
+            text(Key::DataDir, self.data_dir.as_ref()),
+            text(Key::Name, self.name.as_ref()),
+            text(Key::Network, self.network.as_ref()),
+            text(Key::Bind, self.bind.as_ref()),
+            text(Key::Socket, self.socket.as_ref()),
+            text(Key::LogFormat, self.log_format.as_ref()),
             list,
         ]
         .into_iter()

@@ -8,11 +8,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::args::DrillArgs;
 use super::failure::say;
-use super::session::{Screen, Session};
+use super::session::{Hangup, Log, Screen, Session};
 use super::{Failure, print};
 use crate::config::Ascii;
 use crate::lab::drill::{Arena, BUILT_IN, Progress, Report, Runner, Scenario, Verdict};
-use crate::lab::{self, LabArena, LoopbackFleet, Topology, Unsupported, Userns};
+use crate::lab::{self, FleetFile, LabArena, LoopbackFleet, RealFleet, Topology, Unsupported, Userns};
 
 /// Nodes of a loopback fleet for a drill that does not say how many.
 const LOOPBACK_NODES: usize = 8;
@@ -42,10 +42,10 @@ pub(super) fn run(args: &DrillArgs) -> Result<(), Failure> {
         )));
     }
     // Before anything starts a thread.
-    let userns = (!args.loopback).then(lab::enter);
+    let userns = (!args.loopback && args.fleet.is_none()).then(lab::enter);
     let grounds =
         scenarios.iter().map(|s| Ground::choose(s, args, userns.as_ref())).collect::<Result<Vec<_>, _>>()?;
-    let session = Session::begin(Screen::Headless, Ascii::Auto, LOG_FILTER, None)?;
+    let session = Session::begin(Screen::Headless, Ascii::Auto, &Log::only(LOG_FILTER), Hangup::Ends)?;
     let abort = session.stopped();
     let mut reports = Vec::new();
     for (scenario, ground) in scenarios.iter().zip(&grounds) {
@@ -68,6 +68,8 @@ pub(super) fn run(args: &DrillArgs) -> Result<(), Failure> {
 
 /// Where a drill runs.
 enum Ground {
+    /// On nodes that run already.
+    Real(FleetFile),
     Lab(Userns, Topology),
     Loopback,
     /// Nowhere on this host.
@@ -81,11 +83,14 @@ impl Ground {
         args: &DrillArgs,
         userns: Option<&Result<Userns, Unsupported>>,
     ) -> Result<Self, Failure> {
+        if let Some(file) = &args.fleet {
+            return FleetFile::read(file).map(Self::Real).map_err(Failure::usage);
+        }
         let Some(userns) = userns else {
             let none = || Self::Nowhere("it needs NATs, and --loopback has none".into());
             return Ok(if scenario.fleet.loopback { Self::Loopback } else { none() });
         };
-        let named = args.fleet.as_deref().unwrap_or(Path::new(&scenario.fleet.topology));
+        let named = args.topology.as_deref().unwrap_or(Path::new(&scenario.fleet.topology));
         let topology = Topology::find(named).map_err(Failure::usage)?;
         let topology = match scenario.fleet.nodes {
             Some(nodes) => topology.with_hosts(nodes),
@@ -126,6 +131,11 @@ async fn once(
 ) -> Result<Report, Failure> {
     match ground {
         Ground::Nowhere(why) => Ok(Report::unsupported(&scenario.name, "no fleet", why.clone())),
+        Ground::Real(file) => {
+            let attached = RealFleet::attach(file.clone()).await;
+            let mut fleet = attached.map_err(Failure::failed)?;
+            Ok(on(&mut fleet, scenario, args, abort).await)
+        }
         Ground::Loopback => {
             let nodes = scenario.fleet.nodes.unwrap_or(LOOPBACK_NODES);
             let mut fleet = LoopbackFleet::start(nodes).await.map_err(Failure::failed)?;

@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use crate::config::ConfigErrors;
+use crate::control::SocketError;
 use crate::identity::IdentityError;
 use crate::node::lock::LockError;
 use crate::telemetry::TelemetryError;
@@ -31,6 +32,11 @@ impl Failure {
     /// It did not happen, and what was printed says so already.
     pub(super) fn told() -> Self {
         Self { code: 1, error: None }
+    }
+
+    /// The same, with another exit code.
+    pub(super) fn told_with(code: u8) -> Self {
+        Self { code, error: None }
     }
 
     /// The exit code.
@@ -71,4 +77,4 @@ macro_rules! usage {
     )+};
 }
 
-usage!(ConfigErrors, IdentityError, LockError, TelemetryError);
+usage!(ConfigErrors, IdentityError, LockError, SocketError, TelemetryError);

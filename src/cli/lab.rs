@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::desk::{Desk, DrillGround};
 use super::failure::say;
-use super::session::{Screen, Session};
+use super::session::{Hangup, Log, Screen, Session};
 use super::{Failure, LabArgs, SettingsArgs, print};
 use crate::config::Ascii;
 use crate::lab::drill::Arena as _;
@@ -94,12 +94,12 @@ fn say_instead(why: &Unsupported) {
 fn begin() -> Result<Session, Failure> {
     // Of the settings it is how to draw that concerns whoever looks.
     let ascii = SettingsArgs::default().resolve()?.config.ascii;
-    Session::begin(Screen::choose(false), ascii, LOG_FILTER, None)
+    Session::begin(Screen::choose(false), ascii, &Log::only(LOG_FILTER), Hangup::Ends)
 }
 
 /// Prints the table; what is not as it claims is a failure.
 fn self_test(userns: &Userns, topology: Topology) -> Result<(), Failure> {
-    let session = Session::begin(Screen::Headless, Ascii::Auto, "warn", None)?;
+    let session = Session::begin(Screen::Headless, Ascii::Auto, &Log::only("warn"), Hangup::Ends)?;
     let built = session.block_on(NatLab::build(userns, LabOptions::new(topology)));
     session.end();
     let lab = match built {

@@ -4,8 +4,10 @@
 //! decides. One line on standard error and an exit code tell how it ended.
 
 mod args;
+mod attach;
 mod completions;
 mod config;
+mod ctl;
 mod desk;
 mod drill;
 mod failure;
@@ -15,7 +17,9 @@ mod man;
 mod output;
 mod prepare;
 mod registry;
+mod reload;
 mod run;
+mod service;
 mod session;
 
 use std::process::ExitCode;
@@ -23,8 +27,8 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 pub use args::{
-    Cli, Command, ConfigArgs, ConfigCommand, DrillArgs, LabArgs, LabCommand, RegistryArgs, RunArgs,
-    SettingsArgs, Shell,
+    AttachArgs, Cli, Command, ConfigArgs, ConfigCommand, CtlArgs, DrillArgs, LabArgs, LabCommand,
+    RegistryArgs, RunArgs, SettingsArgs, Shell, TargetArgs, Verb,
 };
 pub use failure::Failure;
 pub use output::print;
@@ -33,7 +37,10 @@ pub use prepare::{Prepared, prepare};
 /// Parses the arguments, runs the command, and turns its end into an exit
 /// code: 0 done, 1 it did not happen, 2 usage or configuration.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return ctl::misused(&error, std::env::args_os()),
+    };
     match dispatch(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
@@ -49,6 +56,8 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
             Some(LabCommand::Run(run)) => drill::run(run),
         },
         Command::Registry(args) => registry::execute(&args),
+        Command::Attach(args) => attach::execute(&args),
+        Command::Ctl(args) => ctl::execute(&args),
         Command::Keys => keys::execute(),
         Command::Config(args) => config::execute(&args),
         Command::Completions { shell } => completions::execute(shell),

@@ -4,7 +4,7 @@ use std::future::pending;
 
 use super::args::RegistryArgs;
 use super::failure::say;
-use super::session::{Screen, Session};
+use super::session::{Hangup, Log, Screen, Session};
 use super::{Failure, print};
 use crate::config::{Ascii, Host, REGISTRY_TOKEN_VARIABLE, registry_token};
 use crate::registry::{Options, Registry};
@@ -27,7 +27,7 @@ pub(super) fn execute(args: &RegistryArgs) -> Result<(), Failure> {
         (None, None) => return Err(Failure::usage(anyhow::anyhow!("no home directory is known: set --db"))),
     };
     let options = Options { listen: args.listen, db, token, retention: args.retention };
-    let session = Session::begin(Screen::Headless, Ascii::default(), LOG_FILTER, None)?;
+    let session = Session::begin(Screen::Headless, Ascii::default(), &Log::only(LOG_FILTER), Hangup::Ends)?;
     let started = session.unless_stopped(Registry::start(options.clone()));
     let Some(started) = started else {
         session.end();

@@ -1,7 +1,11 @@
 //! `punchdeck run`: a node, with the console on it or without.
 
-use super::session::{Screen, Session};
+use super::ctl::socket_of;
+use super::reload::Reload;
+use super::service::Service;
+use super::session::{Hangup, Log, Screen, Session};
 use super::{Failure, RunArgs, prepare};
+use crate::control::{ControlSocket, Server};
 use crate::lab;
 use crate::node::Node;
 
@@ -13,14 +17,39 @@ pub(super) fn execute(args: &RunArgs) -> Result<(), Failure> {
     let prepared = prepare(&resolved)?;
     let config = &resolved.config;
     let screen = Screen::choose(args.headless);
-    let session = Session::begin(screen, config.ascii, &config.log_filter, Some(&config.data_dir))?;
+    let socket = ControlSocket::bind(&socket_of(config)?, config.control_group.as_deref())?;
+    let log = Log { filter: &config.log_filter, format: config.log_format, data_dir: Some(&config.data_dir) };
+    let hangup = if screen == Screen::Console { Hangup::Ends } else { Hangup::Reloads };
+    let mut session = Session::begin(screen, config.ascii, &log, hangup)?;
     let Some(started) = session.unless_stopped(Node::start(prepared.options, prepared.lock)) else {
         session.end();
         return Ok(());
     };
-    let (node, feed) = started.map_err(Failure::usage)?;
-    let ended = session.attend(feed, None, std::future::ready(()));
-    session.block_on(node.stop());
+    let (mut node, feed) = started.map_err(Failure::usage)?;
+    let control =
+        session.block_on(async { Server::start(socket, node.first_feed()) }).map_err(Failure::failed)?;
+    let service = Service::find();
+    service.ready();
+    let hangups = session.take_hangups();
+    let reload = Reload {
+        args: args.settings.clone(),
+        holds: resolved,
+        filter: session.log_filter(),
+        node: node.reloader(),
+        service: service.clone(),
+    };
+    let (following, followed) = (service.clone(), node.feed());
+    let ended = session.attend(feed, None, async move {
+        tokio::spawn(following.follow(followed));
+        if let Some(hangups) = hangups {
+            reload.run(hangups).await;
+        }
+    });
+    service.stopping();
+    session.block_on(async {
+        node.stop().await;
+        control.finish().await;
+    });
     session.end();
     ended
 }

@@ -3,7 +3,7 @@
 
 use std::io::IsTerminal;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::{Handle, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -13,11 +13,11 @@ use tracing_subscriber::filter::LevelFilter;
 
 use super::Failure;
 use super::failure::say;
-use crate::config::Ascii;
+use crate::config::{Ascii, LogFormat};
 use crate::model::Phase;
 use crate::node::EVENT_TARGET;
 use crate::node::feed::Feed;
-use crate::telemetry::{self, BoxedLayer, Sinks, Telemetry};
+use crate::telemetry::{self, BoxedLayer, DropWatch, LogFilter, Sinks, Telemetry};
 use crate::tui::lab::Lab;
 use crate::tui::{self, GlyphChoice};
 
@@ -27,6 +27,9 @@ const WORKERS: usize = 2;
 /// What is left of a runtime's tasks after its nodes have stopped is not worth
 /// more.
 const RUNTIME_END: Duration = Duration::from_millis(100);
+
+/// How soon a lost log line is noticed.
+const LOOK_FOR_DROPS: Duration = Duration::from_secs(1);
 
 /// Whether there is a console.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +54,33 @@ impl Screen {
     }
 }
 
+/// What SIGHUP means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Hangup {
+    /// The terminal is gone, and so is its session.
+    Ends,
+    /// Somebody wants the configuration read again.
+    Reloads,
+}
+
+/// Which log lines are kept, and where.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Log<'a> {
+    /// Which.
+    pub(super) filter: &'a str,
+    /// How they are written, but in the console.
+    pub(super) format: LogFormat,
+    /// The directory of the log file, if there is to be one.
+    pub(super) data_dir: Option<&'a Path>,
+}
+
+impl<'a> Log<'a> {
+    /// In no file, for people.
+    pub(super) fn only(filter: &'a str) -> Self {
+        Self { filter, format: LogFormat::Text, data_dir: None }
+    }
+}
+
 /// A process that runs nodes.
 pub(super) struct Session {
     screen: Screen,
@@ -58,7 +88,9 @@ pub(super) struct Session {
     runtime: Runtime,
     /// A signal asked for the end.
     stop: CancellationToken,
-    _sinks: Sinks,
+    /// Asks for a reload, where it does not ask for the end.
+    hangups: Option<Signal>,
+    sinks: Sinks,
 }
 
 impl Session {
@@ -66,9 +98,10 @@ impl Session {
     pub(super) fn begin(
         screen: Screen,
         ascii: Ascii,
-        filter: &str,
-        data_dir: Option<&Path>,
+        log: &Log<'_>,
+        hangup: Hangup,
     ) -> Result<Self, Failure> {
+        let Log { filter, format, data_dir } = *log;
         let console = screen == Screen::Console;
         let pane = if console {
             // Events have a pane of their own.
@@ -78,7 +111,8 @@ impl Session {
         } else {
             None
         };
-        let sinks = telemetry::init(&Telemetry { filter, stderr: !console, data_dir }, pane)?;
+        let json = format == LogFormat::Json;
+        let sinks = telemetry::init(&Telemetry { filter, json, stderr: !console, data_dir }, pane)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(WORKERS)
             .thread_name("node")
@@ -88,15 +122,26 @@ impl Session {
         // From here on a signal ends what was begun in order, and does not
         // kill it half done.
         let stop = CancellationToken::new();
-        let signals = {
+        let (signals, hangups) = {
             let _runtime = runtime.enter();
-            StopSignals::listen().map_err(Failure::failed)?
+            StopSignals::listen(hangup).map_err(Failure::failed)?
         };
         runtime.spawn(signals.cancel(stop.clone()));
+        runtime.spawn(tell_of_drops(sinks.counter()));
         if screen == Screen::NoTerminal {
             say(&"no terminal here, running headless; SIGTERM or ctrl-c stops it");
         }
-        Ok(Self { screen, ascii, runtime, stop, _sinks: sinks })
+        Ok(Self { screen, ascii, runtime, stop, hangups, sinks })
+    }
+
+    /// To change which log lines are kept.
+    pub(super) fn log_filter(&self) -> LogFilter {
+        self.sinks.filter()
+    }
+
+    /// The signal that asks for a reload, if one does.
+    pub(super) fn take_hangups(&mut self) -> Option<Signal> {
+        self.hangups.take()
     }
 
     /// The nodes' runtime.
@@ -136,14 +181,7 @@ impl Session {
             return Ok(());
         }
         if self.screen == Screen::Console {
-            let glyphs = match self.ascii {
-                Ascii::Auto => GlyphChoice::Auto,
-                Ascii::Always => GlyphChoice::Ascii,
-                Ascii::Never => GlyphChoice::Unicode,
-            };
-            let options = tui::Options { glyphs, lab };
-            tui::run(feed, options).map_err(Failure::failed)?;
-            return Ok(());
+            return self.show(feed, lab, false);
         }
         self.runtime.spawn(beside);
         match self.unless_stopped(node_end(feed)) {
@@ -153,9 +191,34 @@ impl Session {
         }
     }
 
+    /// Shows the console on a node of another process.
+    pub(super) fn watch(&self, feed: Feed, read_only: bool) -> Result<(), Failure> {
+        self.show(feed, None, read_only)
+    }
+
+    fn show(&self, feed: Feed, lab: Option<Lab>, read_only: bool) -> Result<(), Failure> {
+        let glyphs = match self.ascii {
+            Ascii::Auto => GlyphChoice::Auto,
+            Ascii::Always => GlyphChoice::Ascii,
+            Ascii::Never => GlyphChoice::Unicode,
+        };
+        tui::run(feed, tui::Options { glyphs, lab, read_only }).map_err(Failure::failed)
+    }
+
     /// Lets go of the runtime.
     pub(super) fn end(self) {
         self.runtime.shutdown_timeout(RUNTIME_END);
+    }
+}
+
+/// Says in the log that lines of it are missing.
+async fn tell_of_drops(dropped: impl Fn() -> u64) {
+    let mut watch = DropWatch::default();
+    loop {
+        tokio::time::sleep(LOOK_FOR_DROPS).await;
+        if let Some(lines) = watch.look(dropped(), Instant::now()) {
+            tracing::warn!(lines, "log lines were dropped: a sink is slow, full or gone");
+        }
     }
 }
 
@@ -168,25 +231,36 @@ async fn node_end(feed: Feed) -> Phase {
 }
 
 /// The signals that end a session. The console listens to them, too.
-struct StopSignals([Signal; 4]);
+struct StopSignals {
+    others: [Signal; 3],
+    hangup: Option<Signal>,
+}
 
 impl StopSignals {
-    fn listen() -> std::io::Result<Self> {
-        Ok(Self([
-            signal(SignalKind::terminate())?,
-            signal(SignalKind::interrupt())?,
-            signal(SignalKind::quit())?,
-            signal(SignalKind::hangup())?,
-        ]))
+    /// Gives SIGHUP back where it does not ask for the end.
+    fn listen(hangup: Hangup) -> std::io::Result<(Self, Option<Signal>)> {
+        let others =
+            [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::quit())?];
+        let hangups = Some(signal(SignalKind::hangup())?);
+        Ok(match hangup {
+            Hangup::Ends => (Self { others, hangup: hangups }, None),
+            Hangup::Reloads => (Self { others, hangup: None }, hangups),
+        })
     }
 
     async fn cancel(self, stop: CancellationToken) {
-        let Self([mut terminate, mut interrupt, mut quit, mut hangup]) = self;
+        let Self { others: [mut terminate, mut interrupt, mut quit], hangup } = self;
+        let hung_up = async {
+            match hangup {
+                Some(mut hangup) => drop(hangup.recv().await),
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
             _ = quit.recv() => {}
-            _ = hangup.recv() => {}
+            () = hung_up => {}
         }
         stop.cancel();
     }
@@ -204,7 +278,7 @@ mod tests {
         let (node, snapshots) = tokio::sync::watch::channel(demo::busy());
         let (_, events) = tokio::sync::broadcast::channel(1);
         let (_, outcomes) = tokio::sync::broadcast::channel(1);
-        let end = tokio::spawn(node_end(Feed { snapshots, events, outcomes, commands }));
+        let end = tokio::spawn(node_end(Feed { snapshots, events, outcomes, commands, presence: None }));
         node.send(demo::busy()).unwrap();
         drop(node);
         assert_ne!(end.await.unwrap(), Phase::Leaving);

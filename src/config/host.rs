@@ -1,4 +1,4 @@
-//! What the host gives: places and a name; and the choice of characters.
+//! What the host gives: places and a name; and the choices of how to write.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -38,6 +38,29 @@ fn fit_name(hostname: &str) -> String {
         name.pop();
     }
     if name.is_empty() { "unnamed".to_owned() } else { name }
+}
+
+/// How log lines are written where there is no console.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs: an object a line.
+    Json,
+}
+
+impl LogFormat {
+    /// Every choice.
+    pub const ALL: [Self; 2] = [Self::Text, Self::Json];
+
+    /// The name as it stands in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        }
+    }
 }
 
 /// Whether the console draws with ASCII only.

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use super::validate::{self as check, DIRECT_WINDOW, RELAY_AFTER, Refused, seconds};
-use super::{Ascii, BIND_PORT_MIN, BOOTSTRAP_MAX, Config, Host, Raw};
+use super::{Ascii, BIND_PORT_MIN, BOOTSTRAP_MAX, Config, Host, LogFormat, Raw};
 use crate::core::limits::{NAME_BYTES_MAX, NETWORK_BYTES_MAX};
 use crate::core::token::TOKEN_LEN;
 use crate::model::{PunchConsent, RelayEgressPolicy};
@@ -21,6 +21,8 @@ pub const REGISTRY_TOKEN_VARIABLE: &str = "PUNCHDECK_REGISTRY_TOKEN";
 /// Variables of flags that are no keys.
 pub const OTHER_VARIABLES: &[&str] = &[
     "PUNCHDECK_CONFIG",
+    "PUNCHDECK_CTL_FOLLOW",
+    "PUNCHDECK_CTL_JSON",
     "PUNCHDECK_DIE_WITH_PARENT",
     "PUNCHDECK_HEADLESS",
     "PUNCHDECK_LAB_BASELINE",
@@ -34,6 +36,7 @@ pub const OTHER_VARIABLES: &[&str] = &[
     "PUNCHDECK_LAB_REPEAT",
     "PUNCHDECK_LAB_SELF_TEST",
     "PUNCHDECK_LAB_TOPOLOGY",
+    "PUNCHDECK_READ_ONLY",
     "PUNCHDECK_REGISTRY_DB",
     "PUNCHDECK_REGISTRY_LISTEN",
     "PUNCHDECK_REGISTRY_RETENTION",
@@ -62,8 +65,14 @@ pub enum Key {
     Punch,
     /// `relay_egress`
     RelayEgress,
+    /// `socket`
+    Socket,
+    /// `control_group`
+    ControlGroup,
     /// `log_filter`
     LogFilter,
+    /// `log_format`
+    LogFormat,
     /// `ascii`
     Ascii,
     /// `registry.url`
@@ -74,7 +83,7 @@ pub enum Key {
 
 impl Key {
     /// Every key, in the order in which they are shown.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 17] = [
         Self::DataDir,
         Self::Name,
         Self::Network,
@@ -85,7 +94,10 @@ impl Key {
         Self::RelayAfter,
         Self::Punch,
         Self::RelayEgress,
+        Self::Socket,
+        Self::ControlGroup,
         Self::LogFilter,
+        Self::LogFormat,
         Self::Ascii,
         Self::RegistryUrl,
         Self::RegistryTokenFile,
@@ -104,7 +116,10 @@ impl Key {
             Self::RelayAfter => ("relay_after", "PUNCHDECK_RELAY_AFTER", None),
             Self::Punch => ("punch", "PUNCHDECK_PUNCH", None),
             Self::RelayEgress => ("relay_egress", "PUNCHDECK_RELAY_EGRESS", None),
+            Self::Socket => ("socket", "PUNCHDECK_SOCKET", Some("--socket")),
+            Self::ControlGroup => ("control_group", "PUNCHDECK_CONTROL_GROUP", None),
             Self::LogFilter => ("log_filter", "PUNCHDECK_LOG_FILTER", None),
+            Self::LogFormat => ("log_format", "PUNCHDECK_LOG_FORMAT", Some("--log-format")),
             Self::Ascii => ("ascii", "PUNCHDECK_ASCII", None),
             Self::RegistryUrl => ("registry.url", "PUNCHDECK_REGISTRY_URL", None),
             Self::RegistryTokenFile => ("registry.token_file", "PUNCHDECK_REGISTRY_TOKEN_FILE", None),
@@ -144,7 +159,10 @@ impl Key {
             Self::RelayAfter => "how long after a punch began a relay takes over the link",
             Self::Punch => "whose coordinated punch requests are answered",
             Self::RelayEgress => "what to do about the open egress of the relay service",
+            Self::Socket => "where the control socket is",
+            Self::ControlGroup => "the group that may use the control socket, too",
             Self::LogFilter => "which log lines are kept",
+            Self::LogFormat => "how log lines are written, on standard error and in the log file",
             Self::Ascii => "whether the console draws with ASCII only",
             Self::RegistryUrl => "the registry that is told what happened",
             Self::RegistryTokenFile => "a file with the token that lets us in there",
@@ -154,7 +172,9 @@ impl Key {
     /// What its value must be.
     pub fn allowed(self) -> String {
         match self {
-            Self::DataDir => "a path (~ is not expanded)".to_owned(),
+            Self::DataDir | Self::Socket => "a path (~ is not expanded)".to_owned(),
+            Self::ControlGroup => "a group's name or number".to_owned(),
+            Self::LogFormat => one_of(LogFormat::ALL.map(LogFormat::name)),
             Self::Name => format!("1 to {NAME_BYTES_MAX} bytes without control characters"),
             Self::Network => format!("1 to {NETWORK_BYTES_MAX} of the characters a-z 0-9 . _ -"),
             Self::NetworkSecretFile => {
@@ -188,7 +208,10 @@ impl Key {
         match self {
             Self::DataDir => "the platform's data directory".to_owned(),
             Self::Name => "the host's name".to_owned(),
-            Self::NetworkSecretFile | Self::RegistryUrl | Self::RegistryTokenFile => "none".to_owned(),
+            Self::NetworkSecretFile | Self::ControlGroup | Self::RegistryUrl | Self::RegistryTokenFile => {
+                "none".to_owned()
+            }
+            Self::Socket => "`control.sock` in the data directory".to_owned(),
             _ => {
                 let host = Host { config_file: None, data_dir: None, name: String::new() };
                 self.toml(&Config::defaults(&host)).map(|v| format!("`{v}`")).unwrap_or_default()
@@ -212,7 +235,10 @@ impl Key {
             Self::RelayAfter => config.relay_after = check::validate_relay_after(raw.text()?)?,
             Self::Punch => config.punch = check::validate_punch(raw.text()?)?,
             Self::RelayEgress => config.relay_egress = check::validate_relay_egress(raw.text()?)?,
+            Self::Socket => config.socket = Some(base.join(check::validate_path(raw.text()?)?)),
+            Self::ControlGroup => config.control_group = Some(check::validate_group(raw.text()?)?),
             Self::LogFilter => config.log_filter = check::validate_log_filter(raw.text()?)?,
+            Self::LogFormat => config.log_format = check::validate_log_format(raw.text()?)?,
             Self::Ascii => config.ascii = check::validate_ascii(raw.text()?)?,
             Self::RegistryUrl => config.registry_url = Some(check::validate_registry_url(raw.text()?)?),
             Self::RegistryTokenFile => {
@@ -244,7 +270,10 @@ impl Key {
             Self::RelayAfter => text(&seconds(config.relay_after)),
             Self::Punch => text(config.punch.name()),
             Self::RelayEgress => text(config.relay_egress.name()),
+            Self::Socket => text(&config.socket.as_ref()?.to_string_lossy()),
+            Self::ControlGroup => text(config.control_group.as_ref()?),
             Self::LogFilter => text(&config.log_filter),
+            Self::LogFormat => text(config.log_format.name()),
             Self::Ascii => text(config.ascii.name()),
             Self::RegistryUrl => text(&config.registry_url.as_ref()?.to_string()),
             Self::RegistryTokenFile => text(&config.registry_token_file.as_ref()?.to_string_lossy()),

@@ -116,7 +116,7 @@ pub struct Resolved {
     pub registry_token: Option<(Token, Origin)>,
     /// The file that was read, if there was one.
     pub file: Option<PathBuf>,
-    origins: BTreeMap<Key, Origin>,
+    pub(super) origins: BTreeMap<Key, Origin>,
 }
 
 impl Resolved {
@@ -165,7 +165,7 @@ fn is_section(name: &str) -> bool {
 
 struct Gather {
     config: Config,
-    origins: BTreeMap<Key, Origin>,
+    pub(super) origins: BTreeMap<Key, Origin>,
     errors: Vec<ConfigError>,
 }
 

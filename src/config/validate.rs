@@ -9,7 +9,7 @@ use std::time::Duration;
 use humantime_serde::re::humantime;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
-use super::Ascii;
+use super::{Ascii, LogFormat};
 use crate::core::limits::{NAME_BYTES_MAX, NETWORK_BYTES_MAX, RECORD_PORT_MIN};
 use crate::model::{PunchConsent, RelayEgressPolicy, clean, plain_addr};
 use crate::node::RegistryUrl;
@@ -177,7 +177,27 @@ pub fn validate_log_filter(text: &str) -> Result<String, Refused> {
     Ok(text.to_owned())
 }
 
-/// How the console draws.
+/// How log lines are written.
+///
+/// # Errors
+/// [`Refused`] if it is none of the choices.
+pub fn validate_log_format(text: &str) -> Result<LogFormat, Refused> {
+    LogFormat::ALL.into_iter().find(|c| c.name() == text).ok_or(Refused::RULE)
+}
+
+/// A group of the host.
+///
+/// # Errors
+/// [`Refused`] if no group can have that name.
+pub fn validate_group(text: &str) -> Result<String, Refused> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "._-$".contains(c);
+    if text.is_empty() || text.len() > 32 || !text.chars().all(fits) {
+        return Err(Refused::RULE);
+    }
+    Ok(text.to_owned())
+}
+
+/// Which characters the console draws with.
 ///
 /// # Errors
 /// [`Refused`] if it is none of the choices.

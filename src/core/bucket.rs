@@ -39,6 +39,12 @@ impl Bucket {
         enough
     }
 
+    /// Whether there is a token, without taking it.
+    pub fn has(&mut self, now: Mono) -> bool {
+        self.refill(now);
+        self.tokens >= 1.0
+    }
+
     /// Adds tokens, above the burst if need be but never above `ceiling`:
     /// for what we asked for ourselves.
     pub fn grant(&mut self, count: f64, ceiling: f64, now: Mono) {

@@ -261,6 +261,16 @@ impl Dialer {
         self.held_off.remove(peer);
     }
 
+    /// Another bootstrap list. Who is alone dials it at once: it may be why the
+    /// list is another one.
+    pub fn set_bootstrap(&mut self, bootstrap: impl IntoIterator<Item = SocketAddr>, now: Mono) {
+        let before = std::mem::replace(&mut self.bootstrap, bootstrap.into_iter().collect());
+        let is_new = !self.bootstrap.is_subset(&before);
+        if is_new && matches!(self.state, State::NothingToDial | State::Isolated { .. }) {
+            self.state = State::Isolated { retry: now };
+        }
+    }
+
     /// That address of the list is our own.
     pub fn drop_own_address(&mut self, addr: &SocketAddr) {
         self.bootstrap.remove(addr);

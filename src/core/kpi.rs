@@ -11,8 +11,13 @@
 //! - Propagation counts, over all links, how many of our records older than 10 s
 //!   stood in the peer's last digest.
 
+mod history;
+
 use std::collections::BTreeMap;
 
+pub use history::{EndedAttempt, HISTORY_MAX, History};
+
+use crate::core::Now;
 use crate::model::{
     Attempt, AttemptId, AttemptOutcome, CriterionView, Interval, KpiAnswer, KpiView, Moved, Path, PeerId,
     Propagation,
@@ -94,7 +99,7 @@ impl Tally {
         }
     }
 
-    /// As it is shown.
+    /// As it is shown; who counted since when, the tally does not know.
     pub fn view(&self) -> KpiView {
         let connected = self.direct + self.punched + self.relayed;
         let attempts = connected + self.unreachable;
@@ -111,6 +116,7 @@ impl Tally {
             mean_connect_ms: quotient(self.total_ms, connected),
             p50_ms: self.percentile(0.50),
             p95_ms: self.percentile(0.95),
+            since: None,
         }
     }
 
@@ -131,38 +137,80 @@ fn quotient(a: u64, b: u64) -> Option<f64> {
     (b > 0).then(|| a as f64 / b as f64)
 }
 
-/// Counts a node's own attempts as they end.
-#[derive(Debug, Default)]
+/// Counts a node's own attempts as they end: the last [`HISTORY_MAX`].
+#[derive(Debug)]
 pub struct Kpi {
     tally: Tally,
-    /// Whose link an attempt of ours made relayed, and it has not moved yet.
-    relayed: BTreeMap<PeerId, AttemptId>,
+    history: History,
+    /// The number of the oldest attempt in the history.
+    first: u64,
+    /// Whether the history is another one than on disk.
+    unsaved: bool,
+    /// Whose link an attempt of ours made relayed, and it has not moved yet; with
+    /// the attempt's number.
+    relayed: BTreeMap<PeerId, (AttemptId, u64)>,
 }
 
 impl Kpi {
-    /// Takes an ended attempt.
-    pub fn record(&mut self, attempt: &Attempt) {
-        match (attempt.outcome, attempt.path) {
-            (Some(AttemptOutcome::Connected), Some(path)) => {
-                self.tally.connected(path, attempt.elapsed_ms.unwrap_or(0), 1);
-                if let Some(peer) = attempt.peer_id {
-                    self.relayed.remove(&peer);
-                    if path == Path::Relayed {
-                        self.relayed.insert(peer, attempt.id);
-                    }
-                }
-            }
-            (Some(AttemptOutcome::Unreachable), _) => self.tally.unreachable(1),
-            _ => {}
+    /// Goes on with what was counted before.
+    pub fn new(history: History) -> Self {
+        let history = history.bounded();
+        let mut tally = Tally::default();
+        history.attempts.iter().for_each(|ended| tally.count(ended));
+        Self { tally, history, first: 0, unsaved: false, relayed: BTreeMap::new() }
+    }
+
+    /// Takes an ended attempt. Says whether it counts.
+    pub fn record(&mut self, attempt: &Attempt, now: Now) -> bool {
+        let path = match (attempt.outcome, attempt.path) {
+            (Some(AttemptOutcome::Connected), Some(path)) => Some(path),
+            (Some(AttemptOutcome::Unreachable), _) => None,
+            _ => return false,
+        };
+        let outcome = if path.is_some() { AttemptOutcome::Connected } else { AttemptOutcome::Unreachable };
+        let elapsed_ms = attempt.elapsed_ms.unwrap_or(0);
+        let ended = EndedAttempt { at: now.stamp, outcome, path, elapsed_ms, moved: None };
+        let number = self.first + self.history.attempts.len() as u64;
+        self.tally.count(&ended);
+        if let Some(displaced) = self.history.push(ended) {
+            self.tally.discount(&displaced);
+            self.first += 1;
         }
+        self.unsaved = true;
+        if let (Some(path), Some(peer)) = (path, attempt.peer_id) {
+            self.relayed.remove(&peer);
+            if path == Path::Relayed {
+                self.relayed.insert(peer, (attempt.id, number));
+            }
+        }
+        true
     }
 
     /// A link moved to another path. Gives the attempt of ours that it takes off
     /// the relay, if it does.
     pub fn moved(&mut self, peer: &PeerId, to: Path) -> Option<AttemptId> {
-        let attempt = if to == Path::Relayed { None } else { self.relayed.remove(peer) };
-        self.tally.moved(to, u64::from(attempt.is_some()));
-        attempt
+        if to == Path::Relayed {
+            return None;
+        }
+        let (attempt, number) = self.relayed.remove(peer)?;
+        // It may be so long ago that it counts no more.
+        let place = number.checked_sub(self.first).and_then(|n| usize::try_from(n).ok());
+        if let Some(ended) = place.and_then(|n| self.history.attempts.get_mut(n)) {
+            ended.moved = Some(to);
+            self.tally.moved(to, 1);
+            self.unsaved = true;
+        }
+        Some(attempt)
+    }
+
+    /// What is to be written, if it is another one than was taken last.
+    pub fn take_unsaved(&mut self) -> Option<History> {
+        std::mem::take(&mut self.unsaved).then(|| self.history.clone())
+    }
+
+    /// What was taken last did not get to the disk.
+    pub fn not_saved(&mut self) {
+        self.unsaved = true;
     }
 
     /// A link is gone: what comes next is another one.
@@ -172,7 +220,7 @@ impl Kpi {
 
     /// As it is shown.
     pub fn view(&self) -> KpiView {
-        self.tally.view()
+        KpiView { since: Some(self.history.since), ..self.tally.view() }
     }
 }
 
@@ -357,27 +405,35 @@ mod tests {
         }
     }
 
+    fn at(ms: u64) -> Now {
+        Now::START.plus(std::time::Duration::from_millis(ms))
+    }
+
+    fn new() -> Kpi {
+        Kpi::new(History::new(Now::START.stamp))
+    }
+
     #[test]
     fn before_the_first_attempt_nothing_is_known() {
-        let view = Kpi::default().view();
+        let view = new().view();
         assert_eq!((view.attempts, view.rate, view.interval, view.p50_ms), (0, None, None, None));
     }
 
     #[test]
     fn attempts_that_were_called_off_count_nowhere() {
-        let mut kpi = Kpi::default();
-        kpi.record(&attempt(AttemptOutcome::Abandoned, Some(Path::Direct), 5));
+        let mut kpi = new();
+        kpi.record(&attempt(AttemptOutcome::Abandoned, Some(Path::Direct), 5), at(0));
         assert_eq!(kpi.view().attempts, 0);
     }
 
     #[test]
     fn rates_paths_and_times_add_up() {
-        let mut kpi = Kpi::default();
+        let mut kpi = new();
         for ms in 1..=40 {
-            kpi.record(&attempt(AttemptOutcome::Connected, Some(Path::Direct), ms));
+            kpi.record(&attempt(AttemptOutcome::Connected, Some(Path::Direct), ms), at(0));
         }
-        kpi.record(&attempt(AttemptOutcome::Connected, Some(Path::Punched), 1000));
-        kpi.record(&attempt(AttemptOutcome::Unreachable, None, 30_000));
+        kpi.record(&attempt(AttemptOutcome::Connected, Some(Path::Punched), 1000), at(0));
+        kpi.record(&attempt(AttemptOutcome::Unreachable, None, 30_000), at(0));
         let view = kpi.view();
         assert_eq!((view.attempts, view.connected, view.direct, view.punched), (42, 41, 40, 1));
         assert_eq!((view.p50_ms, view.p95_ms), (Some(21.0), Some(39.0)));
@@ -390,19 +446,19 @@ mod tests {
     #[test]
     fn a_link_that_leaves_its_relay_counts_as_relayed_and_as_moved_once() {
         let peer = PeerId([7; 32]);
-        let mut kpi = Kpi::default();
+        let mut kpi = new();
         kpi.moved(&peer, Path::Direct);
         assert_eq!(kpi.view().moved, Moved::default(), "not by an attempt of ours");
         let relayed =
             Attempt { peer_id: Some(peer), ..attempt(AttemptOutcome::Connected, Some(Path::Relayed), 900) };
-        kpi.record(&relayed);
+        kpi.record(&relayed, at(0));
         kpi.moved(&peer, Path::Relayed);
         kpi.moved(&peer, Path::Punched);
         kpi.moved(&peer, Path::Direct);
         let view = kpi.view();
         assert_eq!((view.relayed, view.punched), (1, 0));
         assert_eq!(view.moved, Moved { direct: 0, punched: 1 });
-        kpi.record(&relayed);
+        kpi.record(&relayed, at(0));
         kpi.gone(&peer);
         kpi.moved(&peer, Path::Direct);
         assert_eq!(kpi.view().moved, Moved { direct: 0, punched: 1 }, "another link than that one");
@@ -478,5 +534,60 @@ mod tests {
         assert!(all.lo > 0.5 && all.lo < 0.6 && all.hi <= 1.0);
         let none = wilson(0, 5).unwrap();
         assert!(none.lo >= 0.0 && none.hi < 0.5);
+    }
+
+    #[test]
+    fn the_figures_are_the_same_after_a_restart() {
+        let mut kpi = new();
+        let peer = PeerId([7; 32]);
+        for (n, path) in [(1, Path::Direct), (2, Path::Punched), (3, Path::Relayed)] {
+            let attempt = attempt(AttemptOutcome::Connected, Some(path), n * 100);
+            kpi.record(&Attempt { peer_id: Some(peer), ..attempt }, at(n));
+        }
+        kpi.moved(&peer, Path::Punched);
+        kpi.record(&attempt(AttemptOutcome::Unreachable, None, 30_000), at(9));
+        let saved = kpi.take_unsaved().unwrap();
+        assert!(kpi.take_unsaved().is_none(), "nothing is new");
+        let json = serde_json::to_string(&saved).unwrap();
+        let again = Kpi::new(serde_json::from_str(&json).unwrap());
+        assert_eq!(again.view(), kpi.view());
+        assert_eq!((again.view().attempts, again.view().moved.punched), (4, 1));
+        assert_eq!(again.view().since, Some(Now::START.stamp));
+    }
+
+    #[test]
+    fn the_figures_count_the_last_4096_attempts_and_say_since_when() {
+        let mut kpi = new();
+        let peer = PeerId([7; 32]);
+        let relayed = attempt(AttemptOutcome::Connected, Some(Path::Relayed), 9_000);
+        kpi.record(&Attempt { peer_id: Some(peer), ..relayed }, at(1));
+        kpi.record(&attempt(AttemptOutcome::Unreachable, None, 30_000), at(2));
+        for n in 0..HISTORY_MAX as u64 {
+            kpi.record(&attempt(AttemptOutcome::Connected, Some(Path::Direct), 5), at(10 + n));
+        }
+        let view = kpi.view();
+        assert_eq!((view.attempts, view.direct, view.relayed, view.unreachable), (4096, 4096, 0, 0));
+        assert_eq!((view.mean_connect_ms, view.p95_ms), (Some(5.0), Some(5.0)));
+        assert_eq!(view.since, Some(at(10).stamp));
+        assert!(kpi.moved(&peer, Path::Direct).is_some(), "the registry may still count it");
+        assert_eq!(kpi.view().moved, Moved::default(), "we do not any more");
+    }
+
+    #[test]
+    fn a_history_with_more_than_there_can_be_is_cut_and_what_counts_nowhere_left_out() {
+        let direct = |ms| EndedAttempt {
+            at: at(ms).stamp,
+            outcome: AttemptOutcome::Connected,
+            path: Some(Path::Direct),
+            elapsed_ms: 5,
+            moved: None,
+        };
+        let mut history = History::new(Now::START.stamp);
+        history.attempts.extend((0..5000).map(direct));
+        history.attempts.push_back(EndedAttempt { path: None, ..direct(5000) });
+        history.attempts.push_back(EndedAttempt { outcome: AttemptOutcome::Abandoned, ..direct(5001) });
+        let view = Kpi::new(history).view();
+        assert_eq!((view.attempts, view.direct), (4096, 4096));
+        assert_eq!(view.since, Some(at(5000 - 4096).stamp));
     }
 }

@@ -2,24 +2,31 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::drill::{Act, Arena, ArenaError, Baseline, Member, RelayFailure, Scenario, Step, matrix_pairs};
 use super::error::LabError;
 use super::fleet::{LabOptions, NatLab, StockResult};
 use super::topology::{Host, Router, Topology};
 use super::userns::Userns;
+use crate::control;
 use crate::model::{NatType, PeerId};
 use crate::node::feed::Feed;
 
 /// Two hosts behind routers of their own: the types, and the names.
 type PairHosts = (NatType, NatType, String, String);
 
+/// How long a process may take until it answers.
+const STARTS_WITHIN: Duration = Duration::from_secs(30);
+/// How often it is asked.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
 /// What a member is at the moment.
 #[derive(Debug)]
 enum State {
     Here(Feed),
-    Apart,
+    /// In a process of its own, seen through its control socket.
+    Apart(Feed),
     Down,
 }
 
@@ -105,7 +112,7 @@ impl LabArena {
         let id = self.lab.peer_id(host).await?;
         let state = if self.apart.iter().any(|h| h == host) {
             self.lab.start_process(host, &self.program).await?;
-            State::Apart
+            State::Apart(self.attach(host).await?)
         } else {
             State::Here(match dials {
                 Dials::Anybody => self.lab.start_node(host).await?,
@@ -117,6 +124,21 @@ impl LabArena {
             self.order.push(host.to_owned());
         }
         Ok(())
+    }
+
+    /// Attaches to a process that was just started.
+    async fn attach(&self, host: &str) -> Result<Feed, LabError> {
+        let socket = self.lab.control_socket(host).await?;
+        let begun = Instant::now();
+        loop {
+            match control::attach(socket.as_path(), false).await {
+                Ok(feed) => return Ok(feed),
+                Err(error) if begun.elapsed() > STARTS_WITHIN => {
+                    return Err(LabError::Silent { name: host.to_owned(), error });
+                }
+                Err(_) => tokio::time::sleep(LOOK_EVERY).await,
+            }
+        }
     }
 
     fn down(&mut self, host: &str) {
@@ -186,7 +208,10 @@ impl Arena for LabArena {
     fn members(&self) -> Vec<Member> {
         let member = |name: &String| {
             let (peer_id, state) = self.members.get(name)?;
-            let feed = if let State::Here(feed) = state { Some(feed.clone()) } else { None };
+            let feed = match state {
+                State::Here(feed) | State::Apart(feed) => Some(feed.clone()),
+                State::Down => None,
+            };
             let running = !matches!(state, State::Down);
             Some(Member { name: name.clone(), peer_id: *peer_id, running, feed })
         };

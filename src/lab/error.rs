@@ -2,6 +2,7 @@
 
 use super::topology::Flaw;
 use super::{NetworkError, SelfTest};
+use crate::control::ClientError;
 use crate::node::StartError;
 use crate::node::keys::KeyError;
 use crate::node::lock::LockError;
@@ -59,6 +60,14 @@ pub enum LabError {
         host: String,
         /// What is wrong.
         detail: String,
+    },
+    /// A node's process runs and does not answer.
+    #[error("node {name} does not answer: {error}")]
+    Silent {
+        /// Which.
+        name: String,
+        /// What was tried last.
+        error: ClientError,
     },
     /// The node is in a state that does not allow it.
     #[error("node {name} is {state}")]

@@ -1,4 +1,5 @@
-//! Local fleets: real nodes in this process, on 127.0.0.1 or behind real NATs.
+//! Fleets: real nodes in this process, on 127.0.0.1 or behind real NATs; and
+//! nodes that run elsewhere, reached through their control sockets.
 //!
 //! The NAT lab makes network namespaces, routers and wires as a topology says,
 //! without root, and believes none of it before it has measured it. It knows
@@ -10,6 +11,7 @@ pub mod drill;
 mod error;
 mod ground;
 mod loopback;
+mod real;
 mod topology;
 
 #[cfg(target_os = "linux")]
@@ -39,6 +41,7 @@ pub use conditions::Conditions;
 pub use error::{LabError, Unsupported};
 pub use ground::{Anew, Ground, Span, Spot};
 pub use loopback::LoopbackFleet;
+pub use real::{FleetError, FleetFile, RealFleet};
 pub use topology::{Flaw, Host, Link, Region, Router, Topology, TopologyError};
 
 #[cfg(not(target_os = "linux"))]

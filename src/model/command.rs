@@ -86,6 +86,17 @@ impl Command {
         }
     }
 
+    /// Whether it only asks: nothing changes by it.
+    pub fn is_question(&self) -> bool {
+        matches!(self, Self::Why { .. })
+    }
+
+    /// Whether only drills ask for it: it shows or does harm that no operator
+    /// wants.
+    pub fn is_for_drills(&self) -> bool {
+        matches!(self, Self::Echo { .. } | Self::LoseNextDelta)
+    }
+
     /// The peer it is about, if it is about one.
     pub fn peer(&self) -> Option<PeerId> {
         match self {

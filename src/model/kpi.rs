@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Stamp;
+
 /// A Wilson score interval.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Interval {
@@ -39,6 +41,9 @@ pub struct KpiView {
     pub p50_ms: Option<f64>,
     /// 95th percentile.
     pub p95_ms: Option<f64>,
+    /// Since when they count, over restarts; `None` where somebody else says so.
+    #[serde(default)]
+    pub since: Option<Stamp>,
 }
 
 /// Attempts that ended relayed and whose link left the relay later: they count

@@ -5,6 +5,7 @@
 
 mod attempt;
 mod command;
+pub mod contract;
 mod event;
 mod exposure;
 mod id;

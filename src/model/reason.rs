@@ -133,8 +133,6 @@ pub enum Reason {
     LoopbackCannotBePunched,
     /// Nobody we are linked to is connected to the peer.
     NoIntermediary,
-    /// The peer has no address outside that we know of.
-    NoReflexiveAddress,
     /// The target's NAT lets nobody in whom it has not sent to, and it has not
     /// sent to us.
     TargetFilters {
@@ -204,6 +202,12 @@ pub enum Reason {
     NoLinks,
     /// The command queue is full; nothing was done.
     Busy,
+    /// Whoever asked may only look.
+    ReadOnly,
+    /// Only drills may ask for it.
+    OnlyInDrills,
+    /// The connection to the node was lost; what came of it is not known.
+    NodeLost,
     /// This node has too few public peers to measure with.
     NoVantagePoints,
     /// On loopback there is no NAT, and nothing to measure.
@@ -216,11 +220,6 @@ pub enum Reason {
     NoProbeSocket {
         /// What the system said, cleaned.
         detail: String,
-    },
-    /// This build does not have it.
-    NotInThisBuild {
-        /// What.
-        what: String,
     },
     /// Something went wrong that has no name of its own.
     Other {
@@ -235,10 +234,15 @@ impl Reason {
         Self::TimedOut { after_ms: millis(after) }
     }
 
-    /// The name as it stands in JSON.
-    pub fn code(&self) -> Option<String> {
-        let json = serde_json::to_value(self).ok()?;
-        json.get("code")?.as_str().map(str::to_owned)
+    /// Its code, as it stands in JSON.
+    pub fn code(&self) -> String {
+        match serde_json::to_value(self) {
+            Ok(serde_json::Value::Object(fields)) => match fields.get("code") {
+                Some(serde_json::Value::String(code)) => code.clone(),
+                _ => String::new(),
+            },
+            _ => String::new(),
+        }
     }
 
     /// Whether a connection was closed in favour of another one to the same
@@ -283,7 +287,6 @@ impl fmt::Display for Reason {
             Self::ShuttingDown => f.write_str("shutting down"),
             Self::LoopbackCannotBePunched => f.write_str("on loopback there is no NAT to punch"),
             Self::NoIntermediary => f.write_str("nobody we know is connected to it"),
-            Self::NoReflexiveAddress => f.write_str("nobody told us its address outside"),
             Self::TargetFilters { nat } => write!(f, "target filters ({nat}), no mapping to us"),
             Self::Unpunchable { ours, theirs } => write!(f, "{ours} × {theirs} cannot be punched"),
             Self::NoConsent => f.write_str("it takes no punches"),
@@ -311,12 +314,16 @@ impl fmt::Display for Reason {
             Self::NotLinked => f.write_str("no link to it"),
             Self::NoLinks => f.write_str("no links"),
             Self::Busy => f.write_str("the command queue is full, nothing was done"),
+            Self::ReadOnly => f.write_str("read-only: nothing was done"),
+            Self::OnlyInDrills => f.write_str("only drills may ask for it"),
+            Self::NodeLost => {
+                f.write_str("the connection to the node was lost; what came of it is not known")
+            }
             Self::NoVantagePoints => f.write_str("too few public peers to measure with"),
             Self::LoopbackHasNoNat => f.write_str("on loopback there is no NAT to measure"),
             Self::VantagePointsDisagree => f.write_str("the vantage points disagree, and too few agree"),
             Self::TooFewDialBacks => f.write_str("too few dial-backs to say what is filtered"),
             Self::NoProbeSocket { detail } => write!(f, "no socket to measure with: {detail}"),
-            Self::NotInThisBuild { what } => write!(f, "{what} is not in this build"),
             Self::Other { detail } => f.write_str(detail),
         }
     }

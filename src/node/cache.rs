@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use super::disk;
 use crate::core::book::CacheEntry;
 use crate::core::engine::Unsaved;
+use crate::core::kpi::History;
 use crate::core::wire::Record;
 use crate::model::{NatType, PeerId, Source, Stamp, clean};
 
@@ -28,6 +29,8 @@ use crate::model::{NatType, PeerId, Source, Stamp, clean};
 const LIBRARY_FILE: &str = "bootstrap_cache.json";
 /// Ours.
 const OWN_FILE: &str = "peers.json";
+/// The attempts that the figures are made from.
+const HISTORY_FILE: &str = "attempts.json";
 /// Where the library writes.
 const STAGING: &str = "staging";
 
@@ -44,6 +47,8 @@ pub(super) struct CacheFiles {
 pub(super) struct Loaded {
     /// The peers of our own file.
     pub own: OwnFile,
+    /// The attempts that count.
+    pub history: Option<History>,
     /// Damaged files that were set aside: name and what is wrong.
     pub set_aside: Vec<(String, String)>,
 }
@@ -64,6 +69,15 @@ pub struct OwnFile {
     pub strangers: Vec<PeerId>,
     /// The peers.
     pub peers: Vec<CacheEntry>,
+}
+
+/// The attempts that count, as they stand on disk.
+#[derive(Serialize, Deserialize)]
+struct HistoryFile {
+    /// The format.
+    schema: u32,
+    #[serde(flatten)]
+    history: History,
 }
 
 const SCHEMA: u32 = 1;
@@ -92,7 +106,7 @@ impl CacheFiles {
         self.dir.join(STAGING)
     }
 
-    /// Checks both files, sets damaged ones aside, puts the library's where
+    /// Checks the files, sets damaged ones aside, puts the library's where
     /// the library looks, and reads ours.
     pub(super) fn prepare(&self) -> io::Result<Loaded> {
         disk::create_private_dir(&self.staging())?;
@@ -114,6 +128,13 @@ impl CacheFiles {
                 Err(detail) => Self::put_aside(&own, detail, &mut loaded)?,
             }
         }
+        let history = self.dir.join(HISTORY_FILE);
+        if let Some(text) = read(&history)? {
+            match parse_history(&text) {
+                Ok(found) => loaded.history = Some(found),
+                Err(detail) => Self::put_aside(&history, detail, &mut loaded)?,
+            }
+        }
         Ok(loaded)
     }
 
@@ -124,7 +145,7 @@ impl CacheFiles {
         Ok(())
     }
 
-    /// Saves both files: each is whole on disk before it gets its name.
+    /// Saves what is new: each file is whole on disk before it gets its name.
     pub(super) async fn save(&self, library: Arc<BootstrapCache>, unsaved: Unsaved) -> io::Result<()> {
         for (peer, entry) in unsaved.changed {
             match entry {
@@ -139,26 +160,31 @@ impl CacheFiles {
             strangers: self.strangers.clone(),
             peers: unsaved.all,
         };
+        let history = unsaved.history.map(|history| HistoryFile { schema: SCHEMA, history });
         let this = self.clone();
         let runtime = tokio::runtime::Handle::current();
         // The library writes its file where it is called; that must not be
         // where QUIC's timers run.
         let work = tokio::task::spawn_blocking(move || {
             runtime.block_on(library.save())?;
-            this.commit(&own)
+            this.commit(&own, history.as_ref())
         });
         work.await.map_err(io::Error::other)?
     }
 
-    fn commit(&self, own: &OwnFile) -> io::Result<()> {
+    fn commit(&self, own: &OwnFile, history: Option<&HistoryFile>) -> io::Result<()> {
         let staged = self.staging().join(LIBRARY_FILE);
         // The library writes no file for an empty cache.
         if staged.exists() {
             File::open(&staged)?.sync_all()?;
             fs::rename(&staged, self.dir.join(LIBRARY_FILE))?;
         }
+        if let Some(history) = history {
+            let json = serde_json::to_vec(history)?;
+            disk::write_atomic(&self.dir.join(HISTORY_FILE), &json, disk::FILE_MODE)?;
+        }
         let json = serde_json::to_vec_pretty(own)?;
-        // This syncs the directory for both.
+        // This syncs the directory for the library's file, too.
         disk::write_atomic(&self.dir.join(OWN_FILE), &json, disk::FILE_MODE)
     }
 }
@@ -276,6 +302,12 @@ fn parse_own(text: &str) -> Result<OwnFile, String> {
     if file.schema == SCHEMA { Ok(file) } else { Err(format!("its format is {}, not {SCHEMA}", file.schema)) }
 }
 
+fn parse_history(text: &str) -> Result<History, String> {
+    let file: HistoryFile = serde_json::from_str(text).map_err(|e| clean(&e.to_string()))?;
+    let schema = file.schema;
+    if schema == SCHEMA { Ok(file.history) } else { Err(format!("its format is {schema}, not {SCHEMA}")) }
+}
+
 /// Whether the library would read the file and believe it.
 fn check_library(text: &str) -> Result<(), String> {
     let file: LibraryFile = serde_json::from_str(text).map_err(|e| clean(&e.to_string()))?;
@@ -318,7 +350,8 @@ mod tests {
         for id in [stranger, peer] {
             before.observe_inbound_peer_address(ant_quic::PeerId(id.0), ([198, 18, 0, 1], 4000).into()).await;
         }
-        let unsaved = Unsaved { own_version: 0, anchors: vec![], all: vec![], changed: vec![] };
+        let unsaved =
+            Unsaved { own_version: 0, anchors: vec![], all: vec![], changed: vec![], history: None };
         files.save(before, unsaved).await.unwrap();
 
         let files = CacheFiles::new(dir.path());

@@ -66,6 +66,18 @@ impl CommandSender {
     }
 }
 
+/// Whether the node behind a feed answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Presence {
+    /// It does.
+    Here,
+    /// It does not, and is tried again: its last snapshot stands.
+    Lost {
+        /// Why, in words.
+        detail: String,
+    },
+}
+
 /// The reading and the writing end of a node.
 #[derive(Debug)]
 pub struct Feed {
@@ -77,6 +89,9 @@ pub struct Feed {
     pub outcomes: broadcast::Receiver<Arc<Outcome>>,
     /// For commands.
     pub commands: CommandSender,
+    /// Whether a node in another process answers; one in this process is there
+    /// until its snapshots end.
+    pub presence: Option<watch::Receiver<Presence>>,
 }
 
 impl Clone for Feed {
@@ -86,6 +101,7 @@ impl Clone for Feed {
             events: self.events.resubscribe(),
             outcomes: self.outcomes.resubscribe(),
             commands: self.commands.clone(),
+            presence: self.presence.clone(),
         }
     }
 }

@@ -40,7 +40,7 @@ use self::egress::SelfTester;
 use self::feed::{CommandSender, EVENT_BACKLOG, Feed, OUTCOME_BACKLOG};
 use self::lanes::LaneTls;
 use self::lock::DataDirLock;
-use self::options::NodeOptions;
+use self::options::{NodeOptions, Settings};
 use self::probe::Probes;
 use self::relaying::Relaying;
 use self::reporting::Reporter;
@@ -82,6 +82,9 @@ pub struct Node {
     peer_id: PeerId,
     local_addr: SocketAddr,
     feed: Feed,
+    /// A feed with every event from the first on, until it is taken.
+    first: Option<Feed>,
+    settings: watch::Sender<Settings>,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -93,10 +96,13 @@ impl Node {
     /// # Errors
     /// [`StartError`] if the socket, the key or the cache cannot be had.
     pub async fn start(options: NodeOptions, lock: DataDirLock) -> Result<(Self, Feed), StartError> {
-        let Assembled { me, local_addr, driver, requests, inbox, helpers, feed } = assemble(options).await?;
+        let Assembled { me, local_addr, driver, requests, inbox, helpers, feed, settings } =
+            assemble(options).await?;
+        // Before the first event happens.
+        let first = Some(feed.clone());
         let stop = CancellationToken::new();
         let task = tokio::spawn(run(driver, requests, inbox, stop.clone(), helpers, lock));
-        Ok((Self { peer_id: me, local_addr, feed: feed.clone(), stop, task }, feed))
+        Ok((Self { peer_id: me, local_addr, feed: feed.clone(), first, settings, stop, task }, feed))
     }
 
     /// Who it is.
@@ -112,6 +118,17 @@ impl Node {
     /// One more feed; its events and outcomes begin now.
     pub fn feed(&self) -> Feed {
         self.feed.clone()
+    }
+
+    /// One more feed with every event from the first on, like the one that came
+    /// with the node; once, and soon, for what nobody reads is dropped.
+    pub fn first_feed(&mut self) -> Feed {
+        self.first.take().unwrap_or_else(|| self.feed())
+    }
+
+    /// Whoever gives it other settings while it runs.
+    pub fn reloader(&self) -> Reloader {
+        Reloader(self.settings.clone())
     }
 
     /// Whether it has ended by itself.
@@ -132,6 +149,18 @@ impl Drop for Node {
     }
 }
 
+/// Changes the settings of a running node.
+#[derive(Debug, Clone)]
+pub struct Reloader(watch::Sender<Settings>);
+
+impl Reloader {
+    /// These hold from now on; the latest wins. A node that has ended minds
+    /// nothing.
+    pub fn reload(&self, settings: Settings) {
+        self.0.send_replace(settings);
+    }
+}
+
 /// A node before its task begins.
 struct Assembled {
     me: PeerId,
@@ -141,6 +170,7 @@ struct Assembled {
     inbox: mpsc::Receiver<Report>,
     helpers: [AbortOnDropHandle<()>; 3],
     feed: Feed,
+    settings: watch::Sender<Settings>,
 }
 
 async fn assemble(options: NodeOptions) -> Result<Assembled, StartError> {
@@ -172,6 +202,7 @@ async fn assemble(options: NodeOptions) -> Result<Assembled, StartError> {
     };
     let clock = Clock::start();
     let network = options.network.clone();
+    let (settings, new_settings) = watch::channel(options.settings());
     let config = EngineConfig {
         me,
         name: options.name.clone(),
@@ -189,6 +220,7 @@ async fn assemble(options: NodeOptions) -> Result<Assembled, StartError> {
         self_test,
         own_version: found.own.own_version,
         anchors: found.own.anchors.clone(),
+        history: found.history,
         seed: rand::random(),
     };
     let mut engine = Engine::new(config, cached, found.set_aside, clock.now());
@@ -198,7 +230,8 @@ async fn assemble(options: NodeOptions) -> Result<Assembled, StartError> {
     let (snapshots, snapshots_rx) = watch::channel(Arc::new(engine.snapshot(clock.now())));
     let (events, events_rx) = broadcast::channel(EVENT_BACKLOG);
     let (outcomes, outcomes_rx) = broadcast::channel(OUTCOME_BACKLOG);
-    let feed = Feed { snapshots: snapshots_rx, events: events_rx, outcomes: outcomes_rx, commands };
+    let feed =
+        Feed { snapshots: snapshots_rx, events: events_rx, outcomes: outcomes_rx, commands, presence: None };
 
     let helpers = [
         accepting,
@@ -227,11 +260,12 @@ async fn assemble(options: NodeOptions) -> Result<Assembled, StartError> {
         library,
         outlets: Outlets { snapshots, events, outcomes },
         reporter,
+        settings: new_settings,
         dials: BTreeMap::new(),
         changed: false,
         stopping: false,
     };
-    Ok(Assembled { me, local_addr, driver, requests, inbox, helpers, feed })
+    Ok(Assembled { me, local_addr, driver, requests, inbox, helpers, feed, settings })
 }
 
 /// Who tests the node, and what is left to test once it runs. Where the operator

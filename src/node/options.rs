@@ -9,6 +9,7 @@ use super::keys::KeyBytes;
 use super::reporting::RegistryOptions;
 use crate::model::{PunchConsent, RelayEgressPolicy};
 
+pub use crate::core::engine::Settings;
 pub use crate::core::link::NetworkSecret;
 
 /// What a node needs to start. The values have been validated.
@@ -48,6 +49,16 @@ pub struct NodeOptions {
 }
 
 impl NodeOptions {
+    /// What of it can be changed while the node runs.
+    pub fn settings(&self) -> Settings {
+        Settings {
+            bootstrap: self.bootstrap.clone(),
+            direct_window: self.direct_window,
+            relay_after: self.relay_after,
+            punch: self.punch,
+        }
+    }
+
     /// For a node that was told nothing but this: it knows nobody, and nothing
     /// keeps it from dialling, punching and serving.
     pub fn new(data_dir: PathBuf, keys: KeyBytes, name: &str, network: &str, bind: SocketAddr) -> Self {

@@ -41,9 +41,10 @@ impl LogQueue {
         Ok(Self { lines, dropped })
     }
 
-    /// Lines dropped so far: no room in the queue, or the sink refused them.
-    pub fn dropped(&self) -> u64 {
-        self.dropped.load(Ordering::Relaxed)
+    /// Counts lines dropped so far: no room in the queue, or the sink refused
+    /// them.
+    pub fn counter(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.dropped)
     }
 
     /// For `tracing_subscriber`.
@@ -165,7 +166,7 @@ mod tests {
         for _ in 0..QUEUE_LINES + 7 {
             say(&queue, "x");
         }
-        assert_eq!(queue.dropped(), 7);
+        assert_eq!(queue.counter().load(Ordering::Relaxed), 7);
         let before = Instant::now();
         drop(queue);
         assert!(before.elapsed() < Duration::from_secs(5), "the end does not wait for it");
@@ -189,6 +190,6 @@ mod tests {
             say(&queue, "x");
         }
         queue.flush();
-        assert_eq!(queue.dropped(), 3);
+        assert_eq!(queue.counter().load(Ordering::Relaxed), 3);
     }
 }

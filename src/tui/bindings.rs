@@ -3,7 +3,7 @@
 
 use std::fmt::{self, Write as _};
 
-use crate::model::NatType;
+use crate::model::{NatType, NextAction};
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 /// What the keys mean just now.
@@ -561,6 +561,22 @@ pub(crate) fn of_scope(scope: Scope) -> impl Iterator<Item = &'static Binding> {
 /// The key that is shown for an action, if it has one in that scope.
 pub(crate) fn key_of(scope: Scope, action: Action) -> Option<Key> {
     of_scope(scope).find(|b| b.action == action).map(|b| b.keys[0])
+}
+
+/// The order that does what the node proposes, and what it is in words.
+pub(crate) fn order_of(step: NextAction) -> (Order, &'static str) {
+    match step {
+        NextAction::Connect => (Order::Connect, "run the ladder"),
+        NextAction::Punch => (Order::Punch, "punch again"),
+        NextAction::Relay => (Order::Relay, "connect through a relay"),
+        NextAction::Failover => (Order::Failover, "use another relay"),
+        NextAction::NatProbe => (Order::NatProbe, "probe our NAT again"),
+    }
+}
+
+/// The console's key for what the node proposes, where it explains a link.
+pub fn key_of_next(step: NextAction) -> Option<String> {
+    key_of(Scope::Why, Action::Order(order_of(step).0)).map(|key| key.to_string())
 }
 
 /// All keys of a binding in one text.

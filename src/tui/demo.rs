@@ -164,6 +164,7 @@ pub fn busy() -> Arc<Snapshot> {
             mean_connect_ms: Some(212.0),
             p50_ms: Some(9.4),
             p95_ms: Some(1020.0),
+            since: None,
         }),
         counters: Arc::new(Counters([("gossip.page_rate".to_owned(), 3)].into())),
         ..snapshot

@@ -81,6 +81,8 @@ pub(crate) enum Logs {
     /// None are caught in this process, or a test wants none.
     #[default]
     Off,
+    /// The node runs elsewhere, and so does its log.
+    Elsewhere,
     /// The lines that the layer caught.
     On(TuiWidgetState),
 }
@@ -113,6 +115,10 @@ impl Logs {
         match self {
             Self::Off => {
                 hint(theme, "no log is caught", area, buf);
+            }
+            Self::Elsewhere => {
+                let text = "the node keeps its log: punchdeck.log in its data directory, or its service's";
+                hint(theme, text, area, buf);
             }
             Self::On(state) => {
                 tui_logger::move_events();

@@ -14,7 +14,7 @@ mod app;
 mod bindings;
 mod faults;
 mod filter;
-mod fmt;
+pub(crate) mod fmt;
 mod input;
 pub mod lab;
 mod logs;
@@ -27,7 +27,7 @@ mod view;
 #[doc(hidden)]
 pub mod demo;
 
-pub use bindings::keys_text;
+pub use bindings::{key_of_next, keys_text};
 pub use logs::log_layer;
 pub use run::{ConsoleError, Options, run};
 pub use theme::GlyphChoice;

@@ -11,9 +11,10 @@ use crossterm::event::Event as TerminalEvent;
 use jiff::tz::TimeZone;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use super::app::{App, Effect, Input};
+use super::app::{App, Effect, Gone, Input};
 use super::faults;
 use super::input::Keyboard;
 use super::lab::{Lab, LabCommand, LabView};
@@ -21,8 +22,8 @@ use super::logs::{self, Logs};
 use super::terminal::{self, Terminal};
 use super::theme::{GlyphChoice, Theme};
 use super::view;
-use crate::model::Command;
-use crate::node::feed::Feed;
+use crate::model::{Command, Event};
+use crate::node::feed::{Feed, Presence};
 
 /// Between two frames: at most 20 a second.
 const FRAME: Duration = Duration::from_millis(50);
@@ -40,6 +41,8 @@ pub struct Options {
     pub glyphs: GlyphChoice,
     /// The lab that the node is in.
     pub lab: Option<Lab>,
+    /// Whether the console may only look.
+    pub read_only: bool,
 }
 
 /// Why there is no console.
@@ -79,7 +82,9 @@ async fn console(feed: Feed, options: Options) -> Result<(), ConsoleError> {
     let mut feed = feed;
     let mut lab = options.lab;
     let first = feed.snapshots.borrow_and_update().clone();
-    let mut app = App::new(first, theme, TimeZone::system(), Logs::of_process());
+    let logs = if feed.presence.is_some() { Logs::Elsewhere } else { Logs::of_process() };
+    let mut app = App::new(first, theme, TimeZone::system(), logs);
+    app.read_only = options.read_only;
     if let Some(lab) = &mut lab {
         app.update(Input::Lab(lab.view.borrow_and_update().clone()), Duration::ZERO);
     }
@@ -99,7 +104,8 @@ async fn console(feed: Feed, options: Options) -> Result<(), ConsoleError> {
         ages_change: None,
         logs_came: false,
         resumed: None,
-        open: Open { snapshots: true, events: true, outcomes: true },
+        last_event: None,
+        open: Open::default(),
     };
     let exit = console.run().await;
     console.keyboard.stop();
@@ -155,6 +161,19 @@ struct Open {
     snapshots: bool,
     events: bool,
     outcomes: bool,
+    presence: bool,
+}
+
+impl Default for Open {
+    fn default() -> Self {
+        Self { snapshots: true, events: true, outcomes: true, presence: true }
+    }
+}
+
+/// Whether a node in another process has gone or is back; never for one in ours.
+async fn presence_of(presence: &mut Option<watch::Receiver<Presence>>) -> Option<Presence> {
+    let Some(presence) = presence else { return std::future::pending().await };
+    presence.changed().await.ok().map(|()| presence.borrow_and_update().clone())
 }
 
 /// What comes from the lab.
@@ -191,6 +210,8 @@ struct Console {
     ages_change: Option<Instant>,
     /// Whether log lines came since the last frame.
     logs_came: bool,
+    /// The number of the last event.
+    last_event: Option<u64>,
     /// When we last took the terminal again.
     resumed: Option<Instant>,
     open: Open,
@@ -233,7 +254,15 @@ impl Console {
                     self.take(Input::Snapshot(snapshot));
                 } else {
                     self.open.snapshots = false;
-                    self.take(Input::NodeGone);
+                    self.take(Input::NodeGone(Gone::Stopped));
+                },
+                presence = presence_of(&mut self.feed.presence), if self.open.presence => match presence {
+                    Some(Presence::Lost { detail }) => self.take(Input::NodeGone(Gone::Lost { detail })),
+                    Some(Presence::Here) => {
+                        let snapshot = self.feed.snapshots.borrow_and_update().clone();
+                        self.take(Input::NodeBack(snapshot));
+                    }
+                    None => self.open.presence = false,
                 },
                 () = faults::news() => for fault in faults::take() {
                     self.take(Input::Fault(fault));
@@ -243,8 +272,9 @@ impl Console {
                     self.dirty = true;
                 },
                 event = self.feed.events.recv(), if self.open.events => match event {
-                    Ok(event) => self.take(Input::Event(event)),
-                    Err(RecvError::Lagged(n)) => self.take(Input::EventsLost(n)),
+                    Ok(event) => self.take_event(event),
+                    // The gap in the numbers says so.
+                    Err(RecvError::Lagged(_)) => {}
                     Err(RecvError::Closed) => self.open.events = false,
                 },
                 news = news_of(&mut self.lab) => match news {
@@ -269,10 +299,22 @@ impl Console {
         }
     }
 
+    /// An event, and how many are missing before it, wherever they were dropped.
+    fn take_event(&mut self, event: Arc<Event>) {
+        // A lower number is of another run of the node.
+        let missed = self.last_event.map_or(0, |last| event.seq.saturating_sub(last + 1));
+        self.last_event = Some(event.seq);
+        if missed > 0 {
+            self.take(Input::EventsLost(missed));
+        }
+        self.take(Input::Event(event));
+    }
+
     /// Shows another node from now on.
     fn switch(&mut self, feed: Feed) {
         self.feed = feed;
-        self.open = Open { snapshots: true, events: true, outcomes: true };
+        self.last_event = None;
+        self.open = Open::default();
         let first = self.feed.snapshots.borrow_and_update().clone();
         self.take(Input::Switched(first));
     }

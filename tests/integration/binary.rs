@@ -27,8 +27,13 @@ pub fn settled(mut command: Command, home: &Path) -> Command {
 }
 
 /// Turns the command into a headless node on loopback, of the tests' network.
-pub fn as_node(mut command: Command, data: &Path) -> Command {
-    command.args(["run", "--headless", "--name", "node", "--network", "test", "--bind", "127.0.0.1:0"]);
+pub fn as_node(command: Command, data: &Path) -> Command {
+    as_node_named("node", command, data)
+}
+
+/// The same with a name of its own.
+pub fn as_node_named(name: &str, mut command: Command, data: &Path) -> Command {
+    command.args(["run", "--headless", "--name", name, "--network", "test", "--bind", "127.0.0.1:0"]);
     command.arg("--data-dir").arg(data);
     command
 }

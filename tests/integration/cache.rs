@@ -14,12 +14,15 @@ pub fn trials() -> Vec<Trial> {
         trial("test_cache_persistence_on_change", persistence_on_change),
         trial("test_cache_loads_on_startup", loads_on_startup),
         trial("a_damaged_cache_file_is_set_aside_with_its_reason", damaged_file),
+        trial("the_figures_go_on_after_a_restart_and_say_since_when", figures),
+        trial("a_damaged_history_is_set_aside_and_counting_begins_anew", damaged_history),
         trial("losing_either_cache_file_loses_no_peer", losing_either_file),
         trial("a_save_that_fails_is_shown_and_retried", failing_save),
     ]
 }
 
 const LIBRARY: &str = "cache/bootstrap_cache.json";
+const HISTORY: &str = "cache/attempts.json";
 const OWN: &str = "cache/peers.json";
 
 async fn initialization() {
@@ -88,6 +91,39 @@ async fn damaged_file() {
     );
     let shown = b.until("reason on screen", |s| s.node.cache.set_aside.is_some()).await;
     assert!(shown.node.cache.set_aside.as_ref().unwrap().contains("damaged-1"));
+    b.until_linked(a.id()).await;
+}
+
+async fn figures() {
+    let a = TestNode::start("a", &[]).await;
+    let b = TestNode::start("b", &[a.addr()]).await;
+    b.until_linked(a.id()).await;
+    let first = b.until("attempt", |s| s.kpi.attempts > 0).await;
+    assert_eq!(first.kpi.since, Some(first.node.started));
+    let b = b.restart(|_| {}).await;
+    let again = b.until("attempt", |s| s.kpi.attempts > first.kpi.attempts).await;
+    assert_eq!(again.kpi.since, first.kpi.since);
+    assert!(again.node.started > first.node.started);
+    assert_eq!(again.kpi.attempts, again.kpi.direct, "those before are among them: {:?}", again.kpi);
+}
+
+async fn damaged_history() {
+    let a = TestNode::start("a", &[]).await;
+    let mut b = TestNode::start("b", &[a.addr()]).await;
+    b.until("attempt", |s| s.kpi.attempts > 0).await;
+    b.stop().await;
+    let history = b.dir().join(HISTORY);
+    fs::write(&history, &fs::read(&history).unwrap()[..40]).unwrap();
+    let mut b = b.restart(|_| {}).await;
+    let file = b
+        .event("cache.set_aside", |e| match &e.kind {
+            EventKind::CacheSetAside { file, .. } => Some(file.clone()),
+            _ => None,
+        })
+        .await;
+    assert_eq!(file, "attempts.json.damaged-1");
+    let shown = b.until("attempt", |s| s.kpi.attempts > 0).await;
+    assert_eq!(shown.kpi.since, Some(shown.node.started));
     b.until_linked(a.id()).await;
 }
 

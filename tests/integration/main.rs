@@ -8,10 +8,13 @@
 
 mod binary;
 mod cache;
+mod control;
+mod ctl;
 mod drills;
 mod egress;
 mod full_disk;
 mod gossip;
+mod headless;
 mod hostile;
 mod hostile_punches;
 mod hostile_relays;
@@ -23,6 +26,7 @@ mod nat;
 mod nat_names;
 mod process;
 mod punch;
+mod real_fleet;
 mod relays;
 mod scripted;
 mod start;
@@ -43,10 +47,13 @@ fn main() {
     let egress = egress::trials(userns.as_ref());
     let trials: Vec<Trial> = [
         cache::trials(),
+        control::trials(),
+        ctl::trials(),
         drills::trials(userns.clone()),
         egress,
         full_disk::trials(),
         gossip::trials(),
+        headless::trials(),
         hostile::trials(),
         hostile_punches::trials(),
         hostile_relays::trials(),
@@ -55,7 +62,8 @@ fn main() {
         lanes::trials(),
         links::trials(),
         nat::trials(),
-        nat_names::trials(userns),
+        nat_names::trials(userns.clone()),
+        real_fleet::trials(userns),
         process::trials(),
         relays::trials(),
         punch,

@@ -17,7 +17,7 @@ pub fn trials() -> Vec<Trial> {
     vec![
         trial("sigterm_ends_a_headless_node_and_its_peers_see_it_leave", || leaves(Signal::TERM)),
         trial("sigint_ends_a_headless_node_and_its_peers_see_it_leave", || leaves(Signal::INT)),
-        trial("sighup_ends_a_headless_node_and_its_peers_see_it_leave", || leaves(Signal::HUP)),
+        trial("sigterm_with_five_links_ends_in_two_seconds_and_every_peer_sees_it_leave", leaves_all),
         trial("a_signal_during_the_start_of_a_fleet_leaves_nothing_behind", signal_during_start),
         trial("a_second_process_on_a_data_directory_names_the_first_and_exits_2", second_process),
         trial("a_port_in_use_is_named_with_exit_2", port_in_use),
@@ -47,6 +47,30 @@ async fn leaves(signal: Signal) {
     let down = hub.event_named("link.down", id).await;
     let left = Reason::Closed { close: Some(CloseCode::Leave) };
     assert_eq!(down, EventKind::LinkDown { reason: left }, "{said:#?}");
+}
+
+async fn leaves_all() {
+    let home = tempdir().unwrap();
+    let mut hubs = Vec::new();
+    for n in 0..5 {
+        hubs.push(TestNode::start(&format!("hub-{n}"), &[]).await);
+    }
+    let mut command = as_node(punchdeck(home.path()), &home.path().join("data"));
+    command.arg("--bootstrap").args(hubs.iter().map(|hub| hub.addr().to_string()));
+    let mut process = Process::start(command);
+    process.started().await;
+    let mut id = None;
+    for hub in &mut hubs {
+        id = hub.event("link.up", |e| (e.kind.name() == "link.up").then_some(e.peer_id)).await;
+        hub.until_linked(id.unwrap()).await;
+    }
+    process.signal(Signal::TERM);
+    let (status, said) = process.ended(END).await;
+    assert_eq!(status.code(), Some(0), "{said:#?}");
+    for hub in &mut hubs {
+        let left = Reason::Closed { close: Some(CloseCode::Leave) };
+        assert_eq!(hub.event_named("link.down", id.unwrap()).await, EventKind::LinkDown { reason: left });
+    }
 }
 
 fn lab(home: &Path, nodes: &str) -> Process {

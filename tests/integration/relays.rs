@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
 use punchdeck::model::{
-    Command, Done, EventKind, LinkReport, Outcome, Path, PeerId, RelayRole, ReservationState, Snapshot,
-    StageKind, StageOutcome,
+    Command, Done, EventKind, LinkReport, Outcome, Path, PeerId, PeerState, RelayRole, ReservationState,
+    Snapshot, StageKind, StageOutcome,
 };
 use tempfile::TempDir;
 
@@ -42,7 +42,9 @@ impl Bench {
         let passive = |name| TestNode::with(name, &all, |options| options.passive = true);
         let (near, far) = (passive("near").await, passive("far").await);
         for (node, other) in [(&near, far.id()), (&far, near.id())] {
-            let ready = |s: &Snapshot| s.links.len() >= 3 && s.peers.iter().any(|p| p.peer_id == other);
+            // A connection is not a link yet: it is one after both have said hello.
+            let linked = |s: &Snapshot| s.peers.iter().filter(|p| p.state == PeerState::Linked).count();
+            let ready = |s: &Snapshot| linked(s) >= 3 && s.peers.iter().any(|p| p.peer_id == other);
             node.until("relays and the other node", ready).await;
         }
         Self { relays, near, far }

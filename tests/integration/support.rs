@@ -105,6 +105,11 @@ impl TestNode {
         self.node().local_addr()
     }
 
+    /// One more feed; the first has every event.
+    pub fn feed(&mut self) -> Feed {
+        self.node.as_mut().unwrap().first_feed()
+    }
+
     pub fn dir(&self) -> &std::path::Path {
         self.dir.path()
     }

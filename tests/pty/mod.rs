@@ -5,6 +5,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::num::NonZero;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -24,6 +25,7 @@ pub struct Console {
     pub slave: Option<Box<dyn SlavePty + Send>>,
     pub keys: Option<Box<dyn std::io::Write + Send>>,
     shown: Arc<(Mutex<vt100::Parser>, Condvar)>,
+    written: Arc<AtomicU64>,
     pub before: String,
 }
 
@@ -40,21 +42,31 @@ impl Console {
         let (height, width) =
             (NonZero::new(rows).context("no rows")?, NonZero::new(cols).context("no columns")?);
         let shown = Arc::new((Mutex::new(vt100::Parser::new(height, width, 0)), Condvar::new()));
+        let written = Arc::new(AtomicU64::new(0));
         if read {
             let mut output = pty.master.try_clone_reader()?;
-            let shown = shown.clone();
+            let (shown, written) = (shown.clone(), written.clone());
             std::thread::spawn(move || {
                 let mut bytes = [0; 4096];
                 while let Ok(n) = output.read(&mut bytes) {
                     if n == 0 {
                         return;
                     }
+                    written.fetch_add(n as u64, Ordering::Relaxed);
                     shown.0.lock().unwrap_or_else(PoisonError::into_inner).process(&bytes[..n]);
                     shown.1.notify_all();
                 }
             });
         }
-        Ok(Self { child, master: Some(pty.master), slave: Some(pty.slave), keys: Some(keys), shown, before })
+        Ok(Self {
+            child,
+            master: Some(pty.master),
+            slave: Some(pty.slave),
+            keys: Some(keys),
+            shown,
+            written,
+            before,
+        })
     }
 
     pub fn press(&mut self, keys: &str) -> Result<()> {
@@ -75,6 +87,11 @@ impl Console {
 
     pub fn modes(&self) -> Result<String> {
         modes_of(&**self.master.as_ref().context("hung up")?)
+    }
+
+    /// Bytes that it has written to the terminal.
+    pub fn written(&self) -> u64 {
+        self.written.load(Ordering::Relaxed)
     }
 
     pub fn screen(&self) -> String {

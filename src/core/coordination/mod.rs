@@ -80,7 +80,10 @@ pub struct Coordination {
     consent: PunchConsent,
     requesters: BTreeMap<PeerId, Bucket>,
     targets: BTreeMap<PeerId, Bucket>,
-    pairs: BTreeMap<(PeerId, PeerId), Mono>,
+    /// By requester and target, punches (`false`) and invitations (`true`)
+    /// apart: a punch that does not get through is followed by its invitation
+    /// within a second.
+    pairs: BTreeMap<(PeerId, PeerId, bool), Mono>,
     all: Bucket,
     in_flight: BTreeMap<[u8; 16], InFlight>,
     /// Nonces of requests, and of notices.
@@ -104,6 +107,11 @@ impl Coordination {
             noticed: Nonces::default(),
             notices: Bucket::new(PUNCH_PER_TARGET_MINUTE, PUNCH_PER_TARGET_MINUTE / 60.0, now),
         }
+    }
+
+    /// Whose punches we take from now on.
+    pub fn set_consent(&mut self, consent: PunchConsent) {
+        self.consent = consent;
     }
 
     /// A linked peer asks us to coordinate a punch.
@@ -161,7 +169,8 @@ impl Coordination {
             if links.observed(&target).is_none() || target == from {
                 return Err(("punch to an unknown target", Refusal::UnknownTarget));
             }
-            self.admit(from, target, nonce, now)
+            let invites = matches!(notice, Message::InviteNotice(_));
+            self.admit((from, target, invites), nonce, now)
         });
         match admitted {
             Ok(()) => {
@@ -176,11 +185,10 @@ impl Coordination {
         }
     }
 
-    /// Rates and replay.
+    /// Rates and replay. Who is refused has used up nothing.
     fn admit(
         &mut self,
-        from: PeerId,
-        target: PeerId,
+        pair: (PeerId, PeerId, bool),
         nonce: [u8; 16],
         now: Mono,
     ) -> Result<(), (&'static str, Refusal)> {
@@ -191,26 +199,30 @@ impl Coordination {
         if self.in_flight.len() >= PUNCH_IN_FLIGHT {
             return Err(("punches in flight", Refusal::RateLimited));
         }
-        if self.pairs.get(&(from, target)).is_some_and(|last| now.since(*last) < PUNCH_PER_PAIR) {
+        if self.pairs.get(&pair).is_some_and(|last| now.since(*last) < PUNCH_PER_PAIR) {
             return Err(("punch rate of a pair", Refusal::RateLimited));
         }
-        let requester = self.requesters.entry(from).or_insert_with(|| {
+        let of_requester = self.requesters.entry(pair.0).or_insert_with(|| {
             Bucket::new(PUNCH_PER_REQUESTER_BURST, PUNCH_PER_REQUESTER_MINUTE / 60.0, now)
         });
-        if !requester.take(now) {
-            return Err(("punch rate of a requester", Refusal::RateLimited));
-        }
         let of_target = self
             .targets
-            .entry(target)
+            .entry(pair.1)
             .or_insert_with(|| Bucket::new(PUNCH_PER_TARGET_MINUTE, PUNCH_PER_TARGET_MINUTE / 60.0, now));
-        if !of_target.take(now) {
-            return Err(("punch rate of a target", Refusal::RateLimited));
+        let mut rates = [
+            ("punch rate of a requester", of_requester),
+            ("punch rate of a target", of_target),
+            ("punch rate", &mut self.all),
+        ];
+        for (counter, rate) in &mut rates {
+            if !rate.has(now) {
+                return Err((counter, Refusal::RateLimited));
+            }
         }
-        if !self.all.take(now) {
-            return Err(("punch rate", Refusal::RateLimited));
+        for (_, rate) in rates {
+            rate.take(now);
         }
-        self.pairs.insert((from, target), now);
+        self.pairs.insert(pair, now);
         Ok(())
     }
 
@@ -229,6 +241,7 @@ impl Coordination {
         let Some(flight) = self.in_flight.remove(&said.nonce) else { return };
         let result = match links.observed(&from) {
             Some(addr) if said.accepted => Ok(addr),
+            Some(_) if said.busy => Err(Refusal::RateLimited),
             Some(_) => Err(Refusal::NoConsent),
             None => Err(Refusal::UnknownTarget),
         };
@@ -248,27 +261,19 @@ impl Coordination {
         let own = |addr: &SocketAddr| links.may_dial(&from, *addr);
         let addresses: Vec<SocketAddr> =
             notice.addresses.iter().copied().map(plain_addr).filter(own).take(PUNCH_DIALS_MAX).collect();
-        let accepted = self.consents(&notice.requester, notice.nonce, links, now, out)
-            && self.follows(&addresses, now, out);
+        let willing =
+            self.consents(&notice.requester, notice.nonce, links, now, out) && is_somewhere(&addresses, out);
+        let accepted = willing && self.has_time(now, out);
         // First what opens our NAT, then the answer that has the requester dial.
         if accepted {
             out.push(CoordinationOut::PunchComing { requester: notice.requester, addresses });
         }
-        let said = NoticeAnswer { nonce: notice.nonce, accepted };
+        let said = NoticeAnswer { nonce: notice.nonce, accepted, busy: willing && !accepted };
         out.push(CoordinationOut::Send { peer: from, message: Message::NoticeAnswer(said) });
     }
 
-    /// Whether there is somebody to dial, and dialling is not what somebody
-    /// makes us do all the time.
-    fn follows(&mut self, addresses: &[SocketAddr], now: Mono, out: &mut Vec<CoordinationOut>) -> bool {
-        if addresses.is_empty() {
-            out.push(CoordinationOut::Stopped("punch notice without an address"));
-            return false;
-        }
-        self.has_time(now, out)
-    }
-
-    /// Whether one more notice, of a punch or an invitation, is followed.
+    /// Whether one more notice, of a punch or an invitation, is followed:
+    /// dialling is not what somebody makes us do all the time.
     fn has_time(&mut self, now: Mono, out: &mut Vec<CoordinationOut>) -> bool {
         let taken = self.notices.take(now);
         if !taken {
@@ -289,10 +294,10 @@ impl Coordination {
         let relay = RelayAddr { relay: notice.relay.relay, addr: plain_addr(notice.relay.addr) };
         // The requester is a name that the intermediary may have made up: the
         // limit of a peer's handovers alone would be none.
-        let accepted = self.consents(&notice.requester, notice.nonce, links, now, out)
-            && relay.addr.port() >= RECORD_PORT_MIN
-            && self.has_time(now, out);
-        let said = NoticeAnswer { nonce: notice.nonce, accepted };
+        let willing = self.consents(&notice.requester, notice.nonce, links, now, out)
+            && relay.addr.port() >= RECORD_PORT_MIN;
+        let accepted = willing && self.has_time(now, out);
+        let said = NoticeAnswer { nonce: notice.nonce, accepted, busy: willing && !accepted };
         out.push(CoordinationOut::Send { peer: from, message: Message::NoticeAnswer(said) });
         if accepted {
             out.push(CoordinationOut::Invited { requester: notice.requester, relay });
@@ -355,6 +360,14 @@ impl Coordination {
 fn answer(to: PeerId, request: u32, result: Result<SocketAddr, Refusal>) -> CoordinationOut {
     let message = Message::CoordinationAnswer(CoordinationAnswer { request, result });
     CoordinationOut::Send { peer: to, message }
+}
+
+/// Whether a notice says where to dial.
+fn is_somewhere(addresses: &[SocketAddr], out: &mut Vec<CoordinationOut>) -> bool {
+    if addresses.is_empty() {
+        out.push(CoordinationOut::Stopped("punch notice without an address"));
+    }
+    !addresses.is_empty()
 }
 
 /// Every address must be the requester's own, as we see it.

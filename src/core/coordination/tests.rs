@@ -90,7 +90,7 @@ fn the_target_is_told_who_and_where_and_its_answer_brings_its_address() {
     let notice = PunchNotice { nonce: ask.nonce, requester: peer(0), addresses: ask.addresses.clone() };
     assert_eq!(out, [CoordinationOut::Send { peer: peer(1), message: Message::PunchNotice(notice) }]);
     let mut out = Vec::new();
-    let said = NoticeAnswer { nonce: ask.nonce, accepted: true };
+    let said = NoticeAnswer { nonce: ask.nonce, accepted: true, busy: false };
     b.machine.on_notice_answer(peer(1), said, &b.world, &mut out);
     assert_eq!(out, [answer(peer(0), 7, Ok(addr(1, 9000)))]);
 }
@@ -118,7 +118,7 @@ fn noticed(b: &mut Bench, n: u8, addresses: Vec<SocketAddr>, ms: u64) -> Vec<Coo
 fn a_target_dials_first_and_then_says_yes_so_that_its_nat_knows_the_requester() {
     let mut b = Bench::new(3);
     let out = noticed(&mut b, 1, vec![addr(0, 9000)], 0);
-    let yes = Message::NoticeAnswer(NoticeAnswer { nonce: [1; 16], accepted: true });
+    let yes = Message::NoticeAnswer(NoticeAnswer { nonce: [1; 16], accepted: true, busy: false });
     assert_eq!(
         out,
         [
@@ -300,7 +300,7 @@ fn nobody_answers_for_somebody_else() {
     let mut out = Vec::new();
     b.machine.on_notice_answer(
         peer(2),
-        NoticeAnswer { nonce: ask.nonce, accepted: true },
+        NoticeAnswer { nonce: ask.nonce, accepted: true, busy: false },
         &b.world,
         &mut out,
     );
@@ -327,4 +327,65 @@ fn a_target_takes_punches_of_whom_it_wants() {
             assert_eq!(stopped(&out, "consent"), !takes);
         }
     }
+}
+
+#[test]
+fn the_invitation_after_a_punch_does_not_wait_for_the_pairs_four_seconds() {
+    let mut b = Bench::new(4);
+    assert!(refusal(&b.ask(0, &request(1, peer(1), vec![]), at(0))).is_none());
+    let invited = |b: &mut Bench, n: u8, ms: u64| {
+        let relay = RelayAddr { relay: peer(2), addr: addr(2, 40_000) };
+        let ask = Invite { request: u32::from(n), target: peer(1), nonce: [n; 16], relay };
+        let mut out = Vec::new();
+        b.machine.on_invite(peer(0), &ask, &b.world, at(ms), &mut out);
+        refusal(&out)
+    };
+    assert_eq!(invited(&mut b, 10, 1_000), None);
+    assert_eq!(invited(&mut b, 11, 2_000), Some(Refusal::RateLimited), "invitations have four of their own");
+}
+
+#[test]
+fn who_is_refused_has_used_up_nothing_of_its_own() {
+    let mut b = Bench::new(250);
+    // The intermediary's own rate is used up by others.
+    for n in 0..60u16 {
+        assert!(refusal(&b.ask(n, &request(u32::from(n), peer(n + 100), vec![]), at(0))).is_none(), "{n}");
+        b.machine.in_flight.clear();
+    }
+    for n in 0..9u32 {
+        assert!(refusal(&b.ask(99, &request(100 + n, peer(200), vec![]), at(0))).is_some());
+    }
+    // One a second comes back, and the refused one has its whole burst.
+    for n in 0..3u16 {
+        let now = at(4_000 * u64::from(n + 1));
+        assert!(
+            refusal(&b.ask(99, &request(200 + u32::from(n), peer(200 + n), vec![]), now)).is_none(),
+            "{n}"
+        );
+        b.machine.in_flight.clear();
+    }
+}
+
+#[test]
+fn a_target_that_follows_enough_already_is_asked_again_later_and_does_not_refuse_for_good() {
+    let mut b = Bench::new(3);
+    let said = |out: &[CoordinationOut]| {
+        out.iter().find_map(|o| match o {
+            CoordinationOut::Send { message: Message::NoticeAnswer(said), .. } => {
+                Some((said.accepted, said.busy))
+            }
+            _ => None,
+        })
+    };
+    for n in 0..12 {
+        assert_eq!(said(&noticed(&mut b, n, vec![addr(0, 9000)], 0)), Some((true, false)));
+    }
+    assert_eq!(said(&noticed(&mut b, 12, vec![addr(0, 9000)], 0)), Some((false, true)));
+    assert_eq!(said(&noticed(&mut b, 13, vec![], 0)), Some((false, false)), "that is not for lack of time");
+    let ask = request(7, peer(1), vec![]);
+    b.ask(0, &ask, at(0));
+    let mut out = Vec::new();
+    let busy = NoticeAnswer { nonce: ask.nonce, accepted: false, busy: true };
+    b.machine.on_notice_answer(peer(1), busy, &b.world, &mut out);
+    assert_eq!(out, [answer(peer(0), 7, Err(Refusal::RateLimited))]);
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Action, Engine};
+use crate::core::coordination::TARGET_WAIT;
 use crate::core::dialer::Start;
 use crate::core::ladder::{Candidate, Consent, DialId, Ladder, LadderOut, Plan, Settings, telling_reason};
 use crate::core::wire::{
@@ -344,6 +345,7 @@ impl Engine {
             Ok(target) => Consent::Agreed(target),
             Err(Refusal::NoConsent) => Consent::Refused(Reason::NoConsent),
             Err(Refusal::RateLimited | Refusal::Replayed) => Consent::Elsewhere(Reason::RateLimited),
+            Err(Refusal::NoAnswer) => Consent::Elsewhere(Reason::timed_out(TARGET_WAIT)),
             Err(Refusal::BadAddress) => Consent::Elsewhere(Reason::UnknownRelay),
             Err(_) => Consent::Elsewhere(Reason::UnknownTarget),
         };
@@ -394,7 +396,9 @@ impl Engine {
                 self.record_attempt(peer, outcome, failure.clone(), now);
                 self.dialer.on_attempt_ended(peer, outcome, now.mono);
             }
-            self.kpi.record(&report);
+            if self.kpi.record(&report, now) {
+                self.saving.touch(now.mono);
+            }
             self.report_attempt(&report, failure.as_ref());
         }
         let elapsed_ms = report.elapsed_ms.unwrap_or(0);

@@ -15,7 +15,7 @@ impl Engine {
             Command::Connect { peer } => self.on_connect(id, peer, Plan::ALL, now),
             Command::Punch { peer } => self.on_connect(id, peer, Plan::PUNCH, now),
             Command::Relay { peer } => self.on_connect(id, peer, Plan::RELAY, now),
-            Command::Disconnect { peer } => self.on_disconnect(peer, now).map(Some),
+            Command::Disconnect { peer } => self.on_disconnect(peer, now),
             Command::Sync { peer } => self.on_sync(id, peer, now).map(|()| None),
             Command::Failover { peer } => self.on_failover(id, peer, now).map(|()| None),
             Command::Why { peer } => self.on_why(id, peer, now),
@@ -69,13 +69,24 @@ impl Engine {
         self.connect(id, peer, plan, Cause::Operator, now).map(|()| None)
     }
 
-    fn on_disconnect(&mut self, peer: PeerId, now: Now) -> Result<Done, Failure> {
+    fn on_disconnect(&mut self, peer: PeerId, now: Now) -> Result<Option<Done>, Failure> {
         let link = self.links.get_mut(&peer).filter(|l| l.is_connected()).ok_or(Reason::NotLinked)?;
+        let stood = link.is_up() || link.is_foreign();
         let mut out = Vec::new();
         link.close(CloseCode::HoldOff, &mut out);
         self.dialer.hold_off(peer, true, now.mono);
         self.carry_link(peer, out, now);
-        Ok(Done::Disconnected { peer_id: peer })
+        // It is done when the link is down; one that never stood does not go down.
+        Ok((!stood).then_some(Done::Disconnected { peer_id: peer }))
+    }
+
+    /// A link is down: whoever wanted that has it.
+    pub(super) fn disconnected(&mut self, peer: PeerId) {
+        let asked = |(id, c): (&CommandId, &Command)| (*c == Command::Disconnect { peer }).then_some(*id);
+        let ids: Vec<CommandId> = self.commands.iter().filter_map(asked).collect();
+        for id in ids {
+            self.answer(id, Ok(Done::Disconnected { peer_id: peer }));
+        }
     }
 
     fn on_leave_command(&mut self, now: Now) -> Done {

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::Settings;
 use crate::core::ladder::DialId;
 use crate::core::link::{ConnId, ConnInfo};
 use crate::core::nat::datagram::Bytes;
@@ -134,6 +135,8 @@ pub enum Input {
         /// What.
         command: Command,
     },
+    /// The operator changed settings.
+    Settings(Settings),
     /// A save ended.
     Saved {
         /// What the system said, if it failed.

@@ -228,6 +228,9 @@ impl Engine {
                     let gap_ms = millis(gap);
                     self.event(Some(peer), EventKind::LinkMoved { from, to, gap_ms }, now);
                     let attempt = self.kpi.moved(&peer, to);
+                    if attempt.is_some() {
+                        self.saving.touch(now.mono);
+                    }
                     self.report(Fact::Moved(MovedFact { peer, attempt, from, to, gap_ms }));
                     self.on_link_moved(peer, now);
                     self.path_changed(peer, via, Some(gap), 0, now);
@@ -327,6 +330,7 @@ impl Engine {
             self.dialer.hold_off(peer, false, now.mono);
         }
         self.republish(now);
+        self.disconnected(peer);
     }
 
     /// Writes a link's round trip down for the time without it.

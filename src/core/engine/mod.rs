@@ -20,6 +20,7 @@ mod peers;
 mod relays;
 mod report;
 mod save;
+mod settings;
 #[cfg(test)]
 mod sim;
 #[cfg(test)]
@@ -38,6 +39,7 @@ use rand::rngs::StdRng;
 
 pub use egress::SelfTest;
 pub use io::{Action, ConnBytes, Input, ProbeEnd, ReservationBytes, SelfTested};
+pub use settings::Settings;
 
 use self::attempts::Attempts;
 use self::coordinate::PunchComing;
@@ -55,7 +57,7 @@ use super::bucket::Bucket;
 use super::coordination::Coordination;
 use super::dialer::Dialer;
 use super::gossip::Gossip;
-use super::kpi::Kpi;
+use super::kpi::{History, Kpi};
 use super::link::{Link, LinkConfig, NetworkSecret};
 use super::{Mono, Now};
 use crate::model::{
@@ -97,6 +99,8 @@ pub struct EngineConfig {
     pub own_version: u64,
     /// Whom to dial first.
     pub anchors: Vec<PeerId>,
+    /// The attempts that were counted before.
+    pub history: Option<History>,
     /// Seeds everything random.
     pub seed: u64,
 }
@@ -120,6 +124,8 @@ pub struct Unsaved {
     pub all: Vec<CacheEntry>,
     /// Those that changed since the last time; `None` for one that is gone.
     pub changed: Vec<(PeerId, Option<CacheEntry>)>,
+    /// The attempts that count, if others do than the last time.
+    pub history: Option<History>,
 }
 
 /// The node's state machine.
@@ -178,7 +184,7 @@ impl Engine {
     /// A node that has bound its socket and read its cache. `set_aside`:
     /// damaged files, and what is wrong with them.
     pub fn new(
-        config: EngineConfig,
+        mut config: EngineConfig,
         cached: Vec<CacheEntry>,
         set_aside: Vec<(String, String)>,
         now: Now,
@@ -198,6 +204,7 @@ impl Engine {
         let gossip = Self::new_gossip(&config, seed(&mut rng), now);
         let coordination = Coordination::new(config.punch, now.mono);
         let nat_state = Nat::new(&config, || seed(&mut rng), now);
+        let kpi = Kpi::new(config.history.take().unwrap_or_else(|| History::new(now.stamp)));
         let view = ViewCache::new(book.iter().map(|(peer, _)| peer));
         Self {
             config,
@@ -207,7 +214,7 @@ impl Engine {
             dialer,
             links: BTreeMap::new(),
             attempts: Attempts::default(),
-            kpi: Kpi::default(),
+            kpi,
             nat: Arc::new(nat_state.view()),
             nat_state,
             observed: BTreeMap::new(),
@@ -275,6 +282,7 @@ impl Engine {
             Input::ReservationLost { relay, reason } => self.on_relay_lost(relay, reason, now),
             Input::LaneBytes { reservations, .. } => self.on_lane_bytes(reservations),
             Input::Serving { sessions, bytes } => self.on_serving(sessions, bytes),
+            Input::Settings(settings) => self.on_settings(settings, now),
             Input::Saved { result } => self.on_saved(result, now),
             Input::ProbeSocket { socket, result } => self.on_probe_socket(socket, result, now),
             Input::ProbeDatagram { at, from, bytes } => self.on_probe_datagram(at, from, &bytes, now),
@@ -370,6 +378,7 @@ impl Engine {
             Ended::Saved => {}
             Ended::SavedAgain => self.event(None, EventKind::CacheSavedAgain, now),
             Ended::Failed(wait) => {
+                self.kpi.not_saved();
                 let detail = result.err().unwrap_or_default();
                 let retry_ms = millis(wait);
                 self.event(None, EventKind::CacheSaveFailed { detail, retry_ms }, now);
@@ -385,7 +394,8 @@ impl Engine {
             all.binary_search_by_key(peer, |e| e.peer).ok().and_then(|at| all.get(at)).cloned()
         };
         let changed = changed.into_iter().map(|peer| (peer, entry(&peer))).collect();
-        Unsaved { own_version: self.own_version(), anchors: self.anchors(), all, changed }
+        let (own_version, anchors) = (self.own_version(), self.anchors());
+        Unsaved { own_version, anchors, all, changed, history: self.kpi.take_unsaved() }
     }
 
     fn event(&mut self, peer_id: Option<PeerId>, kind: EventKind, now: Now) {

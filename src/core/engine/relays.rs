@@ -163,7 +163,9 @@ impl Engine {
     /// An attempt wants a reservation of ours.
     pub(super) fn reserve_for(&mut self, attempt: AttemptId, now: Now) {
         self.relaying.relays.want(now.mono);
-        self.relaying.waiting.push(attempt);
+        if !self.relaying.waiting.contains(&attempt) {
+            self.relaying.waiting.push(attempt);
+        }
         match self.relaying.relays.active() {
             Some(active) => self.tell_reserved(&Ok(active), now),
             None => self.settle_relays(now),

@@ -23,7 +23,7 @@ impl Engine {
             elapsed_ms: attempt.elapsed_ms.unwrap_or(0),
             own_nat: self.nat.claim(),
             peer_nat,
-            reason: failure.filter(|_| failed).and_then(Reason::code),
+            reason: failure.filter(|_| failed).map(Reason::code),
         }));
     }
 

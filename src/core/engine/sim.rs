@@ -102,6 +102,8 @@ pub(super) struct Node {
     pub(super) up: bool,
     /// What its router really does.
     pub(super) nat: NatType,
+    /// What is sent over its links takes so much longer, each way.
+    pub(super) away: Duration,
     timer: Option<Mono>,
 }
 
@@ -145,9 +147,10 @@ pub(super) fn id(n: usize) -> PeerId {
     PeerId(bytes)
 }
 
+/// Each in a /16 of its own: of many in one a book keeps few.
 pub(super) fn addr(n: usize) -> SocketAddr {
-    let (hi, lo) = (u8::try_from(n / 200).unwrap(), u8::try_from(n % 200 + 1).unwrap());
-    ([198, 18 + (hi % 2), lo, 1], 9000).into()
+    let octet = |n: usize| u8::try_from(n + 1).unwrap();
+    ([198, octet(n % 200), octet(n / 200), 1], 9000).into()
 }
 
 impl Net {
@@ -196,6 +199,7 @@ impl Net {
             self_test: SelfTest::Off,
             own_version: 0,
             anchors: Vec::new(),
+            history: None,
             seed: self.rng.random(),
         };
         let mut engine = Engine::new(config, Vec::new(), Vec::new(), self.now);
@@ -209,6 +213,7 @@ impl Net {
             reports: Vec::new(),
             up: true,
             nat,
+            away: Duration::ZERO,
             timer: None,
         };
         self.nodes.push(node);
@@ -242,6 +247,12 @@ impl Net {
         self.nodes[n].engine.handle(Input::Command { id, command }, self.now);
         self.carry_out(n);
         id
+    }
+
+    /// What a node is told comes from outside.
+    pub(super) fn tell(&mut self, n: usize, input: Input) {
+        self.nodes[n].engine.handle(input, self.now);
+        self.carry_out(n);
     }
 
     /// Sends a message over the link between two nodes.
@@ -354,7 +365,8 @@ impl Net {
                     if let Some(c) = self.conns.get(&conn.0) {
                         let to = c.ends[usize::from(c.ends[0] == n)];
                         if self.carries(conn) {
-                            self.post(self.latency, Delivery::Bytes { conn: conn.0, to, bytes });
+                            let takes = self.latency + self.nodes[n].away + self.nodes[to].away;
+                            self.post(takes, Delivery::Bytes { conn: conn.0, to, bytes });
                         }
                     }
                 }

@@ -2,6 +2,8 @@ mod egress;
 mod punch;
 mod relays;
 mod reports;
+mod settings;
+mod storm;
 
 use std::time::Duration;
 

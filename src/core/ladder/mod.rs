@@ -61,8 +61,11 @@ pub struct Ladder {
     from_homes: bool,
     /// Who said that it is connected to the target.
     intermediaries: Vec<PeerId>,
-    /// Those of them that refused our invitation by rate.
+    /// Those of them with whom an invitation came to nothing just now.
     busy: Vec<PeerId>,
+    /// Who refused to coordinate by rate, and when the last of them did.
+    turned_away: Vec<Candidate>,
+    turned_away_at: Mono,
     stages: Vec<(StageReport, Mono)>,
     next_dial: u32,
     outcome: Option<(AttemptOutcome, Option<Path>, Duration)>,
@@ -103,6 +106,8 @@ impl Ladder {
             from_homes: false,
             intermediaries: Vec::new(),
             busy: Vec::new(),
+            turned_away: Vec::new(),
+            turned_away_at: now.mono,
             stages: Vec::new(),
             next_dial: 0,
             outcome: None,
@@ -305,6 +310,7 @@ impl Ladder {
             Some(Relay::Warm { .. }) => Some(self.relay_from),
             Some(Relay::Uninvited { .. }) => Some(self.relay_from.max(self.asked_until)),
             None if self.relay_is_due() => Some(self.warm_from),
+            None => self.asks_again(),
             _ => None,
         };
         [direct, punch, relay, wanted].into_iter().flatten().min()
@@ -347,7 +353,9 @@ impl Ladder {
             self.begin_relay(now, out);
         }
         self.settle_relay(now, out);
+        self.settle_turned_away(now, out);
         let busy = self.relay_is_due()
+            || self.asks_again().is_some()
             || self.direct.as_ref().is_some_and(|_| !self.direct_behind || self.outcome.is_none())
             || self.punch.is_some()
             || self.relay.is_some();
@@ -380,6 +388,7 @@ impl Ladder {
             direct.cancel(out);
         }
         self.stop_punch(out);
+        self.turned_away.clear();
         self.stop_relay(out);
         while let Some(stage) = self.running_stage() {
             self.end_stage(stage, StageOutcome::Skipped, Some(reason.clone()), now, out);

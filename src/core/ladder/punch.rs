@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use super::types::WARM_PART;
 use super::{Candidate, DialId, Ladder, LadderOut, PUNCH_WINDOW, better};
+use crate::core::limits::PUNCH_PER_PAIR;
 use crate::core::{Mono, Now};
 use crate::model::{PeerId, Reason, StageKind, StageOutcome};
 
@@ -26,6 +27,9 @@ pub(super) const CONSENT_WAIT: Duration = Duration::from_secs(3);
 /// long after a failure we dial again: longer than a round trip, and shorter
 /// than QUIC waits before it repeats its first packet.
 pub(super) const PUNCH_AGAIN: Duration = Duration::from_millis(500);
+
+/// After this long an intermediary takes another request for the same pair.
+const ASK_AGAIN: Duration = PUNCH_PER_PAIR;
 
 /// Where the stage stands.
 #[derive(Debug)]
@@ -156,7 +160,9 @@ impl Ladder {
 
     /// A linked peer answered.
     pub fn on_answer(&mut self, candidate: Option<Candidate>, now: Now, out: &mut Vec<LadderOut>) {
-        self.intermediaries.extend(candidate.as_ref().map(|c| c.peer));
+        let new = |peer: &PeerId| !self.intermediaries.contains(peer) && !self.busy.contains(peer);
+        let new = candidate.as_ref().map(|c| c.peer).filter(new);
+        self.intermediaries.extend(new);
         if let Some(punch) = &mut self.punch
             && punch.on_answer(candidate, now.mono)
             && let Punch::Asking { until, .. } = punch
@@ -185,6 +191,7 @@ impl Ladder {
             Consent::Elsewhere(reason) => self.end_punch_round(&reason, now, out),
             Consent::Refused(reason) => {
                 self.stop_punch(out);
+                self.turned_away.clear();
                 self.end_stage(StageKind::Punch, StageOutcome::Failed, Some(reason), now, out);
             }
         }
@@ -282,6 +289,23 @@ impl Ladder {
         self.punch = Some(Punch::Consenting { until, via, rest: found, dial });
     }
 
+    /// When those who refused by rate are asked again: only where no other stage
+    /// runs or is to come, and while the attempt lasts. Who is relayed needs no
+    /// second try here.
+    pub(super) fn asks_again(&self) -> Option<Mono> {
+        let last = self.punch.is_none() && self.relay.is_none() && !self.relay_is_due();
+        let at = self.turned_away_at + ASK_AGAIN;
+        let wanted = last && self.outcome.is_none() && !self.turned_away.is_empty();
+        (wanted && at < self.punch_until).then_some(at)
+    }
+
+    pub(super) fn settle_turned_away(&mut self, now: Now, out: &mut Vec<LadderOut>) {
+        if self.asks_again().is_some_and(|at| at <= now.mono) {
+            let found = std::mem::take(&mut self.turned_away);
+            self.next_round(found, now, out);
+        }
+    }
+
     /// Dials the target afresh: what was sent before its NAT knew us is lost,
     /// and QUIC would be long in repeating it.
     pub(super) fn punch_again(&mut self, now: Now, out: &mut Vec<LadderOut>) {
@@ -308,6 +332,10 @@ impl Ladder {
     pub(super) fn end_punch_round(&mut self, reason: &Reason, now: Now, out: &mut Vec<LadderOut>) {
         if self.punch.is_none() {
             return;
+        }
+        if let (Some(Punch::Consenting { via, .. }), Reason::RateLimited) = (&self.punch, reason) {
+            self.turned_away.push(via.clone());
+            self.turned_away_at = now.mono;
         }
         let rest = self.stop_punch(out);
         let elsewhere = matches!(

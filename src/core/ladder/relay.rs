@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::punch::WHO_HAS_WAIT;
 use super::{Consent, DialId, Ladder, LadderOut};
 use crate::core::wire::RelayAddr;
 use crate::core::{Mono, Now};
@@ -17,8 +18,8 @@ pub(super) const INVITE_WAIT: Duration = Duration::from_secs(5);
 /// How long a target that agreed has to come: its dial alone may take
 /// [`LANE_WAIT`], and the link is up some round trips after that.
 pub(super) const COME_WAIT: Duration = Duration::from_secs(8);
-/// How long an invitation is held back that every intermediary refused by rate:
-/// what stands in flight there makes room within two seconds.
+/// How long an invitation is held back that came to nothing with every
+/// intermediary: what stands in flight there makes room within two seconds.
 pub(super) const INVITE_AGAIN: Duration = Duration::from_secs(1);
 
 /// Where the stage stands.
@@ -114,9 +115,10 @@ impl Ladder {
         self.settle(now, out);
     }
 
-    /// Somebody did not pass our invitation on: the next one is asked. Where all
-    /// refused by rate they are asked again, while the attempt lasts.
-    pub(super) fn invite_elsewhere(
+    /// An invitation came to nothing: the next intermediary is asked. Who refused
+    /// by rate, and who got no answer or had the target agree in vain, is asked
+    /// again when nobody else is left, while the attempt lasts.
+    fn invite_elsewhere(
         &mut self,
         from: PeerId,
         relay: RelayAddr,
@@ -125,18 +127,19 @@ impl Ladder {
         out: &mut Vec<LadderOut>,
     ) {
         self.intermediaries.retain(|peer| *peer != from);
-        if reason == Reason::RateLimited {
+        if matches!(reason, Reason::RateLimited | Reason::TimedOut { .. }) {
             self.busy.push(from);
         }
-        let again = now.mono + INVITE_AGAIN;
-        if !self.intermediaries.is_empty() {
-            self.relay = Some(Relay::Uninvited { relay });
-        } else if !self.busy.is_empty() && again < self.punch_until {
-            self.intermediaries = std::mem::take(&mut self.busy);
-            self.relay = Some(Relay::Postponed { until: again, relay });
-        } else {
+        let until = now.mono + INVITE_AGAIN;
+        let nobody = self.intermediaries.is_empty() && self.busy.is_empty();
+        if nobody || until >= self.punch_until {
             self.relay = None;
             self.end_stage(StageKind::Relay, StageOutcome::Failed, Some(reason), now, out);
+        } else if !self.intermediaries.is_empty() {
+            self.relay = Some(Relay::Uninvited { relay });
+        } else {
+            self.intermediaries = std::mem::take(&mut self.busy);
+            self.relay = Some(Relay::Postponed { until, relay });
         }
     }
 
@@ -187,16 +190,29 @@ impl Ladder {
                 if let Some((_, relay)) = second.take() {
                     self.dial_lane(relay, out);
                 } else if dials.is_empty() {
-                    self.relay = None;
-                    self.end_stage(StageKind::Relay, StageOutcome::Failed, Some(reason.clone()), now, out);
+                    self.lanes_failed(reason.clone(), now, out);
                 }
             }
             Some(Relay::Warm { dial: d } | Relay::Using { dial: d, .. }) if *d == dial => {
                 self.relay = None;
-                self.end_stage(StageKind::Relay, StageOutcome::Failed, Some(reason.clone()), now, out);
+                self.lanes_failed(reason.clone(), now, out);
             }
             _ => {}
         }
+    }
+
+    /// Nothing leads through the target's reservations: perhaps it holds them no
+    /// more. It is invited to one of ours, while the attempt lasts.
+    fn lanes_failed(&mut self, reason: Reason, now: Now, out: &mut Vec<LadderOut>) {
+        self.stop_relay(out);
+        self.end_stage(StageKind::Relay, StageOutcome::Failed, Some(reason), now, out);
+        if self.outcome.is_some() || now.mono >= self.punch_until || self.target.relays.is_empty() {
+            return;
+        }
+        self.target.relays.clear();
+        self.asked_until = now.mono + WHO_HAS_WAIT;
+        out.push(LadderOut::AskWhoHas);
+        self.begin_relay(now, out);
     }
 
     pub(super) fn settle_relay(&mut self, now: Now, out: &mut Vec<LadderOut>) {
@@ -227,17 +243,24 @@ impl Ladder {
                 out.push(LadderOut::UseLane(dial));
                 self.relay = Some(Relay::Using { dial, until: now.mono + LANE_WAIT });
             }
-            Some(
-                Relay::Dialling { until, .. }
-                | Relay::Using { until, .. }
-                | Relay::Reserving { until }
-                | Relay::Invited { until, .. },
-            ) if *until <= now.mono => {
-                let invited =
-                    if let Some(Relay::Invited { wait, .. }) = self.relay { Some(wait) } else { None };
-                let reason = Reason::timed_out(invited.unwrap_or(LANE_WAIT));
-                self.stop_relay(out);
-                self.end_stage(StageKind::Relay, StageOutcome::Failed, Some(reason), now, out);
+            // Who has none yet is told when nobody gives us one.
+            Some(Relay::Reserving { until }) if *until <= now.mono && now.mono < self.punch_until => {
+                let until = (now.mono + LANE_WAIT).min(self.punch_until);
+                self.relay = Some(Relay::Reserving { until });
+                out.push(LadderOut::Reserve);
+            }
+            Some(Relay::Invited { until, wait, via, relay }) if *until <= now.mono => {
+                let (via, relay, reason) = (*via, *relay, Reason::timed_out(*wait));
+                self.invite_elsewhere(via, relay, reason, now, out);
+                self.settle_relay(now, out);
+            }
+            Some(Relay::Dialling { until, .. } | Relay::Using { until, .. }) if *until <= now.mono => {
+                self.lanes_failed(Reason::timed_out(LANE_WAIT), now, out);
+            }
+            Some(Relay::Reserving { until }) if *until <= now.mono => {
+                self.relay = None;
+                let reason = Some(Reason::timed_out(LANE_WAIT));
+                self.end_stage(StageKind::Relay, StageOutcome::Failed, reason, now, out);
             }
             _ => {}
         }

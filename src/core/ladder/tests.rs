@@ -392,9 +392,89 @@ fn a_target_that_agreed_is_waited_for_from_then_on() {
     let agreed = Consent::Agreed(addr(5000));
     run.ladder.on_invite_answer(PeerId([3; 32]), agreed, at(2_010), &mut run.out);
     run.pass(10_009);
-    assert_eq!(run.stage(StageKind::Relay).0, StageOutcome::Running);
+    assert_eq!(run.invited_via(), [3], "it is on its way");
     run.pass(10_010);
+    assert_eq!(run.invited_via(), [3, 4], "its dial may have been lost: it is invited again");
+}
+
+#[test]
+fn an_invitation_that_nobody_answers_goes_by_another_way_and_then_the_same_again() {
+    let mut run = inviting();
+    run.pass(5_010);
+    assert_eq!(run.invited_via(), [3, 4]);
+    let silent = Consent::Elsewhere(Reason::timed_out(Duration::from_secs(2)));
+    run.ladder.on_invite_answer(PeerId([4; 32]), silent, at(7_000), &mut run.out);
+    run.pass(8_000);
+    assert_eq!(run.invited_via(), [3, 4, 3], "it was the target that did not answer");
+}
+
+#[test]
+fn a_target_that_agrees_and_never_comes_is_given_up_with_the_attempt() {
+    let mut run = inviting();
+    let (mut ms, mut agreed) = (20, 0);
+    while !run.over() && ms < 90_000 {
+        if run.invited_via().len() > agreed {
+            agreed += 1;
+            let via = PeerId([run.invited_via()[agreed - 1]; 32]);
+            run.ladder.on_invite_answer(via, Consent::Agreed(addr(5000)), at(ms), &mut run.out);
+        }
+        ms += 500;
+        run.pass(ms);
+    }
     assert_eq!(run.stage(StageKind::Relay), (StageOutcome::Failed, Some(Reason::timed_out(COME_WAIT))));
+    assert!((29_000..=38_000).contains(&ms), "after {ms} ms");
+}
+
+#[test]
+fn a_target_whose_reservations_lead_nowhere_is_invited_to_ours() {
+    let there = Target { relays: vec![relay(RELAY_ONE)], ..behind(NatType::Symmetric, NatType::Symmetric) };
+    let mut run = Run::start(there, Plan::ALL);
+    run.fail(run.lane(), &NO_ANSWER, 300);
+    assert!(run.out.contains(&LadderOut::AskWhoHas) && run.out.contains(&LadderOut::Reserve));
+    let relays: Vec<_> = run.stages().into_iter().filter(|(s, ..)| *s == StageKind::Relay).collect();
+    assert_eq!(relays[0].1, StageOutcome::Failed, "what was tried stays told");
+    run.ladder.on_reserved(Ok(relay(RELAY_TWO)), at(310), &mut run.out);
+    run.answer(Some(candidate(3)), 320);
+    assert_eq!(run.invited_via(), [3]);
+    run.ladder.on_link(Path::Relayed, false, at(400), &mut run.out);
+    assert_eq!(run.stage(StageKind::Relay).0, StageOutcome::Ok);
+}
+
+#[test]
+fn a_punch_that_all_refuse_by_rate_is_tried_again_where_there_is_no_relay() {
+    let mut run = Run::start(behind(NatType::PortRestricted, NatType::PortRestricted), Plan::ALL);
+    run.asked(1);
+    run.answer(Some(candidate(3)), 10);
+    let busy = || Consent::Elsewhere(Reason::RateLimited);
+    run.ladder.on_consent(PeerId([3; 32]), busy(), at(20), &mut run.out);
+    run.ladder.on_reserved(Err(Reason::NoRelay), at(30), &mut run.out);
+    run.pass(4_019);
+    assert_eq!(run.ladder.outcome(), None);
+    let requests = |run: &Run| run.out.iter().filter(|o| matches!(o, LadderOut::RequestPunch(_))).count();
+    assert_eq!(requests(&run), 1);
+    run.pass(4_020);
+    assert_eq!(requests(&run), 2, "when the pair may ask again");
+    let mut ms = 4_020;
+    while !run.over() && ms < 60_000 {
+        run.ladder.on_consent(PeerId([3; 32]), busy(), at(ms + 10), &mut run.out);
+        ms += 1_000;
+        run.pass(ms);
+    }
+    assert!((24_000..=31_000).contains(&ms), "not for ever: {ms}");
+    assert_eq!(run.stage(StageKind::Punch), (StageOutcome::Failed, Some(Reason::RateLimited)));
+}
+
+#[test]
+fn a_reservation_that_is_long_in_coming_is_asked_for_again() {
+    let mut run = Run::start(behind(NatType::Symmetric, NatType::Symmetric), Plan::ALL);
+    let asked = |run: &Run| run.out.iter().filter(|o| **o == LadderOut::Reserve).count();
+    assert_eq!(asked(&run), 1);
+    run.asked(1);
+    run.answer(Some(candidate(3)), 10);
+    run.pass(5_000);
+    assert_eq!((asked(&run), run.stage(StageKind::Relay).0), (2, StageOutcome::Running));
+    run.ladder.on_reserved(Ok(relay(RELAY_ONE)), at(5_500), &mut run.out);
+    assert_eq!(run.invited_via(), [3]);
 }
 
 #[test]
@@ -464,9 +544,13 @@ fn the_punch_goes_through_the_best_and_a_rate_limit_sends_it_to_the_next() {
     assert_eq!(run.requested(), Some(4));
     let gone = Consent::Elsewhere(Reason::UnknownTarget);
     run.ladder.on_consent(PeerId([4; 32]), gone, at(20), &mut run.out);
+    run.pass(4_010);
+    assert_eq!(run.requested(), Some(3), "and back to it when it may be asked again");
+    let no = Consent::Refused(Reason::NoConsent);
+    run.ladder.on_consent(PeerId([3; 32]), no, at(4_020), &mut run.out);
     assert_eq!(run.ladder.outcome(), Some(AttemptOutcome::Unreachable));
     let rounds = run.stages().into_iter().filter(|(s, ..)| *s == StageKind::Punch).count();
-    assert_eq!(rounds, 2, "each round with its reason");
+    assert_eq!(rounds, 3, "each round with its reason");
 }
 
 #[test]

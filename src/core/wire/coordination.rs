@@ -132,4 +132,8 @@ pub struct NoticeAnswer {
     pub nonce: [u8; 16],
     /// Whether it takes part.
     pub accepted: bool,
+    /// Whether it does not only because it follows too many just now. Older
+    /// nodes do not say.
+    #[serde(deserialize_with = "lenient::flag")]
+    pub busy: bool,
 }

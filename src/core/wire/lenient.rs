@@ -67,6 +67,12 @@ pub(super) mod path {
     }
 }
 
+/// A flag at the end of a message, which not everybody says.
+#[allow(clippy::unnecessary_wraps)] // serde's signature
+pub(super) fn flag<'de, D: Deserializer<'de>>(d: D) -> Result<bool, D::Error> {
+    Ok(bool::deserialize(d).unwrap_or(false))
+}
+
 /// Elements for which room is made before they are read. The rest grows as
 /// they come, so a list costs memory by its bytes, never by its stated length.
 const ROOM_AHEAD: usize = 4;

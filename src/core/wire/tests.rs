@@ -225,6 +225,18 @@ fn enum_values_of_the_future_are_read_as_unknown() {
 }
 
 #[test]
+fn an_answer_to_a_notice_is_read_though_its_sender_knows_no_busy() {
+    for said in [true, false] {
+        let body = postcard::to_stdvec(&((1u64, 2u64), [7u8; 16], said)).unwrap();
+        let read = read_one(&raw(kind::NOTICE_ANSWER, &body));
+        let Ok(Some(Frame::Message { message: Message::NoticeAnswer(answer), .. })) = read else {
+            panic!("malformed: {read:?}");
+        };
+        assert_eq!((answer.accepted, answer.busy), (said, false));
+    }
+}
+
+#[test]
 fn a_path_survives_the_wire_and_an_unknown_one_is_not_stated() {
     #[derive(serde::Serialize, serde::Deserialize, PartialEq, Debug)]
     struct Holder(#[serde(with = "super::lenient::path")] Option<Path>);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::step::Step;
 use crate::model::{NatType, PeerId};
 use crate::node::feed::Feed;
 
@@ -74,6 +75,21 @@ pub struct Baseline {
 pub trait Arena {
     /// What kind of fleet it is, for the report.
     fn kind(&self) -> String;
+
+    /// Whether a step of a drill can be had here, as far as that is known before
+    /// anything is done: nobody's fleet is disturbed by half a drill.
+    ///
+    /// # Errors
+    /// [`ArenaError::Unsupported`] if it cannot, [`ArenaError::Unknown`] if it
+    /// names somebody who is not there.
+    fn can(&self, _: &Step) -> Result<(), ArenaError> {
+        Ok(())
+    }
+
+    /// Whether nodes can be held back from dialling by themselves.
+    fn holds_back(&self) -> bool {
+        true
+    }
 
     /// The nodes, running or not, in the order of their first start.
     fn members(&self) -> Vec<Member>;

@@ -12,11 +12,13 @@ mod report;
 mod runner;
 mod scenario;
 mod soak;
+mod step;
 mod storm;
+mod tried;
+mod wait;
 
 pub use arena::{Act, Arena, ArenaError, Baseline, Member};
 pub use report::{Checked, Comparison, Figure, Pair, Report, Verdict};
 pub use runner::{Progress, Runner};
-pub use scenario::{
-    BUILT_IN, Check, Condition, Fleet, RelayFailure, Scenario, ScenarioError, Step, Unit, matrix_pairs,
-};
+pub use scenario::{BUILT_IN, Check, Fleet, Scenario, ScenarioError, Unit};
+pub use step::{Condition, RelayFailure, Step, matrix_pairs};

@@ -6,7 +6,7 @@ use tokio::sync::broadcast;
 
 use super::arena::{Act, Arena, ArenaError};
 use super::runner::{Runner, Stop};
-use super::scenario::RelayFailure;
+use super::step::RelayFailure;
 use crate::model::{Command, Done, Event, EventKind, PeerId, Reason};
 
 /// How often the nodes are looked at.

@@ -8,16 +8,14 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::arena::{Act, Arena, ArenaError, Member};
-use super::report::{Checked, Figure, Pair, Report, judge};
-use super::scenario::{Condition, Scenario, Step, Unit, matrix_pairs};
+use super::report::{Checked, Pair, Report, judge};
+use super::scenario::Scenario;
+use super::step::{Step, describe, limit, matrix_pairs};
+use super::tried::Tried;
 use super::{matrix, rebind, relay, soak, storm};
-use crate::model::{
-    Command, Done, EchoReport, Outcome, Path, Phase, ReservationState, Snapshot, StageOutcome,
-};
+use crate::model::{Command, Done, EchoReport, Outcome, Path, Snapshot, StageOutcome};
 use crate::node::feed::Feed;
 
-/// How often a condition is looked at. Snapshots come ten times a second.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// A command that has no outcome by then never will.
 const OUTCOME_WITHIN: Duration = Duration::from_secs(90);
 
@@ -62,7 +60,7 @@ pub struct Runner<'a, A> {
     undo: Vec<Act>,
     /// The step that runs, from 1.
     at: usize,
-    figures: Vec<Figure>,
+    pub(super) tried: Tried,
     /// Relays that failed, to be counted at the end.
     pub(super) failed: Vec<relay::Failed>,
     /// Echoes under way, by the name of what they measure.
@@ -88,7 +86,7 @@ impl<'a, A: Arena> Runner<'a, A> {
             pairs: Vec::new(),
             undo: Vec::new(),
             at: 1,
-            figures: Vec::new(),
+            tried: Tried::default(),
             failed: Vec::new(),
             echoes: Vec::new(),
             told: Vec::new(),
@@ -106,6 +104,9 @@ impl<'a, A: Arena> Runner<'a, A> {
     pub async fn run(mut self) -> Report {
         let begun = Instant::now();
         let mut stopped = None;
+        if let Err(error) = self.can() {
+            return Report::unsupported(&self.scenario.name, &self.arena.kind(), error.to_string());
+        }
         let steps = &self.scenario.steps;
         for (n, step) in steps.iter().enumerate() {
             self.at = n + 1;
@@ -134,17 +135,25 @@ impl<'a, A: Arena> Runner<'a, A> {
             Some((n, Stop::Aborted)) => Some(format!("called off in step {n}")),
         };
         let checks = judge(&self.scenario.checks, &self.measured);
-        let figures = if self.scenario.soaks() { self.figures } else { Vec::new() };
+        let figures = if self.scenario.soaks() { self.tried.figures() } else { Vec::new() };
         Report::new(name, &kind, checks, reason, begun.elapsed())
             .with_pairs(self.pairs)
             .told(self.told)
             .with_figures(figures)
     }
 
+    /// Whether the fleet can do all of it.
+    fn can(&self) -> Result<(), ArenaError> {
+        if self.scenario.fleet.passive && !self.arena.holds_back() {
+            return Err(ArenaError::Unsupported("hold its nodes back from dialling".to_owned()));
+        }
+        self.scenario.all_steps().try_for_each(|step| self.arena.can(step))
+    }
+
     pub(super) async fn step(&mut self, step: &Step) -> Result<(), Stop> {
         match step {
             Step::Start { node, passive } => {
-                self.arena.act(Act::Start { node: node.clone(), passive: *passive }).await?;
+                self.change(Act::Start { node: node.clone(), passive: *passive }).await?;
             }
             Step::Stop { node } => self.act(Act::Stop(node.clone()), Some(again(node))).await?,
             Step::Kill { node } => self.act(Act::Kill(node.clone()), Some(again(node))).await?,
@@ -191,8 +200,16 @@ impl<'a, A: Arena> Runner<'a, A> {
     }
 
     pub(super) async fn act(&mut self, act: Act, undo: Option<Act>) -> Result<(), ArenaError> {
-        self.arena.act(act).await?;
+        self.change(act).await?;
         self.undo.extend(undo);
+        Ok(())
+    }
+
+    /// Does something to the fleet, and notes who is away by it.
+    pub(super) async fn change(&mut self, act: Act) -> Result<(), ArenaError> {
+        self.tried.before(&act, &self.arena.members());
+        self.arena.act(act.clone()).await?;
+        self.tried.after(&act, &self.arena.members());
         Ok(())
     }
 
@@ -249,7 +266,7 @@ impl<'a, A: Arena> Runner<'a, A> {
             .partition(|act| matches!(act, Act::Heal(host) if hosts.is_empty() || hosts.contains(host)));
         self.undo = keep;
         for act in heal {
-            self.arena.act(act).await?;
+            self.change(act).await?;
         }
         Ok(())
     }
@@ -316,69 +333,6 @@ impl<'a, A: Arena> Runner<'a, A> {
         found.ok_or(Stop::NoOutcome(what))
     }
 
-    async fn wait(&mut self, until: &Condition, within: Duration, name: Option<&str>) -> Result<(), Stop> {
-        let begun = Instant::now();
-        while begun.elapsed() < within {
-            if self.holds(until)? {
-                if let Some(name) = name {
-                    self.measured.insert(name.to_owned(), begun.elapsed().as_secs_f64() * 1e3);
-                }
-                return Ok(());
-            }
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
-        Ok(())
-    }
-
-    fn holds(&self, condition: &Condition) -> Result<bool, ArenaError> {
-        let members = self.arena.members();
-        let running = || members.iter().filter(|m| m.running);
-        let seen = || running().filter_map(|m| m.feed.as_ref().map(|feed| (m, feed.snapshots.borrow())));
-        Ok(match condition {
-            Condition::AllKnowAll => seen().all(|(m, s)| {
-                running()
-                    .filter(|other| other.peer_id != m.peer_id)
-                    .all(|other| s.peer(&other.peer_id).is_some())
-            }),
-            Condition::AllJoined => seen().all(|(_, s)| s.links.iter().any(|l| !l.foreign)),
-            Condition::AllMeasured => seen().all(|(_, s)| s.nat.measured.is_some()),
-            Condition::AllLinkedTo { nodes } => {
-                let hubs: Vec<_> = nodes.iter().map(|n| self.member(n)).collect::<Result<_, _>>()?;
-                seen().all(|(m, s)| {
-                    hubs.iter().all(|hub| hub.peer_id == m.peer_id || s.link(&hub.peer_id).is_some())
-                })
-            }
-            Condition::Isolated { node } => {
-                matches!(self.feed(node)?.snapshots.borrow().node.phase, Phase::Isolated { .. })
-            }
-            Condition::Joined { node } => !self.feed(node)?.snapshots.borrow().links.is_empty(),
-            Condition::Linked { a, b, path } => {
-                let shown = self.shown(a, b)?;
-                let wanted = |shown: &Option<Path>| path.is_none_or(|path| *shown == Some(path));
-                !shown.is_empty()
-                    && shown.iter().all(|path| path.is_some() && *path == shown[0] && wanted(path))
-            }
-            Condition::Standby { node } => {
-                let feed = self.feed(node)?;
-                let snapshot = feed.snapshots.borrow();
-                let held = &snapshot.relays.reservations;
-                held.len() == 2 && held.iter().all(|r| r.state == ReservationState::Ready)
-            }
-            Condition::Unlinked { a, b } => self.shown(a, b)?.iter().all(Option::is_none),
-            Condition::Repaired { node } => self.feed(node)?.snapshots.borrow().gossip.repairs > 0,
-        })
-    }
-
-    /// How each of two nodes that can be asked shows its link to the other.
-    fn shown(&self, a: &str, b: &str) -> Result<Vec<Option<Path>>, ArenaError> {
-        let (a, b) = (self.member(a)?, self.member(b)?);
-        let path = |from: &Member, to: &Member| {
-            let snapshot = from.feed.as_ref().filter(|_| from.running)?.snapshots.borrow();
-            Some(snapshot.link(&to.peer_id).map(|l| l.path))
-        };
-        Ok([path(&a, &b), path(&b, &a)].into_iter().flatten().collect())
-    }
-
     /// A node by its name; `first` is the first that was started.
     pub(super) fn member(&self, name: &str) -> Result<Member, ArenaError> {
         let mut members = self.arena.members().into_iter();
@@ -411,27 +365,11 @@ impl<'a, A: Arena> Runner<'a, A> {
             |f: fn(&Snapshot) -> u64| feeds().map(|feed| f(&feed.snapshots.borrow())).sum::<u64>() as f64;
         self.measured.insert("gossip_repairs".into(), sum(|s| s.gossip.repairs));
         self.measured.insert("unreachable".into(), sum(|s| s.kpi.unreachable));
-        let (attempts, connected) = (sum(|s| s.kpi.attempts), sum(|s| s.kpi.connected));
-        let count = |name, value| Figure::new(name, Some(value), Unit::Count);
-        let times = || {
-            feeds().filter_map(|f| {
-                f.snapshots
-                    .borrow()
-                    .kpi
-                    .mean_connect_ms
-                    .map(|ms| (ms, f.snapshots.borrow().kpi.connected as f64))
-            })
-        };
-        let mean = times().map(|(ms, n)| ms * n).sum::<f64>() / times().map(|(_, n)| n).sum::<f64>();
-        self.figures = vec![
-            count("attempts", attempts),
-            Figure::new("connected", (attempts > 0.0).then(|| connected / attempts), Unit::Ratio),
-            count("direct", sum(|s| s.kpi.direct)),
-            count("punched", sum(|s| s.kpi.punched)),
-            count("relayed", sum(|s| s.kpi.relayed)),
-            count("unreachable", sum(|s| s.kpi.unreachable)),
-            Figure::new("mean time to a link", Some(mean).filter(|m| m.is_finite()), Unit::Ms),
-        ];
+        self.tried.collect(&members);
+        self.measured.insert("lost_attempts".into(), self.tried.lost() as f64);
+        if self.scenario.soaks() {
+            self.told.extend(self.tried.take_told());
+        }
     }
 }
 
@@ -464,63 +402,4 @@ pub(super) fn ladder(outcome: &Outcome) -> String {
 
 fn again(node: &str) -> Act {
     Act::Start { node: node.to_owned(), passive: false }
-}
-
-/// How long a step takes at most, where it says so.
-fn limit(step: &Step) -> Option<Duration> {
-    match step {
-        Step::Wait { within, .. } => Some(*within),
-        Step::Sleep { time } => Some(*time),
-        _ => None,
-    }
-}
-
-fn describe(step: &Step) -> String {
-    match step {
-        Step::Start { node, .. } => format!("start {node}"),
-        Step::Stop { node } => format!("stop {node}"),
-        Step::Kill { node } => format!("kill {node}"),
-        Step::Cut { hosts } => format!("cut {}", hosts.join(", ")),
-        Step::Heal { hosts } if hosts.is_empty() => "heal everything".into(),
-        Step::Heal { hosts } => format!("heal {}", hosts.join(", ")),
-        Step::SetNat { host, nat } => format!("NAT before {host} becomes {nat}"),
-        Step::Flush { host } => format!("forget the mappings before {host}"),
-        Step::Rebind { host, with, .. } => {
-            format!("forget the mappings before {host}, until it and {with} exchange records again")
-        }
-        Step::Sync { node, .. } => format!("{node} exchanges records with all it is linked to"),
-        Step::Soak { time, .. } => format!("soak for {} s", time.as_secs()),
-        Step::Connect { from, to, .. } => format!("connect {from} to {to}"),
-        Step::Storm { from, to, each, .. } => format!("every {from} connects to {each} {to} at once"),
-        Step::Disconnect { from, to } => format!("disconnect {from} from {to}"),
-        Step::FailRelay { a, b, how, .. } => format!("the relay under {a} and {b} is {}", how.word()),
-        Step::Failover { node, .. } => format!("{node} hands its relayed links over"),
-        Step::Echo { from, to, time, .. } => {
-            format!("{from} sends echoes to {to} for {} s", time.as_secs())
-        }
-        Step::LoseDelta { node } => format!("{node} loses its next delta"),
-        Step::Wait { until, within, .. } => {
-            format!("wait for {}, at most {} s", words(until), within.as_secs())
-        }
-        Step::Sleep { time } => format!("let {} s pass", time.as_secs()),
-        Step::Matrix { nats, pairs, repeat, .. } => {
-            format!("connect {} pairs", matrix_pairs(nats, pairs, *repeat).len())
-        }
-    }
-}
-
-fn words(condition: &Condition) -> String {
-    match condition {
-        Condition::AllKnowAll => "everybody to know everybody".into(),
-        Condition::AllMeasured => "everybody to have measured its NAT".into(),
-        Condition::AllJoined => "everybody to have a link".into(),
-        Condition::AllLinkedTo { nodes } => format!("everybody to be linked to {}", nodes.join(", ")),
-        Condition::Isolated { node } => format!("{node} to be isolated"),
-        Condition::Joined { node } => format!("{node} to have a link"),
-        Condition::Linked { a, b, path: Some(path) } => format!("{a} and {b} to be linked, {path}"),
-        Condition::Linked { a, b, path: None } => format!("{a} and {b} to be linked"),
-        Condition::Standby { node } => format!("{node} to hold two reservations"),
-        Condition::Unlinked { a, b } => format!("{a} and {b} to lose their link"),
-        Condition::Repaired { node } => format!("a repair at {node}"),
-    }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::arena::Arena;
 use super::runner::{Runner, Stop};
-use super::scenario::Step;
+use super::step::Step;
 
 /// What a soak measures besides its steps.
 pub(super) const MEASURED: [&str; 5] = ["rounds", "rss_mib", "rss_growth_mib", "fds", "fds_growth"];
@@ -49,6 +49,7 @@ pub(super) async fn run<A: Arena>(
         for (name, value) in std::mem::take(&mut runner.measured) {
             keep_worst(&mut worst, name, value);
         }
+        runner.tried.collect(&runner.arena.members());
         if rounds == 1 {
             warm = Usage::now();
         }

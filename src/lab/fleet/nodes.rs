@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use super::{Happening, NatLab};
+use crate::control::SOCKET_FILE;
 use crate::lab::LabError;
 use crate::lab::child::Child;
 use crate::lab::loopback::NETWORK;
@@ -59,6 +60,14 @@ impl NatLab {
     /// [`LabError::Network`] if there is no such host.
     pub async fn peer_id(&self, host: &str) -> Result<PeerId, LabError> {
         Ok(slot(&mut *self.slots.lock().await, host)?.id)
+    }
+
+    /// Where the control socket of a host's node is, if it runs as a process.
+    ///
+    /// # Errors
+    /// [`LabError::Network`] if there is no such host.
+    pub async fn control_socket(&self, host: &str) -> Result<PathBuf, LabError> {
+        Ok(slot(&mut *self.slots.lock().await, host)?.dir.join(SOCKET_FILE))
     }
 
     /// Where a host's node listens, by its own address.

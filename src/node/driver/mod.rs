@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::core::engine::{Action, Engine, Input};
+use crate::core::engine::{Action, Engine, Input, Settings};
 use crate::core::ladder::DialId;
 use crate::model::{CloseCode, Event, Outcome, PeerId, Reason, Snapshot};
 use crate::node::cache::CacheFiles;
@@ -65,6 +65,8 @@ pub(super) struct Driver {
     pub(super) files: CacheFiles,
     pub(super) library: Arc<BootstrapCache>,
     pub(super) outlets: Outlets,
+    /// Settings that changed.
+    pub(super) settings: watch::Receiver<Settings>,
     /// Who tests us; nobody where that is off.
     pub(super) self_tester: Option<Arc<SelfTester>>,
     /// A test that is being made.
@@ -95,6 +97,10 @@ impl Driver {
                 biased;
                 () = stop.cancelled() => break,
                 Some(Request { id, command }) = commands.recv() => self.feed(Input::Command { id, command }),
+                Ok(()) = self.settings.changed() => {
+                    let settings = self.settings.borrow_and_update().clone();
+                    self.feed(Input::Settings(settings));
+                }
                 () = sleep_until(publish) => {
                     published = Instant::now();
                     self.publish();
@@ -278,19 +284,24 @@ impl Driver {
                     reporter.tell(fact);
                 }
             }
-            // Nobody listening is no error.
-            Action::Outcome(outcome) => drop(self.outlets.outcomes.send(Arc::new(outcome))),
+            Action::Outcome(outcome) => {
+                // Whoever hears that it is done must not look and see it undone.
+                self.publish();
+                // Nobody listening is no error.
+                drop(self.outlets.outcomes.send(Arc::new(outcome)));
+            }
             Action::Stop => self.stopping = true,
         }
     }
 
     /// An event goes to whoever listens and to the log.
     fn tell(&self, event: Event) {
-        let (kind, peer) = (event.kind.name(), event.peer_id.map(|p| p.short()).unwrap_or_default());
+        // Fields of their own are for programs that read the log.
+        let (kind, peer_id) = (event.kind.name(), event.peer_id.map(|p| p.to_string()));
         if event.kind.is_trouble() {
-            tracing::warn!(target: EVENT_TARGET, node = %self.name, peer, "{kind}: {}", event.kind);
+            tracing::warn!(target: EVENT_TARGET, node = %self.name, peer_id, kind, "{kind}: {}", event.kind);
         } else {
-            tracing::info!(target: EVENT_TARGET, node = %self.name, peer, "{kind}: {}", event.kind);
+            tracing::info!(target: EVENT_TARGET, node = %self.name, peer_id, kind, "{kind}: {}", event.kind);
         }
         // Nobody listening is no error.
         drop(self.outlets.events.send(Arc::new(event)));
@@ -341,7 +352,7 @@ impl Driver {
         let mut snapshot = self.engine.snapshot(now);
         if let Some(reporter) = &self.reporter {
             reporter.status(&snapshot);
-            snapshot.reporting = Arc::new(reporter.view());
+            snapshot.reporting = reporter.view();
         }
         self.outlets.snapshots.send_replace(Arc::new(snapshot));
     }

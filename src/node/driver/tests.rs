@@ -37,7 +37,7 @@ impl Bench {
             bootstrap: bootstrap.to_vec(),
             ..NodeOptions::new(dir.path().to_owned(), keys, "bench", "test", bind)
         };
-        let Assembled { me, local_addr, mut driver, requests, inbox, helpers, feed } =
+        let Assembled { me, local_addr, mut driver, requests, inbox, helpers, feed, settings: _ } =
             assemble(options).await.unwrap();
         driver.engine.begin(driver.clock.now());
         driver.carry_out();

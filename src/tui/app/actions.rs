@@ -236,8 +236,13 @@ impl App {
 
     /// Whether an action works here and now; if not, why.
     pub(crate) fn available(&self, action: Action) -> Result<(), String> {
-        if self.node_gone && matches!(action, Action::Order(_)) {
-            return Err("the node has stopped".to_owned());
+        if matches!(action, Action::Order(_)) {
+            if let Some(gone) = &self.gone {
+                return Err(gone.reason().to_owned());
+            }
+            if self.read_only {
+                return Err("this console may only look".to_owned());
+            }
         }
         match action {
             Action::Why | Action::Copy | Action::Order(Order::Connect | Order::Punch | Order::Relay) => {

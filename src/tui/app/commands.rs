@@ -46,7 +46,7 @@ pub(crate) struct Running {
 impl Running {
     /// Whether it only asks: the view that asked shows what comes of it.
     pub(crate) fn is_question(&self) -> bool {
-        is_question(&self.command)
+        self.command.is_question()
     }
 
     /// What was asked.
@@ -91,7 +91,7 @@ impl Commands {
     ) {
         match result {
             Ok(id) => {
-                if !is_question(&command) {
+                if !command.is_question() {
                     self.message = None;
                 }
                 self.running.push(Running { id, command, sent: at, since });
@@ -103,7 +103,7 @@ impl Commands {
     pub(super) fn ended(&mut self, outcome: &Outcome, now: Stamp) {
         let before = self.running.len();
         self.running.retain(|r| r.id != outcome.id || r.command != outcome.command);
-        if self.running.len() < before && !is_question(&outcome.command) {
+        if self.running.len() < before && !outcome.command.is_question() {
             let tone = if outcome.result.is_ok() { Tone::Good } else { Tone::Bad };
             self.say(tone, outcome.to_string(), now);
         }
@@ -130,10 +130,6 @@ impl Commands {
             self.say(Tone::Bad, format!("{}: no outcome after 120 s", first.describe()), now);
         }
     }
-}
-
-fn is_question(command: &Command) -> bool {
-    matches!(command, Command::Why { .. })
 }
 
 /// A command in words: `sync 1b88f0`, `sync all`.

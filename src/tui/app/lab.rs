@@ -168,6 +168,7 @@ impl App {
         (self.peers, self.prompt) = (old.peers, old.prompt);
         self.overlays = old.overlays;
         self.overlays.retain(|o| !matches!(o, Overlay::Why { .. } | Overlay::Confirm { .. }));
+        self.read_only = old.read_only;
         self.commands = old.commands.forget();
         self.refresh();
     }

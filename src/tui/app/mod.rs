@@ -6,6 +6,7 @@ mod actions;
 mod commands;
 mod lab;
 mod peers;
+mod presence;
 mod timeline;
 mod why;
 
@@ -26,6 +27,7 @@ pub(crate) use actions::Move;
 pub(crate) use commands::{Commands, Tone};
 pub(crate) use lab::{LabRow, LabSide};
 pub(crate) use peers::Peers;
+pub(crate) use presence::Gone;
 pub(crate) use timeline::{Entry, Timeline};
 pub(crate) use why::Asked;
 
@@ -56,8 +58,10 @@ pub(crate) enum Input {
     OutcomesLost(u64),
     /// What came of sending a command.
     Sent(Command, Result<CommandId, SendError>),
-    /// The node is gone; no snapshot will come any more.
-    NodeGone,
+    /// The node is gone; no snapshot comes.
+    NodeGone(Gone),
+    /// It is back, with this state.
+    NodeBack(Arc<Snapshot>),
     /// The lab's newest state.
     Lab(Arc<LabView>),
     /// The lab takes no command just now.
@@ -231,8 +235,10 @@ pub(crate) struct App {
     pub(crate) events_dropped: u64,
     /// Threads that panicked.
     pub(crate) faults: Vec<String>,
-    /// Whether the node is gone.
-    pub(crate) node_gone: bool,
+    /// How the node is gone, if it is.
+    pub(crate) gone: Option<Gone>,
+    /// Whether the console may only look.
+    pub(crate) read_only: bool,
     /// What the last frame looked like.
     pub(crate) drawn: Drawn,
     /// Colours and glyphs.
@@ -264,7 +270,8 @@ impl App {
             logs,
             events_dropped: 0,
             faults: Vec::new(),
-            node_gone: false,
+            gone: None,
+            read_only: false,
             drawn: Drawn { peers: true, several: true, page: 10 },
             theme,
             zone,
@@ -307,7 +314,11 @@ impl App {
                 let now = self.node_now();
                 self.commands.sent(command, result, self.at, now);
             }
-            Input::NodeGone => self.node_gone = true,
+            Input::NodeGone(how) => self.gone = Some(how),
+            Input::NodeBack(snapshot) => {
+                self.welcome(snapshot);
+                return self.ask_again();
+            }
             Input::Lab(view) => self.take_lab(view),
             Input::LabBusy => self.refuse_lab(),
             Input::Switched(snapshot) => self.switch(snapshot),

@@ -6,6 +6,7 @@ use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::*;
 use crate::model::{Done, PeerState, Reason, SyncReport};
+use crate::tui::bindings::{Action, Order};
 use crate::tui::demo;
 use crate::tui::lab::LabSaid;
 use crate::tui::theme::GlyphChoice;
@@ -253,7 +254,7 @@ fn what_cannot_work_is_not_sent_and_the_reason_is_said() {
         assert!(alone.keys(key).is_empty());
         assert_eq!(alone.message(), said);
     }
-    b.send(Input::NodeGone);
+    b.send(Input::NodeGone(Gone::Stopped));
     assert!(b.keys("S").is_empty());
     assert_eq!(b.message(), "S: the node has stopped");
 }
@@ -569,15 +570,39 @@ fn another_node_brings_its_own_state_and_leaves_the_console_as_it_was() {
         b.send(Input::Event(event));
     }
     b.send(Input::Sent(Command::NatProbe, Ok(CommandId(4))));
-    b.send(Input::NodeGone);
+    b.send(Input::NodeGone(Gone::Stopped));
     b.keys("oz");
     let sort = b.app.peers.sort();
     b.send(Input::Switched(demo::empty()));
-    assert!(b.app.shown().peers.is_empty() && !b.app.node_gone);
+    assert!(b.app.shown().peers.is_empty() && b.app.gone.is_none());
     assert_eq!(b.app.timeline.end(), 0, "those were events of the other node");
     assert!(b.app.commands.running().is_empty());
     assert!(b.app.zoom && b.app.lab.is_some());
     assert_eq!(b.app.peers.sort(), sort);
     assert!(b.app.stale().is_none());
     assert!(b.app.node_now() >= demo::NOW);
+}
+
+#[test]
+fn a_node_that_is_lost_is_said_to_be_and_is_welcome_when_it_returns() {
+    let mut b = Bench::new(demo::busy());
+    let selected = b.app.target();
+    b.send(Input::NodeGone(Gone::Lost { detail: "no node answers".to_owned() }));
+    assert!(b.app.gone.as_ref().unwrap().banner().contains("no node answers"));
+    assert_eq!(b.app.available(Action::Order(Order::SyncAll)), Err("the node does not answer".to_owned()));
+    b.send(Input::NodeBack(demo::busy()));
+    assert!(b.app.gone.is_none());
+    assert_eq!(b.app.available(Action::Order(Order::SyncAll)), Ok(()));
+    assert_eq!(b.app.target(), selected, "what the operator chose stays chosen");
+}
+
+#[test]
+fn a_read_only_console_offers_no_order_and_says_why() {
+    let mut b = Bench::new(demo::busy());
+    b.app.read_only = true;
+    for order in [Order::SyncAll, Order::Connect, Order::Disconnect, Order::Failover, Order::NatProbe] {
+        let refused = b.app.available(Action::Order(order));
+        assert_eq!(refused, Err("this console may only look".to_owned()), "{order:?}");
+    }
+    assert_eq!(b.app.available(Action::Why), Ok(()));
 }

@@ -53,10 +53,10 @@ impl App {
 
     fn ask(&mut self, peer: PeerId) -> Vec<Effect> {
         let answer = self.asked.take().filter(|asked| asked.peer == peer).and_then(|asked| asked.answer);
-        let failure = self.node_gone.then(|| SendError::Gone.to_string());
+        let failure = self.gone.as_ref().map(|gone| gone.reason().to_owned());
         self.asked = Some(Asked { peer, at: self.at, path: self.path_of(peer), answer, failure });
         // Somebody may have opened the view, closed it and opened it again.
-        if self.node_gone || self.is_asking(peer) {
+        if self.gone.is_some() || self.is_asking(peer) {
             return Vec::new();
         }
         vec![Effect::Send(Command::Why { peer })]

@@ -78,6 +78,9 @@ pub(super) fn draw(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
         ]);
     }
     left.extend([Span::styled(format!("{phase:<8}"), phase_style), gap()]);
+    if app.read_only {
+        left.extend([Span::styled("read-only", theme.warn), gap()]);
+    }
     if !narrow {
         // In words only where they fit beside the longest of everything else.
         left.push(Span::raw(links(app, area.width >= 140)));
@@ -88,8 +91,8 @@ pub(super) fn draw(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
 
 /// What the node does about being connected, as a word.
 fn phase(app: &App, pen: &Pen<'_>) -> (&'static str, Style) {
-    if app.node_gone {
-        return ("stopped", pen.theme.bad);
+    if let Some(gone) = &app.gone {
+        return (gone.word(), pen.theme.bad);
     }
     match app.live().node.phase {
         Phase::Starting => ("starting", pen.theme.warn),
@@ -124,8 +127,8 @@ pub(super) fn banners(app: &App, pen: &Pen<'_>) -> Vec<Line<'static>> {
 
 fn trouble(app: &App, pen: &Pen<'_>) -> Option<String> {
     let node = &app.live().node;
-    if app.node_gone {
-        return Some(" THE NODE HAS STOPPED: what stands below is its last state (q quits)".to_owned());
+    if let Some(gone) = &app.gone {
+        return Some(gone.banner());
     }
     if let Some(age) = app.stale() {
         pen.changes_within(std::time::Duration::from_secs(1));

@@ -16,7 +16,13 @@ pub(super) fn draw(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
     if area.height < 3 {
         return;
     }
-    let title = Line::styled(" Summary since the start ", pen.theme.dim);
+    let shown = app.shown();
+    let title = match shown.kpi.since.filter(|since| *since < shown.node.started) {
+        // Attempts count over restarts; the rest begins with the node.
+        Some(since) => format!(" Summary, attempts of the last {} ", pen.age(since)),
+        None => " Summary since the start ".to_owned(),
+    };
+    let title = Line::styled(title, pen.theme.dim);
     let inner = frame::boxed(title, pen.theme.quiet, area, buf);
     for (line, y) in lines(app, pen).iter().zip(inner.y..inner.bottom()) {
         frame::put(buf, (inner.x + 1, y), line, inner.width.saturating_sub(1));

@@ -15,7 +15,7 @@ use crate::model::{
     CloseCode, Command, CommandId, Done, Event, EventKind, Evidence, Exposure, Failure, Outcome, Path,
     PeerRow, Reason, SaveState, Snapshot,
 };
-use crate::tui::app::{Effect, Input};
+use crate::tui::app::{Effect, Gone, Input};
 use crate::tui::demo;
 use crate::tui::lab::{DrillInfo, DrillStage, DrillView, LabView};
 use crate::tui::logs::Logs;
@@ -191,7 +191,7 @@ fn trouble_stands_in_a_banner() {
     assert!(!text.contains("OPEN"), "{text}");
 
     let mut gone = Shot::busy(SMALL);
-    gone.input(Input::NodeGone);
+    gone.input(Input::NodeGone(Gone::Stopped));
     let text = gone.text();
     assert!(text.contains("THE NODE HAS STOPPED") && text.contains("stopped"), "{text}");
     assert!(!text.contains("S all"), "nothing can be sent any more: {text}");
@@ -428,12 +428,9 @@ fn the_why_view_draws_the_explanation_with_both_ends_accounts() {
 #[test]
 fn a_question_without_an_answer_says_why_and_keeps_what_the_console_knows() {
     let mut shot = Shot::busy(LARGE).keys("jjj\n");
-    explain(&mut shot, Err(Reason::NotInThisBuild { what: "why".to_owned() }.into()));
+    explain(&mut shot, Err(Reason::UnknownPeer.into()));
     let text = shot.text();
-    assert!(
-        text.contains("no explanation: why is not in this build; this is what the console knows"),
-        "{text}"
-    );
+    assert!(text.contains("no explanation: no such peer is known; this is what the console knows"), "{text}");
     assert!(text.contains("A relayed link via 1b88f0") && text.contains("Last attempt of ours"), "{text}");
 }
 

@@ -91,6 +91,7 @@ impl Fleet {
             self_test: SelfTest::Off,
             own_version: 0,
             anchors: Vec::new(),
+            history: None,
             seed: n as u64,
         };
         let mut engine = Engine::new(config, Vec::new(), Vec::new(), self.now);

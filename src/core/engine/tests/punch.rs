@@ -8,10 +8,10 @@ use crate::model::{AttemptOutcome, Command, EventKind, NatType, Path, StageKind}
 
 const LATENCY: Duration = Duration::from_millis(40);
 const FROM: usize = 2;
-const TO: usize = 3;
+pub(super) const TO: usize = 3;
 
 /// Two public nodes, and two behind these NATs that know each other by gossip.
-fn pair(from: NatType, to: NatType) -> Net {
+pub(super) fn pair(from: NatType, to: NatType) -> Net {
     let mut net = Net::new(1, LATENCY);
     net.add(&[]);
     net.add(&[addr(0)]);
@@ -28,7 +28,7 @@ fn pair(from: NatType, to: NatType) -> Net {
 }
 
 /// The first outcome of a connect, and the path on both ends.
-fn connect(net: &mut Net) -> (AttemptOutcome, Duration, [Option<Path>; 2]) {
+pub(super) fn connect(net: &mut Net) -> (AttemptOutcome, Duration, [Option<Path>; 2]) {
     net.command(FROM, Command::Connect { peer: id(TO) });
     let ended = |net: &Net| !net.nodes[FROM].outcomes.is_empty();
     let took = net.run_until(Duration::from_secs(60), ended).expect("every attempt ends");

@@ -34,7 +34,8 @@ fn who_is_told_the_reports_counts_what_the_node_counts() {
     assert!(outcome(&net, 3, command).is_some());
     let now = net.now;
     for node in &mut net.nodes {
-        assert_eq!(counted(&node.reports), *node.engine.snapshot(now).kpi);
+        let shown = *node.engine.snapshot(now).kpi;
+        assert_eq!(counted(&node.reports), KpiView { since: None, ..shown });
     }
     let reports = &net.nodes[3].reports;
     let attempt = reports.iter().find_map(|f| match f {

@@ -1,0 +1,33 @@
+//! `punchdeck attach`: the console on a node that runs already.
+
+use std::io::IsTerminal as _;
+
+use super::ctl::socket_of;
+use super::session::{Hangup, Log, Screen, Session};
+use super::{AttachArgs, Failure};
+use crate::control;
+
+pub(super) fn execute(args: &AttachArgs) -> Result<(), Failure> {
+    let resolved = args.target.resolve()?;
+    let socket = socket_of(&resolved.config)?;
+    if !(std::io::stdin().is_terminal() && std::io::stdout().is_terminal()) {
+        let error = anyhow::anyhow!("no terminal here to show a console on; see `punchdeck ctl`");
+        return Err(Failure::usage(error));
+    }
+    let session = Session::begin(
+        Screen::Console,
+        resolved.config.ascii,
+        &Log::only(&resolved.config.log_filter),
+        Hangup::Ends,
+    )?;
+    let feed = match session.block_on(control::attach(socket.as_path(), args.read_only)) {
+        Ok(feed) => feed,
+        Err(error) => {
+            session.end();
+            return Err(Failure::failed(error));
+        }
+    };
+    let ended = session.watch(feed, args.read_only);
+    session.end();
+    ended
+}

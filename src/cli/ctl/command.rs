@@ -1,0 +1,113 @@
+//! Commands: sent, watched until their real end, and what came of them.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::error::CtlError;
+use super::{Out, peer, text};
+use crate::control::{Client, ClientError, Told};
+use crate::model::contract::{Connected, Disconnected, FailedOver, Left, NatWithVantages, Synced, WhyReport};
+use crate::model::{Command, Done, Event, EventKind, Outcome, PeerId, Snapshot};
+use crate::tui;
+
+/// How long a node may take from its goodbye to its end.
+const STOP_TIME: Duration = Duration::from_secs(5);
+/// How long automatic dials wait after a disconnect; the node keeps to it.
+const HELD_OFF: Duration = crate::core::dialer::HOLD_OFF;
+
+/// A command about one peer.
+pub(super) async fn execute(
+    socket: &Path,
+    out: Out,
+    wanted: Option<&String>,
+    command: impl FnOnce(PeerId) -> Command,
+) -> Result<(), CtlError> {
+    let mut client = Client::connect(socket, false).await?;
+    let now = client.snapshot().await?;
+    let peer = peer::find(wanted.map_or("", String::as_str), &now)?;
+    finish(client, now, out, command(peer)).await
+}
+
+/// A command about one peer or none.
+pub(super) async fn about_some(
+    socket: &Path,
+    out: Out,
+    wanted: Option<&str>,
+    command: impl FnOnce(Option<PeerId>) -> Command,
+) -> Result<(), CtlError> {
+    let mut client = Client::connect(socket, false).await?;
+    let now = client.snapshot().await?;
+    let peer = wanted.map(|wanted| peer::find(wanted, &now)).transpose()?;
+    finish(client, now, out, command(peer)).await
+}
+
+async fn finish(mut client: Client, now: Snapshot, out: Out, command: Command) -> Result<(), CtlError> {
+    // Whoever looks on is shown how far it is.
+    let shows_progress = !out.json && !command.is_question() && std::io::stderr().is_terminal();
+    if shows_progress {
+        client.events(true).await?;
+    }
+    let verb = command.verb();
+    let id = client.send(command.clone()).await?;
+    let outcome = loop {
+        match client.next().await {
+            Ok(Some(Told::Outcome(outcome))) if outcome.id == id => break outcome,
+            Ok(Some(Told::Event(event))) => progress(&event, command.peer()),
+            Ok(Some(Told::Outcome(_))) => {}
+            Ok(None) | Err(ClientError::Lost { .. }) => return Err(CtlError::lost(verb)),
+            Err(error) => return Err(error.into()),
+        }
+    };
+    if command == Command::Leave && outcome.result.is_ok() {
+        // It has stopped when it hangs up.
+        let stopped = async { while let Ok(Some(_)) = client.next().await {} };
+        if tokio::time::timeout(STOP_TIME, stopped).await.is_err() {
+            return Err(CtlError::refused(verb, &crate::model::Reason::timed_out(STOP_TIME)));
+        }
+    }
+    tell(&outcome, &now, out)
+}
+
+/// What an attempt towards the peer is doing, on standard error.
+fn progress(event: &Arc<Event>, about: Option<PeerId>) {
+    let of_interest = matches!(
+        event.kind,
+        EventKind::StageStarted { .. } | EventKind::StageEnded { .. } | EventKind::LinkMoved { .. }
+    );
+    if of_interest && about.is_some() && event.peer_id == about {
+        // Nobody to tell is no reason to stop.
+        let _ = writeln!(std::io::stderr(), "  {}", event.kind);
+    }
+}
+
+fn tell(outcome: &Outcome, now: &Snapshot, out: Out) -> Result<(), CtlError> {
+    let done = match &outcome.result {
+        Ok(done) => done,
+        Err(failure) => {
+            let Some(report) = &failure.report else {
+                return Err(CtlError::refused(outcome.command.verb(), &failure.reason));
+            };
+            out.say(Connected::new(report, Some(&failure.reason)), |c| text::connected(c, now))?;
+            return Err(CtlError::told());
+        }
+    };
+    let line = |_: &_| format!("{outcome}\n");
+    match done {
+        Done::Connected(report) => out.say(Connected::new(report, None), |c| text::connected(c, now)),
+        Done::Disconnected { peer_id } => {
+            let what = Disconnected { peer_id: *peer_id, held_off_s: HELD_OFF.as_secs() };
+            out.say(what, |_| format!("{outcome}\n"))
+        }
+        Done::Synced(report) => out.say(Synced::from(report), line),
+        Done::Probed(view) => out.say(NatWithVantages::new(view, now.at), |nat| text::nat(nat, now)),
+        Done::FailedOver(over) => out.say(FailedOver::from(over), |_| format!("{outcome}\n")),
+        Done::Explained(why) => {
+            out.say(WhyReport::new(why, tui::key_of_next), |report| text::why(report, now))
+        }
+        Done::Left => out.say(Left {}, |_| format!("{outcome}\n")),
+        // Nobody can ask for these here.
+        Done::Echoed(_) | Done::WillLose => Ok(()),
+    }
+}

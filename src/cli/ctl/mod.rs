@@ -1,0 +1,106 @@
+//! `punchdeck ctl`: one question to a running node, or one command.
+
+mod ask;
+mod bridge;
+mod command;
+mod error;
+mod events;
+mod peer;
+mod table;
+mod text;
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use serde::Serialize;
+
+use self::error::CtlError;
+use super::{CtlArgs, Failure, Verb, print};
+use crate::config::Config;
+use crate::control::{SOCKET_FILE, SocketError, SocketPath};
+use crate::model::Command;
+use crate::model::contract::Printed;
+
+pub(super) fn execute(args: &CtlArgs) -> Result<(), Failure> {
+    match run(args) {
+        Ok(()) => Ok(()),
+        Err(error) => Err(error.tell(args.json)),
+    }
+}
+
+fn run(args: &CtlArgs) -> Result<(), CtlError> {
+    let resolved = args.target.resolve()?;
+    let socket = socket_of(&resolved.config)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let out = Out { json: args.json };
+    let ended = runtime.block_on(verb(&args.verb, socket.as_path(), out));
+    // Somebody may still be reading standard input, and would for ever.
+    runtime.shutdown_background();
+    ended
+}
+
+/// Where the node's socket is.
+pub(super) fn socket_of(config: &Config) -> Result<SocketPath, SocketError> {
+    SocketPath::new(config.socket.clone().unwrap_or_else(|| config.data_dir.join(SOCKET_FILE)))
+}
+
+async fn verb(verb: &Verb, socket: &Path, out: Out) -> Result<(), CtlError> {
+    use command::execute as command;
+    match verb {
+        Verb::Status | Verb::Peers | Verb::Links | Verb::Relays | Verb::Gossip | Verb::Nat | Verb::Kpi => {
+            ask::execute(verb, socket, out).await
+        }
+        Verb::Attempts { peer } => ask::attempts(peer.as_deref(), socket, out).await,
+        Verb::Events { follow } => events::execute(*follow, socket, out).await,
+        Verb::Why { peer } => command(socket, out, Some(peer), |peer| Command::Why { peer }).await,
+        Verb::Connect { peer } => command(socket, out, Some(peer), |peer| Command::Connect { peer }).await,
+        Verb::Punch { peer } => command(socket, out, Some(peer), |peer| Command::Punch { peer }).await,
+        Verb::Relay { peer } => command(socket, out, Some(peer), |peer| Command::Relay { peer }).await,
+        Verb::Disconnect { peer } => {
+            command(socket, out, Some(peer), |peer| Command::Disconnect { peer }).await
+        }
+        Verb::Sync { peer } => {
+            command::about_some(socket, out, peer.as_deref(), |peer| Command::Sync { peer }).await
+        }
+        Verb::Failover { peer } => {
+            command::about_some(socket, out, peer.as_deref(), |peer| Command::Failover { peer }).await
+        }
+        Verb::NatProbe => command::about_some(socket, out, None, |_| Command::NatProbe).await,
+        Verb::Bridge => bridge::execute(socket).await,
+        Verb::Leave => command::about_some(socket, out, None, |_| Command::Leave).await,
+    }
+}
+
+/// Where answers go, and for whom they are written.
+#[derive(Debug, Clone, Copy)]
+struct Out {
+    json: bool,
+}
+
+impl Out {
+    /// An object for programs, or its text for people.
+    fn say<T: Serialize>(self, object: T, text: impl FnOnce(&T) -> String) -> Result<(), CtlError> {
+        let text = if self.json { json(object)? } else { text(&object) };
+        print(text.as_bytes()).map_err(CtlError::from)
+    }
+}
+
+fn json(object: impl Serialize) -> Result<String, CtlError> {
+    Ok(serde_json::to_string(&Printed::new(object))? + "\n")
+}
+
+/// What the parser says of wrong arguments; as an object for a program that
+/// asked for one.
+pub(super) fn misused(error: &clap::Error, args: impl Iterator<Item = OsString>) -> ExitCode {
+    let args: Vec<OsString> = args.collect();
+    let asks = |what: &str| args.iter().any(|a| a == what);
+    let help = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+    if !help && asks("ctl") && asks("--json") {
+        let text = error.render().to_string();
+        let message = text.trim_start_matches("error: ").lines().next().unwrap_or_default();
+        return CtlError::usage(message).tell(true).report();
+    }
+    error.exit()
+}

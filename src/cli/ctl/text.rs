@@ -1,0 +1,393 @@
+//! Answers as people read them, made from the objects that programs get.
+
+use std::fmt::Write as _;
+
+use super::table::{Cell, Tone, left, pairs, right, table};
+use crate::model::contract::{
+    Attempts, Connected, Gossip, InOut, Kpi, Links, Nat, NatWithVantages, Peers, Propagation, Relays, Stage,
+    State, Status, WhyReport,
+};
+use crate::model::{
+    AttemptOutcome, Event, ExposureState, Path, PeerId, PeerState, ReservationState, Snapshot, StageOutcome,
+    printable,
+};
+use crate::tui::fmt;
+
+/// Under so many attempts a rate says little.
+const TOO_FEW: u64 = 30;
+
+/// An id as it is shown: six digits, and the name if there is one.
+fn who(peer: PeerId, now: &Snapshot) -> String {
+    let name = now.peer(&peer).and_then(|row| row.name.clone());
+    let name = name.or_else(|| (now.node.peer_id == peer).then(|| "this node".to_owned()));
+    name.map_or_else(|| peer.short(), |name| format!("{} {}", peer.short(), printable(&name)))
+}
+
+fn seconds(s: f64) -> String {
+    let whole = s.max(0.0) as u64;
+    match whole {
+        0..60 => format!("{whole}s"),
+        60..3600 => format!("{}m", whole / 60),
+        3600..86_400 => format!("{}h{:02}m", whole / 3600, whole % 3600 / 60),
+        _ => format!("{}d{:02}h", whole / 86_400, whole % 86_400 / 3600),
+    }
+}
+
+fn ms(value: Option<f64>) -> Cell {
+    right(value.map(|ms| if ms < 10.0 { format!("{ms:.1} ms") } else { format!("{ms:.0} ms") }))
+}
+
+fn path(path: Option<Path>) -> Cell {
+    let tone = match path {
+        Some(Path::Direct | Path::Punched) => Tone::Good,
+        Some(Path::Relayed) => Tone::Warn,
+        None => Tone::Dim,
+    };
+    left(path.map_or("-", Path::name)).tone(tone)
+}
+
+fn percent(rate: f64) -> String {
+    format!("{:.1} %", rate * 100.0)
+}
+
+fn propagation(p: Propagation) -> String {
+    if p.expected == 0 {
+        return "-".to_owned();
+    }
+    format!("{} of {}, {}", p.known, p.expected, percent(p.known as f64 / p.expected as f64))
+}
+
+fn list(addrs: &[impl ToString]) -> String {
+    if addrs.is_empty() {
+        return "-".to_owned();
+    }
+    addrs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+pub(super) fn status(status: &Status) -> String {
+    let links = status.links;
+    let total = links.direct + links.punched + links.relayed;
+    let state = |s: &State| {
+        let tone = match s.state {
+            ExposureState::Closed => Tone::Good,
+            ExposureState::Open => Tone::Bad,
+            ExposureState::Unknown => Tone::Warn,
+        };
+        let age = s.tested_s.map(|age| format!(", tested {} ago", seconds(age))).unwrap_or_default();
+        left(format!("{}: {}{age}", s.state, s.evidence)).tone(tone)
+    };
+    let foreign = if links.foreign > 0 { format!(", and {} foreign", links.foreign) } else { String::new() };
+    let mut rows = vec![
+        ("node", left(&status.name).tone(Tone::Strong)),
+        ("id", left(status.peer_id)),
+        ("version", left(&status.version)),
+        ("network", left(&status.network)),
+        ("state", left(format!("{}, up {}", status.phase, seconds(status.uptime_s)))),
+        ("listens at", left(status.local_addr)),
+        ("seen at", left(list(&status.observed_addrs))),
+        ("nat", left(nat_line(&status.nat))),
+    ];
+    rows.extend(status.nat6.as_ref().map(|nat| ("nat, IPv6", left(nat_line(nat)))));
+    rows.extend([
+        (
+            "links",
+            left(format!(
+                "{total}: {} direct, {} punched, {} relayed{foreign}",
+                links.direct, links.punched, links.relayed
+            )),
+        ),
+        ("cache", left(format!("{} known, {} tried", status.cache.known, status.cache.tried))),
+        ("relay egress", state(&status.relay_egress)),
+        ("coordinator", state(&status.coordinator)),
+    ]);
+    pairs(rows)
+}
+
+fn nat_line(nat: &Nat) -> String {
+    let sure = nat.confidence.map(|c| format!(", confidence {c:.2}")).unwrap_or_default();
+    let age = nat.measured_s.map(|s| format!(", measured {} ago", seconds(s))).unwrap_or_default();
+    let why = nat.reason.as_ref().map(|r| format!(": {r}")).unwrap_or_default();
+    format!("{}{why}{sure}{age}", nat.nat_type)
+}
+
+pub(super) fn peers(peers: &Peers) -> String {
+    if peers.peers.is_empty() {
+        return "no peer is known\n".to_owned();
+    }
+    let rows: Vec<Vec<Cell>> = peers
+        .peers
+        .iter()
+        .map(|p| {
+            let tone = match p.state {
+                PeerState::Linked => Tone::Good,
+                PeerState::Suspect | PeerState::Connecting | PeerState::HeldOff => Tone::Warn,
+                PeerState::Unreachable => Tone::Bad,
+                PeerState::Foreign | PeerState::Known => Tone::Plain,
+            };
+            vec![
+                left(p.peer_id.short()),
+                left(p.name.as_deref().unwrap_or("-")),
+                left(p.state.name()).tone(tone),
+                path(p.path),
+                left(p.nat_type),
+                ms(p.rtt_ms),
+                right(p.success_rate.map(|rate| format!("{:.0} % of {}", rate * 100.0, p.attempts))),
+                right(p.last_seen_s.map(seconds)),
+                left(p.source.name()),
+                left(p.addresses.first().map_or_else(|| "-".to_owned(), ToString::to_string)),
+            ]
+        })
+        .collect();
+    table(&["id", "name", "state", "path", "nat", "rtt", "success", "seen", "source", "address"], &rows)
+}
+
+pub(super) fn links(links: &Links, now: &Snapshot) -> String {
+    if links.links.is_empty() {
+        return "no links\n".to_owned();
+    }
+    let rows: Vec<Vec<Cell>> = links
+        .links
+        .iter()
+        .map(|l| {
+            vec![
+                left(who(l.peer_id, now)),
+                path(Some(l.path)),
+                left(l.remote_addr),
+                left(l.via.map_or_else(|| "-".to_owned(), |via| who(via, now))),
+                ms(l.rtt_ms),
+                right(Some(seconds(l.age_s))),
+                right(Some(fmt::bytes(l.bytes_tx))),
+                right(Some(fmt::bytes(l.bytes_rx))),
+            ]
+        })
+        .collect();
+    table(&["peer", "path", "address", "via", "rtt", "age", "sent", "received"], &rows)
+}
+
+fn stage_line(stage: &Stage, now: &Snapshot) -> String {
+    let sign = match stage.outcome {
+        StageOutcome::Running => "…",
+        StageOutcome::Ok => "ok",
+        StageOutcome::Failed => "failed",
+        StageOutcome::Skipped => "skipped",
+    };
+    let via = stage.via.map(|via| format!(" via {}", who(via, now))).unwrap_or_default();
+    let took = stage.elapsed_ms.map(fmt::elapsed).unwrap_or_default();
+    let why = stage.reason.as_ref().map(|r| format!("  {r}")).unwrap_or_default();
+    format!("  {:<7} {sign:<8} {took:>8}{via}{why}", stage.stage.name()).trim_end().to_owned() + "\n"
+}
+
+fn end(outcome: Option<AttemptOutcome>, path: Option<Path>) -> &'static str {
+    match (outcome, path) {
+        (None, _) => "running",
+        (Some(AttemptOutcome::Connected), Some(path)) => path.name(),
+        (Some(AttemptOutcome::Connected), None) => "connected",
+        (Some(AttemptOutcome::Unreachable), _) => "unreachable",
+        (Some(AttemptOutcome::Abandoned), _) => "called off",
+    }
+}
+
+pub(super) fn attempts(attempts: &Attempts, now: &Snapshot) -> String {
+    if attempts.attempts.is_empty() {
+        return "no attempts are remembered\n".to_owned();
+    }
+    let mut out = String::new();
+    for attempt in &attempts.attempts {
+        let target = attempt.target.map_or_else(|| "-".to_owned(), |t| t.to_string());
+        let peer = attempt.peer_id.map_or(target, |peer| who(peer, now));
+        let took = attempt.elapsed_ms.map(|ms| format!(" after {}", fmt::elapsed(ms))).unwrap_or_default();
+        let end = end(attempt.outcome, attempt.path);
+        let (ago, cause) = (seconds(attempt.started_s), attempt.cause.name());
+        let _ = writeln!(out, "{peer}: {end}{took}, {ago} ago, {cause}");
+        for stage in &attempt.stages {
+            out += &stage_line(stage, now);
+        }
+    }
+    out
+}
+
+pub(super) fn connected(report: &Connected, now: &Snapshot) -> String {
+    let peer = who(report.peer_id, now);
+    let note = report.note.as_ref().map(|n| format!("; {n}")).unwrap_or_default();
+    let head = if report.stages.is_empty() && report.outcome == AttemptOutcome::Connected {
+        format!("{peer}: already linked, {}{note}\n", end(Some(report.outcome), report.path))
+    } else {
+        let took = fmt::elapsed(report.elapsed_ms);
+        format!("{peer}: {} after {took}{note}\n", end(Some(report.outcome), report.path))
+    };
+    report.stages.iter().fold(head, |out, stage| out + &stage_line(stage, now))
+}
+
+pub(super) fn relays(relays: &Relays, now: &Snapshot) -> String {
+    let rows: Vec<Vec<Cell>> = relays
+        .reservations
+        .iter()
+        .map(|r| {
+            let tone = match r.state {
+                ReservationState::Ready => Tone::Good,
+                ReservationState::Reserving | ReservationState::Suspect => Tone::Warn,
+            };
+            vec![
+                left(who(r.relay, now)),
+                left(r.role),
+                left(r.state).tone(tone),
+                left(r.public_addr.map_or_else(|| "-".to_owned(), |a| a.to_string())),
+                ms(r.rtt_ms),
+                right(r.expires_s.map(seconds)),
+                right(Some(fmt::bytes(r.bytes_tx))),
+                right(Some(fmt::bytes(r.bytes_rx))),
+            ]
+        })
+        .collect();
+    let mut out = if rows.is_empty() {
+        "no reservation is held; none is needed, or no relay is known\n".to_owned()
+    } else {
+        table(&["relay", "role", "state", "our address there", "rtt", "left", "sent", "received"], &rows)
+    };
+    let known = |n: Option<u64>, what: fn(u64) -> String| n.map_or_else(|| "-".to_owned(), what);
+    let sessions = known(relays.serving.sessions, |n| fmt::count(n, "session"));
+    let _ = writeln!(out, "serving {sessions}, {}", known(relays.serving.bytes, fmt::bytes));
+    if let Some(over) = &relays.last_failover {
+        let to = over.to.map_or_else(|| "no relay".to_owned(), |to| who(to, now));
+        let gap = over.gap_ms.map(|ms| format!(", gap {ms} ms")).unwrap_or_default();
+        let lost = over.lost.map(|n| format!(", {n} messages lost")).unwrap_or_default();
+        let _ = writeln!(out, "last failover {}: {} to {to}{gap}{lost}", over.at, who(over.from, now));
+    }
+    out
+}
+
+pub(super) fn gossip(gossip: &Gossip) -> String {
+    let both = |n: InOut| left(format!("{} in, {} out", n.received, n.sent));
+    pairs(vec![
+        ("full syncs", both(gossip.syncs)),
+        ("deltas", both(gossip.deltas)),
+        ("repairs", left(gossip.repairs)),
+        ("dropped", left(gossip.dropped)),
+        ("propagation", left(propagation(gossip.propagation))),
+    ])
+}
+
+pub(super) fn nat(nat: &NatWithVantages, now: &Snapshot) -> String {
+    let mut out = nat_rows(&nat.nat);
+    if let Some(nat6) = &nat.nat6 {
+        out += "IPv6\n";
+        out += &nat_rows(nat6);
+    }
+    let rows: Vec<Vec<Cell>> = nat
+        .vantage_points
+        .iter()
+        .map(|v| {
+            vec![
+                left(who(v.peer_id, now)),
+                left(v.seen),
+                if v.agrees { left("agrees") } else { left("disagrees").tone(Tone::Warn) },
+            ]
+        })
+        .collect();
+    if !rows.is_empty() {
+        out += "\n";
+        out += &table(&["vantage point", "saw us at", ""], &rows);
+    }
+    out
+}
+
+fn nat_rows(nat: &Nat) -> String {
+    let word = |b: Option<crate::model::Behaviour>| left(b.map_or_else(|| "-".to_owned(), |b| b.to_string()));
+    let yes = |b: Option<bool>| left(b.map_or("-", |b| if b { "yes" } else { "no" }));
+    let mut rows = vec![
+        ("type", left(nat_line(nat)).tone(Tone::Strong)),
+        ("mapping", word(nat.mapping)),
+        ("filtering", word(nat.filtering)),
+        ("keeps ports", yes(nat.port_preservation)),
+        ("hairpins", yes(nat.hairpinning)),
+    ];
+    rows.extend(
+        nat.evidence.iter().enumerate().map(|(i, e)| (if i == 0 { "evidence" } else { "" }, left(e))),
+    );
+    pairs(rows)
+}
+
+pub(super) fn kpi(kpi: &Kpi) -> String {
+    let rate = match (kpi.rate, kpi.interval) {
+        (Some(rate), Some([lo, hi])) => {
+            let few = if kpi.attempts < TOO_FEW { ", too few to say" } else { "" };
+            format!(
+                "{} ({} of {} attempts, 95 % between {} and {}{few})",
+                percent(rate),
+                kpi.connected,
+                kpi.attempts,
+                percent(lo),
+                percent(hi)
+            )
+        }
+        _ => "- (no attempt has ended)".to_owned(),
+    };
+    let time = |t: Option<f64>| t.map_or_else(|| "-".to_owned(), |t| format!("{t:.0} ms"));
+    pairs(vec![
+        ("since", left(kpi.since.as_deref().unwrap_or("-"))),
+        ("connected", left(rate)),
+        ("direct", left(kpi.direct)),
+        ("punched", left(kpi.punched)),
+        ("relayed", left(kpi.relayed)),
+        ("unreachable", left(kpi.unreachable)),
+        (
+            "time to a link",
+            left(format!(
+                "mean {}, p50 {}, p95 {}",
+                time(kpi.mean_connect_ms),
+                time(kpi.p50_ms),
+                time(kpi.p95_ms)
+            )),
+        ),
+        ("propagation", left(propagation(kpi.propagation))),
+    ])
+}
+
+pub(super) fn why(report: &WhyReport, now: &Snapshot) -> String {
+    let (peer, path) = (who(report.peer_id, now), report.path.map_or("no link", Path::name));
+    let mut out = format!("{peer}: {path}\n{}\n", printable(&report.verdict));
+    if !report.timeline.is_empty() {
+        let rows: Vec<Vec<Cell>> = report
+            .timeline
+            .iter()
+            .map(|line| {
+                let ours = line.who == now.node.peer_id;
+                let account = if ours { String::new() } else { " (their account)".to_owned() };
+                let name = if ours { "us".to_owned() } else { line.who.short() };
+                vec![
+                    right(Some(format!("+{}", fmt::elapsed(line.at_ms)))),
+                    left(name),
+                    left(line.what.clone() + &account),
+                ]
+            })
+            .collect();
+        out += "\n";
+        out += &table(&["", "who", "what"], &rows);
+    }
+    let section = |title: &str, lines: &[String]| -> String {
+        if lines.is_empty() {
+            return String::new();
+        }
+        let lines: Vec<String> = lines.iter().map(|l| printable(l)).collect();
+        format!("\n{title}\n  {}\n", lines.join("\n  "))
+    };
+    out += &section("evidence", &report.evidence);
+    out += &section("would help", &report.would_help);
+    let next: Vec<String> = report
+        .next
+        .iter()
+        .map(|n| format!("punchdeck ctl {}", command_line(n.action, report.peer_id)))
+        .collect();
+    out += &section("next", &next);
+    out
+}
+
+fn command_line(action: &str, peer: PeerId) -> String {
+    if action == "nat-probe" { action.to_owned() } else { format!("{action} {}", peer.short()) }
+}
+
+pub(super) fn event(event: &Event) -> String {
+    let at = crate::model::contract::rfc3339(event.at);
+    let peer = event.peer_id.map_or_else(|| "-".to_owned(), |p| p.short());
+    format!("{at:<24}  {peer:<6}  {:<17}  {}\n", event.kind.name(), printable(&event.kind.to_string()))
+}

@@ -1,0 +1,83 @@
+//! What of another configuration a running node can take on, and what it
+//! cannot.
+
+use super::{Config, Key, Resolved, bootstrap_of};
+use crate::node::options::Settings;
+
+/// A setting that has another value than the one that holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// Which: a key, or the secret itself.
+    pub name: &'static str,
+    /// What holds, as TOML.
+    pub from: String,
+    /// What it would be.
+    pub to: String,
+    /// Whether a running node can take it on.
+    pub live: bool,
+}
+
+impl Key {
+    /// Whether a running node can take on another value.
+    pub fn is_live(self) -> bool {
+        matches!(
+            self,
+            Self::Bootstrap | Self::DirectWindow | Self::RelayAfter | Self::Punch | Self::LogFilter
+        )
+    }
+}
+
+impl Resolved {
+    /// Every setting that differs in a newer configuration.
+    pub fn changes(&self, newer: &Self) -> Vec<Change> {
+        let value = |key: Key, config: &Config| key.toml(config).unwrap_or_else(|| "unset".to_owned());
+        let mut changes: Vec<Change> = Key::ALL
+            .into_iter()
+            .map(|key| Change {
+                name: key.name(),
+                from: value(key, &self.config),
+                to: value(key, &newer.config),
+                live: key.is_live(),
+            })
+            .filter(|change| change.from != change.to)
+            .collect();
+        let secret = |of: &Self| of.secret.as_ref().map(|(secret, _)| secret.clone());
+        let (old, new) = (secret(self), secret(newer));
+        if old != new {
+            // Never shown.
+            let (from, to) = match (old.is_some(), new.is_some()) {
+                (false, _) => ("unset", "set"),
+                (_, false) => ("set", "unset"),
+                _ => ("set", "another one"),
+            };
+            let (from, to) = (from.to_owned(), to.to_owned());
+            changes.push(Change { name: "the network secret", from, to, live: false });
+        }
+        changes
+    }
+
+    /// Takes on what a running node can; the rest stays as it holds.
+    pub fn take_on(&mut self, newer: &Self) {
+        let Config { bootstrap, direct_window, relay_after, punch, log_filter, .. } = newer.config.clone();
+        self.config =
+            Config { bootstrap, direct_window, relay_after, punch, log_filter, ..self.config.clone() };
+        for key in Key::ALL.into_iter().filter(|key| key.is_live()) {
+            self.origins.insert(key, newer.origin(key));
+        }
+    }
+
+    /// What a running node is told of them.
+    ///
+    /// A named network's own list is used only where no bootstrap address is
+    /// configured; the node dials either only when its cache is empty or it is
+    /// alone.
+    pub fn settings(&self) -> Settings {
+        let Config { bootstrap, direct_window, relay_after, punch, network, .. } = &self.config;
+        Settings {
+            bootstrap: if bootstrap.is_empty() { bootstrap_of(network) } else { bootstrap.clone() },
+            direct_window: *direct_window,
+            relay_after: *relay_after,
+            punch: *punch,
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! The client's end: one question after the other, as a program asks them.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::lines::{self, ReadError, Reader};
+use super::paging::Assembly;
+use super::protocol::{Ask, Greeting, Refusal, SERVER_LINE_MAX, Tell, VERSION};
+use super::target::{Holder, Input, Output, Target};
+use crate::model::{Command, CommandId, Event, Outcome, Snapshot};
+
+/// How long a node may take to take a line.
+const WRITE_TIME: Duration = Duration::from_secs(10);
+/// How long it may take to greet: something else may listen there.
+const GREETING_TIME: Duration = Duration::from_secs(5);
+
+/// Why a node could not be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// Nobody answers.
+    #[error("no node answers at {at}: {}", why_not(source))]
+    NoNode {
+        /// Where.
+        at: Target,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The node does not want to.
+    #[error("the node at {at} refuses: {refusal}")]
+    Refused {
+        /// Where.
+        at: Target,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// It hung up.
+    #[error("the node at {at} has hung up{}", because(complaint.as_deref()))]
+    Lost {
+        /// Where.
+        at: Target,
+        /// What the way there said, if it said anything.
+        complaint: Option<String>,
+    },
+    /// It said something else than expected.
+    #[error("what answers at {at} is no node of ours: {detail}")]
+    Strange {
+        /// Where.
+        at: Target,
+        /// What is wrong.
+        detail: String,
+    },
+}
+
+fn why_not(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "there is no such socket".to_owned(),
+        io::ErrorKind::ConnectionRefused => "the node that made the socket has ended".to_owned(),
+        io::ErrorKind::PermissionDenied => "it belongs to another user".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+fn because(complaint: Option<&str>) -> String {
+    complaint.map_or_else(String::new, |said| format!(": {}", crate::model::printable(said)))
+}
+
+/// Something the node told while a command ran.
+#[derive(Debug, Clone)]
+pub enum Told {
+    /// An event.
+    Event(Arc<Event>),
+    /// The end of the command.
+    Outcome(Arc<Outcome>),
+}
+
+/// A conversation with a node.
+pub struct Client {
+    at: Target,
+    tells: Reader<Input>,
+    write: Output,
+    holder: Holder,
+    greeting: Greeting,
+    next: u64,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("at", &self.at)
+            .field("greeting", &self.greeting)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Client {
+    /// Connects and exchanges greetings.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn connect(at: impl Into<Target>, read_only: bool) -> Result<Self, ClientError> {
+        let at = at.into();
+        let no_node = |source| ClientError::NoNode { at: at.clone(), source };
+        let (read, write, holder) = at.open().await.map_err(no_node)?;
+        let tells = Reader::new(read, SERVER_LINE_MAX);
+        let mut client = Self { at, tells, write, holder, greeting: nobody(), next: 1 };
+        let greeted = tokio::time::timeout(GREETING_TIME, client.tell()).await;
+        match greeted.unwrap_or_else(|_| Err(client.strange("it does not greet")))? {
+            Tell::Hello(greeting) if greeting.version == VERSION => client.greeting = greeting,
+            Tell::Hello(Greeting { version: speaks, .. }) => {
+                return Err(client.refused(Refusal::Version { speaks }));
+            }
+            _ => return Err(client.strange("it does not greet")),
+        }
+        client.ask(&Ask::Hello { version: VERSION, read_only }).await?;
+        Ok(client)
+    }
+
+    /// Who answers.
+    pub fn greeting(&self) -> &Greeting {
+        &self.greeting
+    }
+
+    /// The state now.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn snapshot(&mut self) -> Result<Snapshot, ClientError> {
+        self.ask(&Ask::Snapshot {}).await?;
+        let mut assembly = Assembly::default();
+        loop {
+            match self.tell().await? {
+                Tell::Peers { changed, gone } => assembly.peers(changed, &gone),
+                Tell::State(sections) => {
+                    return assembly.state(*sections).ok_or_else(|| self.strange("its state has holes"));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// The events that are remembered, oldest first. With `follow` those that
+    /// come are told by [`next`](Self::next).
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn events(&mut self, follow: bool) -> Result<Vec<Arc<Event>>, ClientError> {
+        self.ask(&Ask::Events { follow }).await?;
+        let mut events = Vec::new();
+        loop {
+            match self.tell().await? {
+                Tell::Event(event) => events.push(event),
+                Tell::EventsEnd {} => return Ok(events),
+                _ => {}
+            }
+        }
+    }
+
+    /// Sends a command; its end is told by [`next`](Self::next).
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn send(&mut self, command: Command) -> Result<CommandId, ClientError> {
+        let id = CommandId(self.next);
+        self.next += 1;
+        self.ask(&Ask::Do { id, command }).await?;
+        Ok(id)
+    }
+
+    /// The next event or outcome; `None` when the node has stopped.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn next(&mut self) -> Result<Option<Told>, ClientError> {
+        loop {
+            match self.tell().await? {
+                Tell::Event(event) => return Ok(Some(Told::Event(event))),
+                Tell::Outcome(outcome) => return Ok(Some(Told::Outcome(outcome))),
+                Tell::Bye {} => return Ok(None),
+                _ => {}
+            }
+        }
+    }
+
+    pub(super) async fn ask(&mut self, ask: &Ask) -> Result<(), ClientError> {
+        let line = lines::line(ask).map_err(|e| self.strange(&e.to_string()))?;
+        match lines::write(&mut self.write, &line, WRITE_TIME).await {
+            Ok(()) => Ok(()),
+            // It may have said why before it hung up.
+            Err(_) => loop {
+                self.tell().await?;
+            },
+        }
+    }
+
+    /// The next line. May be given up while it waits.
+    pub(super) async fn tell(&mut self) -> Result<Tell, ClientError> {
+        match self.tells.next().await {
+            Ok(Some(Tell::Refused(refusal))) => Err(self.refused(refusal)),
+            Ok(Some(tell)) => Ok(tell),
+            Ok(None) | Err(ReadError::Io(_)) => {
+                let complaint = self.holder.complaint().await;
+                Err(ClientError::Lost { at: self.at.clone(), complaint })
+            }
+            Err(error) => Err(self.strange(&error.to_string())),
+        }
+    }
+
+    fn refused(&self, refusal: Refusal) -> ClientError {
+        ClientError::Refused { at: self.at.clone(), refusal }
+    }
+
+    fn strange(&self, detail: &str) -> ClientError {
+        ClientError::Strange { at: self.at.clone(), detail: detail.to_owned() }
+    }
+}
+
+/// Before somebody has greeted.
+fn nobody() -> Greeting {
+    Greeting { version: 0, peer_id: crate::model::PeerId([0; 32]), pid: 0, program: String::new() }
+}

@@ -1,0 +1,31 @@
+//! Settings that a running node takes on.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::Engine;
+use crate::core::Now;
+use crate::model::{PunchConsent, plain_addr};
+
+/// What can be changed while a node runs. The values have been validated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Whom to dial when nobody is known, and when alone.
+    pub bootstrap: Vec<SocketAddr>,
+    /// How long a direct dial is waited for before the next stage begins.
+    pub direct_window: Duration,
+    /// How long after a punch began the warmed relay takes over the link.
+    pub relay_after: Duration,
+    /// Whose punch requests we answer.
+    pub punch: PunchConsent,
+}
+
+impl Engine {
+    /// They hold from now on. What runs already ends as it began.
+    pub(super) fn on_settings(&mut self, settings: Settings, now: Now) {
+        let Settings { bootstrap, direct_window, relay_after, punch } = settings;
+        (self.config.direct_window, self.config.relay_after) = (direct_window, relay_after);
+        self.coordination.set_consent(punch);
+        self.dialer.set_bootstrap(bootstrap.into_iter().map(plain_addr), now.mono);
+    }
+}

@@ -1,0 +1,366 @@
+//! The steps of a drill: what can be done to a fleet, and waited for.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::model::{NatType, Path};
+
+/// One thing that is done.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(tag = "do", deny_unknown_fields, rename_all = "kebab-case")]
+pub enum Step {
+    /// Starts a node that is stopped, or one more.
+    Start {
+        /// Which.
+        node: String,
+        /// Whether it dials its bootstrap only.
+        #[serde(default)]
+        passive: bool,
+    },
+    /// Stops a node politely.
+    Stop {
+        /// Which.
+        node: String,
+    },
+    /// Kills a node: SIGKILL, no close frame leaves.
+    Kill {
+        /// Which.
+        node: String,
+    },
+    /// Cuts hosts off: nothing passes, nobody is told.
+    Cut {
+        /// Which.
+        hosts: Vec<String>,
+    },
+    /// Heals them; all that are cut if none is named.
+    Heal {
+        /// Which.
+        #[serde(default)]
+        hosts: Vec<String>,
+    },
+    /// Changes a router's NAT.
+    SetNat {
+        /// The host behind the router.
+        host: String,
+        /// To what.
+        nat: NatType,
+    },
+    /// Forgets a router's mappings: every connection through it is rebound.
+    Flush {
+        /// The host behind the router.
+        host: String,
+    },
+    /// Makes a router forget its mappings, and waits until data passes both ways
+    /// again between the node behind it and another, through another mapping.
+    Rebind {
+        /// The host behind the router.
+        host: String,
+        /// Who exchanges records with it; the first exchange begins there.
+        with: String,
+        /// How long at most.
+        #[serde(with = "humantime_serde")]
+        within: Duration,
+        /// Measured under this name: `NAME_ms` from the flush to both exchanges,
+        /// and `NAME_mapping` 1 if the mapping is another one.
+        #[serde(rename = "as")]
+        name: String,
+    },
+    /// Exchanges records with every linked peer.
+    Sync {
+        /// Which node.
+        node: String,
+        /// Measured under this name: `NAME` is the share of peers that answered.
+        #[serde(rename = "as")]
+        name: String,
+    },
+    /// Runs steps over and over. The first round is the warm-up; what grew from
+    /// its end to the last round's is measured. Of what each round measures, the
+    /// worst counts.
+    Soak {
+        /// How long; the round under way is ended.
+        #[serde(rename = "for", with = "humantime_serde")]
+        time: Duration,
+        /// What a round is.
+        steps: Vec<Step>,
+    },
+    /// Has the relay under a link fail, and waits until the link runs over
+    /// another one: `NAME_ms`. `NAME_closes` counts ends that a close frame told,
+    /// `NAME_ladders` ladders that were run between both ends until the end of
+    /// the drill.
+    FailRelay {
+        /// One end.
+        a: String,
+        /// The other.
+        b: String,
+        /// How.
+        how: RelayFailure,
+        /// How long the link has.
+        #[serde(with = "humantime_serde")]
+        within: Duration,
+        /// What is measured.
+        #[serde(rename = "as")]
+        name: String,
+    },
+    /// Hands a node's relayed links over: `NAME_ms`, `NAME_gap_ms`, `NAME_lost`.
+    Failover {
+        /// Which.
+        node: String,
+        /// What is measured.
+        #[serde(rename = "as")]
+        name: String,
+    },
+    /// Sends numbered echoes while the further steps run: `NAME_sent`,
+    /// `NAME_lost`, `NAME_repeated`, `NAME_reordered`, and `NAME_gap_ms`, the
+    /// longest time without an answer.
+    Echo {
+        /// From which.
+        from: String,
+        /// To which.
+        to: String,
+        /// For how long.
+        #[serde(rename = "for", with = "humantime_serde")]
+        time: Duration,
+        /// One so often.
+        #[serde(with = "humantime_serde")]
+        every: Duration,
+        /// What is measured.
+        #[serde(rename = "as")]
+        name: String,
+    },
+    /// Runs the ladder from one node to another.
+    Connect {
+        /// From which.
+        from: String,
+        /// To which.
+        to: String,
+        /// Measured under this name: `NAME_ms`, `NAME` 1 or 0, and the same for
+        /// each path as `NAME_direct`, `NAME_punched` and `NAME_relayed`.
+        #[serde(rename = "as")]
+        name: String,
+    },
+    /// Every node of one crowd connects to so many of another at the same moment,
+    /// all to as many different ones, and those that are relayed get time to leave the relay.
+    /// Measured: `NAME_pairs`; `NAME_connected` and `NAME_lost`, by the first
+    /// usable link `NAME_direct`, `NAME_punched`, `NAME_relayed`, `NAME_mean_ms`
+    /// and `NAME_max_ms`; pairs of which an intermediary refused a punch by rate,
+    /// `NAME_refused`, and how many of them were lost, `NAME_refused_lost`; pairs
+    /// that every intermediary refused, `NAME_turned_away`, how many of them were
+    /// not relayed at first, `NAME_turned_away_unrelayed`, and of the relayed how
+    /// many left the relay, `NAME_moved`, and did not, `NAME_stuck`; and what the
+    /// intermediaries counted as refused, punches and invitations,
+    /// `NAME_refusals`.
+    Storm {
+        /// The nodes whose names begin so and go on with a dash.
+        from: String,
+        /// The same, to whom they connect.
+        to: String,
+        /// To how many each.
+        #[serde(default = "once")]
+        each: usize,
+        /// How long relayed links have to leave the relay.
+        #[serde(with = "humantime_serde")]
+        within: Duration,
+        /// What is measured.
+        #[serde(rename = "as")]
+        name: String,
+    },
+    /// Disconnects two nodes and holds off automatic dials.
+    Disconnect {
+        /// From which.
+        from: String,
+        /// To which.
+        to: String,
+    },
+    /// Lets a node lose its next delta before it is sent, so that only the
+    /// digest can repair it.
+    LoseDelta {
+        /// Which.
+        node: String,
+    },
+    /// Waits until something holds.
+    Wait {
+        /// What.
+        until: Condition,
+        /// How long at most.
+        #[serde(with = "humantime_serde")]
+        within: Duration,
+        /// The time it took, in milliseconds, gets this name; a wait that runs
+        /// out leaves it unmeasured.
+        #[serde(rename = "as")]
+        name: Option<String>,
+    },
+    /// Lets time pass.
+    Sleep {
+        /// How much.
+        #[serde(rename = "for", with = "humantime_serde")]
+        time: Duration,
+    },
+    /// Pairs of NAT types, a fresh pair of hosts each: every ordered pair of
+    /// `nats`, then `pairs`, and all of it `repeat` times.
+    Matrix {
+        /// Which types, each with each.
+        #[serde(default)]
+        nats: Vec<NatType>,
+        /// Further pairs: the dialler's type, and the target's.
+        #[serde(default)]
+        pairs: Vec<(NatType, NatType)>,
+        /// How often.
+        #[serde(default = "once")]
+        repeat: usize,
+        /// The regions of dialler and target; both in the topology's first if
+        /// left out.
+        regions: Option<(String, String)>,
+    },
+}
+
+fn once() -> usize {
+    1
+}
+
+/// The pairs of a matrix in their order.
+pub fn matrix_pairs(
+    nats: &[NatType],
+    pairs: &[(NatType, NatType)],
+    repeat: usize,
+) -> Vec<(NatType, NatType)> {
+    let each = nats.iter().flat_map(|from| nats.iter().map(move |to| (*from, *to)));
+    let all: Vec<_> = each.chain(pairs.iter().copied()).collect();
+    all.repeat(repeat)
+}
+
+/// How a relay fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RelayFailure {
+    /// SIGKILL: no close frame leaves.
+    Kill,
+    /// Nothing passes to or from its host.
+    Cut,
+    /// It takes everything and passes nothing on; its own link lives.
+    Lie,
+}
+
+impl RelayFailure {
+    /// As it stands in what is told.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Kill => "killed",
+            Self::Cut => "cut off",
+            Self::Lie => "made to lie",
+        }
+    }
+}
+
+/// Something that can be waited for.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "what", deny_unknown_fields)]
+pub enum Condition {
+    /// Every running node knows every running node.
+    AllKnowAll,
+    /// Every running node has at least one link.
+    AllJoined,
+    /// Every running node has measured its NAT.
+    AllMeasured,
+    /// Every running node is linked to each of these.
+    AllLinkedTo {
+        /// Which.
+        nodes: Vec<String>,
+    },
+    /// A node has no link and says that it is isolated.
+    Isolated {
+        /// Which.
+        node: String,
+    },
+    /// A node has at least one link.
+    Joined {
+        /// Which.
+        node: String,
+    },
+    /// Two nodes show a link to each other, of the same path.
+    Linked {
+        /// One.
+        a: String,
+        /// The other.
+        b: String,
+        /// Which path; any if left out.
+        path: Option<Path>,
+    },
+    /// A node holds two reservations that answer.
+    Standby {
+        /// Which.
+        node: String,
+    },
+    /// Neither shows a link to the other.
+    Unlinked {
+        /// One.
+        a: String,
+        /// The other.
+        b: String,
+    },
+    /// A node has seen a digest repair something.
+    Repaired {
+        /// Which.
+        node: String,
+    },
+}
+
+/// How long a step takes at most, where it says so.
+pub(super) fn limit(step: &Step) -> Option<Duration> {
+    match step {
+        Step::Wait { within, .. } => Some(*within),
+        Step::Sleep { time } => Some(*time),
+        _ => None,
+    }
+}
+
+/// A step in words.
+pub(super) fn describe(step: &Step) -> String {
+    match step {
+        Step::Start { node, .. } => format!("start {node}"),
+        Step::Stop { node } => format!("stop {node}"),
+        Step::Kill { node } => format!("kill {node}"),
+        Step::Cut { hosts } => format!("cut {}", hosts.join(", ")),
+        Step::Heal { hosts } if hosts.is_empty() => "heal everything".into(),
+        Step::Heal { hosts } => format!("heal {}", hosts.join(", ")),
+        Step::SetNat { host, nat } => format!("NAT before {host} becomes {nat}"),
+        Step::Flush { host } => format!("forget the mappings before {host}"),
+        Step::Rebind { host, with, .. } => {
+            format!("forget the mappings before {host}, until it and {with} exchange records again")
+        }
+        Step::Sync { node, .. } => format!("{node} exchanges records with all it is linked to"),
+        Step::Soak { time, .. } => format!("soak for {} s", time.as_secs()),
+        Step::Connect { from, to, .. } => format!("connect {from} to {to}"),
+        Step::Storm { from, to, each, .. } => format!("every {from} connects to {each} {to} at once"),
+        Step::Disconnect { from, to } => format!("disconnect {from} from {to}"),
+        Step::FailRelay { a, b, how, .. } => format!("the relay under {a} and {b} is {}", how.word()),
+        Step::Failover { node, .. } => format!("{node} hands its relayed links over"),
+        Step::Echo { from, to, time, .. } => {
+            format!("{from} sends echoes to {to} for {} s", time.as_secs())
+        }
+        Step::LoseDelta { node } => format!("{node} loses its next delta"),
+        Step::Wait { until, within, .. } => {
+            format!("wait for {}, at most {} s", words(until), within.as_secs())
+        }
+        Step::Sleep { time } => format!("let {} s pass", time.as_secs()),
+        Step::Matrix { nats, pairs, repeat, .. } => {
+            format!("connect {} pairs", matrix_pairs(nats, pairs, *repeat).len())
+        }
+    }
+}
+
+fn words(condition: &Condition) -> String {
+    match condition {
+        Condition::AllKnowAll => "everybody to know everybody".into(),
+        Condition::AllMeasured => "everybody to have measured its NAT".into(),
+        Condition::AllJoined => "everybody to have a link".into(),
+        Condition::AllLinkedTo { nodes } => format!("everybody to be linked to {}", nodes.join(", ")),
+        Condition::Isolated { node } => format!("{node} to be isolated"),
+        Condition::Joined { node } => format!("{node} to have a link"),
+        Condition::Linked { a, b, path: Some(path) } => format!("{a} and {b} to be linked, {path}"),
+        Condition::Linked { a, b, path: None } => format!("{a} and {b} to be linked"),
+        Condition::Standby { node } => format!("{node} to hold two reservations"),
+        Condition::Unlinked { a, b } => format!("{a} and {b} to lose their link"),
+        Condition::Repaired { node } => format!("a repair at {node}"),
+    }
+}

@@ -1,0 +1,84 @@
+//! Waiting until something holds.
+
+use std::time::{Duration, Instant};
+
+use super::arena::{Arena, ArenaError, Member};
+use super::runner::{Runner, Stop};
+use super::step::Condition;
+use crate::model::{Path, Phase, ReservationState};
+
+/// How often a condition is looked at. Snapshots come ten times a second.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+impl<A: Arena> Runner<'_, A> {
+    pub(super) async fn wait(
+        &mut self,
+        until: &Condition,
+        within: Duration,
+        name: Option<&str>,
+    ) -> Result<(), Stop> {
+        let begun = Instant::now();
+        while begun.elapsed() < within {
+            if self.holds(until)? {
+                if let Some(name) = name {
+                    self.measured.insert(name.to_owned(), begun.elapsed().as_secs_f64() * 1e3);
+                }
+                return Ok(());
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        Ok(())
+    }
+
+    fn holds(&self, condition: &Condition) -> Result<bool, ArenaError> {
+        let members = self.arena.members();
+        let running = || members.iter().filter(|m| m.running);
+        let seen = || running().filter_map(|m| m.feed.as_ref().map(|feed| (m, feed.snapshots.borrow())));
+        Ok(match condition {
+            Condition::AllKnowAll => seen().all(|(m, s)| {
+                running()
+                    .filter(|other| other.peer_id != m.peer_id)
+                    .all(|other| s.peer(&other.peer_id).is_some())
+            }),
+            Condition::AllJoined => seen().all(|(_, s)| s.links.iter().any(|l| !l.foreign)),
+            Condition::AllMeasured => seen().all(|(_, s)| s.nat.measured.is_some()),
+            Condition::AllLinkedTo { nodes } => {
+                let hubs: Vec<_> = nodes.iter().map(|n| self.member(n)).collect::<Result<_, _>>()?;
+                seen().all(|(m, s)| {
+                    hubs.iter().all(|hub| hub.peer_id == m.peer_id || s.link(&hub.peer_id).is_some())
+                })
+            }
+            Condition::Isolated { node } => {
+                matches!(self.feed(node)?.snapshots.borrow().node.phase, Phase::Isolated { .. })
+            }
+            Condition::Joined { node } => !self.feed(node)?.snapshots.borrow().links.is_empty(),
+            Condition::Linked { a, b, path } => {
+                let shown = self.shown(a, b)?;
+                let wanted = |shown: &Option<Path>| path.is_none_or(|path| *shown == Some(path));
+                !shown.is_empty()
+                    && shown.iter().all(|path| path.is_some() && *path == shown[0] && wanted(path))
+            }
+            Condition::Standby { node } => {
+                let feed = self.feed(node)?;
+                let snapshot = feed.snapshots.borrow();
+                let held = &snapshot.relays.reservations;
+                held.len() == 2 && held.iter().all(|r| r.state == ReservationState::Ready)
+            }
+            Condition::Unlinked { a, b } => {
+                let shown = self.shown(a, b)?;
+                !shown.is_empty() && shown.iter().all(Option::is_none)
+            }
+            Condition::Repaired { node } => self.feed(node)?.snapshots.borrow().gossip.repairs > 0,
+        })
+    }
+
+    /// How each of two nodes that runs and can be asked shows its link to the other.
+    fn shown(&self, a: &str, b: &str) -> Result<Vec<Option<Path>>, ArenaError> {
+        let (a, b) = (self.member(a)?, self.member(b)?);
+        let path = |from: &Member, to: &Member| {
+            let snapshot = from.feed.as_ref().filter(|_| from.running)?.snapshots.borrow();
+            Some(snapshot.link(&to.peer_id).map(|l| l.path))
+        };
+        Ok([path(&a, &b), path(&b, &a)].into_iter().flatten().collect())
+    }
+}

@@ -1,0 +1,87 @@
+//! Our NAT.
+
+use std::net::SocketAddr;
+
+use serde::Serialize;
+
+use super::age_s;
+use crate::model::{Behaviour, NatType, NatView, PeerId, Reason, Stamp};
+
+/// What our NAT does.
+#[derive(Debug, Clone, Serialize)]
+pub struct Nat {
+    /// The classic name.
+    #[serde(rename = "type")]
+    pub nat_type: NatType,
+    /// Mapping behaviour (RFC 4787).
+    pub mapping: Option<Behaviour>,
+    /// Filtering behaviour (RFC 4787).
+    pub filtering: Option<Behaviour>,
+    /// Whether the port outside is the local one.
+    pub port_preservation: Option<bool>,
+    /// Whether hosts behind it reach each other by their outside addresses.
+    pub hairpinning: Option<bool>,
+    /// 0 to 1.
+    pub confidence: Option<f64>,
+    /// What was seen, in sentences.
+    pub evidence: Vec<String>,
+    /// Since it was measured.
+    pub measured_s: Option<f64>,
+    /// Why the type is unknown, if it is.
+    pub reason: Option<String>,
+}
+
+impl Nat {
+    /// Of a view.
+    pub fn new(view: &NatView, now: Stamp) -> Self {
+        Self {
+            nat_type: view.nat_type,
+            mapping: view.mapping,
+            filtering: view.filtering,
+            port_preservation: view.port_preservation,
+            hairpinning: view.hairpinning,
+            confidence: view.confidence,
+            evidence: view.evidence.clone(),
+            measured_s: view.measured.map(|at| age_s(at, now)),
+            reason: view.reason.as_ref().map(Reason::to_string),
+        }
+    }
+}
+
+/// The same, with who saw what.
+#[derive(Debug, Clone, Serialize)]
+pub struct NatWithVantages {
+    /// What it does.
+    #[serde(flatten)]
+    pub nat: Nat,
+    /// For IPv6, measured apart.
+    pub nat6: Option<Nat>,
+    /// Who saw what.
+    pub vantage_points: Vec<VantageItem>,
+}
+
+/// What one peer saw.
+#[derive(Debug, Clone, Serialize)]
+pub struct VantageItem {
+    /// Who.
+    pub peer_id: PeerId,
+    /// Our address as it saw it.
+    pub seen: SocketAddr,
+    /// Whether it bears the result out.
+    pub agrees: bool,
+}
+
+impl NatWithVantages {
+    /// Of a view.
+    pub fn new(view: &NatView, now: Stamp) -> Self {
+        let nat6 = view.nat6.as_deref();
+        let vantages = view.vantage_points.iter().chain(nat6.into_iter().flat_map(|v| &v.vantage_points));
+        let item =
+            |v: &crate::model::Vantage| VantageItem { peer_id: v.peer_id, seen: v.seen, agrees: v.agrees };
+        Self {
+            nat: Nat::new(view, now),
+            nat6: nat6.map(|view| Nat::new(view, now)),
+            vantage_points: vantages.map(item).collect(),
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! The node itself: status, gossip, rates.
+
+use std::net::SocketAddr;
+
+use serde::Serialize;
+
+use super::{Nat, age_s, rfc3339};
+use crate::model::{ExposureState, GossipView, KpiView, Path, PeerId, Phase, Snapshot};
+
+/// The node at a glance.
+#[derive(Debug, Clone, Serialize)]
+pub struct Status {
+    /// Who.
+    pub peer_id: PeerId,
+    /// The name it gives itself.
+    pub name: String,
+    /// The program's version.
+    pub version: String,
+    /// The network.
+    pub network: String,
+    /// What it is doing about being connected.
+    pub phase: &'static str,
+    /// Where it listens.
+    pub local_addr: SocketAddr,
+    /// Where peers see it.
+    pub observed_addrs: Vec<SocketAddr>,
+    /// Its NAT.
+    pub nat: Nat,
+    /// For IPv6, measured apart.
+    pub nat6: Option<Nat>,
+    /// Since it started.
+    pub uptime_s: f64,
+    /// Links, by path.
+    pub links: LinkCounts,
+    /// The peer cache.
+    pub cache: Cache,
+    /// Whether strangers reach this host through its relay service.
+    pub relay_egress: State,
+    /// Whether strangers aim peers at others through its coordinator.
+    pub coordinator: State,
+}
+
+/// Links, by path; those to nodes of another kind apart.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct LinkCounts {
+    /// Straight.
+    pub direct: usize,
+    /// Straight, after a punch.
+    pub punched: usize,
+    /// Through a relay.
+    pub relayed: usize,
+    /// To nodes that speak no punchdeck.
+    pub foreign: usize,
+}
+
+/// The peer cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Cache {
+    /// Peers known.
+    pub known: u32,
+    /// Peers we ever shook hands with.
+    pub tried: u32,
+}
+
+/// What a self-test found.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct State {
+    /// The result.
+    pub state: ExposureState,
+    /// What it rests on, in a sentence.
+    pub evidence: String,
+    /// Since the test.
+    pub tested_s: Option<f64>,
+}
+
+impl LinkCounts {
+    /// Of a snapshot.
+    pub fn new(snapshot: &Snapshot) -> Self {
+        let mut counts = Self::default();
+        for link in snapshot.links.iter() {
+            *match link.path {
+                _ if link.foreign => &mut counts.foreign,
+                Path::Direct => &mut counts.direct,
+                Path::Punched => &mut counts.punched,
+                Path::Relayed => &mut counts.relayed,
+            } += 1;
+        }
+        counts
+    }
+}
+
+impl Status {
+    /// Of a snapshot.
+    pub fn new(snapshot: &Snapshot) -> Self {
+        let (node, now) = (&snapshot.node, snapshot.at);
+        let state = |of: &crate::model::Exposure| State {
+            state: of.state,
+            evidence: of.evidence.to_string(),
+            tested_s: of.tested.map(|at| age_s(at, now)),
+        };
+        Self {
+            peer_id: node.peer_id,
+            name: node.name.clone(),
+            version: node.version.clone(),
+            network: node.network.clone(),
+            phase: phase(&node.phase),
+            local_addr: node.local_addr,
+            observed_addrs: node.observed_addrs.clone(),
+            nat: Nat::new(&snapshot.nat, now),
+            nat6: snapshot.nat.nat6.as_deref().map(|view| Nat::new(view, now)),
+            uptime_s: age_s(node.started, now),
+            links: LinkCounts::new(snapshot),
+            cache: Cache { known: node.cache.known, tried: node.cache.tried },
+            relay_egress: state(&node.relay_egress),
+            coordinator: state(&node.coordinator),
+        }
+    }
+}
+
+fn phase(phase: &Phase) -> &'static str {
+    match phase {
+        Phase::Starting => "starting",
+        Phase::NothingToDial => "alone",
+        Phase::Joining => "joining",
+        Phase::Joined => "joined",
+        Phase::Isolated { .. } => "isolated",
+        Phase::Leaving => "leaving",
+    }
+}
+
+/// Of the records older than 10 s, how many stood in each linked peer's last
+/// digest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Propagation {
+    /// How many did.
+    pub known: u64,
+    /// How many could.
+    pub expected: u64,
+}
+
+impl Propagation {
+    fn new(gossip: &GossipView) -> Self {
+        Self { known: gossip.known, expected: gossip.expected }
+    }
+}
+
+/// A count in both directions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct InOut {
+    /// Received.
+    #[serde(rename = "in")]
+    pub received: u64,
+    /// Sent.
+    #[serde(rename = "out")]
+    pub sent: u64,
+}
+
+/// Gossip counters since the start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Gossip {
+    /// Full syncs.
+    pub syncs: InOut,
+    /// Deltas.
+    pub deltas: InOut,
+    /// Records sent or asked for because a digest differed.
+    pub repairs: u64,
+    /// Records dropped by a rule or limit.
+    pub dropped: u64,
+    /// How far records have come.
+    pub propagation: Propagation,
+}
+
+impl Gossip {
+    /// Of a snapshot.
+    pub fn new(snapshot: &Snapshot) -> Self {
+        let g = &snapshot.gossip;
+        Self {
+            syncs: InOut { received: g.syncs_in, sent: g.syncs_out },
+            deltas: InOut { received: g.deltas_in, sent: g.deltas_out },
+            repairs: g.repairs,
+            dropped: g.dropped,
+            propagation: Propagation::new(g),
+        }
+    }
+}
+
+/// Rates and times of our attempts.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Kpi {
+    /// Ended attempts, those called off left out.
+    pub attempts: u64,
+    /// How many connected.
+    pub connected: u64,
+    /// Connected over attempts.
+    pub rate: Option<f64>,
+    /// Its 95 % Wilson interval, low and high.
+    pub interval: Option<[f64; 2]>,
+    /// Connected directly.
+    pub direct: u64,
+    /// By a punch.
+    pub punched: u64,
+    /// Through a relay.
+    pub relayed: u64,
+    /// Not at all.
+    pub unreachable: u64,
+    /// Mean time to a usable link.
+    pub mean_connect_ms: Option<f64>,
+    /// Median.
+    pub p50_ms: Option<f64>,
+    /// 95th percentile.
+    pub p95_ms: Option<f64>,
+    /// Since when these count, over restarts.
+    pub since: Option<String>,
+    /// How far records have come.
+    pub propagation: Propagation,
+}
+
+impl Kpi {
+    /// Of the views of a snapshot.
+    pub fn new(kpi: &KpiView, gossip: &GossipView) -> Self {
+        Self {
+            attempts: kpi.attempts,
+            connected: kpi.connected,
+            rate: kpi.rate,
+            interval: kpi.interval.map(|i| [i.lo, i.hi]),
+            direct: kpi.direct,
+            punched: kpi.punched,
+            relayed: kpi.relayed,
+            unreachable: kpi.unreachable,
+            mean_connect_ms: kpi.mean_connect_ms,
+            p50_ms: kpi.p50_ms,
+            p95_ms: kpi.p95_ms,
+            since: kpi.since.map(rfc3339),
+            propagation: Propagation::new(gossip),
+        }
+    }
+}

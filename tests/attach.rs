@@ -1,0 +1,177 @@
+//! `punchdeck attach` as an operator uses it: the real binary in a real terminal,
+//! on real nodes of other processes.
+
+mod pty;
+
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use portable_pty::CommandBuilder;
+use pty::{Console, END};
+use tempfile::TempDir;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_punchdeck");
+/// How long a quiet fleet is watched.
+const WATCHED: Duration = Duration::from_secs(8);
+/// What a slow line carries for a console with nothing to say.
+const BYTES_A_SECOND: u64 = 2_000;
+
+/// A headless node of its own, killed at the end.
+struct Node {
+    process: Child,
+    home: TempDir,
+    bootstrap: Option<String>,
+}
+
+impl Node {
+    fn start(bootstrap: Option<&Self>) -> Result<Self> {
+        let bootstrap = bootstrap.map(Self::addr).transpose()?;
+        let home = tempfile::tempdir()?;
+        let process = spawn(&home, bootstrap.as_deref())?;
+        Ok(Self { process, home, bootstrap })
+    }
+
+    fn kill(&mut self) -> Result<()> {
+        self.process.kill()?;
+        self.process.wait()?;
+        Ok(())
+    }
+
+    fn again(&mut self) -> Result<()> {
+        self.process = spawn(&self.home, self.bootstrap.as_deref())?;
+        Ok(())
+    }
+
+    fn data(&self) -> PathBuf {
+        self.home.path().join("data")
+    }
+
+    /// Waits until it answers, and gives where it listens.
+    fn addr(&self) -> Result<String> {
+        for _ in 0..400 {
+            let output = command(&self.home)
+                .args(["ctl", "--json", "status", "--data-dir"])
+                .arg(self.data())
+                .output()?;
+            if output.status.success() {
+                let status: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+                return Ok(status["local_addr"].as_str().context("no address")?.to_owned());
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        anyhow::bail!("the node does not answer")
+    }
+
+    fn attach(&self, args: &[&str], cols: u16, rows: u16) -> Result<Console> {
+        let mut command = CommandBuilder::new(BINARY);
+        command.env_clear();
+        command.env("HOME", self.home.path());
+        command.args(["attach", "--data-dir"]);
+        command.arg(self.data());
+        command.args(args);
+        Console::start(command, cols, rows, true)
+    }
+}
+
+fn command(home: &TempDir) -> Command {
+    let mut command = Command::new(BINARY);
+    command.env_clear().env("HOME", home.path());
+    command
+}
+
+fn spawn(home: &TempDir, bootstrap: Option<&str>) -> Result<Child> {
+    let mut command = command(home);
+    command.args(["run", "--headless", "--name", "vps", "--bind", "127.0.0.1:0", "--data-dir"]);
+    command.arg(home.path().join("data")).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    if let Some(addr) = bootstrap {
+        command.args(["--bootstrap", addr]);
+    }
+    Ok(command.spawn()?)
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[test]
+fn an_operator_attaches_looks_acts_and_detaches_and_the_node_goes_on() -> Result<()> {
+    let hub = Node::start(None)?;
+    let node = Node::start(Some(&hub))?;
+    node.addr()?;
+    let mut console = node.attach(&[], 120, 36)?;
+    console.wait_for("linked      direct")?;
+    console.wait_for("attempt.ended")?;
+    console.press("S")?;
+    console.wait_for("sync: 1 of 1 peers")?;
+    let mut second = node.attach(&["--read-only"], 80, 24)?;
+    second.wait_for("read-only")?;
+    second.wait_for("linked")?;
+    second.press("S")?;
+    second.wait_for("S: this console may only look")?;
+    for console in [&mut console, &mut second] {
+        console.press("q")?;
+        console.wait_for_end(END)?;
+        console.is_given_back()?;
+    }
+    node.addr().context("the node has not noticed")?;
+    Ok(())
+}
+
+#[test]
+fn a_node_that_goes_away_is_said_to_be_and_followed_again_when_it_returns() -> Result<()> {
+    let mut node = Node::start(None)?;
+    node.addr()?;
+    let mut console = node.attach(&[], 100, 30)?;
+    console.wait_for("alone")?;
+    node.kill()?;
+    console.wait_for("THE NODE DOES NOT ANSWER, trying again")?;
+    node.again()?;
+    node.addr()?;
+    console.wait_until("the node to be back", |screen| {
+        let text = screen.contents();
+        !text.contains("DOES NOT ANSWER") && text.contains("alone")
+    })?;
+    console.press("q")?;
+    console.wait_for_end(END)
+}
+
+#[test]
+fn without_a_node_or_a_terminal_it_says_so() -> Result<()> {
+    let home = tempfile::tempdir()?;
+    let piped = command(&home).args(["attach"]).output()?;
+    ensure!(piped.status.code() == Some(2), "{piped:?}");
+    let mut nobody = CommandBuilder::new(BINARY);
+    nobody.env_clear();
+    nobody.env("HOME", home.path());
+    nobody.args(["attach", "--socket", "/none"]);
+    let mut console = Console::start(nobody, 100, 30, true)?;
+    console.wait_for("no node answers at /none: there is no such socket")?;
+    let ended = console.child.wait()?;
+    ensure!(ended.exit_code() == 1, "{ended:?}");
+    Ok(())
+}
+
+#[test]
+fn a_quiet_fleet_costs_a_slow_line_less_than_two_kilobytes_a_second() -> Result<()> {
+    let hub = Node::start(None)?;
+    let nodes = (0..3).map(|_| Node::start(Some(&hub))).collect::<Result<Vec<_>>>()?;
+    for node in &nodes {
+        node.addr()?;
+    }
+    let mut console = hub.attach(&[], 120, 36)?;
+    console.wait_for("links 3: 3d")?;
+    // Until the news of the start are told.
+    std::thread::sleep(Duration::from_secs(4));
+    let before = console.written();
+    std::thread::sleep(WATCHED);
+    let rate = (console.written() - before) / WATCHED.as_secs();
+    eprintln!("{rate} bytes a second");
+    ensure!(rate < BYTES_A_SECOND, "{rate} bytes a second");
+    console.press("q")?;
+    console.wait_for_end(END)
+}
