@@ -27,6 +27,17 @@ impl Key {
     }
 }
 
+/// A change of something that is never shown.
+fn hidden<T: PartialEq>(name: &'static str, old: Option<T>, new: Option<T>) -> Option<Change> {
+    let (from, to) = match (&old, &new) {
+        (None, Some(_)) => ("unset", "set"),
+        (Some(_), None) => ("set", "unset"),
+        (Some(old), Some(new)) if old != new => ("set", "another one"),
+        _ => return None,
+    };
+    Some(Change { name, from: from.to_owned(), to: to.to_owned(), live: false })
+}
+
 impl Resolved {
     /// Every setting that differs in a newer configuration.
     pub fn changes(&self, newer: &Self) -> Vec<Change> {
@@ -42,17 +53,9 @@ impl Resolved {
             .filter(|change| change.from != change.to)
             .collect();
         let secret = |of: &Self| of.secret.as_ref().map(|(secret, _)| secret.clone());
-        let (old, new) = (secret(self), secret(newer));
-        if old != new {
-            // Never shown.
-            let (from, to) = match (old.is_some(), new.is_some()) {
-                (false, _) => ("unset", "set"),
-                (_, false) => ("set", "unset"),
-                _ => ("set", "another one"),
-            };
-            let (from, to) = (from.to_owned(), to.to_owned());
-            changes.push(Change { name: "the network secret", from, to, live: false });
-        }
+        changes.extend(hidden("the network secret", secret(self), secret(newer)));
+        let token = |of: &Self| of.registry_token.as_ref().map(|(token, _)| token.clone());
+        changes.extend(hidden("the registry's token", token(self), token(newer)));
         changes
     }
 

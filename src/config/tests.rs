@@ -269,6 +269,40 @@ fn a_configured_bootstrap_list_replaces_that_of_a_named_network() {
 }
 
 #[test]
+fn a_reload_names_every_difference_and_takes_on_only_what_a_running_node_can() {
+    let digits = "0123456789abcdef".repeat(4);
+    let flags = [(Key::Name, "from-flag")];
+    let mut holds = with_file("name = \"a\"\nnetwork = \"saorsa\"\n", &[], &flags).unwrap();
+    assert!(!holds.settings().bootstrap.is_empty(), "a named network brings its list");
+    let text = "name = \"b\"\nnetwork = \"saorsa\"\npunch = \"never\"\nbind = \"[::]:9001\"\n\
+                bootstrap = [\"198.18.0.1:9000\"]\ndirect_window = \"3s\"\nrelay_after = \"0s\"\n\
+                log_filter = \"debug\"\nsocket = \"/run/x.sock\"\n";
+    let newer = with_file(text, &[(SECRET_VARIABLE, &digits)], &flags).unwrap();
+    let changes = holds.changes(&newer);
+    let said: Vec<String> =
+        changes.iter().map(|c| format!("{} {} {} {}", c.name, c.from, c.to, c.live)).collect();
+    assert_eq!(
+        said,
+        [
+            "bind \"[::]:9000\" \"[::]:9001\" false",
+            "bootstrap [] [\"198.18.0.1:9000\"] true",
+            "direct_window \"2s\" \"3s\" true",
+            "relay_after \"1s\" \"0s\" true",
+            "punch \"any\" \"never\" true",
+            "socket unset \"/run/x.sock\" false",
+            "log_filter \"info\" \"debug\" true",
+            "the network secret unset set false",
+        ],
+        "the name is the flag's, whatever the file says"
+    );
+    holds.take_on(&newer);
+    let left: Vec<&str> = holds.changes(&newer).iter().map(|c| c.name).collect();
+    assert_eq!(left, ["bind", "socket", "the network secret"], "they are named until the restart");
+    assert_eq!(holds.settings(), newer.settings());
+    assert!(changes.iter().all(|c| !format!("{c:?}").contains(&digits)));
+}
+
+#[test]
 fn the_registry_is_a_section_whose_keys_are_checked_like_all_others() {
     let r = with_file("[registry]\nurl = \"http://127.0.0.1:9080/fleet\"\n", &[], &[]).unwrap();
     assert_eq!(r.config.registry_url.as_ref().unwrap().to_string(), "http://127.0.0.1:9080/fleet");
@@ -304,38 +338,4 @@ fn a_registry_s_token_goes_to_nobody_who_could_read_it_on_the_way() {
     }
     let why = errors("", &[("PUNCHDECK_REGISTRY_TOKEN", "short"), ("PUNCHDECK_REGISTRY_URL", "https://x")]);
     assert!(why[0].contains("16 to 256") && !why[0].contains("short"), "{why:?}");
-}
-
-#[test]
-fn a_reload_names_every_difference_and_takes_on_only_what_a_running_node_can() {
-    let digits = "0123456789abcdef".repeat(4);
-    let flags = [(Key::Name, "from-flag")];
-    let mut holds = with_file("name = \"a\"\nnetwork = \"saorsa\"\n", &[], &flags).unwrap();
-    assert!(!holds.settings().bootstrap.is_empty(), "a named network brings its list");
-    let text = "name = \"b\"\nnetwork = \"saorsa\"\npunch = \"never\"\nbind = \"[::]:9001\"\n\
-                bootstrap = [\"198.18.0.1:9000\"]\ndirect_window = \"3s\"\nrelay_after = \"0s\"\n\
-                log_filter = \"debug\"\nsocket = \"/run/x.sock\"\n";
-    let newer = with_file(text, &[(SECRET_VARIABLE, &digits)], &flags).unwrap();
-    let changes = holds.changes(&newer);
-    let said: Vec<String> =
-        changes.iter().map(|c| format!("{} {} {} {}", c.name, c.from, c.to, c.live)).collect();
-    assert_eq!(
-        said,
-        [
-            "bind \"[::]:9000\" \"[::]:9001\" false",
-            "bootstrap [] [\"198.18.0.1:9000\"] true",
-            "direct_window \"2s\" \"3s\" true",
-            "relay_after \"1s\" \"0s\" true",
-            "punch \"any\" \"never\" true",
-            "socket unset \"/run/x.sock\" false",
-            "log_filter \"info\" \"debug\" true",
-            "the network secret unset set false",
-        ],
-        "the name is the flag's, whatever the file says"
-    );
-    holds.take_on(&newer);
-    let left: Vec<&str> = holds.changes(&newer).iter().map(|c| c.name).collect();
-    assert_eq!(left, ["bind", "socket", "the network secret"], "they are named until the restart");
-    assert_eq!(holds.settings(), newer.settings());
-    assert!(changes.iter().all(|c| !format!("{c:?}").contains(&digits)));
 }

@@ -158,7 +158,7 @@ pub struct Sections {
     /// Rates and times.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kpi: Option<Arc<KpiView>>,
-    /// Reports to a registry.
+    /// What is told to the registry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reporting: Option<Arc<ReportingView>>,
     /// What limits stopped.

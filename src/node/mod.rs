@@ -201,8 +201,8 @@ async fn assemble(options: NodeOptions) -> Result<Assembled, StartError> {
         Err(detail) => (Vec::new(), Some(detail)),
     };
     let clock = Clock::start();
-    let network = options.network.clone();
     let (settings, new_settings) = watch::channel(options.settings());
+    let network = options.network.clone();
     let config = EngineConfig {
         me,
         name: options.name.clone(),
@@ -259,8 +259,8 @@ async fn assemble(options: NodeOptions) -> Result<Assembled, StartError> {
         files,
         library,
         outlets: Outlets { snapshots, events, outcomes },
-        reporter,
         settings: new_settings,
+        reporter,
         dials: BTreeMap::new(),
         changed: false,
         stopping: false,

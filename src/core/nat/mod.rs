@@ -34,6 +34,7 @@ mod responder;
 mod run;
 #[cfg(test)]
 mod tests;
+mod tools;
 mod verdict;
 
 use std::net::{IpAddr, SocketAddr};

@@ -9,7 +9,8 @@ use rand::rngs::StdRng;
 
 use super::budget::Budgets;
 use super::datagram::{Bytes, Datagram};
-use super::run::{DIAL_TRIES, Plan, Run, Tools};
+use super::run::{DIAL_TRIES, Plan, Run};
+use super::tools::Tools;
 use super::{Family, NatAction, SocketId, VantagePoint, verdict};
 use crate::core::wire::DialBackAnswer;
 use crate::core::{Mono, Now};

@@ -1,17 +1,16 @@
 //! One measurement: which datagrams go out, which come in, and when it is over.
 //! What they mean is [`verdict`](super::verdict)'s business.
 
-use std::collections::{BTreeMap, VecDeque};
+mod ring;
+
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use rand::RngExt;
-use rand::rngs::StdRng;
-
-use super::budget::Budgets;
 use super::classify::{self, Seen};
-use super::datagram::{Bytes, Datagram};
-use super::{Family, NatAction, Nonce, SocketId, VantagePoint};
+use super::datagram::Datagram;
+use super::tools::Tools;
+use super::{NatAction, Nonce, SocketId, VantagePoint};
 use crate::core::gossip::rules::is_public;
 use crate::core::wire::{DialBack, DialBackAnswer, Message};
 use crate::core::{Mono, Now};
@@ -43,9 +42,6 @@ const HAIRPIN_TRIES: u8 = 3;
 const HAIRPIN_SPACING: Duration = Duration::from_millis(100);
 /// Whatever has not come by then will not come.
 const RUN_MAX: Duration = Duration::from_secs(3);
-/// Recently used local ports that are not used again: a NAT may still remember
-/// whom they contacted.
-const PORTS_REMEMBERED: usize = 512;
 /// Reflections that a glance leaves to a whole run.
 const RESERVE: f64 = 8.0;
 /// Dial-backs that a glance leaves to a whole run where strangers got in: it
@@ -71,45 +67,6 @@ pub(super) struct Plan {
     pub(super) open: bool,
     /// Whether not even another port of a contact got in.
     pub(super) shut: bool,
-}
-
-/// What runs share.
-#[derive(Debug)]
-pub(super) struct Tools {
-    pub(super) family: Family,
-    pub(super) rng: StdRng,
-    pub(super) budgets: Budgets,
-    pub(super) next_socket: u64,
-    pub(super) used_ports: VecDeque<u16>,
-    pub(super) out: VecDeque<NatAction>,
-}
-
-impl Tools {
-    fn nonce(&mut self) -> Nonce {
-        self.rng.random()
-    }
-
-    fn open(&mut self, towards: SocketAddr) -> SocketId {
-        let socket = SocketId(self.next_socket);
-        // Both families draw from one row of numbers, each every other one.
-        self.next_socket += 2;
-        self.out.push_back(NatAction::Open { socket, family: self.family, towards });
-        socket
-    }
-
-    /// Whether a port was used lately; it is from now on.
-    fn is_used(&mut self, port: u16) -> bool {
-        let used = self.used_ports.contains(&port);
-        self.used_ports.push_back(port);
-        if self.used_ports.len() > PORTS_REMEMBERED {
-            self.used_ports.pop_front();
-        }
-        used
-    }
-
-    fn send(&mut self, socket: SocketId, to: SocketAddr, bytes: Bytes) {
-        self.out.push_back(NatAction::Send { socket, to, bytes });
-    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -365,97 +322,6 @@ impl Run {
         seen
     }
 
-    /// As soon as enough have answered, the filter tests begin among them.
-    fn make_ring(&mut self, tools: &mut Tools, now: Now) {
-        if self.rung || self.local.is_none() {
-            return;
-        }
-        let seen = self.seen();
-        let answered: Vec<usize> = (0..seen.len()).filter(|&p| seen[p] != [None, None]).collect();
-        let all_done = self.requests.iter().all(|r| r.due.is_none());
-        let waited = now.mono.since(self.started) >= self.ring_wait();
-        let enough = answered.len() >= PAIRS_MAX.min(self.plan.points.len());
-        if !(enough || all_done || waited) {
-            return;
-        }
-        self.rung = true;
-        // Whoever is alone with what it saw is not built upon.
-        let mapping = classify::mapping(&seen);
-        let mut ring: Vec<usize> = answered.iter().copied().filter(|&p| mapping.agrees[p]).collect();
-        if ring.len() < 2 {
-            ring = answered;
-        }
-        ring.truncate(PAIRS_MAX);
-        // Round trips change from run to run. The same three must make the same
-        // pairs: what stayed out counts by pair, and responders serve few.
-        ring.sort_by_key(|&p| self.plan.points[p].peer);
-        let len = ring.len();
-        if len < 2 || (self.plan.glance && !self.plan.filter) {
-            return;
-        }
-        let reserve = if self.plan.open { DIAL_RESERVE_OPEN } else { DIAL_RESERVE };
-        let spare = |n: usize, tools: &mut Tools| {
-            let dialler = self.plan.points[ring[(n + 1) % len]].peer;
-            tools.budgets.has_dial_backs(dialler, reserve + 1.0, now.mono)
-        };
-        // A glance tests one pair only, another one each time.
-        let turns = (0..len).map(|n| (n + self.plan.turn) % len);
-        let glanced = turns.clone().find(|n| spare(*n, tools)).or(turns.clone().next());
-        for n in 0..len {
-            if self.plan.glance && Some(n) != glanced {
-                continue;
-            }
-            let (contact, dialler) = (ring[n], ring[(n + 1) % len]);
-            let points = &self.plan.points;
-            if self.plan.glance && !tools.budgets.has_reflections(points[contact].peer, RESERVE, now.mono) {
-                continue;
-            }
-            let silent = self.plan.silent.get(&(points[contact].peer, points[dialler].peer));
-            let missing = DIAL_TRIES.saturating_sub(silent.copied().unwrap_or(0)).max(1);
-            let spare = spare(n, tools);
-            let socket = tools.open((points[contact].ip, points[contact].ports[0]).into());
-            self.pairs.push(Pair {
-                contact,
-                dialler,
-                socket,
-                open: false,
-                seen: None,
-                nonces: Vec::new(),
-                want: if self.plan.glance { u8::from(spare) } else { missing },
-                next: None,
-                answers_until: None,
-                sent: 0,
-                refused: false,
-                stranger: None,
-                other_tries: 0,
-                other_port: false,
-            });
-        }
-    }
-
-    fn ring_wait(&self) -> Duration {
-        RING_WAIT + self.plan.points.iter().map(|p| p.rtt.min(RTT_MAX)).max().unwrap_or_default()
-    }
-
-    /// A pair whose mapping is known goes on to what a filter may stop.
-    fn begin_other_ports(&mut self, tools: &mut Tools, now: Now) {
-        for at in 0..self.pairs.len() {
-            let begun = self.requests.iter().any(|r| r.what == What::OtherPort { pair: at });
-            let pair = &mut self.pairs[at];
-            if pair.seen.is_none() || begun {
-                continue;
-            }
-            pair.next = Some(now.mono);
-            let (contact, socket) = (pair.contact, pair.socket);
-            let tries = match (self.plan.glance, self.plan.shut) {
-                (false, _) => OTHER_PORT_TRIES,
-                (true, false) => 2,
-                (true, true) => 1,
-            };
-            self.request(What::OtherPort { pair: at }, contact, socket, tries, tools, now);
-        }
-    }
-
     fn send_requests(&mut self, tools: &mut Tools, now: Now) {
         let (open, let_in) = (self.is_open(), self.pairs.iter().any(|p| p.other_port));
         for request in &mut self.requests {
@@ -500,7 +366,7 @@ impl Run {
                 (pair.refused, pair.next) = (true, None);
                 continue;
             }
-            let nonce = tools.rng.random();
+            let nonce = tools.nonce();
             pair.nonces.push(nonce);
             let message = Message::DialBack(DialBack { nonce, target });
             tools.out.push_back(NatAction::Say { peer: dialler.peer, message });

@@ -279,16 +279,16 @@ impl Driver {
             Action::TestEgress => self.test_egress(),
             Action::Save => self.save(),
             Action::Event(event) => self.tell(event),
-            Action::Report(fact) => {
-                if let Some(reporter) = &self.reporter {
-                    reporter.tell(fact);
-                }
-            }
             Action::Outcome(outcome) => {
                 // Whoever hears that it is done must not look and see it undone.
                 self.publish();
                 // Nobody listening is no error.
                 drop(self.outlets.outcomes.send(Arc::new(outcome)));
+            }
+            Action::Report(fact) => {
+                if let Some(reporter) = &self.reporter {
+                    reporter.tell(fact);
+                }
             }
             Action::Stop => self.stopping = true,
         }
