@@ -482,10 +482,10 @@ mod tests {
                     assert!(help.contains(&format!("[env: {}]", key.variable())), "{long}: {help}");
                 }
                 (None, Some(env)) => {
-                    // A registry's own flags may mean what a node's keys mean.
+                    // The registry and those who report to it share a token, and its variable.
                     let env = env.to_str().unwrap();
-                    let known = Key::ALL.into_iter().any(|k| k.variable() == env);
-                    assert!(known || OTHER_VARIABLES.contains(&env), "{long}");
+                    let is_a_key = Key::ALL.into_iter().any(|k| k.variable() == env);
+                    assert!(is_a_key || OTHER_VARIABLES.contains(&env), "{long}");
                 }
                 (key, env) => panic!("{long} is {key:?} and reads {env:?}"),
             }

@@ -281,6 +281,7 @@ impl Arena for RealFleet {
             Step::Echo { .. } | Step::LoseDelta { .. } => {
                 Err(unsupported("do what only a drill's own nodes do: echoes, and losing a delta"))
             }
+            Step::Campaign { .. } => Err(unsupported("report to a registry of the drill's own")),
             Step::Soak { .. } => Err(unsupported("tell what a node's process has grown by")),
             // Which node is the relay that fails only the step itself finds out.
             Step::FailRelay { .. }

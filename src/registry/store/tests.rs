@@ -70,7 +70,7 @@ fn an_attempt_that_left_its_relay_is_marked_by_its_number_once() {
     store.put(&[batch(1, reports.clone()), batch(1, reports)]).unwrap();
     assert_eq!(
         count(&store),
-        [(1, Some(Path::Relayed), Some(Path::Punched)), (1, Some(Path::Direct), None)],
+        [(1, Some(Path::Direct), None), (1, Some(Path::Relayed), Some(Path::Punched))],
         "a direct one left no relay"
     );
     assert_eq!(store.changes(Stamp(0)).unwrap(), (2, 0));
