@@ -52,7 +52,7 @@ fn sighup_with_a_console_is_the_end_and_no_reload() -> Result<()> {
     command.env("HOME", home.path());
     command.cwd(home.path());
     let mut console = Console::start(command, 80, 24, true)?;
-    console.wait_for("punchdeck  node")?;
+    console.wait_for("NOTHING TO DIAL")?;
     console.signal(Signal::HUP)?;
     console.wait_for_end(END)?;
     console.is_given_back()
