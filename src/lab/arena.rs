@@ -75,7 +75,9 @@ impl LabArena {
         program: PathBuf,
     ) -> Result<Self, LabError> {
         let dials = |host: &Host| {
-            let shy = scenario.fleet.passive && !topology.is_public(host);
+            // Where attempts are counted, the public ones make none of their own.
+            let counts = scenario.reports_for().is_some();
+            let shy = scenario.fleet.passive && (counts || !topology.is_public(host));
             if shy { Dials::Public } else { Dials::Anybody }
         };
         let run: Vec<(String, Dials)> = topology.host.iter().map(|h| (h.name.clone(), dials(h))).collect();
@@ -250,7 +252,12 @@ impl Arena for LabArena {
     async fn act(&mut self, act: Act) -> Result<(), ArenaError> {
         match act {
             Act::Start { node, passive } => {
-                let dials = if passive { Dials::Bootstrap } else { Dials::Anybody };
+                let dials = match (passive, &self.registry) {
+                    (false, _) => Dials::Anybody,
+                    (true, None) => Dials::Bootstrap,
+                    // As when it first came up.
+                    (true, Some(_)) => Dials::Public,
+                };
                 self.launch(&node, dials).await.map_err(|e| failed(&e))
             }
             Act::Stop(node) => {

@@ -1,9 +1,11 @@
-//! Every node connects to every other, over and over, and reports it to a
-//! registry, which is then asked whether the specification's criteria are met.
+//! Nodes come up, link to the public ones, connect to one another, and report it
+//! to a registry, over and over; it is then asked whether the specification's
+//! criteria are met.
 //!
-//! The population is stated: the nodes by their NATs, and every ordered pair of
-//! them equally often. Before each attempt the pair is disconnected and every
-//! router forgets its mappings, so that no attempt profits from an earlier one.
+//! The population is stated: each sweep has two starts of every node that is not
+//! on a public host, each with a dial to every public one, and every ordered pair
+//! of those nodes once. Between the two all routers forget their mappings while
+//! nobody runs, so that no attempt profits from an earlier one.
 
 use std::fmt::Write as _;
 use std::path::{Path as FilePath, PathBuf};
@@ -15,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::arena::{Act, Arena, ArenaError, Member};
 use super::runner::{Runner, Stop};
-use crate::model::{Command, CriterionView, NatType, Stamp, millis};
+use crate::model::{Command, CriterionView, NatType, PeerId, Stamp, millis};
 use crate::registry::{MatrixCell, Overview};
 
 /// What a campaign measures, after the step's name.
@@ -32,11 +34,16 @@ pub(super) const MEASURED: [&str; 10] = [
     "_propagation",
 ];
 
-/// After their routers forgot everything nodes need so long to be reached again
-/// by those that they are linked to: they say something every 5 s.
-const SETTLE: Duration = Duration::from_secs(6);
-/// A link that is disconnected is down at both ends by then.
-const DOWN_WITHIN: Duration = Duration::from_secs(5);
+/// The library lets go of a stopped node's port by then.
+const PORTS_FREE: Duration = Duration::from_secs(8);
+/// A node that comes up is linked to every public one, and has measured its NAT,
+/// by then.
+const UP_WITHIN: Duration = Duration::from_secs(30);
+/// By then everybody has everybody's newest record.
+const HEARD: Duration = Duration::from_secs(3);
+/// Connections that nodes were asked for at once have ended, and what goes on
+/// behind them does not disturb the next ones.
+const APART: Duration = Duration::from_millis(1_500);
 /// The last reports are at the registry by then.
 const REPORTED_WITHIN: Duration = Duration::from_secs(20);
 /// Digests are compared once a minute.
@@ -110,14 +117,15 @@ pub(super) async fn run<A: Arena>(
         runner.told.push(note);
     }
     // What was tried to get here is no part of it.
-    settle_reports(runner, 0).await?;
+    settle_reports(runner).await;
     if progress.done_s == 0 {
         progress.begun = moment();
     }
-    let stored = overview(runner, progress.begun).await?.kpi.kpi.attempts;
-    let counted = attempts(&members);
+    let nodes: Vec<String> = members.iter().map(|m| m.name.clone()).collect();
+    let (public, others) = apart(runner, nodes);
+    let mut lost = 0;
     while progress.done_s < progress.asked_s {
-        for pairs in rounds(members.len()) {
+        for pairs in halves(others.len()) {
             let begun = Instant::now();
             let note = format!(
                 "sweep {}, {} of {} s, {} connections asked for",
@@ -127,22 +135,21 @@ pub(super) async fn run<A: Arena>(
                 progress.asked
             );
             runner.tell(note, None);
-            round(runner, &members, &pairs).await?;
-            progress.asked += pairs.len() as u64;
+            lost += half(runner, &public, &others, &pairs).await?;
+            progress.asked += pairs.iter().map(Vec::len).sum::<usize>() as u64;
             progress.done_s += begun.elapsed().as_secs();
             progress.save();
         }
         progress.sweeps += 1;
         progress.save();
     }
-    let made = attempts(&members) - counted;
     runner.tell("the last reports arrive, and records spread".into(), Some(SPREAD_WITHIN));
-    let seen =
-        wait_for(runner, progress.begun, REPORTED_WITHIN, |o| o.kpi.kpi.attempts >= stored + made).await?;
-    let arrived = seen.kpi.kpi.attempts - stored;
+    settle_reports(runner).await;
     let spread = |o: &Overview| o.kpi.kpi.propagation.is_some_and(|p| p.known == p.expected);
     let seen = wait_for(runner, progress.begun, SPREAD_WITHIN, spread).await?;
-    note(runner, &members, &progress, &seen, name, made.saturating_sub(arrived));
+    let all = runner.arena.members();
+    lost += never_heard(&all) + queued(&all);
+    note(runner, &all, &progress, &seen, name, lost);
     if let Some(file) = &progress.file {
         // It is over; the reports stay for whoever wants to look.
         let _ = std::fs::remove_file(file);
@@ -150,54 +157,84 @@ pub(super) async fn run<A: Arena>(
     Ok(())
 }
 
-/// Every ordered pair once: in each round each node asks once and is asked once.
-fn rounds(n: usize) -> Vec<Vec<(usize, usize)>> {
-    let round = |shift: usize| (0..n).map(move |from| (from, (from + shift) % n));
-    let mut all = Vec::new();
-    for shift in 1..n {
-        if shift * 2 == n {
-            // Opposite ones would dial each other at once: one attempt of two.
-            all.push(round(shift).take(n / 2).collect());
-            all.push(round(shift).skip(n / 2).collect());
-        } else {
-            all.push(round(shift).collect());
-        }
-    }
-    all
+/// Those on public hosts, and the others.
+fn apart<A: Arena>(runner: &Runner<'_, A>, nodes: Vec<String>) -> (Vec<String>, Vec<String>) {
+    nodes.into_iter().partition(|name| runner.arena.nat_of(name).is_none())
 }
 
-async fn round<A: Arena>(
+/// Every ordered pair once, its two directions in different halves; in each
+/// round each node asks once and is asked once.
+fn halves(n: usize) -> [Vec<Vec<(usize, usize)>>; 2] {
+    let round = |shift: usize| -> Vec<_> { (0..n).map(|from| (from, (from + shift) % n)).collect() };
+    let (low, high) = (1..n.div_ceil(2), n / 2 + 1..n);
+    let mut halves = [low.map(round).collect::<Vec<_>>(), high.map(round).collect()];
+    if n.is_multiple_of(2) {
+        // Opposite ones, each direction in its own half.
+        for (half, from) in halves.iter_mut().zip([0, n / 2]) {
+            half.push(round(n / 2).into_iter().skip(from).take(n / 2).collect());
+        }
+    }
+    halves
+}
+
+/// Everybody but the public ones comes up anew, and half of the pairs connect.
+/// Gives how many reports nodes gave up.
+async fn half<A: Arena>(
     runner: &mut Runner<'_, A>,
-    members: &[Member],
-    pairs: &[(usize, usize)],
-) -> Result<(), Stop> {
-    let pairs = || pairs.iter().map(|(from, to)| (&members[*from], &members[*to]));
-    let linked = |a: &Member, b: &Member| {
-        a.feed.as_ref().is_some_and(|f| f.snapshots.borrow().link(&b.peer_id).is_some())
+    public: &[String],
+    others: &[String],
+    rounds: &[Vec<(usize, usize)>],
+) -> Result<u64, Stop> {
+    let lost = never_heard(&members(runner, others));
+    for name in others {
+        runner.arena.act(Act::Stop(name.clone())).await?;
+    }
+    tokio::time::sleep(PORTS_FREE).await;
+    for name in others {
+        if runner.arena.nat_of(name).is_some_and(|nat| nat != NatType::None) {
+            runner.arena.act(Act::Flush(name.clone())).await?;
+        }
+    }
+    for name in others {
+        runner.arena.act(Act::Start { node: name.clone(), passive: true }).await?;
+    }
+    let up = members(runner, others);
+    let hubs: Vec<PeerId> = members(runner, public).iter().map(|m| m.peer_id).collect();
+    let ready = |m: &Member| {
+        m.feed.as_ref().is_some_and(|f| {
+            let seen = f.snapshots.borrow();
+            seen.nat.measured.is_some() && hubs.iter().all(|hub| seen.link(hub).is_some())
+        })
     };
-    let downs = pairs().filter(|(a, b)| linked(a, b)).map(|(a, b)| {
-        let command = Command::Disconnect { peer: b.peer_id };
-        runner.command(&a.name, command)
-    });
-    try_join_all(downs).await?;
     let begun = Instant::now();
-    while begun.elapsed() < DOWN_WITHIN && pairs().any(|(a, b)| linked(a, b) || linked(b, a)) {
+    while begun.elapsed() < UP_WITHIN && !up.iter().all(ready) {
         tokio::time::sleep(LOOK_EVERY).await;
     }
-    for member in members {
-        if runner.arena.nat_of(&member.name).is_some_and(|nat| nat != NatType::None) {
-            runner.arena.act(Act::Flush(member.name.clone())).await?;
-        }
+    tokio::time::sleep(HEARD).await;
+    for pairs in rounds {
+        let connects = pairs
+            .iter()
+            .map(|(from, to)| runner.command(&up[*from].name, Command::Connect { peer: up[*to].peer_id }));
+        try_join_all(connects).await?;
+        tokio::time::sleep(APART).await;
     }
-    tokio::time::sleep(SETTLE).await;
-    let connects = pairs().map(|(a, b)| runner.command(&a.name, Command::Connect { peer: b.peer_id }));
-    try_join_all(connects).await?;
-    Ok(())
+    Ok(lost)
 }
 
-/// Attempts that the nodes themselves counted.
-fn attempts(members: &[Member]) -> u64 {
-    members.iter().filter_map(|m| m.feed.as_ref()).map(|f| f.snapshots.borrow().kpi.attempts).sum()
+fn members<A: Arena>(runner: &Runner<'_, A>, names: &[String]) -> Vec<Member> {
+    let all = runner.arena.members();
+    names.iter().filter_map(|name| all.iter().find(|m| m.name == *name).cloned()).collect()
+}
+
+/// Reports that nodes dropped or a registry would not have.
+fn never_heard(members: &[Member]) -> u64 {
+    let feeds = members.iter().filter_map(|m| m.feed.as_ref());
+    feeds.map(|f| f.snapshots.borrow().reporting.clone()).map(|r| r.dropped + r.refused).sum()
+}
+
+fn queued(members: &[Member]) -> u64 {
+    let feeds = members.iter().filter_map(|m| m.feed.as_ref());
+    feeds.map(|f| f.snapshots.borrow().reporting.queued).sum()
 }
 
 async fn overview<A: Arena>(runner: &Runner<'_, A>, since: Stamp) -> Result<Arc<Overview>, ArenaError> {
@@ -221,17 +258,11 @@ async fn wait_for<A: Arena>(
 }
 
 /// Waits until every node's reports have been taken.
-async fn settle_reports<A: Arena>(runner: &Runner<'_, A>, most: u64) -> Result<(), Stop> {
+async fn settle_reports<A: Arena>(runner: &Runner<'_, A>) {
     let begun = Instant::now();
-    let queued = || {
-        let members = runner.arena.members();
-        let feeds = members.iter().filter_map(|m| m.feed.as_ref());
-        feeds.map(|f| f.snapshots.borrow().reporting.queued).sum::<u64>()
-    };
-    while queued() > most && begun.elapsed() < REPORTED_WITHIN {
+    while queued(&runner.arena.members()) > 0 && begun.elapsed() < REPORTED_WITHIN {
         tokio::time::sleep(LOOK_EVERY).await;
     }
-    Ok(())
 }
 
 /// The verdict's figures, and in words what they are about.
@@ -274,9 +305,13 @@ fn note<A: Arena>(
     }
     let (n, sweeps) = (members.len(), progress.sweeps);
     let mut told = vec![format!(
-        "population: {n} nodes by their NAT: {mix}; every ordered pair {sweeps} times, {} connections asked \
-         for in {} s, {} attempts reported",
-        progress.asked, progress.done_s, kpi.attempts
+        "population: {n} nodes by their NAT: {mix}; in {} s {} starts of every node that is not on a public \
+         host, each with a dial to every public one, and every ordered pair of those nodes {sweeps} times, {} \
+         in all; {} attempts reported",
+        progress.done_s,
+        2 * sweeps,
+        progress.asked,
+        kpi.attempts
     )];
     told.extend(kpi.criteria.iter().map(in_words));
     told.extend(seen.matrix.cells.iter().map(pair_in_words));
@@ -323,15 +358,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sweep_has_every_ordered_pair_once_and_nobody_dials_whom_he_is_dialled_by() {
-        for n in [2, 3, 8, 13] {
-            let rounds = rounds(n);
-            let all: Vec<_> = rounds.iter().flatten().copied().collect();
-            assert_eq!(all.len(), n * (n - 1));
-            assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), all.len());
-            assert!(all.iter().all(|(a, b)| a != b));
-            for round in rounds {
-                assert!(!round.iter().any(|(a, b)| round.contains(&(*b, *a))), "{round:?}");
+    fn a_sweep_has_every_ordered_pair_once_and_the_two_directions_in_different_halves() {
+        for n in [2, 3, 8, 9] {
+            let halves = halves(n);
+            let pairs =
+                |half: &Vec<Vec<(usize, usize)>>| half.iter().flatten().copied().collect::<BTreeSet<_>>();
+            let [there, back] = [pairs(&halves[0]), pairs(&halves[1])];
+            assert_eq!(halves.iter().flatten().flatten().count(), n * (n - 1));
+            assert_eq!(there.union(&back).count(), n * (n - 1), "{n}");
+            assert!(there.iter().all(|(a, b)| a != b && back.contains(&(*b, *a))), "{n}: {there:?}");
+            for round in halves.iter().flatten() {
+                let askers: BTreeSet<_> = round.iter().map(|(a, _)| a).collect();
+                assert_eq!(askers.len(), round.len());
             }
         }
     }

@@ -165,12 +165,12 @@ pub enum Step {
         #[serde(rename = "as")]
         name: String,
     },
-    /// Every node connects to every other one, again and again, and reports it
+    /// Nodes come up and connect to one another, again and again, and report it
     /// to a registry in the lab. Its figures: `NAME_attempts` and what the
     /// specification's criteria are about, `NAME_connectivity`, `NAME_direct`,
     /// `NAME_punched`, `NAME_relayed`, `NAME_mean_ms` and `NAME_propagation`;
     /// `NAME_asked` connections in `NAME_sweeps` over all ordered pairs; and
-    /// attempts that nodes counted and it never heard of, `NAME_missing`.
+    /// reports that never got there, `NAME_missing`.
     Campaign {
         /// How long; the sweep under way is ended.
         #[serde(rename = "for", with = "humantime_serde")]
@@ -347,7 +347,7 @@ pub(super) fn describe(step: &Step) -> String {
         Step::Connect { from, to, .. } => format!("connect {from} to {to}"),
         Step::Storm { from, to, each, .. } => format!("every {from} connects to {each} {to} at once"),
         Step::Campaign { time, .. } => {
-            format!("everybody connects to everybody and reports it, for {} s", time.as_secs())
+            format!("nodes come up, connect to one another and report it, for {} s", time.as_secs())
         }
         Step::Disconnect { from, to } => format!("disconnect {from} from {to}"),
         Step::FailRelay { a, b, how, .. } => format!("the relay under {a} and {b} is {}", how.word()),
