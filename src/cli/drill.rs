@@ -1,7 +1,8 @@
 //! `punchdeck lab list` and `punchdeck lab run`: drills with a verdict.
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
@@ -10,9 +11,10 @@ use super::args::DrillArgs;
 use super::failure::say;
 use super::session::{Hangup, Log, Screen, Session};
 use super::{Failure, print};
-use crate::config::Ascii;
+use crate::config::{Ascii, Host};
 use crate::lab::drill::{Arena, BUILT_IN, Progress, Report, Runner, Scenario, Verdict};
 use crate::lab::{self, FleetFile, LabArena, LoopbackFleet, RealFleet, Topology, Unsupported, Userns};
+use crate::node::disk::create_private_dir;
 
 /// Nodes of a loopback fleet for a drill that does not say how many.
 const LOOPBACK_NODES: usize = 8;
@@ -34,6 +36,9 @@ pub(super) fn run(args: &DrillArgs) -> Result<(), Failure> {
         for scenario in &mut scenarios {
             scenario.set_time(time).map_err(Failure::usage)?;
         }
+    }
+    for scenario in &mut scenarios {
+        scenario.keep = keep(scenario)?;
     }
     if args.baseline && !scenarios.iter().any(Scenario::has_pairs) {
         let names = args.scenarios.join(", ");
@@ -64,6 +69,20 @@ pub(super) fn run(args: &DrillArgs) -> Result<(), Failure> {
     }
     session.end();
     finish(args, reports)
+}
+
+/// Where a drill's reports are kept that is so long that an interruption would be
+/// a pity: begun again with the same time it goes on with them.
+fn keep(scenario: &Scenario) -> Result<Option<PathBuf>, Failure> {
+    const LONG: Duration = Duration::from_secs(600);
+    let (Some(_), Some(data)) =
+        (scenario.reports_for().filter(|time| *time >= LONG), Host::detect().data_dir)
+    else {
+        return Ok(None);
+    };
+    let dir = data.join("drills");
+    create_private_dir(&dir).map_err(Failure::failed)?;
+    Ok(Some(dir.join(format!("{}.db", scenario.name))))
 }
 
 /// Where a drill runs.

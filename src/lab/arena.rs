@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::drill::{Act, Arena, ArenaError, Baseline, Member, RelayFailure, Scenario, Step, matrix_pairs};
@@ -12,6 +13,7 @@ use super::userns::Userns;
 use crate::control;
 use crate::model::{NatType, PeerId};
 use crate::node::feed::Feed;
+use crate::registry::{Overview, Registry};
 
 /// Two hosts behind routers of their own: the types, and the names.
 type PairHosts = (NatType, NatType, String, String);
@@ -56,6 +58,8 @@ pub struct LabArena {
     /// Hosts that are killed and so run as processes of their own.
     apart: Vec<String>,
     program: PathBuf,
+    /// Whom the nodes report to, where the scenario wants that.
+    registry: Option<Registry>,
 }
 
 impl LabArena {
@@ -87,7 +91,11 @@ impl LabArena {
             apart.extend(topology.host.iter().filter(public).map(|h| h.name.clone()));
         }
         let pairs = extend(&mut topology, scenario);
-        let lab = NatLab::build(userns, LabOptions::new(topology)).await?;
+        let mut lab = NatLab::build(userns, LabOptions::new(topology)).await?;
+        let registry = match scenario.reports_for() {
+            Some(time) => Some(lab.start_registry(scenario.keep.as_deref(), time).await?),
+            None => None,
+        };
         let mut arena = Self {
             lab,
             order: Vec::new(),
@@ -96,6 +104,7 @@ impl LabArena {
             pairs,
             apart,
             program,
+            registry,
         };
         for (host, dials) in run {
             arena.launch(&host, dials).await?;
@@ -105,6 +114,11 @@ impl LabArena {
 
     /// Ends everything.
     pub async fn stop(self) {
+        // The nodes' last words are reports.
+        self.lab.stop_nodes().await;
+        if let Some(registry) = self.registry {
+            registry.stop().await;
+        }
         self.lab.stop().await;
     }
 
@@ -221,6 +235,12 @@ impl Arena for LabArena {
     fn nat_of(&self, host: &str) -> Option<NatType> {
         let router = self.router_before(host).ok()?;
         self.lab.topology().router.iter().find(|r| r.name == router).map(|r| r.nat)
+    }
+
+    async fn reported(&self, window: Duration) -> Result<Arc<Overview>, ArenaError> {
+        let none = || ArenaError::Unknown("registry".into());
+        let registry = self.registry.as_ref().ok_or_else(none)?;
+        registry.overview(window).await.map_err(|e| ArenaError::Failed(e.to_string()))
     }
 
     fn round_trip(&self, a: &str, b: &str) -> Option<Duration> {

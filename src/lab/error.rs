@@ -23,6 +23,9 @@ pub struct Unsupported {
 /// only be a directory, a key, a lock or a node.
 #[derive(Debug, thiserror::Error)]
 pub enum LabError {
+    /// Its registry.
+    #[error("the lab's registry: {0}")]
+    Registry(String),
     /// The topology cannot be built.
     #[error("the topology: {0}")]
     Topology(Flaw),

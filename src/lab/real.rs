@@ -281,6 +281,7 @@ impl Arena for RealFleet {
             Step::Echo { .. } | Step::LoseDelta { .. } => {
                 Err(unsupported("do what only a drill's own nodes do: echoes, and losing a delta"))
             }
+            Step::Campaign { .. } => Err(unsupported("report to a registry of the drill's own")),
             Step::Soak { .. } => Err(unsupported("tell what a node's process has grown by")),
             // Which node is the relay that fails only the step itself finds out.
             Step::FailRelay { .. }
@@ -377,7 +378,7 @@ mod tests {
             (node("a", "") + &node("a", ""), "a name of its own"),
             (node("a", "kill = []") + &node("b", ""), "at least one word"),
             (node("a", "cut = [\"x\"]") + &node("b", ""), "cut and heal go together"),
-            (two.clone() + "[[node]]\nname = \"c\"\n", "line 7: missing field `socket`"),
+            (two.clone() + "[[node]]\nname = \"c\"\n", "missing field `socket`"),
             (two + &node("c", "speed = 1"), "unknown field `speed`"),
         ] {
             let error = refused(&text);

@@ -105,7 +105,7 @@ enum Told {
 pub(super) struct Reporter {
     told: mpsc::Sender<Told>,
     lost: Arc<AtomicU64>,
-    view: watch::Receiver<ReportingView>,
+    view: watch::Receiver<Arc<ReportingView>>,
     stop: CancellationToken,
     task: AbortOnDropHandle<()>,
 }
@@ -120,7 +120,7 @@ impl Reporter {
     ) -> Self {
         let (told, inbox) = mpsc::channel(BACKLOG);
         let lost = Arc::new(AtomicU64::new(0));
-        let (shown, view) = watch::channel(ReportingView::default());
+        let (shown, view) = watch::channel(Arc::default());
         let stop = CancellationToken::new();
         let task = Task {
             options,
@@ -149,8 +149,8 @@ impl Reporter {
         }
     }
 
-    pub(super) fn view(&self) -> ReportingView {
-        self.view.borrow().clone()
+    pub(super) fn view(&self) -> Arc<ReportingView> {
+        Arc::clone(&self.view.borrow())
     }
 
     /// Sends or writes down what is left.
@@ -186,7 +186,7 @@ struct Task {
     spill: PathBuf,
     clock: Clock,
     lost: Arc<AtomicU64>,
-    shown: watch::Sender<ReportingView>,
+    shown: watch::Sender<Arc<ReportingView>>,
 }
 
 impl Task {
@@ -214,8 +214,10 @@ impl Task {
             }
             let view = queue.view();
             self.shown.send_if_modified(|old| {
-                let changed = *old != view;
-                *old = view;
+                let changed = **old != view;
+                if changed {
+                    *old = Arc::new(view);
+                }
                 changed
             });
             let timer = queue.next_timeout().map(|at| self.clock.instant(at));

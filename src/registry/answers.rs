@@ -213,7 +213,9 @@ pub(super) fn overview(store: &Store, window: Duration, now: Stamp) -> Result<Ov
     let nodes = store.nodes()?;
     let (path_changes, failovers) = store.changes(since)?;
     let mut all = Tally::default();
-    pairs.values().for_each(|tally| all.add(tally));
+    for tally in pairs.values() {
+        all.add(tally);
+    }
     let window_s = window.as_secs();
     let last = nodes.iter().map(|n| n.last_seen).max();
     let kpi = KpiPage {

@@ -179,7 +179,7 @@ impl Store {
                 peer_nat: nat(text(3)?),
                 path: text(4)?.and_then(path),
                 moved: text(5)?.and_then(path),
-                ms: row.get::<_, i64>(6)? as u64,
+                ms: row.get::<_, i64>(6)?.cast_unsigned(),
             });
         }
         Ok(())
@@ -188,7 +188,11 @@ impl Store {
     /// How many moved and how many relays were changed from `since` on.
     pub(super) fn changes(&self, since: Stamp) -> Result<(u64, u64), StoreError> {
         let count = |sql: &str| -> Result<u64, StoreError> {
-            Ok(self.db.prepare_cached(sql)?.query_row(params![since.0], |row| row.get::<_, i64>(0))? as u64)
+            Ok(self
+                .db
+                .prepare_cached(sql)?
+                .query_row(params![since.0], |row| row.get::<_, i64>(0))?
+                .cast_unsigned())
         };
         Ok((
             count("SELECT count(*) FROM moves WHERE at >= ?1")?,
@@ -221,8 +225,8 @@ impl Store {
                             relayed: row.get(13)?,
                         },
                         propagation: known.zip(expected).map(|(known, expected)| Propagation {
-                            known: known as u64,
-                            expected: expected as u64,
+                            known: known.cast_unsigned(),
+                            expected: expected.cast_unsigned(),
                         }),
                     };
                     Some((Stamp(at), fact))
@@ -249,10 +253,10 @@ fn migrate(db: &mut Connection) -> Result<(), StoreError> {
     let version: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let done = usize::try_from(version).ok().filter(|v| *v <= MIGRATIONS.len());
     let Some(done) = done else { return Err(StoreError::Newer(version)) };
-    for (n, migration) in MIGRATIONS.iter().enumerate().skip(done) {
+    for (version, migration) in (1_u32..).zip(MIGRATIONS).skip(done) {
         let tx = db.transaction()?;
         tx.execute_batch(migration)?;
-        tx.pragma_update(None, "user_version", n as i64 + 1)?;
+        tx.pragma_update(None, "user_version", version)?;
         tx.commit()?;
     }
     Ok(())
@@ -285,7 +289,7 @@ fn put_reporter(tx: &Transaction<'_>, now: Stamp, who: &Reporter) -> Result<i64,
         return Ok(node);
     }
     let count: i64 = tx.prepare_cached("SELECT count(*) FROM nodes")?.query_row([], |row| row.get(0))?;
-    if count as u64 >= REGISTRY_REPORTERS_MAX {
+    if count.cast_unsigned() >= REGISTRY_REPORTERS_MAX {
         return Err(StoreError::TooManyReporters);
     }
     let sql = "INSERT INTO nodes (peer_id, name, version, network, first_seen, last_seen) \
@@ -297,7 +301,7 @@ fn put_reporter(tx: &Transaction<'_>, now: Stamp, who: &Reporter) -> Result<i64,
 /// Says whether it is new.
 fn put_report(tx: &Transaction<'_>, node: i64, at: Stamp, report: &Report) -> Result<bool, StoreError> {
     // SQLite's numbers have a sign; what comes out is cast back.
-    let (run, seq, at) = (report.id.run as i64, report.id.seq as i64, at.0);
+    let (run, seq, at) = (report.id.run.cast_signed(), report.id.seq.cast_signed(), at.0);
     let new = match &report.fact {
         Fact::Attempt(AttemptFact {
             attempt,
@@ -318,21 +322,21 @@ fn put_report(tx: &Transaction<'_>, node: i64, at: Stamp, report: &Report) -> Re
                 run,
                 seq,
                 at,
-                attempt.0 as i64,
+                attempt.0.cast_signed(),
                 peer.map(|p| p.0),
                 cause.name(),
                 own_nat.name(),
                 peer_nat.name(),
                 path.map(Path::name),
-                *elapsed_ms as i64,
+                elapsed_ms.cast_signed(),
                 reason,
             ])?
         }
         Fact::Moved(MovedFact { peer, attempt, from, to, gap_ms }) => {
             let sql = "INSERT OR IGNORE INTO moves (node, run, seq, at, attempt, peer, from_path, to_path, gap_ms) \
                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
-            let attempt = attempt.map(|a| a.0 as i64);
-            let gap = *gap_ms as i64;
+            let attempt = attempt.map(|a| a.0.cast_signed());
+            let gap = gap_ms.cast_signed();
             let new = tx.prepare_cached(sql)?.execute(params![
                 node,
                 run,
@@ -354,7 +358,7 @@ fn put_report(tx: &Transaction<'_>, node: i64, at: Stamp, report: &Report) -> Re
         Fact::Failover(FailoverFact { from, to, gap_ms, lost }) => {
             let sql = "INSERT OR IGNORE INTO failovers (node, run, seq, at, old, new, gap_ms, lost) \
                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
-            let (gap, lost) = (gap_ms.map(|v| v as i64), lost.map(|v| v as i64));
+            let (gap, lost) = (gap_ms.map(u64::cast_signed), lost.map(u64::cast_signed));
             tx.prepare_cached(sql)?.execute(params![
                 node,
                 run,
@@ -371,7 +375,7 @@ fn put_report(tx: &Transaction<'_>, node: i64, at: Stamp, report: &Report) -> Re
                 (node, run, seq, at, nat, known, tried, direct, punched, relayed, spread_known, spread_expected) \
                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
             let LinkCounts { direct, punched, relayed } = *links;
-            let spread = propagation.map(|p| (p.known as i64, p.expected as i64)).unzip();
+            let spread = propagation.map(|p| (p.known.cast_signed(), p.expected.cast_signed())).unzip();
             tx.prepare_cached(sql)?.execute(params![
                 node,
                 run,

@@ -24,7 +24,7 @@ pub(super) struct Reporting {
     pub(super) node: Node,
     feed: Feed,
     options: NodeOptions,
-    _dir: Arc<TempDir>,
+    dir: Arc<TempDir>,
 }
 
 impl Reporting {
@@ -44,7 +44,7 @@ impl Reporting {
     async fn launch(options: NodeOptions, dir: Arc<TempDir>) -> Self {
         let lock = DataDirLock::acquire(&options.data_dir).unwrap();
         let (node, feed) = Node::start(options.clone(), lock).await.unwrap();
-        Self { node, feed, options, _dir: dir }
+        Self { node, feed, options, dir }
     }
 
     pub(super) async fn until(&mut self, what: &str, mut is: impl FnMut(&Snapshot) -> bool) -> Arc<Snapshot> {
@@ -236,7 +236,7 @@ async fn reports_wait_on_disk_for_a_registry_that_is_away_and_arrive_once() {
     let shown = b.until("away", |s| s.kpi.connected > 0 && away(s)).await;
     assert!(shown.reporting.queued >= 2 && shown.reporting.taken == 0, "{:?}", shown.reporting);
     assert!(shown.reporting.trouble.is_some());
-    let (spill, options_of_b, dir) = (b.spill(), b.options.clone(), b._dir.clone());
+    let (spill, options_of_b, dir) = (b.spill(), b.options.clone(), b.dir.clone());
     b.node.stop().await;
     a.node.stop().await;
     let waiting: Vec<serde_json::Value> = serde_json::from_slice(&std::fs::read(&spill).unwrap()).unwrap();

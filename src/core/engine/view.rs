@@ -8,7 +8,7 @@ use super::{Engine, Link};
 use crate::core::Now;
 use crate::model::{
     AttemptsView, CacheView, Counters, GossipView, KpiView, LinkRow, NodeInfo, PeerId, PeerRow, PeerState,
-    Phase, RelaysView, Snapshot, clean,
+    Phase, RelaysView, ReportingView, Snapshot, clean,
 };
 
 /// The sections of the snapshot before.
@@ -25,6 +25,7 @@ pub(super) struct ViewCache {
     gossip: Arc<GossipView>,
     kpi: Arc<KpiView>,
     counters: Arc<Counters>,
+    reporting: Arc<ReportingView>,
 }
 
 impl ViewCache {
@@ -41,6 +42,7 @@ impl ViewCache {
             gossip: Arc::default(),
             kpi: Arc::default(),
             counters: Arc::default(),
+            reporting: Arc::default(),
         }
     }
 }
@@ -86,8 +88,8 @@ impl Engine {
             gossip: renew(&mut self.view.gossip, gossip),
             nat: Arc::clone(&self.nat),
             kpi: renew(&mut self.view.kpi, self.kpi.view()),
-            // Not the engine's: who reports puts it in.
-            reporting: Arc::default(),
+            // Not the engine's: who reports puts its own in.
+            reporting: Arc::clone(&self.view.reporting),
             counters: renew(&mut self.view.counters, counters),
         }
     }

@@ -1,10 +1,12 @@
 //! The fleet as a drill sees it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::step::Step;
 use crate::model::{NatType, PeerId};
 use crate::node::feed::Feed;
+use crate::registry::Overview;
 
 /// Something done to the fleet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,6 +105,11 @@ pub trait Arena {
 
     /// Does something.
     fn act(&mut self, act: Act) -> impl Future<Output = Result<(), ArenaError>>;
+
+    /// What the fleet's own registry counted of the last while.
+    fn reported(&self, _window: Duration) -> impl Future<Output = Result<Arc<Overview>, ArenaError>> {
+        std::future::ready(Err(ArenaError::Unsupported("report to a registry of its own".into())))
+    }
 
     /// The port by which the NAT in front of a host shows its node to the
     /// outside; `None` while there is no mapping, or one for each destination.

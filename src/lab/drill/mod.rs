@@ -5,6 +5,7 @@
 //! `unsupported`; nothing is skipped silently.
 
 mod arena;
+mod campaign;
 mod matrix;
 mod rebind;
 mod relay;
@@ -16,6 +17,8 @@ mod step;
 mod storm;
 mod tried;
 mod wait;
+
+pub(super) use campaign::was_interrupted;
 
 pub use arena::{Act, Arena, ArenaError, Baseline, Member};
 pub use report::{Checked, Comparison, Figure, Pair, Report, Verdict};

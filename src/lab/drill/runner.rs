@@ -12,7 +12,7 @@ use super::report::{Checked, Pair, Report, judge};
 use super::scenario::Scenario;
 use super::step::{Step, describe, limit, matrix_pairs};
 use super::tried::Tried;
-use super::{matrix, rebind, relay, soak, storm};
+use super::{campaign, matrix, rebind, relay, soak, storm};
 use crate::model::{Command, Done, EchoReport, Outcome, Path, Snapshot, StageOutcome};
 use crate::node::feed::Feed;
 
@@ -182,6 +182,10 @@ impl<'a, A: Arena> Runner<'a, A> {
             Step::Connect { from, to, name } => self.connect(from, to, name).await?,
             Step::Storm { from, to, each, within, name } => {
                 storm::run(self, (from, to, *each), *within, name).await?;
+            }
+            Step::Campaign { time, name } => {
+                let keep = self.scenario.keep.as_deref();
+                campaign::run(self, *time, keep, name).await?;
             }
             Step::Disconnect { from, to } => {
                 let peer = self.member(to)?.peer_id;

@@ -2,12 +2,13 @@
 //! and what the measurements must be.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::step::{Step, matrix_pairs};
-use super::{matrix, relay, soak, storm};
+use super::{campaign, matrix, relay, soak, storm};
 use crate::model::NatType;
 
 /// Longer than any drill that a person waits for.
@@ -32,6 +33,10 @@ pub struct Scenario {
     pub steps: Vec<Step>,
     /// What must come of it.
     pub checks: Vec<Check>,
+    /// Where reports are kept, so that an interrupted run can be resumed; they go
+    /// with the lab if left out.
+    #[serde(skip)]
+    pub keep: Option<PathBuf>,
 }
 
 /// The fleet that a drill wants.
@@ -158,7 +163,7 @@ impl Scenario {
     pub fn set_time(&mut self, time: Duration) -> Result<(), ScenarioError> {
         let mut soaks = false;
         for step in &mut self.steps {
-            if let Step::Soak { time: asked, .. } = step {
+            if let Step::Soak { time: asked, .. } | Step::Campaign { time: asked, .. } = step {
                 (*asked, soaks) = (time, true);
             }
         }
@@ -177,6 +182,7 @@ impl Scenario {
                 | Step::Rebind { within, .. }
                 | Step::Storm { within, .. }
                 | Step::Soak { time: within, .. }
+                | Step::Campaign { time: within, .. }
                 | Step::Sleep { time: within }
                     if *within > WITHIN_MAX =>
                 {
@@ -231,6 +237,14 @@ impl Scenario {
         Ok(())
     }
 
+    /// How long its nodes report to a registry, if they do.
+    pub fn reports_for(&self) -> Option<Duration> {
+        self.steps.iter().find_map(|step| match step {
+            Step::Campaign { time, .. } => Some(*time),
+            _ => None,
+        })
+    }
+
     /// Whether it runs steps over and over.
     pub fn soaks(&self) -> bool {
         self.steps.iter().any(|step| matches!(step, Step::Soak { .. }))
@@ -263,6 +277,7 @@ impl Scenario {
                 ),
                 Step::Rebind { name, .. } => names.extend(["_ms", "_mapping"].map(|s| format!("{name}{s}"))),
                 Step::Soak { .. } => names.extend(soak::MEASURED.map(String::from)),
+                Step::Campaign { name, .. } => names.extend(campaign::MEASURED.map(|s| format!("{name}{s}"))),
                 Step::Storm { name, .. } => names.extend(storm::MEASURED.map(|s| format!("{name}{s}"))),
                 Step::Matrix { .. } => names.extend(matrix::MEASURED.map(String::from)),
                 _ => {}
@@ -274,7 +289,6 @@ impl Scenario {
 
 /// The drills that come with the program.
 pub const BUILT_IN: &[(&str, &str)] = &[
-    ("fleet_check", include_str!("../../../assets/drills/fleet_check.toml")),
     ("gossip_discovery", include_str!("../../../assets/drills/gossip_discovery.toml")),
     ("nat_matrix", include_str!("../../../assets/drills/nat_matrix.toml")),
     ("nat_matrix_20ms", include_str!("../../../assets/drills/nat_matrix_20ms.toml")),
@@ -294,7 +308,9 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("cgnat", include_str!("../../../assets/drills/cgnat.toml")),
     ("double_nat", include_str!("../../../assets/drills/double_nat.toml")),
     ("firewalled", include_str!("../../../assets/drills/firewalled.toml")),
+    ("kpi_validation", include_str!("../../../assets/drills/kpi_validation.toml")),
     ("soak", include_str!("../../../assets/drills/soak.toml")),
+    ("fleet_check", include_str!("../../../assets/drills/fleet_check.toml")),
 ];
 
 #[cfg(test)]

@@ -165,6 +165,20 @@ pub enum Step {
         #[serde(rename = "as")]
         name: String,
     },
+    /// Every node connects to every other one, again and again, and reports it
+    /// to a registry in the lab. Its figures: `NAME_attempts` and what the
+    /// specification's criteria are about, `NAME_connectivity`, `NAME_direct`,
+    /// `NAME_punched`, `NAME_relayed`, `NAME_mean_ms` and `NAME_propagation`;
+    /// `NAME_asked` connections in `NAME_sweeps` over all ordered pairs; and
+    /// attempts that nodes counted and it never heard of, `NAME_missing`.
+    Campaign {
+        /// How long; the sweep under way is ended.
+        #[serde(rename = "for", with = "humantime_serde")]
+        time: Duration,
+        /// What is measured.
+        #[serde(rename = "as")]
+        name: String,
+    },
     /// Disconnects two nodes and holds off automatic dials.
     Disconnect {
         /// From which.
@@ -332,6 +346,9 @@ pub(super) fn describe(step: &Step) -> String {
         Step::Soak { time, .. } => format!("soak for {} s", time.as_secs()),
         Step::Connect { from, to, .. } => format!("connect {from} to {to}"),
         Step::Storm { from, to, each, .. } => format!("every {from} connects to {each} {to} at once"),
+        Step::Campaign { time, .. } => {
+            format!("everybody connects to everybody and reports it, for {} s", time.as_secs())
+        }
         Step::Disconnect { from, to } => format!("disconnect {from} from {to}"),
         Step::FailRelay { a, b, how, .. } => format!("the relay under {a} and {b} is {}", how.word()),
         Step::Failover { node, .. } => format!("{node} hands its relayed links over"),

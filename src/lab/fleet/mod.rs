@@ -5,6 +5,7 @@ mod changes;
 mod history;
 mod links;
 mod nodes;
+mod reporting;
 mod stock;
 
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ use super::network::Network;
 use super::selftest::SelfTest;
 use super::topology::Topology;
 use super::userns::Userns;
+use crate::node::RegistryOptions;
 use crate::node::feed::Feed;
 use crate::node::keys;
 pub use history::{Happened, Happening};
@@ -61,6 +63,8 @@ pub struct NatLab {
     history: Mutex<Vec<Happened>>,
     tested: Option<SelfTest>,
     topology: Topology,
+    /// Whom its nodes tell what happened.
+    registry: Option<RegistryOptions>,
     begun: Instant,
     dir: LabDir,
 }
@@ -121,6 +125,7 @@ impl NatLab {
             history: Mutex::default(),
             tested,
             topology,
+            registry: None,
             begun,
             dir,
         };
@@ -166,6 +171,11 @@ impl NatLab {
 
     /// Ends all nodes with a goodbye, then the network; removes all files.
     pub async fn stop(self) {
+        self.stop_nodes().await;
+    }
+
+    /// Ends all nodes with a goodbye; none can be started again.
+    pub(in crate::lab) async fn stop_nodes(&self) {
         let slots = std::mem::take(&mut *self.slots.lock().await);
         let stops = slots.into_values().map(async |slot| match slot.runs {
             Runs::Nothing => {}

@@ -148,6 +148,7 @@ impl NatLab {
             bootstrap,
             passive,
             self_test: false,
+            registry: self.registry.clone(),
             ..NodeOptions::new(dir, keys, host, NETWORK, bind)
         };
         let started = self.on_host(host, move || Node::start(options, lock)).await?;

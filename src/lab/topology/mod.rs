@@ -16,12 +16,13 @@ use super::conditions::Conditions;
 use crate::model::NatType;
 
 /// The topologies that come with the program, by name.
-const BUILT_IN: [(&str, &str); 6] = [
+const BUILT_IN: [(&str, &str); 7] = [
     ("default", include_str!("../../../assets/topologies/default.toml")),
     ("cgnat", include_str!("../../../assets/topologies/cgnat.toml")),
     ("double_nat", include_str!("../../../assets/topologies/double_nat.toml")),
     ("same_nat", include_str!("../../../assets/topologies/same_nat.toml")),
     ("firewalled", include_str!("../../../assets/topologies/firewalled.toml")),
+    ("kpi_mix", include_str!("../../../assets/topologies/kpi_mix.toml")),
     ("punch_storm", include_str!("../../../assets/topologies/punch_storm.toml")),
 ];
 

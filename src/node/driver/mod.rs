@@ -352,7 +352,7 @@ impl Driver {
         let mut snapshot = self.engine.snapshot(now);
         if let Some(reporter) = &self.reporter {
             reporter.status(&snapshot);
-            snapshot.reporting = Arc::new(reporter.view());
+            snapshot.reporting = reporter.view();
         }
         self.outlets.snapshots.send_replace(Arc::new(snapshot));
     }

@@ -7,7 +7,7 @@ use ratatui::text::Line;
 
 use super::{Pen, frame};
 use crate::core::kpi::FEW;
-use crate::model::SaveState;
+use crate::model::{ReportingState, ReportingView, SaveState, Stamp};
 use crate::tui::app::App;
 use crate::tui::fmt;
 
@@ -68,7 +68,7 @@ fn lines(app: &App, pen: &Pen<'_>) -> Vec<Line<'static>> {
         SaveState::Failed { .. } => "NOT SAVED".to_owned(),
     };
     let stopped: u64 = snapshot.counters.0.values().sum();
-    vec![
+    let mut lines = vec![
         frame::labelled(pen, "connected", rate),
         frame::labelled(pen, "by path", paths),
         frame::labelled(pen, "to a link", times),
@@ -91,5 +91,50 @@ fn lines(app: &App, pen: &Pen<'_>) -> Vec<Line<'static>> {
             "cache",
             format!("{} known, {} tried, {save}; limits stopped {stopped}", cache.known, cache.tried),
         ),
-    ]
+    ];
+    lines.extend(
+        registry(&snapshot.reporting, |at| pen.countdown(at))
+            .map(|text| frame::labelled(pen, "registry", text)),
+    );
+    lines
+}
+
+/// Reports to a registry; nothing where none is configured.
+fn registry(reporting: &ReportingView, countdown: impl Fn(Stamp) -> String) -> Option<String> {
+    let ReportingView { state, queued, taken, refused, dropped, trouble, .. } = reporting;
+    let doing = match state {
+        ReportingState::Off => return None,
+        ReportingState::Waiting => String::new(),
+        ReportingState::Sending => ", sending".to_owned(),
+        ReportingState::Away { retry } => format!(", AWAY, again in {}", countdown(*retry)),
+    };
+    let why = trouble.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+    let lost =
+        if refused + dropped > 0 { format!(" refused {refused} dropped {dropped}") } else { String::new() };
+    Some(format!("taken {taken} queued {queued}{lost}{doing}{why}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reporting_shows_its_counts_and_why_the_registry_does_not_take_them() {
+        let until = |at: Stamp| format!("{}s", (at.0 - 100_000) / 1000);
+        assert_eq!(registry(&ReportingView::default(), until), None, "nobody configured one");
+        let fine =
+            ReportingView { state: ReportingState::Waiting, taken: 12, queued: 1, ..Default::default() };
+        assert_eq!(registry(&fine, until).unwrap(), "taken 12 queued 1");
+        let away = ReportingView {
+            state: ReportingState::Away { retry: Stamp(108_000) },
+            queued: 8192,
+            dropped: 7,
+            trouble: Some("Connection refused".into()),
+            ..fine
+        };
+        assert_eq!(
+            registry(&away, until).unwrap(),
+            "taken 12 queued 8192 refused 0 dropped 7, AWAY, again in 8s: Connection refused"
+        );
+    }
 }
