@@ -35,8 +35,10 @@ async fn json_lines() {
     let home = tempdir().unwrap();
     let mut hub = TestNode::start("hub", &[]).await;
     let data = home.path().join("data");
-    let mut command = as_node(punchdeck(home.path()), &data);
-    command.args(["--log-format", "json", "--bootstrap", &hub.addr().to_string()]);
+    let mut command = punchdeck(home.path());
+    // Not told to run headless: that there is no terminal is said in an object.
+    command.args(["--name", "node", "--network", "test", "--bind", "127.0.0.1:0", "--log-format", "json"]);
+    command.arg("--data-dir").arg(&data).args(["--bootstrap", &hub.addr().to_string()]);
     // What colours would be asked for by whoever looks on.
     command.env("CLICOLOR_FORCE", "1").env("PUNCHDECK_LOG_FILTER", "debug");
     let mut process = Process::start(command);
@@ -54,6 +56,7 @@ async fn json_lines() {
             assert!(object[key].is_string(), "{key} in {object}");
         }
     }
+    assert!(objects[0]["message"].to_string().contains("no terminal here"), "{}", objects[0]);
     let of_kind =
         |kind: &str| objects.iter().find(|o| o["kind"] == kind).unwrap_or_else(|| panic!("no {kind}"));
     assert_eq!(of_kind("link.up")["peer_id"], hub.id().to_string());
