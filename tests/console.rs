@@ -50,7 +50,7 @@ fn main() {
             c.press("\x1b")?;
             c.wait_for("[1 Peers]")?;
             c.press("\x1b[200~qqq\x1b[201~")?;
-            c.press("4")?;
+            c.press("7")?;
             c.wait_for("[4 Events]")?;
             gives_back(c, |c| c.press("q"))
         }),

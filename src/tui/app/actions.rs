@@ -214,8 +214,10 @@ impl App {
         }
         match self.focus {
             Pane::Peers => self.peers.go(step),
-            Pane::Escalation => self.ladder_scroll = step.apply(self.ladder_scroll, usize::MAX),
-            Pane::Relays => self.relay_scroll = step.apply(self.relay_scroll, usize::MAX),
+            pane @ (Pane::Escalation | Pane::Relays | Pane::Gossip | Pane::Nat | Pane::Kpi) => {
+                let scroll = &mut self.scrolls[pane as usize];
+                *scroll = step.apply(*scroll, usize::MAX);
+            }
             Pane::Events => {
                 let end = self.frozen.as_ref().map_or(self.timeline.end(), |f| f.timeline_end);
                 self.timeline.go(step, page, end);

@@ -100,8 +100,14 @@ pub(crate) enum Pane {
     Peers,
     /// Attempts as ladders.
     Escalation,
-    /// Relays in use and served, and a summary.
+    /// Relays in use and served.
     Relays,
+    /// Syncs, deltas, repairs, and how far records have spread.
+    Gossip,
+    /// What our NAT does, and who saw it.
+    Nat,
+    /// Rates and times of our attempts, against the criteria.
+    Kpi,
     /// The timeline.
     Events,
     /// The log.
@@ -110,7 +116,16 @@ pub(crate) enum Pane {
 
 impl Pane {
     /// Every pane; pane `n` is the one at `n - 1`.
-    pub(crate) const ALL: [Self; 5] = [Self::Peers, Self::Escalation, Self::Relays, Self::Events, Self::Logs];
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Peers,
+        Self::Escalation,
+        Self::Relays,
+        Self::Gossip,
+        Self::Nat,
+        Self::Kpi,
+        Self::Events,
+        Self::Logs,
+    ];
 
     /// Its name.
     pub(crate) fn title(self) -> &'static str {
@@ -118,6 +133,9 @@ impl Pane {
             Self::Peers => "Peers",
             Self::Escalation => "Escalation",
             Self::Relays => "Relays",
+            Self::Gossip => "Gossip",
+            Self::Nat => "NAT",
+            Self::Kpi => "KPI",
             Self::Events => "Events",
             Self::Logs => "Logs",
         }
@@ -221,10 +239,8 @@ pub(crate) struct App {
     pub(crate) lab: Option<LabSide>,
     /// What was asked about the peer of the why view.
     asked: Option<Asked>,
-    /// Lines scrolled in the escalation pane.
-    pub(crate) ladder_scroll: usize,
-    /// Lines scrolled in the relays pane.
-    pub(crate) relay_scroll: usize,
+    /// Lines scrolled, by pane; peers, events and logs have ways of their own.
+    pub(crate) scrolls: [usize; Pane::ALL.len()],
     /// The log pane.
     pub(crate) logs: Logs,
     /// Events that never reached us.
@@ -262,8 +278,7 @@ impl App {
             commands: Commands::default(),
             lab: None,
             asked: None,
-            ladder_scroll: 0,
-            relay_scroll: 0,
+            scrolls: [0; Pane::ALL.len()],
             logs,
             events_dropped: 0,
             faults: Vec::new(),

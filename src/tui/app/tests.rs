@@ -349,7 +349,7 @@ fn a_timeline_that_was_scrolled_back_stands_still_until_its_end_is_reached() {
         b.send(Input::Event(event(seq)));
     }
     b.app.drawn.page = 10;
-    b.keys("4k");
+    b.keys("7k");
     let last = |b: &Bench| match b.app.timeline.window(10, u64::MAX).last() {
         Some(Entry::Event(e)) => e.seq,
         _ => panic!("an event"),

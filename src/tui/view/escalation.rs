@@ -32,8 +32,8 @@ pub(super) fn draw(app: &mut App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) -
         lines.push(head_line(app, pen, attempt));
         lines.extend(ladder(app, pen, attempt, inner.width.into()));
     }
-    let top = app.ladder_scroll.min(lines.len().saturating_sub(rows));
-    app.ladder_scroll = top;
+    let top = app.scrolls[Pane::Escalation as usize].min(lines.len().saturating_sub(rows));
+    app.scrolls[Pane::Escalation as usize] = top;
     for (line, y) in lines.iter().skip(top).zip(inner.y..inner.bottom()) {
         frame::put(buf, (inner.x, y), line, inner.width);
     }

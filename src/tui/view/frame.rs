@@ -36,6 +36,30 @@ pub(super) fn pane(app: &App, pen: &Pen<'_>, pane: Pane, right: &str, area: Rect
     inner
 }
 
+/// Draws a pane of lines that can be scrolled, and returns the rows there are.
+pub(super) fn scrolled(
+    app: &mut App,
+    pen: &Pen<'_>,
+    which: Pane,
+    right: &str,
+    lines: &[Line<'_>],
+    area: Rect,
+    buf: &mut Buffer,
+) -> usize {
+    let inner = pane(app, pen, which, right, area, buf);
+    let rows = usize::from(inner.height);
+    let scroll = &mut app.scrolls[which as usize];
+    *scroll = (*scroll).min(lines.len().saturating_sub(rows));
+    let top = *scroll;
+    for (line, y) in lines.iter().skip(top).zip(inner.y..inner.bottom()) {
+        put(buf, (inner.x + 1, y), line, inner.width.saturating_sub(1));
+    }
+    if lines.len() > rows {
+        note(pen, &format!("lines {}-{} of {}", top + 1, top + rows, lines.len()), area, buf);
+    }
+    rows
+}
+
 /// Draws a box with a title and returns the room inside.
 pub(super) fn boxed(title: Line<'_>, border: Style, area: Rect, buf: &mut Buffer) -> Rect {
     let block = Block::bordered().border_set(ROUNDED).border_style(border).title(title);

@@ -182,17 +182,23 @@ fn clean_line(text: &str) -> String {
 
 /// The panes by number, where not all are shown.
 pub(super) fn tabs(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
+    // Each has its number, a space, and one on either side.
+    let room = usize::from(area.width).saturating_sub(4 * Pane::ALL.len());
+    let fits = |most: usize| Pane::ALL.iter().map(|p| p.title().len().min(most)).sum::<usize>() <= room;
+    let most = [usize::MAX, 4].into_iter().find(|most| fits(*most));
     let mut spans = Vec::new();
-    let roomy = area.width >= 60;
     for pane in Pane::ALL {
-        let name = if roomy { pane.title() } else { &pane.title()[..4] };
+        let focused = pane == app.focus;
+        // Where there is room for no names, there is for the one that matters.
+        let most = most.unwrap_or(if focused { usize::MAX } else { 0 });
+        let name: String = pane.title().chars().take(most).collect();
         let label = format!("{} {name}", pane.number());
-        if pane == app.focus {
-            spans.push(Span::styled(format!("[{label}]"), pen.theme.accent));
+        let label = label.trim_end();
+        spans.push(if focused {
+            Span::styled(format!("[{label}]"), pen.theme.accent)
         } else {
-            spans.push(Span::styled(format!(" {label} "), pen.theme.dim));
-        }
-        spans.push(Span::raw(if roomy { " " } else { "" }));
+            Span::styled(format!(" {label} "), pen.theme.dim)
+        });
     }
     buf.set_line(area.x, area.y, &Line::from(spans), area.width);
 }

@@ -38,7 +38,7 @@ pub(super) fn split(area: Rect, banners: usize, focus: Pane, zoom: bool) -> Part
     let wide = area.width >= WIDE;
     let tall = area.height >= TALL;
     let (tabs, panes) = match (zoom, wide, tall) {
-        (false, true, true) => (None, all(body)),
+        (false, true, true) => (None, all(body, focus)),
         (false, true, false) => (Some(tabs), side_by_side(below_tabs, focus)),
         (false, false, true) => (Some(tabs), stacked(below_tabs, focus)),
         _ => (Some(tabs), vec![(focus, below_tabs)]),
@@ -46,21 +46,26 @@ pub(super) fn split(area: Rect, banners: usize, focus: Pane, zoom: bool) -> Part
     Parts { header, tabs, panes, message, footer }
 }
 
-fn all(body: Rect) -> Vec<(Pane, Rect)> {
-    let relays = 8;
-    let upper = (body.height - relays) * 3 / 5;
-    let lower = body.height - relays - upper;
+/// Six panes: what is asked for often has its place, and the last one is
+/// whichever of the others was last looked at.
+fn all(body: Rect, focus: Pane) -> Vec<(Pane, Rect)> {
+    let height = 8;
+    let upper = (body.height - height) * 3 / 5;
+    let lower = body.height - height - upper;
     // The table wants its columns, the ladders their reasons.
     let left = body.width * 13 / 25;
     let (peers, ladders) = columns(Rect { height: upper, ..body }, left);
-    let middle = Rect { y: body.y + upper, height: relays, ..body };
-    let (events, logs) = columns(Rect { y: middle.bottom(), height: lower, ..body }, body.width * 16 / 25);
+    let middle = Rect { y: body.y + upper, height, ..body };
+    let (relays, kpi) = columns(middle, body.width * 55 / 100);
+    let last = if matches!(focus, Pane::Gossip | Pane::Nat) { focus } else { Pane::Logs };
+    let (events, other) = columns(Rect { y: middle.bottom(), height: lower, ..body }, body.width * 16 / 25);
     vec![
         (Pane::Peers, peers),
         (Pane::Escalation, ladders),
-        (Pane::Relays, middle),
+        (Pane::Relays, relays),
+        (Pane::Kpi, kpi),
         (Pane::Events, events),
-        (Pane::Logs, logs),
+        (last, other),
     ]
 }
 

@@ -7,13 +7,15 @@ mod escalation;
 mod events;
 mod explained;
 mod frame;
+mod gossip;
 mod header;
 mod help;
+mod kpi;
 mod lab;
 mod layout;
+mod nat;
 mod peers;
 mod relays;
-mod summary;
 mod why;
 
 use std::cell::Cell;
@@ -126,6 +128,9 @@ fn draw_console(app: &mut App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
             Pane::Peers => peers::draw(app, pen, *area, buf),
             Pane::Escalation => escalation::draw(app, pen, *area, buf),
             Pane::Relays => relays::draw(app, pen, *area, buf),
+            Pane::Gossip => gossip::draw(app, pen, *area, buf),
+            Pane::Nat => nat::draw(app, pen, *area, buf),
+            Pane::Kpi => kpi::draw(app, pen, *area, buf),
             Pane::Events => events::draw(app, pen, *area, buf),
             Pane::Logs => frame::logs(app, pen, *area, buf),
         };

@@ -7,7 +7,7 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use unicode_width::UnicodeWidthStr;
 
-use super::{Pen, frame, summary};
+use super::{Pen, frame};
 use crate::model::{
     Exposure, ExposureState, Failover, Path, RelayRole, RelaysView, ReservationRow, ReservationState, clean,
     ellipsize,
@@ -19,32 +19,11 @@ use crate::tui::theme::Theme;
 /// The widest that a relay's name is shown.
 const NAME_MAX: usize = 12;
 
-/// Draws the relays and a summary beside or below them, and returns the rows
-/// there are.
+/// Draws the relays, and returns the rows there are.
 pub(super) fn draw(app: &mut App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) -> usize {
-    let beside = area.width >= 100;
-    let width = if beside { area.width * 55 / 100 } else { area.width };
-    let lines = lines(app, pen, usize::from(width.saturating_sub(4)));
-    let (here, rest) = if beside {
-        (Rect { width, ..area }, Rect { x: area.x + width, width: area.width - width, ..area })
-    } else {
-        let above = u16::try_from(lines.len()).unwrap_or(u16::MAX).saturating_add(2).min(area.height);
-        (Rect { height: above, ..area }, Rect { y: area.y + above, height: area.height - above, ..area })
-    };
-    let inner = frame::pane(app, pen, Pane::Relays, "", here, buf);
-    let rows = usize::from(inner.height);
-    let top = app.relay_scroll.min(lines.len().saturating_sub(rows));
-    app.relay_scroll = top;
-    for (line, y) in lines.iter().skip(top).zip(inner.y..inner.bottom()) {
-        frame::put(buf, (inner.x + 1, y), line, inner.width.saturating_sub(1));
-    }
-    if lines.len() > rows {
-        frame::note(pen, &format!("lines {}-{} of {}", top + 1, top + rows, lines.len()), here, buf);
-    }
-    summary::draw(app, pen, rest, buf);
-    rows
+    let lines = lines(app, pen, usize::from(area.width.saturating_sub(4)));
+    frame::scrolled(app, pen, Pane::Relays, "", &lines, area, buf)
 }
-
 /// What matters most first: the pane may show only some of it.
 fn lines(app: &App, pen: &Pen<'_>, room: usize) -> Vec<Line<'static>> {
     let relays = &app.shown().relays;

@@ -106,8 +106,16 @@ fn a_busy_fleet() {
 
 #[test]
 fn each_pane_alone() {
-    for (key, name) in [("1", "peers"), ("2", "escalation"), ("3", "relays"), ("4", "events"), ("5", "logs")]
-    {
+    for (key, name) in [
+        ("1", "peers"),
+        ("2", "escalation"),
+        ("3", "relays"),
+        ("4", "gossip"),
+        ("5", "nat"),
+        ("6", "kpi"),
+        ("7", "events"),
+        ("8", "logs"),
+    ] {
         assert_snapshot!(format!("{name}_80x24"), Shot::busy(SMALL).keys(key).text());
         assert_snapshot!(format!("{name}_empty_80x24"), Shot::of(demo::empty(), SMALL).keys(key).text());
         assert_snapshot!(format!("{name}_zoomed_140x40"), Shot::busy(LARGE).keys(key).keys("z").text());
@@ -257,7 +265,9 @@ fn peer_supplied_text_cannot_move_the_screen() {
 
 #[test]
 fn no_size_and_no_view_panics_or_loses_the_selection() {
-    for keys in ["", "?", "jjj\n", "jx", "/vps", " ", "z2", "3", "4k", "5", "lG", "ljjt", "dj"] {
+    for keys in
+        ["", "?", "jjj\n", "jx", "/vps", " ", "z2", "3", "4k", "5k", "6j", "7k", "8", "lG", "ljjt", "dj"]
+    {
         let mut shot = in_lab(LARGE, |view| view.drill = Some(demo::drill())).keys("jj").keys(keys);
         let before = shot.app.peers.selected();
         for (w, h) in [
@@ -472,7 +482,7 @@ fn a_live_attempt_says_what_comes_next_and_a_long_reason_is_not_cut() {
 #[test]
 fn what_stands_in_an_empty_pane_never_touches_its_border() {
     for width in 40..=46 {
-        for key in ["1", "2", "3", "4", "5"] {
+        for key in ["1", "2", "3", "4", "5", "6", "7", "8"] {
             let shot = Shot::of(demo::empty(), (width, 10)).keys(key);
             let buffer = shot.terminal.backend().buffer();
             for y in 0..10 {
@@ -483,12 +493,12 @@ fn what_stands_in_an_empty_pane_never_touches_its_border() {
             }
         }
     }
-    assert_snapshot!("events_empty_40x10", Shot::of(demo::empty(), (40, 10)).keys("4").text());
+    assert_snapshot!("events_empty_40x10", Shot::of(demo::empty(), (40, 10)).keys("7").text());
 }
 
 #[test]
 fn a_connection_that_was_replaced_bears_no_mark_of_trouble() {
-    let mut shot = Shot::of(demo::empty(), SMALL).keys("4");
+    let mut shot = Shot::of(demo::empty(), SMALL).keys("7");
     let close = |seq, close| {
         let reason = Reason::Closed { close: Some(close) };
         Input::Event(Arc::new(Event {

@@ -1,32 +1,26 @@
-//! A summary of our attempts, of gossip and of the cache. Every rate shows what
-//! it is out of.
+//! Rates and times of our attempts, and what the specification wants of them.
+//! Every rate shows what it is out of.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use ratatui::text::Line;
+use ratatui::text::{Line, Span};
 
 use super::{Pen, frame};
-use crate::core::kpi::FEW;
-use crate::model::{ReportingState, ReportingView, SaveState, Stamp};
-use crate::tui::app::App;
+use crate::core::kpi::{Criterion, FEW};
+use crate::model::{Propagation, ReportingState, ReportingView, SaveState, Stamp};
+use crate::tui::app::{App, Pane};
 use crate::tui::fmt;
 
-/// Draws it, if there is room for a line of it.
-pub(super) fn draw(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
-    if area.height < 3 {
-        return;
-    }
+/// Draws it, and returns the rows there are.
+pub(super) fn draw(app: &mut App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) -> usize {
     let shown = app.shown();
-    let title = match shown.kpi.since.filter(|since| *since < shown.node.started) {
+    let right = match shown.kpi.since.filter(|since| *since < shown.node.started) {
         // Attempts count over restarts; the rest begins with the node.
-        Some(since) => format!(" Summary, attempts of the last {} ", pen.age(since)),
-        None => " Summary since the start ".to_owned(),
+        Some(since) => format!("attempts of the last {}", pen.age(since)),
+        None => "since the start".to_owned(),
     };
-    let title = Line::styled(title, pen.theme.dim);
-    let inner = frame::boxed(title, pen.theme.quiet, area, buf);
-    for (line, y) in lines(app, pen).iter().zip(inner.y..inner.bottom()) {
-        frame::put(buf, (inner.x + 1, y), line, inner.width.saturating_sub(1));
-    }
+    let lines = lines(app, pen);
+    frame::scrolled(app, pen, Pane::Kpi, &right, &lines, area, buf)
 }
 
 fn lines(app: &App, pen: &Pen<'_>) -> Vec<Line<'static>> {
@@ -72,19 +66,6 @@ fn lines(app: &App, pen: &Pen<'_>) -> Vec<Line<'static>> {
         frame::labelled(pen, "connected", rate),
         frame::labelled(pen, "by path", paths),
         frame::labelled(pen, "to a link", times),
-        frame::labelled(
-            pen,
-            "gossip",
-            format!(
-                "syncs {}↓ {}↑ deltas {}↓ {}↑ repairs {} dropped {}",
-                gossip.syncs_in,
-                gossip.syncs_out,
-                gossip.deltas_in,
-                gossip.deltas_out,
-                gossip.repairs,
-                gossip.dropped
-            ),
-        ),
         frame::labelled(pen, "spread", known),
         frame::labelled(
             pen,
@@ -92,11 +73,48 @@ fn lines(app: &App, pen: &Pen<'_>) -> Vec<Line<'static>> {
             format!("{} known, {} tried, {save}; limits stopped {stopped}", cache.known, cache.tried),
         ),
     ];
+    lines.push(Line::default());
+    lines.extend(criteria(app, pen));
     lines.extend(
         registry(&snapshot.reporting, |at| pen.countdown(at))
             .map(|text| frame::labelled(pen, "registry", text)),
     );
     lines
+}
+
+/// The criteria of the specification, and whether they are met here.
+fn criteria(app: &App, pen: &Pen<'_>) -> Vec<Line<'static>> {
+    let snapshot = app.shown();
+    let spread = Propagation { known: snapshot.gossip.known, expected: snapshot.gossip.expected };
+    let line = |criterion: Criterion| {
+        let judged = criterion.judge(&snapshot.kpi, Some(spread));
+        let value = match judged.value {
+            None => "-".to_owned(),
+            Some(value) if judged.unit == "ms" => fmt::millis(Some(value)),
+            Some(value) => format!("{:.1} %", value * 100.0),
+        };
+        let interval = judged
+            .interval
+            .map(|[lo, hi]| format!("[{:.1}, {:.1}]", lo * 100.0, hi * 100.0))
+            .unwrap_or_default();
+        let (word, style) = match (judged.met, judged.n_too_small) {
+            (None, _) => ("nothing yet", pen.theme.dim),
+            (_, true) => ("n too small", pen.theme.dim),
+            (Some(true), _) => ("✓ met", pen.theme.good),
+            (Some(false), _) => ("✗ not met", pen.theme.warn),
+        };
+        let of = match judged.unit {
+            "ms" => format!("of {}", judged.denominator),
+            _ => format!("{} of {}", judged.numerator, judged.denominator),
+        };
+        Line::from(vec![
+            Span::styled(format!("{:<20} ", judged.title), pen.theme.dim),
+            Span::raw(format!("{value:>8} {of:<12} {interval:<14} ")),
+            Span::styled(format!("{:<12} ", judged.target), pen.theme.dim),
+            Span::styled(word, style),
+        ])
+    };
+    Criterion::ALL.map(line).into()
 }
 
 /// Reports to a registry; nothing where none is configured.

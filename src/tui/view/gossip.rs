@@ -1,0 +1,45 @@
+//! Gossip: what was exchanged, what was repaired and dropped, and how far what
+//! we know has spread.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::Line;
+
+use super::{Pen, frame};
+use crate::tui::app::{App, Pane};
+
+/// Draws it, and returns the rows there are.
+pub(super) fn draw(app: &mut App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) -> usize {
+    let lines = lines(app, pen);
+    frame::scrolled(app, pen, Pane::Gossip, "since the start", &lines, area, buf)
+}
+
+fn lines(app: &App, pen: &Pen<'_>) -> Vec<Line<'static>> {
+    let snapshot = app.shown();
+    let gossip = &snapshot.gossip;
+    let both = |received: u64, sent: u64| format!("{received}↓ {sent}↑");
+    let spread = if gossip.expected > 0 {
+        let share = gossip.known as f64 / gossip.expected as f64 * 100.0;
+        format!(
+            "{} of {}, {share:.1} %: records older than 10 s in our links' last digests",
+            gossip.known, gossip.expected
+        )
+    } else {
+        "- no digest to compare with yet".to_owned()
+    };
+    let mut lines = vec![
+        frame::labelled(pen, "syncs", both(gossip.syncs_in, gossip.syncs_out)),
+        frame::labelled(pen, "deltas", both(gossip.deltas_in, gossip.deltas_out)),
+        frame::labelled(pen, "digests", gossip.digests.to_string()),
+        frame::labelled(pen, "repairs", format!("{} records that a digest found missing", gossip.repairs)),
+        frame::labelled(pen, "dropped", format!("{} records, by a rule or a limit", gossip.dropped)),
+        frame::labelled(pen, "spread", spread),
+    ];
+    let stopped = &snapshot.counters.0;
+    if !stopped.is_empty() {
+        lines.push(Line::default());
+        lines.push(Line::styled("what limits and decoders stopped", pen.theme.dim));
+        lines.extend(stopped.iter().map(|(what, count)| Line::raw(format!("{count:>8}  {what}"))));
+    }
+    lines
+}

@@ -1,0 +1,55 @@
+//! Our NAT: what it does, how sure that is, and who saw it.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+
+use super::{Pen, frame};
+use crate::model::{Behaviour, NatView, Vantage, printable};
+use crate::tui::app::{App, Pane};
+
+/// Draws it, and returns the rows there are.
+pub(super) fn draw(app: &mut App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) -> usize {
+    let nat = app.shown().nat.clone();
+    let right = match nat.measured {
+        Some(at) => format!("measured {} ago", pen.age(at)),
+        None => "not measured".to_owned(),
+    };
+    let width = usize::from(area.width.saturating_sub(4));
+    let mut lines = lines(app, pen, &nat, width);
+    if let Some(nat6) = &nat.nat6 {
+        lines.push(Line::default());
+        lines.push(Line::styled("IPv6, measured apart", pen.theme.strong));
+        lines.extend(self::lines(app, pen, nat6, width));
+    }
+    frame::scrolled(app, pen, Pane::Nat, &right, &lines, area, buf)
+}
+
+fn lines(app: &App, pen: &Pen<'_>, nat: &NatView, width: usize) -> Vec<Line<'static>> {
+    let word = |b: Option<Behaviour>| b.map_or_else(|| "-".to_owned(), |b| b.to_string());
+    let yes = |b: Option<bool>| b.map_or("-", |b| if b { "yes" } else { "no" }).to_owned();
+    let sure = nat.confidence.map(|c| format!(", confidence {c:.2}")).unwrap_or_default();
+    let mut lines = vec![
+        frame::labelled(pen, "type", format!("{}{sure}", nat.summary())),
+        frame::labelled(pen, "mapping", word(nat.mapping)),
+        frame::labelled(pen, "filtering", word(nat.filtering)),
+        frame::labelled(pen, "ports", format!("kept: {}", yes(nat.port_preservation))),
+        frame::labelled(pen, "hairpin", yes(nat.hairpinning)),
+    ];
+    for (i, text) in nat.evidence.iter().enumerate() {
+        let head = vec![Span::styled(format!("{:<10}", if i == 0 { "evidence" } else { "" }), pen.theme.dim)];
+        lines.extend(frame::flow(head, &[(&printable(text), Style::new())], width, 10));
+    }
+    lines.extend(nat.vantage_points.iter().enumerate().map(|(i, seen)| vantage(app, pen, i == 0, seen)));
+    lines
+}
+
+fn vantage(app: &App, pen: &Pen<'_>, first: bool, seen: &Vantage) -> Line<'static> {
+    let (word, style) = if seen.agrees { ("agrees", pen.theme.good) } else { ("disagrees", pen.theme.warn) };
+    Line::from(vec![
+        Span::styled(format!("{:<10}", if first { "seen by" } else { "" }), pen.theme.dim),
+        Span::raw(format!("{} at {}  ", app.call(seen.peer_id), seen.seen)),
+        Span::styled(word, style),
+    ])
+}
