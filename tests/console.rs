@@ -51,7 +51,7 @@ fn main() {
             c.wait_for("[1 Peers]")?;
             c.press("\x1b[200~qqq\x1b[201~")?;
             c.press("7")?;
-            c.wait_for("[4 Events]")?;
+            c.wait_for("[7 Events]")?;
             gives_back(c, |c| c.press("q"))
         }),
         trial("it_follows_the_size_of_the_terminal", "", |c| {

@@ -15,10 +15,11 @@ use super::logs::Logs;
 use super::theme::{GlyphChoice, Theme};
 use super::view;
 use crate::model::{
-    Attempt, AttemptId, AttemptOutcome, AttemptsView, CacheView, Cause, Counters, Event, EventKind, Exposure,
-    Failover, GossipView, Interval, KpiView, LinkRow, Moved, NatType, NatView, NextAction, NextStep,
-    NodeInfo, Path, PeerId, PeerRow, PeerState, Phase, Reason, RelayRole, RelaysView, ReservationRow,
-    ReservationState, SaveState, Snapshot, Source, StageKind, StageOutcome, StageReport, Stamp, Why, WhyLine,
+    Attempt, AttemptId, AttemptOutcome, AttemptsView, Behaviour, CacheView, Cause, Counters, Event,
+    EventKind, Exposure, Failover, GossipView, Interval, KpiView, LinkRow, Moved, NatType, NatView,
+    NextAction, NextStep, NodeInfo, Path, PeerId, PeerRow, PeerState, Phase, Reason, RelayRole, RelaysView,
+    ReservationRow, ReservationState, SaveState, Snapshot, Source, StageKind, StageOutcome, StageReport,
+    Stamp, Vantage, Why, WhyLine,
 };
 
 /// The moment of every made-up snapshot: 14:02:11 UTC.
@@ -67,6 +68,25 @@ pub fn empty() -> Arc<Snapshot> {
         reporting: Arc::default(),
         counters: Arc::default(),
     })
+}
+
+/// No NAT, as two peers saw it.
+fn nat() -> NatView {
+    let seen = |head| Vantage { peer_id: id(head), seen: ([198, 18, 0, 1], 9002).into(), agrees: true };
+    NatView {
+        nat_type: NatType::None,
+        mapping: Some(Behaviour::EndpointIndependent),
+        filtering: Some(Behaviour::EndpointIndependent),
+        port_preservation: Some(true),
+        confidence: Some(0.95),
+        evidence: vec![
+            "2 vantage points saw our own address and port".to_owned(),
+            "a dial-back came from a peer that was never contacted".to_owned(),
+        ],
+        vantage_points: vec![seen([0x1b, 0x88, 0xf0]), seen([0x5e, 0x01, 0xc9])],
+        measured: Some(ago(120)),
+        ..NatView::default()
+    }
 }
 
 fn peer(head: [u8; 3], name: &str, state: PeerState) -> PeerRow {
@@ -150,7 +170,7 @@ pub fn busy() -> Arc<Snapshot> {
             known: 58,
             expected: 60,
         }),
-        nat: Arc::new(NatView { nat_type: NatType::None, ..NatView::default() }),
+        nat: Arc::new(nat()),
         kpi: Arc::new(KpiView {
             attempts: 42,
             connected: 41,

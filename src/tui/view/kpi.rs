@@ -109,7 +109,7 @@ fn criteria(app: &App, pen: &Pen<'_>) -> Vec<Line<'static>> {
         };
         Line::from(vec![
             Span::styled(format!("{:<20} ", judged.title), pen.theme.dim),
-            Span::raw(format!("{value:>8} {of:<12} {interval:<14} ")),
+            Span::raw(format!("{value:>7} {of:<11} {interval:<13} ")),
             Span::styled(format!("{:<12} ", judged.target), pen.theme.dim),
             Span::styled(word, style),
         ])
