@@ -27,6 +27,8 @@ const FRESH: Duration = Duration::from_secs(1);
 /// What is older than is kept is deleted so often.
 const PRUNE_EVERY: Duration = Duration::from_secs(60);
 
+/// Of which window, and of attempts of which cause.
+type Question = (Duration, Option<Cause>);
 type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
 struct Write {
@@ -158,7 +160,7 @@ fn write(mut store: Store, mut queue: mpsc::Receiver<Write>, stored: &watch::Sen
 }
 
 fn read(store: &Store, mut queue: mpsc::Receiver<Read>, stored: &watch::Receiver<u64>) {
-    let mut answers: HashMap<(Duration, Option<Cause>), (Instant, u64, Arc<Overview>)> = HashMap::new();
+    let mut answers: HashMap<Question, (Instant, u64, Arc<Overview>)> = HashMap::new();
     while let Some(Read { window, cause, reply }) = queue.blocking_recv() {
         let version = *stored.borrow();
         let fresh = answers.get(&(window, cause)).filter(|(at, v, _)| *v == version && at.elapsed() < FRESH);

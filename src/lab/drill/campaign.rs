@@ -5,7 +5,7 @@
 //! The population is stated: the attempts that somebody asked for, which are, in
 //! each sweep, every ordered pair of the nodes that are not on public hosts, once.
 //! Before either direction of a pair all of them come up anew, knowing nobody,
-//! behind routers that forgot their mappings while nobody ran. So no attempt
+//! behind routers that forgot whom they let in while nobody ran. So no attempt
 //! profits from an earlier one, and none of those that nodes make by themselves,
 //! as towards peers that are down for that, is counted.
 
@@ -145,10 +145,10 @@ pub(super) async fn run<A: Arena>(
     }
     runner.tell("the last reports arrive, and records spread".into(), Some(SPREAD_WITHIN));
     settle_reports(runner).await;
-    let spread = |o: &Overview| o.kpi.kpi.propagation.is_some_and(|p| p.known == p.expected);
-    let seen = wait_for(runner, progress.begun, SPREAD_WITHIN, spread).await?;
     let all = runner.arena.members();
     lost += never_heard(&all) + queued(&all);
+    let spread = |o: &Overview| o.kpi.kpi.propagation.is_some_and(|p| p.known == p.expected);
+    let seen = wait_for(runner, progress.begun, SPREAD_WITHIN, spread).await?;
     note(runner, &all, &progress, &seen, name, lost);
     if let Some(file) = &progress.file {
         // It is over; the reports stay for whoever wants to look.
@@ -191,7 +191,9 @@ async fn half<A: Arena>(
     }
     tokio::time::sleep(PORTS_FREE).await;
     for name in others {
-        if runner.arena.nat_of(name).is_some_and(|nat| nat != NatType::None) {
+        // The others let everybody in, whatever they remember.
+        let filters = |nat| !matches!(nat, NatType::None | NatType::FullCone);
+        if runner.arena.nat_of(name).is_some_and(filters) {
             runner.arena.act(Act::Flush(name.clone())).await?;
         }
     }
