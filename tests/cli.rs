@@ -233,6 +233,97 @@ fn completions_and_the_manual_page_name_every_command() {
     }
 }
 
+/// Runs a shell on a script; nothing where there is no such shell.
+fn shell(name: &str, args: &[&str]) -> Option<Run> {
+    match Command::new(name).args(args).output() {
+        Ok(output) => Some(Run(output)),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => None,
+        Err(e) => panic!("{name}: {e}"),
+    }
+}
+
+#[test]
+fn every_shell_reads_its_completions() {
+    let home = Home::new();
+    for name in ["bash", "zsh", "fish"] {
+        let script = home.run(&["completions", name], &[]).succeeds();
+        let file = home.file(&format!("completions.{name}"), &script);
+        let Some(read) = shell(name, &["-n", &file]) else { continue };
+        assert_eq!((read.code(), read.err().as_str()), (0, ""), "{name}");
+    }
+}
+
+#[test]
+fn completions_offer_verbs_flags_and_the_peers_of_the_running_node() {
+    let home = Home::new();
+    let script = home.file("completions", &home.run(&["completions", "bash"], &[]).succeeds());
+    let id = "0123456789abcdef".repeat(4);
+    // Stands for the node; the name is one that a shell had better not expand.
+    let answer = format!(r#"{{"peers":[{{"peer_id":"{id}","name":"$(touch pwned)"}}]}}"#);
+    let fake = home.file("fake", &format!("#!/bin/sh\ncat <<'EOF'\n{answer}\nEOF\n"));
+    fs::set_permissions(&fake, fs::Permissions::from_mode(0o755)).unwrap();
+    let complete = |line: &str| {
+        let cursor = line.split(' ').count() - 1;
+        let words = line.replacen("punchdeck", &fake, 1).replace(' ', "' '");
+        let dir = home.0.path().display();
+        let ask = format!(
+            "cd {dir}; . {script}; COMP_WORDS=('{words}'); COMP_CWORD={cursor}; \
+             _punchdeck_or_peers {fake} \"${{COMP_WORDS[COMP_CWORD]}}\" \"${{COMP_WORDS[COMP_CWORD-1]}}\"; \
+             echo \"${{COMPREPLY[@]}}\""
+        );
+        shell("bash", &["-c", &ask]).map(|run| run.succeeds().trim_end().to_owned())
+    };
+    if complete("punchdeck ").is_none() {
+        return;
+    }
+    assert_eq!(complete("punchdeck ctl conn").unwrap(), "connect");
+    assert_eq!(complete("punchdeck ctl --so").unwrap(), "--socket");
+    assert_eq!(complete("punchdeck ctl connect --js").unwrap(), "--json");
+    for verb in ["connect", "why", "attempts", "sync", "disconnect", "punch", "relay", "failover"] {
+        assert_eq!(complete(&format!("punchdeck ctl {verb} ")).unwrap(), "0123456789ab", "{verb}");
+    }
+    assert_eq!(complete("punchdeck ctl connect 9").unwrap(), "");
+    assert!(!home.path("pwned").exists());
+}
+
+#[test]
+fn the_manual_has_a_page_for_every_command() {
+    let home = Home::new();
+    assert_eq!(home.run(&["man", "--dir", "pages/man1"], &[]).succeeds(), "");
+    for page in
+        ["punchdeck", "punchdeck-run", "punchdeck-ctl", "punchdeck-ctl-connect", "punchdeck-config-init"]
+    {
+        let text = fs::read_to_string(home.path(&format!("pages/man1/{page}.1"))).unwrap();
+        assert!(text.contains(".TH ") && text.contains(page), "{page}: {text}");
+    }
+    let main = fs::read_to_string(home.path("pages/man1/punchdeck.1")).unwrap();
+    assert!(main.contains("punchdeck\\-ctl(1)"), "the first one names the others: {main}");
+    home.file("file", "");
+    let err = home.run(&["man", "--dir", "file"], &[]).fails(1);
+    assert!(err.contains("the manual pages were not written to file"), "{err}");
+}
+
+#[test]
+fn the_unit_is_one_that_systemd_accepts() {
+    let home = Home::new();
+    let unit = include_str!("../assets/punchdeck.service");
+    for line in ["Type=notify-reload", "RuntimeDirectory=punchdeck", "Restart=on-failure"] {
+        assert!(unit.lines().any(|l| l == line), "{line}");
+    }
+    // Every variable of it is one that the program knows.
+    let set = unit.lines().filter_map(|l| l.strip_prefix("Environment=")?.split_once('='));
+    let set: Vec<_> = set.filter(|(name, _)| *name != "PUNCHDECK_CONFIG").collect();
+    assert!(home.run(&["config", "show"], &set).succeeds().contains("environment PUNCHDECK_SOCKET"));
+    let Some(version) = shell("systemd-analyze", &["--version"]) else { return };
+    let version: u32 = version.out().split_whitespace().nth(1).unwrap().parse().unwrap();
+    let unit = unit.replace("/usr/local/bin/punchdeck", env!("CARGO_BIN_EXE_punchdeck"));
+    // Older ones know the rest of it.
+    let unit = if version < 253 { unit.replace("Type=notify-reload", "Type=notify") } else { unit };
+    let file = home.file("punchdeck.service", &unit);
+    let verified = shell("systemd-analyze", &["verify", "--man=no", &file]).unwrap();
+    assert_eq!((verified.code(), verified.err().as_str()), (0, ""));
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn output_into_a_full_disk_is_a_failure() {

@@ -43,6 +43,22 @@ fn sighup_gives_the_terminal_back_and_leaves_no_directory() -> Result<()> {
 }
 
 #[test]
+fn sighup_with_a_console_is_the_end_and_no_reload() -> Result<()> {
+    let args = ["run", "--bind", "127.0.0.1:0", "--data-dir", "data", "--name", "node"];
+    let home = tempfile::tempdir()?;
+    let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_punchdeck"));
+    command.args(args);
+    command.env_clear();
+    command.env("HOME", home.path());
+    command.cwd(home.path());
+    let mut console = Console::start(command, 80, 24, true)?;
+    console.wait_for("NOTHING TO DIAL")?;
+    console.signal(Signal::HUP)?;
+    console.wait_for_end(END)?;
+    console.is_given_back()
+}
+
+#[test]
 fn q_before_the_nodes_know_each_other_leaves_no_directory() -> Result<()> {
     let (lab, left) = start(80, 24)?;
     lab.wait_for("Peers")?;

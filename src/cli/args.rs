@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::FalseyValueParser;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueHint};
 
 use crate::config::{ConfigErrors, Host, Key, Raw, Resolved, Sources, resolve};
 use crate::lab::Topology;
@@ -52,7 +52,11 @@ pub enum Command {
         shell: Shell,
     },
     /// The manual page, to standard output
-    Man,
+    Man {
+        /// Write a page for every command into this directory instead
+        #[arg(long, value_name = "DIR", env = "PUNCHDECK_MAN_DIR", value_hint = ValueHint::DirPath)]
+        dir: Option<PathBuf>,
+    },
 }
 
 /// Shells that completions are made for.
@@ -110,11 +114,13 @@ pub enum Verb {
     /// Live and recent attempts, stage by stage
     Attempts {
         /// Only towards this peer
+        #[arg(value_hint = ValueHint::Other)]
         peer: Option<String>,
     },
     /// Why the link to a peer is what it is, from what both ends know
     Why {
         /// About whom
+        #[arg(value_hint = ValueHint::Other)]
         peer: String,
     },
     /// Reservations on relays, and what is relayed for others
@@ -134,31 +140,37 @@ pub enum Verb {
     /// Run the ladder towards a peer, and wait for a link
     Connect {
         /// Towards whom
+        #[arg(value_hint = ValueHint::Other)]
         peer: String,
     },
     /// Run the punch only, and wait for its end
     Punch {
         /// Towards whom
+        #[arg(value_hint = ValueHint::Other)]
         peer: String,
     },
     /// Connect through a relay only, and wait for its end
     Relay {
         /// Towards whom
+        #[arg(value_hint = ValueHint::Other)]
         peer: String,
     },
     /// Close a link; no automatic dial for 60 s
     Disconnect {
         /// Whose
+        #[arg(value_hint = ValueHint::Other)]
         peer: String,
     },
     /// Exchange records with a peer, or with everybody linked
     Sync {
         /// With whom
+        #[arg(value_hint = ValueHint::Other)]
         peer: Option<String>,
     },
     /// Use the standby relay from now on
     Failover {
         /// Only for the link to this peer
+        #[arg(value_hint = ValueHint::Other)]
         peer: Option<String>,
     },
     /// Measure the NAT again
@@ -174,13 +186,25 @@ pub enum Verb {
 #[derive(Debug, Clone, Default, Args)]
 pub struct TargetArgs {
     /// The configuration file, instead of the platform's
-    #[arg(long, global = true, value_name = "FILE", env = "PUNCHDECK_CONFIG")]
+    #[arg(long, global = true, value_name = "FILE", env = "PUNCHDECK_CONFIG", value_hint = ValueHint::FilePath)]
     pub config: Option<PathBuf>,
     /// `socket`
-    #[arg(long, global = true, value_name = "PATH", help = help_of(Key::Socket))]
+    #[arg(
+        long,
+        global = true,
+        value_name = "PATH",
+        help = help_of(Key::Socket),
+        value_hint = ValueHint::FilePath
+    )]
     pub socket: Option<String>,
     /// `data_dir`
-    #[arg(long, global = true, value_name = "DIR", help = help_of(Key::DataDir))]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        help = help_of(Key::DataDir),
+        value_hint = ValueHint::DirPath
+    )]
     pub data_dir: Option<String>,
 }
 
@@ -302,7 +326,7 @@ pub enum ConfigCommand {
 #[derive(Debug, Clone, Default, Args)]
 pub struct FileArgs {
     /// The configuration file, instead of the platform's
-    #[arg(long, value_name = "FILE", env = "PUNCHDECK_CONFIG")]
+    #[arg(long, value_name = "FILE", env = "PUNCHDECK_CONFIG", value_hint = ValueHint::FilePath)]
     pub config: Option<PathBuf>,
 }
 
@@ -314,22 +338,22 @@ pub struct SettingsArgs {
     #[command(flatten)]
     pub file: FileArgs,
     /// `data_dir`
-    #[arg(long, value_name = "DIR", help = help_of(Key::DataDir))]
+    #[arg(long, value_name = "DIR", help = help_of(Key::DataDir), value_hint = ValueHint::DirPath)]
     pub data_dir: Option<String>,
     /// `name`
-    #[arg(long, help = help_of(Key::Name))]
+    #[arg(long, help = help_of(Key::Name), value_hint = ValueHint::Other)]
     pub name: Option<String>,
     /// `bind`
-    #[arg(long, value_name = "ADDR", help = help_of(Key::Bind))]
+    #[arg(long, value_name = "ADDR", help = help_of(Key::Bind), value_hint = ValueHint::Other)]
     pub bind: Option<String>,
     /// `bootstrap`
-    #[arg(long, value_name = "ADDR", num_args = 1.., value_delimiter = ',', help = help_of(Key::Bootstrap))]
+    #[arg(long, value_name = "ADDR", num_args = 1.., value_delimiter = ',', help = help_of(Key::Bootstrap), value_hint = ValueHint::Other)]
     pub bootstrap: Vec<String>,
     /// `network`
-    #[arg(long, value_name = "ID", help = help_of(Key::Network))]
+    #[arg(long, value_name = "ID", help = help_of(Key::Network), value_hint = ValueHint::Other)]
     pub network: Option<String>,
     /// `socket`
-    #[arg(long, value_name = "PATH", help = help_of(Key::Socket))]
+    #[arg(long, value_name = "PATH", help = help_of(Key::Socket), value_hint = ValueHint::FilePath)]
     pub socket: Option<String>,
     /// `log_format`
     #[arg(long, value_name = "FORMAT", help = help_of(Key::LogFormat))]

@@ -61,6 +61,6 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Keys => keys::execute(),
         Command::Config(args) => config::execute(&args),
         Command::Completions { shell } => completions::execute(shell),
-        Command::Man => man::execute(),
+        Command::Man { dir } => man::execute(dir.as_deref()),
     }
 }

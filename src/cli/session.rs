@@ -129,7 +129,9 @@ impl Session {
         runtime.spawn(signals.cancel(stop.clone()));
         runtime.spawn(tell_of_drops(sinks.counter()));
         if screen == Screen::NoTerminal {
-            say(&"no terminal here, running headless; SIGTERM or ctrl-c stops it");
+            let what = "no terminal here, running headless; SIGTERM or ctrl-c stops it";
+            // Whoever reads objects gets nothing else.
+            if json { tracing::info!("{what}") } else { say(&what) }
         }
         Ok(Self { screen, ascii, runtime, stop, hangups, sinks })
     }

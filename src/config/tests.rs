@@ -300,6 +300,23 @@ fn a_reload_names_every_difference_and_takes_on_only_what_a_running_node_can() {
     assert_eq!(left, ["bind", "socket", "the network secret"], "they are named until the restart");
     assert_eq!(holds.settings(), newer.settings());
     assert!(changes.iter().all(|c| !format!("{c:?}").contains(&digits)));
+
+    let with = |name: &str, value: &str| with_file("", &[(name, value)], &[]).unwrap();
+    for (variable, [one, other], name) in [
+        (SECRET_VARIABLE, [digits.clone(), "f".repeat(64)], "the network secret"),
+        ("PUNCHDECK_REGISTRY_TOKEN", ["a".repeat(16), "b".repeat(16)], "the registry's token"),
+    ] {
+        let (none, one, other) =
+            (with_file("", &[], &[]).unwrap(), with(variable, &one), with(variable, &other));
+        let said = |old: &Resolved, new: &Resolved| match &old.changes(new)[..] {
+            [] => String::new(),
+            [change] => format!("{}: {} to {}", change.name, change.from, change.to),
+            more => panic!("{more:?}"),
+        };
+        assert_eq!(said(&one, &one), "");
+        assert_eq!(said(&one, &other), format!("{name}: set to another one"));
+        assert_eq!(said(&one, &none), format!("{name}: set to unset"));
+    }
 }
 
 #[test]

@@ -177,7 +177,8 @@ mod tests {
 
     #[test]
     fn a_state_with_holes_is_none() {
-        let lines = lines_between(Some(&demo::busy()), &demo::next_round(&demo::busy(), 1)).unwrap();
+        let first = demo::large(3, 1);
+        let lines = lines_between(Some(&first), &demo::next_round(&first, 2)).unwrap();
         let mut assembly = Assembly::default();
         for line in &lines {
             if let Tell::State(sections) = serde_json::from_slice(line).unwrap() {

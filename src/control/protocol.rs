@@ -55,7 +55,7 @@ pub enum Tell {
     Hello(Greeting),
     /// Peers that changed. The rest of a state follows: only then it counts.
     Peers {
-        /// Their new rows, at most [`PAGE`](super::paging::PAGE).
+        /// Their new rows, at most a thousand.
         changed: Vec<Arc<PeerRow>>,
         /// Those that are no longer known.
         gone: Vec<PeerId>,

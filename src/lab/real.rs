@@ -378,7 +378,7 @@ mod tests {
             (node("a", "") + &node("a", ""), "a name of its own"),
             (node("a", "kill = []") + &node("b", ""), "at least one word"),
             (node("a", "cut = [\"x\"]") + &node("b", ""), "cut and heal go together"),
-            (two.clone() + "[[node]]\nname = \"c\"\n", "line 7: missing field `socket`"),
+            (two.clone() + "[[node]]\nname = \"c\"\n", "missing field `socket`"),
             (two + &node("c", "speed = 1"), "unknown field `speed`"),
         ] {
             let error = refused(&text);

@@ -2,8 +2,8 @@
 //! counts. It holds no address of anybody and answers nobody who looks for
 //! peers: there is no such question.
 //!
-//! [`store`] is the database, [`ledger`] the two threads that own it, [`http`]
-//! the routes, [`gate`] who may ask how often, [`page`] what a browser gets.
+//! `store` is the database, `ledger` the two threads that own it, `http`
+//! the routes, `gate` who may ask how often, `page` what a browser gets.
 
 mod answers;
 mod gate;

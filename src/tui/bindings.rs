@@ -82,6 +82,9 @@ pub(crate) enum Action {
     Cancel,
     Erase,
     EraseAll,
+    Complete,
+    Older,
+    Newer,
     Suspend,
     Quit,
 }
@@ -292,7 +295,7 @@ pub(crate) const BINDINGS: &[Binding] = &[
         MAIN,
         "filter",
         None,
-        "show only peers with a text in name, id, address, NAT, path, state or source"
+        "show only some peers: a text, or nat=symmetric path!=direct rtt>80 name~vps seen<5m"
     ),
     binding!(
         Action::ClearFilter,
@@ -519,6 +522,30 @@ pub(crate) const BINDINGS: &[Binding] = &[
         "",
         None,
         "erase the last character"
+    ),
+    binding!(
+        Action::Complete,
+        &[named(KeyCode::Tab)],
+        &[Scope::Prompt],
+        "complete",
+        None,
+        "complete a key or a value, and list what it may be"
+    ),
+    binding!(
+        Action::Older,
+        &[named(KeyCode::Up)],
+        &[Scope::Prompt],
+        "",
+        None,
+        "the filter that was kept before"
+    ),
+    binding!(
+        Action::Newer,
+        &[named(KeyCode::Down)],
+        &[Scope::Prompt],
+        "",
+        None,
+        "the filter that was kept after"
     ),
     binding!(Action::EraseAll, &[ctrl('u')], &[Scope::Prompt], "erase", None, "erase the line"),
     binding!(

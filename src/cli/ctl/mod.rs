@@ -31,8 +31,11 @@ pub(super) fn execute(args: &CtlArgs) -> Result<(), Failure> {
 }
 
 fn run(args: &CtlArgs) -> Result<(), CtlError> {
-    let resolved = args.target.resolve()?;
-    let socket = socket_of(&resolved.config)?;
+    let socket = match &args.target.socket {
+        // Who names the socket needs no configuration, whatever is wrong with it.
+        Some(path) => SocketPath::new(path.into())?,
+        None => socket_of(&args.target.resolve()?.config)?,
+    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let out = Out { json: args.json };
     let ended = runtime.block_on(verb(&args.verb, socket.as_path(), out));

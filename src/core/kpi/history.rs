@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::Tally;
 use crate::model::{AttemptOutcome, Path, Stamp};
 
-/// Attempts that are remembered: weeks of a node that stands, and a file of
-/// some 400 KiB.
+/// Attempts that are remembered: many days of a node, and a file of some
+/// 320 KiB.
 pub const HISTORY_MAX: usize = 4096;
 
 /// An attempt that ended connected or unreachable.

@@ -289,7 +289,6 @@ impl Scenario {
 
 /// The drills that come with the program.
 pub const BUILT_IN: &[(&str, &str)] = &[
-    ("fleet_check", include_str!("../../../assets/drills/fleet_check.toml")),
     ("gossip_discovery", include_str!("../../../assets/drills/gossip_discovery.toml")),
     ("nat_matrix", include_str!("../../../assets/drills/nat_matrix.toml")),
     ("nat_matrix_20ms", include_str!("../../../assets/drills/nat_matrix_20ms.toml")),
@@ -311,6 +310,7 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("firewalled", include_str!("../../../assets/drills/firewalled.toml")),
     ("kpi_validation", include_str!("../../../assets/drills/kpi_validation.toml")),
     ("soak", include_str!("../../../assets/drills/soak.toml")),
+    ("fleet_check", include_str!("../../../assets/drills/fleet_check.toml")),
 ];
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::arena::{Arena, ArenaError, Member};
 use super::runner::{Runner, Stop};
 use super::step::Condition;
-use crate::model::{Path, Phase, ReservationState};
+use crate::model::{Path, Phase, ReservationState, Snapshot};
 
 /// How often a condition is looked at. Snapshots come ten times a second.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -27,27 +27,45 @@ impl<A: Arena> Runner<'_, A> {
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }
+        let lacking = self.lacking(until)?;
+        if !lacking.is_empty() {
+            let after = within.as_secs();
+            self.told.push(format!("after {after} s it still did not hold for {}", lacking.join(", ")));
+        }
         Ok(())
     }
 
-    fn holds(&self, condition: &Condition) -> Result<bool, ArenaError> {
+    /// The nodes for which something does not hold that is asked of all.
+    fn lacking(&self, condition: &Condition) -> Result<Vec<String>, ArenaError> {
         let members = self.arena.members();
-        let running = || members.iter().filter(|m| m.running);
-        let seen = || running().filter_map(|m| m.feed.as_ref().map(|feed| (m, feed.snapshots.borrow())));
-        Ok(match condition {
-            Condition::AllKnowAll => seen().all(|(m, s)| {
-                running()
-                    .filter(|other| other.peer_id != m.peer_id)
-                    .all(|other| s.peer(&other.peer_id).is_some())
-            }),
-            Condition::AllJoined => seen().all(|(_, s)| s.links.iter().any(|l| !l.foreign)),
-            Condition::AllMeasured => seen().all(|(_, s)| s.nat.measured.is_some()),
+        let running: Vec<&Member> = members.iter().filter(|m| m.running).collect();
+        let hubs: Vec<Member> = match condition {
             Condition::AllLinkedTo { nodes } => {
-                let hubs: Vec<_> = nodes.iter().map(|n| self.member(n)).collect::<Result<_, _>>()?;
-                seen().all(|(m, s)| {
-                    hubs.iter().all(|hub| hub.peer_id == m.peer_id || s.link(&hub.peer_id).is_some())
-                })
+                nodes.iter().map(|n| self.member(n)).collect::<Result<_, _>>()?
             }
+            _ => Vec::new(),
+        };
+        let lacks = |m: &Member, s: &Snapshot| match condition {
+            Condition::AllKnowAll => {
+                running.iter().any(|other| other.peer_id != m.peer_id && s.peer(&other.peer_id).is_none())
+            }
+            Condition::AllJoined => s.links.iter().all(|l| l.foreign),
+            Condition::AllMeasured => s.nat.measured.is_none(),
+            Condition::AllLinkedTo { .. } => {
+                hubs.iter().any(|hub| hub.peer_id != m.peer_id && s.link(&hub.peer_id).is_none())
+            }
+            _ => false,
+        };
+        let lacks = |m: &Member| m.feed.as_ref().is_some_and(|feed| lacks(m, &feed.snapshots.borrow()));
+        Ok(running.iter().filter(|m| lacks(m)).map(|m| m.name.clone()).collect())
+    }
+
+    fn holds(&self, condition: &Condition) -> Result<bool, ArenaError> {
+        Ok(match condition {
+            Condition::AllKnowAll
+            | Condition::AllJoined
+            | Condition::AllMeasured
+            | Condition::AllLinkedTo { .. } => self.lacking(condition)?.is_empty(),
             Condition::Isolated { node } => {
                 matches!(self.feed(node)?.snapshots.borrow().node.phase, Phase::Isolated { .. })
             }

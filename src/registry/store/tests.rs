@@ -38,6 +38,8 @@ fn batch(node: u8, reports: Vec<(u64, u64, Fact)>) -> (Stamp, Batch) {
 fn count(store: &Store) -> Vec<(i64, Option<Path>, Option<Path>)> {
     let mut rows = Vec::new();
     store.attempts(Stamp(0), None, |row| rows.push((row.node, row.path, row.moved))).unwrap();
+    // In whatever order they come.
+    rows.sort_by_key(|(node, path, _)| (*node, *path));
     rows
 }
 

@@ -67,14 +67,17 @@ impl App {
             }
             Action::Filter => {
                 let text = self.peers.filter().text().to_owned();
-                self.prompt = Some(Prompt { before: text.clone(), text });
+                self.prompt = Some(Prompt::new(text));
             }
-            Action::Apply => self.prompt = None,
+            Action::Apply => self.keep_filter(),
             Action::Cancel => {
                 if let Some(prompt) = self.prompt.take() {
-                    self.set_filter(&prompt.before);
+                    self.set_filter(prompt.before());
                 }
             }
+            Action::Complete => self.complete(),
+            Action::Older => self.recall(1),
+            Action::Newer => self.recall(-1),
             Action::Erase => self.edit(|text| {
                 text.pop();
             }),
@@ -170,19 +173,6 @@ impl App {
             Some(name) => format!("{} {}", id.short(), clean(name)),
             None => id.short(),
         }
-    }
-
-    fn edit(&mut self, change: impl FnOnce(&mut String)) {
-        if let Some(prompt) = &mut self.prompt {
-            change(&mut prompt.text);
-            let text = prompt.text.clone();
-            self.set_filter(&text);
-        }
-    }
-
-    fn set_filter(&mut self, text: &str) {
-        self.peers.set_filter(text);
-        self.refresh();
     }
 
     fn toggle_freeze(&mut self) {

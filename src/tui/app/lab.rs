@@ -165,7 +165,7 @@ impl App {
         // What is about the console, the lab and its threads stays.
         (self.focus, self.zoom, self.drawn) = (old.focus, old.zoom, old.drawn);
         (self.lab, self.faults, self.logs) = (old.lab, old.faults, old.logs);
-        (self.peers, self.prompt) = (old.peers, old.prompt);
+        (self.peers, self.prompt, self.kept) = (old.peers, old.prompt, old.kept);
         self.overlays = old.overlays;
         self.overlays.retain(|o| !matches!(o, Overlay::Why { .. } | Overlay::Confirm { .. }));
         self.read_only = old.read_only;

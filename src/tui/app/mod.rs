@@ -7,6 +7,7 @@ mod commands;
 mod lab;
 mod peers;
 mod presence;
+mod prompt;
 mod timeline;
 mod why;
 
@@ -28,6 +29,8 @@ pub(crate) use commands::{Commands, Tone};
 pub(crate) use lab::{LabRow, LabSide};
 pub(crate) use peers::Peers;
 pub(crate) use presence::Gone;
+use prompt::Kept;
+pub(crate) use prompt::Prompt;
 pub(crate) use timeline::{Entry, Timeline};
 pub(crate) use why::Asked;
 
@@ -166,15 +169,6 @@ pub(crate) enum Overlay {
     },
 }
 
-/// The filter line while it is typed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Prompt {
-    /// What stands in it.
-    pub(crate) text: String,
-    /// What the filter was before.
-    before: String,
-}
-
 /// A screen that was asked to stand still.
 #[derive(Debug)]
 pub(crate) struct Frozen {
@@ -215,6 +209,8 @@ pub(crate) struct App {
     pub(crate) overlays: Vec<Overlay>,
     /// The filter line, while it is typed.
     pub(crate) prompt: Option<Prompt>,
+    /// Filters that were kept.
+    kept: Kept,
     /// Order, filter and selection of the peers.
     pub(crate) peers: Peers,
     /// Events, outcomes and faults in order.
@@ -260,6 +256,7 @@ impl App {
             zoom: false,
             overlays: Vec::new(),
             prompt: None,
+            kept: Kept::default(),
             peers: Peers::default(),
             timeline: Timeline::default(),
             commands: Commands::default(),
@@ -393,13 +390,11 @@ impl App {
     }
 
     fn type_char(&mut self, c: char) {
-        if let Some(prompt) = &mut self.prompt
+        if let Some(prompt) = &self.prompt
             && !c.is_control()
             && prompt.text.chars().count() < PROMPT_MAX
         {
-            prompt.text.push(c);
-            self.peers.set_filter(&prompt.text);
-            self.refresh();
+            self.edit(|text| text.push(c));
         }
     }
 
@@ -466,8 +461,8 @@ impl App {
 
     /// Puts the peers in order again, if anything they depend on changed.
     fn refresh(&mut self) {
-        let rows = self.shown().peers.clone();
-        self.peers.refresh(&rows);
+        let (rows, now) = (self.shown().peers.clone(), self.shown().at);
+        self.peers.refresh(&rows, now);
     }
 
     /// The system refused to stop us.

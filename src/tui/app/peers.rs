@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::actions::Move;
-use crate::model::{PeerId, PeerRow};
+use crate::model::{PeerId, PeerRow, Stamp};
 use crate::tui::filter::Filter;
 use crate::tui::sort::Sort;
 
@@ -72,7 +72,8 @@ impl Peers {
     }
 
     /// Computes the order again if the rows, the filter or the order changed.
-    pub(super) fn refresh(&mut self, rows: &Rows) {
+    /// `now`: the moment of those rows.
+    pub(super) fn refresh(&mut self, rows: &Rows, now: Stamp) {
         if let Some((old, filter, sort)) = &self.computed_for
             && Arc::ptr_eq(old, rows)
             && *filter == self.filter
@@ -84,7 +85,10 @@ impl Peers {
         let mut scratch = String::new();
         self.order.clear();
         self.order.extend(
-            rows.iter().zip(0u32..).filter(|(row, _)| self.filter.matches(row, &mut scratch)).map(|(_, i)| i),
+            rows.iter()
+                .zip(0u32..)
+                .filter(|(row, _)| self.filter.matches(row, now, &mut scratch))
+                .map(|(_, i)| i),
         );
         self.sort.apply(rows, &mut self.order);
         self.computed_for = Some((rows.clone(), self.filter.clone(), self.sort));

@@ -606,3 +606,32 @@ fn a_read_only_console_offers_no_order_and_says_why() {
     }
     assert_eq!(b.app.available(Action::Why), Ok(()));
 }
+
+#[test]
+fn the_filter_line_completes_and_goes_back_to_what_was_kept() {
+    let mut b = Bench::new(demo::busy());
+    let text = |b: &Bench| b.app.prompt.as_ref().unwrap().text.clone();
+    for kept in ["name~vps", "nat=symmetric"] {
+        b.keys("/");
+        b.send(Input::Key(KeyEvent::new(KeyCode::Char('u'), KeyModifiers::CONTROL)));
+        b.keys(kept);
+        b.press(KeyCode::Enter);
+    }
+    assert_eq!(b.app.peers.order().len(), 1, "the filter holds after it was typed");
+    b.keys("/");
+    b.send(Input::Key(KeyEvent::new(KeyCode::Char('u'), KeyModifiers::CONTROL)));
+    b.keys("pa");
+    b.press(KeyCode::Tab);
+    assert_eq!(text(&b), "path");
+    b.keys("=");
+    b.press(KeyCode::Tab);
+    assert!(b.app.prompt.as_ref().unwrap().candidates.contains(&"path=relayed".to_owned()));
+    let mut seen = Vec::new();
+    for key in [KeyCode::Up, KeyCode::Up, KeyCode::Up, KeyCode::Down, KeyCode::Down] {
+        b.press(key);
+        seen.push(text(&b));
+    }
+    assert_eq!(seen, ["nat=symmetric", "name~vps", "name~vps", "nat=symmetric", "path="]);
+    b.press(KeyCode::Esc);
+    assert_eq!(b.app.peers.filter().text(), "nat=symmetric", "esc goes back to the filter before");
+}

@@ -10,7 +10,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::{Pen, drills, frame, lab};
 use crate::model::{Exposure, ExposureState, Path, Phase, SaveState, clean};
-use crate::tui::app::{App, Pane, Tone};
+use crate::tui::app::{App, Pane, Prompt, Tone};
 use crate::tui::bindings::{self, Action, Binding, LabKey, Scope};
 use crate::tui::fmt;
 use crate::tui::lab::LabCommand;
@@ -202,16 +202,7 @@ pub(super) fn message(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
     let theme = pen.theme;
     let mut spans = Vec::new();
     if let Some(prompt) = &app.prompt {
-        let shown = app.peers.order().len();
-        let count = format!("  {shown} of {}", app.shown().peers.len());
-        let room = usize::from(area.width).saturating_sub(count.len() + 12);
-        spans.extend([
-            Span::styled(" filter / ", theme.accent),
-            Span::raw(tail(&prompt.text, room)),
-            Span::styled("█", theme.accent),
-            Span::styled(count, theme.dim),
-        ]);
-        buf.set_line(area.x, area.y, &Line::from(spans), area.width);
+        prompt_line(app, pen, prompt, area, buf);
         return;
     }
     let running: Vec<_> = app.commands.running().iter().filter(|r| !r.is_question()).collect();
@@ -230,6 +221,34 @@ pub(super) fn message(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
         let time = pen.time_of_day(message.at);
         spans.push(Span::styled(format!(" {} ", &time[..time.len().min(8)]), theme.dim));
         spans.push(Span::styled(format!("{mark} {}", clean_line(&message.text)), style));
+    }
+    frame::put(buf, (area.x, area.y), &Line::from(spans), area.width);
+}
+
+/// The filter while it is typed: what cannot be read is marked, with the reason
+/// behind it.
+fn prompt_line(app: &App, pen: &Pen<'_>, prompt: &Prompt, area: Rect, buf: &mut Buffer) {
+    let theme = pen.theme;
+    let count = format!("  {} of {}", app.peers.order().len(), app.shown().peers.len());
+    let room = usize::from(area.width).saturating_sub(count.len() + 12);
+    let shown = tail(&prompt.text, room);
+    let cut = prompt.text.len() - shown.len();
+    let mut spans = vec![Span::styled(" filter / ", theme.accent)];
+    let wrong = app.wrong_filter();
+    let marked = wrong.map(|w| w.at.start.saturating_sub(cut)..w.at.end.saturating_sub(cut));
+    match marked.filter(|at| at.end <= shown.len() && shown.is_char_boundary(at.start)) {
+        Some(at) => spans.extend([
+            Span::raw(shown[..at.start].to_owned()),
+            Span::styled(shown[at.clone()].to_owned(), theme.bad.underlined()),
+            Span::raw(shown[at.end..].to_owned()),
+        ]),
+        None => spans.push(Span::raw(shown)),
+    }
+    spans.extend([Span::styled("█", theme.accent), Span::styled(count, theme.dim)]);
+    if !prompt.candidates.is_empty() {
+        spans.push(Span::styled(format!("  {}", prompt.candidates.join("  ")), theme.dim));
+    } else if let Some(wrong) = wrong {
+        spans.push(Span::styled(format!("  ✗ {}", wrong.why), theme.bad));
     }
     frame::put(buf, (area.x, area.y), &Line::from(spans), area.width);
 }

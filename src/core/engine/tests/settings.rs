@@ -59,11 +59,10 @@ fn a_target_that_lets_nobody_punch_from_now_on_answers_no_request() {
 fn the_next_attempt_takes_the_new_times() {
     // Nothing answers there: the stage lasts as long as its window.
     let direct_took = |net: &Net| {
-        let took = net.nodes[0].events.iter().filter_map(|e| match e.kind {
+        net.nodes[0].events.iter().rev().find_map(|e| match e.kind {
             EventKind::StageEnded { stage: StageKind::Direct, elapsed_ms, .. } => Some(elapsed_ms),
             _ => None,
-        });
-        took.last()
+        })
     };
     let mut net = Net::new(1, LATENCY);
     net.add(&[addr(77)]);
