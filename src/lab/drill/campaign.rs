@@ -18,8 +18,8 @@ use futures_util::future::try_join_all;
 use serde::{Deserialize, Serialize};
 
 use super::arena::{Act, Arena, ArenaError, Member};
-use super::runner::{Runner, Stop};
-use crate::model::{Command, CriterionView, NatType, PeerId, Stamp, millis};
+use super::runner::{Runner, Stop, ladder};
+use crate::model::{Command, CriterionView, Done, NatType, Outcome, Path, PeerId, Stamp, millis};
 use crate::registry::{MatrixCell, Overview};
 
 /// What a campaign measures, after the step's name.
@@ -44,10 +44,12 @@ const UP_WITHIN: Duration = Duration::from_secs(45);
 /// Connections that nodes were asked for at once have ended, and what goes on
 /// behind them does not disturb the next ones.
 const APART: Duration = Duration::from_millis(1_500);
-/// The last reports are at the registry by then.
-const REPORTED_WITHIN: Duration = Duration::from_secs(20);
+/// What was reported is at the registry by then: two batches' time.
+const REPORTED_WITHIN: Duration = Duration::from_secs(10);
 /// Digests are compared once a minute.
 const SPREAD_WITHIN: Duration = Duration::from_secs(100);
+/// A campaign may be long, and its report is read by a person.
+const EXPLAINED_MAX: usize = 40;
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// How far a campaign is, on disk where it may be interrupted.
@@ -117,7 +119,7 @@ pub(super) async fn run<A: Arena>(
         runner.told.push(note);
     }
     // What was tried to get here is no part of it.
-    settle_reports(runner).await;
+    tokio::time::sleep(REPORTED_WITHIN).await;
     if progress.done_s == 0 {
         progress.begun = moment();
     }
@@ -144,9 +146,9 @@ pub(super) async fn run<A: Arena>(
         progress.save();
     }
     runner.tell("the last reports arrive, and records spread".into(), Some(SPREAD_WITHIN));
-    settle_reports(runner).await;
+    tokio::time::sleep(REPORTED_WITHIN).await;
     let all = runner.arena.members();
-    lost += never_heard(&all) + queued(&all);
+    lost += never_heard(&all);
     let spread = |o: &Overview| o.kpi.kpi.propagation.is_some_and(|p| p.known == p.expected);
     let seen = wait_for(runner, progress.begun, SPREAD_WITHIN, spread).await?;
     note(runner, &all, &progress, &seen, name, lost);
@@ -220,10 +222,22 @@ async fn half<A: Arena>(
         let connects = pairs
             .iter()
             .map(|(from, to)| runner.command(&up[*from].name, Command::Connect { peer: up[*to].peer_id }));
-        try_join_all(connects).await?;
+        let outcomes = try_join_all(connects).await?;
+        for ((from, to), outcome) in pairs.iter().zip(&outcomes) {
+            explain(runner, (&others[*from], &others[*to]), outcome);
+        }
         tokio::time::sleep(APART).await;
     }
     Ok(lost)
+}
+
+/// Why somebody who lets everybody in was not reached directly, rung by rung.
+fn explain<A: Arena>(runner: &mut Runner<'_, A>, (from, to): (&str, &str), outcome: &Outcome) {
+    let open = matches!(runner.arena.nat_of(to), Some(NatType::None | NatType::FullCone));
+    let direct = matches!(&outcome.result, Ok(Done::Connected(r)) if r.path == Some(Path::Direct));
+    if open && !direct && runner.told.len() < EXPLAINED_MAX {
+        runner.told.push(format!("{from} to {to}: {}", ladder(outcome)));
+    }
 }
 
 fn members<A: Arena>(runner: &Runner<'_, A>, names: &[String]) -> Vec<Member> {
@@ -235,11 +249,6 @@ fn members<A: Arena>(runner: &Runner<'_, A>, names: &[String]) -> Vec<Member> {
 fn never_heard(members: &[Member]) -> u64 {
     let feeds = members.iter().filter_map(|m| m.feed.as_ref());
     feeds.map(|f| f.snapshots.borrow().reporting.clone()).map(|r| r.dropped + r.refused).sum()
-}
-
-fn queued(members: &[Member]) -> u64 {
-    let feeds = members.iter().filter_map(|m| m.feed.as_ref());
-    feeds.map(|f| f.snapshots.borrow().reporting.queued).sum()
 }
 
 async fn overview<A: Arena>(runner: &Runner<'_, A>, since: Stamp) -> Result<Arc<Overview>, ArenaError> {
@@ -259,14 +268,6 @@ async fn wait_for<A: Arena>(
             return Ok(seen);
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
-    }
-}
-
-/// Waits until every node's reports have been taken.
-async fn settle_reports<A: Arena>(runner: &Runner<'_, A>) {
-    let begun = Instant::now();
-    while queued(&runner.arena.members()) > 0 && begun.elapsed() < REPORTED_WITHIN {
-        tokio::time::sleep(LOOK_EVERY).await;
     }
 }
 
