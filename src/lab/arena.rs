@@ -11,7 +11,7 @@ use super::fleet::{LabOptions, NatLab, StockResult};
 use super::topology::{Host, Router, Topology};
 use super::userns::Userns;
 use crate::control;
-use crate::model::{NatType, PeerId};
+use crate::model::{Cause, NatType, PeerId};
 use crate::node::feed::Feed;
 use crate::registry::{Overview, Registry};
 
@@ -242,7 +242,7 @@ impl Arena for LabArena {
     async fn reported(&self, window: Duration) -> Result<Arc<Overview>, ArenaError> {
         let none = || ArenaError::Unknown("registry".into());
         let registry = self.registry.as_ref().ok_or_else(none)?;
-        registry.overview(window).await.map_err(|e| ArenaError::Failed(e.to_string()))
+        registry.overview_of(window, Cause::Operator).await.map_err(|e| ArenaError::Failed(e.to_string()))
     }
 
     fn round_trip(&self, a: &str, b: &str) -> Option<Duration> {
@@ -252,6 +252,9 @@ impl Arena for LabArena {
     async fn act(&mut self, act: Act) -> Result<(), ArenaError> {
         match act {
             Act::Start { node, passive } => {
+                if self.registry.is_some() {
+                    self.lab.forget(&node).await.map_err(|e| failed(&e))?;
+                }
                 let dials = match (passive, &self.registry) {
                     (false, _) => Dials::Anybody,
                     (true, None) => Dials::Bootstrap,

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::store::{AttemptRow, Known, Store, StoreError};
 use crate::core::kpi::{Tally, answer};
-use crate::model::{KpiAnswer, LinkCounts, NatType, PeerId, Propagation, Stamp};
+use crate::model::{Cause, KpiAnswer, LinkCounts, NatType, PeerId, Propagation, Stamp};
 
 /// The form of every answer.
 pub(super) const SCHEMA: u32 = 1;
@@ -192,14 +192,20 @@ pub struct CacheCounts {
     pub tried: u32,
 }
 
-/// Counts everything about a window that ends now.
-pub(super) fn overview(store: &Store, window: Duration, now: Stamp) -> Result<Overview, StoreError> {
+/// Counts everything about a window that ends now; of attempts those of one
+/// cause, if one is named.
+pub(super) fn overview(
+    store: &Store,
+    window: Duration,
+    cause: Option<Cause>,
+    now: Stamp,
+) -> Result<Overview, StoreError> {
     let since = now.before(window);
     let mut pairs: BTreeMap<(NatType, NatType), Tally> = BTreeMap::new();
     let mut parts: Vec<Tally> = vec![Tally::default(); POINTS as usize];
     let mut by_node: HashMap<i64, Tally> = HashMap::new();
     let part = window / POINTS;
-    store.attempts(since, |row| {
+    store.attempts(since, cause, |row| {
         let n = row.at.age_at(now).as_nanos() / part.as_nanos().max(1);
         let at = parts.len().saturating_sub(1 + usize::try_from(n).unwrap_or(usize::MAX));
         for tally in [

@@ -293,7 +293,7 @@ impl Asked {
 }
 
 async fn overview(app: &App, asked: &Asked) -> Result<Arc<Overview>, Refusal> {
-    Ok(app.ledger.overview(asked.window()?).await?)
+    Ok(app.ledger.overview(asked.window()?, None).await?)
 }
 
 async fn kpi(State(app): State<Arc<App>>, Query(asked): Query<Asked>) -> Result<Response, Refusal> {
@@ -309,7 +309,7 @@ async fn nodes(State(app): State<Arc<App>>, Query(asked): Query<Asked>) -> Resul
 }
 
 async fn metrics(State(app): State<Arc<App>>) -> Result<Response, Refusal> {
-    let overview = app.ledger.overview(WINDOW_DEFAULT).await?;
+    let overview = app.ledger.overview(WINDOW_DEFAULT, None).await?;
     let free = app.streams.available_permits();
     let text = app.metrics.text(&overview, REGISTRY_STREAMS_MAX - free);
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
@@ -317,6 +317,6 @@ async fn metrics(State(app): State<Arc<App>>) -> Result<Response, Refusal> {
 
 /// Whether the database answers.
 async fn healthz(State(app): State<Arc<App>>) -> Result<Response, Refusal> {
-    app.ledger.overview(WINDOW_DEFAULT).await?;
+    app.ledger.overview(WINDOW_DEFAULT, None).await?;
     Ok(json(StatusCode::OK, &serde_json::json!({ "schema": SCHEMA, "ok": true })))
 }

@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::answers::{self, Overview};
 use super::store::{Store, StoreError, Stored};
-use crate::model::{Batch, Stamp};
+use crate::model::{Batch, Cause, Stamp};
 
 /// Batches that may wait to be stored: a second's worth under full load.
 const WRITES_MAX: usize = 256;
@@ -27,6 +27,8 @@ const FRESH: Duration = Duration::from_secs(1);
 /// What is older than is kept is deleted so often.
 const PRUNE_EVERY: Duration = Duration::from_secs(60);
 
+/// Of which window, and of attempts of which cause.
+type Question = (Duration, Option<Cause>);
 type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
 struct Write {
@@ -37,6 +39,7 @@ struct Write {
 
 struct Read {
     window: Duration,
+    cause: Option<Cause>,
     reply: Reply<Arc<Overview>>,
 }
 
@@ -76,10 +79,15 @@ impl Ledger {
         answer.await.unwrap_or(Err(StoreError::Closed))
     }
 
-    /// What was counted in the last while.
-    pub(super) async fn overview(&self, window: Duration) -> Result<Arc<Overview>, StoreError> {
+    /// What was counted in the last while; of attempts those of one cause, if one
+    /// is named.
+    pub(super) async fn overview(
+        &self,
+        window: Duration,
+        cause: Option<Cause>,
+    ) -> Result<Arc<Overview>, StoreError> {
         let (reply, answer) = oneshot::channel();
-        self.reads.try_send(Read { window, reply }).map_err(|_| StoreError::Busy)?;
+        self.reads.try_send(Read { window, cause, reply }).map_err(|_| StoreError::Busy)?;
         answer.await.unwrap_or(Err(StoreError::Closed))
     }
 
@@ -152,18 +160,18 @@ fn write(mut store: Store, mut queue: mpsc::Receiver<Write>, stored: &watch::Sen
 }
 
 fn read(store: &Store, mut queue: mpsc::Receiver<Read>, stored: &watch::Receiver<u64>) {
-    let mut answers: HashMap<Duration, (Instant, u64, Arc<Overview>)> = HashMap::new();
-    while let Some(Read { window, reply }) = queue.blocking_recv() {
+    let mut answers: HashMap<Question, (Instant, u64, Arc<Overview>)> = HashMap::new();
+    while let Some(Read { window, cause, reply }) = queue.blocking_recv() {
         let version = *stored.borrow();
-        let fresh = answers.get(&window).filter(|(at, v, _)| *v == version && at.elapsed() < FRESH);
+        let fresh = answers.get(&(window, cause)).filter(|(at, v, _)| *v == version && at.elapsed() < FRESH);
         if let Some((_, _, overview)) = fresh {
             let _ = reply.send(Ok(Arc::clone(overview)));
             continue;
         }
         answers.retain(|_, (at, v, _)| *v == version && at.elapsed() < FRESH);
-        let result = answers::overview(store, window, now()).map(Arc::new);
+        let result = answers::overview(store, window, cause, now()).map(Arc::new);
         if let Ok(overview) = &result {
-            answers.insert(window, (Instant::now(), version, Arc::clone(overview)));
+            answers.insert((window, cause), (Instant::now(), version, Arc::clone(overview)));
         }
         let _ = reply.send(result);
     }

@@ -32,6 +32,7 @@ use self::http::App;
 use self::ledger::Ledger;
 pub use self::store::StoreError;
 use crate::core::token::Token;
+use crate::model::Cause;
 
 /// What is under way when the registry is stopped gets so long to end.
 const STOP_WITHIN: Duration = Duration::from_millis(1_500);
@@ -114,7 +115,15 @@ impl Registry {
     /// # Errors
     /// [`StoreError`] if the database cannot be read.
     pub async fn overview(&self, window: Duration) -> Result<Arc<Overview>, StoreError> {
-        self.ledger.overview(window).await
+        self.ledger.overview(window, None).await
+    }
+
+    /// The same of attempts of one cause.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the database cannot be read.
+    pub async fn overview_of(&self, window: Duration, cause: Cause) -> Result<Arc<Overview>, StoreError> {
+        self.ledger.overview(window, Some(cause)).await
     }
 
     /// Ends what is under way and closes the database; at most two seconds.

@@ -19,7 +19,8 @@ use crate::model::CriterionView;
 const PAGE: &str = include_str!("../../assets/registry.html");
 
 pub(super) async fn page(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
-    let overview = if app.lets_in(&headers) { app.ledger.overview(WINDOW_DEFAULT).await.ok() } else { None };
+    let overview =
+        if app.lets_in(&headers) { app.ledger.overview(WINDOW_DEFAULT, None).await.ok() } else { None };
     let nonce = format!("{:032x}", rand::random::<u128>());
     let policy = format!(
         "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; connect-src 'self'; \

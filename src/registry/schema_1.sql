@@ -26,7 +26,7 @@ CREATE TABLE attempts (
     reason   TEXT,
     PRIMARY KEY (node, run, seq)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX attempts_counted ON attempts (at, node, own_nat, peer_nat, path, moved, ms);
+CREATE INDEX attempts_counted ON attempts (at, cause, node, own_nat, peer_nat, path, moved, ms);
 CREATE INDEX attempts_numbered ON attempts (node, run, attempt);
 
 CREATE TABLE moves (

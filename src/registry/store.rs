@@ -9,7 +9,7 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Transaction, param
 
 use crate::core::limits::REGISTRY_REPORTERS_MAX;
 use crate::model::{
-    AttemptFact, Batch, Fact, FailoverFact, LinkCounts, MovedFact, NatType, NodeFact, Path, PeerId,
+    AttemptFact, Batch, Cause, Fact, FailoverFact, LinkCounts, MovedFact, NatType, NodeFact, Path, PeerId,
     Propagation, Report, Reporter, Stamp,
 };
 
@@ -165,11 +165,17 @@ impl Store {
         Ok(deleted > 0)
     }
 
-    /// Has every attempt from `since` on looked at.
-    pub(super) fn attempts(&self, since: Stamp, mut look: impl FnMut(AttemptRow)) -> Result<(), StoreError> {
-        let sql = "SELECT node, at, own_nat, peer_nat, path, moved, ms FROM attempts WHERE at >= ?1";
+    /// Has every attempt from `since` on looked at, or those of one cause.
+    pub(super) fn attempts(
+        &self,
+        since: Stamp,
+        cause: Option<Cause>,
+        mut look: impl FnMut(AttemptRow),
+    ) -> Result<(), StoreError> {
+        let sql = "SELECT node, at, own_nat, peer_nat, path, moved, ms FROM attempts \
+                   WHERE at >= ?1 AND cause = ifnull(?2, cause)";
         let mut query = self.db.prepare_cached(sql)?;
-        let mut rows = query.query(params![since.0])?;
+        let mut rows = query.query(params![since.0, cause.map(Cause::name)])?;
         while let Some(row) = rows.next()? {
             let text = |n: usize| row.get_ref(n).map(|v| v.as_str().ok());
             look(AttemptRow {

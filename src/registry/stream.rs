@@ -72,7 +72,7 @@ impl Open {
         }
         self.sent = Some(Instant::now());
         self.changed.mark_unchanged();
-        let overview = match self.ledger.overview(self.window).await {
+        let overview = match self.ledger.overview(self.window, None).await {
             Ok(overview) => serde_json::to_string(&serde_json::json!({
                 "schema": super::answers::SCHEMA,
                 "kpi": overview.kpi,

@@ -11,12 +11,14 @@ use punchdeck::core::wire::{Delta, Message, Record};
 use punchdeck::model::PeerId;
 use rustix::process::Signal;
 use tempfile::{TempDir, tempdir};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 use super::binary::{Process, as_node, refused, settled};
 use super::scripted::Scripted;
 use super::support::{ignored, trial};
 
 pub fn trials() -> Vec<Trial> {
+    let registry = "a_registry_without_room_answers_507_and_has_what_it_acknowledged";
     let (survives, first) = (
         "a_full_disk_is_survived_with_cache_and_identity_even_by_kill_9",
         "a_disk_that_is_full_at_the_first_start_is_no_start_and_leaves_no_key",
@@ -24,11 +26,15 @@ pub fn trials() -> Vec<Trial> {
     match Disk::mount() {
         Ok(disk) => {
             drop(disk);
-            vec![trial(survives, survives_full_disk), trial(first, full_at_first_start)]
+            vec![
+                trial(survives, survives_full_disk),
+                trial(first, full_at_first_start),
+                trial(registry, registry_without_room),
+            ]
         }
         Err(why) => {
             let why = format!("no small file system: {why}");
-            vec![ignored(survives, &why), ignored(first, &why)]
+            [survives, first, registry].map(|name| ignored(name, &why)).into()
         }
     }
 }
@@ -93,6 +99,63 @@ async fn full_at_first_start() {
     assert_eq!(process.ended(END).await.0.code(), Some(0));
 }
 
+async fn registry_without_room() {
+    let disk = Disk::mount().unwrap();
+    // In a process of its own: SQLite would see through the path from outside.
+    let mut process = disk.enter();
+    process.args(["registry", "--listen", "127.0.0.1:0", "--db"]).arg(disk.home.path().join("registry.db"));
+    process.env("HOME", disk.home.path()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
+    let mut process = process.spawn().unwrap();
+    let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+    let base = lines.next_line().await.unwrap().unwrap();
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let url = format!("{base}api/v1/reports");
+    let post = async |from: u64| {
+        let request = client.post(&url).header("content-type", "application/json");
+        request.body(reports(from).to_string()).send().await.unwrap()
+    };
+    let stored = async || {
+        let kpi = client.get(format!("{base}api/v1/kpi")).send().await.unwrap().text().await.unwrap();
+        serde_json::from_str::<serde_json::Value>(&kpi).unwrap()["attempts"].as_u64().unwrap()
+    };
+    assert_eq!(post(0).await.status().as_u16(), 200);
+    disk.fill();
+    let mut acknowledged = BATCH;
+    let refused = loop {
+        let answer = post(acknowledged).await;
+        if answer.status().as_u16() != 200 {
+            break answer;
+        }
+        acknowledged += BATCH;
+    };
+    assert_eq!(refused.status().as_u16(), 507);
+    let said: serde_json::Value = serde_json::from_str(&refused.text().await.unwrap()).unwrap();
+    assert_eq!((&said["schema"], &said["error"]["code"]), (&1.into(), &"not_stored".into()), "{said}");
+    assert_eq!(stored().await, acknowledged);
+
+    disk.free();
+    assert_eq!(post(acknowledged).await.status().as_u16(), 200);
+    assert_eq!(stored().await, acknowledged + BATCH);
+}
+
+/// Reports in one of these batches.
+const BATCH: u64 = 200;
+
+fn reports(from: u64) -> serde_json::Value {
+    let report = |seq: u64| {
+        serde_json::json!({
+            "id": format!("{:016x}{seq:016x}", 1), "age_ms": 0, "kind": "attempt", "attempt": seq,
+            "peer": PeerId([9; 32]), "cause": "gossip", "outcome": "connected", "path": "direct",
+            "elapsed_ms": 5, "own_nat": "none", "peer_nat": "none", "reason": null,
+        })
+    };
+    serde_json::json!({
+        "schema": 1,
+        "reporter": { "peer_id": PeerId([8; 32]), "name": "a", "version": "0", "network": "test" },
+        "reports": (from..from + BATCH).map(report).collect::<Vec<_>>(),
+    })
+}
+
 fn news(n: u8) -> Message {
     let record = Record { addresses: vec![([127, 0, 0, 1], 2001).into()], ..Record::new(PeerId([n; 32]), 1) };
     Message::Delta(Delta { added: vec![record], removed: vec![] })
@@ -141,14 +204,19 @@ impl Disk {
         self.path("data")
     }
 
-    fn node_command(&self) -> tokio::process::Command {
+    /// The program, where the disk is.
+    fn enter(&self) -> tokio::process::Command {
         let mut enter = tokio::process::Command::new("nsenter");
         enter.args(["--mount", "--target", &self.keeper.id().to_string()]);
         if self.user {
             enter.args(["--user", "--preserve-credentials"]);
         }
         enter.arg(env!("CARGO_BIN_EXE_punchdeck"));
-        as_node(settled(enter, Path::new("/")), &self.home.path().join("data"))
+        settled(enter, Path::new("/"))
+    }
+
+    fn node_command(&self) -> tokio::process::Command {
+        as_node(self.enter(), &self.home.path().join("data"))
     }
 
     fn node(&self) -> Process {

@@ -106,7 +106,8 @@ pub trait Arena {
     /// Does something.
     fn act(&mut self, act: Act) -> impl Future<Output = Result<(), ArenaError>>;
 
-    /// What the fleet's own registry counted of the last while.
+    /// What the fleet's own registry counted of the last while, of attempts that
+    /// somebody asked for.
     fn reported(&self, _window: Duration) -> impl Future<Output = Result<Arc<Overview>, ArenaError>> {
         std::future::ready(Err(ArenaError::Unsupported("report to a registry of its own".into())))
     }

@@ -1,11 +1,13 @@
-//! Nodes come up, link to the public ones, connect to one another, and report it
-//! to a registry, over and over; it is then asked whether the specification's
-//! criteria are met.
+//! Nodes come up, link to the public ones, are asked to connect to one another,
+//! and report it to a registry, over and over; it is then asked whether the
+//! specification's criteria are met.
 //!
-//! The population is stated: each sweep has two starts of every node that is not
-//! on a public host, each with a dial to every public one, and every ordered pair
-//! of those nodes once. Between the two all routers forget their mappings while
-//! nobody runs, so that no attempt profits from an earlier one.
+//! The population is stated: the attempts that somebody asked for, which are, in
+//! each sweep, every ordered pair of the nodes that are not on public hosts, once.
+//! Before either direction of a pair all of them come up anew, knowing nobody,
+//! behind routers that forgot whom they let in while nobody ran. So no attempt
+//! profits from an earlier one, and none of those that nodes make by themselves,
+//! as towards peers that are down for that, is counted.
 
 use std::fmt::Write as _;
 use std::path::{Path as FilePath, PathBuf};
@@ -16,8 +18,8 @@ use futures_util::future::try_join_all;
 use serde::{Deserialize, Serialize};
 
 use super::arena::{Act, Arena, ArenaError, Member};
-use super::runner::{Runner, Stop};
-use crate::model::{Command, CriterionView, NatType, PeerId, Stamp, millis};
+use super::runner::{Runner, Stop, ladder};
+use crate::model::{Command, CriterionView, Done, NatType, Outcome, Path, PeerId, Stamp, millis};
 use crate::registry::{MatrixCell, Overview};
 
 /// What a campaign measures, after the step's name.
@@ -36,18 +38,18 @@ pub(super) const MEASURED: [&str; 10] = [
 
 /// The library lets go of a stopped node's port by then.
 const PORTS_FREE: Duration = Duration::from_secs(8);
-/// A node that comes up is linked to every public one, and has measured its NAT,
-/// by then.
-const UP_WITHIN: Duration = Duration::from_secs(30);
-/// By then everybody has everybody's newest record.
-const HEARD: Duration = Duration::from_secs(3);
+/// Nodes that come up are linked to every public one, have measured their NATs,
+/// and have heard of one another's, by then.
+const UP_WITHIN: Duration = Duration::from_secs(45);
 /// Connections that nodes were asked for at once have ended, and what goes on
 /// behind them does not disturb the next ones.
 const APART: Duration = Duration::from_millis(1_500);
-/// The last reports are at the registry by then.
-const REPORTED_WITHIN: Duration = Duration::from_secs(20);
+/// What was reported is at the registry by then: two batches' time.
+const REPORTED_WITHIN: Duration = Duration::from_secs(10);
 /// Digests are compared once a minute.
 const SPREAD_WITHIN: Duration = Duration::from_secs(100);
+/// A campaign may be long, and its report is read by a person.
+const EXPLAINED_MAX: usize = 40;
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// How far a campaign is, on disk where it may be interrupted.
@@ -117,7 +119,7 @@ pub(super) async fn run<A: Arena>(
         runner.told.push(note);
     }
     // What was tried to get here is no part of it.
-    settle_reports(runner).await;
+    tokio::time::sleep(REPORTED_WITHIN).await;
     if progress.done_s == 0 {
         progress.begun = moment();
     }
@@ -144,11 +146,11 @@ pub(super) async fn run<A: Arena>(
         progress.save();
     }
     runner.tell("the last reports arrive, and records spread".into(), Some(SPREAD_WITHIN));
-    settle_reports(runner).await;
+    tokio::time::sleep(REPORTED_WITHIN).await;
+    let all = runner.arena.members();
+    lost += never_heard(&all);
     let spread = |o: &Overview| o.kpi.kpi.propagation.is_some_and(|p| p.known == p.expected);
     let seen = wait_for(runner, progress.begun, SPREAD_WITHIN, spread).await?;
-    let all = runner.arena.members();
-    lost += never_heard(&all) + queued(&all);
     note(runner, &all, &progress, &seen, name, lost);
     if let Some(file) = &progress.file {
         // It is over; the reports stay for whoever wants to look.
@@ -191,7 +193,9 @@ async fn half<A: Arena>(
     }
     tokio::time::sleep(PORTS_FREE).await;
     for name in others {
-        if runner.arena.nat_of(name).is_some_and(|nat| nat != NatType::None) {
+        // The others let everybody in, whatever they remember.
+        let filters = |nat| !matches!(nat, NatType::None | NatType::FullCone);
+        if runner.arena.nat_of(name).is_some_and(filters) {
             runner.arena.act(Act::Flush(name.clone())).await?;
         }
     }
@@ -203,22 +207,37 @@ async fn half<A: Arena>(
     let ready = |m: &Member| {
         m.feed.as_ref().is_some_and(|f| {
             let seen = f.snapshots.borrow();
-            seen.nat.measured.is_some() && hubs.iter().all(|hub| seen.link(hub).is_some())
+            let told =
+                |other: &Member| seen.peer(&other.peer_id).is_some_and(|r| r.nat_type != NatType::Unknown);
+            seen.nat.measured.is_some()
+                && hubs.iter().all(|hub| seen.link(hub).is_some())
+                && up.iter().all(|other| other.peer_id == m.peer_id || told(other))
         })
     };
     let begun = Instant::now();
     while begun.elapsed() < UP_WITHIN && !up.iter().all(ready) {
         tokio::time::sleep(LOOK_EVERY).await;
     }
-    tokio::time::sleep(HEARD).await;
     for pairs in rounds {
         let connects = pairs
             .iter()
             .map(|(from, to)| runner.command(&up[*from].name, Command::Connect { peer: up[*to].peer_id }));
-        try_join_all(connects).await?;
+        let outcomes = try_join_all(connects).await?;
+        for ((from, to), outcome) in pairs.iter().zip(&outcomes) {
+            explain(runner, (&others[*from], &others[*to]), outcome);
+        }
         tokio::time::sleep(APART).await;
     }
     Ok(lost)
+}
+
+/// Why somebody who lets everybody in was not reached directly, rung by rung.
+fn explain<A: Arena>(runner: &mut Runner<'_, A>, (from, to): (&str, &str), outcome: &Outcome) {
+    let open = matches!(runner.arena.nat_of(to), Some(NatType::None | NatType::FullCone));
+    let direct = matches!(&outcome.result, Ok(Done::Connected(r)) if r.path == Some(Path::Direct));
+    if open && !direct && runner.told.len() < EXPLAINED_MAX {
+        runner.told.push(format!("{from} to {to}: {}", ladder(outcome)));
+    }
 }
 
 fn members<A: Arena>(runner: &Runner<'_, A>, names: &[String]) -> Vec<Member> {
@@ -230,11 +249,6 @@ fn members<A: Arena>(runner: &Runner<'_, A>, names: &[String]) -> Vec<Member> {
 fn never_heard(members: &[Member]) -> u64 {
     let feeds = members.iter().filter_map(|m| m.feed.as_ref());
     feeds.map(|f| f.snapshots.borrow().reporting.clone()).map(|r| r.dropped + r.refused).sum()
-}
-
-fn queued(members: &[Member]) -> u64 {
-    let feeds = members.iter().filter_map(|m| m.feed.as_ref());
-    feeds.map(|f| f.snapshots.borrow().reporting.queued).sum()
 }
 
 async fn overview<A: Arena>(runner: &Runner<'_, A>, since: Stamp) -> Result<Arc<Overview>, ArenaError> {
@@ -254,14 +268,6 @@ async fn wait_for<A: Arena>(
             return Ok(seen);
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
-    }
-}
-
-/// Waits until every node's reports have been taken.
-async fn settle_reports<A: Arena>(runner: &Runner<'_, A>) {
-    let begun = Instant::now();
-    while queued(&runner.arena.members()) > 0 && begun.elapsed() < REPORTED_WITHIN {
-        tokio::time::sleep(LOOK_EVERY).await;
     }
 }
 
@@ -305,13 +311,9 @@ fn note<A: Arena>(
     }
     let (n, sweeps) = (members.len(), progress.sweeps);
     let mut told = vec![format!(
-        "population: {n} nodes by their NAT: {mix}; in {} s {} starts of every node that is not on a public \
-         host, each with a dial to every public one, and every ordered pair of those nodes {sweeps} times, {} \
-         in all; {} attempts reported",
-        progress.done_s,
-        2 * sweeps,
-        progress.asked,
-        kpi.attempts
+        "population: {n} nodes by their NAT: {mix}; every ordered pair of those that are not on a public host \
+         {sweeps} times, each time after a fresh start: {} connections asked for in {} s, {} attempts reported",
+        progress.asked, progress.done_s, kpi.attempts
     )];
     told.extend(kpi.criteria.iter().map(in_words));
     told.extend(seen.matrix.cells.iter().map(pair_in_words));

@@ -170,7 +170,7 @@ pub enum Step {
     /// specification's criteria are about, `NAME_connectivity`, `NAME_direct`,
     /// `NAME_punched`, `NAME_relayed`, `NAME_mean_ms` and `NAME_propagation`;
     /// `NAME_asked` connections in `NAME_sweeps` over all ordered pairs; and
-    /// reports that never got there, `NAME_missing`.
+    /// reports that were dropped or refused, `NAME_missing`.
     Campaign {
         /// How long; the sweep under way is ended.
         #[serde(rename = "for", with = "humantime_serde")]

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::NatLab;
+use super::nodes::slot;
 use crate::core::token::Token;
 use crate::lab::LabError;
 use crate::lab::drill::was_interrupted;
@@ -47,5 +48,17 @@ impl NatLab {
         let url = RegistryUrl::parse(&format!("http://{}", registry.addr())).map_err(|why| failed(&why))?;
         self.registry = Some(RegistryOptions { url, token });
         Ok(registry)
+    }
+
+    /// Has a host's node that does not run forget whom it knew; it stays who it
+    /// is.
+    pub(in crate::lab) async fn forget(&self, host: &str) -> Result<(), LabError> {
+        let cache = slot(&mut *self.slots.lock().await, host)?.dir.join("cache");
+        match std::fs::remove_dir_all(cache) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(LabError::Registry(error.to_string()))
+            }
+            _ => Ok(()),
+        }
     }
 }

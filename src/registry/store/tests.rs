@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::{AttemptId, AttemptOutcome, Cause, ReportId};
+use crate::model::{AttemptId, AttemptOutcome, ReportId};
 
 const NOW: Stamp = Stamp(1_800_000_000_000);
 const KEEP: Duration = Duration::from_secs(3600);
@@ -37,10 +37,23 @@ fn batch(node: u8, reports: Vec<(u64, u64, Fact)>) -> (Stamp, Batch) {
 
 fn count(store: &Store) -> Vec<(i64, Option<Path>, Option<Path>)> {
     let mut rows = Vec::new();
-    store.attempts(Stamp(0), |row| rows.push((row.node, row.path, row.moved))).unwrap();
+    store.attempts(Stamp(0), None, |row| rows.push((row.node, row.path, row.moved))).unwrap();
     // In whatever order they come.
     rows.sort_by_key(|(node, path, _)| (*node, *path));
     rows
+}
+
+#[test]
+fn attempts_of_one_cause_can_be_looked_at_alone() {
+    let (_dir, mut store) = store();
+    let mut asked = attempt(1, Some(Path::Punched));
+    if let Fact::Attempt(a) = &mut asked {
+        a.cause = Cause::Operator;
+    }
+    store.put(&[batch(1, vec![(1, 0, asked), (2, 0, attempt(2, None))])]).unwrap();
+    let mut paths = Vec::new();
+    store.attempts(Stamp(0), Some(Cause::Operator), |row| paths.push(row.path)).unwrap();
+    assert_eq!(paths, [Some(Path::Punched)]);
 }
 
 #[test]
