@@ -162,7 +162,7 @@ fn extend(topology: &mut Topology, scenario: &Scenario) -> Vec<PairHosts> {
     for step in scenario.all_steps() {
         match step {
             Step::Start { node, .. } if !topology.host.iter().any(|h| h.name == *node) => {
-                topology.host.push(Host { name: node.clone(), upstream: region.clone() });
+                topology.host.push(Host { name: node.clone(), upstream: region.clone(), ipv6: None });
             }
             Step::Matrix { nats, pairs: further, repeat, regions } => {
                 let (here, there) = regions.clone().unwrap_or((region.clone(), region.clone()));
@@ -176,8 +176,13 @@ fn extend(topology: &mut Topology, scenario: &Scenario) -> Vec<PairHosts> {
                             nat,
                             hairpin: false,
                             firewall: false,
+                            firewall6: None,
                         };
-                        topology.host.push(Host { name: name.clone(), upstream: router.name.clone() });
+                        topology.host.push(Host {
+                            name: name.clone(),
+                            upstream: router.name.clone(),
+                            ipv6: None,
+                        });
                         topology.router.push(router);
                     }
                     pairs.push((from, to, a, b));

@@ -16,12 +16,13 @@ use super::conditions::Conditions;
 use crate::model::NatType;
 
 /// The topologies that come with the program, by name.
-const BUILT_IN: [(&str, &str); 6] = [
+const BUILT_IN: [(&str, &str); 7] = [
     ("default", include_str!("../../../assets/topologies/default.toml")),
     ("cgnat", include_str!("../../../assets/topologies/cgnat.toml")),
     ("double_nat", include_str!("../../../assets/topologies/double_nat.toml")),
     ("same_nat", include_str!("../../../assets/topologies/same_nat.toml")),
     ("firewalled", include_str!("../../../assets/topologies/firewalled.toml")),
+    ("dual_stack", include_str!("../../../assets/topologies/dual_stack.toml")),
     ("punch_storm", include_str!("../../../assets/topologies/punch_storm.toml")),
 ];
 
@@ -51,6 +52,9 @@ pub struct Topology {
 pub struct Region {
     /// Its name.
     pub name: String,
+    /// Whether there is IPv6 beside IPv4, in it and behind its routers.
+    #[serde(default)]
+    pub ipv6: bool,
 }
 
 /// The wire between two regions. Both directions are alike.
@@ -102,6 +106,9 @@ pub struct Router {
     /// Without a NAT: whether only answers come in.
     #[serde(default)]
     pub firewall: bool,
+    /// Whether only answers come in by IPv6, which no router translates; yes
+    /// if left out.
+    pub firewall6: Option<bool>,
 }
 
 /// A machine that a node runs on.
@@ -112,6 +119,8 @@ pub struct Host {
     pub name: String,
     /// A region makes it public; else a router.
     pub upstream: String,
+    /// Whether it has an IPv6 address; what its region has if left out.
+    pub ipv6: Option<bool>,
 }
 
 /// Hosts behind one router, called NAME-1, NAME-2 and so on.
@@ -125,7 +134,11 @@ struct Crowd {
 
 impl Crowd {
     fn hosts(&self) -> impl Iterator<Item = Host> {
-        let host = |n| Host { name: format!("{}-{n}", self.name), upstream: self.upstream.clone() };
+        let host = |n| Host {
+            name: format!("{}-{n}", self.name),
+            upstream: self.upstream.clone(),
+            ipv6: None,
+        };
         (1..=self.count).map(host)
     }
 }
@@ -274,7 +287,11 @@ impl Topology {
                 pattern
                     .host
                     .iter()
-                    .map(|h| Host { name: format!("{}-{copy}", h.name), upstream: upstream(&h.upstream) }),
+                    .map(|h| Host {
+                        name: format!("{}-{copy}", h.name),
+                        upstream: upstream(&h.upstream),
+                        ipv6: h.ipv6,
+                    }),
             );
         }
         self.host.truncate(count);
@@ -316,6 +333,25 @@ impl Topology {
         let joins = |l: &&Link| l.between == [a, b] || l.between == [b, a];
         let trip = 2 * self.link.iter().find(joins)?.conditions().delay;
         (!trip.is_zero()).then_some(trip)
+    }
+
+    /// Whether that host has an IPv6 address.
+    pub fn has_ipv6(&self, host: &Host) -> bool {
+        host.ipv6 != Some(false) && self.is_ipv6(self.region_of(&host.upstream))
+    }
+
+    /// Whether a region has IPv6.
+    pub fn is_ipv6(&self, region: &str) -> bool {
+        self.region.iter().any(|r| r.name == region && r.ipv6)
+    }
+
+    /// The same network without IPv6.
+    #[must_use]
+    pub fn without_ipv6(mut self) -> Self {
+        self.region.iter_mut().for_each(|r| r.ipv6 = false);
+        self.host.iter_mut().for_each(|h| h.ipv6 = None);
+        self.router.iter_mut().for_each(|r| r.firewall6 = None);
+        self
     }
 
     /// Whether strangers reach that host by its own address.
