@@ -210,6 +210,13 @@ impl Arena for LabArena {
         "nat lab".into()
     }
 
+    fn can(&self, _: &Step) -> Result<(), ArenaError> {
+        if self.lab.lacks_ipv6() {
+            return Err(ArenaError::Unsupported("have IPv6: this host's namespaces have none".into()));
+        }
+        Ok(())
+    }
+
     fn members(&self) -> Vec<Member> {
         let member = |name: &String| {
             let (peer_id, state) = self.members.get(name)?;

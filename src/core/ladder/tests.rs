@@ -26,7 +26,7 @@ fn target(addresses: &[SocketAddr]) -> Target {
 }
 
 fn behind(ours: NatType, theirs: NatType) -> Target {
-    Target { terrain: Terrain { ours, theirs, loopback: false }, ..target(&[addr(1)]) }
+    Target { terrain: Terrain { ours, theirs, ..Terrain::default() }, ..target(&[addr(1)]) }
 }
 
 /// A ladder and everything it wanted so far.

@@ -293,6 +293,7 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("same_nat", include_str!("../../../assets/drills/same_nat.toml")),
     ("cgnat", include_str!("../../../assets/drills/cgnat.toml")),
     ("double_nat", include_str!("../../../assets/drills/double_nat.toml")),
+    ("dual_stack", include_str!("../../../assets/drills/dual_stack.toml")),
     ("firewalled", include_str!("../../../assets/drills/firewalled.toml")),
     ("soak", include_str!("../../../assets/drills/soak.toml")),
 ];

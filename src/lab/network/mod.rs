@@ -16,6 +16,7 @@ use super::rules::Behaves;
 use super::userns::Tools;
 use super::wire::{Conditions, Exchange, Wire};
 pub(super) use place::Place;
+pub(super) use sixth::is_here as has_ipv6;
 
 /// Why a network cannot be built or changed.
 #[derive(Debug, thiserror::Error)]

@@ -135,6 +135,9 @@ impl Network {
                     continue;
                 };
                 lines.push(format!("addr add {own}/64 dev wire{n} nodad"));
+                // Whoever forwards asks for neighbours from an address of the link.
+                let [.., last] = own.segments();
+                lines.push(format!("addr add fe80::{last}/64 dev wire{n} nodad"));
                 lines.push(format!("route add {}/56 via {other}", address(there, 0)));
             }
         }
@@ -183,9 +186,10 @@ impl Network {
 }
 
 fn ipv6_of_host(tools: &Tools, place: &Place, own: Option<Ipv6Addr>) -> Result<(), NetworkError> {
-    // Without one it has not even an address of its link: that would go past
-    // the lab's wires.
-    let Some(own) = own else { return switch_off(place, "all") };
+    // Whatever it had is gone by this, and without one of ours it has not even an
+    // address of its link.
+    switch_off(place, "all")?;
+    let Some(own) = own else { return Ok(()) };
     set(place, "conf/all/disable_ipv6", "0")?;
     set(place, "conf/eth0/accept_ra", "0")?;
     let [a, b, c, net, ..] = own.segments();
