@@ -258,7 +258,11 @@ mod tests {
             now: at(60_000),
             link: Some((Path::Relayed, Some(RELAY))),
             nat,
-            terrain: Terrain { ours: NatType::PortRestricted, theirs: NatType::Symmetric, ..Terrain::default() },
+            terrain: Terrain {
+                ours: NatType::PortRestricted,
+                theirs: NatType::Symmetric,
+                ..Terrain::default()
+            },
             first_hand: true,
             attempt,
             theirs: Theirs::NotAsked,

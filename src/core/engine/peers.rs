@@ -11,8 +11,13 @@ use crate::core::gossip::rules::is_public;
 use crate::core::ladder::{Candidate, NAT_FRESH, Target, Terrain};
 use crate::core::limits::{ANCHORS, OUTBOUND_WANTED, RECORD_HOMES_MAX};
 use crate::core::link::ConnInfo;
+use crate::core::nat::Family;
 use crate::core::wire::Capabilities;
 use crate::model::{AttemptOutcome, Cause, CloseCode, EventKind, NatType, Path, PeerId, Reason, Source};
+
+/// Direct links by IPv4 before IPv6 has its turn: as many vantage points settle
+/// what a NAT does even if one of them lies.
+const FOURTH_WANTED: usize = 3;
 
 impl Engine {
     /// Keeps up with a change of the book.
@@ -184,9 +189,7 @@ impl Engine {
         };
         let linked = |home: &&PeerId| self.links.get(home).is_some_and(Link::is_up);
         let homes = record.homes.iter().filter(linked);
-        homes
-            .filter_map(|home| self.candidate(*home, self.alike(*home, *at, addresses)?, now))
-            .collect()
+        homes.filter_map(|home| self.candidate(*home, self.alike(*home, *at, addresses)?, now)).collect()
     }
 
     /// Where a punch is to aim: an intermediary shows the target our address in
@@ -220,9 +223,23 @@ impl Engine {
             peer: Some(peer),
             relays: self.other_relays(&peer, None),
             terrain: self.terrain(peer, &addresses, now),
+            first: self.first_family(),
             homes: self.homes_of(peer, &addresses, now),
             addresses,
         }
+    }
+
+    /// In which family somebody who has both is dialled first. Only links by IPv4
+    /// measure what its NAT does; further ones go by IPv6, so that somebody sees
+    /// us there too and can have others punch towards us.
+    fn first_family(&self) -> Option<Family> {
+        let has = |family| self.config.own.iter().any(|ip| Family::of(*ip) == family);
+        if !has(Family::V4) || !public_sixth(&self.own_addresses()) {
+            return None;
+        }
+        let links = self.links.values().filter_map(Link::in_use);
+        let fourth = links.filter(|i| i.path == Path::Direct && i.remote.is_ipv4()).count();
+        Some(if fourth < FOURTH_WANTED { Family::V4 } else { Family::V6 })
     }
 
     /// What is measured of both ends.

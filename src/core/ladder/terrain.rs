@@ -72,8 +72,9 @@ mod tests {
     ];
 
     fn pairs() -> impl Iterator<Item = Terrain> {
-        ALL.into_iter()
-            .flat_map(|ours| ALL.into_iter().map(move |theirs| Terrain { ours, theirs, ..Terrain::default() }))
+        ALL.into_iter().flat_map(|ours| {
+            ALL.into_iter().map(move |theirs| Terrain { ours, theirs, ..Terrain::default() })
+        })
     }
 
     #[test]

@@ -251,8 +251,8 @@ impl Scenario {
                     names.insert(name.clone());
                 }
                 Step::Connect { name, .. } => {
-                    names
-                        .extend(["", "_ms", "_direct", "_punched", "_relayed"].map(|s| format!("{name}{s}")));
+                    let values = ["", "_ms", "_direct", "_punched", "_relayed", "_ipv6"];
+                    names.extend(values.map(|s| format!("{name}{s}")));
                 }
                 Step::FailRelay { name, .. } => names.extend(relay::MEASURED.map(|s| format!("{name}{s}"))),
                 Step::Failover { name, .. } => {

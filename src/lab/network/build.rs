@@ -6,7 +6,7 @@ use std::path::Path;
 
 use patchbay::{Firewall, IfaceConfig, IpSupport, Lab, NatConfig, NatV6Mode, Region, RouterPreset};
 
-use super::{sixth, HostPart, LinkPart, Network, NetworkError, Place, RouterPart};
+use super::{HostPart, LinkPart, Network, NetworkError, Place, RouterPart, sixth};
 use crate::lab::error::Unsupported;
 use crate::lab::rules::{Behaves, MAPPING_SECONDS, rules};
 use crate::lab::topology::{self, Topology};

@@ -85,7 +85,10 @@ impl Place {
     }
 
     /// A socket in this place's network, usable from the current runtime.
-    pub(in crate::lab) fn socket(&self, ip: impl Into<IpAddr>) -> Result<tokio::net::UdpSocket, NetworkError> {
+    pub(in crate::lab) fn socket(
+        &self,
+        ip: impl Into<IpAddr>,
+    ) -> Result<tokio::net::UdpSocket, NetworkError> {
         self.socket_at((ip.into(), 0).into())
     }
 

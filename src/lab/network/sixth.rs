@@ -169,9 +169,9 @@ impl Network {
         for next in plan.0.chain(&router.name) {
             let via = plan.outside(next).ok_or_else(missing)?;
             let at = match self.router(&next.upstream) {
-                Ok(part) => tables
-                    .entry(next.upstream.clone())
-                    .or_insert_with(|| (part.place.clone(), Vec::new())),
+                Ok(part) => {
+                    tables.entry(next.upstream.clone()).or_insert_with(|| (part.place.clone(), Vec::new()))
+                }
                 Err(_) => tables.get_mut(&next.upstream).ok_or_else(missing)?,
             };
             at.1.push(format!("route add {}/64 via {via}", address(net, 0)));

@@ -134,11 +134,8 @@ struct Crowd {
 
 impl Crowd {
     fn hosts(&self) -> impl Iterator<Item = Host> {
-        let host = |n| Host {
-            name: format!("{}-{n}", self.name),
-            upstream: self.upstream.clone(),
-            ipv6: None,
-        };
+        let host =
+            |n| Host { name: format!("{}-{n}", self.name), upstream: self.upstream.clone(), ipv6: None };
         (1..=self.count).map(host)
     }
 }
@@ -283,16 +280,11 @@ impl Topology {
                 upstream: upstream(&r.upstream),
                 ..r.clone()
             }));
-            self.host.extend(
-                pattern
-                    .host
-                    .iter()
-                    .map(|h| Host {
-                        name: format!("{}-{copy}", h.name),
-                        upstream: upstream(&h.upstream),
-                        ipv6: h.ipv6,
-                    }),
-            );
+            self.host.extend(pattern.host.iter().map(|h| Host {
+                name: format!("{}-{copy}", h.name),
+                upstream: upstream(&h.upstream),
+                ipv6: h.ipv6,
+            }));
         }
         self.host.truncate(count);
         // Routers that nobody is behind any more would only cost time.
