@@ -1,4 +1,4 @@
-//! IPv6 beside the lab's IPv4: addresses of our own in 2001:2::/48 (RFC 5180,
+//! IPv6 beside the lab's IPv4: addresses of our own in `2001:2::/48` (RFC 5180,
 //! for such networks), routes, and firewalls at the routers. Nothing is
 //! translated.
 //!
@@ -74,6 +74,9 @@ impl Plan<'_> {
     }
 }
 
+/// What each place is told: addresses and routes, as lines for `ip`.
+type Tables = BTreeMap<String, (Place, Vec<String>)>;
+
 impl Network {
     /// Gives everybody who is to have one an address, and lays the routes. Who is
     /// to have none speaks none at all.
@@ -83,7 +86,7 @@ impl Network {
         regions: &BTreeMap<String, Region>,
     ) -> Result<(), NetworkError> {
         let plan = Plan(topology);
-        let mut tables = BTreeMap::new();
+        let mut tables = Tables::new();
         for region in topology.region.iter().filter(|r| r.ipv6) {
             let router = regions.get(&region.name).and_then(|r| self.lab.router(r.router_id()));
             let router = router.ok_or_else(|| part_missing(&region.name))?;
@@ -95,7 +98,7 @@ impl Network {
             let lines = vec![format!("addr add {}/64 dev {bridge} nodad", address(net, GATEWAY))];
             tables.insert(region.name.clone(), (place, lines));
         }
-        self.ipv6_between_regions(topology, &mut tables)?;
+        between_regions(&plan, &mut tables);
         for router in topology.router.iter().filter(|r| topology.is_ipv6(topology.region_of(&r.name))) {
             self.ipv6_of_router(&plan, router, &mut tables)?;
         }
@@ -120,35 +123,11 @@ impl Network {
         Ok(())
     }
 
-    /// Wires carry frames of any kind; their ends need addresses, and the
-    /// regions the ways to each other.
-    fn ipv6_between_regions(
-        &self,
-        topology: &Topology,
-        tables: &mut BTreeMap<String, (Place, Vec<String>)>,
-    ) -> Result<(), NetworkError> {
-        let plan = Plan(topology);
-        for (n, [a, b]) in pairs(topology).enumerate() {
-            let ends = [address(WIRES + n as u16, 1), address(WIRES + n as u16, 2)];
-            for (own, other, from, to) in [(ends[0], ends[1], a, b), (ends[1], ends[0], b, a)] {
-                let (Some(there), Some((_, lines))) = (plan.region(to), tables.get_mut(from)) else {
-                    continue;
-                };
-                lines.push(format!("addr add {own}/64 dev wire{n} nodad"));
-                // Whoever forwards asks for neighbours from an address of the link.
-                let [.., last] = own.segments();
-                lines.push(format!("addr add fe80::{last}/64 dev wire{n} nodad"));
-                lines.push(format!("route add {}/56 via {other}", address(there, 0)));
-            }
-        }
-        Ok(())
-    }
-
     fn ipv6_of_router(
         &self,
         plan: &Plan<'_>,
         router: &topology::Router,
-        tables: &mut BTreeMap<String, (Place, Vec<String>)>,
+        tables: &mut Tables,
     ) -> Result<(), NetworkError> {
         let missing = || part_missing(&router.name);
         let RouterPart { place, outside: (wan, _), .. } = self.router(&router.name)?;
@@ -182,6 +161,24 @@ impl Network {
             keep_mappings(place)?;
         }
         Ok(())
+    }
+}
+
+/// Wires carry frames of any kind; their ends need addresses, and the regions the
+/// ways to each other.
+fn between_regions(plan: &Plan<'_>, tables: &mut Tables) {
+    for (n, [a, b]) in pairs(plan.0).enumerate() {
+        let ends = [address(WIRES + n as u16, 1), address(WIRES + n as u16, 2)];
+        for (own, other, from, to) in [(ends[0], ends[1], a, b), (ends[1], ends[0], b, a)] {
+            let (Some(there), Some((_, lines))) = (plan.region(to), tables.get_mut(from)) else {
+                continue;
+            };
+            lines.push(format!("addr add {own}/64 dev wire{n} nodad"));
+            // Whoever forwards asks for neighbours from an address of the link.
+            let [.., last] = own.segments();
+            lines.push(format!("addr add fe80::{last}/64 dev wire{n} nodad"));
+            lines.push(format!("route add {}/56 via {other}", address(there, 0)));
+        }
     }
 }
 

@@ -340,9 +340,15 @@ impl Topology {
     /// The same network without IPv6.
     #[must_use]
     pub fn without_ipv6(mut self) -> Self {
-        self.region.iter_mut().for_each(|r| r.ipv6 = false);
-        self.host.iter_mut().for_each(|h| h.ipv6 = None);
-        self.router.iter_mut().for_each(|r| r.firewall6 = None);
+        for region in &mut self.region {
+            region.ipv6 = false;
+        }
+        for host in &mut self.host {
+            host.ipv6 = None;
+        }
+        for router in &mut self.router {
+            router.firewall6 = None;
+        }
         self
     }
 
