@@ -18,6 +18,9 @@ use crate::node::keys::KeyBytes;
 use crate::node::lock::DataDirLock;
 use crate::node::options::NodeOptions;
 
+/// Public nodes that a passive one is linked to by IPv4, before it takes IPv6.
+const FOURTH_WANTED: usize = 3;
+
 /// What runs on a host.
 #[derive(Debug)]
 pub(super) enum Runs {
@@ -124,7 +127,9 @@ impl NatLab {
             let mut slots = self.slots.lock().await;
             let slot = slot(&mut slots, &other.name)?;
             if !matches!(slot.runs, Runs::Nothing) {
-                public.push(slot.seen_from(ip6));
+                // As nodes by themselves do: IPv4 until its NAT can be measured.
+                let sixth = ip6.filter(|_| public.len() >= FOURTH_WANTED);
+                public.push(slot.seen_from(sixth));
             }
         }
         self.start_with(host, public, true, None).await
@@ -255,9 +260,7 @@ impl NatLab {
     /// Whom a host's node is told to dial: the bootstrap, unless it is that.
     async fn bootstrap_for(&self, host: &str) -> Result<Option<SocketAddr>, LabError> {
         let Some(first) = self.topology.bootstrap().filter(|b| b.name != host) else { return Ok(None) };
-        let mut slots = self.slots.lock().await;
-        let ip6 = slot(&mut slots, host)?.ip6;
-        Ok(Some(slot(&mut slots, &first.name)?.seen_from(ip6)))
+        self.addr(&first.name).await.map(Some)
     }
 
     async fn take(&self, host: &str) -> Result<Runs, LabError> {
