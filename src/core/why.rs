@@ -258,7 +258,11 @@ mod tests {
             now: at(60_000),
             link: Some((Path::Relayed, Some(RELAY))),
             nat,
-            terrain: Terrain { ours: NatType::PortRestricted, theirs: NatType::Symmetric, loopback: false },
+            terrain: Terrain {
+                ours: NatType::PortRestricted,
+                theirs: NatType::Symmetric,
+                ..Terrain::default()
+            },
             first_hand: true,
             attempt,
             theirs: Theirs::NotAsked,
@@ -291,7 +295,7 @@ mod tests {
             AttemptOutcome::Connected,
         );
         let terrain =
-            Terrain { ours: NatType::PortRestricted, theirs: NatType::PortRestricted, loopback: false };
+            Terrain { ours: NatType::PortRestricted, theirs: NatType::PortRestricted, ..Terrain::default() };
         let why = explain(&Facts { terrain, ..facts(&nat, Some(&told)) });
         assert!(why.verdict.contains("no result after 30.0 s"), "{}", why.verdict);
     }

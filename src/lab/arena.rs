@@ -178,7 +178,7 @@ fn extend(topology: &mut Topology, scenario: &Scenario) -> Vec<PairHosts> {
     for step in scenario.all_steps() {
         match step {
             Step::Start { node, .. } if !topology.host.iter().any(|h| h.name == *node) => {
-                topology.host.push(Host { name: node.clone(), upstream: region.clone() });
+                topology.host.push(Host { name: node.clone(), upstream: region.clone(), ipv6: None });
             }
             Step::Matrix { nats, pairs: further, repeat, regions } => {
                 let (here, there) = regions.clone().unwrap_or((region.clone(), region.clone()));
@@ -192,8 +192,13 @@ fn extend(topology: &mut Topology, scenario: &Scenario) -> Vec<PairHosts> {
                             nat,
                             hairpin: false,
                             firewall: false,
+                            firewall6: None,
                         };
-                        topology.host.push(Host { name: name.clone(), upstream: router.name.clone() });
+                        topology.host.push(Host {
+                            name: name.clone(),
+                            upstream: router.name.clone(),
+                            ipv6: None,
+                        });
                         topology.router.push(router);
                     }
                     pairs.push((from, to, a, b));
@@ -219,6 +224,13 @@ fn failed(error: &LabError) -> ArenaError {
 impl Arena for LabArena {
     fn kind(&self) -> String {
         "nat lab".into()
+    }
+
+    fn can(&self, _: &Step) -> Result<(), ArenaError> {
+        if self.lab.lacks_ipv6() {
+            return Err(ArenaError::Unsupported("have IPv6: this host's namespaces have none".into()));
+        }
+        Ok(())
     }
 
     fn members(&self) -> Vec<Member> {

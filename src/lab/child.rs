@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -78,7 +78,7 @@ impl Child {
         program: &Path,
         dir: &Path,
         keys: &KeyBytes,
-        port: u16,
+        bind: SocketAddr,
         bootstrap: Option<SocketAddr>,
         log: &Path,
     ) -> Result<Self, ChildError> {
@@ -108,7 +108,7 @@ impl Child {
             .arg(&config)
             .arg("--data-dir")
             .arg(dir)
-            .args(["--bind", &SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)).to_string()])
+            .args(["--bind", &bind.to_string()])
             .stdin(Stdio::null())
             .stdout(log)
             .stderr(errors)

@@ -41,6 +41,12 @@ pub(super) fn rules(behaves: Behaves, outside: &str, address: Ipv4Addr) -> Strin
     format!("add table ip nat_lab\ndelete table ip nat_lab\ntable ip nat_lab {{\n{body}}}\n")
 }
 
+/// The rules for IPv6, which is never translated.
+pub(super) fn rules6(firewall: bool, outside: &str) -> String {
+    let body = if firewall { answers_only(outside) } else { String::new() };
+    format!("add table ip6 nat_lab\ndelete table ip6 nat_lab\ntable ip6 nat_lab {{\n{body}}}\n")
+}
+
 /// Closes the router and forgets every mapping, but not which ports were taken:
 /// as after a reboot, when others got them, no host gets its old one back. What
 /// passed meanwhile would bring the old mappings with it.

@@ -2,7 +2,7 @@
 //! from a host behind it, with two servers of two ports; each wire with echoes.
 
 use std::fmt;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use futures_util::future::try_join_all;
@@ -119,6 +119,14 @@ pub fn expected(topology: &Topology, upstream: &str) -> Shown {
     Shown { mapping, filtering, hairpin }
 }
 
+/// What a host behind these routers must see by IPv6, which nobody translates.
+pub fn expected6(topology: &Topology, upstream: &str) -> Shown {
+    let firewall = topology.chain(upstream).iter().any(|r| r.firewall6 != Some(false));
+    let filtering =
+        if firewall { Behaviour::AddressAndPortDependent } else { Behaviour::EndpointIndependent };
+    Shown { mapping: None, filtering, hairpin: false }
+}
+
 fn strictness(behaviour: Behaviour) -> u8 {
     match behaviour {
         Behaviour::EndpointIndependent => 0,
@@ -152,7 +160,11 @@ impl Network {
     }
 
     async fn test_nats(&self, topology: &Topology) -> Result<Vec<Row>, NetworkError> {
-        let servers = Servers::start(self)?;
+        let at = self.testers.iter().map(|(device, ip)| (device, IpAddr::V4(*ip)));
+        let servers = Servers::start(at)?;
+        let at = self.testers.iter().zip(self.testers6.into_iter().flatten());
+        let at = at.map(|((device, _), ip)| (device, IpAddr::V6(ip)));
+        let sixth = self.testers6.is_some().then(|| Servers::start(at)).transpose()?;
         let slowest = self.links.iter().map(|l| {
             let conditions = l.wire.conditions();
             2 * (conditions.delay + conditions.jitter)
@@ -161,16 +173,38 @@ impl Network {
         let behind = topology.host.iter().filter(|h| !topology.is_public(h));
         let nats = behind.map(async |host| {
             let asked = expected(topology, &host.upstream);
-            let got = self.nat_of(&host.name, &servers, patience).await?;
+            let own = self.host(&host.name)?.ip.into();
+            let got = self.nat_of(&host.name, own, &servers, patience).await?;
             let nats: Vec<&str> = topology.chain(&host.upstream).iter().map(|r| r.nat.name()).collect();
             Ok::<_, NetworkError>(Row {
                 what: format!("nat {} of {}", nats.join(" behind "), host.name),
                 asked: asked.to_string(),
-                got: got.map_or_else(|| "no answer from the servers".to_owned(), |g| g.to_string()),
+                got: shown(got),
                 ok: got == Some(asked),
             })
         });
-        try_join_all(nats).await
+        let mut rows = try_join_all(nats).await?;
+        if let Some(servers) = &sixth {
+            let with = topology.host.iter().filter(|h| topology.has_ipv6(h));
+            let sixths = with.map(async |host| {
+                let asked = expected6(topology, &host.upstream);
+                let own = self.host(&host.name)?.ip6;
+                let own = own.ok_or_else(|| NetworkError::Place {
+                    place: host.name.clone(),
+                    detail: "it has no IPv6 address".to_owned(),
+                })?;
+                let got = self.nat_of(&host.name, own.into(), servers, patience).await?;
+                let what = format!("ipv6 of {}", host.name);
+                Ok::<_, NetworkError>(Row {
+                    what,
+                    asked: asked.to_string(),
+                    got: shown(got),
+                    ok: got == Some(asked),
+                })
+            });
+            rows.extend(try_join_all(sixths).await?);
+        }
+        Ok(rows)
     }
 
     async fn test_links(&self) -> Result<Vec<Row>, NetworkError> {
@@ -192,6 +226,7 @@ impl Network {
     async fn nat_of(
         &self,
         host: &str,
+        own_ip: IpAddr,
         servers: &Servers,
         patience: Duration,
     ) -> Result<Option<Shown>, NetworkError> {
@@ -201,7 +236,7 @@ impl Network {
         let mapped =
             async |socket: &UdpSocket, to: SocketAddr| ask(socket, to, Answer::SamePort, patience).await;
         // One socket, three destinations.
-        let socket = place.socket(part.ip)?;
+        let socket = place.socket(own_ip)?;
         let own = socket
             .local_addr()
             .map_err(|e| NetworkError::Place { place: host.to_owned(), detail: e.to_string() })?;
@@ -221,7 +256,7 @@ impl Network {
         };
         // A fresh one that has spoken to nobody but the first server's first
         // port; while `socket` has spoken to all of them.
-        let fresh = place.socket(part.ip)?;
+        let fresh = place.socket(own_ip)?;
         if mapped(&fresh, a1).await.is_none() {
             return Ok(None);
         }
@@ -232,7 +267,7 @@ impl Network {
         } else {
             Behaviour::AddressAndPortDependent
         };
-        let hairpin = mapping.is_some() && reaches(&place.socket(part.ip)?, &socket, first, patience).await;
+        let hairpin = mapping.is_some() && reaches(&place.socket(own_ip)?, &socket, first, patience).await;
         Ok(Some(Shown { mapping, filtering, hairpin }))
     }
 }
@@ -288,6 +323,10 @@ async fn reaches(from: &UdpSocket, to: &UdpSocket, by: SocketAddr, patience: Dur
     tokio::time::timeout(patience, arrives).await.unwrap_or(false)
 }
 
+fn shown(got: Option<Shown>) -> String {
+    got.map_or_else(|| "no answer from the servers".to_owned(), |got| got.to_string())
+}
+
 /// From where a server is to answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Answer {
@@ -332,17 +371,22 @@ struct Servers {
 }
 
 impl Servers {
-    fn start(network: &Network) -> Result<Self, NetworkError> {
-        let [a, b] = &network.testers;
-        let open = |tester: &(patchbay::Device, Ipv4Addr)| {
-            let place = Place::Host(tester.0.clone());
-            let socket = place.socket(tester.1)?;
+    fn start<'a>(at: impl Iterator<Item = (&'a patchbay::Device, IpAddr)>) -> Result<Self, NetworkError> {
+        let open = |(device, ip): (&patchbay::Device, IpAddr)| {
+            let place = Place::Host(device.clone());
+            let socket = place.socket(ip)?;
             let addr = socket
                 .local_addr()
                 .map_err(|e| NetworkError::Place { place: place.name().to_owned(), detail: e.to_string() })?;
             Ok::<_, NetworkError>((std::sync::Arc::new(socket), addr))
         };
-        let sockets = [[open(a)?, open(a)?], [open(b)?, open(b)?]];
+        let opened = at.map(|at| Ok([open(at)?, open(at)?])).collect::<Result<Vec<_>, NetworkError>>()?;
+        let Ok(sockets) = <[_; 2]>::try_from(opened) else {
+            return Err(NetworkError::Place {
+                place: "self-test".to_owned(),
+                detail: "it has two servers".to_owned(),
+            });
+        };
         let addrs = [[sockets[0][0].1, sockets[0][1].1], [sockets[1][0].1, sockets[1][1].1]];
         let mut tasks = Vec::new();
         for (s, p) in [(0, 0), (0, 1), (1, 0), (1, 1)] {

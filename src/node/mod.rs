@@ -210,6 +210,7 @@ async fn assemble(options: NodeOptions) -> Result<Assembled, StartError> {
         agent: env!("CARGO_PKG_VERSION").to_owned(),
         secret: options.secret,
         local_addr,
+        own: probe::own_addresses(local_addr),
         bootstrap: options.bootstrap.into_iter().map(plain_addr).collect(),
         passive: options.passive,
         direct_window: options.direct_window,

@@ -45,6 +45,30 @@ pub(super) fn bind_ports(local: SocketAddr, chosen: bool) -> Result<Vec<UdpSocke
     sockets.collect::<io::Result<_>>().map_err(|e| clean(&e.to_string()))
 }
 
+/// From which addresses this host would send to the world, where we listen on
+/// the wildcard of both families.
+pub(super) fn own_addresses(local: SocketAddr) -> Vec<IpAddr> {
+    if local.ip() != IpAddr::V6(Ipv6Addr::UNSPECIFIED) {
+        return Vec::new();
+    }
+    // Addresses for documentation: nothing is ever sent there.
+    let world: [IpAddr; 2] =
+        [Ipv4Addr::new(192, 0, 2, 1).into(), Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into()];
+    world.into_iter().filter_map(|to| source((to, 9).into()).ok()).collect()
+}
+
+/// A connected UDP socket sends nothing by itself, but knows by which of our
+/// addresses it would.
+fn source(towards: SocketAddr) -> io::Result<IpAddr> {
+    let any: IpAddr = match towards {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let guess = UdpSocket::bind(SocketAddr::new(any, 0))?;
+    guess.connect(towards)?;
+    Ok(guess.local_addr()?.ip())
+}
+
 fn open(addr: SocketAddr) -> io::Result<UdpSocket> {
     let socket = UdpSocket::bind(addr)?;
     socket.set_nonblocking(true)?;
@@ -95,11 +119,7 @@ impl Probes {
         let socket = open((bind, 0).into())?;
         let mut local = plain_addr(socket.local_addr()?);
         if local.ip().is_unspecified() {
-            // A connected UDP socket sends nothing by itself, but knows by
-            // which of our addresses it would.
-            let guess = UdpSocket::bind(SocketAddr::new(any, 0))?;
-            guess.connect(towards)?;
-            local.set_ip(guess.local_addr()?.ip());
+            local.set_ip(source(towards)?);
         }
         self.read(ProbeEnd::Socket(id), socket)?;
         Ok(local)

@@ -11,6 +11,7 @@ mod cache;
 mod control;
 mod ctl;
 mod drills;
+mod dual_stack;
 mod egress;
 mod full_disk;
 mod gossip;
@@ -50,6 +51,7 @@ fn main() {
         control::trials(),
         ctl::trials(),
         drills::trials(userns.clone()),
+        dual_stack::trials(userns.clone()),
         egress,
         full_disk::trials(),
         gossip::trials(),

@@ -251,7 +251,9 @@ impl Engine {
         let Some((id, Asked::WhoHas)) = self.attempts.queries.get(&answer.query).copied() else { return };
         let observed = answer.observed.map(crate::model::plain_addr);
         let observed = observed.filter(|target| self.may_aim_at(from, *target));
-        let candidate = observed.and_then(|target| self.candidate(from, target, now));
+        let known = self.addresses_of(&answer.peer).unwrap_or_default();
+        let target = observed.and_then(|target| self.alike(from, target, &known));
+        let candidate = target.and_then(|target| self.candidate(from, target, now));
         let Some(ladder) = self.attempts.live.get_mut(&id).filter(|l| l.peer() == Some(answer.peer)) else {
             return;
         };

@@ -57,6 +57,7 @@ use super::bucket::Bucket;
 use super::coordination::Coordination;
 use super::dialer::Dialer;
 use super::gossip::Gossip;
+use super::gossip::rules::is_public;
 use super::kpi::{History, Kpi};
 use super::link::{Link, LinkConfig, NetworkSecret};
 use super::{Mono, Now};
@@ -79,6 +80,9 @@ pub struct EngineConfig {
     pub secret: Option<NetworkSecret>,
     /// Where we listen.
     pub local_addr: SocketAddr,
+    /// From which addresses this host would send to others, one per family that
+    /// leads somewhere; empty unless we listen on the wildcard of both.
+    pub own: Vec<IpAddr>,
     /// Whom to dial when nobody is known.
     pub bootstrap: Vec<SocketAddr>,
     /// Dial nobody but those, unless somebody asks.
@@ -206,6 +210,8 @@ impl Engine {
         let nat_state = Nat::new(&config, || seed(&mut rng), now);
         let kpi = Kpi::new(config.history.take().unwrap_or_else(|| History::new(now.stamp)));
         let view = ViewCache::new(book.iter().map(|(peer, _)| peer));
+        // Nobody translates it: it is ours before anybody has seen it.
+        let inside = config.own.iter().copied().filter(|ip| ip.is_ipv6() && is_public(*ip)).collect();
         Self {
             config,
             link_config,
@@ -218,7 +224,7 @@ impl Engine {
             nat: Arc::new(nat_state.view()),
             nat_state,
             observed: BTreeMap::new(),
-            inside: BTreeSet::new(),
+            inside,
             who_has: BTreeMap::new(),
             seen_anew: BTreeMap::new(),
             coordination,

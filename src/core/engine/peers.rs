@@ -7,11 +7,17 @@ use super::{Engine, Link};
 use crate::core::Now;
 use crate::core::book::{Change, Entry, NetPrefix};
 use crate::core::dialer::{Dialer, Prospect, View};
+use crate::core::gossip::rules::is_public;
 use crate::core::ladder::{Candidate, NAT_FRESH, Target, Terrain};
 use crate::core::limits::{ANCHORS, OUTBOUND_WANTED, RECORD_HOMES_MAX};
 use crate::core::link::ConnInfo;
+use crate::core::nat::Family;
 use crate::core::wire::Capabilities;
 use crate::model::{AttemptOutcome, Cause, CloseCode, EventKind, NatType, Path, PeerId, Reason, Source};
+
+/// Direct links by IPv4 before IPv6 has its turn: as many vantage points settle
+/// what a NAT does even if one of them lies.
+const FOURTH_WANTED: usize = 3;
 
 impl Engine {
     /// Keeps up with a change of the book.
@@ -182,7 +188,21 @@ impl Engine {
             return Vec::new();
         };
         let linked = |home: &&PeerId| self.links.get(home).is_some_and(Link::is_up);
-        record.homes.iter().filter(linked).filter_map(|home| self.candidate(*home, *at, now)).collect()
+        let homes = record.homes.iter().filter(linked);
+        homes.filter_map(|home| self.candidate(*home, self.alike(*home, *at, addresses)?, now)).collect()
+    }
+
+    /// Where a punch is to aim: an intermediary shows the target our address in
+    /// the family of our link to it, so it is the target's address in that one.
+    pub(super) fn alike(
+        &self,
+        via: PeerId,
+        target: SocketAddr,
+        addresses: &[SocketAddr],
+    ) -> Option<SocketAddr> {
+        let seen = self.links.get(&via)?.status()?.info.remote;
+        let fits = |at: &&SocketAddr| at.is_ipv4() == seen.is_ipv4();
+        Some(target).filter(|at| fits(&at)).or_else(|| addresses.iter().find(fits).copied())
     }
 
     /// Where a peer can be dialled; `None` if nobody knows it.
@@ -203,9 +223,23 @@ impl Engine {
             peer: Some(peer),
             relays: self.other_relays(&peer, None),
             terrain: self.terrain(peer, &addresses, now),
+            first: self.first_family(),
             homes: self.homes_of(peer, &addresses, now),
             addresses,
         }
+    }
+
+    /// In which family somebody who has both is dialled first. Only links by IPv4
+    /// measure what its NAT does; further ones go by IPv6, so that somebody sees
+    /// us there too and can have others punch towards us.
+    fn first_family(&self) -> Option<Family> {
+        let has = |family| self.config.own.iter().any(|ip| Family::of(*ip) == family);
+        if !has(Family::V4) || !public_sixth(&self.own_addresses()) {
+            return None;
+        }
+        let links = self.links.values().filter_map(Link::in_use);
+        let fourth = links.filter(|i| i.path == Path::Direct && i.remote.is_ipv4()).count();
+        Some(if fourth < FOURTH_WANTED { Family::V4 } else { Family::V6 })
     }
 
     /// What is measured of both ends.
@@ -216,6 +250,7 @@ impl Engine {
             // A firewall filters like a NAT.
             ours: self.nat.claim(),
             theirs: entry.filter(fresh).and_then(Entry::record).map_or(NatType::Unknown, |r| r.nat),
+            sixth: public_sixth(&self.own_addresses()) && public_sixth(addresses),
             loopback: !addresses.is_empty() && addresses.iter().all(|a| a.ip().is_loopback()),
         }
     }
@@ -233,6 +268,11 @@ impl Engine {
     pub(super) fn dialer_view(&self, now: Now) -> DialerView<'_> {
         DialerView { book: &self.book, links: &self.links, attempts: &self.attempts, now }
     }
+}
+
+/// Whether there is a public IPv6 address among these.
+fn public_sixth(addresses: &[SocketAddr]) -> bool {
+    addresses.iter().any(|at| at.is_ipv6() && is_public(at.ip()))
 }
 
 /// The rest of the node, as the dialer sees it.

@@ -84,7 +84,7 @@ impl Engine {
 
     /// Who could be a relay for us, the best first: who was proven to be
     /// public, then who was dialled directly and claims no NAT; ours before
-    /// stock nodes, the near before the far.
+    /// stock nodes, IPv4 before IPv6, the near before the far.
     fn relay_candidates(&self, now: Now) -> Vec<PeerId> {
         let rank = |(peer, link): (&PeerId, &Link)| {
             let status = link.status()?;
@@ -93,7 +93,10 @@ impl Engine {
             let reached = status.info.outbound && matches!(claim, NatType::None | NatType::Unknown);
             let fits = status.info.path == Path::Direct && (proven || reached);
             let rtt = status.rtt_ms.unwrap_or(f64::MAX).to_bits();
-            fits.then_some((status.foreign, !proven, rtt, *peer))
+            // A reservation is of the family of the link, and not everybody has
+            // IPv6.
+            let few = status.info.remote.is_ipv6();
+            fits.then_some((status.foreign, !proven, few, rtt, *peer))
         };
         let mut ranked: Vec<_> = self.links.iter().filter_map(rank).collect();
         ranked.sort_unstable();

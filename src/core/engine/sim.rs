@@ -189,6 +189,7 @@ impl Net {
             agent: "sim".into(),
             secret: None,
             local_addr: addr(n),
+            own: Vec::new(),
             bootstrap: bootstrap.to_vec(),
             passive,
             direct_window: Duration::from_secs(2),

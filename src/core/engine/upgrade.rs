@@ -99,7 +99,8 @@ impl Engine {
     /// Whether measurement says that nothing but a relay leads there: then
     /// nothing is tried until a NAT changes.
     pub(super) fn is_hopeless(&self, peer: &PeerId, now: Now) -> bool {
-        let terrain = self.target_at(*peer, Vec::new(), now).terrain;
+        let addresses = self.addresses_of(peer).unwrap_or_default();
+        let terrain = self.target_at(*peer, addresses, now).terrain;
         terrain.can_dial() == Some(false) && !terrain.can_punch()
     }
 

@@ -1,15 +1,20 @@
-//! The direct stage: every known address at once.
+//! The direct stage: every known address at once, but for a family that is to
+//! wait for the other.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::{DialId, LadderOut};
 use crate::core::Mono;
+use crate::core::nat::Family;
 use crate::model::Reason;
 
 /// A dial that failed fast is repeated after this long: the other end may just
 /// be starting, or its own dial opens the way.
 const REDIAL_AFTER: Duration = Duration::from_millis(500);
+/// The family that is wanted has this start before the other: more than a
+/// handshake over a short way takes, and less than anybody notices.
+const LEAD: Duration = Duration::from_millis(50);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -49,6 +54,26 @@ impl Direct {
             .map(|(id, addr)| Dial { id, addr, state: State::Running, last: None })
             .collect();
         Self { until: now + window, dials }
+    }
+
+    /// The same, where some addresses are of this family and others not: those
+    /// wait a moment.
+    pub(super) fn start_with(
+        first: Option<Family>,
+        dials: Vec<(DialId, SocketAddr)>,
+        window: Duration,
+        now: Mono,
+        out: &mut Vec<LadderOut>,
+    ) -> Self {
+        let leads = |(_, addr): &(DialId, SocketAddr)| first.is_none_or(|f| f == Family::of(addr.ip()));
+        let (leading, late): (Vec<_>, Vec<_>) = dials.into_iter().partition(leads);
+        if leading.is_empty() {
+            return Self::start(late, window, now, out);
+        }
+        let mut direct = Self::start(leading, window, now, out);
+        let state = State::Again { at: now + LEAD };
+        direct.dials.extend(late.into_iter().map(|(id, addr)| Dial { id, addr, state, last: None }));
+        direct
     }
 
     /// Goes on with the dials of another one too.

@@ -336,7 +336,9 @@ impl Ladder {
         }
         let addresses = self.target.addresses.clone();
         let dials = addresses.into_iter().map(|addr| (self.dial_id(), addr)).collect();
-        self.direct = Some(Direct::start(dials, self.settings.window, now.mono, out));
+        // What goes on behind another stage has nobody to wait for it.
+        let first = self.target.first.filter(|_| !self.direct_behind);
+        self.direct = Some(Direct::start_with(first, dials, self.settings.window, now.mono, out));
     }
 
     /// Brings every stage as far as it goes now, and decides what is left.

@@ -182,7 +182,10 @@ impl Ladder {
             Consent::Agreed(target) => {
                 let (rest, dial) = (std::mem::take(rest), *dial);
                 // Our NAT was opened for where the target was then.
-                let comes = self.target.terrain.lets_target_in() && via.target == target;
+                // One that sees the target in the other family says nothing of
+                // where we aim.
+                let target = if target.is_ipv4() == via.target.is_ipv4() { target } else { via.target };
+                let comes = self.target.terrain.lets_target_in(target) && via.target == target;
                 let via = Candidate { target, ..via.clone() };
                 let again = Some(if comes { now.mono + PUNCH_AGAIN } else { now.mono });
                 let until = self.punch_until;
@@ -225,6 +228,7 @@ impl Ladder {
                 self.warm_from = now.mono + self.settings.relay_after / WARM_PART;
                 self.relay_from = now.mono + self.settings.relay_after;
                 let mut homes = std::mem::take(&mut self.target.homes);
+                homes.retain(|home| terrain.can_punch_at(home.target));
                 homes.sort_by(better);
                 self.from_homes = !homes.is_empty();
                 if self.from_homes {
@@ -269,9 +273,15 @@ impl Ladder {
     /// Goes on with the next best intermediary.
     pub(super) fn next_round(&mut self, mut found: Vec<Candidate>, now: Now, out: &mut Vec<LadderOut>) {
         self.punch = None;
+        let terrain = self.target.terrain;
+        let any = !found.is_empty();
+        // Where only IPv6 leads there, who sees us by IPv4 is of no use.
+        found.retain(|via| terrain.can_punch_at(via.target));
         if found.is_empty() {
             if !self.stages.iter().any(|(s, _)| s.stage == StageKind::Punch) {
-                self.skip(StageKind::Punch, Reason::NoIntermediary, now, out);
+                let nats = Reason::Unpunchable { ours: terrain.ours, theirs: terrain.theirs };
+                let reason = if any { nats } else { Reason::NoIntermediary };
+                self.skip(StageKind::Punch, reason, now, out);
             }
             return;
         }

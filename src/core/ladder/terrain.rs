@@ -1,5 +1,6 @@
 //! What measured NATs allow: decided before anything is sent.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::model::NatType;
@@ -16,11 +17,14 @@ pub struct Terrain {
     pub theirs: NatType,
     /// Whether the target is on loopback, where there is nothing to punch.
     pub loopback: bool,
+    /// Whether both ends have a public IPv6 address: no NAT stands between
+    /// those, at most firewalls, which a punch opens.
+    pub sixth: bool,
 }
 
 impl Terrain {
-    /// Whether a dial out of the blue can reach the target; `None` if nobody
-    /// knows.
+    /// Whether a dial out of the blue can reach the target by IPv4; `None` if
+    /// nobody knows.
     pub fn can_dial(self) -> Option<bool> {
         match self.theirs {
             NatType::None | NatType::FullCone => Some(true),
@@ -31,13 +35,23 @@ impl Terrain {
 
     /// Whether the target's dial comes in at the address that an intermediary
     /// sees of us, once we have sent something to the target.
-    pub fn lets_target_in(self) -> bool {
-        !matches!(self.ours, NatType::Symmetric | NatType::Unknown)
+    pub fn lets_target_in(self, target: SocketAddr) -> bool {
+        target.is_ipv6() && self.sixth || !matches!(self.ours, NatType::Symmetric | NatType::Unknown)
     }
 
-    /// Whether a punch can succeed. A symmetric NAT sends from another port
-    /// than the other end aims at: the other end must not mind the port.
+    /// Whether a punch can succeed.
     pub fn can_punch(self) -> bool {
+        self.sixth || self.can_punch_nats()
+    }
+
+    /// The same towards this address of the target.
+    pub fn can_punch_at(self, target: SocketAddr) -> bool {
+        target.is_ipv6() && self.sixth || self.can_punch_nats()
+    }
+
+    /// Whether the measured NATs let a punch through. A symmetric NAT sends from another port
+    /// than the other end aims at: the other end must not mind the port.
+    fn can_punch_nats(self) -> bool {
         let minds_the_port = |nat| matches!(nat, NatType::Symmetric | NatType::PortRestricted);
         let symmetric = |nat| nat == NatType::Symmetric;
         !(symmetric(self.ours) && minds_the_port(self.theirs)
@@ -58,8 +72,9 @@ mod tests {
     ];
 
     fn pairs() -> impl Iterator<Item = Terrain> {
-        ALL.into_iter()
-            .flat_map(|ours| ALL.into_iter().map(move |theirs| Terrain { ours, theirs, loopback: false }))
+        ALL.into_iter().flat_map(|ours| {
+            ALL.into_iter().map(move |theirs| Terrain { ours, theirs, ..Terrain::default() })
+        })
     }
 
     #[test]
@@ -79,6 +94,16 @@ mod tests {
                 (NatType::Symmetric, NatType::Symmetric)
             ]
         );
+    }
+
+    #[test]
+    fn by_ipv6_two_symmetric_nats_can_be_punched() {
+        let (four, six) = (([198, 18, 0, 1], 9000).into(), "[2001:2::1]:9000".parse().unwrap());
+        let alone = Terrain { ours: NatType::Symmetric, theirs: NatType::Symmetric, ..Terrain::default() };
+        assert!(!alone.can_punch() && !alone.can_punch_at(six));
+        let both = Terrain { sixth: true, ..alone };
+        assert!(both.can_punch() && both.can_punch_at(six) && both.lets_target_in(six));
+        assert!(!both.can_punch_at(four) && !both.lets_target_in(four), "only there");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 use super::relay::COME_WAIT;
 use super::*;
+use crate::core::nat::Family;
 use crate::core::wire::RelayAddr;
 use crate::model::{CloseCode, NatType};
 
@@ -26,7 +27,7 @@ fn target(addresses: &[SocketAddr]) -> Target {
 }
 
 fn behind(ours: NatType, theirs: NatType) -> Target {
-    Target { terrain: Terrain { ours, theirs, loopback: false }, ..target(&[addr(1)]) }
+    Target { terrain: Terrain { ours, theirs, ..Terrain::default() }, ..target(&[addr(1)]) }
 }
 
 /// A ladder and everything it wanted so far.
@@ -803,4 +804,51 @@ proptest::proptest! {
         proptest::prop_assert!(run.stages().iter().all(|(_, o, _)| *o != StageOutcome::Running), "{:?}", run.stages());
         proptest::prop_assert_eq!(run.ladder.next_timeout(), None);
     }
+}
+
+#[test]
+fn the_wanted_family_is_dialled_a_moment_before_the_other() {
+    let six: SocketAddr = "[2001:2::1]:9000".parse().unwrap();
+    let dialled = |run: &Run| -> Vec<SocketAddr> {
+        let addr = |o: &LadderOut| if let LadderOut::Dial { addr, .. } = o { Some(*addr) } else { None };
+        run.out.iter().filter_map(addr).collect()
+    };
+    let both = |first| Target { first, ..target(&[addr(1), six]) };
+    let mut run = Run::start(both(Some(Family::V6)), Plan::ALL);
+    assert_eq!(dialled(&run), [six]);
+    assert_eq!(run.ladder.next_timeout(), Some(at(50).mono));
+    run.ladder.on_timeout(at(50), &mut run.out);
+    assert_eq!(dialled(&run), [six, addr(1)]);
+    assert_eq!(dialled(&Run::start(both(None), Plan::ALL)), [addr(1), six], "at once");
+    let four = Target { first: Some(Family::V6), ..target(&[addr(1)]) };
+    assert_eq!(dialled(&Run::start(four, Plan::ALL)), [addr(1)], "nothing to wait for");
+    let behind = Target {
+        addresses: vec![addr(1), six],
+        first: Some(Family::V6),
+        ..behind(NatType::Symmetric, NatType::Symmetric)
+    };
+    assert_eq!(dialled(&Run::start(behind, Plan::ALL)).len(), 2, "nobody waits for these");
+}
+
+#[test]
+fn two_symmetric_nats_are_punched_by_ipv6_through_who_sees_us_there() {
+    let six: SocketAddr = "[2001:2::1]:9000".parse().unwrap();
+    let nats = Terrain { sixth: true, ours: NatType::Symmetric, theirs: NatType::Symmetric, loopback: false };
+    let home = |id, target| Candidate { target, ..candidate(id) };
+    let there = |homes| Target { homes, terrain: nats, ..target(&[addr(1), six]) };
+    let run = Run::start(there(vec![home(5, addr(1)), home(6, six)]), Plan::ALL);
+    let asked = |run: &Run| -> Vec<u8> {
+        let via = |o: &LadderOut| if let LadderOut::RequestPunch(c) = o { Some(c.peer.0[0]) } else { None };
+        run.out.iter().filter_map(via).collect()
+    };
+    assert_eq!(asked(&run), [6]);
+    let mut run = run;
+    // It sees the target by IPv4, which leads nowhere: we still aim by IPv6.
+    run.ladder.on_consent(PeerId([6; 32]), Consent::Agreed(addr(77)), at(10), &mut run.out);
+    run.ladder.on_timeout(at(10 + 500), &mut run.out);
+    let punches =
+        run.out.iter().filter_map(|o| if let LadderOut::Punch { addr, .. } = o { Some(*addr) } else { None });
+    assert!(punches.clone().all(|at| at == six), "{:?}", punches.collect::<Vec<_>>());
+    let none = Run::start(there(vec![home(5, addr(1))]), Plan::ALL);
+    assert_eq!(asked(&none), [0u8; 0], "who sees us by IPv4 alone is of no use");
 }

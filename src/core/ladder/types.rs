@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::{Candidate, Terrain};
+use crate::core::nat::Family;
 use crate::core::wire::RelayAddr;
 use crate::model::{AttemptId, AttemptOutcome, PeerId, StageKind, StageReport};
 
@@ -65,6 +66,8 @@ pub struct Target {
     pub relays: Vec<RelayAddr>,
     /// What is measured of both ends.
     pub terrain: Terrain,
+    /// The family to dial first, where it can be dialled in both.
+    pub first: Option<Family>,
     /// Linked peers of which the target says that it is linked to them.
     pub homes: Vec<Candidate>,
 }

@@ -18,6 +18,8 @@ use crate::node::feed::Feed;
 
 /// A command that has no outcome by then never will.
 const OUTCOME_WITHIN: Duration = Duration::from_secs(90);
+/// Snapshots come ten times a second.
+const SHOWN_WITHIN: Duration = Duration::from_secs(1);
 
 /// What a drill is doing.
 #[derive(Debug, Clone, PartialEq)]
@@ -294,7 +296,10 @@ impl<'a, A: Arena> Runner<'a, A> {
         let outcome = self.command(from, Command::Connect { peer }).await?;
         let connected = matches!(outcome.result, Ok(Done::Connected(_)));
         self.measured.insert(name.to_owned(), f64::from(u8::from(connected)));
-        self.told.push(format!("{from} to {to}: {}", ladder(&outcome)));
+        let sixth = connected && self.is_sixth(from, to).await?;
+        self.measured.insert(format!("{name}_ipv6"), f64::from(u8::from(sixth)));
+        let by = if sixth { " (by IPv6)" } else { "" };
+        self.told.push(format!("{from} to {to}: {}{by}", ladder(&outcome)));
         let report = match &outcome.result {
             Ok(Done::Connected(report)) => Some(report),
             _ => None,
@@ -307,6 +312,17 @@ impl<'a, A: Arena> Runner<'a, A> {
             self.measured.insert(format!("{name}_{}", path.name()), f64::from(u8::from(so)));
         }
         Ok(())
+    }
+
+    /// Whether a link that was just reported runs over IPv6; of a relayed one, to
+    /// its relay.
+    async fn is_sixth(&self, from: &str, to: &str) -> Result<bool, Stop> {
+        let peer = self.member(to)?.peer_id;
+        let mut snapshots = self.feed(from)?.snapshots.clone();
+        // The outcome may come before the snapshot that shows the link.
+        let shown = tokio::time::timeout(SHOWN_WITHIN, snapshots.wait_for(|s| s.link(&peer).is_some())).await;
+        let Ok(Ok(snapshot)) = shown else { return Ok(false) };
+        Ok(snapshot.link(&peer).is_some_and(|link| link.remote_addr.is_ipv6()))
     }
 
     async fn sync(&mut self, node: &str, name: &str) -> Result<(), Stop> {

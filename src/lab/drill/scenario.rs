@@ -265,8 +265,8 @@ impl Scenario {
                     names.insert(name.clone());
                 }
                 Step::Connect { name, .. } => {
-                    names
-                        .extend(["", "_ms", "_direct", "_punched", "_relayed"].map(|s| format!("{name}{s}")));
+                    let values = ["", "_ms", "_direct", "_punched", "_relayed", "_ipv6"];
+                    names.extend(values.map(|s| format!("{name}{s}")));
                 }
                 Step::FailRelay { name, .. } => names.extend(relay::MEASURED.map(|s| format!("{name}{s}"))),
                 Step::Failover { name, .. } => {
@@ -307,6 +307,7 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("same_nat", include_str!("../../../assets/drills/same_nat.toml")),
     ("cgnat", include_str!("../../../assets/drills/cgnat.toml")),
     ("double_nat", include_str!("../../../assets/drills/double_nat.toml")),
+    ("dual_stack", include_str!("../../../assets/drills/dual_stack.toml")),
     ("firewalled", include_str!("../../../assets/drills/firewalled.toml")),
     ("kpi_validation", include_str!("../../../assets/drills/kpi_validation.toml")),
     ("soak", include_str!("../../../assets/drills/soak.toml")),

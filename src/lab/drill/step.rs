@@ -135,7 +135,8 @@ pub enum Step {
         /// To which.
         to: String,
         /// Measured under this name: `NAME_ms`, `NAME` 1 or 0, and the same for
-        /// each path as `NAME_direct`, `NAME_punched` and `NAME_relayed`.
+        /// each path as `NAME_direct`, `NAME_punched` and `NAME_relayed`, and
+        /// whether it runs over IPv6 as `NAME_ipv6`.
         #[serde(rename = "as")]
         name: String,
     },

@@ -1,7 +1,7 @@
 //! What can happen to a lab's network while its nodes run. Everything is noted
 //! and can be undone.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use tokio::net::UdpSocket;
 
@@ -118,6 +118,14 @@ impl NatLab {
     /// [`LabError::Network`].
     pub async fn outside(&self, router: &str) -> Result<Ipv4Addr, LabError> {
         Ok(self.network.lock().await.outside(router)?)
+    }
+
+    /// A host's IPv6 address, if it has one.
+    ///
+    /// # Errors
+    /// [`LabError::Network`].
+    pub async fn ip6(&self, host: &str) -> Result<Option<Ipv6Addr>, LabError> {
+        Ok(self.network.lock().await.ip6(host)?)
     }
 
     /// What a router does.

@@ -18,7 +18,7 @@ use tokio::sync::Mutex as AsyncMutex;
 use self::nodes::{Runs, Slot};
 use super::dir::LabDir;
 use super::error::LabError;
-use super::network::Network;
+use super::network::{Network, has_ipv6};
 use super::selftest::SelfTest;
 use super::topology::Topology;
 use super::userns::Userns;
@@ -65,6 +65,7 @@ pub struct NatLab {
     topology: Topology,
     /// Whom its nodes tell what happened.
     registry: Option<RegistryOptions>,
+    without_ipv6: bool,
     begun: Instant,
     dir: LabDir,
 }
@@ -92,6 +93,11 @@ impl NatLab {
         let begun = Instant::now();
         let LabOptions { topology, seed, skip_self_test } = options;
         topology.check().map_err(LabError::Topology)?;
+        let without_ipv6 = topology.region.iter().any(|r| r.ipv6) && !has_ipv6();
+        let topology = if without_ipv6 { topology.without_ipv6() } else { topology };
+        if without_ipv6 {
+            tracing::warn!("lab: the topology has IPv6, this host's namespaces have none: IPv4 only");
+        }
         let dir = LabDir::make()?;
         let network = Network::build(userns, &topology, seed).await?;
         dir.note_namespaces(&network.prefix())?;
@@ -110,6 +116,7 @@ impl NatLab {
             let keys = keys::generate()?;
             let slot = Slot {
                 addr: (network.ip(&host.name)?, FIRST_PORT + n as u16).into(),
+                ip6: network.ip6(&host.name)?,
                 dir: dir.path().join(&host.name),
                 id: keys::peer_id(&keys.public)?,
                 keys,
@@ -126,6 +133,7 @@ impl NatLab {
             tested,
             topology,
             registry: None,
+            without_ipv6,
             begun,
             dir,
         };
@@ -140,6 +148,11 @@ impl NatLab {
     /// What was built.
     pub fn topology(&self) -> &Topology {
         &self.topology
+    }
+
+    /// Whether the topology has IPv6 that this host could not give it.
+    pub fn lacks_ipv6(&self) -> bool {
+        self.without_ipv6
     }
 
     /// Where its nodes' directories and the logs of their processes are; gone

@@ -2,7 +2,7 @@
 //! started again as who they were.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use super::{Happening, NatLab};
@@ -18,8 +18,8 @@ use crate::node::keys::KeyBytes;
 use crate::node::lock::DataDirLock;
 use crate::node::options::NodeOptions;
 
-/// Every address of a host: what a node gets from its owner most often.
-const ANY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+/// Public nodes that a passive one is linked to by IPv4, before it takes IPv6.
+const FOURTH_WANTED: usize = 3;
 
 /// What runs on a host.
 #[derive(Debug)]
@@ -27,6 +27,19 @@ pub(super) enum Runs {
     Nothing,
     Here(Box<Node>),
     Apart(Child),
+}
+
+impl Slot {
+    /// Every address of its host: what a node gets from its owner most often.
+    fn any(&self) -> IpAddr {
+        self.ip6.map_or(Ipv4Addr::UNSPECIFIED.into(), |_| Ipv6Addr::UNSPECIFIED.into())
+    }
+
+    /// Where it is to be dialled: by IPv6 where both ends have it.
+    fn seen_from(&self, ip6: Option<Ipv6Addr>) -> SocketAddr {
+        let both = self.ip6.filter(|_| ip6.is_some());
+        both.map_or(self.addr, |ip| (ip, self.addr.port()).into())
+    }
 }
 
 impl Runs {
@@ -44,6 +57,8 @@ impl Runs {
 #[derive(Debug)]
 pub(super) struct Slot {
     pub(super) addr: SocketAddr,
+    /// Its host's IPv6 address, if it has one.
+    pub(super) ip6: Option<Ipv6Addr>,
     pub(super) dir: PathBuf,
     pub(super) keys: KeyBytes,
     pub(super) id: PeerId,
@@ -97,7 +112,7 @@ impl NatLab {
     /// [`LabError::State`] if it runs already.
     pub async fn start_node(&self, host: &str) -> Result<Feed, LabError> {
         let bootstrap = self.bootstrap_for(host).await?;
-        self.start_with(host, bootstrap.into_iter().collect(), false, ANY).await
+        self.start_with(host, bootstrap.into_iter().collect(), false, None).await
     }
 
     /// The same for a passive node: it dials every public node that runs and
@@ -106,15 +121,18 @@ impl NatLab {
     /// # Errors
     /// [`LabError::State`] if it runs already.
     pub async fn start_passive(&self, host: &str) -> Result<Feed, LabError> {
+        let ip6 = slot(&mut *self.slots.lock().await, host)?.ip6;
         let mut public = Vec::new();
         for other in self.topology.host.iter().filter(|h| self.topology.is_public(h) && h.name != host) {
             let mut slots = self.slots.lock().await;
             let slot = slot(&mut slots, &other.name)?;
             if !matches!(slot.runs, Runs::Nothing) {
-                public.push(slot.addr);
+                // As nodes by themselves do: IPv4 until its NAT can be measured.
+                let sixth = ip6.filter(|_| public.len() >= FOURTH_WANTED);
+                public.push(slot.seen_from(sixth));
             }
         }
-        self.start_with(host, public, true, ANY).await
+        self.start_with(host, public, true, None).await
     }
 
     /// The same for one that dials the bootstrap and nobody else, and has no news
@@ -125,7 +143,7 @@ impl NatLab {
     pub async fn start_shy(&self, host: &str) -> Result<Feed, LabError> {
         let bootstrap = self.bootstrap_for(host).await?;
         let ip = self.addr(host).await?.ip();
-        self.start_with(host, bootstrap.into_iter().collect(), true, ip).await
+        self.start_with(host, bootstrap.into_iter().collect(), true, Some(ip)).await
     }
 
     async fn start_with(
@@ -133,7 +151,7 @@ impl NatLab {
         host: &str,
         bootstrap: Vec<SocketAddr>,
         passive: bool,
-        ip: IpAddr,
+        ip: Option<IpAddr>,
     ) -> Result<Feed, LabError> {
         let mut slots = self.slots.lock().await;
         let slot = slot(&mut slots, host)?;
@@ -142,7 +160,7 @@ impl NatLab {
         if std::mem::take(&mut slot.hushed) {
             self.network.lock().await.heal(host)?;
         }
-        let bind = (ip, slot.addr.port()).into();
+        let bind = (ip.unwrap_or(slot.any()), slot.addr.port()).into();
         let (dir, keys) = (slot.dir.clone(), slot.keys.clone());
         let options = NodeOptions {
             bootstrap,
@@ -175,7 +193,8 @@ impl NatLab {
             self.network.lock().await.heal(host)?;
         }
         let log = self.dir.path().join(format!("{host}.log"));
-        let child = Child::start(&device, program, &slot.dir, &slot.keys, slot.addr.port(), bootstrap, &log)?;
+        let bind = (slot.any(), slot.addr.port()).into();
+        let child = Child::start(&device, program, &slot.dir, &slot.keys, bind, bootstrap, &log)?;
         let pid = child.pid();
         slot.runs = Runs::Apart(child);
         drop(slots);

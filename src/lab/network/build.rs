@@ -6,7 +6,7 @@ use std::path::Path;
 
 use patchbay::{Firewall, IfaceConfig, IpSupport, Lab, NatConfig, NatV6Mode, Region, RouterPreset};
 
-use super::{HostPart, LinkPart, Network, NetworkError, Place, RouterPart};
+use super::{HostPart, LinkPart, Network, NetworkError, Place, RouterPart, sixth};
 use crate::lab::error::Unsupported;
 use crate::lab::rules::{Behaves, MAPPING_SECONDS, rules};
 use crate::lab::topology::{self, Topology};
@@ -43,6 +43,7 @@ impl Network {
             routers: BTreeMap::new(),
             hosts: BTreeMap::new(),
             testers: testers(&lab, topology, &regions).await?,
+            testers6: None,
             tools,
             lab,
         };
@@ -51,6 +52,7 @@ impl Network {
         for host in &topology.host {
             network.add_host(host, &regions).await?;
         }
+        network.add_ipv6(topology, &regions)?;
         Ok(network)
     }
 
@@ -143,8 +145,7 @@ impl Network {
         let inside = router.downstream_gw().ok_or_else(|| part_missing(&host.upstream))?;
         let place = Place::Host(device.clone());
         unbatch(&self.tools, &place, "eth0")?;
-        only_ipv4(&place)?;
-        let part = HostPart { device, ip, gateway: (router, inside), uplink: None };
+        let part = HostPart { device, ip, ip6: None, gateway: (router, inside), uplink: None };
         self.hosts.insert(host.name.clone(), part);
         Ok(())
     }
@@ -178,6 +179,8 @@ impl Network {
                 format!("link set {far} arp off up"),
             ],
         )?;
+        // It has nothing to say either, and what passes it is not for it.
+        sixth::switch_off(&place, &port)?;
         let taps = open_taps(&place, port, far)?;
         let wire = self.exchange.join(taps.0, taps.1, Conditions::default());
         if let Some(part) = self.hosts.get_mut(host) {
@@ -187,13 +190,20 @@ impl Network {
     }
 }
 
-/// The self-test's servers: they stand in the first region, and run no node.
+/// Where the self-test's servers are: in the first region with IPv6, if there is
+/// one.
+pub(super) fn tested_from(topology: &Topology) -> Option<&str> {
+    let sixth = topology.region.iter().find(|r| r.ipv6);
+    sixth.or(topology.region.first()).map(|r| r.name.as_str())
+}
+
+/// The self-test's servers, which run no node.
 async fn testers(
     lab: &Lab,
     topology: &Topology,
     regions: &BTreeMap<String, Region>,
 ) -> Result<[(patchbay::Device, Ipv4Addr); 2], NetworkError> {
-    let first = topology.region.first().and_then(|r| regions.get(&r.name));
+    let first = tested_from(topology).and_then(|name| regions.get(name));
     let region = first.ok_or_else(|| part_missing("region"))?;
     let make = async |name: &str| {
         let iface = IfaceConfig::routed(region.router_id());
@@ -250,7 +260,7 @@ fn unbatch(tools: &Tools, place: &Place, interface: &str) -> Result<(), NetworkE
     batch(tools, place, &[format!("link set {interface} gso_max_segs 1")])
 }
 
-fn batch(tools: &Tools, place: &Place, lines: &[String]) -> Result<(), NetworkError> {
+pub(super) fn batch(tools: &Tools, place: &Place, lines: &[String]) -> Result<(), NetworkError> {
     place.feed(&tools.ip, &["-batch", "-"], lines.join("\n") + "\n")
 }
 
@@ -276,14 +286,6 @@ fn bridge_of(tools: &Tools, place: &Place, port: &str) -> Result<String, Network
     words.nth(1).map(str::to_owned).ok_or_else(|| part_missing(place.name()))
 }
 
-/// The lab speaks IPv4; the other family would go past its wires.
-fn only_ipv4(place: &Place) -> Result<(), NetworkError> {
-    place.run(|| {
-        let setting = Path::new("/proc/sys/net/ipv6/conf/all/disable_ipv6");
-        if setting.exists() { std::fs::write(setting, "1") } else { Ok(()) }
-    })
-}
-
 /// Where the host's kernel filters bridges too, what turns around at a router
 /// would be taken for traffic between two ports of its bridge, and get lost.
 fn plain_bridge(place: &Place) -> Result<(), NetworkError> {
@@ -294,7 +296,7 @@ fn plain_bridge(place: &Place) -> Result<(), NetworkError> {
 }
 
 /// Connection tracking forgets no sooner than the rules do.
-fn keep_mappings(place: &Place) -> Result<(), NetworkError> {
+pub(super) fn keep_mappings(place: &Place) -> Result<(), NetworkError> {
     place.run(|| {
         for name in ["nf_conntrack_udp_timeout", "nf_conntrack_udp_timeout_stream"] {
             std::fs::write(format!("/proc/sys/net/netfilter/{name}"), MAPPING_SECONDS.to_string())?;
@@ -308,7 +310,7 @@ pub(super) fn apply(tools: &Tools, part: &RouterPart) -> Result<(), NetworkError
     part.place.feed(&tools.nft, &["-f", "-"], rules(part.behaves, interface, address))
 }
 
-fn pairs(topology: &Topology) -> impl Iterator<Item = [&str; 2]> {
+pub(super) fn pairs(topology: &Topology) -> impl Iterator<Item = [&str; 2]> {
     let names = topology.region.iter().map(|r| r.name.as_str());
     names.clone().enumerate().flat_map(move |(n, a)| names.clone().skip(n + 1).map(move |b| [a, b]))
 }
@@ -322,7 +324,7 @@ fn region_net(place: &Place) -> Result<String, NetworkError> {
     net.map(|net| format!("{}/{REGION_PREFIX}", net.addr())).ok_or_else(|| part_missing(place.name()))
 }
 
-fn part_missing(name: &str) -> NetworkError {
+pub(super) fn part_missing(name: &str) -> NetworkError {
     NetworkError::Place { place: name.to_owned(), detail: "it was made, but is not there".to_owned() }
 }
 

@@ -144,9 +144,9 @@ impl Network {
             .into());
         };
         part.place.feed(&self.tools.nft, &["-f", "-"], closed_and_forgotten(part.behaves))?;
-        let flushed = part.place.ask(conntrack, &["-F"]).map(|_| ());
+        let families = ["ipv4", "ipv6"].map(|f| part.place.ask(conntrack, &["-F", "-f", f]).map(|_| ()));
         part.place.feed(&self.tools.nft, &["-f", "-"], OPENED.to_owned())?;
-        flushed
+        families.into_iter().collect()
     }
 
     /// The external port of a mapping of a cone NAT; `None` where there is none,

@@ -4,9 +4,10 @@
 mod build;
 mod change;
 mod place;
+mod sixth;
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use patchbay::{Device, Lab, Router};
 
@@ -15,6 +16,7 @@ use super::rules::Behaves;
 use super::userns::Tools;
 use super::wire::{Conditions, Exchange, Wire};
 pub(super) use place::Place;
+pub(super) use sixth::is_here as has_ipv6;
 
 /// Why a network cannot be built or changed.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +58,7 @@ struct RouterPart {
 pub(super) struct HostPart {
     pub(super) device: Device,
     pub(super) ip: Ipv4Addr,
+    pub(super) ip6: Option<Ipv6Addr>,
     /// What it is plugged into, and that one's address here.
     pub(super) gateway: (Router, Ipv4Addr),
     /// The wire in its uplink, once there is a reason for one.
@@ -88,6 +91,8 @@ pub struct Network {
     pub(super) hosts: BTreeMap<String, HostPart>,
     /// Two public hosts that run no node: the self-test's servers.
     pub(super) testers: [(Device, Ipv4Addr); 2],
+    /// Their addresses where there is IPv6.
+    pub(super) testers6: Option<[Ipv6Addr; 2]>,
     tools: Tools,
     lab: Lab,
 }
@@ -111,6 +116,14 @@ impl Network {
     /// [`NetworkError::Unknown`].
     pub fn ip(&self, host: &str) -> Result<Ipv4Addr, NetworkError> {
         self.host(host).map(|h| h.ip)
+    }
+
+    /// A host's IPv6 address, if it has one.
+    ///
+    /// # Errors
+    /// [`NetworkError::Unknown`].
+    pub fn ip6(&self, host: &str) -> Result<Option<Ipv6Addr>, NetworkError> {
+        self.host(host).map(|h| h.ip6)
     }
 
     /// The address that a router shows to the outside.

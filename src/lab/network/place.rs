@@ -1,7 +1,7 @@
 //! Something of the lab with a network of its own, and running things there.
 
 use std::io::Write as _;
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -85,8 +85,11 @@ impl Place {
     }
 
     /// A socket in this place's network, usable from the current runtime.
-    pub(in crate::lab) fn socket(&self, ip: Ipv4Addr) -> Result<tokio::net::UdpSocket, NetworkError> {
-        self.socket_at((ip, 0).into())
+    pub(in crate::lab) fn socket(
+        &self,
+        ip: impl Into<IpAddr>,
+    ) -> Result<tokio::net::UdpSocket, NetworkError> {
+        self.socket_at((ip.into(), 0).into())
     }
 
     /// The same with a port of one's choice.

@@ -116,6 +116,9 @@ fn router(topology: &Topology, router: &Router) -> Result<(), Flaw> {
             format!("a NAT of type {} filters by itself", router.nat),
             "firewall stands with nat \"none\"",
         )),
+        _ if router.firewall6.is_some() && !topology.is_ipv6(topology.region_of(&router.name)) => {
+            Err(flaw(at, "firewall6, but its region has no IPv6", "the region has ipv6 = true"))
+        }
         _ => Ok(()),
     }
 }
@@ -133,7 +136,12 @@ fn routed_networks(topology: &Topology, region: &str) -> Result<(), Flaw> {
 }
 
 fn host(topology: &Topology, host: &Host) -> Result<(), Flaw> {
-    known(topology, &format!("host {:?}", host.name), &host.upstream)
+    let at = format!("host {:?}", host.name);
+    known(topology, &at, &host.upstream)?;
+    if host.ipv6 == Some(true) && !topology.has_ipv6(host) {
+        return Err(flaw(at, "ipv6, but its region has none", "the region has ipv6 = true"));
+    }
+    Ok(())
 }
 
 fn links(topology: &Topology) -> Result<(), Flaw> {

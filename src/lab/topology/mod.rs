@@ -16,13 +16,14 @@ use super::conditions::Conditions;
 use crate::model::NatType;
 
 /// The topologies that come with the program, by name.
-const BUILT_IN: [(&str, &str); 7] = [
+const BUILT_IN: [(&str, &str); 8] = [
     ("default", include_str!("../../../assets/topologies/default.toml")),
     ("cgnat", include_str!("../../../assets/topologies/cgnat.toml")),
     ("double_nat", include_str!("../../../assets/topologies/double_nat.toml")),
     ("same_nat", include_str!("../../../assets/topologies/same_nat.toml")),
     ("firewalled", include_str!("../../../assets/topologies/firewalled.toml")),
     ("kpi_mix", include_str!("../../../assets/topologies/kpi_mix.toml")),
+    ("dual_stack", include_str!("../../../assets/topologies/dual_stack.toml")),
     ("punch_storm", include_str!("../../../assets/topologies/punch_storm.toml")),
 ];
 
@@ -52,6 +53,9 @@ pub struct Topology {
 pub struct Region {
     /// Its name.
     pub name: String,
+    /// Whether there is IPv6 beside IPv4, in it and behind its routers.
+    #[serde(default)]
+    pub ipv6: bool,
 }
 
 /// The wire between two regions. Both directions are alike.
@@ -103,6 +107,9 @@ pub struct Router {
     /// Without a NAT: whether only answers come in.
     #[serde(default)]
     pub firewall: bool,
+    /// Whether only answers come in by IPv6, which no router translates; yes
+    /// if left out.
+    pub firewall6: Option<bool>,
 }
 
 /// A machine that a node runs on.
@@ -113,6 +120,8 @@ pub struct Host {
     pub name: String,
     /// A region makes it public; else a router.
     pub upstream: String,
+    /// Whether it has an IPv6 address; what its region has if left out.
+    pub ipv6: Option<bool>,
 }
 
 /// Hosts behind one router, called NAME-1, NAME-2 and so on.
@@ -126,7 +135,8 @@ struct Crowd {
 
 impl Crowd {
     fn hosts(&self) -> impl Iterator<Item = Host> {
-        let host = |n| Host { name: format!("{}-{n}", self.name), upstream: self.upstream.clone() };
+        let host =
+            |n| Host { name: format!("{}-{n}", self.name), upstream: self.upstream.clone(), ipv6: None };
         (1..=self.count).map(host)
     }
 }
@@ -271,12 +281,11 @@ impl Topology {
                 upstream: upstream(&r.upstream),
                 ..r.clone()
             }));
-            self.host.extend(
-                pattern
-                    .host
-                    .iter()
-                    .map(|h| Host { name: format!("{}-{copy}", h.name), upstream: upstream(&h.upstream) }),
-            );
+            self.host.extend(pattern.host.iter().map(|h| Host {
+                name: format!("{}-{copy}", h.name),
+                upstream: upstream(&h.upstream),
+                ipv6: h.ipv6,
+            }));
         }
         self.host.truncate(count);
         // Routers that nobody is behind any more would only cost time.
@@ -317,6 +326,31 @@ impl Topology {
         let joins = |l: &&Link| l.between == [a, b] || l.between == [b, a];
         let trip = 2 * self.link.iter().find(joins)?.conditions().delay;
         (!trip.is_zero()).then_some(trip)
+    }
+
+    /// Whether that host has an IPv6 address.
+    pub fn has_ipv6(&self, host: &Host) -> bool {
+        host.ipv6 != Some(false) && self.is_ipv6(self.region_of(&host.upstream))
+    }
+
+    /// Whether a region has IPv6.
+    pub fn is_ipv6(&self, region: &str) -> bool {
+        self.region.iter().any(|r| r.name == region && r.ipv6)
+    }
+
+    /// The same network without IPv6.
+    #[must_use]
+    pub fn without_ipv6(mut self) -> Self {
+        for region in &mut self.region {
+            region.ipv6 = false;
+        }
+        for host in &mut self.host {
+            host.ipv6 = None;
+        }
+        for router in &mut self.router {
+            router.firewall6 = None;
+        }
+        self
     }
 
     /// Whether strangers reach that host by its own address.

@@ -157,6 +157,7 @@ proptest! {
             nat: NatType::FullCone,
             hairpin: false,
             firewall: false,
+            firewall6: None,
         }).collect();
         topology.host[1].upstream = name(1);
         if topology.check().is_ok() {
@@ -191,4 +192,26 @@ fn the_round_trip_of_two_hosts_is_that_of_the_wire_between_their_regions() {
     assert_eq!(topology.round_trip("pub-1", "in-1"), Some(Duration::from_millis(80)));
     assert_eq!(topology.round_trip("pub-1", "pub-1"), None);
     assert_eq!(topology.without_latency().round_trip("in-1", "pub-1"), None);
+}
+
+#[test]
+fn ipv6_is_a_regions_and_everybodys_in_it_who_does_not_refuse() {
+    let text = GOOD.replace("name = \"us\"", "name = \"us\"\nipv6 = true");
+    let topology = Topology::parse(&text, "sixth").unwrap();
+    let has =
+        |topology: &Topology| -> Vec<bool> { topology.host.iter().map(|h| topology.has_ipv6(h)).collect() };
+    assert_eq!(has(&topology), [false, true], "through two routers too");
+    let refused = Topology::parse(&format!("{text}ipv6 = false\n"), "sixth").unwrap();
+    assert_eq!(has(&refused), [false, false]);
+    assert_eq!(has(&topology.clone().with_hosts(4)), [false, true, false, true], "copies as well");
+    let without = topology.without_ipv6();
+    assert_eq!(has(&without), [false, false]);
+    without.check().unwrap();
+}
+
+#[test]
+fn ipv6_where_the_region_has_none_is_refused() {
+    refused(&format!("{GOOD}ipv6 = true\n"), &["host \"in-1\"", "its region has none", "ipv6 = true"]);
+    let text = GOOD.replace("hairpin = true", "firewall6 = false");
+    refused(&text, &["router \"home\"", "firewall6", "ipv6 = true"]);
 }

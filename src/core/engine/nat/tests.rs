@@ -81,6 +81,7 @@ impl Fleet {
             agent: "test".into(),
             secret: None,
             local_addr: addr,
+            own: Vec::new(),
             bootstrap: bootstrap.to_vec(),
             passive: false,
             direct_window: Duration::from_secs(2),
