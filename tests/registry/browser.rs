@@ -177,9 +177,22 @@ fn agree(browser: &mut Browser, kpi: &Value) {
     assert_eq!(drawn, bars, "a bar for each outcome of each part");
 }
 
-/// Until the page has heard of everything that is stored.
-fn caught_up(browser: &mut Browser, attempts: &Value) {
-    browser.until(&format!("document.querySelector('[data-field=attempts]').textContent === '{attempts}'"));
+/// The API's figures, once the page has heard of everything that they count:
+/// nodes go on reporting how they are.
+async fn caught_up(browser: &mut Browser, r: &Running, path: &str) -> Value {
+    let begun = Instant::now();
+    loop {
+        let kpi = r.json(path).await;
+        let attempts = browser.figure("[data-field=attempts]").0;
+        let spread = browser.figure("[data-criterion=propagation]").0;
+        let nodes = browser.figure("[data-field=nodes]").0;
+        let told = [&kpi["attempts"], &kpi["criteria"][5]["value"], &kpi["population"]["nodes"]].map(plain);
+        if told == [attempts, spread, nodes] {
+            return kpi;
+        }
+        assert!(begun.elapsed() < PATIENCE, "the page stays behind {kpi}");
+        tokio::time::sleep(Duration::from_millis(1_100)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -206,9 +219,8 @@ async fn the_page_shows_what_real_nodes_reported_as_the_api_tells_it() {
     let mut browser = tokio::task::block_in_place(Browser::start);
     browser.open(&r.url("/"));
     browser.until("document.querySelector('#state').textContent.startsWith('live')");
-    let kpi = r.json("/api/v1/kpi").await;
+    let kpi = caught_up(&mut browser, &r, "/api/v1/kpi").await;
     assert!(kpi["attempts"].as_u64().unwrap() >= 5, "{kpi}");
-    caught_up(&mut browser, &kpi["attempts"]);
     agree(&mut browser, &kpi);
     browser.picture("wide");
 
@@ -242,15 +254,13 @@ async fn the_page_shows_what_real_nodes_reported_as_the_api_tells_it() {
     // It is live: what is reported now is there without a reload.
     let more = batch(78, vec![attempt(1, Some("punched"), 40, ["full-cone", "symmetric"])]);
     read(r.post(&more).await).await;
-    let kpi = r.json("/api/v1/kpi").await;
-    caught_up(&mut browser, &kpi["attempts"]);
+    let kpi = caught_up(&mut browser, &r, "/api/v1/kpi").await;
     agree(&mut browser, &kpi);
 
     // Another window.
     browser.eval("document.querySelector('input[value=\"7d\"]').click()");
     browser.until("document.querySelector('#state').textContent.startsWith('live')");
-    let week = r.json("/api/v1/kpi?window=7d").await;
-    caught_up(&mut browser, &week["attempts"]);
+    let week = caught_up(&mut browser, &r, "/api/v1/kpi?window=7d").await;
     agree(&mut browser, &week);
 
     // Everything that can be operated or is drawn has a name.

@@ -57,7 +57,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 struct Progress {
     asked_s: u64,
     done_s: u64,
-    sweeps: u64,
+    /// Halves of sweeps that are over.
+    halves: u64,
     /// Connections asked for.
     asked: u64,
     begun: Stamp,
@@ -83,7 +84,7 @@ impl Progress {
         let left = file.as_ref().filter(|_| db.is_some_and(|db| was_interrupted(db, time)));
         let left = left.and_then(|file| serde_json::from_slice(&std::fs::read(file).ok()?).ok());
         let fresh =
-            Self { asked_s: time.as_secs(), done_s: 0, sweeps: 0, asked: 0, begun: moment(), file: None };
+            Self { asked_s: time.as_secs(), done_s: 0, halves: 0, asked: 0, begun: moment(), file: None };
         Self { file, ..left.unwrap_or(fresh) }
     }
 
@@ -127,11 +128,13 @@ pub(super) async fn run<A: Arena>(
     let (public, others) = apart(runner, nodes);
     let mut lost = 0;
     while progress.done_s < progress.asked_s {
-        for pairs in halves(others.len()) {
+        // Where it was interrupted between two halves, the second one comes next.
+        let next = usize::try_from(progress.halves % 2).unwrap_or(0);
+        for pairs in halves(others.len()).into_iter().skip(next) {
             let begun = Instant::now();
             let note = format!(
                 "sweep {}, {} of {} s, {} connections asked for",
-                progress.sweeps + 1,
+                progress.halves / 2 + 1,
                 progress.done_s,
                 progress.asked_s,
                 progress.asked
@@ -140,10 +143,9 @@ pub(super) async fn run<A: Arena>(
             lost += half(runner, &public, &others, &pairs).await?;
             progress.asked += pairs.iter().map(Vec::len).sum::<usize>() as u64;
             progress.done_s += begun.elapsed().as_secs();
+            progress.halves += 1;
             progress.save();
         }
-        progress.sweeps += 1;
-        progress.save();
     }
     runner.tell("the last reports arrive, and records spread".into(), Some(SPREAD_WITHIN));
     tokio::time::sleep(REPORTED_WITHIN).await;
@@ -282,7 +284,7 @@ fn note<A: Arena>(
 ) {
     let kpi = &seen.kpi.kpi;
     let mut figures = vec![
-        ("_sweeps", Some(progress.sweeps as f64)),
+        ("_sweeps", Some((progress.halves / 2) as f64)),
         ("_asked", Some(progress.asked as f64)),
         ("_attempts", Some(kpi.attempts as f64)),
         ("_missing", Some(missing as f64)),
@@ -309,7 +311,7 @@ fn note<A: Arena>(
             let _ = write!(mix, "{}{count} {kind}", if mix.is_empty() { "" } else { ", " });
         }
     }
-    let (n, sweeps) = (members.len(), progress.sweeps);
+    let (n, sweeps) = (members.len(), progress.halves / 2);
     let mut told = vec![format!(
         "population: {n} nodes by their NAT: {mix}; every ordered pair of those that are not on a public host \
          {sweeps} times, each time after a fresh start: {} connections asked for in {} s, {} attempts reported",
@@ -383,13 +385,13 @@ mod tests {
         let day = Duration::from_secs(86_400);
         let mut first = Progress::begin(Some(&db), day);
         assert_eq!((first.done_s, was_interrupted(&db, day)), (0, false));
-        (first.done_s, first.asked, first.sweeps, first.begun) = (3_600, 1_000, 3, Stamp(5));
+        (first.done_s, first.asked, first.halves, first.begun) = (3_600, 1_000, 3, Stamp(5));
         first.save();
         assert!(!was_interrupted(&db, day), "without its reports it is nothing");
         std::fs::write(&db, "").unwrap();
         assert!(was_interrupted(&db, day) && !was_interrupted(&db, day / 2));
         let again = Progress::begin(Some(&db), day);
-        assert_eq!((again.done_s, again.asked, again.sweeps, again.begun), (3_600, 1_000, 3, Stamp(5)));
+        assert_eq!((again.done_s, again.asked, again.halves, again.begun), (3_600, 1_000, 3, Stamp(5)));
         assert_eq!(Progress::begin(Some(&db), day / 2).done_s, 0);
         assert_eq!(Progress::begin(None, day).done_s, 0);
     }
