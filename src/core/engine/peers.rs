@@ -237,8 +237,11 @@ impl Engine {
         if !has(Family::V4) || !public_sixth(&self.own_addresses()) {
             return None;
         }
-        let links = self.links.values().filter_map(Link::in_use);
-        let fourth = links.filter(|i| i.path == Path::Direct && i.remote.is_ipv4()).count();
+        let measures = |(peer, link): &(&PeerId, &Link)| {
+            link.in_use().is_some_and(|i| i.path == Path::Direct && i.remote.is_ipv4())
+                && matches!(self.claimed_nat(peer), NatType::None | NatType::Unknown)
+        };
+        let fourth = self.links.iter().filter(measures).count();
         Some(if fourth < FOURTH_WANTED { Family::V4 } else { Family::V6 })
     }
 

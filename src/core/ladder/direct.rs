@@ -12,9 +12,8 @@ use crate::model::Reason;
 /// A dial that failed fast is repeated after this long: the other end may just
 /// be starting, or its own dial opens the way.
 const REDIAL_AFTER: Duration = Duration::from_millis(500);
-/// The family that is wanted has this start before the other: more than a
-/// handshake over a short way takes, and less than anybody notices.
-const LEAD: Duration = Duration::from_millis(50);
+/// The family that is wanted has this start before the other (RFC 8305, 8).
+const LEAD: Duration = Duration::from_millis(250);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -89,6 +88,12 @@ impl Direct {
         let Some(entry) = self.dials.iter_mut().find(|d| d.id == dial) else { return false };
         entry.last = Some(reason.clone());
         entry.state = if reason.is_final() || at >= until { State::Failed } else { State::Again { at } };
+        if self.dials.iter().all(|d| d.state != State::Running) {
+            // Who waits for nobody need not wait.
+            for late in self.dials.iter_mut().filter(|d| d.last.is_none()) {
+                late.state = State::Again { at: now };
+            }
+        }
         true
     }
 

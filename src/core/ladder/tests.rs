@@ -816,9 +816,14 @@ fn the_wanted_family_is_dialled_a_moment_before_the_other() {
     let both = |first| Target { first, ..target(&[addr(1), six]) };
     let mut run = Run::start(both(Some(Family::V6)), Plan::ALL);
     assert_eq!(dialled(&run), [six]);
-    assert_eq!(run.ladder.next_timeout(), Some(at(50).mono));
-    run.ladder.on_timeout(at(50), &mut run.out);
+    assert_eq!(run.ladder.next_timeout(), Some(at(250).mono));
+    run.ladder.on_timeout(at(250), &mut run.out);
     assert_eq!(dialled(&run), [six, addr(1)]);
+    let mut failed = Run::start(both(Some(Family::V6)), Plan::ALL);
+    let dial = failed.dials()[0];
+    failed.ladder.on_dial_failed(dial, &NO_ANSWER, at(10), &mut failed.out);
+    failed.ladder.on_timeout(at(10), &mut failed.out);
+    assert_eq!(dialled(&failed), [six, addr(1)], "at once where nobody is waited for");
     assert_eq!(dialled(&Run::start(both(None), Plan::ALL)), [addr(1), six], "at once");
     let four = Target { first: Some(Family::V6), ..target(&[addr(1)]) };
     assert_eq!(dialled(&Run::start(four, Plan::ALL)), [addr(1)], "nothing to wait for");
