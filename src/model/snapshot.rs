@@ -7,7 +7,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Attempt, Exposure, KpiView, LinkRow, NatView, PeerId, PeerRow, RelaysView, ReportingView, Stamp,
+    Attempt, Exposure, KpiView, LinkRow, NatView, PeerId, PeerRow, Propagation, RelaysView, ReportingView,
+    Stamp,
 };
 
 /// Everything a console shows. Sections that did not change share their `Arc`
@@ -175,6 +176,13 @@ pub struct GossipView {
     pub known: u64,
     /// How many could have.
     pub expected: u64,
+}
+
+impl GossipView {
+    /// How far what we know has spread.
+    pub fn propagation(&self) -> Propagation {
+        Propagation { known: self.known, expected: self.expected }
+    }
 }
 
 /// What limits and decoders stopped, by name; only those above zero.

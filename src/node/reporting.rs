@@ -22,9 +22,7 @@ use super::disk;
 use crate::core::limits::REGISTRY_BODY_MAX;
 use crate::core::reporting::{Answer, Reporting, Todo, Waiting};
 use crate::core::token::Token;
-use crate::model::{
-    Batch, Fact, LinkCounts, NodeFact, Path as LinkPath, Propagation, ReportingView, Snapshot, clean,
-};
+use crate::model::{Batch, Fact, LinkCounts, NodeFact, Path as LinkPath, ReportingView, Snapshot, clean};
 
 /// The queue on disk, in the data directory.
 const SPILL: &str = "reports.json";
@@ -170,7 +168,7 @@ fn status_of(snapshot: &Snapshot) -> NodeFact {
         }
     }
     let gossip = &snapshot.gossip;
-    let spread = Propagation { known: gossip.known, expected: gossip.expected };
+    let spread = gossip.propagation();
     NodeFact {
         nat: snapshot.nat.claim(),
         known: snapshot.node.cache.known,

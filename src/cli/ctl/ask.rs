@@ -6,6 +6,7 @@ use super::error::CtlError;
 use super::{Out, peer, text};
 use crate::cli::Verb;
 use crate::control::Client;
+use crate::core;
 use crate::model::Snapshot;
 use crate::model::contract::{Attempts, Gossip, Kpi, Links, NatWithVantages, Peers, Relays, Status};
 
@@ -21,7 +22,10 @@ pub(super) async fn execute(verb: &Verb, socket: &Path, out: Out) -> Result<(), 
         Verb::Relays => out.say(Relays::new(&now), |relays| text::relays(relays, &now)),
         Verb::Gossip => out.say(Gossip::new(&now), text::gossip),
         Verb::Nat => out.say(NatWithVantages::new(&now.nat, now.at), |nat| text::nat(nat, &now)),
-        Verb::Kpi => out.say(Kpi::new(&now.kpi, &now.gossip), text::kpi),
+        Verb::Kpi => {
+            let figures = core::kpi::answer(&now.kpi, Some(now.gossip.propagation()));
+            out.say(Kpi::new(figures, &now), text::kpi)
+        }
         _ => out.say(Status::new(&now), text::status),
     }
 }

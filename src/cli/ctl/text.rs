@@ -4,12 +4,12 @@ use std::fmt::Write as _;
 
 use super::table::{Cell, Tone, left, pairs, right, table};
 use crate::model::contract::{
-    Attempts, Connected, Gossip, InOut, Kpi, Links, Nat, NatWithVantages, Peers, Propagation, Relays, Stage,
-    State, Status, WhyReport,
+    Attempts, Connected, Gossip, InOut, Kpi, Links, Nat, NatWithVantages, Peers, Relays, Stage, State,
+    Status, WhyReport,
 };
 use crate::model::{
-    AttemptOutcome, Event, ExposureState, Path, PeerId, PeerState, ReservationState, Snapshot, StageOutcome,
-    printable,
+    AttemptOutcome, CriterionView, Event, ExposureState, Path, PeerId, PeerState, Propagation,
+    ReservationState, Snapshot, StageOutcome, printable,
 };
 use crate::tui::fmt;
 
@@ -307,7 +307,8 @@ fn nat_rows(nat: &Nat) -> String {
     pairs(rows)
 }
 
-pub(super) fn kpi(kpi: &Kpi) -> String {
+pub(super) fn kpi(report: &Kpi) -> String {
+    let kpi = &report.figures;
     let rate = match (kpi.rate, kpi.interval) {
         (Some(rate), Some([lo, hi])) => {
             let few = if kpi.attempts < TOO_FEW { ", too few to say" } else { "" };
@@ -324,7 +325,7 @@ pub(super) fn kpi(kpi: &Kpi) -> String {
     };
     let time = |t: Option<f64>| t.map_or_else(|| "-".to_owned(), |t| format!("{t:.0} ms"));
     pairs(vec![
-        ("since", left(kpi.since.as_deref().unwrap_or("-"))),
+        ("since", left(report.since.as_deref().unwrap_or("-"))),
         ("connected", left(rate)),
         ("direct", left(kpi.direct)),
         ("punched", left(kpi.punched)),
@@ -339,8 +340,29 @@ pub(super) fn kpi(kpi: &Kpi) -> String {
                 time(kpi.p95_ms)
             )),
         ),
-        ("propagation", left(propagation(kpi.propagation))),
-    ])
+        ("propagation", left(kpi.propagation.map_or_else(|| "-".to_owned(), propagation))),
+    ]) + "\n"
+        + &criteria(&kpi.criteria)
+}
+
+/// What the specification wants, and whether it is so here.
+fn criteria(criteria: &[CriterionView]) -> String {
+    let row = |c: &CriterionView| {
+        let is_time = c.unit == "ms";
+        let value = c.value.map(|v| if is_time { format!("{v:.0} ms") } else { percent(v) });
+        let of =
+            if is_time { c.denominator.to_string() } else { format!("{} of {}", c.numerator, c.denominator) };
+        let interval = c.interval.map(|[lo, hi]| format!("{} to {}", percent(lo), percent(hi)));
+        let met = match (c.met, c.n_too_small) {
+            (None, _) => left("-").tone(Tone::Dim),
+            (_, true) => left("n too small").tone(Tone::Dim),
+            (Some(true), _) => left("met").tone(Tone::Good),
+            (Some(false), _) => left("not met").tone(Tone::Warn),
+        };
+        vec![left(c.title), right(value), right(Some(of)), right(interval), left(c.target), met]
+    };
+    let rows: Vec<Vec<Cell>> = criteria.iter().map(row).collect();
+    table(&["criterion", "value", "n", "95 % between", "target", ""], &rows)
 }
 
 pub(super) fn why(report: &WhyReport, now: &Snapshot) -> String {

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use serde::Serialize;
 
 use super::{Nat, age_s, rfc3339};
-use crate::model::{ExposureState, GossipView, KpiView, Path, PeerId, Phase, Snapshot};
+use crate::model::{ExposureState, KpiAnswer, Path, PeerId, Phase, Propagation, Snapshot};
 
 /// The node at a glance.
 #[derive(Debug, Clone, Serialize)]
@@ -128,22 +128,6 @@ fn phase(phase: &Phase) -> &'static str {
     }
 }
 
-/// Of the records older than 10 s, how many stood in each linked peer's last
-/// digest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Propagation {
-    /// How many did.
-    pub known: u64,
-    /// How many could.
-    pub expected: u64,
-}
-
-impl Propagation {
-    fn new(gossip: &GossipView) -> Self {
-        Self { known: gossip.known, expected: gossip.expected }
-    }
-}
-
 /// A count in both directions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct InOut {
@@ -179,7 +163,7 @@ impl Gossip {
             deltas: InOut { received: g.deltas_in, sent: g.deltas_out },
             repairs: g.repairs,
             dropped: g.dropped,
-            propagation: Propagation::new(g),
+            propagation: g.propagation(),
         }
     }
 }
@@ -187,51 +171,17 @@ impl Gossip {
 /// Rates and times of our attempts.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Kpi {
-    /// Ended attempts, those called off left out.
-    pub attempts: u64,
-    /// How many connected.
-    pub connected: u64,
-    /// Connected over attempts.
-    pub rate: Option<f64>,
-    /// Its 95 % Wilson interval, low and high.
-    pub interval: Option<[f64; 2]>,
-    /// Connected directly.
-    pub direct: u64,
-    /// By a punch.
-    pub punched: u64,
-    /// Through a relay.
-    pub relayed: u64,
-    /// Not at all.
-    pub unreachable: u64,
-    /// Mean time to a usable link.
-    pub mean_connect_ms: Option<f64>,
-    /// Median.
-    pub p50_ms: Option<f64>,
-    /// 95th percentile.
-    pub p95_ms: Option<f64>,
-    /// Since when these count, over restarts.
+    /// The figures, as a registry has them too.
+    #[serde(flatten)]
+    pub figures: KpiAnswer,
+    /// Since when they count, over restarts.
     pub since: Option<String>,
-    /// How far records have come.
-    pub propagation: Propagation,
 }
 
 impl Kpi {
-    /// Of the views of a snapshot.
-    pub fn new(kpi: &KpiView, gossip: &GossipView) -> Self {
-        Self {
-            attempts: kpi.attempts,
-            connected: kpi.connected,
-            rate: kpi.rate,
-            interval: kpi.interval.map(|i| [i.lo, i.hi]),
-            direct: kpi.direct,
-            punched: kpi.punched,
-            relayed: kpi.relayed,
-            unreachable: kpi.unreachable,
-            mean_connect_ms: kpi.mean_connect_ms,
-            p50_ms: kpi.p50_ms,
-            p95_ms: kpi.p95_ms,
-            since: kpi.since.map(rfc3339),
-            propagation: Propagation::new(gossip),
-        }
+    /// Of a node's figures. Its own count of what has spread is never unknown.
+    pub fn new(figures: KpiAnswer, snapshot: &Snapshot) -> Self {
+        let propagation = Some(snapshot.gossip.propagation());
+        Self { figures: KpiAnswer { propagation, ..figures }, since: snapshot.kpi.since.map(rfc3339) }
     }
 }

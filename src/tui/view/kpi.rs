@@ -7,7 +7,7 @@ use ratatui::text::{Line, Span};
 
 use super::{Pen, frame};
 use crate::core::kpi::{Criterion, FEW};
-use crate::model::{Propagation, ReportingState, ReportingView, SaveState, Stamp};
+use crate::model::{ReportingState, ReportingView, SaveState, Stamp};
 use crate::tui::app::{App, Pane};
 use crate::tui::fmt;
 
@@ -85,7 +85,7 @@ fn lines(app: &App, pen: &Pen<'_>) -> Vec<Line<'static>> {
 /// The criteria of the specification, and whether they are met here.
 fn criteria(app: &App, pen: &Pen<'_>) -> Vec<Line<'static>> {
     let snapshot = app.shown();
-    let spread = Propagation { known: snapshot.gossip.known, expected: snapshot.gossip.expected };
+    let spread = snapshot.gossip.propagation();
     let line = |criterion: Criterion| {
         let judged = criterion.judge(&snapshot.kpi, Some(spread));
         let value = match judged.value {
