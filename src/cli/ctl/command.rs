@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::error::CtlError;
 use super::{Out, peer, text};
 use crate::control::{Client, ClientError, Told};
-use crate::model::contract::{Connected, Disconnected, FailedOver, Left, NatWithVantages, Synced, WhyReport};
+use crate::model::contract::{Connected, Disconnected, FailedOver, Left, NatWithVantages, WhyReport};
 use crate::model::{Command, Done, Event, EventKind, Outcome, PeerId, Snapshot};
 use crate::tui;
 
@@ -17,30 +17,32 @@ const STOP_TIME: Duration = Duration::from_secs(5);
 /// How long automatic dials wait after a disconnect; the node keeps to it.
 const HELD_OFF: Duration = crate::core::dialer::HOLD_OFF;
 
-/// A command about one peer.
+/// A command, made once it is known who is meant.
 pub(super) async fn execute(
     socket: &Path,
     out: Out,
-    wanted: Option<&String>,
-    command: impl FnOnce(PeerId) -> Command,
+    command: impl FnOnce(&Snapshot) -> Result<Command, CtlError>,
 ) -> Result<(), CtlError> {
     let mut client = Client::connect(socket, false).await?;
     let now = client.snapshot().await?;
-    let peer = peer::find(wanted.map_or("", String::as_str), &now)?;
-    finish(client, now, out, command(peer)).await
+    let command = command(&now)?;
+    finish(client, now, out, command).await
 }
 
-/// A command about one peer or none.
-pub(super) async fn about_some(
-    socket: &Path,
-    out: Out,
+/// A command about one peer.
+pub(super) fn about(
+    wanted: &str,
+    command: fn(PeerId) -> Command,
+) -> impl FnOnce(&Snapshot) -> Result<Command, CtlError> {
+    move |now| peer::find(wanted, now).map(command)
+}
+
+/// A command about one peer, or about all.
+pub(super) fn about_some(
     wanted: Option<&str>,
-    command: impl FnOnce(Option<PeerId>) -> Command,
-) -> Result<(), CtlError> {
-    let mut client = Client::connect(socket, false).await?;
-    let now = client.snapshot().await?;
-    let peer = wanted.map(|wanted| peer::find(wanted, &now)).transpose()?;
-    finish(client, now, out, command(peer)).await
+    command: fn(Option<PeerId>) -> Command,
+) -> impl FnOnce(&Snapshot) -> Result<Command, CtlError> {
+    move |now| wanted.map(|wanted| peer::find(wanted, now)).transpose().map(command)
 }
 
 async fn finish(mut client: Client, now: Snapshot, out: Out, command: Command) -> Result<(), CtlError> {
@@ -100,7 +102,7 @@ fn tell(outcome: &Outcome, now: &Snapshot, out: Out) -> Result<(), CtlError> {
             let what = Disconnected { peer_id: *peer_id, held_off_s: HELD_OFF.as_secs() };
             out.say(what, |_| format!("{outcome}\n"))
         }
-        Done::Synced(report) => out.say(Synced::from(report), line),
+        Done::Synced(report) => out.say(*report, line),
         Done::Probed(view) => out.say(NatWithVantages::new(view, now.at), |nat| text::nat(nat, now)),
         Done::FailedOver(over) => out.say(FailedOver::from(over), |_| format!("{outcome}\n")),
         Done::Explained(why) => {

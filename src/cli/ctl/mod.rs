@@ -50,29 +50,29 @@ pub(super) fn socket_of(config: &Config) -> Result<SocketPath, SocketError> {
 }
 
 async fn verb(verb: &Verb, socket: &Path, out: Out) -> Result<(), CtlError> {
-    use command::execute as command;
+    use command::{about, about_some, execute};
     match verb {
         Verb::Status | Verb::Peers | Verb::Links | Verb::Relays | Verb::Gossip | Verb::Nat | Verb::Kpi => {
             ask::execute(verb, socket, out).await
         }
         Verb::Attempts { peer } => ask::attempts(peer.as_deref(), socket, out).await,
         Verb::Events { follow } => events::execute(*follow, socket, out).await,
-        Verb::Why { peer } => command(socket, out, Some(peer), |peer| Command::Why { peer }).await,
-        Verb::Connect { peer } => command(socket, out, Some(peer), |peer| Command::Connect { peer }).await,
-        Verb::Punch { peer } => command(socket, out, Some(peer), |peer| Command::Punch { peer }).await,
-        Verb::Relay { peer } => command(socket, out, Some(peer), |peer| Command::Relay { peer }).await,
+        Verb::Bridge => bridge::execute(socket).await,
+        Verb::Why { peer } => execute(socket, out, about(peer, |peer| Command::Why { peer })).await,
+        Verb::Connect { peer } => execute(socket, out, about(peer, |peer| Command::Connect { peer })).await,
+        Verb::Punch { peer } => execute(socket, out, about(peer, |peer| Command::Punch { peer })).await,
+        Verb::Relay { peer } => execute(socket, out, about(peer, |peer| Command::Relay { peer })).await,
         Verb::Disconnect { peer } => {
-            command(socket, out, Some(peer), |peer| Command::Disconnect { peer }).await
+            execute(socket, out, about(peer, |peer| Command::Disconnect { peer })).await
         }
         Verb::Sync { peer } => {
-            command::about_some(socket, out, peer.as_deref(), |peer| Command::Sync { peer }).await
+            execute(socket, out, about_some(peer.as_deref(), |peer| Command::Sync { peer })).await
         }
         Verb::Failover { peer } => {
-            command::about_some(socket, out, peer.as_deref(), |peer| Command::Failover { peer }).await
+            execute(socket, out, about_some(peer.as_deref(), |peer| Command::Failover { peer })).await
         }
-        Verb::NatProbe => command::about_some(socket, out, None, |_| Command::NatProbe).await,
-        Verb::Bridge => bridge::execute(socket).await,
-        Verb::Leave => command::about_some(socket, out, None, |_| Command::Leave).await,
+        Verb::NatProbe => execute(socket, out, |_| Ok(Command::NatProbe)).await,
+        Verb::Leave => execute(socket, out, |_| Ok(Command::Leave)).await,
     }
 }
 

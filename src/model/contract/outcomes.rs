@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::Stage;
-use crate::model::{AttemptOutcome, Failover, LinkReport, Path, PeerId, Reason, SyncReport};
+use crate::model::{AttemptOutcome, Failover, LinkReport, Path, PeerId, Reason};
 
 /// Connecting, whether it worked or not.
 #[derive(Debug, Clone, Serialize)]
@@ -45,36 +45,6 @@ pub struct Disconnected {
     pub peer_id: PeerId,
     /// For how long no automatic dial is made.
     pub held_off_s: u64,
-}
-
-/// A sync.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Synced {
-    /// Peers that answered with their records.
-    pub peers_synced: u32,
-    /// Peers that were asked.
-    pub peers_asked: u32,
-    /// Sent.
-    pub records_sent: u64,
-    /// Received.
-    pub records_received: u64,
-    /// New to us or newer than ours.
-    pub records_new: u64,
-    /// How long it took.
-    pub elapsed_ms: u64,
-}
-
-impl From<&SyncReport> for Synced {
-    fn from(report: &SyncReport) -> Self {
-        Self {
-            peers_synced: report.peers_synced,
-            peers_asked: report.peers_asked,
-            records_sent: report.records_sent,
-            records_received: report.records_received,
-            records_new: report.records_new,
-            elapsed_ms: report.elapsed_ms,
-        }
-    }
 }
 
 /// A failover that was asked for.
