@@ -27,7 +27,7 @@ mod view;
 #[doc(hidden)]
 pub mod demo;
 
-pub use bindings::{key_of_next, keys_text};
+pub use bindings::{Keymap, KeymapError};
 pub use logs::log_layer;
 pub use run::{ConsoleError, Options, run};
 pub use theme::GlyphChoice;

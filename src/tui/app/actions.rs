@@ -2,7 +2,7 @@
 
 use super::{App, Effect, Frozen, LabRow, LabSide, Overlay, Pane, Prompt, Tone};
 use crate::model::{Command, Path, PeerId, PeerRow, PeerState, Reason, clean};
-use crate::tui::bindings::{Action, Binding, Danger, Order};
+use crate::tui::bindings::{Action, Binding, Danger, Order, Scope};
 
 /// Which way and how far to move.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,12 +30,13 @@ impl Move {
 }
 
 impl App {
-    /// Does what a binding says, or says why not.
-    pub(super) fn perform(&mut self, binding: &Binding) -> Vec<Effect> {
+    /// Does what a binding says, or says why not. `by`: what asked for it, as a
+    /// person would call it.
+    pub(super) fn perform(&mut self, binding: &Binding, by: &str) -> Vec<Effect> {
         let action = binding.action;
         if let Err(reason) = self.available(action) {
             let now = self.node_now();
-            self.commands.say(Tone::Warn, format!("{}: {reason}", binding.keys[0]), now);
+            self.commands.say(Tone::Warn, format!("{by}: {reason}"), now);
             return Vec::new();
         }
         match action {
@@ -132,8 +133,9 @@ impl App {
         if danger == Danger::Disruptive {
             let whom = command.peer().map_or_else(String::new, |id| self.call(id));
             let question = format!(
-                "{} {whom}? Automatic dials to and from it wait for 60 s; c connects it again at once.",
-                capital(command.verb())
+                "{} {whom}? Automatic dials to and from it wait for 60 s; {} connects it again at once.",
+                capital(command.verb()),
+                self.keys.key_of(Scope::Main, Action::Order(Order::Connect))
             );
             self.overlays.push(Overlay::Confirm { command, question });
             return Vec::new();
@@ -280,7 +282,8 @@ impl App {
     /// The peer that an action would be about.
     fn peer_in_reach(&self) -> Result<&PeerRow, String> {
         if self.overlays.is_empty() && !self.drawn.peers {
-            return Err("the peers are not on the screen (1 shows them)".to_owned());
+            let key = self.keys.key_of(Scope::Main, Action::Pane(1));
+            return Err(format!("the peers are not on the screen ({key} shows them)"));
         }
         let id = self.target().ok_or("no peer is selected")?;
         self.peer(id).map(|p| &**p).ok_or_else(|| format!("{} is not in the cache any more", id.short()))

@@ -168,7 +168,7 @@ impl App {
         (self.peers, self.prompt, self.kept) = (old.peers, old.prompt, old.kept);
         self.overlays = old.overlays;
         self.overlays.retain(|o| !matches!(o, Overlay::Why { .. } | Overlay::Confirm { .. }));
-        self.read_only = old.read_only;
+        (self.read_only, self.keys) = (old.read_only, old.keys);
         self.commands = old.commands.forget();
         self.refresh();
     }

@@ -15,9 +15,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
-use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind};
+use ratatui::crossterm::event::{KeyEvent, KeyEventKind};
 
-use super::bindings::{self, Key, Scope};
+use super::bindings::{Key, Keymap, Scope};
 use super::lab::{LabCommand, LabView};
 use super::logs::Logs;
 use super::theme::Theme;
@@ -253,6 +253,8 @@ pub(crate) struct App {
     pub(crate) read_only: bool,
     /// What the last frame looked like.
     pub(crate) drawn: Drawn,
+    /// The keys in force.
+    pub(crate) keys: Keymap,
     /// Colours and glyphs.
     pub(crate) theme: Theme,
     /// The zone for times of day.
@@ -285,6 +287,7 @@ impl App {
             gone: None,
             read_only: false,
             drawn: Drawn { peers: true, several: true, page: 10 },
+            keys: Keymap::default(),
             theme,
             zone,
         };
@@ -395,10 +398,10 @@ impl App {
         }
         let Some(key) = Key::of(event) else { return Vec::new() };
         let scope = self.scope();
-        if let Some(binding) = bindings::lookup(scope, key) {
-            return self.perform(binding);
+        if let Some(binding) = self.keys.lookup(scope, key) {
+            return self.perform(binding, &key.to_string());
         }
-        if let (Scope::Prompt, KeyCode::Char(c)) = (scope, event.code) {
+        if let Some(c) = key.typed().filter(|_| scope.is_typing()) {
             self.type_char(c);
         }
         Vec::new()

@@ -588,7 +588,7 @@ fn a_node_that_is_lost_is_said_to_be_and_is_welcome_when_it_returns() {
     let mut b = Bench::new(demo::busy());
     let selected = b.app.target();
     b.send(Input::NodeGone(Gone::Lost { detail: "no node answers".to_owned() }));
-    assert!(b.app.gone.as_ref().unwrap().banner().contains("no node answers"));
+    assert!(b.app.gone.as_ref().unwrap().banner("q").contains("no node answers"));
     assert_eq!(b.app.available(Action::Order(Order::SyncAll)), Err("the node does not answer".to_owned()));
     b.send(Input::NodeBack(demo::busy()));
     assert!(b.app.gone.is_none());

@@ -12,6 +12,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::{MIN_HEIGHT, MIN_WIDTH, Pen};
 use crate::tui::app::{App, Pane};
+use crate::tui::bindings::{Action, Scope};
 use crate::tui::theme::Theme;
 
 /// Draws a pane's box and returns the room inside.
@@ -127,7 +128,7 @@ pub(super) fn popup(
 }
 
 /// A question in a box; its keys stand in the footer and below it.
-pub(super) fn question(pen: &Pen<'_>, text: &str, body: Rect, buf: &mut Buffer) {
+pub(super) fn question(app: &App, pen: &Pen<'_>, text: &str, body: Rect, buf: &mut Buffer) {
     let width = 60.min(body.width);
     let area = centred(body, width, 6);
     Clear.render(area, buf);
@@ -137,20 +138,20 @@ pub(super) fn question(pen: &Pen<'_>, text: &str, body: Rect, buf: &mut Buffer) 
         .wrap(Wrap { trim: true })
         .render(Rect { height: inner.height.saturating_sub(1), ..inner }, buf);
     let keys = Line::from(vec![
-        Span::styled("y", pen.theme.accent),
+        Span::styled(app.keys.key_of(Scope::Confirm, Action::Yes), pen.theme.accent),
         Span::raw(" yes, do it   "),
-        Span::styled("n", pen.theme.accent),
+        Span::styled(app.keys.key_of(Scope::Confirm, Action::No), pen.theme.accent),
         Span::raw(" no"),
     ]);
     buf.set_line(inner.x, inner.bottom() - 1, &keys, inner.width);
 }
 
 /// The page for a terminal on which nothing fits.
-pub(super) fn too_small(pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
+pub(super) fn too_small(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
     let lines = [
         "The terminal is too small".to_owned(),
         format!("needs {MIN_WIDTH}x{MIN_HEIGHT}, has {}x{}", area.width, area.height),
-        "ctrl-c quits".to_owned(),
+        format!("{} quits", app.keys.key_of(Scope::Confirm, Action::Quit)),
     ];
     for (text, y) in lines.iter().zip(area.y..area.bottom()) {
         buf.set_stringn(area.x, y, text, area.width.into(), pen.theme.strong);

@@ -6,12 +6,12 @@ use ratatui::text::{Line, Span};
 
 use super::{Pen, frame};
 use crate::tui::app::{App, Overlay};
-use crate::tui::bindings::{self, Danger, Scope};
+use crate::tui::bindings::{Action, Scope};
 
 /// Draws the help and returns its page.
 pub(super) fn draw(app: &App, pen: &Pen<'_>, scroll: &mut u16, body: Rect, buf: &mut Buffer) -> usize {
     let theme = pen.theme;
-    let keys = bindings::BINDINGS.iter().map(|b| bindings::key_names(b).len()).max().unwrap_or(0);
+    let keys = app.keys.lines().map(|b| b.key_names().chars().count()).max().unwrap_or(0);
     let width = 112.min(body.width);
     let room = usize::from(width).saturating_sub(keys + 8);
     let mut lines = vec![
@@ -22,11 +22,11 @@ pub(super) fn draw(app: &App, pen: &Pen<'_>, scroll: &mut u16, body: Rect, buf: 
     ];
     for scope in Scope::ALL {
         lines.push(Line::styled(scope.title(), theme.strong));
-        for binding in bindings::of_scope(scope) {
-            let asks = if binding.danger == Danger::Disruptive { " (asks first)" } else { "" };
+        for binding in app.keys.of_scope(scope) {
+            let asks = binding.danger.mark();
             let text = frame::wrap(&format!("{}{asks}", binding.help), room);
             for (i, part) in text.into_iter().enumerate() {
-                let key = if i == 0 { bindings::key_names(binding) } else { String::new() };
+                let key = if i == 0 { binding.key_names() } else { String::new() };
                 lines.push(Line::from(vec![
                     Span::styled(format!("  {key:keys$}  "), theme.accent),
                     Span::raw(part),
@@ -41,10 +41,11 @@ pub(super) fn draw(app: &App, pen: &Pen<'_>, scroll: &mut u16, body: Rect, buf: 
         lines.push(Line::default());
     }
     lines.pop();
-    frame::popup(pen, "Help ─ esc closes", &lines, scroll, (width, body), buf)
+    let title = format!("Help ─ {} closes", app.keys.key_of(Scope::Help, Action::Close));
+    frame::popup(pen, &title, &lines, scroll, (width, body), buf)
 }
 
-fn available_below(app: &App, action: bindings::Action) -> Result<(), String> {
+fn available_below(app: &App, action: Action) -> Result<(), String> {
     debug_assert!(!matches!(app.overlays.last(), Some(Overlay::Confirm { .. })));
     app.available(action)
 }

@@ -92,7 +92,7 @@ pub(crate) fn draw(app: &mut App, area: Rect, buf: &mut Buffer) -> Option<Durati
         changes_in: Cell::new(None),
     };
     if area.width < MIN_WIDTH || area.height < MIN_HEIGHT {
-        frame::too_small(&pen, area, buf);
+        frame::too_small(app, &pen, area, buf);
     } else {
         draw_console(app, &pen, area, buf);
     }
@@ -154,7 +154,7 @@ fn draw_console(app: &mut App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
             Overlay::Lab { scroll } => app.drawn.page = lab::draw(app, pen, scroll, body, buf),
             Overlay::Nat { host } => lab::choose_nat(app, pen, host, body, buf),
             Overlay::Drills => app.drawn.page = drills::draw(app, &live, body, buf),
-            Overlay::Confirm { question, .. } => frame::question(pen, question, body, buf),
+            Overlay::Confirm { question, .. } => frame::question(app, pen, question, body, buf),
         }
     }
     app.overlays = overlays;
