@@ -381,7 +381,7 @@ fn keys_of_the_configuration_are_in_force_and_clashes_are_named_before_anything_
         ("snyc = \"y\"", "there is no action \"snyc\", the nearest is \"sync\""),
         ("sync = \"strg-y\"", "sync = \"strg-y\" is no key: a key is a character (f, F, ?), space"),
         ("help = []", "help needs a key: it can be moved, but not taken away"),
-        ("quit-anywhere = \"Q\"", "Q cannot be quit-anywhere: in the filter line it is typed"),
+        ("quit-anywhere = \"Q\"", "Q cannot be quit-anywhere: in the palette it is typed"),
     ] {
         let file = home.file("wrong.toml", &format!("[keys]\n{text}\n"));
         let err = home.run(&["config", "check", "--config", &file], &[]).fails(2);

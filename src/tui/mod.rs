@@ -15,6 +15,7 @@ mod bindings;
 mod faults;
 mod filter;
 pub(crate) mod fmt;
+mod fuzzy;
 mod input;
 pub mod lab;
 mod logs;

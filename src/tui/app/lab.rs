@@ -167,7 +167,8 @@ impl App {
         (self.lab, self.faults, self.logs) = (old.lab, old.faults, old.logs);
         (self.peers, self.prompt, self.kept) = (old.peers, old.prompt, old.kept);
         self.overlays = old.overlays;
-        self.overlays.retain(|o| !matches!(o, Overlay::Why { .. } | Overlay::Confirm { .. }));
+        self.overlays
+            .retain(|o| !matches!(o, Overlay::Why { .. } | Overlay::Confirm(_) | Overlay::Palette(_)));
         (self.read_only, self.keys) = (old.read_only, old.keys);
         self.commands = old.commands.forget();
         self.refresh();
@@ -188,7 +189,12 @@ impl App {
             LabKey::Show => self.overlays.clear(),
             _ => {}
         }
-        command.map_or_else(Vec::new, |command| vec![Effect::Lab(command)])
+        let Some(command) = command else { return Vec::new() };
+        if let Some((question, name)) = self.destroys(&command) {
+            self.put_question(question, Some(name), Effect::Lab(command));
+            return Vec::new();
+        }
+        vec![Effect::Lab(command)]
     }
 
     /// The console's lab, or how to get one.

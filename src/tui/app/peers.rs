@@ -117,6 +117,26 @@ impl Peers {
         }
     }
 
+    /// Selects a peer; `false` if it is not shown.
+    pub(super) fn select(&mut self, peer: PeerId) -> bool {
+        let Some((rows, ..)) = &self.computed_for else { return false };
+        let Some(at) = self.order.iter().position(|&i| rows[i as usize].peer_id == peer) else {
+            return false;
+        };
+        self.go_to(at);
+        true
+    }
+
+    /// Selects the peer at a place of [`Self::order`], if there is one.
+    pub(super) fn go_to(&mut self, at: usize) {
+        if at < self.order.len() {
+            self.cursor = Some(at);
+            self.resting = at;
+            self.wanted = self.id_at(at);
+            self.home = None;
+        }
+    }
+
     pub(super) fn go(&mut self, step: Move) {
         let Some(last) = self.order.len().checked_sub(1) else { return };
         let at = match self.cursor {
@@ -127,10 +147,7 @@ impl Peers {
                 Move::Up(_) | Move::Down(_) => self.resting.min(last),
             },
         };
-        self.cursor = Some(at);
-        self.resting = at;
-        self.wanted = self.id_at(at);
-        self.home = None;
+        self.go_to(at);
     }
 
     fn id_at(&self, at: usize) -> Option<PeerId> {

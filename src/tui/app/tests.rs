@@ -11,6 +11,8 @@ use crate::tui::demo;
 use crate::tui::lab::LabSaid;
 use crate::tui::theme::GlyphChoice;
 
+mod palette;
+
 const NYC: [u8; 3] = [0x1b, 0x88, 0xf0];
 
 struct Bench {
@@ -220,7 +222,7 @@ fn disconnect_asks_first_and_only_a_yes_does_it() {
     let mut b = busy();
     b.select(NYC);
     assert!(b.keys("x").is_empty());
-    assert!(matches!(b.app.overlays.last(), Some(Overlay::Confirm { .. })));
+    assert!(matches!(b.app.overlays.last(), Some(Overlay::Confirm(_))));
     assert!(b.press(KeyCode::Enter).is_empty(), "enter is no answer");
     assert!(b.keys("n").is_empty());
     assert!(b.app.overlays.is_empty());
@@ -489,7 +491,6 @@ fn each_key_of_the_lab_asks_for_its_change_or_for_its_undoing() {
     let expected = [
         ("lx", LabCommand::Cut(host("pub-1"))),
         ("ljx", LabCommand::Heal(host("pub-2"))),
-        ("lK", LabCommand::Kill(host("pub-1"))),
         ("ljjK", LabCommand::Start(host("full-1"))),
         ("ljjtp", LabCommand::SetNat(host("full-1"), crate::model::NatType::PortRestricted)),
         ("ljjb", LabCommand::Flush(host("full-1"))),

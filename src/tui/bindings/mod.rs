@@ -30,14 +30,31 @@ pub(crate) enum Scope {
     Drills,
     /// A question that wants yes or no.
     Confirm,
-    /// A line being typed.
+    /// A question that wants a name.
+    Name,
+    /// The filter being typed.
     Prompt,
+    /// The palette.
+    Palette,
+    /// The search of the help being typed.
+    Search,
 }
 
 impl Scope {
     /// Every scope.
-    pub(crate) const ALL: [Self; 8] =
-        [Self::Main, Self::Why, Self::Lab, Self::Nat, Self::Drills, Self::Help, Self::Confirm, Self::Prompt];
+    pub(crate) const ALL: [Self; 11] = [
+        Self::Main,
+        Self::Why,
+        Self::Lab,
+        Self::Nat,
+        Self::Drills,
+        Self::Palette,
+        Self::Help,
+        Self::Search,
+        Self::Confirm,
+        Self::Name,
+        Self::Prompt,
+    ];
 
     /// A heading for it.
     pub(crate) fn title(self) -> &'static str {
@@ -49,7 +66,10 @@ impl Scope {
             Self::Nat => "Lab, choice of a NAT",
             Self::Drills => "Drills",
             Self::Confirm => "Questions",
+            Self::Name => "Questions that want a name",
             Self::Prompt => "Filter line",
+            Self::Palette => "Palette",
+            Self::Search => "Search of the help",
         }
     }
 
@@ -63,13 +83,16 @@ impl Scope {
             Self::Nat => "in the choice of a NAT",
             Self::Drills => "in the drills",
             Self::Confirm => "in a question",
+            Self::Name => "where a name is wanted",
             Self::Prompt => "in the filter line",
+            Self::Palette => "in the palette",
+            Self::Search => "in the search of the help",
         }
     }
 
     /// Whether characters are text there, and no keys.
     pub(crate) fn is_typing(self) -> bool {
-        matches!(self, Self::Prompt)
+        matches!(self, Self::Prompt | Self::Palette | Self::Search | Self::Name)
     }
 }
 
@@ -90,7 +113,11 @@ pub(crate) enum Action {
     SortInverse,
     Freeze,
     Zoom,
-    Copy,
+    CopyId,
+    CopyAddress,
+    CopyWhy,
+    Palette,
+    Search,
     NextPane,
     PrevPane,
     Pane(u8),
@@ -145,7 +172,7 @@ pub(crate) enum LabKey {
 }
 
 /// What an action can cost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Danger {
     /// Changes only what is shown.
     None,
@@ -153,6 +180,8 @@ pub(crate) enum Danger {
     Traffic,
     /// Interrupts something that works; asks first.
     Disruptive,
+    /// Kills something; wants its name typed.
+    Destructive,
 }
 
 impl Danger {
@@ -161,6 +190,27 @@ impl Danger {
         match self {
             Self::None | Self::Traffic => "",
             Self::Disruptive => " (asks first)",
+            Self::Destructive => " (wants the name typed)",
+        }
+    }
+
+    /// As a mark beside a key.
+    pub(crate) fn glyph(self) -> &'static str {
+        match self {
+            Self::None => "",
+            Self::Traffic => "~",
+            Self::Disruptive => "!",
+            Self::Destructive => "!!",
+        }
+    }
+
+    /// In a word; empty where it costs nothing.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::None => "",
+            Self::Traffic => "traffic",
+            Self::Disruptive => "disrupts",
+            Self::Destructive => "destroys",
         }
     }
 }
@@ -183,6 +233,41 @@ pub(crate) struct Binding {
     pub(crate) help: &'static str,
     /// What it can cost.
     pub(crate) danger: Danger,
+}
+
+impl Action {
+    /// Whether it changes anything but what is shown.
+    pub(crate) fn changes_something(self) -> bool {
+        match self {
+            Self::Order(_) | Self::ChooseNat => true,
+            Self::Lab(key) => key != LabKey::Show,
+            _ => false,
+        }
+    }
+
+    /// Whether it is about one peer, whoever that is.
+    pub(crate) fn is_about_a_peer(self) -> bool {
+        match self {
+            Self::Why | Self::CopyId | Self::CopyAddress | Self::CopyWhy => true,
+            Self::Order(order) => !matches!(order, Order::SyncAll | Order::Failover | Order::NatProbe),
+            _ => false,
+        }
+    }
+
+    /// Whether it is one to look for by name: not a way of moving about.
+    pub(crate) fn is_found(self) -> bool {
+        !matches!(
+            self,
+            Self::Up
+                | Self::Down
+                | Self::PageUp
+                | Self::PageDown
+                | Self::Top
+                | Self::Bottom
+                | Self::Close
+                | Self::Palette
+        )
+    }
 }
 
 impl Binding {

@@ -12,9 +12,16 @@ const SCROLL: &[Scope] = &[Scope::Main, Scope::Why, Scope::Lab, Scope::Drills, S
 const LAB: &[Scope] = &[Scope::Lab];
 const NAT: &[Scope] = &[Scope::Nat];
 const DRILLS: &[Scope] = &[Scope::Drills];
+const NAME: &[Scope] = &[Scope::Name];
+const PALETTE: &[Scope] = &[Scope::Palette];
+const HELP: &[Scope] = &[Scope::Help];
+const SEARCH: &[Scope] = &[Scope::Search];
+const TYPING: &[Scope] = &[Scope::Prompt, Scope::Palette, Scope::Search, Scope::Name];
+const OVERVIEWS: &[Scope] = &[Scope::Main, Scope::Why, Scope::Lab, Scope::Drills];
 
 macro_rules! table {
-    ($($name:literal: $action:expr, $keys:literal, $scopes:expr, $label:literal, $danger:ident, $help:literal;)*) => {
+    ($($name:literal: $action:expr, $keys:literal, $scopes:expr, $label:literal, $danger:ident,
+        $help:literal;)*) => {
         &[$(Binding {
             name: $name,
             action: $action,
@@ -58,13 +65,17 @@ pub(crate) static BINDINGS: &[Binding] = table! {
     "sort-inverse": Action::SortInverse, "O", MAIN, "", None, "turn the order of the peers around";
     "nat-probe": Action::Order(Order::NatProbe), "n", PEER, "NAT", Traffic, "measure our own NAT again";
     "zoom": Action::Zoom, "z", MAIN, "zoom", None, "give the focused pane the whole screen, and back";
-    "copy-id": Action::Copy, "y", PEER, "copy", None,
+    "copy-id": Action::CopyId, "y", PEER, "copy", None,
         "copy the selected peer's full id to the terminal's clipboard (OSC 52)";
+    "copy-address": Action::CopyAddress, "", PEER, "", None,
+        "copy the address of the selected peer's link, or the first it claims";
+    "copy-why": Action::CopyWhy, "", PEER, "", None,
+        "copy the explanation of the selected peer as text, once the node gave one";
     "lab-show": Action::Lab(LabKey::Show), "enter", LAB, "go there", None,
         "put the console on the chosen node";
     "lab-cut": Action::Lab(LabKey::Cut), "x", LAB, "cut", Traffic,
         "cut the chosen node's uplink or wire without a word; again to heal it";
-    "lab-kill": Action::Lab(LabKey::Kill), "K", LAB, "kill", Traffic,
+    "lab-kill": Action::Lab(LabKey::Kill), "K", LAB, "kill", Destructive,
         "kill the chosen node without a goodbye; again to start it as who it was";
     "lab-nat": Action::ChooseNat, "t", LAB, "NAT", Traffic, "change the NAT before the chosen node";
     "lab-rebind": Action::Lab(LabKey::Flush), "b", LAB, "rebind", Traffic,
@@ -75,15 +86,16 @@ pub(crate) static BINDINGS: &[Binding] = table! {
         "the drills: run one on a fleet of its own, and see its verdict";
     "nat-none": Action::Lab(LabKey::Nat(NatType::None)), "n", NAT, "none", Traffic, "no translation";
     "nat-full-cone": Action::Lab(LabKey::Nat(NatType::FullCone)), "f", NAT, "full cone", Traffic, "full cone";
-    "nat-address-restricted": Action::Lab(LabKey::Nat(NatType::AddressRestricted)), "a", NAT, "address", Traffic,
+    "nat-address-restricted": Action::Lab(LabKey::Nat(NatType::AddressRestricted)), "a", NAT,
+        "address", Traffic,
         "address-restricted cone";
     "nat-port-restricted": Action::Lab(LabKey::Nat(NatType::PortRestricted)), "p", NAT, "port", Traffic,
         "port-restricted cone";
     "nat-symmetric": Action::Lab(LabKey::Nat(NatType::Symmetric)), "s", NAT, "symmetric", Traffic,
         "symmetric";
     "drill-start": Action::Lab(LabKey::Start), "enter", DRILLS, "start", Traffic,
-        "start the chosen drill on a fleet of its own";
-    "drill-call-off": Action::Lab(LabKey::CallOff), "a", DRILLS, "call off", None,
+        "start the chosen drill on a fleet of its own; one that kills wants its name typed";
+    "drill-call-off": Action::Lab(LabKey::CallOff), "a", DRILLS, "call off", Traffic,
         "call the running drill off; what it did is undone";
     "next-pane": Action::NextPane, "tab", MAIN, "", None, "focus the next pane";
     "previous-pane": Action::PrevPane, "shift-tab", MAIN, "", None, "focus the pane before";
@@ -111,13 +123,28 @@ pub(crate) static BINDINGS: &[Binding] = table! {
         "keep the filter as it stands";
     "filter-cancel": Action::Cancel, "esc", &[Scope::Prompt], "back to the filter before", None,
         "back to the filter that was set before";
-    "erase": Action::Erase, "backspace ctrl-h", &[Scope::Prompt], "", None, "erase the last character";
     "filter-complete": Action::Complete, "tab", &[Scope::Prompt], "complete", None,
         "complete a key or a value, and list what it may be";
     "filter-older": Action::Older, "up", &[Scope::Prompt], "", None, "the filter that was kept before";
     "filter-newer": Action::Newer, "down", &[Scope::Prompt], "", None, "the filter that was kept after";
-    "erase-line": Action::EraseAll, "ctrl-u", &[Scope::Prompt], "erase", None, "erase the line";
-    "help": Action::Help, "?", &[Scope::Main, Scope::Why, Scope::Lab, Scope::Drills], "help", None,
+    "name-confirm": Action::Apply, "enter", NAME, "do it", None, "do it, if the name is right";
+    "name-cancel": Action::Cancel, "esc", NAME, "no", None, "do nothing";
+    "palette-do": Action::Apply, "enter", PALETTE, "do it", None,
+        "do what is chosen, or select the peer that is";
+    "palette-close": Action::Cancel, "esc", PALETTE, "close", None, "back to where you were";
+    "palette-complete": Action::Complete, "tab", PALETTE, "complete", None,
+        "write out what is chosen; a peer may follow an action, as in: punch home";
+    "palette-up": Action::Up, "up ctrl-p", PALETTE, "", None, "one row up";
+    "palette-down": Action::Down, "down ctrl-n", PALETTE, "", None, "one row down";
+    "palette-page-up": Action::PageUp, "pgup", PALETTE, "", None, "one page up";
+    "palette-page-down": Action::PageDown, "pgdn", PALETTE, "", None, "one page down";
+    "search": Action::Search, "/", HELP, "search", None, "show only the keys with some words in them";
+    "search-keep": Action::Apply, "enter", SEARCH, "keep", None, "keep what was found, and read on";
+    "search-cancel": Action::Cancel, "esc", SEARCH, "all again", None, "show every key again";
+    "erase": Action::Erase, "backspace ctrl-h", TYPING, "", None, "erase the last character";
+    "erase-line": Action::EraseAll, "ctrl-u", TYPING, "", None, "erase the line";
+    "palette": Action::Palette, ":", OVERVIEWS, "palette", None, "find an action or a peer by a few letters";
+    "help": Action::Help, "?", OVERVIEWS, "help", None,
         "what every key does, and why some do nothing now";
     "suspend": Action::Suspend, "ctrl-z", &Scope::ALL, "", None,
         "suspend; a node in this process stands still until the shell's fg";

@@ -162,5 +162,5 @@ fn help_and_every_way_out_can_be_moved_and_not_taken_away() {
 #[test]
 fn what_works_everywhere_takes_no_key_that_is_typed_somewhere() {
     let errors = with(&[("quit-anywhere", &["Q"])]).unwrap_err();
-    assert_eq!(errors[0], "Q cannot be quit-anywhere: in the filter line it is typed");
+    assert_eq!(errors[0], "Q cannot be quit-anywhere: in the palette it is typed");
 }

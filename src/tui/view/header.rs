@@ -238,7 +238,7 @@ fn prompt_line(app: &App, pen: &Pen<'_>, prompt: &Prompt, area: Rect, buf: &mut 
     let theme = pen.theme;
     let count = format!("  {} of {}", app.peers.order().len(), app.shown().peers.len());
     let room = usize::from(area.width).saturating_sub(count.len() + 12);
-    let shown = tail(&prompt.text, room);
+    let shown = frame::tail(&prompt.text, room);
     let cut = prompt.text.len() - shown.len();
     let mut spans = vec![Span::styled(" filter / ", theme.accent)];
     let wrong = app.wrong_filter();
@@ -260,15 +260,6 @@ fn prompt_line(app: &App, pen: &Pen<'_>, prompt: &Prompt, area: Rect, buf: &mut 
     frame::put(buf, (area.x, area.y), &Line::from(spans), area.width);
 }
 
-/// The end of a text that is longer than its room: one types at the end.
-fn tail(text: &str, room: usize) -> String {
-    let mut from = 0;
-    while text[from..].width() > room {
-        from += text[from..].chars().next().map_or(1, char::len_utf8);
-    }
-    text[from..].to_owned()
-}
-
 /// The keys that do something here and now.
 pub(super) fn footer(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
     let scope = app.scope();
@@ -276,7 +267,10 @@ pub(super) fn footer(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
     // How to get help and out is never cut off.
     let last = |b: &Bound| {
         (app.zoom && b.action == Action::Zoom)
-            || matches!(b.action, Action::Help | Action::Quit | Action::Close | Action::No | Action::Cancel)
+            || matches!(
+                b.action,
+                Action::Help | Action::Palette | Action::Quit | Action::Close | Action::No | Action::Cancel
+            )
     };
     let (tail, head): (Vec<_>, Vec<_>) = app.keys.of_scope(scope).filter(works).partition(|b| last(b));
     let width = |b: &Bound| b.key().width() + b.label.width() + 3;
