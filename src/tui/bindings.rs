@@ -329,8 +329,15 @@ pub(crate) const BINDINGS: &[Binding] = &[
         None,
         "the drills: run one on a fleet of its own, and see its verdict (in the lab)"
     ),
-    binding!(Action::Sort, &[key('o')], MAIN, "sort", None, "sort the peers by the next column"),
-    binding!(Action::SortInverse, &[key('O')], MAIN, "", None, "turn the order of the peers around"),
+    binding!(
+        Action::Sort,
+        &[key('o')],
+        MAIN,
+        "sort",
+        None,
+        "sort the focused table by its next column; elsewhere the peers"
+    ),
+    binding!(Action::SortInverse, &[key('O')], MAIN, "", None, "turn that order around"),
     binding!(Action::Order(Order::NatProbe), &[key('n')], PEER, "NAT", Traffic, "measure our own NAT again"),
     binding!(
         Action::Zoom,
