@@ -103,9 +103,9 @@ impl Row for ReservationRow {
 #[derive(Debug)]
 pub(crate) struct Rows<R: Row> {
     /// As the node tells them.
-    rows: Vec<R>,
+    told: Vec<R>,
     left: Left<R>,
-    /// Places in `rows`; behind the last one those in `left`.
+    /// Places in `told`; behind the last one those in `left`.
     order: Vec<usize>,
     column: usize,
     inverse: bool,
@@ -118,7 +118,7 @@ pub(crate) struct Rows<R: Row> {
 impl<R: Row> Default for Rows<R> {
     fn default() -> Self {
         Self {
-            rows: Vec::new(),
+            told: Vec::new(),
             left: Left::default(),
             order: Vec::new(),
             column: 0,
@@ -137,9 +137,9 @@ impl<R: Row> Rows<R> {
     }
 
     fn at(&self, number: usize) -> Option<(&R, bool)> {
-        match self.rows.get(number) {
+        match self.told.get(number) {
             Some(row) => Some((row, false)),
-            None => self.left.get(number - self.rows.len()).map(|row| (row, true)),
+            None => self.left.get(number - self.told.len()).map(|row| (row, true)),
         }
     }
 
@@ -183,7 +183,7 @@ impl<R: Row> Rows<R> {
 
     /// The rows are of another node from now on.
     pub(super) fn forget_rows(&mut self) {
-        self.rows.clear();
+        self.told.clear();
         self.left = Left::default();
     }
 
@@ -195,7 +195,7 @@ impl<R: Row> Rows<R> {
         if live {
             self.left.retain(|row| !is_in(&rows, row.key()));
             let wanted = self.selection.wanted();
-            for row in self.rows.iter().filter(|row| !is_in(&rows, row.key())) {
+            for row in self.told.iter().filter(|row| !is_in(&rows, row.key())) {
                 if self.live || wanted == Some(row.key()) {
                     self.left.push(row.clone(), at);
                 }
@@ -203,7 +203,7 @@ impl<R: Row> Rows<R> {
         } else {
             self.left = Left::default();
         }
-        (self.rows, self.live) = (rows, live);
+        (self.told, self.live) = (rows, live);
         self.put_in_order(snapshot);
         let mut selection = std::mem::take(&mut self.selection);
         let key_at = |place| self.row(place).map(R::key);
@@ -212,7 +212,7 @@ impl<R: Row> Rows<R> {
     }
 
     fn put_in_order(&mut self, snapshot: &Snapshot) {
-        let count = self.rows.len() + self.left.len();
+        let count = self.told.len() + self.left.len();
         let value = |number: usize| match self.column {
             // What left stands behind the rest.
             0 => Some(Value::Number(number as u64)),

@@ -80,11 +80,11 @@ impl Timeline {
 
     /// What the newest event about a peer says that has something to say.
     pub(crate) fn latest<T>(&self, peer: PeerId, say: impl Fn(&EventKind) -> Option<T>) -> Option<T> {
-        let about = self.entries.iter().rev().take(LOOK_BACK).filter_map(|entry| match entry {
+        let mut about = self.entries.iter().rev().take(LOOK_BACK).filter_map(|entry| match entry {
             Entry::Event(event) if event.peer_id == Some(peer) => Some(&event.kind),
             _ => None,
         });
-        about.filter_map(|kind| say(kind)).next()
+        about.find_map(say)
     }
 
     /// The number after the last entry that is shown.
