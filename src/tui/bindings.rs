@@ -160,6 +160,12 @@ impl Key {
         };
         Some(Self { code, ctrl: event.modifiers.contains(KeyModifiers::CONTROL) })
     }
+
+    /// The event of a key.
+    #[cfg(test)]
+    pub(crate) fn event(self) -> KeyEvent {
+        KeyEvent::new(self.code, if self.ctrl { KeyModifiers::CONTROL } else { KeyModifiers::NONE })
+    }
 }
 
 impl fmt::Display for Key {
