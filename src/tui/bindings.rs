@@ -341,7 +341,7 @@ pub(crate) const BINDINGS: &[Binding] = &[
         MAIN,
         "sort",
         None,
-        "sort the focused table by its next column; elsewhere the peers"
+        "sort the focused table by its next column; in the KPI pane the next span of time"
     ),
     binding!(Action::SortInverse, &[key('O')], MAIN, "", None, "turn that order around"),
     binding!(Action::Order(Order::NatProbe), &[key('n')], PEER, "NAT", Traffic, "measure our own NAT again"),

@@ -16,10 +16,10 @@ use super::theme::{GlyphChoice, Theme};
 use super::view;
 use crate::model::{
     Attempt, AttemptId, AttemptOutcome, AttemptsView, Behaviour, CacheView, Cause, Counters, Event,
-    EventKind, Exposure, Failover, GossipView, Interval, KpiView, LinkRow, Moved, NatType, NatView,
-    NextAction, NextStep, NodeInfo, Path, PeerId, PeerRow, PeerState, Phase, Reason, RelayRole, RelaysView,
-    ReservationRow, ReservationState, SaveState, Snapshot, Source, StageKind, StageOutcome, StageReport,
-    Stamp, Vantage, Why, WhyLine,
+    EventKind, Exposure, Failover, GossipView, Interval, KpiPoint, KpiSeries, KpiView, LinkRow, Moved,
+    NatType, NatView, NextAction, NextStep, NodeInfo, Path, PeerId, PeerRow, PeerState, Phase, Reason,
+    RelayRole, RelaysView, ReservationRow, ReservationState, SaveState, Snapshot, Source, StageKind,
+    StageOutcome, StageReport, Stamp, Vantage, Why, WhyLine,
 };
 
 /// The moment of every made-up snapshot: 14:02:11 UTC.
@@ -185,6 +185,7 @@ pub fn busy() -> Arc<Snapshot> {
             p50_ms: Some(9.4),
             p95_ms: Some(1020.0),
             since: None,
+            series: Arc::new(kpi_series()),
         }),
         counters: Arc::new(Counters([("gossip.page_rate".to_owned(), 3)].into())),
         ..snapshot
@@ -484,6 +485,56 @@ pub fn drill() -> DrillView {
             check("time from the healing until both sides are linked", None, "90000 ms"),
         ],
     }
+}
+
+/// The attempts of [`busy`] over the last hour and day.
+fn kpi_series() -> Vec<KpiSeries> {
+    // Minutes ago, by path, in vain, and the mean time.
+    let told: [(u64, [u64; 4], f64); 9] = [
+        (57, [2, 0, 0, 0], 6.0),
+        (55, [6, 1, 0, 0], 9.0),
+        (54, [3, 2, 1, 0], 280.0),
+        (40, [1, 0, 0, 0], 8.0),
+        (31, [8, 2, 0, 0], 11.0),
+        (30, [2, 1, 1, 1], 510.0),
+        (12, [4, 2, 2, 0], 640.0),
+        (3, [1, 0, 1, 0], 1040.0),
+        (1, [0, 1, 0, 0], 40.0),
+    ];
+    let points = |part_ms: i64| {
+        let mut points: Vec<KpiPoint> = Vec::new();
+        for (minutes, [direct, punched, relayed, unreachable], mean) in told {
+            let from = Stamp(ago(minutes * 60).0.div_euclid(part_ms) * part_ms);
+            let connected = direct + punched + relayed;
+            let attempts = connected + unreachable;
+            let mean_connect_ms = Some(mean);
+            let point = KpiPoint {
+                from,
+                attempts,
+                connected,
+                direct,
+                punched,
+                relayed,
+                unreachable,
+                mean_connect_ms,
+            };
+            // Times of longer parts do not matter here.
+            match points.last_mut().filter(|last| last.from == from) {
+                Some(last) => {
+                    last.attempts += attempts;
+                    last.connected += connected;
+                    last.direct += direct;
+                    last.punched += punched;
+                    last.relayed += relayed;
+                    last.unreachable += unreachable;
+                }
+                None => points.push(point),
+            }
+        }
+        points
+    };
+    let lengths = [10_000, 60_000, 1_440_000];
+    lengths.map(|part_ms| KpiSeries { part_ms: part_ms as u64, parts: 60, points: points(part_ms) }).into()
 }
 
 /// What happened before the moment of [`busy`].

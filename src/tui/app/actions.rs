@@ -87,6 +87,7 @@ impl App {
                 match self.focus {
                     Pane::Escalation => self.attempts.sort_next(),
                     Pane::Relays => self.reservations.sort_next(),
+                    Pane::Kpi => self.kpi_span = self.kpi_span.wrapping_add(1),
                     _ => self.peers.sort_next(),
                 }
                 self.refresh();

@@ -164,7 +164,7 @@ impl App {
         self.anchor.0 = old.at;
         // What is about the console, the lab and its threads stays.
         (self.focus, self.zoom, self.drawn) = (old.focus, old.zoom, old.drawn);
-        self.places = old.places;
+        (self.places, self.kpi_span) = (old.places, old.kpi_span);
         (self.lab, self.faults, self.logs) = (old.lab, old.faults, old.logs);
         (self.peers, self.prompt, self.kept) = (old.peers, old.prompt, old.kept);
         (self.attempts, self.reservations) = (old.attempts, old.reservations);

@@ -250,6 +250,8 @@ pub(crate) struct App {
     pub(crate) lab: Option<LabSide>,
     /// What was asked about the peer of the why view.
     asked: Option<Asked>,
+    /// How often the KPI pane was turned to another span of time.
+    pub(crate) kpi_span: usize,
     /// Lines scrolled, by pane; peers, events and logs have ways of their own.
     pub(crate) scrolls: [usize; Pane::ALL.len()],
     /// The log pane.
@@ -293,6 +295,7 @@ impl App {
             commands: Commands::default(),
             lab: None,
             asked: None,
+            kpi_span: 0,
             scrolls: [0; Pane::ALL.len()],
             logs,
             events_dropped: 0,

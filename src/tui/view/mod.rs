@@ -2,6 +2,7 @@
 //! next key needs to know of the screen, and it reports when the picture will
 //! change by itself because an age in it steps.
 
+mod chart;
 mod drills;
 mod escalation;
 mod events;
