@@ -53,7 +53,7 @@ impl Column {
 
 /// The span as columns, oldest first, up to `now`.
 struct Columns {
-    columns: Vec<Column>,
+    all: Vec<Column>,
     /// Cells that each is wide.
     wide: usize,
     /// How long each is.
@@ -72,21 +72,21 @@ impl Columns {
         let count = parts.div_ceil(merged);
         let length_ms = series.part_ms.max(1) * merged as u64;
         let length = i64::try_from(length_ms).unwrap_or(i64::MAX);
-        let end = Stamp((now.0.div_euclid(length) + 1).saturating_mul(length));
-        let from = Stamp(end.0.saturating_sub(length.saturating_mul(count as i64)));
+        let end = Stamp(now.0.div_euclid(length).saturating_add(1).saturating_mul(length));
+        let from = Stamp(end.0.saturating_sub(length.saturating_mul(i64::try_from(count).unwrap_or(0))));
         let mut columns = vec![Column::default(); count];
         for point in &series.points {
-            let into = usize::try_from((point.from.0 - from.0).div_euclid(length)).ok();
+            let into = usize::try_from(point.from.0.saturating_sub(from.0).div_euclid(length)).ok();
             if let Some(column) = into.and_then(|at| columns.get_mut(at)) {
                 column.add(point);
             }
         }
-        Self { columns, wide: (room / count).clamp(1, 2), length_ms, from, end }
+        Self { all: columns, wide: (room / count).clamp(1, 2), length_ms, from, end }
     }
 
     fn sum(&self) -> Column {
         let mut sum = Column::default();
-        for c in &self.columns {
+        for c in &self.all {
             sum.direct += c.direct;
             sum.punched += c.punched;
             sum.relayed += c.relayed;
@@ -96,6 +96,9 @@ impl Columns {
         sum
     }
 }
+
+/// What a row counts.
+type Count = fn(&Column) -> u64;
 
 /// A row of bars: `None` is a gap.
 fn bars(pen: &Pen<'_>, values: impl Iterator<Item = Option<f64>>, most: f64, wide: usize) -> String {
@@ -131,16 +134,16 @@ pub(super) fn lines(pen: &Pen<'_>, series: &KpiSeries, width: usize, tall: bool)
         pen.changes_within(pen.now.age_at(columns.end));
     }
     let sum = columns.sum();
-    let of = |f: fn(&Column) -> u64| move |c: &Column| (c.attempts() > 0).then(|| f(c) as f64);
-    let most = |f: fn(&Column) -> u64| columns.columns.iter().map(f).max().unwrap_or(0);
-    let counted = |label: &str, f: fn(&Column) -> u64, most: u64, style: Style| {
-        let bars = bars(pen, columns.columns.iter().map(of(f)), most as f64, columns.wide);
+    let of = |f: Count| move |c: &Column| (c.attempts() > 0).then(|| f(c) as f64);
+    let most = |f: Count| columns.all.iter().map(f).max().unwrap_or(0);
+    let counted = |label: &str, f: Count, most: u64, style: Style| {
+        let bars = bars(pen, columns.all.iter().map(of(f)), most as f64, columns.wide);
         row(pen, label, bars, &f(&sum).to_string(), style)
     };
     let mut lines = Vec::new();
     if tall {
         // One scale for all four, so that they can be compared.
-        let kinds: [(&str, fn(&Column) -> u64, Style); 4] = [
+        let kinds: [(&str, Count, Style); 4] = [
             ("direct", |c| c.direct, Style::new()),
             ("punched", |c| c.punched, Style::new()),
             ("relayed", |c| c.relayed, Style::new()),
@@ -148,15 +151,15 @@ pub(super) fn lines(pen: &Pen<'_>, series: &KpiSeries, width: usize, tall: bool)
         ];
         let most = kinds.iter().map(|(_, f, _)| most(*f)).max().unwrap_or(0);
         let per = fmt::span(columns.length_ms);
-        let all = fmt::span(columns.length_ms * columns.columns.len() as u64);
+        let all = fmt::span(columns.length_ms * columns.all.len() as u64);
         let text = format!("last {all}, most in {per}: {most}; a gap is no attempt");
         lines.push(frame::labelled(pen, "over time", text));
         lines.extend(kinds.map(|(label, f, style)| counted(label, f, most, style)));
     } else {
         lines.push(counted("attempts", Column::attempts, most(Column::attempts), Style::new()));
     }
-    let slowest = columns.columns.iter().filter_map(Column::mean_ms).fold(0.0, f64::max);
-    let times = bars(pen, columns.columns.iter().map(Column::mean_ms), slowest, columns.wide);
+    let slowest = columns.all.iter().filter_map(Column::mean_ms).fold(0.0, f64::max);
+    let times = bars(pen, columns.all.iter().map(Column::mean_ms), slowest, columns.wide);
     let slowest =
         if sum.connected() > 0 { format!("max {}", fmt::millis(Some(slowest))) } else { "-".to_owned() };
     lines.push(row(pen, "mean time", times, &slowest, Style::new()));
@@ -166,7 +169,7 @@ pub(super) fn lines(pen: &Pen<'_>, series: &KpiSeries, width: usize, tall: bool)
 
 /// When the span begins, its middle and its end.
 fn axis(pen: &Pen<'_>, columns: &Columns) -> Line<'static> {
-    let width = columns.columns.len() * columns.wide;
+    let width = columns.all.len() * columns.wide;
     let clock = |at: Stamp| {
         let text = pen.time_of_day(at);
         text[..text.len().min(5)].to_owned()
@@ -216,12 +219,12 @@ mod tests {
         let series = series(vec![point(980, 3, 10.0), point(990, 1, 50.0), point(1_000, 5, 1.0)]);
         let now = Stamp(1_004_000);
         let wide = Columns::of(&series, now, 130);
-        assert_eq!((wide.columns.len(), wide.wide, wide.end), (60, 2, Stamp(1_010_000)));
-        assert_eq!(wide.columns[59].direct, 5);
-        assert_eq!(wide.columns[56], Column::default());
+        assert_eq!((wide.all.len(), wide.wide, wide.end), (60, 2, Stamp(1_010_000)));
+        assert_eq!(wide.all[59].direct, 5);
+        assert_eq!(wide.all[56], Column::default());
         let narrow = Columns::of(&series, now, 20);
-        assert_eq!((narrow.columns.len(), narrow.wide, narrow.length_ms), (20, 1, 30_000));
-        assert_eq!(narrow.columns[19].direct + narrow.columns[18].direct, 9);
+        assert_eq!((narrow.all.len(), narrow.wide, narrow.length_ms), (20, 1, 30_000));
+        assert_eq!(narrow.all[19].direct + narrow.all[18].direct, 9);
         assert_eq!(narrow.sum().attempts(), 12);
         let old = Columns::of(&series, Stamp(2_000_000), 60);
         assert_eq!(old.sum().attempts(), 0, "what is older than the span is not in it");
@@ -231,7 +234,7 @@ mod tests {
     fn the_mean_of_merged_parts_weighs_each_by_its_connections() {
         let series = series(vec![point(990, 3, 10.0), point(1_000, 1, 50.0)]);
         let columns = Columns::of(&series, Stamp(1_019_000), 20);
-        assert_eq!(columns.columns.iter().filter_map(Column::mean_ms).collect::<Vec<_>>(), [20.0]);
+        assert_eq!(columns.all.iter().filter_map(Column::mean_ms).collect::<Vec<_>>(), [20.0]);
     }
 
     #[test]
