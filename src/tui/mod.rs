@@ -19,6 +19,8 @@ mod fuzzy;
 mod input;
 pub mod lab;
 mod logs;
+#[cfg(test)]
+mod property;
 mod run;
 mod sort;
 mod terminal;

@@ -104,9 +104,10 @@ fn tell(outcome: &Outcome, now: &Snapshot, out: Out<'_>) -> Result<(), CtlError>
         Done::Synced(report) => out.say(*report, line),
         Done::Probed(view) => out.say(NatWithVantages::new(view, now.at), |nat| text::nat(nat, now)),
         Done::FailedOver(over) => out.say(FailedOver::from(over), |_| format!("{outcome}\n")),
-        Done::Explained(why) => {
-            out.say(WhyReport::new(why, |step| out.keys.key_of_next(step)), |report| text::why(report, now))
-        }
+        Done::Explained(why) => out
+            .say(WhyReport::new(why, now.at, |step| out.keys.key_of_next(step)), |report| {
+                text::why(report, now)
+            }),
         Done::Left => out.say(Left {}, |_| format!("{outcome}\n")),
         // Nobody can ask for these here.
         Done::Echoed(_) | Done::WillLose => Ok(()),

@@ -51,6 +51,14 @@ impl Key {
         Some(Self { code, ctrl, alt: event.modifiers.contains(KeyModifiers::ALT) })
     }
 
+    /// The event of a key.
+    #[cfg(test)]
+    pub(crate) fn event(self) -> KeyEvent {
+        let ctrl = if self.ctrl { KeyModifiers::CONTROL } else { KeyModifiers::NONE };
+        let alt = if self.alt { KeyModifiers::ALT } else { KeyModifiers::NONE };
+        KeyEvent::new(self.code, ctrl | alt)
+    }
+
     /// The character that it types where something is typed.
     pub(crate) fn typed(self) -> Option<char> {
         match self.code {

@@ -284,6 +284,7 @@ pub(crate) fn order_of(step: NextAction) -> (Order, &'static str) {
         NextAction::Punch => (Order::Punch, "punch again"),
         NextAction::Relay => (Order::Relay, "connect through a relay"),
         NextAction::Failover => (Order::Failover, "use another relay"),
+        NextAction::SyncAll => (Order::SyncAll, "ask all links for what they know"),
         NextAction::NatProbe => (Order::NatProbe, "probe our NAT again"),
     }
 }

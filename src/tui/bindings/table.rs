@@ -40,7 +40,7 @@ pub(crate) static BINDINGS: &[Binding] = table! {
         "why the selected peer is what it is: attempt, reasons, evidence";
     "sync": Action::Order(Order::Sync), "s", PEER, "sync", Traffic,
         "exchange records with the selected peer (needs a link)";
-    "sync-all": Action::Order(Order::SyncAll), "S", MAIN, "all", Traffic,
+    "sync-all": Action::Order(Order::SyncAll), "S", PEER, "all", Traffic,
         "exchange records with every linked peer";
     "connect": Action::Order(Order::Connect), "c", PEER, "connect", Traffic,
         "run the ladder to the selected peer now; lifts a hold-off";
@@ -61,8 +61,9 @@ pub(crate) static BINDINGS: &[Binding] = table! {
         "the lab: cut and heal, kill and start, change a NAT, go to another node";
     "drills": Action::OpenDrills, "d", MAIN, "drills", None,
         "the drills: run one on a fleet of its own, and see its verdict (in the lab)";
-    "sort": Action::Sort, "o", MAIN, "sort", None, "sort the peers by the next column";
-    "sort-inverse": Action::SortInverse, "O", MAIN, "", None, "turn the order of the peers around";
+    "sort": Action::Sort, "o", MAIN, "sort", None,
+        "sort the focused table by its next column; in the KPI pane the next span of time";
+    "sort-inverse": Action::SortInverse, "O", MAIN, "", None, "turn that order around";
     "nat-probe": Action::Order(Order::NatProbe), "n", PEER, "NAT", Traffic, "measure our own NAT again";
     "zoom": Action::Zoom, "z", MAIN, "zoom", None, "give the focused pane the whole screen, and back";
     "copy-id": Action::CopyId, "y", PEER, "copy", None,
