@@ -28,7 +28,7 @@ pub use command::{Command, CommandId, Done, EchoReport, Failure, LinkReport, Out
 pub use event::{Event, EventKind};
 pub use exposure::{Evidence, Exposure, ExposureState};
 pub use id::{ParsePeerIdError, PeerId};
-pub use kpi::{CriterionView, Interval, KpiAnswer, KpiView, Moved, Propagation};
+pub use kpi::{CriterionView, Interval, KpiAnswer, KpiPoint, KpiSeries, KpiView, Moved, Propagation};
 pub use nat::{Behaviour, NatType, NatView, Vantage};
 pub use peer::{LinkRow, Path, PeerRow, PeerState, Source};
 pub use policy::{PunchConsent, RelayEgressPolicy};

@@ -160,6 +160,12 @@ impl Key {
         };
         Some(Self { code, ctrl: event.modifiers.contains(KeyModifiers::CONTROL) })
     }
+
+    /// The event of a key.
+    #[cfg(test)]
+    pub(crate) fn event(self) -> KeyEvent {
+        KeyEvent::new(self.code, if self.ctrl { KeyModifiers::CONTROL } else { KeyModifiers::NONE })
+    }
 }
 
 impl fmt::Display for Key {
@@ -329,8 +335,15 @@ pub(crate) const BINDINGS: &[Binding] = &[
         None,
         "the drills: run one on a fleet of its own, and see its verdict (in the lab)"
     ),
-    binding!(Action::Sort, &[key('o')], MAIN, "sort", None, "sort the peers by the next column"),
-    binding!(Action::SortInverse, &[key('O')], MAIN, "", None, "turn the order of the peers around"),
+    binding!(
+        Action::Sort,
+        &[key('o')],
+        MAIN,
+        "sort",
+        None,
+        "sort the focused table by its next column; in the KPI pane the next span of time"
+    ),
+    binding!(Action::SortInverse, &[key('O')], MAIN, "", None, "turn that order around"),
     binding!(Action::Order(Order::NatProbe), &[key('n')], PEER, "NAT", Traffic, "measure our own NAT again"),
     binding!(
         Action::Zoom,

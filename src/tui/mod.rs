@@ -18,6 +18,8 @@ pub(crate) mod fmt;
 mod input;
 pub mod lab;
 mod logs;
+#[cfg(test)]
+mod property;
 mod run;
 mod sort;
 mod terminal;

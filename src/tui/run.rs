@@ -25,7 +25,8 @@ use super::view;
 use crate::model::{Command, Event};
 use crate::node::feed::{Feed, Presence};
 
-/// Between two frames: at most 20 a second.
+/// Between two frames: at most 20 a second. What answers a key may come one frame
+/// early, so that nobody waits for the frame that a snapshot has just had.
 const FRAME: Duration = Duration::from_millis(50);
 /// A suspend that comes back sooner was refused: no shell would resume us.
 const REFUSED: Duration = Duration::from_millis(30);
@@ -100,7 +101,8 @@ async fn console(feed: Feed, options: Options) -> Result<(), ConsoleError> {
         signals,
         start: Instant::now(),
         dirty: true,
-        drawn: None,
+        answers: false,
+        frames_until: Instant::now(),
         ages_change: None,
         logs_came: false,
         resumed: None,
@@ -205,7 +207,10 @@ struct Console {
     start: Instant,
     /// Whether the picture may have changed since the last frame.
     dirty: bool,
-    drawn: Option<Instant>,
+    /// Whether it may have changed because of a key.
+    answers: bool,
+    /// Until when the frames so far are paid for, each with [`FRAME`].
+    frames_until: Instant,
     /// When a text on the screen changes by itself.
     ages_change: Option<Instant>,
     /// Whether log lines came since the last frame.
@@ -336,26 +341,30 @@ impl Console {
         let now = Instant::now();
         if self.dirty {
             // A terminal that is still busy says itself when it is not.
-            return if self.terminal.is_idle() { self.frame_due(now) } else { now + LONG };
+            return if self.terminal.is_idle() { self.frame_due() } else { now + LONG };
         }
         self.ages_change.unwrap_or(now + LONG)
     }
 
-    fn frame_due(&self, now: Instant) -> Instant {
-        self.drawn.map_or(now, |drawn| drawn + FRAME)
+    fn frame_due(&self) -> Instant {
+        if self.answers {
+            self.frames_until.checked_sub(FRAME).unwrap_or(self.frames_until)
+        } else {
+            self.frames_until
+        }
     }
 
     fn draw_if_due(&mut self) -> Result<(), ConsoleError> {
         let now = Instant::now();
-        if !self.dirty || !self.terminal.is_idle() || now < self.frame_due(now) {
+        if !self.dirty || !self.terminal.is_idle() || now < self.frame_due() {
             return Ok(());
         }
         self.take(Input::Tick);
         let (app, mut changes_in) = (&mut self.app, None);
         self.terminal.draw(|area, buf| changes_in = view::draw(app, area, buf))?;
         self.ages_change = changes_in.map(|left| now + left.clamp(FRAME, LONG));
-        self.drawn = Some(now);
-        self.dirty = false;
+        self.frames_until = now.max(self.frames_until) + FRAME;
+        (self.dirty, self.answers) = (false, false);
         self.logs_came = false;
         Ok(())
     }
@@ -370,7 +379,7 @@ impl Console {
             }
         };
         let effects = self.app.update(input, self.start.elapsed());
-        self.dirty = true;
+        (self.dirty, self.answers) = (true, true);
         for effect in effects {
             match effect {
                 Effect::Quit => return Ok(ControlFlow::Break(())),

@@ -84,11 +84,20 @@ impl App {
             Action::EraseAll => self.edit(String::clear),
             Action::ClearFilter => self.set_filter(""),
             Action::Sort => {
-                self.peers.sort_next();
+                match self.focus {
+                    Pane::Escalation => self.attempts.sort_next(),
+                    Pane::Relays => self.reservations.sort_next(),
+                    Pane::Kpi => self.kpi_span = self.kpi_span.wrapping_add(1),
+                    _ => self.peers.sort_next(),
+                }
                 self.refresh();
             }
             Action::SortInverse => {
-                self.peers.sort_inverse();
+                match self.focus {
+                    Pane::Escalation => self.attempts.sort_inverse(),
+                    Pane::Relays => self.reservations.sort_inverse(),
+                    _ => self.peers.sort_inverse(),
+                }
                 self.refresh();
             }
             Action::Freeze => self.toggle_freeze(),
@@ -214,7 +223,9 @@ impl App {
         }
         match self.focus {
             Pane::Peers => self.peers.go(step),
-            pane @ (Pane::Escalation | Pane::Relays | Pane::Gossip | Pane::Nat | Pane::Kpi) => {
+            Pane::Escalation => self.attempts.go(step),
+            Pane::Relays => self.go_relays(step),
+            pane @ (Pane::Gossip | Pane::Nat | Pane::Kpi) => {
                 let scroll = &mut self.scrolls[pane as usize];
                 *scroll = step.apply(*scroll, usize::MAX);
             }
@@ -223,6 +234,25 @@ impl App {
                 self.timeline.go(step, page, end);
             }
             Pane::Logs => self.logs.go(step),
+        }
+    }
+
+    /// The rows first, and behind the last one the lines below them.
+    fn go_relays(&mut self, step: Move) {
+        let last = self.reservations.len().saturating_sub(1);
+        let place = self.reservations.cursor().unwrap_or(0);
+        let scroll = &mut self.scrolls[Pane::Relays as usize];
+        match step {
+            Move::Up(n) if *scroll > 0 => *scroll = scroll.saturating_sub(n),
+            Move::Down(n) if place >= last => *scroll = scroll.saturating_add(n),
+            step => {
+                if step == Move::Bottom {
+                    *scroll = usize::MAX;
+                } else if step == Move::Top {
+                    *scroll = 0;
+                }
+                self.reservations.go(step);
+            }
         }
     }
 
@@ -279,7 +309,7 @@ impl App {
 
     /// The peer that an action would be about.
     fn peer_in_reach(&self) -> Result<&PeerRow, String> {
-        if self.overlays.is_empty() && !self.drawn.peers {
+        if self.overlays.is_empty() && self.acting() == Pane::Peers && !self.drawn.peers {
             return Err("the peers are not on the screen (1 shows them)".to_owned());
         }
         let id = self.target().ok_or("no peer is selected")?;

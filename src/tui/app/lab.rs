@@ -164,8 +164,13 @@ impl App {
         self.anchor.0 = old.at;
         // What is about the console, the lab and its threads stays.
         (self.focus, self.zoom, self.drawn) = (old.focus, old.zoom, old.drawn);
+        (self.places, self.kpi_span) = (old.places, old.kpi_span);
         (self.lab, self.faults, self.logs) = (old.lab, old.faults, old.logs);
         (self.peers, self.prompt, self.kept) = (old.peers, old.prompt, old.kept);
+        (self.attempts, self.reservations) = (old.attempts, old.reservations);
+        self.peers.forget_rows();
+        self.attempts.forget_rows();
+        self.reservations.forget_rows();
         self.overlays = old.overlays;
         self.overlays.retain(|o| !matches!(o, Overlay::Why { .. } | Overlay::Confirm { .. }));
         self.read_only = old.read_only;

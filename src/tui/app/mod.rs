@@ -8,6 +8,8 @@ mod lab;
 mod peers;
 mod presence;
 mod prompt;
+mod rows;
+mod table;
 mod timeline;
 mod why;
 
@@ -21,16 +23,21 @@ use super::bindings::{self, Key, Scope};
 use super::lab::{LabCommand, LabView};
 use super::logs::Logs;
 use super::theme::Theme;
-use crate::model::{Command, CommandId, Event, EventKind, Outcome, PeerId, PeerRow, Snapshot, Stamp, clean};
+use super::view::Places;
+use crate::model::{
+    Attempt, Command, CommandId, Event, EventKind, Outcome, PeerId, PeerRow, ReservationRow, Snapshot, Stamp,
+    clean,
+};
 use crate::node::feed::SendError;
 
 pub(crate) use actions::Move;
 pub(crate) use commands::{Commands, Tone};
 pub(crate) use lab::{LabRow, LabSide};
-pub(crate) use peers::Peers;
+pub(crate) use peers::{Listed, Peers};
 pub(crate) use presence::Gone;
 use prompt::Kept;
 pub(crate) use prompt::Prompt;
+pub(crate) use rows::Rows;
 pub(crate) use timeline::{Entry, Timeline};
 pub(crate) use why::Asked;
 
@@ -231,6 +238,10 @@ pub(crate) struct App {
     kept: Kept,
     /// Order, filter and selection of the peers.
     pub(crate) peers: Peers,
+    /// Order and selection of the attempts.
+    pub(crate) attempts: Rows<Arc<Attempt>>,
+    /// Order and selection of the reservations.
+    pub(crate) reservations: Rows<ReservationRow>,
     /// Events, outcomes and faults in order.
     pub(crate) timeline: Timeline,
     /// Commands under way and what came of the last.
@@ -239,6 +250,8 @@ pub(crate) struct App {
     pub(crate) lab: Option<LabSide>,
     /// What was asked about the peer of the why view.
     asked: Option<Asked>,
+    /// How often the KPI pane was turned to another span of time.
+    pub(crate) kpi_span: usize,
     /// Lines scrolled, by pane; peers, events and logs have ways of their own.
     pub(crate) scrolls: [usize; Pane::ALL.len()],
     /// The log pane.
@@ -253,6 +266,8 @@ pub(crate) struct App {
     pub(crate) read_only: bool,
     /// What the last frame looked like.
     pub(crate) drawn: Drawn,
+    /// Which of the panes that share a place have it.
+    pub(crate) places: Places,
     /// Colours and glyphs.
     pub(crate) theme: Theme,
     /// The zone for times of day.
@@ -274,10 +289,13 @@ impl App {
             prompt: None,
             kept: Kept::default(),
             peers: Peers::default(),
+            attempts: Rows::default(),
+            reservations: Rows::default(),
             timeline: Timeline::default(),
             commands: Commands::default(),
             lab: None,
             asked: None,
+            kpi_span: 0,
             scrolls: [0; Pane::ALL.len()],
             logs,
             events_dropped: 0,
@@ -285,6 +303,7 @@ impl App {
             gone: None,
             read_only: false,
             drawn: Drawn { peers: true, several: true, page: 10 },
+            places: Places::default(),
             theme,
             zone,
         };
@@ -342,6 +361,9 @@ impl App {
             Input::Tick => {
                 let now = self.node_now();
                 self.commands.expire(self.at, now);
+                if self.rows_change_in() == Some(Duration::ZERO) {
+                    self.refresh();
+                }
                 return self.ask_again();
             }
         }
@@ -471,13 +493,40 @@ impl App {
             Overlay::Why { peer, .. } => Some(*peer),
             _ => None,
         });
-        why.or_else(|| self.peers.selected())
+        why.or_else(|| match self.acting() {
+            Pane::Escalation => self.attempts.selected_peer(),
+            Pane::Relays => self.reservations.selected_peer(),
+            _ => self.peers.selected(),
+        })
     }
 
-    /// Puts the peers in order again, if anything they depend on changed.
+    /// The table whose selection peer actions are about: the focused one, if its
+    /// selected row is about a peer, else the peers.
+    pub(crate) fn acting(&self) -> Pane {
+        match self.focus {
+            Pane::Escalation if self.attempts.selected_peer().is_some() => Pane::Escalation,
+            Pane::Relays if self.reservations.selected_peer().is_some() => Pane::Relays,
+            _ => Pane::Peers,
+        }
+    }
+
+    /// Puts the tables in order again, if anything they depend on changed.
     fn refresh(&mut self) {
-        let (rows, now) = (self.shown().peers.clone(), self.shown().at);
-        self.peers.refresh(&rows, now);
+        let (shown, live) = (self.shown().clone(), self.frozen.is_none());
+        self.peers.refresh(&shown.peers, shown.at, self.at, live);
+        let attempts = shown.attempts.live.iter().chain(&shown.attempts.recent).cloned().collect();
+        self.attempts.refresh(attempts, &shown, self.at, live);
+        self.reservations.refresh(shown.relays.reservations.clone(), &shown, self.at, live);
+    }
+
+    /// How long until a row that left goes from one of the tables.
+    pub(crate) fn rows_change_in(&self) -> Option<Duration> {
+        let tables = [
+            self.peers.changes_in(self.at),
+            self.attempts.changes_in(self.at),
+            self.reservations.changes_in(self.at),
+        ];
+        tables.into_iter().flatten().min()
     }
 
     /// The system refused to stop us.

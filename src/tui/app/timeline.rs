@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::actions::Move;
-use crate::model::{Event, Outcome, Stamp};
+use crate::model::{Event, EventKind, Outcome, PeerId, Stamp};
 
 /// Entries that are kept: a few minutes of a busy node, under 2 MiB.
 const KEPT: usize = 5_000;
@@ -37,6 +37,10 @@ pub(crate) enum Entry {
         events: u64,
     },
 }
+
+/// How far back it is looked for what became of something: as much as a busy
+/// node tells while a row that left is shown.
+const LOOK_BACK: usize = 500;
 
 /// The timeline. Entries are numbered from 0 in the order in which they came.
 #[derive(Debug, Default)]
@@ -72,6 +76,15 @@ impl Timeline {
         let end = self.bottom(limit);
         let count = usize::try_from(end.saturating_sub(self.first)).unwrap_or(0);
         self.entries.iter().take(count).skip(count.saturating_sub(rows))
+    }
+
+    /// What the newest event about a peer says that has something to say.
+    pub(crate) fn latest<T>(&self, peer: PeerId, say: impl Fn(&EventKind) -> Option<T>) -> Option<T> {
+        let mut about = self.entries.iter().rev().take(LOOK_BACK).filter_map(|entry| match entry {
+            Entry::Event(event) if event.peer_id == Some(peer) => Some(&event.kind),
+            _ => None,
+        });
+        about.find_map(say)
     }
 
     /// The number after the last entry that is shown.

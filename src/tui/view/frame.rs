@@ -74,6 +74,29 @@ pub(crate) fn hint(theme: &Theme, text: &str, inner: Rect, buf: &mut Buffer) {
     put(buf, (inner.x + 1, inner.y), &line, inner.width.saturating_sub(1));
 }
 
+/// Marks the selected row of a table: a bar where peer actions are about it, else
+/// only a mark.
+pub(super) fn mark_selected(pen: &Pen<'_>, acting: bool, line: Rect, buf: &mut Buffer) {
+    let style = if acting { pen.theme.accent } else { pen.theme.dim };
+    buf.set_string(line.x, line.y, "▶", style);
+    if acting {
+        buf.set_style(line, pen.theme.selected);
+    }
+}
+
+/// The order of a table as it stands in its title.
+pub(super) fn sorted((by, inverse): (&str, bool)) -> String {
+    format!("sort {by} {}", if inverse { "↓" } else { "↑" })
+}
+
+/// Writes on the lower border of a box, at its left end.
+pub(super) fn note_left(pen: &Pen<'_>, text: &str, area: Rect, buf: &mut Buffer) {
+    let room = usize::from(area.width.saturating_sub(30));
+    if text.width() + 2 <= room && area.height > 1 {
+        buf.set_string(area.x + 2, area.bottom() - 1, format!(" {text} "), pen.theme.dim);
+    }
+}
+
 /// Writes on the lower border of a box, at its right end.
 pub(super) fn note(pen: &Pen<'_>, text: &str, area: Rect, buf: &mut Buffer) {
     let text = format!(" {text} ");

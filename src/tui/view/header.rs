@@ -235,7 +235,7 @@ pub(super) fn message(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
 /// behind it.
 fn prompt_line(app: &App, pen: &Pen<'_>, prompt: &Prompt, area: Rect, buf: &mut Buffer) {
     let theme = pen.theme;
-    let count = format!("  {} of {}", app.peers.order().len(), app.shown().peers.len());
+    let count = format!("  {} of {}", app.peers.present(), app.shown().peers.len());
     let room = usize::from(area.width).saturating_sub(count.len() + 12);
     let shown = tail(&prompt.text, room);
     let cut = prompt.text.len() - shown.len();

@@ -2,6 +2,7 @@
 //! next key needs to know of the screen, and it reports when the picture will
 //! change by itself because an age in it steps.
 
+mod chart;
 mod drills;
 mod escalation;
 mod events;
@@ -30,6 +31,7 @@ use super::fmt::{self, Ageing};
 use super::theme::Theme;
 use crate::model::Stamp;
 pub(crate) use frame::hint;
+pub(crate) use layout::Places;
 
 /// The smallest terminal that the panes fit in.
 pub(crate) const MIN_WIDTH: u16 = 40;
@@ -113,7 +115,8 @@ fn draw_console(app: &mut App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
     let live =
         Pen { now: whole_second(app.node_now()).0, running: true, changes_in: Cell::new(None), ..*pen };
     let banners = header::banners(app, &live);
-    let parts = layout::split(area, banners.len(), app.focus, app.zoom);
+    app.places.look_at(app.focus);
+    let parts = layout::split(area, banners.len(), app.focus, app.zoom, app.places);
     header::draw(app, &live, parts.header, buf);
     for (line, y) in banners.iter().zip(parts.header.y + 1..) {
         buf.set_style(Rect { y, ..parts.header }, line.style);
@@ -138,11 +141,19 @@ fn draw_console(app: &mut App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
             page = rows;
         }
     }
+    if let (None, Some((_, last))) = (parts.tabs, parts.panes.last()) {
+        let hidden = Pane::ALL.iter().filter(|pane| !parts.panes.iter().any(|(p, _)| p == *pane));
+        let names: Vec<_> = hidden.map(|pane| format!("{} {}", pane.number(), pane.title())).collect();
+        frame::note_left(pen, &names.join("  "), *last, buf);
+    }
     app.drawn = Drawn {
         peers: parts.panes.iter().any(|(p, _)| *p == Pane::Peers),
         several: parts.panes.len() > 1,
         page,
     };
+    if let Some(left) = app.rows_change_in() {
+        live.changes_within(left);
+    }
     header::message(app, &live, parts.message, buf);
     header::footer(app, pen, parts.footer, buf);
     let body = Rect { y: area.y + 1, height: area.height - 3, ..area };

@@ -100,8 +100,8 @@ fn a_new_node_without_peers() {
 #[test]
 fn a_busy_fleet() {
     assert_snapshot!("busy_140x40", Shot::busy(LARGE).text());
-    assert_snapshot!("busy_140x24", Shot::busy((140, 24)).text());
-    assert_snapshot!("busy_80x40", Shot::busy((80, 40)).text());
+    assert_snapshot!("busy_200x50", Shot::busy((200, 50)).text());
+    assert_snapshot!("busy_100x30", Shot::busy((100, 30)).text());
 }
 
 #[test]
