@@ -154,7 +154,7 @@ impl Engine {
             trace.addresses().into_iter().take(2).map(|addr| (addr, *peer)).collect();
         if !self.links.values().any(Link::is_up) {
             // A host without a NAT answers for itself.
-            let public = |who: &PeerId| matches!(self.claimed_nat(who), NatType::None | NatType::Unknown);
+            let public = |who: &PeerId| self.claimed_nat(who) == NatType::None;
             for who in self.book.best_first(now.stamp).into_iter().filter(|who| who != peer && public(who)) {
                 let reached = self.book.get(who).and_then(|e| e.measured.reached_at);
                 all.extend(
@@ -306,10 +306,16 @@ impl Engine {
 
     /// What came of knocking.
     pub(super) fn on_knocked(&mut self, query: u32, results: &[(SocketAddr, Knocked, Knocked)], now: Now) {
+        let knocked = self.whys.open.get(&query).map(|open| open.knocked.clone()).unwrap_or_default();
+        let mut natless: Vec<PeerId> = knocked.into_iter().map(|(_, of)| of).collect();
+        natless.retain(|of| self.claimed_nat(of) == NatType::None);
         let Some(open) = self.whys.open.get_mut(&query) else { return };
         for (addr, udp, tcp) in results {
             let of = open.knocked.iter().find(|(at, _)| at == addr).map(|(_, of)| *of);
-            open.knocks.extend(of.map(|of| Knock { addr: *addr, of, udp: *udp, tcp: *tcp }));
+            open.knocks.extend(of.map(|of| {
+                let own = natless.contains(&of);
+                Knock { addr: *addr, of, own, udp: *udp, tcp: *tcp }
+            }));
         }
         if let Some((.., last)) = self.whys.knocked.as_mut().filter(|(_, of, _)| *of == open.peer) {
             last.clone_from(&open.knocks);
