@@ -41,7 +41,7 @@ pub use report::{
 pub use snapshot::{AttemptsView, CacheView, Counters, GossipView, NodeInfo, Phase, SaveState, Snapshot};
 pub use text::{SHOWN_TEXT_MAX, clean, ellipsize, printable};
 pub use time::{Stamp, millis};
-pub use why::{NextAction, Why, WhyLine};
+pub use why::{Confidence, NextAction, Provenance, Sureness, Why, WhyFact, WhyLine};
 
 /// Rewrites an IPv4-mapped IPv6 address (`::ffff:a.b.c.d`) to plain IPv4.
 ///

@@ -250,7 +250,7 @@ pub(crate) const BINDINGS: &[Binding] = &[
     binding!(
         Action::Order(Order::SyncAll),
         &[key('S')],
-        MAIN,
+        PEER,
         "all",
         Traffic,
         "exchange records with every linked peer"
@@ -614,6 +614,7 @@ pub(crate) fn order_of(step: NextAction) -> (Order, &'static str) {
         NextAction::Relay => (Order::Relay, "connect through a relay"),
         NextAction::Failover => (Order::Failover, "use another relay"),
         NextAction::NatProbe => (Order::NatProbe, "probe our NAT again"),
+        NextAction::SyncAll => (Order::SyncAll, "ask all links for what they know"),
     }
 }
 

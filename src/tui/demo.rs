@@ -11,11 +11,11 @@ use super::lab::{DrillCheck, DrillInfo, DrillStage, DrillView, LabLink, LabNode,
 pub use load::{Screen, changed, large, next_round, panic_on_screen};
 
 use crate::model::{
-    Attempt, AttemptId, AttemptOutcome, AttemptsView, Behaviour, CacheView, Cause, Counters, Event,
-    EventKind, Exposure, Failover, GossipView, Interval, KpiPoint, KpiSeries, KpiView, LinkRow, Moved,
-    NatType, NatView, NextAction, NextStep, NodeInfo, Path, PeerId, PeerRow, PeerState, Phase, Reason,
-    RelayRole, RelaysView, ReservationRow, ReservationState, SaveState, Snapshot, Source, StageKind,
-    StageOutcome, StageReport, Stamp, Vantage, Why, WhyLine,
+    Attempt, AttemptId, AttemptOutcome, AttemptsView, Behaviour, CacheView, Cause, Confidence, Counters,
+    Event, EventKind, Exposure, Failover, GossipView, Interval, KpiPoint, KpiSeries, KpiView, LinkRow, Moved,
+    NatType, NatView, NextAction, NextStep, NodeInfo, Path, PeerId, PeerRow, PeerState, Phase, Provenance,
+    Reason, RelayRole, RelaysView, ReservationRow, ReservationState, SaveState, Snapshot, Source, StageKind,
+    StageOutcome, StageReport, Stamp, Sureness, Vantage, Why, WhyFact, WhyLine,
 };
 
 /// The moment of every made-up snapshot: 14:02:11 UTC.
@@ -390,6 +390,12 @@ pub fn why() -> Why {
         verdict: "Both NATs are known and cannot be punched: theirs maps per destination (symmetric), ours \
                   accepts only the exact address and port it sent to (port-restricted)."
             .to_owned(),
+        confidence: Confidence {
+            level: Sureness::High,
+            because:
+                "ours: 3 vantage points agree, measured 2 min ago; theirs: its own word, measured 40 s ago"
+                    .to_owned(),
+        },
         timeline: vec![
             line(0, us, "direct skipped: their NAT filters; no mapping towards us"),
             line(0, us, "who has 77c2ab? → 7 links; 1b88f0 and 5e01c9 have it"),
@@ -408,8 +414,31 @@ pub fn why() -> Why {
             "UPnP on theirs".to_owned(),
             "a full-cone router on either".to_owned(),
         ],
-        next: vec![NextAction::NatProbe, NextAction::Punch, NextAction::Failover],
+        next: vec![NextAction::NatProbe, NextAction::Failover],
+        facts: facts(ber, nyc),
     }
+}
+
+fn facts(ber: PeerId, nyc: PeerId) -> Vec<WhyFact> {
+    let fact = |name: &str, value: Option<&str>, provenance, by, at| WhyFact {
+        name: name.to_owned(),
+        value: value.map(str::to_owned),
+        provenance,
+        by,
+        at,
+    };
+    let (measured, claimed) = (Provenance::Measured, Provenance::Claimed);
+    vec![
+        fact("name", Some("home-ber"), claimed, Some(ber), Some(ago(372))),
+        fact("NAT type", Some("symmetric"), claimed, Some(ber), Some(ago(40))),
+        fact("address", Some("198.18.0.103:46440, where it is seen"), claimed, Some(nyc), Some(ago(0))),
+        fact("address", Some("198.18.0.103:54498, of its record"), claimed, Some(ber), Some(ago(40))),
+        fact("relay address", Some("198.18.0.2:33322 on 1b88f0"), claimed, Some(ber), Some(ago(40))),
+        fact("round trip", Some("96.0 ms"), measured, None, Some(ago(0))),
+        fact("attempts", Some("12 of 14 connected"), measured, None, None),
+        fact("success rate", Some("86 %"), Provenance::Derived, None, None),
+        fact("clock", None, claimed, Some(ber), None),
+    ]
 }
 
 /// A lab with a cut host, a dead node, a changed NAT and a cut wire.

@@ -106,7 +106,7 @@ fn tell(outcome: &Outcome, now: &Snapshot, out: Out) -> Result<(), CtlError> {
         Done::Probed(view) => out.say(NatWithVantages::new(view, now.at), |nat| text::nat(nat, now)),
         Done::FailedOver(over) => out.say(FailedOver::from(over), |_| format!("{outcome}\n")),
         Done::Explained(why) => {
-            out.say(WhyReport::new(why, tui::key_of_next), |report| text::why(report, now))
+            out.say(WhyReport::new(why, now.at, tui::key_of_next), |report| text::why(report, now))
         }
         Done::Left => out.say(Left {}, |_| format!("{outcome}\n")),
         // Nobody can ask for these here.
