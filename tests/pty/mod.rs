@@ -45,33 +45,39 @@ impl Console {
             (NonZero::new(rows).context("no rows")?, NonZero::new(cols).context("no columns")?);
         let shown = Arc::new((Mutex::new(vt100::Parser::new(height, width, 0)), Condvar::new()));
         let written = Arc::new(AtomicU64::new(0));
-        let all = Arc::new(Mutex::new(Vec::new()));
-        if read {
-            let mut output = pty.master.try_clone_reader()?;
-            let (shown, written, all) = (shown.clone(), written.clone(), all.clone());
-            std::thread::spawn(move || {
-                let mut bytes = [0; 4096];
-                while let Ok(n) = output.read(&mut bytes) {
-                    if n == 0 {
-                        return;
-                    }
-                    written.fetch_add(n as u64, Ordering::Relaxed);
-                    all.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(&bytes[..n]);
-                    shown.0.lock().unwrap_or_else(PoisonError::into_inner).process(&bytes[..n]);
-                    shown.1.notify_all();
-                }
-            });
-        }
-        Ok(Self {
+        let console = Self {
             child,
             master: Some(pty.master),
             slave: Some(pty.slave),
             keys: Some(keys),
             shown,
             written,
-            output: all,
+            output: Arc::new(Mutex::new(Vec::new())),
             before,
-        })
+        };
+        if read {
+            console.read()?;
+        }
+        Ok(console)
+    }
+
+    /// Takes what it writes from now on.
+    pub fn read(&self) -> Result<()> {
+        let mut output = self.master.as_ref().context("hung up")?.try_clone_reader()?;
+        let (shown, written, all) = (self.shown.clone(), self.written.clone(), self.output.clone());
+        std::thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            while let Ok(n) = output.read(&mut bytes) {
+                if n == 0 {
+                    return;
+                }
+                written.fetch_add(n as u64, Ordering::Relaxed);
+                all.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(&bytes[..n]);
+                shown.0.lock().unwrap_or_else(PoisonError::into_inner).process(&bytes[..n]);
+                shown.1.notify_all();
+            }
+        });
+        Ok(())
     }
 
     pub fn press(&mut self, keys: &str) -> Result<()> {
