@@ -171,6 +171,8 @@ pub(crate) struct App {
     pub(crate) kpi_span: usize,
     /// Lines scrolled, by pane; peers, events and logs have ways of their own.
     pub(crate) scrolls: [usize; Pane::ALL.len()],
+    /// The peers that the palette last looked through.
+    found_in: Option<Arc<Vec<Arc<PeerRow>>>>,
     /// The log pane.
     pub(crate) logs: Logs,
     /// Events that never reached us.
@@ -216,6 +218,7 @@ impl App {
             asked: None,
             kpi_span: 0,
             scrolls: [0; Pane::ALL.len()],
+            found_in: None,
             logs,
             events_dropped: 0,
             faults: Vec::new(),
