@@ -29,7 +29,7 @@ pub use event::{Event, EventKind};
 pub use exposure::{Evidence, Exposure, ExposureState};
 pub use id::{ParsePeerIdError, PeerId};
 pub use kpi::{CriterionView, Interval, KpiAnswer, KpiPoint, KpiSeries, KpiView, Moved, Propagation};
-pub use nat::{Behaviour, NatType, NatView, Vantage};
+pub use nat::{Behaviour, MappingLifetime, NatType, NatView, Vantage};
 pub use peer::{LinkRow, Path, PeerRow, PeerState, Source};
 pub use policy::{PunchConsent, RelayEgressPolicy};
 pub use reason::{CloseCode, Reason};
