@@ -20,7 +20,7 @@ use super::faults;
 use super::input::Keyboard;
 use super::lab::{Lab, LabCommand, LabView};
 use super::logs::{self, Logs};
-use super::terminal::{self, Terminal};
+use super::terminal::{self, Features, Terminal};
 use super::theme::{GlyphChoice, Theme};
 use super::view;
 use crate::model::{Command, Event};
@@ -98,7 +98,7 @@ async fn console(feed: Feed, options: Options) -> Result<(), ConsoleError> {
         app.update(Input::Lab(lab.view.borrow_and_update().clone()), Duration::ZERO);
     }
     let watch = faults::Watch::start();
-    let terminal = Terminal::take()?;
+    let terminal = Terminal::take(Features { mouse: options.mouse, title: options.title })?;
     let keyboard = Keyboard::start()?;
     let mut console = Console {
         app,
@@ -369,7 +369,8 @@ impl Console {
         }
         self.take(Input::Tick);
         let (app, mut changes_in) = (&mut self.app, None);
-        self.terminal.draw(|area, buf| changes_in = view::draw(app, area, buf))?;
+        let title = app.title();
+        self.terminal.draw(&title, |area, buf| changes_in = view::draw(app, area, buf))?;
         self.ages_change = changes_in.map(|left| now + left.clamp(FRAME, LONG));
         self.frames_until = now.max(self.frames_until) + FRAME;
         (self.dirty, self.answers) = (false, false);
@@ -381,6 +382,7 @@ impl Console {
         let input = match event {
             TerminalEvent::Key(key) => Input::Key(key),
             TerminalEvent::Paste(text) => Input::Paste(text),
+            TerminalEvent::Mouse(event) => Input::Mouse(event),
             _ => {
                 self.dirty = true;
                 return Ok(ControlFlow::Continue(()));

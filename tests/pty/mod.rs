@@ -26,6 +26,8 @@ pub struct Console {
     pub keys: Option<Box<dyn std::io::Write + Send>>,
     shown: Arc<(Mutex<vt100::Parser>, Condvar)>,
     written: Arc<AtomicU64>,
+    /// Every byte of it.
+    output: Arc<Mutex<Vec<u8>>>,
     pub before: String,
 }
 
@@ -43,6 +45,7 @@ impl Console {
             (NonZero::new(rows).context("no rows")?, NonZero::new(cols).context("no columns")?);
         let shown = Arc::new((Mutex::new(vt100::Parser::new(height, width, 0)), Condvar::new()));
         let written = Arc::new(AtomicU64::new(0));
+        let all = Arc::new(Mutex::new(Vec::new()));
         let console = Self {
             child,
             master: Some(pty.master),
@@ -50,6 +53,7 @@ impl Console {
             keys: Some(keys),
             shown,
             written,
+            output: all,
             before,
         };
         if read {
@@ -61,7 +65,7 @@ impl Console {
     /// Takes what it writes from now on.
     pub fn read(&self) -> Result<()> {
         let mut output = self.master.as_ref().context("hung up")?.try_clone_reader()?;
-        let (shown, written) = (self.shown.clone(), self.written.clone());
+        let (shown, written, all) = (self.shown.clone(), self.written.clone(), self.output.clone());
         std::thread::spawn(move || {
             let mut bytes = [0; 4096];
             while let Ok(n) = output.read(&mut bytes) {
@@ -69,6 +73,7 @@ impl Console {
                     return;
                 }
                 written.fetch_add(n as u64, Ordering::Relaxed);
+                all.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(&bytes[..n]);
                 shown.0.lock().unwrap_or_else(PoisonError::into_inner).process(&bytes[..n]);
                 shown.1.notify_all();
             }
@@ -101,6 +106,28 @@ impl Console {
         self.written.load(Ordering::Relaxed)
     }
 
+    /// How often it has written a text, control sequences and all.
+    pub fn wrote(&self, text: &str) -> usize {
+        let output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
+        output.windows(text.len()).filter(|window| *window == text.as_bytes()).count()
+    }
+
+    /// Clicks at a place of the screen, counted from 0.
+    pub fn click(&mut self, (column, row): (u16, u16)) -> Result<()> {
+        let (column, row) = (column + 1, row + 1);
+        self.press(&format!("\x1b[<0;{column};{row}M\x1b[<0;{column};{row}m"))
+    }
+
+    /// Where a text stands on the screen.
+    pub fn find(&self, text: &str) -> Result<(u16, u16)> {
+        let screen = self.screen();
+        let found = screen.lines().enumerate().find_map(|(row, line)| {
+            let before = line.split_once(text)?.0;
+            Some((u16::try_from(before.chars().count()).ok()?, u16::try_from(row).ok()?))
+        });
+        found.with_context(|| format!("{text:?} is not on the screen:\n{screen}"))
+    }
+
     pub fn screen(&self) -> String {
         self.shown.0.lock().unwrap_or_else(PoisonError::into_inner).screen().contents()
     }
@@ -109,7 +136,10 @@ impl Console {
     pub fn is_given_back(&self) -> Result<()> {
         ensure!(self.modes()? == self.before, "the terminal's modes did not come back");
         self.wait_until("the screen to come back", |screen| {
-            !screen.alternate_screen() && !screen.hide_cursor() && !screen.bracketed_paste()
+            !screen.alternate_screen()
+                && !screen.hide_cursor()
+                && !screen.bracketed_paste()
+                && screen.mouse_protocol_mode() == vt100::MouseProtocolMode::None
         })
     }
 

@@ -7,6 +7,7 @@ mod clipboard;
 mod commands;
 mod lab;
 mod line;
+mod mouse;
 mod overlay;
 mod palette;
 mod pane;
@@ -16,13 +17,14 @@ mod prompt;
 mod rows;
 mod table;
 mod timeline;
+mod title;
 mod why;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
-use ratatui::crossterm::event::{KeyEvent, KeyEventKind};
+use ratatui::crossterm::event::{KeyEvent, KeyEventKind, MouseEvent};
 
 use super::bindings::{Key, Keymap, Scope};
 use super::lab::{LabCommand, LabView};
@@ -37,6 +39,7 @@ use crate::node::feed::SendError;
 pub(crate) use actions::Move;
 pub(crate) use commands::{Commands, Tone};
 pub(crate) use lab::{LabRow, LabSide};
+pub(crate) use mouse::{Region, Spot};
 pub(crate) use overlay::{Overlay, Question};
 pub(crate) use palette::{Hit, Palette, What};
 pub(crate) use pane::Pane;
@@ -59,6 +62,8 @@ const FAULTS_MAX: usize = 16;
 pub(crate) enum Input {
     /// A key was pressed.
     Key(KeyEvent),
+    /// The mouse was clicked or its wheel turned.
+    Mouse(MouseEvent),
     /// Text was pasted.
     Paste(String),
     /// The node's newest state.
@@ -116,8 +121,8 @@ pub(crate) struct Frozen {
     pub(crate) snapshots_missed: u64,
 }
 
-/// What the last frame looked like, as far as keys depend on it.
-#[derive(Debug, Clone, Copy)]
+/// What the last frame looked like, as far as keys and the mouse depend on it.
+#[derive(Debug, Clone)]
 pub(crate) struct Drawn {
     /// Whether the peers were on the screen.
     pub(crate) peers: bool,
@@ -125,6 +130,8 @@ pub(crate) struct Drawn {
     pub(crate) several: bool,
     /// The rows of the focused pane or overlay: a page.
     pub(crate) page: usize,
+    /// What lies where; the last lies on top.
+    pub(crate) regions: Vec<Region>,
 }
 
 /// The console's whole state.
@@ -214,7 +221,7 @@ impl App {
             faults: Vec::new(),
             gone: None,
             read_only: false,
-            drawn: Drawn { peers: true, several: true, page: 10 },
+            drawn: Drawn { peers: true, several: true, page: 10, regions: Vec::new() },
             keys: Keymap::default(),
             places: Places::default(),
             theme,
@@ -230,6 +237,7 @@ impl App {
         self.at = self.at.max(at);
         match input {
             Input::Key(key) => return self.key(&key),
+            Input::Mouse(event) => return self.mouse(&event),
             Input::Paste(text) => self.paste(&text),
             Input::Snapshot(snapshot) => {
                 self.take_snapshot(snapshot);

@@ -11,6 +11,7 @@ use crate::tui::demo;
 use crate::tui::lab::LabSaid;
 use crate::tui::theme::GlyphChoice;
 
+mod mouse;
 mod palette;
 
 const NYC: [u8; 3] = [0x1b, 0x88, 0xf0];
