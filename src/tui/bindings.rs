@@ -4,6 +4,7 @@
 use std::fmt::{self, Write as _};
 
 use crate::model::{NatType, NextAction};
+use crate::tui::app::Step;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 /// What the keys mean just now.
@@ -59,10 +60,13 @@ pub(crate) enum Action {
     ChooseNat,
     Why,
     Filter,
-    ClearFilter,
+    /// Back to now; else without the filter.
+    Back,
     Sort,
     SortInverse,
     Freeze,
+    /// Goes through the moments that are kept.
+    Step(Step),
     Zoom,
     Copy,
     NextPane,
@@ -206,6 +210,7 @@ pub(crate) struct Binding {
 const PEER: &[Scope] = &[Scope::Main, Scope::Why];
 const MAIN: &[Scope] = &[Scope::Main];
 const SCROLL: &[Scope] = &[Scope::Main, Scope::Why, Scope::Lab, Scope::Drills, Scope::Help];
+const THEN: &[Scope] = &[Scope::Main, Scope::Why];
 const LAB: &[Scope] = &[Scope::Lab];
 const NAT: &[Scope] = &[Scope::Nat];
 const DRILLS: &[Scope] = &[Scope::Drills];
@@ -231,7 +236,7 @@ pub(crate) const BINDINGS: &[Binding] = &[
         MAIN,
         "why",
         None,
-        "why the selected peer is what it is: attempt, reasons, evidence"
+        "why the selected peer is what it is: attempt, reasons, evidence; in the events: to that moment"
     ),
     binding!(
         Action::Order(Order::Sync),
@@ -298,12 +303,12 @@ pub(crate) const BINDINGS: &[Binding] = &[
         "show only some peers: a text, or nat=symmetric path!=direct rtt>80 name~vps seen<5m"
     ),
     binding!(
-        Action::ClearFilter,
+        Action::Back,
         &[named(KeyCode::Esc)],
         MAIN,
         "clear filter",
         None,
-        "show every peer again"
+        "back to now from another moment; else everything again, without the filter"
     ),
     binding!(
         Action::Freeze,
@@ -313,6 +318,24 @@ pub(crate) const BINDINGS: &[Binding] = &[
         None,
         "hold the screen still; the node goes on, and what is missed is counted"
     ),
+    binding!(
+        Action::Step(Step::Back),
+        &[key('[')],
+        THEN,
+        "back",
+        None,
+        "back to the moment at which something last changed, up to ten minutes"
+    ),
+    binding!(
+        Action::Step(Step::Forth),
+        &[key(']')],
+        THEN,
+        "forward",
+        None,
+        "forward to the moment at which something changes next, and at last to now"
+    ),
+    binding!(Action::Step(Step::LeapBack), &[key('{')], THEN, "", None, "a minute back"),
+    binding!(Action::Step(Step::LeapForth), &[key('}')], THEN, "", None, "a minute forward"),
     binding!(
         Action::OpenLab,
         &[key('l')],

@@ -30,6 +30,15 @@ fn coarse(seconds: u64) -> String {
     }
 }
 
+/// A time in minutes and seconds: `2 min 3 s`.
+pub(crate) fn exactly(time: Duration) -> String {
+    match time.as_secs() {
+        seconds @ 0..MINUTE => format!("{seconds} s"),
+        seconds @ MINUTE..HOUR => format!("{} min {} s", seconds / MINUTE, seconds % MINUTE),
+        seconds => format!("{} h {} min", seconds / HOUR, seconds % HOUR / MINUTE),
+    }
+}
+
 /// How long ago `stamp` was, in steps of a second below a minute and of a
 /// minute above.
 pub(crate) fn age(stamp: Stamp, now: Stamp) -> Ageing {

@@ -18,6 +18,7 @@ pub(crate) mod fmt;
 mod input;
 pub mod lab;
 mod logs;
+mod past;
 mod run;
 mod sort;
 mod terminal;

@@ -1,6 +1,6 @@
 //! What each action does to the state, and when it can be done.
 
-use super::{App, Effect, Frozen, LabRow, LabSide, Overlay, Pane, Prompt, Tone};
+use super::{App, Effect, LabRow, LabSide, Overlay, Pane, Prompt, Tone};
 use crate::model::{Command, Path, PeerId, PeerRow, PeerState, Reason, clean};
 use crate::tui::bindings::{Action, Binding, Danger, Order};
 
@@ -47,6 +47,7 @@ impl App {
             Action::Suspend => return vec![Effect::Suspend],
             Action::Copy => return self.copy(),
             Action::Yes => return self.confirmed(),
+            Action::Why if self.overlays.is_empty() && self.focus == Pane::Events => self.go_to_event(),
             Action::Why => {
                 if let Some(peer) = self.target() {
                     return self.open_why(peer);
@@ -82,7 +83,8 @@ impl App {
                 text.pop();
             }),
             Action::EraseAll => self.edit(String::clear),
-            Action::ClearFilter => self.set_filter(""),
+            Action::Back if self.moment.is_some() => self.back_to_now(),
+            Action::Back => self.set_filter(""),
             Action::Sort => {
                 self.peers.sort_next();
                 self.refresh();
@@ -92,6 +94,7 @@ impl App {
                 self.refresh();
             }
             Action::Freeze => self.toggle_freeze(),
+            Action::Step(step) => self.step(step),
             Action::Zoom => self.zoom = !self.zoom,
             Action::NextPane => self.focus = self.focus.step(1),
             Action::PrevPane => self.focus = self.focus.step(Pane::ALL.len() - 1),
@@ -175,19 +178,6 @@ impl App {
         }
     }
 
-    fn toggle_freeze(&mut self) {
-        self.frozen = match self.frozen.take() {
-            Some(_) => None,
-            None => Some(Frozen {
-                snapshot: self.live.clone(),
-                now: self.node_now(),
-                timeline_end: self.timeline.end(),
-                snapshots_missed: 0,
-            }),
-        };
-        self.refresh();
-    }
-
     fn go(&mut self, step: Move) {
         let page = self.drawn.page;
         match self.overlays.last_mut() {
@@ -219,7 +209,7 @@ impl App {
                 *scroll = step.apply(*scroll, usize::MAX);
             }
             Pane::Events => {
-                let end = self.frozen.as_ref().map_or(self.timeline.end(), |f| f.timeline_end);
+                let end = self.timeline_end();
                 self.timeline.go(step, page, end);
             }
             Pane::Logs => self.logs.go(step),
@@ -235,8 +225,13 @@ impl App {
             if self.read_only {
                 return Err("this console may only look".to_owned());
             }
+            self.of_this_moment()?;
         }
         match action {
+            Action::Why if self.overlays.is_empty() && self.focus == Pane::Events => {
+                self.event_in_reach().map(|_| ())
+            }
+            Action::Step(step) => self.where_to(step).map(|_| ()),
             Action::Why | Action::Copy | Action::Order(Order::Connect | Order::Punch | Order::Relay) => {
                 self.peer_in_reach().map(|_| ())
             }
@@ -269,7 +264,9 @@ impl App {
             Action::OpenDrills => self.lab_here("drills need").map(|_| ()),
             Action::Lab(key) => self.lab_here("this needs")?.command(key).map(|_| ()),
             Action::ChooseNat => self.nat_to_choose(),
-            Action::ClearFilter if self.peers.filter().is_empty() => Err("there is no filter".to_owned()),
+            Action::Back if self.moment.is_none() && self.peers.filter().is_empty() => {
+                Err("there is no filter".to_owned())
+            }
             Action::Zoom if !self.zoom && !self.drawn.several => {
                 Err("one pane has the screen already".to_owned())
             }

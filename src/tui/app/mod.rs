@@ -5,9 +5,11 @@
 mod actions;
 mod commands;
 mod lab;
+mod moment;
 mod peers;
 mod presence;
 mod prompt;
+mod roll;
 mod timeline;
 mod why;
 
@@ -20,6 +22,7 @@ use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind};
 use super::bindings::{self, Key, Scope};
 use super::lab::{LabCommand, LabView};
 use super::logs::Logs;
+use super::past::Record;
 use super::theme::Theme;
 use crate::model::{Command, CommandId, Event, EventKind, Outcome, PeerId, PeerRow, Snapshot, Stamp, clean};
 use crate::node::feed::SendError;
@@ -27,6 +30,7 @@ use crate::node::feed::SendError;
 pub(crate) use actions::Move;
 pub(crate) use commands::{Commands, Tone};
 pub(crate) use lab::{LabRow, LabSide};
+pub(crate) use moment::{Moment, Step};
 pub(crate) use peers::Peers;
 pub(crate) use presence::Gone;
 use prompt::Kept;
@@ -187,18 +191,6 @@ pub(crate) enum Overlay {
     },
 }
 
-/// A screen that was asked to stand still.
-#[derive(Debug)]
-pub(crate) struct Frozen {
-    snapshot: Arc<Snapshot>,
-    /// The moment that is shown.
-    pub(crate) now: Stamp,
-    /// The number after the last timeline entry that is shown.
-    pub(crate) timeline_end: u64,
-    /// Snapshots that came since.
-    pub(crate) snapshots_missed: u64,
-}
-
 /// What the last frame looked like, as far as keys depend on it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Drawn {
@@ -214,7 +206,10 @@ pub(crate) struct Drawn {
 #[derive(Debug)]
 pub(crate) struct App {
     live: Arc<Snapshot>,
-    frozen: Option<Frozen>,
+    /// The moments that can be gone back to.
+    record: Record,
+    /// The moment that is looked at, if it is not now.
+    moment: Option<Moment>,
     /// When the newest snapshot came, and the node's time then.
     anchor: (Duration, Stamp),
     received: Duration,
@@ -265,7 +260,8 @@ impl App {
         let mut app = Self {
             anchor: (Duration::ZERO, snapshot.at),
             live: snapshot,
-            frozen: None,
+            record: Record::default(),
+            moment: None,
             received: Duration::ZERO,
             at: Duration::ZERO,
             focus: Pane::default(),
@@ -288,6 +284,7 @@ impl App {
             theme,
             zone,
         };
+        app.record.take(&app.live);
         app.refresh();
         app
     }
@@ -307,11 +304,11 @@ impl App {
                 if let EventKind::TaskFaulted { task, detail } = &event.kind {
                     self.note_fault(format!("{task}: {detail}"));
                 }
-                self.timeline.push(Entry::Event(event));
+                self.note(Entry::Event(event));
             }
             Input::EventsLost(n) => {
                 self.events_dropped += n;
-                self.timeline.push(Entry::Lost { at: self.node_now(), events: n });
+                self.note(Entry::Lost { at: self.node_now(), events: n });
             }
             Input::Outcome(outcome) => self.take_outcome(outcome),
             Input::OutcomesLost(n) => {
@@ -336,7 +333,7 @@ impl App {
             Input::Switched(snapshot) => self.switch(snapshot),
             Input::Fault(text) => {
                 let now = self.node_now();
-                self.timeline.push(Entry::Fault { at: now, text: text.clone() });
+                self.note(Entry::Fault { at: now, text: text.clone() });
                 self.note_fault(text);
             }
             Input::Tick => {
@@ -346,6 +343,10 @@ impl App {
             }
         }
         Vec::new()
+    }
+
+    fn note(&mut self, entry: Entry) {
+        self.timeline.push(entry, true);
     }
 
     fn note_fault(&mut self, text: String) {
@@ -363,8 +364,9 @@ impl App {
         self.anchor = (self.at, now);
         self.received = self.at;
         self.live = snapshot;
-        match &mut self.frozen {
-            Some(frozen) => frozen.snapshots_missed += 1,
+        self.record.take(&self.live);
+        match &mut self.moment {
+            Some(moment) => moment.missed += 1,
             None => self.refresh(),
         }
     }
@@ -377,7 +379,7 @@ impl App {
             self.answered(peer, &outcome);
             return;
         }
-        self.timeline.push(Entry::Outcome { at: now, outcome });
+        self.note(Entry::Outcome { at: now, outcome });
     }
 
     fn paste(&mut self, text: &str) {
@@ -427,19 +429,14 @@ impl App {
         }
     }
 
-    /// The snapshot that is shown: the newest, or the frozen one.
+    /// The snapshot that is shown: the newest, or that of the moment.
     pub(crate) fn shown(&self) -> &Arc<Snapshot> {
-        self.frozen.as_ref().map_or(&self.live, |f| &f.snapshot)
+        self.moment.as_ref().map_or(&self.live, |moment| &moment.snapshot)
     }
 
     /// The newest snapshot, shown or not.
     pub(crate) fn live(&self) -> &Arc<Snapshot> {
         &self.live
-    }
-
-    /// The frozen screen, if it is.
-    pub(crate) fn frozen(&self) -> Option<&Frozen> {
-        self.frozen.as_ref()
     }
 
     /// The node's time now.

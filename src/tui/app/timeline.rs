@@ -1,14 +1,12 @@
 //! What happened, in order: events of the node, ends of commands, faults.
-//! Bounded; it follows what comes unless somebody scrolled back.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::actions::Move;
+use super::roll::Roll;
 use crate::model::{Event, Outcome, Stamp};
 
 /// Entries that are kept: a few minutes of a busy node, under 2 MiB.
-const KEPT: usize = 5_000;
+pub(crate) const KEPT: usize = 5_000;
 
 /// One line of the timeline.
 #[derive(Debug, Clone)]
@@ -38,53 +36,30 @@ pub(crate) enum Entry {
     },
 }
 
-/// The timeline. Entries are numbered from 0 in the order in which they came.
-#[derive(Debug, Default)]
-pub(crate) struct Timeline {
-    entries: VecDeque<Entry>,
-    first: u64,
-    /// The number after the last shown entry; `None` follows what comes.
-    held: Option<u64>,
+impl Entry {
+    /// When it happened, or reached us.
+    pub(crate) fn at(&self) -> Stamp {
+        match self {
+            Self::Event(event) => event.at,
+            Self::Outcome { at, .. } | Self::Fault { at, .. } | Self::Lost { at, .. } => *at,
+        }
+    }
+}
+
+/// The timeline.
+pub(crate) type Timeline = Roll<Entry>;
+
+impl Default for Timeline {
+    fn default() -> Self {
+        Self::new(KEPT)
+    }
 }
 
 impl Timeline {
-    pub(super) fn push(&mut self, entry: Entry) {
-        if self.entries.len() == KEPT {
-            self.entries.pop_front();
-            self.first += 1;
-        }
-        self.entries.push_back(entry);
-    }
-
-    /// The number after the newest entry.
-    pub(crate) fn end(&self) -> u64 {
-        self.first + self.entries.len() as u64
-    }
-
-    /// Whether it stands still because somebody scrolled back.
-    pub(crate) fn is_held(&self) -> bool {
-        self.held.is_some()
-    }
-
-    /// The last `rows` entries before `limit` (and before where it is held),
-    /// oldest first.
-    pub(crate) fn window(&self, rows: usize, limit: u64) -> impl Iterator<Item = &Entry> {
-        let end = self.bottom(limit);
-        let count = usize::try_from(end.saturating_sub(self.first)).unwrap_or(0);
-        self.entries.iter().take(count).skip(count.saturating_sub(rows))
-    }
-
-    /// The number after the last entry that is shown.
-    pub(crate) fn bottom(&self, limit: u64) -> u64 {
-        self.held.unwrap_or(u64::MAX).min(limit).min(self.end())
-    }
-
-    pub(super) fn go(&mut self, step: Move, page: usize, limit: u64) {
-        // Never so far back that the first page would not be full.
-        let lowest = (self.first + page as u64).min(limit);
-        let room = usize::try_from(limit.saturating_sub(lowest)).unwrap_or(0);
-        let at = usize::try_from(self.bottom(limit).saturating_sub(lowest)).unwrap_or(0);
-        let at = step.apply(at, room);
-        self.held = (at < room).then_some(lowest + at as u64);
+    /// The number after the last entry that is not later than a time. Entries
+    /// come nearly in order.
+    pub(super) fn end_at(&self, at: Stamp) -> u64 {
+        let later = self.all().rev().take_while(|entry| entry.at() > at).count();
+        self.end() - later as u64
     }
 }

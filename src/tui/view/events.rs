@@ -14,19 +14,29 @@ use crate::tui::fmt;
 /// From this width on peers are shown with their names.
 const ROOMY: u16 = 86;
 
-/// Draws the newest entries, or those scrolled to, and returns the rows.
+/// Draws the newest entries, or those gone back to, and returns the rows.
 pub(super) fn draw(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) -> usize {
+    let limit = app.timeline_end();
     let right = if app.timeline.is_held() { "held ─ G follows" } else { "" };
     let inner = frame::pane(app, pen, Pane::Events, right, area, buf);
     let rows = usize::from(inner.height);
-    let limit = app.frozen().map_or(u64::MAX, |f| f.timeline_end);
+    let (top, entries) = app.timeline.view(rows, limit);
+    let cursor = app.timeline.cursor(limit).filter(|_| app.timeline.is_held());
     let mut y = inner.y;
-    for entry in app.timeline.window(rows, limit) {
-        frame::put(buf, (inner.x, y), &line(app, pen, entry, inner.width >= ROOMY), inner.width);
+    for (entry, place) in entries.zip(top..) {
+        let at = Rect { y, height: 1, ..inner };
+        frame::put(buf, (at.x, y), &line(app, pen, entry, inner.width >= ROOMY), inner.width);
+        if cursor == Some(place) {
+            buf.set_string(at.x, y, "▶", pen.theme.accent);
+            buf.set_style(at, pen.theme.selected);
+        }
         y += 1;
     }
     if y == inner.y {
         frame::hint(pen.theme, "nothing happened since the console came here", inner, buf);
+    }
+    if let Some(cursor) = cursor {
+        frame::note(pen, &format!("{} of {}", cursor + 1, app.timeline.passing(limit)), area, buf);
     }
     rows
 }

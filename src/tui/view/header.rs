@@ -10,7 +10,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::{Pen, drills, frame, lab};
 use crate::model::{Exposure, ExposureState, Path, Phase, SaveState, clean};
-use crate::tui::app::{App, Pane, Prompt, Tone};
+use crate::tui::app::{App, Moment, Pane, Prompt, Tone};
 use crate::tui::bindings::{self, Action, Binding, LabKey, Scope};
 use crate::tui::fmt;
 use crate::tui::lab::LabCommand;
@@ -106,23 +106,28 @@ fn phase(app: &App, pen: &Pen<'_>) -> (&'static str, Style) {
 
 /// What must not be missed: at most two lines, the worst first.
 pub(super) fn banners(app: &App, pen: &Pen<'_>) -> Vec<Line<'static>> {
-    let frozen = app.frozen().map(|frozen| {
-        let events = app.timeline.end() - frozen.timeline_end;
-        format!(
-            " FROZEN at {}, {} ago: missed {} and {} (space goes on)",
-            pen.time_of_day(frozen.now),
-            pen.age(frozen.now),
-            fmt::count(events, "event"),
-            fmt::count(frozen.snapshots_missed, "update"),
-        )
-    });
+    let moment = app.moment().map(|moment| moment_banner(app, pen, moment));
     let banner = |text: String| Line::styled(text, pen.theme.banner);
     let alarm = exposure(app).map(|text| Line::styled(text, pen.theme.alarm));
-    let mut lines: Vec<_> = frozen.into_iter().chain(trouble(app, pen)).map(banner).collect();
+    let mut lines: Vec<_> = moment.into_iter().chain(trouble(app, pen)).map(banner).collect();
     lines.extend(alarm);
     lines.extend(drills::reminder(app).into_iter().chain(lab::reminder(app)).map(banner));
     lines.truncate(2);
     lines
+}
+
+/// Which moment is looked at, and what is missed by that.
+fn moment_banner(app: &App, pen: &Pen<'_>, moment: &Moment) -> String {
+    let time = pen.time_of_day(moment.now);
+    let events = fmt::count(app.timeline.end() - moment.timeline_end, "event");
+    if !moment.past {
+        let updates = fmt::count(moment.missed, "update");
+        let age = pen.age(moment.now);
+        return format!(" FROZEN at {time}, {age} ago: missed {events} and {updates} (space goes on)");
+    }
+    pen.changes_within(std::time::Duration::from_secs(1));
+    let ago = fmt::exactly(moment.now.age_at(pen.now));
+    format!(" THEN {}, {ago} ago: {events} since (] forward, esc now)", &time[..time.len().min(8)])
 }
 
 fn trouble(app: &App, pen: &Pen<'_>) -> Option<String> {
@@ -292,7 +297,9 @@ pub(super) fn footer(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
     let mut spans = vec![Span::raw(" ")];
     for binding in shown {
         let label = match (binding.action, scope) {
-            (Action::Freeze, Scope::Main) if app.frozen().is_some() => "go on",
+            (Action::Freeze, Scope::Main) if app.moment().is_some() => "go on",
+            (Action::Back, _) if app.moment().is_some() => "now",
+            (Action::Why, Scope::Main) if app.focus == Pane::Events => "go there",
             (Action::Zoom, Scope::Main) if app.zoom => "unzoom",
             (Action::Lab(key), _) => lab_label(app, key).unwrap_or(binding.label),
             _ => binding.label,

@@ -87,8 +87,8 @@ pub(crate) fn draw(app: &mut App, area: Rect, buf: &mut Buffer) -> Option<Durati
     let pen = Pen {
         theme: &theme,
         zone: &zone,
-        now: app.frozen().map_or(now, |f| f.now),
-        running: app.frozen().is_none(),
+        now: app.moment().map_or(now, |moment| moment.now),
+        running: app.moment().is_none(),
         changes_in: Cell::new(None),
     };
     if area.width < MIN_WIDTH || area.height < MIN_HEIGHT {
@@ -109,7 +109,7 @@ fn whole_second(now: Stamp) -> (Stamp, Duration) {
 }
 
 fn draw_console(app: &mut App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
-    // What is about the console itself goes on while the panes are frozen.
+    // What is about the console itself goes on while the panes stand still.
     let live =
         Pen { now: whole_second(app.node_now()).0, running: true, changes_in: Cell::new(None), ..*pen };
     let banners = header::banners(app, &live);
