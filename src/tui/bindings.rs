@@ -300,7 +300,7 @@ pub(crate) const BINDINGS: &[Binding] = &[
         MAIN,
         "filter",
         None,
-        "show only some peers: a text, or nat=symmetric path!=direct rtt>80 name~vps seen<5m"
+        "show only some peers: a text, or nat=symmetric path!=direct rtt>80 name~vps seen<5m; in the events: kind=relay peer=vps-1; in the logs: words"
     ),
     binding!(
         Action::Back,

@@ -350,6 +350,10 @@ impl Console {
         if !self.dirty || !self.terminal.is_idle() || now < self.frame_due(now) {
             return Ok(());
         }
+        let (lines, dropped) = logs::take();
+        if dropped > 0 || !lines.is_empty() {
+            self.take(Input::Lines(lines, dropped));
+        }
         self.take(Input::Tick);
         let (app, mut changes_in) = (&mut self.app, None);
         self.terminal.draw(|area, buf| changes_in = view::draw(app, area, buf))?;

@@ -1,6 +1,6 @@
 //! What each action does to the state, and when it can be done.
 
-use super::{App, Effect, LabRow, LabSide, Overlay, Pane, Prompt, Tone};
+use super::{App, Effect, LabRow, LabSide, Overlay, Pane, Tone};
 use crate::model::{Command, Path, PeerId, PeerRow, PeerState, Reason, clean};
 use crate::tui::bindings::{Action, Binding, Danger, Order};
 
@@ -66,16 +66,9 @@ impl App {
             Action::Close | Action::No => {
                 self.overlays.pop();
             }
-            Action::Filter => {
-                let text = self.peers.filter().text().to_owned();
-                self.prompt = Some(Prompt::new(text));
-            }
+            Action::Filter => self.open_prompt(),
             Action::Apply => self.keep_filter(),
-            Action::Cancel => {
-                if let Some(prompt) = self.prompt.take() {
-                    self.set_filter(prompt.before());
-                }
-            }
+            Action::Cancel => self.cancel_prompt(),
             Action::Complete => self.complete(),
             Action::Older => self.recall(1),
             Action::Newer => self.recall(-1),
@@ -84,7 +77,11 @@ impl App {
             }),
             Action::EraseAll => self.edit(String::clear),
             Action::Back if self.moment.is_some() => self.back_to_now(),
-            Action::Back => self.set_filter(""),
+            Action::Back => {
+                if let Some(of) = self.filter_to_clear() {
+                    self.set_filter(of, "");
+                }
+            }
             Action::Sort => {
                 self.peers.sort_next();
                 self.refresh();
@@ -212,7 +209,10 @@ impl App {
                 let end = self.timeline_end();
                 self.timeline.go(step, page, end);
             }
-            Pane::Logs => self.logs.go(step),
+            Pane::Logs => {
+                let end = self.lines_end();
+                self.lines.go(step, page, end);
+            }
         }
     }
 
@@ -264,7 +264,7 @@ impl App {
             Action::OpenDrills => self.lab_here("drills need").map(|_| ()),
             Action::Lab(key) => self.lab_here("this needs")?.command(key).map(|_| ()),
             Action::ChooseNat => self.nat_to_choose(),
-            Action::Back if self.moment.is_none() && self.peers.filter().is_empty() => {
+            Action::Back if self.moment.is_none() && self.filter_to_clear().is_none() => {
                 Err("there is no filter".to_owned())
             }
             Action::Zoom if !self.zoom && !self.drawn.several => {

@@ -166,6 +166,8 @@ impl App {
         (self.focus, self.zoom, self.drawn) = (old.focus, old.zoom, old.drawn);
         (self.lab, self.faults, self.logs) = (old.lab, old.faults, old.logs);
         (self.peers, self.prompt, self.kept) = (old.peers, old.prompt, old.kept);
+        (self.sieves, self.lines) = (old.sieves, old.lines);
+        self.filter_anew();
         self.overlays = old.overlays;
         self.overlays.retain(|o| !matches!(o, Overlay::Why { .. } | Overlay::Confirm { .. }));
         self.read_only = old.read_only;

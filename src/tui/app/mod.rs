@@ -5,6 +5,7 @@
 mod actions;
 mod commands;
 mod lab;
+mod logs;
 mod moment;
 mod peers;
 mod presence;
@@ -24,17 +25,20 @@ use super::lab::{LabCommand, LabView};
 use super::logs::Logs;
 use super::past::Record;
 use super::theme::Theme;
-use crate::model::{Command, CommandId, Event, EventKind, Outcome, PeerId, PeerRow, Snapshot, Stamp, clean};
+use crate::model::{
+    Command, CommandId, Event, EventKind, LogLine, Outcome, PeerId, PeerRow, Snapshot, Stamp, clean,
+};
 use crate::node::feed::SendError;
 
-pub(crate) use actions::Move;
 pub(crate) use commands::{Commands, Tone};
 pub(crate) use lab::{LabRow, LabSide};
+use logs::Lines;
 pub(crate) use moment::{Moment, Step};
 pub(crate) use peers::Peers;
 pub(crate) use presence::Gone;
 use prompt::Kept;
-pub(crate) use prompt::Prompt;
+pub(crate) use prompt::{Filtered, Prompt, Sieves};
+pub(crate) use roll::Roll;
 pub(crate) use timeline::{Entry, Timeline};
 pub(crate) use why::Asked;
 
@@ -69,6 +73,8 @@ pub(crate) enum Input {
     NodeGone(Gone),
     /// It is back, with this state.
     NodeBack(Arc<Snapshot>),
+    /// What was logged, and how many lines were not caught.
+    Lines(Vec<LogLine>, u64),
     /// The lab's newest state.
     Lab(Arc<LabView>),
     /// The lab takes no command just now.
@@ -223,7 +229,9 @@ pub(crate) struct App {
     /// The filter line, while it is typed.
     pub(crate) prompt: Option<Prompt>,
     /// Filters that were kept.
-    kept: Kept,
+    kept: [Kept; 3],
+    /// Filters over what comes in order.
+    pub(crate) sieves: Sieves,
     /// Order, filter and selection of the peers.
     pub(crate) peers: Peers,
     /// Events, outcomes and faults in order.
@@ -234,10 +242,12 @@ pub(crate) struct App {
     pub(crate) lab: Option<LabSide>,
     /// What was asked about the peer of the why view.
     asked: Option<Asked>,
-    /// Lines scrolled, by pane; peers, events and logs have ways of their own.
+    /// Lines scrolled, by pane; peers, events and log lines have ways of their own.
     pub(crate) scrolls: [usize; Pane::ALL.len()],
-    /// The log pane.
+    /// Where log lines come from.
     pub(crate) logs: Logs,
+    /// The log.
+    pub(crate) lines: Lines,
     /// Events that never reached us.
     pub(crate) events_dropped: u64,
     /// Threads that panicked.
@@ -268,7 +278,8 @@ impl App {
             zoom: false,
             overlays: Vec::new(),
             prompt: None,
-            kept: Kept::default(),
+            kept: Default::default(),
+            sieves: Sieves::default(),
             peers: Peers::default(),
             timeline: Timeline::default(),
             commands: Commands::default(),
@@ -276,6 +287,7 @@ impl App {
             asked: None,
             scrolls: [0; Pane::ALL.len()],
             logs,
+            lines: Lines::default(),
             events_dropped: 0,
             faults: Vec::new(),
             gone: None,
@@ -328,6 +340,7 @@ impl App {
                 self.welcome(snapshot);
                 return self.ask_again();
             }
+            Input::Lines(lines, dropped) => self.take_lines(lines, dropped),
             Input::Lab(view) => self.take_lab(view),
             Input::LabBusy => self.refuse_lab(),
             Input::Switched(snapshot) => self.switch(snapshot),
@@ -346,7 +359,8 @@ impl App {
     }
 
     fn note(&mut self, entry: Entry) {
-        self.timeline.push(entry, true);
+        let passes = entry.passes(&self.sieves.events, &self.live);
+        self.timeline.push(entry, passes);
     }
 
     fn note_fault(&mut self, text: String) {

@@ -19,6 +19,8 @@ pub(crate) struct Moment {
     pub(crate) now: Stamp,
     /// The number after the last timeline entry that is shown.
     pub(crate) timeline_end: u64,
+    /// The number after the last log line that is shown.
+    pub(crate) lines_end: u64,
     /// Whether it is of the past; else it was now when somebody held it.
     pub(crate) past: bool,
     /// Snapshots that came since it was held.
@@ -54,6 +56,7 @@ impl App {
             snapshot: Arc::clone(&self.live),
             now: self.node_now(),
             timeline_end: self.timeline.end(),
+            lines_end: self.lines.end(),
             past: false,
             missed: 0,
         });
@@ -64,6 +67,7 @@ impl App {
     pub(super) fn back_to_now(&mut self) {
         self.moment = None;
         self.timeline.follow();
+        self.lines.follow();
         self.refresh();
     }
 
@@ -114,7 +118,9 @@ impl App {
         let Some(snapshot) = self.record.at(at) else { return };
         let missed = self.moment.as_ref().map_or(0, |moment| moment.missed);
         let timeline_end = self.timeline.end_at(at);
-        self.moment = Some(Moment { snapshot, now: at, timeline_end, past: true, missed });
+        let lines_end = self.lines.end_at(at);
+        self.moment = Some(Moment { snapshot, now: at, timeline_end, lines_end, past: true, missed });
+        self.lines.follow();
         if self.focus != Pane::Events {
             self.timeline.follow();
         }

@@ -76,6 +76,11 @@ impl<T> Roll<T> {
         self.cursor.is_some()
     }
 
+    /// How many there are before `limit`.
+    pub(crate) fn count(&self, limit: u64) -> usize {
+        usize::try_from(limit.min(self.end()).saturating_sub(self.first)).unwrap_or(0)
+    }
+
     /// How many pass the filter, before `limit`.
     pub(crate) fn passing(&self, limit: u64) -> usize {
         self.place(limit)
@@ -129,7 +134,7 @@ impl<T> Roll<T> {
     fn place(&self, number: u64) -> usize {
         match &self.passing {
             Some(passing) => passing.partition_point(|n| *n < number),
-            None => usize::try_from(number.min(self.end()).saturating_sub(self.first)).unwrap_or(0),
+            None => self.count(number),
         }
     }
 

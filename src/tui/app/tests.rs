@@ -428,6 +428,47 @@ fn the_screen_can_be_held_in_the_past_only_by_looking_there_and_space_goes_on() 
 }
 
 #[test]
+fn the_filter_of_the_events_shows_some_of_them_and_enter_goes_to_one() {
+    let mut b = lost_and_found();
+    b.app.drawn.page = 10;
+    for event in demo::events() {
+        b.send(Input::Event(event));
+    }
+    b.keys("7/kind=link.susp peer=vps-nyc");
+    assert_eq!(b.app.filtered(Filtered::Events), (2, demo::events().len() + 2));
+    b.press(KeyCode::Enter);
+    b.keys("g");
+    b.press(KeyCode::Enter);
+    assert_eq!(state_shown(&b), PeerState::Suspect, "the first that passes is that of vps-nyc");
+    b.press(KeyCode::Esc);
+    b.send(Input::Event(demo::events()[0].clone()));
+    assert_eq!(b.app.filtered(Filtered::Events).0, 2, "what comes is filtered, too");
+    b.press(KeyCode::Esc);
+    assert_eq!(b.app.filtered(Filtered::Events), (demo::events().len() + 3, demo::events().len() + 3));
+    assert_eq!(b.app.peers.filter().text(), "", "the peers were never filtered");
+}
+
+#[test]
+fn the_filter_of_the_log_looks_for_words_and_the_past_has_no_later_lines() {
+    let mut b = lost_and_found();
+    let line = |seconds, text: &str| LogLine {
+        at: demo::NOW.after(Duration::from_secs(seconds)),
+        level: crate::model::LogLevel::Info,
+        target: "driver".to_owned(),
+        text: text.to_owned(),
+    };
+    b.send(Input::Lines(vec![line(1, "saved the cache"), line(3, "lost a link"), line(5, "saved again")], 4));
+    assert_eq!(b.app.filtered(Filtered::Lines), (4, 4), "and one about those that are missing");
+    b.keys("8/saved");
+    assert_eq!(b.app.filtered(Filtered::Lines), (2, 4));
+    b.press(KeyCode::Enter);
+    b.keys("[[");
+    assert_eq!(b.app.filtered(Filtered::Lines), (0, 0), "it was before all of them");
+    b.keys("]");
+    assert_eq!(b.app.filtered(Filtered::Lines), (1, 1));
+}
+
+#[test]
 fn dropped_events_are_counted_and_leave_a_mark_in_the_timeline() {
     let mut b = busy();
     b.send(Input::EventsLost(3));

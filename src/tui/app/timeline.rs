@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use super::roll::Roll;
-use crate::model::{Event, Outcome, Stamp};
+use crate::model::{Event, Outcome, PeerId, Snapshot, Stamp};
+use crate::tui::filter::{EventFilter, EventText};
+use crate::tui::fmt;
 
 /// Entries that are kept: a few minutes of a busy node, under 2 MiB.
 pub(crate) const KEPT: usize = 5_000;
@@ -43,6 +45,49 @@ impl Entry {
             Self::Event(event) => event.at,
             Self::Outcome { at, .. } | Self::Fault { at, .. } | Self::Lost { at, .. } => *at,
         }
+    }
+
+    /// What happened, as `area.what`.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Event(event) => event.kind.name(),
+            Self::Outcome { .. } => "command.ended",
+            Self::Fault { .. } => "console.fault",
+            Self::Lost { .. } => "console.lost",
+        }
+    }
+
+    /// To whom.
+    pub(crate) fn peer(&self) -> Option<PeerId> {
+        match self {
+            Self::Event(event) => event.peer_id,
+            Self::Outcome { outcome, .. } => outcome.command.peer(),
+            Self::Fault { .. } | Self::Lost { .. } => None,
+        }
+    }
+
+    /// The rest in words.
+    pub(crate) fn text(&self) -> String {
+        match self {
+            Self::Event(event) => event.kind.to_string(),
+            Self::Outcome { outcome, .. } => outcome.to_string(),
+            Self::Fault { text, .. } => text.clone(),
+            Self::Lost { events, .. } => {
+                format!("{} dropped: the console was behind", fmt::count(*events, "event"))
+            }
+        }
+    }
+
+    /// Whether a filter lets it through; peers are known by their names in
+    /// `snapshot`.
+    pub(super) fn passes(&self, filter: &EventFilter, snapshot: &Snapshot) -> bool {
+        if filter.is_empty() {
+            return true;
+        }
+        let peer = self.peer();
+        let row = peer.and_then(|id| snapshot.peer(&id));
+        let name = row.and_then(|row| row.name.as_deref());
+        filter.matches(&EventText { kind: self.kind(), peer, name, text: &self.text() })
     }
 }
 

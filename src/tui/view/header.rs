@@ -10,7 +10,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::{Pen, drills, frame, lab};
 use crate::model::{Exposure, ExposureState, Path, Phase, SaveState, clean};
-use crate::tui::app::{App, Moment, Pane, Prompt, Tone};
+use crate::tui::app::{App, Filtered, Moment, Pane, Prompt, Tone};
 use crate::tui::bindings::{self, Action, Binding, LabKey, Scope};
 use crate::tui::fmt;
 use crate::tui::lab::LabCommand;
@@ -240,11 +240,17 @@ pub(super) fn message(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
 /// behind it.
 fn prompt_line(app: &App, pen: &Pen<'_>, prompt: &Prompt, area: Rect, buf: &mut Buffer) {
     let theme = pen.theme;
-    let count = format!("  {} of {}", app.peers.order().len(), app.shown().peers.len());
+    let (passing, all) = app.filtered(prompt.of);
+    let count = format!("  {passing} of {all}");
+    let head = match prompt.of {
+        Filtered::Peers => " filter / ",
+        Filtered::Events => " events / ",
+        Filtered::Lines => " log / ",
+    };
     let room = usize::from(area.width).saturating_sub(count.len() + 12);
     let shown = tail(&prompt.text, room);
     let cut = prompt.text.len() - shown.len();
-    let mut spans = vec![Span::styled(" filter / ", theme.accent)];
+    let mut spans = vec![Span::styled(head, theme.accent)];
     let wrong = app.wrong_filter();
     let marked = wrong.map(|w| w.at.start.saturating_sub(cut)..w.at.end.saturating_sub(cut));
     match marked.filter(|at| at.end <= shown.len() && shown.is_char_boundary(at.start)) {

@@ -13,6 +13,7 @@ mod help;
 mod kpi;
 mod lab;
 mod layout;
+mod logs;
 mod nat;
 mod peers;
 mod relays;
@@ -29,7 +30,6 @@ use super::app::{App, Drawn, Overlay, Pane};
 use super::fmt::{self, Ageing};
 use super::theme::Theme;
 use crate::model::Stamp;
-pub(crate) use frame::hint;
 
 /// The smallest terminal that the panes fit in.
 pub(crate) const MIN_WIDTH: u16 = 40;
@@ -132,7 +132,7 @@ fn draw_console(app: &mut App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
             Pane::Nat => nat::draw(app, pen, *area, buf),
             Pane::Kpi => kpi::draw(app, pen, *area, buf),
             Pane::Events => events::draw(app, pen, *area, buf),
-            Pane::Logs => frame::logs(app, pen, *area, buf),
+            Pane::Logs => logs::draw(app, pen, *area, buf),
         };
         if *pane == app.focus {
             page = rows;

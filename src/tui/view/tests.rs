@@ -161,6 +161,30 @@ fn a_frozen_screen_says_what_it_missed() {
 }
 
 #[test]
+fn a_moment_of_the_past_says_so_and_the_events_stand_at_it() {
+    let mut shot = Shot::busy(LARGE);
+    for seconds in [20, 140] {
+        shot.at = Duration::from_secs(seconds);
+        let mut snapshot = Snapshot::clone(&demo::busy());
+        snapshot.at = demo::NOW.after(shot.at);
+        snapshot.peers = Arc::new(snapshot.peers.iter().skip(seconds as usize / 20).cloned().collect());
+        let at = snapshot.at.before(Duration::from_millis(10));
+        shot.input(Input::Snapshot(Arc::new(snapshot)));
+        for event in demo::events().iter().take(3) {
+            shot.input(Input::Event(Arc::new(Event { at, ..Event::clone(event) })));
+        }
+    }
+    shot.at = Duration::from_secs(143);
+    let mut shot = shot.keys("[");
+    let text = shot.text_now();
+    assert!(text.contains("THEN 14:02:31, 2 min 3 s ago: 3 events since (] forward, esc now)"), "{text}");
+    assert_snapshot!("then_140x40", text);
+    shot.terminal = Terminal::new(TestBackend::new(80, 24)).unwrap();
+    let shot = shot.keys("7k");
+    assert_snapshot!("then_events_80x24", shot.text());
+}
+
+#[test]
 fn trouble_stands_in_a_banner() {
     let mut shot = Shot::busy(SMALL).keys("S");
     shot.input(Input::Fault("gossip panicked at src/node/gossip.rs:7: no".to_owned()));
