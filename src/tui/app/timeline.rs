@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::roll::Roll;
 use crate::model::{Event, Outcome, PeerId, Snapshot, Stamp};
 use crate::tui::filter::{EventFilter, EventText};
@@ -11,7 +13,8 @@ use crate::tui::fmt;
 pub(crate) const KEPT: usize = 5_000;
 
 /// One line of the timeline.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Entry {
     /// Of the node.
     Event(Arc<Event>),

@@ -149,6 +149,41 @@ impl Record {
         self.bytes += next.bytes;
     }
 
+    /// Every moment: everything but the peers, what changed of those, and whether
+    /// that was more than figures. The first one changes nothing into all.
+    pub(super) fn moments(
+        &self,
+    ) -> impl Iterator<Item = (&Snapshot, Vec<(PeerId, Option<Arc<PeerRow>>)>, bool)> {
+        self.kept.iter().enumerate().map(|(n, kept)| {
+            let changes = match n {
+                0 => self.base.iter().map(|(id, row)| (*id, Some(Arc::clone(row)))).collect(),
+                _ => kept.changes.clone(),
+            };
+            (&kept.rest, changes, kept.telling)
+        })
+    }
+
+    /// Appends a moment as [`Self::moments`] gives it. Nothing goes by that.
+    pub(super) fn restore(
+        &mut self,
+        rest: Snapshot,
+        changes: Vec<(PeerId, Option<Arc<PeerRow>>)>,
+        telling: bool,
+    ) {
+        let bytes = bytes_of(self.kept.back().map(|kept| &kept.rest), &rest, &changes);
+        if self.kept.is_empty() {
+            apply(&mut self.base, &changes);
+            self.push(Kept { rest, changes: Vec::new(), telling, bytes });
+        } else {
+            self.push(Kept { rest, changes, telling, bytes });
+        }
+    }
+
+    /// How many moments are kept.
+    pub(crate) fn len(&self) -> usize {
+        self.kept.len()
+    }
+
     /// When the oldest moment was.
     pub(crate) fn first(&self) -> Option<Stamp> {
         self.kept.front().map(|kept| kept.at())
