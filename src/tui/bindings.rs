@@ -67,6 +67,8 @@ pub(crate) enum Action {
     Freeze,
     /// Goes through the moments that are kept.
     Step(Step),
+    /// Writes what is remembered to a file.
+    Snap,
     Zoom,
     Copy,
     NextPane,
@@ -316,7 +318,7 @@ pub(crate) const BINDINGS: &[Binding] = &[
         MAIN,
         "freeze",
         None,
-        "hold the screen still; the node goes on, and what is missed is counted"
+        "hold the screen still; the node goes on, and what is missed is counted; plays a replay"
     ),
     binding!(
         Action::Step(Step::Back),
@@ -336,6 +338,14 @@ pub(crate) const BINDINGS: &[Binding] = &[
     ),
     binding!(Action::Step(Step::LeapBack), &[key('{')], THEN, "", None, "a minute back"),
     binding!(Action::Step(Step::LeapForth), &[key('}')], THEN, "", None, "a minute forward"),
+    binding!(
+        Action::Snap,
+        &[key('w')],
+        THEN,
+        "snap",
+        None,
+        "write the last ten minutes to a file that punchdeck replay opens: moments, events, log, lab"
+    ),
     binding!(
         Action::OpenLab,
         &[key('l')],

@@ -130,6 +130,14 @@ pub(crate) fn time_of_day(stamp: Stamp, zone: &TimeZone) -> String {
     }
 }
 
+/// The day, in the given zone.
+pub(crate) fn date(stamp: Stamp, zone: &TimeZone) -> String {
+    match jiff::Timestamp::from_millisecond(stamp.0) {
+        Ok(at) => at.to_zoned(zone.clone()).strftime("%Y-%m-%d").to_string(),
+        Err(_) => "-".to_owned(),
+    }
+}
+
 /// Whether one or many: `1 peer`, `2 peers`.
 pub(crate) fn count(n: u64, one: &str) -> String {
     if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") }

@@ -30,5 +30,6 @@ pub mod demo;
 
 pub use bindings::{key_of_next, keys_text};
 pub use logs::log_layer;
-pub use run::{ConsoleError, Options, run};
+pub use past::{Bundle, BundleError};
+pub use run::{ConsoleError, Options, replay, run};
 pub use theme::GlyphChoice;

@@ -76,7 +76,7 @@ impl App {
                 text.pop();
             }),
             Action::EraseAll => self.edit(String::clear),
-            Action::Back if self.moment.is_some() => self.back_to_now(),
+            Action::Back if self.moment.is_some() && !self.is_at_the_end() => self.back_to_now(),
             Action::Back => {
                 if let Some(of) = self.filter_to_clear() {
                     self.set_filter(of, "");
@@ -92,6 +92,7 @@ impl App {
             }
             Action::Freeze => self.toggle_freeze(),
             Action::Step(step) => self.step(step),
+            Action::Snap => return self.snap(),
             Action::Zoom => self.zoom = !self.zoom,
             Action::NextPane => self.focus = self.focus.step(1),
             Action::PrevPane => self.focus = self.focus.step(Pane::ALL.len() - 1),
@@ -232,6 +233,10 @@ impl App {
                 self.event_in_reach().map(|_| ())
             }
             Action::Step(step) => self.where_to(step).map(|_| ()),
+            Action::Snap if self.snapping => Err("a file is being written already".to_owned()),
+            Action::Lab(_) | Action::ChooseNat if self.replay.is_some() => {
+                Err("this is a replay, there is no lab to change".to_owned())
+            }
             Action::Why | Action::Copy | Action::Order(Order::Connect | Order::Punch | Order::Relay) => {
                 self.peer_in_reach().map(|_| ())
             }
@@ -264,7 +269,9 @@ impl App {
             Action::OpenDrills => self.lab_here("drills need").map(|_| ()),
             Action::Lab(key) => self.lab_here("this needs")?.command(key).map(|_| ()),
             Action::ChooseNat => self.nat_to_choose(),
-            Action::Back if self.moment.is_none() && self.filter_to_clear().is_none() => {
+            Action::Back
+                if (self.moment.is_none() || self.is_at_the_end()) && self.filter_to_clear().is_none() =>
+            {
                 Err("there is no filter".to_owned())
             }
             Action::Zoom if !self.zoom && !self.drawn.several => {

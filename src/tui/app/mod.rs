@@ -11,6 +11,7 @@ mod peers;
 mod presence;
 mod prompt;
 mod roll;
+mod snap;
 mod timeline;
 mod why;
 
@@ -23,7 +24,7 @@ use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind};
 use super::bindings::{self, Key, Scope};
 use super::lab::{LabCommand, LabView};
 use super::logs::Logs;
-use super::past::Record;
+use super::past::{About, Record};
 use super::theme::Theme;
 use crate::model::{
     Command, CommandId, Event, EventKind, LogLine, Outcome, PeerId, PeerRow, Snapshot, Stamp, clean,
@@ -39,6 +40,7 @@ pub(crate) use presence::Gone;
 use prompt::Kept;
 pub(crate) use prompt::{Filtered, Prompt, Sieves};
 pub(crate) use roll::Roll;
+pub(crate) use snap::Snapped;
 pub(crate) use timeline::{Entry, Timeline};
 pub(crate) use why::Asked;
 
@@ -73,6 +75,8 @@ pub(crate) enum Input {
     NodeGone(Gone),
     /// It is back, with this state.
     NodeBack(Arc<Snapshot>),
+    /// What came of writing what is remembered to a file.
+    Snapped(Snapped),
     /// What was logged, and how many lines were not caught.
     Lines(Vec<LogLine>, u64),
     /// The lab's newest state.
@@ -98,6 +102,8 @@ pub(crate) enum Effect {
     Copy(String),
     /// Give the terminal back until the shell resumes us.
     Suspend,
+    /// Write what is remembered to a file; its [`Input::Snapped`] comes back.
+    Snap,
     /// Leave.
     Quit,
 }
@@ -216,6 +222,10 @@ pub(crate) struct App {
     record: Record,
     /// The moment that is looked at, if it is not now.
     moment: Option<Moment>,
+    /// What is looked at, if it is a file and not a node.
+    replay: Option<About>,
+    /// Whether a file is being written.
+    snapping: bool,
     /// When the newest snapshot came, and the node's time then.
     anchor: (Duration, Stamp),
     received: Duration,
@@ -272,6 +282,8 @@ impl App {
             live: snapshot,
             record: Record::default(),
             moment: None,
+            replay: None,
+            snapping: false,
             received: Duration::ZERO,
             at: Duration::ZERO,
             focus: Pane::default(),
@@ -340,6 +352,7 @@ impl App {
                 self.welcome(snapshot);
                 return self.ask_again();
             }
+            Input::Snapped(snapped) => self.snapped(snapped),
             Input::Lines(lines, dropped) => self.take_lines(lines, dropped),
             Input::Lab(view) => self.take_lab(view),
             Input::LabBusy => self.refuse_lab(),
@@ -352,6 +365,7 @@ impl App {
             Input::Tick => {
                 let now = self.node_now();
                 self.commands.expire(self.at, now);
+                self.play_on();
                 return self.ask_again();
             }
         }
@@ -455,19 +469,23 @@ impl App {
 
     /// The node's time now.
     pub(crate) fn node_now(&self) -> Stamp {
+        if let (Some(_), Some(moment)) = (&self.replay, &self.moment) {
+            return moment.now;
+        }
         self.anchor.1.after(self.at.saturating_sub(self.anchor.0))
     }
 
     /// How long no snapshot has come, if that is too long.
     pub(crate) fn stale(&self) -> Option<Duration> {
-        Some(self.at.saturating_sub(self.received)).filter(|age| *age > STALE_AFTER)
+        let age = self.at.saturating_sub(self.received);
+        (self.replay.is_none() && age > STALE_AFTER).then_some(age)
     }
 
     /// How long until the snapshot becomes stale; `None` if it is already.
     pub(crate) fn stale_in(&self) -> Option<Duration> {
         (self.received + STALE_AFTER + Duration::from_millis(1))
             .checked_sub(self.at)
-            .filter(|left| !left.is_zero())
+            .filter(|left| !left.is_zero() && self.replay.is_none())
     }
 
     /// A peer of the shown snapshot.

@@ -348,6 +348,14 @@ fn lost_and_found() -> Bench {
     b
 }
 
+/// All peers leave, a second later.
+fn all_leave(b: &mut Bench) {
+    b.at += Duration::from_secs(1);
+    let mut snapshot = Snapshot::clone(&with_peers(Vec::clear));
+    snapshot.at = demo::NOW.after(b.at);
+    b.send(Input::Snapshot(Arc::new(snapshot)));
+}
+
 fn state_shown(b: &Bench) -> PeerState {
     b.app.peer(demo::id(NYC)).expect("it is known").state
 }
@@ -366,9 +374,9 @@ fn one_steps_back_through_what_changed_and_forward_to_now_with_the_same_peer_sel
     assert_eq!(b.app.peers.selected(), Some(demo::id(NYC)));
 
     // What comes meanwhile does not move it.
-    b.send(Input::Snapshot(with_peers(|p| p.clear())));
+    all_leave(&mut b);
     assert_eq!(b.app.peers.selected(), Some(demo::id(NYC)));
-    b.keys("]]]");
+    b.keys("]]]]");
     assert!(b.app.moment().is_none() && b.app.shown().peers.is_empty(), "it is now again");
     b.keys("]");
     assert_eq!(b.message(), "]: this is now");
@@ -780,4 +788,70 @@ fn the_filter_line_completes_and_goes_back_to_what_was_kept() {
     assert_eq!(seen, ["nat=symmetric", "name~vps", "name~vps", "nat=symmetric", "path="]);
     b.press(KeyCode::Esc);
     assert_eq!(b.app.peers.filter().text(), "nat=symmetric", "esc goes back to the filter before");
+}
+
+/// What a console remembers, opened again.
+fn replayed(mut b: Bench) -> Bench {
+    let bundle = b.app.bundle();
+    let theme = b.app.theme.clone();
+    Bench { app: App::replay(bundle, theme, TimeZone::UTC).expect("there are moments"), at: Duration::ZERO }
+}
+
+#[test]
+fn a_snap_is_asked_for_once_and_what_came_of_it_is_said() {
+    let mut b = lost_and_found();
+    assert_eq!(b.keys("w"), [Effect::Snap]);
+    assert!(b.keys("w").is_empty());
+    assert_eq!(b.message(), "w: a file is being written already");
+    b.send(Input::Snapped(Ok(("snaps/snap-1.jsonl".into(), 2048))));
+    assert_eq!(b.message(), "wrote snaps/snap-1.jsonl (2.0 KiB): punchdeck replay opens it");
+    assert_eq!(b.keys("w"), [Effect::Snap]);
+    b.send(Input::Snapped(Err("snaps: No space left on device".to_owned())));
+    assert_eq!(b.message(), "nothing was written: snaps: No space left on device");
+}
+
+#[test]
+fn a_replay_stands_at_its_last_moment_and_can_be_walked_but_not_acted_on() {
+    let mut b = lost_and_found();
+    all_leave(&mut b);
+    let mut b = replayed(b);
+    assert!(b.app.shown().peers.is_empty() && b.app.live().peers.is_empty(), "it stands at its end");
+    b.keys("[");
+    assert_eq!(state_shown(&b), PeerState::Linked);
+    b.keys("[");
+    b.select(NYC);
+    assert_eq!((state_shown(&b), b.app.timeline.passing(b.app.timeline_end())), (PeerState::Suspect, 1));
+    for key in ["s", "S", "c", "p", "r", "f", "x", "n"] {
+        assert!(b.keys(key).is_empty() && b.app.overlays.is_empty(), "{key}");
+        assert_eq!(b.message(), format!("{key}: this is a replay, there is no node to ask"));
+    }
+    assert!(b.press(KeyCode::Enter).is_empty(), "nobody is asked why, either");
+    b.press(KeyCode::Esc);
+    b.press(KeyCode::Esc);
+    assert!(b.app.shown().peers.is_empty(), "escape goes to its end");
+    b.keys("]");
+    assert_eq!(b.message(), "]: this is the last moment of the file");
+    b.at += Duration::from_secs(60);
+    b.send(Input::Tick);
+    assert_eq!((b.app.stale(), b.app.stale_in()), (None, None), "nothing is expected of nobody");
+}
+
+#[test]
+fn a_replay_plays_as_time_went_and_stops_at_its_end_or_when_it_is_told_to() {
+    let mut b = replayed(lost_and_found());
+    b.keys(" ");
+    assert!(b.app.is_playing());
+    assert_eq!(b.app.moment().map(|m| m.now), Some(demo::NOW), "from its beginning, as it stood at the end");
+    b.at += Duration::from_millis(2_500);
+    b.send(Input::Tick);
+    assert_eq!(state_shown(&b), PeerState::Suspect);
+    assert_eq!(b.app.timeline.passing(b.app.timeline_end()), 1);
+    b.keys(" ");
+    b.at += Duration::from_secs(9);
+    b.send(Input::Tick);
+    assert_eq!(state_shown(&b), PeerState::Suspect, "it was stopped");
+    b.keys(" ");
+    b.at += Duration::from_secs(9);
+    b.send(Input::Tick);
+    assert_eq!((state_shown(&b), b.app.is_playing()), (PeerState::Linked, false));
 }

@@ -17,15 +17,16 @@ use serde::{Deserialize, Serialize};
 use super::record::Record;
 use crate::model::{
     AttemptsView, Counters, GossipView, KpiView, LinkRow, LogLine, NatView, NodeInfo, PeerId, PeerRow,
-    RelaysView, ReportingView, Snapshot, Stamp,
+    RelaysView, ReportingView, Snapshot, Stamp, clean,
 };
 use crate::tui::app::Entry;
+use crate::tui::fmt;
 use crate::tui::lab::LabView;
 
 pub use read::BundleError;
 
 /// The only form of the file there is so far.
-pub(super) const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 1;
 /// Most peers in a line.
 const PAGE: usize = 1_000;
 /// The longest line that is read: a page of rows with eight addresses each takes
@@ -63,6 +64,44 @@ pub(crate) struct About {
     pub(crate) network: String,
     /// What is in it.
     pub(crate) holds: Holds,
+}
+
+impl Bundle {
+    /// What is in it, in words, for whoever has no terminal.
+    pub fn summary(&self) -> String {
+        let about = &self.about;
+        let date = |at: Stamp| {
+            jiff::Timestamp::from_millisecond(at.0)
+                .map_or_else(|_| "-".to_owned(), |at| at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string())
+        };
+        let (first, last) =
+            (self.record.first().unwrap_or(about.made), self.record.last().unwrap_or(about.made));
+        let peers = self.record.at(last).map_or(0, |snapshot| snapshot.peers.len());
+        let yes = |b: bool| if b { "yes" } else { "no" };
+        format!(
+            "node      {} {}, network {}\n\
+             written   {} by punchdeck {}, format {}\n\
+             masked    {}\n\
+             moments   {} from {} on, over {}\n\
+             peers     {peers} at the last moment\n\
+             events    {}\n\
+             log lines {}\n\
+             lab       {}\n",
+            clean(&about.name),
+            about.peer_id,
+            clean(&about.network),
+            date(about.made),
+            clean(&about.program),
+            about.format,
+            yes(about.masked),
+            self.record.len(),
+            date(first),
+            fmt::exactly(first.age_at(last)),
+            self.entries.len(),
+            self.lines.len(),
+            yes(self.lab.is_some()),
+        )
+    }
 }
 
 /// What is in a file.

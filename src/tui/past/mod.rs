@@ -4,6 +4,6 @@
 mod bundle;
 mod record;
 
-pub(crate) use bundle::{About, Holds};
+pub(crate) use bundle::{About, FORMAT, Holds};
 pub use bundle::{Bundle, BundleError};
 pub(crate) use record::Record;

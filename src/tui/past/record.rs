@@ -97,6 +97,10 @@ impl Record {
         let bytes = bytes_of(Some(&newest), snapshot, &changes);
         let kept = Kept { rest: without_peers(snapshot), changes, telling, bytes };
         self.push(kept);
+        // One moment has one state.
+        if newest.at == snapshot.at {
+            self.merge(self.kept.len() - 2);
+        }
         self.newest = Some(Arc::clone(snapshot));
         self.thin(snapshot.at);
     }

@@ -14,6 +14,7 @@ use crate::tui::app::{App, Filtered, Moment, Pane, Prompt, Tone};
 use crate::tui::bindings::{self, Action, Binding, LabKey, Scope};
 use crate::tui::fmt;
 use crate::tui::lab::LabCommand;
+use crate::tui::past::About;
 
 /// The links by path, in words where there is room. Foreign connections carry
 /// no link of ours, so they are counted apart.
@@ -119,6 +120,9 @@ pub(super) fn banners(app: &App, pen: &Pen<'_>) -> Vec<Line<'static>> {
 /// Which moment is looked at, and what is missed by that.
 fn moment_banner(app: &App, pen: &Pen<'_>, moment: &Moment) -> String {
     let time = pen.time_of_day(moment.now);
+    if let Some(about) = app.replayed() {
+        return replay_banner(app, pen, about, moment);
+    }
     let events = fmt::count(app.timeline.end() - moment.timeline_end, "event");
     if !moment.past {
         let updates = fmt::count(moment.missed, "update");
@@ -128,6 +132,24 @@ fn moment_banner(app: &App, pen: &Pen<'_>, moment: &Moment) -> String {
     pen.changes_within(std::time::Duration::from_secs(1));
     let ago = fmt::exactly(moment.now.age_at(pen.now));
     format!(" THEN {}, {ago} ago: {events} since (] forward, esc now)", &time[..time.len().min(8)])
+}
+
+/// Whose past is looked at, and how much of it is left.
+fn replay_banner(app: &App, pen: &Pen<'_>, about: &About, moment: &Moment) -> String {
+    let left = fmt::exactly(moment.now.age_at(app.last_moment()));
+    let where_in_it = match (app.is_playing(), app.last_moment() <= moment.now) {
+        (true, _) => format!("{left} before the end, playing (space stops)"),
+        (false, true) => "the end ([ back, space plays)".to_owned(),
+        (false, false) => format!("{left} before the end (space plays)"),
+    };
+    format!(
+        " REPLAY {} of {} {}: {where_in_it}; written {} by punchdeck {}",
+        &pen.time_of_day(moment.now)[..8.min(pen.time_of_day(moment.now).len())],
+        clean(&about.name),
+        about.peer_id.short(),
+        fmt::date(about.made, pen.zone),
+        clean(&about.program),
+    )
 }
 
 fn trouble(app: &App, pen: &Pen<'_>) -> Option<String> {
@@ -303,7 +325,15 @@ pub(super) fn footer(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
     let mut spans = vec![Span::raw(" ")];
     for binding in shown {
         let label = match (binding.action, scope) {
+            (Action::Freeze, Scope::Main) if app.replayed().is_some() => {
+                if app.is_playing() {
+                    "stop"
+                } else {
+                    "play"
+                }
+            }
             (Action::Freeze, Scope::Main) if app.moment().is_some() => "go on",
+            (Action::Back, _) if app.replayed().is_some() => "to its end",
             (Action::Back, _) if app.moment().is_some() => "now",
             (Action::Why, Scope::Main) if app.focus == Pane::Events => "go there",
             (Action::Zoom, Scope::Main) if app.zoom => "unzoom",

@@ -97,6 +97,9 @@ pub(crate) fn draw(app: &mut App, area: Rect, buf: &mut Buffer) -> Option<Durati
         draw_console(app, &pen, area, buf);
     }
     theme.finish(buf);
+    if let Some(next) = app.plays_on_in() {
+        return Some(next);
+    }
     let left = pen.changes_in.get()?;
     let seconds = left.as_secs() + u64::from(left.subsec_nanos() > 0);
     Some(Duration::from_secs(seconds).saturating_sub(into))

@@ -115,6 +115,19 @@ fn the_last_minute_is_kept_as_it_came_and_before_that_a_moment_a_second_for_ten_
 }
 
 #[test]
+fn one_moment_has_one_state_however_often_it_is_taken() {
+    let mut record = Record::default();
+    let first = demo::busy();
+    record.take(&first);
+    record.take_anyway(&first);
+    let second = later(&first, 0, |s| with_row(s, 1, |row| row.state = PeerState::HeldOff));
+    record.take(&second);
+    record.take_anyway(&second);
+    assert_eq!(record.kept.len(), 1);
+    assert_eq!(states(&record.at(demo::NOW).unwrap()), states(&second));
+}
+
+#[test]
 fn another_run_of_the_node_begins_anew() {
     let mut record = Record::default();
     let first = demo::busy();
