@@ -62,6 +62,28 @@ fn main() {
             c.wait_for("[1 Peers]")?;
             gives_back(c, |c| c.press("q"))
         }),
+        trial("two_hundred_sizes_in_two_seconds_end_in_the_screen_of_the_last", "busy node", |c| {
+            c.wait_for("Peers")?;
+            for n in 0..200_u16 {
+                c.resize(1 + n * 7 % 230, 1 + n * 13 % 70)?;
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            c.resize(80, 24)?;
+            // A whole frame of this size, and nothing of those before.
+            c.wait_until("the screen of the last size", |screen| {
+                let lines: Vec<_> = screen.rows(0, 80).collect();
+                lines.get(1).is_some_and(|l| l.starts_with("[1 Peers]"))
+                    && lines.get(21).is_some_and(|l| l.starts_with('╰') && l.ends_with('╯'))
+                    && lines.last().is_some_and(|l| l.contains("q quit"))
+            })?;
+            c.press("?")?;
+            c.wait_for("Help")?;
+            c.press("\x1b")?;
+            gives_back(c, |c| c.press("q"))
+        }),
+        Trial::test("a_panic_in_the_console_gives_the_terminal_back_before_it_is_told", || {
+            console_panic().map_err(|e| format!("{e:#}").into())
+        }),
         trial("where_no_shell_would_resume_it_ctrl_z_is_refused", "", |c| {
             c.wait_for("Peers")?;
             c.press("\x1a")?;
@@ -69,7 +91,8 @@ fn main() {
             gives_back(c, |c| c.press("q"))
         }),
         Trial::test("a_terminal_that_takes_nothing_does_not_keep_it_from_ending", || {
-            stuck_terminal().map_err(|e| format!("{e:#}").into())
+            let end = |signal| stuck_terminal(signal).map_err(|e| format!("{signal:?}: {e:#}"));
+            [Signal::TERM, Signal::HUP].into_iter().try_for_each(end).map_err(Into::into)
         }),
     ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
@@ -109,14 +132,31 @@ fn vanished_terminal() -> Result<()> {
     c.wait_for_end(END)
 }
 
-fn stuck_terminal() -> Result<()> {
+fn stuck_terminal(signal: Signal) -> Result<()> {
     let mut c = start("busy node", false)?;
     // Nobody reads, so nothing can be waited for; the writer is stuck when the
     // terminal's buffer of a few KiB is full.
     std::thread::sleep(Duration::from_secs(2));
-    c.signal(Signal::TERM)?;
+    c.signal(signal)?;
     c.wait_for_end(END)?;
     ensure!(c.modes()? == c.before, "the terminal's modes did not come back");
+    Ok(())
+}
+
+fn console_panic() -> Result<()> {
+    let mut c = start("console panic", true)?;
+    c.wait_until("the alternate screen", vt100::Screen::alternate_screen)?;
+    ensure!(c.modes()? != c.before, "the console runs in raw mode");
+    c.wait_for("on purpose, with the terminal held: true")?;
+    c.is_given_back()?;
+    let mut waited = 0;
+    while c.child.try_wait()?.is_none() {
+        ensure!(waited < END.as_millis(), "it does not end");
+        std::thread::sleep(Duration::from_millis(10));
+        waited += 10;
+    }
+    let screen = c.screen();
+    ensure!(screen.contains("panicked at"), "{screen}");
     Ok(())
 }
 
@@ -129,6 +169,9 @@ fn start(role: &str, read: bool) -> Result<Console> {
 
 /// The child's part: the console on a made-up node.
 fn be_the_console(role: &str) -> i32 {
+    if role == "console panic" {
+        demo::panic_on_screen(Duration::from_millis(500));
+    }
     let (commands, mut queue) = CommandSender::channel();
     let busy_node = role == "busy node";
     let first = if busy_node { demo::large(COMMAND_BACKLOG as u32 * 16, 0) } else { demo::busy() };

@@ -1,6 +1,6 @@
 //! `punchdeck replay`: the console on a file that one wrote, without a node.
 
-use super::session::{Hangup, Log, Screen, Session};
+use super::session::{Hangup, Log, Look, Screen, Session};
 use super::{Failure, ReplayArgs, SettingsArgs, print};
 use crate::tui::Bundle;
 
@@ -12,9 +12,9 @@ pub(super) fn execute(args: &ReplayArgs) -> Result<(), Failure> {
         super::failure::say(&"no terminal here to show a console on; this is what the file holds");
         return print(bundle.summary().as_bytes());
     }
-    // Of the settings it is how to draw that concerns whoever looks.
-    let ascii = SettingsArgs::default().resolve()?.config.ascii;
-    let session = Session::begin(Screen::Console, ascii, &Log::only("off"), Hangup::Ends)?;
+    // Of the settings it is how to draw and to listen that concerns whoever looks.
+    let look = Look::of(&SettingsArgs::default().resolve()?.config);
+    let session = Session::begin(Screen::Console, look, &Log::only("off"), Hangup::Ends)?;
     let ended = session.replay(bundle);
     session.end();
     ended

@@ -13,13 +13,13 @@ use tracing_subscriber::filter::LevelFilter;
 
 use super::Failure;
 use super::failure::say;
-use crate::config::{Ascii, LogFormat};
+use crate::config::{Ascii, Config, LogFormat};
 use crate::model::Phase;
 use crate::node::EVENT_TARGET;
 use crate::node::feed::Feed;
 use crate::telemetry::{self, BoxedLayer, DropWatch, LogFilter, Sinks, Telemetry};
 use crate::tui::lab::Lab;
-use crate::tui::{self, GlyphChoice};
+use crate::tui::{self, GlyphChoice, Keymap};
 
 /// Threads for nodes: their work is short, and the console has a thread of its
 /// own.
@@ -84,10 +84,31 @@ impl<'a> Log<'a> {
     }
 }
 
+/// How a console looks and listens.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Look {
+    glyphs: GlyphChoice,
+    keys: Keymap,
+    mouse: bool,
+    title: bool,
+}
+
+impl Look {
+    /// As the settings say.
+    pub(super) fn of(config: &Config) -> Self {
+        let glyphs = match config.ascii {
+            Ascii::Auto => GlyphChoice::Auto,
+            Ascii::Always => GlyphChoice::Ascii,
+            Ascii::Never => GlyphChoice::Unicode,
+        };
+        Self { glyphs, keys: config.keys.clone(), mouse: config.mouse, title: config.title }
+    }
+}
+
 /// A process that runs nodes.
 pub(super) struct Session {
     screen: Screen,
-    ascii: Ascii,
+    look: Look,
     /// Where consoles write what they remember.
     snaps: PathBuf,
     runtime: Runtime,
@@ -100,12 +121,7 @@ pub(super) struct Session {
 
 impl Session {
     /// Sets up logging and a runtime.
-    pub(super) fn begin(
-        screen: Screen,
-        ascii: Ascii,
-        log: &Log<'_>,
-        hangup: Hangup,
-    ) -> Result<Self, Failure> {
+    pub(super) fn begin(screen: Screen, look: Look, log: &Log<'_>, hangup: Hangup) -> Result<Self, Failure> {
         let Log { filter, format, data_dir } = *log;
         let console = screen == Screen::Console;
         let pane = if console {
@@ -139,7 +155,7 @@ impl Session {
             if json { tracing::info!("{what}") } else { say(&what) }
         }
         let snaps = data_dir.map_or_else(|| PathBuf::from("."), |dir| dir.join(SNAPS));
-        Ok(Self { screen, ascii, snaps, runtime, stop, hangups, sinks })
+        Ok(Self { screen, look, snaps, runtime, stop, hangups, sinks })
     }
 
     /// To change which log lines are kept.
@@ -206,21 +222,17 @@ impl Session {
 
     /// Shows the console on a file.
     pub(super) fn replay(&self, bundle: tui::Bundle) -> Result<(), Failure> {
-        tui::replay(bundle, self.look()).map_err(Failure::failed)
+        tui::replay(bundle, self.options()).map_err(Failure::failed)
     }
 
     fn show(&self, feed: Feed, lab: Option<Lab>, read_only: bool) -> Result<(), Failure> {
-        tui::run(feed, tui::Options { lab, read_only, ..self.look() }).map_err(Failure::failed)
+        tui::run(feed, tui::Options { lab, read_only, ..self.options() }).map_err(Failure::failed)
     }
 
-    /// How every console of this session looks, and where it writes.
-    fn look(&self) -> tui::Options {
-        let glyphs = match self.ascii {
-            Ascii::Auto => GlyphChoice::Auto,
-            Ascii::Always => GlyphChoice::Ascii,
-            Ascii::Never => GlyphChoice::Unicode,
-        };
-        tui::Options { glyphs, snaps: self.snaps.clone(), ..tui::Options::default() }
+    /// How every console of this session looks and listens, and where it writes.
+    fn options(&self) -> tui::Options {
+        let Look { glyphs, keys, mouse, title } = self.look.clone();
+        tui::Options { glyphs, keys, mouse, title, snaps: self.snaps.clone(), ..tui::Options::default() }
     }
 
     /// Lets go of the runtime.

@@ -12,15 +12,18 @@
 //!   stood in the peer's last digest.
 
 mod history;
+mod series;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 pub use history::{EndedAttempt, HISTORY_MAX, History};
+pub use series::Series;
 
 use crate::core::Now;
 use crate::model::{
-    Attempt, AttemptId, AttemptOutcome, CriterionView, Interval, KpiAnswer, KpiView, Moved, Path, PeerId,
-    Propagation,
+    Attempt, AttemptId, AttemptOutcome, CriterionView, Interval, KpiAnswer, KpiSeries, KpiView, Moved, Path,
+    PeerId, Propagation,
 };
 
 /// Below that many observations a rate says little: with 29 of 29 the interval
@@ -117,6 +120,7 @@ impl Tally {
             p50_ms: self.percentile(0.50),
             p95_ms: self.percentile(0.95),
             since: None,
+            series: Arc::default(),
         }
     }
 
@@ -142,6 +146,8 @@ fn quotient(a: u64, b: u64) -> Option<f64> {
 pub struct Kpi {
     tally: Tally,
     history: History,
+    /// The history over time, as of its last change.
+    series: Arc<Vec<KpiSeries>>,
     /// The number of the oldest attempt in the history.
     first: u64,
     /// Whether the history is another one than on disk.
@@ -157,7 +163,9 @@ impl Kpi {
         let history = history.bounded();
         let mut tally = Tally::default();
         history.attempts.iter().for_each(|ended| tally.count(ended));
-        Self { tally, history, first: 0, unsaved: false, relayed: BTreeMap::new() }
+        let newest = history.attempts.back().map_or(history.since, |ended| ended.at);
+        let series = Arc::new(series::of_history(&history.attempts, newest));
+        Self { tally, history, series, first: 0, unsaved: false, relayed: BTreeMap::new() }
     }
 
     /// Takes an ended attempt. Says whether it counts.
@@ -177,6 +185,7 @@ impl Kpi {
             self.first += 1;
         }
         self.unsaved = true;
+        self.series = Arc::new(series::of_history(&self.history.attempts, now.stamp));
         if let (Some(path), Some(peer)) = (path, attempt.peer_id) {
             self.relayed.remove(&peer);
             if path == Path::Relayed {
@@ -220,7 +229,7 @@ impl Kpi {
 
     /// As it is shown.
     pub fn view(&self) -> KpiView {
-        KpiView { since: Some(self.history.since), ..self.tally.view() }
+        KpiView { since: Some(self.history.since), series: Arc::clone(&self.series), ..self.tally.view() }
     }
 }
 

@@ -86,8 +86,23 @@ pub const WHO_HAS_PER_MINUTE: f64 = 60.0;
 /// How often a link may tell us that it sees us elsewhere, a minute: each time
 /// our record changes, and everybody hears of it.
 pub const OBSERVED_PER_MINUTE: f64 = 6.0;
-/// Questions for our half of a story that a link may ask a minute.
+/// Questions for our half of a story, or for what we saw of somebody else, that
+/// a link may ask a minute.
 pub const WHY_PER_MINUTE: f64 = 6.0;
+/// Linked peers that are asked at once for what they saw of another.
+pub const ACCOUNTS_ASKED_MAX: usize = 4;
+/// Hosts that are knocked at when a person asks why, each with one datagram and
+/// one TCP connect, and only where we dialled by ourselves before.
+pub const KNOCKS_MAX: usize = 4;
+/// What an operator asks why about brings no new knocks sooner than this.
+pub const KNOCK_EVERY: Duration = Duration::from_secs(5);
+/// Links that ended of which it is remembered when and how.
+pub const GONE_LINKS_MAX: usize = 1_024;
+/// What coordination notes of its requests, for those who ask what became of
+/// them ...
+pub const COORDINATION_LOG_MAX: usize = 512;
+/// ... and of one requester's.
+pub const COORDINATION_LOG_PER_REQUESTER: usize = 24;
 
 /// Addresses in one punch request.
 pub const PUNCH_ADDRESSES_MAX: usize = 8;

@@ -145,8 +145,9 @@ set contacted {{
     let mut ways_out = vec![format!("oifname \"{outside}\"")];
     let comes = if behaves.hairpin {
         // Also what comes from inside for the address outside, and then the
-        // source is the mapping as well (RFC 4787, REQ-9).
-        ways_out.push(format!("oifname != \"{outside}\" ct status dnat"));
+        // source is the mapping as well (RFC 4787, REQ-9). What comes from
+        // outside keeps its own source.
+        ways_out.push(format!("iifname != \"{outside}\" oifname != \"{outside}\" ct status dnat"));
         format!("ip daddr {address}")
     } else {
         format!("iifname \"{outside}\"")

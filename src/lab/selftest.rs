@@ -233,8 +233,9 @@ impl Network {
         let part = self.host(host)?;
         let place = Place::Host(part.device.clone());
         let [[a1, a2], [b1, _]] = servers.addrs;
-        let mapped =
-            async |socket: &UdpSocket, to: SocketAddr| ask(socket, to, Answer::SamePort, patience).await;
+        let mapped = async |socket: &UdpSocket, to: SocketAddr| {
+            servers.ask(socket, to, Answer::SamePort, patience).await
+        };
         // One socket, three destinations.
         let socket = place.socket(own_ip)?;
         let own = socket
@@ -260,9 +261,9 @@ impl Network {
         if mapped(&fresh, a1).await.is_none() {
             return Ok(None);
         }
-        let filtering = if ask(&fresh, a1, Answer::OtherServer, patience).await.is_some() {
+        let filtering = if servers.ask(&fresh, a1, Answer::OtherServer, patience).await.is_some() {
             Behaviour::EndpointIndependent
-        } else if ask(&fresh, a1, Answer::OtherPort, patience).await.is_some() {
+        } else if servers.ask(&fresh, a1, Answer::OtherPort, patience).await.is_some() {
             Behaviour::AddressDependent
         } else {
             Behaviour::AddressAndPortDependent
@@ -335,35 +336,6 @@ enum Answer {
     OtherServer,
 }
 
-/// Asks, and gives the address that the server saw. The question is repeated
-/// within the time: a full queue is no filter.
-async fn ask(
-    socket: &UdpSocket,
-    server: SocketAddr,
-    answer: Answer,
-    patience: Duration,
-) -> Option<SocketAddr> {
-    let mut question = vec![answer as u8];
-    question.extend(rand::random::<[u8; 15]>());
-    let mut buffer = [0; 128];
-    for _ in 0..TRIES {
-        socket.send_to(&question, server).await.ok()?;
-        let answered = async {
-            loop {
-                let (len, _) = socket.recv_from(&mut buffer).await.ok()?;
-                // Late answers to other questions pass by.
-                if let Some(text) = buffer[..len].strip_prefix(question.as_slice()) {
-                    return std::str::from_utf8(text).ok()?.parse().ok();
-                }
-            }
-        };
-        if let Ok(found) = tokio::time::timeout(patience / TRIES, answered).await {
-            return found;
-        }
-    }
-    None
-}
-
 /// Two servers with two ports each, which answer from where they are asked to.
 struct Servers {
     addrs: [[SocketAddr; 2]; 2],
@@ -405,6 +377,39 @@ impl Servers {
             })));
         }
         Ok(Self { addrs, _tasks: tasks })
+    }
+
+    /// Asks, and gives the address that the server saw. The question is repeated
+    /// within the time: a full queue is no filter. What does not come under the
+    /// address of a server is no answer: a router may change only ours.
+    async fn ask(
+        &self,
+        socket: &UdpSocket,
+        server: SocketAddr,
+        answer: Answer,
+        patience: Duration,
+    ) -> Option<SocketAddr> {
+        let mut question = vec![answer as u8];
+        question.extend(rand::random::<[u8; 15]>());
+        let mut buffer = [0; 128];
+        for _ in 0..TRIES {
+            socket.send_to(&question, server).await.ok()?;
+            let answered = async {
+                loop {
+                    let (len, from) = socket.recv_from(&mut buffer).await.ok()?;
+                    // Late answers to other questions pass by.
+                    if self.addrs.iter().flatten().any(|addr| *addr == from)
+                        && let Some(text) = buffer[..len].strip_prefix(question.as_slice())
+                    {
+                        return std::str::from_utf8(text).ok()?.parse().ok();
+                    }
+                }
+            };
+            if let Ok(found) = tokio::time::timeout(patience / TRIES, answered).await {
+                return found;
+            }
+        }
+        None
     }
 }
 

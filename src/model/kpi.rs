@@ -1,5 +1,7 @@
 //! How attempts fared, as it is shown and told.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::Stamp;
@@ -14,7 +16,7 @@ pub struct Interval {
 }
 
 /// Rates and times of attempts.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct KpiView {
     /// Attempts that ended, the abandoned ones left out.
     pub attempts: u64,
@@ -44,6 +46,41 @@ pub struct KpiView {
     /// Since when they count, over restarts; `None` where somebody else says so.
     #[serde(default)]
     pub since: Option<Stamp>,
+    /// The same over time, the shortest span first.
+    #[serde(default)]
+    pub series: Arc<Vec<KpiSeries>>,
+}
+
+/// Attempts over a span of time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct KpiSeries {
+    /// How long a part is.
+    pub part_ms: u64,
+    /// How many parts the span has.
+    pub parts: u32,
+    /// The parts in which attempts ended, oldest first.
+    pub points: Vec<KpiPoint>,
+}
+
+/// One part of a span.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct KpiPoint {
+    /// When it begins.
+    pub from: Stamp,
+    /// Attempts that ended in it.
+    pub attempts: u64,
+    /// How many connected.
+    pub connected: u64,
+    /// Directly.
+    pub direct: u64,
+    /// By a punch.
+    pub punched: u64,
+    /// Through a relay.
+    pub relayed: u64,
+    /// Not connected.
+    pub unreachable: u64,
+    /// Mean time to a usable link.
+    pub mean_connect_ms: Option<f64>,
 }
 
 /// Attempts that ended relayed and whose link left the relay later: they count

@@ -29,7 +29,7 @@ pub use command::{Command, CommandId, Done, EchoReport, Failure, LinkReport, Out
 pub use event::{Event, EventKind};
 pub use exposure::{Evidence, Exposure, ExposureState};
 pub use id::{ParsePeerIdError, PeerId};
-pub use kpi::{CriterionView, Interval, KpiAnswer, KpiView, Moved, Propagation};
+pub use kpi::{CriterionView, Interval, KpiAnswer, KpiPoint, KpiSeries, KpiView, Moved, Propagation};
 pub use log::{LogLevel, LogLine};
 pub use nat::{Behaviour, NatType, NatView, Vantage};
 pub use peer::{LinkRow, Path, PeerRow, PeerState, Source};
@@ -43,7 +43,7 @@ pub use report::{
 pub use snapshot::{AttemptsView, CacheView, Counters, GossipView, NodeInfo, Phase, SaveState, Snapshot};
 pub use text::{SHOWN_TEXT_MAX, clean, ellipsize, printable};
 pub use time::{Stamp, millis};
-pub use why::{NextAction, Why, WhyLine};
+pub use why::{Confidence, NextAction, Provenance, Sureness, Why, WhyFact, WhyLine};
 
 /// Rewrites an IPv4-mapped IPv6 address (`::ffff:a.b.c.d`) to plain IPv4.
 ///

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Path, PeerId};
+use super::{Path, PeerId, Stamp};
 
 /// The whole answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -13,6 +13,9 @@ pub struct Why {
     pub path: Option<Path>,
     /// In a sentence or two.
     pub verdict: String,
+    /// How sure that is, and why.
+    #[serde(default)]
+    pub confidence: Confidence,
     /// What happened, in order, at both ends.
     pub timeline: Vec<WhyLine>,
     /// What was measured, and how, a sentence each.
@@ -21,6 +24,80 @@ pub struct Why {
     pub would_help: Vec<String>,
     /// What one can do now.
     pub next: Vec<NextAction>,
+    /// Every number and address that is known of the peer, and where it is from.
+    #[serde(default)]
+    pub facts: Vec<WhyFact>,
+}
+
+/// How sure a verdict is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Sureness {
+    /// Little is known, or it is old.
+    #[default]
+    Low,
+    /// It fits what is known; something else fits too.
+    Medium,
+    /// It was measured, or said by whom it is about.
+    High,
+}
+
+impl Sureness {
+    /// The name as it stands in JSON and texts.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+        }
+    }
+}
+
+/// How sure a verdict is, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Confidence {
+    /// How sure.
+    pub level: Sureness,
+    /// By what: how many measurements or accounts, and how old they are.
+    pub because: String,
+}
+
+/// Where a fact is from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Provenance {
+    /// We measured it.
+    Measured,
+    /// Somebody says so.
+    Claimed,
+    /// It follows from others.
+    Derived,
+}
+
+impl Provenance {
+    /// The name as it stands in JSON and texts.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Measured => "measured",
+            Self::Claimed => "claimed",
+            Self::Derived => "derived",
+        }
+    }
+}
+
+/// One thing that is known of a peer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WhyFact {
+    /// What.
+    pub name: String,
+    /// Its value; `None` is not known.
+    pub value: Option<String>,
+    /// Where it is from.
+    pub provenance: Provenance,
+    /// Who says so, where it is claimed and known by whom.
+    pub by: Option<PeerId>,
+    /// When it was measured or heard, where that is known.
+    pub at: Option<Stamp>,
 }
 
 /// One thing that happened.
@@ -48,6 +125,8 @@ pub enum NextAction {
     Failover,
     /// Measure the NAT again.
     NatProbe,
+    /// Ask every linked peer for what it knows.
+    SyncAll,
 }
 
 impl NextAction {
@@ -59,6 +138,7 @@ impl NextAction {
             Self::Relay => "relay",
             Self::Failover => "failover",
             Self::NatProbe => "nat-probe",
+            Self::SyncAll => "sync",
         }
     }
 }

@@ -12,6 +12,7 @@ mod driver;
 mod egress;
 pub mod feed;
 pub mod keys;
+mod knock;
 pub mod lanes;
 pub mod lock;
 pub mod options;
@@ -255,6 +256,7 @@ async fn assemble(options: NodeOptions) -> Result<Assembled, StartError> {
         probes: Probes::new(local_addr, ports, clock, reports.clone()),
         self_tester,
         self_testing: None,
+        knocking: None,
         node: library_node,
         reports,
         files,

@@ -8,8 +8,8 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::store::{AttemptRow, Known, Store, StoreError};
-use crate::core::kpi::{Tally, answer};
-use crate::model::{Cause, KpiAnswer, LinkCounts, NatType, PeerId, Propagation, Stamp};
+use crate::core::kpi::{Series, Tally, answer};
+use crate::model::{Cause, KpiAnswer, KpiPoint, LinkCounts, NatType, PeerId, Propagation, Stamp};
 
 /// The form of every answer.
 pub(super) const SCHEMA: u32 = 1;
@@ -54,7 +54,7 @@ pub struct KpiPage {
     /// Whom it is about.
     pub population: Population,
     /// The window in equal parts, oldest first.
-    pub series: Vec<Point>,
+    pub series: Vec<KpiPoint>,
     /// How long ago anybody last reported; `None` if nobody ever did.
     pub last_report_s: Option<u64>,
     /// After which silence an answer is out of date.
@@ -68,27 +68,6 @@ pub struct Population {
     pub nodes: u64,
     /// The same by the NAT type they told last.
     pub nat: BTreeMap<&'static str, u64>,
-}
-
-/// One part of a window.
-#[derive(Debug, Serialize)]
-pub struct Point {
-    /// When it begins.
-    pub from: Stamp,
-    /// Attempts that ended in it.
-    pub attempts: u64,
-    /// How many connected.
-    pub connected: u64,
-    /// Directly.
-    pub direct: u64,
-    /// By a punch.
-    pub punched: u64,
-    /// Through a relay.
-    pub relayed: u64,
-    /// Not connected.
-    pub unreachable: u64,
-    /// Mean time to a usable link.
-    pub mean_connect_ms: Option<f64>,
 }
 
 /// `/api/v1/matrix`
@@ -202,18 +181,13 @@ pub(super) fn overview(
 ) -> Result<Overview, StoreError> {
     let since = now.before(window);
     let mut pairs: BTreeMap<(NatType, NatType), Tally> = BTreeMap::new();
-    let mut parts: Vec<Tally> = vec![Tally::default(); POINTS as usize];
+    let mut series = Series::ending(now, window, POINTS);
     let mut by_node: HashMap<i64, Tally> = HashMap::new();
-    let part = window / POINTS;
     store.attempts(since, cause, |row| {
-        let n = row.at.age_at(now).as_nanos() / part.as_nanos().max(1);
-        let at = parts.len().saturating_sub(1 + usize::try_from(n).unwrap_or(usize::MAX));
-        for tally in [
-            pairs.entry((row.own_nat, row.peer_nat)).or_default(),
-            &mut parts[at],
-            by_node.entry(row.node).or_default(),
-        ] {
-            count(tally, &row);
+        count(pairs.entry((row.own_nat, row.peer_nat)).or_default(), &row);
+        count(by_node.entry(row.node).or_default(), &row);
+        if let Some(part) = series.part_at(row.at) {
+            count(part, &row);
         }
     })?;
     let nodes = store.nodes()?;
@@ -232,11 +206,7 @@ pub(super) fn overview(
         path_changes,
         failovers,
         population: population(&nodes, since),
-        series: parts
-            .iter()
-            .enumerate()
-            .map(|(n, tally)| point(tally, since.after(part * n as u32)))
-            .collect(),
+        series: series.points().collect(),
         last_report_s: last.map(|at| at.age_at(now).as_secs()),
         stale_after_s: STALE_AFTER.as_secs(),
     };
@@ -286,20 +256,6 @@ fn population(nodes: &[Known], since: Stamp) -> Population {
         *nat.entry(told.name()).or_default() += 1;
     }
     Population { nodes: count, nat }
-}
-
-fn point(tally: &Tally, from: Stamp) -> Point {
-    let v = tally.view();
-    Point {
-        from,
-        attempts: v.attempts,
-        connected: v.connected,
-        direct: v.direct,
-        punched: v.punched,
-        relayed: v.relayed,
-        unreachable: v.unreachable,
-        mean_connect_ms: v.mean_connect_ms,
-    }
 }
 
 fn cell(from: NatType, to: NatType, tally: &Tally) -> MatrixCell {

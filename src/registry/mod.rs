@@ -26,7 +26,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-pub use self::answers::{KpiPage, MatrixCell, MatrixPage, NodeRow, NodesPage, Overview, Point, Population};
+pub use self::answers::{KpiPage, MatrixCell, MatrixPage, NodeRow, NodesPage, Overview, Population};
 pub use self::answers::{STALE_AFTER, WINDOW, WINDOW_DEFAULT};
 use self::http::App;
 use self::ledger::Ledger;

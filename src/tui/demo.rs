@@ -1,25 +1,21 @@
 //! Made-up snapshots with a fixed clock, for tests and benchmarks, and a
 //! console without a terminal to draw them with. No part of the interface.
 
+mod load;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::tz::TimeZone;
-use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
-
-use super::app::{App, Input};
 use super::lab::{DrillCheck, DrillInfo, DrillStage, DrillView, LabLink, LabNode, LabRouter, LabView};
-use super::logs::Logs;
-use super::theme::{GlyphChoice, Theme};
-use super::view;
+pub use load::{Screen, changed, large, next_round, panic_on_screen};
+
 use crate::model::{
-    Attempt, AttemptId, AttemptOutcome, AttemptsView, Behaviour, CacheView, Cause, Counters, Event,
-    EventKind, Exposure, Failover, GossipView, Interval, KpiView, LinkRow, Moved, NatType, NatView,
-    NextAction, NextStep, NodeInfo, Path, PeerId, PeerRow, PeerState, Phase, Reason, RelayRole, RelaysView,
-    ReservationRow, ReservationState, SaveState, Snapshot, Source, StageKind, StageOutcome, StageReport,
-    Stamp, Vantage, Why, WhyLine,
+    Attempt, AttemptId, AttemptOutcome, AttemptsView, Behaviour, CacheView, Cause, Confidence, Counters,
+    Event, EventKind, Exposure, Failover, GossipView, Interval, KpiPoint, KpiSeries, KpiView, LinkRow, Moved,
+    NatType, NatView, NextAction, NextStep, NodeInfo, Path, PeerId, PeerRow, PeerState, Phase, Provenance,
+    Reason, RelayRole, RelaysView, ReservationRow, ReservationState, SaveState, Snapshot, Source, StageKind,
+    StageOutcome, StageReport, Stamp, Sureness, Vantage, Why, WhyFact, WhyLine,
 };
 
 /// The moment of every made-up snapshot: 14:02:11 UTC.
@@ -185,6 +181,7 @@ pub fn busy() -> Arc<Snapshot> {
             p50_ms: Some(9.4),
             p95_ms: Some(1020.0),
             since: None,
+            series: Arc::new(kpi_series()),
         }),
         counters: Arc::new(Counters([("gossip.page_rate".to_owned(), 3)].into())),
         ..snapshot
@@ -393,6 +390,12 @@ pub fn why() -> Why {
         verdict: "Both NATs are known and cannot be punched: theirs maps per destination (symmetric), ours \
                   accepts only the exact address and port it sent to (port-restricted)."
             .to_owned(),
+        confidence: Confidence {
+            level: Sureness::High,
+            because:
+                "ours: 3 vantage points agree, measured 2 min ago; theirs: its own word, measured 40 s ago"
+                    .to_owned(),
+        },
         timeline: vec![
             line(0, us, "direct skipped: their NAT filters; no mapping towards us"),
             line(0, us, "who has 77c2ab? → 7 links; 1b88f0 and 5e01c9 have it"),
@@ -411,8 +414,31 @@ pub fn why() -> Why {
             "UPnP on theirs".to_owned(),
             "a full-cone router on either".to_owned(),
         ],
-        next: vec![NextAction::NatProbe, NextAction::Punch, NextAction::Failover],
+        next: vec![NextAction::NatProbe, NextAction::Failover],
+        facts: facts(ber, nyc),
     }
+}
+
+fn facts(ber: PeerId, nyc: PeerId) -> Vec<WhyFact> {
+    let fact = |name: &str, value: Option<&str>, provenance, by, at| WhyFact {
+        name: name.to_owned(),
+        value: value.map(str::to_owned),
+        provenance,
+        by,
+        at,
+    };
+    let (measured, claimed) = (Provenance::Measured, Provenance::Claimed);
+    vec![
+        fact("name", Some("home-ber"), claimed, Some(ber), Some(ago(372))),
+        fact("NAT type", Some("symmetric"), claimed, Some(ber), Some(ago(40))),
+        fact("address", Some("198.18.0.103:46440, where it is seen"), claimed, Some(nyc), Some(ago(0))),
+        fact("address", Some("198.18.0.103:54498, of its record"), claimed, Some(ber), Some(ago(40))),
+        fact("relay address", Some("198.18.0.2:33322 on 1b88f0"), claimed, Some(ber), Some(ago(40))),
+        fact("round trip", Some("96.0 ms"), measured, None, Some(ago(0))),
+        fact("attempts", Some("12 of 14 connected"), measured, None, None),
+        fact("success rate", Some("86 %"), Provenance::Derived, None, None),
+        fact("clock", None, claimed, Some(ber), None),
+    ]
 }
 
 /// A lab with a cut host, a dead node, a changed NAT and a cut wire.
@@ -442,6 +468,7 @@ pub fn lab() -> LabView {
         name: name.to_owned(),
         about: about.to_owned(),
         unsupported: None,
+        kills: false,
     };
     LabView {
         kind: "nat lab".to_owned(),
@@ -486,6 +513,56 @@ pub fn drill() -> DrillView {
     }
 }
 
+/// The attempts of [`busy`] over the last hour and day.
+fn kpi_series() -> Vec<KpiSeries> {
+    // Minutes ago, by path, in vain, and the mean time.
+    let told: [(u64, [u64; 4], f64); 9] = [
+        (57, [2, 0, 0, 0], 6.0),
+        (55, [6, 1, 0, 0], 9.0),
+        (54, [3, 2, 1, 0], 280.0),
+        (40, [1, 0, 0, 0], 8.0),
+        (31, [8, 2, 0, 0], 11.0),
+        (30, [2, 1, 1, 1], 510.0),
+        (12, [4, 2, 2, 0], 640.0),
+        (3, [1, 0, 1, 0], 1040.0),
+        (1, [0, 1, 0, 0], 40.0),
+    ];
+    let points = |part_ms: i64| {
+        let mut points: Vec<KpiPoint> = Vec::new();
+        for (minutes, [direct, punched, relayed, unreachable], mean) in told {
+            let from = Stamp(ago(minutes * 60).0.div_euclid(part_ms) * part_ms);
+            let connected = direct + punched + relayed;
+            let attempts = connected + unreachable;
+            let mean_connect_ms = Some(mean);
+            let point = KpiPoint {
+                from,
+                attempts,
+                connected,
+                direct,
+                punched,
+                relayed,
+                unreachable,
+                mean_connect_ms,
+            };
+            // Times of longer parts do not matter here.
+            match points.last_mut().filter(|last| last.from == from) {
+                Some(last) => {
+                    last.attempts += attempts;
+                    last.connected += connected;
+                    last.direct += direct;
+                    last.punched += punched;
+                    last.relayed += relayed;
+                    last.unreachable += unreachable;
+                }
+                None => points.push(point),
+            }
+        }
+        points
+    };
+    let lengths = [10_000, 60_000, 1_440_000];
+    lengths.map(|part_ms| KpiSeries { part_ms: part_ms as u64, parts: 60, points: points(part_ms) }).into()
+}
+
 /// What happened before the moment of [`busy`].
 pub fn events() -> Vec<Arc<Event>> {
     let (nyc, lab3, lab4) = (id([0x1b, 0x88, 0xf0]), id([0xa9, 0x93, 0x0d]), id([0x8c, 0x40, 0x02]));
@@ -527,79 +604,4 @@ pub fn events() -> Vec<Arc<Event>> {
             Arc::new(Event { seq, at: NOW.before(Duration::from_millis(ms)), peer_id, kind })
         })
         .collect()
-}
-
-/// A cache of `count` peers; `round` moves on a hundred of them.
-pub fn large(count: u32, round: u32) -> Arc<Snapshot> {
-    let states = [PeerState::Linked, PeerState::Known, PeerState::Unreachable, PeerState::Known];
-    let rows = (0..count).map(|i| {
-        let spread = i.wrapping_mul(2_654_435_761);
-        let state = states[(spread >> 8) as usize % states.len()];
-        // Evenly spread, in the order of the ids.
-        let head = (u64::from(i) * 0x00ff_ffff / u64::from(count.max(1))).to_be_bytes();
-        let mut row = peer([head[5], head[6], head[7]], &format!("node-{i}"), state);
-        row.peer_id.0[3..7].copy_from_slice(&i.to_be_bytes());
-        row.attempts = spread % 50;
-        row.successes = row.attempts * 2 / 3;
-        row.rtt_ms = state.is_up().then(|| f64::from(spread % 4000) / 10.0);
-        row.last_seen = Some(ago(u64::from(spread % 100_000)));
-        Arc::new(row)
-    });
-    let mut peers: Vec<Arc<PeerRow>> = rows.collect();
-    touch(&mut peers, round);
-    let snapshot = Snapshot::clone(&busy());
-    Arc::new(Snapshot { seq: u64::from(round) + 1, peers: Arc::new(peers), ..snapshot })
-}
-
-/// The same cache with a hundred rows changed, the others shared.
-pub fn next_round(snapshot: &Snapshot, round: u32) -> Arc<Snapshot> {
-    let mut peers = Vec::clone(&snapshot.peers);
-    touch(&mut peers, round);
-    Arc::new(Snapshot { seq: snapshot.seq + 1, peers: Arc::new(peers), ..snapshot.clone() })
-}
-
-fn touch(peers: &mut [Arc<PeerRow>], round: u32) {
-    let len = peers.len().max(1);
-    for i in 0..peers.len().min(100) {
-        let at = (i * 97 + round as usize * 31) % len;
-        let row = Arc::make_mut(&mut peers[at]);
-        row.rtt_ms = Some(f64::from(round % 100) + i as f64 / 10.0);
-        row.state =
-            if (round as usize + i).is_multiple_of(2) { PeerState::Linked } else { PeerState::Suspect };
-        row.last_seen = Some(NOW);
-    }
-}
-
-/// A console that draws into memory.
-#[derive(Debug)]
-pub struct Screen {
-    app: App,
-    shown: Buffer,
-    next: Buffer,
-    at: Duration,
-}
-
-impl Screen {
-    /// A console of that size on a snapshot, in colour and with symbols.
-    pub fn new(snapshot: Arc<Snapshot>, width: u16, height: u16) -> Self {
-        let theme = Theme::resolve(Some(true), GlyphChoice::Unicode, |_| None);
-        let app = App::new(snapshot, theme, TimeZone::UTC, Logs::Off);
-        let blank = Buffer::empty(Rect::new(0, 0, width, height));
-        Self { app, shown: blank.clone(), next: blank, at: Duration::ZERO }
-    }
-
-    /// Hands a new snapshot in.
-    pub fn snapshot(&mut self, snapshot: Arc<Snapshot>) {
-        self.at += Duration::from_millis(100);
-        self.app.update(Input::Snapshot(snapshot), self.at);
-    }
-
-    /// Draws one frame and returns how many cells would be written.
-    pub fn frame(&mut self) -> usize {
-        self.next.reset();
-        view::draw(&mut self.app, self.next.area, &mut self.next);
-        let changed = self.shown.diff_iter(&self.next).count();
-        std::mem::swap(&mut self.shown, &mut self.next);
-        changed
-    }
 }

@@ -73,6 +73,15 @@ pub(crate) fn elapsed(ms: u64) -> String {
     }
 }
 
+/// A span of whole units: `10 s`, `3 min`, `24 h`.
+pub(crate) fn span(ms: u64) -> String {
+    match ms / 1000 {
+        s if s > 0 && s % 3600 == 0 => format!("{} h", s / 3600),
+        s if s > 0 && s % 60 == 0 => format!("{} min", s / 60),
+        s => format!("{s} s"),
+    }
+}
+
 /// A round-trip time without a space, for tables; `-` if unknown.
 pub(crate) fn rtt(ms: Option<f64>) -> String {
     match ms {
@@ -192,6 +201,7 @@ mod tests {
         assert_eq!(rtt(Some(81.2)), "81ms");
         assert_eq!(elapsed(912), "912 ms");
         assert_eq!(elapsed(1040), "1.04 s");
+        assert_eq!([10_000, 180_000, 86_400_000].map(span), ["10 s", "3 min", "24 h"]);
         assert_eq!(bytes(3), "3 B");
         assert_eq!(bytes(3_500_000), "3.3 MiB");
         assert_eq!(

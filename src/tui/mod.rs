@@ -15,10 +15,13 @@ mod bindings;
 mod faults;
 mod filter;
 pub(crate) mod fmt;
+mod fuzzy;
 mod input;
 pub mod lab;
 mod logs;
 mod past;
+#[cfg(test)]
+mod property;
 mod run;
 mod sort;
 mod terminal;
@@ -28,7 +31,7 @@ mod view;
 #[doc(hidden)]
 pub mod demo;
 
-pub use bindings::{key_of_next, keys_text};
+pub use bindings::{Keymap, KeymapError};
 pub use logs::log_layer;
 pub use past::{Bundle, BundleError};
 pub use run::{ConsoleError, Options, replay, run};

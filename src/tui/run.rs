@@ -16,6 +16,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
 use super::app::{App, Effect, Gone, Input, Snapped};
+use super::bindings::Keymap;
 use super::faults;
 use super::input::Keyboard;
 use super::lab::{Lab, LabCommand, LabView};
@@ -27,7 +28,8 @@ use super::view;
 use crate::model::{Command, Event};
 use crate::node::feed::{CommandSender, Feed, Presence};
 
-/// Between two frames: at most 20 a second.
+/// Between two frames: at most 20 a second. What answers a key may come one frame
+/// early, so that nobody waits for the frame that a snapshot has just had.
 const FRAME: Duration = Duration::from_millis(50);
 /// A suspend that comes back sooner was refused: no shell would resume us.
 const REFUSED: Duration = Duration::from_millis(30);
@@ -41,6 +43,12 @@ const LONG: Duration = Duration::from_secs(3600);
 pub struct Options {
     /// Which characters are drawn.
     pub glyphs: GlyphChoice,
+    /// The keys in force.
+    pub keys: Keymap,
+    /// Whether clicks and the wheel are for the console.
+    pub mouse: bool,
+    /// Whether the terminal's title is.
+    pub title: bool,
     /// The lab that the node is in.
     pub lab: Option<Lab>,
     /// Whether the console may only look.
@@ -130,6 +138,7 @@ fn show(
 async fn console(mut app: App, feed: Feed, options: Options) -> Result<(), ConsoleError> {
     let signals = Signals::listen()?;
     app.read_only = options.read_only;
+    app.keys = options.keys;
     let lab = options.lab;
     let (snapped, snaps) = mpsc::channel(1);
     let watch = faults::Watch::start();
@@ -144,7 +153,8 @@ async fn console(mut app: App, feed: Feed, options: Options) -> Result<(), Conso
         signals,
         start: Instant::now(),
         dirty: true,
-        drawn: None,
+        answers: false,
+        frames_until: Instant::now(),
         ages_change: None,
         logs_came: false,
         resumed: None,
@@ -252,7 +262,10 @@ struct Console {
     start: Instant,
     /// Whether the picture may have changed since the last frame.
     dirty: bool,
-    drawn: Option<Instant>,
+    /// Whether it may have changed because of a key.
+    answers: bool,
+    /// Until when the frames so far are paid for, each with [`FRAME`].
+    frames_until: Instant,
     /// When a text on the screen changes by itself.
     ages_change: Option<Instant>,
     /// Whether log lines came since the last frame.
@@ -403,18 +416,22 @@ impl Console {
         let now = Instant::now();
         if self.dirty {
             // A terminal that is still busy says itself when it is not.
-            return if self.terminal.is_idle() { self.frame_due(now) } else { now + LONG };
+            return if self.terminal.is_idle() { self.frame_due() } else { now + LONG };
         }
         self.ages_change.unwrap_or(now + LONG)
     }
 
-    fn frame_due(&self, now: Instant) -> Instant {
-        self.drawn.map_or(now, |drawn| drawn + FRAME)
+    fn frame_due(&self) -> Instant {
+        if self.answers {
+            self.frames_until.checked_sub(FRAME).unwrap_or(self.frames_until)
+        } else {
+            self.frames_until
+        }
     }
 
     fn draw_if_due(&mut self) -> Result<(), ConsoleError> {
         let now = Instant::now();
-        if !self.dirty || !self.terminal.is_idle() || now < self.frame_due(now) {
+        if !self.dirty || !self.terminal.is_idle() || now < self.frame_due() {
             return Ok(());
         }
         let (lines, dropped) = logs::take();
@@ -425,8 +442,8 @@ impl Console {
         let (app, mut changes_in) = (&mut self.app, None);
         self.terminal.draw(|area, buf| changes_in = view::draw(app, area, buf))?;
         self.ages_change = changes_in.map(|left| now + left.clamp(FRAME, LONG));
-        self.drawn = Some(now);
-        self.dirty = false;
+        self.frames_until = now.max(self.frames_until) + FRAME;
+        (self.dirty, self.answers) = (false, false);
         self.logs_came = false;
         Ok(())
     }
@@ -441,7 +458,7 @@ impl Console {
             }
         };
         let effects = self.app.update(input, self.start.elapsed());
-        self.dirty = true;
+        (self.dirty, self.answers) = (true, true);
         for effect in effects {
             match effect {
                 Effect::Quit => return Ok(ControlFlow::Break(())),

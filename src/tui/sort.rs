@@ -76,22 +76,32 @@ impl Sort {
         Self { by: SortBy::ALL[(at + 1) % SortBy::ALL.len()], inverse: false }
     }
 
-    /// Puts row numbers in order.
-    pub(crate) fn apply(self, rows: &[Arc<PeerRow>], order: &mut [u32]) {
-        let row = |i: u32| &rows[i as usize];
+    /// Puts row numbers in order; what is equal by its `tie`.
+    pub(crate) fn apply<'a, T: Ord>(
+        self,
+        row: impl Fn(u32) -> Option<&'a Arc<PeerRow>>,
+        tie: impl Fn(u32) -> T,
+        order: &mut [u32],
+    ) {
         if self.by == SortBy::Name {
-            self.by_key(order, |i| row(i).name.as_deref().map(str::to_lowercase));
+            self.by_key(order, tie, |i| row(i)?.name.as_deref().map(str::to_lowercase));
         } else {
-            self.by_key(order, |i| self.number(row(i)));
+            self.by_key(order, tie, |i| self.number(row(i)?));
         }
     }
 
-    fn by_key<K: Ord>(self, order: &mut [u32], key: impl Fn(u32) -> Option<K>) {
+    fn by_key<K: Ord, T: Ord>(
+        self,
+        order: &mut [u32],
+        tie: impl Fn(u32) -> T,
+        key: impl Fn(u32) -> Option<K>,
+    ) {
         if self.inverse {
-            order
-                .sort_by_cached_key(|&i| (key(i).map(Reverse).map_or((true, None), |k| (false, Some(k))), i));
+            order.sort_by_cached_key(|&i| {
+                (key(i).map(Reverse).map_or((true, None), |k| (false, Some(k))), tie(i))
+            });
         } else {
-            order.sort_by_cached_key(|&i| (key(i).map_or((true, None), |k| (false, Some(k))), i));
+            order.sort_by_cached_key(|&i| (key(i).map_or((true, None), |k| (false, Some(k))), tie(i)));
         }
     }
 
@@ -143,7 +153,7 @@ mod tests {
 
     fn order(sort: Sort, rows: &[Arc<PeerRow>]) -> Vec<u32> {
         let mut order: Vec<u32> = (0..u32::try_from(rows.len()).unwrap()).collect();
-        sort.apply(rows, &mut order);
+        sort.apply(|i| rows.get(i as usize), |i| i, &mut order);
         order
     }
 

@@ -405,7 +405,11 @@ pub(super) fn why(report: &WhyReport, now: &Snapshot) -> String {
 }
 
 fn command_line(action: &str, peer: PeerId) -> String {
-    if action == "nat-probe" { action.to_owned() } else { format!("{action} {}", peer.short()) }
+    if matches!(action, "nat-probe" | "sync") {
+        action.to_owned()
+    } else {
+        format!("{action} {}", peer.short())
+    }
 }
 
 pub(super) fn event(event: &Event) -> String {

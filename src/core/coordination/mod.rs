@@ -1,12 +1,16 @@
 //! Coordination: what an intermediary and a target do with requests for a punch
 //! or an invitation. Nobody can aim our messages at a third party with them.
 
+mod log;
 mod replay;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+pub use self::log::{Noted, Step};
+
+use self::log::Log;
 use self::replay::Nonces;
 use super::Mono;
 use super::bucket::Bucket;
@@ -71,6 +75,7 @@ struct InFlight {
     requester: PeerId,
     request: u32,
     target: PeerId,
+    invitation: bool,
     until: Mono,
 }
 
@@ -91,6 +96,7 @@ pub struct Coordination {
     noticed: Nonces,
     /// Notices that we follow: of punches and invitations together.
     notices: Bucket,
+    log: Log,
 }
 
 impl Coordination {
@@ -106,7 +112,19 @@ impl Coordination {
             asked: Nonces::default(),
             noticed: Nonces::default(),
             notices: Bucket::new(PUNCH_PER_TARGET_MINUTE, PUNCH_PER_TARGET_MINUTE / 60.0, now),
+            log: Log::default(),
         }
+    }
+
+    /// What became of a requester's requests for that target, `None` for us.
+    pub fn told(&self, requester: PeerId, target: Option<PeerId>) -> impl Iterator<Item = &Noted> {
+        self.log.of(requester, target)
+    }
+
+    /// What we dialled for a punch that we follow came to nothing.
+    pub fn on_heard_nothing(&mut self, requester: PeerId, at: SocketAddr, now: Mono) {
+        let step = Step::HeardNothing(at);
+        self.log.note(Noted { at: now, requester, target: None, invitation: false, step });
     }
 
     /// Whose punches we take from now on.
@@ -165,17 +183,23 @@ impl Coordination {
         now: Mono,
         out: &mut Vec<CoordinationOut>,
     ) {
+        let invitation = matches!(notice, Message::InviteNotice(_));
         let admitted = checked.and_then(|()| {
             if links.observed(&target).is_none() || target == from {
                 return Err(("punch to an unknown target", Refusal::UnknownTarget));
             }
-            let invites = matches!(notice, Message::InviteNotice(_));
-            self.admit((from, target, invites), nonce, now)
+            self.admit((from, target, invitation), nonce, now)
         });
+        let step = match admitted {
+            Ok(()) => Step::PassedOn,
+            Err((counter, refusal)) => Step::Refused(refusal, counter),
+        };
+        self.log.note(Noted { at: now, requester: from, target: Some(target), invitation, step });
         match admitted {
             Ok(()) => {
                 let until = now + TARGET_WAIT;
-                self.in_flight.insert(nonce, InFlight { requester: from, request, target, until });
+                let flight = InFlight { requester: from, request, target, invitation, until };
+                self.in_flight.insert(nonce, flight);
                 out.push(CoordinationOut::Send { peer: target, message: notice });
             }
             Err((counter, refusal)) => {
@@ -232,6 +256,7 @@ impl Coordination {
         from: PeerId,
         said: NoticeAnswer,
         links: &impl Links,
+        now: Mono,
         out: &mut Vec<CoordinationOut>,
     ) {
         if self.in_flight.get(&said.nonce).is_none_or(|f| f.target != from) {
@@ -245,6 +270,13 @@ impl Coordination {
             Some(_) => Err(Refusal::NoConsent),
             None => Err(Refusal::UnknownTarget),
         };
+        let step = match result {
+            Ok(addr) => Step::TargetAgreed(addr),
+            Err(Refusal::RateLimited) => Step::TargetBusy,
+            Err(_) => Step::TargetRefused,
+        };
+        let InFlight { requester, target, invitation, .. } = flight;
+        self.log.note(Noted { at: now, requester, target: Some(target), invitation, step });
         out.push(answer(flight.requester, flight.request, result));
     }
 
@@ -264,12 +296,30 @@ impl Coordination {
         let willing =
             self.consents(&notice.requester, notice.nonce, links, now, out) && is_somewhere(&addresses, out);
         let accepted = willing && self.has_time(now, out);
+        let followed = Step::Followed(addresses.clone());
+        self.note_notice(notice.requester, false, (willing, accepted), followed, now);
         // First what opens our NAT, then the answer that has the requester dial.
         if accepted {
             out.push(CoordinationOut::PunchComing { requester: notice.requester, addresses });
         }
         let said = NoticeAnswer { nonce: notice.nonce, accepted, busy: willing && !accepted };
         out.push(CoordinationOut::Send { peer: from, message: Message::NoticeAnswer(said) });
+    }
+
+    fn note_notice(
+        &mut self,
+        requester: PeerId,
+        invitation: bool,
+        (willing, accepted): (bool, bool),
+        followed: Step,
+        now: Mono,
+    ) {
+        let step = match (willing, accepted) {
+            (_, true) => followed,
+            (true, false) => Step::Declined("too many just now"),
+            (false, _) => Step::Declined("without consent, or not to be dialled"),
+        };
+        self.log.note(Noted { at: now, requester, target: None, invitation, step });
     }
 
     /// Whether one more notice, of a punch or an invitation, is followed:
@@ -297,6 +347,8 @@ impl Coordination {
         let willing = self.consents(&notice.requester, notice.nonce, links, now, out)
             && relay.addr.port() >= RECORD_PORT_MIN;
         let accepted = willing && self.has_time(now, out);
+        let followed = Step::Followed(vec![relay.addr]);
+        self.note_notice(notice.requester, true, (willing, accepted), followed, now);
         let said = NoticeAnswer { nonce: notice.nonce, accepted, busy: willing && !accepted };
         out.push(CoordinationOut::Send { peer: from, message: Message::NoticeAnswer(said) });
         if accepted {
@@ -333,6 +385,9 @@ impl Coordination {
             self.in_flight.iter().filter(|(_, f)| f.until <= now).map(|(nonce, _)| *nonce).collect();
         for nonce in late {
             if let Some(flight) = self.in_flight.remove(&nonce) {
+                let InFlight { requester, target, invitation, .. } = flight;
+                let step = Step::TargetSilent;
+                self.log.note(Noted { at: now, requester, target: Some(target), invitation, step });
                 out.push(answer(flight.requester, flight.request, Err(Refusal::NoAnswer)));
             }
         }

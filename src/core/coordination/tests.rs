@@ -91,7 +91,7 @@ fn the_target_is_told_who_and_where_and_its_answer_brings_its_address() {
     assert_eq!(out, [CoordinationOut::Send { peer: peer(1), message: Message::PunchNotice(notice) }]);
     let mut out = Vec::new();
     let said = NoticeAnswer { nonce: ask.nonce, accepted: true, busy: false };
-    b.machine.on_notice_answer(peer(1), said, &b.world, &mut out);
+    b.machine.on_notice_answer(peer(1), said, &b.world, at(1), &mut out);
     assert_eq!(out, [answer(peer(0), 7, Ok(addr(1, 9000)))]);
 }
 
@@ -302,6 +302,7 @@ fn nobody_answers_for_somebody_else() {
         peer(2),
         NoticeAnswer { nonce: ask.nonce, accepted: true, busy: false },
         &b.world,
+        at(1),
         &mut out,
     );
     assert_eq!(out, [CoordinationOut::Stopped("answer to no notice")]);
@@ -386,6 +387,6 @@ fn a_target_that_follows_enough_already_is_asked_again_later_and_does_not_refuse
     b.ask(0, &ask, at(0));
     let mut out = Vec::new();
     let busy = NoticeAnswer { nonce: ask.nonce, accepted: false, busy: true };
-    b.machine.on_notice_answer(peer(1), busy, &b.world, &mut out);
+    b.machine.on_notice_answer(peer(1), busy, &b.world, at(1), &mut out);
     assert_eq!(out, [answer(peer(0), 7, Err(Refusal::RateLimited))]);
 }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::traces::Traces;
 use super::{Action, Engine};
 use crate::core::coordination::TARGET_WAIT;
 use crate::core::dialer::Start;
@@ -36,6 +37,7 @@ pub(super) struct Attempts {
     next_query: u32,
     /// The newest attempt towards each peer.
     latest: BTreeMap<PeerId, AttemptId>,
+    pub(super) traces: Traces,
 }
 
 /// What was asked.
@@ -58,8 +60,17 @@ impl Attempts {
         self.live.values().find(|l| l.peer() == Some(*peer))
     }
 
+    pub(super) fn is_live(&self, id: AttemptId) -> bool {
+        self.live.contains_key(&id)
+    }
+
     pub(super) fn latest(&self, peer: &PeerId) -> Option<AttemptId> {
         self.latest.get(peer).copied()
+    }
+
+    fn set_latest(&mut self, peer: PeerId, id: AttemptId) {
+        let before = self.latest.insert(peer, id).filter(|old| *old != id && !self.is_live(*old));
+        before.map(|old| self.traces.forget(old));
     }
 
     /// The newest attempt towards a peer, as far as it is remembered.
@@ -107,7 +118,7 @@ impl Engine {
         let peer = target.peer;
         self.event(peer, EventKind::AttemptStarted { attempt: id, cause }, now);
         if let Some(peer) = peer {
-            self.attempts.latest.insert(peer, id);
+            self.attempts.set_latest(peer, id);
         }
         let mut out = Vec::new();
         let settings = Settings { window: self.config.direct_window, relay_after: self.config.relay_after };
@@ -165,9 +176,13 @@ impl Engine {
             }
             ladder.on_dial_failed(dial, &Reason::OwnAddress, now, &mut out);
         } else {
+            if ladder.peer().is_some_and(|wanted| wanted != peer) {
+                self.attempts.note_failed(dial, &Reason::WrongIdentity { got: peer }, now);
+            }
+            let Some(ladder) = self.attempts.live.get_mut(&dial.attempt) else { return };
             ladder.on_dialled(dial, peer, now, &mut out);
             if ladder.peer() == Some(peer) {
-                self.attempts.latest.insert(peer, dial.attempt);
+                self.attempts.set_latest(peer, dial.attempt);
             }
         }
         self.carry_ladder(dial.attempt, out, now);
@@ -190,8 +205,10 @@ impl Engine {
             self.stopped("impostor on a lane");
         }
         if Self::is_free(dial) {
+            self.on_punch_dial_failed(dial, now);
             return self.on_handover_failed(dial);
         }
+        self.attempts.note_failed(dial, reason, now);
         self.with_ladder(dial.attempt, now, |ladder, out| ladder.on_dial_failed(dial, reason, now, out));
     }
 
@@ -249,6 +266,7 @@ impl Engine {
     /// An answer to one of our who-has questions.
     pub(super) fn on_i_have(&mut self, from: PeerId, answer: IHave, now: Now) {
         let Some((id, Asked::WhoHas)) = self.attempts.queries.get(&answer.query).copied() else { return };
+        self.attempts.note_has(id, from, &answer, now);
         let observed = answer.observed.map(crate::model::plain_addr);
         let observed = observed.filter(|target| self.may_aim_at(from, *target));
         let known = self.addresses_of(&answer.peer).unwrap_or_default();
@@ -281,6 +299,7 @@ impl Engine {
             self.touch_row(peer);
         }
         for wanted in out {
+            self.attempts.note_wanted(id, &wanted, now);
             match wanted {
                 LadderOut::Dial { dial, addr, within } | LadderOut::Punch { dial, addr, within } => {
                     self.out.push_back(Action::Dial { dial, addr, peer, within });
@@ -351,6 +370,7 @@ impl Engine {
             Err(Refusal::BadAddress) => Consent::Elsewhere(Reason::UnknownRelay),
             Err(_) => Consent::Elsewhere(Reason::UnknownTarget),
         };
+        self.attempts.note_answer(id, from, &consent, now);
         self.with_ladder(id, now, |ladder, out| match asked {
             Asked::Punch => ladder.on_consent(from, consent, now, out),
             Asked::Invite => ladder.on_invite_answer(from, consent, now, out),
@@ -379,6 +399,7 @@ impl Engine {
         for to in &ask {
             self.send(to, &Message::WhoHas(WhoHas { query, peer }), now);
         }
+        self.attempts.note_asked(id, ask.len(), now);
         let Some(ladder) = self.attempts.live.get_mut(&id) else { return };
         let mut out = Vec::new();
         ladder.on_asked(ask.len(), now, &mut out);
@@ -446,11 +467,17 @@ impl Engine {
         self.attempts.queries.retain(|_, (attempt, _)| *attempt != id);
         let mut report = ladder.report();
         report.next = ladder.peer().and_then(|peer| self.next_step(&peer, &report, now));
+        if report.peer_id.is_none_or(|peer| self.attempts.latest.get(&peer) != Some(&id)) {
+            self.attempts.traces.forget(id);
+        }
         self.attempts.ended += 1;
         self.attempts.recent.push_front(Arc::new(report));
         for old in self.attempts.recent.drain(RECENT_MAX.min(self.attempts.recent.len())..) {
             let named = old.peer_id.filter(|peer| self.attempts.latest.get(peer) == Some(&old.id));
-            named.map(|peer| self.attempts.latest.remove(&peer));
+            if let Some(peer) = named {
+                self.attempts.latest.remove(&peer);
+                self.attempts.traces.forget(old.id);
+            }
         }
     }
 }

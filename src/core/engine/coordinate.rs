@@ -23,7 +23,7 @@ const PUNCH_DIAL: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct PunchComing {
     pub(super) since: Mono,
-    dials: Vec<DialId>,
+    dials: Vec<(DialId, SocketAddr)>,
 }
 
 /// Our links, as coordination sees them.
@@ -77,7 +77,9 @@ impl Engine {
             Message::InviteNotice(notice) => {
                 coordination.on_invite_notice(from, &notice, &view, now.mono, &mut out);
             }
-            Message::NoticeAnswer(said) => coordination.on_notice_answer(from, said, &view, &mut out),
+            Message::NoticeAnswer(said) => {
+                coordination.on_notice_answer(from, said, &view, now.mono, &mut out);
+            }
             _ => {}
         }
         self.carry_coordination(out, now);
@@ -128,7 +130,7 @@ impl Engine {
         for addr in addresses {
             let dial = self.free_dial();
             self.out.push_back(Action::Dial { dial, addr, peer: Some(requester), within: PUNCH_DIAL });
-            dials.push(dial);
+            dials.push((dial, addr));
         }
         self.punches_coming.insert(requester, PunchComing { since: now.mono, dials });
     }
@@ -137,7 +139,18 @@ impl Engine {
     pub(super) fn end_punch_dials(&mut self, requester: &PeerId) {
         let Some(coming) = self.punches_coming.get_mut(requester) else { return };
         let dials = std::mem::take(&mut coming.dials);
-        self.out.extend(dials.into_iter().map(|dial| Action::Cancel { dial }));
+        self.out.extend(dials.into_iter().map(|(dial, _)| Action::Cancel { dial }));
+    }
+
+    /// What we dialled for a punch came to nothing.
+    pub(super) fn on_punch_dial_failed(&mut self, dial: DialId, now: Now) {
+        let found = self.punches_coming.iter_mut().find_map(|(peer, coming)| {
+            let at = coming.dials.iter().position(|(d, _)| *d == dial)?;
+            Some((*peer, coming.dials.remove(at).1))
+        });
+        if let Some((requester, addr)) = found {
+            self.coordination.on_heard_nothing(requester, addr, now.mono);
+        }
     }
 
     pub(super) fn nonce(&mut self) -> [u8; 16] {

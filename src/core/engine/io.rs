@@ -8,6 +8,7 @@ use crate::core::ladder::DialId;
 use crate::core::link::{ConnId, ConnInfo};
 use crate::core::nat::datagram::Bytes;
 use crate::core::nat::{Family, SocketId, reach};
+use crate::core::why::Knocked;
 use crate::core::wire::Frame;
 use crate::model::{CloseCode, Command, CommandId, Event, Evidence, Fact, Outcome, PeerId, Reason};
 
@@ -177,6 +178,13 @@ pub enum Input {
     },
     /// The answer to [`Action::TestEgress`].
     EgressTested(SelfTested),
+    /// The answer to [`Action::Knock`].
+    Knocked {
+        /// Which.
+        query: u32,
+        /// Each address, what came of UDP, and what of TCP.
+        results: Vec<(SocketAddr, Knocked, Knocked)>,
+    },
     /// Something worth counting was stopped outside.
     Stopped(&'static str),
     /// A background task died.
@@ -340,6 +348,14 @@ pub enum Action {
     /// coordinator let strangers do; [`Input::EgressTested`] answers, within
     /// seconds.
     TestEgress,
+    /// Try by UDP and TCP whether anything is there; [`Input::Knocked`] answers,
+    /// within a second.
+    Knock {
+        /// For the answer.
+        query: u32,
+        /// Where; few.
+        addrs: Vec<SocketAddr>,
+    },
     /// Write what changed to disk; [`Input::Saved`] answers.
     Save,
     /// Tell everybody.

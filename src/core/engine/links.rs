@@ -317,6 +317,7 @@ impl Engine {
         if self.relaying.relays.is_relay(&peer) {
             self.on_relay_lost(peer, reason.clone(), now);
         }
+        self.whys.link_ended(peer, reason.clone(), now.mono);
         self.event(Some(peer), EventKind::LinkDown { reason }, now);
         self.kpi.gone(&peer);
         self.upgrade_path(peer, now);
@@ -358,6 +359,8 @@ impl Engine {
             Message::Observed(seen) => self.on_observed_anew(peer, seen.addr, now),
             Message::WhyAsk(ask) => self.on_why_ask(peer, ask, now),
             Message::WhyHalf(half) => self.on_why_half(peer, half, now),
+            Message::AccountAsk(ask) => self.on_account_ask(peer, ask, now),
+            Message::Account(account) => self.on_account(peer, account, now),
             Message::Echo(echo) => {
                 #[cfg(test)]
                 self.echoed.push(echo.id);

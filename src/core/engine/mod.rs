@@ -17,6 +17,7 @@ mod io;
 mod links;
 mod nat;
 mod peers;
+mod provenance;
 mod relays;
 mod report;
 mod save;
@@ -25,6 +26,7 @@ mod settings;
 mod sim;
 #[cfg(test)]
 mod tests;
+mod traces;
 mod upgrade;
 mod view;
 mod why;
@@ -295,6 +297,7 @@ impl Engine {
             Input::ProbeDropped { what, count } => *self.stopped.entry(what).or_default() += count,
             Input::Reached { peer, addr, reached } => self.on_reached(peer, addr, reached, now),
             Input::EgressTested(seen) => self.on_egress_tested(seen, now),
+            Input::Knocked { query, results } => self.on_knocked(query, &results, now),
             Input::Stopped(what) => self.stopped(what),
             Input::TaskFaulted { task, detail } => {
                 self.event(None, EventKind::TaskFaulted { task, detail }, now);

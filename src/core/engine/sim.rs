@@ -393,6 +393,7 @@ impl Net {
                 | Action::ProbeOpen { .. }
                 | Action::ProbeClose { .. }
                 | Action::ProbeSend { .. }
+                | Action::Knock { .. }
                 | Action::TestEgress => {}
                 Action::Event(event) => self.nodes[n].events.push(event),
                 Action::Report(fact) => self.nodes[n].reports.push(fact),

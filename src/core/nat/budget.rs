@@ -53,6 +53,11 @@ impl Budgets {
         self.of(peer, now).dial_backs.take(now)
     }
 
+    /// What was taken was not used.
+    pub(super) fn give_dial_back(&mut self, peer: PeerId, now: Mono) {
+        self.of(peer, now).dial_backs.grant(1.0, DIAL_BACKS_PER_MINUTE, now);
+    }
+
     /// Whether that many dial-backs are left.
     pub(super) fn has_dial_backs(&mut self, peer: PeerId, count: f64, now: Mono) -> bool {
         self.of(peer, now).dial_backs.clone().take_many(count, now)

@@ -30,6 +30,11 @@ pub(super) const DIAL_TRIES: u8 = 3;
 const DIAL_SPACING: Duration = Duration::from_millis(200);
 /// How long the last one is waited for, on top of the dialler's round trip.
 const DIAL_WAIT: Duration = Duration::from_millis(250);
+/// A dialler that sends nothing just now is mostly busy with others, a second at
+/// a time: it is asked again after this long, and up to half as long again.
+const BUSY_WAIT: Duration = Duration::from_millis(500);
+/// Refusals of a pair in one run after which it is left at that.
+const REFUSALS_MAX: u8 = 3;
 /// How long an answer over the link is waited for, on top of the round trip.
 const ANSWER_WAIT: Duration = Duration::from_millis(500);
 /// After this long those that have answered have to do.
@@ -107,6 +112,8 @@ pub(super) struct Pair {
     answers_until: Option<Mono>,
     /// Dial-backs that the dialler says it sent.
     pub(super) sent: u8,
+    refusals: u8,
+    /// It is not dialled any more in this run.
     refused: bool,
     /// Where a stranger's datagram came from.
     pub(super) stranger: Option<SocketAddr>,
@@ -291,8 +298,13 @@ impl Run {
             if answer.sent {
                 pair.sent = pair.sent.saturating_add(1).min(DIAL_TRIES);
             } else {
-                pair.refused = true;
-                pair.next = None;
+                // What was not sent used nothing up.
+                tools.budgets.give_dial_back(peer, now.mono);
+                pair.nonces.retain(|nonce| *nonce != answer.nonce);
+                pair.refusals += 1;
+                pair.refused = pair.refusals >= REFUSALS_MAX;
+                let wait = BUSY_WAIT + BUSY_WAIT.mul_f64(tools.chance() / 2.0);
+                pair.next = (!pair.refused).then(|| now.mono + wait);
             }
         }
         self.work(tools, now);

@@ -30,6 +30,11 @@ impl Tools {
         self.rng.random()
     }
 
+    /// From 0 to 1.
+    pub(super) fn chance(&mut self) -> f64 {
+        self.rng.random()
+    }
+
     pub(super) fn open(&mut self, towards: SocketAddr) -> SocketId {
         let socket = SocketId(self.next_socket);
         // Both families draw from one row of numbers, each every other one.

@@ -147,6 +147,8 @@ impl Message {
             Self::Observed(body) => write(kind, &(number, body)),
             Self::WhyAsk(body) => write(kind, &(number, body)),
             Self::WhyHalf(body) => write(kind, &(number, body)),
+            Self::AccountAsk(body) => write(kind, &(number, body)),
+            Self::Account(body) => write(kind, &(number, body)),
             Self::Echo(body) | Self::EchoReply(body) => write(kind, &(number, body)),
         }
     }
@@ -175,6 +177,8 @@ fn decode_message(kind: u16, body: &[u8]) -> Result<Option<Message>, WireError> 
         kind::OBSERVED => Message::Observed(read(kind, body)?),
         kind::WHY_ASK => Message::WhyAsk(read(kind, body)?),
         kind::WHY_HALF => Message::WhyHalf(read(kind, body)?),
+        kind::ACCOUNT_ASK => Message::AccountAsk(read(kind, body)?),
+        kind::ACCOUNT => Message::Account(read(kind, body)?),
         kind::ECHO => Message::Echo(read(kind, body)?),
         kind::ECHO_REPLY => Message::EchoReply(read(kind, body)?),
         _ => return Ok(None),

@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{CoordinationAnswer, Invite, InviteNotice, NoticeAnswer, PunchNotice, PunchRequest};
+use super::{
+    Account, AccountAsk, CoordinationAnswer, Invite, InviteNotice, NoticeAnswer, PunchNotice, PunchRequest,
+};
 use super::{DialBack, DialBackAnswer, PeerPrefix, ProbeToken, Record, WhyAsk, WhyHalf};
 use super::{frame_limit, kind, lenient};
 use crate::core::limits::PAGE_RECORDS_MAX;
@@ -174,6 +176,10 @@ pub enum Message {
     WhyAsk(WhyAsk),
     /// Answers that.
     WhyHalf(WhyHalf),
+    /// Asks what the receiver saw of somebody else.
+    AccountAsk(AccountAsk),
+    /// Answers that.
+    Account(Account),
     /// Asks for an [`Message::EchoReply`] with the same content.
     Echo(Echo),
     /// Answers an echo.
@@ -204,6 +210,8 @@ impl Message {
             Self::Observed(_) => kind::OBSERVED,
             Self::WhyAsk(_) => kind::WHY_ASK,
             Self::WhyHalf(_) => kind::WHY_HALF,
+            Self::AccountAsk(_) => kind::ACCOUNT_ASK,
+            Self::Account(_) => kind::ACCOUNT,
             Self::Echo(_) => kind::ECHO,
             Self::EchoReply(_) => kind::ECHO_REPLY,
         }
@@ -226,6 +234,9 @@ impl Message {
                     let texts = half.evidence.iter().chain(half.notes.iter().map(|n| &n.what));
                     texts.map(|t| t.len() + 16).sum()
                 }
+                Self::Account(account) => {
+                    48 + account.notes.iter().map(|note| note.what.len() + 16).sum::<usize>()
+                }
                 Self::Invite(_) | Self::InviteNotice(_) => 160,
                 Self::CoordinationAnswer(_)
                 | Self::NoticeAnswer(_)
@@ -233,6 +244,7 @@ impl Message {
                 | Self::DialBack(_)
                 | Self::DialBackAnswer(_)
                 | Self::WhyAsk(_)
+                | Self::AccountAsk(_)
                 | Self::Observed(_)
                 | Self::Leave
                 | Self::Request(_)

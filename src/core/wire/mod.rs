@@ -31,7 +31,7 @@ pub use message::{
 };
 pub use probe::{DialBack, DialBackAnswer, ProbeToken};
 pub use record::{Capabilities, PeerPrefix, Record, RelayAddr};
-pub use why::{WhyAsk, WhyHalf, WhyNote};
+pub use why::{Account, AccountAsk, Standing, WhyAsk, WhyHalf, WhyNote};
 
 /// The lowest protocol version this program speaks.
 pub const PROTOCOL_LOW: u16 = 1;
@@ -94,6 +94,10 @@ pub mod kind {
     pub const WHY_ASK: u16 = 0x0170;
     /// [`super::WhyHalf`].
     pub const WHY_HALF: u16 = 0x0171;
+    /// [`super::AccountAsk`].
+    pub const ACCOUNT_ASK: u16 = 0x0172;
+    /// [`super::Account`].
+    pub const ACCOUNT: u16 = 0x0173;
     /// [`super::Message::Echo`].
     pub const ECHO: u16 = 0x01f0;
     /// [`super::Message::EchoReply`].

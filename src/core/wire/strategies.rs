@@ -27,6 +27,17 @@ pub(crate) fn nat() -> impl Strategy<Value = NatType> {
     ]
 }
 
+fn standing() -> impl Strategy<Value = Standing> {
+    prop_oneof![
+        Just(Standing::Never),
+        Just(Standing::Linked),
+        Just(Standing::Relayed),
+        Just(Standing::Left),
+        Just(Standing::Silent),
+        Just(Standing::Ended),
+    ]
+}
+
 pub(crate) fn record() -> impl Strategy<Value = Record> {
     (
         (peer_id(), any::<u64>(), ".{0,16}", nat(), any::<u32>()),
@@ -65,6 +76,18 @@ pub(crate) fn message() -> impl Strategy<Value = Message> {
             .prop_map(|(query, nat, measured_s, evidence, notes)| {
                 let notes = notes.into_iter().map(|(age_ms, what)| WhyNote { age_ms, what }).collect();
                 Message::WhyHalf(WhyHalf { query, nat, measured_s, evidence, notes })
+            }),
+        (any::<u32>(), peer_id()).prop_map(|(query, about)| Message::AccountAsk(AccountAsk { query, about })),
+        (
+            any::<u32>(),
+            standing(),
+            any::<Option<u32>>(),
+            proptest::option::of(addr()),
+            vec((any::<u32>(), ".{0,64}"), 0..12)
+        )
+            .prop_map(|(query, standing, since_s, seen_at, notes)| {
+                let notes = notes.into_iter().map(|(age_ms, what)| WhyNote { age_ms, what }).collect();
+                Message::Account(Account { query, standing, since_s, seen_at, notes })
             }),
         (any::<u32>(), any::<u32>(), any::<bool>(), vec(record(), 0..4)).prop_map(
             |(sync, page, last, records)| Message::FullSync(FullSync { sync, page, last, records })

@@ -1,9 +1,11 @@
-//! What each end tells the other of its half of the story.
+//! What each end, and who stood between them, tells of its part of the story.
+
+use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
 use super::lenient;
-use crate::model::NatType;
+use crate::model::{NatType, PeerId};
 
 /// "What did you see of us?"
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,4 +46,78 @@ impl WhyHalf {
     pub const EVIDENCE_MAX: usize = 6;
     /// Notes told.
     pub const NOTES_MAX: usize = 12;
+}
+
+/// "What do you know of that peer, and what became of our requests for it?"
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountAsk {
+    /// Echoed in the answer.
+    pub query: u32,
+    /// Of whom.
+    pub about: PeerId,
+}
+
+/// How somebody stands with a peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// No link to it is remembered.
+    Never,
+    /// A link stands, straight.
+    Linked,
+    /// A link stands, over a relay.
+    Relayed,
+    /// It said goodbye.
+    Left,
+    /// The link fell silent.
+    Silent,
+    /// The link ended otherwise.
+    Ended,
+}
+
+impl Standing {
+    pub(super) fn number(self) -> u8 {
+        match self {
+            Self::Never => 0,
+            Self::Linked => 1,
+            Self::Relayed => 2,
+            Self::Left => 3,
+            Self::Silent => 4,
+            Self::Ended => 5,
+        }
+    }
+}
+
+impl Serialize for Standing {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.number().serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Standing {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(match u8::deserialize(deserializer)? {
+            1 => Self::Linked,
+            2 => Self::Relayed,
+            3 => Self::Left,
+            4 => Self::Silent,
+            5 => Self::Ended,
+            _ => Self::Never,
+        })
+    }
+}
+
+/// The answer to [`AccountAsk`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    /// The question's number.
+    pub query: u32,
+    /// How the answerer stands with the peer.
+    pub standing: Standing,
+    /// Since how many seconds.
+    pub since_s: Option<u32>,
+    /// Where it sees the peer, if it does.
+    pub seen_at: Option<SocketAddr>,
+    /// What became of the asker's requests for that peer, the oldest first.
+    #[serde(deserialize_with = "lenient::any_number")]
+    pub notes: Vec<WhyNote>,
 }

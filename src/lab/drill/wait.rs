@@ -31,8 +31,22 @@ impl<A: Arena> Runner<'_, A> {
         if !lacking.is_empty() {
             let after = within.as_secs();
             self.told.push(format!("after {after} s it still did not hold for {}", lacking.join(", ")));
+            if matches!(until, Condition::AllMeasured) {
+                self.explain_unmeasured(&lacking);
+            }
         }
         Ok(())
+    }
+
+    /// Why nodes have not measured their NAT.
+    fn explain_unmeasured(&mut self, names: &[String]) {
+        for member in self.arena.members().iter().filter(|m| names.contains(&m.name)) {
+            let Some(feed) = &member.feed else { continue };
+            let snapshot = feed.snapshots.borrow();
+            let reason = snapshot.nat.reason.as_ref().map(ToString::to_string).unwrap_or_default();
+            let evidence = snapshot.nat.evidence.join("; ");
+            self.told.push(format!("{}: {reason}: {evidence}", member.name));
+        }
     }
 
     /// The nodes for which something does not hold that is asked of all.

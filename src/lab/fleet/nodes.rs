@@ -112,7 +112,27 @@ impl NatLab {
     /// [`LabError::State`] if it runs already.
     pub async fn start_node(&self, host: &str) -> Result<Feed, LabError> {
         let bootstrap = self.bootstrap_for(host).await?;
-        self.start_with(host, bootstrap.into_iter().collect(), false, None).await
+        self.start_with(host, bootstrap.into_iter().collect(), false, None, NETWORK).await
+    }
+
+    /// The same in another network than all others.
+    ///
+    /// # Errors
+    /// [`LabError::State`] if it runs already.
+    pub async fn start_in(&self, host: &str, network: &str) -> Result<Feed, LabError> {
+        self.start_with(host, Vec::new(), true, None, network).await
+    }
+
+    /// Gives a host's node that does not run another port.
+    ///
+    /// # Errors
+    /// [`LabError::State`] if it runs.
+    pub async fn move_port(&self, host: &str, port: u16) -> Result<(), LabError> {
+        let mut slots = self.slots.lock().await;
+        let slot = slot(&mut slots, host)?;
+        idle(host, &mut slot.runs)?;
+        slot.addr.set_port(port);
+        Ok(())
     }
 
     /// The same for a passive node: it dials every public node that runs and
@@ -132,7 +152,7 @@ impl NatLab {
                 public.push(slot.seen_from(sixth));
             }
         }
-        self.start_with(host, public, true, None).await
+        self.start_with(host, public, true, None, NETWORK).await
     }
 
     /// The same for one that dials the bootstrap and nobody else, and has no news
@@ -143,7 +163,7 @@ impl NatLab {
     pub async fn start_shy(&self, host: &str) -> Result<Feed, LabError> {
         let bootstrap = self.bootstrap_for(host).await?;
         let ip = self.addr(host).await?.ip();
-        self.start_with(host, bootstrap.into_iter().collect(), true, Some(ip)).await
+        self.start_with(host, bootstrap.into_iter().collect(), true, Some(ip), NETWORK).await
     }
 
     async fn start_with(
@@ -152,6 +172,7 @@ impl NatLab {
         bootstrap: Vec<SocketAddr>,
         passive: bool,
         ip: Option<IpAddr>,
+        network: &str,
     ) -> Result<Feed, LabError> {
         let mut slots = self.slots.lock().await;
         let slot = slot(&mut slots, host)?;
@@ -167,7 +188,7 @@ impl NatLab {
             passive,
             self_test: false,
             registry: self.registry.clone(),
-            ..NodeOptions::new(dir, keys, host, NETWORK, bind)
+            ..NodeOptions::new(dir, keys, host, network, bind)
         };
         let started = self.on_host(host, move || Node::start(options, lock)).await?;
         let (node, feed) = started.map_err(|source| LabError::Node { name: host.to_owned(), source })?;

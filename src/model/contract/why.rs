@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::model::{NextAction, Path, PeerId, Why, WhyLine};
+use crate::model::{Confidence, NextAction, Path, PeerId, Provenance, Stamp, Why, WhyFact, WhyLine};
 
 /// The whole answer.
 #[derive(Debug, Clone, Serialize)]
@@ -13,6 +13,8 @@ pub struct WhyReport {
     pub path: Option<Path>,
     /// In a sentence or two.
     pub verdict: String,
+    /// How sure that is, and why.
+    pub confidence: Confidence,
     /// What happened at both ends, in order.
     pub timeline: Vec<WhyItem>,
     /// What was measured, a sentence each.
@@ -21,6 +23,23 @@ pub struct WhyReport {
     pub would_help: Vec<String>,
     /// What one can do now.
     pub next: Vec<NextItem>,
+    /// What is known of the peer, each with where it is from.
+    pub facts: Vec<FactItem>,
+}
+
+/// One thing that is known of a peer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FactItem {
+    /// What.
+    pub name: String,
+    /// Its value; null is not known.
+    pub value: Option<String>,
+    /// Where it is from.
+    pub provenance: Provenance,
+    /// Who says so, where it is claimed and known by whom.
+    pub by: Option<PeerId>,
+    /// How old it is.
+    pub age_s: Option<u64>,
 }
 
 /// Something that happened.
@@ -45,15 +64,24 @@ pub struct NextItem {
 
 impl WhyReport {
     /// Of an answer; `key` knows the console's keys.
-    pub fn new(why: &Why, key: impl Fn(NextAction) -> Option<String>) -> Self {
+    pub fn new(why: &Why, now: Stamp, key: impl Fn(NextAction) -> Option<String>) -> Self {
+        let fact = |fact: &WhyFact| FactItem {
+            name: fact.name.clone(),
+            value: fact.value.clone(),
+            provenance: fact.provenance,
+            by: fact.by,
+            age_s: fact.at.map(|at| at.age_at(now).as_secs()),
+        };
         let item = |line: &WhyLine| WhyItem { at_ms: line.at_ms, who: line.who, what: line.what.clone() };
         Self {
             peer_id: why.peer_id,
             path: why.path,
             verdict: why.verdict.clone(),
+            confidence: why.confidence.clone(),
             timeline: why.timeline.iter().map(item).collect(),
             evidence: why.evidence.clone(),
             would_help: why.would_help.clone(),
+            facts: why.facts.iter().map(fact).collect(),
             next: why.next.iter().map(|a| NextItem { action: a.verb(), key: key(*a) }).collect(),
         }
     }

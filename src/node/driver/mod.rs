@@ -22,6 +22,7 @@ use crate::node::clock::Clock;
 use crate::node::connections::{Connections, Report, Reports};
 use crate::node::egress::SelfTester;
 use crate::node::feed::Request;
+use crate::node::knock;
 use crate::node::lanes::Lane;
 use crate::node::probe::Probes;
 use crate::node::relaying::Relaying;
@@ -71,6 +72,8 @@ pub(super) struct Driver {
     pub(super) self_tester: Option<Arc<SelfTester>>,
     /// A test that is being made.
     pub(super) self_testing: Option<AbortOnDropHandle<()>>,
+    /// Knocks that are being made.
+    pub(super) knocking: Option<AbortOnDropHandle<()>>,
     /// Who tells a registry; nobody where there is none.
     pub(super) reporter: Option<Reporter>,
     pub(super) dials: BTreeMap<DialId, AbortOnDropHandle<()>>,
@@ -277,6 +280,7 @@ impl Driver {
             Action::ProbeSend { from, to, bytes } => self.probes.send(from, to, &bytes),
             Action::Reach { peer, addr, name } => self.probes.reach(peer, addr, name),
             Action::TestEgress => self.test_egress(),
+            Action::Knock { query, addrs } => self.knock(query, addrs),
             Action::Save => self.save(),
             Action::Event(event) => self.tell(event),
             Action::Outcome(outcome) => {
@@ -317,6 +321,16 @@ impl Driver {
             let _ = reports.send(report).await;
         });
         self.dials.insert(dial, AbortOnDropHandle::new(task));
+    }
+
+    fn knock(&mut self, query: u32, addrs: Vec<SocketAddr>) {
+        let reports = self.reports.clone();
+        let task = tokio::spawn(async move {
+            let results = knock::all(addrs).await;
+            let _ = reports.send(Report::Input(Input::Knocked { query, results })).await;
+        });
+        // The next one ends it, should it hang; it is asked for every few seconds.
+        self.knocking = Some(AbortOnDropHandle::new(task));
     }
 
     fn test_egress(&mut self) {
@@ -364,7 +378,7 @@ impl Driver {
         self.publish();
         tokio::time::sleep(LAST_WORDS).await;
         self.dials.clear();
-        (self.self_testing, self.self_tester) = (None, None);
+        (self.self_testing, self.self_tester, self.knocking) = (None, None, None);
         // Lanes first: their goodbyes travel over the other connections.
         self.connections.close_lanes(CloseCode::Leave);
         self.relaying.shut_down().await;

@@ -2,7 +2,7 @@
 
 use super::{App, Effect, LabRow, LabSide, Overlay, Pane, Tone};
 use crate::model::{Command, Path, PeerId, PeerRow, PeerState, Reason, clean};
-use crate::tui::bindings::{Action, Binding, Danger, Order};
+use crate::tui::bindings::{Action, Binding, Danger, Order, Scope};
 
 /// Which way and how far to move.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,26 +30,43 @@ impl Move {
 }
 
 impl App {
-    /// Does what a binding says, or says why not.
-    pub(super) fn perform(&mut self, binding: &Binding) -> Vec<Effect> {
+    /// Does what a binding says, or says why not. `by`: what asked for it, as a
+    /// person would call it.
+    pub(super) fn perform(&mut self, binding: &Binding, by: &str) -> Vec<Effect> {
         let action = binding.action;
         if let Err(reason) = self.available(action) {
             let now = self.node_now();
-            self.commands.say(Tone::Warn, format!("{}: {reason}", binding.keys[0]), now);
+            self.commands.say(Tone::Warn, format!("{by}: {reason}"), now);
             return Vec::new();
         }
+        if self.goes_to_event(action) {
+            self.go_to_event();
+            return Vec::new();
+        }
+        self.act(binding, self.target())
+    }
+
+    /// Whether the key that asks why goes to a moment here.
+    fn goes_to_event(&self, action: Action) -> bool {
+        action == Action::Why && self.overlays.is_empty() && self.focus == Pane::Events
+    }
+
+    /// Does what a binding says, where it is about a peer to that one.
+    pub(super) fn act(&mut self, binding: &Binding, target: Option<PeerId>) -> Vec<Effect> {
+        let action = binding.action;
         match action {
             Action::Order(order) => {
-                let command = self.command_of(order);
+                let command = self.command_of(order, target);
                 return command.map_or_else(Vec::new, |command| self.ask_or_send(command, binding.danger));
             }
             Action::Quit => return vec![Effect::Quit],
             Action::Suspend => return vec![Effect::Suspend],
-            Action::Copy => return self.copy(),
+            Action::CopyId | Action::CopyAddress | Action::CopyWhy => {
+                return target.map_or_else(Vec::new, |peer| self.copy(action, peer));
+            }
             Action::Yes => return self.confirmed(),
-            Action::Why if self.overlays.is_empty() && self.focus == Pane::Events => self.go_to_event(),
             Action::Why => {
-                if let Some(peer) = self.target() {
+                if let Some(peer) = target {
                     return self.open_why(peer);
                 }
             }
@@ -62,13 +79,32 @@ impl App {
                 }
             }
             Action::Lab(key) => return self.ask_lab(key),
-            Action::Help => self.overlays.push(Overlay::Help { scroll: 0 }),
+            Action::Help => {
+                let help =
+                    Overlay::Help { from: self.scope(), search: String::new(), typing: false, scroll: 0 };
+                self.overlays.push(help);
+            }
+            Action::Palette => self.open_palette(),
+            Action::Search => self.search(true),
             Action::Close | Action::No => {
                 self.overlays.pop();
             }
             Action::Filter => self.open_prompt(),
-            Action::Apply => self.keep_filter(),
-            Action::Cancel => self.cancel_prompt(),
+            Action::Apply => match self.scope() {
+                Scope::Palette => return self.do_chosen(),
+                Scope::Name => return self.confirmed(),
+                Scope::Search => self.search(false),
+                _ => self.keep_filter(),
+            },
+            Action::Cancel => match self.scope() {
+                Scope::Palette | Scope::Name => drop(self.overlays.pop()),
+                Scope::Search => {
+                    self.edit(String::clear);
+                    self.search(false);
+                }
+                _ => self.cancel_prompt(),
+            },
+            Action::Complete if self.scope() == Scope::Palette => self.complete_chosen(),
             Action::Complete => self.complete(),
             Action::Older => self.recall(1),
             Action::Newer => self.recall(-1),
@@ -83,11 +119,20 @@ impl App {
                 }
             }
             Action::Sort => {
-                self.peers.sort_next();
+                match self.focus {
+                    Pane::Escalation => self.attempts.sort_next(),
+                    Pane::Relays => self.reservations.sort_next(),
+                    Pane::Kpi => self.kpi_span = self.kpi_span.wrapping_add(1),
+                    _ => self.peers.sort_next(),
+                }
                 self.refresh();
             }
             Action::SortInverse => {
-                self.peers.sort_inverse();
+                match self.focus {
+                    Pane::Escalation => self.attempts.sort_inverse(),
+                    Pane::Relays => self.reservations.sort_inverse(),
+                    _ => self.peers.sort_inverse(),
+                }
                 self.refresh();
             }
             Action::Freeze => self.toggle_freeze(),
@@ -112,8 +157,7 @@ impl App {
     }
 
     /// The command of an order, if there is a peer for it.
-    fn command_of(&self, order: Order) -> Option<Command> {
-        let peer = self.target();
+    fn command_of(&self, order: Order, peer: Option<PeerId>) -> Option<Command> {
         Some(match order {
             Order::Sync => Command::Sync { peer: Some(peer?) },
             Order::SyncAll => Command::Sync { peer: None },
@@ -130,19 +174,14 @@ impl App {
     }
 
     fn ask_or_send(&mut self, command: Command, danger: Danger) -> Vec<Effect> {
-        if danger == Danger::Disruptive {
-            let whom = command.peer().map_or_else(String::new, |id| self.call(id));
-            let question = format!(
-                "{} {whom}? Automatic dials to and from it wait for 60 s; c connects it again at once.",
-                capital(command.verb())
-            );
-            self.overlays.push(Overlay::Confirm { command, question });
+        if danger >= Danger::Disruptive {
+            self.ask_first(command);
             return Vec::new();
         }
         self.send(command)
     }
 
-    fn send(&mut self, command: Command) -> Vec<Effect> {
+    pub(super) fn send(&mut self, command: Command) -> Vec<Effect> {
         let now = self.node_now();
         if self.commands.is_running(&command) {
             let what = super::commands::describe(&command);
@@ -152,20 +191,11 @@ impl App {
         vec![Effect::Send(command)]
     }
 
-    fn confirmed(&mut self) -> Vec<Effect> {
-        match self.overlays.pop() {
-            Some(Overlay::Confirm { command, .. }) => self.send(command),
-            _ => Vec::new(),
+    /// Begins or ends typing what is looked for in the help.
+    fn search(&mut self, on: bool) {
+        if let Some(Overlay::Help { typing, .. }) = self.overlays.last_mut() {
+            *typing = on;
         }
-    }
-
-    fn copy(&mut self) -> Vec<Effect> {
-        let Some(id) = self.target() else { return Vec::new() };
-        let now = self.node_now();
-        let text =
-            format!("the id of {} went to the terminal's clipboard, if it takes OSC 52", self.call(id));
-        self.commands.say(Tone::Info, text, now);
-        vec![Effect::Copy(id.to_string())]
     }
 
     /// A peer as a person calls it.
@@ -179,7 +209,7 @@ impl App {
     fn go(&mut self, step: Move) {
         let page = self.drawn.page;
         match self.overlays.last_mut() {
-            Some(Overlay::Help { scroll } | Overlay::Why { scroll, .. }) => {
+            Some(Overlay::Help { scroll, .. } | Overlay::Why { scroll, .. }) => {
                 // The view cuts it to what there is.
                 *scroll = u16::try_from(step.apply(usize::from(*scroll), usize::from(u16::MAX)))
                     .unwrap_or(u16::MAX);
@@ -197,12 +227,15 @@ impl App {
                 }
                 return;
             }
-            Some(Overlay::Confirm { .. } | Overlay::Nat { .. }) => return,
+            Some(Overlay::Palette(_)) => return self.choose(step),
+            Some(Overlay::Confirm(_) | Overlay::Nat { .. }) => return,
             None => {}
         }
         match self.focus {
             Pane::Peers => self.peers.go(step),
-            pane @ (Pane::Escalation | Pane::Relays | Pane::Gossip | Pane::Nat | Pane::Kpi) => {
+            Pane::Escalation => self.attempts.go(step),
+            Pane::Relays => self.go_relays(step),
+            pane @ (Pane::Gossip | Pane::Nat | Pane::Kpi) => {
                 let scroll = &mut self.scrolls[pane as usize];
                 *scroll = step.apply(*scroll, usize::MAX);
             }
@@ -217,38 +250,56 @@ impl App {
         }
     }
 
+    /// The rows first, and behind the last one the lines below them.
+    fn go_relays(&mut self, step: Move) {
+        let last = self.reservations.len().saturating_sub(1);
+        let place = self.reservations.cursor().unwrap_or(0);
+        let scroll = &mut self.scrolls[Pane::Relays as usize];
+        match step {
+            Move::Up(n) if *scroll > 0 => *scroll = scroll.saturating_sub(n),
+            Move::Down(n) if place >= last => *scroll = scroll.saturating_add(n),
+            step => {
+                if step == Move::Bottom {
+                    *scroll = usize::MAX;
+                } else if step == Move::Top {
+                    *scroll = 0;
+                }
+                self.reservations.go(step);
+            }
+        }
+    }
+
     /// Whether an action works here and now; if not, why.
     pub(crate) fn available(&self, action: Action) -> Result<(), String> {
-        if matches!(action, Action::Order(_)) {
-            if let Some(gone) = &self.gone {
-                return Err(gone.reason().to_owned());
-            }
-            if self.read_only {
-                return Err("this console may only look".to_owned());
-            }
-            self.of_this_moment()?;
+        if self.goes_to_event(action) {
+            return self.event_in_reach().map(|_| ());
         }
+        if action.is_about_a_peer() {
+            self.may_change(action)?;
+            self.peers_in_sight()?;
+        }
+        self.available_to(action, self.target())
+    }
+
+    /// The same where it is about that peer, whichever is selected.
+    pub(super) fn available_to(&self, action: Action, target: Option<PeerId>) -> Result<(), String> {
+        self.may_change(action)?;
         match action {
-            Action::Why if self.overlays.is_empty() && self.focus == Pane::Events => {
-                self.event_in_reach().map(|_| ())
-            }
             Action::Step(step) => self.where_to(step).map(|_| ()),
             Action::Snap if self.snapping => Err("a file is being written already".to_owned()),
-            Action::Lab(_) | Action::ChooseNat if self.replay.is_some() => {
-                Err("this is a replay, there is no lab to change".to_owned())
+            Action::Why | Action::CopyId | Action::Order(Order::Connect | Order::Punch | Order::Relay) => {
+                self.known(target).map(|_| ())
             }
-            Action::Why | Action::Copy | Action::Order(Order::Connect | Order::Punch | Order::Relay) => {
-                self.peer_in_reach().map(|_| ())
-            }
+            Action::CopyAddress | Action::CopyWhy => self.text_of(action, target).map(|_| ()),
             Action::Order(Order::Sync) => {
-                let peer = self.peer_in_reach()?;
+                let peer = self.known(target)?;
                 if peer.state == PeerState::Foreign {
                     return Err(Reason::Foreign.to_string());
                 }
                 if peer.state.is_up() { Ok(()) } else { Err(Reason::NotLinked.to_string()) }
             }
             Action::Order(Order::Disconnect) => {
-                let peer = self.peer_in_reach()?;
+                let peer = self.known(target)?;
                 if peer.state.is_up() { Ok(()) } else { Err(Reason::NotLinked.to_string()) }
             }
             Action::Order(Order::SyncAll) => {
@@ -281,17 +332,34 @@ impl App {
         }
     }
 
-    /// The peer that an action would be about.
-    fn peer_in_reach(&self) -> Result<&PeerRow, String> {
-        if self.overlays.is_empty() && !self.drawn.peers {
-            return Err("the peers are not on the screen (1 shows them)".to_owned());
+    /// Whether anything may be changed, and there is somebody to ask for it.
+    fn may_change(&self, action: Action) -> Result<(), String> {
+        match &self.gone {
+            Some(gone) if matches!(action, Action::Order(_)) => Err(gone.reason().to_owned()),
+            _ if matches!(action, Action::Order(_)) && self.of_this_moment().is_err() => {
+                self.of_this_moment()
+            }
+            _ if self.replay.is_some() && action.changes_something() => {
+                Err("this is a replay, there is no lab to change".to_owned())
+            }
+            _ if self.read_only && action.changes_something() => Err("this console may only look".to_owned()),
+            _ => Ok(()),
         }
-        let id = self.target().ok_or("no peer is selected")?;
+    }
+
+    /// Where the panes are all there is, nobody acts on a peer that is not seen.
+    fn peers_in_sight(&self) -> Result<(), String> {
+        let over = |o: &Overlay| !matches!(o, Overlay::Help { .. } | Overlay::Palette(_));
+        if self.drawn.peers || self.acting() != Pane::Peers || self.overlays.iter().any(over) {
+            return Ok(());
+        }
+        let key = self.keys.key_of(Scope::Main, Action::Pane(1));
+        Err(format!("the peers are not on the screen ({key} shows them)"))
+    }
+
+    /// The peer that an action would be about.
+    pub(super) fn known(&self, target: Option<PeerId>) -> Result<&PeerRow, String> {
+        let id = target.ok_or("no peer is selected")?;
         self.peer(id).map(|p| &**p).ok_or_else(|| format!("{} is not in the cache any more", id.short()))
     }
-}
-
-fn capital(word: &str) -> String {
-    let mut chars = word.chars();
-    chars.next().map_or_else(String::new, |c| c.to_uppercase().chain(chars).collect())
 }

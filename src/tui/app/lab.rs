@@ -164,13 +164,19 @@ impl App {
         self.anchor.0 = old.at;
         // What is about the console, the lab and its threads stays.
         (self.focus, self.zoom, self.drawn) = (old.focus, old.zoom, old.drawn);
+        (self.places, self.kpi_span) = (old.places, old.kpi_span);
         (self.lab, self.faults, self.logs) = (old.lab, old.faults, old.logs);
         (self.peers, self.prompt, self.kept) = (old.peers, old.prompt, old.kept);
         (self.sieves, self.lines) = (old.sieves, old.lines);
         self.filter_anew();
+        (self.attempts, self.reservations) = (old.attempts, old.reservations);
+        self.peers.forget_rows();
+        self.attempts.forget_rows();
+        self.reservations.forget_rows();
         self.overlays = old.overlays;
-        self.overlays.retain(|o| !matches!(o, Overlay::Why { .. } | Overlay::Confirm { .. }));
-        self.read_only = old.read_only;
+        self.overlays
+            .retain(|o| !matches!(o, Overlay::Why { .. } | Overlay::Confirm(_) | Overlay::Palette(_)));
+        (self.read_only, self.keys) = (old.read_only, old.keys);
         self.commands = old.commands.forget();
         self.refresh();
     }
@@ -190,7 +196,12 @@ impl App {
             LabKey::Show => self.overlays.clear(),
             _ => {}
         }
-        command.map_or_else(Vec::new, |command| vec![Effect::Lab(command)])
+        let Some(command) = command else { return Vec::new() };
+        if let Some((question, name)) = self.destroys(&command) {
+            self.put_question(question, Some(name), Effect::Lab(command));
+            return Vec::new();
+        }
+        vec![Effect::Lab(command)]
     }
 
     /// The console's lab, or how to get one.

@@ -3,15 +3,22 @@
 //! node, so all of it is tested as plain values.
 
 mod actions;
+mod clipboard;
 mod commands;
 mod lab;
+mod line;
 mod logs;
 mod moment;
+mod overlay;
+mod palette;
+mod pane;
 mod peers;
 mod presence;
 mod prompt;
 mod roll;
+mod rows;
 mod snap;
+mod table;
 mod timeline;
 mod why;
 
@@ -19,27 +26,34 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
-use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind};
+use ratatui::crossterm::event::{KeyEvent, KeyEventKind};
 
-use super::bindings::{self, Key, Scope};
+use super::bindings::{Key, Keymap, Scope};
 use super::lab::{LabCommand, LabView};
 use super::logs::Logs;
 use super::past::{About, Record};
 use super::theme::Theme;
+use super::view::Places;
 use crate::model::{
-    Command, CommandId, Event, EventKind, LogLine, Outcome, PeerId, PeerRow, Snapshot, Stamp, clean,
+    Attempt, Command, CommandId, Event, EventKind, LogLine, Outcome, PeerId, PeerRow, ReservationRow,
+    Snapshot, Stamp,
 };
 use crate::node::feed::SendError;
 
+use actions::Move;
 pub(crate) use commands::{Commands, Tone};
 pub(crate) use lab::{LabRow, LabSide};
 use logs::Lines;
 pub(crate) use moment::{Moment, Step};
-pub(crate) use peers::Peers;
+pub(crate) use overlay::{Overlay, Question};
+pub(crate) use palette::{Hit, Palette, What};
+pub(crate) use pane::Pane;
+pub(crate) use peers::{Listed, Peers};
 pub(crate) use presence::Gone;
 use prompt::Kept;
 pub(crate) use prompt::{Filtered, Prompt, Sieves};
 pub(crate) use roll::Roll;
+pub(crate) use rows::Rows;
 pub(crate) use snap::Snapped;
 pub(crate) use timeline::{Entry, Timeline};
 pub(crate) use why::Asked;
@@ -47,8 +61,6 @@ pub(crate) use why::Asked;
 /// A snapshot older than this is marked as stale. Nodes send one at least
 /// every second.
 pub(crate) const STALE_AFTER: Duration = Duration::from_secs(3);
-/// The longest text in the filter line, in characters.
-const PROMPT_MAX: usize = 128;
 /// Faulted tasks that are kept; the first are the telling ones.
 const FAULTS_MAX: usize = 16;
 
@@ -108,101 +120,6 @@ pub(crate) enum Effect {
     Quit,
 }
 
-/// The panes in the order of their numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Pane {
-    /// The peer cache.
-    #[default]
-    Peers,
-    /// Attempts as ladders.
-    Escalation,
-    /// Relays in use and served.
-    Relays,
-    /// Syncs, deltas, repairs, and how far records have spread.
-    Gossip,
-    /// What our NAT does, and who saw it.
-    Nat,
-    /// Rates and times of our attempts, against the criteria.
-    Kpi,
-    /// The timeline.
-    Events,
-    /// The log.
-    Logs,
-}
-
-impl Pane {
-    /// Every pane; pane `n` is the one at `n - 1`.
-    pub(crate) const ALL: [Self; 8] = [
-        Self::Peers,
-        Self::Escalation,
-        Self::Relays,
-        Self::Gossip,
-        Self::Nat,
-        Self::Kpi,
-        Self::Events,
-        Self::Logs,
-    ];
-
-    /// Its name.
-    pub(crate) fn title(self) -> &'static str {
-        match self {
-            Self::Peers => "Peers",
-            Self::Escalation => "Escalation",
-            Self::Relays => "Relays",
-            Self::Gossip => "Gossip",
-            Self::Nat => "NAT",
-            Self::Kpi => "KPI",
-            Self::Events => "Events",
-            Self::Logs => "Logs",
-        }
-    }
-
-    /// Its number, from 1.
-    pub(crate) fn number(self) -> usize {
-        self as usize + 1
-    }
-
-    fn step(self, by: usize) -> Self {
-        Self::ALL[(self as usize + by) % Self::ALL.len()]
-    }
-}
-
-/// What lies over the panes.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Overlay {
-    /// Every key, from the scope in which help was asked for.
-    Help {
-        /// Lines scrolled.
-        scroll: u16,
-    },
-    /// Why a peer is what it is.
-    Why {
-        /// Whom.
-        peer: PeerId,
-        /// Lines scrolled.
-        scroll: u16,
-    },
-    /// The lab's nodes and wires.
-    Lab {
-        /// Lines scrolled.
-        scroll: u16,
-    },
-    /// The choice of the NAT before a node.
-    Nat {
-        /// Which node.
-        host: String,
-    },
-    /// The drills.
-    Drills,
-    /// A question before something disruptive.
-    Confirm {
-        /// What a yes sends.
-        command: Command,
-        /// In words.
-        question: String,
-    },
-}
-
 /// What the last frame looked like, as far as keys depend on it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Drawn {
@@ -244,6 +161,10 @@ pub(crate) struct App {
     pub(crate) sieves: Sieves,
     /// Order, filter and selection of the peers.
     pub(crate) peers: Peers,
+    /// Order and selection of the attempts.
+    pub(crate) attempts: Rows<Arc<Attempt>>,
+    /// Order and selection of the reservations.
+    pub(crate) reservations: Rows<ReservationRow>,
     /// Events, outcomes and faults in order.
     pub(crate) timeline: Timeline,
     /// Commands under way and what came of the last.
@@ -252,6 +173,8 @@ pub(crate) struct App {
     pub(crate) lab: Option<LabSide>,
     /// What was asked about the peer of the why view.
     asked: Option<Asked>,
+    /// How often the KPI pane was turned to another span of time.
+    pub(crate) kpi_span: usize,
     /// Lines scrolled, by pane; peers, events and log lines have ways of their own.
     pub(crate) scrolls: [usize; Pane::ALL.len()],
     /// Where log lines come from.
@@ -268,6 +191,10 @@ pub(crate) struct App {
     pub(crate) read_only: bool,
     /// What the last frame looked like.
     pub(crate) drawn: Drawn,
+    /// The keys in force.
+    pub(crate) keys: Keymap,
+    /// Which of the panes that share a place have it.
+    pub(crate) places: Places,
     /// Colours and glyphs.
     pub(crate) theme: Theme,
     /// The zone for times of day.
@@ -293,10 +220,13 @@ impl App {
             kept: Default::default(),
             sieves: Sieves::default(),
             peers: Peers::default(),
+            attempts: Rows::default(),
+            reservations: Rows::default(),
             timeline: Timeline::default(),
             commands: Commands::default(),
             lab: None,
             asked: None,
+            kpi_span: 0,
             scrolls: [0; Pane::ALL.len()],
             logs,
             lines: Lines::default(),
@@ -305,6 +235,8 @@ impl App {
             gone: None,
             read_only: false,
             drawn: Drawn { peers: true, several: true, page: 10 },
+            keys: Keymap::default(),
+            places: Places::default(),
             theme,
             zone,
         };
@@ -366,6 +298,9 @@ impl App {
                 let now = self.node_now();
                 self.commands.expire(self.at, now);
                 self.play_on();
+                if self.rows_change_in() == Some(Duration::ZERO) {
+                    self.refresh();
+                }
                 return self.ask_again();
             }
         }
@@ -410,48 +345,33 @@ impl App {
         self.note(Entry::Outcome { at: now, outcome });
     }
 
-    fn paste(&mut self, text: &str) {
-        // Outside the filter line a paste is not a row of commands.
-        if self.prompt.is_some() {
-            for c in clean(text).chars() {
-                self.type_char(c);
-            }
-        }
-    }
-
     fn key(&mut self, event: &KeyEvent) -> Vec<Effect> {
         if event.kind == KeyEventKind::Release {
             return Vec::new();
         }
         let Some(key) = Key::of(event) else { return Vec::new() };
         let scope = self.scope();
-        if let Some(binding) = bindings::lookup(scope, key) {
-            return self.perform(binding);
+        if let Some(binding) = self.keys.lookup(scope, key) {
+            return self.perform(binding, &key.to_string());
         }
-        if let (Scope::Prompt, KeyCode::Char(c)) = (scope, event.code) {
+        if let Some(c) = key.typed().filter(|_| scope.is_typing()) {
             self.type_char(c);
         }
         Vec::new()
     }
 
-    fn type_char(&mut self, c: char) {
-        if let Some(prompt) = &self.prompt
-            && !c.is_control()
-            && prompt.text.chars().count() < PROMPT_MAX
-        {
-            self.edit(|text| text.push(c));
-        }
-    }
-
     /// What the keys mean now.
     pub(crate) fn scope(&self) -> Scope {
         match self.overlays.last() {
+            Some(Overlay::Help { typing: true, .. }) => Scope::Search,
             Some(Overlay::Help { .. }) => Scope::Help,
+            Some(Overlay::Palette(_)) => Scope::Palette,
             Some(Overlay::Why { .. }) => Scope::Why,
             Some(Overlay::Lab { .. }) => Scope::Lab,
             Some(Overlay::Nat { .. }) => Scope::Nat,
             Some(Overlay::Drills) => Scope::Drills,
-            Some(Overlay::Confirm { .. }) => Scope::Confirm,
+            Some(Overlay::Confirm(question)) if question.name.is_some() => Scope::Name,
+            Some(Overlay::Confirm(_)) => Scope::Confirm,
             None if self.prompt.is_some() => Scope::Prompt,
             None => Scope::Main,
         }
@@ -500,13 +420,41 @@ impl App {
             Overlay::Why { peer, .. } => Some(*peer),
             _ => None,
         });
-        why.or_else(|| self.peers.selected())
+        why.or_else(|| match self.acting() {
+            Pane::Escalation => self.attempts.selected_peer(),
+            Pane::Relays => self.reservations.selected_peer(),
+            _ => self.peers.selected(),
+        })
     }
 
-    /// Puts the peers in order again, if anything they depend on changed.
+    /// The table whose selection peer actions are about: the focused one, if its
+    /// selected row is about a peer, else the peers.
+    pub(crate) fn acting(&self) -> Pane {
+        match self.focus {
+            Pane::Escalation if self.attempts.selected_peer().is_some() => Pane::Escalation,
+            Pane::Relays if self.reservations.selected_peer().is_some() => Pane::Relays,
+            _ => Pane::Peers,
+        }
+    }
+
+    /// Puts the tables in order again, if anything they depend on changed.
     fn refresh(&mut self) {
-        let (rows, now) = (self.shown().peers.clone(), self.shown().at);
-        self.peers.refresh(&rows, now);
+        let (shown, live) = (self.shown().clone(), self.moment.is_none());
+        self.peers.refresh(&shown.peers, shown.at, self.at, live);
+        let attempts = shown.attempts.live.iter().chain(&shown.attempts.recent).cloned().collect();
+        self.attempts.refresh(attempts, &shown, self.at, live);
+        self.reservations.refresh(shown.relays.reservations.clone(), &shown, self.at, live);
+        self.find_again();
+    }
+
+    /// How long until a row that left goes from one of the tables.
+    pub(crate) fn rows_change_in(&self) -> Option<Duration> {
+        let tables = [
+            self.peers.changes_in(self.at),
+            self.attempts.changes_in(self.at),
+            self.reservations.changes_in(self.at),
+        ];
+        tables.into_iter().flatten().min()
     }
 
     /// The system refused to stop us.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::{App, Pane};
 use crate::model::{Snapshot, Stamp};
+use crate::tui::bindings::{Action, Scope};
 use crate::tui::fmt;
 
 /// How far `{` and `}` go.
@@ -138,7 +139,8 @@ impl App {
             _ if self.replay.is_some() => Err("this is a replay, there is no node to ask".to_owned()),
             Some(moment) if moment.past => {
                 let time = fmt::time_of_day(moment.now, &self.zone);
-                Err(format!("you are looking at {}; esc comes back", &time[..time.len().min(8)]))
+                let back = self.keys.key_of(Scope::Main, Action::Back);
+                Err(format!("you are looking at {}; {back} comes back", &time[..time.len().min(8)]))
             }
             _ => Ok(()),
         }

@@ -1,9 +1,10 @@
-//! Order, filter and selection of the peers table. The selection is a peer,
-//! never a row: it stays with its peer however the rows move.
+//! Order, filter and selection of the peers table.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::actions::Move;
+use super::table::{Left, Selection};
 use crate::model::{PeerId, PeerRow, Stamp};
 use crate::tui::filter::Filter;
 use crate::tui::sort::Sort;
@@ -15,16 +16,35 @@ type Rows = Arc<Vec<Arc<PeerRow>>>;
 pub(crate) struct Peers {
     filter: Filter,
     sort: Sort,
+    /// Numbers of rows; behind the last one those of peers that left.
     order: Vec<u32>,
-    computed_for: Option<(Rows, Filter, Sort)>,
-    wanted: Option<PeerId>,
+    /// How many in it have not left.
+    present: usize,
+    computed_for: Option<Computed>,
+    selection: Selection<PeerId>,
     /// The peer that was selected before a filter hid it.
     home: Option<PeerId>,
-    cursor: Option<usize>,
-    /// Where the cursor last was; where a new selection starts from.
-    resting: usize,
+    left: Left<Arc<PeerRow>>,
     /// The first row on the screen.
     pub(crate) top: usize,
+}
+
+/// What the order was computed for.
+#[derive(Debug)]
+struct Computed {
+    rows: Rows,
+    filter: Filter,
+    sort: Sort,
+    live: bool,
+}
+
+/// A row of the table.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Listed<'a> {
+    /// The peer as it is, or as it last was.
+    pub(crate) row: &'a Arc<PeerRow>,
+    /// Whether it left the snapshot.
+    pub(crate) left: bool,
 }
 
 impl Peers {
@@ -38,25 +58,44 @@ impl Peers {
         self.sort
     }
 
-    /// The numbers of the rows that are shown, in order.
-    pub(crate) fn order(&self) -> &[u32] {
-        &self.order
+    /// How many rows are shown.
+    pub(crate) fn len(&self) -> usize {
+        self.order.len()
     }
 
-    /// The place of the selected peer in [`Self::order`]; `None` if it is
-    /// filtered out or gone.
+    /// How many peers pass the filter; those that left are not among them.
+    pub(crate) fn present(&self) -> usize {
+        self.present
+    }
+
+    /// The row at a place of the table.
+    pub(crate) fn row(&self, at: usize) -> Option<Listed<'_>> {
+        let number = *self.order.get(at)? as usize;
+        let rows = &self.computed_for.as_ref()?.rows;
+        match rows.get(number) {
+            Some(row) => Some(Listed { row, left: false }),
+            None => self.left.get(number - rows.len()).map(|row| Listed { row, left: true }),
+        }
+    }
+
+    /// The place of the selected peer; `None` if it is filtered out.
     pub(crate) fn cursor(&self) -> Option<usize> {
-        self.cursor
+        self.selection.cursor()
     }
 
     /// The selected peer, as long as it is shown.
     pub(crate) fn selected(&self) -> Option<PeerId> {
-        self.cursor.and(self.wanted)
+        self.selection.selected()
     }
 
     /// The peer that was selected and is not shown now.
     pub(crate) fn hidden_selection(&self) -> Option<PeerId> {
-        if self.cursor.is_none() { self.wanted } else { None }
+        if self.cursor().is_none() { self.selection.wanted() } else { None }
+    }
+
+    /// How long until a row that left goes from the screen.
+    pub(crate) fn changes_in(&self, at: Duration) -> Option<Duration> {
+        self.left.next_in(at)
     }
 
     pub(super) fn set_filter(&mut self, text: &str) {
@@ -71,70 +110,119 @@ impl Peers {
         self.sort.inverse = !self.sort.inverse;
     }
 
+    /// The rows are of another node from now on.
+    pub(super) fn forget_rows(&mut self) {
+        self.computed_for = None;
+        self.left = Left::default();
+    }
+
     /// Computes the order again if the rows, the filter or the order changed.
-    /// `now`: the moment of those rows.
-    pub(super) fn refresh(&mut self, rows: &Rows, now: Stamp) {
-        if let Some((old, filter, sort)) = &self.computed_for
-            && Arc::ptr_eq(old, rows)
-            && *filter == self.filter
-            && *sort == self.sort
-        {
-            return;
-        }
-        let filtered = self.computed_for.as_ref().is_some_and(|(_, filter, _)| *filter != self.filter);
-        let mut scratch = String::new();
-        self.order.clear();
-        self.order.extend(
-            rows.iter()
-                .zip(0u32..)
-                .filter(|(row, _)| self.filter.matches(row, now, &mut scratch))
-                .map(|(_, i)| i),
-        );
-        self.sort.apply(rows, &mut self.order);
-        self.computed_for = Some((rows.clone(), self.filter.clone(), self.sort));
-        if self.wanted.is_none() {
-            self.wanted = self.id_at(0);
-        }
-        let place = |id| self.order.iter().position(|&i| rows[i as usize].peer_id == id);
-        let (mut wanted, mut home) = (self.wanted, self.home);
-        if filtered {
-            // Who types a filter wants the first that it finds, and his own
-            // back when it is gone. A peer that leaves by itself is not
-            // replaced: the next key would be meant for another one.
-            if home.is_some_and(|id| place(id).is_some()) {
-                wanted = home.take();
-            } else if wanted.is_some_and(|id| place(id).is_none())
-                && let Some(first) = self.id_at(0)
-            {
-                home = home.or(wanted);
-                wanted = Some(first);
+    /// `now`: the moment of those rows; `at`: the console's time; `live`: whether
+    /// they are the newest, so that what is missing has left.
+    pub(super) fn refresh(&mut self, rows: &Rows, now: Stamp, at: Duration, live: bool) {
+        let mut left = self.left.expire(at);
+        let mut filtered = false;
+        if let Some(old) = self.computed_for.take() {
+            filtered = old.filter != self.filter;
+            if !Arc::ptr_eq(&old.rows, rows) || old.live != live {
+                self.note_who_left(&old, rows, at, live);
+                left = true;
+            }
+            if !left && !filtered && old.sort == self.sort {
+                self.computed_for = Some(old);
+                return;
             }
         }
-        self.cursor = wanted.and_then(place);
-        (self.wanted, self.home) = (wanted, home);
-        if let Some(cursor) = self.cursor {
-            self.resting = cursor;
+        self.put_in_order(rows, now);
+        let computed = Computed { rows: rows.clone(), filter: self.filter.clone(), sort: self.sort, live };
+        self.computed_for = Some(computed);
+        self.find_selection(filtered, live);
+    }
+
+    fn note_who_left(&mut self, old: &Computed, rows: &Rows, at: Duration, live: bool) {
+        if !live {
+            self.left = Left::default();
+            return;
         }
+        let is_there = |id: &PeerId| rows.binary_search_by_key(id, |row| row.peer_id).is_ok();
+        self.left.retain(|row| !is_there(&row.peer_id));
+        // From another moment than the newest much may have left long ago; only
+        // what somebody had chosen is worth a word then.
+        let wanted = self.selection.wanted();
+        let mut new = rows.iter().peekable();
+        for row in old.rows.iter() {
+            while new.next_if(|n| n.peer_id < row.peer_id).is_some() {}
+            let stays = new.next_if(|n| n.peer_id == row.peer_id).is_some();
+            if !stays && (old.live || wanted == Some(row.peer_id)) {
+                self.left.push(row.clone(), at);
+            }
+        }
+    }
+
+    fn put_in_order(&mut self, rows: &Rows, now: Stamp) {
+        let mut scratch = String::new();
+        let mut matching = |row: &Arc<PeerRow>| self.filter.matches(row, now, &mut scratch);
+        self.order.clear();
+        self.order.extend(rows.iter().zip(0u32..).filter(|(row, _)| matching(row)).map(|(_, i)| i));
+        self.present = self.order.len();
+        let behind = u32::try_from(rows.len()).unwrap_or(u32::MAX);
+        self.order.extend(self.left.rows().zip(behind..).filter(|(row, _)| matching(row)).map(|(_, i)| i));
+        let row = |i: u32| match rows.get(i as usize) {
+            Some(row) => Some(row),
+            None => self.left.get(i as usize - rows.len()),
+        };
+        // Among equals what left stays where it was.
+        let tie = |i: u32| match self.left.get((i as usize).wrapping_sub(rows.len())) {
+            Some(gone) => (rows.partition_point(|row| row.peer_id < gone.peer_id), false),
+            None => (i as usize, true),
+        };
+        self.sort.apply(row, tie, &mut self.order);
+    }
+
+    fn find_selection(&mut self, filtered: bool, live: bool) {
+        let (mut selection, mut home) = (std::mem::take(&mut self.selection), self.home);
+        let id_at = |at| self.row(at).map(|listed| listed.row.peer_id);
+        let place = |id| (0..self.len()).find(|&at| id_at(at) == Some(id));
+        if filtered {
+            // Who types a filter wants the first that it finds, and his own
+            // back when it is gone.
+            let wanted = selection.wanted();
+            if let Some(id) = home.filter(|id| place(*id).is_some()) {
+                selection.set(Some(id), place(id));
+                home = None;
+            } else if wanted.is_some_and(|id| place(id).is_none()) && id_at(0).is_some() {
+                home = home.or(wanted);
+                selection.set(id_at(0), Some(0));
+            }
+        }
+        let known = |id: PeerId| {
+            let rows = self.computed_for.as_ref().map(|computed| &computed.rows);
+            rows.is_some_and(|rows| rows.binary_search_by_key(&id, |row| row.peer_id).is_ok())
+                || self.left.rows().any(|row| row.peer_id == id)
+        };
+        // In another moment a peer is only not there yet, or not any more.
+        selection.find(self.len(), id_at, |id| live && !known(id));
+        (self.selection, self.home) = (selection, home);
+    }
+
+    /// Selects a peer; `false` if it is not shown.
+    pub(super) fn select(&mut self, peer: PeerId) -> bool {
+        let place = (0..self.len()).find(|&at| self.row(at).is_some_and(|l| l.row.peer_id == peer));
+        place.is_some_and(|at| self.select_at(at))
+    }
+
+    /// Selects the row at a place; `false` if there is none.
+    pub(super) fn select_at(&mut self, at: usize) -> bool {
+        let Some(id) = self.row(at).map(|listed| listed.row.peer_id) else { return false };
+        self.selection.set(Some(id), Some(at));
+        self.home = None;
+        true
     }
 
     pub(super) fn go(&mut self, step: Move) {
-        let Some(last) = self.order.len().checked_sub(1) else { return };
-        let at = match self.cursor {
-            Some(cursor) => step.apply(cursor, last),
-            // Nothing is selected: the first step only brings the cursor back.
-            None => match step {
-                Move::Top | Move::Bottom => step.apply(0, last),
-                Move::Up(_) | Move::Down(_) => self.resting.min(last),
-            },
-        };
-        self.cursor = Some(at);
-        self.resting = at;
-        self.wanted = self.id_at(at);
+        let mut selection = std::mem::take(&mut self.selection);
+        selection.go(step, self.len(), |at| self.row(at).map(|listed| listed.row.peer_id));
+        self.selection = selection;
         self.home = None;
-    }
-
-    fn id_at(&self, at: usize) -> Option<PeerId> {
-        let (rows, ..) = self.computed_for.as_ref()?;
-        Some(rows[*self.order.get(at)? as usize].peer_id)
     }
 }

@@ -96,7 +96,7 @@ impl App {
     /// How many of how many the filter that is typed lets through.
     pub(crate) fn filtered(&self, of: Filtered) -> (usize, usize) {
         match of {
-            Filtered::Peers => (self.peers.order().len(), self.shown().peers.len()),
+            Filtered::Peers => (self.peers.present(), self.shown().peers.len()),
             Filtered::Events => {
                 let limit = self.timeline_end();
                 (self.timeline.passing(limit), self.timeline.count(limit))
@@ -133,7 +133,7 @@ impl App {
         }
     }
 
-    pub(super) fn edit(&mut self, change: impl FnOnce(&mut String)) {
+    pub(super) fn edit_filter(&mut self, change: impl FnOnce(&mut String)) {
         let Some(prompt) = &mut self.prompt else { return };
         change(&mut prompt.text);
         prompt.candidates.clear();
@@ -182,7 +182,7 @@ impl App {
             Filtered::Events => EventFilter::complete(&prompt.text, self.timeline.all().map(Entry::kind)),
             Filtered::Lines => return,
         };
-        self.edit(|typed| *typed = text);
+        self.edit_filter(|typed| *typed = text);
         if let Some(prompt) = self.prompt.as_mut().filter(|_| candidates.len() > 1) {
             prompt.candidates = candidates;
         }
@@ -203,7 +203,7 @@ impl App {
             Some(at) => kept[at].clone(),
             None => prompt.typed.clone(),
         };
-        self.edit(|typed| *typed = text);
+        self.edit_filter(|typed| *typed = text);
         if let Some(prompt) = &mut self.prompt {
             prompt.back = back;
         }

@@ -11,6 +11,8 @@ use crate::tui::demo;
 use crate::tui::lab::LabSaid;
 use crate::tui::theme::GlyphChoice;
 
+mod palette;
+
 const NYC: [u8; 3] = [0x1b, 0x88, 0xf0];
 
 struct Bench {
@@ -54,8 +56,7 @@ impl Bench {
     }
 
     fn names(&self) -> Vec<String> {
-        let rows = self.app.shown().peers.clone();
-        self.app.peers.order().iter().filter_map(|&i| rows[i as usize].name.clone()).collect()
+        (0..self.app.peers.len()).filter_map(|at| self.app.peers.row(at)?.row.name.clone()).collect()
     }
 }
 
@@ -94,16 +95,79 @@ fn the_selection_follows_the_peer_when_rows_move_or_come_and_go() {
     assert_eq!(b.app.peers.selected(), Some(demo::id(NYC)));
 }
 
+fn without(head: [u8; 3]) -> Input {
+    Input::Snapshot(with_peers(|p| p.retain(|p| p.peer_id != demo::id(head))))
+}
+
 #[test]
-fn a_selected_peer_that_is_gone_leaves_nothing_selected_rather_than_its_neighbour() {
+fn a_selected_peer_that_is_gone_stays_for_six_seconds_and_no_key_meets_its_neighbour() {
     let mut b = busy();
     b.select(NYC);
-    b.send(Input::Snapshot(with_peers(|p| p.retain(|p| p.peer_id != demo::id(NYC)))));
-    assert_eq!(b.app.peers.selected(), None);
+    let (place, count) = (b.app.peers.cursor(), b.app.peers.len());
+    b.send(without(NYC));
+    assert_eq!((b.app.peers.selected(), b.app.peers.len()), (Some(demo::id(NYC)), count));
+    assert!(b.app.peers.row(place.unwrap()).is_some_and(|r| r.left), "it stays where it was");
     assert!(b.keys("s").is_empty());
-    assert_eq!(b.message(), "s: no peer is selected");
+    assert_eq!(b.message(), "s: 1b88f0 is not in the cache any more");
     b.send(Input::Snapshot(demo::busy()));
-    assert_eq!(b.app.peers.selected(), Some(demo::id(NYC)), "it comes back with its peer");
+    assert!(b.app.peers.row(place.unwrap()).is_some_and(|r| !r.left), "it is back");
+
+    b.send(without(NYC));
+    let neighbour = b.app.peers.row(place.unwrap() + 1).map(|r| r.row.peer_id);
+    b.at += Duration::from_secs(6);
+    b.send(Input::Tick);
+    assert_eq!((b.app.peers.len(), b.app.peers.cursor()), (count - 1, place));
+    assert_eq!(b.app.peers.selected(), neighbour);
+}
+
+#[test]
+fn what_left_while_the_screen_was_frozen_is_not_told_of_except_what_was_selected() {
+    let mut b = busy();
+    b.select(NYC);
+    b.keys(" ");
+    b.send(Input::Snapshot(demo::empty()));
+    assert_eq!(b.app.peers.len(), demo::busy().peers.len());
+    b.keys(" ");
+    assert_eq!((b.app.peers.len(), b.app.peers.selected()), (1, Some(demo::id(NYC))));
+}
+
+#[test]
+fn the_selected_attempt_stays_selected_and_peer_keys_are_about_its_peer() {
+    let mut b = busy();
+    b.select(NYC);
+    b.keys("2");
+    let live = demo::id([0x8c, 0x40, 0x02]);
+    assert_eq!(b.app.target(), Some(live));
+    let mut snapshot = Snapshot::clone(&demo::busy());
+    let attempts = Arc::make_mut(&mut snapshot.attempts);
+    let mut ended = Attempt::clone(&attempts.live.remove(0));
+    ended.outcome = Some(crate::model::AttemptOutcome::Unreachable);
+    attempts.recent.insert(0, Arc::new(ended.clone()));
+    let newer = Attempt { id: crate::model::AttemptId(99), peer_id: Some(demo::id(NYC)), ..ended };
+    attempts.live.push(Arc::new(newer));
+    b.send(Input::Snapshot(Arc::new(snapshot)));
+    assert_eq!((b.app.target(), b.app.attempts.cursor()), (Some(live), Some(1)));
+    assert_eq!(b.keys("c"), [Effect::Send(Command::Connect { peer: live })]);
+    b.keys("ooO");
+    assert_eq!((b.app.attempts.sort(), b.app.target()), (("name", true), Some(live)));
+    b.keys("1");
+    assert_eq!(b.app.target(), Some(demo::id(NYC)), "the peers have a selection of their own");
+}
+
+#[test]
+fn a_reservation_that_is_lost_stays_for_six_seconds() {
+    let mut b = busy();
+    b.keys("3j");
+    let sgp = demo::id([0x5e, 0x01, 0xc9]);
+    assert_eq!(b.app.target(), Some(sgp));
+    let mut snapshot = Snapshot::clone(&demo::busy());
+    Arc::make_mut(&mut snapshot.relays).reservations.pop();
+    let snapshot = Arc::new(snapshot);
+    b.send(Input::Snapshot(snapshot.clone()));
+    assert_eq!(b.app.reservations.iter().map(|(_, left)| left).collect::<Vec<_>>(), [false, true]);
+    b.at += Duration::from_secs(6);
+    b.send(Input::Snapshot(snapshot));
+    assert_eq!((b.app.reservations.len(), b.app.target()), (1, Some(demo::id(NYC))));
 }
 
 #[test]
@@ -220,7 +284,7 @@ fn disconnect_asks_first_and_only_a_yes_does_it() {
     let mut b = busy();
     b.select(NYC);
     assert!(b.keys("x").is_empty());
-    assert!(matches!(b.app.overlays.last(), Some(Overlay::Confirm { .. })));
+    assert!(matches!(b.app.overlays.last(), Some(Overlay::Confirm(_))));
     assert!(b.press(KeyCode::Enter).is_empty(), "enter is no answer");
     assert!(b.keys("n").is_empty());
     assert!(b.app.overlays.is_empty());
@@ -643,7 +707,6 @@ fn each_key_of_the_lab_asks_for_its_change_or_for_its_undoing() {
     let expected = [
         ("lx", LabCommand::Cut(host("pub-1"))),
         ("ljx", LabCommand::Heal(host("pub-2"))),
-        ("lK", LabCommand::Kill(host("pub-1"))),
         ("ljjK", LabCommand::Start(host("full-1"))),
         ("ljjtp", LabCommand::SetNat(host("full-1"), crate::model::NatType::PortRestricted)),
         ("ljjb", LabCommand::Flush(host("full-1"))),
@@ -742,7 +805,7 @@ fn a_node_that_is_lost_is_said_to_be_and_is_welcome_when_it_returns() {
     let mut b = Bench::new(demo::busy());
     let selected = b.app.target();
     b.send(Input::NodeGone(Gone::Lost { detail: "no node answers".to_owned() }));
-    assert!(b.app.gone.as_ref().unwrap().banner().contains("no node answers"));
+    assert!(b.app.gone.as_ref().unwrap().banner("q").contains("no node answers"));
     assert_eq!(b.app.available(Action::Order(Order::SyncAll)), Err("the node does not answer".to_owned()));
     b.send(Input::NodeBack(demo::busy()));
     assert!(b.app.gone.is_none());
@@ -771,7 +834,7 @@ fn the_filter_line_completes_and_goes_back_to_what_was_kept() {
         b.keys(kept);
         b.press(KeyCode::Enter);
     }
-    assert_eq!(b.app.peers.order().len(), 1, "the filter holds after it was typed");
+    assert_eq!(b.app.peers.len(), 1, "the filter holds after it was typed");
     b.keys("/");
     b.send(Input::Key(KeyEvent::new(KeyCode::Char('u'), KeyModifiers::CONTROL)));
     b.keys("pa");

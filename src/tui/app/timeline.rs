@@ -5,12 +5,16 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::roll::Roll;
-use crate::model::{Event, Outcome, PeerId, Snapshot, Stamp};
+use crate::model::{Event, EventKind, Outcome, PeerId, Snapshot, Stamp};
 use crate::tui::filter::{EventFilter, EventText};
 use crate::tui::fmt;
 
 /// Entries that are kept: a few minutes of a busy node, under 2 MiB.
 pub(crate) const KEPT: usize = 5_000;
+
+/// How far back it is looked for what became of something: as much as a busy
+/// node tells while a row that left is shown.
+const LOOK_BACK: usize = 500;
 
 /// One line of the timeline.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -104,6 +108,15 @@ impl Default for Timeline {
 }
 
 impl Timeline {
+    /// What the newest event about a peer says that has something to say.
+    pub(crate) fn latest<T>(&self, peer: PeerId, say: impl Fn(&EventKind) -> Option<T>) -> Option<T> {
+        let mut about = self.all().rev().take(LOOK_BACK).filter_map(|entry| match entry {
+            Entry::Event(event) if event.peer_id == Some(peer) => Some(&event.kind),
+            _ => None,
+        });
+        about.find_map(say)
+    }
+
     /// The number after the last entry that is not later than a time. Entries
     /// come nearly in order.
     pub(super) fn end_at(&self, at: Stamp) -> u64 {

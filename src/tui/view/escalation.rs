@@ -16,31 +16,48 @@ use crate::tui::fmt;
 /// Where a line goes on that did not fit: under the glyphs.
 const INDENT: usize = 12;
 
-/// Draws the ladders, live ones first, and returns the rows there are.
+/// Draws the ladders, and returns how many of them are a page.
 pub(super) fn draw(app: &mut App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) -> usize {
     let attempts = app.shown().attempts.clone();
-    let right = format!("{} live ─ {} ended", attempts.live.len(), attempts.ended);
+    let sort = frame::sorted(app.attempts.sort());
+    let right = format!("{sort} ─ {} live ─ {} ended", attempts.live.len(), attempts.ended);
     let inner = frame::pane(app, pen, Pane::Escalation, &right, area, buf);
     let rows = usize::from(inner.height);
-    let all: Vec<_> = attempts.live.iter().chain(&attempts.recent).collect();
-    if all.is_empty() {
+    let count = app.attempts.len();
+    if count == 0 {
         frame::hint(pen.theme, "nobody was dialled yet", inner, buf);
         return rows;
     }
+    // Where each ladder begins.
+    let mut starts = Vec::with_capacity(count);
     let mut lines = Vec::new();
-    for attempt in all {
-        lines.push(head_line(app, pen, attempt));
-        lines.extend(ladder(app, pen, attempt, inner.width.into()));
+    for (attempt, left) in app.attempts.iter() {
+        starts.push(lines.len());
+        lines.push(head_line(app, pen, attempt, left));
+        if !left {
+            lines.extend(ladder(app, pen, attempt, inner.width.into()));
+        }
     }
-    let top = app.scrolls[Pane::Escalation as usize].min(lines.len().saturating_sub(rows));
-    app.scrolls[Pane::Escalation as usize] = top;
+    let cursor = app.attempts.cursor();
+    let chosen = cursor.and_then(|at| Some((*starts.get(at)?, *starts.get(at + 1).unwrap_or(&lines.len()))));
+    let mut top = app.attempts.top.min(lines.len().saturating_sub(rows));
+    if let Some((first, end)) = chosen {
+        // The whole ladder where it fits, and its head in any case.
+        top = top.max(end.saturating_sub(rows)).min(first);
+    }
+    app.attempts.top = top;
     for (line, y) in lines.iter().skip(top).zip(inner.y..inner.bottom()) {
         frame::put(buf, (inner.x, y), line, inner.width);
     }
-    if lines.len() > rows {
-        frame::note(pen, &format!("lines {}-{} of {}", top + 1, top + rows, lines.len()), area, buf);
+    if let (Some(at), Some((first, _))) = (cursor, chosen) {
+        if (top..top + rows).contains(&first) {
+            let y = inner.y + u16::try_from(first - top).unwrap_or(0);
+            let line = Rect { y, height: 1, ..inner };
+            frame::mark_selected(pen, app.acting() == Pane::Escalation, line, buf);
+        }
+        frame::note(pen, &format!("{} of {count}", at + 1), area, buf);
     }
-    rows
+    starts.iter().filter(|start| (top..top + rows).contains(start)).count()
 }
 
 /// The stages of an attempt, line by line, and what is next. A reason that does
@@ -75,9 +92,11 @@ fn next_step(pen: &Pen<'_>, attempt: &Attempt) -> Option<String> {
     alone.then(|| "punch, if nobody answers".to_owned())
 }
 
-fn head_line(app: &App, pen: &Pen<'_>, attempt: &Attempt) -> Line<'static> {
+fn head_line(app: &App, pen: &Pen<'_>, attempt: &Attempt, left: bool) -> Line<'static> {
     let theme = pen.theme;
     let (glyph, style, word) = match (attempt.outcome, attempt.path) {
+        // The node remembers only so many.
+        _ if left => ("×", theme.dim, "forgotten".to_owned()),
         (None, _) => ("◐", theme.accent, "running".to_owned()),
         (Some(AttemptOutcome::Connected), Some(path)) => ("●", theme.good, path.name().to_owned()),
         (Some(AttemptOutcome::Connected), None) => ("●", theme.good, "connected".to_owned()),
@@ -100,7 +119,10 @@ fn head_line(app: &App, pen: &Pen<'_>, attempt: &Attempt) -> Line<'static> {
     Line::from(vec![
         Span::raw(" "),
         Span::styled(glyph, style),
-        Span::styled(format!(" {:<16}", crate::model::ellipsize(&whom, 24, '…')), theme.strong),
+        Span::styled(
+            format!(" {:<16}", crate::model::ellipsize(&whom, 24, '…')),
+            if left { theme.dim } else { theme.strong },
+        ),
         Span::styled(format!(" {:>4}→{:<4} ", ours.short(), theirs.short()), theme.dim),
         Span::styled(format!("{word:<11}"), style),
         Span::raw(format!(" {took:>6}")),

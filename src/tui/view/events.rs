@@ -9,6 +9,7 @@ use ratatui::text::{Line, Span};
 use super::{Pen, frame};
 use crate::model::{EventKind, PeerId};
 use crate::tui::app::{App, Entry, Pane};
+use crate::tui::bindings::{Action, Scope};
 
 /// From this width on peers are shown with their names.
 const ROOMY: u16 = 86;
@@ -16,17 +17,20 @@ const ROOMY: u16 = 86;
 /// Draws the newest entries, or those gone back to, and returns the rows.
 pub(super) fn draw(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) -> usize {
     let limit = app.timeline_end();
-    let right = frame::roll_title(&app.timeline, limit, app.sieves.events.text());
+    let right = frame::roll_title(app, &app.timeline, limit, app.sieves.events.text());
     let inner = frame::pane(app, pen, Pane::Events, &right, area, buf);
     let empty = if app.timeline.count(limit) > 0 {
-        "nothing that happened matches the filter (esc clears it)"
+        format!(
+            "nothing that happened matches the filter ({} clears it)",
+            app.keys.key_of(Scope::Main, Action::Back)
+        )
     } else if app.moment().is_some_and(|moment| moment.past) {
-        "nothing had happened since the console came here"
+        "nothing had happened since the console came here".to_owned()
     } else {
-        "nothing happened since the console came here"
+        "nothing happened since the console came here".to_owned()
     };
     let line = |entry: &Entry| line(app, pen, entry, inner.width >= ROOMY);
-    frame::roll(pen, &app.timeline, limit, empty, line, (area, inner), buf)
+    frame::roll(pen, &app.timeline, limit, &empty, line, (area, inner), buf)
 }
 
 fn line(app: &App, pen: &Pen<'_>, entry: &Entry, roomy: bool) -> Line<'static> {

@@ -10,8 +10,8 @@ use unicode_width::UnicodeWidthStr;
 
 use super::{Pen, drills, frame, lab};
 use crate::model::{Exposure, ExposureState, Path, Phase, SaveState, clean};
-use crate::tui::app::{App, Filtered, Moment, Pane, Prompt, Tone};
-use crate::tui::bindings::{self, Action, Binding, LabKey, Scope};
+use crate::tui::app::{App, Filtered, Moment, Pane, Prompt, Step, Tone};
+use crate::tui::bindings::{Action, Bound, LabKey, Scope};
 use crate::tui::fmt;
 use crate::tui::lab::LabCommand;
 use crate::tui::past::About;
@@ -127,20 +127,25 @@ fn moment_banner(app: &App, pen: &Pen<'_>, moment: &Moment) -> String {
     if !moment.past {
         let updates = fmt::count(moment.missed, "update");
         let age = pen.age(moment.now);
-        return format!(" FROZEN at {time}, {age} ago: missed {events} and {updates} (space goes on)");
+        let key = app.keys.key_of(Scope::Main, Action::Freeze);
+        return format!(" FROZEN at {time}, {age} ago: missed {events} and {updates} ({key} goes on)");
     }
     pen.changes_within(std::time::Duration::from_secs(1));
     let ago = fmt::exactly(moment.now.age_at(pen.now));
-    format!(" THEN {}, {ago} ago: {events} since (] forward, esc now)", &time[..time.len().min(8)])
+    let key = |action| app.keys.key_of(Scope::Main, action);
+    let (forth, now) = (key(Action::Step(Step::Forth)), key(Action::Back));
+    format!(" THEN {}, {ago} ago: {events} since ({forth} forward, {now} now)", &time[..time.len().min(8)])
 }
 
 /// Whose past is looked at, and how much of it is left.
 fn replay_banner(app: &App, pen: &Pen<'_>, about: &About, moment: &Moment) -> String {
     let left = fmt::exactly(moment.now.age_at(app.last_moment()));
+    let key = |action| app.keys.key_of(Scope::Main, action);
+    let play = key(Action::Freeze);
     let where_in_it = match (app.is_playing(), app.last_moment() <= moment.now) {
-        (true, _) => format!("{left} before the end, playing (space stops)"),
-        (false, true) => "the end ([ back, space plays)".to_owned(),
-        (false, false) => format!("{left} before the end (space plays)"),
+        (true, _) => format!("{left} before the end, playing ({play} stops)"),
+        (false, true) => format!("the end ({} back, {play} plays)", key(Action::Step(Step::Back))),
+        (false, false) => format!("{left} before the end ({play} plays)"),
     };
     format!(
         " REPLAY {} of {} {}: {where_in_it}; written {} by punchdeck {}",
@@ -155,7 +160,7 @@ fn replay_banner(app: &App, pen: &Pen<'_>, about: &About, moment: &Moment) -> St
 fn trouble(app: &App, pen: &Pen<'_>) -> Option<String> {
     let node = &app.live().node;
     if let Some(gone) = &app.gone {
-        return Some(gone.banner());
+        return Some(gone.banner(&app.keys.key_of(Scope::Main, Action::Quit)));
     }
     if let Some(age) = app.stale() {
         pen.changes_within(std::time::Duration::from_secs(1));
@@ -270,7 +275,7 @@ fn prompt_line(app: &App, pen: &Pen<'_>, prompt: &Prompt, area: Rect, buf: &mut 
         Filtered::Lines => " log / ",
     };
     let room = usize::from(area.width).saturating_sub(count.len() + 12);
-    let shown = tail(&prompt.text, room);
+    let shown = frame::tail(&prompt.text, room);
     let cut = prompt.text.len() - shown.len();
     let mut spans = vec![Span::styled(head, theme.accent)];
     let wrong = app.wrong_filter();
@@ -292,26 +297,20 @@ fn prompt_line(app: &App, pen: &Pen<'_>, prompt: &Prompt, area: Rect, buf: &mut 
     frame::put(buf, (area.x, area.y), &Line::from(spans), area.width);
 }
 
-/// The end of a text that is longer than its room: one types at the end.
-fn tail(text: &str, room: usize) -> String {
-    let mut from = 0;
-    while text[from..].width() > room {
-        from += text[from..].chars().next().map_or(1, char::len_utf8);
-    }
-    text[from..].to_owned()
-}
-
 /// The keys that do something here and now.
 pub(super) fn footer(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
     let scope = app.scope();
-    let works = |b: &&Binding| !b.label.is_empty() && app.available(b.action).is_ok();
+    let works = |b: &&Bound| !b.label.is_empty() && !b.keys.is_empty() && app.available(b.action).is_ok();
     // How to get help and out is never cut off.
-    let last = |b: &Binding| {
+    let last = |b: &Bound| {
         (app.zoom && b.action == Action::Zoom)
-            || matches!(b.action, Action::Help | Action::Quit | Action::Close | Action::No | Action::Cancel)
+            || matches!(
+                b.action,
+                Action::Help | Action::Palette | Action::Quit | Action::Close | Action::No | Action::Cancel
+            )
     };
-    let (tail, head): (Vec<_>, Vec<_>) = bindings::of_scope(scope).filter(works).partition(|b| last(b));
-    let width = |b: &Binding| b.keys[0].to_string().width() + b.label.width() + 3;
+    let (tail, head): (Vec<_>, Vec<_>) = app.keys.of_scope(scope).filter(works).partition(|b| last(b));
+    let width = |b: &Bound| b.key().width() + b.label.width() + 3;
     let mut room = usize::from(area.width).saturating_sub(1 + tail.iter().map(|b| width(b)).sum::<usize>());
     let mut shown = Vec::new();
     for binding in head {
@@ -340,7 +339,7 @@ pub(super) fn footer(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
             (Action::Lab(key), _) => lab_label(app, key).unwrap_or(binding.label),
             _ => binding.label,
         };
-        spans.push(Span::styled(binding.keys[0].to_string(), pen.theme.accent));
+        spans.push(Span::styled(binding.key(), pen.theme.accent));
         spans.push(Span::styled(format!(" {label}  "), pen.theme.dim));
     }
     buf.set_line(area.x, area.y, &Line::from(spans), area.width);

@@ -5,7 +5,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::{Pen, frame};
+use super::{Pen, chart, frame};
 use crate::core::kpi::{Criterion, FEW};
 use crate::model::{ReportingState, ReportingView, SaveState, Stamp};
 use crate::tui::app::{App, Pane};
@@ -19,11 +19,23 @@ pub(super) fn draw(app: &mut App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) -
         Some(since) => format!("attempts of the last {}", pen.age(since)),
         None => "since the start".to_owned(),
     };
-    let lines = lines(app, pen);
+    let lines = lines(app, pen, area);
     frame::scrolled(app, pen, Pane::Kpi, &right, &lines, area, buf)
 }
 
-fn lines(app: &App, pen: &Pen<'_>) -> Vec<Line<'static>> {
+/// From this height on the chart has a row for each path.
+const TALL: u16 = 14;
+
+/// The chart of the span that was chosen, and which that is.
+fn chart(app: &App, pen: &Pen<'_>, area: Rect) -> Vec<Line<'static>> {
+    let snapshot = app.shown();
+    let since = snapshot.kpi.since.unwrap_or(snapshot.node.started);
+    let series = chart::choose(&snapshot.kpi.series, since, pen.now, app.kpi_span);
+    let width = usize::from(area.width.saturating_sub(4));
+    series.map_or_else(Vec::new, |series| chart::lines(pen, series, width, area.height >= TALL))
+}
+
+fn lines(app: &App, pen: &Pen<'_>, area: Rect) -> Vec<Line<'static>> {
     let snapshot = app.shown();
     let kpi = &snapshot.kpi;
     let gossip = &snapshot.gossip;
@@ -66,13 +78,11 @@ fn lines(app: &App, pen: &Pen<'_>) -> Vec<Line<'static>> {
         frame::labelled(pen, "connected", rate),
         frame::labelled(pen, "by path", paths),
         frame::labelled(pen, "to a link", times),
-        frame::labelled(pen, "spread", known),
-        frame::labelled(
-            pen,
-            "cache",
-            format!("{} known, {} tried, {save}; limits stopped {stopped}", cache.known, cache.tried),
-        ),
     ];
+    lines.extend(chart(app, pen, area));
+    lines.push(frame::labelled(pen, "spread", known));
+    let text = format!("{} known, {} tried, {save}; limits stopped {stopped}", cache.known, cache.tried);
+    lines.push(frame::labelled(pen, "cache", text));
     lines.push(Line::default());
     lines.extend(criteria(app, pen));
     lines.extend(

@@ -4,10 +4,10 @@ use ratatui::layout::Rect;
 
 use crate::tui::app::Pane;
 
-/// From this width on panes stand side by side.
-const WIDE: u16 = 120;
-/// From this height on panes stand one above the other.
-const TALL: u16 = 32;
+/// From this size on there are six panes.
+const SIX: (u16, u16) = (140, 40);
+/// From this size on there are four.
+const FOUR: (u16, u16) = (100, 30);
 
 /// Where everything stands.
 #[derive(Debug)]
@@ -24,8 +24,39 @@ pub(super) struct Parts {
     pub(super) footer: Rect,
 }
 
+/// Panes that share a place: the one that was last looked at has it, so that it
+/// stays when somebody goes on to another pane.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Places {
+    /// The last of six.
+    sixth: Pane,
+    /// The third of four.
+    third: Pane,
+    /// The last of four.
+    fourth: Pane,
+}
+
+impl Default for Places {
+    fn default() -> Self {
+        Self { sixth: Pane::Logs, third: Pane::Relays, fourth: Pane::Events }
+    }
+}
+
+impl Places {
+    /// Somebody looks at that pane.
+    pub(super) fn look_at(&mut self, pane: Pane) {
+        match pane {
+            Pane::Peers | Pane::Escalation => {}
+            Pane::Relays | Pane::Kpi => self.third = pane,
+            Pane::Gossip | Pane::Nat => (self.third, self.sixth) = (pane, pane),
+            Pane::Logs => (self.fourth, self.sixth) = (pane, pane),
+            Pane::Events => self.fourth = pane,
+        }
+    }
+}
+
 /// Splits the screen.
-pub(super) fn split(area: Rect, banners: usize, focus: Pane, zoom: bool) -> Parts {
+pub(super) fn split(area: Rect, banners: usize, focus: Pane, zoom: bool, places: Places) -> Parts {
     let line = |y| Rect { y, height: 1, ..area };
     let above = 1 + u16::try_from(banners).unwrap_or(1).min(2);
     let header = line(area.y);
@@ -35,29 +66,27 @@ pub(super) fn split(area: Rect, banners: usize, focus: Pane, zoom: bool) -> Part
     let tabs = line(body.y);
     let below_tabs = Rect { y: body.y + 1, height: body.height - 1, ..body };
 
-    let wide = area.width >= WIDE;
-    let tall = area.height >= TALL;
-    let (tabs, panes) = match (zoom, wide, tall) {
-        (false, true, true) => (None, all(body, focus)),
-        (false, true, false) => (Some(tabs), side_by_side(below_tabs, focus)),
-        (false, false, true) => (Some(tabs), stacked(below_tabs, focus)),
-        _ => (Some(tabs), vec![(focus, below_tabs)]),
+    let has = |(width, height)| area.width >= width && area.height >= height;
+    let (tabs, panes) = if zoom || !has(FOUR) {
+        (Some(tabs), vec![(focus, below_tabs)])
+    } else if has(SIX) {
+        (None, six(body, places))
+    } else {
+        (Some(tabs), four(below_tabs, places))
     };
     Parts { header, tabs, panes, message, footer }
 }
 
-/// Six panes: what is asked for often has its place, and the last one is
-/// whichever of the others was last looked at.
-fn all(body: Rect, focus: Pane) -> Vec<(Pane, Rect)> {
-    let height = 8;
+/// What is asked for often has its place.
+fn six(body: Rect, places: Places) -> Vec<(Pane, Rect)> {
+    let height = 10;
     let upper = (body.height - height) * 3 / 5;
     let lower = body.height - height - upper;
     // The table wants its columns, the ladders their reasons.
     let left = body.width * 13 / 25;
     let (peers, ladders) = columns(Rect { height: upper, ..body }, left);
     let middle = Rect { y: body.y + upper, height, ..body };
-    let (relays, kpi) = columns(middle, body.width * 55 / 100);
-    let last = if matches!(focus, Pane::Gossip | Pane::Nat) { focus } else { Pane::Logs };
+    let (relays, kpi) = columns(middle, left);
     let (events, other) = columns(Rect { y: middle.bottom(), height: lower, ..body }, body.width * 16 / 25);
     vec![
         (Pane::Peers, peers),
@@ -65,25 +94,19 @@ fn all(body: Rect, focus: Pane) -> Vec<(Pane, Rect)> {
         (Pane::Relays, relays),
         (Pane::Kpi, kpi),
         (Pane::Events, events),
-        (last, other),
+        (places.sixth, other),
     ]
 }
 
-fn side_by_side(body: Rect, focus: Pane) -> Vec<(Pane, Rect)> {
-    let (left, right) = columns(body, body.width * 13 / 25);
-    let other = if focus == Pane::Peers { Pane::Escalation } else { focus };
-    vec![(Pane::Peers, left), (other, right)]
-}
-
-fn stacked(body: Rect, focus: Pane) -> Vec<(Pane, Rect)> {
+/// Peers and ladders above, two of the others below.
+fn four(body: Rect, places: Places) -> Vec<(Pane, Rect)> {
     let upper = body.height * 3 / 5;
-    let (top, bottom) = match focus {
-        Pane::Events => (Pane::Peers, Pane::Events),
-        pane => (pane, Pane::Events),
-    };
     let above = Rect { height: upper, ..body };
     let below = Rect { y: body.y + upper, height: body.height - upper, ..body };
-    vec![(top, above), (bottom, below)]
+    let left = body.width * 13 / 25;
+    let (peers, ladders) = columns(above, left);
+    let (third, fourth) = columns(below, left);
+    vec![(Pane::Peers, peers), (Pane::Escalation, ladders), (places.third, third), (places.fourth, fourth)]
 }
 
 fn columns(area: Rect, left: u16) -> (Rect, Rect) {
@@ -95,6 +118,12 @@ fn columns(area: Rect, left: u16) -> (Rect, Rect) {
 mod tests {
     use super::*;
 
+    fn at(width: u16, height: u16, focus: Pane) -> Parts {
+        let mut places = Places::default();
+        places.look_at(focus);
+        split(Rect::new(0, 0, width, height), 0, focus, false, places)
+    }
+
     #[test]
     fn at_every_size_the_parts_lie_inside_the_screen_and_beside_each_other() {
         for width in (40..=220).step_by(3) {
@@ -102,7 +131,9 @@ mod tests {
                 for focus in Pane::ALL {
                     for zoom in [false, true] {
                         let area = Rect::new(0, 0, width, height);
-                        let parts = split(area, usize::from(height % 3), focus, zoom);
+                        let mut places = Places::default();
+                        places.look_at(focus);
+                        let parts = split(area, usize::from(height % 3), focus, zoom, places);
                         assert!(parts.panes.iter().any(|(p, _)| *p == focus), "{width}x{height} {focus:?}");
                         let mut cells = 0;
                         for (i, (_, a)) in parts.panes.iter().enumerate() {
@@ -120,5 +151,31 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn six_panes_from_140x40_four_from_100x30_and_one_with_tabs_below() {
+        let count = |w, h| (at(w, h, Pane::Peers).panes.len(), at(w, h, Pane::Peers).tabs.is_some());
+        assert_eq!([count(140, 40), count(300, 90)], [(6, false); 2]);
+        assert_eq!([count(139, 40), count(140, 39), count(100, 30)], [(4, true); 3]);
+        assert_eq!([count(99, 60), count(200, 29), count(80, 24)], [(1, true); 3]);
+    }
+
+    #[test]
+    fn a_pane_keeps_its_place_when_somebody_goes_on_to_another() {
+        let mut places = Places::default();
+        let shown = |size: (u16, u16), focus, places| {
+            let area = Rect::new(0, 0, size.0, size.1);
+            split(area, 0, focus, false, places).panes.into_iter().map(|(p, _)| p).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            shown(FOUR, Pane::Peers, places),
+            [Pane::Peers, Pane::Escalation, Pane::Relays, Pane::Events]
+        );
+        for pane in [Pane::Nat, Pane::Logs, Pane::Peers] {
+            places.look_at(pane);
+        }
+        assert_eq!(shown(FOUR, Pane::Peers, places), [Pane::Peers, Pane::Escalation, Pane::Nat, Pane::Logs]);
+        assert_eq!(shown(SIX, Pane::Peers, places)[5], Pane::Logs);
     }
 }

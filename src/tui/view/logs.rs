@@ -13,13 +13,13 @@ use crate::tui::logs::Logs;
 /// Draws the newest lines, or those gone back to, and returns the rows.
 pub(super) fn draw(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) -> usize {
     let limit = app.lines_end();
-    let right = frame::roll_title(&app.lines, limit, app.sieves.lines.text());
+    let right = frame::roll_title(app, &app.lines, limit, app.sieves.lines.text());
     let inner = frame::pane(app, pen, Pane::Logs, &right, area, buf);
     let hint = match app.logs {
         Logs::Off => "no log is caught",
         Logs::Elsewhere => "the node keeps its log: punchdeck.log in its data directory, or its service's",
-        Logs::Here if app.sieves.lines.is_empty() => "nothing logged yet",
-        Logs::Here => "no line matches the filter (esc clears it)",
+        Logs::Here if app.lines.count(limit) == 0 => "nothing logged yet",
+        Logs::Here => "no line matches the filter",
     };
     frame::roll(pen, &app.lines, limit, hint, |line| of_line(pen, line), (area, inner), buf)
 }

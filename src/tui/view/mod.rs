@@ -2,6 +2,7 @@
 //! next key needs to know of the screen, and it reports when the picture will
 //! change by itself because an age in it steps.
 
+mod chart;
 mod drills;
 mod escalation;
 mod events;
@@ -15,6 +16,7 @@ mod lab;
 mod layout;
 mod logs;
 mod nat;
+mod palette;
 mod peers;
 mod relays;
 mod why;
@@ -25,11 +27,14 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use ratatui::style::Style;
 
 use super::app::{App, Drawn, Overlay, Pane};
+use super::bindings::Danger;
 use super::fmt::{self, Ageing};
 use super::theme::Theme;
 use crate::model::Stamp;
+pub(crate) use layout::Places;
 
 /// The smallest terminal that the panes fit in.
 pub(crate) const MIN_WIDTH: u16 = 40;
@@ -71,6 +76,15 @@ impl Pen<'_> {
         self.changes_in.set(Some(self.changes_in.get().map_or(left, |old| old.min(left))));
     }
 
+    /// How the mark of what an action costs looks.
+    fn danger(&self, danger: Danger) -> Style {
+        match danger {
+            Danger::None | Danger::Traffic => self.theme.dim,
+            Danger::Disruptive => self.theme.warn,
+            Danger::Destructive => self.theme.bad,
+        }
+    }
+
     fn time_of_day(&self, stamp: Stamp) -> String {
         fmt::time_of_day(stamp, self.zone)
     }
@@ -92,7 +106,7 @@ pub(crate) fn draw(app: &mut App, area: Rect, buf: &mut Buffer) -> Option<Durati
         changes_in: Cell::new(None),
     };
     if area.width < MIN_WIDTH || area.height < MIN_HEIGHT {
-        frame::too_small(&pen, area, buf);
+        frame::too_small(app, &pen, area, buf);
     } else {
         draw_console(app, &pen, area, buf);
     }
@@ -101,7 +115,7 @@ pub(crate) fn draw(app: &mut App, area: Rect, buf: &mut Buffer) -> Option<Durati
         return Some(next);
     }
     let left = pen.changes_in.get()?;
-    let seconds = left.as_secs() + u64::from(left.subsec_nanos() > 0);
+    let seconds = left.as_secs().saturating_add(u64::from(left.subsec_nanos() > 0));
     Some(Duration::from_secs(seconds).saturating_sub(into))
 }
 
@@ -116,7 +130,8 @@ fn draw_console(app: &mut App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
     let live =
         Pen { now: whole_second(app.node_now()).0, running: true, changes_in: Cell::new(None), ..*pen };
     let banners = header::banners(app, &live);
-    let parts = layout::split(area, banners.len(), app.focus, app.zoom);
+    app.places.look_at(app.focus);
+    let parts = layout::split(area, banners.len(), app.focus, app.zoom, app.places);
     header::draw(app, &live, parts.header, buf);
     for (line, y) in banners.iter().zip(parts.header.y + 1..) {
         buf.set_style(Rect { y, ..parts.header }, line.style);
@@ -141,26 +156,39 @@ fn draw_console(app: &mut App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
             page = rows;
         }
     }
+    if let (None, Some((_, last))) = (parts.tabs, parts.panes.last()) {
+        let hidden = Pane::ALL.iter().filter(|pane| !parts.panes.iter().any(|(p, _)| p == *pane));
+        let names: Vec<_> = hidden.map(|pane| format!("{} {}", pane.number(), pane.title())).collect();
+        frame::note_left(pen, &names.join("  "), *last, buf);
+    }
     app.drawn = Drawn {
         peers: parts.panes.iter().any(|(p, _)| *p == Pane::Peers),
         several: parts.panes.len() > 1,
         page,
     };
+    if let Some(left) = app.rows_change_in() {
+        live.changes_within(left);
+    }
     header::message(app, &live, parts.message, buf);
     header::footer(app, pen, parts.footer, buf);
     let body = Rect { y: area.y + 1, height: area.height - 3, ..area };
-    let mut overlays = std::mem::take(&mut app.overlays);
-    for overlay in &mut overlays {
-        match overlay {
-            Overlay::Help { scroll } => app.drawn.page = help::draw(app, pen, scroll, body, buf),
+    for n in 0..app.overlays.len() {
+        // What can be done depends on all that lies there, so all stays there.
+        let mut overlay = app.overlays[n].clone();
+        match &mut overlay {
+            Overlay::Help { from, search, typing, scroll } => {
+                let search = help::Search { text: search, typing: *typing };
+                app.drawn.page = help::draw(app, pen, *from, search, scroll, (body, buf));
+            }
+            Overlay::Palette(palette) => app.drawn.page = palette::draw(app, pen, palette, body, buf),
             Overlay::Why { peer, scroll } => app.drawn.page = why::draw(app, pen, *peer, scroll, body, buf),
             Overlay::Lab { scroll } => app.drawn.page = lab::draw(app, pen, scroll, body, buf),
             Overlay::Nat { host } => lab::choose_nat(app, pen, host, body, buf),
             Overlay::Drills => app.drawn.page = drills::draw(app, &live, body, buf),
-            Overlay::Confirm { question, .. } => frame::question(pen, question, body, buf),
+            Overlay::Confirm(question) => frame::question(app, pen, question, body, buf),
         }
+        app.overlays[n] = overlay;
     }
-    app.overlays = overlays;
     if let Some(left) = live.changes_in.get() {
         pen.changes_within(left);
     }

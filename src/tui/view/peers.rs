@@ -7,8 +7,9 @@ use ratatui::style::Style;
 use unicode_width::UnicodeWidthStr;
 
 use super::{Pen, frame};
-use crate::model::{PeerRow, PeerState, clean, ellipsize};
-use crate::tui::app::{App, Pane};
+use crate::model::{EventKind, PeerId, PeerRow, PeerState, clean, ellipsize};
+use crate::tui::app::{App, Listed, Pane};
+use crate::tui::bindings::{Action, Scope};
 use crate::tui::fmt;
 use crate::tui::sort::SortBy;
 use crate::tui::theme::Theme;
@@ -63,21 +64,26 @@ pub(super) fn draw(app: &mut App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) -
     let sort = app.peers.sort();
     let arrow = if sort.inverse { "↓" } else { "↑" };
     let total = app.shown().peers.len();
-    let shown = app.peers.order().len();
+    let shown = app.peers.len();
+    let present = app.peers.present();
     let filter = app.peers.filter().text();
     let right = if filter.is_empty() {
         format!("sort {} {arrow} ─ {}", sort.by.name(), fmt::count(total as u64, "peer"))
     } else {
-        format!("sort {} {arrow} ─ filter \"{filter}\" {shown} of {total}", sort.by.name())
+        format!("sort {} {arrow} ─ filter \"{filter}\" {present} of {total}", sort.by.name())
     };
     let inner = frame::pane(app, pen, Pane::Peers, &right, area, buf);
     if inner.height < 2 {
         return 1;
     }
     if shown == 0 {
-        let text =
-            if total == 0 { "no peers known yet" } else { "no peer matches the filter (esc clears it)" };
-        frame::hint(pen.theme, text, inner, buf);
+        let key = app.keys.key_of(Scope::Main, Action::Back);
+        let text = if total == 0 {
+            "no peers known yet".to_owned()
+        } else {
+            format!("no peer matches the filter ({key} clears it)")
+        };
+        frame::hint(pen.theme, &text, inner, buf);
         return 1;
     }
 
@@ -86,12 +92,16 @@ pub(super) fn draw(app: &mut App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) -
     let rows = usize::from(inner.height - 1);
     let top = keep_in_view(app.peers.top, app.peers.cursor(), rows, shown);
     app.peers.top = top;
-    let snapshot = app.shown().clone();
     let cursor = app.peers.cursor();
+    let acting = app.acting() == Pane::Peers;
     for (at, y) in (top..shown.min(top + rows)).zip(inner.y + 1..) {
-        let row = &snapshot.peers[app.peers.order()[at] as usize];
+        let Some(Listed { row, left }) = app.peers.row(at) else { break };
         let line = Rect { y, height: 1, ..inner };
-        draw_row(row, &columns, (name_width, address_width), pen, cursor == Some(at), line, buf);
+        let left = left.then(|| what_happened(app, row.peer_id));
+        draw_row(row, left, &columns, (name_width, address_width), pen, line, buf);
+        if cursor == Some(at) {
+            frame::mark_selected(pen, acting, line, buf);
+        }
     }
     let place = match (cursor, app.peers.hidden_selection()) {
         (Some(at), _) => format!("{} of {shown}", at + 1),
@@ -134,21 +144,31 @@ fn heading(
     }
 }
 
+/// What became of a peer that left the cache, in a word for the state's column.
+fn what_happened(app: &App, peer: PeerId) -> &'static str {
+    let word = app.timeline.latest(peer, |kind| match kind {
+        EventKind::PeerLeft => Some("said bye"),
+        EventKind::PeerRemoved { .. } => Some("removed"),
+        _ => None,
+    });
+    word.unwrap_or("gone")
+}
+
 fn draw_row(
     row: &PeerRow,
+    left: Option<&'static str>,
     columns: &[Column],
     (name, address): (u16, u16),
     pen: &Pen<'_>,
-    selected: bool,
     line: Rect,
     buf: &mut Buffer,
 ) {
     let theme = pen.theme;
-    let (glyph, state_style) = state_look(row.state, theme);
+    let (glyph, state_style) = match left {
+        Some(_) => ("×", theme.warn),
+        None => state_look(row.state, theme),
+    };
     let y = line.y;
-    if selected {
-        buf.set_string(line.x, y, "▶", theme.accent);
-    }
     buf.set_string(line.x + 2, y, glyph, state_style);
     let hearsay = if row.first_hand { Style::new() } else { theme.dim };
     let mut x = line.x + MARGIN;
@@ -160,7 +180,7 @@ fn draw_row(
                 Some(name) => (ellipsize(&clean(name), width.into(), '…'), hearsay),
                 None => ("-".to_owned(), theme.dim),
             },
-            SortBy::State => (row.state.name().to_owned(), state_style),
+            SortBy::State => (left.unwrap_or(row.state.name()).to_owned(), state_style),
             SortBy::Path => {
                 row.path.map_or_else(|| ("-".to_owned(), theme.dim), |p| (p.name().to_owned(), Style::new()))
             }
@@ -173,6 +193,7 @@ fn draw_row(
             SortBy::Seen => (row.last_seen.map_or_else(|| "-".to_owned(), |at| pen.age(at)), Style::new()),
             SortBy::From => (row.source.name()[..4].to_owned(), theme.dim),
         };
+        let style = if left.is_some() && column.by != SortBy::State { theme.dim } else { style };
         cell(buf, (x, y), width, column.right, &text, style);
         x += width + 1;
     }
@@ -181,9 +202,6 @@ fn draw_row(
         let more =
             if row.addresses.len() > 1 { format!(" +{}", row.addresses.len() - 1) } else { String::new() };
         cell(buf, (x, y), address, false, &format!("{text}{more}"), theme.dim);
-    }
-    if selected {
-        buf.set_style(line, theme.selected);
     }
 }
 

@@ -9,8 +9,8 @@ use unicode_width::UnicodeWidthStr;
 
 use super::{Pen, frame};
 use crate::model::{
-    Exposure, ExposureState, Failover, Path, RelayRole, RelaysView, ReservationRow, ReservationState, clean,
-    ellipsize,
+    EventKind, Exposure, ExposureState, Failover, Path, PeerId, RelayRole, RelaysView, ReservationRow,
+    ReservationState, clean, ellipsize,
 };
 use crate::tui::app::{App, Pane};
 use crate::tui::fmt;
@@ -22,12 +22,26 @@ const NAME_MAX: usize = 12;
 /// Draws the relays, and returns the rows there are.
 pub(super) fn draw(app: &mut App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) -> usize {
     let lines = lines(app, pen, usize::from(area.width.saturating_sub(4)));
-    frame::scrolled(app, pen, Pane::Relays, "", &lines, area, buf)
+    let count = app.reservations.len();
+    let right = if count > 0 { frame::sorted(app.reservations.sort()) } else { String::new() };
+    let rows = frame::scrolled(app, pen, Pane::Relays, &right, &lines, area, buf);
+    let Some(cursor) = app.reservations.cursor() else { return rows };
+    // Below the heading and the border.
+    let line = (cursor + 1).checked_sub(app.scrolls[Pane::Relays as usize]);
+    if let Some(line) = line.filter(|line| *line < rows).and_then(|line| u16::try_from(line).ok()) {
+        let line =
+            Rect { x: area.x + 1, y: area.y + 1 + line, width: area.width.saturating_sub(2), height: 1 };
+        frame::mark_selected(pen, app.acting() == Pane::Relays, line, buf);
+    }
+    frame::note_left(pen, &format!("{} of {count}", cursor + 1), area, buf);
+    rows
 }
+
 /// What matters most first: the pane may show only some of it.
 fn lines(app: &App, pen: &Pen<'_>, room: usize) -> Vec<Line<'static>> {
     let relays = &app.shown().relays;
-    let mut lines = reservations(app, pen, &relays.reservations, room);
+    let rows: Vec<_> = app.reservations.iter().collect();
+    let mut lines = reservations(app, pen, &rows, room);
     if lines.is_empty() {
         lines.push(frame::labelled(pen, "reserved", "none: this node holds no reservation".to_owned()));
     }
@@ -67,11 +81,16 @@ const COLUMNS: [Column; 9] = [
 const STATE: usize = 4;
 
 /// A line for each reservation under a heading, as wide as they need to be.
-fn reservations(app: &App, pen: &Pen<'_>, rows: &[ReservationRow], room: usize) -> Vec<Line<'static>> {
+fn reservations(
+    app: &App,
+    pen: &Pen<'_>,
+    rows: &[(&ReservationRow, bool)],
+    room: usize,
+) -> Vec<Line<'static>> {
     if rows.is_empty() {
         return Vec::new();
     }
-    let cells: Vec<[String; 9]> = rows.iter().map(|row| cells(app, pen, row)).collect();
+    let cells: Vec<[String; 9]> = rows.iter().map(|(row, left)| cells(app, pen, row, *left)).collect();
     let width =
         |i: usize| cells.iter().map(|c| c[i].width()).chain([COLUMNS[i].title.width()]).max().unwrap_or(0);
     let mut shown: Vec<(usize, usize)> = (0..COLUMNS.len()).map(|i| (i, width(i))).collect();
@@ -85,12 +104,13 @@ fn reservations(app: &App, pen: &Pen<'_>, rows: &[ReservationRow], room: usize) 
     };
     let heading: String = shown.iter().map(|(i, w)| pad(*i, *w, COLUMNS[*i].title)).collect();
     let mut lines = vec![Line::styled(format!(" {heading}"), pen.theme.dim)];
-    for (row, cells) in rows.iter().zip(&cells) {
-        let (glyph, style) = look(row.state, pen.theme);
+    for ((row, left), cells) in rows.iter().zip(&cells) {
+        let (glyph, style) = if *left { ("×", pen.theme.warn) } else { look(row.state, pen.theme) };
         let mut spans = vec![Span::styled(glyph, style)];
         for (i, w) in &shown {
             let style = match (*i, row.role) {
                 (STATE, _) => style,
+                _ if *left => pen.theme.dim,
                 (0, RelayRole::Active) => pen.theme.strong,
                 _ => Style::new(),
             };
@@ -101,7 +121,18 @@ fn reservations(app: &App, pen: &Pen<'_>, rows: &[ReservationRow], room: usize) 
     lines
 }
 
-fn cells(app: &App, pen: &Pen<'_>, row: &ReservationRow) -> [String; 9] {
+/// What became of a reservation that we hold no more.
+fn what_happened(app: &App, relay: PeerId) -> &'static str {
+    let word = app.timeline.latest(relay, |kind| match kind {
+        EventKind::RelayDead { .. } => Some("dead"),
+        EventKind::RelayReleased => Some("released"),
+        EventKind::RelayRefused { .. } => Some("refused"),
+        _ => None,
+    });
+    word.unwrap_or("gone")
+}
+
+fn cells(app: &App, pen: &Pen<'_>, row: &ReservationRow, left: bool) -> [String; 9] {
     let dash = || "-".to_owned();
     let name = app.peer(row.relay).and_then(|p| p.name.as_deref());
     [
@@ -109,9 +140,9 @@ fn cells(app: &App, pen: &Pen<'_>, row: &ReservationRow) -> [String; 9] {
         row.relay.short(),
         name.map_or_else(dash, |name| ellipsize(&clean(name), NAME_MAX, '…')),
         row.public_addr.map_or_else(dash, |addr| addr.to_string()),
-        row.state.name().to_owned(),
+        if left { what_happened(app, row.relay) } else { row.state.name() }.to_owned(),
         fmt::rtt(row.rtt_ms),
-        row.expires.map_or_else(dash, |at| pen.countdown(at)),
+        row.expires.filter(|_| !left).map_or_else(dash, |at| pen.countdown(at)),
         fmt::short_bytes(row.bytes_tx),
         fmt::short_bytes(row.bytes_rx),
     ]

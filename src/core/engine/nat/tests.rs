@@ -241,6 +241,7 @@ impl Fleet {
             | Action::DialLane { .. }
             | Action::UseLane { .. }
             | Action::TestEgress
+            | Action::Knock { .. }
             | Action::Stop => {}
         }
     }

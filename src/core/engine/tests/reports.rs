@@ -1,5 +1,7 @@
 //! What is reported adds up to what is shown.
 
+use std::sync::Arc;
+
 use super::relays::{outcome, relayed};
 use super::secs;
 use crate::core::kpi::Tally;
@@ -34,8 +36,11 @@ fn who_is_told_the_reports_counts_what_the_node_counts() {
     assert!(outcome(&net, 3, command).is_some());
     let now = net.now;
     for node in &mut net.nodes {
-        let shown = *node.engine.snapshot(now).kpi;
-        assert_eq!(counted(&node.reports), KpiView { since: None, ..shown });
+        let shown = KpiView::clone(&node.engine.snapshot(now).kpi);
+        let over_time: u64 = shown.series[2].points.iter().map(|p| p.attempts).sum();
+        assert_eq!(over_time, shown.attempts);
+        let plain = KpiView { since: None, series: Arc::default(), ..shown };
+        assert_eq!(counted(&node.reports), plain);
     }
     let reports = &net.nodes[3].reports;
     let attempt = reports.iter().find_map(|f| match f {

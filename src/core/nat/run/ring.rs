@@ -72,6 +72,7 @@ impl Run {
                 next: None,
                 answers_until: None,
                 sent: 0,
+                refusals: 0,
                 refused: false,
                 stranger: None,
                 other_tries: 0,

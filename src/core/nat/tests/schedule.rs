@@ -45,6 +45,19 @@ fn a_run_goes_on_where_busy_responders_cut_the_one_before_whatever_their_round_t
 }
 
 #[test]
+fn responders_that_are_busy_for_a_moment_are_asked_again_in_the_same_run() {
+    for nat in TYPES {
+        for seed in 0..20 {
+            let mut net = Net::new(kind(nat), 3, seed);
+            net.busy_until = net.now.plus(Duration::from_millis(1_000)).mono;
+            net.run(Duration::from_secs(4));
+            let (at, view) = &net.results[0];
+            assert_eq!(view.nat_type, nat, "the first run says it, at {at:?}: {view:#?}");
+        }
+    }
+}
+
+#[test]
 fn a_nat_that_changes_its_type_is_noticed_within_a_minute() {
     for before in TYPES {
         for after in TYPES {

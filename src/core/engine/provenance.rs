@@ -1,0 +1,145 @@
+//! What is known of a peer, each with where it is from: for the why view. What
+//! is not known has no value.
+
+use std::net::SocketAddr;
+
+use super::{Engine, Link};
+use crate::core::Now;
+use crate::core::why::{Deed, Told};
+use crate::model::{NatType, Path, PeerId, Provenance, Stamp, WhyFact, clean};
+
+fn fact(name: &str, value: Option<String>, (provenance, by): (Provenance, Option<PeerId>)) -> WhyFact {
+    WhyFact { name: name.to_owned(), value, provenance, by, at: None }
+}
+
+impl Engine {
+    /// Every fact that is shown of a peer.
+    pub(super) fn provenance(&self, peer: PeerId, accounts: &[Told], now: Now) -> Vec<WhyFact> {
+        let measured = (Provenance::Measured, None);
+        let entry = self.book.get(peer);
+        let link = self.links.get(&peer);
+        let status = link.and_then(Link::status);
+        let greeting = link.and_then(Link::greeting).filter(|_| status.is_some());
+        let held = entry.and_then(|e| e.known.effective());
+        let record = held.map(|h| &h.record);
+        let heard = held.map(|h| h.seen);
+        let own = entry.is_some_and(|e| e.known.is_first_hand());
+        let teller = entry.and_then(|e| e.told_by).filter(|_| !own);
+        let said = (Provenance::Claimed, if own { Some(peer) } else { teller });
+        let at = |fact: WhyFact, at: Option<Stamp>| WhyFact { at, ..fact };
+        let up_since = status.as_ref().map(|s| now.stamp_of(s.since));
+
+        let mut facts = Vec::new();
+        let name = greeting.and_then(|g| g.name.clone());
+        facts.push(match name {
+            Some(name) => at(fact("name", Some(name), (Provenance::Claimed, Some(peer))), up_since),
+            None => {
+                let name = record.map(|r| clean(&r.name)).filter(|n| !n.is_empty());
+                at(fact("name", name, said), heard)
+            }
+        });
+        let nat = self.claimed_nat(&peer);
+        let nat_value = (nat != NatType::Unknown).then(|| nat.name().to_owned());
+        let by_greeting = greeting.is_some() && !own;
+        facts.push(if by_greeting {
+            at(fact("NAT type", nat_value, (Provenance::Claimed, Some(peer))), up_since)
+        } else {
+            at(fact("NAT type", nat_value, said), heard)
+        });
+        if let Some(entry) = entry
+            && let Some(proven) = entry.measured.verified_public
+        {
+            let value = Some("a dial from a fresh socket came in".to_owned());
+            facts.push(at(fact("public", value, measured), Some(proven)));
+        }
+        facts.extend(self.addresses_from(peer, accounts, said, heard, now));
+        for relay in record.into_iter().flat_map(|r| &r.relays) {
+            let value = format!("{} on {}", relay.addr, relay.relay.short());
+            facts.push(at(fact("relay address", Some(value), said), heard));
+        }
+        if record.is_none_or(|r| r.relays.is_empty()) {
+            facts.push(at(fact("relay address", None, said), heard));
+        }
+        let ms = |ms: f64| format!("{ms:.1} ms");
+        let rtt = status.as_ref().and_then(|s| s.rtt_ms);
+        facts.push(match (rtt, entry.and_then(|e| e.measured.rtt_ms)) {
+            (Some(rtt), _) => at(fact("round trip", Some(ms(rtt)), measured), Some(now.stamp)),
+            (None, old) => {
+                let when = entry.and_then(|e| e.measured.last_contact).filter(|_| old.is_some());
+                at(fact("round trip", old.map(ms), measured), when)
+            }
+        });
+        let tries = entry.map(|e| (e.measured.attempts, e.measured.successes));
+        let tries = tries.filter(|(attempts, _)| *attempts > 0);
+        let connected = tries.map(|(attempts, ok)| format!("{ok} of {attempts} connected"));
+        facts.push(fact("attempts", connected, measured));
+        let rate =
+            tries.map(|(attempts, ok)| format!("{:.0} %", f64::from(ok) / f64::from(attempts) * 100.0));
+        facts.push(fact("success rate", rate, (Provenance::Derived, None)));
+        facts.push(self.seen_fact(peer, now));
+        facts
+    }
+
+    /// Every address that somebody names, with who and why.
+    fn addresses_from(
+        &self,
+        peer: PeerId,
+        accounts: &[Told],
+        said: (Provenance, Option<PeerId>),
+        heard: Option<Stamp>,
+        now: Now,
+    ) -> Vec<WhyFact> {
+        let measured = (Provenance::Measured, None);
+        let mut found: Vec<(SocketAddr, WhyFact)> = Vec::new();
+        let mut add = |addr: SocketAddr, note: &str, from, at: Option<Stamp>| {
+            if !found.iter().any(|(a, _)| *a == addr) {
+                let value = format!("{addr}{note}");
+                found.push((addr, WhyFact { at, ..fact("address", Some(value), from) }));
+            }
+        };
+        if let Some(info) = self.links.get(&peer).and_then(Link::in_use)
+            && info.path != Path::Relayed
+        {
+            add(info.remote, ", of its link", measured, Some(now.stamp));
+        }
+        let entry = self.book.get(peer);
+        if let Some(entry) = entry
+            && let Some(addr) = entry.measured.reached_at
+        {
+            add(addr, ", where we reached it", measured, entry.measured.last_contact);
+        }
+        for told in accounts {
+            let seen = told.account.as_ref().and_then(|seen| seen.at);
+            seen.map(|addr| {
+                add(addr, ", where it is seen", (Provenance::Claimed, Some(told.who)), Some(now.stamp))
+            });
+        }
+        for step in self.attempts.trace(&peer).map(|t| t.steps()).unwrap_or_default() {
+            if let Deed::Has(who, addr) = step.what {
+                add(addr, ", where it was seen", (Provenance::Claimed, Some(who)), Some(step.at));
+            }
+        }
+        for addr in entry.and_then(|e| e.record()).into_iter().flat_map(|r| &r.addresses) {
+            add(*addr, ", of its record", said, heard);
+        }
+        if found.is_empty() {
+            return vec![WhyFact { at: heard, ..fact("address", None, said) }];
+        }
+        found.into_iter().map(|(_, fact)| fact).collect()
+    }
+
+    fn seen_fact(&self, peer: PeerId, now: Now) -> WhyFact {
+        let link = self.links.get(&peer).filter(|l| l.is_connected());
+        let entry = self.book.get(peer);
+        let ours = link.map(|l| now.stamp_of(l.last_heard())).or(entry.and_then(|e| e.measured.last_contact));
+        let theirs = entry.and_then(|e| e.known.seen());
+        let (at, from) = match (ours, theirs) {
+            (Some(ours), theirs) if theirs.is_none_or(|t| t <= ours) => {
+                (Some(ours), (Provenance::Measured, None))
+            }
+            (_, theirs) => (theirs, (Provenance::Claimed, entry.and_then(|e| e.told_by))),
+        };
+        let value = at.map(|at| crate::core::why::ago(at, now.stamp));
+        WhyFact { at, ..fact("last seen", value, from) }
+    }
+}

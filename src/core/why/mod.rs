@@ -1,0 +1,236 @@
+//! Why a link is what it is: the story of all who took part, a verdict from what
+//! was measured and said, and how sure that is.
+//!
+//! The outcome of an attempt alone never makes a verdict: where two causes fit
+//! what is known, both are said, and what would tell them apart.
+
+mod evidence;
+mod knock;
+#[cfg(test)]
+mod tests;
+mod trace;
+mod unreached;
+mod verdict;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+pub use knock::{Knock, Knocked};
+pub use trace::{Deed, Trace};
+
+use super::ladder::Terrain;
+use super::wire::Standing;
+use crate::model::{
+    Attempt, Confidence, NatView, NextAction, Path, PeerId, Reason, StageKind, StageOutcome, Stamp, Sureness,
+    Why, WhyFact, WhyLine,
+};
+
+/// What one end knows of it.
+#[derive(Debug, Clone)]
+pub struct Facts<'a> {
+    /// Who asks.
+    pub me: PeerId,
+    /// About whom.
+    pub peer: PeerId,
+    /// Now.
+    pub now: Stamp,
+    /// The name of our network.
+    pub network: &'a str,
+    /// The path of the link, and its relay, if it stands.
+    pub link: Option<(Path, Option<PeerId>)>,
+    /// When and why our last link to it ended, if one did.
+    pub gone: Option<(Stamp, Reason)>,
+    /// Our own NAT.
+    pub nat: &'a NatView,
+    /// What is measured of both ends.
+    pub terrain: Terrain,
+    /// Whether the peer's NAT type is its own word.
+    pub first_hand: bool,
+    /// Where its record says that it is now.
+    pub addresses: Vec<SocketAddr>,
+    /// Whom its record names as linked to it, and we are not linked to.
+    pub homes: Vec<PeerId>,
+    /// When it was last seen, by anybody's word.
+    pub seen: Option<Stamp>,
+    /// The latest attempt of ours.
+    pub attempt: Option<&'a Attempt>,
+    /// What that did, step by step.
+    pub trace: &'a Trace,
+    /// The peer's half.
+    pub theirs: Theirs,
+    /// What others told who may have stood between.
+    pub accounts: Vec<Told>,
+    /// Hosts that were knocked at.
+    pub knocks: Vec<Knock>,
+    /// Links of ours that are up.
+    pub links: usize,
+    /// When links of ours fell silent that are not back.
+    pub fell_silent: Vec<Stamp>,
+    /// What is known of the peer, and where it is from.
+    pub known: Vec<WhyFact>,
+}
+
+/// The other half.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Theirs {
+    /// There is no link to ask over.
+    NotAsked,
+    /// It did not answer.
+    Silent,
+    /// As it told it: when it measured its NAT, what it saw of it, and what it
+    /// did.
+    Told {
+        /// When it measured its NAT.
+        measured: Option<Stamp>,
+        /// What it saw of it.
+        evidence: Vec<String>,
+        /// What it did about us, and when.
+        notes: Vec<(Stamp, String)>,
+    },
+}
+
+/// Somebody who was asked what it saw.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// Who.
+    pub who: PeerId,
+    /// What it told; `None`: nothing.
+    pub account: Option<Seen>,
+}
+
+/// What somebody else saw of the peer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// How it stands with the peer.
+    pub standing: Standing,
+    /// Since when.
+    pub since: Option<Stamp>,
+    /// Where it sees it.
+    pub at: Option<SocketAddr>,
+    /// What became of our requests, and when.
+    pub notes: Vec<(Stamp, String)>,
+}
+
+/// What is concluded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Finding {
+    verdict: String,
+    level: Sureness,
+    because: String,
+    would_help: Vec<String>,
+    next: Vec<NextAction>,
+}
+
+/// What happened before the attempt by less than this belongs to it: the clocks
+/// of others are known to a round trip.
+const BEFORE: Duration = Duration::from_millis(500);
+
+/// An attempt as notes: when, and what.
+pub fn notes(attempt: &Attempt) -> Vec<(Stamp, String)> {
+    let mut notes = Vec::new();
+    for stage in &attempt.stages {
+        let kind = stage.stage;
+        let via = stage.via.map(|via| format!(" via {}", via.short())).unwrap_or_default();
+        let why = stage.reason.as_ref().map(|r| format!(": {r}")).unwrap_or_default();
+        let ended = |word| {
+            let took = Duration::from_millis(stage.elapsed_ms.unwrap_or(0));
+            (stage.started.after(took), format!("{kind} {word}{why}"))
+        };
+        if stage.outcome == StageOutcome::Skipped && stage.elapsed_ms == Some(0) {
+            notes.push((stage.started, format!("{kind} skipped{why}")));
+            continue;
+        }
+        notes.push((stage.started, format!("{kind}{via}")));
+        match stage.outcome {
+            StageOutcome::Running => {}
+            StageOutcome::Ok => notes.push(ended("ok")),
+            StageOutcome::Failed => notes.push(ended("failed")),
+            StageOutcome::Skipped => notes.push(ended("called off")),
+        }
+    }
+    notes
+}
+
+/// Tells it.
+pub fn explain(facts: &Facts<'_>) -> Why {
+    let Finding { verdict, level, because, would_help, next } = verdict::find(facts);
+    Why {
+        peer_id: facts.peer,
+        path: facts.link.map(|(path, _)| path),
+        verdict,
+        confidence: Confidence { level, because },
+        timeline: timeline(facts),
+        evidence: evidence::lines(facts),
+        would_help,
+        next,
+        facts: facts.known.clone(),
+    }
+}
+
+/// What all who took part did and saw, in the order in which it happened.
+fn timeline(facts: &Facts<'_>) -> Vec<WhyLine> {
+    let mut lines: Vec<(Stamp, u8, PeerId, String)> = Vec::new();
+    if let Some(attempt) = facts.attempt {
+        // A stage begins before what it does, and ends behind it.
+        let begins = |what: &str| what.contains(" skipped") || !what.contains(' ') || what.contains(" via ");
+        let rank = |what: &str| if begins(what) { 0 } else { 3 };
+        lines.extend(notes(attempt).into_iter().map(|(at, what)| (at, rank(&what), facts.me, what)));
+    }
+    lines.extend(facts.trace.steps().iter().map(|step| (step.at, 1, facts.me, step.what.text())));
+    let begun = facts.attempt.map(|a| a.started);
+    let belongs = |at: Stamp| begun.is_none_or(|begun| at.after(BEFORE) >= begun);
+    if let Theirs::Told { notes, .. } = &facts.theirs {
+        let notes = notes.iter().filter(|(at, _)| belongs(*at));
+        lines.extend(notes.map(|(at, what)| (*at, 2, facts.peer, what.clone())));
+    }
+    for told in &facts.accounts {
+        let notes = told.account.iter().flat_map(|seen| &seen.notes).filter(|(at, _)| belongs(*at));
+        lines.extend(notes.map(|(at, what)| (*at, 2, told.who, what.clone())));
+    }
+    lines.sort_by_key(|(at, rank, ..)| (*at, *rank));
+    let begun = begun.or(lines.first().map(|(at, ..)| *at));
+    let line = |(at, _, who, what): (Stamp, u8, PeerId, String)| {
+        let at_ms = begun.map_or(0, |begun| begun.age_at(at).as_millis());
+        WhyLine { at_ms: u64::try_from(at_ms).unwrap_or(u64::MAX), who, what }
+    };
+    lines.into_iter().map(line).collect()
+}
+
+impl Facts<'_> {
+    /// Why a stage did not bring the link.
+    fn failed(&self, stage: StageKind) -> Option<&Reason> {
+        let stages = &self.attempt?.stages;
+        stages.iter().rev().find(|s| s.stage == stage).and_then(|s| s.reason.as_ref())
+    }
+
+    /// Who was asked what it saw, and told it.
+    fn told(&self) -> impl Iterator<Item = (PeerId, &Seen)> {
+        self.accounts.iter().filter_map(|told| Some((told.who, told.account.as_ref()?)))
+    }
+
+    fn ago(&self, at: Stamp) -> String {
+        ago(at, self.now)
+    }
+}
+
+/// An age in the unit that suits it.
+pub fn ago(at: Stamp, now: Stamp) -> String {
+    match at.age_at(now).as_secs() {
+        s @ 0..120 => format!("{s} s ago"),
+        s @ 120..7_200 => format!("{} min ago", s / 60),
+        s => format!("{} h ago", s / 3_600),
+    }
+}
+
+/// Names, the first few of them.
+fn names(peers: &[PeerId]) -> String {
+    let mut names: Vec<String> = peers.iter().take(3).map(PeerId::short).collect();
+    if peers.len() > names.len() {
+        names.push(format!("{} more", peers.len() - names.len()));
+    }
+    match names.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, rest)) => format!("{} and {last}", rest.join(", ")),
+        None => "nobody".to_owned(),
+    }
+}

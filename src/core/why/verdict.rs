@@ -1,0 +1,304 @@
+//! The verdict on a link that stands, and the way to the one on a peer that is
+//! not reached.
+
+use super::{Deed, Facts, Finding, Theirs, unreached};
+use crate::core::ladder::Terrain;
+use crate::model::{
+    AttemptOutcome, NatType, NextAction, Path, Reason, StageKind, StageOutcome, Stamp, Sureness,
+};
+
+/// A measurement older than this says little: routers change.
+const FRESH_S: u64 = 15 * 60;
+
+/// What a NAT does, in words that say why it matters.
+fn what_it_does(nat: NatType) -> &'static str {
+    match nat {
+        NatType::None => "has no NAT",
+        NatType::FullCone => "lets anybody in at its mapped port (full-cone)",
+        NatType::AddressRestricted => "lets in only hosts that it has sent to (address-restricted)",
+        NatType::PortRestricted => {
+            "lets in only the exact address and port that it has sent to (port-restricted)"
+        }
+        NatType::Symmetric => "maps per destination, so its port is another one for everybody (symmetric)",
+        NatType::Unknown => "is not measured",
+    }
+}
+
+/// Concludes what there is to conclude.
+pub(super) fn find(facts: &Facts<'_>) -> Finding {
+    match facts.link {
+        Some((Path::Relayed, via)) => {
+            let over = via.map(|via| format!(" over {}", via.short())).unwrap_or_default();
+            let found = punch(facts);
+            Finding { verdict: format!("It is relayed{over}. {}", found.verdict), ..found }
+        }
+        Some((path, _)) => standing(facts, path),
+        None => match facts.attempt {
+            Some(attempt) if attempt.outcome.is_none() => running(facts),
+            Some(attempt) if attempt.outcome == Some(AttemptOutcome::Unreachable) => unreached::find(facts),
+            _ => idle(facts),
+        },
+    }
+}
+
+fn standing(facts: &Facts<'_>, path: Path) -> Finding {
+    let Terrain { ours, theirs, .. } = facts.terrain;
+    let verdict = match path {
+        Path::Direct if facts.terrain.can_dial() == Some(true) => {
+            format!("It is reached directly: it {}.", what_it_does(theirs))
+        }
+        Path::Punched => format!("A coordinated punch opened both NATs. {}", both(ours, theirs)),
+        _ => "Its address, or ours, answers a plain dial; no help was needed.".to_owned(),
+    };
+    let because = "the link stands, and its heartbeats are answered".to_owned();
+    Finding { verdict, level: Sureness::High, because, would_help: Vec::new(), next: Vec::new() }
+}
+
+fn running(facts: &Facts<'_>) -> Finding {
+    let attempt = facts.attempt.map(|a| a.stages.as_slice()).unwrap_or_default();
+    let stage = attempt.iter().rev().find(|s| s.outcome == StageOutcome::Running);
+    let stage = stage.map_or_else(String::new, |s| format!(": its {} stage", s.stage));
+    if facts.failed(StageKind::Punch) == Some(&Reason::RateLimited) {
+        let found = limited(facts);
+        let verdict = format!("{} It is asked again by itself for half a minute.", found.verdict);
+        return Finding { verdict, ..found };
+    }
+    Finding {
+        verdict: format!("An attempt is running{stage}."),
+        level: Sureness::Medium,
+        because: "it has not ended".to_owned(),
+        would_help: Vec::new(),
+        next: Vec::new(),
+    }
+}
+
+/// No link, and nothing against it.
+fn idle(facts: &Facts<'_>) -> Finding {
+    let verdict = match (&facts.gone, facts.attempt) {
+        (Some((at, reason)), _) => {
+            format!("There is no link now: the last one ended {}, {reason}.", facts.ago(*at))
+        }
+        (None, Some(_)) => "There is no link now; the last attempt of ours got through.".to_owned(),
+        (None, None) => "There is no link, and no attempt of ours is remembered.".to_owned(),
+    };
+    let level = if facts.gone.is_some() { Sureness::High } else { Sureness::Low };
+    let because = if facts.gone.is_some() { "we saw it end" } else { "nothing was tried" };
+    Finding {
+        verdict,
+        level,
+        because: because.to_owned(),
+        would_help: Vec::new(),
+        next: vec![NextAction::Connect],
+    }
+}
+
+/// Why there is no straight path: what is known of the punch.
+pub(super) fn punch(facts: &Facts<'_>) -> Finding {
+    let terrain = facts.terrain;
+    let reason = facts.failed(StageKind::Punch);
+    if !terrain.can_punch() {
+        return unpunchable(facts);
+    }
+    match reason {
+        Some(Reason::RateLimited) => limited(facts),
+        Some(Reason::NoIntermediary | Reason::UnknownTarget) => nobody_between(facts),
+        Some(Reason::NoConsent) => Finding {
+            verdict: "It takes no punches: its configuration says whose it follows.".to_owned(),
+            level: Sureness::High,
+            because: "it said so itself, to the intermediary".to_owned(),
+            would_help: vec!["punch = \"any\" or \"known\" in its configuration".to_owned()],
+            next: ways(facts),
+        },
+        Some(Reason::Unpunchable { .. }) => unpunchable(facts),
+        Some(Reason::TimedOut { .. } | Reason::PunchFailed { .. }) => nothing_through(facts),
+        Some(Reason::NotNeeded | Reason::CameToUs | Reason::NotAsked) | None => untried(facts),
+        Some(other) => {
+            let (level, because) = nat_sureness(facts);
+            Finding {
+                verdict: format!("The punch has not succeeded: {other}."),
+                level: level.min(Sureness::Medium),
+                because,
+                would_help: Vec::new(),
+                next: with(NextAction::Punch, ways(facts)),
+            }
+        }
+    }
+}
+
+fn untried(facts: &Facts<'_>) -> Finding {
+    let runs = facts.attempt.is_some_and(|a| {
+        a.stages.iter().any(|s| s.stage == StageKind::Punch && s.outcome == StageOutcome::Running)
+    });
+    let verdict = if runs {
+        "A punch is under way behind it."
+    } else {
+        "No punch of ours has been tried yet; by what is measured one can succeed."
+    };
+    let (level, because) = nat_sureness(facts);
+    Finding {
+        verdict: verdict.to_owned(),
+        level,
+        because,
+        would_help: Vec::new(),
+        next: with(NextAction::Punch, ways(facts)),
+    }
+}
+
+fn unpunchable(facts: &Facts<'_>) -> Finding {
+    let Terrain { ours, theirs, .. } = facts.terrain;
+    let (level, because) = nat_sureness(facts);
+    let mut would_help = vec!["IPv6 at both ends".to_owned()];
+    for (nat, whose) in [(ours, "our"), (theirs, "their")] {
+        if nat == NatType::Symmetric {
+            would_help
+                .push(format!("a port forwarded on {whose} router, or one that maps the same for everybody"));
+        }
+    }
+    let first = if facts.link.is_some() { NextAction::NatProbe } else { NextAction::Relay };
+    Finding {
+        verdict: format!("Both NATs are known and cannot be punched. {}", both(ours, theirs)),
+        level,
+        because,
+        would_help,
+        // A punch would be skipped with this reason as long as that is measured.
+        next: with(first, with(NextAction::NatProbe, ways(facts)))
+            .into_iter()
+            .filter(|next| *next != NextAction::Punch)
+            .collect(),
+    }
+}
+
+/// An intermediary takes no more requests of ours just now.
+fn limited(facts: &Facts<'_>) -> Finding {
+    let refused = |d: &Deed| match d {
+        Deed::TurnedDown(via, Reason::RateLimited) => Some(*via),
+        _ => None,
+    };
+    let mut who: Vec<_> = facts.trace.steps().iter().filter_map(|s| refused(&s.what)).collect();
+    who.dedup();
+    let via = facts.attempt.and_then(|a| a.stages.iter().rev().find_map(|s| s.via));
+    if who.is_empty() {
+        who.extend(via);
+    }
+    Finding {
+        verdict: format!(
+            "{} coordinates no further punch for us just now: a rate limit was reached. The NATs do \
+             not stand in the way.",
+            super::names(&who)
+        ),
+        level: Sureness::High,
+        because: "the intermediary said so in its answer".to_owned(),
+        would_help: vec![
+            "waiting: requests are taken again after 4 s for the same peer, after 10 s for any".to_owned(),
+            "another public peer that is linked to both".to_owned(),
+        ],
+        next: with(NextAction::Punch, ways(facts)),
+    }
+}
+
+/// It is reached over a relay, and nobody linked to us sees it straight.
+fn nobody_between(facts: &Facts<'_>) -> Finding {
+    let (_, not) = facts.trace.answers();
+    let (level, because) = match not.len() {
+        0 => (Sureness::Medium, "nobody was there to be asked".to_owned()),
+        n => (Sureness::High, format!("{n} of {n} asked said so: {}", super::names(&not))),
+    };
+    Finding {
+        verdict: "No intermediary is connected to it straight: nobody can tell it to punch with us. The \
+                  NATs do not stand in the way."
+            .to_owned(),
+        level,
+        because,
+        would_help: vec!["a public peer that both ends are linked to".to_owned()],
+        next: with(NextAction::SyncAll, with(NextAction::Punch, ways(facts))),
+    }
+}
+
+/// Both dialled, and nothing came through.
+fn nothing_through(facts: &Facts<'_>) -> Finding {
+    let Terrain { ours, theirs, .. } = facts.terrain;
+    let unknown = |nat| nat == NatType::Unknown;
+    let agreed = facts.trace.steps().iter().any(|s| matches!(s.what, Deed::Agreed(..)));
+    let (level, because) = nat_sureness(facts);
+    let reason = facts.failed(StageKind::Punch).map(|r| format!(" ({r})")).unwrap_or_default();
+    if !agreed {
+        return Finding {
+            verdict: format!(
+                "The punch was not agreed to in time{reason}: the intermediary or it is silent."
+            ),
+            level: Sureness::Medium,
+            because: "no answer to our request came back".to_owned(),
+            would_help: vec!["another public peer that is linked to both".to_owned()],
+            next: with(NextAction::Punch, ways(facts)),
+        };
+    }
+    let causes = if unknown(ours) || unknown(theirs) {
+        let whose = match (unknown(ours), unknown(theirs)) {
+            (true, true) => "neither NAT is measured",
+            (true, false) => "our NAT is not measured",
+            _ => "its NAT is not measured",
+        };
+        format!(
+            "{whose}, so either that pair cannot be punched, or a firewall drops UDP between us. \
+             Measuring the NAT tells them apart"
+        )
+    } else {
+        "by what is measured it should have: a NAT has changed since, or a firewall drops UDP between us. \
+         Measuring again tells them apart"
+            .to_owned()
+    };
+    Finding {
+        verdict: format!("Both ends dialled and nothing came through{reason}: {causes}."),
+        level: level.min(Sureness::Medium),
+        because,
+        would_help: vec!["more public peers to measure the NATs with".to_owned()],
+        next: with(NextAction::NatProbe, with(NextAction::Punch, ways(facts))),
+    }
+}
+
+fn both(ours: NatType, theirs: NatType) -> String {
+    format!("Theirs {}; ours {}.", what_it_does(theirs), what_it_does(ours))
+}
+
+/// What can be done beside the first thing.
+fn ways(facts: &Facts<'_>) -> Vec<NextAction> {
+    match facts.link {
+        Some((Path::Relayed, _)) => vec![NextAction::Punch, NextAction::Failover, NextAction::NatProbe],
+        Some(_) => Vec::new(),
+        None => vec![NextAction::Connect, NextAction::Relay],
+    }
+}
+
+/// The first thing to do, and the rest without it.
+pub(super) fn with(first: NextAction, rest: Vec<NextAction>) -> Vec<NextAction> {
+    let rest = rest.into_iter().filter(|next| *next != first);
+    std::iter::once(first).chain(rest).collect()
+}
+
+/// How sure the types of both NATs are.
+fn nat_sureness(facts: &Facts<'_>) -> (Sureness, String) {
+    let fresh = |at: Stamp| at.age_at(facts.now).as_secs() <= FRESH_S;
+    let agree = facts.nat.vantage_points.iter().filter(|v| v.agrees).count();
+    let known = |nat| nat != NatType::Unknown;
+    let (ours, our_words) = match facts.nat.measured {
+        Some(at) if known(facts.terrain.ours) => (
+            fresh(at) && agree >= 2,
+            format!("ours: {agree} vantage points agree, measured {}", facts.ago(at)),
+        ),
+        _ => (false, "ours is not measured".to_owned()),
+    };
+    let (theirs, their_words) = match (&facts.theirs, facts.first_hand) {
+        _ if !known(facts.terrain.theirs) => (false, "theirs is not known".to_owned()),
+        (Theirs::Told { measured: Some(at), .. }, _) => {
+            (fresh(*at), format!("theirs: its own word, measured {}", facts.ago(*at)))
+        }
+        (_, true) => (true, "theirs: its own word".to_owned()),
+        _ => (false, "theirs: hearsay".to_owned()),
+    };
+    let level = match (ours, theirs) {
+        (true, true) => Sureness::High,
+        (false, false) => Sureness::Low,
+        _ => Sureness::Medium,
+    };
+    (level, format!("{our_words}; {their_words}"))
+}

@@ -1,0 +1,240 @@
+//! The tables with few rows: attempts and reservations. Order, selection, and
+//! what left.
+
+use std::cmp::Ordering;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::actions::Move;
+use super::table::{Left, Selection};
+use crate::model::{Attempt, AttemptId, PeerId, ReservationRow, Snapshot};
+
+/// What a column sorts by.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Value {
+    /// By size.
+    Number(u64),
+    /// By letters, whatever their case.
+    Text(String),
+}
+
+/// A row of such a table.
+pub(crate) trait Row: Clone {
+    /// What it is recognised by.
+    type Key: Copy + PartialEq;
+    /// The columns by which it can be sorted. The first is the order in which the
+    /// node tells them.
+    const COLUMNS: &'static [&'static str];
+
+    /// What it is recognised by.
+    fn key(&self) -> Self::Key;
+    /// The peer that it is about.
+    fn peer(&self) -> Option<PeerId>;
+    /// What it has in a column other than the first; `None` if unknown.
+    fn value(&self, column: usize, snapshot: &Snapshot) -> Option<Value>;
+}
+
+fn name_of(peer: PeerId, snapshot: &Snapshot) -> Option<Value> {
+    snapshot.peer(&peer)?.name.as_ref().map(|name| Value::Text(name.to_lowercase()))
+}
+
+fn id_of(peer: PeerId) -> Value {
+    Value::Text(peer.to_string())
+}
+
+fn micros(ms: f64) -> Value {
+    Value::Number((ms * 1e3) as u64)
+}
+
+impl Row for Arc<Attempt> {
+    type Key = (Option<PeerId>, AttemptId);
+    const COLUMNS: &'static [&'static str] = &["live", "peer", "name", "outcome", "took", "cause", "age"];
+
+    fn key(&self) -> Self::Key {
+        (self.peer_id, self.id)
+    }
+
+    fn peer(&self) -> Option<PeerId> {
+        self.peer_id
+    }
+
+    fn value(&self, column: usize, snapshot: &Snapshot) -> Option<Value> {
+        match column {
+            1 => self.peer_id.map(id_of),
+            2 => name_of(self.peer_id?, snapshot),
+            3 => self
+                .outcome
+                .map(|outcome| Value::Number(outcome as u64 * 8 + self.path.map_or(7, |path| path as u64))),
+            4 => self.elapsed_ms.map(Value::Number),
+            5 => Some(Value::Text(self.cause.name().to_owned())),
+            _ => Some(Value::Number(u64::MAX - self.started.0.unsigned_abs())),
+        }
+    }
+}
+
+impl Row for ReservationRow {
+    type Key = PeerId;
+    const COLUMNS: &'static [&'static str] =
+        &["role", "relay", "name", "address", "state", "rtt", "ends", "up", "down"];
+
+    fn key(&self) -> Self::Key {
+        self.relay
+    }
+
+    fn peer(&self) -> Option<PeerId> {
+        Some(self.relay)
+    }
+
+    fn value(&self, column: usize, snapshot: &Snapshot) -> Option<Value> {
+        match column {
+            1 => Some(id_of(self.relay)),
+            2 => name_of(self.relay, snapshot),
+            3 => self.public_addr.map(|addr| Value::Text(addr.to_string())),
+            4 => Some(Value::Number(self.state as u64)),
+            5 => self.rtt_ms.map(micros),
+            6 => self.expires.map(|at| Value::Number(at.0.unsigned_abs())),
+            7 => Some(Value::Number(self.bytes_tx)),
+            _ => Some(Value::Number(self.bytes_rx)),
+        }
+    }
+}
+
+/// Rows in an order, and which is selected.
+#[derive(Debug)]
+pub(crate) struct Rows<R: Row> {
+    /// As the node tells them.
+    told: Vec<R>,
+    left: Left<R>,
+    /// Places in `told`; behind the last one those in `left`.
+    order: Vec<usize>,
+    column: usize,
+    inverse: bool,
+    live: bool,
+    selection: Selection<R::Key>,
+    /// The first line on the screen.
+    pub(crate) top: usize,
+}
+
+impl<R: Row> Default for Rows<R> {
+    fn default() -> Self {
+        Self {
+            told: Vec::new(),
+            left: Left::default(),
+            order: Vec::new(),
+            column: 0,
+            inverse: false,
+            live: true,
+            selection: Selection::default(),
+            top: 0,
+        }
+    }
+}
+
+impl<R: Row> Rows<R> {
+    /// The rows in order, and whether each left.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&R, bool)> {
+        self.order.iter().filter_map(|&at| self.at(at))
+    }
+
+    fn at(&self, number: usize) -> Option<(&R, bool)> {
+        match self.told.get(number) {
+            Some(row) => Some((row, false)),
+            None => self.left.get(number - self.told.len()).map(|row| (row, true)),
+        }
+    }
+
+    fn row(&self, place: usize) -> Option<&R> {
+        self.at(*self.order.get(place)?).map(|(row, _)| row)
+    }
+
+    /// How many are shown.
+    pub(crate) fn len(&self) -> usize {
+        self.order.len()
+    }
+
+    /// The place of the selected row.
+    pub(crate) fn cursor(&self) -> Option<usize> {
+        self.selection.cursor()
+    }
+
+    /// The peer that the selected row is about.
+    pub(crate) fn selected_peer(&self) -> Option<PeerId> {
+        self.row(self.cursor()?)?.peer()
+    }
+
+    /// The column that sorts, and whether the order is turned around.
+    pub(crate) fn sort(&self) -> (&'static str, bool) {
+        (R::COLUMNS[self.column], self.inverse)
+    }
+
+    /// How long until a row that left goes from the screen.
+    pub(crate) fn changes_in(&self, at: Duration) -> Option<Duration> {
+        self.left.next_in(at)
+    }
+
+    pub(super) fn sort_next(&mut self) {
+        self.column = (self.column + 1) % R::COLUMNS.len();
+        self.inverse = false;
+    }
+
+    pub(super) fn sort_inverse(&mut self) {
+        self.inverse = !self.inverse;
+    }
+
+    /// The rows are of another node from now on.
+    pub(super) fn forget_rows(&mut self) {
+        self.told.clear();
+        self.left = Left::default();
+    }
+
+    /// Takes in rows of a moment; `live`: whether it is the newest, so that what
+    /// is missing has left.
+    pub(super) fn refresh(&mut self, rows: Vec<R>, snapshot: &Snapshot, at: Duration, live: bool) {
+        self.left.expire(at);
+        let is_in = |list: &[R], key: R::Key| list.iter().any(|row| row.key() == key);
+        if live {
+            self.left.retain(|row| !is_in(&rows, row.key()));
+            let wanted = self.selection.wanted();
+            for row in self.told.iter().filter(|row| !is_in(&rows, row.key())) {
+                if self.live || wanted == Some(row.key()) {
+                    self.left.push(row.clone(), at);
+                }
+            }
+        } else {
+            self.left = Left::default();
+        }
+        (self.told, self.live) = (rows, live);
+        self.put_in_order(snapshot);
+        let mut selection = std::mem::take(&mut self.selection);
+        let key_at = |place| self.row(place).map(R::key);
+        selection.find(self.len(), key_at, |_| live);
+        self.selection = selection;
+    }
+
+    fn put_in_order(&mut self, snapshot: &Snapshot) {
+        let count = self.told.len() + self.left.len();
+        let value = |number: usize| match self.column {
+            // What left stands behind the rest.
+            0 => Some(Value::Number(number as u64)),
+            column => self.at(number).and_then(|(row, _)| row.value(column, snapshot)),
+        };
+        let mut keyed: Vec<_> = (0..count).map(|number| (value(number), number)).collect();
+        let inverse = self.inverse;
+        keyed.sort_by(|(a, i), (b, j)| {
+            let by_value = match (a, b) {
+                (Some(a), Some(b)) if inverse => b.cmp(a),
+                (Some(a), Some(b)) => a.cmp(b),
+                // What is unknown comes last, whichever way the order runs.
+                (a, b) => b.is_some().cmp(&a.is_some()),
+            };
+            if by_value == Ordering::Equal { i.cmp(j) } else { by_value }
+        });
+        self.order = keyed.into_iter().map(|(_, number)| number).collect();
+    }
+
+    pub(super) fn go(&mut self, step: Move) {
+        let mut selection = std::mem::take(&mut self.selection);
+        selection.go(step, self.len(), |place| self.row(place).map(R::key));
+        self.selection = selection;
+    }
+}
