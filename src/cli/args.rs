@@ -36,6 +36,8 @@ pub enum Command {
     Run(RunArgs),
     /// The same console on a node that runs already
     Attach(AttachArgs),
+    /// The console on a file that `w` wrote in one, without a node
+    Replay(ReplayArgs),
     /// Ask and command a node that runs already
     Ctl(CtlArgs),
     /// The console on one node of a local fleet
@@ -88,6 +90,14 @@ pub struct AttachArgs {
     /// How the console is to be.
     #[command(flatten)]
     pub console: ConsoleArgs,
+}
+
+/// The arguments of `replay`.
+#[derive(Debug, Clone, Args)]
+pub struct ReplayArgs {
+    /// The file
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub file: PathBuf,
 }
 
 /// The arguments of `ctl`.

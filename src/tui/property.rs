@@ -263,8 +263,9 @@ impl Console {
             // Only what is filtered out, or not there at another moment.
             None => prop_assert!(
                 peers.len() == 0
-                    || self.app.frozen().is_some()
-                    || chosen.is_some_and(|id| self.app.peer(id).is_some() && !peers.filter().is_empty()),
+                    || self.app.moment().is_some()
+                    || chosen
+                        .is_some_and(|id| self.app.peer(id).is_some() && !peers.filter().text().is_empty()),
                 "{:?} of {}",
                 chosen,
                 peers.len()

@@ -5,6 +5,11 @@ use super::field::Field;
 /// The text with its last word completed as far as that is clear, and what it
 /// may become. Words alone are nobody's business but their author's.
 pub(crate) fn complete(text: &str) -> (String, Vec<String>) {
+    last_word(text, candidates)
+}
+
+/// The same for any candidates.
+pub(super) fn last_word(text: &str, candidates: impl FnOnce(&str) -> Vec<String>) -> (String, Vec<String>) {
     let start = text.rfind(char::is_whitespace).map_or(0, |at| at + 1);
     let (before, word) = text.split_at(start);
     let candidates = candidates(word);

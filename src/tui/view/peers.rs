@@ -77,7 +77,7 @@ pub(super) fn draw(app: &mut App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) -
         return 1;
     }
     if shown == 0 {
-        let key = app.keys.key_of(Scope::Main, Action::ClearFilter);
+        let key = app.keys.key_of(Scope::Main, Action::Back);
         let text = if total == 0 {
             "no peers known yet".to_owned()
         } else {
