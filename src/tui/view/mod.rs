@@ -16,6 +16,7 @@ mod lab;
 mod layout;
 mod nat;
 mod peers;
+mod provenance;
 mod relays;
 mod why;
 

@@ -453,7 +453,7 @@ fn an_action_that_cannot_be_done_now_says_so_beside_its_key() {
     explain(&mut shot, Ok(Done::Explained(Box::new(demo::why()))));
     let text = shot.text();
     assert!(text.contains("f  use another relay   not now: no relay is in use"), "{text}");
-    assert!(text.contains("p  punch again  "), "{text}");
+    assert!(text.contains("n  probe our NAT again"), "{text}");
 }
 
 #[test]
