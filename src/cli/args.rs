@@ -85,6 +85,9 @@ pub struct AttachArgs {
     /// Only look; the node itself refuses everything else
     #[arg(long, env = "PUNCHDECK_READ_ONLY", value_parser = FalseyValueParser::new())]
     pub read_only: bool,
+    /// `theme`
+    #[arg(long, value_name = "NAME", help = help_of(Key::Theme))]
+    pub theme: Option<String>,
 }
 
 /// The arguments of `ctl`.
@@ -214,6 +217,9 @@ pub struct LabArgs {
     /// What to do; the console on a fleet if left out
     #[command(subcommand)]
     pub command: Option<LabCommand>,
+    /// `theme`
+    #[arg(long, value_name = "NAME", help = help_of(Key::Theme))]
+    pub theme: Option<String>,
     /// How many nodes the fleet has, 2 to 64; as many as the topology says, or 8
     #[arg(long, env = "PUNCHDECK_LAB_NODES", value_parser = clap::value_parser!(u8).range(2..=64))]
     pub nodes: Option<u8>,
@@ -358,6 +364,9 @@ pub struct SettingsArgs {
     /// `log_format`
     #[arg(long, value_name = "FORMAT", help = help_of(Key::LogFormat))]
     pub log_format: Option<String>,
+    /// `theme`
+    #[arg(long, value_name = "NAME", help = help_of(Key::Theme))]
+    pub theme: Option<String>,
 }
 
 fn time(text: &str) -> Result<Duration, String> {
@@ -407,7 +416,16 @@ impl TargetArgs {
     /// # Errors
     /// Everything that is wrong with them.
     pub fn resolve(&self) -> Result<Resolved, ConfigErrors> {
-        let flags = [text(Key::Socket, self.socket.as_ref()), text(Key::DataDir, self.data_dir.as_ref())];
+        self.resolve_with(None)
+    }
+
+    /// The same for a console with that theme.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them.
+    pub fn resolve_with(&self, theme: Option<&String>) -> Result<Resolved, ConfigErrors> {
+        let (socket, data_dir) = (self.socket.as_ref(), self.data_dir.as_ref());
+        let flags = [text(Key::Socket, socket), text(Key::DataDir, data_dir), text(Key::Theme, theme)];
         let file = FileArgs { config: self.config.clone() };
         resolve(&file.sources(flags.into_iter().flatten().collect()))
     }
@@ -436,6 +454,7 @@ impl SettingsArgs {
             text(Key::Bind, self.bind.as_ref()),
             text(Key::Socket, self.socket.as_ref()),
             text(Key::LogFormat, self.log_format.as_ref()),
+            text(Key::Theme, self.theme.as_ref()),
             list,
         ]
         .into_iter()

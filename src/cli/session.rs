@@ -13,8 +13,8 @@ use tracing_subscriber::filter::LevelFilter;
 
 use super::Failure;
 use super::failure::say;
-use crate::config::{Ascii, LogFormat};
-use crate::model::Phase;
+use crate::config::{Ascii, Config, LogFormat};
+use crate::model::{Phase, ThemeChoice};
 use crate::node::EVENT_TARGET;
 use crate::node::feed::Feed;
 use crate::telemetry::{self, BoxedLayer, DropWatch, LogFilter, Sinks, Telemetry};
@@ -81,10 +81,24 @@ impl<'a> Log<'a> {
     }
 }
 
+/// How the console is drawn.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Look {
+    ascii: Ascii,
+    theme: ThemeChoice,
+}
+
+impl Look {
+    /// As configured.
+    pub(super) fn of(config: &Config) -> Self {
+        Self { ascii: config.ascii, theme: config.theme }
+    }
+}
+
 /// A process that runs nodes.
 pub(super) struct Session {
     screen: Screen,
-    ascii: Ascii,
+    look: Look,
     runtime: Runtime,
     /// A signal asked for the end.
     stop: CancellationToken,
@@ -95,12 +109,7 @@ pub(super) struct Session {
 
 impl Session {
     /// Sets up logging and a runtime.
-    pub(super) fn begin(
-        screen: Screen,
-        ascii: Ascii,
-        log: &Log<'_>,
-        hangup: Hangup,
-    ) -> Result<Self, Failure> {
+    pub(super) fn begin(screen: Screen, look: Look, log: &Log<'_>, hangup: Hangup) -> Result<Self, Failure> {
         let Log { filter, format, data_dir } = *log;
         let console = screen == Screen::Console;
         let pane = if console {
@@ -133,7 +142,7 @@ impl Session {
             // Whoever reads objects gets nothing else.
             if json { tracing::info!("{what}") } else { say(&what) }
         }
-        Ok(Self { screen, ascii, runtime, stop, hangups, sinks })
+        Ok(Self { screen, look, runtime, stop, hangups, sinks })
     }
 
     /// To change which log lines are kept.
@@ -199,12 +208,13 @@ impl Session {
     }
 
     fn show(&self, feed: Feed, lab: Option<Lab>, read_only: bool) -> Result<(), Failure> {
-        let glyphs = match self.ascii {
+        let glyphs = match self.look.ascii {
             Ascii::Auto => GlyphChoice::Auto,
             Ascii::Always => GlyphChoice::Ascii,
             Ascii::Never => GlyphChoice::Unicode,
         };
-        tui::run(feed, tui::Options { glyphs, lab, read_only }).map_err(Failure::failed)
+        tui::run(feed, tui::Options { glyphs, theme: self.look.theme, lab, read_only })
+            .map_err(Failure::failed)
     }
 
     /// Lets go of the runtime.

@@ -8,7 +8,7 @@ use super::validate::{self as check, DIRECT_WINDOW, RELAY_AFTER, Refused, second
 use super::{Ascii, BIND_PORT_MIN, BOOTSTRAP_MAX, Config, Host, LogFormat, Raw};
 use crate::core::limits::{NAME_BYTES_MAX, NETWORK_BYTES_MAX};
 use crate::core::token::TOKEN_LEN;
-use crate::model::{PunchConsent, RelayEgressPolicy};
+use crate::model::{PunchConsent, RelayEgressPolicy, ThemeChoice};
 
 /// The variable that holds the network secret itself. There is no such key and
 /// no such flag: a secret belongs neither into a file that is shown around nor
@@ -76,6 +76,8 @@ pub enum Key {
     LogFormat,
     /// `ascii`
     Ascii,
+    /// `theme`
+    Theme,
     /// `registry.url`
     RegistryUrl,
     /// `registry.token_file`
@@ -84,7 +86,7 @@ pub enum Key {
 
 impl Key {
     /// Every key, in the order in which they are shown.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::DataDir,
         Self::Name,
         Self::Network,
@@ -100,6 +102,7 @@ impl Key {
         Self::LogFilter,
         Self::LogFormat,
         Self::Ascii,
+        Self::Theme,
         Self::RegistryUrl,
         Self::RegistryTokenFile,
     ];
@@ -122,6 +125,7 @@ impl Key {
             Self::LogFilter => ("log_filter", "PUNCHDECK_LOG_FILTER", None),
             Self::LogFormat => ("log_format", "PUNCHDECK_LOG_FORMAT", Some("--log-format")),
             Self::Ascii => ("ascii", "PUNCHDECK_ASCII", None),
+            Self::Theme => ("theme", "PUNCHDECK_THEME", Some("--theme")),
             Self::RegistryUrl => ("registry.url", "PUNCHDECK_REGISTRY_URL", None),
             Self::RegistryTokenFile => ("registry.token_file", "PUNCHDECK_REGISTRY_TOKEN_FILE", None),
         }
@@ -165,6 +169,7 @@ impl Key {
             Self::LogFilter => "which log lines are kept",
             Self::LogFormat => "how log lines are written, on standard error and in the log file",
             Self::Ascii => "whether the console draws with ASCII only",
+            Self::Theme => "which colours the console has; none where `NO_COLOR` is set",
             Self::RegistryUrl => "the registry that is told what happened",
             Self::RegistryTokenFile => "a file with the token that lets us in there",
         }
@@ -193,6 +198,7 @@ impl Key {
                     .to_owned()
             }
             Self::Ascii => one_of(Ascii::ALL.map(Ascii::name)),
+            Self::Theme => one_of(ThemeChoice::ALL.map(ThemeChoice::name)),
             Self::RegistryUrl => {
                 "an https address, or http where no token is sent or it is this host".to_owned()
             }
@@ -241,6 +247,7 @@ impl Key {
             Self::LogFilter => config.log_filter = check::validate_log_filter(raw.text()?)?,
             Self::LogFormat => config.log_format = check::validate_log_format(raw.text()?)?,
             Self::Ascii => config.ascii = check::validate_ascii(raw.text()?)?,
+            Self::Theme => config.theme = check::validate_theme(raw.text()?)?,
             Self::RegistryUrl => config.registry_url = Some(check::validate_registry_url(raw.text()?)?),
             Self::RegistryTokenFile => {
                 config.registry_token_file = Some(base.join(check::validate_path(raw.text()?)?));
@@ -276,6 +283,7 @@ impl Key {
             Self::LogFilter => text(&config.log_filter),
             Self::LogFormat => text(config.log_format.name()),
             Self::Ascii => text(config.ascii.name()),
+            Self::Theme => text(config.theme.name()),
             Self::RegistryUrl => text(&config.registry_url.as_ref()?.to_string()),
             Self::RegistryTokenFile => text(&config.registry_token_file.as_ref()?.to_string_lossy()),
         }

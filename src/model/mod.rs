@@ -31,7 +31,7 @@ pub use id::{ParsePeerIdError, PeerId};
 pub use kpi::{CriterionView, Interval, KpiAnswer, KpiPoint, KpiSeries, KpiView, Moved, Propagation};
 pub use nat::{Behaviour, NatType, NatView, Vantage};
 pub use peer::{LinkRow, Path, PeerRow, PeerState, Source};
-pub use policy::{PunchConsent, RelayEgressPolicy};
+pub use policy::{PunchConsent, RelayEgressPolicy, ThemeChoice};
 pub use reason::{CloseCode, Reason};
 pub use relay::{Failover, RelayRole, RelaysView, ReservationRow, ReservationState};
 pub use report::{

@@ -22,7 +22,7 @@ use super::logs::{self, Logs};
 use super::terminal::{self, Terminal};
 use super::theme::{GlyphChoice, Theme};
 use super::view;
-use crate::model::{Command, Event};
+use crate::model::{Command, Event, ThemeChoice};
 use crate::node::feed::{Feed, Presence};
 
 /// Between two frames: at most 20 a second. What answers a key may come one frame
@@ -40,6 +40,8 @@ const LONG: Duration = Duration::from_secs(3600);
 pub struct Options {
     /// Which characters are drawn.
     pub glyphs: GlyphChoice,
+    /// Which colours.
+    pub theme: ThemeChoice,
     /// The lab that the node is in.
     pub lab: Option<Lab>,
     /// Whether the console may only look.
@@ -79,7 +81,7 @@ pub fn run(feed: Feed, options: Options) -> Result<(), ConsoleError> {
 
 async fn console(feed: Feed, options: Options) -> Result<(), ConsoleError> {
     let signals = Signals::listen()?;
-    let theme = Theme::resolve(None, options.glyphs, |name| std::env::var(name).ok());
+    let theme = Theme::named(options.theme, options.glyphs, |name| std::env::var(name).ok());
     let mut feed = feed;
     let mut lab = options.lab;
     let first = feed.snapshots.borrow_and_update().clone();

@@ -21,6 +21,8 @@ use crate::tui::lab::{DrillInfo, DrillStage, DrillView, LabView};
 use crate::tui::logs::Logs;
 use crate::tui::theme::GlyphChoice;
 
+mod states;
+
 const SMALL: (u16, u16) = (80, 24);
 const LARGE: (u16, u16) = (140, 40);
 
