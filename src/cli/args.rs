@@ -227,6 +227,9 @@ pub struct LabArgs {
     /// What to do; the console on a fleet if left out
     #[command(subcommand)]
     pub command: Option<LabCommand>,
+    /// `theme`
+    #[arg(long, value_name = "NAME", help = help_of(Key::Theme))]
+    pub theme: Option<String>,
     /// How many nodes the fleet has, 2 to 64; as many as the topology says, or 8
     #[arg(long, env = "PUNCHDECK_LAB_NODES", value_parser = clap::value_parser!(u8).range(2..=64))]
     pub nodes: Option<u8>,
@@ -380,16 +383,20 @@ pub struct SettingsArgs {
 }
 
 /// How a console is to be.
-#[derive(Debug, Clone, Copy, Default, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub struct ConsoleArgs {
     /// `mouse`
     #[arg(long, help = format!("Leave the mouse to the terminal [env: {}]", Key::Mouse.variable()))]
     pub no_mouse: bool,
+    /// `theme`
+    #[arg(long, value_name = "NAME", help = help_of(Key::Theme))]
+    pub theme: Option<String>,
 }
 
 impl ConsoleArgs {
-    fn flags(self) -> Option<(Key, Raw)> {
-        self.no_mouse.then(|| (Key::Mouse, Raw::Text("false".to_owned())))
+    fn flags(&self) -> [Option<(Key, Raw)>; 2] {
+        let mouse = self.no_mouse.then(|| (Key::Mouse, Raw::Text("false".to_owned())));
+        [mouse, text(Key::Theme, self.theme.as_ref())]
     }
 }
 
@@ -440,19 +447,17 @@ impl TargetArgs {
     /// # Errors
     /// Everything that is wrong with them.
     pub fn resolve(&self) -> Result<Resolved, ConfigErrors> {
-        self.resolve_for(ConsoleArgs::default())
+        self.resolve_for(&ConsoleArgs::default())
     }
 
     /// The same with what a console was told.
     ///
     /// # Errors
     /// Everything that is wrong with them.
-    pub fn resolve_for(&self, console: ConsoleArgs) -> Result<Resolved, ConfigErrors> {
-        let flags = [
-            text(Key::Socket, self.socket.as_ref()),
-            text(Key::DataDir, self.data_dir.as_ref()),
-            console.flags(),
-        ];
+    pub fn resolve_for(&self, console: &ConsoleArgs) -> Result<Resolved, ConfigErrors> {
+        let [mouse, theme] = console.flags();
+        let (socket, data_dir) = (self.socket.as_ref(), self.data_dir.as_ref());
+        let flags = [text(Key::Socket, socket), text(Key::DataDir, data_dir), mouse, theme];
         let file = FileArgs { config: self.config.clone() };
         resolve(&file.sources(flags.into_iter().flatten().collect()))
     }
@@ -473,6 +478,7 @@ impl SettingsArgs {
     }
 
     fn flags(&self) -> Vec<(Key, Raw)> {
+        let [mouse, theme] = self.console.flags();
         let list = (!self.bootstrap.is_empty()).then(|| (Key::Bootstrap, Raw::List(self.bootstrap.clone())));
         [
             text(Key::DataDir, self.data_dir.as_ref()),
@@ -481,7 +487,8 @@ impl SettingsArgs {
             text(Key::Bind, self.bind.as_ref()),
             text(Key::Socket, self.socket.as_ref()),
             text(Key::LogFormat, self.log_format.as_ref()),
-            self.console.flags(),
+            mouse,
+            theme,
             list,
         ]
         .into_iter()

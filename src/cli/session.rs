@@ -14,7 +14,7 @@ use tracing_subscriber::filter::LevelFilter;
 use super::Failure;
 use super::failure::say;
 use crate::config::{Ascii, Config, LogFormat};
-use crate::model::Phase;
+use crate::model::{Phase, ThemeChoice};
 use crate::node::EVENT_TARGET;
 use crate::node::feed::Feed;
 use crate::telemetry::{self, BoxedLayer, DropWatch, LogFilter, Sinks, Telemetry};
@@ -88,6 +88,7 @@ impl<'a> Log<'a> {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Look {
     glyphs: GlyphChoice,
+    theme: ThemeChoice,
     keys: Keymap,
     mouse: bool,
     title: bool,
@@ -101,7 +102,13 @@ impl Look {
             Ascii::Always => GlyphChoice::Ascii,
             Ascii::Never => GlyphChoice::Unicode,
         };
-        Self { glyphs, keys: config.keys.clone(), mouse: config.mouse, title: config.title }
+        Self {
+            glyphs,
+            theme: config.theme,
+            keys: config.keys.clone(),
+            mouse: config.mouse,
+            title: config.title,
+        }
     }
 }
 
@@ -231,8 +238,16 @@ impl Session {
 
     /// How every console of this session looks and listens, and where it writes.
     fn options(&self) -> tui::Options {
-        let Look { glyphs, keys, mouse, title } = self.look.clone();
-        tui::Options { glyphs, keys, mouse, title, snaps: self.snaps.clone(), ..tui::Options::default() }
+        let Look { glyphs, theme, keys, mouse, title } = self.look.clone();
+        tui::Options {
+            glyphs,
+            theme,
+            keys,
+            mouse,
+            title,
+            snaps: self.snaps.clone(),
+            ..tui::Options::default()
+        }
     }
 
     /// Lets go of the runtime.

@@ -25,7 +25,7 @@ use super::past::Bundle;
 use super::terminal::{self, Features, Terminal};
 use super::theme::{GlyphChoice, Theme};
 use super::view;
-use crate::model::{Command, Event};
+use crate::model::{Command, Event, ThemeChoice};
 use crate::node::feed::{CommandSender, Feed, Presence};
 
 /// Between two frames: at most 20 a second. What answers a key may come one frame
@@ -43,6 +43,8 @@ const LONG: Duration = Duration::from_secs(3600);
 pub struct Options {
     /// Which characters are drawn.
     pub glyphs: GlyphChoice,
+    /// Which colours.
+    pub theme: ThemeChoice,
     /// The keys in force.
     pub keys: Keymap,
     /// Whether clicks and the wheel are for the console.
@@ -127,7 +129,7 @@ fn show(
         return Err(ConsoleError::NotATerminal);
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let theme = Theme::resolve(None, options.glyphs, |name| std::env::var(name).ok());
+    let theme = Theme::named(options.theme, options.glyphs, |name| std::env::var(name).ok());
     let (app, feed) = make(&mut options, theme)?;
     let exit = runtime.block_on(console(app, feed, options));
     // Nothing of ours is worth waiting for.

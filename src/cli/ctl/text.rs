@@ -377,6 +377,10 @@ fn criteria(criteria: &[CriterionView]) -> String {
 pub(super) fn why(report: &WhyReport, now: &Snapshot) -> String {
     let (peer, path) = (who(report.peer_id, now), report.path.map_or("no link", Path::name));
     let mut out = format!("{peer}: {path}\n{}\n", printable(&report.verdict));
+    if !report.confidence.because.is_empty() {
+        let (level, because) = (report.confidence.level.name(), printable(&report.confidence.because));
+        out += &format!("confidence {level}: {because}\n");
+    }
     if !report.timeline.is_empty() {
         let rows: Vec<Vec<Cell>> = report
             .timeline
@@ -410,7 +414,33 @@ pub(super) fn why(report: &WhyReport, now: &Snapshot) -> String {
         .map(|n| format!("punchdeck ctl {}", command_line(n.action, report.peer_id)))
         .collect();
     out += &section("next", &next);
+    out += &known(report);
     out
+}
+
+/// Every fact with where it is from.
+fn known(report: &WhyReport) -> String {
+    let rows: Vec<Vec<Cell>> = report
+        .facts
+        .iter()
+        .map(|fact| {
+            let by = match fact.by {
+                Some(by) if by == report.peer_id => " by itself".to_owned(),
+                Some(by) => format!(" by {}", by.short()),
+                None => String::new(),
+            };
+            let age = fact.age_s.map(|s| format!("{s} s ago"));
+            let from = format!("{}{by}", fact.provenance.name());
+            let from = if fact.value.is_some() { from } else { "not known".to_owned() };
+            vec![
+                left(fact.name.clone()),
+                left(fact.value.as_deref().map_or_else(|| "-".to_owned(), printable)),
+                left(from),
+                right(age),
+            ]
+        })
+        .collect();
+    if rows.is_empty() { String::new() } else { format!("\n{}", table(&["known", "", "from", ""], &rows)) }
 }
 
 fn command_line(action: &str, peer: PeerId) -> String {

@@ -18,6 +18,7 @@ mod logs;
 mod nat;
 mod palette;
 mod peers;
+mod provenance;
 mod relays;
 mod why;
 

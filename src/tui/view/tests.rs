@@ -22,6 +22,8 @@ use crate::tui::lab::{DrillInfo, DrillStage, DrillView, LabView};
 use crate::tui::logs::Logs;
 use crate::tui::theme::GlyphChoice;
 
+mod states;
+
 const SMALL: (u16, u16) = (80, 24);
 const LARGE: (u16, u16) = (140, 40);
 
@@ -569,7 +571,7 @@ fn an_action_that_cannot_be_done_now_says_so_beside_its_key() {
     explain(&mut shot, Ok(Done::Explained(Box::new(demo::why()))));
     let text = shot.text();
     assert!(text.contains("f  use another relay   not now: no relay is in use"), "{text}");
-    assert!(text.contains("n  probe our NAT again  "), "{text}");
+    assert!(text.contains("n  probe our NAT again"), "{text}");
 }
 
 #[test]
