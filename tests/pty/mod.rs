@@ -18,6 +18,9 @@ pub const END: Duration = Duration::from_secs(2);
 /// Far more than anything here takes, for a host under load.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// What a frame begins with: the synchronized update.
+const FRAME: &[u8] = b"\x1b[?2026h";
+
 /// The console in a terminal of its own.
 pub struct Console {
     pub child: Box<dyn Child + Send + Sync>,
@@ -26,6 +29,7 @@ pub struct Console {
     pub keys: Option<Box<dyn std::io::Write + Send>>,
     shown: Arc<(Mutex<vt100::Parser>, Condvar)>,
     written: Arc<AtomicU64>,
+    frames: Arc<AtomicU64>,
     pub before: String,
 }
 
@@ -50,6 +54,7 @@ impl Console {
             keys: Some(keys),
             shown,
             written,
+            frames: Arc::new(AtomicU64::new(0)),
             before,
         };
         if read {
@@ -61,14 +66,23 @@ impl Console {
     /// Takes what it writes from now on.
     pub fn read(&self) -> Result<()> {
         let mut output = self.master.as_ref().context("hung up")?.try_clone_reader()?;
-        let (shown, written) = (self.shown.clone(), self.written.clone());
+        let (shown, written, frames) = (self.shown.clone(), self.written.clone(), self.frames.clone());
         std::thread::spawn(move || {
             let mut bytes = [0; 4096];
+            // How much of the beginning of a frame has been seen.
+            let mut seen = 0;
             while let Ok(n) = output.read(&mut bytes) {
                 if n == 0 {
                     return;
                 }
                 written.fetch_add(n as u64, Ordering::Relaxed);
+                for byte in &bytes[..n] {
+                    seen = if *byte == FRAME[seen] { seen + 1 } else { usize::from(*byte == FRAME[0]) };
+                    if seen == FRAME.len() {
+                        frames.fetch_add(1, Ordering::Relaxed);
+                        seen = 0;
+                    }
+                }
                 shown.0.lock().unwrap_or_else(PoisonError::into_inner).process(&bytes[..n]);
                 shown.1.notify_all();
             }
@@ -99,6 +113,11 @@ impl Console {
     /// Bytes that it has written to the terminal.
     pub fn written(&self) -> u64 {
         self.written.load(Ordering::Relaxed)
+    }
+
+    /// Frames that it has drawn.
+    pub fn frames(&self) -> u64 {
+        self.frames.load(Ordering::Relaxed)
     }
 
     pub fn screen(&self) -> String {
