@@ -120,6 +120,11 @@ impl Console {
         self.frames.load(Ordering::Relaxed)
     }
 
+    /// What is on the screen, cell by cell.
+    pub fn look<T>(&self, at: impl FnOnce(&vt100::Screen) -> T) -> T {
+        at(self.shown.0.lock().unwrap_or_else(PoisonError::into_inner).screen())
+    }
+
     pub fn screen(&self) -> String {
         self.shown.0.lock().unwrap_or_else(PoisonError::into_inner).screen().contents()
     }
