@@ -30,13 +30,14 @@ pub use validate::{
     BIND_PORT_MIN, BOOTSTRAP_MAX, DIRECT_WINDOW, RELAY_AFTER, Refused, validate_ascii, validate_bind,
     validate_bootstrap, validate_direct_window, validate_group, validate_log_filter, validate_log_format,
     validate_name, validate_network, validate_path, validate_punch, validate_registry_url,
-    validate_relay_after, validate_relay_egress,
+    validate_relay_after, validate_relay_egress, validate_switch,
 };
 
 use crate::model::{PunchConsent, RelayEgressPolicy};
 use crate::node::keys::KeyBytes;
 use crate::node::options::{NodeOptions, Settings};
 use crate::node::{RegistryOptions, RegistryUrl};
+use crate::tui::Keymap;
 
 /// The commented file that `punchdeck config init` writes; it says the
 /// defaults.
@@ -75,6 +76,12 @@ pub struct Config {
     pub log_format: LogFormat,
     /// Whether the console draws with ASCII only.
     pub ascii: Ascii,
+    /// Whether the console takes the mouse.
+    pub mouse: bool,
+    /// Whether the console sets the terminal's title.
+    pub title: bool,
+    /// The console's keys.
+    pub keys: Keymap,
     /// Whom to tell what happened.
     pub registry_url: Option<RegistryUrl>,
     /// The file with what lets us in there.
@@ -105,6 +112,9 @@ impl Config {
             log_filter: "info".to_owned(),
             log_format: LogFormat::default(),
             ascii: Ascii::default(),
+            mouse: true,
+            title: true,
+            keys: Keymap::default(),
             registry_url: None,
             registry_token_file: None,
         }

@@ -44,8 +44,8 @@ pub enum Command {
     Registry(RegistryArgs),
     /// The configuration: write, check, show it
     Config(ConfigArgs),
-    /// List the console's keys
-    Keys,
+    /// List the console's keys that are in force
+    Keys(FileArgs),
     /// Shell completions, to standard output
     Completions {
         /// For which shell
@@ -85,6 +85,9 @@ pub struct AttachArgs {
     /// Only look; the node itself refuses everything else
     #[arg(long, env = "PUNCHDECK_READ_ONLY", value_parser = FalseyValueParser::new())]
     pub read_only: bool,
+    /// How the console is to be.
+    #[command(flatten)]
+    pub console: ConsoleArgs,
 }
 
 /// The arguments of `ctl`.
@@ -241,6 +244,9 @@ pub struct LabArgs {
         conflicts_with = "loopback"
     )]
     pub self_test: bool,
+    /// How the console is to be.
+    #[command(flatten)]
+    pub console: ConsoleArgs,
 }
 
 /// What a lab does besides showing its fleet.
@@ -358,6 +364,23 @@ pub struct SettingsArgs {
     /// `log_format`
     #[arg(long, value_name = "FORMAT", help = help_of(Key::LogFormat))]
     pub log_format: Option<String>,
+    /// The console's.
+    #[command(flatten)]
+    pub console: ConsoleArgs,
+}
+
+/// How a console is to be.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub struct ConsoleArgs {
+    /// `mouse`
+    #[arg(long, help = format!("Leave the mouse to the terminal [env: {}]", Key::Mouse.variable()))]
+    pub no_mouse: bool,
+}
+
+impl ConsoleArgs {
+    fn flags(self) -> Option<(Key, Raw)> {
+        self.no_mouse.then(|| (Key::Mouse, Raw::Text("false".to_owned())))
+    }
 }
 
 fn time(text: &str) -> Result<Duration, String> {
@@ -407,7 +430,19 @@ impl TargetArgs {
     /// # Errors
     /// Everything that is wrong with them.
     pub fn resolve(&self) -> Result<Resolved, ConfigErrors> {
-        let flags = [text(Key::Socket, self.socket.as_ref()), text(Key::DataDir, self.data_dir.as_ref())];
+        self.resolve_for(ConsoleArgs::default())
+    }
+
+    /// The same with what a console was told.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them.
+    pub fn resolve_for(&self, console: ConsoleArgs) -> Result<Resolved, ConfigErrors> {
+        let flags = [
+            text(Key::Socket, self.socket.as_ref()),
+            text(Key::DataDir, self.data_dir.as_ref()),
+            console.flags(),
+        ];
         let file = FileArgs { config: self.config.clone() };
         resolve(&file.sources(flags.into_iter().flatten().collect()))
     }
@@ -436,6 +471,7 @@ impl SettingsArgs {
             text(Key::Bind, self.bind.as_ref()),
             text(Key::Socket, self.socket.as_ref()),
             text(Key::LogFormat, self.log_format.as_ref()),
+            self.console.flags(),
             list,
         ]
         .into_iter()

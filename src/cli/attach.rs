@@ -3,12 +3,12 @@
 use std::io::IsTerminal as _;
 
 use super::ctl::socket_of;
-use super::session::{Hangup, Log, Screen, Session};
+use super::session::{Hangup, Log, Look, Screen, Session};
 use super::{AttachArgs, Failure};
 use crate::control;
 
 pub(super) fn execute(args: &AttachArgs) -> Result<(), Failure> {
-    let resolved = args.target.resolve()?;
+    let resolved = args.target.resolve_for(args.console)?;
     let socket = socket_of(&resolved.config)?;
     if !(std::io::stdin().is_terminal() && std::io::stdout().is_terminal()) {
         let error = anyhow::anyhow!("no terminal here to show a console on; see `punchdeck ctl`");
@@ -16,7 +16,7 @@ pub(super) fn execute(args: &AttachArgs) -> Result<(), Failure> {
     }
     let session = Session::begin(
         Screen::Console,
-        resolved.config.ascii,
+        Look::of(&resolved.config),
         &Log::only(&resolved.config.log_filter),
         Hangup::Ends,
     )?;

@@ -9,9 +9,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::args::DrillArgs;
 use super::failure::say;
-use super::session::{Hangup, Log, Screen, Session};
+use super::session::{Hangup, Log, Look, Screen, Session};
 use super::{Failure, print};
-use crate::config::{Ascii, Host};
+use crate::config::Host;
 use crate::lab::drill::{Arena, BUILT_IN, Progress, Report, Runner, Scenario, Verdict};
 use crate::lab::{self, FleetFile, LabArena, LoopbackFleet, RealFleet, Topology, Unsupported, Userns};
 use crate::node::disk::create_private_dir;
@@ -50,7 +50,7 @@ pub(super) fn run(args: &DrillArgs) -> Result<(), Failure> {
     let userns = (!args.loopback && args.fleet.is_none()).then(lab::enter);
     let grounds =
         scenarios.iter().map(|s| Ground::choose(s, args, userns.as_ref())).collect::<Result<Vec<_>, _>>()?;
-    let session = Session::begin(Screen::Headless, Ascii::Auto, &Log::only(LOG_FILTER), Hangup::Ends)?;
+    let session = Session::begin(Screen::Headless, Look::default(), &Log::only(LOG_FILTER), Hangup::Ends)?;
     let abort = session.stopped();
     let mut reports = Vec::new();
     for (scenario, ground) in scenarios.iter().zip(&grounds) {

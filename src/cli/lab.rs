@@ -5,9 +5,8 @@ use std::time::Instant;
 
 use super::desk::{Desk, DrillGround};
 use super::failure::say;
-use super::session::{Hangup, Log, Screen, Session};
+use super::session::{Hangup, Log, Look, Screen, Session};
 use super::{Failure, LabArgs, SettingsArgs, print};
-use crate::config::Ascii;
 use crate::lab::drill::Arena as _;
 use crate::lab::{
     self, Ground, LabError, LabOptions, LoopbackFleet, NatLab, NetworkError, Topology, TopologyError,
@@ -22,7 +21,7 @@ const NODES: u8 = 8;
 
 pub(super) fn execute(args: &LabArgs) -> Result<(), Failure> {
     if args.loopback {
-        return attend_loopback(begin()?, args);
+        return attend_loopback(begin(args)?, args);
     }
     let topology = topology(args).map_err(Failure::usage)?;
     // Before anything starts a thread.
@@ -33,7 +32,7 @@ pub(super) fn execute(args: &LabArgs) -> Result<(), Failure> {
     if args.self_test {
         return self_test(&userns, topology);
     }
-    let session = begin()?;
+    let session = begin(args)?;
     let begun = Instant::now();
     let started = session.unless_stopped(NatLab::start(&userns, LabOptions::new(topology)));
     let Some(started) = started else {
@@ -82,7 +81,7 @@ fn fall_back(args: &LabArgs, why: &Unsupported) -> Result<(), Failure> {
         return Err(Failure::failed(why.clone()));
     }
     say_instead(why);
-    let session = begin()?;
+    let session = begin(args)?;
     tracing::warn!("{why}; a fleet on loopback instead, without NATs");
     attend_loopback(session, args)
 }
@@ -91,15 +90,16 @@ fn say_instead(why: &Unsupported) {
     say(&format_args!("{why}; a fleet on loopback instead, without NATs"));
 }
 
-fn begin() -> Result<Session, Failure> {
-    // Of the settings it is how to draw that concerns whoever looks.
-    let ascii = SettingsArgs::default().resolve()?.config.ascii;
-    Session::begin(Screen::choose(false), ascii, &Log::only(LOG_FILTER), Hangup::Ends)
+fn begin(args: &LabArgs) -> Result<Session, Failure> {
+    // Of the settings it is the console's own that concern whoever looks.
+    let settings = SettingsArgs { console: args.console, ..SettingsArgs::default() };
+    let look = Look::of(&settings.resolve()?.config);
+    Session::begin(Screen::choose(false), look, &Log::only(LOG_FILTER), Hangup::Ends)
 }
 
 /// Prints the table; what is not as it claims is a failure.
 fn self_test(userns: &Userns, topology: Topology) -> Result<(), Failure> {
-    let session = Session::begin(Screen::Headless, Ascii::Auto, &Log::only("warn"), Hangup::Ends)?;
+    let session = Session::begin(Screen::Headless, Look::default(), &Log::only("warn"), Hangup::Ends)?;
     let built = session.block_on(NatLab::build(userns, LabOptions::new(topology)));
     session.end();
     let lab = match built {

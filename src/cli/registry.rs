@@ -4,9 +4,9 @@ use std::future::pending;
 
 use super::args::RegistryArgs;
 use super::failure::say;
-use super::session::{Hangup, Log, Screen, Session};
+use super::session::{Hangup, Log, Look, Screen, Session};
 use super::{Failure, print};
-use crate::config::{Ascii, Host, REGISTRY_TOKEN_VARIABLE, registry_token};
+use crate::config::{Host, REGISTRY_TOKEN_VARIABLE, registry_token};
 use crate::registry::{Options, Registry};
 
 /// The database where none is named, in the data directory.
@@ -27,7 +27,7 @@ pub(super) fn execute(args: &RegistryArgs) -> Result<(), Failure> {
         (None, None) => return Err(Failure::usage(anyhow::anyhow!("no home directory is known: set --db"))),
     };
     let options = Options { listen: args.listen, db, token, retention: args.retention };
-    let session = Session::begin(Screen::Headless, Ascii::default(), &Log::only(LOG_FILTER), Hangup::Ends)?;
+    let session = Session::begin(Screen::Headless, Look::default(), &Log::only(LOG_FILTER), Hangup::Ends)?;
     let started = session.unless_stopped(Registry::start(options.clone()));
     let Some(started) = started else {
         session.end();

@@ -3,7 +3,7 @@
 use super::ctl::socket_of;
 use super::reload::Reload;
 use super::service::Service;
-use super::session::{Hangup, Log, Screen, Session};
+use super::session::{Hangup, Log, Look, Screen, Session};
 use super::{Failure, RunArgs, prepare};
 use crate::control::{ControlSocket, Server};
 use crate::lab;
@@ -20,7 +20,7 @@ pub(super) fn execute(args: &RunArgs) -> Result<(), Failure> {
     let socket = ControlSocket::bind(&socket_of(config)?, config.control_group.as_deref())?;
     let log = Log { filter: &config.log_filter, format: config.log_format, data_dir: Some(&config.data_dir) };
     let hangup = if screen == Screen::Console { Hangup::Ends } else { Hangup::Reloads };
-    let mut session = Session::begin(screen, config.ascii, &log, hangup)?;
+    let mut session = Session::begin(screen, Look::of(config), &log, hangup)?;
     let Some(started) = session.unless_stopped(Node::start(prepared.options, prepared.lock)) else {
         session.end();
         return Ok(());

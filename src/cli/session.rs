@@ -13,13 +13,13 @@ use tracing_subscriber::filter::LevelFilter;
 
 use super::Failure;
 use super::failure::say;
-use crate::config::{Ascii, LogFormat};
+use crate::config::{Ascii, Config, LogFormat};
 use crate::model::Phase;
 use crate::node::EVENT_TARGET;
 use crate::node::feed::Feed;
 use crate::telemetry::{self, BoxedLayer, DropWatch, LogFilter, Sinks, Telemetry};
 use crate::tui::lab::Lab;
-use crate::tui::{self, GlyphChoice};
+use crate::tui::{self, GlyphChoice, Keymap};
 
 /// Threads for nodes: their work is short, and the console has a thread of its
 /// own.
@@ -81,10 +81,31 @@ impl<'a> Log<'a> {
     }
 }
 
+/// How a console looks and listens.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Look {
+    glyphs: GlyphChoice,
+    keys: Keymap,
+    mouse: bool,
+    title: bool,
+}
+
+impl Look {
+    /// As the settings say.
+    pub(super) fn of(config: &Config) -> Self {
+        let glyphs = match config.ascii {
+            Ascii::Auto => GlyphChoice::Auto,
+            Ascii::Always => GlyphChoice::Ascii,
+            Ascii::Never => GlyphChoice::Unicode,
+        };
+        Self { glyphs, keys: config.keys.clone(), mouse: config.mouse, title: config.title }
+    }
+}
+
 /// A process that runs nodes.
 pub(super) struct Session {
     screen: Screen,
-    ascii: Ascii,
+    look: Look,
     runtime: Runtime,
     /// A signal asked for the end.
     stop: CancellationToken,
@@ -95,12 +116,7 @@ pub(super) struct Session {
 
 impl Session {
     /// Sets up logging and a runtime.
-    pub(super) fn begin(
-        screen: Screen,
-        ascii: Ascii,
-        log: &Log<'_>,
-        hangup: Hangup,
-    ) -> Result<Self, Failure> {
+    pub(super) fn begin(screen: Screen, look: Look, log: &Log<'_>, hangup: Hangup) -> Result<Self, Failure> {
         let Log { filter, format, data_dir } = *log;
         let console = screen == Screen::Console;
         let pane = if console {
@@ -133,7 +149,7 @@ impl Session {
             // Whoever reads objects gets nothing else.
             if json { tracing::info!("{what}") } else { say(&what) }
         }
-        Ok(Self { screen, ascii, runtime, stop, hangups, sinks })
+        Ok(Self { screen, look, runtime, stop, hangups, sinks })
     }
 
     /// To change which log lines are kept.
@@ -199,12 +215,9 @@ impl Session {
     }
 
     fn show(&self, feed: Feed, lab: Option<Lab>, read_only: bool) -> Result<(), Failure> {
-        let glyphs = match self.ascii {
-            Ascii::Auto => GlyphChoice::Auto,
-            Ascii::Always => GlyphChoice::Ascii,
-            Ascii::Never => GlyphChoice::Unicode,
-        };
-        tui::run(feed, tui::Options { glyphs, lab, read_only }).map_err(Failure::failed)
+        let Look { glyphs, keys, mouse, title } = self.look.clone();
+        let options = tui::Options { glyphs, keys, mouse, title, lab, read_only };
+        tui::run(feed, options).map_err(Failure::failed)
     }
 
     /// Lets go of the runtime.

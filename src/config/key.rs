@@ -76,6 +76,10 @@ pub enum Key {
     LogFormat,
     /// `ascii`
     Ascii,
+    /// `mouse`
+    Mouse,
+    /// `title`
+    Title,
     /// `registry.url`
     RegistryUrl,
     /// `registry.token_file`
@@ -84,7 +88,7 @@ pub enum Key {
 
 impl Key {
     /// Every key, in the order in which they are shown.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::DataDir,
         Self::Name,
         Self::Network,
@@ -100,6 +104,8 @@ impl Key {
         Self::LogFilter,
         Self::LogFormat,
         Self::Ascii,
+        Self::Mouse,
+        Self::Title,
         Self::RegistryUrl,
         Self::RegistryTokenFile,
     ];
@@ -122,6 +128,8 @@ impl Key {
             Self::LogFilter => ("log_filter", "PUNCHDECK_LOG_FILTER", None),
             Self::LogFormat => ("log_format", "PUNCHDECK_LOG_FORMAT", Some("--log-format")),
             Self::Ascii => ("ascii", "PUNCHDECK_ASCII", None),
+            Self::Mouse => ("mouse", "PUNCHDECK_MOUSE", Some("--no-mouse")),
+            Self::Title => ("title", "PUNCHDECK_TITLE", None),
             Self::RegistryUrl => ("registry.url", "PUNCHDECK_REGISTRY_URL", None),
             Self::RegistryTokenFile => ("registry.token_file", "PUNCHDECK_REGISTRY_TOKEN_FILE", None),
         }
@@ -165,6 +173,8 @@ impl Key {
             Self::LogFilter => "which log lines are kept",
             Self::LogFormat => "how log lines are written, on standard error and in the log file",
             Self::Ascii => "whether the console draws with ASCII only",
+            Self::Mouse => "whether the console takes the mouse; the flag says no",
+            Self::Title => "whether the console sets the terminal's title",
             Self::RegistryUrl => "the registry that is told what happened",
             Self::RegistryTokenFile => "a file with the token that lets us in there",
         }
@@ -193,6 +203,7 @@ impl Key {
                     .to_owned()
             }
             Self::Ascii => one_of(Ascii::ALL.map(Ascii::name)),
+            Self::Mouse | Self::Title => one_of(["true", "false"]),
             Self::RegistryUrl => {
                 "an https address, or http where no token is sent or it is this host".to_owned()
             }
@@ -241,6 +252,8 @@ impl Key {
             Self::LogFilter => config.log_filter = check::validate_log_filter(raw.text()?)?,
             Self::LogFormat => config.log_format = check::validate_log_format(raw.text()?)?,
             Self::Ascii => config.ascii = check::validate_ascii(raw.text()?)?,
+            Self::Mouse => config.mouse = check::validate_switch(&raw.to_string())?,
+            Self::Title => config.title = check::validate_switch(&raw.to_string())?,
             Self::RegistryUrl => config.registry_url = Some(check::validate_registry_url(raw.text()?)?),
             Self::RegistryTokenFile => {
                 config.registry_token_file = Some(base.join(check::validate_path(raw.text()?)?));
@@ -276,6 +289,8 @@ impl Key {
             Self::LogFilter => text(&config.log_filter),
             Self::LogFormat => text(config.log_format.name()),
             Self::Ascii => text(config.ascii.name()),
+            Self::Mouse => Some(config.mouse.to_string()),
+            Self::Title => Some(config.title.to_string()),
             Self::RegistryUrl => text(&config.registry_url.as_ref()?.to_string()),
             Self::RegistryTokenFile => text(&config.registry_token_file.as_ref()?.to_string_lossy()),
         }

@@ -33,6 +33,7 @@ mod scripted;
 mod start;
 mod support;
 mod upstream;
+mod why;
 
 use libtest_mimic::{Arguments, Trial};
 
@@ -65,7 +66,8 @@ fn main() {
         links::trials(),
         nat::trials(),
         nat_names::trials(userns.clone()),
-        real_fleet::trials(userns),
+        real_fleet::trials(userns.clone()),
+        why::trials(userns),
         process::trials(),
         relays::trials(),
         punch,

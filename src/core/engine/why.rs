@@ -12,7 +12,7 @@ use crate::core::wire::{Account, AccountAsk, Message, Standing, WhyAsk, WhyHalf,
 use crate::core::{Mono, Now};
 use crate::model::{
     Attempt, AttemptOutcome, CloseCode, CommandId, Done, Failure, NatType, Path, PeerId, Reason, Stamp,
-    clean, plain_addr,
+    clean_sentence, plain_addr,
 };
 
 /// How long the others have to tell their parts.
@@ -154,7 +154,7 @@ impl Engine {
             trace.addresses().into_iter().take(2).map(|addr| (addr, *peer)).collect();
         if !self.links.values().any(Link::is_up) {
             // A host without a NAT answers for itself.
-            let public = |who: &PeerId| matches!(self.claimed_nat(who), NatType::None | NatType::Unknown);
+            let public = |who: &PeerId| self.claimed_nat(who) == NatType::None;
             for who in self.book.best_first(now.stamp).into_iter().filter(|who| who != peer && public(who)) {
                 let reached = self.book.get(who).and_then(|e| e.measured.reached_at);
                 all.extend(
@@ -242,7 +242,13 @@ impl Engine {
             query: ask.query,
             nat: self.nat.claim(),
             measured_s: self.nat.measured.map(|at| age_ms(at, now) / 1_000),
-            evidence: self.nat.evidence.iter().take(WhyHalf::EVIDENCE_MAX).map(|e| clean(e)).collect(),
+            evidence: self
+                .nat
+                .evidence
+                .iter()
+                .take(WhyHalf::EVIDENCE_MAX)
+                .map(|e| clean_sentence(e))
+                .collect(),
             notes: newest(told, now),
         };
         self.send(&from, &Message::WhyHalf(half), now);
@@ -284,7 +290,7 @@ impl Engine {
         open.half_awaited = false;
         open.theirs = Theirs::Told {
             measured: half.measured_s.map(|s| now.stamp.before(Duration::from_secs(s.into()))),
-            evidence: half.evidence.iter().take(WhyHalf::EVIDENCE_MAX).map(|e| clean(e)).collect(),
+            evidence: half.evidence.iter().take(WhyHalf::EVIDENCE_MAX).map(|e| clean_sentence(e)).collect(),
             notes: heard(half.notes, now),
         };
         self.answer_why(half.query, now);
@@ -306,10 +312,16 @@ impl Engine {
 
     /// What came of knocking.
     pub(super) fn on_knocked(&mut self, query: u32, results: &[(SocketAddr, Knocked, Knocked)], now: Now) {
+        let knocked = self.whys.open.get(&query).map(|open| open.knocked.clone()).unwrap_or_default();
+        let mut natless: Vec<PeerId> = knocked.into_iter().map(|(_, of)| of).collect();
+        natless.retain(|of| self.claimed_nat(of) == NatType::None);
         let Some(open) = self.whys.open.get_mut(&query) else { return };
         for (addr, udp, tcp) in results {
             let of = open.knocked.iter().find(|(at, _)| at == addr).map(|(_, of)| *of);
-            open.knocks.extend(of.map(|of| Knock { addr: *addr, of, udp: *udp, tcp: *tcp }));
+            open.knocks.extend(of.map(|of| {
+                let own = natless.contains(&of);
+                Knock { addr: *addr, of, own, udp: *udp, tcp: *tcp }
+            }));
         }
         if let Some((.., last)) = self.whys.knocked.as_mut().filter(|(_, of, _)| *of == open.peer) {
             last.clone_from(&open.knocks);
@@ -348,12 +360,12 @@ fn age_ms(at: Stamp, now: Now) -> u32 {
 fn newest(mut told: Vec<(Stamp, String)>, now: Now) -> Vec<WhyNote> {
     told.sort_by_key(|(at, _)| *at);
     let skip = told.len().saturating_sub(WhyHalf::NOTES_MAX);
-    let note = |(at, what): (Stamp, String)| WhyNote { age_ms: age_ms(at, now), what: clean(&what) };
+    let note = |(at, what): (Stamp, String)| WhyNote { age_ms: age_ms(at, now), what: clean_sentence(&what) };
     told.into_iter().skip(skip).map(note).collect()
 }
 
 /// What was told, by our clock.
 fn heard(notes: Vec<WhyNote>, now: Now) -> Vec<(Stamp, String)> {
     let at = |note: &WhyNote| now.stamp.before(Duration::from_millis(note.age_ms.into()));
-    notes.into_iter().take(WhyHalf::NOTES_MAX).map(|note| (at(&note), clean(&note.what))).collect()
+    notes.into_iter().take(WhyHalf::NOTES_MAX).map(|note| (at(&note), clean_sentence(&note.what))).collect()
 }

@@ -30,7 +30,7 @@ impl Knocked {
     fn text(self) -> &'static str {
         match self {
             Self::Answered => "answers",
-            Self::Refused => "is refused: the host is up, and nothing listens",
+            Self::Refused => "is refused",
             Self::Silent => "stays silent",
             Self::Forbidden => "is not let out by our own host",
             Self::NoRoute => "finds no way there",
@@ -45,6 +45,9 @@ pub struct Knock {
     pub addr: SocketAddr,
     /// Whose address it is.
     pub of: PeerId,
+    /// Whether that peer has no NAT, so that it is its own host that answers, and
+    /// not the router in front.
+    pub own: bool,
     /// By UDP, with the beginning of a QUIC handshake.
     pub udp: Knocked,
     /// By TCP, at the same port.
@@ -52,13 +55,24 @@ pub struct Knock {
 }
 
 impl Knock {
-    /// Whether the host is heard by TCP and not by UDP.
+    /// Whether its host says that nothing listens at that port.
+    pub fn is_not_running(&self) -> bool {
+        self.own && self.udp == Knocked::Refused
+    }
+
+    /// Whether its host is heard by TCP and not by UDP.
     pub fn is_udp_alone(&self) -> bool {
-        self.tcp.is_heard() && !self.udp.is_heard()
+        self.own && self.tcp.is_heard() && !self.udp.is_heard()
     }
 
     /// As evidence.
     pub fn text(&self) -> String {
-        format!("knocked at {}: UDP {}; TCP {}", self.addr, self.udp.text(), self.tcp.text())
+        let heard = self.udp.is_heard() || self.tcp.is_heard();
+        let so = match (heard, self.own) {
+            (true, true) => ", so its host is up",
+            (true, false) => ", by its host or the router in front",
+            _ => "",
+        };
+        format!("knocked at {}: UDP {}, TCP {}{so}", self.addr, self.udp.text(), self.tcp.text())
     }
 }

@@ -62,7 +62,7 @@ fn told(who: PeerId, standing: Standing, seen: Option<SocketAddr>) -> Told {
 }
 
 fn knock(of: PeerId, host: u8, udp: Knocked, tcp: Knocked) -> Knock {
-    Knock { addr: addr(host), of, udp, tcp }
+    Knock { addr: addr(host), of, own: true, udp, tcp }
 }
 
 /// What is known where nothing is.
@@ -249,13 +249,20 @@ fn what_its_own_host_says_decides_between_offline_and_blocked() {
     assert!(stopped.verdict.contains("nothing listens at its port"), "{}", stopped.verdict);
     let blocked = with(Knocked::Silent, Knocked::Refused);
     assert!(blocked.verdict.starts_with("UDP is blocked on its side"), "{}", blocked.verdict);
-    assert!(has(&blocked.evidence, "UDP stays silent; TCP is refused"), "{:?}", blocked.evidence);
+    assert!(
+        has(&blocked.evidence, "UDP stays silent, TCP is refused, so its host is up"),
+        "{:?}",
+        blocked.evidence
+    );
     let neither = with(Knocked::Silent, Knocked::Silent);
     assert!(neither.verdict.contains("most likely"), "{}", neither.verdict);
     // Behind a NAT it is the router that answers, which says nothing of the peer.
-    let knocks = vec![knock(PEER, 2, Knocked::Silent, Knocked::Refused)];
-    let why = explain(&Facts { accounts, knocks, ..case.facts() });
-    assert!(why.verdict.contains("most likely"), "{}", why.verdict);
+    for udp in [Knocked::Silent, Knocked::Refused] {
+        let knocks = vec![Knock { own: false, ..knock(PEER, 2, udp, Knocked::Refused) }];
+        let why = explain(&Facts { accounts: accounts.clone(), knocks, ..case.facts() });
+        assert!(why.verdict.contains("most likely"), "{}", why.verdict);
+        assert!(has(&why.evidence, "by its host or the router in front"), "{:?}", why.evidence);
+    }
 }
 
 #[test]

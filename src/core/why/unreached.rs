@@ -171,7 +171,7 @@ fn alone(facts: &Facts<'_>) -> Finding {
             next,
         };
     }
-    if any(&|k: &Knock| k.of == facts.peer && k.udp == Knocked::Refused) {
+    if any(&|k: &Knock| k.of == facts.peer && k.is_not_running()) {
         return not_running(facts, next);
     }
     Finding {
@@ -283,10 +283,8 @@ fn nobody(facts: &Facts<'_>) -> Finding {
             next: vec![NextAction::Connect],
         };
     }
-    // What its own host says, where no NAT answers in its place.
-    let public = matches!(facts.terrain.theirs, NatType::None | NatType::Unknown);
-    let knock = facts.knocks.iter().find(|k| k.of == facts.peer && public);
-    if knock.is_some_and(|k| k.udp == Knocked::Refused) {
+    let knock = facts.knocks.iter().find(|k| k.of == facts.peer);
+    if knock.is_some_and(Knock::is_not_running) {
         return not_running(facts, vec![NextAction::Connect, NextAction::SyncAll]);
     }
     if knock.is_some_and(Knock::is_udp_alone) {
