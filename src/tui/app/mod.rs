@@ -450,8 +450,11 @@ impl App {
         let (shown, live) = (self.shown().clone(), self.moment.is_none());
         self.peers.refresh(&shown.peers, shown.at, self.at, live);
         let attempts = shown.attempts.live.iter().chain(&shown.attempts.recent).cloned().collect();
-        self.attempts.refresh(attempts, &shown, self.at, live);
-        self.reservations.refresh(shown.relays.reservations.clone(), &shown, self.at, live);
+        let looked_at = |pane| self.focus == pane;
+        let on = (live, looked_at(Pane::Escalation));
+        self.attempts.refresh(attempts, &shown, self.at, on);
+        let on = (live, looked_at(Pane::Relays));
+        self.reservations.refresh(shown.relays.reservations.clone(), &shown, self.at, on);
         self.find_again();
     }
 

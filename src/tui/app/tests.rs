@@ -156,6 +156,30 @@ fn the_selected_attempt_stays_selected_and_peer_keys_are_about_its_peer() {
 }
 
 #[test]
+fn until_somebody_chooses_an_attempt_the_first_is_selected() {
+    let mut b = busy();
+    let with_another = |id| {
+        let mut snapshot = Snapshot::clone(&demo::busy());
+        let attempts = Arc::make_mut(&mut snapshot.attempts);
+        let live = attempts.live[0].clone();
+        for id in 90..=id {
+            let id = crate::model::AttemptId(id);
+            attempts.live.insert(0, Arc::new(Attempt { id, ..(*live).clone() }));
+        }
+        Input::Snapshot(Arc::new(snapshot))
+    };
+    b.send(with_another(90));
+    assert_eq!(b.app.attempts.cursor(), Some(0));
+    b.keys("2");
+    b.send(with_another(91));
+    assert_eq!(b.app.attempts.cursor(), Some(1), "keys are about it: it stays with its attempt");
+    b.keys("j1");
+    let chosen = b.app.attempts.cursor();
+    b.send(with_another(92));
+    assert_eq!(b.app.attempts.cursor(), chosen.map(|at| at + 1));
+}
+
+#[test]
 fn a_reservation_that_is_lost_stays_for_six_seconds() {
     let mut b = busy();
     b.keys("3j");
