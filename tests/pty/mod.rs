@@ -18,6 +18,9 @@ pub const END: Duration = Duration::from_secs(2);
 /// Far more than anything here takes, for a host under load.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// What a frame begins with: the synchronized update.
+const FRAME: &[u8] = b"\x1b[?2026h";
+
 /// The console in a terminal of its own.
 pub struct Console {
     pub child: Box<dyn Child + Send + Sync>,
@@ -28,6 +31,7 @@ pub struct Console {
     written: Arc<AtomicU64>,
     /// Every byte of it.
     output: Arc<Mutex<Vec<u8>>>,
+    frames: Arc<AtomicU64>,
     pub before: String,
 }
 
@@ -45,6 +49,7 @@ impl Console {
             (NonZero::new(rows).context("no rows")?, NonZero::new(cols).context("no columns")?);
         let shown = Arc::new((Mutex::new(vt100::Parser::new(height, width, 0)), Condvar::new()));
         let written = Arc::new(AtomicU64::new(0));
+        let all = Arc::new(Mutex::new(Vec::new()));
         let console = Self {
             child,
             master: Some(pty.master),
@@ -52,7 +57,8 @@ impl Console {
             keys: Some(keys),
             shown,
             written,
-            output: Arc::new(Mutex::new(Vec::new())),
+            output: all,
+            frames: Arc::new(AtomicU64::new(0)),
             before,
         };
         if read {
@@ -64,15 +70,25 @@ impl Console {
     /// Takes what it writes from now on.
     pub fn read(&self) -> Result<()> {
         let mut output = self.master.as_ref().context("hung up")?.try_clone_reader()?;
-        let (shown, written, all) = (self.shown.clone(), self.written.clone(), self.output.clone());
+        let (shown, all) = (self.shown.clone(), self.output.clone());
+        let (written, frames) = (self.written.clone(), self.frames.clone());
         std::thread::spawn(move || {
             let mut bytes = [0; 4096];
+            // How much of the beginning of a frame has been seen.
+            let mut seen = 0;
             while let Ok(n) = output.read(&mut bytes) {
                 if n == 0 {
                     return;
                 }
                 written.fetch_add(n as u64, Ordering::Relaxed);
                 all.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(&bytes[..n]);
+                for byte in &bytes[..n] {
+                    seen = if *byte == FRAME[seen] { seen + 1 } else { usize::from(*byte == FRAME[0]) };
+                    if seen == FRAME.len() {
+                        frames.fetch_add(1, Ordering::Relaxed);
+                        seen = 0;
+                    }
+                }
                 shown.0.lock().unwrap_or_else(PoisonError::into_inner).process(&bytes[..n]);
                 shown.1.notify_all();
             }
@@ -125,6 +141,16 @@ impl Console {
             Some((u16::try_from(before.chars().count()).ok()?, u16::try_from(row).ok()?))
         });
         found.with_context(|| format!("{text:?} is not on the screen:\n{screen}"))
+    }
+
+    /// Frames that it has drawn.
+    pub fn frames(&self) -> u64 {
+        self.frames.load(Ordering::Relaxed)
+    }
+
+    /// What is on the screen, cell by cell.
+    pub fn look<T>(&self, at: impl FnOnce(&vt100::Screen) -> T) -> T {
+        at(self.shown.0.lock().unwrap_or_else(PoisonError::into_inner).screen())
     }
 
     pub fn screen(&self) -> String {

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{App, Effect, Move, Overlay, Pane, Tone};
+use super::{App, Effect, Filtered, Move, Overlay, Pane, Tone};
 use crate::model::{PeerId, PeerRow, clean};
 use crate::tui::bindings::{Binding, Bound, Scope};
 use crate::tui::fuzzy::{Match, fuzzy};
@@ -189,7 +189,7 @@ impl App {
         self.focus = Pane::Peers;
         if !self.peers.select(peer) {
             // The filter hides it, and it was asked for by name.
-            self.set_filter("");
+            self.set_filter(Filtered::Peers, "");
             self.peers.select(peer);
         }
     }

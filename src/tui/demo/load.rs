@@ -8,7 +8,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::{NOW, ago, busy, peer};
-use crate::model::{PeerRow, PeerState, Snapshot};
+use crate::model::{PeerRow, PeerState, Snapshot, ThemeChoice};
 use crate::tui::app::{App, Input};
 use crate::tui::logs::Logs;
 use crate::tui::terminal::{Features, Terminal};
@@ -87,7 +87,7 @@ pub struct Screen {
 impl Screen {
     /// A console of that size on a snapshot, in colour and with symbols.
     pub fn new(snapshot: Arc<Snapshot>, width: u16, height: u16) -> Self {
-        let theme = Theme::resolve(Some(true), GlyphChoice::Unicode, |_| None);
+        let theme = Theme::named(ThemeChoice::Auto, GlyphChoice::Unicode, |_| None);
         let app = App::new(snapshot, theme, TimeZone::UTC, Logs::Off);
         let blank = Buffer::empty(Rect::new(0, 0, width, height));
         Self { app, shown: blank.clone(), next: blank, at: Duration::ZERO }

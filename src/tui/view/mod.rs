@@ -14,9 +14,11 @@ mod help;
 mod kpi;
 mod lab;
 mod layout;
+mod logs;
 mod nat;
 mod palette;
 mod peers;
+mod provenance;
 mod relays;
 mod why;
 
@@ -33,7 +35,6 @@ use super::bindings::Danger;
 use super::fmt::{self, Ageing};
 use super::theme::Theme;
 use crate::model::Stamp;
-pub(crate) use frame::hint;
 pub(crate) use layout::Places;
 
 /// The smallest terminal that the panes fit in.
@@ -109,8 +110,8 @@ pub(crate) fn draw(app: &mut App, area: Rect, buf: &mut Buffer) -> Option<Durati
     let pen = Pen {
         theme: &theme,
         zone: &zone,
-        now: app.frozen().map_or(now, |f| f.now),
-        running: app.frozen().is_none(),
+        now: app.moment().map_or(now, |moment| moment.now),
+        running: app.moment().is_none(),
         changes_in: Cell::new(None),
         regions: &regions,
     };
@@ -122,8 +123,11 @@ pub(crate) fn draw(app: &mut App, area: Rect, buf: &mut Buffer) -> Option<Durati
     theme.finish(buf);
     let changes_in = pen.changes_in.get();
     app.drawn.regions = regions.into_inner();
+    if let Some(next) = app.plays_on_in() {
+        return Some(next);
+    }
     let left = changes_in?;
-    let seconds = left.as_secs() + u64::from(left.subsec_nanos() > 0);
+    let seconds = left.as_secs().saturating_add(u64::from(left.subsec_nanos() > 0));
     Some(Duration::from_secs(seconds).saturating_sub(into))
 }
 
@@ -134,7 +138,7 @@ fn whole_second(now: Stamp) -> (Stamp, Duration) {
 }
 
 fn draw_console(app: &mut App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
-    // What is about the console itself goes on while the panes are frozen.
+    // What is about the console itself goes on while the panes stand still.
     let live =
         Pen { now: whole_second(app.node_now()).0, running: true, changes_in: Cell::new(None), ..*pen };
     let banners = header::banners(app, &live);
@@ -159,7 +163,7 @@ fn draw_console(app: &mut App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
             Pane::Nat => nat::draw(app, pen, *area, buf),
             Pane::Kpi => kpi::draw(app, pen, *area, buf),
             Pane::Events => events::draw(app, pen, *area, buf),
-            Pane::Logs => frame::logs(app, pen, *area, buf),
+            Pane::Logs => logs::draw(app, pen, *area, buf),
         };
         if *pane == app.focus {
             page = rows;
