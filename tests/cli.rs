@@ -429,6 +429,9 @@ fn what_a_drill_cannot_use_is_refused_before_anything_is_built() {
 #[test]
 fn the_lab_draws_as_the_settings_say_and_names_a_bad_one() {
     let home = Home::new();
+    let file = home.file("c.toml", "[keys]\nsync = \"c\"\n");
+    let error = home.run(&["lab", "--loopback", "--config", &file], &[]).fails(2);
+    assert!(error.contains("c would be both sync and connect, in the panes and in the why view"), "{error}");
     let error = home.run(&["lab", "--loopback"], &[("PUNCHDECK_ASCII", "perhaps")]).fails(2);
     assert!(error.contains("PUNCHDECK_ASCII") && error.contains("auto, always or never"), "{error}");
 }

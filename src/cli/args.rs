@@ -227,6 +227,9 @@ pub struct LabArgs {
     /// What to do; the console on a fleet if left out
     #[command(subcommand)]
     pub command: Option<LabCommand>,
+    /// Where the console's settings come from.
+    #[command(flatten)]
+    pub file: FileArgs,
     /// How many nodes the fleet has, 2 to 64; as many as the topology says, or 8
     #[arg(long, env = "PUNCHDECK_LAB_NODES", value_parser = clap::value_parser!(u8).range(2..=64))]
     pub nodes: Option<u8>,
