@@ -4,6 +4,7 @@
 
 use std::io;
 use std::ops::ControlFlow;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,20 +12,21 @@ use crossterm::event::Event as TerminalEvent;
 use jiff::tz::TimeZone;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
-use super::app::{App, Effect, Gone, Input};
+use super::app::{App, Effect, Gone, Input, Snapped};
 use super::bindings::Keymap;
 use super::faults;
 use super::input::Keyboard;
 use super::lab::{Lab, LabCommand, LabView};
 use super::logs::{self, Logs};
-use super::terminal::{self, Terminal};
+use super::past::Bundle;
+use super::terminal::{self, Features, Terminal};
 use super::theme::{GlyphChoice, Theme};
 use super::view;
-use crate::model::{Command, Event, Snapshot};
-use crate::node::feed::{Feed, Presence};
+use crate::model::{Command, Event, Snapshot, ThemeChoice};
+use crate::node::feed::{CommandSender, Feed, Presence};
 
 /// Between two frames: at most 20 a second. What answers a key may come one frame
 /// early, so that nobody waits for the frame that a snapshot has just had.
@@ -45,6 +47,8 @@ const LONG: Duration = Duration::from_secs(3600);
 pub struct Options {
     /// Which characters are drawn.
     pub glyphs: GlyphChoice,
+    /// Which colours.
+    pub theme: ThemeChoice,
     /// The keys in force.
     pub keys: Keymap,
     /// Whether clicks and the wheel are for the console.
@@ -55,6 +59,8 @@ pub struct Options {
     pub lab: Option<Lab>,
     /// Whether the console may only look.
     pub read_only: bool,
+    /// Where snaps are written; the current directory if nowhere.
+    pub snaps: PathBuf,
 }
 
 /// Why there is no console.
@@ -66,6 +72,9 @@ pub enum ConsoleError {
     /// The terminal or the system refused something.
     #[error("the terminal cannot be used: {0}")]
     Io(#[from] io::Error),
+    /// There is no moment in a file.
+    #[error("there is no moment in it")]
+    Nothing,
 }
 
 /// Shows the console until the operator or a signal ends it. Blocks the calling
@@ -78,31 +87,68 @@ pub enum ConsoleError {
 /// [`ConsoleError::NotATerminal`] without a terminal, [`ConsoleError::Io`] if
 /// the terminal cannot be set up or drawn to.
 pub fn run(feed: Feed, options: Options) -> Result<(), ConsoleError> {
+    show(
+        |options, theme| {
+            let mut feed = feed;
+            let first = feed.snapshots.borrow_and_update().clone();
+            let logs = if feed.presence.is_some() { Logs::Elsewhere } else { Logs::of_process() };
+            let mut app = App::new(first, theme, TimeZone::system(), logs);
+            if let Some(lab) = &mut options.lab {
+                app.update(Input::Lab(lab.view.borrow_and_update().clone()), Duration::ZERO);
+            }
+            Ok((app, feed))
+        },
+        options,
+    )
+}
+
+/// Shows the console on a file that one wrote, as [`run`] does on a node.
+///
+/// # Errors
+/// As [`run`].
+pub fn replay(bundle: Bundle, options: Options) -> Result<(), ConsoleError> {
+    // There is no node: nothing comes from it, and nobody takes what is sent.
+    let (nobody, mut held) = (tokio::sync::broadcast::channel(1), None);
+    let (outcomes, told) = tokio::sync::broadcast::channel(1);
+    let (commands, _) = CommandSender::channel();
+    let ended = show(
+        |_, theme| {
+            let app = App::replay(bundle, theme, TimeZone::system()).ok_or(ConsoleError::Nothing)?;
+            let (snapshots, latest) = watch::channel(app.live().clone());
+            held = Some(snapshots);
+            Ok((app, Feed { snapshots: latest, events: nobody.1, outcomes: told, commands, presence: None }))
+        },
+        options,
+    );
+    drop((nobody.0, outcomes, held));
+    ended
+}
+
+/// Sets everything up, has the console made, and runs it.
+fn show(
+    make: impl FnOnce(&mut Options, Theme) -> Result<(App, Feed), ConsoleError>,
+    mut options: Options,
+) -> Result<(), ConsoleError> {
     if !terminal::is_there() {
         return Err(ConsoleError::NotATerminal);
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let exit = runtime.block_on(console(feed, options));
+    let theme = Theme::named(options.theme, options.glyphs, |name| std::env::var(name).ok());
+    let (app, feed) = make(&mut options, theme)?;
+    let exit = runtime.block_on(console(app, feed, options));
     // Nothing of ours is worth waiting for.
     runtime.shutdown_background();
     exit
 }
 
-async fn console(feed: Feed, options: Options) -> Result<(), ConsoleError> {
+async fn console(mut app: App, feed: Feed, options: Options) -> Result<(), ConsoleError> {
     let signals = Signals::listen()?;
-    let theme = Theme::resolve(None, options.glyphs, |name| std::env::var(name).ok());
-    let mut feed = feed;
-    let mut lab = options.lab;
-    let first = feed.snapshots.borrow_and_update().clone();
-    let logs = if feed.presence.is_some() { Logs::Elsewhere } else { Logs::of_process() };
-    let mut app = App::new(first, theme, TimeZone::system(), logs);
     app.read_only = options.read_only;
     app.keys = options.keys;
-    if let Some(lab) = &mut lab {
-        app.update(Input::Lab(lab.view.borrow_and_update().clone()), Duration::ZERO);
-    }
+    let lab = options.lab;
+    let (snapped, snaps) = mpsc::channel(1);
     let watch = faults::Watch::start();
-    let terminal = Terminal::take()?;
+    let terminal = Terminal::take(Features { mouse: options.mouse, title: options.title })?;
     let keyboard = Keyboard::start()?;
     let mut console = Console {
         app,
@@ -122,6 +168,9 @@ async fn console(feed: Feed, options: Options) -> Result<(), ConsoleError> {
         resumed: None,
         last_event: None,
         open: Open::default(),
+        snap_dir: options.snaps,
+        snapped,
+        snaps,
     };
     let exit = console.run().await;
     console.keyboard.stop();
@@ -238,6 +287,10 @@ struct Console {
     /// When we last took the terminal again.
     resumed: Option<Instant>,
     open: Open,
+    /// Where snaps are written, and both ends of what comes of that.
+    snap_dir: PathBuf,
+    snapped: mpsc::Sender<Snapped>,
+    snaps: mpsc::Receiver<Snapped>,
 }
 
 impl Console {
@@ -306,6 +359,7 @@ impl Console {
                     // It has ended; what it last showed stays.
                     News::End => self.lab = None,
                 },
+                Some(snapped) = self.snaps.recv() => self.take(Input::Snapped(snapped)),
                 // What is due is drawn; that takes the time in.
                 () = sleep_until(wake) => {}
             }
@@ -365,6 +419,21 @@ impl Console {
         }
     }
 
+    /// Writes what is remembered to a file, on a thread of its own: a disk may
+    /// take its time, and the console does not wait for it.
+    fn snap(&mut self) {
+        let (bundle, dir, zone) = (self.app.bundle(), self.snap_dir.clone(), self.app.zone.clone());
+        let (done, failed) = (self.snapped.clone(), self.snapped.clone());
+        let write = move || {
+            let written = bundle.save(&dir, &zone).map_err(|error| format!("{}: {error}", dir.display()));
+            // A console that has gone wants to hear nothing.
+            let _ = done.blocking_send(written);
+        };
+        if let Err(error) = std::thread::Builder::new().name("snap".to_owned()).spawn(write) {
+            let _ = failed.try_send(Err(error.to_string()));
+        }
+    }
+
     fn send(&mut self, command: Command) {
         let sent = self.feed.commands.try_send(command.clone());
         self.take(Input::Sent(command, sent));
@@ -399,9 +468,14 @@ impl Console {
         if !self.dirty || !self.terminal.is_idle() || now < self.frame_due() {
             return Ok(());
         }
+        let (lines, dropped) = logs::take();
+        if dropped > 0 || !lines.is_empty() {
+            self.take(Input::Lines(lines, dropped));
+        }
         self.update(Input::Tick);
         let (app, mut changes_in) = (&mut self.app, None);
-        self.terminal.draw(|area, buf| changes_in = view::draw(app, area, buf))?;
+        let title = app.title();
+        self.terminal.draw(&title, |area, buf| changes_in = view::draw(app, area, buf))?;
         self.ages_change = changes_in.map(|left| now + left.clamp(FRAME, LONG));
         self.frames_until = now.max(self.frames_until) + FRAME;
         (self.dirty, self.answers, self.quiet_until) = (false, false, None);
@@ -413,6 +487,7 @@ impl Console {
         let input = match event {
             TerminalEvent::Key(key) => Input::Key(key),
             TerminalEvent::Paste(text) => Input::Paste(text),
+            TerminalEvent::Mouse(event) => Input::Mouse(event),
             _ => {
                 self.dirty = true;
                 return Ok(ControlFlow::Continue(()));
@@ -427,6 +502,7 @@ impl Console {
                 Effect::Copy(text) => self.terminal.copy(&text)?,
                 Effect::Send(command) => self.send(command),
                 Effect::Lab(command) => self.ask_lab(command),
+                Effect::Snap => self.snap(),
             }
         }
         Ok(ControlFlow::Continue(()))

@@ -122,7 +122,7 @@ impl Engine {
     /// where it is not reached whoever is public.
     fn witnesses(&self, peer: &PeerId, now: Now) -> Vec<PeerId> {
         let mut all = self.attempts.trace(peer).map(Trace::helpers).unwrap_or_default();
-        let attempt = self.attempts.latest_report(peer);
+        let attempt = self.attempts.telling(peer).map(|(attempt, _)| attempt);
         all.extend(attempt.iter().flat_map(|a| a.stages.iter().filter_map(|s| s.via)));
         if !self.links.get(peer).is_some_and(Link::is_up) {
             let mut others: Vec<_> =
@@ -143,13 +143,10 @@ impl Engine {
     /// Where our last attempt heard nothing; and where nobody at all is linked,
     /// where others were reached before: one address of each host.
     fn to_knock_at(&self, peer: &PeerId, now: Now) -> Vec<(SocketAddr, PeerId)> {
-        let failed = self
-            .attempts
-            .latest_report(peer)
-            .is_some_and(|a: std::sync::Arc<Attempt>| a.outcome == Some(AttemptOutcome::Unreachable));
-        let Some(trace) = self.attempts.trace(peer).filter(|t| failed && t.is_silent()) else {
+        let Some((attempt, Some(trace))) = self.attempts.telling(peer) else { return Vec::new() };
+        if attempt.outcome != Some(AttemptOutcome::Unreachable) || !trace.is_silent() {
             return Vec::new();
-        };
+        }
         let mut all: Vec<(SocketAddr, PeerId)> =
             trace.addresses().into_iter().take(2).map(|addr| (addr, *peer)).collect();
         if !self.links.values().any(Link::is_up) {
@@ -178,7 +175,7 @@ impl Engine {
         if info.is_some() {
             terrain.theirs = self.claimed_nat(&peer);
         }
-        let attempt = self.attempts.latest_report(&peer);
+        let attempt = self.attempts.telling(&peer).map(|(attempt, _)| attempt);
         let none = Trace::default();
         let entry = self.book.get(peer);
         let up = |who: &PeerId| self.links.get(who).is_some_and(Link::is_up);

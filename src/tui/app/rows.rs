@@ -181,6 +181,22 @@ impl<R: Row> Rows<R> {
         self.inverse = false;
     }
 
+    /// Sorts by a column, and by the same one again the other way.
+    pub(super) fn sort_by(&mut self, column: usize) {
+        if column == self.column {
+            self.sort_inverse();
+        } else if column < R::COLUMNS.len() {
+            (self.column, self.inverse) = (column, false);
+        }
+    }
+
+    /// Selects the row at a place, if there is one.
+    pub(super) fn select_at(&mut self, place: usize) {
+        if let Some(key) = self.row(place).map(R::key) {
+            self.selection.set(Some(key), Some(place));
+        }
+    }
+
     pub(super) fn sort_inverse(&mut self) {
         self.inverse = !self.inverse;
     }

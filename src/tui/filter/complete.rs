@@ -5,6 +5,11 @@ use super::field::Field;
 /// The text with its last word completed as far as that is clear, and what it
 /// may become. Words alone are nobody's business but their author's.
 pub(crate) fn complete(text: &str) -> (String, Vec<String>) {
+    last_word(text, candidates)
+}
+
+/// The same for any candidates.
+pub(super) fn last_word(text: &str, candidates: impl FnOnce(&str) -> Vec<String>) -> (String, Vec<String>) {
     // Not every space is one byte long.
     let start = text.char_indices().rfind(|(_, c)| c.is_whitespace()).map_or(0, |(at, c)| at + c.len_utf8());
     let (before, word) = text.split_at(start);
