@@ -78,6 +78,8 @@ pub struct Config {
     pub ascii: Ascii,
     /// Whether the console takes the mouse.
     pub mouse: bool,
+    /// Whether it shows pseudonyms.
+    pub mask: bool,
     /// Whether the console sets the terminal's title.
     pub title: bool,
     /// The console's keys.
@@ -113,6 +115,7 @@ impl Config {
             log_format: LogFormat::default(),
             ascii: Ascii::default(),
             mouse: true,
+            mask: false,
             title: true,
             keys: Keymap::default(),
             registry_url: None,

@@ -98,6 +98,9 @@ pub struct ReplayArgs {
     /// The file
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub file: PathBuf,
+    /// The console's.
+    #[command(flatten)]
+    pub console: ConsoleArgs,
 }
 
 /// The arguments of `ctl`.
@@ -385,11 +388,15 @@ pub struct ConsoleArgs {
     /// `mouse`
     #[arg(long, help = format!("Leave the mouse to the terminal [env: {}]", Key::Mouse.variable()))]
     pub no_mouse: bool,
+    /// `mask`
+    #[arg(long, help = help_of(Key::Mask))]
+    pub mask: bool,
 }
 
 impl ConsoleArgs {
-    fn flags(self) -> Option<(Key, Raw)> {
-        self.no_mouse.then(|| (Key::Mouse, Raw::Text("false".to_owned())))
+    fn flags(self) -> impl Iterator<Item = (Key, Raw)> {
+        let set = |given: bool, key, value: &str| given.then(|| (key, Raw::Text(value.to_owned())));
+        [set(self.no_mouse, Key::Mouse, "false"), set(self.mask, Key::Mask, "true")].into_iter().flatten()
     }
 }
 
@@ -448,13 +455,9 @@ impl TargetArgs {
     /// # Errors
     /// Everything that is wrong with them.
     pub fn resolve_for(&self, console: ConsoleArgs) -> Result<Resolved, ConfigErrors> {
-        let flags = [
-            text(Key::Socket, self.socket.as_ref()),
-            text(Key::DataDir, self.data_dir.as_ref()),
-            console.flags(),
-        ];
+        let flags = [text(Key::Socket, self.socket.as_ref()), text(Key::DataDir, self.data_dir.as_ref())];
         let file = FileArgs { config: self.config.clone() };
-        resolve(&file.sources(flags.into_iter().flatten().collect()))
+        resolve(&file.sources(flags.into_iter().flatten().chain(console.flags()).collect()))
     }
 }
 
@@ -481,11 +484,11 @@ impl SettingsArgs {
             text(Key::Bind, self.bind.as_ref()),
             text(Key::Socket, self.socket.as_ref()),
             text(Key::LogFormat, self.log_format.as_ref()),
-            self.console.flags(),
             list,
         ]
         .into_iter()
         .flatten()
+        .chain(self.console.flags())
         .collect()
     }
 }

@@ -90,6 +90,7 @@ pub(super) struct Look {
     glyphs: GlyphChoice,
     keys: Keymap,
     mouse: bool,
+    mask: bool,
     title: bool,
 }
 
@@ -101,7 +102,13 @@ impl Look {
             Ascii::Always => GlyphChoice::Ascii,
             Ascii::Never => GlyphChoice::Unicode,
         };
-        Self { glyphs, keys: config.keys.clone(), mouse: config.mouse, title: config.title }
+        Self {
+            glyphs,
+            keys: config.keys.clone(),
+            mouse: config.mouse,
+            mask: config.mask,
+            title: config.title,
+        }
     }
 }
 
@@ -231,8 +238,16 @@ impl Session {
 
     /// How every console of this session looks and listens, and where it writes.
     fn options(&self) -> tui::Options {
-        let Look { glyphs, keys, mouse, title } = self.look.clone();
-        tui::Options { glyphs, keys, mouse, title, snaps: self.snaps.clone(), ..tui::Options::default() }
+        let Look { glyphs, keys, mouse, mask, title } = self.look.clone();
+        tui::Options {
+            glyphs,
+            keys,
+            mouse,
+            mask,
+            title,
+            snaps: self.snaps.clone(),
+            ..tui::Options::default()
+        }
     }
 
     /// Lets go of the runtime.

@@ -78,6 +78,8 @@ pub enum Key {
     Ascii,
     /// `mouse`
     Mouse,
+    /// `mask`
+    Mask,
     /// `title`
     Title,
     /// `registry.url`
@@ -88,7 +90,7 @@ pub enum Key {
 
 impl Key {
     /// Every key, in the order in which they are shown.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::DataDir,
         Self::Name,
         Self::Network,
@@ -105,6 +107,7 @@ impl Key {
         Self::LogFormat,
         Self::Ascii,
         Self::Mouse,
+        Self::Mask,
         Self::Title,
         Self::RegistryUrl,
         Self::RegistryTokenFile,
@@ -129,6 +132,7 @@ impl Key {
             Self::LogFormat => ("log_format", "PUNCHDECK_LOG_FORMAT", Some("--log-format")),
             Self::Ascii => ("ascii", "PUNCHDECK_ASCII", None),
             Self::Mouse => ("mouse", "PUNCHDECK_MOUSE", Some("--no-mouse")),
+            Self::Mask => ("mask", "PUNCHDECK_MASK", Some("--mask")),
             Self::Title => ("title", "PUNCHDECK_TITLE", None),
             Self::RegistryUrl => ("registry.url", "PUNCHDECK_REGISTRY_URL", None),
             Self::RegistryTokenFile => ("registry.token_file", "PUNCHDECK_REGISTRY_TOKEN_FILE", None),
@@ -174,6 +178,7 @@ impl Key {
             Self::LogFormat => "how log lines are written, on standard error and in the log file",
             Self::Ascii => "whether the console draws with ASCII only",
             Self::Mouse => "whether the console takes the mouse; the flag says no",
+            Self::Mask => "whether the console shows pseudonyms for peers, addresses and names",
             Self::Title => "whether the console sets the terminal's title",
             Self::RegistryUrl => "the registry that is told what happened",
             Self::RegistryTokenFile => "a file with the token that lets us in there",
@@ -203,7 +208,7 @@ impl Key {
                     .to_owned()
             }
             Self::Ascii => one_of(Ascii::ALL.map(Ascii::name)),
-            Self::Mouse | Self::Title => one_of(["true", "false"]),
+            Self::Mouse | Self::Mask | Self::Title => one_of(["true", "false"]),
             Self::RegistryUrl => {
                 "an https address, or http where no token is sent or it is this host".to_owned()
             }
@@ -253,6 +258,7 @@ impl Key {
             Self::LogFormat => config.log_format = check::validate_log_format(raw.text()?)?,
             Self::Ascii => config.ascii = check::validate_ascii(raw.text()?)?,
             Self::Mouse => config.mouse = check::validate_switch(&raw.to_string())?,
+            Self::Mask => config.mask = check::validate_switch(&raw.to_string())?,
             Self::Title => config.title = check::validate_switch(&raw.to_string())?,
             Self::RegistryUrl => config.registry_url = Some(check::validate_registry_url(raw.text()?)?),
             Self::RegistryTokenFile => {
@@ -290,6 +296,7 @@ impl Key {
             Self::LogFormat => text(config.log_format.name()),
             Self::Ascii => text(config.ascii.name()),
             Self::Mouse => Some(config.mouse.to_string()),
+            Self::Mask => Some(config.mask.to_string()),
             Self::Title => Some(config.title.to_string()),
             Self::RegistryUrl => text(&config.registry_url.as_ref()?.to_string()),
             Self::RegistryTokenFile => text(&config.registry_token_file.as_ref()?.to_string_lossy()),
