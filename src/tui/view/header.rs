@@ -77,6 +77,9 @@ pub(super) fn draw(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
         ]);
     }
     left.extend([Span::styled(format!("{phase:<8}"), phase_style), gap()]);
+    if app.is_masked() {
+        left.extend([Span::styled("masked", theme.warn), gap()]);
+    }
     if app.read_only {
         left.extend([Span::styled("read-only", theme.warn), gap()]);
     }
