@@ -87,7 +87,7 @@ fn lab(binary: &Path) -> Result<()> {
     console.resize(80, 24)?;
     take(&console, "one-pane", 1)?;
     console.press("q")?;
-    console.wait_for_end(Duration::from_secs(10))
+    console.wait_for_end(Duration::from_secs(60))
 }
 
 fn pause() {

@@ -92,6 +92,20 @@ fn main() {
             c.wait_for("[1 Peers]")?;
             gives_back(c, |c| c.press("q"))
         }),
+        trial("the_first_key_after_a_new_size_is_taken", "", |c| {
+            c.wait_for("[1 Peers]")?;
+            c.press("7")?;
+            c.wait_for("[7 Events]")?;
+            for (cols, key, shows) in [(90, "3", "[3 Relays]"), (80, "6", "[6 KPI]")] {
+                c.resize(cols, 24)?;
+                c.wait_until("the new size", |screen| {
+                    screen.rows(0, cols).nth(2).is_some_and(|l| l.chars().count() == usize::from(cols))
+                })?;
+                c.press(key)?;
+                c.wait_for(shows)?;
+            }
+            gives_back(c, |c| c.press("q"))
+        }),
         trial("two_hundred_sizes_in_two_seconds_end_in_the_screen_of_the_last", "busy node", |c| {
             c.wait_for("Peers")?;
             for n in 0..200_u16 {

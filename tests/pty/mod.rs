@@ -109,6 +109,10 @@ impl Console {
     }
 
     pub fn resize(&mut self, cols: u16, rows: u16) -> Result<()> {
+        if let (Some(height), Some(width)) = (NonZero::new(rows), NonZero::new(cols)) {
+            let mut parser = self.shown.0.lock().unwrap_or_else(PoisonError::into_inner);
+            parser.screen_mut().set_size(height, width);
+        }
         self.master.as_ref().context("hung up")?.resize(size(cols, rows))
     }
 

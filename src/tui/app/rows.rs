@@ -104,7 +104,8 @@ impl Row for ReservationRow {
 pub(crate) struct Rows<R: Row> {
     /// As the node tells them.
     told: Vec<R>,
-    left: Left<R>,
+    /// With the place that each had among them.
+    left: Left<(R, usize)>,
     /// Places in `told`; behind the last one those in `left`.
     order: Vec<usize>,
     column: usize,
@@ -142,7 +143,7 @@ impl<R: Row> Rows<R> {
     fn at(&self, number: usize) -> Option<(&R, bool)> {
         match self.told.get(number) {
             Some(row) => Some((row, false)),
-            None => self.left.get(number - self.told.len()).map(|row| (row, true)),
+            None => self.left.get(number - self.told.len()).map(|(row, _)| (row, true)),
         }
     }
 
@@ -219,11 +220,11 @@ impl<R: Row> Rows<R> {
         self.left.expire(at);
         let is_in = |list: &[R], key: R::Key| list.iter().any(|row| row.key() == key);
         if live {
-            self.left.retain(|row| !is_in(&rows, row.key()));
+            self.left.retain(|(row, _)| !is_in(&rows, row.key()));
             let wanted = self.selection.wanted();
-            for row in self.told.iter().filter(|row| !is_in(&rows, row.key())) {
-                if self.live || wanted == Some(row.key()) {
-                    self.left.push(row.clone(), at);
+            for (place, row) in self.told.iter().enumerate() {
+                if !is_in(&rows, row.key()) && (self.live || wanted == Some(row.key())) {
+                    self.left.push((row.clone(), place), at);
                 }
             }
         } else {
@@ -244,8 +245,11 @@ impl<R: Row> Rows<R> {
     fn put_in_order(&mut self, snapshot: &Snapshot) {
         let count = self.told.len() + self.left.len();
         let value = |number: usize| match self.column {
-            // What left stands behind the rest.
-            0 => Some(Value::Number(number as u64)),
+            // What left stays before what came into its place.
+            0 => Some(Value::Number(match number.checked_sub(self.told.len()) {
+                None => 2 * number as u64 + 1,
+                Some(left) => self.left.get(left).map_or(0, |(_, place)| 2 * *place as u64),
+            })),
             column => self.at(number).and_then(|(row, _)| row.value(column, snapshot)),
         };
         let mut keyed: Vec<_> = (0..count).map(|number| (value(number), number)).collect();
