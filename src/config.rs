@@ -30,13 +30,14 @@ pub use validate::{
     BIND_PORT_MIN, BOOTSTRAP_MAX, DIRECT_WINDOW, RELAY_AFTER, Refused, validate_ascii, validate_bind,
     validate_bootstrap, validate_direct_window, validate_group, validate_log_filter, validate_log_format,
     validate_name, validate_network, validate_path, validate_punch, validate_registry_url,
-    validate_relay_after, validate_relay_egress, validate_theme,
+    validate_relay_after, validate_relay_egress, validate_switch, validate_theme,
 };
 
 use crate::model::{PunchConsent, RelayEgressPolicy, ThemeChoice};
 use crate::node::keys::KeyBytes;
 use crate::node::options::{NodeOptions, Settings};
 use crate::node::{RegistryOptions, RegistryUrl};
+use crate::tui::Keymap;
 
 /// The commented file that `punchdeck config init` writes; it says the
 /// defaults.
@@ -77,6 +78,12 @@ pub struct Config {
     pub ascii: Ascii,
     /// Which colours it has.
     pub theme: ThemeChoice,
+    /// Whether the console takes the mouse.
+    pub mouse: bool,
+    /// Whether the console sets the terminal's title.
+    pub title: bool,
+    /// The console's keys.
+    pub keys: Keymap,
     /// Whom to tell what happened.
     pub registry_url: Option<RegistryUrl>,
     /// The file with what lets us in there.
@@ -108,6 +115,9 @@ impl Config {
             log_format: LogFormat::default(),
             ascii: Ascii::default(),
             theme: ThemeChoice::default(),
+            mouse: true,
+            title: true,
+            keys: Keymap::default(),
             registry_url: None,
             registry_token_file: None,
         }

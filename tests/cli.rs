@@ -359,6 +359,37 @@ fn the_readme_carries_the_keys_of_the_panes_as_the_program_prints_them() {
 }
 
 #[test]
+fn keys_of_the_configuration_are_in_force_and_clashes_are_named_before_anything_starts() {
+    let home = Home::new();
+    let file = home.file("c.toml", "[keys]\nsync = \"ctrl-y\"\n");
+    let keys = home.run(&["keys", "--config", &file], &[]).succeeds();
+    let line = keys.lines().find(|l| l.contains("  sync  ")).unwrap();
+    assert!(line.starts_with("  ctrl-y "), "{line}");
+    assert!(
+        home.run(&["config", "show", "--config", &file], &[]).succeeds().contains("keys.sync = \"ctrl-y\"")
+    );
+
+    let clash = home.file("clash.toml", "[keys]\nfreeze = \"s\"\n");
+    for args in [&["config", "check"][..], &["keys"], &["run", "--headless"]] {
+        let err = home.run(&[args, &["--config", &clash]].concat(), &[]).fails(2);
+        assert!(
+            err.contains(&format!("{clash}:2: [keys]: s would be both sync and freeze, in the panes")),
+            "{err}"
+        );
+    }
+    for (text, said) in [
+        ("snyc = \"y\"", "there is no action \"snyc\", the nearest is \"sync\""),
+        ("sync = \"strg-y\"", "sync = \"strg-y\" is no key: a key is a character (f, F, ?), space"),
+        ("help = []", "help needs a key: it can be moved, but not taken away"),
+        ("quit-anywhere = \"Q\"", "Q cannot be quit-anywhere: in the palette it is typed"),
+    ] {
+        let file = home.file("wrong.toml", &format!("[keys]\n{text}\n"));
+        let err = home.run(&["config", "check", "--config", &file], &[]).fails(2);
+        assert!(err.contains(&format!("{file}:2: [keys]: {said}")), "{err}");
+    }
+}
+
+#[test]
 fn the_readme_carries_the_rules_that_close_the_egress_as_they_are_shipped() {
     let rules = include_str!("../assets/punchdeck.nft");
     let table = &rules[rules.find("table inet punchdeck {").unwrap()..];

@@ -55,7 +55,12 @@ const LAYERS: [Layer; 11] = [
     },
     Layer { name: "control", modules: &["model", "node::feed"], crates: &["tokio"], banned: &[] },
     Layer { name: "identity", modules: &["core", "model", "node"], crates: &[], banned: SOCKETS },
-    Layer { name: "config", modules: &["core", "model", "node"], crates: &[], banned: SOCKETS },
+    Layer {
+        name: "config",
+        modules: &["core", "model", "node", "tui::Keymap"],
+        crates: &[],
+        banned: SOCKETS,
+    },
     Layer { name: "telemetry", modules: &[], crates: &["tui_logger"], banned: SOCKETS },
     Layer {
         name: "cli",

@@ -44,8 +44,8 @@ pub enum Command {
     Registry(RegistryArgs),
     /// The configuration: write, check, show it
     Config(ConfigArgs),
-    /// List the console's keys
-    Keys,
+    /// List the console's keys that are in force
+    Keys(FileArgs),
     /// Shell completions, to standard output
     Completions {
         /// For which shell
@@ -85,9 +85,9 @@ pub struct AttachArgs {
     /// Only look; the node itself refuses everything else
     #[arg(long, env = "PUNCHDECK_READ_ONLY", value_parser = FalseyValueParser::new())]
     pub read_only: bool,
-    /// `theme`
-    #[arg(long, value_name = "NAME", help = help_of(Key::Theme))]
-    pub theme: Option<String>,
+    /// How the console is to be.
+    #[command(flatten)]
+    pub console: ConsoleArgs,
 }
 
 /// The arguments of `ctl`.
@@ -217,9 +217,6 @@ pub struct LabArgs {
     /// What to do; the console on a fleet if left out
     #[command(subcommand)]
     pub command: Option<LabCommand>,
-    /// `theme`
-    #[arg(long, value_name = "NAME", help = help_of(Key::Theme))]
-    pub theme: Option<String>,
     /// How many nodes the fleet has, 2 to 64; as many as the topology says, or 8
     #[arg(long, env = "PUNCHDECK_LAB_NODES", value_parser = clap::value_parser!(u8).range(2..=64))]
     pub nodes: Option<u8>,
@@ -247,6 +244,9 @@ pub struct LabArgs {
         conflicts_with = "loopback"
     )]
     pub self_test: bool,
+    /// How the console is to be.
+    #[command(flatten)]
+    pub console: ConsoleArgs,
 }
 
 /// What a lab does besides showing its fleet.
@@ -364,9 +364,27 @@ pub struct SettingsArgs {
     /// `log_format`
     #[arg(long, value_name = "FORMAT", help = help_of(Key::LogFormat))]
     pub log_format: Option<String>,
+    /// The console's.
+    #[command(flatten)]
+    pub console: ConsoleArgs,
+}
+
+/// How a console is to be.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ConsoleArgs {
     /// `theme`
     #[arg(long, value_name = "NAME", help = help_of(Key::Theme))]
     pub theme: Option<String>,
+    /// `mouse`
+    #[arg(long, help = format!("Leave the mouse to the terminal [env: {}]", Key::Mouse.variable()))]
+    pub no_mouse: bool,
+}
+
+impl ConsoleArgs {
+    fn flags(&self) -> [Option<(Key, Raw)>; 2] {
+        let mouse = self.no_mouse.then(|| (Key::Mouse, Raw::Text("false".to_owned())));
+        [text(Key::Theme, self.theme.as_ref()), mouse]
+    }
 }
 
 fn time(text: &str) -> Result<Duration, String> {
@@ -416,16 +434,21 @@ impl TargetArgs {
     /// # Errors
     /// Everything that is wrong with them.
     pub fn resolve(&self) -> Result<Resolved, ConfigErrors> {
-        self.resolve_with(None)
+        self.resolve_for(&ConsoleArgs::default())
     }
 
-    /// The same for a console with that theme.
+    /// The same with what a console was told.
     ///
     /// # Errors
     /// Everything that is wrong with them.
-    pub fn resolve_with(&self, theme: Option<&String>) -> Result<Resolved, ConfigErrors> {
-        let (socket, data_dir) = (self.socket.as_ref(), self.data_dir.as_ref());
-        let flags = [text(Key::Socket, socket), text(Key::DataDir, data_dir), text(Key::Theme, theme)];
+    pub fn resolve_for(&self, console: &ConsoleArgs) -> Result<Resolved, ConfigErrors> {
+        let [theme, mouse] = console.flags();
+        let flags = [
+            text(Key::Socket, self.socket.as_ref()),
+            text(Key::DataDir, self.data_dir.as_ref()),
+            theme,
+            mouse,
+        ];
         let file = FileArgs { config: self.config.clone() };
         resolve(&file.sources(flags.into_iter().flatten().collect()))
     }
@@ -446,6 +469,7 @@ impl SettingsArgs {
     }
 
     fn flags(&self) -> Vec<(Key, Raw)> {
+        let [theme, mouse] = self.console.flags();
         let list = (!self.bootstrap.is_empty()).then(|| (Key::Bootstrap, Raw::List(self.bootstrap.clone())));
         [
             text(Key::DataDir, self.data_dir.as_ref()),
@@ -454,7 +478,8 @@ impl SettingsArgs {
             text(Key::Bind, self.bind.as_ref()),
             text(Key::Socket, self.socket.as_ref()),
             text(Key::LogFormat, self.log_format.as_ref()),
-            text(Key::Theme, self.theme.as_ref()),
+            theme,
+            mouse,
             list,
         ]
         .into_iter()

@@ -1,8 +1,7 @@
-//! `punchdeck keys`: the console's keys, from the one table that makes them.
+//! `punchdeck keys`: the console's keys in force.
 
-use super::{Failure, print};
-use crate::tui;
+use super::{Failure, SettingsArgs, print};
 
-pub(super) fn execute() -> Result<(), Failure> {
-    print(tui::keys_text().as_bytes())
+pub(super) fn execute(settings: &SettingsArgs) -> Result<(), Failure> {
+    print(settings.resolve()?.config.keys.text().as_bytes())
 }

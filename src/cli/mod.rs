@@ -58,7 +58,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Attach(args) => attach::execute(&args),
         Command::Ctl(args) => ctl::execute(&args),
         Command::Registry(args) => registry::execute(&args),
-        Command::Keys => keys::execute(),
+        Command::Keys(file) => keys::execute(&SettingsArgs { file, ..SettingsArgs::default() }),
         Command::Config(args) => config::execute(&args),
         Command::Completions { shell } => completions::execute(shell),
         Command::Man { dir } => man::execute(dir.as_deref()),

@@ -19,7 +19,7 @@ use crate::node::EVENT_TARGET;
 use crate::node::feed::Feed;
 use crate::telemetry::{self, BoxedLayer, DropWatch, LogFilter, Sinks, Telemetry};
 use crate::tui::lab::Lab;
-use crate::tui::{self, GlyphChoice};
+use crate::tui::{self, GlyphChoice, Keymap};
 
 /// Threads for nodes: their work is short, and the console has a thread of its
 /// own.
@@ -81,17 +81,31 @@ impl<'a> Log<'a> {
     }
 }
 
-/// How the console is drawn.
-#[derive(Debug, Clone, Copy, Default)]
+/// How a console looks and listens.
+#[derive(Debug, Clone, Default)]
 pub(super) struct Look {
-    ascii: Ascii,
+    glyphs: GlyphChoice,
     theme: ThemeChoice,
+    keys: Keymap,
+    mouse: bool,
+    title: bool,
 }
 
 impl Look {
-    /// As configured.
+    /// As the settings say.
     pub(super) fn of(config: &Config) -> Self {
-        Self { ascii: config.ascii, theme: config.theme }
+        let glyphs = match config.ascii {
+            Ascii::Auto => GlyphChoice::Auto,
+            Ascii::Always => GlyphChoice::Ascii,
+            Ascii::Never => GlyphChoice::Unicode,
+        };
+        Self {
+            glyphs,
+            theme: config.theme,
+            keys: config.keys.clone(),
+            mouse: config.mouse,
+            title: config.title,
+        }
     }
 }
 
@@ -208,13 +222,9 @@ impl Session {
     }
 
     fn show(&self, feed: Feed, lab: Option<Lab>, read_only: bool) -> Result<(), Failure> {
-        let glyphs = match self.look.ascii {
-            Ascii::Auto => GlyphChoice::Auto,
-            Ascii::Always => GlyphChoice::Ascii,
-            Ascii::Never => GlyphChoice::Unicode,
-        };
-        tui::run(feed, tui::Options { glyphs, theme: self.look.theme, lab, read_only })
-            .map_err(Failure::failed)
+        let Look { glyphs, theme, keys, mouse, title } = self.look.clone();
+        let options = tui::Options { glyphs, theme, keys, mouse, title, lab, read_only };
+        tui::run(feed, options).map_err(Failure::failed)
     }
 
     /// Lets go of the runtime.

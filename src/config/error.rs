@@ -70,6 +70,14 @@ pub enum ConfigError {
         /// The nearest variable there is, or all of them.
         hint: String,
     },
+    /// Something is wrong with the console's keys.
+    #[error("{at}: [keys]: {why}")]
+    Keys {
+        /// Where.
+        at: Origin,
+        /// What is wrong, and what to do about it.
+        why: String,
+    },
     /// A value out of bounds.
     #[error("{key} = {value} ({at}): must be {allowed}")]
     Invalid {

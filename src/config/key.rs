@@ -78,6 +78,10 @@ pub enum Key {
     Ascii,
     /// `theme`
     Theme,
+    /// `mouse`
+    Mouse,
+    /// `title`
+    Title,
     /// `registry.url`
     RegistryUrl,
     /// `registry.token_file`
@@ -86,7 +90,7 @@ pub enum Key {
 
 impl Key {
     /// Every key, in the order in which they are shown.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::DataDir,
         Self::Name,
         Self::Network,
@@ -103,6 +107,8 @@ impl Key {
         Self::LogFormat,
         Self::Ascii,
         Self::Theme,
+        Self::Mouse,
+        Self::Title,
         Self::RegistryUrl,
         Self::RegistryTokenFile,
     ];
@@ -126,6 +132,8 @@ impl Key {
             Self::LogFormat => ("log_format", "PUNCHDECK_LOG_FORMAT", Some("--log-format")),
             Self::Ascii => ("ascii", "PUNCHDECK_ASCII", None),
             Self::Theme => ("theme", "PUNCHDECK_THEME", Some("--theme")),
+            Self::Mouse => ("mouse", "PUNCHDECK_MOUSE", Some("--no-mouse")),
+            Self::Title => ("title", "PUNCHDECK_TITLE", None),
             Self::RegistryUrl => ("registry.url", "PUNCHDECK_REGISTRY_URL", None),
             Self::RegistryTokenFile => ("registry.token_file", "PUNCHDECK_REGISTRY_TOKEN_FILE", None),
         }
@@ -170,6 +178,8 @@ impl Key {
             Self::LogFormat => "how log lines are written, on standard error and in the log file",
             Self::Ascii => "whether the console draws with ASCII only",
             Self::Theme => "which colours the console has; none where `NO_COLOR` is set",
+            Self::Mouse => "whether the console takes the mouse; the flag says no",
+            Self::Title => "whether the console sets the terminal's title",
             Self::RegistryUrl => "the registry that is told what happened",
             Self::RegistryTokenFile => "a file with the token that lets us in there",
         }
@@ -199,6 +209,7 @@ impl Key {
             }
             Self::Ascii => one_of(Ascii::ALL.map(Ascii::name)),
             Self::Theme => one_of(ThemeChoice::ALL.map(ThemeChoice::name)),
+            Self::Mouse | Self::Title => one_of(["true", "false"]),
             Self::RegistryUrl => {
                 "an https address, or http where no token is sent or it is this host".to_owned()
             }
@@ -248,6 +259,8 @@ impl Key {
             Self::LogFormat => config.log_format = check::validate_log_format(raw.text()?)?,
             Self::Ascii => config.ascii = check::validate_ascii(raw.text()?)?,
             Self::Theme => config.theme = check::validate_theme(raw.text()?)?,
+            Self::Mouse => config.mouse = check::validate_switch(&raw.to_string())?,
+            Self::Title => config.title = check::validate_switch(&raw.to_string())?,
             Self::RegistryUrl => config.registry_url = Some(check::validate_registry_url(raw.text()?)?),
             Self::RegistryTokenFile => {
                 config.registry_token_file = Some(base.join(check::validate_path(raw.text()?)?));
@@ -284,6 +297,8 @@ impl Key {
             Self::LogFormat => text(config.log_format.name()),
             Self::Ascii => text(config.ascii.name()),
             Self::Theme => text(config.theme.name()),
+            Self::Mouse => Some(config.mouse.to_string()),
+            Self::Title => Some(config.title.to_string()),
             Self::RegistryUrl => text(&config.registry_url.as_ref()?.to_string()),
             Self::RegistryTokenFile => text(&config.registry_token_file.as_ref()?.to_string_lossy()),
         }

@@ -52,6 +52,15 @@ impl Resolved {
             })
             .filter(|change| change.from != change.to)
             .collect();
+        if self.config.keys != newer.config.keys {
+            let of = |config: &Config| {
+                let keys: Vec<_> =
+                    config.keys.changed().map(|(name, keys)| format!("{name} = {keys}")).collect();
+                if keys.is_empty() { "the console's own".to_owned() } else { keys.join(", ") }
+            };
+            let (from, to) = (of(&self.config), of(&newer.config));
+            changes.push(Change { name: "keys", from, to, live: false });
+        }
         let secret = |of: &Self| of.secret.as_ref().map(|(secret, _)| secret.clone());
         changes.extend(hidden("the network secret", secret(self), secret(newer)));
         let token = |of: &Self| of.registry_token.as_ref().map(|(token, _)| token.clone());

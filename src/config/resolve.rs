@@ -14,8 +14,11 @@ use super::{
 };
 use crate::core::token::Token;
 use crate::node::options::NetworkSecret;
+use crate::tui::Keymap;
 
 const PREFIX: &str = "PUNCHDECK_";
+/// The section with the console's keys.
+const KEYS: &str = "keys";
 
 /// A value as it was written, before it is checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,6 +120,8 @@ pub struct Resolved {
     /// The file that was read, if there was one.
     pub file: Option<PathBuf>,
     pub(super) origins: BTreeMap<Key, Origin>,
+    /// Where actions of the console got other keys, by name.
+    pub(super) key_origins: BTreeMap<String, Origin>,
 }
 
 impl Resolved {
@@ -132,8 +137,12 @@ impl Resolved {
 /// # Errors
 /// All that is wrong, in the order file, environment, flags.
 pub fn resolve(sources: &Sources) -> Result<Resolved, ConfigErrors> {
-    let mut gather =
-        Gather { config: Config::defaults(&sources.host), origins: BTreeMap::new(), errors: Vec::new() };
+    let mut gather = Gather {
+        config: Config::defaults(&sources.host),
+        origins: BTreeMap::new(),
+        key_origins: BTreeMap::new(),
+        errors: Vec::new(),
+    };
     let file = gather.read_file(sources);
     let Secrets { network, token } = gather.read_env(&sources.env);
     for (key, raw) in &sources.flags {
@@ -145,7 +154,8 @@ pub fn resolve(sources: &Sources) -> Result<Resolved, ConfigErrors> {
         gather.errors.push(ConfigError::NoHome(Key::DataDir.name()));
     }
     if gather.errors.is_empty() {
-        Ok(Resolved { config: gather.config, secret, registry_token, file, origins: gather.origins })
+        let Gather { config, origins, key_origins, .. } = gather;
+        Ok(Resolved { config, secret, registry_token, file, origins, key_origins })
     } else {
         Err(ConfigErrors(gather.errors))
     }
@@ -165,7 +175,8 @@ fn is_section(name: &str) -> bool {
 
 struct Gather {
     config: Config,
-    pub(super) origins: BTreeMap<Key, Origin>,
+    origins: BTreeMap<Key, Origin>,
+    key_origins: BTreeMap<String, Origin>,
     errors: Vec<ConfigError>,
 }
 
@@ -208,9 +219,12 @@ impl Gather {
                 return Some(path.to_owned());
             }
         };
-        let mut entries = Vec::new();
+        let (mut entries, mut keys) = (Vec::new(), Vec::new());
         for (name, value) in table.get_ref() {
             match value.get_ref() {
+                DeValue::Table(section) if name.get_ref() == KEYS => {
+                    keys.extend(section.iter().map(|(n, v)| (n.get_ref().to_string(), n.span().start, v)));
+                }
                 // `[registry]` is a section: its keys bear its name.
                 DeValue::Table(section) if is_section(name.get_ref()) => {
                     let key = |inner: &str| format!("{}.{inner}", name.get_ref());
@@ -220,6 +234,7 @@ impl Gather {
             }
         }
         entries.sort_by_key(|(_, start, _)| *start);
+        keys.sort_by_key(|(_, start, _)| *start);
         let base = path.parent().unwrap_or(Path::new(""));
         for (name, start, value) in entries {
             let line = at(start);
@@ -235,7 +250,37 @@ impl Gather {
                 }),
             }
         }
+        let keys = keys.into_iter().map(|(name, start, value)| {
+            (name, at(start), Raw::from_toml(value.get_ref(), text.get(value.span()).unwrap_or_default()))
+        });
+        self.take_keys(keys.collect());
         Some(path.to_owned())
+    }
+
+    /// Takes the console's keys, all at once: whether two clash depends on both.
+    fn take_keys(&mut self, keys: Vec<(String, Origin, Raw)>) {
+        let mut changes = Vec::new();
+        for (action, at, raw) in &keys {
+            match raw {
+                Raw::Text(text) => changes.push((action.as_str(), vec![text.as_str()])),
+                Raw::List(list) => changes.push((action.as_str(), list.iter().map(String::as_str).collect())),
+                Raw::Other(_) => self.errors.push(ConfigError::Keys {
+                    at: at.clone(),
+                    why: format!(
+                        "{action} = {raw}: must be a key such as \"F\" or \"ctrl-f\", or a list of keys"
+                    ),
+                }),
+            }
+        }
+        let place = |action: &str| keys.iter().find(|(name, ..)| name == action).map(|(_, at, _)| at.clone());
+        match Keymap::with(changes) {
+            Ok(map) => self.config.keys = map,
+            Err(errors) => self.errors.extend(errors.into_iter().map(|error| ConfigError::Keys {
+                at: place(&error.action).unwrap_or(Origin::Default),
+                why: error.why,
+            })),
+        }
+        self.key_origins = keys.into_iter().map(|(action, at, _)| (action, at)).collect();
     }
 
     /// Takes the keys' variables and gives back the secrets', unread.

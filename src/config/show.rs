@@ -28,6 +28,11 @@ impl Resolved {
             Some((_, at)) => writeln!(out, "# the network secret is set ({at}): a closed fleet"),
             None => writeln!(out, "# no network secret is set: an open fleet"),
         };
+        for (action, keys) in self.config.keys.changed() {
+            let at = self.key_origins.get(action).cloned().unwrap_or(Origin::Default);
+            let _ = writeln!(out, "keys.{action} = {keys}  # {at}");
+        }
+        let _ = writeln!(out, "# all other keys are the console's own: punchdeck keys prints the map");
         if let Some((_, at)) = &self.registry_token {
             let _ = writeln!(out, "# the registry's token is set ({at})");
         }

@@ -72,6 +72,69 @@ fn every_key_stands_in_the_example_and_its_commented_lines_are_valid_too() {
 }
 
 #[test]
+fn the_example_holds_the_whole_map_of_keys_as_a_commented_table() {
+    let (_, table) = EXAMPLE.split_once("\n[keys]\n").unwrap();
+    assert_eq!(
+        table,
+        Keymap::example(),
+        "put this at the end of config.example.toml:\n\n{}",
+        Keymap::example()
+    );
+    let uncommented = format!("[keys]\n{}", table.replace("#   ", ""));
+    let resolved = with_file(&uncommented, &[], &[]).unwrap();
+    assert_eq!(resolved.config, Config::defaults(&host()), "they are the defaults");
+}
+
+#[test]
+fn other_keys_hold_and_are_shown_with_where_they_stand() {
+    let resolved =
+        with_file("[keys]\nsync = \"ctrl-y\"\nfreeze = []\nup = [\"up\", \"w\"]\n", &[], &[]).unwrap();
+    let shown = resolved.show();
+    for (line, at) in
+        [("keys.sync = \"ctrl-y\"", 2), ("keys.up = [\"up\", \"w\"]", 4), ("keys.freeze = []", 3)]
+    {
+        let found =
+            shown.lines().find(|l| l.starts_with(line)).unwrap_or_else(|| panic!("{line} in {shown}"));
+        assert!(found.ends_with(&format!("config.toml:{at}")), "{found}");
+    }
+    assert!(toml::from_str::<toml::Table>(&shown).is_ok(), "{shown}");
+    let keys = resolved.changes(&with_file("", &[], &[]).unwrap());
+    assert_eq!(keys.len(), 1);
+    assert_eq!((keys[0].name, keys[0].live), ("keys", false), "keys need a restart");
+}
+
+#[test]
+fn mistakes_among_the_keys_name_their_lines() {
+    assert_eq!(
+        errors("[keys]\nsnyc = \"y\"\nsync = 5\nfreeze = \"strg-f\"\n", &[])
+            .iter()
+            .map(|e| e.split(';').next().unwrap_or_default()[..50].to_owned())
+            .collect::<Vec<_>>(),
+        [
+            "config.toml:3: [keys]: sync = 5: must be a key suc",
+            "config.toml:2: [keys]: there is no action \"snyc\", ",
+            "config.toml:4: [keys]: freeze = \"strg-f\" is no key",
+        ]
+    );
+    assert_eq!(
+        errors("[keys]\nfreeze = \"s\"\n", &[]),
+        [
+            "config.toml:2: [keys]: s would be both sync and freeze, in the panes: move one of them, or take its key \
+          away with []"
+        ]
+    );
+}
+
+#[test]
+fn the_mouse_and_the_title_are_switched_by_file_variable_and_flag() {
+    let r = with_file("mouse = false\ntitle = false\n", &[("PUNCHDECK_TITLE", "true")], &[]).unwrap();
+    assert_eq!((r.config.mouse, r.config.title), (false, true));
+    let r = with_file("mouse = true", &[], &[(Key::Mouse, "false")]).unwrap();
+    assert_eq!((r.config.mouse, r.origin(Key::Mouse)), (false, Origin::Flag("--no-mouse")));
+    assert_eq!(errors("mouse = \"on\"", &[]), ["mouse = \"on\" (config.toml:1): must be true or false"]);
+}
+
+#[test]
 fn flag_goes_before_environment_before_file_before_default() {
     let file = "name = \"file\"\nnetwork = \"file\"\nbind = \"127.0.0.1:5000\"\n";
     let env = [("PUNCHDECK_NAME", "env"), ("PUNCHDECK_NETWORK", "env"), ("HOME", "/root")];

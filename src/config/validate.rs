@@ -213,6 +213,15 @@ pub fn validate_theme(text: &str) -> Result<ThemeChoice, Refused> {
     ThemeChoice::ALL.into_iter().find(|c| c.name() == text).ok_or(Refused::RULE)
 }
 
+/// Something that is so or not.
+///
+/// # Errors
+/// [`Refused`] if it is neither `true` nor `false`.
+pub fn validate_switch(text: &str) -> Result<bool, Refused> {
+    // A variable and a flag are texts; the file has a type for it.
+    text.trim_matches('"').parse().map_err(|_| Refused::RULE)
+}
+
 /// Where a registry is. Whether a token may go there is looked at when both are
 /// known.
 ///

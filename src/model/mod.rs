@@ -39,7 +39,7 @@ pub use report::{
     REPORT_SCHEMA, Report, ReportId, Reporter, ReportingState, ReportingView,
 };
 pub use snapshot::{AttemptsView, CacheView, Counters, GossipView, NodeInfo, Phase, SaveState, Snapshot};
-pub use text::{SHOWN_TEXT_MAX, clean, ellipsize, printable};
+pub use text::{SHOWN_TEXT_MAX, clean, clean_sentence, ellipsize, printable};
 pub use time::{Stamp, millis};
 pub use why::{Confidence, NextAction, Provenance, Sureness, Why, WhyFact, WhyLine};
 

@@ -468,6 +468,7 @@ pub fn lab() -> LabView {
         name: name.to_owned(),
         about: about.to_owned(),
         unsupported: None,
+        kills: false,
     };
     LabView {
         kind: "nat lab".to_owned(),

@@ -150,6 +150,8 @@ pub struct DrillInfo {
     pub about: String,
     /// Why it cannot be run here, if it cannot.
     pub unsupported: Option<String>,
+    /// Whether nodes are killed in it, on a fleet of its own.
+    pub kills: bool,
 }
 
 /// A drill that runs or ran.

@@ -15,6 +15,7 @@ mod bindings;
 mod faults;
 mod filter;
 pub(crate) mod fmt;
+mod fuzzy;
 mod input;
 pub mod lab;
 mod logs;
@@ -29,7 +30,7 @@ mod view;
 #[doc(hidden)]
 pub mod demo;
 
-pub use bindings::{key_of_next, keys_text};
+pub use bindings::{Keymap, KeymapError};
 pub use logs::log_layer;
 pub use run::{ConsoleError, Options, run};
 pub use theme::GlyphChoice;

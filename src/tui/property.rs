@@ -14,7 +14,7 @@ use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::layout::Rect;
 
 use super::app::{App, Effect, Gone, Input};
-use super::bindings::{BINDINGS, Key};
+use super::bindings::{Key, Keymap};
 use super::demo;
 use super::lab::LabView;
 use super::logs::Logs;
@@ -177,7 +177,7 @@ impl Console {
         self.at += Duration::from_millis(7);
         match step {
             Step::Bound(at) => {
-                let keys: Vec<Key> = BINDINGS.iter().flat_map(|b| b.keys.iter().copied()).collect();
+                let keys: Vec<Key> = Keymap::default().lines().flat_map(|b| b.keys.clone()).collect();
                 let event = at.get(&keys).event();
                 self.input(Input::Key(event));
             }

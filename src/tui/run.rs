@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use super::app::{App, Effect, Gone, Input};
+use super::bindings::Keymap;
 use super::faults;
 use super::input::Keyboard;
 use super::lab::{Lab, LabCommand, LabView};
@@ -42,6 +43,12 @@ pub struct Options {
     pub glyphs: GlyphChoice,
     /// Which colours.
     pub theme: ThemeChoice,
+    /// The keys in force.
+    pub keys: Keymap,
+    /// Whether clicks and the wheel are for the console.
+    pub mouse: bool,
+    /// Whether the terminal's title is.
+    pub title: bool,
     /// The lab that the node is in.
     pub lab: Option<Lab>,
     /// Whether the console may only look.
@@ -88,6 +95,7 @@ async fn console(feed: Feed, options: Options) -> Result<(), ConsoleError> {
     let logs = if feed.presence.is_some() { Logs::Elsewhere } else { Logs::of_process() };
     let mut app = App::new(first, theme, TimeZone::system(), logs);
     app.read_only = options.read_only;
+    app.keys = options.keys;
     if let Some(lab) = &mut lab {
         app.update(Input::Lab(lab.view.borrow_and_update().clone()), Duration::ZERO);
     }

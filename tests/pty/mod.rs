@@ -43,22 +43,7 @@ impl Console {
             (NonZero::new(rows).context("no rows")?, NonZero::new(cols).context("no columns")?);
         let shown = Arc::new((Mutex::new(vt100::Parser::new(height, width, 0)), Condvar::new()));
         let written = Arc::new(AtomicU64::new(0));
-        if read {
-            let mut output = pty.master.try_clone_reader()?;
-            let (shown, written) = (shown.clone(), written.clone());
-            std::thread::spawn(move || {
-                let mut bytes = [0; 4096];
-                while let Ok(n) = output.read(&mut bytes) {
-                    if n == 0 {
-                        return;
-                    }
-                    written.fetch_add(n as u64, Ordering::Relaxed);
-                    shown.0.lock().unwrap_or_else(PoisonError::into_inner).process(&bytes[..n]);
-                    shown.1.notify_all();
-                }
-            });
-        }
-        Ok(Self {
+        let console = Self {
             child,
             master: Some(pty.master),
             slave: Some(pty.slave),
@@ -66,7 +51,29 @@ impl Console {
             shown,
             written,
             before,
-        })
+        };
+        if read {
+            console.read()?;
+        }
+        Ok(console)
+    }
+
+    /// Takes what it writes from now on.
+    pub fn read(&self) -> Result<()> {
+        let mut output = self.master.as_ref().context("hung up")?.try_clone_reader()?;
+        let (shown, written) = (self.shown.clone(), self.written.clone());
+        std::thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            while let Ok(n) = output.read(&mut bytes) {
+                if n == 0 {
+                    return;
+                }
+                written.fetch_add(n as u64, Ordering::Relaxed);
+                shown.0.lock().unwrap_or_else(PoisonError::into_inner).process(&bytes[..n]);
+                shown.1.notify_all();
+            }
+        });
+        Ok(())
     }
 
     pub fn press(&mut self, keys: &str) -> Result<()> {

@@ -14,7 +14,7 @@ async fn snapshot(socket: &Path) -> Result<Snapshot, CtlError> {
     Ok(Client::connect(socket, true).await?.snapshot().await?)
 }
 
-pub(super) async fn execute(verb: &Verb, socket: &Path, out: Out) -> Result<(), CtlError> {
+pub(super) async fn execute(verb: &Verb, socket: &Path, out: Out<'_>) -> Result<(), CtlError> {
     let now = snapshot(socket).await?;
     match verb {
         Verb::Peers => out.say(Peers::new(&now), text::peers),
@@ -30,7 +30,7 @@ pub(super) async fn execute(verb: &Verb, socket: &Path, out: Out) -> Result<(), 
     }
 }
 
-pub(super) async fn attempts(wanted: Option<&str>, socket: &Path, out: Out) -> Result<(), CtlError> {
+pub(super) async fn attempts(wanted: Option<&str>, socket: &Path, out: Out<'_>) -> Result<(), CtlError> {
     let now = snapshot(socket).await?;
     let peer = wanted.map(|wanted| peer::find(wanted, &now)).transpose()?;
     out.say(Attempts::new(&now, peer), |attempts| text::attempts(attempts, &now))

@@ -10,7 +10,6 @@ use super::{Out, peer, text};
 use crate::control::{Client, ClientError, Told};
 use crate::model::contract::{Connected, Disconnected, FailedOver, Left, NatWithVantages, WhyReport};
 use crate::model::{Command, Done, Event, EventKind, Outcome, PeerId, Snapshot};
-use crate::tui;
 
 /// How long a node may take from its goodbye to its end.
 const STOP_TIME: Duration = Duration::from_secs(5);
@@ -20,7 +19,7 @@ const HELD_OFF: Duration = crate::core::dialer::HOLD_OFF;
 /// A command, made once it is known who is meant.
 pub(super) async fn execute(
     socket: &Path,
-    out: Out,
+    out: Out<'_>,
     command: impl FnOnce(&Snapshot) -> Result<Command, CtlError>,
 ) -> Result<(), CtlError> {
     let mut client = Client::connect(socket, false).await?;
@@ -45,7 +44,7 @@ pub(super) fn about_some(
     move |now| wanted.map(|wanted| peer::find(wanted, now)).transpose().map(command)
 }
 
-async fn finish(mut client: Client, now: Snapshot, out: Out, command: Command) -> Result<(), CtlError> {
+async fn finish(mut client: Client, now: Snapshot, out: Out<'_>, command: Command) -> Result<(), CtlError> {
     // Whoever looks on is shown how far it is.
     let shows_progress = !out.json && !command.is_question() && std::io::stderr().is_terminal();
     if shows_progress {
@@ -84,7 +83,7 @@ fn progress(event: &Arc<Event>, about: Option<PeerId>) {
     }
 }
 
-fn tell(outcome: &Outcome, now: &Snapshot, out: Out) -> Result<(), CtlError> {
+fn tell(outcome: &Outcome, now: &Snapshot, out: Out<'_>) -> Result<(), CtlError> {
     let done = match &outcome.result {
         Ok(done) => done,
         Err(failure) => {
@@ -105,9 +104,10 @@ fn tell(outcome: &Outcome, now: &Snapshot, out: Out) -> Result<(), CtlError> {
         Done::Synced(report) => out.say(*report, line),
         Done::Probed(view) => out.say(NatWithVantages::new(view, now.at), |nat| text::nat(nat, now)),
         Done::FailedOver(over) => out.say(FailedOver::from(over), |_| format!("{outcome}\n")),
-        Done::Explained(why) => {
-            out.say(WhyReport::new(why, now.at, tui::key_of_next), |report| text::why(report, now))
-        }
+        Done::Explained(why) => out
+            .say(WhyReport::new(why, now.at, |step| out.keys.key_of_next(step)), |report| {
+                text::why(report, now)
+            }),
         Done::Left => out.say(Left {}, |_| format!("{outcome}\n")),
         // Nobody can ask for these here.
         Done::Echoed(_) | Done::WillLose => Ok(()),

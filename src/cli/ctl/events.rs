@@ -9,7 +9,7 @@ use crate::control::{Client, Told};
 use crate::model::Event;
 use crate::model::contract::EventLine;
 
-pub(super) async fn execute(follow: bool, socket: &Path, out: Out) -> Result<(), CtlError> {
+pub(super) async fn execute(follow: bool, socket: &Path, out: Out<'_>) -> Result<(), CtlError> {
     let mut client = Client::connect(socket, true).await?;
     let mut last = None;
     for event in client.events(follow).await? {
@@ -28,7 +28,7 @@ pub(super) async fn execute(follow: bool, socket: &Path, out: Out) -> Result<(),
 }
 
 /// A line; where events are missing before it, that is said on standard error.
-fn say(event: &Event, last: &mut Option<u64>, out: Out) -> Result<(), CtlError> {
+fn say(event: &Event, last: &mut Option<u64>, out: Out<'_>) -> Result<(), CtlError> {
     let missing = last.map_or(0, |last: u64| event.seq.saturating_sub(last + 1));
     *last = Some(event.seq);
     if missing > 0 {

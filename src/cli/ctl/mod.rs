@@ -22,6 +22,7 @@ use crate::config::Config;
 use crate::control::{SOCKET_FILE, SocketError, SocketPath};
 use crate::model::Command;
 use crate::model::contract::Printed;
+use crate::tui::Keymap;
 
 pub(super) fn execute(args: &CtlArgs) -> Result<(), Failure> {
     match run(args) {
@@ -37,7 +38,9 @@ fn run(args: &CtlArgs) -> Result<(), CtlError> {
         None => socket_of(&args.target.resolve()?.config)?,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let out = Out { json: args.json };
+    // Of the settings only the keys are told, and only by name of a step.
+    let keys = args.target.resolve().map_or_else(|_| Keymap::default(), |resolved| resolved.config.keys);
+    let out = Out { json: args.json, keys: &keys };
     let ended = runtime.block_on(verb(&args.verb, socket.as_path(), out));
     // Somebody may still be reading standard input, and would for ever.
     runtime.shutdown_background();
@@ -49,7 +52,7 @@ pub(super) fn socket_of(config: &Config) -> Result<SocketPath, SocketError> {
     SocketPath::new(config.socket.clone().unwrap_or_else(|| config.data_dir.join(SOCKET_FILE)))
 }
 
-async fn verb(verb: &Verb, socket: &Path, out: Out) -> Result<(), CtlError> {
+async fn verb(verb: &Verb, socket: &Path, out: Out<'_>) -> Result<(), CtlError> {
     use command::{about, about_some, execute};
     match verb {
         Verb::Status | Verb::Peers | Verb::Links | Verb::Relays | Verb::Gossip | Verb::Nat | Verb::Kpi => {
@@ -78,11 +81,13 @@ async fn verb(verb: &Verb, socket: &Path, out: Out) -> Result<(), CtlError> {
 
 /// Where answers go, and for whom they are written.
 #[derive(Debug, Clone, Copy)]
-struct Out {
+struct Out<'a> {
     json: bool,
+    /// The console's keys.
+    keys: &'a Keymap,
 }
 
-impl Out {
+impl Out<'_> {
     /// An object for programs, or its text for people.
     fn say<T: Serialize>(self, object: T, text: impl FnOnce(&T) -> String) -> Result<(), CtlError> {
         let text = if self.json { json(object)? } else { text(&object) };

@@ -41,12 +41,14 @@ impl DrillGround {
             Ok(scenario) => {
                 let fits = scenario.fleet.loopback || self.has_nats();
                 let unsupported = (!fits).then(|| "it needs NATs, and this fleet is on loopback".to_owned());
-                DrillInfo { name: scenario.name, about: scenario.about, unsupported }
+                let kills = scenario.kills();
+                DrillInfo { name: scenario.name, about: scenario.about, unsupported, kills }
             }
             Err(error) => DrillInfo {
                 name: (*name).to_owned(),
                 about: String::new(),
                 unsupported: Some(error.to_string()),
+                kills: false,
             },
         };
         BUILT_IN.iter().map(info).collect()

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::{Engine, Link};
 use crate::core::dialer::Start;
-use crate::core::ladder::Plan;
+use crate::core::ladder::{Plan, Terrain};
 use crate::core::{Mono, Now};
 use crate::model::{Cause, NatType, Path, PeerId, Reason};
 
@@ -99,9 +99,12 @@ impl Engine {
     /// Whether measurement says that nothing but a relay leads there: then
     /// nothing is tried until a NAT changes.
     pub(super) fn is_hopeless(&self, peer: &PeerId, now: Now) -> bool {
+        self.terrain_towards(peer, now).is_hopeless()
+    }
+
+    fn terrain_towards(&self, peer: &PeerId, now: Now) -> Terrain {
         let addresses = self.addresses_of(peer).unwrap_or_default();
-        let terrain = self.target_at(*peer, addresses, now).terrain;
-        terrain.can_dial() == Some(false) && !terrain.can_punch()
+        self.target_at(*peer, addresses, now).terrain
     }
 
     fn place_of(&self, peer: &PeerId) -> (NatType, Vec<SocketAddr>) {
@@ -131,7 +134,13 @@ impl Engine {
             Some((id, Cause::Upgrade)) if upgrade.tries == 0 => {
                 self.with_ladder(id, now, |ladder, out| ladder.abandon(&Reason::NatChanged, now, out));
             }
-            Some(_) => return Some(BUSY),
+            Some((id, _)) => {
+                let terrain = self.terrain_towards(&peer, now);
+                if terrain.is_hopeless() {
+                    self.with_ladder(id, now, |ladder, out| ladder.on_unpunchable(terrain, now, out));
+                }
+                return Some(BUSY);
+            }
             None => {}
         }
         let upgrade = self.upgrades.0.get_mut(&peer)?;

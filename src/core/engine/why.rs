@@ -12,7 +12,7 @@ use crate::core::wire::{Account, AccountAsk, Message, Standing, WhyAsk, WhyHalf,
 use crate::core::{Mono, Now};
 use crate::model::{
     Attempt, AttemptOutcome, CloseCode, CommandId, Done, Failure, NatType, Path, PeerId, Reason, Stamp,
-    clean, plain_addr,
+    clean_sentence, plain_addr,
 };
 
 /// How long the others have to tell their parts.
@@ -239,7 +239,13 @@ impl Engine {
             query: ask.query,
             nat: self.nat.claim(),
             measured_s: self.nat.measured.map(|at| age_ms(at, now) / 1_000),
-            evidence: self.nat.evidence.iter().take(WhyHalf::EVIDENCE_MAX).map(|e| clean(e)).collect(),
+            evidence: self
+                .nat
+                .evidence
+                .iter()
+                .take(WhyHalf::EVIDENCE_MAX)
+                .map(|e| clean_sentence(e))
+                .collect(),
             notes: newest(told, now),
         };
         self.send(&from, &Message::WhyHalf(half), now);
@@ -281,7 +287,7 @@ impl Engine {
         open.half_awaited = false;
         open.theirs = Theirs::Told {
             measured: half.measured_s.map(|s| now.stamp.before(Duration::from_secs(s.into()))),
-            evidence: half.evidence.iter().take(WhyHalf::EVIDENCE_MAX).map(|e| clean(e)).collect(),
+            evidence: half.evidence.iter().take(WhyHalf::EVIDENCE_MAX).map(|e| clean_sentence(e)).collect(),
             notes: heard(half.notes, now),
         };
         self.answer_why(half.query, now);
@@ -351,12 +357,12 @@ fn age_ms(at: Stamp, now: Now) -> u32 {
 fn newest(mut told: Vec<(Stamp, String)>, now: Now) -> Vec<WhyNote> {
     told.sort_by_key(|(at, _)| *at);
     let skip = told.len().saturating_sub(WhyHalf::NOTES_MAX);
-    let note = |(at, what): (Stamp, String)| WhyNote { age_ms: age_ms(at, now), what: clean(&what) };
+    let note = |(at, what): (Stamp, String)| WhyNote { age_ms: age_ms(at, now), what: clean_sentence(&what) };
     told.into_iter().skip(skip).map(note).collect()
 }
 
 /// What was told, by our clock.
 fn heard(notes: Vec<WhyNote>, now: Now) -> Vec<(Stamp, String)> {
     let at = |note: &WhyNote| now.stamp.before(Duration::from_millis(note.age_ms.into()));
-    notes.into_iter().take(WhyHalf::NOTES_MAX).map(|note| (at(&note), clean(&note.what))).collect()
+    notes.into_iter().take(WhyHalf::NOTES_MAX).map(|note| (at(&note), clean_sentence(&note.what))).collect()
 }

@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::types::WARM_PART;
-use super::{Candidate, DialId, Ladder, LadderOut, PUNCH_WINDOW, better};
+use super::{Candidate, DialId, Ladder, LadderOut, PUNCH_WINDOW, Terrain, better};
 use crate::core::limits::PUNCH_PER_PAIR;
 use crate::core::{Mono, Now};
 use crate::model::{PeerId, Reason, StageKind, StageOutcome};
@@ -335,6 +335,24 @@ impl Ladder {
         let Some(punch) = self.punch.take() else { return Vec::new() };
         out.extend(punch.dial().map(LadderOut::Cancel));
         punch.into_rest()
+    }
+
+    /// Both NATs are measured by now, and no punch leads through them: what set
+    /// out before anybody knew is called off.
+    pub fn on_unpunchable(&mut self, terrain: Terrain, now: Now, out: &mut Vec<LadderOut>) {
+        if self.punch.is_none() || terrain.can_punch() {
+            return;
+        }
+        self.target.terrain = terrain;
+        self.stop_punch(out);
+        self.turned_away.clear();
+        let reason = Reason::Unpunchable { ours: terrain.ours, theirs: terrain.theirs };
+        if self.stages.iter().any(|(s, _)| s.stage == StageKind::Punch) {
+            self.end_stage(StageKind::Punch, StageOutcome::Failed, Some(reason), now, out);
+        } else {
+            self.skip(StageKind::Punch, reason, now, out);
+        }
+        self.settle(now, out);
     }
 
     /// A round failed. "Not me" and "not now" are answers about the

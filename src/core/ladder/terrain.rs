@@ -49,6 +49,11 @@ impl Terrain {
         target.is_ipv6() && self.sixth || self.can_punch_nats()
     }
 
+    /// Whether measurement says that nothing but a relay leads there.
+    pub fn is_hopeless(self) -> bool {
+        self.can_dial() == Some(false) && !self.can_punch()
+    }
+
     /// Whether the measured NATs let a punch through. A symmetric NAT sends from another port
     /// than the other end aims at: the other end must not mind the port.
     fn can_punch_nats(self) -> bool {

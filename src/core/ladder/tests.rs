@@ -215,6 +215,29 @@ fn a_pair_that_cannot_be_punched_skips_the_punch_with_that_reason_and_relays_at_
 }
 
 #[test]
+fn a_punch_that_set_out_before_the_nats_were_known_is_called_off_with_the_reason() {
+    let there = Target { relays: vec![relay(RELAY_ONE)], ..behind(NatType::Symmetric, NatType::Unknown) };
+    let mut run = Run::start(there, Plan::ALL);
+    run.pass(2000);
+    run.asked(1);
+    run.answer(Some(candidate(3)), 2005);
+    run.agree(3, 2010);
+    run.pass(3000);
+    let lane = run.lane();
+    run.ladder.on_dialled(lane, PEER, at(3010), &mut run.out);
+    run.pass(3200);
+    run.link(Path::Relayed, 3250);
+    assert_eq!(run.stage(StageKind::Punch).0, StageOutcome::Running);
+    let sees = |theirs| Terrain { ours: NatType::Symmetric, theirs, ..Terrain::default() };
+    run.ladder.on_unpunchable(sees(NatType::AddressRestricted), at(5000), &mut run.out);
+    assert_eq!(run.stage(StageKind::Punch).0, StageOutcome::Running, "that one can be punched");
+    run.ladder.on_unpunchable(sees(NatType::PortRestricted), at(6000), &mut run.out);
+    let reason = Reason::Unpunchable { ours: NatType::Symmetric, theirs: NatType::PortRestricted };
+    assert_eq!(run.stage(StageKind::Punch), (StageOutcome::Failed, Some(reason)));
+    assert!(run.over() && run.ladder.outcome() == Some(AttemptOutcome::Connected));
+}
+
+#[test]
 fn the_relay_is_warmed_beside_the_punch_and_carries_the_link_after_relay_after() {
     let there =
         Target { relays: vec![relay(RELAY_ONE)], ..behind(NatType::PortRestricted, NatType::PortRestricted) };

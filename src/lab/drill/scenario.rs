@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::step::{Step, matrix_pairs};
+use super::step::{RelayFailure, Step, matrix_pairs};
 use super::{campaign, matrix, relay, soak, storm};
 use crate::model::NatType;
 
@@ -134,6 +134,18 @@ pub enum ScenarioError {
 }
 
 impl Scenario {
+    /// Whether nodes are killed in it: SIGKILL, without a goodbye.
+    pub fn kills(&self) -> bool {
+        fn kills(step: &Step) -> bool {
+            match step {
+                Step::Kill { .. } | Step::FailRelay { how: RelayFailure::Kill, .. } => true,
+                Step::Soak { steps, .. } => steps.iter().any(kills),
+                _ => false,
+            }
+        }
+        self.steps.iter().any(kills)
+    }
+
     /// Reads a scenario; `file` names it in messages.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use super::{App, Effect, Frozen, LabRow, LabSide, Overlay, Pane, Prompt, Tone};
 use crate::model::{Command, Path, PeerId, PeerRow, PeerState, Reason, clean};
-use crate::tui::bindings::{Action, Binding, Danger, Order};
+use crate::tui::bindings::{Action, Binding, Danger, Order, Scope};
 
 /// Which way and how far to move.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,25 +30,34 @@ impl Move {
 }
 
 impl App {
-    /// Does what a binding says, or says why not.
-    pub(super) fn perform(&mut self, binding: &Binding) -> Vec<Effect> {
+    /// Does what a binding says, or says why not. `by`: what asked for it, as a
+    /// person would call it.
+    pub(super) fn perform(&mut self, binding: &Binding, by: &str) -> Vec<Effect> {
         let action = binding.action;
         if let Err(reason) = self.available(action) {
             let now = self.node_now();
-            self.commands.say(Tone::Warn, format!("{}: {reason}", binding.keys[0]), now);
+            self.commands.say(Tone::Warn, format!("{by}: {reason}"), now);
             return Vec::new();
         }
+        self.act(binding, self.target())
+    }
+
+    /// Does what a binding says, where it is about a peer to that one.
+    pub(super) fn act(&mut self, binding: &Binding, target: Option<PeerId>) -> Vec<Effect> {
+        let action = binding.action;
         match action {
             Action::Order(order) => {
-                let command = self.command_of(order);
+                let command = self.command_of(order, target);
                 return command.map_or_else(Vec::new, |command| self.ask_or_send(command, binding.danger));
             }
             Action::Quit => return vec![Effect::Quit],
             Action::Suspend => return vec![Effect::Suspend],
-            Action::Copy => return self.copy(),
+            Action::CopyId | Action::CopyAddress | Action::CopyWhy => {
+                return target.map_or_else(Vec::new, |peer| self.copy(action, peer));
+            }
             Action::Yes => return self.confirmed(),
             Action::Why => {
-                if let Some(peer) = self.target() {
+                if let Some(peer) = target {
                     return self.open_why(peer);
                 }
             }
@@ -61,7 +70,13 @@ impl App {
                 }
             }
             Action::Lab(key) => return self.ask_lab(key),
-            Action::Help => self.overlays.push(Overlay::Help { scroll: 0 }),
+            Action::Help => {
+                let help =
+                    Overlay::Help { from: self.scope(), search: String::new(), typing: false, scroll: 0 };
+                self.overlays.push(help);
+            }
+            Action::Palette => self.open_palette(),
+            Action::Search => self.search(true),
             Action::Close | Action::No => {
                 self.overlays.pop();
             }
@@ -69,12 +84,25 @@ impl App {
                 let text = self.peers.filter().text().to_owned();
                 self.prompt = Some(Prompt::new(text));
             }
-            Action::Apply => self.keep_filter(),
-            Action::Cancel => {
-                if let Some(prompt) = self.prompt.take() {
-                    self.set_filter(prompt.before());
+            Action::Apply => match self.scope() {
+                Scope::Palette => return self.do_chosen(),
+                Scope::Name => return self.confirmed(),
+                Scope::Search => self.search(false),
+                _ => self.keep_filter(),
+            },
+            Action::Cancel => match self.scope() {
+                Scope::Palette | Scope::Name => drop(self.overlays.pop()),
+                Scope::Search => {
+                    self.edit(String::clear);
+                    self.search(false);
                 }
-            }
+                _ => {
+                    if let Some(prompt) = self.prompt.take() {
+                        self.set_filter(prompt.before());
+                    }
+                }
+            },
+            Action::Complete if self.scope() == Scope::Palette => self.complete_chosen(),
             Action::Complete => self.complete(),
             Action::Older => self.recall(1),
             Action::Newer => self.recall(-1),
@@ -120,8 +148,7 @@ impl App {
     }
 
     /// The command of an order, if there is a peer for it.
-    fn command_of(&self, order: Order) -> Option<Command> {
-        let peer = self.target();
+    fn command_of(&self, order: Order, peer: Option<PeerId>) -> Option<Command> {
         Some(match order {
             Order::Sync => Command::Sync { peer: Some(peer?) },
             Order::SyncAll => Command::Sync { peer: None },
@@ -138,19 +165,14 @@ impl App {
     }
 
     fn ask_or_send(&mut self, command: Command, danger: Danger) -> Vec<Effect> {
-        if danger == Danger::Disruptive {
-            let whom = command.peer().map_or_else(String::new, |id| self.call(id));
-            let question = format!(
-                "{} {whom}? Automatic dials to and from it wait for 60 s; c connects it again at once.",
-                capital(command.verb())
-            );
-            self.overlays.push(Overlay::Confirm { command, question });
+        if danger >= Danger::Disruptive {
+            self.ask_first(command);
             return Vec::new();
         }
         self.send(command)
     }
 
-    fn send(&mut self, command: Command) -> Vec<Effect> {
+    pub(super) fn send(&mut self, command: Command) -> Vec<Effect> {
         let now = self.node_now();
         if self.commands.is_running(&command) {
             let what = super::commands::describe(&command);
@@ -160,20 +182,11 @@ impl App {
         vec![Effect::Send(command)]
     }
 
-    fn confirmed(&mut self) -> Vec<Effect> {
-        match self.overlays.pop() {
-            Some(Overlay::Confirm { command, .. }) => self.send(command),
-            _ => Vec::new(),
+    /// Begins or ends typing what is looked for in the help.
+    fn search(&mut self, on: bool) {
+        if let Some(Overlay::Help { typing, .. }) = self.overlays.last_mut() {
+            *typing = on;
         }
-    }
-
-    fn copy(&mut self) -> Vec<Effect> {
-        let Some(id) = self.target() else { return Vec::new() };
-        let now = self.node_now();
-        let text =
-            format!("the id of {} went to the terminal's clipboard, if it takes OSC 52", self.call(id));
-        self.commands.say(Tone::Info, text, now);
-        vec![Effect::Copy(id.to_string())]
     }
 
     /// A peer as a person calls it.
@@ -200,7 +213,7 @@ impl App {
     fn go(&mut self, step: Move) {
         let page = self.drawn.page;
         match self.overlays.last_mut() {
-            Some(Overlay::Help { scroll } | Overlay::Why { scroll, .. }) => {
+            Some(Overlay::Help { scroll, .. } | Overlay::Why { scroll, .. }) => {
                 // The view cuts it to what there is.
                 *scroll = u16::try_from(step.apply(usize::from(*scroll), usize::from(u16::MAX)))
                     .unwrap_or(u16::MAX);
@@ -218,7 +231,8 @@ impl App {
                 }
                 return;
             }
-            Some(Overlay::Confirm { .. } | Overlay::Nat { .. }) => return,
+            Some(Overlay::Palette(_)) => return self.choose(step),
+            Some(Overlay::Confirm(_) | Overlay::Nat { .. }) => return,
             None => {}
         }
         match self.focus {
@@ -258,27 +272,30 @@ impl App {
 
     /// Whether an action works here and now; if not, why.
     pub(crate) fn available(&self, action: Action) -> Result<(), String> {
-        if matches!(action, Action::Order(_)) {
-            if let Some(gone) = &self.gone {
-                return Err(gone.reason().to_owned());
-            }
-            if self.read_only {
-                return Err("this console may only look".to_owned());
-            }
+        if action.is_about_a_peer() {
+            self.may_change(action)?;
+            self.peers_in_sight()?;
         }
+        self.available_to(action, self.target())
+    }
+
+    /// The same where it is about that peer, whichever is selected.
+    pub(super) fn available_to(&self, action: Action, target: Option<PeerId>) -> Result<(), String> {
+        self.may_change(action)?;
         match action {
-            Action::Why | Action::Copy | Action::Order(Order::Connect | Order::Punch | Order::Relay) => {
-                self.peer_in_reach().map(|_| ())
+            Action::Why | Action::CopyId | Action::Order(Order::Connect | Order::Punch | Order::Relay) => {
+                self.known(target).map(|_| ())
             }
+            Action::CopyAddress | Action::CopyWhy => self.text_of(action, target).map(|_| ()),
             Action::Order(Order::Sync) => {
-                let peer = self.peer_in_reach()?;
+                let peer = self.known(target)?;
                 if peer.state == PeerState::Foreign {
                     return Err(Reason::Foreign.to_string());
                 }
                 if peer.state.is_up() { Ok(()) } else { Err(Reason::NotLinked.to_string()) }
             }
             Action::Order(Order::Disconnect) => {
-                let peer = self.peer_in_reach()?;
+                let peer = self.known(target)?;
                 if peer.state.is_up() { Ok(()) } else { Err(Reason::NotLinked.to_string()) }
             }
             Action::Order(Order::SyncAll) => {
@@ -307,17 +324,28 @@ impl App {
         }
     }
 
-    /// The peer that an action would be about.
-    fn peer_in_reach(&self) -> Result<&PeerRow, String> {
-        if self.overlays.is_empty() && self.acting() == Pane::Peers && !self.drawn.peers {
-            return Err("the peers are not on the screen (1 shows them)".to_owned());
+    /// Whether anything may be changed, and there is somebody to ask for it.
+    fn may_change(&self, action: Action) -> Result<(), String> {
+        match &self.gone {
+            Some(gone) if matches!(action, Action::Order(_)) => Err(gone.reason().to_owned()),
+            _ if self.read_only && action.changes_something() => Err("this console may only look".to_owned()),
+            _ => Ok(()),
         }
-        let id = self.target().ok_or("no peer is selected")?;
+    }
+
+    /// Where the panes are all there is, nobody acts on a peer that is not seen.
+    fn peers_in_sight(&self) -> Result<(), String> {
+        let over = |o: &Overlay| !matches!(o, Overlay::Help { .. } | Overlay::Palette(_));
+        if self.drawn.peers || self.acting() != Pane::Peers || self.overlays.iter().any(over) {
+            return Ok(());
+        }
+        let key = self.keys.key_of(Scope::Main, Action::Pane(1));
+        Err(format!("the peers are not on the screen ({key} shows them)"))
+    }
+
+    /// The peer that an action would be about.
+    pub(super) fn known(&self, target: Option<PeerId>) -> Result<&PeerRow, String> {
+        let id = target.ok_or("no peer is selected")?;
         self.peer(id).map(|p| &**p).ok_or_else(|| format!("{} is not in the cache any more", id.short()))
     }
-}
-
-fn capital(word: &str) -> String {
-    let mut chars = word.chars();
-    chars.next().map_or_else(String::new, |c| c.to_uppercase().chain(chars).collect())
 }

@@ -172,8 +172,9 @@ impl App {
         self.attempts.forget_rows();
         self.reservations.forget_rows();
         self.overlays = old.overlays;
-        self.overlays.retain(|o| !matches!(o, Overlay::Why { .. } | Overlay::Confirm { .. }));
-        self.read_only = old.read_only;
+        self.overlays
+            .retain(|o| !matches!(o, Overlay::Why { .. } | Overlay::Confirm(_) | Overlay::Palette(_)));
+        (self.read_only, self.keys) = (old.read_only, old.keys);
         self.commands = old.commands.forget();
         self.refresh();
     }
@@ -193,7 +194,12 @@ impl App {
             LabKey::Show => self.overlays.clear(),
             _ => {}
         }
-        command.map_or_else(Vec::new, |command| vec![Effect::Lab(command)])
+        let Some(command) = command else { return Vec::new() };
+        if let Some((question, name)) = self.destroys(&command) {
+            self.put_question(question, Some(name), Effect::Lab(command));
+            return Vec::new();
+        }
+        vec![Effect::Lab(command)]
     }
 
     /// The console's lab, or how to get one.

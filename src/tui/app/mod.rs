@@ -3,8 +3,13 @@
 //! node, so all of it is tested as plain values.
 
 mod actions;
+mod clipboard;
 mod commands;
 mod lab;
+mod line;
+mod overlay;
+mod palette;
+mod pane;
 mod peers;
 mod presence;
 mod prompt;
@@ -17,22 +22,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
-use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind};
+use ratatui::crossterm::event::{KeyEvent, KeyEventKind};
 
-use super::bindings::{self, Key, Scope};
+use super::bindings::{Key, Keymap, Scope};
 use super::lab::{LabCommand, LabView};
 use super::logs::Logs;
 use super::theme::Theme;
 use super::view::Places;
 use crate::model::{
     Attempt, Command, CommandId, Event, EventKind, Outcome, PeerId, PeerRow, ReservationRow, Snapshot, Stamp,
-    clean,
 };
 use crate::node::feed::SendError;
 
 pub(crate) use actions::Move;
 pub(crate) use commands::{Commands, Tone};
 pub(crate) use lab::{LabRow, LabSide};
+pub(crate) use overlay::{Overlay, Question};
+pub(crate) use palette::{Hit, Palette, What};
+pub(crate) use pane::Pane;
 pub(crate) use peers::{Listed, Peers};
 pub(crate) use presence::Gone;
 use prompt::Kept;
@@ -44,8 +51,6 @@ pub(crate) use why::Asked;
 /// A snapshot older than this is marked as stale. Nodes send one at least
 /// every second.
 pub(crate) const STALE_AFTER: Duration = Duration::from_secs(3);
-/// The longest text in the filter line, in characters.
-const PROMPT_MAX: usize = 128;
 /// Faulted tasks that are kept; the first are the telling ones.
 const FAULTS_MAX: usize = 16;
 
@@ -97,101 +102,6 @@ pub(crate) enum Effect {
     Suspend,
     /// Leave.
     Quit,
-}
-
-/// The panes in the order of their numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Pane {
-    /// The peer cache.
-    #[default]
-    Peers,
-    /// Attempts as ladders.
-    Escalation,
-    /// Relays in use and served.
-    Relays,
-    /// Syncs, deltas, repairs, and how far records have spread.
-    Gossip,
-    /// What our NAT does, and who saw it.
-    Nat,
-    /// Rates and times of our attempts, against the criteria.
-    Kpi,
-    /// The timeline.
-    Events,
-    /// The log.
-    Logs,
-}
-
-impl Pane {
-    /// Every pane; pane `n` is the one at `n - 1`.
-    pub(crate) const ALL: [Self; 8] = [
-        Self::Peers,
-        Self::Escalation,
-        Self::Relays,
-        Self::Gossip,
-        Self::Nat,
-        Self::Kpi,
-        Self::Events,
-        Self::Logs,
-    ];
-
-    /// Its name.
-    pub(crate) fn title(self) -> &'static str {
-        match self {
-            Self::Peers => "Peers",
-            Self::Escalation => "Escalation",
-            Self::Relays => "Relays",
-            Self::Gossip => "Gossip",
-            Self::Nat => "NAT",
-            Self::Kpi => "KPI",
-            Self::Events => "Events",
-            Self::Logs => "Logs",
-        }
-    }
-
-    /// Its number, from 1.
-    pub(crate) fn number(self) -> usize {
-        self as usize + 1
-    }
-
-    fn step(self, by: usize) -> Self {
-        Self::ALL[(self as usize + by) % Self::ALL.len()]
-    }
-}
-
-/// What lies over the panes.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Overlay {
-    /// Every key, from the scope in which help was asked for.
-    Help {
-        /// Lines scrolled.
-        scroll: u16,
-    },
-    /// Why a peer is what it is.
-    Why {
-        /// Whom.
-        peer: PeerId,
-        /// Lines scrolled.
-        scroll: u16,
-    },
-    /// The lab's nodes and wires.
-    Lab {
-        /// Lines scrolled.
-        scroll: u16,
-    },
-    /// The choice of the NAT before a node.
-    Nat {
-        /// Which node.
-        host: String,
-    },
-    /// The drills.
-    Drills,
-    /// A question before something disruptive.
-    Confirm {
-        /// What a yes sends.
-        command: Command,
-        /// In words.
-        question: String,
-    },
 }
 
 /// A screen that was asked to stand still.
@@ -266,6 +176,8 @@ pub(crate) struct App {
     pub(crate) read_only: bool,
     /// What the last frame looked like.
     pub(crate) drawn: Drawn,
+    /// The keys in force.
+    pub(crate) keys: Keymap,
     /// Which of the panes that share a place have it.
     pub(crate) places: Places,
     /// Colours and glyphs.
@@ -303,6 +215,7 @@ impl App {
             gone: None,
             read_only: false,
             drawn: Drawn { peers: true, several: true, page: 10 },
+            keys: Keymap::default(),
             places: Places::default(),
             theme,
             zone,
@@ -402,48 +315,33 @@ impl App {
         self.timeline.push(Entry::Outcome { at: now, outcome });
     }
 
-    fn paste(&mut self, text: &str) {
-        // Outside the filter line a paste is not a row of commands.
-        if self.prompt.is_some() {
-            for c in clean(text).chars() {
-                self.type_char(c);
-            }
-        }
-    }
-
     fn key(&mut self, event: &KeyEvent) -> Vec<Effect> {
         if event.kind == KeyEventKind::Release {
             return Vec::new();
         }
         let Some(key) = Key::of(event) else { return Vec::new() };
         let scope = self.scope();
-        if let Some(binding) = bindings::lookup(scope, key) {
-            return self.perform(binding);
+        if let Some(binding) = self.keys.lookup(scope, key) {
+            return self.perform(binding, &key.to_string());
         }
-        if let (Scope::Prompt, KeyCode::Char(c)) = (scope, event.code) {
+        if let Some(c) = key.typed().filter(|_| scope.is_typing()) {
             self.type_char(c);
         }
         Vec::new()
     }
 
-    fn type_char(&mut self, c: char) {
-        if let Some(prompt) = &self.prompt
-            && !c.is_control()
-            && prompt.text.chars().count() < PROMPT_MAX
-        {
-            self.edit(|text| text.push(c));
-        }
-    }
-
     /// What the keys mean now.
     pub(crate) fn scope(&self) -> Scope {
         match self.overlays.last() {
+            Some(Overlay::Help { typing: true, .. }) => Scope::Search,
             Some(Overlay::Help { .. }) => Scope::Help,
+            Some(Overlay::Palette(_)) => Scope::Palette,
             Some(Overlay::Why { .. }) => Scope::Why,
             Some(Overlay::Lab { .. }) => Scope::Lab,
             Some(Overlay::Nat { .. }) => Scope::Nat,
             Some(Overlay::Drills) => Scope::Drills,
-            Some(Overlay::Confirm { .. }) => Scope::Confirm,
+            Some(Overlay::Confirm(question)) if question.name.is_some() => Scope::Name,
+            Some(Overlay::Confirm(_)) => Scope::Confirm,
             None if self.prompt.is_some() => Scope::Prompt,
             None => Scope::Main,
         }
@@ -517,6 +415,7 @@ impl App {
         let attempts = shown.attempts.live.iter().chain(&shown.attempts.recent).cloned().collect();
         self.attempts.refresh(attempts, &shown, self.at, live);
         self.reservations.refresh(shown.relays.reservations.clone(), &shown, self.at, live);
+        self.find_again();
     }
 
     /// How long until a row that left goes from one of the tables.

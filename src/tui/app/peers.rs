@@ -205,6 +205,20 @@ impl Peers {
         (self.selection, self.home) = (selection, home);
     }
 
+    /// Selects a peer; `false` if it is not shown.
+    pub(super) fn select(&mut self, peer: PeerId) -> bool {
+        let place = (0..self.len()).find(|&at| self.row(at).is_some_and(|l| l.row.peer_id == peer));
+        place.is_some_and(|at| self.select_at(at))
+    }
+
+    /// Selects the row at a place; `false` if there is none.
+    pub(super) fn select_at(&mut self, at: usize) -> bool {
+        let Some(id) = self.row(at).map(|listed| listed.row.peer_id) else { return false };
+        self.selection.set(Some(id), Some(at));
+        self.home = None;
+        true
+    }
+
     pub(super) fn go(&mut self, step: Move) {
         let mut selection = std::mem::take(&mut self.selection);
         selection.go(step, self.len(), |at| self.row(at).map(|listed| listed.row.peer_id));

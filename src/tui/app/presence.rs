@@ -34,11 +34,11 @@ impl Gone {
         }
     }
 
-    /// For the banner.
-    pub(crate) fn banner(&self) -> String {
+    /// For the banner, with the key that quits.
+    pub(crate) fn banner(&self, quit: &str) -> String {
         match self {
             Self::Stopped => {
-                " THE NODE HAS STOPPED: what stands below is its last state (q quits)".to_owned()
+                format!(" THE NODE HAS STOPPED: what stands below is its last state ({quit} quits)")
             }
             Self::Lost { detail } => format!(
                 " THE NODE DOES NOT ANSWER, trying again; below is its last state: {}",

@@ -56,7 +56,7 @@ impl App {
         self.peers.filter().wrong()
     }
 
-    pub(super) fn edit(&mut self, change: impl FnOnce(&mut String)) {
+    pub(super) fn edit_filter(&mut self, change: impl FnOnce(&mut String)) {
         let Some(prompt) = &mut self.prompt else { return };
         change(&mut prompt.text);
         prompt.candidates.clear();
@@ -80,7 +80,7 @@ impl App {
     pub(super) fn complete(&mut self) {
         let Some(prompt) = &self.prompt else { return };
         let (text, candidates) = filter::complete(&prompt.text);
-        self.edit(|typed| *typed = text);
+        self.edit_filter(|typed| *typed = text);
         if let Some(prompt) = self.prompt.as_mut().filter(|_| candidates.len() > 1) {
             prompt.candidates = candidates;
         }
@@ -100,7 +100,7 @@ impl App {
             Some(at) => self.kept.0[at].clone(),
             None => prompt.typed.clone(),
         };
-        self.edit(|typed| *typed = text);
+        self.edit_filter(|typed| *typed = text);
         if let Some(prompt) = &mut self.prompt {
             prompt.back = back;
         }

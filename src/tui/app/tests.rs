@@ -11,6 +11,8 @@ use crate::tui::demo;
 use crate::tui::lab::LabSaid;
 use crate::tui::theme::GlyphChoice;
 
+mod palette;
+
 const NYC: [u8; 3] = [0x1b, 0x88, 0xf0];
 
 struct Bench {
@@ -282,7 +284,7 @@ fn disconnect_asks_first_and_only_a_yes_does_it() {
     let mut b = busy();
     b.select(NYC);
     assert!(b.keys("x").is_empty());
-    assert!(matches!(b.app.overlays.last(), Some(Overlay::Confirm { .. })));
+    assert!(matches!(b.app.overlays.last(), Some(Overlay::Confirm(_))));
     assert!(b.press(KeyCode::Enter).is_empty(), "enter is no answer");
     assert!(b.keys("n").is_empty());
     assert!(b.app.overlays.is_empty());
@@ -551,7 +553,6 @@ fn each_key_of_the_lab_asks_for_its_change_or_for_its_undoing() {
     let expected = [
         ("lx", LabCommand::Cut(host("pub-1"))),
         ("ljx", LabCommand::Heal(host("pub-2"))),
-        ("lK", LabCommand::Kill(host("pub-1"))),
         ("ljjK", LabCommand::Start(host("full-1"))),
         ("ljjtp", LabCommand::SetNat(host("full-1"), crate::model::NatType::PortRestricted)),
         ("ljjb", LabCommand::Flush(host("full-1"))),
@@ -650,7 +651,7 @@ fn a_node_that_is_lost_is_said_to_be_and_is_welcome_when_it_returns() {
     let mut b = Bench::new(demo::busy());
     let selected = b.app.target();
     b.send(Input::NodeGone(Gone::Lost { detail: "no node answers".to_owned() }));
-    assert!(b.app.gone.as_ref().unwrap().banner().contains("no node answers"));
+    assert!(b.app.gone.as_ref().unwrap().banner("q").contains("no node answers"));
     assert_eq!(b.app.available(Action::Order(Order::SyncAll)), Err("the node does not answer".to_owned()));
     b.send(Input::NodeBack(demo::busy()));
     assert!(b.app.gone.is_none());

@@ -10,7 +10,7 @@ use ratatui::text::{Line, Span};
 
 use super::{Pen, frame};
 use crate::tui::app::App;
-use crate::tui::bindings::{self, Action, LabKey, Scope};
+use crate::tui::bindings::{Action, LabKey, Scope};
 use crate::tui::lab::{DrillCheck, DrillInfo, DrillStage, DrillView};
 
 /// Where what a drill is about begins.
@@ -44,7 +44,8 @@ pub(super) fn draw(app: &App, pen: &Pen<'_>, body: Rect, buf: &mut Buffer) -> us
     lines.truncate(rows.saturating_sub(LIST_MIN.min(list.len())));
     let room = rows.saturating_sub(lines.len());
     lines.extend(list.into_iter().skip(at.saturating_sub(room)).take(room));
-    frame::popup(pen, "Drills ─ esc closes", &lines, &mut 0, (width, body), buf);
+    let title = format!("Drills ─ {} closes", app.keys.key_of(Scope::Drills, Action::Close));
+    frame::popup(pen, &title, &lines, &mut 0, (width, body), buf);
     room
 }
 
@@ -113,9 +114,8 @@ fn progress(app: &App, pen: &Pen<'_>, drill: &DrillView, width: usize) -> Vec<Li
             vec![Span::styled(format!("  {mark} "), style), Span::raw(format!("{figures:<column$}  "))];
         lines.extend(frame::flow(head, &[(&check.name, theme.dim)], width, 11 + column));
     }
-    if drill.is_running()
-        && let Some(key) = bindings::key_of(Scope::Drills, Action::Lab(LabKey::CallOff))
-    {
+    if drill.is_running() {
+        let key = app.keys.key_of(Scope::Drills, Action::Lab(LabKey::CallOff));
         lines.push(Line::from(vec![
             Span::styled(format!("  {key} "), theme.accent),
             Span::styled("calls it off and undoes what it did", theme.dim),
@@ -152,6 +152,6 @@ pub(super) fn reminder(app: &App) -> Option<String> {
         DrillStage::Building => "its fleet starts".to_owned(),
         _ => "everything is undone".to_owned(),
     };
-    let key = bindings::key_of(Scope::Main, Action::OpenDrills).map_or_else(String::new, |k| k.to_string());
+    let key = app.keys.key_of(Scope::Main, Action::OpenDrills);
     Some(format!(" DRILL {}: {how_far} ({key} shows it)", drill.name))
 }

@@ -9,6 +9,7 @@ use ratatui::text::{Line, Span};
 use super::{Pen, frame};
 use crate::model::{EventKind, PeerId};
 use crate::tui::app::{App, Entry, Pane};
+use crate::tui::bindings::{Action, Scope};
 use crate::tui::fmt;
 
 /// From this width on peers are shown with their names.
@@ -16,8 +17,9 @@ const ROOMY: u16 = 86;
 
 /// Draws the newest entries, or those scrolled to, and returns the rows.
 pub(super) fn draw(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) -> usize {
-    let right = if app.timeline.is_held() { "held ─ G follows" } else { "" };
-    let inner = frame::pane(app, pen, Pane::Events, right, area, buf);
+    let follows = app.keys.key_of(Scope::Main, Action::Bottom);
+    let right = if app.timeline.is_held() { format!("held ─ {follows} follows") } else { String::new() };
+    let inner = frame::pane(app, pen, Pane::Events, &right, area, buf);
     let rows = usize::from(inner.height);
     let limit = app.frozen().map_or(u64::MAX, |f| f.timeline_end);
     let mut y = inner.y;

@@ -8,7 +8,7 @@ use ratatui::text::{Line, Span};
 use super::{Pen, frame};
 use crate::model::{NextAction, PeerRow, Why, WhyLine, printable};
 use crate::tui::app::App;
-use crate::tui::bindings::{self, Action, Scope};
+use crate::tui::bindings::{Action, Scope, order_of};
 use crate::tui::fmt;
 
 /// Where the texts of the timeline begin.
@@ -76,10 +76,10 @@ pub(super) fn awaited(app: &App, pen: &Pen<'_>, peer: &PeerRow, width: usize) ->
 /// What the node proposes, each with the key of the table that does it.
 pub(super) fn next_lines(app: &App, pen: &Pen<'_>, next: &[NextAction]) -> Vec<Line<'static>> {
     let line = |(i, step): (usize, &NextAction)| {
-        let (order, words) = bindings::order_of(*step);
+        let (order, words) = order_of(*step);
         let action = Action::Order(order);
         let label = if i == 0 { "Next" } else { "" };
-        let key = bindings::key_of(Scope::Why, action).map_or_else(String::new, |key| key.to_string());
+        let key = app.keys.key_of(Scope::Why, action);
         let mut line = Line::from(vec![
             Span::styled(format!("{label:<TEXT$}"), pen.theme.strong),
             Span::styled(format!("{key} "), pen.theme.accent),

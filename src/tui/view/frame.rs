@@ -11,7 +11,8 @@ use ratatui::widgets::{Block, Clear, Paragraph, Widget, Wrap};
 use unicode_width::UnicodeWidthStr;
 
 use super::{MIN_HEIGHT, MIN_WIDTH, Pen};
-use crate::tui::app::{App, Pane};
+use crate::tui::app::{App, Pane, Question};
+use crate::tui::bindings::{Action, Scope};
 use crate::tui::theme::Theme;
 
 /// Draws a pane's box and returns the room inside.
@@ -149,31 +150,78 @@ pub(super) fn popup(
     rows
 }
 
+/// Draws a window over the panes, and returns its area and the room inside.
+pub(super) fn window(pen: &Pen<'_>, title: &str, body: Rect, width: u16, buf: &mut Buffer) -> (Rect, Rect) {
+    let area = centred(body, width, body.height);
+    Clear.render(area, buf);
+    let inner = boxed(Line::styled(format!(" {title} "), pen.theme.strong), pen.theme.accent, area, buf);
+    (area, Rect { x: inner.x + 1, width: inner.width.saturating_sub(2), ..inner })
+}
+
 /// A question in a box; its keys stand in the footer and below it.
-pub(super) fn question(pen: &Pen<'_>, text: &str, body: Rect, buf: &mut Buffer) {
+pub(super) fn question(app: &App, pen: &Pen<'_>, question: &Question, body: Rect, buf: &mut Buffer) {
     let width = 60.min(body.width);
-    let area = centred(body, width, 6);
+    let area = centred(body, width, if question.name.is_some() { 8 } else { 6 });
     Clear.render(area, buf);
     let inner = boxed(Line::styled(" Sure? ", pen.theme.strong), pen.theme.warn, area, buf);
     let inner = Rect { x: inner.x + 1, width: inner.width.saturating_sub(2), ..inner };
-    Paragraph::new(text)
+    Paragraph::new(question.text.as_str())
         .wrap(Wrap { trim: true })
         .render(Rect { height: inner.height.saturating_sub(1), ..inner }, buf);
-    let keys = Line::from(vec![
-        Span::styled("y", pen.theme.accent),
-        Span::raw(" yes, do it   "),
-        Span::styled("n", pen.theme.accent),
-        Span::raw(" no"),
-    ]);
-    buf.set_line(inner.x, inner.bottom() - 1, &keys, inner.width);
+    let (scope, yes, no) = match question.name {
+        Some(_) => (Scope::Name, Action::Apply, Action::Cancel),
+        None => (Scope::Confirm, Action::Yes, Action::No),
+    };
+    if let Some(name) = &question.name {
+        let label = format!("type {name} to do it:");
+        typed(pen, &label, &question.typed, (inner.x, inner.bottom() - 3), inner.width, buf);
+    }
+    let mut spans = Vec::new();
+    for action in [yes, no] {
+        if let Some(bound) = app.keys.find(scope, action) {
+            spans.push(Span::styled(bound.key(), pen.theme.accent));
+            spans.push(Span::raw(format!(" {}   ", bound.label)));
+        }
+    }
+    buf.set_line(inner.x, inner.bottom() - 1, &Line::from(spans), inner.width);
+}
+
+/// A line that is being typed, behind a label; its end is always seen.
+pub(super) fn typed(pen: &Pen<'_>, label: &str, text: &str, at: (u16, u16), width: u16, buf: &mut Buffer) {
+    put(buf, at, &typed_line(pen, label, text, width.into(), true), width);
+}
+
+/// The same as a line; without a cursor where it is not being typed.
+pub(super) fn typed_line(
+    pen: &Pen<'_>,
+    label: &str,
+    text: &str,
+    width: usize,
+    cursor: bool,
+) -> Line<'static> {
+    let room = width.saturating_sub(label.width() + 3);
+    let mut spans = vec![Span::styled(format!("{label} "), pen.theme.accent), Span::raw(tail(text, room))];
+    if cursor {
+        spans.push(Span::styled("█", pen.theme.accent));
+    }
+    Line::from(spans)
+}
+
+/// The end of a text that is longer than its room: one types at the end.
+pub(super) fn tail(text: &str, room: usize) -> String {
+    let mut from = 0;
+    while text[from..].width() > room {
+        from += text[from..].chars().next().map_or(1, char::len_utf8);
+    }
+    text[from..].to_owned()
 }
 
 /// The page for a terminal on which nothing fits.
-pub(super) fn too_small(pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
+pub(super) fn too_small(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
     let lines = [
         "The terminal is too small".to_owned(),
         format!("needs {MIN_WIDTH}x{MIN_HEIGHT}, has {}x{}", area.width, area.height),
-        "ctrl-c quits".to_owned(),
+        format!("{} quits", app.keys.key_of(Scope::Confirm, Action::Quit)),
     ];
     for (text, y) in lines.iter().zip(area.y..area.bottom()) {
         buf.set_stringn(area.x, y, text, area.width.into(), pen.theme.strong);

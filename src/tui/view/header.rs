@@ -11,7 +11,7 @@ use unicode_width::UnicodeWidthStr;
 use super::{Pen, drills, frame, lab};
 use crate::model::{Exposure, ExposureState, Path, Phase, SaveState, clean};
 use crate::tui::app::{App, Pane, Prompt, Tone};
-use crate::tui::bindings::{self, Action, Binding, LabKey, Scope};
+use crate::tui::bindings::{Action, Bound, LabKey, Scope};
 use crate::tui::fmt;
 use crate::tui::lab::LabCommand;
 
@@ -109,11 +109,12 @@ pub(super) fn banners(app: &App, pen: &Pen<'_>) -> Vec<Line<'static>> {
     let frozen = app.frozen().map(|frozen| {
         let events = app.timeline.end() - frozen.timeline_end;
         format!(
-            " FROZEN at {}, {} ago: missed {} and {} (space goes on)",
+            " FROZEN at {}, {} ago: missed {} and {} ({} goes on)",
             pen.time_of_day(frozen.now),
             pen.age(frozen.now),
             fmt::count(events, "event"),
             fmt::count(frozen.snapshots_missed, "update"),
+            app.keys.key_of(Scope::Main, Action::Freeze),
         )
     });
     let banner = |text: String| Line::styled(text, pen.theme.banner);
@@ -128,7 +129,7 @@ pub(super) fn banners(app: &App, pen: &Pen<'_>) -> Vec<Line<'static>> {
 fn trouble(app: &App, pen: &Pen<'_>) -> Option<String> {
     let node = &app.live().node;
     if let Some(gone) = &app.gone {
-        return Some(gone.banner());
+        return Some(gone.banner(&app.keys.key_of(Scope::Main, Action::Quit)));
     }
     if let Some(age) = app.stale() {
         pen.changes_within(std::time::Duration::from_secs(1));
@@ -237,7 +238,7 @@ fn prompt_line(app: &App, pen: &Pen<'_>, prompt: &Prompt, area: Rect, buf: &mut 
     let theme = pen.theme;
     let count = format!("  {} of {}", app.peers.present(), app.shown().peers.len());
     let room = usize::from(area.width).saturating_sub(count.len() + 12);
-    let shown = tail(&prompt.text, room);
+    let shown = frame::tail(&prompt.text, room);
     let cut = prompt.text.len() - shown.len();
     let mut spans = vec![Span::styled(" filter / ", theme.accent)];
     let wrong = app.wrong_filter();
@@ -259,26 +260,20 @@ fn prompt_line(app: &App, pen: &Pen<'_>, prompt: &Prompt, area: Rect, buf: &mut 
     frame::put(buf, (area.x, area.y), &Line::from(spans), area.width);
 }
 
-/// The end of a text that is longer than its room: one types at the end.
-fn tail(text: &str, room: usize) -> String {
-    let mut from = 0;
-    while text[from..].width() > room {
-        from += text[from..].chars().next().map_or(1, char::len_utf8);
-    }
-    text[from..].to_owned()
-}
-
 /// The keys that do something here and now.
 pub(super) fn footer(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
     let scope = app.scope();
-    let works = |b: &&Binding| !b.label.is_empty() && app.available(b.action).is_ok();
+    let works = |b: &&Bound| !b.label.is_empty() && !b.keys.is_empty() && app.available(b.action).is_ok();
     // How to get help and out is never cut off.
-    let last = |b: &Binding| {
+    let last = |b: &Bound| {
         (app.zoom && b.action == Action::Zoom)
-            || matches!(b.action, Action::Help | Action::Quit | Action::Close | Action::No | Action::Cancel)
+            || matches!(
+                b.action,
+                Action::Help | Action::Palette | Action::Quit | Action::Close | Action::No | Action::Cancel
+            )
     };
-    let (tail, head): (Vec<_>, Vec<_>) = bindings::of_scope(scope).filter(works).partition(|b| last(b));
-    let width = |b: &Binding| b.keys[0].to_string().width() + b.label.width() + 3;
+    let (tail, head): (Vec<_>, Vec<_>) = app.keys.of_scope(scope).filter(works).partition(|b| last(b));
+    let width = |b: &Bound| b.key().width() + b.label.width() + 3;
     let mut room = usize::from(area.width).saturating_sub(1 + tail.iter().map(|b| width(b)).sum::<usize>());
     let mut shown = Vec::new();
     for binding in head {
@@ -297,7 +292,7 @@ pub(super) fn footer(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
             (Action::Lab(key), _) => lab_label(app, key).unwrap_or(binding.label),
             _ => binding.label,
         };
-        spans.push(Span::styled(binding.keys[0].to_string(), pen.theme.accent));
+        spans.push(Span::styled(binding.key(), pen.theme.accent));
         spans.push(Span::styled(format!(" {label}  "), pen.theme.dim));
     }
     buf.set_line(area.x, area.y, &Line::from(spans), area.width);

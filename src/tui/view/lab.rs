@@ -9,7 +9,7 @@ use ratatui::text::{Line, Span};
 use super::{Pen, frame};
 use crate::model::{NatType, ellipsize};
 use crate::tui::app::{App, LabSide};
-use crate::tui::bindings::{self, Action, LabKey, Scope};
+use crate::tui::bindings::{Action, LabKey, Scope};
 use crate::tui::fmt;
 use crate::tui::lab::{LabLink, LabNode, LabView};
 
@@ -38,12 +38,13 @@ pub(super) fn draw(app: &App, pen: &Pen<'_>, scroll: &mut u16, body: Rect, buf: 
         }
         lines.push(link_line(pen, link, row == side.row));
     }
-    lines.extend(below(pen, side, usize::from(width.saturating_sub(4))));
+    lines.extend(below(app, pen, side, usize::from(width.saturating_sub(4))));
     let title = format!(
-        "Lab ─ {}, {}, console on {} ─ esc closes",
+        "Lab ─ {}, {}, console on {} ─ {} closes",
         view.kind,
         fmt::count(view.nodes.len() as u64, "node"),
-        view.shown
+        view.shown,
+        app.keys.key_of(Scope::Lab, Action::Close)
     );
     *scroll = keep_in_view(*scroll, at, lines.len(), usize::from(body.height.saturating_sub(2)));
     frame::popup(
@@ -116,15 +117,14 @@ fn link_line(pen: &Pen<'_>, link: &LabLink, chosen: bool) -> Line<'static> {
 }
 
 /// What is being done, what is changed, and what cannot be.
-fn below(pen: &Pen<'_>, side: &LabSide, width: usize) -> Vec<Line<'static>> {
+fn below(app: &App, pen: &Pen<'_>, side: &LabSide, width: usize) -> Vec<Line<'static>> {
     let view = &side.view;
     // Its line is there while nothing is done, too, or the box would jump.
     let doing = view.doing.as_ref().map_or_else(String::new, |doing| format!("◐ {doing}…"));
     let mut lines = vec![Line::styled(doing, pen.theme.accent)];
     let changes = view.changes();
     if changes > 0 {
-        let key = bindings::key_of(Scope::Lab, Action::Lab(LabKey::Undo))
-            .map_or_else(String::new, |k| k.to_string());
+        let key = app.keys.key_of(Scope::Lab, Action::Lab(LabKey::Undo));
         let text = format!(
             "{} from the lab as it was built; {key} undoes all",
             fmt::count(changes as u64, "change")
@@ -150,7 +150,7 @@ pub(super) fn choose_nat(app: &App, pen: &Pen<'_>, host: &str, body: Rect, buf: 
         Line::raw(format!("Router {} becomes, and forgets its mappings:", router.name)),
         Line::default(),
     ];
-    for binding in bindings::of_scope(Scope::Nat) {
+    for binding in app.keys.of_scope(Scope::Nat) {
         let Action::Lab(LabKey::Nat(nat)) = binding.action else { continue };
         let note = match (nat == router.nat, nat == router.built) {
             (true, _) => "  (now)",
@@ -158,7 +158,7 @@ pub(super) fn choose_nat(app: &App, pen: &Pen<'_>, host: &str, body: Rect, buf: 
             _ => "",
         };
         lines.push(Line::from(vec![
-            Span::styled(format!("  {}  ", binding.keys[0]), pen.theme.accent),
+            Span::styled(format!("  {}  ", binding.key()), pen.theme.accent),
             Span::raw(words(nat)),
             Span::styled(note, pen.theme.dim),
         ]));
@@ -181,12 +181,11 @@ fn words(nat: NatType) -> String {
 /// What must not be forgotten while the overlay is closed.
 pub(super) fn reminder(app: &App) -> Option<String> {
     let changes = app.lab.as_ref()?.view.changes();
-    let key = |action| bindings::key_of(Scope::Main, action).map_or_else(String::new, |k| k.to_string());
     (changes > 0).then(|| {
         format!(
             " LAB CHANGED: {} ({} shows and undoes)",
             fmt::count(changes as u64, "change"),
-            key(Action::OpenLab)
+            app.keys.key_of(Scope::Main, Action::OpenLab)
         )
     })
 }

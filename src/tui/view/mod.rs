@@ -15,6 +15,7 @@ mod kpi;
 mod lab;
 mod layout;
 mod nat;
+mod palette;
 mod peers;
 mod provenance;
 mod relays;
@@ -26,8 +27,10 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use ratatui::style::Style;
 
 use super::app::{App, Drawn, Overlay, Pane};
+use super::bindings::Danger;
 use super::fmt::{self, Ageing};
 use super::theme::Theme;
 use crate::model::Stamp;
@@ -74,6 +77,15 @@ impl Pen<'_> {
         self.changes_in.set(Some(self.changes_in.get().map_or(left, |old| old.min(left))));
     }
 
+    /// How the mark of what an action costs looks.
+    fn danger(&self, danger: Danger) -> Style {
+        match danger {
+            Danger::None | Danger::Traffic => self.theme.dim,
+            Danger::Disruptive => self.theme.warn,
+            Danger::Destructive => self.theme.bad,
+        }
+    }
+
     fn time_of_day(&self, stamp: Stamp) -> String {
         fmt::time_of_day(stamp, self.zone)
     }
@@ -95,7 +107,7 @@ pub(crate) fn draw(app: &mut App, area: Rect, buf: &mut Buffer) -> Option<Durati
         changes_in: Cell::new(None),
     };
     if area.width < MIN_WIDTH || area.height < MIN_HEIGHT {
-        frame::too_small(&pen, area, buf);
+        frame::too_small(app, &pen, area, buf);
     } else {
         draw_console(app, &pen, area, buf);
     }
@@ -158,18 +170,23 @@ fn draw_console(app: &mut App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
     header::message(app, &live, parts.message, buf);
     header::footer(app, pen, parts.footer, buf);
     let body = Rect { y: area.y + 1, height: area.height - 3, ..area };
-    let mut overlays = std::mem::take(&mut app.overlays);
-    for overlay in &mut overlays {
-        match overlay {
-            Overlay::Help { scroll } => app.drawn.page = help::draw(app, pen, scroll, body, buf),
+    for n in 0..app.overlays.len() {
+        // What can be done depends on all that lies there, so all stays there.
+        let mut overlay = app.overlays[n].clone();
+        match &mut overlay {
+            Overlay::Help { from, search, typing, scroll } => {
+                let search = help::Search { text: search, typing: *typing };
+                app.drawn.page = help::draw(app, pen, *from, search, scroll, (body, buf));
+            }
+            Overlay::Palette(palette) => app.drawn.page = palette::draw(app, pen, palette, body, buf),
             Overlay::Why { peer, scroll } => app.drawn.page = why::draw(app, pen, *peer, scroll, body, buf),
             Overlay::Lab { scroll } => app.drawn.page = lab::draw(app, pen, scroll, body, buf),
             Overlay::Nat { host } => lab::choose_nat(app, pen, host, body, buf),
             Overlay::Drills => app.drawn.page = drills::draw(app, &live, body, buf),
-            Overlay::Confirm { question, .. } => frame::question(pen, question, body, buf),
+            Overlay::Confirm(question) => frame::question(app, pen, question, body, buf),
         }
+        app.overlays[n] = overlay;
     }
-    app.overlays = overlays;
     if let Some(left) = live.changes_in.get() {
         pen.changes_within(left);
     }

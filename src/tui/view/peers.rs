@@ -9,6 +9,7 @@ use unicode_width::UnicodeWidthStr;
 use super::{Pen, frame, provenance};
 use crate::model::{EventKind, PeerId, PeerRow, PeerState, clean, ellipsize};
 use crate::tui::app::{App, Listed, Pane};
+use crate::tui::bindings::{Action, Scope};
 use crate::tui::fmt;
 use crate::tui::sort::SortBy;
 use crate::tui::theme::Theme;
@@ -76,9 +77,13 @@ pub(super) fn draw(app: &mut App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) -
         return 1;
     }
     if shown == 0 {
-        let text =
-            if total == 0 { "no peers known yet" } else { "no peer matches the filter (esc clears it)" };
-        frame::hint(pen.theme, text, inner, buf);
+        let key = app.keys.key_of(Scope::Main, Action::ClearFilter);
+        let text = if total == 0 {
+            "no peers known yet".to_owned()
+        } else {
+            format!("no peer matches the filter ({key} clears it)")
+        };
+        frame::hint(pen.theme, &text, inner, buf);
         return 1;
     }
 

@@ -16,6 +16,7 @@ use crate::model::{
     PeerRow, Reason, SaveState, Snapshot,
 };
 use crate::tui::app::{Effect, Gone, Input};
+use crate::tui::bindings::Keymap;
 use crate::tui::demo;
 use crate::tui::lab::{DrillInfo, DrillStage, DrillView, LabView};
 use crate::tui::logs::Logs;
@@ -128,6 +129,73 @@ fn each_pane_alone() {
 fn the_help() {
     assert_snapshot!("help_80x24", Shot::busy(SMALL).keys("?").text());
     assert_snapshot!("help_140x40", Shot::busy(LARGE).keys("?").text());
+    assert_snapshot!("help_search_80x24", Shot::busy(SMALL).keys("?/relay").text());
+    assert_snapshot!("help_of_the_lab_80x24", in_lab(SMALL, |_| {}).keys("l?").text());
+}
+
+#[test]
+fn the_palette() {
+    assert_snapshot!("palette_80x24", Shot::busy(SMALL).keys(":").text());
+    assert_snapshot!("palette_140x40", Shot::busy(LARGE).keys(":").text());
+    assert_snapshot!("palette_found_80x24", Shot::busy(SMALL).keys(":co").text());
+    assert_snapshot!("palette_peer_140x40", Shot::busy(LARGE).keys(":sync 5").text());
+    assert!(Shot::busy(SMALL).keys(":zzzz").text().contains("nothing is called so, and no peer"));
+}
+
+#[test]
+fn a_question_that_wants_a_name_shows_it_and_what_is_typed() {
+    assert_snapshot!("name_80x24", in_lab(SMALL, |_| {}).keys("lKpub").text());
+}
+
+#[test]
+fn every_text_shows_the_keys_in_force_and_none_that_were_moved() {
+    let keys = [
+        ("help", "f1"),
+        ("palette", "f2"),
+        ("why", "f3"),
+        ("disconnect", "f4"),
+        ("yes", "f5"),
+        ("no", "f6"),
+        ("close-help", "f7"),
+        ("close-why", "f8"),
+        ("quit", "f9"),
+        ("punch", "f10"),
+        ("freeze", "f11"),
+        ("connect", "f12"),
+    ];
+    let map = Keymap::with(keys.map(|(name, key)| (name, vec![key]))).unwrap();
+    let start = || {
+        let mut shot = Shot::busy(LARGE);
+        shot.app.keys = map.clone();
+        shot
+    };
+    let press = |shot: &mut Shot, n: u8| {
+        shot.input(Input::Key(KeyEvent::new(KeyCode::F(n), KeyModifiers::NONE)));
+        shot.text_now()
+    };
+    let mut shot = start();
+    shot.draw();
+    let panes = shot.text_now();
+    for text in ["f3 why", "f10 punch", "f1 help", "f2 palette", "f9 quit"] {
+        assert!(panes.contains(text), "{text} in {panes}");
+    }
+    let question = press(&mut shot, 4);
+    assert!(
+        question.contains("f5 yes, do it   f6 no") && question.contains("f12 connects it again"),
+        "{question}"
+    );
+    let mut shot = start();
+    assert!(press(&mut shot, 1).contains("/ searches, f7 closes"));
+    let mut shot = start();
+    let why = press(&mut shot, 3);
+    assert!(why.contains("f10 punch") && why.contains("f8 close"), "{why}");
+    let mut shot = start();
+    assert!(press(&mut shot, 11).contains("(f11 goes on)"));
+    let mut shot = start();
+    shot.input(Input::NodeGone(Gone::Stopped));
+    assert!(shot.text_now().contains("(f9 quits)"));
+    let palette = press(&mut shot, 2);
+    assert!(palette.contains("f3 ") && palette.contains("not now: the node has stopped"), "{palette}");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use ratatui::text::{Line, Span};
 use super::{Pen, escalation, explained, frame, provenance};
 use crate::model::{Attempt, LinkRow, PeerId, PeerRow, PeerState};
 use crate::tui::app::App;
-use crate::tui::bindings::{self, Action, Scope};
+use crate::tui::bindings::{Action, Scope};
 use crate::tui::fmt;
 
 /// Draws the view and returns its page.
@@ -23,7 +23,8 @@ pub(super) fn draw(
 ) -> usize {
     let Some(peer) = app.peer(id) else {
         let lines = [Line::from(format!("{} is not in the cache any more.", id.short()))];
-        return frame::popup(pen, "Why ─ esc closes", &lines, scroll, (60, body), buf);
+        let title = format!("Why ─ {} closes", app.keys.key_of(Scope::Why, Action::Close));
+        return frame::popup(pen, &title, &lines, scroll, (60, body), buf);
     };
     let link = app.shown().link(&id);
     let title = match (peer.state, peer.path) {
@@ -128,10 +129,10 @@ fn next_lines(app: &App, pen: &Pen<'_>, id: PeerId) -> Vec<Line<'static>> {
         return explained::next_lines(app, pen, next);
     }
     let mut spans = vec![Span::styled("Next  ", pen.theme.strong)];
-    for binding in bindings::of_scope(Scope::Why) {
-        let acts = matches!(binding.action, Action::Order(_) | Action::Copy);
-        if acts && app.available(binding.action).is_ok() {
-            spans.push(Span::styled(binding.keys[0].to_string(), pen.theme.accent));
+    for binding in app.keys.of_scope(Scope::Why) {
+        let acts = matches!(binding.action, Action::Order(_) | Action::CopyId);
+        if acts && !binding.keys.is_empty() && app.available(binding.action).is_ok() {
+            spans.push(Span::styled(binding.key(), pen.theme.accent));
             spans.push(Span::raw(format!(" {}   ", binding.label)));
         }
     }

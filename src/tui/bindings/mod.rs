@@ -1,0 +1,293 @@
+//! The one table of key bindings. The dispatcher, the footer, the help, the
+//! palette and `punchdeck keys` are all made from it; nothing else knows a key.
+//! Which keys are in force is a [`Keymap`]: the table's, with what the
+//! configuration changes.
+
+mod key;
+mod keymap;
+mod table;
+
+use crate::model::{NatType, NextAction};
+
+pub(crate) use key::Key;
+pub(crate) use keymap::Bound;
+pub use keymap::{Keymap, KeymapError};
+
+/// What the keys mean just now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Scope {
+    /// The panes.
+    Main,
+    /// The why view of a peer.
+    Why,
+    /// The help.
+    Help,
+    /// The lab's nodes and wires.
+    Lab,
+    /// The choice of a NAT.
+    Nat,
+    /// The drills.
+    Drills,
+    /// A question that wants yes or no.
+    Confirm,
+    /// A question that wants a name.
+    Name,
+    /// The filter being typed.
+    Prompt,
+    /// The palette.
+    Palette,
+    /// The search of the help being typed.
+    Search,
+}
+
+impl Scope {
+    /// Every scope.
+    pub(crate) const ALL: [Self; 11] = [
+        Self::Main,
+        Self::Why,
+        Self::Lab,
+        Self::Nat,
+        Self::Drills,
+        Self::Palette,
+        Self::Help,
+        Self::Search,
+        Self::Confirm,
+        Self::Name,
+        Self::Prompt,
+    ];
+
+    /// A heading for it.
+    pub(crate) fn title(self) -> &'static str {
+        match self {
+            Self::Main => "Panes",
+            Self::Why => "Why view",
+            Self::Help => "Help",
+            Self::Lab => "Lab",
+            Self::Nat => "Lab, choice of a NAT",
+            Self::Drills => "Drills",
+            Self::Confirm => "Questions",
+            Self::Name => "Questions that want a name",
+            Self::Prompt => "Filter line",
+            Self::Palette => "Palette",
+            Self::Search => "Search of the help",
+        }
+    }
+
+    /// Where that is, in a sentence.
+    pub(crate) fn place(self) -> &'static str {
+        match self {
+            Self::Main => "in the panes",
+            Self::Why => "in the why view",
+            Self::Help => "in the help",
+            Self::Lab => "in the lab",
+            Self::Nat => "in the choice of a NAT",
+            Self::Drills => "in the drills",
+            Self::Confirm => "in a question",
+            Self::Name => "where a name is wanted",
+            Self::Prompt => "in the filter line",
+            Self::Palette => "in the palette",
+            Self::Search => "in the search of the help",
+        }
+    }
+
+    /// Whether characters are text there, and no keys.
+    pub(crate) fn is_typing(self) -> bool {
+        matches!(self, Self::Prompt | Self::Palette | Self::Search | Self::Name)
+    }
+}
+
+/// What a key does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Action {
+    /// Has the node do something.
+    Order(Order),
+    /// Has the lab do something.
+    Lab(LabKey),
+    OpenLab,
+    OpenDrills,
+    ChooseNat,
+    Why,
+    Filter,
+    ClearFilter,
+    Sort,
+    SortInverse,
+    Freeze,
+    Zoom,
+    CopyId,
+    CopyAddress,
+    CopyWhy,
+    Palette,
+    Search,
+    NextPane,
+    PrevPane,
+    Pane(u8),
+    Up,
+    Down,
+    PageUp,
+    PageDown,
+    Top,
+    Bottom,
+    Help,
+    Close,
+    Yes,
+    No,
+    Apply,
+    Cancel,
+    Erase,
+    EraseAll,
+    Complete,
+    Older,
+    Newer,
+    Suspend,
+    Quit,
+}
+
+/// What a key has the node do; each becomes a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Order {
+    Sync,
+    SyncAll,
+    Connect,
+    Punch,
+    Relay,
+    Failover,
+    Disconnect,
+    NatProbe,
+}
+
+/// What a key has the lab do; what it is done to is the chosen row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum LabKey {
+    /// Cut or heal.
+    Cut,
+    /// Kill or start again.
+    Kill,
+    Nat(NatType),
+    Flush,
+    Show,
+    Undo,
+    /// Start the chosen drill.
+    Start,
+    CallOff,
+}
+
+/// What an action can cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Danger {
+    /// Changes only what is shown.
+    None,
+    /// Sends something over the network.
+    Traffic,
+    /// Interrupts something that works; asks first.
+    Disruptive,
+    /// Kills something; wants its name typed.
+    Destructive,
+}
+
+impl Danger {
+    /// What follows a sentence about the action.
+    pub(crate) fn mark(self) -> &'static str {
+        match self {
+            Self::None | Self::Traffic => "",
+            Self::Disruptive => " (asks first)",
+            Self::Destructive => " (wants the name typed)",
+        }
+    }
+
+    /// As a mark beside a key.
+    pub(crate) fn glyph(self) -> &'static str {
+        match self {
+            Self::None => "",
+            Self::Traffic => "~",
+            Self::Disruptive => "!",
+            Self::Destructive => "!!",
+        }
+    }
+
+    /// In a word; empty where it costs nothing.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::None => "",
+            Self::Traffic => "traffic",
+            Self::Disruptive => "disrupts",
+            Self::Destructive => "destroys",
+        }
+    }
+}
+
+/// One line of the table.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Binding {
+    /// Its stable name: what the configuration calls it.
+    pub(crate) name: &'static str,
+    /// What it does.
+    pub(crate) action: Action,
+    /// The keys that it has unless the configuration says otherwise, with
+    /// spaces between.
+    pub(crate) keys: &'static str,
+    /// Where it works.
+    pub(crate) scopes: &'static [Scope],
+    /// One or two words for the footer; empty if it does not stand there.
+    pub(crate) label: &'static str,
+    /// A sentence for the help.
+    pub(crate) help: &'static str,
+    /// What it can cost.
+    pub(crate) danger: Danger,
+}
+
+impl Action {
+    /// Whether it changes anything but what is shown.
+    pub(crate) fn changes_something(self) -> bool {
+        match self {
+            Self::Order(_) | Self::ChooseNat => true,
+            Self::Lab(key) => key != LabKey::Show,
+            _ => false,
+        }
+    }
+
+    /// Whether it is about one peer, whoever that is.
+    pub(crate) fn is_about_a_peer(self) -> bool {
+        match self {
+            Self::Why | Self::CopyId | Self::CopyAddress | Self::CopyWhy => true,
+            Self::Order(order) => !matches!(order, Order::SyncAll | Order::Failover | Order::NatProbe),
+            _ => false,
+        }
+    }
+
+    /// Whether it is one to look for by name: not a way of moving about.
+    pub(crate) fn is_found(self) -> bool {
+        !matches!(
+            self,
+            Self::Up
+                | Self::Down
+                | Self::PageUp
+                | Self::PageDown
+                | Self::Top
+                | Self::Bottom
+                | Self::Close
+                | Self::Palette
+        )
+    }
+}
+
+impl Binding {
+    /// Whether somebody without a key for it could not get help or out.
+    pub(crate) fn is_essential(&self) -> bool {
+        matches!(self.action, Action::Help | Action::Quit | Action::Close | Action::No | Action::Cancel)
+    }
+}
+
+/// The order that does what the node proposes, and what it is in words.
+pub(crate) fn order_of(step: NextAction) -> (Order, &'static str) {
+    match step {
+        NextAction::Connect => (Order::Connect, "run the ladder"),
+        NextAction::Punch => (Order::Punch, "punch again"),
+        NextAction::Relay => (Order::Relay, "connect through a relay"),
+        NextAction::Failover => (Order::Failover, "use another relay"),
+        NextAction::SyncAll => (Order::SyncAll, "ask all links for what they know"),
+        NextAction::NatProbe => (Order::NatProbe, "probe our NAT again"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

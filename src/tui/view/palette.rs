@@ -1,0 +1,121 @@
+//! The palette: what is typed, and what it finds. A row says how it is called,
+//! what it does or why it cannot be done now, what it costs, and its key.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+use unicode_width::UnicodeWidthStr;
+
+use super::{Pen, frame};
+use crate::model::ellipsize;
+use crate::tui::app::{App, Hit, Palette, What};
+use crate::tui::bindings::{Action, Bound, Danger, Scope};
+use crate::tui::fmt;
+
+/// The widest that the palette is.
+const WIDTH: u16 = 100;
+/// Its height, with its borders and the line that is typed.
+const HEIGHT: u16 = 20;
+/// The widest that the names get.
+const TITLE: usize = 34;
+
+/// Draws the palette and returns how many rows it has.
+pub(super) fn draw(app: &App, pen: &Pen<'_>, palette: &mut Palette, body: Rect, buf: &mut Buffer) -> usize {
+    let width = WIDTH.min(body.width);
+    let close = app.keys.key_of(Scope::Palette, Action::Cancel);
+    let title = format!("Palette ─ {close} closes");
+    let height = HEIGHT.min(body.height);
+    let (area, inner) = frame::window(pen, &title, Rect { height, ..body }, width, buf);
+    let room = usize::from(inner.width);
+    frame::typed(pen, ":", &palette.text, (inner.x, inner.y), inner.width, buf);
+    // The last line is for what does not fit into a row.
+    let rows = usize::from(inner.height.saturating_sub(2));
+    let found = palette.hits.len();
+    if found == 0 {
+        let line = Line::styled("  nothing is called so, and no peer", pen.theme.dim);
+        frame::put(buf, (inner.x, inner.y + 1), &line, inner.width);
+        return rows;
+    }
+    palette.top = palette.top.min(palette.row).max((palette.row + 1).saturating_sub(rows));
+    palette.top = palette.top.min(found.saturating_sub(rows));
+    let shown = palette.hits.iter().enumerate().skip(palette.top).take(rows);
+    let longest = palette.hits.iter().map(|hit| hit.title.width()).max().unwrap_or(0).clamp(18, TITLE);
+    for ((n, hit), y) in shown.zip(inner.y + 1..) {
+        let line = row(app, pen, hit, n == palette.row, palette.from, (longest, room));
+        frame::put(buf, (inner.x, y), &line, inner.width);
+    }
+    if let Some(hit) = palette.hits.get(palette.row) {
+        let text =
+            app.hit_available(hit).map_or_else(|reason| format!("not now: {reason}"), |()| about(app, hit));
+        frame::put(buf, (inner.x, inner.bottom() - 1), &Line::styled(text, pen.theme.dim), inner.width);
+    }
+    frame::note(pen, &format!("{} of {found}", palette.row + 1), area, buf);
+    rows
+}
+
+fn row(
+    app: &App,
+    pen: &Pen<'_>,
+    hit: &Hit,
+    chosen: bool,
+    from: Scope,
+    (longest, width): (usize, usize),
+) -> Line<'static> {
+    let theme = pen.theme;
+    let refused = app.hit_available(hit).err();
+    let (key, danger) = match hit.what {
+        What::Do(line) | What::DoTo(line, _) => {
+            (app.keys.find(from, line.action).map(Bound::key), line.danger)
+        }
+        What::Select(_) => (None, Danger::None),
+    };
+    let key = key.unwrap_or_default();
+    let mut spans = vec![Span::styled(if chosen { "▶ " } else { "  " }, theme.accent)];
+    let base = if refused.is_some() { theme.dim } else { Style::new() };
+    let title = ellipsize(&hit.title, longest, '…');
+    spans.extend(marked(&title, &hit.marks, base, theme.accent.underlined()));
+    spans.push(Span::raw(" ".repeat(longest.saturating_sub(title.width()) + 2)));
+    // The mark of what it costs and the key stand at the right.
+    let right = 3 + key.width().max(9) + 1;
+    let room = width.saturating_sub(2 + longest + 2 + right);
+    let (about, style) = match &refused {
+        Some(reason) => (format!("not now: {reason}"), theme.dim),
+        None => (about(app, hit), theme.dim),
+    };
+    let about = ellipsize(&about, room, '…');
+    spans.push(Span::styled(about.clone(), if refused.is_none() { Style::new() } else { style }));
+    spans.push(Span::raw(" ".repeat(room.saturating_sub(about.width()))));
+    spans.push(Span::styled(format!(" {:<2}", danger.glyph()), pen.danger(danger)));
+    spans.push(Span::styled(format!("{key:>9}"), theme.accent));
+    let line = Line::from(spans);
+    if chosen { line.patch_style(theme.selected) } else { line }
+}
+
+/// What a row does, in a sentence.
+fn about(app: &App, hit: &Hit) -> String {
+    match hit.what {
+        What::Do(line) | What::DoTo(line, _) => line.help.to_owned(),
+        What::Select(id) => match app.peer(id) {
+            Some(peer) => {
+                let path = peer.path.map_or_else(String::new, |path| format!(", {path}"));
+                let rtt = peer.rtt_ms.map_or_else(String::new, |_| format!(", {}", fmt::rtt(peer.rtt_ms)));
+                format!("select it: {}{path}{rtt}", peer.state.name())
+            }
+            None => "it is not in the cache any more".to_owned(),
+        },
+    }
+}
+
+/// A text with some of its characters marked.
+fn marked(text: &str, marks: &[usize], base: Style, mark: Style) -> Vec<Span<'static>> {
+    let mut spans: Vec<Span<'static>> = Vec::new();
+    for (n, c) in text.chars().enumerate() {
+        let style = if marks.contains(&n) { base.patch(mark) } else { base };
+        match spans.last_mut() {
+            Some(last) if last.style == style => last.content.to_mut().push(c),
+            _ => spans.push(Span::styled(c.to_string(), style)),
+        }
+    }
+    spans
+}
