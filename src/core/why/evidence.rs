@@ -65,10 +65,11 @@ fn attempted(facts: &Facts<'_>) -> Vec<String> {
 /// Who was asked for it in the attempt.
 fn asked(facts: &Facts<'_>) -> Option<String> {
     let (has, not) = facts.trace.answers();
-    (facts.link.is_none() && !not.is_empty()).then(|| match has.is_empty() {
-        true => format!("asked who is connected to it, {} said no", names(&not)),
-        false => format!("asked who is connected to it, {} said yes and {} no", names(&has), names(&not)),
-    })
+    if facts.link.is_some() || not.is_empty() {
+        return None;
+    }
+    let yes = if has.is_empty() { String::new() } else { format!("{} said yes and ", names(&has)) };
+    Some(format!("asked who is connected to it, {yes}{} said no", names(&not)))
 }
 
 fn account(facts: &Facts<'_>, told: &Told) -> String {
