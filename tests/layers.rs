@@ -23,8 +23,8 @@ struct Layer {
 }
 
 /// Crates that belong to certain layers; all others are free.
-const GUARDED: [&str; 9] =
-    ["ant_quic", "axum", "crossterm", "patchbay", "ratatui", "reqwest", "rusqlite", "tokio", "tui_logger"];
+const GUARDED: [&str; 8] =
+    ["ant_quic", "axum", "crossterm", "patchbay", "ratatui", "reqwest", "rusqlite", "tokio"];
 
 const LAYERS: [Layer; 11] = [
     Layer { name: "model", modules: &[], crates: &[], banned: PURE },
@@ -44,7 +44,7 @@ const LAYERS: [Layer; 11] = [
     Layer {
         name: "tui",
         modules: &["core", "model", "node::feed", "telemetry"],
-        crates: &["crossterm", "ratatui", "tokio", "tui_logger"],
+        crates: &["crossterm", "ratatui", "tokio"],
         banned: SOCKETS,
     },
     Layer {
@@ -61,7 +61,7 @@ const LAYERS: [Layer; 11] = [
         crates: &[],
         banned: SOCKETS,
     },
-    Layer { name: "telemetry", modules: &[], crates: &["tui_logger"], banned: SOCKETS },
+    Layer { name: "telemetry", modules: &[], crates: &[], banned: SOCKETS },
     Layer {
         name: "cli",
         modules: &[
@@ -76,7 +76,7 @@ const LAYERS: [Layer; 11] = [
             "telemetry",
             "tui",
         ],
-        crates: &["crossterm", "ratatui", "tokio", "tui_logger"],
+        crates: &["crossterm", "ratatui", "tokio"],
         banned: SOCKETS,
     },
 ];

@@ -36,6 +36,8 @@ pub enum Command {
     Run(RunArgs),
     /// The same console on a node that runs already
     Attach(AttachArgs),
+    /// The console on a file that `w` wrote in one, without a node
+    Replay(ReplayArgs),
     /// Ask and command a node that runs already
     Ctl(CtlArgs),
     /// The console on one node of a local fleet
@@ -88,6 +90,14 @@ pub struct AttachArgs {
     /// How the console is to be.
     #[command(flatten)]
     pub console: ConsoleArgs,
+}
+
+/// The arguments of `replay`.
+#[derive(Debug, Clone, Args)]
+pub struct ReplayArgs {
+    /// The file
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub file: PathBuf,
 }
 
 /// The arguments of `ctl`.
@@ -372,18 +382,18 @@ pub struct SettingsArgs {
 /// How a console is to be.
 #[derive(Debug, Clone, Default, Args)]
 pub struct ConsoleArgs {
-    /// `theme`
-    #[arg(long, value_name = "NAME", help = help_of(Key::Theme))]
-    pub theme: Option<String>,
     /// `mouse`
     #[arg(long, help = format!("Leave the mouse to the terminal [env: {}]", Key::Mouse.variable()))]
     pub no_mouse: bool,
+    /// `theme`
+    #[arg(long, value_name = "NAME", help = help_of(Key::Theme))]
+    pub theme: Option<String>,
 }
 
 impl ConsoleArgs {
     fn flags(&self) -> [Option<(Key, Raw)>; 2] {
         let mouse = self.no_mouse.then(|| (Key::Mouse, Raw::Text("false".to_owned())));
-        [text(Key::Theme, self.theme.as_ref()), mouse]
+        [mouse, text(Key::Theme, self.theme.as_ref())]
     }
 }
 
@@ -442,13 +452,9 @@ impl TargetArgs {
     /// # Errors
     /// Everything that is wrong with them.
     pub fn resolve_for(&self, console: &ConsoleArgs) -> Result<Resolved, ConfigErrors> {
-        let [theme, mouse] = console.flags();
-        let flags = [
-            text(Key::Socket, self.socket.as_ref()),
-            text(Key::DataDir, self.data_dir.as_ref()),
-            theme,
-            mouse,
-        ];
+        let [mouse, theme] = console.flags();
+        let (socket, data_dir) = (self.socket.as_ref(), self.data_dir.as_ref());
+        let flags = [text(Key::Socket, socket), text(Key::DataDir, data_dir), mouse, theme];
         let file = FileArgs { config: self.config.clone() };
         resolve(&file.sources(flags.into_iter().flatten().collect()))
     }
@@ -469,7 +475,7 @@ impl SettingsArgs {
     }
 
     fn flags(&self) -> Vec<(Key, Raw)> {
-        let [theme, mouse] = self.console.flags();
+        let [mouse, theme] = self.console.flags();
         let list = (!self.bootstrap.is_empty()).then(|| (Key::Bootstrap, Raw::List(self.bootstrap.clone())));
         [
             text(Key::DataDir, self.data_dir.as_ref()),
@@ -478,8 +484,8 @@ impl SettingsArgs {
             text(Key::Bind, self.bind.as_ref()),
             text(Key::Socket, self.socket.as_ref()),
             text(Key::LogFormat, self.log_format.as_ref()),
-            theme,
             mouse,
+            theme,
             list,
         ]
         .into_iter()

@@ -18,6 +18,7 @@ mod output;
 mod prepare;
 mod registry;
 mod reload;
+mod replay;
 mod run;
 mod service;
 mod session;
@@ -28,7 +29,7 @@ use clap::Parser as _;
 
 pub use args::{
     AttachArgs, Cli, Command, ConfigArgs, ConfigCommand, CtlArgs, DrillArgs, LabArgs, LabCommand,
-    RegistryArgs, RunArgs, SettingsArgs, Shell, TargetArgs, Verb,
+    RegistryArgs, ReplayArgs, RunArgs, SettingsArgs, Shell, TargetArgs, Verb,
 };
 pub use failure::Failure;
 pub use output::print;
@@ -56,6 +57,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
             Some(LabCommand::Run(run)) => drill::run(run),
         },
         Command::Attach(args) => attach::execute(&args),
+        Command::Replay(args) => replay::execute(&args),
         Command::Ctl(args) => ctl::execute(&args),
         Command::Registry(args) => registry::execute(&args),
         Command::Keys(file) => keys::execute(&SettingsArgs { file, ..SettingsArgs::default() }),

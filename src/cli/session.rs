@@ -2,7 +2,7 @@
 //! console or a wait for a signal.
 
 use std::io::IsTerminal;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::{Handle, Runtime};
@@ -27,6 +27,9 @@ const WORKERS: usize = 2;
 /// What is left of a runtime's tasks after its nodes have stopped is not worth
 /// more.
 const RUNTIME_END: Duration = Duration::from_millis(100);
+
+/// Where in the data directory consoles write what they remember.
+const SNAPS: &str = "snaps";
 
 /// How soon a lost log line is noticed.
 const LOOK_FOR_DROPS: Duration = Duration::from_secs(1);
@@ -113,6 +116,8 @@ impl Look {
 pub(super) struct Session {
     screen: Screen,
     look: Look,
+    /// Where consoles write what they remember.
+    snaps: PathBuf,
     runtime: Runtime,
     /// A signal asked for the end.
     stop: CancellationToken,
@@ -156,7 +161,8 @@ impl Session {
             // Whoever reads objects gets nothing else.
             if json { tracing::info!("{what}") } else { say(&what) }
         }
-        Ok(Self { screen, look, runtime, stop, hangups, sinks })
+        let snaps = data_dir.map_or_else(|| PathBuf::from("."), |dir| dir.join(SNAPS));
+        Ok(Self { screen, look, snaps, runtime, stop, hangups, sinks })
     }
 
     /// To change which log lines are kept.
@@ -221,10 +227,27 @@ impl Session {
         self.show(feed, None, read_only)
     }
 
+    /// Shows the console on a file.
+    pub(super) fn replay(&self, bundle: tui::Bundle) -> Result<(), Failure> {
+        tui::replay(bundle, self.options()).map_err(Failure::failed)
+    }
+
     fn show(&self, feed: Feed, lab: Option<Lab>, read_only: bool) -> Result<(), Failure> {
+        tui::run(feed, tui::Options { lab, read_only, ..self.options() }).map_err(Failure::failed)
+    }
+
+    /// How every console of this session looks and listens, and where it writes.
+    fn options(&self) -> tui::Options {
         let Look { glyphs, theme, keys, mouse, title } = self.look.clone();
-        let options = tui::Options { glyphs, theme, keys, mouse, title, lab, read_only };
-        tui::run(feed, options).map_err(Failure::failed)
+        tui::Options {
+            glyphs,
+            theme,
+            keys,
+            mouse,
+            title,
+            snaps: self.snaps.clone(),
+            ..tui::Options::default()
+        }
     }
 
     /// Lets go of the runtime.

@@ -205,14 +205,6 @@ pub fn validate_ascii(text: &str) -> Result<Ascii, Refused> {
     Ascii::ALL.into_iter().find(|c| c.name() == text).ok_or(Refused::RULE)
 }
 
-/// Which colours the console has.
-///
-/// # Errors
-/// [`Refused`] if it is none of the choices.
-pub fn validate_theme(text: &str) -> Result<ThemeChoice, Refused> {
-    ThemeChoice::ALL.into_iter().find(|c| c.name() == text).ok_or(Refused::RULE)
-}
-
 /// Something that is so or not.
 ///
 /// # Errors
@@ -220,6 +212,14 @@ pub fn validate_theme(text: &str) -> Result<ThemeChoice, Refused> {
 pub fn validate_switch(text: &str) -> Result<bool, Refused> {
     // A variable and a flag are texts; the file has a type for it.
     text.trim_matches('"').parse().map_err(|_| Refused::RULE)
+}
+
+/// Which colours the console has.
+///
+/// # Errors
+/// [`Refused`] if it is none of the choices.
+pub fn validate_theme(text: &str) -> Result<ThemeChoice, Refused> {
+    ThemeChoice::ALL.into_iter().find(|c| c.name() == text).ok_or(Refused::RULE)
 }
 
 /// Where a registry is. Whether a token may go there is looked at when both are

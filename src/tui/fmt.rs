@@ -30,6 +30,15 @@ fn coarse(seconds: u64) -> String {
     }
 }
 
+/// A time in minutes and seconds: `2 min 3 s`.
+pub(crate) fn exactly(time: Duration) -> String {
+    match time.as_secs() {
+        seconds @ 0..MINUTE => format!("{seconds} s"),
+        seconds @ MINUTE..HOUR => format!("{} min {} s", seconds / MINUTE, seconds % MINUTE),
+        seconds => format!("{} h {} min", seconds / HOUR, seconds % HOUR / MINUTE),
+    }
+}
+
 /// How long ago `stamp` was, in steps of a second below a minute and of a
 /// minute above.
 pub(crate) fn age(stamp: Stamp, now: Stamp) -> Ageing {
@@ -126,6 +135,14 @@ pub(crate) fn short_bytes(n: u64) -> String {
 pub(crate) fn time_of_day(stamp: Stamp, zone: &TimeZone) -> String {
     match jiff::Timestamp::from_millisecond(stamp.0) {
         Ok(at) => at.to_zoned(zone.clone()).strftime("%H:%M:%S.%3f").to_string(),
+        Err(_) => "-".to_owned(),
+    }
+}
+
+/// The day, in the given zone.
+pub(crate) fn date(stamp: Stamp, zone: &TimeZone) -> String {
+    match jiff::Timestamp::from_millisecond(stamp.0) {
+        Ok(at) => at.to_zoned(zone.clone()).strftime("%Y-%m-%d").to_string(),
         Err(_) => "-".to_owned(),
     }
 }

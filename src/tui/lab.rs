@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
 
 use crate::model::{NatType, PeerId};
@@ -55,7 +56,7 @@ pub enum LabCommand {
 }
 
 /// A lab as it is now.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct LabView {
     /// What kind of fleet it is, in a word or two.
     pub kind: String,
@@ -78,7 +79,7 @@ pub struct LabView {
 }
 
 /// What came of a command.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LabSaid {
     /// Counts up with each.
     pub n: u64,
@@ -89,7 +90,7 @@ pub struct LabSaid {
 }
 
 /// A node and the host it is on.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LabNode {
     /// Its name, and its host's.
     pub name: String,
@@ -106,7 +107,7 @@ pub struct LabNode {
 }
 
 /// A router.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LabRouter {
     /// Its name.
     pub name: String,
@@ -117,7 +118,7 @@ pub struct LabRouter {
 }
 
 /// A wire between two regions.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LabLink {
     /// The regions.
     pub between: [String; 2],
@@ -142,7 +143,7 @@ impl LabView {
 }
 
 /// A drill that can be run.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DrillInfo {
     /// Its name.
     pub name: String,
@@ -155,7 +156,7 @@ pub struct DrillInfo {
 }
 
 /// A drill that runs or ran.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DrillView {
     /// Which.
     pub name: String,
@@ -168,7 +169,7 @@ pub struct DrillView {
 }
 
 /// How far a drill is.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum DrillStage {
     /// Its fleet starts.
     Building,
@@ -199,7 +200,7 @@ pub enum DrillStage {
 }
 
 /// A check of a drill.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DrillCheck {
     /// In words.
     pub name: String,

@@ -1,37 +1,28 @@
-//! The log pane's source: a layer for the process-wide subscriber, and the
-//! widget that shows what it caught. It starts no thread; what was caught is
-//! moved into the widget's buffer when a frame is drawn.
+//! The log pane's source: a layer for the process-wide subscriber that catches
+//! lines. It starts no thread and waits for nobody: what is not taken in time is
+//! dropped and counted.
 
-use std::sync::OnceLock;
+use std::collections::VecDeque;
+use std::fmt::{self, Write as _};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
-use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
-use ratatui::style::Style;
-use ratatui::text::{Line, Span};
-use ratatui::widgets::Widget;
 use tokio::sync::Notify;
-use tracing::span;
+use tracing::field::{Field, Visit};
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
-use tui_logger::{
-    ExtLogRecord, LevelFilter, LogFormatter, TuiLoggerWidget, TuiTracingSubscriberLayer, TuiWidgetEvent,
-    TuiWidgetState,
-};
 
-use super::app::Move;
-use super::theme::Theme;
-use super::view::hint;
+use crate::model::{LogLevel, LogLine, Stamp, printable};
 
-/// Lines kept for scrolling back.
-const KEPT: usize = 5_000;
 /// Lines caught between two frames; more are counted and dropped.
 const CAUGHT: usize = 2_000;
+/// The longest text of a line, in bytes.
+const TEXT_MAX: usize = 2_000;
 
-/// Lines caught so far in this process.
-static SEEN: AtomicU64 = AtomicU64::new(0);
+static LINES: Mutex<VecDeque<LogLine>> = Mutex::new(VecDeque::new());
+static DROPPED: AtomicU64 = AtomicU64::new(0);
 static INSTALLED: OnceLock<()> = OnceLock::new();
 static NEWS: Notify = Notify::const_new();
 
@@ -45,28 +36,80 @@ where
     S: tracing::Subscriber + for<'a> LookupSpan<'a> + 'static,
 {
     INSTALLED.set(()).ok()?;
-    tui_logger::set_hot_buffer_depth(CAUGHT);
-    tui_logger::set_buffer_depth(KEPT);
-    // The targets in front decide; nothing is to be filtered twice.
-    tui_logger::set_default_level(LevelFilter::Trace);
-    Some(Layer::<S>::with_filter(Tap(TuiTracingSubscriberLayer), targets))
+    Some(Layer::<S>::with_filter(Tap, targets))
 }
 
-/// Passes everything on and says that something came.
-struct Tap(TuiTracingSubscriberLayer);
+/// Catches every line.
+struct Tap;
 
-impl<S> Layer<S> for Tap
-where
-    S: tracing::Subscriber + for<'a> LookupSpan<'a>,
-{
-    fn on_new_span(&self, attrs: &span::Attributes<'_>, id: &span::Id, cx: Context<'_, S>) {
-        self.0.on_new_span(attrs, id, cx);
+impl<S: tracing::Subscriber> Layer<S> for Tap {
+    fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
+        let line = line_of(event);
+        let mut lines = LINES.lock().unwrap_or_else(PoisonError::into_inner);
+        if lines.len() < CAUGHT {
+            lines.push_back(line);
+        } else {
+            DROPPED.fetch_add(1, Ordering::Relaxed);
+        }
+        drop(lines);
+        NEWS.notify_one();
+    }
+}
+
+fn line_of(event: &tracing::Event<'_>) -> LogLine {
+    let mut text = Text::default();
+    event.record(&mut text);
+    let level = match *event.metadata().level() {
+        tracing::Level::ERROR => LogLevel::Error,
+        tracing::Level::WARN => LogLevel::Warn,
+        tracing::Level::INFO => LogLevel::Info,
+        tracing::Level::DEBUG => LogLevel::Debug,
+        tracing::Level::TRACE => LogLevel::Trace,
+    };
+    LogLine {
+        at: Stamp(jiff::Timestamp::now().as_millisecond()),
+        level,
+        target: short_target(event.metadata().target()).to_owned(),
+        text: text.line(),
+    }
+}
+
+/// The last part of a module path: the crate is known, the room is small.
+fn short_target(target: &str) -> &str {
+    target.rsplit("::").next().unwrap_or(target)
+}
+
+/// The message, and behind it the fields.
+#[derive(Default)]
+struct Text {
+    message: String,
+    fields: String,
+}
+
+impl Text {
+    fn line(self) -> String {
+        let mut text = printable(&(self.message + &self.fields));
+        if let Some((cut, _)) = text.char_indices().find(|(at, _)| *at >= TEXT_MAX) {
+            text.truncate(cut);
+        }
+        text
+    }
+}
+
+impl Visit for Text {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        // Writing to a String never fails.
+        let _ = match field.name() {
+            "message" => write!(self.message, "{value:?}"),
+            name => write!(self.fields, " {name}: {value:?}"),
+        };
     }
 
-    fn on_event(&self, event: &tracing::Event<'_>, cx: Context<'_, S>) {
-        self.0.on_event(event, cx);
-        SEEN.fetch_add(1, Ordering::Relaxed);
-        NEWS.notify_one();
+    fn record_str(&mut self, field: &Field, value: &str) {
+        let _ = match field.name() {
+            "message" => write!(self.message, "{value}"),
+            name => write!(self.fields, " {name}: {value}"),
+        };
     }
 }
 
@@ -75,99 +118,29 @@ pub(super) async fn news() {
     NEWS.notified().await;
 }
 
-/// Whether log lines are shown, and how far one scrolled back in them.
-#[derive(Default)]
-pub(crate) enum Logs {
-    /// None are caught in this process, or a test wants none.
-    #[default]
-    Off,
-    /// The node runs elsewhere, and so does its log.
-    Elsewhere,
-    /// The lines that the layer caught.
-    On(TuiWidgetState),
+/// The lines since the last call, and how many more there were.
+pub(super) fn take() -> (Vec<LogLine>, u64) {
+    let lines = LINES.lock().unwrap_or_else(PoisonError::into_inner).drain(..).collect();
+    (lines, DROPPED.swap(0, Ordering::Relaxed))
 }
 
-impl std::fmt::Debug for Logs {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(if matches!(self, Self::On(_)) { "On" } else { "Off" })
-    }
+/// Where log lines come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Logs {
+    /// From nowhere: none are caught in this process, or a test wants none.
+    #[default]
+    Off,
+    /// The node runs elsewhere, and keeps its log.
+    Elsewhere,
+    /// From the layer of this process.
+    Here,
 }
 
 impl Logs {
-    /// On if a layer is installed in this process.
+    /// Here if a layer is installed in this process.
     pub(crate) fn of_process() -> Self {
-        if INSTALLED.get().is_some() { Self::On(TuiWidgetState::new()) } else { Self::Off }
+        if INSTALLED.get().is_some() { Self::Here } else { Self::Off }
     }
-
-    /// Scrolls by pages; the last row follows what comes.
-    pub(crate) fn go(&self, step: Move) {
-        if let Self::On(state) = self {
-            state.transition(match step {
-                Move::Up(_) | Move::Top => TuiWidgetEvent::PrevPageKey,
-                Move::Down(_) => TuiWidgetEvent::NextPageKey,
-                Move::Bottom => TuiWidgetEvent::EscapeKey,
-            });
-        }
-    }
-
-    /// Draws the newest lines, or those scrolled to.
-    pub(crate) fn draw(&self, theme: &Theme, area: Rect, buf: &mut Buffer) {
-        match self {
-            Self::Off => {
-                hint(theme, "no log is caught", area, buf);
-            }
-            Self::Elsewhere => {
-                let text = "the node keeps its log: punchdeck.log in its data directory, or its service's";
-                hint(theme, text, area, buf);
-            }
-            Self::On(state) => {
-                tui_logger::move_events();
-                if SEEN.load(Ordering::Relaxed) == 0 {
-                    hint(theme, "nothing logged yet", area, buf);
-                    return;
-                }
-                TuiLoggerWidget::default()
-                    .formatter(Box::new(OneLine { theme: theme.clone() }))
-                    .state(state)
-                    .render(area, buf);
-            }
-        }
-    }
-}
-
-/// One row a line: time, level as a word, target, message.
-struct OneLine {
-    theme: Theme,
-}
-
-impl LogFormatter for OneLine {
-    fn min_width(&self) -> u16 {
-        8
-    }
-
-    fn format(&self, width: usize, line: &ExtLogRecord) -> Vec<Line<'_>> {
-        let (word, style) = match line.level.as_str() {
-            "ERROR" => ("error", self.theme.bad),
-            "WARN" => ("warn", self.theme.warn),
-            "INFO" => ("info", Style::new()),
-            "DEBUG" => ("debug", self.theme.dim),
-            _ => ("trace", self.theme.dim),
-        };
-        let time = line.timestamp.strftime("%H:%M:%S").to_string();
-        let head = 1 + time.len() + 7;
-        let text = format!("{}:{}", short_target(line.target()), line.msg());
-        let text = crate::model::ellipsize(&text, width.saturating_sub(head), '…');
-        vec![Line::from(vec![
-            Span::styled(format!(" {time} "), self.theme.dim),
-            Span::styled(format!("{word:<5} "), style),
-            Span::raw(text),
-        ])]
-    }
-}
-
-/// The last part of a module path: the crate is known, the room is small.
-fn short_target(target: &str) -> &str {
-    target.rsplit("::").next().unwrap_or(target)
 }
 
 #[cfg(test)]
@@ -177,24 +150,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn there_is_one_layer_in_a_process_and_it_shows_what_its_targets_let_through() {
-        let targets = Targets::new().with_target("shown_here", tracing::Level::INFO);
+    fn there_is_one_layer_in_a_process_and_it_catches_what_its_targets_let_through() {
+        let targets = Targets::new().with_target("shown::here", tracing::Level::INFO);
         let layer = log_layer::<tracing_subscriber::Registry>(targets.clone()).expect("the first");
         assert!(log_layer::<tracing_subscriber::Registry>(targets).is_none());
+        assert_eq!(Logs::of_process(), Logs::Here);
 
         let subscriber = tracing_subscriber::registry().with(layer);
         tracing::subscriber::with_default(subscriber, || {
-            tracing::info!(target: "shown_here", peers = 7, "synced \u{1b}[31mall");
-            tracing::debug!(target: "shown_here", "too fine");
+            tracing::info!(target: "shown::here", peers = 7, who = "x\ny", "synced \u{1b}[31mall");
+            tracing::debug!(target: "shown::here", "too fine");
             tracing::error!(target: "another", "not asked for");
+            for _ in 0..CAUGHT + 7 {
+                tracing::warn!(target: "shown::here", "again");
+            }
         });
-
-        let area = Rect::new(0, 0, 60, 4);
-        let mut buf = Buffer::empty(area);
-        let theme = Theme::resolve(Some(false), crate::tui::GlyphChoice::Unicode, |_| None);
-        Logs::of_process().draw(&theme, area, &mut buf);
-        let text: String = buf.content.iter().map(ratatui::buffer::Cell::symbol).collect();
-        assert!(text.contains("info  shown_here: synced [31mall peers: 7"), "{text}");
-        assert!(!text.contains("too fine") && !text.contains("not asked"), "{text}");
+        let (lines, dropped) = take();
+        assert_eq!(
+            (lines[0].level, lines[0].target.as_str(), lines[0].text.as_str()),
+            (LogLevel::Info, "here", "synced [31mall peers: 7 who: xy")
+        );
+        assert_eq!((lines.len(), dropped), (CAUGHT, 8), "what does not fit is counted");
+        assert_eq!(take(), (Vec::new(), 0));
     }
 }

@@ -19,6 +19,7 @@ mod fuzzy;
 mod input;
 pub mod lab;
 mod logs;
+mod past;
 #[cfg(test)]
 mod property;
 mod run;
@@ -32,5 +33,6 @@ pub mod demo;
 
 pub use bindings::{Keymap, KeymapError};
 pub use logs::log_layer;
-pub use run::{ConsoleError, Options, run};
+pub use past::{Bundle, BundleError};
+pub use run::{ConsoleError, Options, replay, run};
 pub use theme::GlyphChoice;

@@ -4,6 +4,7 @@
 
 use std::io;
 use std::ops::ControlFlow;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,24 +12,29 @@ use crossterm::event::Event as TerminalEvent;
 use jiff::tz::TimeZone;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
-use super::app::{App, Effect, Gone, Input};
+use super::app::{App, Effect, Gone, Input, Snapped};
 use super::bindings::Keymap;
 use super::faults;
 use super::input::Keyboard;
 use super::lab::{Lab, LabCommand, LabView};
 use super::logs::{self, Logs};
-use super::terminal::{self, Terminal};
+use super::past::Bundle;
+use super::terminal::{self, Features, Terminal};
 use super::theme::{GlyphChoice, Theme};
 use super::view;
-use crate::model::{Command, Event, ThemeChoice};
-use crate::node::feed::{Feed, Presence};
+use crate::model::{Command, Event, Snapshot, ThemeChoice};
+use crate::node::feed::{CommandSender, Feed, Presence};
 
 /// Between two frames: at most 20 a second. What answers a key may come one frame
 /// early, so that nobody waits for the frame that a snapshot has just had.
 const FRAME: Duration = Duration::from_millis(50);
+/// A snapshot that nothing else came with waits so long at most: what it brings
+/// are measurements, and they can be drawn together with the ages, which step
+/// once a second.
+const QUIET: Duration = Duration::from_secs(1);
 /// A suspend that comes back sooner was refused: no shell would resume us.
 const REFUSED: Duration = Duration::from_millis(30);
 /// The signal that resumed us from ctrl-z arrives that soon after it did.
@@ -53,6 +59,8 @@ pub struct Options {
     pub lab: Option<Lab>,
     /// Whether the console may only look.
     pub read_only: bool,
+    /// Where snaps are written; the current directory if nowhere.
+    pub snaps: PathBuf,
 }
 
 /// Why there is no console.
@@ -64,6 +72,9 @@ pub enum ConsoleError {
     /// The terminal or the system refused something.
     #[error("the terminal cannot be used: {0}")]
     Io(#[from] io::Error),
+    /// There is no moment in a file.
+    #[error("there is no moment in it")]
+    Nothing,
 }
 
 /// Shows the console until the operator or a signal ends it. Blocks the calling
@@ -76,31 +87,68 @@ pub enum ConsoleError {
 /// [`ConsoleError::NotATerminal`] without a terminal, [`ConsoleError::Io`] if
 /// the terminal cannot be set up or drawn to.
 pub fn run(feed: Feed, options: Options) -> Result<(), ConsoleError> {
+    show(
+        |options, theme| {
+            let mut feed = feed;
+            let first = feed.snapshots.borrow_and_update().clone();
+            let logs = if feed.presence.is_some() { Logs::Elsewhere } else { Logs::of_process() };
+            let mut app = App::new(first, theme, TimeZone::system(), logs);
+            if let Some(lab) = &mut options.lab {
+                app.update(Input::Lab(lab.view.borrow_and_update().clone()), Duration::ZERO);
+            }
+            Ok((app, feed))
+        },
+        options,
+    )
+}
+
+/// Shows the console on a file that one wrote, as [`run`] does on a node.
+///
+/// # Errors
+/// As [`run`].
+pub fn replay(bundle: Bundle, options: Options) -> Result<(), ConsoleError> {
+    // There is no node: nothing comes from it, and nobody takes what is sent.
+    let (nobody, mut held) = (tokio::sync::broadcast::channel(1), None);
+    let (outcomes, told) = tokio::sync::broadcast::channel(1);
+    let (commands, _) = CommandSender::channel();
+    let ended = show(
+        |_, theme| {
+            let app = App::replay(bundle, theme, TimeZone::system()).ok_or(ConsoleError::Nothing)?;
+            let (snapshots, latest) = watch::channel(app.live().clone());
+            held = Some(snapshots);
+            Ok((app, Feed { snapshots: latest, events: nobody.1, outcomes: told, commands, presence: None }))
+        },
+        options,
+    );
+    drop((nobody.0, outcomes, held));
+    ended
+}
+
+/// Sets everything up, has the console made, and runs it.
+fn show(
+    make: impl FnOnce(&mut Options, Theme) -> Result<(App, Feed), ConsoleError>,
+    mut options: Options,
+) -> Result<(), ConsoleError> {
     if !terminal::is_there() {
         return Err(ConsoleError::NotATerminal);
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let exit = runtime.block_on(console(feed, options));
+    let theme = Theme::named(options.theme, options.glyphs, |name| std::env::var(name).ok());
+    let (app, feed) = make(&mut options, theme)?;
+    let exit = runtime.block_on(console(app, feed, options));
     // Nothing of ours is worth waiting for.
     runtime.shutdown_background();
     exit
 }
 
-async fn console(feed: Feed, options: Options) -> Result<(), ConsoleError> {
+async fn console(mut app: App, feed: Feed, options: Options) -> Result<(), ConsoleError> {
     let signals = Signals::listen()?;
-    let theme = Theme::named(options.theme, options.glyphs, |name| std::env::var(name).ok());
-    let mut feed = feed;
-    let mut lab = options.lab;
-    let first = feed.snapshots.borrow_and_update().clone();
-    let logs = if feed.presence.is_some() { Logs::Elsewhere } else { Logs::of_process() };
-    let mut app = App::new(first, theme, TimeZone::system(), logs);
     app.read_only = options.read_only;
     app.keys = options.keys;
-    if let Some(lab) = &mut lab {
-        app.update(Input::Lab(lab.view.borrow_and_update().clone()), Duration::ZERO);
-    }
+    let lab = options.lab;
+    let (snapped, snaps) = mpsc::channel(1);
     let watch = faults::Watch::start();
-    let terminal = Terminal::take()?;
+    let terminal = Terminal::take(Features { mouse: options.mouse, title: options.title })?;
     let keyboard = Keyboard::start()?;
     let mut console = Console {
         app,
@@ -112,12 +160,17 @@ async fn console(feed: Feed, options: Options) -> Result<(), ConsoleError> {
         start: Instant::now(),
         dirty: true,
         answers: false,
+        stirred: Instant::now(),
+        quiet_until: None,
         frames_until: Instant::now(),
         ages_change: None,
         logs_came: false,
         resumed: None,
         last_event: None,
         open: Open::default(),
+        snap_dir: options.snaps,
+        snapped,
+        snaps,
     };
     let exit = console.run().await;
     console.keyboard.stop();
@@ -219,6 +272,10 @@ struct Console {
     dirty: bool,
     /// Whether it may have changed because of a key.
     answers: bool,
+    /// When something last came that was no snapshot.
+    stirred: Instant,
+    /// When a snapshot is drawn that nothing else came with.
+    quiet_until: Option<Instant>,
     /// Until when the frames so far are paid for, each with [`FRAME`].
     frames_until: Instant,
     /// When a text on the screen changes by itself.
@@ -230,6 +287,10 @@ struct Console {
     /// When we last took the terminal again.
     resumed: Option<Instant>,
     open: Open,
+    /// Where snaps are written, and both ends of what comes of that.
+    snap_dir: PathBuf,
+    snapped: mpsc::Sender<Snapped>,
+    snaps: mpsc::Receiver<Snapped>,
 }
 
 impl Console {
@@ -266,7 +327,7 @@ impl Console {
                 },
                 changed = self.feed.snapshots.changed(), if self.open.snapshots => if changed.is_ok() {
                     let snapshot = self.feed.snapshots.borrow_and_update().clone();
-                    self.take(Input::Snapshot(snapshot));
+                    self.take_snapshot(snapshot);
                 } else {
                     self.open.snapshots = false;
                     self.take(Input::NodeGone(Gone::Stopped));
@@ -298,14 +359,31 @@ impl Console {
                     // It has ended; what it last showed stays.
                     News::End => self.lab = None,
                 },
-                () = sleep_until(wake) => self.take(Input::Tick),
+                Some(snapped) = self.snaps.recv() => self.take(Input::Snapped(snapped)),
+                // What is due is drawn; that takes the time in.
+                () = sleep_until(wake) => {}
             }
         }
     }
 
     fn take(&mut self, input: Input) {
+        (self.dirty, self.stirred) = (true, Instant::now());
+        self.update(input);
+    }
+
+    fn take_snapshot(&mut self, snapshot: Arc<Snapshot>) {
+        self.update(Input::Snapshot(snapshot));
+        let now = Instant::now();
+        if now.duration_since(self.stirred) < QUIET {
+            self.dirty = true;
+        } else if self.quiet_until.is_none() {
+            let latest = now + QUIET;
+            self.quiet_until = Some(self.ages_change.map_or(latest, |at| at.min(latest)));
+        }
+    }
+
+    fn update(&mut self, input: Input) {
         let effects = self.app.update(input, self.start.elapsed());
-        self.dirty = true;
         for effect in effects {
             // What comes from the node and from time asks for nothing else.
             if let Effect::Send(command) = effect {
@@ -341,6 +419,21 @@ impl Console {
         }
     }
 
+    /// Writes what is remembered to a file, on a thread of its own: a disk may
+    /// take its time, and the console does not wait for it.
+    fn snap(&mut self) {
+        let (bundle, dir, zone) = (self.app.bundle(), self.snap_dir.clone(), self.app.zone.clone());
+        let (done, failed) = (self.snapped.clone(), self.snapped.clone());
+        let write = move || {
+            let written = bundle.save(&dir, &zone).map_err(|error| format!("{}: {error}", dir.display()));
+            // A console that has gone wants to hear nothing.
+            let _ = done.blocking_send(written);
+        };
+        if let Err(error) = std::thread::Builder::new().name("snap".to_owned()).spawn(write) {
+            let _ = failed.try_send(Err(error.to_string()));
+        }
+    }
+
     fn send(&mut self, command: Command) {
         let sent = self.feed.commands.try_send(command.clone());
         self.take(Input::Sent(command, sent));
@@ -353,7 +446,12 @@ impl Console {
             // A terminal that is still busy says itself when it is not.
             return if self.terminal.is_idle() { self.frame_due() } else { now + LONG };
         }
-        self.ages_change.unwrap_or(now + LONG)
+        self.due().unwrap_or(now + LONG)
+    }
+
+    /// When something is drawn although nothing more happens.
+    fn due(&self) -> Option<Instant> {
+        [self.ages_change, self.quiet_until].into_iter().flatten().min()
     }
 
     fn frame_due(&self) -> Instant {
@@ -366,15 +464,21 @@ impl Console {
 
     fn draw_if_due(&mut self) -> Result<(), ConsoleError> {
         let now = Instant::now();
+        self.dirty |= self.due().is_some_and(|at| at <= now);
         if !self.dirty || !self.terminal.is_idle() || now < self.frame_due() {
             return Ok(());
         }
-        self.take(Input::Tick);
+        let (lines, dropped) = logs::take();
+        if dropped > 0 || !lines.is_empty() {
+            self.take(Input::Lines(lines, dropped));
+        }
+        self.update(Input::Tick);
         let (app, mut changes_in) = (&mut self.app, None);
-        self.terminal.draw(|area, buf| changes_in = view::draw(app, area, buf))?;
+        let title = app.title();
+        self.terminal.draw(&title, |area, buf| changes_in = view::draw(app, area, buf))?;
         self.ages_change = changes_in.map(|left| now + left.clamp(FRAME, LONG));
         self.frames_until = now.max(self.frames_until) + FRAME;
-        (self.dirty, self.answers) = (false, false);
+        (self.dirty, self.answers, self.quiet_until) = (false, false, None);
         self.logs_came = false;
         Ok(())
     }
@@ -383,13 +487,14 @@ impl Console {
         let input = match event {
             TerminalEvent::Key(key) => Input::Key(key),
             TerminalEvent::Paste(text) => Input::Paste(text),
+            TerminalEvent::Mouse(event) => Input::Mouse(event),
             _ => {
                 self.dirty = true;
                 return Ok(ControlFlow::Continue(()));
             }
         };
         let effects = self.app.update(input, self.start.elapsed());
-        (self.dirty, self.answers) = (true, true);
+        (self.dirty, self.answers, self.stirred) = (true, true, Instant::now());
         for effect in effects {
             match effect {
                 Effect::Quit => return Ok(ControlFlow::Break(())),
@@ -397,6 +502,7 @@ impl Console {
                 Effect::Copy(text) => self.terminal.copy(&text)?,
                 Effect::Send(command) => self.send(command),
                 Effect::Lab(command) => self.ask_lab(command),
+                Effect::Snap => self.snap(),
             }
         }
         Ok(ControlFlow::Continue(()))

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use super::table::{Cell, Tone, left, pairs, right, table};
 use crate::model::contract::{
-    Attempts, Connected, Gossip, InOut, Kpi, Links, Nat, NatWithVantages, Peers, Relays, Stage, State,
-    Status, WhyReport,
+    Attempts, Connected, Gossip, InOut, Kpi, Lifetime, Links, Nat, NatWithVantages, Peers, Relays, Stage,
+    State, Status, WhyReport,
 };
 use crate::model::{
     AttemptOutcome, CriterionView, Event, ExposureState, Path, PeerId, PeerState, Propagation,
@@ -291,6 +291,14 @@ pub(super) fn nat(nat: &NatWithVantages, now: &Snapshot) -> String {
     out
 }
 
+fn lifetime(of: &Lifetime) -> String {
+    let more = if of.under_way { ", and it is looked at further" } else { "" };
+    match of.less_than_s {
+        Some(less) => format!("{} to {less} s{more}", of.at_least_s),
+        None => format!("{} s or more{more}", of.at_least_s),
+    }
+}
+
 fn nat_rows(nat: &Nat) -> String {
     let word = |b: Option<crate::model::Behaviour>| left(b.map_or_else(|| "-".to_owned(), |b| b.to_string()));
     let yes = |b: Option<bool>| left(b.map_or("-", |b| if b { "yes" } else { "no" }));
@@ -300,6 +308,7 @@ fn nat_rows(nat: &Nat) -> String {
         ("filtering", word(nat.filtering)),
         ("keeps ports", yes(nat.port_preservation)),
         ("hairpins", yes(nat.hairpinning)),
+        ("a silent mapping lives", left(nat.mapping_lifetime.as_ref().map_or("-".to_owned(), lifetime))),
     ];
     rows.extend(
         nat.evidence.iter().enumerate().map(|(i, e)| (if i == 0 { "evidence" } else { "" }, left(e))),

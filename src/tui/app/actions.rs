@@ -1,6 +1,6 @@
 //! What each action does to the state, and when it can be done.
 
-use super::{App, Effect, Frozen, LabRow, LabSide, Overlay, Pane, Prompt, Tone};
+use super::{App, Effect, LabRow, LabSide, Overlay, Pane, Tone};
 use crate::model::{Command, Path, PeerId, PeerRow, PeerState, Reason, clean};
 use crate::tui::bindings::{Action, Binding, Danger, Order, Scope};
 
@@ -39,7 +39,16 @@ impl App {
             self.commands.say(Tone::Warn, format!("{by}: {reason}"), now);
             return Vec::new();
         }
+        if self.goes_to_event(action) {
+            self.go_to_event();
+            return Vec::new();
+        }
         self.act(binding, self.target())
+    }
+
+    /// Whether the key that asks why goes to a moment here.
+    fn goes_to_event(&self, action: Action) -> bool {
+        action == Action::Why && self.overlays.is_empty() && self.focus == Pane::Events
     }
 
     /// Does what a binding says, where it is about a peer to that one.
@@ -80,10 +89,7 @@ impl App {
             Action::Close | Action::No => {
                 self.overlays.pop();
             }
-            Action::Filter => {
-                let text = self.peers.filter().text().to_owned();
-                self.prompt = Some(Prompt::new(text));
-            }
+            Action::Filter => self.open_prompt(),
             Action::Apply => match self.scope() {
                 Scope::Palette => return self.do_chosen(),
                 Scope::Name => return self.confirmed(),
@@ -96,11 +102,7 @@ impl App {
                     self.edit(String::clear);
                     self.search(false);
                 }
-                _ => {
-                    if let Some(prompt) = self.prompt.take() {
-                        self.set_filter(prompt.before());
-                    }
-                }
+                _ => self.cancel_prompt(),
             },
             Action::Complete if self.scope() == Scope::Palette => self.complete_chosen(),
             Action::Complete => self.complete(),
@@ -110,7 +112,12 @@ impl App {
                 text.pop();
             }),
             Action::EraseAll => self.edit(String::clear),
-            Action::ClearFilter => self.set_filter(""),
+            Action::Back if self.moment.is_some() && !self.is_at_the_end() => self.back_to_now(),
+            Action::Back => {
+                if let Some(of) = self.filter_to_clear() {
+                    self.set_filter(of, "");
+                }
+            }
             Action::Sort => {
                 match self.focus {
                     Pane::Escalation => self.attempts.sort_next(),
@@ -129,6 +136,8 @@ impl App {
                 self.refresh();
             }
             Action::Freeze => self.toggle_freeze(),
+            Action::Step(step) => self.step(step),
+            Action::Snap => return self.snap(),
             Action::Zoom => self.zoom = !self.zoom,
             Action::NextPane => self.focus = self.focus.step(1),
             Action::PrevPane => self.focus = self.focus.step(Pane::ALL.len() - 1),
@@ -197,21 +206,7 @@ impl App {
         }
     }
 
-    fn toggle_freeze(&mut self) {
-        self.frozen = match self.frozen.take() {
-            Some(_) => None,
-            None => Some(Frozen {
-                snapshot: self.live.clone(),
-                now: self.node_now(),
-                timeline_end: self.timeline.end(),
-                snapshots_missed: 0,
-            }),
-        };
-        self.refresh();
-    }
-
-    fn go(&mut self, step: Move) {
-        let page = self.drawn.page;
+    pub(super) fn go(&mut self, step: Move) {
         match self.overlays.last_mut() {
             Some(Overlay::Help { scroll, .. } | Overlay::Why { scroll, .. }) => {
                 // The view cuts it to what there is.
@@ -235,19 +230,27 @@ impl App {
             Some(Overlay::Confirm(_) | Overlay::Nat { .. }) => return,
             None => {}
         }
-        match self.focus {
+        self.go_in(self.focus, step, self.drawn.page);
+    }
+
+    /// Moves in a pane, which shows so many rows.
+    pub(super) fn go_in(&mut self, pane: Pane, step: Move, page: usize) {
+        match pane {
             Pane::Peers => self.peers.go(step),
             Pane::Escalation => self.attempts.go(step),
             Pane::Relays => self.go_relays(step),
-            pane @ (Pane::Gossip | Pane::Nat | Pane::Kpi) => {
+            Pane::Gossip | Pane::Nat | Pane::Kpi => {
                 let scroll = &mut self.scrolls[pane as usize];
                 *scroll = step.apply(*scroll, usize::MAX);
             }
             Pane::Events => {
-                let end = self.frozen.as_ref().map_or(self.timeline.end(), |f| f.timeline_end);
+                let end = self.timeline_end();
                 self.timeline.go(step, page, end);
             }
-            Pane::Logs => self.logs.go(step),
+            Pane::Logs => {
+                let end = self.lines_end();
+                self.lines.go(step, page, end);
+            }
         }
     }
 
@@ -272,6 +275,9 @@ impl App {
 
     /// Whether an action works here and now; if not, why.
     pub(crate) fn available(&self, action: Action) -> Result<(), String> {
+        if self.goes_to_event(action) {
+            return self.event_in_reach().map(|_| ());
+        }
         if action.is_about_a_peer() {
             self.may_change(action)?;
             self.peers_in_sight()?;
@@ -283,6 +289,8 @@ impl App {
     pub(super) fn available_to(&self, action: Action, target: Option<PeerId>) -> Result<(), String> {
         self.may_change(action)?;
         match action {
+            Action::Step(step) => self.where_to(step).map(|_| ()),
+            Action::Snap if self.snapping => Err("a file is being written already".to_owned()),
             Action::Why | Action::CopyId | Action::Order(Order::Connect | Order::Punch | Order::Relay) => {
                 self.known(target).map(|_| ())
             }
@@ -316,7 +324,11 @@ impl App {
             Action::OpenDrills => self.lab_here("drills need").map(|_| ()),
             Action::Lab(key) => self.lab_here("this needs")?.command(key).map(|_| ()),
             Action::ChooseNat => self.nat_to_choose(),
-            Action::ClearFilter if self.peers.filter().is_empty() => Err("there is no filter".to_owned()),
+            Action::Back
+                if (self.moment.is_none() || self.is_at_the_end()) && self.filter_to_clear().is_none() =>
+            {
+                Err("there is no filter".to_owned())
+            }
             Action::Zoom if !self.zoom && !self.drawn.several => {
                 Err("one pane has the screen already".to_owned())
             }
@@ -328,6 +340,12 @@ impl App {
     fn may_change(&self, action: Action) -> Result<(), String> {
         match &self.gone {
             Some(gone) if matches!(action, Action::Order(_)) => Err(gone.reason().to_owned()),
+            _ if matches!(action, Action::Order(_)) && self.of_this_moment().is_err() => {
+                self.of_this_moment()
+            }
+            _ if self.replay.is_some() && action.changes_something() => {
+                Err("this is a replay, there is no lab to change".to_owned())
+            }
             _ if self.read_only && action.changes_something() => Err("this console may only look".to_owned()),
             _ => Ok(()),
         }

@@ -167,6 +167,8 @@ impl App {
         (self.places, self.kpi_span) = (old.places, old.kpi_span);
         (self.lab, self.faults, self.logs) = (old.lab, old.faults, old.logs);
         (self.peers, self.prompt, self.kept) = (old.peers, old.prompt, old.kept);
+        (self.sieves, self.lines) = (old.sieves, old.lines);
+        self.filter_anew();
         (self.attempts, self.reservations) = (old.attempts, old.reservations);
         self.peers.forget_rows();
         self.attempts.forget_rows();

@@ -7,44 +7,57 @@ mod clipboard;
 mod commands;
 mod lab;
 mod line;
+mod logs;
+mod moment;
+mod mouse;
 mod overlay;
 mod palette;
 mod pane;
 mod peers;
 mod presence;
 mod prompt;
+mod roll;
 mod rows;
+mod snap;
 mod table;
 mod timeline;
+mod title;
 mod why;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
-use ratatui::crossterm::event::{KeyEvent, KeyEventKind};
+use ratatui::crossterm::event::{KeyEvent, KeyEventKind, MouseEvent};
 
 use super::bindings::{Key, Keymap, Scope};
 use super::lab::{LabCommand, LabView};
 use super::logs::Logs;
+use super::past::{About, Record};
 use super::theme::Theme;
 use super::view::Places;
 use crate::model::{
-    Attempt, Command, CommandId, Event, EventKind, Outcome, PeerId, PeerRow, ReservationRow, Snapshot, Stamp,
+    Attempt, Command, CommandId, Event, EventKind, LogLine, Outcome, PeerId, PeerRow, ReservationRow,
+    Snapshot, Stamp,
 };
 use crate::node::feed::SendError;
 
-pub(crate) use actions::Move;
+use actions::Move;
 pub(crate) use commands::{Commands, Tone};
 pub(crate) use lab::{LabRow, LabSide};
+use logs::Lines;
+pub(crate) use moment::{Moment, Step};
+pub(crate) use mouse::{Region, Spot};
 pub(crate) use overlay::{Overlay, Question};
 pub(crate) use palette::{Hit, Palette, What};
 pub(crate) use pane::Pane;
 pub(crate) use peers::{Listed, Peers};
 pub(crate) use presence::Gone;
 use prompt::Kept;
-pub(crate) use prompt::Prompt;
+pub(crate) use prompt::{Filtered, Prompt, Sieves};
+pub(crate) use roll::Roll;
 pub(crate) use rows::Rows;
+pub(crate) use snap::Snapped;
 pub(crate) use timeline::{Entry, Timeline};
 pub(crate) use why::Asked;
 
@@ -59,6 +72,8 @@ const FAULTS_MAX: usize = 16;
 pub(crate) enum Input {
     /// A key was pressed.
     Key(KeyEvent),
+    /// The mouse was clicked or its wheel turned.
+    Mouse(MouseEvent),
     /// Text was pasted.
     Paste(String),
     /// The node's newest state.
@@ -77,6 +92,10 @@ pub(crate) enum Input {
     NodeGone(Gone),
     /// It is back, with this state.
     NodeBack(Arc<Snapshot>),
+    /// What came of writing what is remembered to a file.
+    Snapped(Snapped),
+    /// What was logged, and how many lines were not caught.
+    Lines(Vec<LogLine>, u64),
     /// The lab's newest state.
     Lab(Arc<LabView>),
     /// The lab takes no command just now.
@@ -100,24 +119,14 @@ pub(crate) enum Effect {
     Copy(String),
     /// Give the terminal back until the shell resumes us.
     Suspend,
+    /// Write what is remembered to a file; its [`Input::Snapped`] comes back.
+    Snap,
     /// Leave.
     Quit,
 }
 
-/// A screen that was asked to stand still.
-#[derive(Debug)]
-pub(crate) struct Frozen {
-    snapshot: Arc<Snapshot>,
-    /// The moment that is shown.
-    pub(crate) now: Stamp,
-    /// The number after the last timeline entry that is shown.
-    pub(crate) timeline_end: u64,
-    /// Snapshots that came since.
-    pub(crate) snapshots_missed: u64,
-}
-
-/// What the last frame looked like, as far as keys depend on it.
-#[derive(Debug, Clone, Copy)]
+/// What the last frame looked like, as far as keys and the mouse depend on it.
+#[derive(Debug, Clone)]
 pub(crate) struct Drawn {
     /// Whether the peers were on the screen.
     pub(crate) peers: bool,
@@ -125,13 +134,22 @@ pub(crate) struct Drawn {
     pub(crate) several: bool,
     /// The rows of the focused pane or overlay: a page.
     pub(crate) page: usize,
+    /// What lies where; the last lies on top.
+    pub(crate) regions: Vec<Region>,
 }
 
 /// The console's whole state.
 #[derive(Debug)]
 pub(crate) struct App {
     live: Arc<Snapshot>,
-    frozen: Option<Frozen>,
+    /// The moments that can be gone back to.
+    record: Record,
+    /// The moment that is looked at, if it is not now.
+    moment: Option<Moment>,
+    /// What is looked at, if it is a file and not a node.
+    replay: Option<About>,
+    /// Whether a file is being written.
+    snapping: bool,
     /// When the newest snapshot came, and the node's time then.
     anchor: (Duration, Stamp),
     received: Duration,
@@ -145,7 +163,9 @@ pub(crate) struct App {
     /// The filter line, while it is typed.
     pub(crate) prompt: Option<Prompt>,
     /// Filters that were kept.
-    kept: Kept,
+    kept: [Kept; 3],
+    /// Filters over what comes in order.
+    pub(crate) sieves: Sieves,
     /// Order, filter and selection of the peers.
     pub(crate) peers: Peers,
     /// Order and selection of the attempts.
@@ -162,10 +182,12 @@ pub(crate) struct App {
     asked: Option<Asked>,
     /// How often the KPI pane was turned to another span of time.
     pub(crate) kpi_span: usize,
-    /// Lines scrolled, by pane; peers, events and logs have ways of their own.
+    /// Lines scrolled, by pane; peers, events and log lines have ways of their own.
     pub(crate) scrolls: [usize; Pane::ALL.len()],
-    /// The log pane.
+    /// Where log lines come from.
     pub(crate) logs: Logs,
+    /// The log.
+    pub(crate) lines: Lines,
     /// Events that never reached us.
     pub(crate) events_dropped: u64,
     /// Threads that panicked.
@@ -192,14 +214,18 @@ impl App {
         let mut app = Self {
             anchor: (Duration::ZERO, snapshot.at),
             live: snapshot,
-            frozen: None,
+            record: Record::default(),
+            moment: None,
+            replay: None,
+            snapping: false,
             received: Duration::ZERO,
             at: Duration::ZERO,
             focus: Pane::default(),
             zoom: false,
             overlays: Vec::new(),
             prompt: None,
-            kept: Kept::default(),
+            kept: Default::default(),
+            sieves: Sieves::default(),
             peers: Peers::default(),
             attempts: Rows::default(),
             reservations: Rows::default(),
@@ -210,16 +236,18 @@ impl App {
             kpi_span: 0,
             scrolls: [0; Pane::ALL.len()],
             logs,
+            lines: Lines::default(),
             events_dropped: 0,
             faults: Vec::new(),
             gone: None,
             read_only: false,
-            drawn: Drawn { peers: true, several: true, page: 10 },
+            drawn: Drawn { peers: true, several: true, page: 10, regions: Vec::new() },
             keys: Keymap::default(),
             places: Places::default(),
             theme,
             zone,
         };
+        app.record.take(&app.live);
         app.refresh();
         app
     }
@@ -230,6 +258,7 @@ impl App {
         self.at = self.at.max(at);
         match input {
             Input::Key(key) => return self.key(&key),
+            Input::Mouse(event) => return self.mouse(&event),
             Input::Paste(text) => self.paste(&text),
             Input::Snapshot(snapshot) => {
                 self.take_snapshot(snapshot);
@@ -239,11 +268,11 @@ impl App {
                 if let EventKind::TaskFaulted { task, detail } = &event.kind {
                     self.note_fault(format!("{task}: {detail}"));
                 }
-                self.timeline.push(Entry::Event(event));
+                self.note(Entry::Event(event));
             }
             Input::EventsLost(n) => {
                 self.events_dropped += n;
-                self.timeline.push(Entry::Lost { at: self.node_now(), events: n });
+                self.note(Entry::Lost { at: self.node_now(), events: n });
             }
             Input::Outcome(outcome) => self.take_outcome(outcome),
             Input::OutcomesLost(n) => {
@@ -263,17 +292,20 @@ impl App {
                 self.welcome(snapshot);
                 return self.ask_again();
             }
+            Input::Snapped(snapped) => self.snapped(snapped),
+            Input::Lines(lines, dropped) => self.take_lines(lines, dropped),
             Input::Lab(view) => self.take_lab(view),
             Input::LabBusy => self.refuse_lab(),
             Input::Switched(snapshot) => self.switch(snapshot),
             Input::Fault(text) => {
                 let now = self.node_now();
-                self.timeline.push(Entry::Fault { at: now, text: text.clone() });
+                self.note(Entry::Fault { at: now, text: text.clone() });
                 self.note_fault(text);
             }
             Input::Tick => {
                 let now = self.node_now();
                 self.commands.expire(self.at, now);
+                self.play_on();
                 if self.rows_change_in() == Some(Duration::ZERO) {
                     self.refresh();
                 }
@@ -281,6 +313,11 @@ impl App {
             }
         }
         Vec::new()
+    }
+
+    fn note(&mut self, entry: Entry) {
+        let passes = entry.passes(&self.sieves.events, &self.live);
+        self.timeline.push(entry, passes);
     }
 
     fn note_fault(&mut self, text: String) {
@@ -298,8 +335,9 @@ impl App {
         self.anchor = (self.at, now);
         self.received = self.at;
         self.live = snapshot;
-        match &mut self.frozen {
-            Some(frozen) => frozen.snapshots_missed += 1,
+        self.record.take(&self.live);
+        match &mut self.moment {
+            Some(moment) => moment.missed += 1,
             None => self.refresh(),
         }
     }
@@ -312,7 +350,7 @@ impl App {
             self.answered(peer, &outcome);
             return;
         }
-        self.timeline.push(Entry::Outcome { at: now, outcome });
+        self.note(Entry::Outcome { at: now, outcome });
     }
 
     fn key(&mut self, event: &KeyEvent) -> Vec<Effect> {
@@ -347,9 +385,9 @@ impl App {
         }
     }
 
-    /// The snapshot that is shown: the newest, or the frozen one.
+    /// The snapshot that is shown: the newest, or that of the moment.
     pub(crate) fn shown(&self) -> &Arc<Snapshot> {
-        self.frozen.as_ref().map_or(&self.live, |f| &f.snapshot)
+        self.moment.as_ref().map_or(&self.live, |moment| &moment.snapshot)
     }
 
     /// The newest snapshot, shown or not.
@@ -357,26 +395,25 @@ impl App {
         &self.live
     }
 
-    /// The frozen screen, if it is.
-    pub(crate) fn frozen(&self) -> Option<&Frozen> {
-        self.frozen.as_ref()
-    }
-
     /// The node's time now.
     pub(crate) fn node_now(&self) -> Stamp {
+        if let (Some(_), Some(moment)) = (&self.replay, &self.moment) {
+            return moment.now;
+        }
         self.anchor.1.after(self.at.saturating_sub(self.anchor.0))
     }
 
     /// How long no snapshot has come, if that is too long.
     pub(crate) fn stale(&self) -> Option<Duration> {
-        Some(self.at.saturating_sub(self.received)).filter(|age| *age > STALE_AFTER)
+        let age = self.at.saturating_sub(self.received);
+        (self.replay.is_none() && age > STALE_AFTER).then_some(age)
     }
 
     /// How long until the snapshot becomes stale; `None` if it is already.
     pub(crate) fn stale_in(&self) -> Option<Duration> {
         (self.received + STALE_AFTER + Duration::from_millis(1))
             .checked_sub(self.at)
-            .filter(|left| !left.is_zero())
+            .filter(|left| !left.is_zero() && self.replay.is_none())
     }
 
     /// A peer of the shown snapshot.
@@ -410,11 +447,14 @@ impl App {
 
     /// Puts the tables in order again, if anything they depend on changed.
     fn refresh(&mut self) {
-        let (shown, live) = (self.shown().clone(), self.frozen.is_none());
+        let (shown, live) = (self.shown().clone(), self.moment.is_none());
         self.peers.refresh(&shown.peers, shown.at, self.at, live);
         let attempts = shown.attempts.live.iter().chain(&shown.attempts.recent).cloned().collect();
-        self.attempts.refresh(attempts, &shown, self.at, live);
-        self.reservations.refresh(shown.relays.reservations.clone(), &shown, self.at, live);
+        let looked_at = |pane| self.focus == pane;
+        let on = (live, looked_at(Pane::Escalation));
+        self.attempts.refresh(attempts, &shown, self.at, on);
+        let on = (live, looked_at(Pane::Relays));
+        self.reservations.refresh(shown.relays.reservations.clone(), &shown, self.at, on);
         self.find_again();
     }
 

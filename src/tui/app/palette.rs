@@ -1,7 +1,7 @@
 //! The palette: actions and peers by a few letters, the best first; an action
 //! may be followed by a peer that it is to be done to.
 
-use super::{App, Effect, Move, Overlay, Pane, Tone};
+use super::{App, Effect, Filtered, Move, Overlay, Pane, Tone};
 use crate::model::{PeerId, PeerRow, clean};
 use crate::tui::bindings::{Binding, Bound, Scope};
 use crate::tui::fuzzy::{Match, fuzzy};
@@ -184,7 +184,7 @@ impl App {
         self.focus = Pane::Peers;
         if !self.peers.select(peer) {
             // The filter hides it, and it was asked for by name.
-            self.set_filter("");
+            self.set_filter(Filtered::Peers, "");
             self.peers.select(peer);
         }
     }

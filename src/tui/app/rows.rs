@@ -111,6 +111,8 @@ pub(crate) struct Rows<R: Row> {
     inverse: bool,
     live: bool,
     selection: Selection<R::Key>,
+    /// Whether somebody chose the selected row, rather than it being the first.
+    chosen: bool,
     /// The first line on the screen.
     pub(crate) top: usize,
 }
@@ -125,6 +127,7 @@ impl<R: Row> Default for Rows<R> {
             inverse: false,
             live: true,
             selection: Selection::default(),
+            chosen: false,
             top: 0,
         }
     }
@@ -177,6 +180,22 @@ impl<R: Row> Rows<R> {
         self.inverse = false;
     }
 
+    /// Sorts by a column, and by the same one again the other way.
+    pub(super) fn sort_by(&mut self, column: usize) {
+        if column == self.column {
+            self.sort_inverse();
+        } else if column < R::COLUMNS.len() {
+            (self.column, self.inverse) = (column, false);
+        }
+    }
+
+    /// Selects the row at a place, if there is one.
+    pub(super) fn select_at(&mut self, place: usize) {
+        if let Some(key) = self.row(place).map(R::key) {
+            self.selection.set(Some(key), Some(place));
+        }
+    }
+
     pub(super) fn sort_inverse(&mut self) {
         self.inverse = !self.inverse;
     }
@@ -188,8 +207,15 @@ impl<R: Row> Rows<R> {
     }
 
     /// Takes in rows of a moment; `live`: whether it is the newest, so that what
-    /// is missing has left.
-    pub(super) fn refresh(&mut self, rows: Vec<R>, snapshot: &Snapshot, at: Duration, live: bool) {
+    /// is missing has left; `looked_at`: whether keys are about this table. As long
+    /// as they are not and nobody chose a row, the first one is selected.
+    pub(super) fn refresh(
+        &mut self,
+        rows: Vec<R>,
+        snapshot: &Snapshot,
+        at: Duration,
+        (live, looked_at): (bool, bool),
+    ) {
         self.left.expire(at);
         let is_in = |list: &[R], key: R::Key| list.iter().any(|row| row.key() == key);
         if live {
@@ -207,6 +233,10 @@ impl<R: Row> Rows<R> {
         self.put_in_order(snapshot);
         let mut selection = std::mem::take(&mut self.selection);
         let key_at = |place| self.row(place).map(R::key);
+        if !self.chosen && !looked_at {
+            selection.set(None, None);
+            selection.rest_at_top();
+        }
         selection.find(self.len(), key_at, |_| live);
         self.selection = selection;
     }
@@ -236,5 +266,6 @@ impl<R: Row> Rows<R> {
         let mut selection = std::mem::take(&mut self.selection);
         selection.go(step, self.len(), |place| self.row(place).map(R::key));
         self.selection = selection;
+        self.chosen = step != Move::Top;
     }
 }

@@ -11,6 +11,7 @@ use crate::tui::demo;
 use crate::tui::lab::LabSaid;
 use crate::tui::theme::GlyphChoice;
 
+mod mouse;
 mod palette;
 
 const NYC: [u8; 3] = [0x1b, 0x88, 0xf0];
@@ -152,6 +153,30 @@ fn the_selected_attempt_stays_selected_and_peer_keys_are_about_its_peer() {
     assert_eq!((b.app.attempts.sort(), b.app.target()), (("name", true), Some(live)));
     b.keys("1");
     assert_eq!(b.app.target(), Some(demo::id(NYC)), "the peers have a selection of their own");
+}
+
+#[test]
+fn until_somebody_chooses_an_attempt_the_first_is_selected() {
+    let mut b = busy();
+    let with_another = |id| {
+        let mut snapshot = Snapshot::clone(&demo::busy());
+        let attempts = Arc::make_mut(&mut snapshot.attempts);
+        let live = attempts.live[0].clone();
+        for id in 90..=id {
+            let id = crate::model::AttemptId(id);
+            attempts.live.insert(0, Arc::new(Attempt { id, ..(*live).clone() }));
+        }
+        Input::Snapshot(Arc::new(snapshot))
+    };
+    b.send(with_another(90));
+    assert_eq!(b.app.attempts.cursor(), Some(0));
+    b.keys("2");
+    b.send(with_another(91));
+    assert_eq!(b.app.attempts.cursor(), Some(1), "keys are about it: it stays with its attempt");
+    b.keys("j1");
+    let chosen = b.app.attempts.cursor();
+    b.send(with_another(92));
+    assert_eq!(b.app.attempts.cursor(), chosen.map(|at| at + 1));
 }
 
 #[test]
@@ -383,14 +408,161 @@ fn freezing_holds_the_panes_and_counts_what_is_missed() {
     }
     b.send(Input::Snapshot(demo::empty()));
     assert!(Arc::ptr_eq(b.app.shown(), &shown));
-    let frozen = b.app.frozen().expect("frozen");
-    assert_eq!(frozen.snapshots_missed, 1);
+    let frozen = b.app.moment().expect("held");
+    assert_eq!((frozen.missed, frozen.past), (1, false));
     assert_eq!(b.app.timeline.end() - frozen.timeline_end, demo::events().len() as u64);
     assert_eq!(b.app.timeline.window(9, frozen.timeline_end).count(), 0);
 
     b.keys(" ");
     assert!(b.app.shown().peers.is_empty());
     assert_eq!(b.app.timeline.window(9, u64::MAX).count(), demo::events().len().min(9));
+}
+
+/// Three states a few seconds apart: a link is lost, and comes back.
+fn lost_and_found() -> Bench {
+    let mut b = busy();
+    for (seconds, state, seq) in [(2, PeerState::Suspect, 1), (4, PeerState::Linked, 2)] {
+        b.at = Duration::from_secs(seconds);
+        let at = demo::NOW.after(b.at);
+        let kind = EventKind::LinkSuspect { missed: seq as u32 };
+        b.send(Input::Event(Arc::new(Event { seq, at, peer_id: Some(demo::id(NYC)), kind })));
+        let mut snapshot = Snapshot::clone(&with_peers(|peers| {
+            for row in peers.iter_mut().filter(|p| p.peer_id == demo::id(NYC)) {
+                Arc::make_mut(row).state = state;
+            }
+        }));
+        snapshot.at = at.after(Duration::from_millis(50));
+        b.send(Input::Snapshot(Arc::new(snapshot)));
+    }
+    b
+}
+
+/// All peers leave, a second later.
+fn all_leave(b: &mut Bench) {
+    b.at += Duration::from_secs(1);
+    let mut snapshot = Snapshot::clone(&with_peers(Vec::clear));
+    snapshot.at = demo::NOW.after(b.at);
+    b.send(Input::Snapshot(Arc::new(snapshot)));
+}
+
+fn state_shown(b: &Bench) -> PeerState {
+    b.app.peer(demo::id(NYC)).expect("it is known").state
+}
+
+#[test]
+fn one_steps_back_through_what_changed_and_forward_to_now_with_the_same_peer_selected() {
+    let mut b = lost_and_found();
+    b.select(NYC);
+    b.keys("[");
+    assert!(b.app.moment().is_some_and(|m| m.past));
+    assert_eq!((state_shown(&b), b.app.timeline.passing(b.app.timeline_end())), (PeerState::Suspect, 1));
+    b.keys("[");
+    assert_eq!((state_shown(&b), b.app.timeline.passing(b.app.timeline_end())), (PeerState::Linked, 0));
+    b.keys("[");
+    assert_eq!(b.message(), "[: nothing older is kept than 14:02:11");
+    assert_eq!(b.app.peers.selected(), Some(demo::id(NYC)));
+
+    // What comes meanwhile does not move it.
+    all_leave(&mut b);
+    assert_eq!(b.app.peers.selected(), Some(demo::id(NYC)));
+    b.keys("]]]]");
+    assert!(b.app.moment().is_none() && b.app.shown().peers.is_empty(), "it is now again");
+    b.keys("]");
+    assert_eq!(b.message(), "]: this is now");
+}
+
+#[test]
+fn a_minute_is_leapt_and_the_ends_are_the_first_moment_and_now() {
+    let mut b = lost_and_found();
+    b.keys("{");
+    assert_eq!(b.app.moment().map(|m| m.now), Some(demo::NOW));
+    b.keys("}");
+    assert!(b.app.moment().is_none());
+}
+
+#[test]
+fn nothing_is_asked_of_the_node_from_a_moment_that_is_over() {
+    let mut b = lost_and_found();
+    b.select(NYC);
+    b.keys("[");
+    for key in ["s", "S", "c", "p", "r", "f", "x", "n"] {
+        assert!(b.keys(key).is_empty() && b.app.overlays.is_empty(), "{key}");
+        assert_eq!(b.message(), format!("{key}: you are looking at 14:02:13; esc comes back"));
+    }
+    let asked = b.press(KeyCode::Enter);
+    assert!(asked.is_empty(), "the why view shows what is known, and asks nobody: {asked:?}");
+    assert!(matches!(b.app.overlays.last(), Some(Overlay::Why { .. })));
+    b.press(KeyCode::Esc);
+    b.press(KeyCode::Esc);
+    assert!(b.app.moment().is_none(), "escape comes back");
+    assert_eq!(b.keys("c"), [Effect::Send(Command::Connect { peer: demo::id(NYC) })]);
+}
+
+#[test]
+fn enter_on_an_event_goes_to_the_first_moment_that_shows_it() {
+    let mut b = lost_and_found();
+    b.app.drawn.page = 10;
+    b.keys("7k");
+    b.press(KeyCode::Enter);
+    assert_eq!(state_shown(&b), PeerState::Suspect);
+    assert_eq!(b.app.timeline.passing(b.app.timeline_end()), 1);
+    b.press(KeyCode::Esc);
+    b.send(Input::Event(demo::events()[0].clone()));
+    b.press(KeyCode::Enter);
+    assert_eq!(b.message(), "enter: nothing older is kept than 14:02:11");
+}
+
+#[test]
+fn the_screen_can_be_held_in_the_past_only_by_looking_there_and_space_goes_on() {
+    let mut b = lost_and_found();
+    b.keys("[ ");
+    assert!(b.app.moment().is_none());
+    b.keys(" ");
+    assert!(b.app.moment().is_some_and(|m| !m.past));
+    assert_eq!(b.keys("S"), [Effect::Send(Command::Sync { peer: None })], "what is held is hardly old");
+    b.keys("[");
+    assert!(b.app.moment().is_some_and(|m| m.past));
+}
+
+#[test]
+fn the_filter_of_the_events_shows_some_of_them_and_enter_goes_to_one() {
+    let mut b = lost_and_found();
+    b.app.drawn.page = 10;
+    for event in demo::events() {
+        b.send(Input::Event(event));
+    }
+    b.keys("7/kind=link.susp peer=vps-nyc");
+    assert_eq!(b.app.filtered(Filtered::Events), (2, demo::events().len() + 2));
+    b.press(KeyCode::Enter);
+    b.keys("g");
+    b.press(KeyCode::Enter);
+    assert_eq!(state_shown(&b), PeerState::Suspect, "the first that passes is that of vps-nyc");
+    b.press(KeyCode::Esc);
+    b.send(Input::Event(demo::events()[0].clone()));
+    assert_eq!(b.app.filtered(Filtered::Events).0, 2, "what comes is filtered, too");
+    b.press(KeyCode::Esc);
+    assert_eq!(b.app.filtered(Filtered::Events), (demo::events().len() + 3, demo::events().len() + 3));
+    assert_eq!(b.app.peers.filter().text(), "", "the peers were never filtered");
+}
+
+#[test]
+fn the_filter_of_the_log_looks_for_words_and_the_past_has_no_later_lines() {
+    let mut b = lost_and_found();
+    let line = |seconds, text: &str| LogLine {
+        at: demo::NOW.after(Duration::from_secs(seconds)),
+        level: crate::model::LogLevel::Info,
+        target: "driver".to_owned(),
+        text: text.to_owned(),
+    };
+    b.send(Input::Lines(vec![line(1, "saved the cache"), line(3, "lost a link"), line(5, "saved again")], 4));
+    assert_eq!(b.app.filtered(Filtered::Lines), (4, 4), "and one about those that are missing");
+    b.keys("8/saved");
+    assert_eq!(b.app.filtered(Filtered::Lines), (2, 4));
+    b.press(KeyCode::Enter);
+    b.keys("[[");
+    assert_eq!(b.app.filtered(Filtered::Lines), (0, 0), "it was before all of them");
+    b.keys("]");
+    assert_eq!(b.app.filtered(Filtered::Lines), (1, 1));
 }
 
 #[test]
@@ -414,25 +586,32 @@ fn a_timeline_that_was_scrolled_back_stands_still_until_its_end_is_reached() {
     }
     b.app.drawn.page = 10;
     b.keys("7k");
-    let last = |b: &Bench| match b.app.timeline.window(10, u64::MAX).last() {
+    let seq = |entry: Option<&Entry>| match entry {
         Some(Entry::Event(e)) => e.seq,
         _ => panic!("an event"),
     };
-    assert_eq!(last(&b), 98);
+    let chosen = |b: &Bench| seq(b.app.timeline.chosen(u64::MAX));
+    let last = |b: &Bench| seq(b.app.timeline.window(10, u64::MAX).last());
+    assert_eq!((chosen(&b), last(&b)), (98, 99));
     b.send(Input::Event(event(100)));
-    assert_eq!(last(&b), 98);
+    assert_eq!((chosen(&b), last(&b)), (98, 99));
+    for _ in 0..9 {
+        b.keys("k");
+    }
+    assert_eq!((chosen(&b), last(&b)), (89, 98), "it moves only as far as it must");
     b.keys("g");
+    assert_eq!(chosen(&b), 0);
     assert_eq!(b.app.timeline.window(10, u64::MAX).count(), 10, "the first page is a full one");
     b.keys("G");
     b.send(Input::Event(event(101)));
-    assert_eq!(last(&b), 101);
+    assert_eq!((chosen(&b), last(&b)), (101, 101));
 }
 
 #[test]
 fn the_timeline_is_bounded_and_keeps_the_newest() {
     let mut timeline = Timeline::default();
     for n in 0..6_000 {
-        timeline.push(Entry::Lost { at: demo::NOW, events: n });
+        timeline.push(Entry::Lost { at: demo::NOW, events: n }, true);
     }
     assert_eq!(timeline.end(), 6_000);
     assert_eq!(timeline.window(10_000, u64::MAX).count(), 5_000);
@@ -697,4 +876,70 @@ fn the_filter_line_completes_and_goes_back_to_what_was_kept() {
     assert_eq!(seen, ["nat=symmetric", "name~vps", "name~vps", "nat=symmetric", "path="]);
     b.press(KeyCode::Esc);
     assert_eq!(b.app.peers.filter().text(), "nat=symmetric", "esc goes back to the filter before");
+}
+
+/// What a console remembers, opened again.
+fn replayed(mut b: Bench) -> Bench {
+    let bundle = b.app.bundle();
+    let theme = b.app.theme.clone();
+    Bench { app: App::replay(bundle, theme, TimeZone::UTC).expect("there are moments"), at: Duration::ZERO }
+}
+
+#[test]
+fn a_snap_is_asked_for_once_and_what_came_of_it_is_said() {
+    let mut b = lost_and_found();
+    assert_eq!(b.keys("w"), [Effect::Snap]);
+    assert!(b.keys("w").is_empty());
+    assert_eq!(b.message(), "w: a file is being written already");
+    b.send(Input::Snapped(Ok(("snaps/snap-1.jsonl".into(), 2048))));
+    assert_eq!(b.message(), "wrote snaps/snap-1.jsonl (2.0 KiB): punchdeck replay opens it");
+    assert_eq!(b.keys("w"), [Effect::Snap]);
+    b.send(Input::Snapped(Err("snaps: No space left on device".to_owned())));
+    assert_eq!(b.message(), "nothing was written: snaps: No space left on device");
+}
+
+#[test]
+fn a_replay_stands_at_its_last_moment_and_can_be_walked_but_not_acted_on() {
+    let mut b = lost_and_found();
+    all_leave(&mut b);
+    let mut b = replayed(b);
+    assert!(b.app.shown().peers.is_empty() && b.app.live().peers.is_empty(), "it stands at its end");
+    b.keys("[");
+    assert_eq!(state_shown(&b), PeerState::Linked);
+    b.keys("[");
+    b.select(NYC);
+    assert_eq!((state_shown(&b), b.app.timeline.passing(b.app.timeline_end())), (PeerState::Suspect, 1));
+    for key in ["s", "S", "c", "p", "r", "f", "x", "n"] {
+        assert!(b.keys(key).is_empty() && b.app.overlays.is_empty(), "{key}");
+        assert_eq!(b.message(), format!("{key}: this is a replay, there is no node to ask"));
+    }
+    assert!(b.press(KeyCode::Enter).is_empty(), "nobody is asked why, either");
+    b.press(KeyCode::Esc);
+    b.press(KeyCode::Esc);
+    assert!(b.app.shown().peers.is_empty(), "escape goes to its end");
+    b.keys("]");
+    assert_eq!(b.message(), "]: this is the last moment of the file");
+    b.at += Duration::from_secs(60);
+    b.send(Input::Tick);
+    assert_eq!((b.app.stale(), b.app.stale_in()), (None, None), "nothing is expected of nobody");
+}
+
+#[test]
+fn a_replay_plays_as_time_went_and_stops_at_its_end_or_when_it_is_told_to() {
+    let mut b = replayed(lost_and_found());
+    b.keys(" ");
+    assert!(b.app.is_playing());
+    assert_eq!(b.app.moment().map(|m| m.now), Some(demo::NOW), "from its beginning, as it stood at the end");
+    b.at += Duration::from_millis(2_500);
+    b.send(Input::Tick);
+    assert_eq!(state_shown(&b), PeerState::Suspect);
+    assert_eq!(b.app.timeline.passing(b.app.timeline_end()), 1);
+    b.keys(" ");
+    b.at += Duration::from_secs(9);
+    b.send(Input::Tick);
+    assert_eq!(state_shown(&b), PeerState::Suspect, "it was stopped");
+    b.keys(" ");
+    b.at += Duration::from_secs(9);
+    b.send(Input::Tick);
+    assert_eq!((state_shown(&b), b.app.is_playing()), (PeerState::Linked, false));
 }

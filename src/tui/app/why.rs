@@ -39,14 +39,17 @@ impl App {
     pub(super) fn open_why(&mut self, peer: PeerId) -> Vec<Effect> {
         self.overlays.push(Overlay::Why { peer, scroll: 0 });
         self.asked = None;
-        self.ask(peer)
+        // What the node would answer is about now.
+        if self.of_this_moment().is_err() { Vec::new() } else { self.ask(peer) }
     }
 
     /// Asks again if that has changed and the last question is old enough.
     pub(super) fn ask_again(&mut self) -> Vec<Effect> {
         let Some(Overlay::Why { peer, .. }) = self.overlays.last() else { return Vec::new() };
         let peer = *peer;
-        let Some(asked) = self.asked(peer) else { return Vec::new() };
+        let Some(asked) = self.asked(peer).filter(|_| self.of_this_moment().is_ok()) else {
+            return Vec::new();
+        };
         let due = self.at.saturating_sub(asked.at) >= ASK_AGAIN_AFTER;
         if due && asked.stood != self.stands(peer) { self.ask(peer) } else { Vec::new() }
     }

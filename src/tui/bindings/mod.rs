@@ -8,6 +8,7 @@ mod keymap;
 mod table;
 
 use crate::model::{NatType, NextAction};
+use crate::tui::app::Step;
 
 pub(crate) use key::Key;
 pub(crate) use keymap::Bound;
@@ -108,10 +109,15 @@ pub(crate) enum Action {
     ChooseNat,
     Why,
     Filter,
-    ClearFilter,
+    /// Back to now; else without the filter.
+    Back,
     Sort,
     SortInverse,
     Freeze,
+    /// Goes through the moments that are kept.
+    Step(Step),
+    /// Writes what is remembered to a file.
+    Snap,
     Zoom,
     CopyId,
     CopyAddress,

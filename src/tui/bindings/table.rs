@@ -5,6 +5,7 @@
 
 use super::{Action, Binding, Danger, LabKey, Order, Scope};
 use crate::model::NatType;
+use crate::tui::app::Step;
 
 const PEER: &[Scope] = &[Scope::Main, Scope::Why];
 const MAIN: &[Scope] = &[Scope::Main];
@@ -37,7 +38,7 @@ macro_rules! table {
 /// The table.
 pub(crate) static BINDINGS: &[Binding] = table! {
     "why": Action::Why, "enter", MAIN, "why", None,
-        "why the selected peer is what it is: attempt, reasons, evidence";
+        "why the selected peer is what it is: attempt, reasons, evidence; in the events: to that moment";
     "sync": Action::Order(Order::Sync), "s", PEER, "sync", Traffic,
         "exchange records with the selected peer (needs a link)";
     "sync-all": Action::Order(Order::SyncAll), "S", PEER, "all", Traffic,
@@ -53,10 +54,19 @@ pub(crate) static BINDINGS: &[Binding] = table! {
     "disconnect": Action::Order(Order::Disconnect), "x", PEER, "disconnect", Disruptive,
         "close the link to the selected peer and hold off automatic dials for 60 s";
     "filter": Action::Filter, "/", MAIN, "filter", None,
-        "show only some peers: a text, or nat=symmetric path!=direct rtt>80 name~vps seen<5m";
-    "clear-filter": Action::ClearFilter, "esc", MAIN, "clear filter", None, "show every peer again";
+        "show only some peers: a text, or nat=symmetric path!=direct rtt>80 name~vps seen<5m; in the events: kind=relay peer=vps-1; in the logs: words";
+    "back": Action::Back, "esc", MAIN, "clear filter", None,
+        "back to now from another moment; else everything again, without the filter";
     "freeze": Action::Freeze, "space", MAIN, "freeze", None,
-        "hold the screen still; the node goes on, and what is missed is counted";
+        "hold the screen still; the node goes on, and what is missed is counted; plays a replay";
+    "moment-before": Action::Step(Step::Back), "[", PEER, "back", None,
+        "back to the moment at which something last changed, up to ten minutes";
+    "moment-after": Action::Step(Step::Forth), "]", PEER, "forward", None,
+        "forward to the moment at which something changes next, and at last to now";
+    "minute-before": Action::Step(Step::LeapBack), "{", PEER, "", None, "a minute back";
+    "minute-after": Action::Step(Step::LeapForth), "}", PEER, "", None, "a minute forward";
+    "snap": Action::Snap, "w", PEER, "snap", None,
+        "write the last ten minutes to a file that punchdeck replay opens: moments, events, log, lab";
     "lab": Action::OpenLab, "l", MAIN, "lab", None,
         "the lab: cut and heal, kill and start, change a NAT, go to another node";
     "drills": Action::OpenDrills, "d", MAIN, "drills", None,

@@ -11,7 +11,7 @@ use super::{NOW, ago, busy, peer};
 use crate::model::{PeerRow, PeerState, Snapshot, ThemeChoice};
 use crate::tui::app::{App, Input};
 use crate::tui::logs::Logs;
-use crate::tui::terminal::Terminal;
+use crate::tui::terminal::{Features, Terminal};
 use crate::tui::theme::{GlyphChoice, Theme};
 use crate::tui::{faults, view};
 
@@ -57,7 +57,7 @@ pub fn changed(snapshot: &Snapshot, round: u32, count: usize) -> Arc<Snapshot> {
 #[allow(clippy::panic)]
 pub fn panic_on_screen(after: Duration) -> ! {
     let _watch = faults::Watch::start();
-    let terminal = Terminal::take();
+    let terminal = Terminal::take(Features { mouse: true, title: true });
     std::thread::sleep(after);
     let held = terminal.is_ok();
     panic!("on purpose, with the terminal held: {held}");

@@ -10,12 +10,14 @@
 //! hold meanwhile.
 
 mod complete;
+mod events;
 mod field;
 mod term;
 
 use std::ops::Range;
 
 pub(crate) use complete::complete;
+pub(crate) use events::{EventFilter, EventText, LineFilter};
 use term::Term;
 
 use crate::model::{PeerRow, Stamp};
@@ -58,11 +60,6 @@ impl Filter {
     /// The first term that cannot be read.
     pub(crate) fn wrong(&self) -> Option<&Wrong> {
         self.wrong.as_ref()
-    }
-
-    /// Whether every row passes.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.terms.is_empty()
     }
 
     /// Whether a row is shown. `scratch` is only there to be reused.

@@ -30,7 +30,7 @@ pub(super) enum Operator {
 }
 
 impl Operator {
-    fn sign(self) -> &'static str {
+    pub(super) fn sign(self) -> &'static str {
         OPERATORS.iter().find(|(_, operator)| *operator == self).map_or("", |(sign, _)| sign)
     }
 
@@ -57,7 +57,7 @@ impl Operator {
         }
     }
 
-    fn is_negative(self) -> bool {
+    pub(super) fn is_negative(self) -> bool {
         matches!(self, Self::IsNot | Self::HasNot)
     }
 }
@@ -81,11 +81,7 @@ impl Term {
         if word.matches('"').count() % 2 == 1 {
             return Err("the closing quote is missing".to_owned());
         }
-        let operator = word.find(['=', '!', '~', '<', '>']).and_then(|at| {
-            let (sign, operator) = OPERATORS.iter().find(|(sign, _)| word[at..].starts_with(sign))?;
-            Some((&word[..at], *operator, word[at + sign.len()..].replace('"', "")))
-        });
-        let Some((key, operator, value)) = operator else {
+        let Some((key, operator, value)) = split(word) else {
             let needle = word.replace('"', "").to_lowercase();
             let hex = needle.chars().all(|c| c.is_ascii_hexdigit());
             return Ok(Self::Word { needle, hex });
@@ -141,6 +137,13 @@ impl Term {
             }
         }
     }
+}
+
+/// A word as key, operator and value, if there is an operator in it.
+pub(super) fn split(word: &str) -> Option<(&str, Operator, String)> {
+    let at = word.find(['=', '!', '~', '<', '>'])?;
+    let (sign, operator) = OPERATORS.iter().find(|(sign, _)| word[at..].starts_with(sign))?;
+    Some((&word[..at], *operator, word[at + sign.len()..].replace('"', "")))
 }
 
 /// The value with that name, or the only one that begins so.

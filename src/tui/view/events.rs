@@ -10,53 +10,44 @@ use super::{Pen, frame};
 use crate::model::{EventKind, PeerId};
 use crate::tui::app::{App, Entry, Pane};
 use crate::tui::bindings::{Action, Scope};
-use crate::tui::fmt;
 
 /// From this width on peers are shown with their names.
 const ROOMY: u16 = 86;
 
-/// Draws the newest entries, or those scrolled to, and returns the rows.
+/// Draws the newest entries, or those gone back to, and returns the rows.
 pub(super) fn draw(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) -> usize {
-    let follows = app.keys.key_of(Scope::Main, Action::Bottom);
-    let right = if app.timeline.is_held() { format!("held ─ {follows} follows") } else { String::new() };
+    let limit = app.timeline_end();
+    let right = frame::roll_title(app, &app.timeline, limit, app.sieves.events.text());
     let inner = frame::pane(app, pen, Pane::Events, &right, area, buf);
-    let rows = usize::from(inner.height);
-    let limit = app.frozen().map_or(u64::MAX, |f| f.timeline_end);
-    let mut y = inner.y;
-    for entry in app.timeline.window(rows, limit) {
-        frame::put(buf, (inner.x, y), &line(app, pen, entry, inner.width >= ROOMY), inner.width);
-        y += 1;
-    }
-    if y == inner.y {
-        frame::hint(pen.theme, "nothing happened since the console came here", inner, buf);
-    }
-    rows
+    let empty = if app.timeline.count(limit) > 0 {
+        format!(
+            "nothing that happened matches the filter ({} clears it)",
+            app.keys.key_of(Scope::Main, Action::Back)
+        )
+    } else if app.moment().is_some_and(|moment| moment.past) {
+        "nothing had happened since the console came here".to_owned()
+    } else {
+        "nothing happened since the console came here".to_owned()
+    };
+    let line = |entry: &Entry| line(app, pen, entry, inner.width >= ROOMY);
+    frame::roll(pen, &app.timeline, limit, &empty, line, (area, inner), buf)
 }
 
 fn line(app: &App, pen: &Pen<'_>, entry: &Entry, roomy: bool) -> Line<'static> {
     let theme = pen.theme;
-    let (at, mark, kind, peer, text) = match entry {
-        Entry::Event(event) => {
-            let mark = mark(pen, &event.kind);
-            (event.at, mark, event.kind.name(), event.peer_id, event.kind.to_string())
-        }
-        Entry::Outcome { at, outcome } => {
-            let mark = if outcome.result.is_ok() { ("✓", theme.good) } else { ("✗", theme.bad) };
-            (*at, mark, "command.ended", outcome.command.peer(), outcome.to_string())
-        }
-        Entry::Fault { at, text } => (*at, ("✗", theme.bad), "console.fault", None, text.clone()),
-        Entry::Lost { at, events } => {
-            let text = format!("{} dropped: the console was behind", fmt::count(*events, "event"));
-            (*at, ("!", theme.warn), "console.lost", None, text)
-        }
+    let (glyph, style) = match entry {
+        Entry::Event(event) => mark(pen, &event.kind),
+        Entry::Outcome { outcome, .. } if outcome.result.is_ok() => ("✓", theme.good),
+        Entry::Outcome { .. } | Entry::Fault { .. } => ("✗", theme.bad),
+        Entry::Lost { .. } => ("!", theme.warn),
     };
-    let (glyph, style) = mark;
+    let peer = entry.peer();
     Line::from(vec![
-        Span::styled(format!(" {} ", pen.time_of_day(at)), theme.dim),
+        Span::styled(format!(" {} ", pen.time_of_day(entry.at())), theme.dim),
         Span::styled(format!("{glyph} "), style),
-        Span::styled(format!("{kind:<16} "), style),
+        Span::styled(format!("{:<16} ", entry.kind()), style),
         Span::raw(if roomy { format!("{:<15} ", whom(app, peer)) } else { format!("{:<6} ", short(peer)) }),
-        Span::raw(text),
+        Span::raw(entry.text()),
     ])
 }
 

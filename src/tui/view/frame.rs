@@ -11,7 +11,7 @@ use ratatui::widgets::{Block, Clear, Paragraph, Widget, Wrap};
 use unicode_width::UnicodeWidthStr;
 
 use super::{MIN_HEIGHT, MIN_WIDTH, Pen};
-use crate::tui::app::{App, Pane, Question};
+use crate::tui::app::{App, Pane, Question, Roll, Spot};
 use crate::tui::bindings::{Action, Scope};
 use crate::tui::theme::Theme;
 
@@ -70,7 +70,7 @@ pub(super) fn boxed(title: Line<'_>, border: Style, area: Rect, buf: &mut Buffer
 }
 
 /// What stands in a pane that has nothing to show.
-pub(crate) fn hint(theme: &Theme, text: &str, inner: Rect, buf: &mut Buffer) {
+pub(super) fn hint(theme: &Theme, text: &str, inner: Rect, buf: &mut Buffer) {
     let line = Line::styled(text.to_owned(), theme.dim);
     put(buf, (inner.x + 1, inner.y), &line, inner.width.saturating_sub(1));
 }
@@ -90,12 +90,14 @@ pub(super) fn sorted((by, inverse): (&str, bool)) -> String {
     format!("sort {by} {}", if inverse { "↓" } else { "↑" })
 }
 
-/// Writes on the lower border of a box, at its left end.
-pub(super) fn note_left(pen: &Pen<'_>, text: &str, area: Rect, buf: &mut Buffer) {
+/// Writes on the lower border of a box, at its left end, if there is room.
+pub(super) fn note_left(pen: &Pen<'_>, text: &str, area: Rect, buf: &mut Buffer) -> bool {
     let room = usize::from(area.width.saturating_sub(30));
-    if text.width() + 2 <= room && area.height > 1 {
+    let fits = text.width() + 2 <= room && area.height > 1;
+    if fits {
         buf.set_string(area.x + 2, area.bottom() - 1, format!(" {text} "), pen.theme.dim);
     }
+    fits
 }
 
 /// Writes on the lower border of a box, at its right end.
@@ -148,6 +150,26 @@ pub(super) fn popup(
         note(pen, &format!("lines {}-{last} of {}", *scroll + 1, lines.len()), area, buf);
     }
     rows
+}
+
+/// Notes which lines of a [`popup`] are rows that can be chosen: the first line
+/// of each, how many, and its number.
+pub(super) fn choices(
+    pen: &Pen<'_>,
+    rows: &[(usize, usize, usize)],
+    (lines, scroll): (usize, u16),
+    (width, body): (u16, Rect),
+) {
+    let height = u16::try_from(lines).unwrap_or(u16::MAX).saturating_add(2);
+    let area = centred(body, width, height);
+    let (top, seen) = (usize::from(scroll), usize::from(area.height.saturating_sub(2)));
+    for (first, count, row) in rows {
+        for line in (*first..first + count).filter(|line| (top..top + seen).contains(line)) {
+            let y = area.y + 1 + u16::try_from(line - top).unwrap_or(0);
+            let line = Rect { x: area.x + 1, width: area.width.saturating_sub(2), y, height: 1 };
+            pen.mark(line, Spot::Choice(*row));
+        }
+    }
 }
 
 /// Draws a window over the panes, and returns its area and the room inside.
@@ -228,11 +250,47 @@ pub(super) fn too_small(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) 
     }
 }
 
-/// The log pane.
-pub(super) fn logs(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) -> usize {
-    let inner = pane(app, pen, Pane::Logs, "", area, buf);
-    app.logs.draw(pen.theme, inner, buf);
-    inner.height.into()
+/// What stands above a list that follows what comes.
+pub(super) fn roll_title<T>(app: &App, roll: &Roll<T>, limit: u64, filter: &str) -> String {
+    let follows = app.keys.key_of(Scope::Main, Action::Bottom);
+    let held = if roll.is_held() { format!("held ─ {follows} follows") } else { String::new() };
+    if filter.is_empty() {
+        return held;
+    }
+    let dash = if held.is_empty() { "" } else { " ─ " };
+    format!("{held}{dash}filter \"{filter}\" {} of {}", roll.passing(limit), roll.count(limit))
+}
+
+/// Draws a list that follows what comes, and returns the rows there are.
+pub(super) fn roll<T>(
+    pen: &Pen<'_>,
+    roll: &Roll<T>,
+    limit: u64,
+    empty: &str,
+    line: impl Fn(&T) -> Line<'static>,
+    (area, inner): (Rect, Rect),
+    buf: &mut Buffer,
+) -> usize {
+    let rows = usize::from(inner.height);
+    let (top, entries) = roll.view(rows, limit);
+    let cursor = roll.cursor(limit).filter(|_| roll.is_held());
+    let mut y = inner.y;
+    for (entry, place) in entries.zip(top..) {
+        let at = Rect { y, height: 1, ..inner };
+        put(buf, (at.x, y), &line(entry), inner.width);
+        if cursor == Some(place) {
+            buf.set_string(at.x, y, "▶", pen.theme.accent);
+            buf.set_style(at, pen.theme.selected);
+        }
+        y += 1;
+    }
+    if y == inner.y {
+        hint(pen.theme, empty, inner, buf);
+    }
+    if let Some(cursor) = cursor {
+        note(pen, &format!("{} of {}", cursor + 1, roll.passing(limit)), area, buf);
+    }
+    rows
 }
 
 fn centred(body: Rect, width: u16, height: u16) -> Rect {

@@ -10,10 +10,11 @@ use unicode_width::UnicodeWidthStr;
 
 use super::{Pen, drills, frame, lab};
 use crate::model::{Exposure, ExposureState, Path, Phase, SaveState, clean};
-use crate::tui::app::{App, Pane, Prompt, Tone};
+use crate::tui::app::{App, Filtered, Moment, Pane, Prompt, Spot, Step, Tone};
 use crate::tui::bindings::{Action, Bound, LabKey, Scope};
 use crate::tui::fmt;
 use crate::tui::lab::LabCommand;
+use crate::tui::past::About;
 
 /// The links by path, in words where there is room. Foreign connections carry
 /// no link of ours, so they are counted apart.
@@ -106,24 +107,54 @@ fn phase(app: &App, pen: &Pen<'_>) -> (&'static str, Style) {
 
 /// What must not be missed: at most two lines, the worst first.
 pub(super) fn banners(app: &App, pen: &Pen<'_>) -> Vec<Line<'static>> {
-    let frozen = app.frozen().map(|frozen| {
-        let events = app.timeline.end() - frozen.timeline_end;
-        format!(
-            " FROZEN at {}, {} ago: missed {} and {} ({} goes on)",
-            pen.time_of_day(frozen.now),
-            pen.age(frozen.now),
-            fmt::count(events, "event"),
-            fmt::count(frozen.snapshots_missed, "update"),
-            app.keys.key_of(Scope::Main, Action::Freeze),
-        )
-    });
+    let moment = app.moment().map(|moment| moment_banner(app, pen, moment));
     let banner = |text: String| Line::styled(text, pen.theme.banner);
     let alarm = exposure(app).map(|text| Line::styled(text, pen.theme.alarm));
-    let mut lines: Vec<_> = frozen.into_iter().chain(trouble(app, pen)).map(banner).collect();
+    let mut lines: Vec<_> = moment.into_iter().chain(trouble(app, pen)).map(banner).collect();
     lines.extend(alarm);
     lines.extend(drills::reminder(app).into_iter().chain(lab::reminder(app)).map(banner));
     lines.truncate(2);
     lines
+}
+
+/// Which moment is looked at, and what is missed by that.
+fn moment_banner(app: &App, pen: &Pen<'_>, moment: &Moment) -> String {
+    let time = pen.time_of_day(moment.now);
+    if let Some(about) = app.replayed() {
+        return replay_banner(app, pen, about, moment);
+    }
+    let events = fmt::count(app.timeline.end() - moment.timeline_end, "event");
+    if !moment.past {
+        let updates = fmt::count(moment.missed, "update");
+        let age = pen.age(moment.now);
+        let key = app.keys.key_of(Scope::Main, Action::Freeze);
+        return format!(" FROZEN at {time}, {age} ago: missed {events} and {updates} ({key} goes on)");
+    }
+    pen.changes_within(std::time::Duration::from_secs(1));
+    let ago = fmt::exactly(moment.now.age_at(pen.now));
+    let key = |action| app.keys.key_of(Scope::Main, action);
+    let (forth, now) = (key(Action::Step(Step::Forth)), key(Action::Back));
+    format!(" THEN {}, {ago} ago: {events} since ({forth} forward, {now} now)", &time[..time.len().min(8)])
+}
+
+/// Whose past is looked at, and how much of it is left.
+fn replay_banner(app: &App, pen: &Pen<'_>, about: &About, moment: &Moment) -> String {
+    let left = fmt::exactly(moment.now.age_at(app.last_moment()));
+    let key = |action| app.keys.key_of(Scope::Main, action);
+    let play = key(Action::Freeze);
+    let where_in_it = match (app.is_playing(), app.last_moment() <= moment.now) {
+        (true, _) => format!("{left} before the end, playing ({play} stops)"),
+        (false, true) => format!("the end ({} back, {play} plays)", key(Action::Step(Step::Back))),
+        (false, false) => format!("{left} before the end ({play} plays)"),
+    };
+    format!(
+        " REPLAY {} of {} {}: {where_in_it}; written {} by punchdeck {}",
+        &pen.time_of_day(moment.now)[..8.min(pen.time_of_day(moment.now).len())],
+        clean(&about.name),
+        about.peer_id.short(),
+        fmt::date(about.made, pen.zone),
+        clean(&about.program),
+    )
 }
 
 fn trouble(app: &App, pen: &Pen<'_>) -> Option<String> {
@@ -187,7 +218,7 @@ pub(super) fn tabs(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
     let room = usize::from(area.width).saturating_sub(4 * Pane::ALL.len());
     let fits = |most: usize| Pane::ALL.iter().map(|p| p.title().len().min(most)).sum::<usize>() <= room;
     let most = [usize::MAX, 4].into_iter().find(|most| fits(*most));
-    let mut spans = Vec::new();
+    let (mut spans, mut x) = (Vec::new(), area.x);
     for pane in Pane::ALL {
         let focused = pane == app.focus;
         // Where there is room for no names, there is for the one that matters.
@@ -195,6 +226,9 @@ pub(super) fn tabs(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
         let name: String = pane.title().chars().take(most).collect();
         let label = format!("{} {name}", pane.number());
         let label = label.trim_end();
+        let width = u16::try_from(label.len() + 2).unwrap_or(0);
+        pen.mark(Rect { x, width, ..area }.intersection(area), Spot::Pane(pane));
+        x += width;
         spans.push(if focused {
             Span::styled(format!("[{label}]"), pen.theme.accent)
         } else {
@@ -236,11 +270,17 @@ pub(super) fn message(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
 /// behind it.
 fn prompt_line(app: &App, pen: &Pen<'_>, prompt: &Prompt, area: Rect, buf: &mut Buffer) {
     let theme = pen.theme;
-    let count = format!("  {} of {}", app.peers.present(), app.shown().peers.len());
+    let (passing, all) = app.filtered(prompt.of);
+    let count = format!("  {passing} of {all}");
+    let head = match prompt.of {
+        Filtered::Peers => " filter / ",
+        Filtered::Events => " events / ",
+        Filtered::Lines => " log / ",
+    };
     let room = usize::from(area.width).saturating_sub(count.len() + 12);
     let shown = frame::tail(&prompt.text, room);
     let cut = prompt.text.len() - shown.len();
-    let mut spans = vec![Span::styled(" filter / ", theme.accent)];
+    let mut spans = vec![Span::styled(head, theme.accent)];
     let wrong = app.wrong_filter();
     let marked = wrong.map(|w| w.at.start.saturating_sub(cut)..w.at.end.saturating_sub(cut));
     match marked.filter(|at| at.end <= shown.len() && shown.is_char_boundary(at.start)) {
@@ -284,15 +324,29 @@ pub(super) fn footer(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
         shown.push(binding);
     }
     shown.extend(tail);
-    let mut spans = vec![Span::raw(" ")];
+    let (mut spans, mut x) = (vec![Span::raw(" ")], area.x + 1);
     for binding in shown {
         let label = match (binding.action, scope) {
-            (Action::Freeze, Scope::Main) if app.frozen().is_some() => "go on",
+            (Action::Freeze, Scope::Main) if app.replayed().is_some() => {
+                if app.is_playing() {
+                    "stop"
+                } else {
+                    "play"
+                }
+            }
+            (Action::Freeze, Scope::Main) if app.moment().is_some() => "go on",
+            (Action::Back, _) if app.replayed().is_some() => "to its end",
+            (Action::Back, _) if app.moment().is_some() => "now",
+            (Action::Why, Scope::Main) if app.focus == Pane::Events => "go there",
             (Action::Zoom, Scope::Main) if app.zoom => "unzoom",
             (Action::Lab(key), _) => lab_label(app, key).unwrap_or(binding.label),
             _ => binding.label,
         };
-        spans.push(Span::styled(binding.key(), pen.theme.accent));
+        let key = binding.key();
+        let width = u16::try_from(key.width() + 1 + label.width()).unwrap_or(0);
+        pen.mark(Rect { x, width, ..area }.intersection(area), Spot::Key(binding.line()));
+        x += width + 2;
+        spans.push(Span::styled(key, pen.theme.accent));
         spans.push(Span::styled(format!(" {label}  "), pen.theme.dim));
     }
     buf.set_line(area.x, area.y, &Line::from(spans), area.width);

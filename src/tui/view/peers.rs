@@ -8,7 +8,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::{Pen, frame, provenance};
 use crate::model::{EventKind, PeerId, PeerRow, PeerState, clean, ellipsize};
-use crate::tui::app::{App, Listed, Pane};
+use crate::tui::app::{App, Listed, Pane, Spot};
 use crate::tui::bindings::{Action, Scope};
 use crate::tui::fmt;
 use crate::tui::sort::SortBy;
@@ -77,7 +77,7 @@ pub(super) fn draw(app: &mut App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) -
         return 1;
     }
     if shown == 0 {
-        let key = app.keys.key_of(Scope::Main, Action::ClearFilter);
+        let key = app.keys.key_of(Scope::Main, Action::Back);
         let text = if total == 0 {
             "no peers known yet".to_owned()
         } else {
@@ -97,6 +97,7 @@ pub(super) fn draw(app: &mut App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) -
     for (at, y) in (top..shown.min(top + rows)).zip(inner.y + 1..) {
         let Some(Listed { row, left }) = app.peers.row(at) else { break };
         let line = Rect { y, height: 1, ..inner };
+        pen.mark(line, Spot::Row(Pane::Peers, at));
         let left = left.then(|| what_happened(app, row.peer_id));
         draw_row(row, left, &columns, (name_width, address_width), pen, line, buf);
         if cursor == Some(at) {
@@ -139,6 +140,9 @@ fn heading(
     let mut x = inner.x + MARGIN;
     for column in columns {
         let width = if column.by == SortBy::Name { name } else { column.width };
+        if let Some(at) = SortBy::ALL.iter().position(|by| *by == column.by) {
+            pen.mark(Rect { x, width, height: 1, ..inner }, Spot::Column(Pane::Peers, at));
+        }
         let style = if column.by == sorted { pen.theme.accent } else { pen.theme.dim };
         cell(buf, (x, inner.y), width, column.right, column.title, style);
         x += width + 1;

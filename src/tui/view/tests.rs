@@ -231,6 +231,54 @@ fn a_frozen_screen_says_what_it_missed() {
 }
 
 #[test]
+fn a_moment_of_the_past_says_so_and_the_events_stand_at_it() {
+    let mut shot = Shot::busy(LARGE);
+    for seconds in [20, 140] {
+        shot.at = Duration::from_secs(seconds);
+        let mut snapshot = Snapshot::clone(&demo::busy());
+        snapshot.at = demo::NOW.after(shot.at);
+        snapshot.peers = Arc::new(snapshot.peers.iter().skip(seconds as usize / 20).cloned().collect());
+        let at = snapshot.at.before(Duration::from_millis(10));
+        shot.input(Input::Snapshot(Arc::new(snapshot)));
+        for event in demo::events().iter().take(3) {
+            shot.input(Input::Event(Arc::new(Event { at, ..Event::clone(event) })));
+        }
+    }
+    shot.at = Duration::from_secs(143);
+    let mut shot = shot.keys("[");
+    let text = shot.text_now();
+    assert!(text.contains("THEN 14:02:31, 2 min 3 s ago: 3 events since (] forward, esc now)"), "{text}");
+    assert_snapshot!("then_140x40", text);
+    shot.terminal = Terminal::new(TestBackend::new(80, 24)).unwrap();
+    let shot = shot.keys("7k");
+    assert_snapshot!("then_events_80x24", shot.text());
+}
+
+#[test]
+fn a_replay_says_whose_it_is_and_where_one_stands_in_it() {
+    let mut live = Shot::busy(LARGE);
+    for seconds in [3, 5] {
+        live.at = Duration::from_secs(seconds);
+        let mut snapshot = Snapshot::clone(&demo::busy());
+        snapshot.at = demo::NOW.after(live.at);
+        snapshot.peers = Arc::new(snapshot.peers.iter().skip(seconds as usize).cloned().collect());
+        live.input(Input::Snapshot(Arc::new(snapshot)));
+    }
+    let theme = Theme::resolve(Some(true), GlyphChoice::Unicode, |_| None);
+    let app = App::replay(live.app.bundle(), theme, TimeZone::UTC).unwrap();
+    let mut shot = Shot { app, ..Shot::busy(SMALL) };
+    shot.draw();
+    let text = shot.text_now();
+    assert!(text.contains(" REPLAY 14:02:16 of vps-fra-1 9f3a21: the end ([ back, space plays)"), "{text}");
+    let mut shot = shot.keys("[");
+    assert_snapshot!("replay_80x24", shot.text_now());
+    shot.terminal = Terminal::new(TestBackend::new(140, 40)).unwrap();
+    let shot = shot.keys(" ");
+    assert!(shot.wake.is_some_and(|wake| wake <= Duration::from_secs(1)), "it goes on by itself");
+    assert_snapshot!("replay_playing_140x40", shot.text());
+}
+
+#[test]
 fn trouble_stands_in_a_banner() {
     let mut shot = Shot::busy(SMALL).keys("S");
     shot.input(Input::Fault("gossip panicked at src/node/gossip.rs:7: no".to_owned()));

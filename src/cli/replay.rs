@@ -1,0 +1,21 @@
+//! `punchdeck replay`: the console on a file that one wrote, without a node.
+
+use super::session::{Hangup, Log, Look, Screen, Session};
+use super::{Failure, ReplayArgs, SettingsArgs, print};
+use crate::tui::Bundle;
+
+pub(super) fn execute(args: &ReplayArgs) -> Result<(), Failure> {
+    let bundle = Bundle::load(&args.file).map_err(|error| {
+        Failure::usage(anyhow::Error::new(error).context(args.file.display().to_string()))
+    })?;
+    if Screen::choose(false) != Screen::Console {
+        super::failure::say(&"no terminal here to show a console on; this is what the file holds");
+        return print(bundle.summary().as_bytes());
+    }
+    // Of the settings it is how to draw and to listen that concerns whoever looks.
+    let look = Look::of(&SettingsArgs::default().resolve()?.config);
+    let session = Session::begin(Screen::Console, look, &Log::only("off"), Hangup::Ends)?;
+    let ended = session.replay(bundle);
+    session.end();
+    ended
+}

@@ -1,0 +1,219 @@
+//! What a console remembers, as one file: the moments, what happened, the log,
+//! and the lab. It can be reopened elsewhere, without a node.
+//!
+//! The file is text, one JSON object a line, each with one key that says what it
+//! is: `snap` first, then `rows`, `moment`, `entry`, `log` and `lab`, and `end`
+//! last, with a checksum of all before it. Of a moment only the sections stand
+//! there that are others than in the moment before. A few dozen peers for ten
+//! minutes take about a MiB, so nothing is compressed, and `grep` and `jq` work.
+
+mod read;
+mod write;
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::record::Record;
+use crate::model::{
+    AttemptsView, Counters, GossipView, KpiView, LinkRow, LogLine, NatView, NodeInfo, PeerId, PeerRow,
+    RelaysView, ReportingView, Snapshot, Stamp, clean,
+};
+use crate::tui::app::Entry;
+use crate::tui::fmt;
+use crate::tui::lab::LabView;
+
+pub use read::BundleError;
+
+/// The only form of the file there is so far.
+pub(crate) const FORMAT: u32 = 1;
+/// Most peers in a line.
+const PAGE: usize = 1_000;
+/// The longest line that is read: a page of rows with eight addresses each takes
+/// half of it.
+const LINE_MAX: u64 = 4 * 1024 * 1024;
+/// The longest file that is read: the memory for moments holds a fourth of it.
+const FILE_MAX: u64 = 256 * 1024 * 1024;
+
+/// What a console remembers.
+#[derive(Debug)]
+pub struct Bundle {
+    pub(crate) about: About,
+    pub(crate) record: Record,
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) lines: Vec<LogLine>,
+    pub(crate) lab: Option<Arc<LabView>>,
+}
+
+/// What a file says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct About {
+    /// [`FORMAT`].
+    pub(crate) format: u32,
+    /// The version of the program that wrote it.
+    pub(crate) program: String,
+    /// When.
+    pub(crate) made: Stamp,
+    /// Whether ids, addresses and names are pseudonyms.
+    pub(crate) masked: bool,
+    /// Whose console it was.
+    pub(crate) peer_id: PeerId,
+    /// What that node called itself.
+    pub(crate) name: String,
+    /// Its network.
+    pub(crate) network: String,
+    /// What is in it.
+    pub(crate) holds: Holds,
+}
+
+impl Bundle {
+    /// What is in it, in words, for whoever has no terminal.
+    pub fn summary(&self) -> String {
+        let about = &self.about;
+        let date = |at: Stamp| {
+            jiff::Timestamp::from_millisecond(at.0)
+                .map_or_else(|_| "-".to_owned(), |at| at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string())
+        };
+        let (first, last) =
+            (self.record.first().unwrap_or(about.made), self.record.last().unwrap_or(about.made));
+        let peers = self.record.at(last).map_or(0, |snapshot| snapshot.peers.len());
+        let yes = |b: bool| if b { "yes" } else { "no" };
+        format!(
+            "node      {} {}, network {}\n\
+             written   {} by punchdeck {}, format {}\n\
+             masked    {}\n\
+             moments   {} from {} on, over {}\n\
+             peers     {peers} at the last moment\n\
+             events    {}\n\
+             log lines {}\n\
+             lab       {}\n",
+            clean(&about.name),
+            about.peer_id,
+            clean(&about.network),
+            date(about.made),
+            clean(&about.program),
+            about.format,
+            yes(about.masked),
+            self.record.len(),
+            date(first),
+            fmt::exactly(first.age_at(last)),
+            self.entries.len(),
+            self.lines.len(),
+            yes(self.lab.is_some()),
+        )
+    }
+}
+
+/// What is in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(crate) struct Holds {
+    pub(crate) moments: u64,
+    pub(crate) entries: u64,
+    pub(crate) log_lines: u64,
+    pub(crate) lab: bool,
+}
+
+/// One line.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Line {
+    /// First of all.
+    Snap(About),
+    /// Rows that changed until the next moment, where they are many.
+    Rows(Vec<Arc<PeerRow>>),
+    Moment(Box<Sections>),
+    Entry(Entry),
+    Log(LogLine),
+    Lab(Box<LabView>),
+    /// Last of all.
+    End(End),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct End {
+    /// How many lines stand before it.
+    lines: u64,
+    /// Of all bytes before it.
+    sha256: String,
+}
+
+/// A moment: what differs from the one before.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Sections {
+    seq: u64,
+    at: Stamp,
+    telling: bool,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    changed: Vec<Arc<PeerRow>>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    gone: Vec<PeerId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    node: Option<Arc<NodeInfo>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    links: Option<Arc<Vec<LinkRow>>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    attempts: Option<Arc<AttemptsView>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    relays: Option<Arc<RelaysView>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    gossip: Option<Arc<GossipView>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    nat: Option<Arc<NatView>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    kpi: Option<Arc<KpiView>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reporting: Option<Arc<ReportingView>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    counters: Option<Arc<Counters>>,
+}
+
+impl Sections {
+    fn between(before: Option<&Snapshot>, now: &Snapshot, telling: bool) -> Self {
+        fn changed<T: PartialEq>(
+            before: Option<&Snapshot>,
+            now: &Snapshot,
+            of: impl Fn(&Snapshot) -> &Arc<T>,
+        ) -> Option<Arc<T>> {
+            let new = of(now);
+            let same = |old: &Snapshot| Arc::ptr_eq(of(old), new) || of(old) == new;
+            (!before.is_some_and(same)).then(|| Arc::clone(new))
+        }
+        Self {
+            seq: now.seq,
+            at: now.at,
+            telling,
+            changed: Vec::new(),
+            gone: Vec::new(),
+            node: changed(before, now, |s| &s.node),
+            links: changed(before, now, |s| &s.links),
+            attempts: changed(before, now, |s| &s.attempts),
+            relays: changed(before, now, |s| &s.relays),
+            gossip: changed(before, now, |s| &s.gossip),
+            nat: changed(before, now, |s| &s.nat),
+            kpi: changed(before, now, |s| &s.kpi),
+            reporting: changed(before, now, |s| &s.reporting),
+            counters: changed(before, now, |s| &s.counters),
+        }
+    }
+
+    /// The whole moment but its peers; `None` if a section never came.
+    fn upon(self, before: Option<&Snapshot>) -> Option<Snapshot> {
+        Some(Snapshot {
+            seq: self.seq,
+            at: self.at,
+            peers: Arc::default(),
+            node: self.node.or_else(|| before.map(|b| Arc::clone(&b.node)))?,
+            links: self.links.or_else(|| before.map(|b| Arc::clone(&b.links)))?,
+            attempts: self.attempts.or_else(|| before.map(|b| Arc::clone(&b.attempts)))?,
+            relays: self.relays.or_else(|| before.map(|b| Arc::clone(&b.relays)))?,
+            gossip: self.gossip.or_else(|| before.map(|b| Arc::clone(&b.gossip)))?,
+            nat: self.nat.or_else(|| before.map(|b| Arc::clone(&b.nat)))?,
+            kpi: self.kpi.or_else(|| before.map(|b| Arc::clone(&b.kpi)))?,
+            reporting: self.reporting.or_else(|| before.map(|b| Arc::clone(&b.reporting)))?,
+            counters: self.counters.or_else(|| before.map(|b| Arc::clone(&b.counters)))?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;
