@@ -30,10 +30,10 @@ pub use validate::{
     BIND_PORT_MIN, BOOTSTRAP_MAX, DIRECT_WINDOW, RELAY_AFTER, Refused, validate_ascii, validate_bind,
     validate_bootstrap, validate_direct_window, validate_group, validate_log_filter, validate_log_format,
     validate_name, validate_network, validate_path, validate_punch, validate_registry_url,
-    validate_relay_after, validate_relay_egress, validate_switch,
+    validate_relay_after, validate_relay_egress, validate_switch, validate_theme,
 };
 
-use crate::model::{PunchConsent, RelayEgressPolicy};
+use crate::model::{PunchConsent, RelayEgressPolicy, ThemeChoice};
 use crate::node::keys::KeyBytes;
 use crate::node::options::{NodeOptions, Settings};
 use crate::node::{RegistryOptions, RegistryUrl};
@@ -76,6 +76,8 @@ pub struct Config {
     pub log_format: LogFormat,
     /// Whether the console draws with ASCII only.
     pub ascii: Ascii,
+    /// Which colours it has.
+    pub theme: ThemeChoice,
     /// Whether the console takes the mouse.
     pub mouse: bool,
     /// Whether it shows pseudonyms.
@@ -114,6 +116,7 @@ impl Config {
             log_filter: "info".to_owned(),
             log_format: LogFormat::default(),
             ascii: Ascii::default(),
+            theme: ThemeChoice::default(),
             mouse: true,
             mask: false,
             title: true,

@@ -54,12 +54,56 @@ fn main() {
             c.wait_for("[7 Events]")?;
             gives_back(c, |c| c.press("q"))
         }),
+        trial("the_mouse_is_taken_clicks_and_scrolls_and_is_given_back", "", the_mouse),
+        trial("without_the_mouse_and_the_title_both_stay_the_terminals", "plain", |c| {
+            c.wait_for("Peers")?;
+            c.press("?")?;
+            c.wait_for("Help")?;
+            ensure!(c.wrote("\x1b[?1000") == 0 && c.wrote("\x1b]2;") == 0 && c.wrote(";2t") == 0);
+            gives_back_now(c)
+        }),
+        trial("the_title_says_who_and_what_is_wrong_once_each_and_the_old_one_comes_back", "gone", |c| {
+            c.wait_for("THE NODE HAS STOPPED")?;
+            c.press("?")?;
+            c.wait_for("Help")?;
+            ensure!(c.wrote("\x1b[22;2t") == 1, "the title that was there is kept once");
+            ensure!(c.wrote("\x1b]2;vps-fra-1: 4 links\x07") == 1, "written when it changes");
+            ensure!(c.wrote("\x1b]2;! vps-fra-1: node stopped, 4 links\x07") == 1);
+            gives_back_now(c)?;
+            ensure!(c.wrote("\x1b[23;2t") == 1, "and brought back once");
+            Ok(())
+        }),
+        trial("the_palette_takes_a_paste_and_copies_to_the_clipboard", "", |c| {
+            c.wait_for("Peers")?;
+            c.press(":")?;
+            c.wait_for("Palette")?;
+            c.press("\x1b[200~copy-id home\n\x1b[201~")?;
+            c.wait_for("copy-id 77c2ab home-ber")?;
+            c.press("\r")?;
+            c.wait_for("the id of 77c2ab home-ber went to the terminal's clipboard")?;
+            ensure!(c.wrote("\x1b]52;c;NzdjMmFi") == 1, "the id begins with 77c2ab");
+            gives_back(c, |c| c.press("q"))
+        }),
         trial("it_follows_the_size_of_the_terminal", "", |c| {
             c.wait_for("Peers")?;
             c.resize(39, 9)?;
             c.wait_for("needs 40x10, has 39x9")?;
             c.resize(80, 24)?;
             c.wait_for("[1 Peers]")?;
+            gives_back(c, |c| c.press("q"))
+        }),
+        trial("the_first_key_after_a_new_size_is_taken", "", |c| {
+            c.wait_for("[1 Peers]")?;
+            c.press("7")?;
+            c.wait_for("[7 Events]")?;
+            for (cols, key, shows) in [(90, "3", "[3 Relays]"), (80, "6", "[6 KPI]")] {
+                c.resize(cols, 24)?;
+                c.wait_until("the new size", |screen| {
+                    screen.rows(0, cols).nth(2).is_some_and(|l| l.chars().count() == usize::from(cols))
+                })?;
+                c.press(key)?;
+                c.wait_for(shows)?;
+            }
             gives_back(c, |c| c.press("q"))
         }),
         trial("two_hundred_sizes_in_two_seconds_end_in_the_screen_of_the_last", "busy node", |c| {
@@ -90,6 +134,9 @@ fn main() {
             c.wait_for("there is no shell here that would resume us")?;
             gives_back(c, |c| c.press("q"))
         }),
+        Trial::test("a_shell_gets_the_terminal_with_ctrl_z_and_fg_brings_the_console_back", || {
+            suspended().map_err(|e| format!("{e:#}").into())
+        }),
         Trial::test("a_terminal_that_takes_nothing_does_not_keep_it_from_ending", || {
             let end = |signal| stuck_terminal(signal).map_err(|e| format!("{signal:?}: {e:#}"));
             [Signal::TERM, Signal::HUP].into_iter().try_for_each(end).map_err(Into::into)
@@ -114,6 +161,75 @@ fn gives_back(c: &mut Console, end: impl FnOnce(&mut Console) -> Result<()>) -> 
     c.wait_for("Peers")?;
     ensure!(c.modes()? != c.before, "the console runs in raw mode");
     end(c)?;
+    c.wait_for_end(END)?;
+    c.is_given_back()
+}
+
+fn the_mouse(c: &mut Console) -> Result<()> {
+    c.wait_for("Peers")?;
+    c.wait_until("the mouse to be taken", |screen| {
+        screen.mouse_protocol_mode() == vt100::MouseProtocolMode::PressRelease
+            && screen.mouse_protocol_encoding() == vt100::MouseProtocolEncoding::Sgr
+    })?;
+    let row = c.find("home-ber")?;
+    c.click(row)?;
+    c.wait_for("▶ ● 77c2ab")?;
+    let heading = c.find("NAME ")?;
+    c.click(heading)?;
+    c.wait_for("sort name ↑")?;
+    c.click(heading)?;
+    c.wait_for("sort name ↓")?;
+    let tab = c.find("7 Events")?;
+    c.click(tab)?;
+    c.wait_for("[7 Events]")?;
+    let help = c.find("? help")?;
+    c.click(help)?;
+    c.wait_for("lines 1-")?;
+    // The wheel, over the help.
+    c.press("\x1b[<65;40;10M")?;
+    c.wait_for("lines 4-")?;
+    c.press("\x1b")?;
+    c.wait_for("[7 Events]")?;
+    // Back from the shell it is there again.
+    c.press("\x1a")?;
+    c.wait_for("there is no shell here that would resume us")?;
+    ensure!(c.wrote("\x1b[?1000h") == 2 && c.wrote("\x1b[?1000l") == 1);
+    gives_back_now(c)
+}
+
+/// Under a shell with job control, with the mouse and the title taken.
+fn suspended() -> Result<()> {
+    let mut command = CommandBuilder::new("/bin/bash");
+    command.args(["--norc", "--noprofile", "-i"]);
+    command.env("PS1", "shell> ");
+    command.env(ROLE, "");
+    let mut c = Console::start(command, 80, 24, true)?;
+    c.wait_for("shell>")?;
+    // What ends with the shell's own line editing is its business.
+    let program = std::env::current_exe()?;
+    c.press(&format!("{}\r", program.display()))?;
+    c.wait_for("[1 Peers]")?;
+    c.press("\x1a")?;
+    c.wait_for("Stopped")?;
+    c.wait_until("the terminal as a shell wants it", |screen| {
+        !screen.alternate_screen() && screen.mouse_protocol_mode() == vt100::MouseProtocolMode::None
+    })?;
+    ensure!(c.wrote("\x1b[23;2t") == 1, "the shell has its own title back");
+    c.press("fg\r")?;
+    c.wait_for("[1 Peers]")?;
+    c.wait_until("the mouse again", |screen| {
+        screen.mouse_protocol_mode() == vt100::MouseProtocolMode::PressRelease
+    })?;
+    ensure!(c.wrote("\x1b]2;vps-fra-1: 4 links\x07") == 2, "and the title");
+    c.press("q")?;
+    c.wait_until("the shell again", |screen| !screen.alternate_screen())?;
+    c.press("exit\r")?;
+    c.wait_for_end(END)
+}
+
+/// The same where another pane than the peers is on the screen.
+fn gives_back_now(c: &mut Console) -> Result<()> {
+    c.press("\x03")?;
     c.wait_for_end(END)?;
     c.is_given_back()
 }
@@ -179,6 +295,7 @@ fn be_the_console(role: &str) -> i32 {
     let (events_in, events) = tokio::sync::broadcast::channel(EVENT_BACKLOG);
     let (outcomes_in, outcomes) = tokio::sync::broadcast::channel(OUTCOME_BACKLOG);
     let feed = Feed { snapshots, events, outcomes, commands, presence: None };
+    let takes = role != "plain";
     let role = role.to_owned();
     std::thread::spawn(move || {
         let (_open, mut last) = ((events_in, outcomes_in), first);
@@ -197,7 +314,7 @@ fn be_the_console(role: &str) -> i32 {
             let _ = snapshots_in.send(last.clone());
         }
     });
-    match tui::run(feed, tui::Options::default()) {
+    match tui::run(feed, tui::Options { mouse: takes, title: takes, ..tui::Options::default() }) {
         Ok(()) => 0,
         Err(_) => 1,
     }

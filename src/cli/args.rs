@@ -383,7 +383,7 @@ pub struct SettingsArgs {
 }
 
 /// How a console is to be.
-#[derive(Debug, Clone, Copy, Default, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub struct ConsoleArgs {
     /// `mouse`
     #[arg(long, help = format!("Leave the mouse to the terminal [env: {}]", Key::Mouse.variable()))]
@@ -391,12 +391,16 @@ pub struct ConsoleArgs {
     /// `mask`
     #[arg(long, help = help_of(Key::Mask))]
     pub mask: bool,
+    /// `theme`
+    #[arg(long, value_name = "NAME", help = help_of(Key::Theme))]
+    pub theme: Option<String>,
 }
 
 impl ConsoleArgs {
-    fn flags(self) -> impl Iterator<Item = (Key, Raw)> {
+    fn flags(&self) -> impl Iterator<Item = (Key, Raw)> + use<> {
         let set = |given: bool, key, value: &str| given.then(|| (key, Raw::Text(value.to_owned())));
-        [set(self.no_mouse, Key::Mouse, "false"), set(self.mask, Key::Mask, "true")].into_iter().flatten()
+        let (mouse, mask) = (set(self.no_mouse, Key::Mouse, "false"), set(self.mask, Key::Mask, "true"));
+        [mouse, mask, text(Key::Theme, self.theme.as_ref())].into_iter().flatten()
     }
 }
 
@@ -447,14 +451,14 @@ impl TargetArgs {
     /// # Errors
     /// Everything that is wrong with them.
     pub fn resolve(&self) -> Result<Resolved, ConfigErrors> {
-        self.resolve_for(ConsoleArgs::default())
+        self.resolve_for(&ConsoleArgs::default())
     }
 
     /// The same with what a console was told.
     ///
     /// # Errors
     /// Everything that is wrong with them.
-    pub fn resolve_for(&self, console: ConsoleArgs) -> Result<Resolved, ConfigErrors> {
+    pub fn resolve_for(&self, console: &ConsoleArgs) -> Result<Resolved, ConfigErrors> {
         let flags = [text(Key::Socket, self.socket.as_ref()), text(Key::DataDir, self.data_dir.as_ref())];
         let file = FileArgs { config: self.config.clone() };
         resolve(&file.sources(flags.into_iter().flatten().chain(console.flags()).collect()))

@@ -8,7 +8,7 @@ use super::{AttachArgs, Failure};
 use crate::control;
 
 pub(super) fn execute(args: &AttachArgs) -> Result<(), Failure> {
-    let resolved = args.target.resolve_for(args.console)?;
+    let resolved = args.target.resolve_for(&args.console)?;
     let socket = socket_of(&resolved.config)?;
     if !(std::io::stdin().is_terminal() && std::io::stdout().is_terminal()) {
         let error = anyhow::anyhow!("no terminal here to show a console on; see `punchdeck ctl`");

@@ -92,7 +92,7 @@ fn say_instead(why: &Unsupported) {
 
 fn begin(args: &LabArgs) -> Result<Session, Failure> {
     // Of the settings it is the console's own that concern whoever looks.
-    let settings = SettingsArgs { console: args.console, ..SettingsArgs::default() };
+    let settings = SettingsArgs { console: args.console.clone(), ..SettingsArgs::default() };
     let look = Look::of(&settings.resolve()?.config);
     Session::begin(Screen::choose(false), look, &Log::only(LOG_FILTER), Hangup::Ends)
 }

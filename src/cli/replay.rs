@@ -13,7 +13,7 @@ pub(super) fn execute(args: &ReplayArgs) -> Result<(), Failure> {
         return print(bundle.summary(args.console.mask).as_bytes());
     }
     // Of the settings it is how to draw and to listen that concerns whoever looks.
-    let settings = SettingsArgs { console: args.console, ..SettingsArgs::default() };
+    let settings = SettingsArgs { console: args.console.clone(), ..SettingsArgs::default() };
     let look = Look::of(&settings.resolve()?.config);
     let session = Session::begin(Screen::Console, look, &Log::only("off"), Hangup::Ends)?;
     let ended = session.replay(bundle);

@@ -14,7 +14,7 @@ use tracing_subscriber::filter::LevelFilter;
 use super::Failure;
 use super::failure::say;
 use crate::config::{Ascii, Config, LogFormat};
-use crate::model::Phase;
+use crate::model::{Phase, ThemeChoice};
 use crate::node::EVENT_TARGET;
 use crate::node::feed::Feed;
 use crate::telemetry::{self, BoxedLayer, DropWatch, LogFilter, Sinks, Telemetry};
@@ -88,6 +88,7 @@ impl<'a> Log<'a> {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Look {
     glyphs: GlyphChoice,
+    theme: ThemeChoice,
     keys: Keymap,
     mouse: bool,
     mask: bool,
@@ -104,6 +105,7 @@ impl Look {
         };
         Self {
             glyphs,
+            theme: config.theme,
             keys: config.keys.clone(),
             mouse: config.mouse,
             mask: config.mask,
@@ -238,9 +240,10 @@ impl Session {
 
     /// How every console of this session looks and listens, and where it writes.
     fn options(&self) -> tui::Options {
-        let Look { glyphs, keys, mouse, mask, title } = self.look.clone();
+        let Look { glyphs, theme, keys, mouse, mask, title } = self.look.clone();
         tui::Options {
             glyphs,
+            theme,
             keys,
             mouse,
             mask,

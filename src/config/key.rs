@@ -8,7 +8,7 @@ use super::validate::{self as check, DIRECT_WINDOW, RELAY_AFTER, Refused, second
 use super::{Ascii, BIND_PORT_MIN, BOOTSTRAP_MAX, Config, Host, LogFormat, Raw};
 use crate::core::limits::{NAME_BYTES_MAX, NETWORK_BYTES_MAX};
 use crate::core::token::TOKEN_LEN;
-use crate::model::{PunchConsent, RelayEgressPolicy};
+use crate::model::{PunchConsent, RelayEgressPolicy, ThemeChoice};
 
 /// The variable that holds the network secret itself. There is no such key and
 /// no such flag: a secret belongs neither into a file that is shown around nor
@@ -76,6 +76,8 @@ pub enum Key {
     LogFormat,
     /// `ascii`
     Ascii,
+    /// `theme`
+    Theme,
     /// `mouse`
     Mouse,
     /// `mask`
@@ -90,7 +92,7 @@ pub enum Key {
 
 impl Key {
     /// Every key, in the order in which they are shown.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::DataDir,
         Self::Name,
         Self::Network,
@@ -106,6 +108,7 @@ impl Key {
         Self::LogFilter,
         Self::LogFormat,
         Self::Ascii,
+        Self::Theme,
         Self::Mouse,
         Self::Mask,
         Self::Title,
@@ -131,6 +134,7 @@ impl Key {
             Self::LogFilter => ("log_filter", "PUNCHDECK_LOG_FILTER", None),
             Self::LogFormat => ("log_format", "PUNCHDECK_LOG_FORMAT", Some("--log-format")),
             Self::Ascii => ("ascii", "PUNCHDECK_ASCII", None),
+            Self::Theme => ("theme", "PUNCHDECK_THEME", Some("--theme")),
             Self::Mouse => ("mouse", "PUNCHDECK_MOUSE", Some("--no-mouse")),
             Self::Mask => ("mask", "PUNCHDECK_MASK", Some("--mask")),
             Self::Title => ("title", "PUNCHDECK_TITLE", None),
@@ -177,6 +181,7 @@ impl Key {
             Self::LogFilter => "which log lines are kept",
             Self::LogFormat => "how log lines are written, on standard error and in the log file",
             Self::Ascii => "whether the console draws with ASCII only",
+            Self::Theme => "which colours the console has; none where `NO_COLOR` is set",
             Self::Mouse => "whether the console takes the mouse; the flag says no",
             Self::Mask => "whether the console shows pseudonyms for peers, addresses and names",
             Self::Title => "whether the console sets the terminal's title",
@@ -208,6 +213,7 @@ impl Key {
                     .to_owned()
             }
             Self::Ascii => one_of(Ascii::ALL.map(Ascii::name)),
+            Self::Theme => one_of(ThemeChoice::ALL.map(ThemeChoice::name)),
             Self::Mouse | Self::Mask | Self::Title => one_of(["true", "false"]),
             Self::RegistryUrl => {
                 "an https address, or http where no token is sent or it is this host".to_owned()
@@ -257,6 +263,7 @@ impl Key {
             Self::LogFilter => config.log_filter = check::validate_log_filter(raw.text()?)?,
             Self::LogFormat => config.log_format = check::validate_log_format(raw.text()?)?,
             Self::Ascii => config.ascii = check::validate_ascii(raw.text()?)?,
+            Self::Theme => config.theme = check::validate_theme(raw.text()?)?,
             Self::Mouse => config.mouse = check::validate_switch(&raw.to_string())?,
             Self::Mask => config.mask = check::validate_switch(&raw.to_string())?,
             Self::Title => config.title = check::validate_switch(&raw.to_string())?,
@@ -295,6 +302,7 @@ impl Key {
             Self::LogFilter => text(&config.log_filter),
             Self::LogFormat => text(config.log_format.name()),
             Self::Ascii => text(config.ascii.name()),
+            Self::Theme => text(config.theme.name()),
             Self::Mouse => Some(config.mouse.to_string()),
             Self::Mask => Some(config.mask.to_string()),
             Self::Title => Some(config.title.to_string()),

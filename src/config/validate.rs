@@ -11,7 +11,7 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use super::{Ascii, LogFormat};
 use crate::core::limits::{NAME_BYTES_MAX, NETWORK_BYTES_MAX, RECORD_PORT_MIN};
-use crate::model::{PunchConsent, RelayEgressPolicy, clean, plain_addr};
+use crate::model::{PunchConsent, RelayEgressPolicy, ThemeChoice, clean, plain_addr};
 use crate::node::RegistryUrl;
 
 /// Shorter, and a slow handshake is cut off; longer, and a peer that cannot be
@@ -212,6 +212,14 @@ pub fn validate_ascii(text: &str) -> Result<Ascii, Refused> {
 pub fn validate_switch(text: &str) -> Result<bool, Refused> {
     // A variable and a flag are texts; the file has a type for it.
     text.trim_matches('"').parse().map_err(|_| Refused::RULE)
+}
+
+/// Which colours the console has.
+///
+/// # Errors
+/// [`Refused`] if it is none of the choices.
+pub fn validate_theme(text: &str) -> Result<ThemeChoice, Refused> {
+    ThemeChoice::ALL.into_iter().find(|c| c.name() == text).ok_or(Refused::RULE)
 }
 
 /// Where a registry is. Whether a token may go there is looked at when both are

@@ -130,6 +130,13 @@ pub const PUNCH_METERS_MAX: usize = 1_024;
 /// Probe datagrams reflected per link and minute: a measurement takes six, and
 /// one every four seconds two or three.
 pub const PROBE_REFLECTIONS_PER_MINUTE: f64 = 30.0;
+/// The longest time after which a probe datagram is answered: a NAT that keeps a
+/// mapping for five minutes without traffic keeps it long enough for anybody.
+pub const LATE_ANSWER_MAX: Duration = Duration::from_secs(300);
+/// Late answers that one peer may wait for ...
+pub const LATE_ANSWERS_PER_PEER: usize = 12;
+/// ... and all peers together.
+pub const LATE_ANSWERS: usize = 256;
 /// Dial-backs sent for one peer per minute: a filter is known after three that
 /// stayed out.
 pub const DIAL_BACKS_PER_MINUTE: f64 = 4.0;

@@ -186,14 +186,7 @@ fn extend(topology: &mut Topology, scenario: &Scenario) -> Vec<PairHosts> {
                     let n = pairs.len() + 1;
                     let (a, b) = (format!("a{n}"), format!("b{n}"));
                     for (name, nat, upstream) in [(&a, from, &here), (&b, to, &there)] {
-                        let router = Router {
-                            name: format!("r{name}"),
-                            upstream: upstream.clone(),
-                            nat,
-                            hairpin: false,
-                            firewall: false,
-                            firewall6: None,
-                        };
+                        let router = Router::new(format!("r{name}"), upstream.clone(), nat);
                         topology.host.push(Host {
                             name: name.clone(),
                             upstream: router.name.clone(),

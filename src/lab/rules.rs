@@ -10,8 +10,8 @@ use std::net::Ipv4Addr;
 
 use crate::model::NatType;
 
-/// How long a mapping lives without a packet going out (RFC 4787, 4.3: five
-/// minutes, at least two).
+/// How long a mapping lives without a packet going out, if nothing else is said
+/// (RFC 4787, 4.3: five minutes, at least two).
 pub(super) const MAPPING_SECONDS: u32 = 300;
 /// Mappings of a router.
 const MAPPINGS_MAX: u32 = 65_536;
@@ -25,6 +25,8 @@ pub struct Behaves {
     pub hairpin: bool,
     /// Without a NAT: whether only answers come in.
     pub firewall: bool,
+    /// How many seconds a mapping lives without a packet going out.
+    pub remembers_s: u32,
 }
 
 /// The rules for a router with this interface and address to the outside.
@@ -123,22 +125,23 @@ fn refuse_strays(address: Ipv4Addr) -> String {
 /// One mapping for each inner endpoint, whatever the destination. The port is
 /// kept where it is free.
 fn cone(behaves: Behaves, outside: &str, address: Ipv4Addr, filter: &str) -> String {
+    let remembers_s = behaves.remembers_s;
     let mut out = format!(
         "map inner {{
     type inet_service : ipv4_addr . inet_service; flags dynamic,timeout
-    timeout {MAPPING_SECONDS}s; size {MAPPINGS_MAX}
+    timeout {remembers_s}s; size {MAPPINGS_MAX}
 }}
 map outer {{
     type ipv4_addr . inet_service : inet_service; flags dynamic,timeout
-    timeout {MAPPING_SECONDS}s; size {MAPPINGS_MAX}
+    timeout {remembers_s}s; size {MAPPINGS_MAX}
 }}
 set taken {{
     type inet_service; flags dynamic,timeout
-    timeout {MAPPING_SECONDS}s; size {MAPPINGS_MAX}
+    timeout {remembers_s}s; size {MAPPINGS_MAX}
 }}
 set contacted {{
     type inet_service . ipv4_addr; flags dynamic,timeout
-    timeout {MAPPING_SECONDS}s; size {MAPPINGS_MAX}
+    timeout {remembers_s}s; size {MAPPINGS_MAX}
 }}
 "
     );

@@ -31,9 +31,9 @@ pub use exposure::{Evidence, Exposure, ExposureState};
 pub use id::{ParsePeerIdError, PeerId};
 pub use kpi::{CriterionView, Interval, KpiAnswer, KpiPoint, KpiSeries, KpiView, Moved, Propagation};
 pub use log::{LogLevel, LogLine};
-pub use nat::{Behaviour, NatType, NatView, Vantage};
+pub use nat::{Behaviour, MappingLifetime, NatType, NatView, Vantage};
 pub use peer::{LinkRow, Path, PeerRow, PeerState, Source};
-pub use policy::{PunchConsent, RelayEgressPolicy};
+pub use policy::{PunchConsent, RelayEgressPolicy, ThemeChoice};
 pub use reason::{CloseCode, Reason};
 pub use relay::{Failover, RelayRole, RelaysView, ReservationRow, ReservationState};
 pub use report::{
@@ -41,7 +41,7 @@ pub use report::{
     REPORT_SCHEMA, Report, ReportId, Reporter, ReportingState, ReportingView,
 };
 pub use snapshot::{AttemptsView, CacheView, Counters, GossipView, NodeInfo, Phase, SaveState, Snapshot};
-pub use text::{SHOWN_TEXT_MAX, clean, ellipsize, printable};
+pub use text::{SHOWN_TEXT_MAX, clean, clean_sentence, ellipsize, printable};
 pub use time::{Stamp, millis};
 pub use why::{Confidence, NextAction, Provenance, Sureness, Why, WhyFact, WhyLine};
 

@@ -102,6 +102,33 @@ pub struct Vantage {
     pub agrees: bool,
 }
 
+/// How long a mapping lives without traffic, as far as it is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MappingLifetime {
+    /// One lived for so many seconds; 0: not even as long as it was first
+    /// looked at.
+    pub at_least_s: u32,
+    /// One did not live for so many; `None`: none died as long as it was looked
+    /// at.
+    pub less_than_s: Option<u32>,
+    /// Who answered late.
+    pub by: PeerId,
+    /// When it was seen.
+    pub measured: Stamp,
+    /// Whether the measurement goes on.
+    pub under_way: bool,
+}
+
+impl fmt::Display for MappingLifetime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.at_least_s, self.less_than_s) {
+            (0, Some(less)) => write!(f, "less than {less} s"),
+            (least, Some(less)) => write!(f, "{least} to {less} s"),
+            (least, None) => write!(f, "{least} s or more"),
+        }
+    }
+}
+
 /// What a node knows of its own NAT, and how it knows it.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct NatView {
@@ -128,6 +155,9 @@ pub struct NatView {
     pub measured: Option<Stamp>,
     /// Why the type is unknown, if it is.
     pub reason: Option<Reason>,
+    /// How long a mapping lives without traffic; `None` until it was measured.
+    #[serde(default)]
+    pub lifetime: Option<MappingLifetime>,
     /// The same for IPv6, measured apart; `None` where the node has none.
     pub nat6: Option<Box<NatView>>,
 }

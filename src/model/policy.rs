@@ -68,3 +68,46 @@ impl fmt::Display for RelayEgressPolicy {
         f.write_str(self.name())
     }
 }
+/// Which colours a console has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ThemeChoice {
+    /// The terminal's own sixteen: what is behind its text cannot be asked
+    /// everywhere.
+    #[default]
+    Auto,
+    /// Bright on dark.
+    Dark,
+    /// Dark on bright.
+    Light,
+    /// With as much contrast as there is.
+    HighContrast,
+    /// For eyes that do not tell red from green.
+    ColourBlind,
+    /// None.
+    Mono,
+}
+
+impl ThemeChoice {
+    /// Every choice.
+    pub const ALL: [Self; 6] =
+        [Self::Auto, Self::Dark, Self::Light, Self::HighContrast, Self::ColourBlind, Self::Mono];
+
+    /// The name as it stands in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Dark => "dark",
+            Self::Light => "light",
+            Self::HighContrast => "high-contrast",
+            Self::ColourBlind => "colour-blind",
+            Self::Mono => "mono",
+        }
+    }
+}
+
+impl fmt::Display for ThemeChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}

@@ -5,6 +5,9 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 /// The widest peer-supplied text that is kept, in terminal columns.
 pub const SHOWN_TEXT_MAX: usize = 64;
 
+/// The widest sentence of a peer that is kept, in terminal columns.
+const SENTENCE_MAX: usize = 200;
+
 /// Strips control characters, escape sequences, and bidirectional overrides
 /// from a peer's text and cuts it to [`SHOWN_TEXT_MAX`] columns.
 pub fn clean(text: &str) -> String {
@@ -19,6 +22,11 @@ pub fn clean(text: &str) -> String {
         out.push(c);
     }
     out.trim().to_owned()
+}
+
+/// The same for a peer's sentence: a longer one ends with an ellipsis.
+pub fn clean_sentence(text: &str) -> String {
+    ellipsize(printable(text).trim(), SENTENCE_MAX, '…')
 }
 
 /// The same without the cut, for sentences.
@@ -64,6 +72,8 @@ mod tests {
     #[test]
     fn long_text_is_cut_by_columns_not_bytes() {
         assert_eq!(clean(&"世".repeat(100)).width(), SHOWN_TEXT_MAX);
+        assert_eq!(clean_sentence(&"a ".repeat(60)).width(), 119);
+        assert!(clean_sentence(&"世".repeat(200)).ends_with("世…"));
         assert_eq!(ellipsize("abcdef", 4, '…'), "abc…");
         assert_eq!(ellipsize("世世世", 4, '…'), "世…");
         assert_eq!(ellipsize("abc", 3, '…'), "abc");

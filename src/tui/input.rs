@@ -15,6 +15,8 @@ use tokio::sync::mpsc;
 const BACKLOG: usize = 1024;
 /// How long a stopped reader may take to end before it is left alone.
 const PATIENCE: Duration = Duration::from_millis(100);
+/// How long crossterm looks for an event: with none at all it does not look.
+const LOOK: Duration = Duration::from_millis(1);
 /// Between two looks at input that crossterm does not hand over yet: the rest
 /// of an escape sequence is still on its way.
 const INCOMPLETE: Duration = Duration::from_millis(10);
@@ -79,7 +81,7 @@ fn read(sender: &mpsc::Sender<Event>, stopped: &io::PipeReader) {
             return;
         }
         let mut any = false;
-        while let Ok(true) = event::poll(Duration::ZERO) {
+        while let Ok(true) = event::poll(LOOK) {
             let Ok(event) = event::read() else { return };
             any = true;
             if sender.blocking_send(event).is_err() {

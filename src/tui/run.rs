@@ -22,15 +22,19 @@ use super::input::Keyboard;
 use super::lab::{Lab, LabCommand, LabView};
 use super::logs::{self, Logs};
 use super::past::Bundle;
-use super::terminal::{self, Terminal};
+use super::terminal::{self, Features, Terminal};
 use super::theme::{GlyphChoice, Theme};
 use super::view;
-use crate::model::{Command, Event};
+use crate::model::{Command, Event, Snapshot, ThemeChoice};
 use crate::node::feed::{CommandSender, Feed, Presence};
 
 /// Between two frames: at most 20 a second. What answers a key may come one frame
 /// early, so that nobody waits for the frame that a snapshot has just had.
 const FRAME: Duration = Duration::from_millis(50);
+/// A snapshot that nothing else came with waits so long at most: what it brings
+/// are measurements, and they can be drawn together with the ages, which step
+/// once a second.
+const QUIET: Duration = Duration::from_secs(1);
 /// A suspend that comes back sooner was refused: no shell would resume us.
 const REFUSED: Duration = Duration::from_millis(30);
 /// The signal that resumed us from ctrl-z arrives that soon after it did.
@@ -43,6 +47,8 @@ const LONG: Duration = Duration::from_secs(3600);
 pub struct Options {
     /// Which characters are drawn.
     pub glyphs: GlyphChoice,
+    /// Which colours.
+    pub theme: ThemeChoice,
     /// The keys in force.
     pub keys: Keymap,
     /// Whether clicks and the wheel are for the console.
@@ -129,7 +135,7 @@ fn show(
         return Err(ConsoleError::NotATerminal);
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let theme = Theme::resolve(None, options.glyphs, |name| std::env::var(name).ok());
+    let theme = Theme::named(options.theme, options.glyphs, |name| std::env::var(name).ok());
     let (app, feed) = make(&mut options, theme)?;
     let exit = runtime.block_on(console(app, feed, options));
     // Nothing of ours is worth waiting for.
@@ -145,7 +151,7 @@ async fn console(mut app: App, feed: Feed, options: Options) -> Result<(), Conso
     let lab = options.lab;
     let (snapped, snaps) = mpsc::channel(1);
     let watch = faults::Watch::start();
-    let terminal = Terminal::take()?;
+    let terminal = Terminal::take(Features { mouse: options.mouse, title: options.title })?;
     let keyboard = Keyboard::start()?;
     let mut console = Console {
         app,
@@ -157,6 +163,8 @@ async fn console(mut app: App, feed: Feed, options: Options) -> Result<(), Conso
         start: Instant::now(),
         dirty: true,
         answers: false,
+        stirred: Instant::now(),
+        quiet_until: None,
         frames_until: Instant::now(),
         ages_change: None,
         logs_came: false,
@@ -267,6 +275,10 @@ struct Console {
     dirty: bool,
     /// Whether it may have changed because of a key.
     answers: bool,
+    /// When something last came that was no snapshot.
+    stirred: Instant,
+    /// When a snapshot is drawn that nothing else came with.
+    quiet_until: Option<Instant>,
     /// Until when the frames so far are paid for, each with [`FRAME`].
     frames_until: Instant,
     /// When a text on the screen changes by itself.
@@ -318,7 +330,7 @@ impl Console {
                 },
                 changed = self.feed.snapshots.changed(), if self.open.snapshots => if changed.is_ok() {
                     let snapshot = self.feed.snapshots.borrow_and_update().clone();
-                    self.take(Input::Snapshot(snapshot));
+                    self.take_snapshot(snapshot);
                 } else {
                     self.open.snapshots = false;
                     self.take(Input::NodeGone(Gone::Stopped));
@@ -351,14 +363,30 @@ impl Console {
                     News::End => self.lab = None,
                 },
                 Some(snapped) = self.snaps.recv() => self.take(Input::Snapped(snapped)),
-                () = sleep_until(wake) => self.take(Input::Tick),
+                // What is due is drawn; that takes the time in.
+                () = sleep_until(wake) => {}
             }
         }
     }
 
     fn take(&mut self, input: Input) {
+        (self.dirty, self.stirred) = (true, Instant::now());
+        self.update(input);
+    }
+
+    fn take_snapshot(&mut self, snapshot: Arc<Snapshot>) {
+        self.update(Input::Snapshot(snapshot));
+        let now = Instant::now();
+        if now.duration_since(self.stirred) < QUIET {
+            self.dirty = true;
+        } else if self.quiet_until.is_none() {
+            let latest = now + QUIET;
+            self.quiet_until = Some(self.ages_change.map_or(latest, |at| at.min(latest)));
+        }
+    }
+
+    fn update(&mut self, input: Input) {
         let effects = self.app.update(input, self.start.elapsed());
-        self.dirty = true;
         for effect in effects {
             // What comes from the node and from time asks for nothing else.
             if let Effect::Send(command) = effect {
@@ -421,7 +449,12 @@ impl Console {
             // A terminal that is still busy says itself when it is not.
             return if self.terminal.is_idle() { self.frame_due() } else { now + LONG };
         }
-        self.ages_change.unwrap_or(now + LONG)
+        self.due().unwrap_or(now + LONG)
+    }
+
+    /// When something is drawn although nothing more happens.
+    fn due(&self) -> Option<Instant> {
+        [self.ages_change, self.quiet_until].into_iter().flatten().min()
     }
 
     fn frame_due(&self) -> Instant {
@@ -434,6 +467,7 @@ impl Console {
 
     fn draw_if_due(&mut self) -> Result<(), ConsoleError> {
         let now = Instant::now();
+        self.dirty |= self.due().is_some_and(|at| at <= now);
         if !self.dirty || !self.terminal.is_idle() || now < self.frame_due() {
             return Ok(());
         }
@@ -441,12 +475,13 @@ impl Console {
         if dropped > 0 || !lines.is_empty() {
             self.take(Input::Lines(lines, dropped));
         }
-        self.take(Input::Tick);
+        self.update(Input::Tick);
         let (app, mut changes_in) = (&mut self.app, None);
-        self.terminal.draw(|area, buf| changes_in = view::draw(app, area, buf))?;
+        let title = app.title();
+        self.terminal.draw(&title, |area, buf| changes_in = view::draw(app, area, buf))?;
         self.ages_change = changes_in.map(|left| now + left.clamp(FRAME, LONG));
         self.frames_until = now.max(self.frames_until) + FRAME;
-        (self.dirty, self.answers) = (false, false);
+        (self.dirty, self.answers, self.quiet_until) = (false, false, None);
         self.logs_came = false;
         Ok(())
     }
@@ -455,13 +490,14 @@ impl Console {
         let input = match event {
             TerminalEvent::Key(key) => Input::Key(key),
             TerminalEvent::Paste(text) => Input::Paste(text),
+            TerminalEvent::Mouse(event) => Input::Mouse(event),
             _ => {
                 self.dirty = true;
                 return Ok(ControlFlow::Continue(()));
             }
         };
         let effects = self.app.update(input, self.start.elapsed());
-        (self.dirty, self.answers) = (true, true);
+        (self.dirty, self.answers, self.stirred) = (true, true, Instant::now());
         for effect in effects {
             match effect {
                 Effect::Quit => return Ok(ControlFlow::Break(())),

@@ -30,10 +30,36 @@ const MAX_WIDTH: u16 = 1000;
 /// See [`MAX_WIDTH`].
 const MAX_HEIGHT: u16 = 500;
 
-/// The modes before the console changed them; `None` while it does not run.
-static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
+/// What the console takes of the terminal beside the screen and the keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Features {
+    /// Clicks and the wheel.
+    pub(super) mouse: bool,
+    /// The title.
+    pub(super) title: bool,
+}
 
-fn before() -> std::sync::MutexGuard<'static, Option<Termios>> {
+/// What the console has of the terminal; `None` while it does not run.
+static BEFORE: Mutex<Option<Held>> = Mutex::new(None);
+
+struct Held {
+    /// The modes before the console changed them.
+    modes: Termios,
+    /// What it took, and has to give back.
+    features: Features,
+}
+
+/// Clicks and the wheel (1000), in coordinates without an end (1006). Nothing of
+/// mere motion: nobody asks for it, and it would wake us at every move.
+const MOUSE_ON: &str = "\x1b[?1000h\x1b[?1006h";
+/// Undoes [`MOUSE_ON`].
+const MOUSE_OFF: &str = "\x1b[?1006l\x1b[?1000l";
+/// Keeps the title that is there (22;2), and brings it back (23;2).
+const TITLE_PUSH: &str = "\x1b[22;2t";
+/// See [`TITLE_PUSH`].
+const TITLE_POP: &str = "\x1b[23;2t";
+
+fn before() -> std::sync::MutexGuard<'static, Option<Held>> {
     BEFORE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -43,18 +69,31 @@ pub(super) fn is_there() -> bool {
 }
 
 /// What puts the screen in order for us.
-fn enter_sequence() -> io::Result<Vec<u8>> {
+fn enter_sequence(features: Features) -> io::Result<Vec<u8>> {
     let mut out = Vec::new();
     queue!(out, EnterAlternateScreen, cursor::Hide, EnableBracketedPaste, Clear(ClearType::All))?;
+    if features.mouse {
+        queue!(out, Print(MOUSE_ON))?;
+    }
+    if features.title {
+        queue!(out, Print(TITLE_PUSH))?;
+    }
     Ok(out)
 }
 
 /// What gives it back.
-fn leave_sequence() -> io::Result<Vec<u8>> {
+fn leave_sequence(features: Features) -> io::Result<Vec<u8>> {
     let mut out = Vec::new();
+    queue!(out, EndSynchronizedUpdate)?;
+    if features.mouse {
+        queue!(out, Print(MOUSE_OFF))?;
+    }
+    if features.title {
+        // Where nothing keeps titles an old one is worse than none.
+        queue!(out, Print("\x1b]2;\x07"), Print(TITLE_POP))?;
+    }
     queue!(
         out,
-        EndSynchronizedUpdate,
         DisableBracketedPaste,
         style::ResetColor,
         // A tmux that was resized meanwhile would leave our rows on the shell's.
@@ -69,12 +108,12 @@ fn leave_sequence() -> io::Result<Vec<u8>> {
 /// Gives the terminal back from wherever we are: for the panic hook. Does
 /// nothing if the console does not hold it.
 pub(super) fn restore_now() {
-    let Some(modes) = before().take() else { return };
+    let Some(Held { modes, features }) = before().take() else { return };
     let out = rustix::stdio::stdout();
     let mut ready = [PollFd::new(&out, PollFlags::OUT)];
     let patience = Timespec { tv_sec: 0, tv_nsec: 300_000_000 };
     if rustix::event::poll(&mut ready, Some(&patience)).is_ok_and(|n| n > 0)
-        && let Ok(bytes) = leave_sequence()
+        && let Ok(bytes) = leave_sequence(features)
     {
         let _ = write_all(&bytes);
     }
@@ -120,11 +159,15 @@ pub(super) struct Terminal {
     shared: Arc<Shared>,
     shown: Buffer,
     next: Buffer,
+    features: Features,
+    /// The title as we last set it.
+    titled: String,
 }
 
 impl Terminal {
-    /// Takes the terminal: raw mode, alternate screen, no cursor.
-    pub(super) fn take() -> io::Result<Self> {
+    /// Takes the terminal: raw mode, alternate screen, no cursor, and the
+    /// features.
+    pub(super) fn take(features: Features) -> io::Result<Self> {
         // Whether there is colour is decided in the theme alone; with NO_COLOR
         // set crossterm would write empty parameters that reset bold.
         style::force_color_output(true);
@@ -136,7 +179,8 @@ impl Terminal {
         thread::Builder::new()
             .name("terminal-writer".to_owned())
             .spawn(move || write_jobs(&queue, &state))?;
-        let mut terminal = Self { jobs, shared, shown: Buffer::default(), next: Buffer::default() };
+        let (shown, next, titled) = (Buffer::default(), Buffer::default(), String::new());
+        let mut terminal = Self { jobs, shared, shown, next, features, titled };
         terminal.enter()?;
         Ok(terminal)
     }
@@ -149,11 +193,12 @@ impl Terminal {
         raw.make_raw();
         let mut held = before();
         if held.is_none() {
-            *held = Some(modes);
+            *held = Some(Held { modes, features: self.features });
         }
         drop(held);
         termios::tcsetattr(stdin, OptionalActions::Now, &raw)?;
-        self.submit(enter_sequence()?, None);
+        self.submit(enter_sequence(self.features)?, None);
+        self.titled.clear();
         // Nothing of ours is on the screen now.
         self.shown = Buffer::empty(self.area());
         Ok(())
@@ -161,8 +206,8 @@ impl Terminal {
 
     /// Gives it back, and waits a moment until it was taken.
     pub(super) fn leave(&mut self) {
-        let Some(modes) = before().take() else { return };
-        if let Ok(bytes) = leave_sequence() {
+        let Some(Held { modes, features }) = before().take() else { return };
+        if let Ok(bytes) = leave_sequence(features) {
             let (done, wait) = mpsc::channel();
             self.submit(bytes, Some(done));
             // A sender that could not be queued is dropped: no waiting then.
@@ -208,9 +253,9 @@ impl Terminal {
         async move { shared.changed.notified().await }
     }
 
-    /// Draws a frame and writes what differs from the one before; nothing if
-    /// nothing does.
-    pub(super) fn draw(&mut self, paint: impl FnOnce(Rect, &mut Buffer)) -> io::Result<()> {
+    /// Draws a frame and writes what differs from the one before, and the title
+    /// if that is another; nothing if nothing is.
+    pub(super) fn draw(&mut self, title: &str, paint: impl FnOnce(Rect, &mut Buffer)) -> io::Result<()> {
         let area = self.area();
         self.next.resize(area);
         self.next.reset();
@@ -231,6 +276,12 @@ impl Terminal {
         }
         if !out.is_empty() {
             queue!(out, EndSynchronizedUpdate)?;
+        }
+        if self.features.title && self.titled != title {
+            title.clone_into(&mut self.titled);
+            queue!(out, Print(format!("\x1b]2;{title}\x07")))?;
+        }
+        if !out.is_empty() {
             self.submit(out, None);
         }
         std::mem::swap(&mut self.shown, &mut self.next);
@@ -306,11 +357,21 @@ mod tests {
 
     #[test]
     fn what_is_entered_is_left_again() {
-        let enter = String::from_utf8(enter_sequence().unwrap()).unwrap();
-        let leave = String::from_utf8(leave_sequence().unwrap()).unwrap();
-        for mode in ["?1049", "?2004"] {
+        let all = Features { mouse: true, title: true };
+        let enter = String::from_utf8(enter_sequence(all).unwrap()).unwrap();
+        let leave = String::from_utf8(leave_sequence(all).unwrap()).unwrap();
+        for mode in ["?1049", "?2004", "?1000", "?1006"] {
             assert!(enter.contains(&format!("{mode}h")) && leave.contains(&format!("{mode}l")), "{mode}");
         }
         assert!(enter.contains("?25l") && leave.contains("?25h"));
+        assert!(enter.contains(TITLE_PUSH) && leave.contains(TITLE_POP));
+        let none = Features { mouse: false, title: false };
+        for bytes in [enter_sequence(none).unwrap(), leave_sequence(none).unwrap()] {
+            let text = String::from_utf8(bytes).unwrap();
+            assert!(
+                !text.contains("?100") && !text.contains(";2t"),
+                "what is not taken is left alone: {text:?}"
+            );
+        }
     }
 }

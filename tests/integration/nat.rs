@@ -57,7 +57,7 @@ impl Asker {
     }
 
     async fn ask(&self, port: usize, other_port: bool) {
-        let datagram = Datagram::Reflect { nonce: [7; 16], token: self.token, other_port };
+        let datagram = Datagram::Reflect { nonce: [7; 16], token: self.token, other_port, wait_s: 0 };
         self.socket.send_to(&datagram.encode(), self.ports[port]).await.unwrap();
     }
 
@@ -101,7 +101,7 @@ async fn reflection() {
 async fn only_linked() {
     let node = TestNode::start("node", &[]).await;
     let asker = Asker::linked(&node).await;
-    let forged = Datagram::Reflect { nonce: [7; 16], token: [9; 16], other_port: false };
+    let forged = Datagram::Reflect { nonce: [7; 16], token: [9; 16], other_port: false, wait_s: 0 };
     asker.socket.send_to(&forged.encode(), asker.ports[0]).await.unwrap();
     assert_eq!(next(&asker.socket).await, None);
     node.until_counted("probe of nobody linked").await;
@@ -136,7 +136,8 @@ async fn reflection_flood() {
 async fn other_datagrams() {
     let node = TestNode::start("node", &[]).await;
     let asker = Asker::linked(&node).await;
-    let good = Datagram::Reflect { nonce: [7; 16], token: asker.token, other_port: false }.encode();
+    let good =
+        Datagram::Reflect { nonce: [7; 16], token: asker.token, other_port: false, wait_s: 0 }.encode();
     let mut long = good.to_vec();
     long.push(0);
     let lengths = [&good[..LEN - 1], &long[..], &[][..], &[0; 1200][..]];

@@ -36,17 +36,19 @@ pub fn trials(userns: Result<Userns, Unsupported>) -> Vec<Trial> {
         "one_lying_responder_of_three_changes_no_answer",
         "a_nat_that_changes_its_type_is_noticed_within_a_minute",
         "while_a_link_is_relayed_it_is_noticed_within_five_seconds",
+        "how_long_a_silent_mapping_lives_is_measured",
     ];
     let userns = match userns {
         Ok(userns) => userns,
         Err(why) => return names.map(|name| ignored(name, &why.to_string())).into(),
     };
-    let (a, b, c, d) = (userns.clone(), userns.clone(), userns.clone(), userns);
+    let (a, b, c, d, e) = (userns.clone(), userns.clone(), userns.clone(), userns.clone(), userns);
     vec![
         trial(names[0], move || async move { twenty_of_twenty(&a).await }),
         trial(names[1], move || async move { one_liar(&b).await }),
         trial(names[2], move || async move { changes(&c).await }),
         trial(names[3], move || async move { relayed(&d).await }),
+        trial(names[4], move || async move { lifetimes(&e).await }),
     ]
 }
 
@@ -66,6 +68,45 @@ async fn build(userns: &Userns, public: usize, behind: usize) -> NatLab {
     let topology = Topology::parse(&text, "test").unwrap();
     let options = LabOptions { skip_self_test: true, seed: 1, ..LabOptions::new(topology) };
     NatLab::build(userns, options).await.unwrap()
+}
+
+/// Routers that forget after 20 s and after 40 s, one of each type.
+async fn lifetimes(userns: &Userns) {
+    let mut text = "[[region]]\nname = \"r\"\n".to_owned();
+    for n in 1..=3 {
+        let _ = writeln!(text, "[[host]]\nname = \"pub-{n}\"\nupstream = \"r\"");
+    }
+    let mut behind = Vec::new();
+    for nat in &TYPES[1..] {
+        for (seconds, range) in [(20, (0, Some(25))), (40, (25, Some(55)))] {
+            let name = format!("{nat}-{seconds}");
+            let _ = writeln!(text, "[[router]]\nname = \"r-{name}\"\nupstream = \"r\"\nnat = \"{nat}\"");
+            let _ = writeln!(text, "remembers_s = {seconds}");
+            let _ = writeln!(text, "[[host]]\nname = \"{name}\"\nupstream = \"r-{name}\"");
+            behind.push((name, range));
+        }
+    }
+    let topology = Topology::parse(&text, "test").unwrap();
+    let options = LabOptions { skip_self_test: true, seed: 1, ..LabOptions::new(topology) };
+    let lab = NatLab::build(userns, options).await.unwrap();
+    for n in 1..=3 {
+        lab.start_node(&format!("pub-{n}")).await.unwrap();
+    }
+    let mut nodes = Vec::new();
+    for (name, range) in behind {
+        nodes.push((lab.start_passive(&name).await.unwrap(), name, range));
+    }
+    let waits = nodes.iter().map(|(feed, name, range)| async move {
+        // Beside the longest wait that is needed, the measurement of the type and
+        // one that a busy machine disturbed.
+        let over = |nat: &NatView| nat.lifetime.is_some_and(|found| !found.under_way);
+        let seen = shown(feed, MEASURED_WITHIN + Duration::from_secs(300), over).await;
+        let seen = seen.unwrap_or_else(|| panic!("{name}: {:#?}", feed.snapshots.borrow().nat));
+        let found = seen.lifetime.unwrap();
+        assert_eq!((found.at_least_s, found.less_than_s), *range, "{name}: {found}");
+    });
+    join_all(waits).await;
+    lab.stop().await;
 }
 
 /// Waits until a node shows a measured NAT for which that holds.

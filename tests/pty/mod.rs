@@ -18,6 +18,9 @@ pub const END: Duration = Duration::from_secs(2);
 /// Far more than anything here takes, for a host under load.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// What a frame begins with: the synchronized update.
+const FRAME: &[u8] = b"\x1b[?2026h";
+
 /// The console in a terminal of its own.
 pub struct Console {
     pub child: Box<dyn Child + Send + Sync>,
@@ -26,6 +29,9 @@ pub struct Console {
     pub keys: Option<Box<dyn std::io::Write + Send>>,
     shown: Arc<(Mutex<vt100::Parser>, Condvar)>,
     written: Arc<AtomicU64>,
+    /// Every byte of it.
+    output: Arc<Mutex<Vec<u8>>>,
+    frames: Arc<AtomicU64>,
     pub before: String,
 }
 
@@ -43,6 +49,7 @@ impl Console {
             (NonZero::new(rows).context("no rows")?, NonZero::new(cols).context("no columns")?);
         let shown = Arc::new((Mutex::new(vt100::Parser::new(height, width, 0)), Condvar::new()));
         let written = Arc::new(AtomicU64::new(0));
+        let all = Arc::new(Mutex::new(Vec::new()));
         let console = Self {
             child,
             master: Some(pty.master),
@@ -50,6 +57,8 @@ impl Console {
             keys: Some(keys),
             shown,
             written,
+            output: all,
+            frames: Arc::new(AtomicU64::new(0)),
             before,
         };
         if read {
@@ -61,14 +70,25 @@ impl Console {
     /// Takes what it writes from now on.
     pub fn read(&self) -> Result<()> {
         let mut output = self.master.as_ref().context("hung up")?.try_clone_reader()?;
-        let (shown, written) = (self.shown.clone(), self.written.clone());
+        let (shown, all) = (self.shown.clone(), self.output.clone());
+        let (written, frames) = (self.written.clone(), self.frames.clone());
         std::thread::spawn(move || {
             let mut bytes = [0; 4096];
+            // How much of the beginning of a frame has been seen.
+            let mut seen = 0;
             while let Ok(n) = output.read(&mut bytes) {
                 if n == 0 {
                     return;
                 }
                 written.fetch_add(n as u64, Ordering::Relaxed);
+                all.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(&bytes[..n]);
+                for byte in &bytes[..n] {
+                    seen = if *byte == FRAME[seen] { seen + 1 } else { usize::from(*byte == FRAME[0]) };
+                    if seen == FRAME.len() {
+                        frames.fetch_add(1, Ordering::Relaxed);
+                        seen = 0;
+                    }
+                }
                 shown.0.lock().unwrap_or_else(PoisonError::into_inner).process(&bytes[..n]);
                 shown.1.notify_all();
             }
@@ -89,6 +109,10 @@ impl Console {
     }
 
     pub fn resize(&mut self, cols: u16, rows: u16) -> Result<()> {
+        if let (Some(height), Some(width)) = (NonZero::new(rows), NonZero::new(cols)) {
+            let mut parser = self.shown.0.lock().unwrap_or_else(PoisonError::into_inner);
+            parser.screen_mut().set_size(height, width);
+        }
         self.master.as_ref().context("hung up")?.resize(size(cols, rows))
     }
 
@@ -101,6 +125,38 @@ impl Console {
         self.written.load(Ordering::Relaxed)
     }
 
+    /// How often it has written a text, control sequences and all.
+    pub fn wrote(&self, text: &str) -> usize {
+        let output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
+        output.windows(text.len()).filter(|window| *window == text.as_bytes()).count()
+    }
+
+    /// Clicks at a place of the screen, counted from 0.
+    pub fn click(&mut self, (column, row): (u16, u16)) -> Result<()> {
+        let (column, row) = (column + 1, row + 1);
+        self.press(&format!("\x1b[<0;{column};{row}M\x1b[<0;{column};{row}m"))
+    }
+
+    /// Where a text stands on the screen.
+    pub fn find(&self, text: &str) -> Result<(u16, u16)> {
+        let screen = self.screen();
+        let found = screen.lines().enumerate().find_map(|(row, line)| {
+            let before = line.split_once(text)?.0;
+            Some((u16::try_from(before.chars().count()).ok()?, u16::try_from(row).ok()?))
+        });
+        found.with_context(|| format!("{text:?} is not on the screen:\n{screen}"))
+    }
+
+    /// Frames that it has drawn.
+    pub fn frames(&self) -> u64 {
+        self.frames.load(Ordering::Relaxed)
+    }
+
+    /// What is on the screen, cell by cell.
+    pub fn look<T>(&self, at: impl FnOnce(&vt100::Screen) -> T) -> T {
+        at(self.shown.0.lock().unwrap_or_else(PoisonError::into_inner).screen())
+    }
+
     pub fn screen(&self) -> String {
         self.shown.0.lock().unwrap_or_else(PoisonError::into_inner).screen().contents()
     }
@@ -109,7 +165,10 @@ impl Console {
     pub fn is_given_back(&self) -> Result<()> {
         ensure!(self.modes()? == self.before, "the terminal's modes did not come back");
         self.wait_until("the screen to come back", |screen| {
-            !screen.alternate_screen() && !screen.hide_cursor() && !screen.bracketed_paste()
+            !screen.alternate_screen()
+                && !screen.hide_cursor()
+                && !screen.bracketed_paste()
+                && screen.mouse_protocol_mode() == vt100::MouseProtocolMode::None
         })
     }
 

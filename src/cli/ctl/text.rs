@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use super::table::{Cell, Tone, left, pairs, right, table};
 use crate::model::contract::{
-    Attempts, Connected, Gossip, InOut, Kpi, Links, Nat, NatWithVantages, Peers, Relays, Stage, State,
-    Status, WhyReport,
+    Attempts, Connected, Gossip, InOut, Kpi, Lifetime, Links, Nat, NatWithVantages, Peers, Relays, Stage,
+    State, Status, WhyReport,
 };
 use crate::model::{
     AttemptOutcome, CriterionView, Event, ExposureState, Path, PeerId, PeerState, Propagation,
@@ -291,6 +291,14 @@ pub(super) fn nat(nat: &NatWithVantages, now: &Snapshot) -> String {
     out
 }
 
+fn lifetime(of: &Lifetime) -> String {
+    let more = if of.under_way { ", and it is looked at further" } else { "" };
+    match of.less_than_s {
+        Some(less) => format!("{} to {less} s{more}", of.at_least_s),
+        None => format!("{} s or more{more}", of.at_least_s),
+    }
+}
+
 fn nat_rows(nat: &Nat) -> String {
     let word = |b: Option<crate::model::Behaviour>| left(b.map_or_else(|| "-".to_owned(), |b| b.to_string()));
     let yes = |b: Option<bool>| left(b.map_or("-", |b| if b { "yes" } else { "no" }));
@@ -300,6 +308,7 @@ fn nat_rows(nat: &Nat) -> String {
         ("filtering", word(nat.filtering)),
         ("keeps ports", yes(nat.port_preservation)),
         ("hairpins", yes(nat.hairpinning)),
+        ("a silent mapping lives", left(nat.mapping_lifetime.as_ref().map_or("-".to_owned(), lifetime))),
     ];
     rows.extend(
         nat.evidence.iter().enumerate().map(|(i, e)| (if i == 0 { "evidence" } else { "" }, left(e))),
@@ -368,6 +377,10 @@ fn criteria(criteria: &[CriterionView]) -> String {
 pub(super) fn why(report: &WhyReport, now: &Snapshot) -> String {
     let (peer, path) = (who(report.peer_id, now), report.path.map_or("no link", Path::name));
     let mut out = format!("{peer}: {path}\n{}\n", printable(&report.verdict));
+    if !report.confidence.because.is_empty() {
+        let (level, because) = (report.confidence.level.name(), printable(&report.confidence.because));
+        out += &format!("confidence {level}: {because}\n");
+    }
     if !report.timeline.is_empty() {
         let rows: Vec<Vec<Cell>> = report
             .timeline
@@ -401,7 +414,33 @@ pub(super) fn why(report: &WhyReport, now: &Snapshot) -> String {
         .map(|n| format!("punchdeck ctl {}", command_line(n.action, report.peer_id)))
         .collect();
     out += &section("next", &next);
+    out += &known(report);
     out
+}
+
+/// Every fact with where it is from.
+fn known(report: &WhyReport) -> String {
+    let rows: Vec<Vec<Cell>> = report
+        .facts
+        .iter()
+        .map(|fact| {
+            let by = match fact.by {
+                Some(by) if by == report.peer_id => " by itself".to_owned(),
+                Some(by) => format!(" by {}", by.short()),
+                None => String::new(),
+            };
+            let age = fact.age_s.map(|s| format!("{s} s ago"));
+            let from = format!("{}{by}", fact.provenance.name());
+            let from = if fact.value.is_some() { from } else { "not known".to_owned() };
+            vec![
+                left(fact.name.clone()),
+                left(fact.value.as_deref().map_or_else(|| "-".to_owned(), printable)),
+                left(from),
+                right(age),
+            ]
+        })
+        .collect();
+    if rows.is_empty() { String::new() } else { format!("\n{}", table(&["known", "", "from", ""], &rows)) }
 }
 
 fn command_line(action: &str, peer: PeerId) -> String {

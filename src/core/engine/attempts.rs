@@ -70,15 +70,20 @@ impl Attempts {
 
     fn set_latest(&mut self, peer: PeerId, id: AttemptId) {
         let before = self.latest.insert(peer, id).filter(|old| *old != id && !self.is_live(*old));
-        before.map(|old| self.traces.forget(old));
+        if let Some(before) = before {
+            self.traces.keep_before(peer, before);
+        }
     }
 
     /// The newest attempt towards a peer, as far as it is remembered.
     pub(super) fn latest_report(&self, peer: &PeerId) -> Option<Arc<Attempt>> {
-        let id = self.latest.get(peer)?;
-        match self.live.get(id) {
+        self.report(*self.latest.get(peer)?)
+    }
+
+    pub(super) fn report(&self, id: AttemptId) -> Option<Arc<Attempt>> {
+        match self.live.get(&id) {
             Some(ladder) => Some(Arc::new(ladder.report())),
-            None => self.recent.iter().find(|a| a.id == *id).cloned(),
+            None => self.recent.iter().find(|a| a.id == id).cloned(),
         }
     }
 
@@ -474,10 +479,8 @@ impl Engine {
         self.attempts.recent.push_front(Arc::new(report));
         for old in self.attempts.recent.drain(RECENT_MAX.min(self.attempts.recent.len())..) {
             let named = old.peer_id.filter(|peer| self.attempts.latest.get(peer) == Some(&old.id));
-            if let Some(peer) = named {
-                self.attempts.latest.remove(&peer);
-                self.attempts.traces.forget(old.id);
-            }
+            named.map(|peer| self.attempts.latest.remove(&peer));
+            self.attempts.traces.forget(old.id);
         }
     }
 }

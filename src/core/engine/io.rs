@@ -7,7 +7,7 @@ use super::Settings;
 use crate::core::ladder::DialId;
 use crate::core::link::{ConnId, ConnInfo};
 use crate::core::nat::datagram::Bytes;
-use crate::core::nat::{Family, SocketId, reach};
+use crate::core::nat::{Family, Reply, SocketId, reach};
 use crate::core::why::Knocked;
 use crate::core::wire::Frame;
 use crate::model::{CloseCode, Command, CommandId, Event, Evidence, Fact, Outcome, PeerId, Reason};
@@ -366,4 +366,11 @@ pub enum Action {
     Outcome(Outcome),
     /// Goodbye was said: stop.
     Stop,
+}
+
+impl Action {
+    /// What our responder sends.
+    pub(super) fn reflect(reply: Reply) -> Self {
+        Self::ProbeSend { from: ProbeEnd::Port(reply.port), to: reply.to, bytes: reply.bytes }
+    }
 }

@@ -95,7 +95,7 @@ impl Nat {
     pub(super) fn next_timeout(&self, now: Now) -> Option<Mono> {
         let probes = self.probes.iter().filter_map(|(_, p)| p.next_timeout(now)).min();
         let look = (!self.probes.is_empty()).then_some(self.reach_look);
-        probes.into_iter().chain(look).min()
+        probes.into_iter().chain(look).chain(self.responder.next_timeout()).min()
     }
 }
 
@@ -170,7 +170,7 @@ impl Engine {
         for (of, probe) in &mut self.nat_state.probes {
             match &point {
                 Some(point) if family == Some(*of) => probe.vantage_up(point.clone(), now),
-                _ => probe.vantage_down(&peer),
+                _ => probe.vantage_down(&peer, now),
             }
         }
     }
@@ -210,11 +210,7 @@ impl Engine {
     pub(super) fn on_dial_back(&mut self, peer: PeerId, request: DialBack, now: Now) {
         let (answer, reply) = self.nat_state.responder.on_dial_back(&peer, request, now);
         match reply {
-            Ok(reply) => self.out.push_back(Action::ProbeSend {
-                from: ProbeEnd::Port(reply.port),
-                to: reply.to,
-                bytes: reply.bytes,
-            }),
+            Ok(reply) => self.out.push_back(Action::reflect(reply)),
             Err(limit) => self.stopped(limit),
         }
         self.send(&peer, &Message::DialBackAnswer(answer), now);
@@ -234,11 +230,7 @@ impl Engine {
     pub(super) fn on_probe_datagram(&mut self, at: ProbeEnd, from: SocketAddr, bytes: &Bytes, now: Now) {
         match at {
             ProbeEnd::Port(port) => match self.nat_state.responder.on_datagram(port, from, bytes, now) {
-                Ok(reply) => self.out.push_back(Action::ProbeSend {
-                    from: ProbeEnd::Port(reply.port),
-                    to: reply.to,
-                    bytes: reply.bytes,
-                }),
+                Ok(reply) => self.out.extend(reply.map(Action::reflect)),
                 Err(limit) => self.stopped(limit),
             },
             ProbeEnd::Socket(socket) => {
@@ -308,6 +300,9 @@ impl Engine {
             if probe.next_timeout(now).is_some_and(|at| at <= now.mono) {
                 probe.on_timeout(now);
             }
+        }
+        while let Some(reply) = self.nat_state.responder.poll_late(now) {
+            self.out.push_back(Action::reflect(reply));
         }
         if self.nat_state.reach_look <= now.mono {
             self.nat_state.reach_look = now.mono + REACH_LOOK_EVERY;

@@ -1,36 +1,60 @@
 //! What attempts do and hear, noted as it passes, for whoever asks why.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::attempts::Attempts;
 use crate::core::Now;
 use crate::core::ladder::{Consent, DialId, LadderOut};
 use crate::core::why::{Deed, Trace};
 use crate::core::wire::IHave;
-use crate::model::{AttemptId, PeerId, Reason};
+use crate::model::{Attempt, AttemptId, AttemptOutcome, PeerId, Reason, StageOutcome};
 
-/// Of attempts that run, and of the newest one towards each peer.
+/// Of attempts that run, of the newest one towards each peer, and of the one
+/// before that.
 #[derive(Debug, Default)]
-pub(super) struct Traces(BTreeMap<AttemptId, Trace>);
+pub(super) struct Traces {
+    traces: BTreeMap<AttemptId, Trace>,
+    before: BTreeMap<PeerId, AttemptId>,
+}
 
 impl Traces {
     pub(super) fn of(&self, attempt: AttemptId) -> Option<&Trace> {
-        self.0.get(&attempt)
+        self.traces.get(&attempt)
     }
 
     pub(super) fn forget(&mut self, attempt: AttemptId) {
-        self.0.remove(&attempt);
+        self.traces.remove(&attempt);
+        self.before.retain(|_, before| *before != attempt);
+    }
+
+    pub(super) fn keep_before(&mut self, peer: PeerId, attempt: AttemptId) {
+        if let Some(older) = self.before.insert(peer, attempt) {
+            self.traces.remove(&older);
+        }
     }
 
     fn trace(&mut self, attempt: AttemptId) -> &mut Trace {
-        self.0.entry(attempt).or_default()
+        self.traces.entry(attempt).or_default()
     }
 }
 
 impl Attempts {
-    /// What the newest attempt towards a peer did.
+    /// The attempt that tells most of a peer, and what it did: the newest one,
+    /// but the one before while nothing came of that yet.
+    pub(super) fn telling(&self, peer: &PeerId) -> Option<(Arc<Attempt>, Option<&Trace>)> {
+        let newest = self.latest_report(peer)?;
+        let open =
+            newest.outcome.is_none() && newest.stages.iter().all(|s| s.outcome != StageOutcome::Failed);
+        let before = self.traces.before.get(peer).filter(|_| open).and_then(|id| self.report(*id));
+        let told = before.filter(|a| a.outcome == Some(AttemptOutcome::Unreachable)).unwrap_or(newest);
+        let trace = self.traces.of(told.id);
+        Some((told, trace))
+    }
+
+    /// What that did.
     pub(super) fn trace(&self, peer: &PeerId) -> Option<&Trace> {
-        self.traces.of(self.latest(peer)?)
+        self.telling(peer)?.1
     }
 
     /// Notes what an attempt wants done.

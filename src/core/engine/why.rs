@@ -12,7 +12,7 @@ use crate::core::wire::{Account, AccountAsk, Message, Standing, WhyAsk, WhyHalf,
 use crate::core::{Mono, Now};
 use crate::model::{
     Attempt, AttemptOutcome, CloseCode, CommandId, Done, Failure, NatType, Path, PeerId, Reason, Stamp,
-    clean, plain_addr,
+    clean_sentence, plain_addr,
 };
 
 /// How long the others have to tell their parts.
@@ -122,7 +122,7 @@ impl Engine {
     /// where it is not reached whoever is public.
     fn witnesses(&self, peer: &PeerId, now: Now) -> Vec<PeerId> {
         let mut all = self.attempts.trace(peer).map(Trace::helpers).unwrap_or_default();
-        let attempt = self.attempts.latest_report(peer);
+        let attempt = self.attempts.telling(peer).map(|(attempt, _)| attempt);
         all.extend(attempt.iter().flat_map(|a| a.stages.iter().filter_map(|s| s.via)));
         if !self.links.get(peer).is_some_and(Link::is_up) {
             let mut others: Vec<_> =
@@ -143,13 +143,10 @@ impl Engine {
     /// Where our last attempt heard nothing; and where nobody at all is linked,
     /// where others were reached before: one address of each host.
     fn to_knock_at(&self, peer: &PeerId, now: Now) -> Vec<(SocketAddr, PeerId)> {
-        let failed = self
-            .attempts
-            .latest_report(peer)
-            .is_some_and(|a: std::sync::Arc<Attempt>| a.outcome == Some(AttemptOutcome::Unreachable));
-        let Some(trace) = self.attempts.trace(peer).filter(|t| failed && t.is_silent()) else {
+        let Some((attempt, Some(trace))) = self.attempts.telling(peer) else { return Vec::new() };
+        if attempt.outcome != Some(AttemptOutcome::Unreachable) || !trace.is_silent() {
             return Vec::new();
-        };
+        }
         let mut all: Vec<(SocketAddr, PeerId)> =
             trace.addresses().into_iter().take(2).map(|addr| (addr, *peer)).collect();
         if !self.links.values().any(Link::is_up) {
@@ -178,7 +175,7 @@ impl Engine {
         if info.is_some() {
             terrain.theirs = self.claimed_nat(&peer);
         }
-        let attempt = self.attempts.latest_report(&peer);
+        let attempt = self.attempts.telling(&peer).map(|(attempt, _)| attempt);
         let none = Trace::default();
         let entry = self.book.get(peer);
         let up = |who: &PeerId| self.links.get(who).is_some_and(Link::is_up);
@@ -242,7 +239,13 @@ impl Engine {
             query: ask.query,
             nat: self.nat.claim(),
             measured_s: self.nat.measured.map(|at| age_ms(at, now) / 1_000),
-            evidence: self.nat.evidence.iter().take(WhyHalf::EVIDENCE_MAX).map(|e| clean(e)).collect(),
+            evidence: self
+                .nat
+                .evidence
+                .iter()
+                .take(WhyHalf::EVIDENCE_MAX)
+                .map(|e| clean_sentence(e))
+                .collect(),
             notes: newest(told, now),
         };
         self.send(&from, &Message::WhyHalf(half), now);
@@ -284,7 +287,7 @@ impl Engine {
         open.half_awaited = false;
         open.theirs = Theirs::Told {
             measured: half.measured_s.map(|s| now.stamp.before(Duration::from_secs(s.into()))),
-            evidence: half.evidence.iter().take(WhyHalf::EVIDENCE_MAX).map(|e| clean(e)).collect(),
+            evidence: half.evidence.iter().take(WhyHalf::EVIDENCE_MAX).map(|e| clean_sentence(e)).collect(),
             notes: heard(half.notes, now),
         };
         self.answer_why(half.query, now);
@@ -354,12 +357,12 @@ fn age_ms(at: Stamp, now: Now) -> u32 {
 fn newest(mut told: Vec<(Stamp, String)>, now: Now) -> Vec<WhyNote> {
     told.sort_by_key(|(at, _)| *at);
     let skip = told.len().saturating_sub(WhyHalf::NOTES_MAX);
-    let note = |(at, what): (Stamp, String)| WhyNote { age_ms: age_ms(at, now), what: clean(&what) };
+    let note = |(at, what): (Stamp, String)| WhyNote { age_ms: age_ms(at, now), what: clean_sentence(&what) };
     told.into_iter().skip(skip).map(note).collect()
 }
 
 /// What was told, by our clock.
 fn heard(notes: Vec<WhyNote>, now: Now) -> Vec<(Stamp, String)> {
     let at = |note: &WhyNote| now.stamp.before(Duration::from_millis(note.age_ms.into()));
-    notes.into_iter().take(WhyHalf::NOTES_MAX).map(|note| (at(&note), clean(&note.what))).collect()
+    notes.into_iter().take(WhyHalf::NOTES_MAX).map(|note| (at(&note), clean_sentence(&note.what))).collect()
 }

@@ -5,7 +5,8 @@
 //!  0..8   magic and version     28..44  token
 //!  8      kind                  44..60  address seen, xor nonce
 //!  9      flags                 60..62  port seen, xor nonce
-//! 12..28  nonce                 the rest is zero
+//! 10..12  seconds to wait       the rest is zero
+//! 12..28  nonce
 //! ```
 //! The address is hidden as in STUN's XOR-MAPPED-ADDRESS (RFC 8489, 14.2):
 //! some NATs rewrite addresses that they find in what they forward.
@@ -25,6 +26,7 @@ pub const MAGIC: [u8; 8] = *b"PDPROBE\x01";
 
 const KIND: usize = 8;
 const FLAGS: usize = 9;
+const WAIT: std::ops::Range<usize> = 10..12;
 const NONCE: std::ops::Range<usize> = 12..28;
 const TOKEN: std::ops::Range<usize> = 28..44;
 const IP: std::ops::Range<usize> = 44..60;
@@ -42,6 +44,9 @@ pub enum Datagram {
         token: Nonce,
         /// Answer from your other port (RFC 5780's CHANGE-REQUEST for ports).
         other_port: bool,
+        /// Answer only after so many seconds. Whoever does not know this field
+        /// answers at once.
+        wait_s: u16,
     },
     /// "This one."
     Reflection {
@@ -63,8 +68,9 @@ impl Datagram {
         let mut out = [0; LEN];
         out[..MAGIC.len()].copy_from_slice(&MAGIC);
         let nonce = match self {
-            Self::Reflect { nonce, token, other_port } => {
+            Self::Reflect { nonce, token, other_port, wait_s } => {
                 out[KIND] = 1;
+                out[WAIT].copy_from_slice(&wait_s.to_be_bytes());
                 out[FLAGS] = if *other_port { OTHER_PORT } else { 0 };
                 out[TOKEN].copy_from_slice(token);
                 nonce
@@ -100,6 +106,7 @@ impl Datagram {
                 nonce,
                 token: bytes[TOKEN].try_into().ok()?,
                 other_port: bytes[FLAGS] & OTHER_PORT != 0,
+                wait_s: u16::from_be_bytes(bytes[WAIT].try_into().ok()?),
             },
             2 => {
                 let ip = Ipv6Addr::from(xor(bytes[IP].try_into().ok()?, &nonce));
@@ -133,11 +140,11 @@ mod tests {
     proptest! {
         #[test]
         fn every_datagram_comes_back_from_its_bytes(
-            nonce: Nonce, token: Nonce, other_port: bool, seen in strategies::addr(),
+            nonce: Nonce, token: Nonce, other_port: bool, wait_s: u16, seen in strategies::addr(),
         ) {
             let seen = plain_addr(seen);
             for datagram in [
-                Datagram::Reflect { nonce, token, other_port },
+                Datagram::Reflect { nonce, token, other_port, wait_s },
                 Datagram::Reflection { nonce, seen },
                 Datagram::DialBack { nonce },
             ] {

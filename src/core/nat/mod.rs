@@ -18,6 +18,8 @@
 //!   in?). What arrives is proof, whoever sent it; what does not arrive counts
 //!   only if two pairs of responders, three times each, sent it in vain.
 //!
+//! Behind it, every few hours, [`lifetime`] sees how long a silent mapping lives.
+//!
 //! Whom to ask in a lab: a node on a public address of each of three hosts,
 //! and the node under test behind the NAT; link it to all three, then
 //! [`Command::NatProbe`](crate::model::Command::NatProbe) answers
@@ -28,6 +30,7 @@
 mod budget;
 mod classify;
 pub mod datagram;
+mod lifetime;
 mod probe;
 pub mod reach;
 mod responder;

@@ -9,12 +9,13 @@ use rand::rngs::StdRng;
 
 use super::budget::Budgets;
 use super::datagram::{Bytes, Datagram};
+use super::lifetime::Lifetime;
 use super::run::{DIAL_TRIES, Plan, Run};
 use super::tools::Tools;
 use super::{Family, NatAction, SocketId, VantagePoint, verdict};
 use crate::core::wire::DialBackAnswer;
 use crate::core::{Mono, Now};
-use crate::model::{Behaviour, NatView, PeerId, Reason};
+use crate::model::{Behaviour, NatType, NatView, PeerId, Reason};
 
 /// From one run to the next: with the run itself, a change is noticed within a
 /// minute.
@@ -62,6 +63,7 @@ pub struct NatProbe {
     moved: bool,
     relayed: bool,
     asked: bool,
+    lifetime: Lifetime,
 }
 
 impl NatProbe {
@@ -90,6 +92,7 @@ impl NatProbe {
             moved: false,
             relayed: false,
             asked: false,
+            lifetime: Lifetime::default(),
         }
     }
 
@@ -118,15 +121,17 @@ impl NatProbe {
     }
 
     /// A responder's link is gone.
-    pub fn vantage_down(&mut self, peer: &PeerId) {
+    pub fn vantage_down(&mut self, peer: &PeerId, now: Now) {
         self.points.remove(peer);
         self.silent.remove(peer);
+        self.lifetime.vantage_down(peer, &mut self.tools, now);
     }
 
     /// Our address changed: what was measured was another NAT.
     pub fn address_changed(&mut self, now: Now) {
         self.stayed_out.clear();
         self.moved = true;
+        self.lifetime.forget(&mut self.tools, now);
         self.run_by(now.mono + GATHER);
     }
 
@@ -148,6 +153,7 @@ impl NatProbe {
 
     /// A socket is there (bound to that local address), or cannot be had.
     pub fn on_socket(&mut self, socket: SocketId, local: Result<SocketAddr, String>, now: Now) {
+        self.lifetime.on_socket(socket, &local, &mut self.tools, now);
         if let Some(run) = &mut self.run {
             run.on_socket(socket, local, &mut self.tools, now);
             self.end_if_over(now);
@@ -160,9 +166,31 @@ impl NatProbe {
             self.tools.out.push_back(NatAction::Stopped("probe datagram of no kind"));
             return;
         };
-        if let Some(run) = &mut self.run {
+        if self.lifetime.on_datagram(socket, from, datagram, &mut self.tools, now) {
+            self.show_lifetime();
+        } else if let Some(run) = &mut self.run {
             run.on_datagram(socket, from, datagram, &mut self.tools, now);
             self.end_if_over(now);
+        }
+    }
+
+    /// The lifetime is part of the view, and measured apart from the rest.
+    fn show_lifetime(&mut self) {
+        let lifetime = self.lifetime.known();
+        if self.view.lifetime != lifetime {
+            self.view.lifetime = lifetime;
+            self.tools.out.push_back(NatAction::Result(Box::new(self.view.clone())));
+        }
+    }
+
+    /// Once it is known that something keeps strangers out, how long it
+    /// remembers whom we spoke to is of interest.
+    fn measure_lifetime(&mut self, now: Now) {
+        let filters = self.view.mapping.is_some_and(|m| m != Behaviour::EndpointIndependent)
+            || self.view.filtering.is_some_and(|f| f != Behaviour::EndpointIndependent)
+            || self.view.nat_type == NatType::FullCone;
+        if self.run.is_none() && self.view.measured.is_some() && filters && self.lifetime.wants(now) {
+            self.lifetime.begin(&self.choose(), &mut self.tools, now);
         }
     }
 
@@ -176,6 +204,8 @@ impl NatProbe {
 
     /// Does what is due.
     pub fn on_timeout(&mut self, now: Now) {
+        self.lifetime.on_timeout(&mut self.tools, now);
+        self.show_lifetime();
         if let Some(run) = &mut self.run {
             if run.next_timeout(now) <= now.mono {
                 run.on_timeout(&mut self.tools, now);
@@ -189,7 +219,8 @@ impl NatProbe {
 
     /// When [`Self::on_timeout`] wants to be called.
     pub fn next_timeout(&self, now: Now) -> Option<Mono> {
-        self.run.as_ref().map(|run| run.next_timeout(now)).or(self.due)
+        let run = self.run.as_ref().map(|run| run.next_timeout(now)).or(self.due);
+        run.into_iter().chain(self.lifetime.next_timeout()).min()
     }
 
     /// The next thing to do; call until it is `None`.
@@ -282,7 +313,11 @@ impl NatProbe {
         if view.measured.is_some() {
             self.failures = 0;
             self.confirmed = Some(now.mono);
+            if self.view.measured.is_some() && self.view.nat_type != view.nat_type {
+                self.lifetime.forget(&mut self.tools, now);
+            }
             self.publish(view);
+            self.measure_lifetime(now);
             // Others may answer where these did not: three are better than two.
             let agreeing = self.view.vantage_points.iter().filter(|v| v.agrees).count();
             let untried = self.points.keys().any(|p| !points.iter().any(|asked| asked.peer == *p));
@@ -315,7 +350,7 @@ impl NatProbe {
     }
 
     fn publish(&mut self, view: NatView) {
-        self.view = view;
+        self.view = NatView { lifetime: self.lifetime.known(), ..view };
         self.moved = false;
         self.tools.out.push_back(NatAction::Result(Box::new(self.view.clone())));
         self.answer();

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -12,7 +13,8 @@ use super::Nonce;
 use super::budget::Meters;
 use super::datagram::{Bytes, Datagram};
 use crate::core::limits::{
-    DIAL_BACK_FLIGHT, DIAL_BACK_PORT_MIN, DIAL_BACKS_IN_FLIGHT, METERS_KEPT, METERS_MAX,
+    DIAL_BACK_FLIGHT, DIAL_BACK_PORT_MIN, DIAL_BACKS_IN_FLIGHT, LATE_ANSWER_MAX, LATE_ANSWERS,
+    LATE_ANSWERS_PER_PEER, METERS_KEPT, METERS_MAX,
 };
 use crate::core::wire::{DialBack, DialBackAnswer, ProbeToken};
 use crate::core::{Mono, Now};
@@ -54,6 +56,9 @@ pub struct Responder {
     /// burst.
     meters: BTreeMap<PeerId, (Meters, Mono)>,
     in_flight: VecDeque<Mono>,
+    /// Answers that are to be late, with the peer that asked for each.
+    late: BTreeMap<(Mono, u64), (PeerId, Reply)>,
+    late_count: u64,
 }
 
 impl Responder {
@@ -66,6 +71,8 @@ impl Responder {
             tokens: BTreeMap::new(),
             meters: BTreeMap::new(),
             in_flight: VecDeque::new(),
+            late: BTreeMap::new(),
+            late_count: 0,
         }
     }
 
@@ -91,6 +98,7 @@ impl Responder {
     pub fn link_down(&mut self, peer: &PeerId, now: Now) {
         let Some(served) = self.served.remove(peer) else { return };
         self.tokens.remove(&served.token);
+        self.late.retain(|_, (of, _)| of != peer);
         self.meters.retain(|_, (_, since)| now.mono.since(*since) < METERS_KEPT);
         if self.meters.len() >= METERS_MAX {
             let oldest = self.meters.iter().min_by_key(|(_, (_, since))| *since).map(|(id, _)| *id);
@@ -100,7 +108,7 @@ impl Responder {
     }
 
     /// A datagram came in at one of our ports. It is answered to where it came
-    /// from and nowhere else.
+    /// from and nowhere else; `None`: not yet.
     ///
     /// # Errors
     /// Why it is not, for the counter.
@@ -110,13 +118,13 @@ impl Responder {
         from: SocketAddr,
         bytes: &Bytes,
         now: Now,
-    ) -> Result<Reply, &'static str> {
+    ) -> Result<Option<Reply>, &'static str> {
         let from = plain_addr(from);
-        let Some(Datagram::Reflect { nonce, token, other_port }) = Datagram::decode(bytes) else {
+        let Some(Datagram::Reflect { nonce, token, other_port, wait_s }) = Datagram::decode(bytes) else {
             return Err("probe datagram of no kind");
         };
-        let served = self.tokens.get(&token).and_then(|peer| self.served.get_mut(peer));
-        let served = served.ok_or("probe of nobody linked")?;
+        let peer = *self.tokens.get(&token).ok_or("probe of nobody linked")?;
+        let served = self.served.get_mut(&peer).ok_or("probe of nobody linked")?;
         if from.port() == 0 || from.ip().is_unspecified() || from.ip().is_multicast() {
             return Err("probe from nowhere");
         }
@@ -130,7 +138,29 @@ impl Responder {
             }
         }
         let port = if other_port { (port + 1) % self.ports } else { port };
-        Ok(Reply { port, to: from, bytes: Datagram::Reflection { nonce, seen: from }.encode() })
+        let reply = Reply { port, to: from, bytes: Datagram::Reflection { nonce, seen: from }.encode() };
+        if wait_s == 0 {
+            return Ok(Some(reply));
+        }
+        let wait = Duration::from_secs(wait_s.into());
+        let waiting = self.late.values().filter(|(of, _)| *of == peer).count();
+        if wait > LATE_ANSWER_MAX || waiting >= LATE_ANSWERS_PER_PEER || self.late.len() >= LATE_ANSWERS {
+            return Err("probe answers that are to be late");
+        }
+        self.late_count += 1;
+        self.late.insert((now.mono + wait, self.late_count), (peer, reply));
+        Ok(None)
+    }
+
+    /// When the next late answer is due.
+    pub fn next_timeout(&self) -> Option<Mono> {
+        self.late.keys().next().map(|(at, _)| *at)
+    }
+
+    /// A late answer that is due; call until it is `None`.
+    pub fn poll_late(&mut self, now: Now) -> Option<Reply> {
+        let first = self.late.first_entry().filter(|entry| entry.key().0 <= now.mono)?;
+        Some(first.remove().1)
     }
 
     /// A peer asks for a datagram over its link. Only its own address there is
@@ -175,8 +205,6 @@ impl Responder {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::core::nat::datagram::LEN;
 
@@ -190,7 +218,7 @@ mod tests {
     }
 
     fn ask(token: Nonce, other_port: bool) -> Bytes {
-        Datagram::Reflect { nonce: [9; 16], token, other_port }.encode()
+        Datagram::Reflect { nonce: [9; 16], token, other_port, wait_s: 0 }.encode()
     }
 
     fn back(ip: IpAddr, port: u16) -> DialBack {
@@ -205,10 +233,10 @@ mod tests {
     fn an_answer_goes_to_where_the_question_came_from_and_is_as_long() {
         let (mut responder, token) = linked(Now::START);
         let from = (IP, 4000).into();
-        let reply = responder.on_datagram(0, from, &ask(token, false), Now::START).unwrap();
+        let reply = responder.on_datagram(0, from, &ask(token, false), Now::START).unwrap().unwrap();
         assert_eq!((reply.port, reply.to, reply.bytes.len()), (0, from, LEN));
         assert_eq!(Datagram::decode(&reply.bytes), Some(Datagram::Reflection { nonce: [9; 16], seen: from }));
-        let other = responder.on_datagram(0, from, &ask(token, true), Now::START).unwrap();
+        let other = responder.on_datagram(0, from, &ask(token, true), Now::START).unwrap().unwrap();
         assert_eq!((other.port, other.to), (1, from));
     }
 
@@ -224,6 +252,44 @@ mod tests {
         let (answer, reply) = responder.on_dial_back(&PEER, back(IP, 4000), Now::START);
         assert_eq!((answer.sent, reply), (false, Err("dial-back for nobody linked")));
         assert_eq!(Responder::new(0, 1).link_up(PEER, Some(IP), Now::START), None, "nothing to offer");
+    }
+
+    #[test]
+    fn a_late_answer_comes_when_it_was_asked_for_and_to_linked_peers_only() {
+        let (mut responder, token) = linked(Now::START);
+        let late = |wait_s| Datagram::Reflect { nonce: [9; 16], token, other_port: false, wait_s }.encode();
+        let from = (IP, 4000).into();
+        assert_eq!(responder.on_datagram(0, from, &late(60), Now::START), Ok(None));
+        assert_eq!(responder.on_datagram(0, from, &late(20), Now::START), Ok(None));
+        assert_eq!(responder.next_timeout(), Some(later(20).mono));
+        assert_eq!(responder.poll_late(later(19)), None);
+        let reply = responder.poll_late(later(20)).unwrap();
+        assert_eq!((reply.port, reply.to, reply.bytes.len()), (0, from, LEN), "one for one, and as long");
+        assert_eq!(responder.poll_late(later(20)), None);
+        responder.link_down(&PEER, later(30));
+        assert_eq!((responder.poll_late(later(60)), responder.next_timeout()), (None, None));
+    }
+
+    #[test]
+    fn late_answers_are_limited_in_time_and_number() {
+        let (mut responder, token) = linked(Now::START);
+        let late = |wait_s| Datagram::Reflect { nonce: [9; 16], token, other_port: false, wait_s }.encode();
+        let from = (IP, 4000).into();
+        let refused = Err("probe answers that are to be late");
+        assert_eq!(responder.on_datagram(0, from, &late(301), Now::START), refused);
+        for _ in 0..LATE_ANSWERS_PER_PEER {
+            assert_eq!(responder.on_datagram(0, from, &late(300), Now::START), Ok(None));
+        }
+        assert_eq!(responder.on_datagram(0, from, &late(300), Now::START), refused);
+        let mut taken = LATE_ANSWERS_PER_PEER;
+        for n in 0..100 {
+            let peer = PeerId([100 + n; 32]);
+            let token = responder.link_up(peer, Some(IP), Now::START).unwrap().token;
+            let late = Datagram::Reflect { nonce: [9; 16], token, other_port: false, wait_s: 300 }.encode();
+            let asks = (0..4).filter(|_| responder.on_datagram(0, from, &late, Now::START).is_ok());
+            taken += asks.count();
+        }
+        assert_eq!(taken, LATE_ANSWERS);
     }
 
     #[test]

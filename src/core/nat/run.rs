@@ -351,7 +351,7 @@ impl Run {
             request.tries += 1;
             request.due = Some(due.max(now.mono) + RETRY + point.rtt.min(RTT_MAX));
             let (nonce, token) = (request.nonce, point.token);
-            let datagram = Datagram::Reflect { nonce, token, other_port };
+            let datagram = Datagram::Reflect { nonce, token, other_port, wait_s: 0 };
             tools.send(request.socket, request.to, datagram.encode());
             if let What::OtherPort { pair } = request.what {
                 self.pairs[pair].other_tries = request.tries;

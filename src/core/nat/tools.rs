@@ -43,6 +43,10 @@ impl Tools {
         socket
     }
 
+    pub(super) fn close(&mut self, socket: SocketId) {
+        self.out.push_back(NatAction::Close(socket));
+    }
+
     /// Whether a port was used lately; it is from now on.
     pub(super) fn is_used(&mut self, port: u16) -> bool {
         let used = self.used_ports.contains(&port);

@@ -100,6 +100,7 @@ pub(super) fn view(run: &Run, silent: impl Fn(PeerId, PeerId) -> usize, now: Now
         vantage_points,
         measured: known.then_some(now.stamp),
         reason: named.err(),
+        lifetime: None,
         nat6: None,
     }
 }

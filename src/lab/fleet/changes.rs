@@ -9,7 +9,7 @@ use super::nodes::slot;
 use super::{Happening, NatLab};
 use crate::lab::LabError;
 use crate::lab::network::Place;
-use crate::lab::topology;
+use crate::lab::topology::{self, Router};
 use crate::lab::{Behaves, Conditions, Measured, Passed, SelfTest};
 use crate::model::NatType;
 use crate::node::feed::Feed;
@@ -144,7 +144,7 @@ impl NatLab {
         let from = self.nat(router).await?;
         // Neither outlives a type that cannot have it.
         let cone = matches!(nat, NatType::FullCone | NatType::AddressRestricted | NatType::PortRestricted);
-        let to = Behaves { nat, hairpin: from.hairpin && cone, firewall: false };
+        let to = Behaves { nat, hairpin: from.hairpin && cone, firewall: false, ..from };
         self.set_behaviour(router, from, to).await
     }
 
@@ -203,7 +203,7 @@ impl NatLab {
     pub async fn rebuild_router(&self, router: &str) -> Result<(), LabError> {
         let from = self.nat(router).await?;
         let built = self.topology.router.iter().find(|r| r.name == router);
-        let to = built.map(|r| Behaves { nat: r.nat, hairpin: r.hairpin, firewall: r.firewall });
+        let to = built.map(Router::behaves);
         match to.filter(|to| *to != from) {
             Some(to) => self.set_behaviour(router, from, to).await,
             None => Ok(()),

@@ -8,7 +8,7 @@ use patchbay::{Firewall, IfaceConfig, IpSupport, Lab, NatConfig, NatV6Mode, Regi
 
 use super::{HostPart, LinkPart, Network, NetworkError, Place, RouterPart, sixth};
 use crate::lab::error::Unsupported;
-use crate::lab::rules::{Behaves, MAPPING_SECONDS, rules};
+use crate::lab::rules::rules;
 use crate::lab::topology::{self, Topology};
 use crate::lab::userns::{Tools, Userns, network_help};
 use crate::lab::wire::{Conditions, Exchange, Tap, Wire};
@@ -113,15 +113,12 @@ impl Network {
                 .await
                 .map_err(at(&router.name))?;
             let ip = built.uplink_ip().ok_or_else(|| part_missing(&router.name))?;
-            let part = RouterPart {
-                place: Place::Router(built),
-                outside: ("wan", ip),
-                behaves: Behaves { nat: router.nat, hairpin: router.hairpin, firewall: router.firewall },
-            };
+            let part =
+                RouterPart { place: Place::Router(built), outside: ("wan", ip), behaves: router.behaves() };
             plain_bridge(&part.place)?;
             apply(&self.tools, &part)?;
             if router.nat != NatType::None {
-                keep_mappings(&part.place)?;
+                keep_mappings(&part.place, part.behaves.remembers_s)?;
             }
             self.routers.insert(router.name.clone(), part);
         }
@@ -295,11 +292,11 @@ fn plain_bridge(place: &Place) -> Result<(), NetworkError> {
     })
 }
 
-/// Connection tracking forgets no sooner than the rules do.
-pub(super) fn keep_mappings(place: &Place) -> Result<(), NetworkError> {
-    place.run(|| {
+/// Connection tracking forgets when the rules do.
+pub(super) fn keep_mappings(place: &Place, seconds: u32) -> Result<(), NetworkError> {
+    place.run(move || {
         for name in ["nf_conntrack_udp_timeout", "nf_conntrack_udp_timeout_stream"] {
-            std::fs::write(format!("/proc/sys/net/netfilter/{name}"), MAPPING_SECONDS.to_string())?;
+            std::fs::write(format!("/proc/sys/net/netfilter/{name}"), seconds.to_string())?;
         }
         Ok(())
     })

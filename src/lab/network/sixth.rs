@@ -158,7 +158,7 @@ impl Network {
         let firewall = router.firewall6 != Some(false);
         place.feed(&self.tools.nft, &["-f", "-"], rules6(firewall, wan))?;
         if firewall {
-            keep_mappings(place)?;
+            keep_mappings(place, router.remembers_s)?;
         }
         Ok(())
     }

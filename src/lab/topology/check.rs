@@ -5,6 +5,10 @@ use std::collections::BTreeSet;
 use super::{Flaw, Host, Link, Router, Topology};
 use crate::model::NatType;
 
+/// Seconds that a router may remember a mapping; less would lose one between two
+/// heartbeats.
+const REMEMBERS: std::ops::RangeInclusive<u32> = 10..=3600;
+
 /// Each pair of regions gets a wire.
 const REGIONS_MAX: usize = 6;
 /// Each is a network namespace with two threads.
@@ -115,6 +119,11 @@ fn router(topology: &Topology, router: &Router) -> Result<(), Flaw> {
             at,
             format!("a NAT of type {} filters by itself", router.nat),
             "firewall stands with nat \"none\"",
+        )),
+        _ if !REMEMBERS.contains(&router.remembers_s) => Err(flaw(
+            at,
+            format!("remembers_s is {}", router.remembers_s),
+            format!("{} to {}", REMEMBERS.start(), REMEMBERS.end()),
         )),
         _ if router.firewall6.is_some() && !topology.is_ipv6(topology.region_of(&router.name)) => {
             Err(flaw(at, "firewall6, but its region has no IPv6", "the region has ipv6 = true"))

@@ -13,6 +13,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::conditions::Conditions;
+use super::rules::{Behaves, MAPPING_SECONDS};
 use crate::model::NatType;
 
 /// The topologies that come with the program, by name.
@@ -110,6 +111,27 @@ pub struct Router {
     /// Whether only answers come in by IPv6, which no router translates; yes
     /// if left out.
     pub firewall6: Option<bool>,
+    /// How many seconds it remembers a mapping without traffic.
+    #[serde(default = "remembers_s")]
+    pub remembers_s: u32,
+}
+
+impl Router {
+    /// One with nothing out of the ordinary.
+    pub fn new(name: String, upstream: String, nat: NatType) -> Self {
+        let remembers_s = MAPPING_SECONDS;
+        Self { name, upstream, nat, hairpin: false, firewall: false, firewall6: None, remembers_s }
+    }
+
+    /// What it does to packets.
+    pub fn behaves(&self) -> Behaves {
+        let Self { nat, hairpin, firewall, remembers_s, .. } = *self;
+        Behaves { nat, hairpin, firewall, remembers_s }
+    }
+}
+
+fn remembers_s() -> u32 {
+    MAPPING_SECONDS
 }
 
 /// A machine that a node runs on.

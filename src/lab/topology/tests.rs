@@ -151,13 +151,8 @@ proptest! {
     fn any_graph_of_routers_is_checked_without_hanging(upstreams in prop::collection::vec(0usize..9, 1..8)) {
         let mut topology = good();
         let name = |n: usize| if n == 0 { "eu".to_owned() } else { format!("r{n}") };
-        topology.router = upstreams.iter().enumerate().map(|(n, up)| Router {
-            name: name(n + 1),
-            upstream: name(*up),
-            nat: NatType::FullCone,
-            hairpin: false,
-            firewall: false,
-            firewall6: None,
+        topology.router = upstreams.iter().enumerate().map(|(n, up)| {
+            Router::new(name(n + 1), name(*up), NatType::FullCone)
         }).collect();
         topology.host[1].upstream = name(1);
         if topology.check().is_ok() {

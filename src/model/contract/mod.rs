@@ -17,7 +17,7 @@ mod why;
 use serde::Serialize;
 
 pub use attempts::{AttemptItem, Attempts, Stage};
-pub use nat::{Nat, NatWithVantages, VantageItem};
+pub use nat::{Lifetime, Nat, NatWithVantages, VantageItem};
 pub use node::{Cache, Gossip, InOut, Kpi, LinkCounts, State, Status};
 pub use outcomes::{Connected, Disconnected, FailedOver, Left};
 pub use peers::{LinkItem, Links, PeerItem, Peers};

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use serde::Serialize;
 
 use super::age_s;
-use crate::model::{Behaviour, NatType, NatView, PeerId, Reason, Stamp};
+use crate::model::{Behaviour, MappingLifetime, NatType, NatView, PeerId, Reason, Stamp};
 
 /// What our NAT does.
 #[derive(Debug, Clone, Serialize)]
@@ -21,6 +21,8 @@ pub struct Nat {
     pub port_preservation: Option<bool>,
     /// Whether hosts behind it reach each other by their outside addresses.
     pub hairpinning: Option<bool>,
+    /// How long a mapping lives without traffic.
+    pub mapping_lifetime: Option<Lifetime>,
     /// 0 to 1.
     pub confidence: Option<f64>,
     /// What was seen, in sentences.
@@ -29,6 +31,28 @@ pub struct Nat {
     pub measured_s: Option<f64>,
     /// Why the type is unknown, if it is.
     pub reason: Option<String>,
+}
+
+/// How long a mapping lives without traffic.
+#[derive(Debug, Clone, Serialize)]
+pub struct Lifetime {
+    /// One lived that long.
+    pub at_least_s: u32,
+    /// One did not live that long; `null`: none died as long as it was looked at.
+    pub less_than_s: Option<u32>,
+    /// Who answered late.
+    pub by: PeerId,
+    /// Since it was seen.
+    pub measured_s: f64,
+    /// Whether the measurement goes on.
+    pub under_way: bool,
+}
+
+impl Lifetime {
+    fn new(of: &MappingLifetime, now: Stamp) -> Self {
+        let MappingLifetime { at_least_s, less_than_s, by, measured, under_way } = *of;
+        Self { at_least_s, less_than_s, by, measured_s: age_s(measured, now), under_way }
+    }
 }
 
 impl Nat {
@@ -40,6 +64,7 @@ impl Nat {
             filtering: view.filtering,
             port_preservation: view.port_preservation,
             hairpinning: view.hairpinning,
+            mapping_lifetime: view.lifetime.as_ref().map(|of| Lifetime::new(of, now)),
             confidence: view.confidence,
             evidence: view.evidence.clone(),
             measured_s: view.measured.map(|at| age_s(at, now)),

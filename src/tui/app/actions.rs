@@ -207,8 +207,7 @@ impl App {
         }
     }
 
-    fn go(&mut self, step: Move) {
-        let page = self.drawn.page;
+    pub(super) fn go(&mut self, step: Move) {
         match self.overlays.last_mut() {
             Some(Overlay::Help { scroll, .. } | Overlay::Why { scroll, .. }) => {
                 // The view cuts it to what there is.
@@ -232,11 +231,16 @@ impl App {
             Some(Overlay::Confirm(_) | Overlay::Nat { .. }) => return,
             None => {}
         }
-        match self.focus {
+        self.go_in(self.focus, step, self.drawn.page);
+    }
+
+    /// Moves in a pane, which shows so many rows.
+    pub(super) fn go_in(&mut self, pane: Pane, step: Move, page: usize) {
+        match pane {
             Pane::Peers => self.peers.go(step),
             Pane::Escalation => self.attempts.go(step),
             Pane::Relays => self.go_relays(step),
-            pane @ (Pane::Gossip | Pane::Nat | Pane::Kpi) => {
+            Pane::Gossip | Pane::Nat | Pane::Kpi => {
                 let scroll = &mut self.scrolls[pane as usize];
                 *scroll = step.apply(*scroll, usize::MAX);
             }

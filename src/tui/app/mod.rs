@@ -10,6 +10,7 @@ mod line;
 mod logs;
 mod mask;
 mod moment;
+mod mouse;
 mod overlay;
 mod palette;
 mod pane;
@@ -21,13 +22,14 @@ mod rows;
 mod snap;
 mod table;
 mod timeline;
+mod title;
 mod why;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
-use ratatui::crossterm::event::{KeyEvent, KeyEventKind};
+use ratatui::crossterm::event::{KeyEvent, KeyEventKind, MouseEvent};
 
 use super::bindings::{Key, Keymap, Scope};
 use super::lab::{LabCommand, LabView};
@@ -47,6 +49,7 @@ pub(crate) use lab::{LabRow, LabSide};
 pub(crate) use logs::KEPT as LINES_KEPT;
 use logs::Lines;
 pub(crate) use moment::{Moment, Step};
+pub(crate) use mouse::{Region, Spot};
 pub(crate) use overlay::{Overlay, Question};
 pub(crate) use palette::{Hit, Palette, What};
 pub(crate) use pane::Pane;
@@ -71,6 +74,8 @@ const FAULTS_MAX: usize = 16;
 pub(crate) enum Input {
     /// A key was pressed.
     Key(KeyEvent),
+    /// The mouse was clicked or its wheel turned.
+    Mouse(MouseEvent),
     /// Text was pasted.
     Paste(String),
     /// The node's newest state.
@@ -122,8 +127,8 @@ pub(crate) enum Effect {
     Quit,
 }
 
-/// What the last frame looked like, as far as keys depend on it.
-#[derive(Debug, Clone, Copy)]
+/// What the last frame looked like, as far as keys and the mouse depend on it.
+#[derive(Debug, Clone)]
 pub(crate) struct Drawn {
     /// Whether the peers were on the screen.
     pub(crate) peers: bool,
@@ -131,6 +136,8 @@ pub(crate) struct Drawn {
     pub(crate) several: bool,
     /// The rows of the focused pane or overlay: a page.
     pub(crate) page: usize,
+    /// What lies where; the last lies on top.
+    pub(crate) regions: Vec<Region>,
 }
 
 /// The console's whole state.
@@ -179,6 +186,8 @@ pub(crate) struct App {
     pub(crate) kpi_span: usize,
     /// Lines scrolled, by pane; peers, events and log lines have ways of their own.
     pub(crate) scrolls: [usize; Pane::ALL.len()],
+    /// The peers that the palette last looked through.
+    found_in: Option<Arc<Vec<Arc<PeerRow>>>>,
     /// Where log lines come from.
     pub(crate) logs: Logs,
     /// The log.
@@ -230,13 +239,14 @@ impl App {
             asked: None,
             kpi_span: 0,
             scrolls: [0; Pane::ALL.len()],
+            found_in: None,
             logs,
             lines: Lines::default(),
             events_dropped: 0,
             faults: Vec::new(),
             gone: None,
             read_only: false,
-            drawn: Drawn { peers: true, several: true, page: 10 },
+            drawn: Drawn { peers: true, several: true, page: 10, regions: Vec::new() },
             keys: Keymap::default(),
             places: Places::default(),
             theme,
@@ -258,6 +268,7 @@ impl App {
     fn take_in(&mut self, input: Input) -> Vec<Effect> {
         match input {
             Input::Key(key) => return self.key(&key),
+            Input::Mouse(event) => return self.mouse(&event),
             Input::Paste(text) => self.paste(&text),
             Input::Snapshot(snapshot) => {
                 self.take_snapshot(snapshot);
@@ -448,8 +459,11 @@ impl App {
         let (shown, live) = (self.shown().clone(), self.moment.is_none());
         self.peers.refresh(&shown.peers, shown.at, self.at, live);
         let attempts = shown.attempts.live.iter().chain(&shown.attempts.recent).cloned().collect();
-        self.attempts.refresh(attempts, &shown, self.at, live);
-        self.reservations.refresh(shown.relays.reservations.clone(), &shown, self.at, live);
+        let looked_at = |pane| self.focus == pane;
+        let on = (live, looked_at(Pane::Escalation));
+        self.attempts.refresh(attempts, &shown, self.at, on);
+        let on = (live, looked_at(Pane::Relays));
+        self.reservations.refresh(shown.relays.reservations.clone(), &shown, self.at, on);
         self.find_again();
     }
 

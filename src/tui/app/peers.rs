@@ -7,7 +7,7 @@ use super::actions::Move;
 use super::table::{Left, Selection};
 use crate::model::{PeerId, PeerRow, Stamp};
 use crate::tui::filter::Filter;
-use crate::tui::sort::Sort;
+use crate::tui::sort::{Sort, SortBy};
 
 type Rows = Arc<Vec<Arc<PeerRow>>>;
 
@@ -104,6 +104,27 @@ impl Peers {
 
     pub(super) fn sort_next(&mut self) {
         self.sort = self.sort.next();
+    }
+
+    /// Sorts by a column, and by the same one again the other way.
+    pub(super) fn sort_by(&mut self, column: usize) {
+        match SortBy::ALL.get(column) {
+            Some(by) if *by == self.sort.by => self.sort_inverse(),
+            Some(by) => self.sort = Sort { by: *by, inverse: false },
+            None => {}
+        }
+    }
+
+    /// Turns the wheel over the table, which shows so many rows: the rows move,
+    /// and the selection only as far as it takes to stay in view.
+    pub(super) fn wheel(&mut self, step: Move, rows: usize) {
+        let rows = rows.max(1);
+        self.top = step.apply(self.top, self.len().saturating_sub(rows));
+        let Some(cursor) = self.cursor() else { return };
+        let kept = cursor.clamp(self.top, self.top + rows - 1);
+        if kept != cursor {
+            self.select_at(kept);
+        }
     }
 
     pub(super) fn sort_inverse(&mut self) {

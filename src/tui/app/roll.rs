@@ -51,7 +51,6 @@ impl<T> Roll<T> {
         self.follow();
     }
 
-
     /// Follows its end from now on.
     pub(super) fn follow(&mut self) {
         (self.cursor, self.bottom) = (None, None);

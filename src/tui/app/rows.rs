@@ -104,13 +104,16 @@ impl Row for ReservationRow {
 pub(crate) struct Rows<R: Row> {
     /// As the node tells them.
     told: Vec<R>,
-    left: Left<R>,
+    /// With the place that each had among them.
+    left: Left<(R, usize)>,
     /// Places in `told`; behind the last one those in `left`.
     order: Vec<usize>,
     column: usize,
     inverse: bool,
     live: bool,
     selection: Selection<R::Key>,
+    /// Whether somebody chose the selected row, rather than it being the first.
+    chosen: bool,
     /// The first line on the screen.
     pub(crate) top: usize,
 }
@@ -125,6 +128,7 @@ impl<R: Row> Default for Rows<R> {
             inverse: false,
             live: true,
             selection: Selection::default(),
+            chosen: false,
             top: 0,
         }
     }
@@ -139,7 +143,7 @@ impl<R: Row> Rows<R> {
     fn at(&self, number: usize) -> Option<(&R, bool)> {
         match self.told.get(number) {
             Some(row) => Some((row, false)),
-            None => self.left.get(number - self.told.len()).map(|row| (row, true)),
+            None => self.left.get(number - self.told.len()).map(|(row, _)| (row, true)),
         }
     }
 
@@ -177,6 +181,22 @@ impl<R: Row> Rows<R> {
         self.inverse = false;
     }
 
+    /// Sorts by a column, and by the same one again the other way.
+    pub(super) fn sort_by(&mut self, column: usize) {
+        if column == self.column {
+            self.sort_inverse();
+        } else if column < R::COLUMNS.len() {
+            (self.column, self.inverse) = (column, false);
+        }
+    }
+
+    /// Selects the row at a place, if there is one.
+    pub(super) fn select_at(&mut self, place: usize) {
+        if let Some(key) = self.row(place).map(R::key) {
+            self.selection.set(Some(key), Some(place));
+        }
+    }
+
     pub(super) fn sort_inverse(&mut self) {
         self.inverse = !self.inverse;
     }
@@ -188,16 +208,23 @@ impl<R: Row> Rows<R> {
     }
 
     /// Takes in rows of a moment; `live`: whether it is the newest, so that what
-    /// is missing has left.
-    pub(super) fn refresh(&mut self, rows: Vec<R>, snapshot: &Snapshot, at: Duration, live: bool) {
+    /// is missing has left; `looked_at`: whether keys are about this table. As long
+    /// as they are not and nobody chose a row, the first one is selected.
+    pub(super) fn refresh(
+        &mut self,
+        rows: Vec<R>,
+        snapshot: &Snapshot,
+        at: Duration,
+        (live, looked_at): (bool, bool),
+    ) {
         self.left.expire(at);
         let is_in = |list: &[R], key: R::Key| list.iter().any(|row| row.key() == key);
         if live {
-            self.left.retain(|row| !is_in(&rows, row.key()));
+            self.left.retain(|(row, _)| !is_in(&rows, row.key()));
             let wanted = self.selection.wanted();
-            for row in self.told.iter().filter(|row| !is_in(&rows, row.key())) {
-                if self.live || wanted == Some(row.key()) {
-                    self.left.push(row.clone(), at);
+            for (place, row) in self.told.iter().enumerate() {
+                if !is_in(&rows, row.key()) && (self.live || wanted == Some(row.key())) {
+                    self.left.push((row.clone(), place), at);
                 }
             }
         } else {
@@ -207,6 +234,10 @@ impl<R: Row> Rows<R> {
         self.put_in_order(snapshot);
         let mut selection = std::mem::take(&mut self.selection);
         let key_at = |place| self.row(place).map(R::key);
+        if !self.chosen && !looked_at {
+            selection.set(None, None);
+            selection.rest_at_top();
+        }
         selection.find(self.len(), key_at, |_| live);
         self.selection = selection;
     }
@@ -214,8 +245,11 @@ impl<R: Row> Rows<R> {
     fn put_in_order(&mut self, snapshot: &Snapshot) {
         let count = self.told.len() + self.left.len();
         let value = |number: usize| match self.column {
-            // What left stands behind the rest.
-            0 => Some(Value::Number(number as u64)),
+            // What left stays before what came into its place.
+            0 => Some(Value::Number(match number.checked_sub(self.told.len()) {
+                None => 2 * number as u64 + 1,
+                Some(left) => self.left.get(left).map_or(0, |(_, place)| 2 * *place as u64),
+            })),
             column => self.at(number).and_then(|(row, _)| row.value(column, snapshot)),
         };
         let mut keyed: Vec<_> = (0..count).map(|number| (value(number), number)).collect();
@@ -236,5 +270,6 @@ impl<R: Row> Rows<R> {
         let mut selection = std::mem::take(&mut self.selection);
         selection.go(step, self.len(), |place| self.row(place).map(R::key));
         self.selection = selection;
+        self.chosen = step != Move::Top;
     }
 }

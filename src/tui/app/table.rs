@@ -50,6 +50,11 @@ impl<K: Copy + PartialEq> Selection<K> {
         }
     }
 
+    /// Where nothing is selected, the first row is next.
+    pub(super) fn rest_at_top(&mut self) {
+        self.resting = 0;
+    }
+
     /// Finds the selected thing in a new order. Where it `is_gone` for good its
     /// neighbour is selected.
     pub(super) fn find(

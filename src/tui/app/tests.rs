@@ -11,7 +11,9 @@ use crate::tui::demo;
 use crate::tui::lab::LabSaid;
 use crate::tui::theme::GlyphChoice;
 
+mod mouse;
 mod palette;
+mod tables;
 
 const NYC: [u8; 3] = [0x1b, 0x88, 0xf0];
 
@@ -93,81 +95,6 @@ fn the_selection_follows_the_peer_when_rows_move_or_come_and_go() {
     assert_ne!(b.app.peers.cursor(), before);
     b.keys("oooO");
     assert_eq!(b.app.peers.selected(), Some(demo::id(NYC)));
-}
-
-fn without(head: [u8; 3]) -> Input {
-    Input::Snapshot(with_peers(|p| p.retain(|p| p.peer_id != demo::id(head))))
-}
-
-#[test]
-fn a_selected_peer_that_is_gone_stays_for_six_seconds_and_no_key_meets_its_neighbour() {
-    let mut b = busy();
-    b.select(NYC);
-    let (place, count) = (b.app.peers.cursor(), b.app.peers.len());
-    b.send(without(NYC));
-    assert_eq!((b.app.peers.selected(), b.app.peers.len()), (Some(demo::id(NYC)), count));
-    assert!(b.app.peers.row(place.unwrap()).is_some_and(|r| r.left), "it stays where it was");
-    assert!(b.keys("s").is_empty());
-    assert_eq!(b.message(), "s: 1b88f0 is not in the cache any more");
-    b.send(Input::Snapshot(demo::busy()));
-    assert!(b.app.peers.row(place.unwrap()).is_some_and(|r| !r.left), "it is back");
-
-    b.send(without(NYC));
-    let neighbour = b.app.peers.row(place.unwrap() + 1).map(|r| r.row.peer_id);
-    b.at += Duration::from_secs(6);
-    b.send(Input::Tick);
-    assert_eq!((b.app.peers.len(), b.app.peers.cursor()), (count - 1, place));
-    assert_eq!(b.app.peers.selected(), neighbour);
-}
-
-#[test]
-fn what_left_while_the_screen_was_frozen_is_not_told_of_except_what_was_selected() {
-    let mut b = busy();
-    b.select(NYC);
-    b.keys(" ");
-    b.send(Input::Snapshot(demo::empty()));
-    assert_eq!(b.app.peers.len(), demo::busy().peers.len());
-    b.keys(" ");
-    assert_eq!((b.app.peers.len(), b.app.peers.selected()), (1, Some(demo::id(NYC))));
-}
-
-#[test]
-fn the_selected_attempt_stays_selected_and_peer_keys_are_about_its_peer() {
-    let mut b = busy();
-    b.select(NYC);
-    b.keys("2");
-    let live = demo::id([0x8c, 0x40, 0x02]);
-    assert_eq!(b.app.target(), Some(live));
-    let mut snapshot = Snapshot::clone(&demo::busy());
-    let attempts = Arc::make_mut(&mut snapshot.attempts);
-    let mut ended = Attempt::clone(&attempts.live.remove(0));
-    ended.outcome = Some(crate::model::AttemptOutcome::Unreachable);
-    attempts.recent.insert(0, Arc::new(ended.clone()));
-    let newer = Attempt { id: crate::model::AttemptId(99), peer_id: Some(demo::id(NYC)), ..ended };
-    attempts.live.push(Arc::new(newer));
-    b.send(Input::Snapshot(Arc::new(snapshot)));
-    assert_eq!((b.app.target(), b.app.attempts.cursor()), (Some(live), Some(1)));
-    assert_eq!(b.keys("c"), [Effect::Send(Command::Connect { peer: live })]);
-    b.keys("ooO");
-    assert_eq!((b.app.attempts.sort(), b.app.target()), (("name", true), Some(live)));
-    b.keys("1");
-    assert_eq!(b.app.target(), Some(demo::id(NYC)), "the peers have a selection of their own");
-}
-
-#[test]
-fn a_reservation_that_is_lost_stays_for_six_seconds() {
-    let mut b = busy();
-    b.keys("3j");
-    let sgp = demo::id([0x5e, 0x01, 0xc9]);
-    assert_eq!(b.app.target(), Some(sgp));
-    let mut snapshot = Snapshot::clone(&demo::busy());
-    Arc::make_mut(&mut snapshot.relays).reservations.pop();
-    let snapshot = Arc::new(snapshot);
-    b.send(Input::Snapshot(snapshot.clone()));
-    assert_eq!(b.app.reservations.iter().map(|(_, left)| left).collect::<Vec<_>>(), [false, true]);
-    b.at += Duration::from_secs(6);
-    b.send(Input::Snapshot(snapshot));
-    assert_eq!((b.app.reservations.len(), b.app.target()), (1, Some(demo::id(NYC))));
 }
 
 #[test]

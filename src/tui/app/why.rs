@@ -4,10 +4,10 @@
 use std::time::Duration;
 
 use super::{App, Effect, Overlay};
-use crate::model::{Command, Done, Outcome, Path, PeerId, Why};
+use crate::model::{Command, Done, Outcome, Path, PeerId, PeerState, Why};
 use crate::node::feed::SendError;
 
-/// A path that changes while the view is open is asked about again, but not
+/// A path or state that changes while the view is open is asked about again, but not
 /// sooner than this: the other end answers only so often.
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(10);
 
@@ -16,8 +16,8 @@ const ASK_AGAIN_AFTER: Duration = Duration::from_secs(10);
 pub(crate) struct Asked {
     peer: PeerId,
     at: Duration,
-    /// The path of its link when it was asked.
-    path: Option<Path>,
+    /// How it stood with it when it was asked.
+    stood: Option<(PeerState, Option<Path>)>,
     /// The newest answer.
     pub(crate) answer: Option<Box<Why>>,
     /// Why the newest question has none.
@@ -43,7 +43,7 @@ impl App {
         if self.of_this_moment().is_err() { Vec::new() } else { self.ask(peer) }
     }
 
-    /// Asks again if the path has changed and the last question is old enough.
+    /// Asks again if that has changed and the last question is old enough.
     pub(super) fn ask_again(&mut self) -> Vec<Effect> {
         let Some(Overlay::Why { peer, .. }) = self.overlays.last() else { return Vec::new() };
         let peer = *peer;
@@ -51,13 +51,13 @@ impl App {
             return Vec::new();
         };
         let due = self.at.saturating_sub(asked.at) >= ASK_AGAIN_AFTER;
-        if due && asked.path != self.path_of(peer) { self.ask(peer) } else { Vec::new() }
+        if due && asked.stood != self.stands(peer) { self.ask(peer) } else { Vec::new() }
     }
 
     fn ask(&mut self, peer: PeerId) -> Vec<Effect> {
         let answer = self.asked.take().filter(|asked| asked.peer == peer).and_then(|asked| asked.answer);
         let failure = self.gone.as_ref().map(|gone| gone.reason().to_owned());
-        self.asked = Some(Asked { peer, at: self.at, path: self.path_of(peer), answer, failure });
+        self.asked = Some(Asked { peer, at: self.at, stood: self.stands(peer), answer, failure });
         // Somebody may have opened the view, closed it and opened it again.
         if self.gone.is_some() || self.is_asking(peer) {
             return Vec::new();
@@ -65,9 +65,9 @@ impl App {
         vec![Effect::Send(Command::Why { peer })]
     }
 
-    /// The path of a peer's link now, whatever stands still on the screen.
-    fn path_of(&self, peer: PeerId) -> Option<Path> {
-        self.live().peer(&peer).and_then(|row| row.path)
+    /// How it stands with a peer now, whatever stands still on the screen.
+    fn stands(&self, peer: PeerId) -> Option<(PeerState, Option<Path>)> {
+        self.live().peer(&peer).map(|row| (row.state, row.path))
     }
 
     /// The question could not be sent.

@@ -8,10 +8,10 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::{NOW, ago, busy, peer};
-use crate::model::{PeerRow, PeerState, Snapshot};
+use crate::model::{PeerRow, PeerState, Snapshot, ThemeChoice};
 use crate::tui::app::{App, Input};
 use crate::tui::logs::Logs;
-use crate::tui::terminal::Terminal;
+use crate::tui::terminal::{Features, Terminal};
 use crate::tui::theme::{GlyphChoice, Theme};
 use crate::tui::{faults, view};
 
@@ -57,7 +57,7 @@ pub fn changed(snapshot: &Snapshot, round: u32, count: usize) -> Arc<Snapshot> {
 #[allow(clippy::panic)]
 pub fn panic_on_screen(after: Duration) -> ! {
     let _watch = faults::Watch::start();
-    let terminal = Terminal::take();
+    let terminal = Terminal::take(Features { mouse: true, title: true });
     std::thread::sleep(after);
     let held = terminal.is_ok();
     panic!("on purpose, with the terminal held: {held}");
@@ -87,7 +87,7 @@ pub struct Screen {
 impl Screen {
     /// A console of that size on a snapshot, in colour and with symbols.
     pub fn new(snapshot: Arc<Snapshot>, width: u16, height: u16) -> Self {
-        let theme = Theme::resolve(Some(true), GlyphChoice::Unicode, |_| None);
+        let theme = Theme::named(ThemeChoice::Auto, GlyphChoice::Unicode, |_| None);
         let app = App::new(snapshot, theme, TimeZone::UTC, Logs::Off);
         let blank = Buffer::empty(Rect::new(0, 0, width, height));
         Self { app, shown: blank.clone(), next: blank, at: Duration::ZERO }

@@ -10,7 +10,8 @@ pub(crate) fn complete(text: &str) -> (String, Vec<String>) {
 
 /// The same for any candidates.
 pub(super) fn last_word(text: &str, candidates: impl FnOnce(&str) -> Vec<String>) -> (String, Vec<String>) {
-    let start = text.rfind(char::is_whitespace).map_or(0, |at| at + 1);
+    // Not every space is one byte long.
+    let start = text.char_indices().rfind(|(_, c)| c.is_whitespace()).map_or(0, |(at, c)| at + c.len_utf8());
     let (before, word) = text.split_at(start);
     let candidates = candidates(word);
     let Some(common) = common(&candidates).filter(|common| common.len() > word.len()) else {
@@ -52,6 +53,11 @@ fn common(all: &[String]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_space_of_more_than_one_byte_parts_words_too() {
+        assert_eq!(complete("é\u{a0}pat").0, "é\u{a0}path");
+    }
 
     #[test]
     fn keys_and_values_are_completed_as_far_as_it_is_clear() {

@@ -129,6 +129,7 @@ impl Door {
             Input::Snapped(Err(why)) => Input::Snapped(Err(self.text(why))),
             // Of the console, its operator and time.
             same @ (Input::Key(_)
+            | Input::Mouse(_)
             | Input::Paste(_)
             | Input::OutcomesLost(_)
             | Input::NodeGone(Gone::Stopped)

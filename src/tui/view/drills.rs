@@ -34,18 +34,28 @@ pub(super) fn draw(app: &App, pen: &Pen<'_>, body: Rect, buf: &mut Buffer) -> us
         }
     };
     lines.push(Line::default());
-    let (mut list, mut at) = (Vec::new(), 0);
+    let (mut list, mut at, mut places) = (Vec::new(), 0, Vec::new());
     for (n, info) in side.view.drills.iter().enumerate() {
+        let first = list.len();
         list.extend(info_lines(pen, info, n == side.drill, text));
+        places.push((first, list.len() - first, n));
         if n == side.drill {
             at = list.len();
         }
     }
     lines.truncate(rows.saturating_sub(LIST_MIN.min(list.len())));
     let room = rows.saturating_sub(lines.len());
-    lines.extend(list.into_iter().skip(at.saturating_sub(room)).take(room));
+    let skipped = at.saturating_sub(room);
+    let above = lines.len();
+    lines.extend(list.into_iter().skip(skipped).take(room));
+    for (first, ..) in &mut places {
+        // What was skipped lies above the first line, and is nowhere.
+        *first = (*first + above).wrapping_sub(skipped);
+    }
+    places.retain(|(first, ..)| *first >= above && *first < lines.len());
     let title = format!("Drills ─ {} closes", app.keys.key_of(Scope::Drills, Action::Close));
     frame::popup(pen, &title, &lines, &mut 0, (width, body), buf);
+    frame::choices(pen, &places, (lines.len(), 0), (width, body));
     room
 }
 
@@ -59,10 +69,16 @@ fn info_lines(pen: &Pen<'_>, info: &DrillInfo, chosen: bool, width: usize) -> Ve
         Span::styled(if chosen { "▶ " } else { "  " }, pen.theme.accent),
         Span::styled(format!("{:<21} ", info.name), style),
     ];
+    let kills = if info.kills { "(kills nodes: wants its name typed)" } else { "" };
     let why = info.unsupported.as_ref().map_or_else(String::new, |why| format!("(not here: {why})"));
     // Only the chosen one in full: the list is for choosing.
     if chosen {
-        return frame::flow(head, &[(&info.about, Style::new()), (&why, pen.theme.warn)], width, ABOUT);
+        return frame::flow(
+            head,
+            &[(&info.about, Style::new()), (kills, pen.theme.warn), (&why, pen.theme.warn)],
+            width,
+            ABOUT,
+        );
     }
     let mut line = Line::from(head);
     let room = width.saturating_sub(ABOUT);

@@ -10,7 +10,7 @@ use super::{Pen, frame};
 use crate::model::{
     Attempt, AttemptOutcome, NatType, NextStep, Path, StageKind, StageOutcome, StageReport, printable,
 };
-use crate::tui::app::{App, Pane};
+use crate::tui::app::{App, Pane, Spot};
 use crate::tui::fmt;
 
 /// Where a line goes on that did not fit: under the glyphs.
@@ -48,6 +48,15 @@ pub(super) fn draw(app: &mut App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) -
     app.attempts.top = top;
     for (line, y) in lines.iter().skip(top).zip(inner.y..inner.bottom()) {
         frame::put(buf, (inner.x, y), line, inner.width);
+    }
+    let ends = starts.iter().skip(1).copied().chain([lines.len()]);
+    for (at, (first, end)) in starts.iter().copied().zip(ends).enumerate() {
+        let (from, to) = (first.max(top), end.min(top + rows));
+        if from < to {
+            let cut = |n: usize| u16::try_from(n).unwrap_or(0);
+            let area = Rect { y: inner.y + cut(from - top), height: cut(to - from), ..inner };
+            pen.mark(area, Spot::Row(Pane::Escalation, at));
+        }
     }
     if let (Some(at), Some((first, _))) = (cursor, chosen) {
         if (top..top + rows).contains(&first) {

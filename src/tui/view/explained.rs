@@ -19,6 +19,10 @@ const TEXT: usize = 12;
 /// The explanation, line by line.
 pub(super) fn lines(app: &App, pen: &Pen<'_>, why: &Why, width: usize) -> Vec<Line<'static>> {
     let mut lines = frame::flow(Vec::new(), &[(&printable(&why.verdict), Style::new())], width, 0);
+    if !why.confidence.because.is_empty() {
+        let sure = format!("{}: {}", why.confidence.level.name(), why.confidence.because);
+        lines.extend(behind(pen, "Confidence", &sure, width));
+    }
     if !why.timeline.is_empty() {
         lines.push(Line::default());
         lines.extend(why.timeline.iter().flat_map(|line| timeline_lines(app, pen, line, width)));

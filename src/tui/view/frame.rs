@@ -11,7 +11,7 @@ use ratatui::widgets::{Block, Clear, Paragraph, Widget, Wrap};
 use unicode_width::UnicodeWidthStr;
 
 use super::{MIN_HEIGHT, MIN_WIDTH, Pen};
-use crate::tui::app::{App, Pane, Question, Roll};
+use crate::tui::app::{App, Pane, Question, Roll, Spot};
 use crate::tui::bindings::{Action, Scope};
 use crate::tui::theme::Theme;
 
@@ -90,12 +90,14 @@ pub(super) fn sorted((by, inverse): (&str, bool)) -> String {
     format!("sort {by} {}", if inverse { "↓" } else { "↑" })
 }
 
-/// Writes on the lower border of a box, at its left end.
-pub(super) fn note_left(pen: &Pen<'_>, text: &str, area: Rect, buf: &mut Buffer) {
+/// Writes on the lower border of a box, at its left end, if there is room.
+pub(super) fn note_left(pen: &Pen<'_>, text: &str, area: Rect, buf: &mut Buffer) -> bool {
     let room = usize::from(area.width.saturating_sub(30));
-    if text.width() + 2 <= room && area.height > 1 {
+    let fits = text.width() + 2 <= room && area.height > 1;
+    if fits {
         buf.set_string(area.x + 2, area.bottom() - 1, format!(" {text} "), pen.theme.dim);
     }
+    fits
 }
 
 /// Writes on the lower border of a box, at its right end.
@@ -148,6 +150,26 @@ pub(super) fn popup(
         note(pen, &format!("lines {}-{last} of {}", *scroll + 1, lines.len()), area, buf);
     }
     rows
+}
+
+/// Notes which lines of a [`popup`] are rows that can be chosen: the first line
+/// of each, how many, and its number.
+pub(super) fn choices(
+    pen: &Pen<'_>,
+    rows: &[(usize, usize, usize)],
+    (lines, scroll): (usize, u16),
+    (width, body): (u16, Rect),
+) {
+    let height = u16::try_from(lines).unwrap_or(u16::MAX).saturating_add(2);
+    let area = centred(body, width, height);
+    let (top, seen) = (usize::from(scroll), usize::from(area.height.saturating_sub(2)));
+    for (first, count, row) in rows {
+        for line in (*first..first + count).filter(|line| (top..top + seen).contains(line)) {
+            let y = area.y + 1 + u16::try_from(line - top).unwrap_or(0);
+            let line = Rect { x: area.x + 1, width: area.width.saturating_sub(2), y, height: 1 };
+            pen.mark(line, Spot::Choice(*row));
+        }
+    }
 }
 
 /// Draws a window over the panes, and returns its area and the room inside.

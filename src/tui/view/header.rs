@@ -10,7 +10,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::{Pen, drills, frame, lab};
 use crate::model::{Exposure, ExposureState, Path, Phase, SaveState, clean};
-use crate::tui::app::{App, Filtered, Moment, Pane, Prompt, Step, Tone};
+use crate::tui::app::{App, Filtered, Moment, Pane, Prompt, Spot, Step, Tone};
 use crate::tui::bindings::{Action, Bound, LabKey, Scope};
 use crate::tui::fmt;
 use crate::tui::lab::LabCommand;
@@ -221,7 +221,7 @@ pub(super) fn tabs(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
     let room = usize::from(area.width).saturating_sub(4 * Pane::ALL.len());
     let fits = |most: usize| Pane::ALL.iter().map(|p| p.title().len().min(most)).sum::<usize>() <= room;
     let most = [usize::MAX, 4].into_iter().find(|most| fits(*most));
-    let mut spans = Vec::new();
+    let (mut spans, mut x) = (Vec::new(), area.x);
     for pane in Pane::ALL {
         let focused = pane == app.focus;
         // Where there is room for no names, there is for the one that matters.
@@ -229,6 +229,9 @@ pub(super) fn tabs(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
         let name: String = pane.title().chars().take(most).collect();
         let label = format!("{} {name}", pane.number());
         let label = label.trim_end();
+        let width = u16::try_from(label.len() + 2).unwrap_or(0);
+        pen.mark(Rect { x, width, ..area }.intersection(area), Spot::Pane(pane));
+        x += width;
         spans.push(if focused {
             Span::styled(format!("[{label}]"), pen.theme.accent)
         } else {
@@ -324,7 +327,7 @@ pub(super) fn footer(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
         shown.push(binding);
     }
     shown.extend(tail);
-    let mut spans = vec![Span::raw(" ")];
+    let (mut spans, mut x) = (vec![Span::raw(" ")], area.x + 1);
     for binding in shown {
         let label = match (binding.action, scope) {
             (Action::Freeze, Scope::Main) if app.replayed().is_some() => {
@@ -342,7 +345,11 @@ pub(super) fn footer(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
             (Action::Lab(key), _) => lab_label(app, key).unwrap_or(binding.label),
             _ => binding.label,
         };
-        spans.push(Span::styled(binding.key(), pen.theme.accent));
+        let key = binding.key();
+        let width = u16::try_from(key.width() + 1 + label.width()).unwrap_or(0);
+        pen.mark(Rect { x, width, ..area }.intersection(area), Spot::Key(binding.line()));
+        x += width + 2;
+        spans.push(Span::styled(key, pen.theme.accent));
         spans.push(Span::styled(format!(" {label}  "), pen.theme.dim));
     }
     buf.set_line(area.x, area.y, &Line::from(spans), area.width);

@@ -22,8 +22,9 @@ pub(super) fn draw(app: &App, pen: &Pen<'_>, scroll: &mut u16, body: Rect, buf: 
         "    NODE       REGION  ROUTER  NAT                UPLINK  NODE IS",
         pen.theme.dim,
     )];
-    let mut at = lines.len();
+    let (mut at, mut rows) = (lines.len(), Vec::new());
     for (row, node) in view.nodes.iter().enumerate() {
+        rows.push((lines.len(), 1, row));
         if row == side.row {
             at = lines.len();
         }
@@ -33,6 +34,7 @@ pub(super) fn draw(app: &App, pen: &Pen<'_>, scroll: &mut u16, body: Rect, buf: 
         lines.push(Line::styled("    WIRE BETWEEN       ROUND TRIP", pen.theme.dim));
     }
     for (row, link) in (view.nodes.len()..).zip(&view.links) {
+        rows.push((lines.len(), 1, row));
         if row == side.row {
             at = lines.len();
         }
@@ -47,14 +49,10 @@ pub(super) fn draw(app: &App, pen: &Pen<'_>, scroll: &mut u16, body: Rect, buf: 
         app.keys.key_of(Scope::Lab, Action::Close)
     );
     *scroll = keep_in_view(*scroll, at, lines.len(), usize::from(body.height.saturating_sub(2)));
-    frame::popup(
-        pen,
-        &ellipsize(&title, width.saturating_sub(6).into(), '…'),
-        &lines,
-        scroll,
-        (width, body),
-        buf,
-    )
+    let title = ellipsize(&title, width.saturating_sub(6).into(), '…');
+    let page = frame::popup(pen, &title, &lines, scroll, (width, body), buf);
+    frame::choices(pen, &rows, (lines.len(), *scroll), (width, body));
+    page
 }
 
 /// Scrolls no more than it takes to see a line.

@@ -18,10 +18,11 @@ mod logs;
 mod nat;
 mod palette;
 mod peers;
+mod provenance;
 mod relays;
 mod why;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
@@ -29,7 +30,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use super::app::{App, Drawn, Overlay, Pane};
+use super::app::{App, Drawn, Overlay, Pane, Region, Spot};
 use super::bindings::Danger;
 use super::fmt::{self, Ageing};
 use super::theme::Theme;
@@ -49,6 +50,8 @@ pub(crate) struct Pen<'a> {
     /// Whether `now` goes on.
     running: bool,
     changes_in: Cell<Option<Duration>>,
+    /// What was drawn where, for the mouse.
+    regions: &'a RefCell<Vec<Region>>,
 }
 
 impl Pen<'_> {
@@ -76,6 +79,11 @@ impl Pen<'_> {
         self.changes_in.set(Some(self.changes_in.get().map_or(left, |old| old.min(left))));
     }
 
+    /// Notes what lies somewhere; what is noted later lies on top.
+    fn mark(&self, area: Rect, spot: Spot) {
+        self.regions.borrow_mut().push(Region { area, spot });
+    }
+
     /// How the mark of what an action costs looks.
     fn danger(&self, danger: Danger) -> Style {
         match danger {
@@ -98,12 +106,14 @@ pub(crate) fn draw(app: &mut App, area: Rect, buf: &mut Buffer) -> Option<Durati
     // Ages step together, on whole seconds of the node's clock: one draw a
     // second is enough for all of them, whatever fraction each began with.
     let (now, into) = whole_second(app.node_now());
+    let regions = RefCell::new(Vec::with_capacity(app.drawn.regions.len()));
     let pen = Pen {
         theme: &theme,
         zone: &zone,
         now: app.moment().map_or(now, |moment| moment.now),
         running: app.moment().is_none(),
         changes_in: Cell::new(None),
+        regions: &regions,
     };
     if area.width < MIN_WIDTH || area.height < MIN_HEIGHT {
         frame::too_small(app, &pen, area, buf);
@@ -111,10 +121,12 @@ pub(crate) fn draw(app: &mut App, area: Rect, buf: &mut Buffer) -> Option<Durati
         draw_console(app, &pen, area, buf);
     }
     theme.finish(buf);
+    let changes_in = pen.changes_in.get();
+    app.drawn.regions = regions.into_inner();
     if let Some(next) = app.plays_on_in() {
         return Some(next);
     }
-    let left = pen.changes_in.get()?;
+    let left = changes_in?;
     let seconds = left.as_secs().saturating_add(u64::from(left.subsec_nanos() > 0));
     Some(Duration::from_secs(seconds).saturating_sub(into))
 }
@@ -142,6 +154,7 @@ fn draw_console(app: &mut App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
     }
     let mut page = 10;
     for (pane, area) in &parts.panes {
+        pen.mark(*area, Spot::Pane(*pane));
         let rows = match pane {
             Pane::Peers => peers::draw(app, pen, *area, buf),
             Pane::Escalation => escalation::draw(app, pen, *area, buf),
@@ -158,13 +171,23 @@ fn draw_console(app: &mut App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
     }
     if let (None, Some((_, last))) = (parts.tabs, parts.panes.last()) {
         let hidden = Pane::ALL.iter().filter(|pane| !parts.panes.iter().any(|(p, _)| p == *pane));
-        let names: Vec<_> = hidden.map(|pane| format!("{} {}", pane.number(), pane.title())).collect();
-        frame::note_left(pen, &names.join("  "), *last, buf);
+        let hidden: Vec<_> =
+            hidden.map(|pane| (*pane, format!("{} {}", pane.number(), pane.title()))).collect();
+        let names: Vec<&str> = hidden.iter().map(|(_, name)| name.as_str()).collect();
+        if frame::note_left(pen, &names.join("  "), *last, buf) {
+            let mut x = last.x + 3;
+            for (pane, name) in &hidden {
+                let width = u16::try_from(name.len()).unwrap_or(0);
+                pen.mark(Rect { x, y: last.bottom() - 1, width, height: 1 }, Spot::Pane(*pane));
+                x += width + 2;
+            }
+        }
     }
     app.drawn = Drawn {
         peers: parts.panes.iter().any(|(p, _)| *p == Pane::Peers),
         several: parts.panes.len() > 1,
         page,
+        regions: Vec::new(),
     };
     if let Some(left) = app.rows_change_in() {
         live.changes_within(left);
@@ -175,6 +198,8 @@ fn draw_console(app: &mut App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
     for n in 0..app.overlays.len() {
         // What can be done depends on all that lies there, so all stays there.
         let mut overlay = app.overlays[n].clone();
+        // Nothing below it is clicked through it.
+        pen.mark(body, Spot::Overlay);
         match &mut overlay {
             Overlay::Help { from, search, typing, scroll } => {
                 let search = help::Search { text: search, typing: *typing };

@@ -6,7 +6,7 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use super::{Pen, frame};
-use crate::model::{Behaviour, NatView, Vantage, printable};
+use crate::model::{Behaviour, NatType, NatView, Vantage, printable};
 use crate::tui::app::{App, Pane};
 
 /// Draws it, and returns the rows there are.
@@ -36,6 +36,7 @@ fn lines(app: &App, pen: &Pen<'_>, nat: &NatView, width: usize) -> Vec<Line<'sta
         frame::labelled(pen, "filtering", word(nat.filtering)),
         frame::labelled(pen, "ports", format!("kept: {}", yes(nat.port_preservation))),
         frame::labelled(pen, "hairpin", yes(nat.hairpinning)),
+        frame::labelled(pen, "lifetime", lifetime(app, pen, nat)),
     ];
     for (i, text) in nat.evidence.iter().enumerate() {
         let head = vec![Span::styled(format!("{:<10}", if i == 0 { "evidence" } else { "" }), pen.theme.dim)];
@@ -43,6 +44,20 @@ fn lines(app: &App, pen: &Pen<'_>, nat: &NatView, width: usize) -> Vec<Line<'sta
     }
     lines.extend(nat.vantage_points.iter().enumerate().map(|(i, seen)| vantage(app, pen, i == 0, seen)));
     lines
+}
+
+/// How long a mapping lives without traffic.
+fn lifetime(app: &App, pen: &Pen<'_>, nat: &NatView) -> String {
+    match &nat.lifetime {
+        Some(found) => {
+            let further = if found.under_way { ", looked at further" } else { "" };
+            let (by, age) = (app.call(found.by), pen.age(found.measured));
+            format!("a silent mapping lives {found}{further}; by {by}, {age} ago")
+        }
+        // Without a NAT and a firewall nothing is remembered.
+        None if nat.nat_type == NatType::None && !nat.is_firewalled() => "no mapping to forget".to_owned(),
+        None => "-".to_owned(),
+    }
 }
 
 fn vantage(app: &App, pen: &Pen<'_>, first: bool, seen: &Vantage) -> Line<'static> {

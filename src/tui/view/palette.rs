@@ -9,7 +9,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::{Pen, frame};
 use crate::model::ellipsize;
-use crate::tui::app::{App, Hit, Palette, What};
+use crate::tui::app::{App, Hit, Palette, Spot, What};
 use crate::tui::bindings::{Action, Bound, Danger, Scope};
 use crate::tui::fmt;
 
@@ -42,6 +42,7 @@ pub(super) fn draw(app: &App, pen: &Pen<'_>, palette: &mut Palette, body: Rect, 
     let shown = palette.hits.iter().enumerate().skip(palette.top).take(rows);
     let longest = palette.hits.iter().map(|hit| hit.title.width()).max().unwrap_or(0).clamp(18, TITLE);
     for ((n, hit), y) in shown.zip(inner.y + 1..) {
+        pen.mark(Rect { y, height: 1, ..inner }, Spot::Choice(n));
         let line = row(app, pen, hit, n == palette.row, palette.from, (longest, room));
         frame::put(buf, (inner.x, y), &line, inner.width);
     }

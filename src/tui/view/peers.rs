@@ -6,9 +6,9 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use unicode_width::UnicodeWidthStr;
 
-use super::{Pen, frame};
+use super::{Pen, frame, provenance};
 use crate::model::{EventKind, PeerId, PeerRow, PeerState, clean, ellipsize};
-use crate::tui::app::{App, Listed, Pane};
+use crate::tui::app::{App, Listed, Pane, Spot};
 use crate::tui::bindings::{Action, Scope};
 use crate::tui::fmt;
 use crate::tui::sort::SortBy;
@@ -97,6 +97,7 @@ pub(super) fn draw(app: &mut App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) -
     for (at, y) in (top..shown.min(top + rows)).zip(inner.y + 1..) {
         let Some(Listed { row, left }) = app.peers.row(at) else { break };
         let line = Rect { y, height: 1, ..inner };
+        pen.mark(line, Spot::Row(Pane::Peers, at));
         let left = left.then(|| what_happened(app, row.peer_id));
         draw_row(row, left, &columns, (name_width, address_width), pen, line, buf);
         if cursor == Some(at) {
@@ -110,6 +111,10 @@ pub(super) fn draw(app: &mut App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) -
     };
     if !place.is_empty() {
         frame::note(pen, &place, area, buf);
+    }
+    if let Some(Listed { row, left: false }) = cursor.and_then(|at| app.peers.row(at)) {
+        let room = usize::from(area.width.saturating_sub(34));
+        frame::note_left(pen, &provenance::of_row(row, room), area, buf);
     }
     rows
 }
@@ -135,6 +140,9 @@ fn heading(
     let mut x = inner.x + MARGIN;
     for column in columns {
         let width = if column.by == SortBy::Name { name } else { column.width };
+        if let Some(at) = SortBy::ALL.iter().position(|by| *by == column.by) {
+            pen.mark(Rect { x, width, height: 1, ..inner }, Spot::Column(Pane::Peers, at));
+        }
         let style = if column.by == sorted { pen.theme.accent } else { pen.theme.dim };
         cell(buf, (x, inner.y), width, column.right, column.title, style);
         x += width + 1;
@@ -188,7 +196,12 @@ fn draw_row(
                 let mark = if row.first_hand || row.nat_type.short() == "?" { "" } else { "~" };
                 (format!("{mark}{}", row.nat_type.short()), hearsay)
             }
-            SortBy::Rtt => (fmt::rtt(row.rtt_ms), if row.state.is_up() { Style::new() } else { theme.dim }),
+            SortBy::Rtt if row.state.is_up() => (fmt::rtt(row.rtt_ms), Style::new()),
+            // Not measured now.
+            SortBy::Rtt => (
+                row.rtt_ms.map_or_else(|| "-".to_owned(), |_| format!("~{}", fmt::rtt(row.rtt_ms))),
+                theme.dim,
+            ),
             SortBy::Ok => (ratio(row, width), Style::new()),
             SortBy::Seen => (row.last_seen.map_or_else(|| "-".to_owned(), |at| pen.age(at)), Style::new()),
             SortBy::From => (row.source.name()[..4].to_owned(), theme.dim),

@@ -12,7 +12,7 @@ use crate::model::{
     EventKind, Exposure, ExposureState, Failover, Path, PeerId, RelayRole, RelaysView, ReservationRow,
     ReservationState, clean, ellipsize,
 };
-use crate::tui::app::{App, Pane};
+use crate::tui::app::{App, Pane, Spot};
 use crate::tui::fmt;
 use crate::tui::theme::Theme;
 
@@ -25,6 +25,7 @@ pub(super) fn draw(app: &mut App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) -
     let count = app.reservations.len();
     let right = if count > 0 { frame::sorted(app.reservations.sort()) } else { String::new() };
     let rows = frame::scrolled(app, pen, Pane::Relays, &right, &lines, area, buf);
+    clickable(pen, &lines, (app.scrolls[Pane::Relays as usize], count), area);
     let Some(cursor) = app.reservations.cursor() else { return rows };
     // Below the heading and the border.
     let line = (cursor + 1).checked_sub(app.scrolls[Pane::Relays as usize]);
@@ -35,6 +36,30 @@ pub(super) fn draw(app: &mut App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) -
     }
     frame::note_left(pen, &format!("{} of {count}", cursor + 1), area, buf);
     rows
+}
+
+/// Notes where the reservations and their headings stand.
+fn clickable(pen: &Pen<'_>, lines: &[Line<'_>], (scroll, count): (usize, usize), area: Rect) {
+    let inner = Rect { x: area.x + 2, width: area.width.saturating_sub(3), y: area.y + 1, height: 1 };
+    let rows = usize::from(area.height.saturating_sub(2));
+    for row in 0..count {
+        // Below the heading.
+        if let Some(y) = (row + 1).checked_sub(scroll).filter(|y| *y < rows) {
+            let y = inner.y + u16::try_from(y).unwrap_or(0);
+            pen.mark(Rect { y, ..inner }, Spot::Row(Pane::Relays, row));
+        }
+    }
+    let Some(heading) = lines.first().filter(|_| scroll == 0 && count > 0).map(ToString::to_string) else {
+        return;
+    };
+    let mut from = 0;
+    for (at, column) in COLUMNS.iter().enumerate() {
+        let Some(start) = heading[from..].find(column.title) else { continue };
+        let end = from + start + column.title.len();
+        let (x, width) = (u16::try_from(from).unwrap_or(0), u16::try_from(end - from).unwrap_or(0));
+        pen.mark(Rect { x: inner.x + x, width, ..inner }, Spot::Column(Pane::Relays, at));
+        from = end;
+    }
 }
 
 /// What matters most first: the pane may show only some of it.

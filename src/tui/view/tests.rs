@@ -22,6 +22,8 @@ use crate::tui::lab::{DrillInfo, DrillStage, DrillView, LabView};
 use crate::tui::logs::Logs;
 use crate::tui::theme::GlyphChoice;
 
+mod states;
+
 const SMALL: (u16, u16) = (80, 24);
 const LARGE: (u16, u16) = (140, 40);
 
@@ -569,7 +571,7 @@ fn an_action_that_cannot_be_done_now_says_so_beside_its_key() {
     explain(&mut shot, Ok(Done::Explained(Box::new(demo::why()))));
     let text = shot.text();
     assert!(text.contains("f  use another relay   not now: no relay is in use"), "{text}");
-    assert!(text.contains("n  probe our NAT again  "), "{text}");
+    assert!(text.contains("n  probe our NAT again"), "{text}");
 }
 
 #[test]
@@ -633,7 +635,8 @@ fn a_connection_that_was_replaced_bears_no_mark_of_trouble() {
 /// Whatever identifies somebody in the demo: beginnings of ids, addresses, names.
 fn secrets() -> Vec<String> {
     let snapshot = demo::busy();
-    let mut all: Vec<String> = vec!["net fleet".to_owned(), "198.18.".to_owned(), snapshot.node.peer_id.short()];
+    let mut all: Vec<String> =
+        vec!["net fleet".to_owned(), "198.18.".to_owned(), snapshot.node.peer_id.short()];
     for row in snapshot.peers.iter() {
         all.push(row.peer_id.short());
         all.extend(row.name.clone());

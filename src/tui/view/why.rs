@@ -6,8 +6,8 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::{Pen, escalation, explained, frame};
-use crate::model::{Attempt, LinkRow, PeerId, PeerRow, PeerState, clean};
+use super::{Pen, escalation, explained, frame, provenance};
+use crate::model::{Attempt, LinkRow, PeerId, PeerRow, PeerState};
 use crate::tui::app::App;
 use crate::tui::bindings::{Action, Scope};
 use crate::tui::fmt;
@@ -47,9 +47,15 @@ pub(super) fn draw(
     lines.push(Line::default());
     lines.extend(next_lines(app, pen, id));
     lines.push(Line::default());
-    lines.push(Line::styled("What we know, and how", pen.theme.strong));
+    lines.push(Line::styled("What is known, and by whom", pen.theme.strong));
     let room = usize::from(width).saturating_sub(4 + 16 + 27).clamp(24, 41);
-    lines.extend(facts(pen, peer, link).into_iter().map(|f| f.line(pen, room)));
+    let told = app.asked(id).and_then(|asked| asked.answer.as_deref()).map(|why| why.facts.as_slice());
+    let mut facts = match told.filter(|facts| !facts.is_empty()) {
+        Some(told) => provenance::told(pen, peer, told),
+        None => provenance::shown(pen, peer),
+    };
+    facts.extend(provenance::of_link(peer, link));
+    lines.extend(facts.into_iter().map(|f| f.line(pen, room)));
     frame::popup(pen, &title, &lines, scroll, (width, body), buf)
 }
 
@@ -113,74 +119,6 @@ fn attempt_lines(app: &App, pen: &Pen<'_>, peer: &PeerRow, width: usize) -> Vec<
         vec![Line::from(vec![Span::styled(word, pen.theme.strong), Span::styled(head, pen.theme.dim)])];
     lines.extend(escalation::ladder(app, pen, attempt, width));
     lines
-}
-
-/// A value and where it comes from.
-struct Fact {
-    name: &'static str,
-    value: String,
-    provenance: &'static str,
-}
-
-impl Fact {
-    fn line(self, pen: &Pen<'_>, room: usize) -> Line<'static> {
-        Line::from(vec![
-            Span::styled(format!("  {:<14}", self.name), pen.theme.dim),
-            Span::raw(format!("{:<room$} ", self.value)),
-            Span::styled(self.provenance, pen.theme.dim),
-        ])
-    }
-}
-
-fn facts(pen: &Pen<'_>, peer: &PeerRow, link: Option<&LinkRow>) -> Vec<Fact> {
-    let dash = || "-".to_owned();
-    let claimed = if peer.first_hand { "claimed by the peer itself" } else { "hearsay" };
-    let fact = |name, value, provenance| Fact { name, value, provenance };
-    let mut facts = vec![
-        fact("name", peer.name.as_deref().map_or_else(dash, clean), claimed),
-        fact("NAT", peer.nat_type.name().to_owned(), claimed),
-    ];
-    if peer.addresses.is_empty() {
-        facts.push(fact("addresses", dash(), claimed));
-    }
-    for (i, addr) in peer.addresses.iter().enumerate() {
-        facts.push(fact(if i == 0 { "addresses" } else { "" }, addr.to_string(), claimed));
-    }
-    facts.push(fact("record", format!("version {}", peer.version), "claimed, in its record"));
-    facts.push(fact("learned from", peer.source.name().to_owned(), "our own note"));
-    let tries = if peer.attempts == 0 {
-        "- no attempt of ours ended".to_owned()
-    } else {
-        format!("{} of {} connected", peer.successes, peer.attempts)
-    };
-    facts.push(fact("attempts", tries, "measured, over restarts"));
-    let seen = peer.last_seen.map_or_else(dash, |at| format!("{} ago", pen.age(at)));
-    facts.push(fact(
-        "last seen",
-        seen,
-        if peer.state.is_up() { "measured" } else { "ours, or hearsay if newer" },
-    ));
-    let rtt = if peer.state.is_up() { "measured by heartbeat" } else { "as last measured" };
-    facts.push(fact("round trip", fmt::millis(peer.rtt_ms), rtt));
-    if let Some(link) = link {
-        facts.push(fact("remote", link.remote_addr.to_string(), "measured"));
-        let bytes = format!("{} sent, {} received", fmt::bytes(link.bytes_tx), fmt::bytes(link.bytes_rx));
-        facts.push(fact("control bytes", bytes, "measured"));
-        facts.push(fact("missed", fmt::count(u64::from(link.missed), "heartbeat"), "measured, in a row"));
-        facts.push(fact(
-            "sees us at",
-            link.observed.map_or_else(dash, |a| a.to_string()),
-            "claimed by the peer",
-        ));
-        let skew = link.clock_skew_ms.map_or_else(dash, |ms| format!("{ms:+} ms"));
-        facts.push(fact("its clock", skew, "claimed by the peer, against ours"));
-    }
-    facts.push(fact(
-        "peer id",
-        format!("{}…", &peer.peer_id.to_string()[..32]),
-        "verified by handshake if linked",
-    ));
-    facts
 }
 
 /// What one can do, with the keys for it: what the node proposes, else what

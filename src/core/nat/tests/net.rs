@@ -8,7 +8,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use crate::core::nat::datagram::{Bytes, Datagram};
-use crate::core::nat::{Family, NatAction, NatProbe, Responder, SocketId, VantagePoint};
+use crate::core::nat::{Family, NatAction, NatProbe, Reply, Responder, SocketId, VantagePoint};
 use crate::core::wire::{DialBackAnswer, Message};
 use crate::core::{Mono, Now};
 use crate::model::{Behaviour, NatType, NatView, PeerId};
@@ -69,17 +69,21 @@ struct Mapping {
     towards: Option<SocketAddr>,
     outside: u16,
     contacted: BTreeSet<SocketAddr>,
+    used: Mono,
 }
 
 struct Nat {
     kind: Kind,
     mappings: Vec<Mapping>,
     next_port: u16,
+    /// How long a mapping lives without a datagram going out.
+    lives: Duration,
 }
 
 impl Nat {
     /// The source address outside.
-    fn out(&mut self, local: u16, to: SocketAddr) -> SocketAddr {
+    fn out(&mut self, local: u16, to: SocketAddr, now: Mono) -> SocketAddr {
+        self.expire(now);
         let towards = match self.kind.mapping {
             None | Some(Behaviour::EndpointIndependent) => None,
             Some(Behaviour::AddressDependent) => Some((to.ip(), 0).into()),
@@ -91,11 +95,16 @@ impl Nat {
             let keep = self.kind.mapping.is_none() || (self.kind.preserve && !taken);
             self.next_port += 7;
             let outside = if keep { local } else { self.next_port };
-            self.mappings.push(Mapping { local, towards, outside, contacted: BTreeSet::new() });
+            self.mappings.push(Mapping { local, towards, outside, contacted: BTreeSet::new(), used: now });
             self.mappings.len() - 1
         });
         self.mappings[at].contacted.insert(to);
+        self.mappings[at].used = now;
         (self.ip(), self.mappings[at].outside).into()
+    }
+
+    fn expire(&mut self, now: Mono) {
+        self.mappings.retain(|m| now.since(m.used) < self.lives);
     }
 
     fn ip(&self) -> IpAddr {
@@ -146,6 +155,8 @@ pub(super) struct Net {
     /// Until then responders are busy with others, but for the first dial-back
     /// of each.
     pub busy_until: Mono,
+    /// Responders know nothing of late answers.
+    pub old_version: bool,
     /// One way, in milliseconds.
     pub delay: std::ops::Range<u64>,
     nat: Nat,
@@ -156,6 +167,16 @@ pub(super) struct Net {
     queue: BTreeMap<(Mono, u64), Packet>,
     sequence: u64,
     rng: StdRng,
+}
+
+/// A datagram as a responder reads it that does not know of late answers.
+fn at_once(bytes: &Bytes) -> Bytes {
+    match Datagram::decode(bytes) {
+        Some(Datagram::Reflect { nonce, token, other_port, .. }) => {
+            Datagram::Reflect { nonce, token, other_port, wait_s: 0 }.encode()
+        }
+        _ => *bytes,
+    }
 }
 
 fn peer(host: usize) -> PeerId {
@@ -174,7 +195,8 @@ impl Net {
             loss: 0.0,
             busy_until: Now::START.mono,
             delay: 8..13,
-            nat: Nat { kind, mappings: Vec::new(), next_port: 40_000 },
+            nat: Nat { kind, mappings: Vec::new(), next_port: 40_000, lives: Duration::from_secs(300) },
+            old_version: false,
             hosts: Vec::new(),
             sockets: BTreeMap::new(),
             next_local: 20_000,
@@ -206,11 +228,17 @@ impl Net {
     }
 
     pub(super) fn remove_host(&mut self, host: usize) {
-        self.probe.vantage_down(&peer(host));
+        self.probe.vantage_down(&peer(host), self.now);
     }
 
     pub(super) fn lying(mut self, host: usize, lie: Lie) -> Self {
         self.hosts[host].lie = Some(lie);
+        self
+    }
+
+    /// A mapping lives that long without a datagram going out.
+    pub(super) fn forgetting_after(mut self, lives: Duration) -> Self {
+        self.nat.lives = lives;
         self
     }
 
@@ -221,8 +249,7 @@ impl Net {
 
     /// The router is replaced by another one; nothing of the old one is left.
     pub(super) fn change(&mut self, kind: Kind) {
-        let next_port = self.nat.next_port;
-        self.nat = Nat { kind, mappings: Vec::new(), next_port };
+        self.nat = Nat { kind, mappings: Vec::new(), ..self.nat };
         let outside = self.nat.ip();
         for (at, host) in self.hosts.iter_mut().enumerate() {
             host.responder.link_up(peer(at), Some(outside), self.now);
@@ -250,9 +277,17 @@ impl Net {
             self.carry_out();
             let packet = self.queue.keys().next().map(|(at, _)| *at);
             let timer = self.probe.next_timeout(self.now).map(|at| at.max(self.now.mono));
-            let Some(next) = packet.into_iter().chain(timer).min().filter(|at| *at <= end) else { break };
+            let late = self.hosts.iter().filter_map(|h| h.responder.next_timeout()).min();
+            let all = packet.into_iter().chain(timer).chain(late);
+            let Some(next) = all.min().filter(|at| *at <= end) else { break };
             self.now = self.now.plus(next.since(self.now.mono));
-            if packet == Some(next) {
+            if late == Some(next) {
+                for host in 0..self.hosts.len() {
+                    while let Some(reply) = self.hosts[host].responder.poll_late(self.now) {
+                        self.reflect(host, reply);
+                    }
+                }
+            } else if packet == Some(next) {
                 let (_, packet) = self.queue.pop_first().unwrap();
                 self.deliver(packet);
             } else {
@@ -287,7 +322,7 @@ impl Net {
     fn send(&mut self, socket: SocketId, to: SocketAddr, bytes: Bytes) {
         self.sent += 1;
         let Some(local) = self.sockets.get(&socket).copied() else { return };
-        let from = self.nat.out(local, to);
+        let from = self.nat.out(local, to, self.now.mono);
         if to.ip() == self.nat.ip() {
             if self.nat.kind.hairpin {
                 self.schedule(Packet::ToUs { port: to.port(), from, bytes });
@@ -304,20 +339,17 @@ impl Net {
     fn deliver(&mut self, packet: Packet) {
         match packet {
             Packet::ToHost { host, port, from, bytes } => {
-                let lie = self.hosts[host].lie;
-                let Ok(mut reply) = self.hosts[host].responder.on_datagram(port, from, &bytes, self.now)
-                else {
-                    self.refused += 1;
-                    return;
-                };
-                if lie == Some(Lie::Everything) && reply.port != port {
-                    return;
+                let at_once = self.old_version.then(|| at_once(&bytes)).unwrap_or(bytes);
+                let answer = self.hosts[host].responder.on_datagram(port, from, &at_once, self.now);
+                self.refused += usize::from(answer.is_err());
+                if let Ok(Some(reply)) = answer
+                    && (self.hosts[host].lie != Some(Lie::Everything) || reply.port == port)
+                {
+                    self.reflect(host, reply);
                 }
-                reply.bytes = self.bend(lie, reply.bytes);
-                let source = (self.hosts[host].ip, PORTS[reply.port]).into();
-                self.schedule(Packet::ToUs { port: reply.to.port(), from: source, bytes: reply.bytes });
             }
             Packet::ToUs { port, from, bytes } => {
+                self.nat.expire(self.now.mono);
                 let Some(local) = self.nat.inward(port, from) else { return };
                 let socket = self.sockets.iter().find(|(_, p)| **p == local).map(|(s, _)| *s);
                 if let Some(socket) = socket {
@@ -355,6 +387,12 @@ impl Net {
             }
             Packet::Message { .. } => unreachable!("no other message is sent"),
         }
+    }
+
+    fn reflect(&mut self, host: usize, reply: Reply) {
+        let bytes = self.bend(self.hosts[host].lie, reply.bytes);
+        let source = (self.hosts[host].ip, PORTS[reply.port]).into();
+        self.schedule(Packet::ToUs { port: reply.to.port(), from: source, bytes });
     }
 
     /// What a liar makes of an answer.

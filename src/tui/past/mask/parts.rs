@@ -213,6 +213,7 @@ impl Mask {
             filtering: nat.filtering,
             port_preservation: nat.port_preservation,
             hairpinning: nat.hairpinning,
+            lifetime: nat.lifetime,
             confidence: nat.confidence,
             vantage_points: nat.vantage_points.iter().map(&mut vantage).collect(),
             evidence: self.texts(&nat.evidence),

@@ -1,0 +1,51 @@
+//! What the terminal's title says: which console this is among many windows,
+//! and whether it wants a look.
+
+use super::{App, Gone};
+use crate::model::{ExposureState, Phase, SaveState, clean, ellipsize};
+
+/// Titles are cut anyway; what matters stands first.
+const LONGEST: usize = 80;
+
+impl App {
+    /// The title, one line without control characters.
+    pub(crate) fn title(&self) -> String {
+        let snapshot = self.live();
+        let name = clean(&snapshot.node.name);
+        let links = snapshot.links.iter().filter(|link| !link.foreign).count();
+        let links = crate::tui::fmt::count(links as u64, "link");
+        let text = match self.alarm() {
+            Some(alarm) => format!("! {name}: {alarm}, {links}"),
+            None => format!("{name}: {links}"),
+        };
+        ellipsize(&text, LONGEST, '…')
+    }
+
+    /// What is wrong, in a word or two; the worst of it.
+    fn alarm(&self) -> Option<&'static str> {
+        let node = &self.live().node;
+        let open = |state: &ExposureState| *state == ExposureState::Open;
+        match &self.gone {
+            Some(Gone::Stopped) => return Some("node stopped"),
+            Some(Gone::Lost { .. }) => return Some("node lost"),
+            None => {}
+        }
+        if self.stale().is_some() {
+            return Some("stale");
+        }
+        if !self.faults.is_empty() {
+            return Some("a task faulted");
+        }
+        if matches!(node.cache.save, SaveState::Failed { .. }) {
+            return Some("cache not saved");
+        }
+        if open(&node.relay_egress.state) {
+            return Some("relay egress open");
+        }
+        match node.phase {
+            Phase::Isolated { .. } => Some("isolated"),
+            Phase::NothingToDial => Some("alone"),
+            _ => None,
+        }
+    }
+}
