@@ -7,9 +7,9 @@ use std::sync::Arc;
 use super::Mask;
 use crate::model::{
     Attempt, AttemptsView, CacheView, Command, Confidence, Done, Event, EventKind, Evidence, Exposure,
-    Failover, Failure, LinkReport, LinkRow, LogLine, NatView, NodeInfo, Outcome, PeerId, PeerRow, Reason,
-    RelaysView, ReportingView, ReservationRow, SaveState, Snapshot, StageReport, Vantage, Why, WhyFact,
-    WhyLine,
+    Failover, Failure, LinkReport, LinkRow, LogLine, MappingLifetime, NatView, NodeInfo, Outcome, PeerId,
+    PeerRow, Reason, RelaysView, ReportingView, ReservationRow, SaveState, Snapshot, StageReport, Vantage,
+    Why, WhyFact, WhyLine,
 };
 use crate::tui::app::Entry;
 use crate::tui::lab::{DrillStage, DrillView, LabLink, LabNode, LabRouter, LabSaid, LabView};
@@ -213,11 +213,17 @@ impl Mask {
             filtering: nat.filtering,
             port_preservation: nat.port_preservation,
             hairpinning: nat.hairpinning,
-            lifetime: nat.lifetime,
             confidence: nat.confidence,
             vantage_points: nat.vantage_points.iter().map(&mut vantage).collect(),
             evidence: self.texts(&nat.evidence),
             measured: nat.measured,
+            lifetime: nat.lifetime.map(|l| MappingLifetime {
+                at_least_s: l.at_least_s,
+                less_than_s: l.less_than_s,
+                by: self.id(l.by),
+                measured: l.measured,
+                under_way: l.under_way,
+            }),
             reason: nat.reason.as_ref().map(|reason| self.reason(reason)),
             nat6: nat.nat6.as_ref().map(|nat6| Box::new(self.nat(nat6))),
         }
