@@ -388,19 +388,19 @@ pub struct ConsoleArgs {
     /// `mouse`
     #[arg(long, help = format!("Leave the mouse to the terminal [env: {}]", Key::Mouse.variable()))]
     pub no_mouse: bool,
-    /// `mask`
-    #[arg(long, help = help_of(Key::Mask))]
-    pub mask: bool,
     /// `theme`
     #[arg(long, value_name = "NAME", help = help_of(Key::Theme))]
     pub theme: Option<String>,
+    /// `mask`
+    #[arg(long, help = help_of(Key::Mask))]
+    pub mask: bool,
 }
 
 impl ConsoleArgs {
-    fn flags(&self) -> impl Iterator<Item = (Key, Raw)> + use<> {
+    fn flags(&self) -> impl Iterator<Item = (Key, Raw)> {
         let set = |given: bool, key, value: &str| given.then(|| (key, Raw::Text(value.to_owned())));
-        let (mouse, mask) = (set(self.no_mouse, Key::Mouse, "false"), set(self.mask, Key::Mask, "true"));
-        [mouse, mask, text(Key::Theme, self.theme.as_ref())].into_iter().flatten()
+        let switches = [set(self.no_mouse, Key::Mouse, "false"), set(self.mask, Key::Mask, "true")];
+        switches.into_iter().chain([text(Key::Theme, self.theme.as_ref())]).flatten()
     }
 }
 

@@ -632,6 +632,19 @@ fn a_connection_that_was_replaced_bears_no_mark_of_trouble() {
     assert!(text.contains("14:02:11.000   link.down") && text.contains("14:02:11.000 ✗ link.down"), "{text}");
 }
 
+#[test]
+fn the_focused_panes_own_keys_come_first_where_not_all_fit() {
+    let last = |keys: &str| {
+        let text = Shot::busy(SMALL).keys(keys).text();
+        text.lines().last().unwrap().to_owned()
+    };
+    assert!(!last("1").contains("failover"), "{}", last("1"));
+    assert!(last("3").contains(" f failover"), "{}", last("3"));
+    assert!(last("5").contains("\" n NAT"), "{}", last("5"));
+    assert!(last("4").starts_with("\" S all"), "{}", last("4"));
+    assert!(last("7").contains("/ filter"), "{}", last("7"));
+}
+
 /// Whatever identifies somebody in the demo: beginnings of ids, addresses, names.
 fn secrets() -> Vec<String> {
     let snapshot = demo::busy();
