@@ -14,7 +14,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::{
-    Attempt, LinkRow, PeerId, PeerRow, RelaysView, ReservationRow, Snapshot, StageReport, Stamp,
+    Attempt, KpiSeries, KpiView, LinkRow, PeerId, PeerRow, RelaysView, ReservationRow, Snapshot, StageReport,
+    Stamp,
 };
 
 /// How far back one can go.
@@ -357,6 +358,11 @@ fn bytes_of_sections(before: Option<&Snapshot>, now: &Snapshot) -> usize {
         size_of_val(attempts) + attempts.iter().filter(new).map(of).sum::<usize>()
     };
     let texts = |texts: &[String]| texts.iter().map(|t| t.capacity() + ALLOCATION).sum::<usize>();
+    let points = |kpi: &KpiView| {
+        let of =
+            |series: &KpiSeries| size_of::<KpiSeries>() + ALLOCATION + size_of_val(series.points.as_slice());
+        kpi.series.iter().map(of).sum::<usize>()
+    };
     size_of::<Kept>()
         + ALLOCATION
         + own(before, now, |s| &s.node, |n| n.name.len() + n.observed_addrs.len() * 32 + 4 * ALLOCATION)
@@ -365,7 +371,7 @@ fn bytes_of_sections(before: Option<&Snapshot>, now: &Snapshot) -> usize {
         + own(before, now, |s| &s.relays, |r| r.reservations.capacity() * size_of::<ReservationRow>())
         + own(before, now, |s| &s.gossip, |_| 0)
         + own(before, now, |s| &s.nat, |n| texts(&n.evidence) + n.vantage_points.capacity() * 80)
-        + own(before, now, |s| &s.kpi, |_| 0)
+        + own(before, now, |s| &s.kpi, points)
         + own(before, now, |s| &s.reporting, |_| 0)
         + own(before, now, |s| &s.counters, |c| c.0.len() * 96)
 }

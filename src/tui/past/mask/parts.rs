@@ -217,8 +217,14 @@ impl Mask {
             vantage_points: nat.vantage_points.iter().map(&mut vantage).collect(),
             evidence: self.texts(&nat.evidence),
             measured: nat.measured,
+            lifetime: nat.lifetime.map(|l| MappingLifetime {
+                at_least_s: l.at_least_s,
+                less_than_s: l.less_than_s,
+                by: self.id(l.by),
+                measured: l.measured,
+                under_way: l.under_way,
+            }),
             reason: nat.reason.as_ref().map(|reason| self.reason(reason)),
-            lifetime: nat.lifetime.map(|found| MappingLifetime { by: self.id(found.by), ..found }),
             nat6: nat.nat6.as_ref().map(|nat6| Box::new(self.nat(nat6))),
         }
     }
