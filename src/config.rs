@@ -80,6 +80,8 @@ pub struct Config {
     pub theme: ThemeChoice,
     /// Whether the console takes the mouse.
     pub mouse: bool,
+    /// Whether it shows pseudonyms.
+    pub mask: bool,
     /// Whether the console sets the terminal's title.
     pub title: bool,
     /// The console's keys.
@@ -116,6 +118,7 @@ impl Config {
             ascii: Ascii::default(),
             theme: ThemeChoice::default(),
             mouse: true,
+            mask: false,
             title: true,
             keys: Keymap::default(),
             registry_url: None,

@@ -134,6 +134,9 @@ fn main() {
             c.wait_for("there is no shell here that would resume us")?;
             gives_back(c, |c| c.press("q"))
         }),
+        Trial::test("a_shell_gets_the_terminal_with_ctrl_z_and_fg_brings_the_console_back", || {
+            suspended().map_err(|e| format!("{e:#}").into())
+        }),
         Trial::test("a_terminal_that_takes_nothing_does_not_keep_it_from_ending", || {
             let end = |signal| stuck_terminal(signal).map_err(|e| format!("{signal:?}: {e:#}"));
             [Signal::TERM, Signal::HUP].into_iter().try_for_each(end).map_err(Into::into)
@@ -192,6 +195,36 @@ fn the_mouse(c: &mut Console) -> Result<()> {
     c.wait_for("there is no shell here that would resume us")?;
     ensure!(c.wrote("\x1b[?1000h") == 2 && c.wrote("\x1b[?1000l") == 1);
     gives_back_now(c)
+}
+
+/// Under a shell with job control, with the mouse and the title taken.
+fn suspended() -> Result<()> {
+    let mut command = CommandBuilder::new("/bin/bash");
+    command.args(["--norc", "--noprofile", "-i"]);
+    command.env("PS1", "shell> ");
+    command.env(ROLE, "");
+    let mut c = Console::start(command, 80, 24, true)?;
+    c.wait_for("shell>")?;
+    // What ends with the shell's own line editing is its business.
+    let program = std::env::current_exe()?;
+    c.press(&format!("{}\r", program.display()))?;
+    c.wait_for("[1 Peers]")?;
+    c.press("\x1a")?;
+    c.wait_for("Stopped")?;
+    c.wait_until("the terminal as a shell wants it", |screen| {
+        !screen.alternate_screen() && screen.mouse_protocol_mode() == vt100::MouseProtocolMode::None
+    })?;
+    ensure!(c.wrote("\x1b[23;2t") == 1, "the shell has its own title back");
+    c.press("fg\r")?;
+    c.wait_for("[1 Peers]")?;
+    c.wait_until("the mouse again", |screen| {
+        screen.mouse_protocol_mode() == vt100::MouseProtocolMode::PressRelease
+    })?;
+    ensure!(c.wrote("\x1b]2;vps-fra-1: 4 links\x07") == 2, "and the title");
+    c.press("q")?;
+    c.wait_until("the shell again", |screen| !screen.alternate_screen())?;
+    c.press("exit\r")?;
+    c.wait_for_end(END)
 }
 
 /// The same where another pane than the peers is on the screen.

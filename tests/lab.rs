@@ -108,6 +108,8 @@ fn a_node_is_stopped_and_started_and_the_console_goes_to_another_one() -> Result
     lab.press("l")?;
     lab.wait_for("Lab ─ loopback, 3 nodes, console on lab-3")?;
     lab.press("jK")?;
+    lab.wait_for("type lab-2 to do it")?;
+    lab.press("lab-2\r")?;
     lab.wait_for("lab: lab-2 is stopped, with a goodbye")?;
     lab.wait_for("1 change from the lab as it was built")?;
     lab.press("u")?;

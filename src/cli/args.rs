@@ -98,6 +98,9 @@ pub struct ReplayArgs {
     /// The file
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub file: PathBuf,
+    /// The console's.
+    #[command(flatten)]
+    pub console: ConsoleArgs,
 }
 
 /// The arguments of `ctl`.
@@ -227,9 +230,6 @@ pub struct LabArgs {
     /// What to do; the console on a fleet if left out
     #[command(subcommand)]
     pub command: Option<LabCommand>,
-    /// `theme`
-    #[arg(long, value_name = "NAME", help = help_of(Key::Theme))]
-    pub theme: Option<String>,
     /// How many nodes the fleet has, 2 to 64; as many as the topology says, or 8
     #[arg(long, env = "PUNCHDECK_LAB_NODES", value_parser = clap::value_parser!(u8).range(2..=64))]
     pub nodes: Option<u8>,
@@ -391,12 +391,16 @@ pub struct ConsoleArgs {
     /// `theme`
     #[arg(long, value_name = "NAME", help = help_of(Key::Theme))]
     pub theme: Option<String>,
+    /// `mask`
+    #[arg(long, help = help_of(Key::Mask))]
+    pub mask: bool,
 }
 
 impl ConsoleArgs {
-    fn flags(&self) -> [Option<(Key, Raw)>; 2] {
-        let mouse = self.no_mouse.then(|| (Key::Mouse, Raw::Text("false".to_owned())));
-        [mouse, text(Key::Theme, self.theme.as_ref())]
+    fn flags(&self) -> impl Iterator<Item = (Key, Raw)> {
+        let set = |given: bool, key, value: &str| given.then(|| (key, Raw::Text(value.to_owned())));
+        let switches = [set(self.no_mouse, Key::Mouse, "false"), set(self.mask, Key::Mask, "true")];
+        switches.into_iter().chain([text(Key::Theme, self.theme.as_ref())]).flatten()
     }
 }
 
@@ -455,11 +459,9 @@ impl TargetArgs {
     /// # Errors
     /// Everything that is wrong with them.
     pub fn resolve_for(&self, console: &ConsoleArgs) -> Result<Resolved, ConfigErrors> {
-        let [mouse, theme] = console.flags();
-        let (socket, data_dir) = (self.socket.as_ref(), self.data_dir.as_ref());
-        let flags = [text(Key::Socket, socket), text(Key::DataDir, data_dir), mouse, theme];
+        let flags = [text(Key::Socket, self.socket.as_ref()), text(Key::DataDir, self.data_dir.as_ref())];
         let file = FileArgs { config: self.config.clone() };
-        resolve(&file.sources(flags.into_iter().flatten().collect()))
+        resolve(&file.sources(flags.into_iter().flatten().chain(console.flags()).collect()))
     }
 }
 
@@ -478,7 +480,6 @@ impl SettingsArgs {
     }
 
     fn flags(&self) -> Vec<(Key, Raw)> {
-        let [mouse, theme] = self.console.flags();
         let list = (!self.bootstrap.is_empty()).then(|| (Key::Bootstrap, Raw::List(self.bootstrap.clone())));
         [
             text(Key::DataDir, self.data_dir.as_ref()),
@@ -487,12 +488,11 @@ impl SettingsArgs {
             text(Key::Bind, self.bind.as_ref()),
             text(Key::Socket, self.socket.as_ref()),
             text(Key::LogFormat, self.log_format.as_ref()),
-            mouse,
-            theme,
             list,
         ]
         .into_iter()
         .flatten()
+        .chain(self.console.flags())
         .collect()
     }
 }

@@ -10,10 +10,11 @@ pub(super) fn execute(args: &ReplayArgs) -> Result<(), Failure> {
     })?;
     if Screen::choose(false) != Screen::Console {
         super::failure::say(&"no terminal here to show a console on; this is what the file holds");
-        return print(bundle.summary().as_bytes());
+        return print(bundle.summary(args.console.mask).as_bytes());
     }
     // Of the settings it is how to draw and to listen that concerns whoever looks.
-    let look = Look::of(&SettingsArgs::default().resolve()?.config);
+    let settings = SettingsArgs { console: args.console.clone(), ..SettingsArgs::default() };
+    let look = Look::of(&settings.resolve()?.config);
     let session = Session::begin(Screen::Console, look, &Log::only("off"), Hangup::Ends)?;
     let ended = session.replay(bundle);
     session.end();

@@ -91,6 +91,7 @@ pub(super) struct Look {
     theme: ThemeChoice,
     keys: Keymap,
     mouse: bool,
+    mask: bool,
     title: bool,
 }
 
@@ -107,6 +108,7 @@ impl Look {
             theme: config.theme,
             keys: config.keys.clone(),
             mouse: config.mouse,
+            mask: config.mask,
             title: config.title,
         }
     }
@@ -238,12 +240,13 @@ impl Session {
 
     /// How every console of this session looks and listens, and where it writes.
     fn options(&self) -> tui::Options {
-        let Look { glyphs, theme, keys, mouse, title } = self.look.clone();
+        let Look { glyphs, theme, keys, mouse, mask, title } = self.look.clone();
         tui::Options {
             glyphs,
             theme,
             keys,
             mouse,
+            mask,
             title,
             snaps: self.snaps.clone(),
             ..tui::Options::default()

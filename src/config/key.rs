@@ -80,6 +80,8 @@ pub enum Key {
     Theme,
     /// `mouse`
     Mouse,
+    /// `mask`
+    Mask,
     /// `title`
     Title,
     /// `registry.url`
@@ -90,7 +92,7 @@ pub enum Key {
 
 impl Key {
     /// Every key, in the order in which they are shown.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::DataDir,
         Self::Name,
         Self::Network,
@@ -108,6 +110,7 @@ impl Key {
         Self::Ascii,
         Self::Theme,
         Self::Mouse,
+        Self::Mask,
         Self::Title,
         Self::RegistryUrl,
         Self::RegistryTokenFile,
@@ -133,6 +136,7 @@ impl Key {
             Self::Ascii => ("ascii", "PUNCHDECK_ASCII", None),
             Self::Theme => ("theme", "PUNCHDECK_THEME", Some("--theme")),
             Self::Mouse => ("mouse", "PUNCHDECK_MOUSE", Some("--no-mouse")),
+            Self::Mask => ("mask", "PUNCHDECK_MASK", Some("--mask")),
             Self::Title => ("title", "PUNCHDECK_TITLE", None),
             Self::RegistryUrl => ("registry.url", "PUNCHDECK_REGISTRY_URL", None),
             Self::RegistryTokenFile => ("registry.token_file", "PUNCHDECK_REGISTRY_TOKEN_FILE", None),
@@ -179,6 +183,7 @@ impl Key {
             Self::Ascii => "whether the console draws with ASCII only",
             Self::Theme => "which colours the console has; none where `NO_COLOR` is set",
             Self::Mouse => "whether the console takes the mouse; the flag says no",
+            Self::Mask => "whether the console shows pseudonyms for peers, addresses and names",
             Self::Title => "whether the console sets the terminal's title",
             Self::RegistryUrl => "the registry that is told what happened",
             Self::RegistryTokenFile => "a file with the token that lets us in there",
@@ -209,7 +214,7 @@ impl Key {
             }
             Self::Ascii => one_of(Ascii::ALL.map(Ascii::name)),
             Self::Theme => one_of(ThemeChoice::ALL.map(ThemeChoice::name)),
-            Self::Mouse | Self::Title => one_of(["true", "false"]),
+            Self::Mouse | Self::Mask | Self::Title => one_of(["true", "false"]),
             Self::RegistryUrl => {
                 "an https address, or http where no token is sent or it is this host".to_owned()
             }
@@ -260,6 +265,7 @@ impl Key {
             Self::Ascii => config.ascii = check::validate_ascii(raw.text()?)?,
             Self::Theme => config.theme = check::validate_theme(raw.text()?)?,
             Self::Mouse => config.mouse = check::validate_switch(&raw.to_string())?,
+            Self::Mask => config.mask = check::validate_switch(&raw.to_string())?,
             Self::Title => config.title = check::validate_switch(&raw.to_string())?,
             Self::RegistryUrl => config.registry_url = Some(check::validate_registry_url(raw.text()?)?),
             Self::RegistryTokenFile => {
@@ -298,6 +304,7 @@ impl Key {
             Self::Ascii => text(config.ascii.name()),
             Self::Theme => text(config.theme.name()),
             Self::Mouse => Some(config.mouse.to_string()),
+            Self::Mask => Some(config.mask.to_string()),
             Self::Title => Some(config.title.to_string()),
             Self::RegistryUrl => text(&config.registry_url.as_ref()?.to_string()),
             Self::RegistryTokenFile => text(&config.registry_token_file.as_ref()?.to_string_lossy()),

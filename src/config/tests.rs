@@ -88,10 +88,10 @@ fn the_example_holds_the_whole_map_of_keys_as_a_commented_table() {
 #[test]
 fn other_keys_hold_and_are_shown_with_where_they_stand() {
     let resolved =
-        with_file("[keys]\nsync = \"ctrl-y\"\nfreeze = []\nup = [\"up\", \"w\"]\n", &[], &[]).unwrap();
+        with_file("[keys]\nsync = \"ctrl-y\"\nfreeze = []\nup = [\"up\", \"ctrl-k\"]\n", &[], &[]).unwrap();
     let shown = resolved.show();
     for (line, at) in
-        [("keys.sync = \"ctrl-y\"", 2), ("keys.up = [\"up\", \"w\"]", 4), ("keys.freeze = []", 3)]
+        [("keys.sync = \"ctrl-y\"", 2), ("keys.up = [\"up\", \"ctrl-k\"]", 4), ("keys.freeze = []", 3)]
     {
         let found =
             shown.lines().find(|l| l.starts_with(line)).unwrap_or_else(|| panic!("{line} in {shown}"));

@@ -97,6 +97,20 @@ impl Command {
         matches!(self, Self::Echo { .. } | Self::LoseNextDelta)
     }
 
+    /// Is about another peer from now on, if it is about one.
+    pub fn rename(&mut self, to: impl Fn(PeerId) -> PeerId) {
+        match self {
+            Self::Connect { peer }
+            | Self::Punch { peer }
+            | Self::Relay { peer }
+            | Self::Why { peer }
+            | Self::Echo { peer, .. }
+            | Self::Disconnect { peer } => *peer = to(*peer),
+            Self::Sync { peer } | Self::Failover { peer } => *peer = peer.map(to),
+            Self::NatProbe | Self::Leave | Self::LoseNextDelta => {}
+        }
+    }
+
     /// The peer it is about, if it is about one.
     pub fn peer(&self) -> Option<PeerId> {
         match self {

@@ -61,6 +61,8 @@ pub struct Options {
     pub lab: Option<Lab>,
     /// Whether the console may only look.
     pub read_only: bool,
+    /// Whether pseudonyms stand for peers, addresses and names.
+    pub mask: bool,
     /// Where snaps are written; the current directory if nowhere.
     pub snaps: PathBuf,
 }
@@ -147,6 +149,7 @@ async fn console(mut app: App, feed: Feed, options: Options) -> Result<(), Conso
     let signals = Signals::listen()?;
     app.read_only = options.read_only;
     app.keys = options.keys;
+    app.set_masked(options.mask);
     let lab = options.lab;
     let (snapped, snaps) = mpsc::channel(1);
     let watch = faults::Watch::start();

@@ -3,7 +3,9 @@
 
 use libtest_mimic::Trial;
 use punchdeck::core::limits::{FRAME_MAX, OBSERVED_PER_MINUTE, WHY_PER_MINUTE};
-use punchdeck::core::wire::{Delta, Echo, Frame, Message, Observed, Record, WhoHas, WhyAsk, WhyHalf, kind};
+use punchdeck::core::wire::{
+    AccountAsk, Delta, Echo, Frame, Message, Observed, Record, Standing, WhoHas, WhyAsk, WhyHalf, kind,
+};
 use punchdeck::model::{CloseCode, NatType, PeerId};
 
 use super::scripted::{Scripted, Stranger};
@@ -134,6 +136,21 @@ async fn why_flood() {
     .await;
     assert_eq!(answers, WHY_PER_MINUTE as u64);
     node.until("cut", |s| s.counters.0.get("why rate") == Some(&(20 - answers))).await;
+    // What it saw of others is asked with the same six.
+    let mut nosy = Scripted::linked(&node).await;
+    for query in 0..20 {
+        nosy.say(Message::AccountAsk(AccountAsk { query, about: peer.id })).await;
+    }
+    nosy.say(Message::Echo(Echo { id: 8, payload: vec![1] })).await;
+    let mut accounts = Vec::new();
+    nosy.hear(|m| {
+        accounts.extend(if let Message::Account(account) = m { Some(account.clone()) } else { None });
+        matches!(m, Message::EchoReply(_)).then_some(())
+    })
+    .await;
+    assert_eq!(accounts.len(), WHY_PER_MINUTE as usize);
+    // What the other one asked for is not its business.
+    assert!(accounts.iter().all(|a| a.standing == Standing::Linked && a.notes.is_empty()), "{accounts:?}");
     // And an answer to no question is none.
     let half = WhyHalf { query: 99, nat: NatType::None, measured_s: None, evidence: vec![], notes: vec![] };
     peer.say(Message::WhyHalf(half)).await;

@@ -164,11 +164,11 @@ async fn why(feed: &Feed, peer: PeerId) -> Why {
     assert_eq!(next.iter().map(|n| n["action"].as_str().unwrap()).collect::<Vec<_>>(), actions);
     assert!(next.iter().all(|n| n["key"].is_string()), "{next:?}");
     assert!(told["timeline"].as_array().unwrap().iter().all(|l| l["who"].is_string() && l["at_ms"].is_u64()));
-    if std::env::var_os("WHY_SHOW").is_some() {
+    // How people are told it: the README's example is made so.
+    if let Some(file) = std::env::var_os("WHY_SHOW") {
         let mut ctl = punchdeck(home.path());
         ctl.arg("ctl").arg("--socket").arg(&path).args(["why", &peer.to_string()]);
-        let text = ctl.output().await.unwrap().stdout;
-        eprintln!("{}", String::from_utf8_lossy(&text));
+        std::fs::write(file, ctl.output().await.unwrap().stdout).unwrap();
     }
     (**why).clone()
 }

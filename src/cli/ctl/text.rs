@@ -379,7 +379,7 @@ pub(super) fn why(report: &WhyReport, now: &Snapshot) -> String {
     let mut out = format!("{peer}: {path}\n{}\n", printable(&report.verdict));
     if !report.confidence.because.is_empty() {
         let (level, because) = (report.confidence.level.name(), printable(&report.confidence.because));
-        out += &format!("confidence {level}: {because}\n");
+        let _ = writeln!(out, "confidence {level}: {because}");
     }
     if !report.timeline.is_empty() {
         let rows: Vec<Vec<Cell>> = report

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use super::{Engine, Link};
 use crate::core::Now;
-use crate::core::why::{Deed, Told};
+use crate::core::why::{Deed, Told, Trace};
 use crate::model::{NatType, Path, PeerId, Provenance, Stamp, WhyFact, clean};
 
 fn fact(name: &str, value: Option<String>, (provenance, by): (Provenance, Option<PeerId>)) -> WhyFact {
@@ -109,12 +109,11 @@ impl Engine {
             add(addr, ", where we reached it", measured, entry.measured.last_contact);
         }
         for told in accounts {
-            let seen = told.account.as_ref().and_then(|seen| seen.at);
-            seen.map(|addr| {
-                add(addr, ", where it is seen", (Provenance::Claimed, Some(told.who)), Some(now.stamp))
-            });
+            if let Some(addr) = told.account.as_ref().and_then(|seen| seen.at) {
+                add(addr, ", where it is seen", (Provenance::Claimed, Some(told.who)), Some(now.stamp));
+            }
         }
-        for step in self.attempts.trace(&peer).map(|t| t.steps()).unwrap_or_default() {
+        for step in self.attempts.trace(&peer).map(Trace::steps).unwrap_or_default() {
             if let Deed::Has(who, addr) = step.what {
                 add(addr, ", where it was seen", (Provenance::Claimed, Some(who)), Some(step.at));
             }

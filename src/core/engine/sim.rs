@@ -97,6 +97,8 @@ pub(super) struct Node {
     pub(super) addr: SocketAddr,
     pub(super) events: Vec<Event>,
     pub(super) outcomes: Vec<Outcome>,
+    /// Where it knocked, question by question.
+    pub(super) knocked: Vec<Vec<SocketAddr>>,
     pub(super) reports: Vec<Fact>,
     /// Whether its packets leave and arrive.
     pub(super) up: bool,
@@ -211,6 +213,7 @@ impl Net {
             addr: addr(n),
             events: Vec::new(),
             outcomes: Vec::new(),
+            knocked: Vec::new(),
             reports: Vec::new(),
             up: true,
             nat,
@@ -393,8 +396,8 @@ impl Net {
                 | Action::ProbeOpen { .. }
                 | Action::ProbeClose { .. }
                 | Action::ProbeSend { .. }
-                | Action::Knock { .. }
                 | Action::TestEgress => {}
+                Action::Knock { addrs, .. } => self.nodes[n].knocked.push(addrs),
                 Action::Event(event) => self.nodes[n].events.push(event),
                 Action::Report(fact) => self.nodes[n].reports.push(fact),
                 Action::Outcome(outcome) => self.nodes[n].outcomes.push(outcome),

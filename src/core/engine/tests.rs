@@ -4,6 +4,7 @@ mod relays;
 mod reports;
 mod settings;
 mod storm;
+mod why;
 
 use std::time::Duration;
 

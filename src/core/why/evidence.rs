@@ -2,11 +2,15 @@
 
 use super::{Facts, Theirs, Told, names};
 use crate::core::wire::Standing;
-use crate::model::{AttemptOutcome, PeerId, Reason};
+use crate::model::{AttemptOutcome, Reason};
 
 /// The evidence, what decides first.
 pub(super) fn lines(facts: &Facts<'_>) -> Vec<String> {
     let mut lines = attempted(facts);
+    // Where a link stands, it is the NATs that say why it is not a better one.
+    if facts.link.is_some() {
+        lines.extend(nats(facts));
+    }
     lines.extend(asked(facts));
     lines.extend(facts.accounts.iter().map(|told| account(facts, told)));
     lines.extend(facts.knocks.iter().map(super::Knock::text));
@@ -27,7 +31,9 @@ pub(super) fn lines(facts: &Facts<'_>) -> Vec<String> {
     if let (None, Some(at)) = (facts.link, facts.seen) {
         lines.push(format!("last seen {}, by anybody's word", facts.ago(at)));
     }
-    lines.extend(nats(facts));
+    if facts.link.is_none() {
+        lines.extend(nats(facts));
+    }
     lines
 }
 
@@ -59,10 +65,11 @@ fn attempted(facts: &Facts<'_>) -> Vec<String> {
 /// Who was asked for it in the attempt.
 fn asked(facts: &Facts<'_>) -> Option<String> {
     let (has, not) = facts.trace.answers();
-    (facts.link.is_none() && !not.is_empty()).then(|| match has.is_empty() {
-        true => format!("asked who is connected to it, {} said no", names(&not)),
-        false => format!("asked who is connected to it, {} said yes and {} no", names(&has), names(&not)),
-    })
+    if facts.link.is_some() || not.is_empty() {
+        return None;
+    }
+    let yes = if has.is_empty() { String::new() } else { format!("{} said yes and ", names(&has)) };
+    Some(format!("asked who is connected to it, {yes}{} said no", names(&not)))
 }
 
 fn account(facts: &Facts<'_>, told: &Told) -> String {
@@ -96,9 +103,9 @@ fn nats(facts: &Facts<'_>) -> Vec<String> {
     lines.push(format!("their NAT: {}, {word}", facts.terrain.theirs));
     match &facts.theirs {
         Theirs::NotAsked => {
-            lines.push(format!("no account from {}: there is no link to ask over", short(facts.peer)));
+            lines.push(format!("no account from {}: there is no link to ask over", facts.peer.short()));
         }
-        Theirs::Silent => lines.push(format!("no account from {}: it did not answer", short(facts.peer))),
+        Theirs::Silent => lines.push(format!("no account from {}: it did not answer", facts.peer.short())),
         Theirs::Told { measured, evidence, .. } => {
             let at = measured.map(|at| facts.ago(at));
             lines.extend(at.map(|at| format!("theirs was measured {at}, by their account")));
@@ -106,8 +113,4 @@ fn nats(facts: &Facts<'_>) -> Vec<String> {
         }
     }
     lines
-}
-
-fn short(peer: PeerId) -> String {
-    peer.short()
 }

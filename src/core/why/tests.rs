@@ -313,14 +313,14 @@ fn a_dead_address_is_stale_only_where_somebody_sees_it_elsewhere() {
     assert!(why.verdict.contains("it is at 198.18.0.7:41000 now"), "{}", why.verdict);
     assert_eq!((why.confidence.level, why.next[0]), (Sureness::Medium, NextAction::Connect));
     let addresses = vec![addr(2), addr(7)];
-    let why = explain(&Facts { accounts, addresses, ..case.facts() });
+    let why = explain(&Facts { addresses, accounts, ..case.facts() });
     assert_eq!(why.confidence.level, Sureness::High, "two say so");
     assert!(has(&why.evidence, "its record says 198.18.0.7:41000 since"), "{:?}", why.evidence);
     // A symmetric NAT shows another port to everybody: that is no move.
     let port = SocketAddr::new(addr(2).ip(), 50_000);
     let accounts = vec![told(RELAY, Standing::Linked, Some(port))];
     let terrain = Terrain { theirs: NatType::Symmetric, ..Terrain::default() };
-    let why = explain(&Facts { accounts, terrain, ..case.facts() });
+    let why = explain(&Facts { terrain, accounts, ..case.facts() });
     assert!(!why.verdict.contains("moved"), "{}", why.verdict);
 }
 

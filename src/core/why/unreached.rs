@@ -321,11 +321,10 @@ fn nobody(facts: &Facts<'_>) -> Finding {
                 who.join(" and ")
             ),
             level: if witnesses >= 2 { Sureness::Medium } else { Sureness::Low },
-            because: format!(
-                "{witnesses} saw its link fall silent{}; {} never knew it",
-                last(facts),
-                never.len()
-            ),
+            because: match never.len() {
+                0 => format!("{witnesses} saw its link fall silent{}", last(facts)),
+                n => format!("{witnesses} saw its link fall silent{}; {n} never knew it", last(facts)),
+            },
             would_help: vec!["starting its node, or letting its UDP out and in".to_owned()],
             next: vec![NextAction::Connect, NextAction::SyncAll],
         };

@@ -257,6 +257,9 @@ fn nothing_through(facts: &Facts<'_>) -> Finding {
 }
 
 fn both(ours: NatType, theirs: NatType) -> String {
+    if ours == theirs {
+        return format!("Each {}.", what_it_does(ours));
+    }
     format!("Theirs {}; ours {}.", what_it_does(theirs), what_it_does(ours))
 }
 

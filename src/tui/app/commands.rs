@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::model::{Command, CommandId, Outcome, Stamp};
+use crate::model::{Command, CommandId, Outcome, PeerId, Stamp};
 use crate::node::feed::SendError;
 
 /// A command without an outcome for so long is given up: the longest stage
@@ -106,6 +106,15 @@ impl Commands {
         if self.running.len() < before && !outcome.command.is_question() {
             let tone = if outcome.result.is_ok() { Tone::Good } else { Tone::Bad };
             self.say(tone, outcome.to_string(), now);
+        }
+    }
+
+    /// Calls peers otherwise from now on; what was last said calls them as before,
+    /// and goes.
+    pub(super) fn rename(&mut self, renamed: impl Fn(PeerId) -> PeerId) {
+        self.message = None;
+        for running in &mut self.running {
+            running.command.rename(&renamed);
         }
     }
 

@@ -168,6 +168,7 @@ impl App {
         (self.lab, self.faults, self.logs) = (old.lab, old.faults, old.logs);
         (self.peers, self.prompt, self.kept) = (old.peers, old.prompt, old.kept);
         (self.sieves, self.lines) = (old.sieves, old.lines);
+        self.door = old.door;
         self.filter_anew();
         (self.attempts, self.reservations) = (old.attempts, old.reservations);
         self.peers.forget_rows();

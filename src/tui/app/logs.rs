@@ -2,7 +2,7 @@
 
 use super::App;
 use super::roll::Roll;
-use crate::model::{LogLevel, LogLine, Stamp};
+use crate::model::{LogLine, Stamp};
 
 /// Lines that are kept, about 1 MiB.
 pub(crate) const KEPT: usize = 5_000;
@@ -25,21 +25,12 @@ impl Lines {
 }
 
 impl App {
-    /// Takes in what was logged, and how many lines were not caught.
-    pub(super) fn take_lines(&mut self, lines: Vec<LogLine>, dropped: u64) {
+    /// Takes in what was logged.
+    pub(super) fn take_lines(&mut self, lines: Vec<LogLine>) {
         for line in lines {
-            self.take_line(line);
+            let passes = self.sieves.lines.matches(&line);
+            self.lines.push(line, passes);
         }
-        if dropped > 0 {
-            let at = self.node_now();
-            let text = format!("{dropped} log lines were dropped: the console was behind");
-            self.take_line(LogLine { at, level: LogLevel::Warn, target: "console".to_owned(), text });
-        }
-    }
-
-    fn take_line(&mut self, line: LogLine) {
-        let passes = self.sieves.lines.matches(&line);
-        self.lines.push(line, passes);
     }
 
     /// The number after the last log line that is shown.

@@ -8,6 +8,7 @@ mod commands;
 mod lab;
 mod line;
 mod logs;
+mod mask;
 mod moment;
 mod mouse;
 mod overlay;
@@ -33,7 +34,7 @@ use ratatui::crossterm::event::{KeyEvent, KeyEventKind, MouseEvent};
 use super::bindings::{Key, Keymap, Scope};
 use super::lab::{LabCommand, LabView};
 use super::logs::Logs;
-use super::past::{About, Record};
+use super::past::{About, Door};
 use super::theme::Theme;
 use super::view::Places;
 use crate::model::{
@@ -45,6 +46,7 @@ use crate::node::feed::SendError;
 use actions::Move;
 pub(crate) use commands::{Commands, Tone};
 pub(crate) use lab::{LabRow, LabSide};
+pub(crate) use logs::KEPT as LINES_KEPT;
 use logs::Lines;
 pub(crate) use moment::{Moment, Step};
 pub(crate) use mouse::{Region, Spot};
@@ -58,7 +60,7 @@ pub(crate) use prompt::{Filtered, Prompt, Sieves};
 pub(crate) use roll::Roll;
 pub(crate) use rows::Rows;
 pub(crate) use snap::Snapped;
-pub(crate) use timeline::{Entry, Timeline};
+pub(crate) use timeline::{Entry, KEPT as ENTRIES_KEPT, Timeline};
 pub(crate) use why::Asked;
 
 /// A snapshot older than this is marked as stale. Nodes send one at least
@@ -142,8 +144,8 @@ pub(crate) struct Drawn {
 #[derive(Debug)]
 pub(crate) struct App {
     live: Arc<Snapshot>,
-    /// The moments that can be gone back to.
-    record: Record,
+    /// What everything passes that comes in; it remembers it as it was.
+    door: Door,
     /// The moment that is looked at, if it is not now.
     moment: Option<Moment>,
     /// What is looked at, if it is a file and not a node.
@@ -184,6 +186,8 @@ pub(crate) struct App {
     pub(crate) kpi_span: usize,
     /// Lines scrolled, by pane; peers, events and log lines have ways of their own.
     pub(crate) scrolls: [usize; Pane::ALL.len()],
+    /// The peers that the palette last looked through.
+    found_in: Option<Arc<Vec<Arc<PeerRow>>>>,
     /// Where log lines come from.
     pub(crate) logs: Logs,
     /// The log.
@@ -212,9 +216,9 @@ impl App {
     /// A console on a node whose state is `snapshot`.
     pub(crate) fn new(snapshot: Arc<Snapshot>, theme: Theme, zone: TimeZone, logs: Logs) -> Self {
         let mut app = Self {
+            door: Door::new(Arc::clone(&snapshot)),
             anchor: (Duration::ZERO, snapshot.at),
             live: snapshot,
-            record: Record::default(),
             moment: None,
             replay: None,
             snapping: false,
@@ -235,6 +239,7 @@ impl App {
             asked: None,
             kpi_span: 0,
             scrolls: [0; Pane::ALL.len()],
+            found_in: None,
             logs,
             lines: Lines::default(),
             events_dropped: 0,
@@ -247,7 +252,6 @@ impl App {
             theme,
             zone,
         };
-        app.record.take(&app.live);
         app.refresh();
         app
     }
@@ -256,6 +260,12 @@ impl App {
     /// returns what is to be done. The screen may have changed after any input.
     pub(crate) fn update(&mut self, input: Input, at: Duration) -> Vec<Effect> {
         self.at = self.at.max(at);
+        let input = self.door.admit(input, self.node_now());
+        let effects = self.take_in(input);
+        effects.into_iter().map(|effect| self.door.release(effect)).collect()
+    }
+
+    fn take_in(&mut self, input: Input) -> Vec<Effect> {
         match input {
             Input::Key(key) => return self.key(&key),
             Input::Mouse(event) => return self.mouse(&event),
@@ -293,7 +303,7 @@ impl App {
                 return self.ask_again();
             }
             Input::Snapped(snapped) => self.snapped(snapped),
-            Input::Lines(lines, dropped) => self.take_lines(lines, dropped),
+            Input::Lines(lines, _) => self.take_lines(lines),
             Input::Lab(view) => self.take_lab(view),
             Input::LabBusy => self.refuse_lab(),
             Input::Switched(snapshot) => self.switch(snapshot),
@@ -335,7 +345,6 @@ impl App {
         self.anchor = (self.at, now);
         self.received = self.at;
         self.live = snapshot;
-        self.record.take(&self.live);
         match &mut self.moment {
             Some(moment) => moment.missed += 1,
             None => self.refresh(),

@@ -1,6 +1,8 @@
 //! The palette: actions and peers by a few letters, the best first; an action
 //! may be followed by a peer that it is to be done to.
 
+use std::sync::Arc;
+
 use super::{App, Effect, Filtered, Move, Overlay, Pane, Tone};
 use crate::model::{PeerId, PeerRow, clean};
 use crate::tui::bindings::{Binding, Bound, Scope};
@@ -65,6 +67,7 @@ impl App {
     pub(super) fn find(&mut self) {
         let Some(Overlay::Palette(palette)) = self.overlays.last() else { return };
         let hits = self.hits(&palette.text, palette.from);
+        self.found_in = Some(self.shown().peers.clone());
         if let Some(Overlay::Palette(palette)) = self.overlays.last_mut() {
             palette.hits = hits;
             palette.row = palette.row.min(palette.hits.len().saturating_sub(1));
@@ -73,7 +76,9 @@ impl App {
 
     /// Looks again where the peers changed; what is chosen stays chosen.
     pub(super) fn find_again(&mut self) {
-        let Some(Overlay::Palette(palette)) = self.overlays.last() else { return };
+        let peers = &self.shown().peers;
+        let same = self.found_in.as_ref().is_some_and(|old| Arc::ptr_eq(old, peers));
+        let Some(Overlay::Palette(palette)) = self.overlays.last().filter(|_| !same) else { return };
         let chosen = palette.hits.get(palette.row).map(|hit| hit.what);
         self.find();
         if let Some(Overlay::Palette(palette)) = self.overlays.last_mut()

@@ -162,10 +162,12 @@ impl App {
         }
     }
 
-    /// Puts the filter over what happened in front again.
+    /// Puts the filters over what happened and the log in front again.
     pub(super) fn filter_anew(&mut self) {
-        let text = self.sieves.events.text().to_owned();
-        self.set_filter(Filtered::Events, &text);
+        for of in [Filtered::Events, Filtered::Lines] {
+            let text = self.filter_text(of).to_owned();
+            self.set_filter(of, &text);
+        }
     }
 
     /// Ends the typing, with the filter as it stands.

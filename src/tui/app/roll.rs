@@ -51,11 +51,6 @@ impl<T> Roll<T> {
         self.follow();
     }
 
-    /// Changes every entry.
-    pub(super) fn replace(&mut self, with: impl Iterator<Item = T>) {
-        self.entries = with.collect();
-    }
-
     /// Follows its end from now on.
     pub(super) fn follow(&mut self) {
         (self.cursor, self.bottom) = (None, None);

@@ -1,16 +1,13 @@
 //! Writing what the console remembers to a file, and looking at such a file.
 
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
-use super::{App, Effect, Input, Tone};
-use crate::model::{Snapshot, clean};
+use super::{App, Effect, Tone};
 use crate::tui::fmt;
 use crate::tui::logs::Logs;
-use crate::tui::past::{About, Bundle, FORMAT, Holds};
+use crate::tui::past::{About, Bundle, Door};
 use crate::tui::theme::Theme;
 
 /// What came of writing a file: where it is and how long, or why there is none.
@@ -19,19 +16,14 @@ pub(crate) type Snapped = Result<(PathBuf, u64), String>;
 impl App {
     /// A console on a file; `None` if there is no moment in it.
     pub(crate) fn replay(bundle: Bundle, theme: Theme, zone: TimeZone) -> Option<Self> {
-        let last = bundle.record.last()?;
-        let snapshot: Arc<Snapshot> = bundle.record.at(last)?;
-        let mut app = Self::new(snapshot, theme, zone, Logs::Here);
-        app.record = bundle.record;
-        app.replay = Some(bundle.about);
-        for entry in bundle.entries {
-            app.note(entry);
+        let mut door = Door::on_file(bundle)?;
+        let mut app = Self::new(door.live(), theme, zone, Logs::Here);
+        app.door = door;
+        app.recall_all();
+        if let Some(lab) = app.door.lab() {
+            app.take_lab(lab);
         }
-        app.take_lines(bundle.lines, 0);
-        if let Some(lab) = bundle.lab {
-            app.update(Input::Lab(lab), Duration::ZERO);
-        }
-        app.look_at(last);
+        app.look_at(app.live.at);
         Some(app)
     }
 
@@ -40,37 +32,10 @@ impl App {
         self.replay.as_ref()
     }
 
-    /// Everything that is remembered, as it is now. It shares what it holds with
-    /// the console, so that it can be written elsewhere.
+    /// Everything that is remembered, as it is now, ready to be written elsewhere.
     pub(crate) fn bundle(&mut self) -> Bundle {
-        if self.replay.is_none() {
-            let live = Arc::clone(&self.live);
-            self.record.take_anyway(&live);
-        }
-        let node = &self.live.node;
-        let lab = self.lab.as_ref().map(|lab| Arc::clone(&lab.view));
-        let holds = Holds {
-            moments: self.record.len() as u64,
-            entries: self.timeline.all().len() as u64,
-            log_lines: self.lines.all().len() as u64,
-            lab: lab.is_some(),
-        };
-        Bundle {
-            about: About {
-                format: FORMAT,
-                program: env!("CARGO_PKG_VERSION").to_owned(),
-                made: self.replay.as_ref().map_or_else(|| self.node_now(), |about| about.made),
-                masked: false,
-                peer_id: node.peer_id,
-                name: clean(&node.name),
-                network: clean(&node.network),
-                holds,
-            },
-            record: self.record.clone(),
-            entries: self.timeline.all().cloned().collect(),
-            lines: self.lines.all().cloned().collect(),
-            lab,
-        }
+        let now = self.node_now();
+        self.door.bundle(now)
     }
 
     pub(super) fn snap(&mut self) -> Vec<Effect> {

@@ -845,3 +845,29 @@ fn a_replay_plays_as_time_went_and_stops_at_its_end_or_when_it_is_told_to() {
     b.send(Input::Tick);
     assert_eq!((state_shown(&b), b.app.is_playing()), (PeerState::Linked, false));
 }
+
+#[test]
+fn what_is_done_to_a_pseudonym_is_done_to_whom_it_stands_for() {
+    let mut b = lost_and_found();
+    b.select(NYC);
+    b.keys("m");
+    let masked = b.app.peers.selected().expect("the same peer");
+    assert_ne!(masked, demo::id(NYC));
+    assert!(b.app.peer(masked).is_some_and(|p| p.name.as_deref().is_some_and(|n| n.starts_with("peer-"))));
+    let connect = Command::Connect { peer: demo::id(NYC) };
+    assert_eq!(b.keys("c"), [Effect::Send(connect.clone())]);
+    b.send(Input::Sent(connect.clone(), Ok(CommandId(7))));
+    assert_eq!(b.app.commands.running()[0].describe(), format!("connect {}", masked.short()));
+    let outcome = Outcome { id: CommandId(7), command: connect, result: Err(Reason::NoAddress.into()) };
+    b.send(Input::Outcome(Arc::new(outcome)));
+    assert_eq!(b.message(), format!("connect {}: no address known", masked.short()));
+    assert_eq!(b.keys("y"), [Effect::Copy(masked.to_string())], "what is copied bears pseudonyms, too");
+
+    b.keys("[");
+    assert!(b.app.peer(masked).is_some(), "and so does the past");
+    b.press(KeyCode::Esc);
+    b.keys("m");
+    assert_eq!(b.app.peers.selected(), Some(demo::id(NYC)));
+    b.keys("m");
+    assert_eq!(b.app.peers.selected(), Some(masked), "one is called the same all the time");
+}

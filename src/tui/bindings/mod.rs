@@ -118,6 +118,8 @@ pub(crate) enum Action {
     Step(Step),
     /// Writes what is remembered to a file.
     Snap,
+    /// Pseudonyms for peers, addresses and names.
+    Mask,
     Zoom,
     CopyId,
     CopyAddress,

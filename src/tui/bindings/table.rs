@@ -65,8 +65,6 @@ pub(crate) static BINDINGS: &[Binding] = table! {
         "forward to the moment at which something changes next, and at last to now";
     "minute-before": Action::Step(Step::LeapBack), "{", PEER, "", None, "a minute back";
     "minute-after": Action::Step(Step::LeapForth), "}", PEER, "", None, "a minute forward";
-    "snap": Action::Snap, "w", PEER, "snap", None,
-        "write the last ten minutes to a file that punchdeck replay opens: moments, events, log, lab";
     "lab": Action::OpenLab, "l", MAIN, "lab", None,
         "the lab: cut and heal, kill and start, change a NAT, go to another node";
     "drills": Action::OpenDrills, "d", MAIN, "drills", None,
@@ -82,6 +80,10 @@ pub(crate) static BINDINGS: &[Binding] = table! {
         "copy the address of the selected peer's link, or the first it claims";
     "copy-why": Action::CopyWhy, "", PEER, "", None,
         "copy the explanation of the selected peer as text, once the node gave one";
+    "snap": Action::Snap, "w", PEER, "snap", None,
+        "write the last ten minutes to a file that punchdeck replay opens: moments, events, log, lab";
+    "mask": Action::Mask, "m", PEER, "", None,
+        "pseudonyms for peers, addresses and names, on the screen, in copies and in snaps; again to undo it";
     "lab-show": Action::Lab(LabKey::Show), "enter", LAB, "go there", None,
         "put the console on the chosen node";
     "lab-cut": Action::Lab(LabKey::Cut), "x", LAB, "cut", Traffic,

@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::mask::Mask;
 use super::record::Record;
 use crate::model::{
     AttemptsView, Counters, GossipView, KpiView, LinkRow, LogLine, NatView, NodeInfo, PeerId, PeerRow,
@@ -43,6 +44,8 @@ pub struct Bundle {
     pub(crate) entries: Vec<Entry>,
     pub(crate) lines: Vec<LogLine>,
     pub(crate) lab: Option<Arc<LabView>>,
+    /// What is written instead of what is here, if that is to be hidden.
+    pub(crate) mask: Option<Mask>,
 }
 
 /// What a file says of itself.
@@ -68,8 +71,8 @@ pub(crate) struct About {
 
 impl Bundle {
     /// What is in it, in words, for whoever has no terminal.
-    pub fn summary(&self) -> String {
-        let about = &self.about;
+    pub fn summary(&self, masked: bool) -> String {
+        let about = if masked { &self.about.masked(&mut Mask::new()) } else { &self.about };
         let date = |at: Stamp| {
             jiff::Timestamp::from_millisecond(at.0)
                 .map_or_else(|_| "-".to_owned(), |at| at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string())
@@ -101,6 +104,19 @@ impl Bundle {
             self.lines.len(),
             yes(self.lab.is_some()),
         )
+    }
+}
+
+impl About {
+    /// The same about a pseudonym.
+    pub(super) fn masked(&self, mask: &mut Mask) -> Self {
+        Self {
+            masked: true,
+            peer_id: mask.id(self.peer_id),
+            name: mask.name(self.peer_id, &self.name),
+            network: mask.network(&self.network),
+            ..self.clone()
+        }
     }
 }
 

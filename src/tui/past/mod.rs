@@ -1,9 +1,12 @@
-//! What the console remembers of its node: the moments of the last minutes, and
-//! the file that they can be written to. It knows no screen and no key.
+//! What the console remembers of its node: the moments of the last minutes, the
+//! file that they can be written to, and the door through which all of it comes
+//! and behind which pseudonyms stand for whom they hide.
 
 mod bundle;
+mod door;
+mod mask;
 mod record;
 
-pub(crate) use bundle::{About, FORMAT, Holds};
+pub(crate) use bundle::About;
 pub use bundle::{Bundle, BundleError};
-pub(crate) use record::Record;
+pub(crate) use door::Door;

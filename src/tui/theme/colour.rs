@@ -35,12 +35,18 @@ pub(super) fn distance_of_light(a: [f64; 3], b: [f64; 3]) -> f64 {
     a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt()
 }
 
-fn lab([r, g, b]: [f64; 3]) -> [f64; 3] {
-    let x = (0.412_4 * r + 0.357_6 * g + 0.180_5 * b) / 0.950_47;
-    let y = 0.212_6 * r + 0.715_2 * g + 0.072_2 * b;
-    let z = (0.019_3 * r + 0.119_2 * g + 0.950_5 * b) / 1.088_83;
-    let f = |t: f64| if t > 0.008_856 { t.cbrt() } else { 7.787 * t + 16.0 / 116.0 };
-    let (x, y, z) = (f(x), f(y), f(z));
+/// Amounts of light as CIE XYZ, by the white of a screen (D65).
+const XYZ: [[f64; 3]; 3] = [
+    [0.412_4 / 0.950_47, 0.357_6 / 0.950_47, 0.180_5 / 0.950_47],
+    [0.212_6, 0.715_2, 0.072_2],
+    [0.019_3 / 1.088_83, 0.119_2 / 1.088_83, 0.950_5 / 1.088_83],
+];
+
+fn lab(light: [f64; 3]) -> [f64; 3] {
+    let [x, y, z] = XYZ.map(|row| {
+        let part: f64 = row.iter().zip(light).map(|(m, part)| m * part).sum();
+        if part > 0.008_856 { part.cbrt() } else { 7.787 * part + 16.0 / 116.0 }
+    });
     [116.0 * y - 16.0, 500.0 * (x - y), 200.0 * (y - z)]
 }
 

@@ -69,10 +69,16 @@ fn info_lines(pen: &Pen<'_>, info: &DrillInfo, chosen: bool, width: usize) -> Ve
         Span::styled(if chosen { "▶ " } else { "  " }, pen.theme.accent),
         Span::styled(format!("{:<21} ", info.name), style),
     ];
+    let kills = if info.kills { "(kills nodes: wants its name typed)" } else { "" };
     let why = info.unsupported.as_ref().map_or_else(String::new, |why| format!("(not here: {why})"));
     // Only the chosen one in full: the list is for choosing.
     if chosen {
-        return frame::flow(head, &[(&info.about, Style::new()), (&why, pen.theme.warn)], width, ABOUT);
+        return frame::flow(
+            head,
+            &[(&info.about, Style::new()), (kills, pen.theme.warn), (&why, pen.theme.warn)],
+            width,
+            ABOUT,
+        );
     }
     let mut line = Line::from(head);
     let room = width.saturating_sub(ABOUT);

@@ -6,13 +6,17 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use super::{Pen, frame};
-use crate::model::{NextAction, PeerRow, Why, WhyLine, printable};
+use crate::model::{NextAction, PeerRow, Why, WhyLine, ellipsize, printable};
 use crate::tui::app::App;
 use crate::tui::bindings::{Action, Scope, order_of};
 use crate::tui::fmt;
 
-/// Where the texts of the timeline begin.
-const WHAT: usize = 20;
+/// Where it is said who did or saw it, in the timeline.
+const WHO: usize = 13;
+/// Names are shown from that width on.
+const WITH_NAMES: usize = 80;
+/// The room for a peer with its name.
+const NAME: usize = 15;
 /// Where the texts behind a label begin.
 const TEXT: usize = 12;
 
@@ -46,11 +50,16 @@ fn behind(pen: &Pen<'_>, label: &str, text: &str, width: usize) -> Vec<Line<'sta
 
 fn timeline_lines(app: &App, pen: &Pen<'_>, line: &WhyLine, width: usize) -> Vec<Line<'static>> {
     let ours = line.who == app.shown().node.peer_id;
-    let who = if ours { "us".to_owned() } else { line.who.short() };
+    let (name, room) = match (ours, width >= WITH_NAMES) {
+        (true, wide) => ("us".to_owned(), if wide { NAME } else { 6 }),
+        (false, true) => (ellipsize(&app.call(line.who), NAME, '…'), NAME),
+        (false, false) => (line.who.short(), 6),
+    };
     let at = format!("  +{:<9} ", fmt::elapsed(line.at_ms));
-    let head = vec![Span::styled(at, pen.theme.dim), Span::raw(format!("{who:<6} "))];
+    let head = vec![Span::styled(at, pen.theme.dim), Span::raw(format!("{name:<room$} "))];
     let account = if ours { "" } else { "(their account)" };
-    frame::flow(head, &[(&printable(&line.what), Style::new()), (account, pen.theme.dim)], width, WHAT)
+    let what = [(printable(&line.what), Style::new()), (account.to_owned(), pen.theme.dim)];
+    frame::flow(head, &what.each_ref().map(|(text, style)| (text.as_str(), *style)), width, WHO + room + 1)
 }
 
 /// Whether an answer is still to come, and why there is none if it failed.

@@ -6,14 +6,12 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
-use unicode_width::UnicodeWidthStr;
 
 use super::{Pen, drills, frame, lab};
 use crate::model::{Exposure, ExposureState, Path, Phase, SaveState, clean};
 use crate::tui::app::{App, Filtered, Moment, Pane, Prompt, Spot, Step, Tone};
-use crate::tui::bindings::{Action, Bound, LabKey, Scope};
+use crate::tui::bindings::{Action, Scope};
 use crate::tui::fmt;
-use crate::tui::lab::LabCommand;
 use crate::tui::past::About;
 
 /// The links by path, in words where there is room. Foreign connections carry
@@ -79,6 +77,9 @@ pub(super) fn draw(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
         ]);
     }
     left.extend([Span::styled(format!("{phase:<8}"), phase_style), gap()]);
+    if app.is_masked() {
+        left.extend([Span::styled("masked", theme.warn), gap()]);
+    }
     if app.read_only {
         left.extend([Span::styled("read-only", theme.warn), gap()]);
     }
@@ -298,65 +299,4 @@ fn prompt_line(app: &App, pen: &Pen<'_>, prompt: &Prompt, area: Rect, buf: &mut 
         spans.push(Span::styled(format!("  ✗ {}", wrong.why), theme.bad));
     }
     frame::put(buf, (area.x, area.y), &Line::from(spans), area.width);
-}
-
-/// The keys that do something here and now.
-pub(super) fn footer(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
-    let scope = app.scope();
-    let works = |b: &&Bound| !b.label.is_empty() && !b.keys.is_empty() && app.available(b.action).is_ok();
-    // How to get help and out is never cut off.
-    let last = |b: &Bound| {
-        (app.zoom && b.action == Action::Zoom)
-            || matches!(
-                b.action,
-                Action::Help | Action::Palette | Action::Quit | Action::Close | Action::No | Action::Cancel
-            )
-    };
-    let (tail, head): (Vec<_>, Vec<_>) = app.keys.of_scope(scope).filter(works).partition(|b| last(b));
-    let width = |b: &Bound| b.key().width() + b.label.width() + 3;
-    let mut room = usize::from(area.width).saturating_sub(1 + tail.iter().map(|b| width(b)).sum::<usize>());
-    let mut shown = Vec::new();
-    for binding in head {
-        if width(binding) > room {
-            continue;
-        }
-        room -= width(binding);
-        shown.push(binding);
-    }
-    shown.extend(tail);
-    let (mut spans, mut x) = (vec![Span::raw(" ")], area.x + 1);
-    for binding in shown {
-        let label = match (binding.action, scope) {
-            (Action::Freeze, Scope::Main) if app.replayed().is_some() => {
-                if app.is_playing() {
-                    "stop"
-                } else {
-                    "play"
-                }
-            }
-            (Action::Freeze, Scope::Main) if app.moment().is_some() => "go on",
-            (Action::Back, _) if app.replayed().is_some() => "to its end",
-            (Action::Back, _) if app.moment().is_some() => "now",
-            (Action::Why, Scope::Main) if app.focus == Pane::Events => "go there",
-            (Action::Zoom, Scope::Main) if app.zoom => "unzoom",
-            (Action::Lab(key), _) => lab_label(app, key).unwrap_or(binding.label),
-            _ => binding.label,
-        };
-        let key = binding.key();
-        let width = u16::try_from(key.width() + 1 + label.width()).unwrap_or(0);
-        pen.mark(Rect { x, width, ..area }.intersection(area), Spot::Key(binding.line()));
-        x += width + 2;
-        spans.push(Span::styled(key, pen.theme.accent));
-        spans.push(Span::styled(format!(" {label}  "), pen.theme.dim));
-    }
-    buf.set_line(area.x, area.y, &Line::from(spans), area.width);
-}
-
-/// What a key does to the chosen row of the lab, where it undoes.
-fn lab_label(app: &App, key: LabKey) -> Option<&'static str> {
-    match app.lab.as_ref()?.command(key).ok()? {
-        LabCommand::Heal(_) | LabCommand::HealLink(_) => Some("heal"),
-        LabCommand::Start(_) => Some("start"),
-        _ => None,
-    }
 }

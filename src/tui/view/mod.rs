@@ -7,6 +7,7 @@ mod drills;
 mod escalation;
 mod events;
 mod explained;
+mod footer;
 mod frame;
 mod gossip;
 mod header;
@@ -193,7 +194,7 @@ fn draw_console(app: &mut App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
         live.changes_within(left);
     }
     header::message(app, &live, parts.message, buf);
-    header::footer(app, pen, parts.footer, buf);
+    footer::draw(app, pen, parts.footer, buf);
     let body = Rect { y: area.y + 1, height: area.height - 3, ..area };
     for n in 0..app.overlays.len() {
         // What can be done depends on all that lies there, so all stays there.

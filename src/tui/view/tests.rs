@@ -631,3 +631,117 @@ fn a_connection_that_was_replaced_bears_no_mark_of_trouble() {
     let text = shot.text();
     assert!(text.contains("14:02:11.000   link.down") && text.contains("14:02:11.000 ✗ link.down"), "{text}");
 }
+
+#[test]
+fn the_focused_panes_own_keys_come_first_where_not_all_fit() {
+    let last = |keys: &str| {
+        let text = Shot::busy(SMALL).keys(keys).text();
+        text.lines().last().unwrap().to_owned()
+    };
+    assert!(!last("1").contains("failover"), "{}", last("1"));
+    assert!(last("3").contains(" f failover"), "{}", last("3"));
+    assert!(last("5").contains("\" n NAT"), "{}", last("5"));
+    assert!(last("4").starts_with("\" S all"), "{}", last("4"));
+    assert!(last("7").contains("/ filter"), "{}", last("7"));
+}
+
+/// Whatever identifies somebody in the demo: beginnings of ids, addresses, names.
+fn secrets() -> Vec<String> {
+    let snapshot = demo::busy();
+    let mut all: Vec<String> =
+        vec!["net fleet".to_owned(), "198.18.".to_owned(), snapshot.node.peer_id.short()];
+    for row in snapshot.peers.iter() {
+        all.push(row.peer_id.short());
+        all.extend(row.name.clone());
+    }
+    for node in demo::lab().nodes {
+        all.extend([node.peer_id.short(), node.name]);
+    }
+    all.push(snapshot.node.name.clone());
+    all
+}
+
+/// The busy fleet with hostile texts in every corner, masked.
+fn masked(size: (u16, u16)) -> Shot {
+    let mut shot = Shot::busy(size);
+    shot.input(Input::Lab(Arc::new(LabView { drill: Some(demo::drill()), ..demo::lab() })));
+    let told = "vps-nyc=198.18.0.27:9000/1b88f042 (HOME-BER), \"lab-3\"@198.18.0.5";
+    shot.input(Input::Fault(format!("gossip panicked: {told}")));
+    let line = |text: &str| crate::model::LogLine {
+        at: demo::NOW,
+        level: crate::model::LogLevel::Warn,
+        target: "driver".to_owned(),
+        text: text.to_owned(),
+    };
+    shot.input(Input::Lines(vec![line(told), line(&demo::id([0x1b, 0x88, 0xf0]).to_string())], 0));
+    let reason = Reason::Other { detail: told.to_owned() };
+    let down = EventKind::LinkDown { reason };
+    let at = demo::NOW;
+    shot.input(Input::Event(Arc::new(Event {
+        seq: 99,
+        at,
+        peer_id: Some(demo::id([0xa9, 0x93, 0x0d])),
+        kind: down,
+    })));
+    shot.app.set_masked(true);
+    // What comes afterwards is masked, too.
+    shot.input(Input::Event(demo::events()[7].clone()));
+    shot.input(Input::Lines(vec![line(told)], 0));
+    shot.input(Input::NodeGone(Gone::Lost { detail: told.to_owned() }));
+    shot.input(Input::NodeBack(demo::busy()));
+    shot
+}
+
+#[test]
+fn a_masked_console_shows_nobody_in_any_pane_or_overlay() {
+    let secrets = secrets();
+    assert!(secrets.len() > 20);
+    let looks_away = |shot: &Shot, what: &str| {
+        let text = shot.text_now().to_lowercase();
+        for secret in &secrets {
+            assert!(!text.contains(&secret.to_lowercase()), "{secret} in {what}: {text}");
+        }
+        assert!(text.contains("masked"), "{what} says so");
+    };
+    for size in [(200, 60), LARGE, SMALL] {
+        for pane in '1'..='8' {
+            looks_away(&masked(size).keys(&format!("{pane}z")), &format!("pane {pane}"));
+        }
+        for keys in ["?", "jx", "l", "d", ":peer", "jjj\n", "7k", " ", "/vp"] {
+            looks_away(&masked(size).keys(keys), keys);
+        }
+        let mut shot = masked(size).keys("jjj\n");
+        explain_all(&mut shot);
+        looks_away(&shot, "an explanation");
+    }
+}
+
+/// The node explains every link, as it would if it was asked about each.
+fn explain_all(shot: &mut Shot) {
+    let result = Ok(Done::Explained(Box::new(demo::why())));
+    let command = Command::Why { peer: demo::why().peer_id };
+    shot.input(Input::Outcome(Arc::new(Outcome { id: CommandId(1), command, result })));
+}
+
+#[test]
+fn a_snap_of_a_masked_console_names_nobody_and_can_be_replayed() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut shot = masked(LARGE);
+    let (path, _) = shot.app.bundle().save(dir.path(), &TimeZone::UTC).unwrap();
+    let text = std::fs::read_to_string(&path).unwrap().to_lowercase();
+    for secret in secrets() {
+        assert!(!text.contains(&secret.to_lowercase()), "{secret}");
+    }
+    let bundle = crate::tui::Bundle::load(&path).unwrap();
+    let app = App::replay(bundle, shot.app.theme.clone(), TimeZone::UTC).unwrap();
+    let replayed = Shot { app, ..Shot::busy(LARGE) }.keys("1");
+    assert!(replayed.text_now().contains("masked"), "it says so");
+    assert!(replayed.text_now().contains("peer-"), "{}", replayed.text_now());
+}
+
+#[test]
+fn the_mask_by_size() {
+    // Pseudonyms are drawn by chance: only what is under them can be compared.
+    let text = masked((200, 50)).text();
+    assert!(text.contains("net net-") && text.contains(" punchdeck  peer-"), "{text}");
+}

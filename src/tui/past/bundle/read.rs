@@ -71,8 +71,14 @@ impl Bundle {
         let mut lines = Lines { from, digest: digest::Context::new(&digest::SHA256), count: 0 };
         let first = lines.next()?.ok_or(BundleError::Foreign)?;
         let about = about(&first)?;
-        let mut bundle =
-            Self { about, record: Record::default(), entries: Vec::new(), lines: Vec::new(), lab: None };
+        let mut bundle = Self {
+            about,
+            record: Record::default(),
+            entries: Vec::new(),
+            lines: Vec::new(),
+            lab: None,
+            mask: None,
+        };
         let (mut before, mut rows): (Option<Snapshot>, Vec<Arc<PeerRow>>) = (None, Vec::new());
         loop {
             let sum = hex::encode(lines.digest.clone().finish());

@@ -62,6 +62,7 @@ fn bundle(changes: &[(usize, u8)], peers: u32) -> Bundle {
         entries,
         lines,
         lab: Some(Arc::new(LabView { drill: Some(demo::drill()), ..demo::lab() })),
+        mask: None,
     }
 }
 

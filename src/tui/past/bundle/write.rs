@@ -5,11 +5,14 @@ use std::fs::DirBuilder;
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use aws_lc_rs::digest;
 use jiff::tz::TimeZone;
 
 use super::{Bundle, End, Line, PAGE, Sections};
+use crate::model::{PeerId, PeerRow, Snapshot};
+use crate::tui::lab::LabView;
 
 /// Mode of the directory when we create it: its owner's alone, as its files are.
 const DIR_MODE: u32 = 0o700;
@@ -48,32 +51,39 @@ impl Bundle {
     }
 
     pub(super) fn write(&self, out: impl Write) -> io::Result<()> {
+        let mut mask = self.mask.clone();
         let mut lines = Lines { out, digest: digest::Context::new(&digest::SHA256), count: 0 };
-        lines.put(&Line::Snap(self.about.clone()))?;
-        let mut before = None;
-        for (rest, changes, telling) in self.record.moments() {
-            let mut sections = Sections::between(before, rest, telling);
-            for (id, row) in changes {
-                match row {
-                    Some(row) => sections.changed.push(row),
-                    None => sections.gone.push(id),
+        let about = match &mut mask {
+            Some(mask) => {
+                mask.meet_all(&self.record);
+                self.about.masked(mask)
+            }
+            None => self.about.clone(),
+        };
+        lines.put(&Line::Snap(about))?;
+        let mut before: Option<Snapshot> = None;
+        for (rest, mut changes, telling) in self.record.moments() {
+            let rest = match &mut mask {
+                Some(mask) => {
+                    changes = changes.iter().map(|change| mask.change(change)).collect();
+                    mask.rest(rest)
                 }
-            }
-            while sections.changed.len() > PAGE {
-                let rows = sections.changed.drain(..PAGE).collect();
-                lines.put(&Line::Rows(rows))?;
-            }
-            lines.put(&Line::Moment(Box::new(sections)))?;
+                None => rest.clone(),
+            };
+            lines.moment(before.as_ref(), &rest, changes, telling)?;
             before = Some(rest);
         }
         for entry in &self.entries {
-            lines.put(&Line::Entry(entry.clone()))?;
+            let masked = mask.as_mut().map(|mask| mask.entry(entry));
+            lines.put(&Line::Entry(masked.unwrap_or_else(|| entry.clone())))?;
         }
         for line in &self.lines {
-            lines.put(&Line::Log(line.clone()))?;
+            let masked = mask.as_ref().map(|mask| mask.line(line));
+            lines.put(&Line::Log(masked.unwrap_or_else(|| line.clone())))?;
         }
         if let Some(lab) = &self.lab {
-            lines.put(&Line::Lab(Box::new((**lab).clone())))?;
+            let masked = mask.as_mut().map(|mask| mask.lab(lab));
+            lines.put(&Line::Lab(Box::new(LabView::clone(&masked.unwrap_or_else(|| Arc::clone(lab))))))?;
         }
         lines.end()
     }
@@ -86,6 +96,26 @@ struct Lines<W> {
 }
 
 impl<W: Write> Lines<W> {
+    fn moment(
+        &mut self,
+        before: Option<&Snapshot>,
+        rest: &Snapshot,
+        changes: Vec<(PeerId, Option<Arc<PeerRow>>)>,
+        telling: bool,
+    ) -> io::Result<()> {
+        let mut sections = Sections::between(before, rest, telling);
+        for (id, row) in changes {
+            match row {
+                Some(row) => sections.changed.push(row),
+                None => sections.gone.push(id),
+            }
+        }
+        while sections.changed.len() > PAGE {
+            self.put(&Line::Rows(sections.changed.drain(..PAGE).collect()))?;
+        }
+        self.put(&Line::Moment(Box::new(sections)))
+    }
+
     fn put(&mut self, line: &Line) -> io::Result<()> {
         let mut text = serde_json::to_vec(line)?;
         text.push(b'\n');

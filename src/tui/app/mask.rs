@@ -1,0 +1,65 @@
+//! Pseudonyms on and off: what the console shows is told anew.
+
+use super::prompt::Kept;
+use super::{App, Filtered, Gone, Lines, Overlay, Timeline};
+
+impl App {
+    /// Whether pseudonyms stand for peers, addresses and names.
+    pub(crate) fn is_masked(&self) -> bool {
+        self.door.is_masked() || self.replay.as_ref().is_some_and(|about| about.masked)
+    }
+
+    /// Shows pseudonyms, or who is really meant. The selected peer stays.
+    pub(crate) fn set_masked(&mut self, on: bool) {
+        if on == self.door.is_masked() {
+            return;
+        }
+        let renamed = self.door.set_mask(on);
+        let selected = self.peers.selected().or(self.peers.hidden_selection()).map(&renamed);
+        let past = self.moment.take().filter(|moment| moment.past).map(|moment| moment.now);
+        self.live = self.door.live();
+        if let (Some(side), Some(view)) = (&mut self.lab, self.door.lab()) {
+            side.view = view;
+        }
+        if on {
+            // What was typed may name somebody; so may what went wrong.
+            for of in [Filtered::Peers, Filtered::Events, Filtered::Lines] {
+                self.set_filter(of, "");
+            }
+            self.kept = <[Kept; 3]>::default();
+            self.faults =
+                std::mem::take(&mut self.faults).into_iter().map(|text| self.door.text(text)).collect();
+            if let Some(Gone::Lost { detail }) = &mut self.gone {
+                *detail = self.door.text(std::mem::take(detail));
+            }
+        }
+        self.prompt = None;
+        self.asked = None;
+        self.overlays.retain(|o| matches!(o, Overlay::Lab { .. } | Overlay::Drills));
+        self.commands.rename(&renamed);
+        self.recall_all();
+        // Rows of before would be taken for peers that have left.
+        self.peers.forget_rows();
+        self.attempts.forget_rows();
+        self.reservations.forget_rows();
+        self.refresh();
+        if let Some(peer) = selected {
+            self.peers.select(peer);
+        }
+        if let Some(at) = past {
+            self.look_at(at);
+        }
+    }
+
+    /// Shows everything that happened and was logged anew.
+    pub(super) fn recall_all(&mut self) {
+        self.replay = self.door.about();
+        (self.timeline, self.lines) = (Timeline::default(), Lines::default());
+        self.filter_anew();
+        for entry in self.door.entries() {
+            self.note(entry);
+        }
+        let lines = self.door.lines();
+        self.take_lines(lines);
+    }
+}

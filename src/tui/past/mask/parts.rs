@@ -1,0 +1,481 @@
+//! Every kind of value, part by part. Whatever gets a new part does not compile
+//! until somebody says here what becomes of it.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::Mask;
+use crate::model::{
+    Attempt, AttemptsView, CacheView, Command, Confidence, Done, Event, EventKind, Evidence, Exposure,
+    Failover, Failure, LinkReport, LinkRow, LogLine, MappingLifetime, NatView, NodeInfo, Outcome, PeerId,
+    PeerRow, Reason, RelaysView, ReportingView, ReservationRow, SaveState, Snapshot, StageReport, Vantage,
+    Why, WhyFact, WhyLine,
+};
+use crate::tui::app::Entry;
+use crate::tui::lab::{DrillStage, DrillView, LabLink, LabNode, LabRouter, LabSaid, LabView};
+
+impl Mask {
+    fn ids(&mut self, id: Option<PeerId>) -> Option<PeerId> {
+        id.map(|id| self.id(id))
+    }
+
+    fn texts(&self, texts: &[String]) -> Vec<String> {
+        texts.iter().map(|text| self.text(text)).collect()
+    }
+
+    pub(super) fn row(&mut self, row: &PeerRow) -> PeerRow {
+        PeerRow {
+            peer_id: self.id(row.peer_id),
+            name: row.name.as_ref().map(|name| self.name(row.peer_id, name)),
+            first_hand: row.first_hand,
+            addresses: row.addresses.iter().map(|addr| self.addr(*addr)).collect(),
+            nat_type: row.nat_type,
+            state: row.state,
+            path: row.path,
+            rtt_ms: row.rtt_ms,
+            attempts: row.attempts,
+            successes: row.successes,
+            last_seen: row.last_seen,
+            tried: row.tried,
+            source: row.source,
+            version: row.version,
+            last_failure: row.last_failure.as_ref().map(|reason| self.reason(reason)),
+            next_attempt: row.next_attempt,
+            attempt: row.attempt,
+        }
+    }
+
+    /// Rows that changed, for a file.
+    pub(in crate::tui::past) fn change(
+        &mut self,
+        (id, row): &(PeerId, Option<Arc<PeerRow>>),
+    ) -> (PeerId, Option<Arc<PeerRow>>) {
+        (self.id(*id), row.as_ref().map(|row| Arc::new(self.row(row))))
+    }
+
+    /// A state without its peers.
+    pub(in crate::tui::past) fn rest(&mut self, snapshot: &Snapshot) -> Snapshot {
+        // First who is who: texts elsewhere may name them.
+        let node = Arc::new(self.node(&snapshot.node));
+        Snapshot {
+            seq: snapshot.seq,
+            at: snapshot.at,
+            node,
+            peers: Arc::default(),
+            links: Arc::new(snapshot.links.iter().map(|link| self.link(link)).collect()),
+            attempts: Arc::new(self.attempts(&snapshot.attempts)),
+            relays: Arc::new(self.relays(&snapshot.relays)),
+            // Only numbers.
+            gossip: Arc::clone(&snapshot.gossip),
+            nat: Arc::new(self.nat(&snapshot.nat)),
+            kpi: Arc::clone(&snapshot.kpi),
+            reporting: Arc::new(self.reporting(&snapshot.reporting)),
+            counters: Arc::clone(&snapshot.counters),
+        }
+        .in_order()
+    }
+
+    fn node(&mut self, node: &NodeInfo) -> NodeInfo {
+        let CacheView { known, tried, save, set_aside } = &node.cache;
+        let save = match save {
+            SaveState::Failed { detail, since } => {
+                SaveState::Failed { detail: self.text(detail), since: *since }
+            }
+            SaveState::Empty | SaveState::Saved { .. } | SaveState::Due => save.clone(),
+        };
+        NodeInfo {
+            peer_id: self.id(node.peer_id),
+            name: self.name(node.peer_id, &node.name),
+            version: node.version.clone(),
+            network: self.network(&node.network),
+            local_addr: self.addr(node.local_addr),
+            observed_addrs: node.observed_addrs.iter().map(|addr| self.addr(*addr)).collect(),
+            started: node.started,
+            phase: node.phase.clone(),
+            cache: CacheView {
+                known: *known,
+                tried: *tried,
+                save,
+                set_aside: set_aside.as_ref().map(|text| self.text(text)),
+            },
+            relay_egress: self.exposure(&node.relay_egress),
+            coordinator: self.exposure(&node.coordinator),
+        }
+    }
+
+    fn exposure(&mut self, exposure: &Exposure) -> Exposure {
+        Exposure {
+            state: exposure.state,
+            evidence: self.evidence(&exposure.evidence),
+            tested: exposure.tested,
+        }
+    }
+
+    fn ips(&self, ips: &[IpAddr]) -> Vec<IpAddr> {
+        ips.iter().map(|ip| self.ip(*ip)).collect()
+    }
+
+    fn evidence(&mut self, evidence: &Evidence) -> Evidence {
+        match evidence {
+            Evidence::Arrived { at } => Evidence::Arrived { at: self.ips(at) },
+            Evidence::NotForwarded { to } => Evidence::NotForwarded { to: self.ips(to) },
+            Evidence::NotSent { to } => Evidence::NotSent { to: self.ips(to) },
+            Evidence::NotMeasured { reason } => Evidence::NotMeasured { reason: self.reason(reason) },
+            Evidence::NotTested | Evidence::PassedOn | Evidence::Refused => evidence.clone(),
+        }
+    }
+
+    fn link(&mut self, link: &LinkRow) -> LinkRow {
+        LinkRow {
+            peer_id: self.id(link.peer_id),
+            path: link.path,
+            remote_addr: self.addr(link.remote_addr),
+            via: self.ids(link.via),
+            rtt_ms: link.rtt_ms,
+            since: link.since,
+            outbound: link.outbound,
+            bytes_tx: link.bytes_tx,
+            bytes_rx: link.bytes_rx,
+            missed: link.missed,
+            observed: link.observed.map(|addr| self.addr(addr)),
+            clock_skew_ms: link.clock_skew_ms,
+            foreign: link.foreign,
+        }
+    }
+
+    fn attempts(&mut self, view: &AttemptsView) -> AttemptsView {
+        let mut all = |list: &[Arc<Attempt>]| list.iter().map(|a| Arc::new(self.attempt(a))).collect();
+        AttemptsView { live: all(&view.live), recent: all(&view.recent), ended: view.ended }
+    }
+
+    fn attempt(&mut self, attempt: &Attempt) -> Attempt {
+        Attempt {
+            id: attempt.id,
+            peer_id: self.ids(attempt.peer_id),
+            target: attempt.target.map(|addr| self.addr(addr)),
+            cause: attempt.cause,
+            started: attempt.started,
+            outcome: attempt.outcome,
+            path: attempt.path,
+            elapsed_ms: attempt.elapsed_ms,
+            stages: self.stages(&attempt.stages),
+            next: attempt.next.clone(),
+        }
+    }
+
+    fn stages(&mut self, stages: &[StageReport]) -> Vec<StageReport> {
+        let masked = |stage: &StageReport| StageReport {
+            stage: stage.stage,
+            outcome: stage.outcome,
+            reason: stage.reason.as_ref().map(|reason| self.reason(reason)),
+            started: stage.started,
+            elapsed_ms: stage.elapsed_ms,
+            via: self.ids(stage.via),
+        };
+        stages.iter().map(masked).collect()
+    }
+
+    fn relays(&mut self, view: &RelaysView) -> RelaysView {
+        let mut row = |row: &ReservationRow| ReservationRow {
+            relay: self.id(row.relay),
+            public_addr: row.public_addr.map(|addr| self.addr(addr)),
+            role: row.role,
+            state: row.state,
+            rtt_ms: row.rtt_ms,
+            expires: row.expires,
+            bytes_tx: row.bytes_tx,
+            bytes_rx: row.bytes_rx,
+        };
+        RelaysView {
+            reservations: view.reservations.iter().map(&mut row).collect(),
+            serving_sessions: view.serving_sessions,
+            serving_bytes: view.serving_bytes,
+            last_failover: view.last_failover.as_ref().map(|over| self.failover(over)),
+        }
+    }
+
+    fn failover(&mut self, over: &Failover) -> Failover {
+        Failover {
+            at: over.at,
+            from: self.id(over.from),
+            to: self.ids(over.to),
+            gap_ms: over.gap_ms,
+            lost: over.lost,
+        }
+    }
+
+    fn nat(&mut self, nat: &NatView) -> NatView {
+        let mut vantage =
+            |v: &Vantage| Vantage { peer_id: self.id(v.peer_id), seen: self.addr(v.seen), agrees: v.agrees };
+        NatView {
+            nat_type: nat.nat_type,
+            mapping: nat.mapping,
+            filtering: nat.filtering,
+            port_preservation: nat.port_preservation,
+            hairpinning: nat.hairpinning,
+            confidence: nat.confidence,
+            vantage_points: nat.vantage_points.iter().map(&mut vantage).collect(),
+            evidence: self.texts(&nat.evidence),
+            measured: nat.measured,
+            reason: nat.reason.as_ref().map(|reason| self.reason(reason)),
+            lifetime: nat.lifetime.map(|found| MappingLifetime { by: self.id(found.by), ..found }),
+            nat6: nat.nat6.as_ref().map(|nat6| Box::new(self.nat(nat6))),
+        }
+    }
+
+    fn reporting(&self, view: &ReportingView) -> ReportingView {
+        ReportingView { trouble: view.trouble.as_ref().map(|text| self.text(text)), ..view.clone() }
+    }
+
+    fn reason(&mut self, reason: &Reason) -> Reason {
+        match reason {
+            Reason::WrongIdentity { got } => Reason::WrongIdentity { got: self.id(*got) },
+            Reason::Handshake { detail } => Reason::Handshake { detail: self.text(detail) },
+            Reason::Limit { limit } => Reason::Limit { limit: self.text(limit) },
+            Reason::PunchFailed { detail } => Reason::PunchFailed { detail: self.text(detail) },
+            Reason::NoProbeSocket { detail } => Reason::NoProbeSocket { detail: self.text(detail) },
+            Reason::Other { detail } => Reason::Other { detail: self.text(detail) },
+            Reason::NoAnswer { .. }
+            | Reason::Refused { .. }
+            | Reason::NoAddress
+            | Reason::OwnAddress
+            | Reason::Closed { .. }
+            | Reason::ConnectionTimedOut
+            | Reason::Foreign
+            | Reason::HeartbeatsMissed { .. }
+            | Reason::HeldOff
+            | Reason::ShuttingDown
+            | Reason::LoopbackCannotBePunched
+            | Reason::NoIntermediary
+            | Reason::TargetFilters { .. }
+            | Reason::Unpunchable { .. }
+            | Reason::NoConsent
+            | Reason::NobodyToInvite
+            | Reason::RateLimited
+            | Reason::UnknownTarget
+            | Reason::RequestExpired
+            | Reason::TimedOut { .. }
+            | Reason::NotNeeded
+            | Reason::CameToUs
+            | Reason::NatChanged
+            | Reason::NotAsked
+            | Reason::NoRelay
+            | Reason::NoRelayInUse
+            | Reason::NoStandby
+            | Reason::UnknownRelay
+            | Reason::ReservationTaken
+            | Reason::RelayRefused { .. }
+            | Reason::NothingCameBack
+            | Reason::RelayLost
+            | Reason::UnknownPeer
+            | Reason::NotLinked
+            | Reason::NoLinks
+            | Reason::Busy
+            | Reason::ReadOnly
+            | Reason::OnlyInDrills
+            | Reason::NodeLost
+            | Reason::NoVantagePoints
+            | Reason::LoopbackHasNoNat
+            | Reason::VantagePointsDisagree
+            | Reason::TooFewDialBacks => reason.clone(),
+        }
+    }
+
+    pub(in crate::tui::past) fn event(&mut self, event: &Event) -> Event {
+        Event { seq: event.seq, at: event.at, peer_id: self.ids(event.peer_id), kind: self.kind(&event.kind) }
+    }
+
+    fn kind(&mut self, kind: &EventKind) -> EventKind {
+        let mut kind = kind.clone();
+        match &mut kind {
+            EventKind::NodeStarted { local_addr: addr, .. }
+            | EventKind::LinkUp { remote_addr: addr, .. }
+            | EventKind::RelayReserved { public_addr: addr, .. }
+            | EventKind::PeerVerifiedPublic { addr } => *addr = self.addr(*addr),
+            EventKind::StageStarted { via: id, .. } | EventKind::PeerAdded { from: id } => {
+                *id = self.ids(*id)
+            }
+            EventKind::StageEnded { reason, .. } => *reason = reason.as_ref().map(|r| self.reason(r)),
+            EventKind::LinkDown { reason }
+            | EventKind::RelayRefused { reason }
+            | EventKind::PeerRemoved { reason } => *reason = self.reason(reason),
+            EventKind::RelayDead { reason, successor } => {
+                (*reason, *successor) = (self.reason(reason), self.ids(*successor));
+            }
+            EventKind::RelayEgress { evidence, .. } | EventKind::Coordinator { evidence, .. } => {
+                *evidence = self.evidence(evidence);
+            }
+            EventKind::NatChanged { summary: text, .. }
+            | EventKind::NatNoResponder { detail: text }
+            | EventKind::LimitHit { limit: text }
+            | EventKind::CacheSaveFailed { detail: text, .. }
+            | EventKind::CacheSetAside { detail: text, .. } => *text = self.text(text),
+            EventKind::TaskFaulted { task, detail } => {
+                (*task, *detail) = (self.text(task), self.text(detail));
+            }
+            EventKind::NodeIsolated { .. }
+            | EventKind::NodeRejoined { .. }
+            | EventKind::AttemptStarted { .. }
+            | EventKind::AttemptEnded { .. }
+            | EventKind::LinkMoved { .. }
+            | EventKind::LinkSuspect { .. }
+            | EventKind::LinkRestored { .. }
+            | EventKind::PeerForeign
+            | EventKind::RelaySuspect { .. }
+            | EventKind::RelayReleased
+            | EventKind::PeersAdded { .. }
+            | EventKind::PeerLeft
+            | EventKind::GossipSync { .. }
+            | EventKind::GossipRepair { .. }
+            | EventKind::RecordPublished { .. }
+            | EventKind::CacheSavedAgain => {}
+        }
+        kind
+    }
+
+    pub(in crate::tui::past) fn outcome(&mut self, outcome: &Outcome) -> Outcome {
+        let result = match &outcome.result {
+            Ok(done) => Ok(self.done(done)),
+            Err(Failure { reason, report }) => Err(Failure {
+                reason: self.reason(reason),
+                report: report.as_ref().map(|report| Box::new(self.report(report))),
+            }),
+        };
+        Outcome { id: outcome.id, command: self.command(&outcome.command), result }
+    }
+
+    fn done(&mut self, done: &Done) -> Done {
+        match done {
+            Done::Connected(report) => Done::Connected(self.report(report)),
+            Done::Disconnected { peer_id } => Done::Disconnected { peer_id: self.id(*peer_id) },
+            Done::Probed(nat) => Done::Probed(Box::new(self.nat(nat))),
+            Done::FailedOver(over) => Done::FailedOver(self.failover(over)),
+            Done::Explained(why) => Done::Explained(Box::new(self.why(why))),
+            Done::Synced(_) | Done::Left | Done::Echoed(_) | Done::WillLose => done.clone(),
+        }
+    }
+
+    fn report(&mut self, report: &LinkReport) -> LinkReport {
+        LinkReport {
+            peer_id: self.id(report.peer_id),
+            path: report.path,
+            elapsed_ms: report.elapsed_ms,
+            stages: self.stages(&report.stages),
+            note: report.note.as_ref().map(|reason| self.reason(reason)),
+        }
+    }
+
+    fn why(&mut self, why: &Why) -> Why {
+        let mut line =
+            |l: &WhyLine| WhyLine { at_ms: l.at_ms, who: self.id(l.who), what: self.text(&l.what) };
+        let timeline = why.timeline.iter().map(&mut line).collect();
+        let mut fact = |f: &WhyFact| WhyFact {
+            name: f.name.clone(),
+            value: f.value.as_ref().map(|value| self.text(value)),
+            provenance: f.provenance,
+            by: self.ids(f.by),
+            at: f.at,
+        };
+        let facts = why.facts.iter().map(&mut fact).collect();
+        Why {
+            peer_id: self.id(why.peer_id),
+            path: why.path,
+            verdict: self.text(&why.verdict),
+            confidence: Confidence {
+                level: why.confidence.level,
+                because: self.text(&why.confidence.because),
+            },
+            timeline,
+            evidence: self.texts(&why.evidence),
+            would_help: self.texts(&why.would_help),
+            next: why.next.clone(),
+            facts,
+        }
+    }
+
+    /// A command about a pseudonym.
+    pub(crate) fn command(&mut self, command: &Command) -> Command {
+        let mut command = command.clone();
+        if let Some(peer) = command.peer() {
+            let masked = self.id(peer);
+            command.rename(|_| masked);
+        }
+        command
+    }
+
+    /// And about whom it really is.
+    pub(crate) fn real_command(&self, mut command: Command) -> Command {
+        command.rename(|peer| self.real_id(peer));
+        command
+    }
+
+    pub(in crate::tui::past) fn entry(&mut self, entry: &Entry) -> Entry {
+        match entry {
+            Entry::Event(event) => Entry::Event(Arc::new(self.event(event))),
+            Entry::Outcome { at, outcome } => {
+                Entry::Outcome { at: *at, outcome: Arc::new(self.outcome(outcome)) }
+            }
+            Entry::Fault { at, text } => Entry::Fault { at: *at, text: self.text(text) },
+            Entry::Lost { at, events } => Entry::Lost { at: *at, events: *events },
+        }
+    }
+
+    pub(in crate::tui::past) fn line(&self, line: &LogLine) -> LogLine {
+        LogLine {
+            at: line.at,
+            level: line.level,
+            target: self.text(&line.target),
+            text: self.text(&line.text),
+        }
+    }
+
+    pub(super) fn lab_view(&mut self, view: &LabView) -> LabView {
+        let router =
+            |mask: &Self, r: &LabRouter| LabRouter { name: mask.text(&r.name), nat: r.nat, built: r.built };
+        let mut node = |n: &LabNode| LabNode {
+            name: self.name(n.peer_id, &n.name),
+            peer_id: self.id(n.peer_id),
+            region: n.region.clone(),
+            router: n.router.as_ref().map(|r| router(self, r)),
+            up: n.up,
+            cut: n.cut,
+        };
+        let nodes = view.nodes.iter().map(&mut node).collect();
+        let link = |l: &LabLink| LabLink { between: l.between.clone(), rtt_ms: l.rtt_ms, cut: l.cut };
+        let said = |s: &LabSaid| LabSaid { n: s.n, done: s.done, text: self.text(&s.text) };
+        LabView {
+            kind: view.kind.clone(),
+            no_network: view.no_network.clone(),
+            shown: self.text(&view.shown),
+            nodes,
+            links: view.links.iter().map(link).collect(),
+            doing: view.doing.as_ref().map(|text| self.text(text)),
+            said: view.said.as_ref().map(said),
+            // Built-in ones, or files of the operator's own.
+            drills: view.drills.clone(),
+            drill: view.drill.as_ref().map(|drill| self.drill(drill)),
+        }
+    }
+
+    fn drill(&self, drill: &DrillView) -> DrillView {
+        let mut drill = drill.clone();
+        match &mut drill.stage {
+            DrillStage::Running { what: text, .. } | DrillStage::Ended { reason: Some(text), .. } => {
+                *text = self.text(text);
+            }
+            DrillStage::Building | DrillStage::Ending | DrillStage::Ended { reason: None, .. } => {}
+        }
+        for check in &mut drill.checks {
+            check.name = self.text(&check.name);
+        }
+        drill
+    }
+}
+
+impl Snapshot {
+    /// With its links in the order of their ids, where those have become others.
+    fn in_order(mut self) -> Self {
+        Arc::make_mut(&mut self.links).sort_by_key(|link| link.peer_id);
+        self
+    }
+}

@@ -1,0 +1,92 @@
+//! The line of keys: those that do something here and now, the focused pane's
+//! own first.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+use unicode_width::UnicodeWidthStr;
+
+use super::Pen;
+use crate::tui::app::{App, Pane, Spot};
+use crate::tui::bindings::{Action, Bound, LabKey, Order, Scope};
+use crate::tui::lab::LabCommand;
+
+/// The keys that do something here and now.
+pub(super) fn draw(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
+    let scope = app.scope();
+    let works = |b: &&Bound| !b.label.is_empty() && !b.keys.is_empty() && app.available(b.action).is_ok();
+    // How to get help and out is never cut off.
+    let last = |b: &Bound| {
+        (app.zoom && b.action == Action::Zoom)
+            || matches!(
+                b.action,
+                Action::Help | Action::Palette | Action::Quit | Action::Close | Action::No | Action::Cancel
+            )
+    };
+    let (tail, mut head): (Vec<_>, Vec<_>) = app.keys.of_scope(scope).filter(works).partition(|b| last(b));
+    if scope == Scope::Main {
+        // In a narrow terminal the first ones are all that is seen.
+        head.sort_by_key(|b| !belongs(b.action, app.focus));
+    }
+    let width = |b: &Bound| b.key().width() + b.label.width() + 3;
+    let mut room = usize::from(area.width).saturating_sub(1 + tail.iter().map(|b| width(b)).sum::<usize>());
+    let mut shown = Vec::new();
+    for binding in head {
+        if width(binding) > room {
+            continue;
+        }
+        room -= width(binding);
+        shown.push(binding);
+    }
+    shown.extend(tail);
+    let (mut spans, mut x) = (vec![Span::raw(" ")], area.x + 1);
+    for binding in shown {
+        let label = match (binding.action, scope) {
+            (Action::Freeze, Scope::Main) if app.replayed().is_some() => {
+                if app.is_playing() {
+                    "stop"
+                } else {
+                    "play"
+                }
+            }
+            (Action::Freeze, Scope::Main) if app.moment().is_some() => "go on",
+            (Action::Back, _) if app.replayed().is_some() => "to its end",
+            (Action::Back, _) if app.moment().is_some() => "now",
+            (Action::Why, Scope::Main) if app.focus == Pane::Events => "go there",
+            (Action::Zoom, Scope::Main) if app.zoom => "unzoom",
+            (Action::Lab(key), _) => lab_label(app, key).unwrap_or(binding.label),
+            _ => binding.label,
+        };
+        let key = binding.key();
+        let width = u16::try_from(key.width() + 1 + label.width()).unwrap_or(0);
+        pen.mark(Rect { x, width, ..area }.intersection(area), Spot::Key(binding.line()));
+        x += width + 2;
+        spans.push(Span::styled(key, pen.theme.accent));
+        spans.push(Span::styled(format!(" {label}  "), pen.theme.dim));
+    }
+    buf.set_line(area.x, area.y, &Line::from(spans), area.width);
+}
+
+/// What a key does to the chosen row of the lab, where it undoes.
+fn lab_label(app: &App, key: LabKey) -> Option<&'static str> {
+    match app.lab.as_ref()?.command(key).ok()? {
+        LabCommand::Heal(_) | LabCommand::HealLink(_) => Some("heal"),
+        LabCommand::Start(_) => Some("start"),
+        _ => None,
+    }
+}
+
+/// Whether an action is what a pane is looked at for.
+fn belongs(action: Action, pane: Pane) -> bool {
+    let peer = matches!(action, Action::Why | Action::Order(Order::Connect | Order::Punch | Order::Relay));
+    match pane {
+        Pane::Peers => true,
+        Pane::Escalation => peer || action == Action::Sort,
+        Pane::Relays => matches!(action, Action::Why | Action::Order(Order::Failover) | Action::Sort),
+        Pane::Gossip => matches!(action, Action::Order(Order::Sync | Order::SyncAll)),
+        Pane::Nat => action == Action::Order(Order::NatProbe),
+        Pane::Kpi => action == Action::Sort,
+        Pane::Events => matches!(action, Action::Why | Action::Filter),
+        Pane::Logs => action == Action::Filter,
+    }
+}
