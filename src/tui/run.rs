@@ -2,6 +2,8 @@
 //! and time, and draws when something changed. It never waits for the node or
 //! for the terminal.
 
+mod sources;
+
 use std::io;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -10,16 +12,16 @@ use std::time::Duration;
 
 use crossterm::event::Event as TerminalEvent;
 use jiff::tz::TimeZone;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
+use self::sources::{News, Open, Signalled, Signals, news_of, presence_of};
 use super::app::{App, Effect, Gone, Input, Snapped};
 use super::bindings::Keymap;
 use super::faults;
 use super::input::Keyboard;
-use super::lab::{Lab, LabCommand, LabView};
+use super::lab::{Lab, LabCommand};
 use super::logs::{self, Logs};
 use super::past::Bundle;
 use super::terminal::{self, Features, Terminal};
@@ -181,86 +183,6 @@ async fn console(mut app: App, feed: Feed, options: Options) -> Result<(), Conso
     drop(console);
     drop(watch);
     exit
-}
-
-struct Signals {
-    terminate: Signal,
-    hangup: Signal,
-    interrupt: Signal,
-    quit: Signal,
-    resume: Signal,
-    resize: Signal,
-}
-
-/// What a signal means to us.
-enum Signalled {
-    Exit,
-    Resumed,
-    Resized,
-}
-
-impl Signals {
-    fn listen() -> io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            hangup: signal(SignalKind::hangup())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            quit: signal(SignalKind::quit())?,
-            resume: signal(SignalKind::from_raw(rustix::process::Signal::CONT.as_raw()))?,
-            resize: signal(SignalKind::window_change())?,
-        })
-    }
-
-    async fn next(&mut self) -> Signalled {
-        tokio::select! {
-            biased;
-            _ = self.hangup.recv() => Signalled::Exit,
-            _ = self.terminate.recv() => Signalled::Exit,
-            _ = self.interrupt.recv() => Signalled::Exit,
-            _ = self.quit.recv() => Signalled::Exit,
-            _ = self.resume.recv() => Signalled::Resumed,
-            _ = self.resize.recv() => Signalled::Resized,
-        }
-    }
-}
-
-/// Which ends of the feed still speak.
-struct Open {
-    snapshots: bool,
-    events: bool,
-    outcomes: bool,
-    presence: bool,
-}
-
-impl Default for Open {
-    fn default() -> Self {
-        Self { snapshots: true, events: true, outcomes: true, presence: true }
-    }
-}
-
-/// Whether a node in another process has gone or is back; never for one in ours.
-async fn presence_of(presence: &mut Option<watch::Receiver<Presence>>) -> Option<Presence> {
-    let Some(presence) = presence else { return std::future::pending().await };
-    presence.changed().await.ok().map(|()| presence.borrow_and_update().clone())
-}
-
-/// What comes from the lab.
-enum News {
-    View(Arc<LabView>),
-    Feed(Feed),
-    End,
-}
-
-/// The next thing that the lab says; never anything without one.
-async fn news_of(lab: &mut Option<Lab>) -> News {
-    let Some(Lab { view, feeds, .. }) = lab else { return std::future::pending().await };
-    tokio::select! {
-        Some(feed) = feeds.recv() => News::Feed(feed),
-        changed = view.changed() => match changed {
-            Ok(()) => News::View(view.borrow_and_update().clone()),
-            Err(_) => News::End,
-        },
-    }
 }
 
 struct Console {

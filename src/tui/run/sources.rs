@@ -1,0 +1,91 @@
+//! Where things come from: signals, the ends of a feed, the lab.
+
+use std::io;
+use std::sync::Arc;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::node::feed::{Feed, Presence};
+use crate::tui::lab::{Lab, LabView};
+
+/// The signals that the console answers.
+pub(super) struct Signals {
+    terminate: Signal,
+    hangup: Signal,
+    interrupt: Signal,
+    quit: Signal,
+    resume: Signal,
+    resize: Signal,
+}
+
+/// What a signal means to us.
+pub(super) enum Signalled {
+    Exit,
+    Resumed,
+    Resized,
+}
+
+impl Signals {
+    pub(super) fn listen() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            quit: signal(SignalKind::quit())?,
+            resume: signal(SignalKind::from_raw(rustix::process::Signal::CONT.as_raw()))?,
+            resize: signal(SignalKind::window_change())?,
+        })
+    }
+
+    pub(super) async fn next(&mut self) -> Signalled {
+        tokio::select! {
+            biased;
+            _ = self.hangup.recv() => Signalled::Exit,
+            _ = self.terminate.recv() => Signalled::Exit,
+            _ = self.interrupt.recv() => Signalled::Exit,
+            _ = self.quit.recv() => Signalled::Exit,
+            _ = self.resume.recv() => Signalled::Resumed,
+            _ = self.resize.recv() => Signalled::Resized,
+        }
+    }
+}
+
+/// Which ends of the feed still speak.
+pub(super) struct Open {
+    pub(super) snapshots: bool,
+    pub(super) events: bool,
+    pub(super) outcomes: bool,
+    pub(super) presence: bool,
+}
+
+impl Default for Open {
+    fn default() -> Self {
+        Self { snapshots: true, events: true, outcomes: true, presence: true }
+    }
+}
+
+/// Whether a node in another process has gone or is back; never for one in ours.
+pub(super) async fn presence_of(presence: &mut Option<watch::Receiver<Presence>>) -> Option<Presence> {
+    let Some(presence) = presence else { return std::future::pending().await };
+    presence.changed().await.ok().map(|()| presence.borrow_and_update().clone())
+}
+
+/// What comes from the lab.
+pub(super) enum News {
+    View(Arc<LabView>),
+    Feed(Feed),
+    End,
+}
+
+/// The next thing that the lab says; never anything without one.
+pub(super) async fn news_of(lab: &mut Option<Lab>) -> News {
+    let Some(Lab { view, feeds, .. }) = lab else { return std::future::pending().await };
+    tokio::select! {
+        Some(feed) = feeds.recv() => News::Feed(feed),
+        changed = view.changed() => match changed {
+            Ok(()) => News::View(view.borrow_and_update().clone()),
+            Err(_) => News::End,
+        },
+    }
+}
