@@ -339,7 +339,7 @@ impl Net {
     fn deliver(&mut self, packet: Packet) {
         match packet {
             Packet::ToHost { host, port, from, bytes } => {
-                let at_once = self.old_version.then(|| at_once(&bytes)).unwrap_or(bytes);
+                let at_once = if self.old_version { at_once(&bytes) } else { bytes };
                 let answer = self.hosts[host].responder.on_datagram(port, from, &at_once, self.now);
                 self.refused += usize::from(answer.is_err());
                 if let Ok(Some(reply)) = answer
