@@ -136,9 +136,10 @@ impl EventFilter {
         let keys = FIELDS.iter().map(|(name, _)| format!("{name}="));
         let kinds = kinds.map(|kind| format!("kind={kind}"));
         super::complete::last_word(text, |word| {
-            let mut fitting: Vec<String> = match word.contains('=') {
-                true => kinds.filter(|c| c.starts_with(word)).collect(),
-                false => keys.filter(|c| !word.is_empty() && c.starts_with(word)).collect(),
+            let mut fitting: Vec<String> = if word.contains('=') {
+                kinds.filter(|c| c.starts_with(word)).collect()
+            } else {
+                keys.filter(|c| !word.is_empty() && c.starts_with(word)).collect()
             };
             fitting.sort_unstable();
             fitting.dedup();

@@ -3,7 +3,7 @@
 //! not have the run's key cannot tell who is meant.
 //!
 //! An id becomes another id, an IPv4 address one of 240.0.0.0/4 (which nobody
-//! has), an IPv6 address one of 2001:db8::/32 (for documentation), a port another
+//! has), an IPv6 address one of `2001:db8::/32` (for documentation), a port another
 //! port, a name `peer-` and the first digits of the pseudonymous id. Loopback and
 //! unspecified addresses identify nobody and stay. Times, counts, versions, NAT
 //! types and the regions of a lab stay too.

@@ -299,7 +299,7 @@ impl Mask {
             | EventKind::RelayReserved { public_addr: addr, .. }
             | EventKind::PeerVerifiedPublic { addr } => *addr = self.addr(*addr),
             EventKind::StageStarted { via: id, .. } | EventKind::PeerAdded { from: id } => {
-                *id = self.ids(*id)
+                *id = self.ids(*id);
             }
             EventKind::StageEnded { reason, .. } => *reason = reason.as_ref().map(|r| self.reason(r)),
             EventKind::LinkDown { reason }
