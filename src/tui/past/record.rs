@@ -31,6 +31,9 @@ const BYTES_MAX: usize = 24 * 1024 * 1024;
 /// What an allocation costs besides its content.
 const ALLOCATION: usize = 32;
 
+/// A row that changed; `None` has left.
+pub(super) type Change = (PeerId, Option<Arc<PeerRow>>);
+
 /// The moments, oldest first.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Record {
@@ -156,9 +159,7 @@ impl Record {
 
     /// Every moment: everything but the peers, what changed of those, and whether
     /// that was more than figures. The first one changes nothing into all.
-    pub(super) fn moments(
-        &self,
-    ) -> impl Iterator<Item = (&Snapshot, Vec<(PeerId, Option<Arc<PeerRow>>)>, bool)> {
+    pub(super) fn moments(&self) -> impl Iterator<Item = (&Snapshot, Vec<Change>, bool)> {
         self.kept.iter().enumerate().map(|(n, kept)| {
             let changes = match n {
                 0 => self.base.iter().map(|(id, row)| (*id, Some(Arc::clone(row)))).collect(),
