@@ -9,6 +9,8 @@
 #[path = "../tests/pty/mod.rs"]
 mod pty;
 
+#![allow(clippy::print_stdout)]
+
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -35,12 +37,15 @@ const WATCHED: Duration = Duration::from_secs(20);
 /// How long a start may go on working.
 const SETTLED: Duration = Duration::from_secs(10);
 
+/// What is measured together.
+type Part = fn() -> Result<()>;
+
 fn main() -> Result<()> {
     if std::env::var_os(ROLE).is_some() {
         return be_the_console();
     }
     let wanted: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
-    let parts: [(&str, fn() -> Result<()>); 4] =
+    let parts: [(&str, Part); 4] =
         [("load", load), ("start", start), ("idle", idle), ("memory", memory)];
     println!("{:<52} {:>14} {:>24}", "what", "target", "measured");
     for (name, part) in parts {

@@ -104,7 +104,12 @@ fn take(console: &Console, name: &str, seconds: u64) -> Result<()> {
 }
 
 fn text(screen: &Screen) -> String {
-    screen.rows(0, screen.size().1.get()).map(|line| format!("{}\n", line.trim_end())).collect()
+    let mut text = String::new();
+    for line in screen.rows(0, screen.size().1.get()) {
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
 }
 
 /// How a cell looks: its ink, its ground, and whether it is bold or faint.

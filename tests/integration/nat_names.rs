@@ -42,13 +42,13 @@ pub fn trials(userns: Result<Userns, Unsupported>) -> Vec<Trial> {
         Ok(userns) => userns,
         Err(why) => return names.map(|name| ignored(name, &why.to_string())).into(),
     };
-    let (a, b, c, d, e) = (userns.clone(), userns.clone(), userns.clone(), userns.clone(), userns);
+    let [types, liar, change, relay, life] = std::array::from_fn(|_| userns.clone());
     vec![
-        trial(names[0], move || async move { twenty_of_twenty(&a).await }),
-        trial(names[1], move || async move { one_liar(&b).await }),
-        trial(names[2], move || async move { changes(&c).await }),
-        trial(names[3], move || async move { relayed(&d).await }),
-        trial(names[4], move || async move { lifetimes(&e).await }),
+        trial(names[0], move || async move { twenty_of_twenty(&types).await }),
+        trial(names[1], move || async move { one_liar(&liar).await }),
+        trial(names[2], move || async move { changes(&change).await }),
+        trial(names[3], move || async move { relayed(&relay).await }),
+        trial(names[4], move || async move { lifetimes(&life).await }),
     ]
 }
 
