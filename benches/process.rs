@@ -6,10 +6,10 @@
 //! binary: `start` until its first frame, `idle` beside one other node, `memory`
 //! with 1 000 peers in its cache. Everything stays on 127.0.0.1.
 
+#![allow(clippy::print_stdout)]
+
 #[path = "../tests/pty/mod.rs"]
 mod pty;
-
-#![allow(clippy::print_stdout)]
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -45,8 +45,7 @@ fn main() -> Result<()> {
         return be_the_console();
     }
     let wanted: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
-    let parts: [(&str, Part); 4] =
-        [("load", load), ("start", start), ("idle", idle), ("memory", memory)];
+    let parts: [(&str, Part); 4] = [("load", load), ("start", start), ("idle", idle), ("memory", memory)];
     println!("{:<52} {:>14} {:>24}", "what", "target", "measured");
     for (name, part) in parts {
         if wanted.is_empty() || wanted.iter().any(|w| w == name) {
