@@ -67,10 +67,10 @@ fn main() {
             c.press("?")?;
             c.wait_for("Help")?;
             ensure!(c.wrote("\x1b[22;2t") == 1, "the title that was there is kept once");
-            ensure!(c.wrote("\x1b]2;vps-fra-1: 4 links\x07") == 1, "written when it changes");
-            ensure!(c.wrote("\x1b]2;! vps-fra-1: node stopped, 4 links\x07") == 1);
+            c.wait_to_write("\x1b]2;vps-fra-1: 4 links\x07", 1, "the title, when it changes")?;
+            c.wait_to_write("\x1b]2;! vps-fra-1: node stopped, 4 links\x07", 1, "what is wrong")?;
             gives_back_now(c)?;
-            ensure!(c.wrote("\x1b[23;2t") == 1, "and brought back once");
+            c.wait_to_write("\x1b[23;2t", 1, "the old title")?;
             Ok(())
         }),
         trial("the_palette_takes_a_paste_and_copies_to_the_clipboard", "", |c| {
@@ -81,7 +81,7 @@ fn main() {
             c.wait_for("copy-id 77c2ab home-ber")?;
             c.press("\r")?;
             c.wait_for("the id of 77c2ab home-ber went to the terminal's clipboard")?;
-            ensure!(c.wrote("\x1b]52;c;NzdjMmFi") == 1, "the id begins with 77c2ab");
+            c.wait_to_write("\x1b]52;c;NzdjMmFi", 1, "the id, which begins with 77c2ab")?;
             gives_back(c, |c| c.press("q"))
         }),
         trial("it_follows_the_size_of_the_terminal", "", |c| {
@@ -214,13 +214,13 @@ fn suspended() -> Result<()> {
     c.wait_until("the terminal as a shell wants it", |screen| {
         !screen.alternate_screen() && screen.mouse_protocol_mode() == vt100::MouseProtocolMode::None
     })?;
-    ensure!(c.wrote("\x1b[23;2t") == 1, "the shell has its own title back");
+    c.wait_to_write("\x1b[23;2t", 1, "the shell's own title")?;
     c.press("fg\r")?;
     c.wait_for("[1 Peers]")?;
     c.wait_until("the mouse again", |screen| {
         screen.mouse_protocol_mode() == vt100::MouseProtocolMode::PressRelease
     })?;
-    ensure!(c.wrote("\x1b]2;vps-fra-1: 4 links\x07") == 2, "and the title");
+    c.wait_to_write("\x1b]2;vps-fra-1: 4 links\x07", 2, "the title again")?;
     c.press("q")?;
     c.wait_until("the shell again", |screen| !screen.alternate_screen())?;
     c.press("exit\r")?;

@@ -186,6 +186,11 @@ impl Console {
         Ok(())
     }
 
+    /// Waits until it has written a text so often.
+    pub fn wait_to_write(&self, text: &str, times: usize, what: &str) -> Result<()> {
+        self.wait_until(what, |_| self.wrote(text) == times)
+    }
+
     /// Waits for its end with exit code 0.
     pub fn wait_for_end(&mut self, within: Duration) -> Result<()> {
         let start = Instant::now();

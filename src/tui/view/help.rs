@@ -75,9 +75,7 @@ fn legend(pen: &Pen<'_>) -> [Line<'static>; 5] {
     [
         Line::styled("Glyphs", pen.theme.strong),
         Line::from("  ● linked   ○ foreign (speaks no punchdeck)   ! suspect   ◐ connecting"),
-        Line::from(
-            "  ✗ unreachable   ─ held off   · known   ~ before a NAT type: hearsay; before an RTT: not now",
-        ),
+        Line::from("  ✗ unreachable   ─ held off   · known   ~ NAT: hearsay   ~ RTT: not now"),
         Line::from("  beside a key: ~ traffic   ! disrupts, asks first   !! kills, wants a name"),
         Line::default(),
     ]
