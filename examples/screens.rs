@@ -68,7 +68,7 @@ fn lab(binary: &Path) -> Result<()> {
     take(&console, "six-panes", 1)?;
 
     console.press("/path=relayed\r\r")?;
-    console.wait_for("What we know")?;
+    console.wait_for("Why is")?;
     take(&console, "why", 2)?;
     console.press("q")?;
     pause();
