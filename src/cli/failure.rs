@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use crate::config::ConfigErrors;
 use crate::control::SocketError;
 use crate::identity::IdentityError;
+use crate::model::printable;
 use crate::node::lock::LockError;
 use crate::telemetry::TelemetryError;
 
@@ -62,7 +63,8 @@ impl Failure {
 
 /// One line on standard error. Where that is gone there is nobody to tell.
 pub(super) fn say(what: &dyn Display) {
-    let line = what.to_string().replace(['\n', '\r'], " ");
+    // Some of it may be from a file or a peer.
+    let line = printable(&what.to_string().replace(['\n', '\r'], " "));
     let _ = writeln!(std::io::stderr(), "punchdeck: {line}");
 }
 

@@ -69,13 +69,13 @@ pub(super) fn is_there() -> bool {
 }
 
 /// What puts the screen in order for us.
-fn enter_sequence(features: Features) -> io::Result<Vec<u8>> {
+fn enter_sequence(features: Features, keep_title: bool) -> io::Result<Vec<u8>> {
     let mut out = Vec::new();
     queue!(out, EnterAlternateScreen, cursor::Hide, EnableBracketedPaste, Clear(ClearType::All))?;
     if features.mouse {
         queue!(out, Print(MOUSE_ON))?;
     }
-    if features.title {
+    if keep_title {
         queue!(out, Print(TITLE_PUSH))?;
     }
     Ok(out)
@@ -192,12 +192,16 @@ impl Terminal {
         let mut raw = modes.clone();
         raw.make_raw();
         let mut held = before();
-        if held.is_none() {
+        // Whoever continues us without having asked us to give it back (a shell
+        // after SIGSTOP) finds the old title kept already.
+        let first = held.is_none();
+        if first {
             *held = Some(Held { modes, features: self.features });
         }
         drop(held);
         termios::tcsetattr(stdin, OptionalActions::Now, &raw)?;
-        self.submit(enter_sequence(self.features)?, None);
+        let keep_title = self.features.title && first;
+        self.submit(enter_sequence(self.features, keep_title)?, None);
         self.titled.clear();
         // Nothing of ours is on the screen now.
         self.shown = Buffer::empty(self.area());
@@ -358,7 +362,7 @@ mod tests {
     #[test]
     fn what_is_entered_is_left_again() {
         let all = Features { mouse: true, title: true };
-        let enter = String::from_utf8(enter_sequence(all).unwrap()).unwrap();
+        let enter = String::from_utf8(enter_sequence(all, true).unwrap()).unwrap();
         let leave = String::from_utf8(leave_sequence(all).unwrap()).unwrap();
         for mode in ["?1049", "?2004", "?1000", "?1006"] {
             assert!(enter.contains(&format!("{mode}h")) && leave.contains(&format!("{mode}l")), "{mode}");
@@ -366,7 +370,7 @@ mod tests {
         assert!(enter.contains("?25l") && leave.contains("?25h"));
         assert!(enter.contains(TITLE_PUSH) && leave.contains(TITLE_POP));
         let none = Features { mouse: false, title: false };
-        for bytes in [enter_sequence(none).unwrap(), leave_sequence(none).unwrap()] {
+        for bytes in [enter_sequence(none, false).unwrap(), leave_sequence(none).unwrap()] {
             let text = String::from_utf8(bytes).unwrap();
             assert!(
                 !text.contains("?100") && !text.contains(";2t"),

@@ -51,7 +51,7 @@ async fn self_test(userns: &Userns) {
     let open = "no translation, endpoint-independent filtering";
     let shut = "no translation, address-and-port-dependent filtering";
     for (host, claim) in
-        [("six-1", open), ("six-2", open), ("six-3", open), ("ann", shut), ("ben", shut), ("eve", open)]
+        [("six-1", open), ("six-2", open), ("six-3", open), ("nas", shut), ("dev", shut), ("pad", open)]
     {
         let row = test.rows.iter().find(|r| r.what == format!("ipv6 of {host}")).unwrap();
         assert_eq!((row.asked.as_str(), row.got.as_str()), (claim, claim), "{host}");
@@ -117,10 +117,10 @@ async fn punched(userns: &Userns) {
     for host in ["pub-1", "pub-2", "pub-3", "six-1", "six-2", "six-3"] {
         lab.start_node(host).await.unwrap();
     }
-    let ann = lab.start_passive("ann").await.unwrap();
-    let ben = lab.start_passive("ben").await.unwrap();
-    let (there, peer) = (lab.ip6("ben").await.unwrap().unwrap(), lab.peer_id("ben").await.unwrap());
-    for feed in [&ann, &ben] {
+    let nas = lab.start_passive("nas").await.unwrap();
+    let dev = lab.start_passive("dev").await.unwrap();
+    let (there, peer) = (lab.ip6("dev").await.unwrap().unwrap(), lab.peer_id("dev").await.unwrap());
+    for feed in [&nas, &dev] {
         shown(feed, MEASURED_WITHIN, |s| s.nat.nat_type == NatType::Symmetric).await;
         let sixth = |s: &Snapshot| s.nat.nat6.as_ref().is_some_and(|n| n.measured.is_some());
         shown(feed, MEASURED_WITHIN, sixth).await;
@@ -129,9 +129,9 @@ async fn punched(userns: &Userns) {
         assert_eq!(sixth.summary(), "none, behind a firewall");
         assert_eq!(sixth.filtering, Some(Behaviour::AddressAndPortDependent));
     }
-    shown(&ann, PATIENCE, |s| is_at(s, &peer, there)).await;
-    let mut outcomes = ann.outcomes.resubscribe();
-    let id = ann.commands.try_send(Command::Connect { peer }).unwrap();
+    shown(&nas, PATIENCE, |s| is_at(s, &peer, there)).await;
+    let mut outcomes = nas.outcomes.resubscribe();
+    let id = nas.commands.try_send(Command::Connect { peer }).unwrap();
     let outcome = loop {
         let outcome = outcomes.recv().await.unwrap();
         if outcome.id == id {
@@ -140,11 +140,11 @@ async fn punched(userns: &Userns) {
     };
     let Ok(Done::Connected(report)) = &outcome.result else { panic!("{outcome:?}") };
     assert_eq!(report.path, Some(Path::Punched), "{report:?}");
-    shown(&ann, PATIENCE, |s| s.link(&peer).is_some()).await;
-    let link = ann.snapshots.borrow().link(&peer).unwrap().clone();
-    assert_eq!(link.remote_addr, SocketAddr::new(there.into(), lab.addr("ben").await.unwrap().port()));
-    let me = lab.peer_id("ann").await.unwrap();
-    shown(&ben, PATIENCE, |s| s.link(&me).is_some_and(|l| l.path == Path::Punched)).await;
+    shown(&nas, PATIENCE, |s| s.link(&peer).is_some()).await;
+    let link = nas.snapshots.borrow().link(&peer).unwrap().clone();
+    assert_eq!(link.remote_addr, SocketAddr::new(there.into(), lab.addr("dev").await.unwrap().port()));
+    let me = lab.peer_id("nas").await.unwrap();
+    shown(&dev, PATIENCE, |s| s.link(&me).is_some_and(|l| l.path == Path::Punched)).await;
     lab.stop().await;
 }
 
@@ -154,18 +154,18 @@ async fn both_families(userns: &Userns) {
         lab.start_node(host).await.unwrap();
     }
     // Whom nobody has seen by IPv6 says all the same where it is.
-    let me = lab.peer_id("ben").await.unwrap();
-    let at = lab.ip6("ben").await.unwrap().unwrap();
+    let me = lab.peer_id("dev").await.unwrap();
+    let at = lab.ip6("dev").await.unwrap().unwrap();
     let first = lab.feed("pub-1").await.unwrap();
-    lab.start_node("ben").await.unwrap();
+    lab.start_node("dev").await.unwrap();
     shown(&first, PATIENCE, |s| is_at(s, &me, at)).await;
     for host in ["six-1", "six-2", "six-3"] {
         lab.start_node(host).await.unwrap();
     }
     // It knows one address of IPv4 and learns the rest.
-    let ann = lab.start_node("ann").await.unwrap();
+    let nas = lab.start_node("nas").await.unwrap();
     let by = |s: &Snapshot, sixth: bool| s.links.iter().filter(|l| l.remote_addr.is_ipv6() == sixth).count();
-    shown(&ann, PATIENCE, |s| by(s, false) >= 3 && by(s, true) >= 2).await;
-    shown(&ann, MEASURED_WITHIN, |s| s.nat.nat_type == NatType::Symmetric).await;
+    shown(&nas, PATIENCE, |s| by(s, false) >= 3 && by(s, true) >= 2).await;
+    shown(&nas, MEASURED_WITHIN, |s| s.nat.nat_type == NatType::Symmetric).await;
     lab.stop().await;
 }

@@ -13,7 +13,7 @@ use super::types::WARM_PART;
 use super::{Candidate, DialId, Ladder, LadderOut, PUNCH_WINDOW, Terrain, better};
 use crate::core::limits::PUNCH_PER_PAIR;
 use crate::core::{Mono, Now};
-use crate::model::{PeerId, Reason, StageKind, StageOutcome};
+use crate::model::{PeerId, Reason, StageKind, StageOutcome, StageReport};
 
 /// How long linked peers have to say who is connected to the target.
 pub(super) const WHO_HAS_WAIT: Duration = Duration::from_secs(1);
@@ -347,7 +347,8 @@ impl Ladder {
         self.stop_punch(out);
         self.turned_away.clear();
         let reason = Reason::Unpunchable { ours: terrain.ours, theirs: terrain.theirs };
-        if self.stages.iter().any(|(s, _)| s.stage == StageKind::Punch) {
+        let running = |s: &StageReport| s.stage == StageKind::Punch && s.outcome == StageOutcome::Running;
+        if self.stages.iter().any(|(s, _)| running(s)) {
             self.end_stage(StageKind::Punch, StageOutcome::Failed, Some(reason), now, out);
         } else {
             self.skip(StageKind::Punch, reason, now, out);

@@ -3,8 +3,10 @@
 //! Some sockets ask one responder to answer late, each after another time, and
 //! are silent until then. An answer that comes in was let in by a mapping that
 //! still lived; one that does not come, while one that was asked for last did,
-//! found none. Each is asked for twice: datagrams get lost. Nothing is sent
-//! that was not asked for, and one for one.
+//! found none. Each is asked for twice, a second apart: datagrams get lost, and
+//! mostly several at once. Before a silence counts the responder is asked for an
+//! answer at once: it may be gone, or it is we who were not there to listen.
+//! Nothing is sent that was not asked for, and one for one.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -24,6 +26,8 @@ const CONTROL: u16 = 2;
 const TIMES: usize = 2;
 /// An answer that is later than this does not come.
 const GRACE: Duration = Duration::from_secs(3);
+/// An answer that was asked for at once is waited for so long.
+const CHECK_WAIT: Duration = Duration::from_secs(2);
 /// An answer that is sooner than this was not late: that one cannot.
 const EARLY: Duration = Duration::from_secs(1);
 /// From one measurement to the next.
@@ -49,6 +53,10 @@ struct Test {
     /// The control is the last.
     idle: Vec<Idle>,
     begun: Mono,
+    /// What is asked before a silence counts, and until when it is waited for.
+    check: Option<(Nonce, Mono)>,
+    /// When it was last looked who is silent.
+    looked: Mono,
 }
 
 /// The measurement and what came of it.
@@ -92,7 +100,13 @@ impl Lifetime {
             asked: None,
             answered: false,
         });
-        self.test = Some(Test { idle: idle.collect(), point: point.clone(), begun: now.mono });
+        self.test = Some(Test {
+            idle: idle.collect(),
+            point: point.clone(),
+            begun: now.mono,
+            check: None,
+            looked: now.mono,
+        });
         if let Some(known) = &mut self.known {
             known.under_way = true;
         }
@@ -116,10 +130,11 @@ impl Lifetime {
         tools.is_used(local.port());
         idle.asked = Some(now.mono);
         let (token, to) = (test.point.token, (test.point.ip, test.point.ports[0]).into());
-        for nonce in idle.nonces {
+        for (nonce, later) in idle.nonces.into_iter().zip(0..) {
             // `begin` saw that there are enough; what is spent since is not ours.
             tools.budgets.take_reflection(test.point.peer, now.mono);
-            let ask = Datagram::Reflect { nonce, token, other_port: false, wait_s: idle.wait_s };
+            let wait_s = idle.wait_s + later;
+            let ask = Datagram::Reflect { nonce, token, other_port: false, wait_s };
             tools.send(socket, to, ask.encode());
         }
     }
@@ -137,6 +152,11 @@ impl Lifetime {
             return false;
         };
         let asked = (test.point.ip, test.point.ports[0]) == (from.ip(), from.port());
+        if asked && test.check.is_some_and(|(check, _)| check == nonce) {
+            test.check = None;
+            self.conclude(true, tools, now);
+            return true;
+        }
         let ours = |i: &&mut Idle| i.socket == socket && asked && i.nonces.contains(&nonce);
         let Some(idle) = test.idle.iter_mut().find(ours) else { return false };
         let wait = Duration::from_secs(idle.wait_s.into());
@@ -146,20 +166,27 @@ impl Lifetime {
             return true;
         }
         idle.answered = true;
-        self.conclude(tools, now);
+        self.conclude(false, tools, now);
         true
     }
 
     pub(super) fn on_timeout(&mut self, tools: &mut Tools, now: Now) {
-        if self.test.is_some() {
-            self.conclude(tools, now);
+        let check = self.test.as_ref().map(|test| test.check);
+        match check {
+            Some(Some((_, until))) if until <= now.mono => self.end(RETRY, tools, now),
+            Some(None) => self.conclude(false, tools, now),
+            _ => {}
         }
     }
 
     pub(super) fn next_timeout(&self) -> Option<Mono> {
         let test = self.test.as_ref()?;
-        let open = test.idle.iter().filter(|i| !i.answered);
-        open.map(|i| i.given_up(test.begun)).min()
+        if let Some((_, until)) = test.check {
+            return Some(until);
+        }
+        // What is silent already was looked at.
+        let open = test.idle.iter().filter(|i| !i.answered).map(|i| i.given_up(test.begun));
+        open.filter(|at| *at > test.looked).min()
     }
 
     /// The responder is gone, and with it what it was to send.
@@ -176,9 +203,11 @@ impl Lifetime {
         self.known = None;
     }
 
-    /// Says what is certain by now, and ends what needs no more waiting.
-    fn conclude(&mut self, tools: &mut Tools, now: Now) {
-        let Some(test) = &self.test else { return };
+    /// Says what is certain by now, and ends what needs no more waiting. `alive`:
+    /// the responder answered just now, and whatever was there before it was read.
+    fn conclude(&mut self, alive: bool, tools: &mut Tools, now: Now) {
+        let Some(test) = &mut self.test else { return };
+        test.looked = now.mono;
         let Some((control, waits)) = test.idle.split_last() else { return };
         let silent = |i: &Idle| !i.answered && i.given_up(test.begun) <= now.mono;
         if silent(control) {
@@ -189,6 +218,17 @@ impl Lifetime {
         let died = waits.iter().filter(|i| silent(i)).map(|i| i.wait_s).min();
         // One that came in later than one that did not: that one was lost.
         let died = died.filter(|died| lived.is_none_or(|lived| lived < *died));
+        if died.is_some() && !alive {
+            if test.check.is_none() {
+                let (nonce, token) = (tools.nonce(), test.point.token);
+                let to = (test.point.ip, test.point.ports[0]).into();
+                tools.budgets.take_reflection(test.point.peer, now.mono);
+                let ask = Datagram::Reflect { nonce, token, other_port: false, wait_s: 0 };
+                tools.send(control.socket, to, ask.encode());
+                test.check = Some((nonce, now.mono + CHECK_WAIT));
+            }
+            return;
+        }
         let over = died.is_some() || waits.iter().all(|i| i.answered || silent(i));
         if lived.is_some() || died.is_some() {
             let at_least_s = lived.unwrap_or(0).into();

@@ -18,7 +18,7 @@
 //!   in?). What arrives is proof, whoever sent it; what does not arrive counts
 //!   only if two pairs of responders, three times each, sent it in vain.
 //!
-//! Behind it, every few hours, [`lifetime`] sees how long a silent mapping lives.
+//! Behind it, every few hours, it is measured how long a silent mapping lives.
 //!
 //! Whom to ask in a lab: a node on a public address of each of three hosts,
 //! and the node under test behind the NAT; link it to all three, then

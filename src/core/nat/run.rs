@@ -424,7 +424,7 @@ impl Run {
 
     /// Whether a pair could not be dialled as often as it ought to be.
     pub(super) fn was_refused(&self) -> bool {
-        self.pairs.iter().any(|p| p.refused)
+        self.pairs.iter().any(|p| p.refused || p.refusals > 0)
     }
 
     pub(super) fn hairpinning(&self) -> Option<bool> {

@@ -289,6 +289,15 @@ fn without_any_link_the_hosts_that_answer_over_tcp_tell_that_udp_is_blocked() {
     assert!(why.verdict.contains("offline itself"), "{}", why.verdict);
     let why = alone(vec![knock(PEER, 2, Knocked::Answered, Knocked::Refused)]);
     assert!(why.verdict.contains("answers now"), "{}", why.verdict);
+    // One destination without a route, or forbidden, or silent says nothing of us.
+    for lone in [
+        knock(PEER, 2, Knocked::NoRoute, Knocked::NoRoute),
+        knock(PEER, 2, Knocked::Forbidden, Knocked::Silent),
+        one,
+    ] {
+        let why = alone(vec![lone, knock(OTHER, 4, Knocked::Answered, Knocked::Refused)]);
+        assert!(why.verdict.contains("answers now"), "{lone:?}: {}", why.verdict);
+    }
 }
 
 #[test]

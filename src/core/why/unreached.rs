@@ -116,9 +116,11 @@ fn alone(facts: &Facts<'_>) -> Finding {
         ips.len()
     };
     let any = |f: &dyn Fn(&Knock) -> bool| knocks.iter().any(f);
+    // What holds of one destination holds of us only if it holds of all.
+    let all = |f: &dyn Fn(&Knock) -> bool| !knocks.is_empty() && knocks.iter().all(f);
     let next = vec![NextAction::Connect];
     let udp_open = "UDP let out and its answers let in, by the firewall of this host and its network";
-    if any(&|k: &Knock| k.udp == Knocked::Forbidden) {
+    if all(&|k: &Knock| k.udp == Knocked::Forbidden) {
         return Finding {
             verdict: "UDP is blocked on our side: this host's own firewall lets none out.".to_owned(),
             level: Sureness::High,
@@ -127,7 +129,7 @@ fn alone(facts: &Facts<'_>) -> Finding {
             next,
         };
     }
-    if any(&|k: &Knock| k.udp == Knocked::NoRoute && k.tcp == Knocked::NoRoute) {
+    if all(&|k: &Knock| k.udp == Knocked::NoRoute && k.tcp == Knocked::NoRoute) {
         return Finding {
             verdict: "This host has no way to any network: it is offline itself.".to_owned(),
             level: Sureness::High,
@@ -136,7 +138,10 @@ fn alone(facts: &Facts<'_>) -> Finding {
             next,
         };
     }
+    // One that was heard by UDP speaks against all of it.
+    let heard = any(&|k: &Knock| k.udp.is_heard());
     match hosts(&udp_alone) {
+        _ if heard => {}
         0 => {}
         1 => {
             return Finding {

@@ -45,10 +45,10 @@ impl App {
 
     pub(super) fn paste(&mut self, text: &str) {
         // Where nothing is typed a paste is not a row of commands.
-        if self.typed().is_some() {
-            for c in clean(text).chars() {
-                self.type_char(c);
-            }
-        }
+        let Some(typed) = self.typed() else { return };
+        let room = LINE_MAX.saturating_sub(typed.chars().count());
+        let pasted: String = clean(text).chars().take(room).collect();
+        // At once: each change may look through all peers.
+        self.edit(|text| text.push_str(&pasted));
     }
 }

@@ -194,6 +194,7 @@ impl<R: Row> Rows<R> {
     pub(super) fn select_at(&mut self, place: usize) {
         if let Some(key) = self.row(place).map(R::key) {
             self.selection.set(Some(key), Some(place));
+            self.chosen = true;
         }
     }
 

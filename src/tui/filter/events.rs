@@ -8,12 +8,12 @@
 //! Log lines have words only.
 
 use super::term::{Operator, split};
-use super::{Wrong, words};
+use super::{Parse, Query, words};
 use crate::model::{LogLine, PeerId};
 
 /// What a term of the events can be about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Field {
+pub(crate) enum Field {
     Kind,
     Peer,
 }
@@ -34,13 +34,16 @@ pub(crate) struct EventText<'a> {
     pub(crate) text: &'a str,
 }
 
+/// One term of it.
 #[derive(Debug, Clone, PartialEq)]
-enum Term {
+pub(crate) enum Term {
+    /// A word alone.
     Word(String),
+    /// What a field is, or is not.
     Of { field: Field, operator: Operator, value: String },
 }
 
-impl Term {
+impl Parse for Term {
     fn parse(word: &str) -> Result<Self, String> {
         if word.matches('"').count() % 2 == 1 {
             return Err("the closing quote is missing".to_owned());
@@ -59,7 +62,9 @@ impl Term {
         }
         Ok(Self::Of { field: *field, operator, value: value.to_lowercase() })
     }
+}
 
+impl Term {
     fn holds(&self, event: &EventText<'_>) -> bool {
         let has = |text: &str, value: &str| text.to_lowercase().contains(value);
         match self {
@@ -91,41 +96,9 @@ impl Term {
 }
 
 /// A filter over what happened.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct EventFilter {
-    text: String,
-    terms: Vec<Term>,
-    wrong: Option<Wrong>,
-}
+pub(crate) type EventFilter = Query<Term>;
 
 impl EventFilter {
-    /// A filter for a text; spaces at its ends do not count.
-    pub(crate) fn new(text: &str) -> Self {
-        let mut filter = Self { text: text.trim().to_owned(), ..Self::default() };
-        for at in words(text) {
-            match Term::parse(&text[at.clone()]) {
-                Ok(term) => filter.terms.push(term),
-                Err(why) => filter.wrong = filter.wrong.or(Some(Wrong { at, why })),
-            }
-        }
-        filter
-    }
-
-    /// The text as typed.
-    pub(crate) fn text(&self) -> &str {
-        &self.text
-    }
-
-    /// The first term that cannot be read.
-    pub(crate) fn wrong(&self) -> Option<&Wrong> {
-        self.wrong.as_ref()
-    }
-
-    /// Whether everything passes.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.terms.is_empty()
-    }
-
     /// Whether an entry is shown.
     pub(crate) fn matches(&self, event: &EventText<'_>) -> bool {
         self.terms.iter().all(|term| term.holds(event))

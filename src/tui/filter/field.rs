@@ -4,7 +4,7 @@ use crate::model::{NatType, Path, PeerState, Source};
 
 /// A property of a peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Field {
+pub(crate) enum Field {
     Id,
     Name,
     Addr,
@@ -20,7 +20,7 @@ pub(super) enum Field {
 
 /// What kind of value it has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// Compared whole or in part.
     Text,
     /// One of a few names.

@@ -31,25 +31,40 @@ pub(crate) struct Wrong {
     pub(crate) why: String,
 }
 
+/// One term of a query.
+pub(crate) trait Parse: Sized {
+    /// Reads a word.
+    ///
+    /// # Errors
+    /// What is wrong with it, and what would be right.
+    fn parse(word: &str) -> Result<Self, String>;
+}
+
 /// What the operator typed, ready to be matched.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct Filter {
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Query<T> {
     text: String,
-    terms: Vec<Term>,
+    terms: Vec<T>,
     wrong: Option<Wrong>,
 }
 
-impl Filter {
-    /// A filter for a text; spaces at its ends do not count.
+impl<T> Default for Query<T> {
+    fn default() -> Self {
+        Self { text: String::new(), terms: Vec::new(), wrong: None }
+    }
+}
+
+impl<T: Parse> Query<T> {
+    /// A query for a text; spaces at its ends do not count.
     pub(crate) fn new(text: &str) -> Self {
-        let mut filter = Self { text: text.trim().to_owned(), ..Self::default() };
+        let mut query = Self { text: text.trim().to_owned(), ..Self::default() };
         for at in words(text) {
-            match Term::parse(&text[at.clone()]) {
-                Ok(term) => filter.terms.push(term),
-                Err(why) => filter.wrong = filter.wrong.or(Some(Wrong { at, why })),
+            match T::parse(&text[at.clone()]) {
+                Ok(term) => query.terms.push(term),
+                Err(why) => query.wrong = query.wrong.or(Some(Wrong { at, why })),
             }
         }
-        filter
+        query
     }
 
     /// The text as typed.
@@ -62,6 +77,16 @@ impl Filter {
         self.wrong.as_ref()
     }
 
+    /// Whether everything passes.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.terms.is_empty()
+    }
+}
+
+/// A filter over the peers.
+pub(crate) type Filter = Query<Term>;
+
+impl Filter {
     /// Whether a row is shown. `scratch` is only there to be reused.
     pub(crate) fn matches(&self, row: &PeerRow, now: Stamp, scratch: &mut String) -> bool {
         self.terms.iter().all(|term| term.holds(row, now, scratch))

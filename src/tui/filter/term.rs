@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::Parse;
 use super::field::{Field, Kind, word_of};
 use crate::model::{PeerRow, Stamp};
 
@@ -18,7 +19,7 @@ const OPERATORS: [(&str, Operator); 8] = [
 ];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Operator {
+pub(crate) enum Operator {
     Is,
     IsNot,
     Has,
@@ -64,7 +65,7 @@ impl Operator {
 
 /// A term that was read.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Term {
+pub(crate) enum Term {
     /// Looked for everywhere. `hex`: it can be the beginning of an id.
     Word { needle: String, hex: bool },
     /// A text, in lower case.
@@ -75,9 +76,8 @@ pub(super) enum Term {
     Number { field: Field, operator: Operator, value: f64 },
 }
 
-impl Term {
-    /// Reads one word; the reason, if it is none.
-    pub(super) fn parse(word: &str) -> Result<Self, String> {
+impl Parse for Term {
+    fn parse(word: &str) -> Result<Self, String> {
         if word.matches('"').count() % 2 == 1 {
             return Err("the closing quote is missing".to_owned());
         }
@@ -114,7 +114,9 @@ impl Term {
             }
         }
     }
+}
 
+impl Term {
     pub(super) fn holds(&self, row: &PeerRow, now: Stamp, scratch: &mut String) -> bool {
         match self {
             Self::Word { needle, hex } => {

@@ -11,7 +11,7 @@
 mod parts;
 mod text;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
@@ -23,6 +23,10 @@ use crate::tui::lab::{LabCommand, LabView};
 
 /// Addresses of class E: reserved, and never given to anybody.
 const NOBODYS: u8 = 240;
+
+/// Names that are known in texts, and ids that are known to have been met. Peers
+/// may call themselves anything, and again and again; the oldest are forgotten.
+const MET_MAX: usize = 50_000;
 
 /// The pseudonyms of a run.
 #[derive(Debug, Clone)]
@@ -36,6 +40,10 @@ pub(crate) struct Mask {
     names: HashMap<String, Vec<(String, String)>>,
     /// And back.
     real_names: HashMap<String, String>,
+    /// Whose a pseudonym of a name is: no two have the same.
+    owners: HashMap<String, PeerId>,
+    /// The names in the order in which they were met, with their first words.
+    met: VecDeque<(String, String)>,
     /// Rows that were masked, so that only changed ones are masked again.
     rows: BTreeMap<PeerId, (Arc<PeerRow>, Arc<PeerRow>)>,
     /// The peers that were masked last, with what came of it.
@@ -57,6 +65,8 @@ impl Mask {
             real: HashMap::new(),
             names: HashMap::new(),
             real_names: HashMap::new(),
+            owners: HashMap::new(),
+            met: VecDeque::new(),
             rows: BTreeMap::new(),
             last: None,
         }
@@ -76,6 +86,13 @@ impl Mask {
             return *masked;
         }
         let masked = PeerId(self.digest(b"id", &id.0));
+        if self.ids.len() >= MET_MAX {
+            // Who is shown stays; the pseudonym of everybody else is the same when
+            // it is made again.
+            let Self { ids, real, rows, .. } = self;
+            ids.retain(|id, _| rows.contains_key(id));
+            real.retain(|_, id| rows.contains_key(id));
+        }
         self.ids.insert(id, masked);
         self.real.insert(masked, id);
         masked
@@ -118,7 +135,12 @@ impl Mask {
 
     /// The pseudonym of a peer's name, which is known from now on.
     pub(super) fn name(&mut self, id: PeerId, name: &str) -> String {
-        let masked = format!("peer-{}", &self.id(id).to_string()[..4]);
+        let digits = self.id(id).to_string();
+        let of = |n: usize| format!("peer-{}", &digits[..n]);
+        // As short as it can be told from the others.
+        let is_free = |name: &String| self.owners.get(name).is_none_or(|owner| *owner == id);
+        let masked = (4..digits.len()).map(of).find(is_free).unwrap_or_else(|| of(digits.len()));
+        self.owners.insert(masked.clone(), id);
         self.learn(name, &masked);
         masked
     }
@@ -135,9 +157,24 @@ impl Mask {
         for name in [name.trim().to_owned(), clean(name)] {
             let known = self.names.entry(text::first_word(&name).to_lowercase()).or_default();
             if !name.is_empty() && !known.iter().any(|(real, _)| *real == name) {
-                known.push((name, masked.to_owned()));
+                known.push((name.clone(), masked.to_owned()));
                 // The longest is looked for first.
                 known.sort_by_key(|(real, _)| std::cmp::Reverse(real.len()));
+                self.met.push_back((text::first_word(&name).to_lowercase(), name));
+            }
+        }
+        self.forget();
+    }
+
+    /// Forgets the oldest names, so that nobody fills the memory with new ones.
+    fn forget(&mut self) {
+        while self.met.len() > MET_MAX {
+            let Some((word, name)) = self.met.pop_front() else { return };
+            if let Some(known) = self.names.get_mut(&word) {
+                known.retain(|(real, _)| *real != name);
+                if known.is_empty() {
+                    self.names.remove(&word);
+                }
             }
         }
     }

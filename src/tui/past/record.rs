@@ -28,6 +28,8 @@ const FIGURES: Duration = Duration::from_secs(1);
 /// rows a second for ten minutes are reckoned at 22 MiB, among 1 000 peers as among
 /// 10 000, and the process grows by 31 and 34 (its fleet among them).
 const BYTES_MAX: usize = 24 * 1024 * 1024;
+/// More moments than come of ten a second for [`WHOLE`] and one a second before.
+const MOMENTS_MAX: usize = 5_000;
 /// What an allocation costs besides its content.
 const ALLOCATION: usize = 32;
 
@@ -183,6 +185,12 @@ impl Record {
         } else {
             self.push(Kept { rest, changes, telling, bytes });
         }
+    }
+
+    /// Whether this is more than any console would have kept: the reckoning of a
+    /// file is not ours.
+    pub(super) fn is_beyond_any(&self) -> bool {
+        self.bytes > 4 * BYTES_MAX || self.kept.len() > MOMENTS_MAX
     }
 
     /// How many moments are kept.

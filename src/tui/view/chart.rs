@@ -31,19 +31,19 @@ struct Column {
 
 impl Column {
     fn add(&mut self, point: &KpiPoint) {
-        self.direct += point.direct;
-        self.punched += point.punched;
-        self.relayed += point.relayed;
-        self.unreachable += point.unreachable;
+        self.direct = self.direct.saturating_add(point.direct);
+        self.punched = self.punched.saturating_add(point.punched);
+        self.relayed = self.relayed.saturating_add(point.relayed);
+        self.unreachable = self.unreachable.saturating_add(point.unreachable);
         self.total_ms += point.mean_connect_ms.unwrap_or(0.0) * point.connected as f64;
     }
 
     fn connected(&self) -> u64 {
-        self.direct + self.punched + self.relayed
+        self.direct.saturating_add(self.punched).saturating_add(self.relayed)
     }
 
     fn attempts(&self) -> u64 {
-        self.connected() + self.unreachable
+        self.connected().saturating_add(self.unreachable)
     }
 
     fn mean_ms(&self) -> Option<f64> {
@@ -70,7 +70,7 @@ impl Columns {
         let parts = series.parts.max(1) as usize;
         let merged = parts.div_ceil(room.max(1)).max(1);
         let count = parts.div_ceil(merged);
-        let length_ms = series.part_ms.max(1) * merged as u64;
+        let length_ms = series.part_ms.max(1).saturating_mul(merged as u64);
         let length = i64::try_from(length_ms).unwrap_or(i64::MAX);
         let end = Stamp(now.0.div_euclid(length).saturating_add(1).saturating_mul(length));
         let from = Stamp(end.0.saturating_sub(length.saturating_mul(i64::try_from(count).unwrap_or(0))));
@@ -87,10 +87,10 @@ impl Columns {
     fn sum(&self) -> Column {
         let mut sum = Column::default();
         for c in &self.all {
-            sum.direct += c.direct;
-            sum.punched += c.punched;
-            sum.relayed += c.relayed;
-            sum.unreachable += c.unreachable;
+            sum.direct = sum.direct.saturating_add(c.direct);
+            sum.punched = sum.punched.saturating_add(c.punched);
+            sum.relayed = sum.relayed.saturating_add(c.relayed);
+            sum.unreachable = sum.unreachable.saturating_add(c.unreachable);
             sum.total_ms += c.total_ms;
         }
         sum
@@ -151,7 +151,7 @@ pub(super) fn lines(pen: &Pen<'_>, series: &KpiSeries, width: usize, tall: bool)
         ];
         let most = kinds.iter().map(|(_, f, _)| most(*f)).max().unwrap_or(0);
         let per = fmt::span(columns.length_ms);
-        let all = fmt::span(columns.length_ms * columns.all.len() as u64);
+        let all = fmt::span(columns.length_ms.saturating_mul(columns.all.len() as u64));
         let text = format!("last {all}, most in {per}: {most}; a gap is no attempt");
         lines.push(frame::labelled(pen, "over time", text));
         lines.extend(kinds.map(|(label, f, style)| counted(label, f, most, style)));
@@ -176,7 +176,7 @@ fn axis(pen: &Pen<'_>, columns: &Columns) -> Line<'static> {
     };
     let middle = Stamp(i64::midpoint(columns.from.0, columns.end.0));
     let mut text = clock(columns.from);
-    for (at, place) in [(middle, width / 2 - 2), (columns.end, width.saturating_sub(5))] {
+    for (at, place) in [(middle, (width / 2).saturating_sub(2)), (columns.end, width.saturating_sub(5))] {
         if place > text.len() {
             text = format!("{text:<place$}{}", clock(at));
         }
@@ -188,9 +188,9 @@ fn axis(pen: &Pen<'_>, columns: &Columns) -> Line<'static> {
 /// began, at most the second. `chosen` turns through all of them.
 pub(super) fn choose(all: &[KpiSeries], since: Stamp, now: Stamp, chosen: usize) -> Option<&KpiSeries> {
     let counted = millis(since.age_at(now));
-    let first = all.iter().take(2).position(|s| s.part_ms * u64::from(s.parts) >= counted);
+    let first = all.iter().take(2).position(|s| s.part_ms.saturating_mul(u64::from(s.parts)) >= counted);
     let first = first.unwrap_or(all.len().saturating_sub(1).min(1));
-    all.get((first + chosen) % all.len().max(1))
+    all.get(first.wrapping_add(chosen) % all.len().max(1))
 }
 
 #[cfg(test)]

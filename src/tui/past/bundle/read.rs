@@ -10,6 +10,7 @@ use serde::Deserialize as _;
 
 use super::{About, Bundle, End, FILE_MAX, FORMAT, LINE_MAX, Line, Sections};
 use crate::model::{PeerId, PeerRow, Snapshot};
+use crate::tui::app::{ENTRIES_KEPT, LINES_KEPT};
 use crate::tui::past::record::Record;
 
 /// Why a file cannot be reopened.
@@ -94,6 +95,15 @@ impl Bundle {
                     let rest = whole(*sections, before.as_ref()).map_err(damaged)?;
                     before = Some(rest.clone());
                     bundle.record.restore(rest, changes, telling);
+                    if bundle.record.is_beyond_any() {
+                        return Err(damaged("there is more in it than a console keeps".to_owned()));
+                    }
+                }
+                Ok(Line::Entry(_)) if bundle.entries.len() >= ENTRIES_KEPT => {
+                    return Err(damaged("there are more events in it than a console keeps".to_owned()));
+                }
+                Ok(Line::Log(_)) if bundle.lines.len() >= LINES_KEPT => {
+                    return Err(damaged("there are more log lines in it than a console keeps".to_owned()));
                 }
                 Ok(Line::Entry(entry)) => bundle.entries.push(entry),
                 Ok(Line::Log(line)) => bundle.lines.push(line),
