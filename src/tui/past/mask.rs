@@ -24,9 +24,11 @@ use crate::tui::lab::{LabCommand, LabView};
 /// Addresses of class E: reserved, and never given to anybody.
 const NOBODYS: u8 = 240;
 
-/// Names that are known in texts, and ids that are known to have been met. Peers
-/// may call themselves anything, and again and again; the oldest are forgotten.
+/// Peers that are known to have been met; of more, only those that are there.
 const MET_MAX: usize = 50_000;
+/// Names of one peer that are known in texts. It may call itself anything, and
+/// again and again; the oldest are forgotten.
+const NAMES_OF_ONE: usize = 8;
 
 /// The pseudonyms of a run.
 #[derive(Debug, Clone)]
@@ -42,8 +44,8 @@ pub(crate) struct Mask {
     real_names: HashMap<String, String>,
     /// Whose a pseudonym of a name is: no two have the same.
     owners: HashMap<String, PeerId>,
-    /// The names in the order in which they were met, with their first words.
-    met: VecDeque<(String, String)>,
+    /// The names that one stands for, the oldest first, with their first words.
+    met: HashMap<String, VecDeque<(String, String)>>,
     /// Rows that were masked, so that only changed ones are masked again.
     rows: BTreeMap<PeerId, (Arc<PeerRow>, Arc<PeerRow>)>,
     /// The peers that were masked last, with what came of it.
@@ -66,7 +68,7 @@ impl Mask {
             names: HashMap::new(),
             real_names: HashMap::new(),
             owners: HashMap::new(),
-            met: VecDeque::new(),
+            met: HashMap::new(),
             rows: BTreeMap::new(),
             last: None,
         }
@@ -87,11 +89,7 @@ impl Mask {
         }
         let masked = PeerId(self.digest(b"id", &id.0));
         if self.ids.len() >= MET_MAX {
-            // Who is shown stays; the pseudonym of everybody else is the same when
-            // it is made again.
-            let Self { ids, real, rows, .. } = self;
-            ids.retain(|id, _| rows.contains_key(id));
-            real.retain(|_, id| rows.contains_key(id));
+            self.forget_who_left();
         }
         self.ids.insert(id, masked);
         self.real.insert(masked, id);
@@ -155,26 +153,44 @@ impl Mask {
     fn learn(&mut self, name: &str, masked: &str) {
         self.real_names.entry(masked.to_owned()).or_insert_with(|| name.to_owned());
         for name in [name.trim().to_owned(), clean(name)] {
-            let known = self.names.entry(text::first_word(&name).to_lowercase()).or_default();
-            if !name.is_empty() && !known.iter().any(|(real, _)| *real == name) {
-                known.push((name.clone(), masked.to_owned()));
-                // The longest is looked for first.
-                known.sort_by_key(|(real, _)| std::cmp::Reverse(real.len()));
-                self.met.push_back((text::first_word(&name).to_lowercase(), name));
+            let word = text::first_word(&name).to_lowercase();
+            let known = self.names.entry(word.clone()).or_default();
+            if name.is_empty() || known.iter().any(|(real, _)| *real == name) {
+                continue;
+            }
+            known.push((name.clone(), masked.to_owned()));
+            // The longest is looked for first.
+            known.sort_by_key(|(real, _)| std::cmp::Reverse(real.len()));
+            let mine = self.met.entry(masked.to_owned()).or_default();
+            mine.push_back((word, name));
+            if mine.len() > NAMES_OF_ONE {
+                let oldest = mine.pop_front();
+                oldest.iter().for_each(|oldest| self.unlearn(oldest));
             }
         }
-        self.forget();
     }
 
-    /// Forgets the oldest names, so that nobody fills the memory with new ones.
-    fn forget(&mut self) {
-        while self.met.len() > MET_MAX {
-            let Some((word, name)) = self.met.pop_front() else { return };
-            if let Some(known) = self.names.get_mut(&word) {
-                known.retain(|(real, _)| *real != name);
-                if known.is_empty() {
-                    self.names.remove(&word);
-                }
+    fn unlearn(&mut self, (word, name): &(String, String)) {
+        if let Some(known) = self.names.get_mut(word) {
+            known.retain(|(real, _)| real != name);
+            if known.is_empty() {
+                self.names.remove(word);
+            }
+        }
+    }
+
+    /// Who is there stays; the pseudonym of everybody else is the same when it is
+    /// made again.
+    fn forget_who_left(&mut self) {
+        let Self { ids, real, rows, .. } = self;
+        ids.retain(|id, _| rows.contains_key(id));
+        real.retain(|_, id| rows.contains_key(id));
+        let left = self.owners.extract_if(|_, id| !self.rows.contains_key(id));
+        let left: Vec<String> = left.map(|(masked, _)| masked).collect();
+        for masked in left {
+            self.real_names.remove(&masked);
+            for name in self.met.remove(&masked).into_iter().flatten() {
+                self.unlearn(&name);
             }
         }
     }

@@ -247,4 +247,17 @@ mod tests {
         assert_eq!([part(30, 1), part(30, 2), part(30, 3)], [Some(60), Some(1440), Some(10)]);
         assert!(choose(&[], Stamp(0), Stamp(0), 5).is_none());
     }
+
+    #[test]
+    fn a_series_that_no_console_would_have_written_does_no_harm() {
+        for (part_ms, parts) in [(0, 0), (1, 1), (1 << 63, 2), (u64::MAX, u32::MAX >> 16)] {
+            let many = KpiPoint { direct: u64::MAX, punched: u64::MAX, unreachable: 9, ..point(0, 1, 1.0) };
+            let series = KpiSeries { part_ms, parts, points: vec![many, many] };
+            for room in [LEAST, 40, 200] {
+                let columns = Columns::of(&series, Stamp(1_000), room);
+                assert!(columns.sum().attempts() >= columns.sum().direct, "{part_ms} {parts}");
+            }
+            assert!(choose(&[series], Stamp(0), Stamp(5), usize::MAX).is_some());
+        }
+    }
 }

@@ -80,6 +80,18 @@ fn a_responder_that_leaves_is_no_dead_mapping() {
 }
 
 #[test]
+fn a_responder_that_died_without_a_word_is_no_dead_mapping_either() {
+    for dies_at in [10, 40, 100] {
+        let mut net =
+            Net::new(kind(NatType::PortRestricted), 3, 1).forgetting_after(Duration::from_secs(600));
+        net.dead_from = Some(net.now.plus(Duration::from_secs(dies_at)).mono);
+        net.run(ALL);
+        let shorter = net.view().lifetime.and_then(|found| found.less_than_s);
+        assert_eq!(shorter, None, "it died after {dies_at} s");
+    }
+}
+
+#[test]
 fn another_nat_is_measured_anew() {
     let (mut net, found) = measured(NatType::PortRestricted, 30, 1);
     assert_eq!(found.unwrap().at_least_s, 25);

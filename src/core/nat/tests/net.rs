@@ -157,6 +157,8 @@ pub(super) struct Net {
     pub busy_until: Mono,
     /// Responders know nothing of late answers.
     pub old_version: bool,
+    /// From then on nothing comes from any responder, and nobody knows.
+    pub dead_from: Option<Mono>,
     /// One way, in milliseconds.
     pub delay: std::ops::Range<u64>,
     nat: Nat,
@@ -197,6 +199,7 @@ impl Net {
             delay: 8..13,
             nat: Nat { kind, mappings: Vec::new(), next_port: 40_000, lives: Duration::from_secs(300) },
             old_version: false,
+            dead_from: None,
             hosts: Vec::new(),
             sockets: BTreeMap::new(),
             next_local: 20_000,
@@ -390,6 +393,9 @@ impl Net {
     }
 
     fn reflect(&mut self, host: usize, reply: Reply) {
+        if self.dead_from.is_some_and(|from| from <= self.now.mono) {
+            return;
+        }
         let bytes = self.bend(self.hosts[host].lie, reply.bytes);
         let source = (self.hosts[host].ip, PORTS[reply.port]).into();
         self.schedule(Packet::ToUs { port: reply.to.port(), from: source, bytes });

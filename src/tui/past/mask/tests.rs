@@ -89,3 +89,44 @@ fn rows_that_did_not_change_are_not_masked_again() {
     assert_eq!(kept.count(), 900);
     assert!(second.peers.is_sorted_by_key(|row| row.peer_id), "peers are looked up by their pseudonyms");
 }
+
+#[test]
+fn no_two_peers_have_the_same_pseudonymous_name_and_each_keeps_its_own() {
+    let mut mask = Mask::with_key(&[7; 32]);
+    let id = |n: u16| {
+        let [a, b] = n.to_be_bytes();
+        PeerId([
+            a, b, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9,
+        ])
+    };
+    let named: Vec<String> = (0..3_000).map(|n| mask.name(id(n), &format!("host-{n}"))).collect();
+    let different: std::collections::BTreeSet<&String> = named.iter().collect();
+    assert_eq!(different.len(), named.len(), "so many ids have equal first digits");
+    assert!((0..3_000).all(|n| mask.name(id(n), &format!("host-{n}")) == named[usize::from(n)]));
+}
+
+#[test]
+fn a_peer_that_calls_itself_something_new_all_the_time_fills_no_memory() {
+    let mut mask = Mask::with_key(&[7; 32]);
+    for n in 0..5_000 {
+        mask.name(PeerId([1; 32]), &format!("host {n}"));
+    }
+    let known: Vec<&String> = mask.names.values().flatten().map(|(name, _)| name).collect();
+    assert_eq!(known.len(), NAMES_OF_ONE);
+    assert!(known.iter().any(|name| *name == "host 4999"), "the last ones are known");
+}
+
+#[test]
+fn of_a_crowd_that_comes_and_goes_only_who_is_there_is_remembered() {
+    let mut mask = mask();
+    let there = mask.rows.len();
+    for n in 0..u32::try_from(MET_MAX).unwrap() + 10 {
+        let mut id = [9; 32];
+        id[..4].copy_from_slice(&n.to_be_bytes());
+        mask.name(PeerId(id), "guest");
+    }
+    assert!(mask.ids.len() <= MET_MAX && mask.owners.len() <= MET_MAX + there, "{}", mask.owners.len());
+    let real = demo::busy().peers[0].peer_id;
+    let pseudonym = mask.id(real);
+    assert_eq!(mask.real_id(pseudonym), real, "who is there can still be meant");
+}
