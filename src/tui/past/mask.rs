@@ -163,9 +163,9 @@ impl Mask {
             known.sort_by_key(|(real, _)| std::cmp::Reverse(real.len()));
             let mine = self.met.entry(masked.to_owned()).or_default();
             mine.push_back((word, name));
-            if mine.len() > NAMES_OF_ONE {
-                let oldest = mine.pop_front();
-                oldest.iter().for_each(|oldest| self.unlearn(oldest));
+            let oldest = if mine.len() > NAMES_OF_ONE { mine.pop_front() } else { None };
+            if let Some(oldest) = oldest {
+                self.unlearn(&oldest);
             }
         }
     }
