@@ -23,7 +23,7 @@ mod target;
 
 pub use attached::attach;
 pub use client::{Client, ClientError, Told};
-pub use protocol::{Ask, CLIENT_LINE_MAX, Greeting, Refusal, SERVER_LINE_MAX, Sections, Tell, VERSION};
+pub use protocol::{Ask, CLIENT_LINE_MAX, Greeting, Refusal, SERVER_LINE_MAX, Tell, VERSION};
 pub use server::{CLIENTS_MAX, Server};
 pub use socket::{ControlSocket, SocketError, SocketPath};
 pub use target::{Target, bridge};

@@ -6,8 +6,8 @@ use std::io;
 use std::sync::Arc;
 
 use super::lines::line;
-use super::protocol::{SERVER_LINE_MAX, Sections, Tell};
-use crate::model::{PeerId, PeerRow, Snapshot};
+use super::protocol::{SERVER_LINE_MAX, Tell};
+use crate::model::{PeerId, PeerRow, Sections, Snapshot};
 
 /// Most peers in a line.
 pub(super) const PAGE: usize = 1_000;
@@ -23,7 +23,7 @@ pub(super) fn lines_between(before: Option<&Snapshot>, now: &Snapshot) -> io::Re
         push_peers(&mut lines, rows, ids)?;
         (changed, gone) = (rows_left, ids_left);
     }
-    lines.push(line(&Tell::State(Box::new(Sections::between(before, now))))?);
+    lines.push(line(&Tell::State(Box::new(Sections::between(before, now, false))))?);
     Ok(lines)
 }
 
@@ -87,20 +87,7 @@ impl Assembly {
             _ => Arc::new(self.rows.values().cloned().collect()),
         };
         self.touched = false;
-        let snapshot = Snapshot {
-            seq: sections.seq,
-            at: sections.at?,
-            peers,
-            node: sections.node.or_else(|| old.map(|o| Arc::clone(&o.node)))?,
-            links: sections.links.or_else(|| old.map(|o| Arc::clone(&o.links)))?,
-            attempts: sections.attempts.or_else(|| old.map(|o| Arc::clone(&o.attempts)))?,
-            relays: sections.relays.or_else(|| old.map(|o| Arc::clone(&o.relays)))?,
-            gossip: sections.gossip.or_else(|| old.map(|o| Arc::clone(&o.gossip)))?,
-            nat: sections.nat.or_else(|| old.map(|o| Arc::clone(&o.nat)))?,
-            kpi: sections.kpi.or_else(|| old.map(|o| Arc::clone(&o.kpi)))?,
-            reporting: sections.reporting.or_else(|| old.map(|o| Arc::clone(&o.reporting)))?,
-            counters: sections.counters.or_else(|| old.map(|o| Arc::clone(&o.counters)))?,
-        };
+        let snapshot = sections.upon(old, peers)?;
         self.last = Some(snapshot.clone());
         Some(snapshot)
     }

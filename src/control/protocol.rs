@@ -4,10 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{
-    AttemptsView, Command, CommandId, Counters, Event, GossipView, KpiView, LinkRow, NatView, NodeInfo,
-    Outcome, PeerId, PeerRow, RelaysView, ReportingView, Snapshot, Stamp,
-};
+use crate::model::{Command, CommandId, Event, Outcome, PeerId, PeerRow, Sections};
 
 /// The version of all this. A client and a node of different versions tell each
 /// other so, and nothing else.
@@ -128,67 +125,4 @@ pub enum Refusal {
         /// How long was waited.
         after_ms: u64,
     },
-}
-
-/// A state without its peers: the sections that changed since the last one.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct Sections {
-    /// Counts up with each state.
-    pub seq: u64,
-    /// When it was taken.
-    pub at: Option<Stamp>,
-    /// The node itself.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub node: Option<Arc<NodeInfo>>,
-    /// The links.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub links: Option<Arc<Vec<LinkRow>>>,
-    /// Live and recent attempts.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub attempts: Option<Arc<AttemptsView>>,
-    /// Relays in use and served.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub relays: Option<Arc<RelaysView>>,
-    /// Gossip counters.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub gossip: Option<Arc<GossipView>>,
-    /// The NAT.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub nat: Option<Arc<NatView>>,
-    /// Rates and times.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub kpi: Option<Arc<KpiView>>,
-    /// What is told to the registry.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reporting: Option<Arc<ReportingView>>,
-    /// What limits stopped.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub counters: Option<Arc<Counters>>,
-}
-
-impl Sections {
-    /// What of a snapshot is another section than in the one before.
-    pub(super) fn between(before: Option<&Snapshot>, now: &Snapshot) -> Self {
-        fn changed<T>(
-            before: Option<&Snapshot>,
-            now: &Snapshot,
-            of: impl Fn(&Snapshot) -> &Arc<T>,
-        ) -> Option<Arc<T>> {
-            let new = of(now);
-            before.is_none_or(|old| !Arc::ptr_eq(of(old), new)).then(|| Arc::clone(new))
-        }
-        Self {
-            seq: now.seq,
-            at: Some(now.at),
-            node: changed(before, now, |s| &s.node),
-            links: changed(before, now, |s| &s.links),
-            attempts: changed(before, now, |s| &s.attempts),
-            relays: changed(before, now, |s| &s.relays),
-            gossip: changed(before, now, |s| &s.gossip),
-            nat: changed(before, now, |s| &s.nat),
-            kpi: changed(before, now, |s| &s.kpi),
-            reporting: changed(before, now, |s| &s.reporting),
-            counters: changed(before, now, |s| &s.counters),
-        }
-    }
 }

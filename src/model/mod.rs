@@ -17,6 +17,7 @@ mod policy;
 mod reason;
 mod relay;
 mod report;
+mod sections;
 mod snapshot;
 mod text;
 mod time;
@@ -40,6 +41,7 @@ pub use report::{
     AttemptFact, Batch, Fact, FailoverFact, LinkCounts, MovedFact, NodeFact, ParseReportIdError,
     REPORT_SCHEMA, Report, ReportId, Reporter, ReportingState, ReportingView,
 };
+pub use sections::Sections;
 pub use snapshot::{AttemptsView, CacheView, Counters, GossipView, NodeInfo, Phase, SaveState, Snapshot};
 pub use text::{SHOWN_TEXT_MAX, clean, clean_sentence, ellipsize, printable};
 pub use time::{Stamp, millis};

@@ -4,19 +4,15 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::Ipv4Addr;
-use std::process::Stdio;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use libtest_mimic::Trial;
 use punchdeck::lab::{LabOptions, NatLab, Topology, Unsupported, Userns};
-use punchdeck::model::{Command as Order, Done, NatType, NatView, Outcome, Path};
+use punchdeck::model::{Command as Order, Done, NatType, NatView, Path};
 use punchdeck::node::feed::Feed;
-use tokio::io::AsyncWriteExt as _;
-use tokio::process::Command;
 
-use super::support::{PATIENCE, ignored, trial};
+use super::support::{PATIENCE, ignored, nft, order, trial};
 
 const TYPES: [NatType; 5] = [
     NatType::None,
@@ -117,21 +113,6 @@ async fn shown(feed: &Feed, within: Duration, holds: impl Fn(&NatView) -> bool) 
     Some((*seen.unwrap().nat).clone())
 }
 
-/// Gives an order and waits for what comes of it.
-async fn order(feed: &Feed, order: Order) -> Arc<Outcome> {
-    let mut outcomes = feed.outcomes.resubscribe();
-    let id = feed.commands.try_send(order).unwrap();
-    let answered = async {
-        loop {
-            let outcome = outcomes.recv().await.unwrap();
-            if outcome.id == id {
-                return outcome;
-            }
-        }
-    };
-    tokio::time::timeout(PATIENCE, answered).await.expect("an outcome")
-}
-
 /// What a forced measurement says.
 async fn probe(feed: &Feed) -> NatView {
     let outcome = order(feed, Order::NatProbe).await;
@@ -189,18 +170,7 @@ async fn lie(lab: &NatLab, host: &str) {
         port + 1,
         port + 2
     );
-    lab.on_host(host, move || async move {
-        let mut nft = Command::new("nft")
-            .args(["-f", "-"])
-            .env("PATH", "/usr/sbin:/sbin:/usr/bin:/bin")
-            .stdin(Stdio::piped())
-            .spawn()
-            .unwrap();
-        nft.stdin.take().unwrap().write_all(rules.as_bytes()).await.unwrap();
-        assert!(nft.wait().await.unwrap().success());
-    })
-    .await
-    .unwrap();
+    nft(lab, host, rules).await;
 }
 
 async fn one_liar(userns: &Userns) {

@@ -2,16 +2,19 @@
 //! event can be awaited.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
 use libtest_mimic::{Failed, Trial};
+use punchdeck::lab::NatLab;
 use punchdeck::model::{Command, Event, EventKind, LinkRow, Outcome, PeerId, PeerRow, Snapshot};
 use punchdeck::node::feed::Feed;
 use punchdeck::node::lock::DataDirLock;
 use punchdeck::node::options::NodeOptions;
 use punchdeck::node::{Node, StartError, keys};
 use tempfile::TempDir;
+use tokio::io::AsyncWriteExt as _;
 use tokio::sync::broadcast;
 
 /// Nothing here takes this long unless it is broken.
@@ -186,4 +189,36 @@ impl TestNode {
     pub async fn until_counted(&self, name: &str) {
         self.until(name, |s| s.counters.0.get(name).is_some_and(|n| *n > 0)).await;
     }
+}
+
+/// Gives rules to the packet filter of a host in a lab.
+pub async fn nft(lab: &NatLab, host: &str, rules: String) {
+    lab.on_host(host, move || async move {
+        let mut nft = tokio::process::Command::new("nft")
+            .args(["-f", "-"])
+            .env("PATH", "/usr/sbin:/sbin:/usr/bin:/bin")
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        nft.stdin.take().unwrap().write_all(rules.as_bytes()).await.unwrap();
+        assert!(nft.wait().await.unwrap().success());
+    })
+    .await
+    .unwrap();
+}
+
+/// Gives an order and waits for what comes of it.
+pub async fn order(feed: &Feed, order: Command) -> Arc<Outcome> {
+    let mut outcomes = feed.outcomes.resubscribe();
+    let id = feed.commands.try_send(order).unwrap();
+    let answered = async {
+        loop {
+            let outcome = outcomes.recv().await.unwrap();
+            if outcome.id == id {
+                return outcome;
+            }
+        }
+    };
+    // Longer than any stage of a ladder, on a busy machine.
+    tokio::time::timeout(Duration::from_secs(45), answered).await.expect("an outcome")
 }

@@ -3,7 +3,6 @@
 //! same.
 
 use std::fmt::Write as _;
-use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,16 +10,14 @@ use libtest_mimic::Trial;
 use punchdeck::control::{ControlSocket, Server, SocketPath};
 use punchdeck::lab::{LabOptions, NatLab, Topology, Unsupported, Userns};
 use punchdeck::model::{
-    AttemptOutcome, Command as Order, Done, NatType, NextAction, Outcome, Path, PeerId, Provenance, Snapshot,
+    AttemptOutcome, Command as Order, Done, NatType, NextAction, Path, PeerId, Provenance, Snapshot,
     Sureness, Why,
 };
 use punchdeck::node::feed::Feed;
 use serde_json::Value;
-use tokio::io::AsyncWriteExt as _;
-use tokio::process::Command;
 
 use super::binary::punchdeck;
-use super::support::{ignored, trial};
+use super::support::{ignored, nft, order, trial};
 
 /// A link that fell silent is noticed within this, and a NAT measured.
 const WITHIN: Duration = Duration::from_secs(90);
@@ -115,21 +112,6 @@ fn linked(feed: &Feed, peer: PeerId) -> bool {
     feed.snapshots.borrow().link(&peer).is_some()
 }
 
-/// Gives an order; what comes of it.
-async fn order(feed: &Feed, order: Order) -> Arc<Outcome> {
-    let mut outcomes = feed.outcomes.resubscribe();
-    let id = feed.commands.try_send(order).unwrap();
-    let answered = async {
-        loop {
-            let outcome = outcomes.recv().await.unwrap();
-            if outcome.id == id {
-                return outcome;
-            }
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(45), answered).await.expect("an outcome")
-}
-
 async fn is_unreachable(feed: &Feed, peer: PeerId) {
     let outcome = order(feed, Order::Connect { peer }).await;
     assert!(outcome.result.is_err(), "{outcome:?}");
@@ -199,28 +181,11 @@ fn says(why: &Why, who: PeerId, part: &str) -> bool {
 async fn block_udp(lab: &NatLab, host: &str) {
     const RULES: &str =
         "table inet shut { chain shut { type filter hook input priority -300; meta l4proto udp drop; }; }\n";
-    lab.on_host(host, || async {
-        let mut nft = Command::new("nft")
-            .args(["-f", "-"])
-            .env("PATH", "/usr/sbin:/sbin:/usr/bin:/bin")
-            .stdin(Stdio::piped())
-            .spawn()
-            .unwrap();
-        nft.stdin.take().unwrap().write_all(RULES.as_bytes()).await.unwrap();
-        assert!(nft.wait().await.unwrap().success());
-    })
-    .await
-    .unwrap();
+    nft(lab, host, RULES.to_owned()).await;
 }
 
 async fn open_udp(lab: &NatLab, host: &str) {
-    lab.on_host(host, || async {
-        let mut nft = Command::new("nft");
-        nft.args(["delete", "table", "inet", "shut"]).env("PATH", "/usr/sbin:/sbin:/usr/bin:/bin");
-        assert!(nft.status().await.unwrap().success());
-    })
-    .await
-    .unwrap();
+    nft(lab, host, "delete table inet shut\n".to_owned()).await;
 }
 
 async fn unpunchable(userns: &Userns) {

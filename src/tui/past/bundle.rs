@@ -16,10 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::mask::Mask;
 use super::record::Record;
-use crate::model::{
-    AttemptsView, Counters, GossipView, KpiView, LinkRow, LogLine, NatView, NodeInfo, PeerId, PeerRow,
-    RelaysView, ReportingView, Snapshot, Stamp, clean,
-};
+use crate::model::{LogLine, PeerId, PeerRow, Sections, Stamp, clean};
 use crate::tui::app::Entry;
 use crate::tui::fmt;
 use crate::tui::lab::LabView;
@@ -137,7 +134,7 @@ enum Line {
     Snap(About),
     /// Rows that changed until the next moment, where they are many.
     Rows(Vec<Arc<PeerRow>>),
-    Moment(Box<Sections>),
+    Moment(Box<Moment>),
     Entry(Entry),
     Log(LogLine),
     Lab(Box<LabView>),
@@ -155,80 +152,14 @@ struct End {
 
 /// A moment: what differs from the one before.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct Sections {
-    seq: u64,
-    at: Stamp,
+struct Moment {
+    #[serde(flatten)]
+    sections: Sections,
     telling: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     changed: Vec<Arc<PeerRow>>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     gone: Vec<PeerId>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    node: Option<Arc<NodeInfo>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    links: Option<Arc<Vec<LinkRow>>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    attempts: Option<Arc<AttemptsView>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    relays: Option<Arc<RelaysView>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    gossip: Option<Arc<GossipView>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    nat: Option<Arc<NatView>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    kpi: Option<Arc<KpiView>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    reporting: Option<Arc<ReportingView>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    counters: Option<Arc<Counters>>,
-}
-
-impl Sections {
-    fn between(before: Option<&Snapshot>, now: &Snapshot, telling: bool) -> Self {
-        fn changed<T: PartialEq>(
-            before: Option<&Snapshot>,
-            now: &Snapshot,
-            of: impl Fn(&Snapshot) -> &Arc<T>,
-        ) -> Option<Arc<T>> {
-            let new = of(now);
-            let same = |old: &Snapshot| Arc::ptr_eq(of(old), new) || of(old) == new;
-            (!before.is_some_and(same)).then(|| Arc::clone(new))
-        }
-        Self {
-            seq: now.seq,
-            at: now.at,
-            telling,
-            changed: Vec::new(),
-            gone: Vec::new(),
-            node: changed(before, now, |s| &s.node),
-            links: changed(before, now, |s| &s.links),
-            attempts: changed(before, now, |s| &s.attempts),
-            relays: changed(before, now, |s| &s.relays),
-            gossip: changed(before, now, |s| &s.gossip),
-            nat: changed(before, now, |s| &s.nat),
-            kpi: changed(before, now, |s| &s.kpi),
-            reporting: changed(before, now, |s| &s.reporting),
-            counters: changed(before, now, |s| &s.counters),
-        }
-    }
-
-    /// The whole moment but its peers; `None` if a section never came.
-    fn upon(self, before: Option<&Snapshot>) -> Option<Snapshot> {
-        Some(Snapshot {
-            seq: self.seq,
-            at: self.at,
-            peers: Arc::default(),
-            node: self.node.or_else(|| before.map(|b| Arc::clone(&b.node)))?,
-            links: self.links.or_else(|| before.map(|b| Arc::clone(&b.links)))?,
-            attempts: self.attempts.or_else(|| before.map(|b| Arc::clone(&b.attempts)))?,
-            relays: self.relays.or_else(|| before.map(|b| Arc::clone(&b.relays)))?,
-            gossip: self.gossip.or_else(|| before.map(|b| Arc::clone(&b.gossip)))?,
-            nat: self.nat.or_else(|| before.map(|b| Arc::clone(&b.nat)))?,
-            kpi: self.kpi.or_else(|| before.map(|b| Arc::clone(&b.kpi)))?,
-            reporting: self.reporting.or_else(|| before.map(|b| Arc::clone(&b.reporting)))?,
-            counters: self.counters.or_else(|| before.map(|b| Arc::clone(&b.counters)))?,
-        })
-    }
 }
 
 #[cfg(test)]

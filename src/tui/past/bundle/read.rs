@@ -8,8 +8,8 @@ use std::sync::Arc;
 use aws_lc_rs::digest;
 use serde::Deserialize as _;
 
-use super::{About, Bundle, End, FILE_MAX, FORMAT, LINE_MAX, Line, Sections};
-use crate::model::{PeerId, PeerRow, Snapshot};
+use super::{About, Bundle, End, FILE_MAX, FORMAT, LINE_MAX, Line, Moment};
+use crate::model::{PeerId, PeerRow, Sections, Snapshot};
 use crate::tui::app::{ENTRIES_KEPT, LINES_KEPT};
 use crate::tui::past::record::Record;
 
@@ -88,11 +88,11 @@ impl Bundle {
             let damaged = |detail: String| BundleError::Damaged { line: at, detail };
             match serde_json::from_slice(&line) {
                 Ok(Line::Rows(page)) => rows.extend(page),
-                Ok(Line::Moment(sections)) => {
-                    let (telling, gone) = (sections.telling, sections.gone.clone());
-                    rows.extend(sections.changed.iter().cloned());
+                Ok(Line::Moment(moment)) => {
+                    let Moment { sections, telling, changed, gone } = *moment;
+                    rows.extend(changed);
                     let changes = changes(std::mem::take(&mut rows), gone);
-                    let rest = whole(*sections, before.as_ref()).map_err(damaged)?;
+                    let rest = whole(sections, before.as_ref()).map_err(damaged)?;
                     before = Some(rest.clone());
                     bundle.record.restore(rest, changes, telling);
                     if bundle.record.is_beyond_any() {
@@ -147,10 +147,10 @@ fn changes(rows: Vec<Arc<PeerRow>>, gone: Vec<PeerId>) -> Vec<(PeerId, Option<Ar
 }
 
 fn whole(sections: Sections, before: Option<&Snapshot>) -> Result<Snapshot, String> {
-    if before.is_some_and(|before| sections.at <= before.at) {
+    if before.is_some_and(|before| sections.at.is_some_and(|at| at <= before.at)) {
         return Err("its moments are out of order".to_owned());
     }
-    sections.upon(before).ok_or_else(|| "the first moment is not whole".to_owned())
+    sections.upon(before, Arc::default()).ok_or_else(|| "the first moment is not whole".to_owned())
 }
 
 struct Lines<R> {

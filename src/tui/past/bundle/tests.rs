@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::super::record::Record;
 use super::*;
-use crate::model::{Command, CommandId, Event, EventKind, LogLevel, Outcome, PeerState, Reason};
+use crate::model::{Command, CommandId, Event, EventKind, LogLevel, Outcome, PeerState, Reason, Snapshot};
 use crate::tui::demo;
 
 /// A snap of a fleet in which peers come, change and leave as the numbers say.

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use aws_lc_rs::digest;
 use jiff::tz::TimeZone;
 
-use super::{Bundle, End, Line, PAGE, Sections};
-use crate::model::{PeerId, PeerRow, Snapshot};
+use super::{Bundle, End, Line, Moment, PAGE};
+use crate::model::{PeerId, PeerRow, Sections, Snapshot};
 use crate::tui::lab::LabView;
 
 /// Mode of the directory when we create it: its owner's alone, as its files are.
@@ -103,17 +103,19 @@ impl<W: Write> Lines<W> {
         changes: Vec<(PeerId, Option<Arc<PeerRow>>)>,
         telling: bool,
     ) -> io::Result<()> {
-        let mut sections = Sections::between(before, rest, telling);
+        // What is masked is made anew, though it says the same.
+        let sections = Sections::between(before, rest, true);
+        let mut moment = Moment { sections, telling, changed: Vec::new(), gone: Vec::new() };
         for (id, row) in changes {
             match row {
-                Some(row) => sections.changed.push(row),
-                None => sections.gone.push(id),
+                Some(row) => moment.changed.push(row),
+                None => moment.gone.push(id),
             }
         }
-        while sections.changed.len() > PAGE {
-            self.put(&Line::Rows(sections.changed.drain(..PAGE).collect()))?;
+        while moment.changed.len() > PAGE {
+            self.put(&Line::Rows(moment.changed.drain(..PAGE).collect()))?;
         }
-        self.put(&Line::Moment(Box::new(sections)))
+        self.put(&Line::Moment(Box::new(moment)))
     }
 
     fn put(&mut self, line: &Line) -> io::Result<()> {
