@@ -290,7 +290,6 @@ impl Gossip {
         self.pending.added.insert(self.own.peer, None);
         self.flush_soon(now);
         self.out.push_back(Output::Published { version });
-        self.event(None, EventKind::RecordPublished { version });
     }
 
     /// Queues a change for every link but the one it came from.

@@ -10,7 +10,7 @@ use crate::core::limits::{
 };
 use crate::core::wire::{Delta, FullSync, Message, Record, Request, Want};
 use crate::core::{Mono, Now};
-use crate::model::PeerId;
+use crate::model::{EventKind, PeerId};
 
 /// Records not seen by anybody for this long are not passed on any more and
 /// stand in no digest: nobody would dial them, and else the dead would be
@@ -205,6 +205,10 @@ impl Gossip {
     /// Tells every link what changed since the last batch.
     pub(super) fn flush(&mut self, book: &Book, now: Now) {
         let pending = std::mem::take(&mut self.pending);
+        // Once a batch: nobody ever sees the versions in between.
+        if pending.added.contains_key(&self.own.peer) {
+            self.event(None, EventKind::RecordPublished { version: self.own.version });
+        }
         if let Some(left) = self.deltas_to_lose.checked_sub(1) {
             self.deltas_to_lose = left;
             self.count("gossip.drill_lost", 1);

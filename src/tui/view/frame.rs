@@ -55,10 +55,15 @@ pub(super) fn scrolled(
     for (line, y) in lines.iter().skip(top).zip(inner.y..inner.bottom()) {
         put(buf, (inner.x + 1, y), line, inner.width.saturating_sub(1));
     }
-    if lines.len() > rows {
-        note(pen, &format!("lines {}-{} of {}", top + 1, top + rows, lines.len()), area, buf);
+    if let Some(text) = lines_shown(top, rows, lines.len()) {
+        note(pen, &text, area, buf);
     }
     rows
+}
+
+/// Which lines are in sight, where not all are.
+pub(super) fn lines_shown(top: usize, rows: usize, of: usize) -> Option<String> {
+    (of > rows).then(|| format!("lines {}-{} of {of}", top + 1, top + rows))
 }
 
 /// Draws a box with a title and returns the room inside.

@@ -3,6 +3,7 @@
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use super::{Pen, chart, frame};
@@ -92,11 +93,17 @@ fn lines(app: &App, pen: &Pen<'_>, area: Rect) -> Vec<Line<'static>> {
     lines
 }
 
+/// Least widths of what grows with the count: up to a hundred nothing moves, and
+/// at 80 columns the last word finds its place.
+const VALUE: usize = 6;
+const OF: usize = 10;
+const INTERVAL: usize = 12;
+
 /// The criteria of the specification, and whether they are met here.
 fn criteria(app: &App, pen: &Pen<'_>) -> Vec<Line<'static>> {
     let snapshot = app.shown();
     let spread = snapshot.gossip.propagation();
-    let line = |criterion: Criterion| {
+    let cells = Criterion::ALL.map(|criterion| {
         let judged = criterion.judge(&snapshot.kpi, Some(spread));
         let value = match judged.value {
             None => "-".to_owned(),
@@ -117,14 +124,23 @@ fn criteria(app: &App, pen: &Pen<'_>) -> Vec<Line<'static>> {
             "ms" => format!("of {}", judged.denominator),
             _ => format!("{} of {}", judged.numerator, judged.denominator),
         };
+        ([judged.title.to_owned(), value, of, interval, judged.target.to_owned()], word, style)
+    });
+    let width = |(i, least): (usize, usize)| {
+        cells.iter().map(|(texts, ..)| texts[i].chars().count()).chain([least]).max().unwrap_or(least)
+    };
+    let [title_w, value_w, of_w, interval_w, target_w] =
+        [(0, 0), (1, VALUE), (2, OF), (3, INTERVAL), (4, 0)].map(width);
+    let line = |(texts, word, style): &([String; 5], &'static str, Style)| {
+        let [title, value, of, interval, target] = texts;
         Line::from(vec![
-            Span::styled(format!("{:<20} ", judged.title), pen.theme.dim),
-            Span::raw(format!("{value:>7} {of:<11} {interval:<13} ")),
-            Span::styled(format!("{:<12} ", judged.target), pen.theme.dim),
-            Span::styled(word, style),
+            Span::styled(format!("{title:<title_w$} "), pen.theme.dim),
+            Span::raw(format!("{value:>value_w$} {of:<of_w$} {interval:<interval_w$} ")),
+            Span::styled(format!("{target:<target_w$} "), pen.theme.dim),
+            Span::styled(*word, *style),
         ])
     };
-    Criterion::ALL.map(line).into()
+    cells.iter().map(line).collect()
 }
 
 /// Reports to a registry; nothing where none is configured.

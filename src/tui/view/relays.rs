@@ -25,16 +25,18 @@ pub(super) fn draw(app: &mut App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) -
     let count = app.reservations.len();
     let right = if count > 0 { frame::sorted(app.reservations.sort()) } else { String::new() };
     let rows = frame::scrolled(app, pen, Pane::Relays, &right, &lines, area, buf);
-    clickable(pen, &lines, (app.scrolls[Pane::Relays as usize], count), area);
+    let top = app.scrolls[Pane::Relays as usize];
+    clickable(pen, &lines, (top, count), area);
     let Some(cursor) = app.reservations.cursor() else { return rows };
     // Below the heading and the border.
-    let line = (cursor + 1).checked_sub(app.scrolls[Pane::Relays as usize]);
+    let line = (cursor + 1).checked_sub(top);
     if let Some(line) = line.filter(|line| *line < rows).and_then(|line| u16::try_from(line).ok()) {
         let line =
             Rect { x: area.x + 1, y: area.y + 1 + line, width: area.width.saturating_sub(2), height: 1 };
         frame::mark_selected(pen, app.acting() == Pane::Relays, line, buf);
     }
-    frame::note_left(pen, &format!("{} of {count}", cursor + 1), area, buf);
+    let place = [Some(format!("{} of {count}", cursor + 1)), frame::lines_shown(top, rows, lines.len())];
+    frame::note(pen, &place.into_iter().flatten().collect::<Vec<_>>().join(", "), area, buf);
     rows
 }
 

@@ -6,7 +6,7 @@ use super::super::*;
 use super::net::*;
 use crate::core::limits::DELTA_RECORDS_MAX;
 use crate::core::wire::{Delta, FullSync, Record, RelayAddr, Request, Want};
-use crate::model::{NatType, Reason};
+use crate::model::{EventKind, NatType, Reason};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -121,6 +121,23 @@ fn our_own_record_goes_out_only_when_it_says_something_new() {
     assert_eq!(node.gossip.own().version, 2);
     assert_eq!(flush(&mut node, now), vec![(id(1), vec![(id(0), 2)], vec![])]);
     assert!(node.log.contains(&Output::Published { version: 2 }));
+}
+
+#[test]
+fn changes_of_our_own_record_that_go_out_together_are_one_event() {
+    let (mut node, now) = node_with_links(1);
+    node.gossip.set_own(Record { nat: NatType::None, ..record(0, 99) }, now);
+    node.gossip.set_own(Record { nat: NatType::Symmetric, ..record(0, 99) }, now);
+    assert_eq!(flush(&mut node, now), vec![(id(1), vec![(id(0), 3)], vec![])]);
+    let told: Vec<_> = node
+        .log
+        .iter()
+        .filter_map(|output| match output {
+            Output::Event { kind: EventKind::RecordPublished { version }, .. } => Some(*version),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(told, [3]);
 }
 
 #[test]
