@@ -54,6 +54,11 @@ fn main() {
             c.wait_for("[7 Events]")?;
             gives_back(c, |c| c.press("q"))
         }),
+        trial(
+            "after_a_stop_nobody_asked_for_the_title_is_still_the_old_one",
+            "",
+            stopped_without_being_asked,
+        ),
         trial("the_mouse_is_taken_clicks_and_scrolls_and_is_given_back", "", the_mouse),
         trial("without_the_mouse_and_the_title_both_stay_the_terminals", "plain", |c| {
             c.wait_for("Peers")?;
@@ -225,6 +230,19 @@ fn suspended() -> Result<()> {
     c.wait_until("the shell again", |screen| !screen.alternate_screen())?;
     c.press("exit\r")?;
     c.wait_for_end(END)
+}
+
+/// A stop that nobody can be asked about: the terminal is taken again as it is.
+fn stopped_without_being_asked(c: &mut Console) -> Result<()> {
+    c.wait_for("[1 Peers]")?;
+    c.wait_to_write("\x1b[22;2t", 1, "the old title kept")?;
+    c.signal(Signal::STOP)?;
+    c.signal(Signal::CONT)?;
+    c.wait_to_write("\x1b[?1049h", 2, "the screen again")?;
+    ensure!(c.wrote("\x1b[22;2t") == 1, "what it had written itself was kept as the old title");
+    gives_back(c, |c| c.press("q"))?;
+    ensure!(c.wrote("\x1b[23;2t") == 1);
+    Ok(())
 }
 
 /// The same where another pane than the peers is on the screen.

@@ -105,6 +105,20 @@ fn a_click_focuses_the_pane_and_selects_the_row() {
 }
 
 #[test]
+fn what_a_click_selected_stays_selected_wherever_the_focus_goes() {
+    let mut s = Screen::new(busy(), LARGE);
+    s.click("nobody we know is connected");
+    let chosen = s.app().attempts.cursor().unwrap();
+    s.click("1 Peers");
+    let mut snapshot = Snapshot::clone(&demo::busy());
+    let attempts = Arc::make_mut(&mut snapshot.attempts);
+    let first = Attempt { id: crate::model::AttemptId(90), ..(*attempts.live[0]).clone() };
+    attempts.live.insert(0, Arc::new(first));
+    s.bench.send(Input::Snapshot(Arc::new(snapshot)));
+    assert_eq!(s.app().attempts.cursor(), Some(chosen + 1));
+}
+
+#[test]
 fn a_click_on_a_heading_sorts_by_it_and_another_one_inverts() {
     let mut s = Screen::new(busy(), LARGE);
     s.click("RTT      OK");
