@@ -102,7 +102,8 @@ fn what_cannot_be_opened_is_refused_with_its_reason_and_exits_2() -> Result<()> 
     put("cut", &whole[..whole.len() / 2])?;
     put("flipped", &String::from_utf8(whole.clone())?.replace("snapper", "sniffer").into_bytes())?;
     put("newer", b"{\"snap\":{\"format\":7,\"program\":\"3.0.0\"}}\n")?;
-    put("rude", b"{\"snap\":{\"format\":8,\"program\":\"\\u001b[2J3.0.0\"}}\n")?;
+    let rude = "rude\x1b[2J";
+    put(rude, b"{\"snap\":{\"format\":8,\"program\":\"\\u001b[2J3.0.0\"}}\n")?;
     put("foreign", b"PNG\r\n")?;
     put("empty", b"")?;
     fs::File::create(home.path().join("huge"))?.set_len(300 << 20)?;
@@ -119,7 +120,7 @@ fn what_cannot_be_opened_is_refused_with_its_reason_and_exits_2() -> Result<()> 
         let said = refused(&home, file)?;
         ensure!(said.starts_with(&format!("punchdeck: {file}: ")) && said.contains(why), "{file}: {said}");
     }
-    let said = refused(&home, "rude")?;
+    let said = refused(&home, rude)?;
     ensure!(said.contains("format 8") && !said.contains('\x1b'), "an escape reached the terminal: {said:?}");
     Ok(())
 }
