@@ -39,13 +39,16 @@ const COLUMNS: [Column; 9] = [
 ];
 /// Cursor, state glyph and a space.
 const MARGIN: u16 = 4;
-/// The widest that the name column grows.
-const NAME_MAX: u16 = 24;
-/// An address column appears from that much spare room on.
+/// What spare room is for, the first first: most names whole, any IPv4 address
+/// with its port and how many more there are, where a peer is known from in whole
+/// words, longer names.
+const NAME: u16 = 12;
 const ADDRESS: u16 = 24;
+const FROM: u16 = 9;
+const NAME_MAX: u16 = 24;
 
-/// The columns that fit, the width of the name, and the room for an address.
-fn fit(width: u16) -> (Vec<Column>, u16, u16) {
+/// The columns that fit, each as wide as it can be, and the room for an address.
+fn fit(width: u16) -> (Vec<Column>, u16) {
     let mut columns = COLUMNS.to_vec();
     let need = |columns: &[Column]| MARGIN + columns.iter().map(|c| c.width + 1).sum::<u16>();
     while need(&columns) > width && columns.len() > 2 {
@@ -53,10 +56,21 @@ fn fit(width: u16) -> (Vec<Column>, u16, u16) {
         columns.retain(|c| c.drop != worst);
     }
     let mut spare = width.saturating_sub(need(&columns));
-    let grow = spare.min(NAME_MAX - 8);
-    let name = if columns.iter().any(|c| c.by == SortBy::Name) { 8 + grow } else { 0 };
-    spare -= grow;
-    (columns, name, if spare > ADDRESS { spare - 1 } else { 0 })
+    let grow = |columns: &mut [Column], spare: &mut u16, by: SortBy, to: u16| {
+        if let Some(column) = columns.iter_mut().find(|c| c.by == by) {
+            let more = to.saturating_sub(column.width).min(*spare);
+            column.width += more;
+            *spare -= more;
+        }
+    };
+    grow(&mut columns, &mut spare, SortBy::Name, NAME);
+    let address = if spare > ADDRESS { ADDRESS } else { 0 };
+    spare -= if address > 0 { address + 1 } else { 0 };
+    if spare >= FROM - 4 {
+        grow(&mut columns, &mut spare, SortBy::From, FROM);
+    }
+    grow(&mut columns, &mut spare, SortBy::Name, NAME_MAX);
+    (columns, if address > 0 { address + spare } else { 0 })
 }
 
 /// Draws the table and returns how many rows of it there is room for.
@@ -87,8 +101,8 @@ pub(super) fn draw(app: &mut App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) -
         return 1;
     }
 
-    let (columns, name_width, address_width) = fit(inner.width);
-    heading(&columns, (name_width, address_width), pen, sort.by, inner, buf);
+    let (columns, address) = fit(inner.width);
+    heading(&columns, address, pen, sort.by, inner, buf);
     let rows = usize::from(inner.height - 1);
     let top = keep_in_view(app.peers.top, app.peers.cursor(), rows, shown);
     app.peers.top = top;
@@ -99,7 +113,7 @@ pub(super) fn draw(app: &mut App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) -
         let line = Rect { y, height: 1, ..inner };
         pen.mark(line, Spot::Row(Pane::Peers, at));
         let left = left.then(|| what_happened(app, row.peer_id));
-        draw_row(row, left, &columns, (name_width, address_width), pen, line, buf);
+        draw_row(row, left, &columns, address, pen, line, buf);
         if cursor == Some(at) {
             frame::mark_selected(pen, acting, line, buf);
         }
@@ -129,17 +143,10 @@ fn keep_in_view(top: usize, cursor: Option<usize>, rows: usize, shown: usize) ->
     }
 }
 
-fn heading(
-    columns: &[Column],
-    (name, address): (u16, u16),
-    pen: &Pen<'_>,
-    sorted: SortBy,
-    inner: Rect,
-    buf: &mut Buffer,
-) {
+fn heading(columns: &[Column], address: u16, pen: &Pen<'_>, sorted: SortBy, inner: Rect, buf: &mut Buffer) {
     let mut x = inner.x + MARGIN;
     for column in columns {
-        let width = if column.by == SortBy::Name { name } else { column.width };
+        let width = column.width;
         if let Some(at) = SortBy::ALL.iter().position(|by| *by == column.by) {
             pen.mark(Rect { x, width, height: 1, ..inner }, Spot::Column(Pane::Peers, at));
         }
@@ -166,7 +173,7 @@ fn draw_row(
     row: &PeerRow,
     left: Option<&'static str>,
     columns: &[Column],
-    (name, address): (u16, u16),
+    address: u16,
     pen: &Pen<'_>,
     line: Rect,
     buf: &mut Buffer,
@@ -181,7 +188,7 @@ fn draw_row(
     let hearsay = if row.first_hand { Style::new() } else { theme.dim };
     let mut x = line.x + MARGIN;
     for column in columns {
-        let width = if column.by == SortBy::Name { name } else { column.width };
+        let width = column.width;
         let (text, style) = match column.by {
             SortBy::Peer => (row.peer_id.short(), Style::new()),
             SortBy::Name => match &row.name {
@@ -204,7 +211,7 @@ fn draw_row(
             ),
             SortBy::Ok => (ratio(row, width), Style::new()),
             SortBy::Seen => (row.last_seen.map_or_else(|| "-".to_owned(), |at| pen.age(at)), Style::new()),
-            SortBy::From => (row.source.name()[..4].to_owned(), theme.dim),
+            SortBy::From => (row.source.name().chars().take(width.into()).collect(), theme.dim),
         };
         let style = if left.is_some() && column.by != SortBy::State { theme.dim } else { style };
         cell(buf, (x, y), width, column.right, &text, style);
@@ -214,7 +221,8 @@ fn draw_row(
         let text = row.addresses.first().map_or_else(|| "-".to_owned(), ToString::to_string);
         let more =
             if row.addresses.len() > 1 { format!(" +{}", row.addresses.len() - 1) } else { String::new() };
-        cell(buf, (x, y), address, false, &format!("{text}{more}"), theme.dim);
+        let room = usize::from(address).saturating_sub(more.len());
+        cell(buf, (x, y), address, false, &(ellipsize(&text, room, '…') + &more), theme.dim);
     }
 }
 
@@ -263,12 +271,24 @@ mod tests {
     }
 
     #[test]
+    fn spare_room_goes_to_names_then_an_address_then_whole_words() {
+        let widths = |width| {
+            let (columns, address) = fit(width);
+            let of = |by| columns.iter().find(|c| c.by == by).map_or(0, |c| c.width);
+            (of(SortBy::Name), address, of(SortBy::From))
+        };
+        assert_eq!(widths(73), (8, 0, 4));
+        assert_eq!(widths(77), (12, 0, 4));
+        assert_eq!(widths(82), (12, 0, 9));
+        assert_eq!(widths(102), (12, 24, 4), "half of 200 columns");
+        assert_eq!(widths(200), (24, 105, 9));
+    }
+
+    #[test]
     fn the_columns_never_take_more_than_there_is() {
         for width in 24..250 {
-            let (columns, name, address) = fit(width);
-            let others: u16 = columns.iter().filter(|c| c.by != SortBy::Name).map(|c| c.width + 1).sum();
-            let name = if name > 0 { name + 1 } else { 0 };
-            assert!(MARGIN + others + name + address <= width, "{width}");
+            let (columns, address) = fit(width);
+            assert!(MARGIN + columns.iter().map(|c| c.width + 1).sum::<u16>() + address <= width, "{width}");
         }
     }
 
