@@ -93,7 +93,9 @@ impl LabArena {
             apart.extend(topology.host.iter().filter(public).map(|h| h.name.clone()));
         }
         let pairs = extend(&mut topology, scenario);
-        let mut lab = NatLab::build(userns, LabOptions::new(topology)).await?;
+        let mut lab =
+            NatLab::build(userns, LabOptions { name: scenario.name.clone(), ..LabOptions::new(topology) })
+                .await?;
         let registry = match scenario.reports_for() {
             Some(time) => Some(lab.start_registry(scenario.keep.as_deref(), time).await?),
             None => None,

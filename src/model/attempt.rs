@@ -139,6 +139,19 @@ pub enum NextStep {
     Wait,
 }
 
+impl NextStep {
+    /// Whether it says the same, as a person reads it: times that differ by less
+    /// than a second are one, for two clocks never agree to the millisecond.
+    pub(crate) fn is_about(&self, other: &Self) -> bool {
+        let near = |a: Stamp, b: Stamp| a.0.abs_diff(b.0) < 1_000;
+        match (self, other) {
+            (Self::Retry { at: a }, Self::Retry { at: b })
+            | (Self::Upgrade { at: Some(a) }, Self::Upgrade { at: Some(b) }) => near(*a, *b),
+            _ => self == other,
+        }
+    }
+}
+
 /// One run of the ladder.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Attempt {

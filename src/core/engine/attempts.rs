@@ -450,20 +450,47 @@ impl Engine {
         }
     }
 
+    /// What comes after an attempt towards a peer, as things stand now; nothing
+    /// does of one that another has followed.
     fn next_step(&self, peer: &PeerId, report: &Attempt, now: Now) -> Option<NextStep> {
-        let relayed =
-            self.links.get(peer).and_then(super::Link::in_use).is_some_and(|i| i.path == Path::Relayed);
-        if relayed {
-            let due = self.upgrades.due(peer).filter(|_| !self.is_hopeless(peer, now));
-            return Some(NextStep::Upgrade { at: due.map(|at| now.stamp_of(at)) });
-        }
-        if report.outcome != Some(AttemptOutcome::Unreachable) {
+        if self.attempts.latest.get(peer).is_some_and(|latest| *latest != report.id) {
             return None;
+        }
+        match self.links.get(peer).and_then(super::Link::in_use).map(|info| info.path) {
+            Some(Path::Relayed) => {
+                let due = self.upgrades.due(peer).filter(|_| !self.is_hopeless(peer, now));
+                return Some(NextStep::Upgrade { at: due.map(|at| now.stamp_of(at)) });
+            }
+            Some(_) => return None,
+            None if report.outcome != Some(AttemptOutcome::Unreachable) => return None,
+            None => {}
         }
         Some(match self.dialer.due(peer) {
             Some(at) => NextStep::Retry { at: now.stamp_of(at) },
             None => NextStep::Wait,
         })
+    }
+
+    /// Ended attempts go on saying what is next, and that changes after their end:
+    /// a time passes, a NAT becomes known, the peer comes by itself.
+    pub(super) fn refresh_next_steps(&mut self, now: Now) {
+        let stale = |attempt: &Attempt| {
+            let told = attempt.next.as_ref()?;
+            let next = self.next_step(attempt.peer_id.as_ref()?, attempt, now);
+            (!next.as_ref().is_some_and(|next| next.is_about(told))).then_some(next)
+        };
+        let changed: Vec<_> = self
+            .attempts
+            .recent
+            .iter()
+            .enumerate()
+            .filter_map(|(place, attempt)| Some((place, stale(attempt)?)))
+            .collect();
+        for (place, next) in changed {
+            if let Some(attempt) = self.attempts.recent.get_mut(place) {
+                Arc::make_mut(attempt).next = next;
+            }
+        }
     }
 
     /// Every stage of an attempt has ended.

@@ -73,6 +73,7 @@ impl Engine {
             _ => Arc::new(node),
         };
         self.view.node = Some(Arc::clone(&node));
+        self.refresh_next_steps(now);
         let attempts = self.attempts.view();
         let gossip = self.gossip_view();
         let counters = self.counters();

@@ -37,6 +37,8 @@ const HISTORY_MAX: usize = 4096;
 /// How a lab is to be started.
 #[derive(Debug, Clone)]
 pub struct LabOptions {
+    /// What its log lines begin with.
+    pub name: String,
     /// What to build.
     pub topology: Topology,
     /// What chance decides on the wires repeats with it.
@@ -48,7 +50,7 @@ pub struct LabOptions {
 impl LabOptions {
     /// That topology, tested, with some seed.
     pub fn new(topology: Topology) -> Self {
-        Self { topology, seed: rand::random(), skip_self_test: false }
+        Self { name: "lab".to_owned(), topology, seed: rand::random(), skip_self_test: false }
     }
 }
 
@@ -56,6 +58,7 @@ impl LabOptions {
 /// or dropped.
 #[derive(Debug)]
 pub struct NatLab {
+    name: String,
     // In the order in which they are to go: nodes, their network, their files.
     slots: AsyncMutex<BTreeMap<String, Slot>>,
     network: AsyncMutex<Network>,
@@ -91,12 +94,12 @@ impl NatLab {
     /// [`LabError`]; nothing is left behind.
     pub async fn build(userns: &Userns, options: LabOptions) -> Result<Self, LabError> {
         let begun = Instant::now();
-        let LabOptions { topology, seed, skip_self_test } = options;
+        let LabOptions { name, topology, seed, skip_self_test } = options;
         topology.check().map_err(LabError::Topology)?;
         let without_ipv6 = topology.region.iter().any(|r| r.ipv6) && !has_ipv6();
         let topology = if without_ipv6 { topology.without_ipv6() } else { topology };
         if without_ipv6 {
-            tracing::warn!("lab: the topology has IPv6, this host's namespaces have none: IPv4 only");
+            tracing::warn!("{name}: the topology has IPv6, this host's namespaces have none: IPv4 only");
         }
         let dir = LabDir::make()?;
         let network = Network::build(userns, &topology, seed).await?;
@@ -126,6 +129,7 @@ impl NatLab {
             slots.insert(host.name.clone(), slot);
         }
         let lab = Self {
+            name,
             slots: AsyncMutex::new(slots),
             network: AsyncMutex::new(network),
             feeds: Mutex::default(),
@@ -138,8 +142,9 @@ impl NatLab {
             dir,
         };
         if let Some(tested) = &lab.tested {
+            let name = &lab.name;
             let (built, tested) = (built.as_secs_f64(), tested.took.as_secs_f64());
-            tracing::info!("lab: built in {built:.2} s, tested in {tested:.2} s");
+            tracing::info!("{name}: built in {built:.2} s, tested in {tested:.2} s");
         }
         lab.note(Happening::Built);
         Ok(lab)
@@ -202,7 +207,7 @@ impl NatLab {
 
     fn note(&self, what: Happening) {
         let at = self.begun.elapsed();
-        tracing::info!("lab: {what}, after {:.3} s", at.as_secs_f64());
+        tracing::info!("{}: {what}, after {:.3} s", self.name, at.as_secs_f64());
         let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
         if history.len() == HISTORY_MAX {
             history.remove(0);

@@ -117,6 +117,22 @@ impl Timeline {
         about.find_map(say)
     }
 
+    /// What the newest events before `limit` say of which there is something to
+    /// say, newest first, at most so many.
+    pub(crate) fn newest<'a, T>(
+        &'a self,
+        (limit, most): (u64, usize),
+        say: impl Fn(&'a Event) -> Option<T>,
+    ) -> Vec<T> {
+        let after = self.end().saturating_sub(limit);
+        let events = self.all().rev().skip(usize::try_from(after).unwrap_or(usize::MAX)).take(LOOK_BACK);
+        let said = events.filter_map(|entry| match entry {
+            Entry::Event(event) => say(event),
+            _ => None,
+        });
+        said.take(most).collect()
+    }
+
     /// The number after the last entry that is not later than a time. Entries
     /// come nearly in order.
     pub(super) fn end_at(&self, at: Stamp) -> u64 {

@@ -3,10 +3,16 @@
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use ratatui::text::Line;
+use ratatui::text::{Line, Span};
 
 use super::{Pen, frame};
+use crate::model::{Event, EventKind, ellipsize};
 use crate::tui::app::{App, Pane};
+
+/// Of the latest exchanges, so many.
+const EXCHANGES: usize = 20;
+/// A peer is shown in that many columns.
+const WHOM: usize = 15;
 
 /// Draws it, and returns the rows there are.
 pub(super) fn draw(app: &mut App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) -> usize {
@@ -21,7 +27,7 @@ fn lines(app: &App, pen: &Pen<'_>) -> Vec<Line<'static>> {
     let spread = if gossip.expected > 0 {
         let share = gossip.known as f64 / gossip.expected as f64 * 100.0;
         format!(
-            "{} of {}, {share:.1} %: records older than 10 s in our links' last digests",
+            "{} of {}, {share:.1} %: records over 10 s old in our links' digests",
             gossip.known, gossip.expected
         )
     } else {
@@ -41,5 +47,25 @@ fn lines(app: &App, pen: &Pen<'_>) -> Vec<Line<'static>> {
         lines.push(Line::styled("what limits and decoders stopped", pen.theme.dim));
         lines.extend(stopped.iter().map(|(what, count)| Line::raw(format!("{count:>8}  {what}"))));
     }
+    let exchanges = app.timeline.newest((app.timeline_end(), EXCHANGES), |event| exchange(app, pen, event));
+    if !exchanges.is_empty() {
+        lines.push(Line::default());
+        lines.push(Line::styled("the latest exchanges", pen.theme.dim));
+        lines.extend(exchanges);
+    }
     lines
+}
+
+/// A sync or a repair.
+fn exchange(app: &App, pen: &Pen<'_>, event: &Event) -> Option<Line<'static>> {
+    let word = match event.kind {
+        EventKind::GossipSync { .. } => "sync",
+        EventKind::GossipRepair { .. } => "repair",
+        _ => return None,
+    };
+    let whom = event.peer_id.map_or_else(|| "-".to_owned(), |id| ellipsize(&app.call(id), WHOM, '…'));
+    Some(Line::from(vec![
+        Span::styled(format!("{}  ", pen.time_of_day(event.at)), pen.theme.dim),
+        Span::raw(format!("{word:<7} {whom:<WHOM$}  {}", event.kind)),
+    ]))
 }

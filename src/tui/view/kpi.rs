@@ -96,7 +96,7 @@ fn lines(app: &App, pen: &Pen<'_>, area: Rect) -> Vec<Line<'static>> {
 /// Least widths of what grows with the count: up to a hundred nothing moves, and
 /// at 80 columns the last word finds its place.
 const VALUE: usize = 6;
-const OF: usize = 10;
+const OF: usize = 8;
 const INTERVAL: usize = 12;
 
 /// The criteria of the specification, and whether they are met here.

@@ -36,11 +36,14 @@ fn lines(app: &App, pen: &Pen<'_>, nat: &NatView, width: usize) -> Vec<Line<'sta
         frame::labelled(pen, "filtering", word(nat.filtering)),
         frame::labelled(pen, "ports", format!("kept: {}", yes(nat.port_preservation))),
         frame::labelled(pen, "hairpin", yes(nat.hairpinning)),
-        frame::labelled(pen, "lifetime", lifetime(app, pen, nat)),
     ];
+    let mut flow = |label: &str, text: &str| {
+        let head = vec![Span::styled(format!("{label:<10}"), pen.theme.dim)];
+        lines.extend(frame::flow(head, &[(text, Style::new())], width, 10));
+    };
+    flow("lifetime", &lifetime(app, pen, nat));
     for (i, text) in nat.evidence.iter().enumerate() {
-        let head = vec![Span::styled(format!("{:<10}", if i == 0 { "evidence" } else { "" }), pen.theme.dim)];
-        lines.extend(frame::flow(head, &[(&printable(text), Style::new())], width, 10));
+        flow(if i == 0 { "evidence" } else { "" }, &printable(text));
     }
     lines.extend(nat.vantage_points.iter().enumerate().map(|(i, seen)| vantage(app, pen, i == 0, seen)));
     lines

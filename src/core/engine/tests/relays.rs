@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::super::sim::{Net, addr, id};
 use super::{LATENCY, NATS, secs};
 use crate::core::wire::{Delta, Echo, Message, Record, RelayAddr};
-use crate::model::{Command, CommandId, Done, EventKind, NatType, Path, RelayRole, StageKind};
+use crate::model::{Command, CommandId, Done, EventKind, NatType, NextStep, Path, RelayRole, StageKind};
 
 /// Three public nodes, then one behind each of these NATs; everybody knows
 /// everybody, and nobody behind a NAT is linked to another one.
@@ -246,6 +246,34 @@ fn a_punch_that_is_asked_for_behind_a_relayed_link_is_tried_and_told() {
     assert!(matches!(punch.reason, Some(crate::model::Reason::Unpunchable { .. })), "{punch:?}");
     let now = net.now;
     assert_eq!(net.nodes[3].engine.snapshot(now).kpi.attempts, before, "a link that stays has not failed");
+}
+
+#[test]
+fn what_is_next_is_as_things_stand_now_and_not_as_the_attempt_ended() {
+    let mut net = fleet(&[NatType::PortRestricted, NatType::Symmetric], 1);
+    net.believes(4, NatType::Unknown);
+    net.punches_fail = true;
+    assert_eq!(connect(&mut net, 3, 4), Some(Path::Relayed));
+    let next = |net: &mut Net| {
+        let now = net.now;
+        let shown = net.nodes[3].engine.snapshot(now);
+        let attempts = shown.attempts.recent.iter().filter(|a| a.peer_id == Some(id(4)));
+        attempts.map(|a| a.next.clone()).collect::<Vec<_>>()
+    };
+    let took = net.run_until(secs(60), |net| net.nodes[3].engine.attempts.towards(&id(4)).is_none());
+    assert!(took.is_some());
+    let told = next(&mut net);
+    assert!(matches!(told[..], [Some(NextStep::Upgrade { at: Some(_) }), ..]), "{told:?}");
+    net.believes(4, NatType::Symmetric);
+    net.run(secs(10));
+    let told = next(&mut net);
+    assert_eq!(told[0], Some(NextStep::Upgrade { at: None }), "both NATs are known now");
+    assert!(told[1..].iter().all(Option::is_none), "nothing follows what another attempt followed");
+    net.punches_fail = false;
+    net.set_nat(3, NatType::FullCone);
+    net.run(secs(120));
+    assert_ne!(path(&mut net, 3, 4), Some(Path::Relayed));
+    assert!(next(&mut net).iter().all(Option::is_none), "nothing is left to be done");
 }
 
 #[test]
