@@ -45,6 +45,15 @@ impl Bucket {
         self.tokens >= 1.0
     }
 
+    /// How long until there is a token.
+    pub fn wait(&mut self, now: Mono) -> Duration {
+        self.refill(now);
+        let missing = (1.0 - self.tokens).max(0.0);
+        // Rounding must not leave it a hair too early.
+        let wait = Duration::from_secs_f64(missing / self.per_second);
+        if wait.is_zero() { wait } else { wait + Duration::from_millis(1) }
+    }
+
     /// Adds tokens, above the burst if need be but never above `ceiling`:
     /// for what we asked for ourselves.
     pub fn grant(&mut self, count: f64, ceiling: f64, now: Mono) {

@@ -204,9 +204,9 @@ pub const LANE_IDLE: Duration = Duration::from_secs(30);
 pub const LANE_HANDSHAKES_AT_ONCE: usize = 16;
 /// Reservations of ours: the active one and the standby.
 pub const RESERVATIONS_MAX: usize = 2;
-/// Lanes that a peer can have us dial by what it says of its relays: a burst,
-/// and so many a minute.
-pub const HANDOVERS_BURST: f64 = 3.0;
+/// Lanes that a peer can have us dial by what it says of its relays: a burst, as
+/// its operator may hand over a few times in a row, and so many a minute.
+pub const HANDOVERS_BURST: f64 = 6.0;
 /// The sustained rate of them.
 pub const HANDOVERS_PER_MINUTE: f64 = 6.0;
 /// Connections on one reservation that stand and are not used yet: whoever

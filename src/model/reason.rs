@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{NatType, PeerId, millis};
+use super::{NatType, Path, PeerId, millis};
 
 /// Application codes with which a link is closed; no text travels with them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -180,6 +180,18 @@ pub enum Reason {
     NoRelayInUse,
     /// There is no second relay to hand over to.
     NoStandby,
+    /// The other end chose the relay under the link; only it can hand over.
+    ChosenByPeer,
+    /// The link left its relay meanwhile, and not for another one.
+    LeftRelay {
+        /// The path that it has instead.
+        path: Path,
+    },
+    /// The same was done a moment ago, or is under way.
+    TooSoon {
+        /// When it can be tried again, in milliseconds.
+        retry_ms: u64,
+    },
     /// The peer, or the address, of a relay is not one that we know.
     UnknownRelay,
     /// The relay holds a reservation for our address already.
@@ -232,6 +244,11 @@ impl Reason {
     /// A timed-out reason from the time that was given.
     pub fn timed_out(after: Duration) -> Self {
         Self::TimedOut { after_ms: millis(after) }
+    }
+
+    /// A reason to try again later, and when.
+    pub fn too_soon(wait: Duration) -> Self {
+        Self::TooSoon { retry_ms: millis(wait) }
     }
 
     /// Its code, as it stands in JSON.
@@ -304,6 +321,13 @@ impl fmt::Display for Reason {
             Self::NotAsked => f.write_str("not asked for"),
             Self::NoRelay => f.write_str("it has no reservation, nobody to invite"),
             Self::NoStandby => f.write_str("there is no second relay to hand over to"),
+            Self::ChosenByPeer => f.write_str("the other end chose the relay, and only it can hand over"),
+            Self::LeftRelay { path } => write!(f, "it left its relay meanwhile: the link is {path} now"),
+            Self::TooSoon { retry_ms } => {
+                // Rounded up: tried then, it is not too soon once more.
+                let tenths = retry_ms.div_ceil(100);
+                write!(f, "too soon after the last one: try again in {}.{} s", tenths / 10, tenths % 10)
+            }
             Self::UnknownRelay => f.write_str("nobody we know relays there"),
             Self::NoRelayInUse => f.write_str("no relay is in use"),
             Self::ReservationTaken => f.write_str("the relay holds a reservation of ours already"),

@@ -358,6 +358,7 @@ impl Engine {
         let Some(target) = self.attempts.live.get(&id).and_then(Ladder::peer) else { return };
         let request = self.next_query(id, Asked::Invite);
         let nonce = self.nonce();
+        self.note_followed(target, now);
         self.send(&via, &Message::Invite(Invite { request, target, nonce, relay }), now);
     }
 

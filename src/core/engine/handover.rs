@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Action, Engine, Link};
-use crate::core::Now;
 use crate::core::bucket::Bucket;
 use crate::core::ladder::DialId;
 use crate::core::limits::{HANDOVERS_BURST, HANDOVERS_PER_MINUTE};
 use crate::core::link::ConnInfo;
 use crate::core::wire::RelayAddr;
+use crate::core::{Mono, Now};
 use crate::model::{AttemptId, Path, PeerId};
 
 /// Attempts count from one: behind a dial with this number there is none.
@@ -32,6 +32,20 @@ struct Dialling {
 pub(super) struct Handovers {
     dialling: BTreeMap<PeerId, Dialling>,
     meters: BTreeMap<PeerId, Bucket>,
+    /// Peers that moved to another relay oftener than we follow, and when we do.
+    later: BTreeMap<PeerId, Mono>,
+    /// How often each peer had to follow us, counted as it counts itself.
+    followed: BTreeMap<PeerId, Bucket>,
+}
+
+impl Handovers {
+    pub(super) fn next_timeout(&self) -> Option<Mono> {
+        self.later.values().copied().min()
+    }
+}
+
+fn meter(now: Now) -> Bucket {
+    Bucket::new(HANDOVERS_BURST, HANDOVERS_PER_MINUTE / 60.0, now.mono)
 }
 
 impl Engine {
@@ -74,19 +88,40 @@ impl Engine {
         }
     }
 
-    /// Dials the first of these; the others if it comes to nothing.
-    pub(super) fn hand_over(&mut self, peer: PeerId, mut relays: Vec<RelayAddr>, now: Now) {
+    /// Dials the first of these, because of what the peer says or is; the others
+    /// if it comes to nothing. Says how long that has to wait, if the peer has us
+    /// do it too often.
+    fn hand_over(&mut self, peer: PeerId, relays: Vec<RelayAddr>, now: Now) -> Option<Duration> {
+        if relays.is_empty() || self.handovers.dialling.contains_key(&peer) || self.leaving {
+            return None;
+        }
+        let meter = self.handovers.meters.entry(peer).or_insert_with(|| meter(now));
+        if !meter.take(now.mono) {
+            let wait = meter.wait(now.mono);
+            self.stopped("handovers of a peer");
+            return Some(wait);
+        }
+        self.hand_over_as_told(peer, relays);
+        None
+    }
+
+    /// The same because our own operator says so.
+    pub(super) fn hand_over_as_told(&mut self, peer: PeerId, mut relays: Vec<RelayAddr>) {
         if relays.is_empty() || self.handovers.dialling.contains_key(&peer) || self.leaving {
             return;
         }
-        let meter = self.handovers.meters.entry(peer);
-        let meter =
-            meter.or_insert_with(|| Bucket::new(HANDOVERS_BURST, HANDOVERS_PER_MINUTE / 60.0, now.mono));
-        if !meter.take(now.mono) {
-            return self.stopped("handovers of a peer");
-        }
         let at = relays.remove(0);
         self.dial_handover(peer, at, relays);
+    }
+
+    /// How long until a peer would follow us to another relay.
+    pub(super) fn follows_in(&mut self, peer: PeerId, now: Now) -> Duration {
+        self.handovers.followed.get_mut(&peer).map_or(Duration::ZERO, |meter| meter.wait(now.mono))
+    }
+
+    /// A peer has to dial a relay of ours because of what we say.
+    pub(super) fn note_followed(&mut self, peer: PeerId, now: Now) {
+        self.handovers.followed.entry(peer).or_insert_with(|| meter(now)).take(now.mono);
     }
 
     fn dial_handover(&mut self, peer: PeerId, at: RelayAddr, rest: Vec<RelayAddr>) {
@@ -160,7 +195,19 @@ impl Engine {
             let mut relays = self.other_relays(&peer, via);
             // Only where it is now: no other one is any better than the old.
             relays.retain(|at| *at == first);
-            self.hand_over(peer, relays, now);
+            if let Some(wait) = self.hand_over(peer, relays, now) {
+                self.handovers.later.insert(peer, now.mono + wait);
+            }
+        }
+    }
+
+    /// Follows whoever moved too often before.
+    pub(super) fn handovers_timeout(&mut self, now: Now) {
+        let due = |(peer, at): (&PeerId, &Mono)| (*at <= now.mono).then_some(*peer);
+        let due: Vec<PeerId> = self.handovers.later.iter().filter_map(due).collect();
+        for peer in due {
+            self.handovers.later.remove(&peer);
+            self.follow_relay(peer, now);
         }
     }
 
@@ -179,5 +226,6 @@ impl Engine {
     /// Forgets rates that say nothing any more.
     pub(super) fn forget_handovers(&mut self, now: Now) {
         self.handovers.meters.retain(|_, bucket| !bucket.is_full(now.mono));
+        self.handovers.followed.retain(|_, bucket| !bucket.is_full(now.mono));
     }
 }

@@ -11,6 +11,7 @@ mod commands;
 mod coordinate;
 mod echo;
 mod egress;
+mod failover;
 mod gossip;
 mod handover;
 mod io;
@@ -313,6 +314,7 @@ impl Engine {
         self.gossip_timeout(now);
         self.coordination_timeout(now);
         self.relays_timeout(now);
+        self.handovers_timeout(now);
         self.whys_timeout(now);
         self.echoes_timeout(now);
         if !self.leaving {
@@ -361,6 +363,7 @@ impl Engine {
             self.gossip.next_timeout(),
             self.coordination.next_timeout(),
             self.relaying.next_timeout(now),
+            self.handovers.next_timeout(),
             self.whys.next_timeout(),
             self.echoes.next_timeout(),
             self.upgrades.next_timeout().filter(|_| !self.leaving),

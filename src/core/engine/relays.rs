@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::failover::Over;
 use super::{Action, Engine, Link, ReservationBytes};
 use crate::core::dialer::Start;
 use crate::core::ladder::Plan;
@@ -13,31 +14,14 @@ use crate::core::relays::{Relays, RelaysOut};
 use crate::core::wire::{Capabilities, RelayAddr};
 use crate::core::{Mono, Now};
 use crate::model::{
-    AttemptId, Cause, CommandId, Done, EventKind, Failover, Failure, NatType, Path, PeerId, Reason,
-    RelayRole, RelaysView, ReservationRow, ReservationState, millis,
+    AttemptId, Cause, EventKind, Failover, NatType, Path, PeerId, Reason, RelayRole, RelaysView,
+    ReservationRow, ReservationState, millis,
 };
 
 /// A reservation lives this long from the relay's last answer.
 const RESERVATION_TTL: Duration = Duration::from_secs(30);
 /// Between two looks for somebody who could be a relay.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
-/// How long links have to come back over another relay.
-const COME_BACK: Duration = Duration::from_secs(30);
-/// The same when somebody waits for it.
-const HAND_OVER: Duration = Duration::from_secs(5);
-
-/// A change of relay, until every link that ran over the old one runs again.
-#[derive(Debug)]
-struct Over {
-    at: Now,
-    until: Mono,
-    from: PeerId,
-    to: Option<PeerId>,
-    waiting: BTreeSet<PeerId>,
-    gap: Option<Duration>,
-    lost: u64,
-    command: Option<CommandId>,
-}
 
 /// What the engine holds of relays.
 #[derive(Debug, Default)]
@@ -48,15 +32,15 @@ pub(super) struct Relaying {
     refusal: Option<Reason>,
     /// When somebody was last looked for who could be a relay.
     looked: Option<Mono>,
-    over: Option<Over>,
-    last: Option<Failover>,
+    pub(super) over: Option<Over>,
+    pub(super) last: Option<Failover>,
     bytes: BTreeMap<PeerId, ReservationBytes>,
     serving: (Option<u64>, Option<u64>),
 }
 
 impl Relaying {
     pub(super) fn next_timeout(&self, now: Now) -> Option<Mono> {
-        let over = self.over.as_ref().map(|o| o.until);
+        let over = self.over.as_ref().map(Over::until);
         let look = self.looked.map(|at| at + LOOK_EVERY).filter(|at| *at > now.mono);
         self.relays.next_timeout(now.mono).into_iter().chain(over).chain(look).min()
     }
@@ -85,7 +69,7 @@ impl Engine {
     /// Who could be a relay for us, the best first: who was proven to be
     /// public, then who was dialled directly and claims no NAT; ours before
     /// stock nodes, IPv4 before IPv6, the near before the far.
-    fn relay_candidates(&self, now: Now) -> Vec<PeerId> {
+    pub(super) fn relay_candidates(&self, now: Now) -> Vec<PeerId> {
         let rank = |(peer, link): (&PeerId, &Link)| {
             let status = link.status()?;
             let proven = self.is_public_peer(peer, now) || self.config.loopback();
@@ -104,13 +88,13 @@ impl Engine {
     }
 
     /// The relay of ours over which a link came in.
-    fn came_over(info: &ConnInfo) -> Option<PeerId> {
+    pub(super) fn came_over(info: &ConnInfo) -> Option<PeerId> {
         info.via.filter(|_| info.path == Path::Relayed && !info.outbound)
     }
 
     /// Brings our reservations to what is wanted.
     pub(super) fn settle_relays(&mut self, now: Now) {
-        let handing_over = self.relaying.over.as_ref().is_some_and(|o| o.command.is_some());
+        let handing_over = self.relaying.over.as_ref().is_some_and(Over::is_forced);
         if self.leaving || handing_over || self.relaying.relays.is_idle() {
             return;
         }
@@ -211,7 +195,7 @@ impl Engine {
         self.relaying.serving = (sessions, bytes);
     }
 
-    fn carry_relays(&mut self, out: Vec<RelaysOut>, now: Now) {
+    pub(super) fn carry_relays(&mut self, out: Vec<RelaysOut>, now: Now) {
         for wanted in out {
             match wanted {
                 RelaysOut::Reserve(relay) => self.out.push_back(Action::Reserve { relay }),
@@ -232,8 +216,7 @@ impl Engine {
                     self.out.push_back(Action::Release { relay });
                     self.event(Some(relay), EventKind::RelayDead { reason, successor }, now);
                     if active {
-                        let waiting = self.links_over(relay);
-                        self.begin_over(relay, successor, waiting, None, now);
+                        self.relay_died(relay, successor, now);
                     }
                 }
             }
@@ -249,154 +232,9 @@ impl Engine {
     }
 
     /// The peers that came to us over that relay.
-    fn links_over(&self, relay: PeerId) -> BTreeSet<PeerId> {
+    pub(super) fn links_over(&self, relay: PeerId) -> BTreeSet<PeerId> {
         let over = |link: &Link| link.in_use().and_then(Self::came_over) == Some(relay);
         self.links.iter().filter(|(_, link)| over(link)).map(|(peer, _)| *peer).collect()
-    }
-
-    // ---- failover ----------------------------------------------------------
-
-    /// Hands links over to other relays, and lets go of the old ones then.
-    pub(super) fn on_failover(
-        &mut self,
-        id: CommandId,
-        peer: Option<PeerId>,
-        now: Now,
-    ) -> Result<(), Failure> {
-        let relayed: Vec<(PeerId, ConnInfo)> = self
-            .links
-            .iter()
-            .filter(|(p, _)| peer.is_none_or(|wanted| wanted == **p))
-            .filter_map(|(p, link)| Some((*p, link.in_use()?.clone())))
-            .filter(|(_, info)| info.path == Path::Relayed)
-            .collect();
-        if peer.is_some() && relayed.is_empty() {
-            return Err(Reason::NoRelayInUse.into());
-        }
-        let active = self.relaying.relays.active().map(|a| a.relay);
-        let ours = relayed.iter().any(|(_, info)| active.is_some() && Self::came_over(info) == active);
-        let mut change: Result<(PeerId, Option<PeerId>), Reason> = Err(Reason::NoRelayInUse);
-        let mut waiting = BTreeSet::new();
-        if ours || relayed.is_empty() {
-            let mut out = Vec::new();
-            let swapped = self.relaying.relays.fail_over(&mut out);
-            change = swapped.map(|(from, to)| (from, Some(to)));
-            waiting.extend(change.iter().flat_map(|(from, _)| self.links_over(*from)));
-            self.carry_relays(out, now);
-        }
-        for (peer, info) in relayed.iter().filter(|(_, info)| info.outbound) {
-            let options = self.other_relays(peer, info.via);
-            let (Some(from), Some(to)) = (info.via, options.first()) else {
-                change = change.or(Err(Reason::NoStandby));
-                continue;
-            };
-            change = change.or(Ok((from, Some(to.relay))));
-            waiting.insert(*peer);
-            self.hand_over(*peer, options, now);
-        }
-        let (from, to) = change?;
-        self.begin_over(from, to, waiting, Some(id), now);
-        Ok(())
-    }
-
-    fn begin_over(
-        &mut self,
-        from: PeerId,
-        to: Option<PeerId>,
-        waiting: BTreeSet<PeerId>,
-        command: Option<CommandId>,
-        now: Now,
-    ) {
-        self.end_over(now);
-        // The links may have noticed before we did.
-        let moved = |f: &Failover| f.from == from && f.at.age_at(now.stamp) < COME_BACK;
-        if waiting.is_empty() && command.is_none() && self.relaying.last.as_ref().is_some_and(moved) {
-            return;
-        }
-        let until = now.mono + if command.is_some() { HAND_OVER } else { COME_BACK };
-        let over = Over { at: now, until, from, to, waiting, gap: None, lost: 0, command };
-        let done = over.waiting.is_empty();
-        self.relaying.last = Some(over.shown());
-        self.relaying.over = Some(over);
-        if done {
-            self.end_over(now);
-        }
-    }
-
-    /// A link runs again, over whatever. `via`: the relay that it left.
-    pub(super) fn path_changed(
-        &mut self,
-        peer: PeerId,
-        via: Option<PeerId>,
-        gap: Option<Duration>,
-        lost: u64,
-        now: Now,
-    ) {
-        self.upgrade_path(peer, now);
-        self.doubt_relay(peer, via);
-        if let Some(over) = &mut self.relaying.over
-            && over.waiting.remove(&peer)
-        {
-            over.gap = over.gap.max(gap);
-            over.lost += lost;
-            self.relaying.last = Some(over.shown());
-            if over.waiting.is_empty() {
-                self.end_over(now);
-            }
-            return;
-        }
-        let to = self.links.get(&peer).and_then(Link::in_use).filter(|i| i.path == Path::Relayed);
-        let to = to.and_then(|info| info.via);
-        if let (Some(from), Some(to)) = (via, to)
-            && from != to
-        {
-            let gap_ms = gap.map(millis);
-            let at = gap.map_or(now.stamp, |g| now.stamp.before(g));
-            let failover = Failover { at, from, to: Some(to), gap_ms, lost: Some(lost) };
-            self.report_failover(&failover);
-            self.relaying.last = Some(failover);
-        }
-    }
-
-    /// A link left a relay of ours for another one, and not because we asked:
-    /// perhaps it only says that it relays.
-    fn doubt_relay(&mut self, peer: PeerId, via: Option<PeerId>) {
-        let Some(relay) = via.filter(|relay| self.relaying.relays.is_relay(relay)) else { return };
-        let relayed = self.links.get(&peer).and_then(Link::in_use).is_some_and(|i| i.path == Path::Relayed);
-        let asked = self.relaying.over.as_ref().is_some_and(|o| o.command.is_some());
-        if relayed && !asked {
-            self.out.push_back(Action::TryReservation { relay });
-        }
-    }
-
-    /// Every link runs again, or has had its time.
-    fn end_over(&mut self, now: Now) {
-        let Some(over) = self.relaying.over.take() else { return };
-        let failover = Failover { lost: Some(over.lost), ..over.shown() };
-        let late = !over.waiting.is_empty();
-        self.report_failover(&failover);
-        if !late {
-            self.relaying.last = Some(failover.clone());
-        }
-        let Some(id) = over.command else { return };
-        let others = self.relay_candidates(now).iter().any(|peer| !self.relaying.relays.is_relay(peer));
-        if !late {
-            let mut out = Vec::new();
-            self.relaying.relays.let_go(over.from, others, now.mono, &mut out);
-            self.carry_relays(out, now);
-        }
-        let result = if late {
-            Err(Failure::from(Reason::timed_out(HAND_OVER)))
-        } else {
-            Ok(Done::FailedOver(failover))
-        };
-        self.answer(id, result);
-    }
-
-    pub(super) fn relays_timeout(&mut self, now: Now) {
-        if self.relaying.over.as_ref().is_some_and(|o| o.until <= now.mono) {
-            self.end_over(now);
-        }
     }
 
     // ---- view --------------------------------------------------------------
@@ -451,10 +289,4 @@ impl Engine {
 fn coarse(at: Mono) -> Mono {
     let step = millis(BRISK_INTERVAL);
     Mono::from_millis(millis(at.0) / step * step)
-}
-
-impl Over {
-    fn shown(&self) -> Failover {
-        Failover { at: self.at.stamp, from: self.from, to: self.to, gap_ms: self.gap.map(millis), lost: None }
-    }
 }

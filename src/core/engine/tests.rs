@@ -1,4 +1,5 @@
 mod egress;
+mod failover;
 mod punch;
 mod relays;
 mod reports;

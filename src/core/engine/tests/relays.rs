@@ -59,7 +59,7 @@ pub(super) fn relayed(seed: u64) -> Net {
     net
 }
 
-fn relay_of(net: &mut Net, node: usize, peer: usize) -> Option<usize> {
+pub(super) fn relay_of(net: &mut Net, node: usize, peer: usize) -> Option<usize> {
     let now = net.now;
     let shown = net.nodes[node].engine.snapshot(now);
     let via = shown.links.iter().find(|l| l.peer_id == id(peer))?.via?;
@@ -314,21 +314,25 @@ fn counted(net: &mut Net, node: usize, name: &str) -> u64 {
 }
 
 #[test]
-fn a_peer_that_changes_its_relay_all_the_time_is_followed_three_times() {
+fn a_peer_that_changes_its_relay_all_the_time_is_followed_six_times_and_once_more_later() {
     let mut net = relayed(5);
     let (near, far, mut record) = dialler(&mut net);
     assert_eq!(record.relays.len(), 2);
     let before = net.nodes[near].engine.free_dials;
-    for _ in 0..10 {
+    for _ in 0..17 {
         record.version += 1;
         record.relays.swap(0, 1);
         let delta = Delta { added: vec![record.clone()], removed: Vec::new() };
         net.send(far, near, &Message::Delta(delta));
         net.run(Duration::from_millis(500));
     }
-    assert_eq!(net.nodes[near].engine.free_dials - before, 3);
+    assert_eq!(net.nodes[near].engine.free_dials - before, 6);
     // Each second time it moves to where the link still is.
     assert!(counted(&mut net, near, "handovers of a peer") >= 3);
+    let first = record.relays[0].relay;
+    assert_ne!(relay_of(&mut net, near, far).map(id), Some(first));
+    net.run(secs(15));
+    assert_eq!(relay_of(&mut net, near, far).map(id), Some(first), "it is followed to where it is now");
 }
 
 #[test]

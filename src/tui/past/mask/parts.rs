@@ -268,6 +268,9 @@ impl Mask {
             | Reason::NoRelay
             | Reason::NoRelayInUse
             | Reason::NoStandby
+            | Reason::ChosenByPeer
+            | Reason::LeftRelay { .. }
+            | Reason::TooSoon { .. }
             | Reason::UnknownRelay
             | Reason::ReservationTaken
             | Reason::RelayRefused { .. }
