@@ -179,7 +179,8 @@ impl Engine {
             nat_type: self.claimed_nat(&peer),
             state: self.peer_state(peer, now),
             path: status.as_ref().map(|s| s.info.path),
-            rtt_ms: status.as_ref().and_then(|s| s.rtt_ms).or(entry.measured.rtt_ms),
+            // What was measured of an earlier link says nothing of this one.
+            rtt_ms: status.as_ref().map_or(entry.measured.rtt_ms, |s| s.rtt_ms),
             attempts: entry.measured.attempts,
             successes: entry.measured.successes,
             last_seen: match link {

@@ -44,6 +44,9 @@ pub struct Heartbeat {
     missed: u32,
     samples: u32,
     smoothed: Option<f64>,
+    /// The round trip of the connection before: how patient to be until this
+    /// one's is measured.
+    before: Option<f64>,
 }
 
 impl Heartbeat {
@@ -57,13 +60,14 @@ impl Heartbeat {
             missed: 0,
             samples: 0,
             smoothed: None,
+            before: None,
         }
     }
 
-    /// Begins anew on another connection, with what is known of the round trip.
+    /// Begins anew on another connection: its round trip is not measured yet.
     #[must_use]
     pub fn renewed(&self, interval: Duration, now: Mono) -> Self {
-        Self { samples: self.samples, smoothed: self.smoothed, ..Self::new(interval, now) }
+        Self { before: self.smoothed.or(self.before), ..Self::new(interval, now) }
     }
 
     /// Pings at another interval from now on.
@@ -101,7 +105,10 @@ impl Heartbeat {
     /// Whether an answer should have come; on a path slower than the interval
     /// the ping before is still under way and not missed.
     fn is_overdue(&self, now: Mono) -> bool {
-        let patience = self.smoothed.map_or(Duration::ZERO, |ms| Duration::from_secs_f64(ms * 1.5 / 1e3));
+        let patience = self
+            .smoothed
+            .or(self.before)
+            .map_or(Duration::ZERO, |ms| Duration::from_secs_f64(ms * 1.5 / 1e3));
         let patience = patience.max(self.interval);
         self.waiting.front().is_some_and(|(_, sent)| now.since(*sent) >= patience)
     }
@@ -167,6 +174,19 @@ mod tests {
         assert_eq!(hb.on_timeout(at(10_000)), Some(Beat::Ping(3)));
         hb.on_pong(3, at(10_120));
         assert_eq!(hb.rtt_ms(), Some(50.0));
+    }
+
+    #[test]
+    fn the_round_trip_of_another_connection_is_not_shown_as_this_ones() {
+        let mut hb = grown(1.0).renewed(BRISK_INTERVAL, at(0));
+        assert_eq!(hb.rtt_ms(), None);
+        let Some(Beat::Ping(token)) = hb.on_timeout(at(0)) else { panic!("no ping") };
+        hb.on_pong(token, at(80));
+        assert_eq!(hb.rtt_ms(), Some(80.0), "and is not mixed with it");
+        // A slow path is given the time that it needed before.
+        let mut slow = grown(2_000.0).renewed(BRISK_INTERVAL, at(0));
+        slow.on_timeout(at(0));
+        assert!(matches!(slow.on_timeout(at(1_000)), Some(Beat::Ping(_))));
     }
 
     #[test]
