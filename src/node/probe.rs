@@ -57,6 +57,24 @@ pub(super) fn own_addresses(local: SocketAddr) -> Vec<IpAddr> {
     world.into_iter().filter_map(|to| source((to, 9).into()).ok()).collect()
 }
 
+/// Leaves the addresses of a list that are not our own.
+pub(super) fn without_own(list: Vec<SocketAddr>, local: SocketAddr) -> Vec<SocketAddr> {
+    list.into_iter().map(plain_addr).filter(|addr| !is_own(*addr, local)).collect()
+}
+
+/// Whether an address is where we listen: the very one, or on a wildcard any of
+/// this host's.
+fn is_own(addr: SocketAddr, local: SocketAddr) -> bool {
+    let heard = match local.ip() {
+        IpAddr::V4(ip) => ip.is_unspecified() && addr.is_ipv4(),
+        // It hears IPv4 too.
+        IpAddr::V6(ip) => ip.is_unspecified(),
+    };
+    // Who sends to itself does so from where it sends to.
+    let ours = |ip: IpAddr| ip.is_loopback() || source((ip, 9).into()).is_ok_and(|from| from == ip);
+    addr == local || heard && addr.port() == local.port() && ours(addr.ip())
+}
+
 /// A connected UDP socket sends nothing by itself, but knows by which of our
 /// addresses it would.
 fn source(towards: SocketAddr) -> io::Result<IpAddr> {
@@ -294,6 +312,29 @@ mod tests {
         let local = result.unwrap();
         assert_eq!(local.ip(), Ipv4Addr::LOCALHOST);
         assert_ne!(local.port(), 9000, "its own port, not the node's");
+    }
+
+    #[test]
+    fn our_own_address_is_left_out_of_a_list_however_we_listen() {
+        let at = |s: &str| s.parse::<SocketAddr>().unwrap();
+        let left = |local: &str, list: &[&str]| {
+            let list = list.iter().map(|s| at(s)).collect();
+            without_own(list, at(local)).iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        let other = "198.18.0.1:9000";
+        assert_eq!(left("127.0.0.1:9000", &["127.0.0.1:9000", other]), [other]);
+        assert_eq!(left("127.0.0.1:9000", &["127.0.0.1:9001"]), ["127.0.0.1:9001"], "a neighbour's");
+        assert_eq!(left("0.0.0.0:9000", &["127.0.0.1:9000", "[::1]:9000", other]), ["[::1]:9000", other]);
+        assert_eq!(
+            left("[::]:9000", &["127.0.0.1:9000", "[::1]:9000", "[::ffff:127.0.0.1]:9000", other]),
+            [other]
+        );
+        assert_eq!(left("[::]:9000", &["127.0.0.1:9001"]), ["127.0.0.1:9001"]);
+        // An address of an interface, where this host has one.
+        if let Ok(ip) = source(at("192.0.2.1:9")) {
+            let own = SocketAddr::new(ip, 9000).to_string();
+            assert_eq!(left("0.0.0.0:9000", &[&own, other]), [other]);
+        }
     }
 
     #[tokio::test]

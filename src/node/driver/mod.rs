@@ -24,7 +24,7 @@ use crate::node::egress::SelfTester;
 use crate::node::feed::Request;
 use crate::node::knock;
 use crate::node::lanes::Lane;
-use crate::node::probe::Probes;
+use crate::node::probe::{self, Probes};
 use crate::node::relaying::Relaying;
 use crate::node::reporting::Reporter;
 use crate::node::transport;
@@ -58,6 +58,8 @@ pub(super) struct Driver {
     pub(super) name: String,
     pub(super) engine: Engine,
     pub(super) clock: Clock,
+    /// Where we listen.
+    pub(super) local_addr: SocketAddr,
     pub(super) node: Node,
     pub(super) connections: Connections,
     pub(super) relaying: Relaying,
@@ -101,7 +103,8 @@ impl Driver {
                 () = stop.cancelled() => break,
                 Some(Request { id, command }) = commands.recv() => self.feed(Input::Command { id, command }),
                 Ok(()) = self.settings.changed() => {
-                    let settings = self.settings.borrow_and_update().clone();
+                    let mut settings = self.settings.borrow_and_update().clone();
+                    settings.bootstrap = probe::without_own(settings.bootstrap, self.local_addr);
                     self.feed(Input::Settings(settings));
                 }
                 () = sleep_until(publish) => {
