@@ -11,7 +11,7 @@ use crate::core::book::Entry;
 use crate::core::gossip::{Gossip, LinkContext, Output};
 use crate::core::link::ConnInfo;
 use crate::core::wire::{Capabilities, Message, Record};
-use crate::model::{CommandId, Done, EventKind, Failure, GossipView, Path, PeerId};
+use crate::model::{Command, CommandId, Done, EventKind, Failure, GossipView, Path, PeerId, Reason};
 
 /// More new peers than this at once are told of in one event: a reader of
 /// events must not lose the others for them.
@@ -81,6 +81,16 @@ impl Engine {
         Ok(self.gossip.sync(peer, id, &self.book, now)?)
     }
 
+    /// Why a sync came to nothing: who was asked is silent, or gone meanwhile.
+    fn sync_failure(&self, command: CommandId, after_ms: u64) -> Reason {
+        let peer = self.commands.get(&command).and_then(Command::peer);
+        match peer {
+            Some(peer) if !self.links.get(&peer).is_some_and(Link::is_up) => Reason::NotLinked,
+            None if !self.links.values().any(Link::is_up) => Reason::NoLinks,
+            _ => Reason::TimedOut { after_ms },
+        }
+    }
+
     /// Carries out what gossip decided, as far as the links have room.
     pub(super) fn carry_gossip(&mut self, now: Now) {
         let rooms: Vec<(PeerId, usize)> =
@@ -101,7 +111,14 @@ impl Engine {
                 }
                 Output::Changed { peer, change } => self.on_change(peer, &change, now),
                 Output::Published { .. } => self.saving.touch(now.mono),
-                Output::Synced { command, report } => self.answer(command, Ok(Done::Synced(report))),
+                Output::Synced { command, report } if report.peers_synced > 0 => {
+                    self.answer(command, Ok(Done::Synced(report)));
+                }
+                // Nobody answered: the thing asked for did not happen.
+                Output::Synced { command, report } => {
+                    let reason = self.sync_failure(command, report.elapsed_ms);
+                    self.answer(command, Err(reason.into()));
+                }
                 Output::Event { peer, kind } => self.event(peer, kind, now),
             }
         }
