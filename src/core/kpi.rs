@@ -4,7 +4,8 @@
 //!
 //! - An attempt counts once, for its dialler, when it ended connected or
 //!   unreachable; one that was called off counts nowhere, nor does one that only
-//!   tried to better a link that stands.
+//!   tried to better a link that stands, nor one that asked and dialled nobody
+//!   because every stage was skipped.
 //! - Its path is that of its first usable link, its time the time until then. A
 //!   link that leaves its relay later is counted as relayed and as moved.
 //! - Rates of paths are out of what connected, so they add up to one.

@@ -37,6 +37,8 @@ pub(super) struct Attempts {
     next_query: u32,
     /// The newest attempt towards each peer.
     latest: BTreeMap<PeerId, AttemptId>,
+    /// The attempt to which each link is owed.
+    made: BTreeMap<PeerId, AttemptId>,
     pub(super) traces: Traces,
 }
 
@@ -97,6 +99,17 @@ impl Attempts {
             recent: self.recent.iter().cloned().collect(),
             ended: self.ended,
         }
+    }
+
+    /// The link to a peer is gone.
+    pub(super) fn link_ended(&mut self, peer: &PeerId) {
+        self.made.remove(peer);
+    }
+
+    /// Whether an attempt has no link to wait for any more: another one made it.
+    fn is_late(&self, id: AttemptId, peer: &PeerId) -> bool {
+        let waits = self.live.get(&id).is_some_and(|l| l.outcome().is_none() && l.cause() != Cause::Upgrade);
+        waits && self.made.get(peer).is_some_and(|made| *made != id)
     }
 
     pub(super) fn ids_towards(&self, peer: &PeerId) -> Vec<AttemptId> {
@@ -176,10 +189,14 @@ impl Engine {
             return self.carry_ladder(dial.attempt, out, now);
         }
         if peer == self.config.me {
-            if let Some(addr) = ladder.address().filter(|_| ladder.peer().is_none()) {
-                self.dialer.drop_own_address(&addr);
+            match ladder.address().filter(|_| ladder.peer().is_none()) {
+                // That is no peer whom we could not reach.
+                Some(addr) => {
+                    self.dialer.drop_own_address(&addr);
+                    ladder.abandon(&Reason::OwnAddress, now, &mut out);
+                }
+                None => ladder.on_dial_failed(dial, &Reason::OwnAddress, now, &mut out),
             }
-            ladder.on_dial_failed(dial, &Reason::OwnAddress, now, &mut out);
         } else {
             if ladder.peer().is_some_and(|wanted| wanted != peer) {
                 self.attempts.note_failed(dial, &Reason::WrongIdentity { got: peer }, now);
@@ -224,9 +241,18 @@ impl Engine {
             self.end_punch_dials(peer);
         }
         for id in self.attempts.ids_towards(peer) {
+            let late = self.attempts.is_late(id, peer);
             let Some(ladder) = self.attempts.live.get_mut(&id) else { continue };
             let mut out = Vec::new();
-            ladder.on_link(status.info.path, status.info.outbound, now, &mut out);
+            if late {
+                // One reconnection is one success, however many dialled for it.
+                ladder.abandon(&Reason::NotNeeded, now, &mut out);
+            } else {
+                ladder.on_link(status.info.path, status.info.outbound, now, &mut out);
+                if ladder.outcome() == Some(AttemptOutcome::Connected) {
+                    self.attempts.made.entry(*peer).or_insert(id);
+                }
+            }
             self.carry_ladder(id, out, now);
         }
     }
@@ -416,19 +442,24 @@ impl Engine {
     fn decide_attempt(&mut self, id: AttemptId, outcome: AttemptOutcome, now: Now) {
         let Some(ladder) = self.attempts.live.get_mut(&id) else { return };
         let report = ladder.report();
+        let tried = ladder.has_tried();
         let failure = ladder.telling_reason();
         let waiting = std::mem::take(&mut ladder.waiting);
         let peer = ladder.peer();
         // A link that stays where it is has not failed.
         if report.cause != Cause::Upgrade {
             if let Some(peer) = peer {
-                self.record_attempt(peer, outcome, failure.clone(), now);
+                if tried || report.cause != Cause::Operator {
+                    self.record_attempt(peer, outcome, failure.clone(), now);
+                }
                 self.dialer.on_attempt_ended(peer, outcome, now.mono);
             }
-            if self.kpi.record(&report, now) {
-                self.saving.touch(now.mono);
+            if tried {
+                if self.kpi.record(&report, now) {
+                    self.saving.touch(now.mono);
+                }
+                self.report_attempt(&report, failure.as_ref());
             }
-            self.report_attempt(&report, failure.as_ref());
         }
         let elapsed_ms = report.elapsed_ms.unwrap_or(0);
         let path = report.path;

@@ -320,6 +320,7 @@ impl Engine {
         self.whys.link_ended(peer, reason.clone(), now.mono);
         self.event(Some(peer), EventKind::LinkDown { reason }, now);
         self.kpi.gone(&peer);
+        self.attempts.link_ended(&peer);
         self.upgrade_path(peer, now);
         self.observed.remove(&peer);
         self.keep_rtt(peer, now);
@@ -327,7 +328,7 @@ impl Engine {
         self.nat_link_down(peer, now);
         let links = self.links.values().filter(|l| l.is_up()).count();
         self.dialer.on_link_down(peer, links, left, now.mono);
-        if held && !self.dialer.is_held_off(&peer, now.mono) {
+        if held {
             self.dialer.hold_off(peer, false, now.mono);
         }
         self.republish(now);
@@ -392,7 +393,8 @@ impl Engine {
         self.gossip_message(peer, Message::Leave, now);
         if let Some(link) = self.links.get_mut(&peer) {
             let mut out = Vec::new();
-            link.close(CloseCode::Leave, &mut out);
+            let code = CloseCode::Leave;
+            link.close(code, Reason::Closed { close: Some(code) }, &mut out);
             self.carry_link(peer, out, now);
         }
     }

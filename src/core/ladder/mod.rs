@@ -68,6 +68,8 @@ pub struct Ladder {
     turned_away_at: Mono,
     stages: Vec<(StageReport, Mono)>,
     next_dial: u32,
+    /// Whether anybody was dialled or asked.
+    tried: bool,
     outcome: Option<(AttemptOutcome, Option<Path>, Duration)>,
     over: bool,
     /// Commands that wait for its outcome, with the time they came.
@@ -110,6 +112,7 @@ impl Ladder {
             turned_away_at: now.mono,
             stages: Vec::new(),
             next_dial: 0,
+            tried: false,
             outcome: None,
             over: false,
             waiting: Vec::new(),
@@ -142,6 +145,11 @@ impl Ladder {
     /// How it ended, if it did.
     pub fn outcome(&self) -> Option<AttemptOutcome> {
         self.outcome.map(|(outcome, ..)| outcome)
+    }
+
+    /// Whether it dialled or asked anybody; else it says nothing of the peer.
+    pub fn has_tried(&self) -> bool {
+        self.tried
     }
 
     /// The path that a native connection gets which comes up now.
@@ -269,7 +277,7 @@ impl Ladder {
         self.stop_all(reason, now, out);
         for stage in [StageKind::Punch, StageKind::Relay] {
             if self.plan.has(stage) && !self.stages.iter().any(|(s, _)| s.stage == stage) {
-                self.skip(stage, Reason::NotNeeded, now, out);
+                self.skip(stage, reason.clone(), now, out);
             }
         }
         self.settle(now, out);
@@ -399,6 +407,7 @@ impl Ladder {
 
     fn dial_id(&mut self) -> DialId {
         self.next_dial += 1;
+        self.tried = true;
         DialId { attempt: self.id, n: self.next_dial }
     }
 }

@@ -149,6 +149,7 @@ pub enum Consent {
 impl Ladder {
     /// How many peers were asked who is connected to the target.
     pub fn on_asked(&mut self, count: usize, now: Now, out: &mut Vec<LadderOut>) {
+        self.tried |= count > 0;
         if let Some(Punch::Asking { open, until, .. }) = &mut self.punch {
             *open = count;
             if count == 0 {
@@ -294,6 +295,7 @@ impl Ladder {
             let within = self.punch_until.since(now.mono);
             out.push(LadderOut::Punch { dial, addr: via.target, within });
         }
+        self.tried = true;
         out.push(LadderOut::RequestPunch(via.clone()));
         let until = (now.mono + CONSENT_WAIT).min(self.punch_until);
         self.punch = Some(Punch::Consenting { until, via, rest: found, dial });

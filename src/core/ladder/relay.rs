@@ -165,6 +165,7 @@ impl Ladder {
             out.push(LadderOut::DialLane { dial, relay: *first, within: LANE_WAIT });
         } else {
             self.relay = Some(Relay::Reserving { until: now.mono + LANE_WAIT });
+            self.tried = true;
             out.push(LadderOut::Reserve);
         }
     }
