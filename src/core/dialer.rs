@@ -56,6 +56,8 @@ pub trait View {
     fn is_busy(&self, peer: &PeerId) -> bool;
     /// Whether an attempt towards that address runs, or a link goes there.
     fn is_busy_addr(&self, addr: &SocketAddr) -> bool;
+    /// Whether the peer is known to be at that address.
+    fn is_at(&self, peer: &PeerId, addr: &SocketAddr) -> bool;
     /// Links that are up.
     fn links(&self) -> usize;
     /// Those of them that we dialled.
@@ -190,9 +192,14 @@ impl Dialer {
         Some(self.held_off.get(peer).map_or(due, |held| due.max(held.until)))
     }
 
+    /// Until when an operator holds automatic dials off, if one does.
+    pub fn held_off_until(&self, peer: &PeerId, now: Mono) -> Option<Mono> {
+        self.held_off.get(peer).map(|held| held.until).filter(|until| *until > now)
+    }
+
     /// Whether an operator, ours or the peer's, holds automatic dials off.
     pub fn is_held_off(&self, peer: &PeerId, now: Mono) -> bool {
-        self.held_off.get(peer).is_some_and(|held| held.until > now)
+        self.held_off_until(peer, now).is_some()
     }
 
     /// Whether a connection from the peer is to be refused: our own operator
@@ -216,6 +223,8 @@ impl Dialer {
     /// A link is up. Returns how long we were alone if this is the first.
     pub fn on_link_up(&mut self, peer: &PeerId, now: Mono) -> Option<Duration> {
         self.schedule.remove(peer);
+        // Its operator lifted what it had asked for.
+        self.held_off.retain(|held, off| held != peer || off.ours);
         let was_alone = self.state != State::Joined;
         self.state = State::Joined;
         self.rounds = 0;
@@ -249,9 +258,11 @@ impl Dialer {
         self.schedule.remove(peer);
     }
 
-    /// An operator disconnected it: ours, or its own.
+    /// An operator disconnected it: ours, or its own. The time runs anew each
+    /// time, and what ours said stays ours.
     pub fn hold_off(&mut self, peer: PeerId, ours: bool, now: Mono) {
         let until = now + HOLD_OFF;
+        let ours = ours || self.is_refused(&peer, now);
         self.held_off.insert(peer, HeldOff { until, ours });
         self.schedule.insert(peer, Due { at: until, failures: 0, cause: Cause::Reconnect });
     }
@@ -291,6 +302,10 @@ impl Dialer {
             }
             State::Joining { cached: false } if view.attempts() == 0 => {
                 let due = self.due_peers(view, now);
+                if due.is_empty() && self.bootstrap.is_empty() && view.best(1).is_empty() {
+                    self.state = State::NothingToDial;
+                    return (due, None);
+                }
                 if due.is_empty() { (due, Some(self.isolate(now))) } else { (due, None) }
             }
             State::Isolated { retry } if retry <= now.mono && view.attempts() == 0 => {
@@ -329,6 +344,9 @@ impl Dialer {
     fn isolate(&mut self, now: Now) -> Duration {
         self.rounds = self.rounds.saturating_add(1);
         let wait = ISOLATION.after(self.rounds, &mut self.rng);
+        // Who is held off until then may be all that there is.
+        let freed = self.held_off.values().map(|held| held.until.since(now.mono)).min();
+        let wait = freed.map_or(wait, |freed| wait.min(freed));
         self.state = State::Isolated { retry: now.mono + wait };
         wait
     }
@@ -358,7 +376,8 @@ impl Dialer {
     }
 
     fn bootstrap_targets(&self, view: &impl View) -> Vec<Start> {
-        let free = self.bootstrap.iter().filter(|addr| !view.is_busy_addr(addr));
+        let held_off = |addr: &SocketAddr| self.held_off.keys().any(|peer| view.is_at(peer, addr));
+        let free = self.bootstrap.iter().filter(|addr| !view.is_busy_addr(addr) && !held_off(addr));
         free.map(|addr| Start {
             target: Target { addresses: vec![*addr], ..Target::default() },
             cause: Cause::Bootstrap,

@@ -125,8 +125,11 @@ pub enum Reason {
         /// Which one.
         limit: String,
     },
-    /// An operator disconnected the peer; automatic dials wait.
-    HeldOff,
+    /// The operator of this node disconnected the peer.
+    HeldOff {
+        /// For how long automatic dials wait from then on, in milliseconds.
+        hold_ms: u64,
+    },
     /// The node is shutting down.
     ShuttingDown,
     /// Punching needs a NAT in between; on loopback there is nothing to punch.
@@ -300,7 +303,9 @@ impl fmt::Display for Reason {
             Self::Foreign => f.write_str("speaks no punchdeck"),
             Self::HeartbeatsMissed { missed } => write!(f, "{missed} heartbeats missed"),
             Self::Limit { limit } => write!(f, "limit reached: {limit}"),
-            Self::HeldOff => f.write_str("disconnected by an operator"),
+            Self::HeldOff { hold_ms } => {
+                write!(f, "disconnected by the operator here, no automatic dial for {} s", hold_ms / 1000)
+            }
             Self::ShuttingDown => f.write_str("shutting down"),
             Self::LoopbackCannotBePunched => f.write_str("on loopback there is no NAT to punch"),
             Self::NoIntermediary => f.write_str("nobody we know is connected to it"),

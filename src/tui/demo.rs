@@ -265,7 +265,7 @@ fn busy_peers() -> Vec<PeerRow> {
             rtt_ms: Some(12.0),
             last_seen: Some(ago(75)),
             source: Source::Inbound,
-            last_failure: Some(Reason::HeldOff),
+            last_failure: Some(Reason::HeldOff { hold_ms: 60_000 }),
             ..peer([0xd4, 0x1d, 0x8c], "vps-lon", PeerState::HeldOff)
         },
     ]

@@ -22,6 +22,9 @@ impl View for World {
     fn is_busy(&self, peer: &PeerId) -> bool {
         self.busy.contains(peer)
     }
+    fn is_at(&self, peer: &PeerId, addr: &SocketAddr) -> bool {
+        self.prospect(peer).is_some_and(|p| p.addresses.contains(addr))
+    }
     fn is_busy_addr(&self, _: &SocketAddr) -> bool {
         false
     }

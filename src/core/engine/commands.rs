@@ -2,10 +2,11 @@
 
 use super::{Action, Engine, Link};
 use crate::core::Now;
+use crate::core::dialer::HOLD_OFF;
 use crate::core::ladder::Plan;
 use crate::core::wire::Message;
 use crate::model::{
-    Cause, CloseCode, Command, CommandId, Done, Failure, LinkReport, Outcome, Path, PeerId, Reason,
+    Cause, CloseCode, Command, CommandId, Done, Failure, LinkReport, Outcome, Path, PeerId, Reason, millis,
 };
 
 impl Engine {
@@ -73,7 +74,8 @@ impl Engine {
         let link = self.links.get_mut(&peer).filter(|l| l.is_connected()).ok_or(Reason::NotLinked)?;
         let stood = link.is_up() || link.is_foreign();
         let mut out = Vec::new();
-        link.close(CloseCode::HoldOff, &mut out);
+        let hold_ms = millis(HOLD_OFF);
+        link.close(CloseCode::HoldOff, Reason::HeldOff { hold_ms }, &mut out);
         self.dialer.hold_off(peer, true, now.mono);
         self.carry_link(peer, out, now);
         // It is done when the link is down; one that never stood does not go down.

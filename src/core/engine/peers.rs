@@ -118,7 +118,8 @@ impl Engine {
         if was_feeler && outbound > OUTBOUND_WANTED {
             let mut out = Vec::new();
             if let Some(link) = self.links.get_mut(&peer) {
-                link.close(CloseCode::Limit, &mut out);
+                let enough = Reason::Limit { limit: "outbound links".into() };
+                link.close(CloseCode::Limit, enough, &mut out);
             }
             self.carry_link(peer, out, now);
         }
@@ -305,6 +306,11 @@ impl View for DialerView<'_> {
 
     fn is_busy(&self, peer: &PeerId) -> bool {
         self.links.get(peer).is_some_and(Link::is_connected) || self.attempts.towards(peer).is_some()
+    }
+
+    fn is_at(&self, peer: &PeerId, addr: &SocketAddr) -> bool {
+        let entry = self.book.get(*peer);
+        entry.is_some_and(|e| e.measured.reached_at == Some(*addr) || e.addresses().contains(addr))
     }
 
     fn is_busy_addr(&self, addr: &SocketAddr) -> bool {

@@ -1,3 +1,4 @@
+mod dials;
 mod egress;
 mod failover;
 mod punch;

@@ -191,6 +191,7 @@ impl Engine {
             network: &self.config.network,
             link: info.map(|i| (i.path, i.via)),
             gone,
+            held_off: self.dialer.held_off_until(&peer, now.mono).map(|until| now.stamp_of(until)),
             nat: &self.nat,
             terrain,
             first_hand: entry.is_some_and(|e| e.known.is_first_hand()),

@@ -80,6 +80,9 @@ pub struct Link {
     since: Mono,
     last_heard: Mono,
     broken_since: Option<Mono>,
+    /// Why we closed everything, if we did: what a connection says of its end
+    /// does not tell who wanted it.
+    closing: Option<Reason>,
     bytes_tx: u64,
     bytes_rx: u64,
 }
@@ -101,6 +104,7 @@ impl Link {
             since: now,
             last_heard: now,
             broken_since: Some(now),
+            closing: None,
             bytes_tx: 0,
             bytes_rx: 0,
         }
@@ -208,14 +212,17 @@ impl Link {
         Ok(())
     }
 
-    /// Closes every connection and forgets the session.
-    pub fn close(&mut self, code: CloseCode, out: &mut Vec<LinkOut>) {
+    /// Closes every connection and forgets the session. `why`: what the end of
+    /// the link is told to be.
+    pub fn close(&mut self, code: CloseCode, why: Reason, out: &mut Vec<LinkOut>) {
+        self.closing = Some(why);
         out.extend(self.conns.iter().map(|c| LinkOut::Close(c.info.id, code)));
         self.session = Session::default();
     }
 
     /// A connection came up.
     pub fn on_conn(&mut self, info: ConnInfo, now: Now, out: &mut Vec<LinkOut>) {
+        self.closing = None;
         let until = (!self.is_opener()).then(|| now.mono + HELLO_TIMEOUT);
         self.conns.push(Conn {
             info,
@@ -323,6 +330,7 @@ impl Link {
         self.bytes_rx += conn.bytes_rx;
         self.spare = self.spare.filter(|(spare, _)| *spare != id);
         let reason = conn.refused.map_or(reason, |code| Reason::Closed { close: Some(code) });
+        let reason = self.closing.clone().unwrap_or(reason);
         if self.active == Some(id) {
             self.active = None;
             if reason == REPLACED && self.is_shaking() {

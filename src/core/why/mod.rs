@@ -40,6 +40,8 @@ pub struct Facts<'a> {
     pub link: Option<(Path, Option<PeerId>)>,
     /// When and why our last link to it ended, if one did.
     pub gone: Option<(Stamp, Reason)>,
+    /// Until when an operator, ours or its own, holds automatic dials off.
+    pub held_off: Option<Stamp>,
     /// Our own NAT.
     pub nat: &'a NatView,
     /// What is measured of both ends.

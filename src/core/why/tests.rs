@@ -92,6 +92,7 @@ impl Case {
             network: "fleet",
             link: None,
             gone: None,
+            held_off: None,
             nat: &self.nat,
             terrain: Terrain {
                 ours: NatType::PortRestricted,

@@ -35,6 +35,8 @@ pub(super) fn find(facts: &Facts<'_>) -> Finding {
         Some((path, _)) => standing(facts, path),
         None => match facts.attempt {
             Some(attempt) if attempt.outcome.is_none() => running(facts),
+            // Whatever was tried before, this is why nothing is now.
+            _ if is_disconnected_here(facts) => idle(facts),
             Some(attempt) if attempt.outcome == Some(AttemptOutcome::Unreachable) => unreached::find(facts),
             _ => idle(facts),
         },
@@ -72,17 +74,34 @@ fn running(facts: &Facts<'_>) -> Finding {
     }
 }
 
+/// Whether our own operator ended the last link.
+fn is_disconnected_here(facts: &Facts<'_>) -> bool {
+    facts.held_off.is_some() && matches!(facts.gone, Some((_, Reason::HeldOff { .. })))
+}
+
 /// No link, and nothing against it.
 fn idle(facts: &Facts<'_>) -> Finding {
     let verdict = match (&facts.gone, facts.attempt) {
+        (Some((at, Reason::HeldOff { .. })), _) => {
+            format!("There is no link: the operator here disconnected it {}.", facts.ago(*at))
+        }
         (Some((at, reason)), _) => {
             format!("There is no link now: the last one ended {}, {reason}.", facts.ago(*at))
         }
         (None, Some(_)) => "There is no link now; the last attempt of ours got through.".to_owned(),
         (None, None) => "There is no link, and no attempt of ours is remembered.".to_owned(),
     };
+    let held = facts.held_off.map_or_else(String::new, |until| {
+        let left = facts.now.age_at(until).as_secs();
+        format!(" Automatic dials to and from it are held off for another {left} s; connecting lifts that.")
+    });
+    let verdict = format!("{verdict}{held}");
     let level = if facts.gone.is_some() { Sureness::High } else { Sureness::Low };
-    let because = if facts.gone.is_some() { "we saw it end" } else { "nothing was tried" };
+    let because = match facts.gone {
+        Some(_) if is_disconnected_here(facts) => "it was asked for here",
+        Some(_) => "we saw it end",
+        None => "nothing was tried",
+    };
     Finding {
         verdict,
         level,

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::core::limits::{ACCOUNTS_ASKED_MAX, KNOCK_EVERY, KNOCKS_MAX};
-use crate::model::{Outcome, Why};
+use crate::model::{EventKind, Outcome, Reason, Why};
 
 /// A fleet in which the last node was killed, as the first one found out by a dial.
 fn one_down(count: usize) -> (Net, usize) {
@@ -54,4 +54,26 @@ fn nobody_is_knocked_at_but_where_an_attempt_heard_nothing_and_seldom() {
     net.command(0, Command::Why { peer: id(last) });
     net.run(secs(2));
     assert_eq!(net.nodes[0].knocked.len(), 2);
+}
+
+#[test]
+fn who_was_disconnected_by_our_operator_is_not_said_to_have_ended_it() {
+    let mut net = fleet(2, 2);
+    net.run(secs(5));
+    net.command(0, Command::Disconnect { peer: id(1) });
+    net.run(secs(10));
+    let down = net.nodes[0].events.iter().find_map(|e| match &e.kind {
+        EventKind::LinkDown { reason } => Some(reason.clone()),
+        _ => None,
+    });
+    assert_eq!(down, Some(Reason::HeldOff { hold_ms: 60_000 }));
+    for node in [0, 1] {
+        net.command(node, Command::Why { peer: id(1 - node) });
+    }
+    net.run(secs(2));
+    let [ours, theirs] = [0, 1].map(|node| told(&net, node)[0].verdict.clone());
+    assert!(ours.contains("the operator here disconnected it 10 s ago"), "{ours}");
+    assert!(ours.contains("held off for another 50 s"), "{ours}");
+    assert!(theirs.contains("disconnected by its operator"), "{theirs}");
+    assert!(theirs.contains("held off for another 50 s"), "{theirs}");
 }

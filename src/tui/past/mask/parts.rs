@@ -249,7 +249,7 @@ impl Mask {
             | Reason::ConnectionTimedOut
             | Reason::Foreign
             | Reason::HeartbeatsMissed { .. }
-            | Reason::HeldOff
+            | Reason::HeldOff { .. }
             | Reason::ShuttingDown
             | Reason::LoopbackCannotBePunched
             | Reason::NoIntermediary
