@@ -6,7 +6,7 @@ use std::time::Duration;
 use libtest_mimic::Trial;
 use punchdeck::core::link::NetworkSecret;
 use punchdeck::model::{
-    CloseCode, Command, Done, EventKind, Path, PeerState, Reason, StageKind, StageOutcome,
+    CloseCode, Command, Done, EventKind, Path, PeerState, Phase, Reason, StageKind, StageOutcome,
 };
 
 use super::scripted::{Scripted, Stranger};
