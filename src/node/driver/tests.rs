@@ -24,7 +24,7 @@ struct Bench {
     addr: SocketAddr,
     driver: Driver,
     inbox: mpsc::Receiver<Report>,
-    rest: (mpsc::Receiver<Request>, [AbortOnDropHandle<()>; 3], crate::node::Feed, TempDir),
+    rest: (mpsc::Receiver<Request>, [AbortOnDropHandle<()>; 4], crate::node::Feed, TempDir),
 }
 
 impl Bench {
