@@ -160,10 +160,10 @@ async fn forced_failover() {
         .until("the other relay", |s| s.links.iter().any(|l| l.peer_id == far && l.via == over.to))
         .await;
     let moved = bench.far.event_named("link.moved", near).await;
-    assert!(
-        matches!(moved, EventKind::LinkMoved { from: Path::Relayed, to: Path::Relayed, .. }),
-        "{moved:?}"
-    );
+    let EventKind::LinkMoved { from: Path::Relayed, to: Path::Relayed, via, .. } = moved else {
+        panic!("{moved:?}")
+    };
+    assert_eq!(via, over.to, "the relay that it runs over now");
     let outcome = bench.near.command(Command::Sync { peer: Some(far) }).await;
     assert!(outcome.result.is_ok(), "{outcome:?}");
 }
