@@ -125,7 +125,7 @@ async fn somebody_else_answers() {
 
 async fn own_address() {
     let port = free_port();
-    let mut node = TestNode::with("node", &[port], |o| o.bind = port).await;
+    let node = TestNode::with("node", &[port], |o| o.bind = port).await;
     let snapshot = node.until("nothing to dial", |s| s.node.phase == Phase::NothingToDial).await;
     assert!(snapshot.peers.is_empty() && snapshot.links.is_empty());
     assert_eq!((snapshot.attempts.ended, snapshot.attempts.live.len()), (0, 0), "it was not even dialled");
