@@ -54,7 +54,9 @@ fn check(settings: &SettingsArgs) -> Result<(), Failure> {
     let mut mistakes: Vec<String> = of_keys.chain(misuse::of_variables()).collect();
     // All but the last one here; that one goes the way of every error.
     if let Some(last) = mistakes.pop() {
-        mistakes.iter().for_each(|mistake| say(mistake));
+        for mistake in &mistakes {
+            say(mistake);
+        }
         return Err(Failure::usage(anyhow::anyhow!(last)));
     }
     let what = match resolved.and_then(|resolved| resolved.file) {

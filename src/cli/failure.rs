@@ -49,9 +49,9 @@ impl Failure {
 
     /// Prints why not as an object, for a program that asked for one, and has it
     /// said on standard error all the same.
-    pub(super) fn as_json(self) -> Self {
+    pub(super) fn print_json(self) -> Self {
         if let Some(message) = self.line() {
-            let is_configuration = self.error.as_ref().is_some_and(|e| e.is::<ConfigErrors>());
+            let is_configuration = self.error.as_ref().is_some_and(anyhow::Error::is::<ConfigErrors>);
             let code = match self.code {
                 2 if is_configuration => "configuration",
                 2 => "usage",

@@ -25,7 +25,7 @@ pub(super) fn tell(error: &clap::Error, args: impl Iterator<Item = OsString>) ->
     };
     let failure = Failure::usage(anyhow::anyhow!(message));
     if wants_json(&args) {
-        return failure.as_json().report();
+        return failure.print_json().report();
     }
     if variable.is_some() {
         return failure.report();

@@ -56,7 +56,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
             None => lab::execute(&args),
             Some(LabCommand::List) => drill::list(),
             Some(LabCommand::Run(run)) => {
-                drill::run(run).map_err(|failure| if run.json { failure.as_json() } else { failure })
+                drill::run(run).map_err(|failure| if run.json { failure.print_json() } else { failure })
             }
         },
         Command::Attach(args) => attach::execute(&args),

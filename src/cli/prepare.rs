@@ -33,10 +33,8 @@ pub(super) fn fits_host(resolved: &Resolved) -> Result<SocketPath, ConfigErrors>
         let key = if config.socket.is_some() { Key::Socket } else { Key::DataDir };
         errors.push(invalid(key, format!("{}; {error}", key.allowed())));
     }
-    if let Some(group) = &config.control_group {
-        if control::group_id(group).is_err() {
-            errors.push(invalid(Key::ControlGroup, "a group of this host, by name or number".to_owned()));
-        }
+    if config.control_group.as_ref().is_some_and(|group| control::group_id(group).is_err()) {
+        errors.push(invalid(Key::ControlGroup, "a group of this host, by name or number".to_owned()));
     }
     match socket {
         Ok(socket) if errors.is_empty() => Ok(socket),
