@@ -109,6 +109,9 @@ pub enum EventKind {
         from: Path,
         /// To.
         to: Path,
+        /// The relay that it runs over now.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        via: Option<PeerId>,
         /// Between the last frame on the old and the first on the new path, in
         /// milliseconds.
         gap_ms: u64,
@@ -393,7 +396,10 @@ impl fmt::Display for EventKind {
             Self::LinkUp { path, remote_addr, outbound } => {
                 write!(f, "{path} {} {remote_addr}", if *outbound { "to" } else { "from" })
             }
-            Self::LinkMoved { from, to, gap_ms } => write!(f, "{from} → {to}, gap {gap_ms} ms"),
+            Self::LinkMoved { from, to, via: Some(via), gap_ms } => {
+                write!(f, "{from} → {to} via {}, gap {gap_ms} ms", via.short())
+            }
+            Self::LinkMoved { from, to, via: None, gap_ms } => write!(f, "{from} → {to}, gap {gap_ms} ms"),
             Self::LinkSuspect { missed } | Self::RelaySuspect { missed } => {
                 write!(f, "{missed} heartbeat{} missed", if *missed == 1 { "" } else { "s" })
             }

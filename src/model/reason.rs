@@ -306,7 +306,7 @@ impl fmt::Display for Reason {
             Self::NoStandby => f.write_str("there is no second relay to hand over to"),
             Self::UnknownRelay => f.write_str("nobody we know relays there"),
             Self::NoRelayInUse => f.write_str("no relay is in use"),
-            Self::ReservationTaken => f.write_str("the relay holds a reservation of ours already"),
+            Self::ReservationTaken => f.write_str("the relay holds a reservation for our address already"),
             Self::RelayRefused { status } => write!(f, "the relay refused with status {status}"),
             Self::NothingCameBack => f.write_str("nothing came back through the relay"),
             Self::RelayLost => f.write_str("the relay was lost"),

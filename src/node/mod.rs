@@ -4,6 +4,7 @@
 //! A node is one task and its helpers on whatever runtime it was started in.
 //! Nothing is global: a process runs as many as it likes.
 
+mod asking;
 mod cache;
 mod clock;
 mod connections;
@@ -175,7 +176,7 @@ struct Assembled {
     driver: Driver,
     requests: mpsc::Receiver<feed::Request>,
     inbox: mpsc::Receiver<Report>,
-    helpers: [AbortOnDropHandle<()>; 3],
+    helpers: [AbortOnDropHandle<()>; 4],
     feed: Feed,
     settings: watch::Sender<Settings>,
 }
@@ -245,6 +246,7 @@ async fn assemble(options: NodeOptions) -> Result<Assembled, StartError> {
     let helpers = [
         accepting,
         spawn(connections::follow_lifecycle(library_node.clone(), reports.clone())),
+        spawn(connections::follow_own_relay(library_node.clone(), reports.clone())),
         spawn(connections::accept_streams(library_node.clone(), reports.clone())),
     ];
     let who = crate::model::Reporter {
@@ -310,7 +312,7 @@ async fn run(
     requests: mpsc::Receiver<feed::Request>,
     inbox: mpsc::Receiver<Report>,
     stop: CancellationToken,
-    helpers: [AbortOnDropHandle<()>; 3],
+    helpers: [AbortOnDropHandle<()>; 4],
     lock: DataDirLock,
 ) {
     // A node is large; on the heap it costs a task no more than a pointer.

@@ -3,7 +3,7 @@
 //! Like the table of connections it belongs to the driver alone; its tasks
 //! report to it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,23 +11,15 @@ use std::time::Duration;
 use ant_quic::{HighLevelConnection, Node};
 use futures_util::future::join_all;
 use tokio::sync::mpsc;
-use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::asking::Asking;
 use super::connections::{Report, Reports};
-use super::lanes::{Lane, LaneDialer, LaneEnd, LaneError, LaneTls, Reservation, ReserveError, WarmLane};
-use super::transport;
+use super::lanes::{Lane, LaneDialer, LaneEnd, LaneError, LaneTls, Reservation, WarmLane};
 use crate::core::engine::{Input, ReservationBytes};
 use crate::core::ladder::DialId;
 use crate::model::{CloseCode, PeerId, Reason, plain_addr};
 
-/// How long we try to get a reservation.
-const RESERVE_WITHIN: Duration = Duration::from_secs(3);
-/// A relay answers in a round trip; one that takes this long is no help.
-const ANSWER_WITHIN: Duration = Duration::from_secs(1);
-/// Until a relay is asked again, which held an older reservation of ours, or
-/// on another connection.
-const ASK_AGAIN: Duration = Duration::from_millis(100);
 /// Relays of which the last reservation is remembered.
 const LEFT_MAX: usize = 16;
 /// How long our own dial through a new reservation may take: two
@@ -282,58 +274,6 @@ impl Relaying {
         drop(self.warm);
         self.dialer.close(CloseCode::Leave);
         join_all(self.held.into_values().map(|held| held.reservation.release(CloseCode::Leave))).await;
-    }
-}
-
-/// What it takes to get a reservation.
-struct Asking {
-    node: Node,
-    relay: PeerId,
-    tls: LaneTls,
-    lanes: mpsc::Sender<Lane>,
-    dialer: Arc<LaneDialer>,
-    /// Our last address on that relay.
-    old: Option<SocketAddr>,
-}
-
-impl Asking {
-    /// Asks until there is a reservation, a refusal, or no time left. Where two
-    /// connections stand, the relay may read one of them only; a second one may
-    /// come up meanwhile. None of them is held on to: it closes when the library
-    /// or the link lets go of it.
-    async fn run(self, over: Vec<HighLevelConnection>) -> Result<(Reservation, IpAddr), ReserveError> {
-        let until = Instant::now() + RESERVE_WITHIN;
-        let mut over = VecDeque::from(over);
-        let mut error = ReserveError::Lost;
-        while let Some(connection) = over.pop_front() {
-            let within = ANSWER_WITHIN.min(until.duration_since(Instant::now()));
-            let opened = Reservation::open(self.relay, &connection, &self.tls, self.lanes.clone(), within);
-            error = match opened.await {
-                Ok(reservation) => return Ok((reservation, plain_addr(connection.remote_address()).ip())),
-                Err(error) => error,
-            };
-            match (&error, self.old) {
-                (ReserveError::Taken, Some(old)) => {
-                    self.dialer.nudge(old);
-                    over.push_front(connection);
-                }
-                (ReserveError::Stalled(_) | ReserveError::Lost, _) => {
-                    over.push_back(connection);
-                    if let Some(current) = transport::connection(&self.node, &self.relay)
-                        && over.iter().all(|c| c.stable_id() != current.stable_id())
-                    {
-                        over.push_front(current);
-                    }
-                    over.retain(|c| c.close_reason().is_none());
-                }
-                _ => break,
-            }
-            if Instant::now() + ASK_AGAIN >= until {
-                break;
-            }
-            tokio::time::sleep(ASK_AGAIN).await;
-        }
-        Err(error)
     }
 }
 

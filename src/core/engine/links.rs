@@ -226,7 +226,8 @@ impl Engine {
                 }
                 LinkOut::Moved { from, to, via, gap } => {
                     let gap_ms = millis(gap);
-                    self.event(Some(peer), EventKind::LinkMoved { from, to, gap_ms }, now);
+                    let over = self.links.get(&peer).and_then(Link::in_use).and_then(|info| info.via);
+                    self.event(Some(peer), EventKind::LinkMoved { from, to, via: over, gap_ms }, now);
                     let attempt = self.kpi.moved(&peer, to);
                     if attempt.is_some() {
                         self.saving.touch(now.mono);

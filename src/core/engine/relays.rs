@@ -2,7 +2,7 @@
 //! change of relay means for the links that ran over it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::{Action, Engine, Link, ReservationBytes};
@@ -52,6 +52,8 @@ pub(super) struct Relaying {
     last: Option<Failover>,
     bytes: BTreeMap<PeerId, ReservationBytes>,
     serving: (Option<u64>, Option<u64>),
+    /// Where the library holds a reservation of its own.
+    pub(super) library: Option<IpAddr>,
 }
 
 impl Relaying {
@@ -83,8 +85,8 @@ impl Engine {
     }
 
     /// Who could be a relay for us, the best first: who was proven to be
-    /// public, then who was dialled directly and claims no NAT; ours before
-    /// stock nodes, IPv4 before IPv6, the near before the far.
+    /// public, then who was dialled directly and claims no NAT; the library's own
+    /// relay last, ours before stock nodes, IPv4 before IPv6, the near before the far.
     fn relay_candidates(&self, now: Now) -> Vec<PeerId> {
         let rank = |(peer, link): (&PeerId, &Link)| {
             let status = link.status()?;
@@ -96,7 +98,9 @@ impl Engine {
             // A reservation is of the family of the link, and not everybody has
             // IPv6.
             let few = status.info.remote.is_ipv6();
-            fits.then_some((status.foreign, !proven, few, rtt, *peer))
+            // It gives us no second one: asked only where there is nobody else.
+            let taken = self.relaying.library == Some(status.info.remote.ip());
+            fits.then_some((taken, status.foreign, !proven, few, rtt, *peer))
         };
         let mut ranked: Vec<_> = self.links.iter().filter_map(rank).collect();
         ranked.sort_unstable();

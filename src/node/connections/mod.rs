@@ -15,7 +15,7 @@ use ant_quic::{HighLevelConnection, HighLevelRecvStream, HighLevelSendStream, No
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
-pub(super) use self::tasks::{accept_connections, accept_streams, follow_lifecycle};
+pub(super) use self::tasks::{accept_connections, accept_streams, follow_lifecycle, follow_own_relay};
 use self::tasks::{accept_on_lane, read, watch};
 use super::lanes::{self, Lane, LaneEnd, RelayEnd, Reservation, WarmLane};
 use super::streams::{FrameStream, spawn_writer};

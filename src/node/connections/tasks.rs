@@ -1,12 +1,14 @@
 //! The tasks behind the table. They find things out and report them.
 
-use ant_quic::{ConnectionError, HighLevelConnection, HighLevelRecvStream, HighLevelSendStream, Node};
+use ant_quic::{
+    ConnectionError, HighLevelConnection, HighLevelRecvStream, HighLevelSendStream, Node, P2pEvent,
+};
 
 use super::{Report, Reports};
 use crate::core::engine::Input;
 use crate::core::link::ConnId;
 use crate::core::wire::Frame;
-use crate::model::{PeerId, Reason};
+use crate::model::{PeerId, Reason, plain_addr};
 use crate::node::lanes::RelayEnd;
 use crate::node::streams::{FrameStream, StreamEnd};
 use crate::node::{lanes, transport};
@@ -68,6 +70,26 @@ pub(in crate::node) async fn follow_lifecycle(node: Node, reports: Reports) {
         };
         if reports.send(report).await.is_err() {
             return;
+        }
+    }
+}
+
+/// Tells of the reservation that the library takes for itself when two peers see
+/// it at different ports. It cannot be told not to, and a relay gives one client
+/// one only.
+pub(in crate::node) async fn follow_own_relay(node: Node, reports: Reports) {
+    use tokio::sync::broadcast::error::RecvError::{Closed, Lagged};
+    let mut events = node.inner_endpoint().subscribe();
+    loop {
+        match events.recv().await {
+            Ok(P2pEvent::RelayEstablished { relay_addr }) => {
+                let at = plain_addr(relay_addr).ip();
+                if reports.send(Report::Input(Input::LibraryRelay { at })).await.is_err() {
+                    return;
+                }
+            }
+            Ok(_) | Err(Lagged(_)) => {}
+            Err(Closed) => return,
         }
     }
 }

@@ -24,7 +24,7 @@ struct Bench {
     addr: SocketAddr,
     driver: Driver,
     inbox: mpsc::Receiver<Report>,
-    rest: (mpsc::Receiver<Request>, [AbortOnDropHandle<()>; 3], crate::node::Feed, TempDir),
+    rest: (mpsc::Receiver<Request>, [AbortOnDropHandle<()>; 4], crate::node::Feed, TempDir),
 }
 
 impl Bench {
@@ -284,6 +284,9 @@ async fn a_relay_that_missed_our_goodbye_gives_another_reservation_within_second
     let relay = Relay::start().await;
     let wire = Wire::to(relay.addr()).await;
     let mut far = Bench::start(&[wire.addr]).await;
+    // The relay sees us at another port than the strangers of our own test would.
+    // The library would take us for symmetric and the reservation for itself.
+    (far.driver.self_testing, far.driver.self_tester) = (None, None);
     let connected = |[far]: &mut [&mut Bench; 1]| !far.driver.connections.native(relay.id).is_empty();
     until("connection to the relay", [&mut far], connected).await;
     reserve(&mut far, &relay).await;

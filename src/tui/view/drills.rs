@@ -53,7 +53,10 @@ pub(super) fn draw(app: &App, pen: &Pen<'_>, body: Rect, buf: &mut Buffer) -> us
         *first = (*first + above).wrapping_sub(skipped);
     }
     places.retain(|(first, ..)| *first >= above && *first < lines.len());
-    let title = format!("Drills ─ {} closes", app.keys.key_of(Scope::Drills, Action::Close));
+    // The list may go on below.
+    let (place, count) = (side.drill + 1, side.view.drills.len());
+    let title =
+        format!("Drills ─ {place} of {count} ─ {} closes", app.keys.key_of(Scope::Drills, Action::Close));
     frame::popup(pen, &title, &lines, &mut 0, (width, body), buf);
     frame::choices(pen, &places, (lines.len(), 0), (width, body));
     room

@@ -218,13 +218,17 @@ fn exposure(app: &App, pen: &Pen<'_>) -> Line<'static> {
         };
         Span::styled(what.state.name(), style)
     };
-    let tested = node.relay_egress.tested.map(|at| format!(", tested {} ago", pen.age(at)));
+    let tested = match node.relay_egress.tested {
+        Some(at) => format!(", tested {} ago", pen.age(at)),
+        // Not of a node in a lab, and of no node at once.
+        None => ", not tested".to_owned(),
+    };
     Line::from(vec![
         Span::styled(format!("{:<10}", "egress"), pen.theme.dim),
         word(&node.relay_egress),
         Span::raw(", coordinator "),
         word(&node.coordinator),
-        Span::styled(tested.unwrap_or_default(), pen.theme.dim),
+        Span::styled(tested, pen.theme.dim),
     ])
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
+use super::super::Input;
 use super::super::sim::{Net, addr, id};
 use super::super::{Input, Settings};
 use super::{LATENCY, NATS, secs};
@@ -97,6 +98,27 @@ impl Echoes {
 
     fn all_arrived_in_order(&self, net: &Net, at: usize) -> bool {
         net.nodes[at].engine.echoed == (1..=self.sent).collect::<Vec<_>>()
+    }
+}
+
+#[test]
+fn the_relay_that_the_library_took_for_itself_is_asked_last() {
+    let reserved = |taken: Option<usize>| {
+        let mut net = fleet(&[NatType::Unknown], 1);
+        if let Some(n) = taken {
+            net.tell(3, Input::LibraryRelay { at: addr(n).ip() });
+        }
+        net.believes(3, NatType::Symmetric);
+        net.run(secs(5));
+        let now = net.now;
+        let rows = net.nodes[3].engine.snapshot(now).relays.reservations.clone();
+        rows.iter().filter_map(|r| (0..3).find(|n| id(*n) == r.relay)).collect::<Vec<_>>()
+    };
+    let usual = reserved(None);
+    assert_eq!(usual.len(), 2);
+    for taken in usual {
+        let others = reserved(Some(taken));
+        assert!(others.len() == 2 && !others.contains(&taken), "{taken} in {others:?}");
     }
 }
 

@@ -298,7 +298,9 @@ impl Mask {
             | EventKind::LinkUp { remote_addr: addr, .. }
             | EventKind::RelayReserved { public_addr: addr, .. }
             | EventKind::PeerVerifiedPublic { addr } => *addr = self.addr(*addr),
-            EventKind::StageStarted { via: id, .. } | EventKind::PeerAdded { from: id } => {
+            EventKind::StageStarted { via: id, .. }
+            | EventKind::LinkMoved { via: id, .. }
+            | EventKind::PeerAdded { from: id } => {
                 *id = self.ids(*id);
             }
             EventKind::StageEnded { reason, .. } => *reason = reason.as_ref().map(|r| self.reason(r)),
@@ -323,7 +325,6 @@ impl Mask {
             | EventKind::NodeRejoined { .. }
             | EventKind::AttemptStarted { .. }
             | EventKind::AttemptEnded { .. }
-            | EventKind::LinkMoved { .. }
             | EventKind::LinkSuspect { .. }
             | EventKind::LinkRestored { .. }
             | EventKind::PeerForeign
