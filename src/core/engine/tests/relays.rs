@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::super::Input;
 use super::super::sim::{Net, addr, id};
 use super::super::{Input, Settings};
 use super::{LATENCY, NATS, secs};
