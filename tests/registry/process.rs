@@ -96,7 +96,7 @@ fn a_signal_stops_it_in_order_within_two_seconds() {
     rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
     assert_eq!(process.child.wait().unwrap().code(), Some(0));
     assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
-    // Stopped in order it leaves one file, not three.
+    // Stopped in order it leaves the database in one file, not three.
     assert!(!dir.path().join("r.db-wal").exists());
 }
 
