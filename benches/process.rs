@@ -137,7 +137,7 @@ fn be_the_console() -> Result<()> {
     let (snapshots_in, snapshots) = tokio::sync::watch::channel(first.clone());
     let (events_in, events) = tokio::sync::broadcast::channel(EVENT_BACKLOG);
     let (outcomes_in, outcomes) = tokio::sync::broadcast::channel(OUTCOME_BACKLOG);
-    let feed = Feed { snapshots, events, outcomes, commands, presence: None };
+    let feed = Feed { snapshots, events, outcomes, commands, presence: None, logs: None };
     std::thread::Builder::new().name(FEED.to_owned()).spawn(move || {
         let (_open, mut last, mut seq) = (outcomes_in, first, 0);
         for round in 1.. {

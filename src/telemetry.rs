@@ -9,6 +9,7 @@ mod drops;
 mod file;
 mod format;
 mod queue;
+mod tap;
 
 use std::io::{self, IsTerminal};
 use std::path::Path;
@@ -22,11 +23,12 @@ use tracing_subscriber::{Layer, Registry, reload};
 pub use drops::DropWatch;
 pub use file::{FILE_BYTES_MAX, LogFile};
 pub use queue::{LogQueue, QUEUE_LINES};
+pub use tap::Tap;
 
 /// The log's file name in the data directory.
 pub const LOG_FILE: &str = "punchdeck.log";
 
-/// A sink of somebody else's: the console's log pane.
+/// A sink of somebody else's: a console's log pane.
 pub type BoxedLayer = Box<dyn Layer<Registry> + Send + Sync>;
 
 /// What logging is to do.
@@ -119,27 +121,22 @@ impl Sinks {
 
 /// Sets up logging for the whole process; once.
 ///
-/// `console` gets only what passes the filter: a layer that formats before it
+/// `panes` get only what passes the filter: a layer that formats before it
 /// filters would cost us what it throws away.
 ///
 /// # Errors
 /// See [`TelemetryError`]. Logging is then not set up.
-pub fn init(how: &Telemetry<'_>, console: Option<BoxedLayer>) -> Result<Sinks, TelemetryError> {
-    let (layers, sinks) = layers(how, console)?;
+pub fn init(how: &Telemetry<'_>, panes: Vec<BoxedLayer>) -> Result<Sinks, TelemetryError> {
+    let (layers, sinks) = layers(how, panes)?;
     tracing_subscriber::registry().with(layers).try_init().map_err(|_| TelemetryError::Twice)?;
     Ok(sinks)
 }
 
-fn layers(
-    how: &Telemetry<'_>,
-    console: Option<BoxedLayer>,
-) -> Result<(Vec<BoxedLayer>, Sinks), TelemetryError> {
+fn layers(how: &Telemetry<'_>, panes: Vec<BoxedLayer>) -> Result<(Vec<BoxedLayer>, Sinks), TelemetryError> {
     let filter = filter(how.filter)?;
     let mut sinks = Sinks::default();
     let mut layers: Vec<BoxedLayer> = Vec::new();
-    if let Some(console) = console {
-        layers.push(console.with_filter(filter.clone()).boxed());
-    }
+    layers.extend(panes.into_iter().map(|pane| pane.with_filter(filter.clone()).boxed()));
     if how.stderr {
         let queue = LogQueue::start(io::stderr()).map_err(TelemetryError::Thread)?;
         let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
@@ -219,7 +216,7 @@ mod tests {
         let seen = std::sync::Arc::default();
         let how = Telemetry { filter: "info", json: false, stderr: false, data_dir: Some(dir.path()) };
         let console: BoxedLayer = Box::new(Counting(std::sync::Arc::clone(&seen)));
-        let (layers, sinks) = layers(&how, Some(console)).unwrap();
+        let (layers, sinks) = layers(&how, vec![console]).unwrap();
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layers), || {
             tracing::info!(target: "punchdeck::test", "kept");
             tracing::debug!(target: "punchdeck::test", "too detailed");
@@ -236,7 +233,7 @@ mod tests {
     fn written(json: bool, say: impl FnOnce()) -> String {
         let dir = tempfile::tempdir().unwrap();
         let how = Telemetry { filter: "info", json, stderr: false, data_dir: Some(dir.path()) };
-        let (layers, sinks) = layers(&how, None).unwrap();
+        let (layers, sinks) = layers(&how, Vec::new()).unwrap();
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layers), say);
         drop(sinks);
         std::fs::read_to_string(dir.path().join(LOG_FILE)).unwrap()
@@ -259,7 +256,7 @@ mod tests {
     fn another_filter_holds_from_then_on_in_every_sink_and_a_bad_one_changes_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let how = Telemetry { filter: "warn", json: false, stderr: false, data_dir: Some(dir.path()) };
-        let (layers, sinks) = layers(&how, None).unwrap();
+        let (layers, sinks) = layers(&how, Vec::new()).unwrap();
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layers), || {
             tracing::debug!(target: "t", "before");
             assert!(sinks.filter().set("t=loud").is_err());
@@ -277,7 +274,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join(LOG_FILE)).unwrap();
         let how = Telemetry { filter: "info", json: false, stderr: false, data_dir: Some(dir.path()) };
-        let error = layers(&how, None).map(|_| ()).unwrap_err().to_string();
+        let error = layers(&how, Vec::new()).map(|_| ()).unwrap_err().to_string();
         assert!(error.contains(dir.path().to_str().unwrap()), "{error}");
     }
 

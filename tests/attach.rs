@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use portable_pty::CommandBuilder;
 use pty::{Console, END};
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_punchdeck");
@@ -37,6 +38,12 @@ impl Node {
         self.process.kill()?;
         self.process.wait()?;
         Ok(())
+    }
+
+    /// Has it read its configuration again.
+    fn hang_up(&self) -> Result<()> {
+        let pid = i32::try_from(self.process.id()).ok().and_then(Pid::from_raw).context("no process")?;
+        Ok(kill_process(pid, Signal::HUP)?)
     }
 
     fn again(&mut self) -> Result<()> {
@@ -136,6 +143,26 @@ fn a_node_that_goes_away_is_said_to_be_and_followed_again_when_it_returns() -> R
         let text = screen.contents();
         !text.contains("DOES NOT ANSWER") && text.contains("alone")
     })?;
+    console.press("q")?;
+    console.wait_for_end(END)
+}
+
+#[test]
+fn the_log_of_the_node_is_shown_what_was_before_and_what_comes() -> Result<()> {
+    let node = Node::start(None)?;
+    node.addr()?;
+    node.hang_up()?;
+    let reloaded = |n: usize| {
+        move |screen: &vt100::Screen| screen.contents().matches("reloaded: nothing has changed").count() == n
+    };
+    let mut console = node.attach(&[], 100, 30)?;
+    console.wait_for("alone")?;
+    console.press("8")?;
+    console.wait_for("[8 Logs]")?;
+    console.press("z")?;
+    console.wait_until("the line of before", reloaded(1))?;
+    node.hang_up()?;
+    console.wait_until("the line of now", reloaded(2))?;
     console.press("q")?;
     console.wait_for_end(END)
 }

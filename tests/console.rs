@@ -312,7 +312,7 @@ fn be_the_console(role: &str) -> i32 {
     let (snapshots_in, snapshots) = tokio::sync::watch::channel(first.clone());
     let (events_in, events) = tokio::sync::broadcast::channel(EVENT_BACKLOG);
     let (outcomes_in, outcomes) = tokio::sync::broadcast::channel(OUTCOME_BACKLOG);
-    let feed = Feed { snapshots, events, outcomes, commands, presence: None };
+    let feed = Feed { snapshots, events, outcomes, commands, presence: None, logs: None };
     let takes = role != "plain";
     let role = role.to_owned();
     std::thread::spawn(move || {

@@ -61,7 +61,7 @@ const LAYERS: [Layer; 11] = [
         crates: &[],
         banned: SOCKETS,
     },
-    Layer { name: "telemetry", modules: &[], crates: &[], banned: SOCKETS },
+    Layer { name: "telemetry", modules: &["model"], crates: &[], banned: SOCKETS },
     Layer {
         name: "cli",
         modules: &[

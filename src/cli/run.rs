@@ -8,6 +8,7 @@ use super::{Failure, RunArgs, prepare};
 use crate::control::{ControlSocket, Server};
 use crate::lab;
 use crate::node::Node;
+use crate::node::feed::{Feed, LogLines};
 
 pub(super) fn execute(args: &RunArgs) -> Result<(), Failure> {
     if args.die_with_parent {
@@ -19,7 +20,13 @@ pub(super) fn execute(args: &RunArgs) -> Result<(), Failure> {
     let config = &resolved.config;
     let screen = Screen::choose(args.headless);
     let socket = ControlSocket::bind(&socket, config.control_group.as_deref())?;
-    let log = Log { filter: &config.log_filter, format: config.log_format, data_dir: Some(&config.data_dir) };
+    let lines = LogLines::default();
+    let log = Log {
+        filter: &config.log_filter,
+        format: config.log_format,
+        data_dir: Some(&config.data_dir),
+        lines: Some(&lines),
+    };
     let hangup = if screen == Screen::Console { Hangup::Ends } else { Hangup::Reloads };
     let mut session = Session::begin(screen, Look::of(config), &log, hangup)?;
     warn_of_mode(&config.data_dir);
@@ -28,8 +35,8 @@ pub(super) fn execute(args: &RunArgs) -> Result<(), Failure> {
         return Ok(());
     };
     let (mut node, feed) = started.map_err(Failure::usage)?;
-    let control =
-        session.block_on(async { Server::start(socket, node.first_feed()) }).map_err(Failure::failed)?;
+    let served = Feed { logs: Some(lines), ..node.first_feed() };
+    let control = session.block_on(async { Server::start(socket, served) }).map_err(Failure::failed)?;
     let service = Service::find();
     service.ready();
     let hangups = session.take_hangups();

@@ -16,8 +16,8 @@ use super::failure::say;
 use crate::config::{Ascii, Config, LogFormat};
 use crate::model::{Phase, ThemeChoice};
 use crate::node::EVENT_TARGET;
-use crate::node::feed::Feed;
-use crate::telemetry::{self, BoxedLayer, DropWatch, LogFilter, Sinks, Telemetry};
+use crate::node::feed::{Feed, LogLines};
+use crate::telemetry::{self, BoxedLayer, DropWatch, LogFilter, Sinks, Tap, Telemetry};
 use crate::tui::lab::Lab;
 use crate::tui::{self, GlyphChoice, Keymap};
 
@@ -80,12 +80,14 @@ pub(super) struct Log<'a> {
     pub(super) format: LogFormat,
     /// The directory of the log file, if there is to be one.
     pub(super) data_dir: Option<&'a Path>,
+    /// Who else is handed them: consoles that attach.
+    pub(super) lines: Option<&'a LogLines>,
 }
 
 impl<'a> Log<'a> {
     /// In no file, for people.
     pub(super) fn only(filter: &'a str) -> Self {
-        Self { filter, format: LogFormat::Text, data_dir: None }
+        Self { filter, format: LogFormat::Text, data_dir: None, lines: None }
     }
 }
 
@@ -136,18 +138,20 @@ pub(super) struct Session {
 impl Session {
     /// Sets up logging and a runtime.
     pub(super) fn begin(screen: Screen, look: Look, log: &Log<'_>, hangup: Hangup) -> Result<Self, Failure> {
-        let Log { filter, format, data_dir } = *log;
+        let Log { filter, format, data_dir, lines } = *log;
         let console = screen == Screen::Console;
-        let pane = if console {
-            // Events have a pane of their own.
-            let targets = telemetry::filter(filter).map_err(Failure::usage)?;
-            let targets = targets.with_target(EVENT_TARGET, LevelFilter::OFF);
-            tui::log_layer(targets).map(|layer| -> BoxedLayer { layer.boxed() })
-        } else {
-            None
-        };
+        // Events have a pane of their own.
+        let targets = telemetry::filter(filter).map_err(Failure::usage)?;
+        let targets = targets.with_target(EVENT_TARGET, LevelFilter::OFF);
+        let mut panes: Vec<BoxedLayer> = Vec::new();
+        if console {
+            panes.extend(tui::log_layer(targets.clone()).map(|layer| -> BoxedLayer { layer.boxed() }));
+        }
+        if let Some(lines) = lines.cloned() {
+            panes.push(Tap(move |line| lines.push(line)).with_filter(targets).boxed());
+        }
         let json = format == LogFormat::Json;
-        let sinks = telemetry::init(&Telemetry { filter, json, stderr: !console, data_dir }, pane)?;
+        let sinks = telemetry::init(&Telemetry { filter, json, stderr: !console, data_dir }, panes)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(WORKERS)
             .thread_name("node")
@@ -331,7 +335,14 @@ mod tests {
         let (node, snapshots) = tokio::sync::watch::channel(demo::busy());
         let (_, events) = tokio::sync::broadcast::channel(1);
         let (_, outcomes) = tokio::sync::broadcast::channel(1);
-        let end = tokio::spawn(node_end(Feed { snapshots, events, outcomes, commands, presence: None }));
+        let end = tokio::spawn(node_end(Feed {
+            snapshots,
+            events,
+            outcomes,
+            commands,
+            presence: None,
+            logs: None,
+        }));
         node.send(demo::busy()).unwrap();
         drop(node);
         assert_ne!(end.await.unwrap(), Phase::Leaving);

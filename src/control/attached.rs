@@ -11,8 +11,8 @@ use super::client::{Client, ClientError};
 use super::paging::Assembly;
 use super::protocol::{Ask, Tell};
 use super::target::Target;
-use crate::model::{Command, CommandId, Event, Outcome, Reason, Snapshot};
-use crate::node::feed::{CommandSender, Feed, OUTCOME_BACKLOG, Presence, Request};
+use crate::model::{Command, CommandId, Event, LogLine, Outcome, Reason, Snapshot};
+use crate::node::feed::{CommandSender, Feed, LogLines, OUTCOME_BACKLOG, Presence, Request};
 
 /// Between two tries to reach a node that is gone.
 const AGAIN: Duration = Duration::from_millis(500);
@@ -34,8 +34,10 @@ pub async fn attach(at: impl Into<Target>, read_only: bool) -> Result<Feed, Clie
     let (outcomes, outcomes_rx) = broadcast::channel(OUTCOME_BACKLOG);
     let (presence, presence_rx) = watch::channel(Presence::Here);
     let (commands, requests) = CommandSender::channel();
+    let logs = LogLines::default();
     let attached = Attached {
         at,
+        logs: logs.clone(),
         read_only,
         snapshots,
         events,
@@ -44,6 +46,7 @@ pub async fn attach(at: impl Into<Target>, read_only: bool) -> Result<Feed, Clie
         requests,
         pending: BTreeMap::new(),
         last_event: None,
+        last_line: None,
     };
     tokio::spawn(attached.run(line));
     Ok(Feed {
@@ -52,6 +55,7 @@ pub async fn attach(at: impl Into<Target>, read_only: bool) -> Result<Feed, Clie
         outcomes: outcomes_rx,
         commands,
         presence: Some(presence_rx),
+        logs: Some(logs),
     })
 }
 
@@ -68,6 +72,7 @@ impl Line {
         let mut client = Client::connect(at, read_only).await?;
         client.ask(&Ask::Events { follow: true }).await?;
         client.ask(&Ask::Follow {}).await?;
+        client.ask(&Ask::Logs {}).await?;
         Ok(Self { client, assembly: Assembly::default(), early: Vec::new() })
     }
 
@@ -110,6 +115,8 @@ struct Attached {
     requests: mpsc::Receiver<Request>,
     pending: BTreeMap<CommandId, Command>,
     last_event: Option<(Run, u64)>,
+    logs: LogLines,
+    last_line: Option<(Run, u64)>,
 }
 
 impl Attached {
@@ -137,6 +144,7 @@ impl Attached {
             tokio::select! {
                 tell = line.client.tell() => match tell {
                     Ok(Tell::Event(event)) => self.event(run, event),
+                    Ok(Tell::Log { n, line }) => self.line(run, n, line),
                     Ok(Tell::Outcome(outcome)) => {
                         self.pending.remove(&outcome.id);
                         // Nobody listening is no error.
@@ -201,6 +209,15 @@ impl Attached {
         }
         self.last_event = Some((run, event.seq));
         drop(self.events.send(event));
+    }
+
+    /// A log line, unless it was told before the connection was lost.
+    fn line(&mut self, run: Run, n: u64, line: Arc<LogLine>) {
+        if self.last_line.is_some_and(|(of, last)| of == run && n <= last) {
+            return;
+        }
+        self.last_line = Some((run, n));
+        self.logs.push(Arc::unwrap_or_clone(line));
     }
 
     fn fail(&self, id: CommandId, command: Command) {

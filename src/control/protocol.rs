@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Command, CommandId, Event, Outcome, PeerId, PeerRow, Sections};
+use crate::model::{Command, CommandId, Event, LogLine, Outcome, PeerId, PeerRow, Sections};
 
 /// The version of all this. A client and a node of different versions tell each
 /// other so, and nothing else.
@@ -35,6 +35,8 @@ pub enum Ask {
         /// Whether it waits for more.
         follow: bool,
     },
+    /// The log lines that are remembered, and then those that come.
+    Logs {},
     /// A command. Its outcome bears the same id.
     Do {
         /// The client's own number for it.
@@ -62,6 +64,14 @@ pub enum Tell {
     /// Something happened. A gap in the numbers of events means that the client
     /// was too slow.
     Event(Arc<Event>),
+    /// A line of the log of the node's process. A gap in the numbers means that
+    /// the client was too slow, or came later.
+    Log {
+        /// Its number in this run of the process.
+        n: u64,
+        /// What it says.
+        line: Arc<LogLine>,
+    },
     /// All events that are remembered have been told.
     EventsEnd {},
     /// The end of a command of this client.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio_util::sync::CancellationToken;
 
@@ -15,7 +16,7 @@ use super::lines::{self, ReadError, Reader};
 use super::paging::lines_between;
 use super::protocol::{Ask, CLIENT_LINE_MAX, Greeting, Refusal, Tell, VERSION};
 use crate::model::{Command, CommandId, Event, Outcome, Reason, Snapshot};
-use crate::node::feed::{Feed, SendError};
+use crate::node::feed::{Feed, NumberedLine, SendError};
 
 /// Within which a client has to say hello.
 const HELLO_TIME: Duration = Duration::from_secs(5);
@@ -38,6 +39,8 @@ pub(super) struct Session {
     follows: bool,
     /// The number of the last event it was told, if it is told events.
     last_event: Option<u64>,
+    /// Log lines, if it is told them.
+    lines: Option<broadcast::Receiver<NumberedLine>>,
 }
 
 /// Why a conversation ends.
@@ -79,6 +82,7 @@ impl Session {
             told: None,
             follows: false,
             last_event: None,
+            lines: None,
         }
     }
 
@@ -132,6 +136,12 @@ impl Session {
                     Err(RecvError::Lagged(_)) => {}
                     Err(RecvError::Closed) => return self.last_words(write).await,
                 },
+                line = next_line(&mut self.lines) => match line {
+                    Ok(line) => tell_line(write, line).await?,
+                    // So here.
+                    Err(RecvError::Lagged(_)) => {}
+                    Err(RecvError::Closed) => self.lines = None,
+                },
             }
         }
     }
@@ -149,6 +159,15 @@ impl Session {
                 self.tell_state(write).await
             }
             Ask::Events { follow } => self.tell_history(write, follow).await,
+            Ask::Logs {} => {
+                let Some(logs) = &self.feed.logs else { return Ok(()) };
+                let (recent, lines) = logs.follow();
+                self.lines = Some(lines);
+                for line in recent {
+                    tell_line(write, line).await?;
+                }
+                Ok(())
+            }
             Ask::Do { id, command } => match self.send(id, &command) {
                 Ok(()) => Ok(()),
                 Err(reason) => tell_failed(write, id, command, reason).await,
@@ -247,6 +266,18 @@ async fn tell_failed(
 ) -> Result<(), End> {
     let outcome = Outcome { id, command, result: Err(reason.into()) };
     Ok(tell(write, &Tell::Outcome(Arc::new(outcome))).await?)
+}
+
+/// The next log line, where there are any.
+async fn next_line(lines: &mut Option<broadcast::Receiver<NumberedLine>>) -> Result<NumberedLine, RecvError> {
+    match lines {
+        Some(lines) => lines.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn tell_line(write: &mut OwnedWriteHalf, (n, line): NumberedLine) -> io::Result<()> {
+    tell(write, &Tell::Log { n, line }).await
 }
 
 async fn tell(write: &mut OwnedWriteHalf, what: &Tell) -> io::Result<()> {

@@ -3,12 +3,13 @@
 //! A node in this process and a node behind a control socket give the same
 //! feed; a console cannot tell them apart and never waits for either.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{broadcast, mpsc, watch};
 
-use crate::model::{Command, CommandId, Event, Outcome, Snapshot};
+use crate::model::{Command, CommandId, Event, LogLine, Outcome, Snapshot};
 
 /// Events kept for a reader that is behind; older ones are dropped and counted.
 pub const EVENT_BACKLOG: usize = 1024;
@@ -16,6 +17,11 @@ pub const EVENT_BACKLOG: usize = 1024;
 pub const OUTCOME_BACKLOG: usize = 256;
 /// Commands waiting to be taken up; more are refused.
 pub const COMMAND_BACKLOG: usize = 64;
+
+/// Log lines that are remembered, for readers that come after them.
+pub const LINES_REMEMBERED: usize = 500;
+/// Log lines kept for a reader that is behind.
+pub const LINE_BACKLOG: usize = 1024;
 
 /// A command on its way to the node.
 #[derive(Debug, Clone)]
@@ -92,6 +98,54 @@ pub struct Feed {
     /// Whether a node in another process answers; one in this process is there
     /// until its snapshots end.
     pub presence: Option<watch::Receiver<Presence>>,
+    /// The log of the node's process, where it is to be read elsewhere or is of
+    /// another process.
+    pub logs: Option<LogLines>,
+}
+
+/// The log lines of a process: the latest, and those that come.
+#[derive(Debug, Clone)]
+pub struct LogLines {
+    lines: broadcast::Sender<NumberedLine>,
+    recent: Arc<Mutex<Recent>>,
+}
+
+/// Lines are numbered from 1 in the order in which they came.
+pub type NumberedLine = (u64, Arc<LogLine>);
+
+#[derive(Debug, Default)]
+struct Recent {
+    last: u64,
+    lines: VecDeque<NumberedLine>,
+}
+
+impl Default for LogLines {
+    fn default() -> Self {
+        Self { lines: broadcast::Sender::new(LINE_BACKLOG), recent: Arc::default() }
+    }
+}
+
+impl LogLines {
+    /// Takes a line.
+    pub fn push(&self, line: LogLine) {
+        // Under the lock, so that whoever begins to read misses none.
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        recent.last += 1;
+        let numbered = (recent.last, Arc::new(line));
+        if recent.lines.len() == LINES_REMEMBERED {
+            recent.lines.pop_front();
+        }
+        recent.lines.push_back(numbered.clone());
+        // Nobody reading is no error.
+        let _ = self.lines.send(numbered);
+    }
+
+    /// Those that are remembered, oldest first, and those that come after exactly
+    /// them.
+    pub fn follow(&self) -> (Vec<NumberedLine>, broadcast::Receiver<NumberedLine>) {
+        let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        (recent.lines.iter().cloned().collect(), self.lines.subscribe())
+    }
 }
 
 impl Clone for Feed {
@@ -102,6 +156,7 @@ impl Clone for Feed {
             outcomes: self.outcomes.resubscribe(),
             commands: self.commands.clone(),
             presence: self.presence.clone(),
+            logs: self.logs.clone(),
         }
     }
 }

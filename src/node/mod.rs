@@ -240,8 +240,14 @@ async fn assemble(options: NodeOptions) -> Result<Assembled, StartError> {
     let (snapshots, snapshots_rx) = watch::channel(Arc::new(engine.snapshot(clock.now())));
     let (events, events_rx) = broadcast::channel(EVENT_BACKLOG);
     let (outcomes, outcomes_rx) = broadcast::channel(OUTCOME_BACKLOG);
-    let feed =
-        Feed { snapshots: snapshots_rx, events: events_rx, outcomes: outcomes_rx, commands, presence: None };
+    let feed = Feed {
+        snapshots: snapshots_rx,
+        events: events_rx,
+        outcomes: outcomes_rx,
+        commands,
+        presence: None,
+        logs: None,
+    };
 
     let helpers = [
         accepting,

@@ -3,23 +3,19 @@
 //! dropped and counted.
 
 use std::collections::VecDeque;
-use std::fmt::{self, Write as _};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use tokio::sync::Notify;
-use tracing::field::{Field, Visit};
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
-use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::model::{LogLevel, LogLine, Stamp, printable};
+use crate::model::LogLine;
+use crate::telemetry::Tap;
 
 /// Lines caught between two frames; more are counted and dropped.
 const CAUGHT: usize = 2_000;
-/// The longest text of a line, in bytes.
-const TEXT_MAX: usize = 2_000;
 
 static LINES: Mutex<VecDeque<LogLine>> = Mutex::new(VecDeque::new());
 static DROPPED: AtomicU64 = AtomicU64::new(0);
@@ -36,81 +32,18 @@ where
     S: tracing::Subscriber + for<'a> LookupSpan<'a> + 'static,
 {
     INSTALLED.set(()).ok()?;
-    Some(Layer::<S>::with_filter(Tap, targets))
+    Some(Layer::<S>::with_filter(Tap(catch), targets))
 }
 
-/// Catches every line.
-struct Tap;
-
-impl<S: tracing::Subscriber> Layer<S> for Tap {
-    fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
-        let line = line_of(event);
-        let mut lines = LINES.lock().unwrap_or_else(PoisonError::into_inner);
-        if lines.len() < CAUGHT {
-            lines.push_back(line);
-        } else {
-            DROPPED.fetch_add(1, Ordering::Relaxed);
-        }
-        drop(lines);
-        NEWS.notify_one();
+fn catch(line: LogLine) {
+    let mut lines = LINES.lock().unwrap_or_else(PoisonError::into_inner);
+    if lines.len() < CAUGHT {
+        lines.push_back(line);
+    } else {
+        DROPPED.fetch_add(1, Ordering::Relaxed);
     }
-}
-
-fn line_of(event: &tracing::Event<'_>) -> LogLine {
-    let mut text = Text::default();
-    event.record(&mut text);
-    let level = match *event.metadata().level() {
-        tracing::Level::ERROR => LogLevel::Error,
-        tracing::Level::WARN => LogLevel::Warn,
-        tracing::Level::INFO => LogLevel::Info,
-        tracing::Level::DEBUG => LogLevel::Debug,
-        tracing::Level::TRACE => LogLevel::Trace,
-    };
-    LogLine {
-        at: Stamp(jiff::Timestamp::now().as_millisecond()),
-        level,
-        target: short_target(event.metadata().target()).to_owned(),
-        text: text.line(),
-    }
-}
-
-/// The last part of a module path: the crate is known, the room is small.
-fn short_target(target: &str) -> &str {
-    target.rsplit("::").next().unwrap_or(target)
-}
-
-/// The message, and behind it the fields.
-#[derive(Default)]
-struct Text {
-    message: String,
-    fields: String,
-}
-
-impl Text {
-    fn line(self) -> String {
-        let mut text = printable(&(self.message + &self.fields));
-        if let Some((cut, _)) = text.char_indices().find(|(at, _)| *at >= TEXT_MAX) {
-            text.truncate(cut);
-        }
-        text
-    }
-}
-
-impl Visit for Text {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        // Writing to a String never fails.
-        let _ = match field.name() {
-            "message" => write!(self.message, "{value:?}"),
-            name => write!(self.fields, " {name}: {value:?}"),
-        };
-    }
-
-    fn record_str(&mut self, field: &Field, value: &str) {
-        let _ = match field.name() {
-            "message" => write!(self.message, "{value}"),
-            name => write!(self.fields, " {name}: {value}"),
-        };
-    }
+    drop(lines);
+    NEWS.notify_one();
 }
 
 /// Waits until a line was caught.
@@ -148,6 +81,7 @@ mod tests {
     use tracing_subscriber::prelude::*;
 
     use super::*;
+    use crate::model::LogLevel;
 
     #[test]
     fn there_is_one_layer_in_a_process_and_it_catches_what_its_targets_let_through() {

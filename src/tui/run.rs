@@ -16,7 +16,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
-use self::sources::{News, Open, Signalled, Signals, news_of, presence_of};
+use self::sources::{News, NodeLines, Open, Signalled, Signals, lines_of, news_of, presence_of};
 use super::app::{App, Effect, Gone, Input, Snapped};
 use super::bindings::Keymap;
 use super::faults;
@@ -95,7 +95,11 @@ pub fn run(feed: Feed, options: Options) -> Result<(), ConsoleError> {
         |options, theme| {
             let mut feed = feed;
             let first = feed.snapshots.borrow_and_update().clone();
-            let logs = if feed.presence.is_some() { Logs::Elsewhere } else { Logs::of_process() };
+            let logs = match (&feed.logs, &feed.presence) {
+                (Some(_), _) => Logs::Here,
+                (None, Some(_)) => Logs::Elsewhere,
+                (None, None) => Logs::of_process(),
+            };
             let mut app = App::new(first, theme, TimeZone::system(), logs);
             if let Some(lab) = &mut options.lab {
                 app.update(Input::Lab(lab.view.borrow_and_update().clone()), Duration::ZERO);
@@ -120,7 +124,17 @@ pub fn replay(bundle: Bundle, options: Options) -> Result<(), ConsoleError> {
             let app = App::replay(bundle, theme, TimeZone::system()).ok_or(ConsoleError::Nothing)?;
             let (snapshots, latest) = watch::channel(app.live().clone());
             held = Some(snapshots);
-            Ok((app, Feed { snapshots: latest, events: nobody.1, outcomes: told, commands, presence: None }))
+            Ok((
+                app,
+                Feed {
+                    snapshots: latest,
+                    events: nobody.1,
+                    outcomes: told,
+                    commands,
+                    presence: None,
+                    logs: None,
+                },
+            ))
         },
         options,
     );
@@ -155,6 +169,7 @@ async fn console(mut app: App, feed: Feed, options: Options) -> Result<(), Conso
     let watch = faults::Watch::start();
     let terminal = Terminal::take(Features { mouse: options.mouse, title: options.title })?;
     let keyboard = Keyboard::start()?;
+    let (recent, node_lines) = feed.logs.as_ref().map(NodeLines::of).unzip();
     let mut console = Console {
         app,
         feed,
@@ -170,6 +185,7 @@ async fn console(mut app: App, feed: Feed, options: Options) -> Result<(), Conso
         frames_until: Instant::now(),
         ages_change: None,
         logs_came: false,
+        node_lines,
         resumed: None,
         last_event: None,
         open: Open::default(),
@@ -177,6 +193,9 @@ async fn console(mut app: App, feed: Feed, options: Options) -> Result<(), Conso
         snapped,
         snaps,
     };
+    if let Some(recent) = recent {
+        console.take(Input::Lines(recent, 0));
+    }
     let exit = console.run().await;
     console.keyboard.stop();
     // The terminal is given back before panics are the process's own again.
@@ -207,6 +226,8 @@ struct Console {
     ages_change: Option<Instant>,
     /// Whether log lines came since the last frame.
     logs_came: bool,
+    /// The log of the node, where it is another process's.
+    node_lines: Option<NodeLines>,
     /// The number of the last event.
     last_event: Option<u64>,
     /// When we last took the terminal again.
@@ -272,6 +293,7 @@ impl Console {
                     self.logs_came = true;
                     self.dirty = true;
                 },
+                (lines, missed) = lines_of(&mut self.node_lines) => self.take(Input::Lines(lines, missed)),
                 event = self.feed.events.recv(), if self.open.events => match event {
                     Ok(event) => self.take_event(event),
                     // The gap in the numbers says so.
@@ -394,7 +416,9 @@ impl Console {
             return Ok(());
         }
         let (lines, dropped) = logs::take();
-        if dropped > 0 || !lines.is_empty() {
+        // Beside the log of a node elsewhere, what this process says is not shown as
+        // the node's.
+        if self.node_lines.is_none() && (dropped > 0 || !lines.is_empty()) {
             self.take(Input::Lines(lines, dropped));
         }
         self.update(Input::Tick);

@@ -4,9 +4,11 @@ use std::io;
 use std::sync::Arc;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{broadcast, watch};
 
-use crate::node::feed::{Feed, Presence};
+use crate::model::LogLine;
+use crate::node::feed::{Feed, LogLines, NumberedLine, Presence};
 use crate::tui::lab::{Lab, LabView};
 
 /// The signals that the console answers.
@@ -69,6 +71,55 @@ impl Default for Open {
 pub(super) async fn presence_of(presence: &mut Option<watch::Receiver<Presence>>) -> Option<Presence> {
     let Some(presence) = presence else { return std::future::pending().await };
     presence.changed().await.ok().map(|()| presence.borrow_and_update().clone())
+}
+
+/// The log of a node in another process.
+pub(super) struct NodeLines {
+    lines: broadcast::Receiver<NumberedLine>,
+    /// The number of the last one.
+    last: u64,
+}
+
+/// Most lines that are taken together.
+const TOGETHER: usize = 500;
+
+impl NodeLines {
+    /// The lines that are remembered, and those to come.
+    pub(super) fn of(logs: &LogLines) -> (Vec<LogLine>, Self) {
+        let (recent, lines) = logs.follow();
+        let last = recent.last().map_or(0, |(n, _)| *n);
+        (recent.into_iter().map(|(_, line)| Arc::unwrap_or_clone(line)).collect(), Self { lines, last })
+    }
+
+    /// A line and those that are there already, and how many are missing.
+    fn together_with(&mut self, first: NumberedLine) -> (Vec<LogLine>, u64) {
+        let (mut lines, mut missed, mut next) = (Vec::new(), 0, Some(first));
+        while let Some((n, line)) = next {
+            missed += self.missed_before(n);
+            lines.push(Arc::unwrap_or_clone(line));
+            next = if lines.len() < TOGETHER { self.lines.try_recv().ok() } else { None };
+        }
+        (lines, missed)
+    }
+
+    /// What its number says of those before it.
+    fn missed_before(&mut self, n: u64) -> u64 {
+        n.saturating_sub(std::mem::replace(&mut self.last, n) + 1)
+    }
+}
+
+/// The next lines, and how many are missing; never any without a log.
+pub(super) async fn lines_of(log: &mut Option<NodeLines>) -> (Vec<LogLine>, u64) {
+    loop {
+        let Some(from) = log else { return std::future::pending().await };
+        match from.lines.recv().await {
+            // Nothing is waited for from here on: who gives this up loses no line.
+            Ok(first) => return from.together_with(first),
+            // The gap in the numbers says so.
+            Err(RecvError::Lagged(_)) => {}
+            Err(RecvError::Closed) => *log = None,
+        }
+    }
 }
 
 /// What comes from the lab.
