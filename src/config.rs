@@ -21,16 +21,17 @@ use std::time::Duration;
 
 pub use error::{ConfigError, ConfigErrors, Origin};
 pub use host::{Ascii, Host, LogFormat};
+pub(crate) use key::one_of;
 pub use key::{Key, OTHER_VARIABLES, REGISTRY_TOKEN_VARIABLE, SECRET_VARIABLE, reference_table};
 pub use networks::bootstrap_of;
 pub use reload::Change;
 pub use resolve::{Raw, Resolved, Sources, resolve};
 pub use secret::registry_token;
 pub use validate::{
-    BIND_PORT_MIN, BOOTSTRAP_MAX, DIRECT_WINDOW, RELAY_AFTER, Refused, validate_ascii, validate_bind,
-    validate_bootstrap, validate_direct_window, validate_group, validate_log_filter, validate_log_format,
-    validate_name, validate_network, validate_path, validate_punch, validate_registry_url,
-    validate_relay_after, validate_relay_egress, validate_switch, validate_theme,
+    BIND_PORT_MIN, BOOTSTRAP_MAX, DIRECT_WINDOW, RELAY_AFTER, Refused, SWITCH_WORDS, validate_ascii,
+    validate_bind, validate_bootstrap, validate_direct_window, validate_group, validate_log_filter,
+    validate_log_format, validate_name, validate_network, validate_path, validate_punch,
+    validate_registry_url, validate_relay_after, validate_relay_egress, validate_switch, validate_theme,
 };
 
 use crate::model::{PunchConsent, RelayEgressPolicy, ThemeChoice};

@@ -184,6 +184,23 @@ fn without_a_node_or_a_terminal_it_says_so() -> Result<()> {
 }
 
 #[test]
+fn on_a_terminal_that_only_prints_lines_a_node_runs_without_a_console() -> Result<()> {
+    let home = tempfile::tempdir()?;
+    let mut command = CommandBuilder::new(BINARY);
+    command.env_clear();
+    command.env("HOME", home.path());
+    command.env("TERM", "dumb");
+    command.args(["--bind", "127.0.0.1:0", "--data-dir", "data"]);
+    command.cwd(home.path());
+    let mut console = Console::start(command, 120, 36, true)?;
+    console.wait_for("this terminal is a dumb one (TERM), running headless; SIGTERM or ctrl-c stops it")?;
+    console.wait_for("node.started")?;
+    ensure!(console.wrote("\x1b[?1049h") == 0, "no screen was taken:\n{}", console.screen());
+    console.press("\x03")?;
+    console.wait_for_end(END)
+}
+
+#[test]
 fn a_quiet_fleet_costs_a_slow_line_less_than_two_kilobytes_a_second() -> Result<()> {
     let hub = Node::start(None)?;
     let nodes = (0..3).map(|_| Node::start(Some(&hub))).collect::<Result<Vec<_>>>()?;

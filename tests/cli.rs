@@ -3,6 +3,9 @@
 
 #![allow(clippy::unwrap_used)] // clippy exempts test functions, not their helpers
 
+#[path = "cli/mistakes.rs"]
+mod mistakes;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};

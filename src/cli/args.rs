@@ -6,10 +6,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand, ValueHint};
 
-use crate::config::{ConfigErrors, Host, Key, Raw, Resolved, Sources, resolve};
+use crate::config::{
+    ConfigErrors, Host, Key, Raw, Resolved, SWITCH_WORDS, Sources, one_of, resolve, validate_switch,
+};
 use crate::lab::Topology;
 
 /// An operator console for a gossip-first, NAT-traversing peer-to-peer node.
@@ -71,10 +72,10 @@ pub struct RunArgs {
     #[command(flatten)]
     pub settings: SettingsArgs,
     /// Run without a console; log lines go to standard error
-    #[arg(long, env = "PUNCHDECK_HEADLESS", value_parser = FalseyValueParser::new())]
+    #[arg(long, env = "PUNCHDECK_HEADLESS", value_parser = switch)]
     pub headless: bool,
     /// End when the process that started it does; for the lab's own nodes
-    #[arg(long, hide = true, env = "PUNCHDECK_DIE_WITH_PARENT", value_parser = FalseyValueParser::new())]
+    #[arg(long, hide = true, env = "PUNCHDECK_DIE_WITH_PARENT", value_parser = switch)]
     pub die_with_parent: bool,
 }
 
@@ -85,7 +86,7 @@ pub struct AttachArgs {
     #[command(flatten)]
     pub target: TargetArgs,
     /// Only look; the node itself refuses everything else
-    #[arg(long, env = "PUNCHDECK_READ_ONLY", value_parser = FalseyValueParser::new())]
+    #[arg(long, env = "PUNCHDECK_READ_ONLY", value_parser = switch)]
     pub read_only: bool,
     /// How the console is to be.
     #[command(flatten)]
@@ -110,7 +111,7 @@ pub struct CtlArgs {
     #[command(flatten)]
     pub target: TargetArgs,
     /// Print one JSON object instead of text
-    #[arg(long, global = true, env = "PUNCHDECK_CTL_JSON", value_parser = FalseyValueParser::new())]
+    #[arg(long, global = true, env = "PUNCHDECK_CTL_JSON", value_parser = switch)]
     pub json: bool,
     /// What to ask or do
     #[command(subcommand)]
@@ -150,7 +151,7 @@ pub enum Verb {
     /// What happened lately; as JSON a line each
     Events {
         /// Go on with what happens
-        #[arg(long, short, env = "PUNCHDECK_CTL_FOLLOW", value_parser = FalseyValueParser::new())]
+        #[arg(long, short, env = "PUNCHDECK_CTL_FOLLOW", value_parser = switch)]
         follow: bool,
     },
     /// Run the ladder towards a peer, and wait for a link
@@ -237,7 +238,7 @@ pub struct LabArgs {
     #[arg(long, env = "PUNCHDECK_LAB_NODES", value_parser = clap::value_parser!(u8).range(2..=64))]
     pub nodes: Option<u8>,
     /// On 127.0.0.1, without NATs
-    #[arg(long, env = "PUNCHDECK_LAB_LOOPBACK", value_parser = FalseyValueParser::new())]
+    #[arg(long, env = "PUNCHDECK_LAB_LOOPBACK", value_parser = switch)]
     pub loopback: bool,
     /// `topology`
     #[arg(
@@ -250,13 +251,13 @@ pub struct LabArgs {
     )]
     pub topology: PathBuf,
     /// Put all regions next to each other
-    #[arg(long, env = "PUNCHDECK_LAB_NO_LATENCY", value_parser = FalseyValueParser::new())]
+    #[arg(long, env = "PUNCHDECK_LAB_NO_LATENCY", value_parser = switch)]
     pub no_latency: bool,
     /// Build the network, print what was asked for and what was measured, and end
     #[arg(
         long,
         env = "PUNCHDECK_LAB_SELF_TEST",
-        value_parser = FalseyValueParser::new(),
+        value_parser = switch,
         conflicts_with = "loopback"
     )]
     pub self_test: bool,
@@ -281,13 +282,13 @@ pub struct DrillArgs {
     #[arg(required = true, value_name = "SCENARIO")]
     pub scenarios: Vec<String>,
     /// Print one JSON object instead of text
-    #[arg(long, env = "PUNCHDECK_LAB_JSON", value_parser = FalseyValueParser::new())]
+    #[arg(long, env = "PUNCHDECK_LAB_JSON", value_parser = switch)]
     pub json: bool,
     /// How often to run it, 1 to 1000
     #[arg(long, env = "PUNCHDECK_LAB_REPEAT", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub repeat: u16,
     /// On 127.0.0.1, without NATs
-    #[arg(long, env = "PUNCHDECK_LAB_LOOPBACK", value_parser = FalseyValueParser::new())]
+    #[arg(long, env = "PUNCHDECK_LAB_LOOPBACK", value_parser = switch)]
     pub loopback: bool,
     /// Another network than the drill's: a topology's name, or its file
     #[arg(long, value_name = "FILE", env = "PUNCHDECK_LAB_TOPOLOGY", conflicts_with = "loopback")]
@@ -296,13 +297,13 @@ pub struct DrillArgs {
     #[arg(long, value_name = "FILE", env = "PUNCHDECK_LAB_FLEET", conflicts_with_all = ["loopback", "topology"])]
     pub fleet: Option<PathBuf>,
     /// With the topology's delays between regions
-    #[arg(long, env = "PUNCHDECK_LAB_LATENCY", value_parser = FalseyValueParser::new())]
+    #[arg(long, env = "PUNCHDECK_LAB_LATENCY", value_parser = switch)]
     pub latency: bool,
     /// How long a soak runs, such as 60s or 10m
     #[arg(long = "for", value_name = "TIME", env = "PUNCHDECK_LAB_FOR", value_parser = time)]
     pub time: Option<Duration>,
     /// Run ant-quic's own ladder on the same pairs too
-    #[arg(long, env = "PUNCHDECK_LAB_BASELINE", value_parser = FalseyValueParser::new())]
+    #[arg(long, env = "PUNCHDECK_LAB_BASELINE", value_parser = switch)]
     pub baseline: bool,
 }
 
@@ -405,6 +406,11 @@ impl ConsoleArgs {
         let switches = [set(self.no_mouse, Key::Mouse, "false"), set(self.mask, Key::Mask, "true")];
         switches.into_iter().chain([text(Key::Theme, self.theme.as_ref())]).flatten()
     }
+}
+
+/// The variable of a flag that takes no value; the same words as for a key.
+fn switch(text: &str) -> Result<bool, String> {
+    validate_switch(text).map_err(|_| format!("must be {}", one_of(SWITCH_WORDS)))
 }
 
 fn time(text: &str) -> Result<Duration, String> {

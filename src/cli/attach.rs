@@ -1,17 +1,15 @@
 //! `punchdeck attach`: the console on a node that runs already.
 
-use std::io::IsTerminal as _;
-
 use super::ctl::socket_of;
-use super::session::{Hangup, Log, Look, Screen, Session};
+use super::session::{Hangup, Log, Look, Screen, Session, no_terminal};
 use super::{AttachArgs, Failure};
 use crate::control;
 
 pub(super) fn execute(args: &AttachArgs) -> Result<(), Failure> {
     let resolved = args.target.resolve_for(&args.console)?;
     let socket = socket_of(&resolved.config)?;
-    if !(std::io::stdin().is_terminal() && std::io::stdout().is_terminal()) {
-        let error = anyhow::anyhow!("no terminal here to show a console on; see `punchdeck ctl`");
+    if let Some(why) = no_terminal() {
+        let error = anyhow::anyhow!("{why}, and a console needs one; `punchdeck ctl status` asks without");
         return Err(Failure::usage(error));
     }
     let session = Session::begin(

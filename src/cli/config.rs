@@ -8,7 +8,8 @@ use anyhow::Context as _;
 
 use super::args::{ConfigArgs, ConfigCommand, SettingsArgs};
 use super::failure::say;
-use super::{Failure, print};
+use super::prepare::fits_host;
+use super::{Failure, misuse, print};
 use crate::config::EXAMPLE;
 
 pub(super) fn execute(args: &ConfigArgs) -> Result<(), Failure> {
@@ -40,20 +41,27 @@ fn write_example(path: &Path) -> io::Result<()> {
         .inspect_err(|_| drop(fs::remove_file(path)))
 }
 
+/// Every value of every source, and what a node would stumble on when it starts.
 fn check(settings: &SettingsArgs) -> Result<(), Failure> {
-    match settings.resolve() {
+    let (resolved, errors) = match settings.resolve() {
         Ok(resolved) => {
-            let what = match resolved.file {
-                Some(file) => format!("{}: no mistakes\n", file.display()),
-                None => format!("{}: not there, the defaults hold\n", settings.path()?.display()),
-            };
-            print(what.as_bytes())
+            let errors = fits_host(&resolved).map_or_else(|errors| errors.0, |_| Vec::new());
+            (Some(resolved), errors)
         }
-        Err(mut errors) => {
-            // All but the last one here; that one goes the way of every error.
-            let last = errors.0.pop();
-            errors.0.iter().for_each(|e| say(e));
-            Err(last.map_or_else(|| Failure::from(errors), Failure::usage))
+        Err(errors) => (None, errors.0),
+    };
+    let of_keys = errors.iter().map(ToString::to_string);
+    let mut mistakes: Vec<String> = of_keys.chain(misuse::of_variables()).collect();
+    // All but the last one here; that one goes the way of every error.
+    if let Some(last) = mistakes.pop() {
+        for mistake in &mistakes {
+            say(mistake);
         }
+        return Err(Failure::usage(anyhow::anyhow!(last)));
     }
+    let what = match resolved.and_then(|resolved| resolved.file) {
+        Some(file) => format!("{}: no mistakes\n", file.display()),
+        None => format!("{}: not there, the defaults hold\n", settings.path()?.display()),
+    };
+    print(what.as_bytes())
 }

@@ -203,7 +203,9 @@ fn finish(args: &DrillArgs, mut reports: Vec<Report>) -> Result<(), Failure> {
         Verdict::Unsupported => 1,
         Verdict::Fail => 2,
     };
-    let Some(worst) = reports.iter().max_by_key(|r| rank(r.verdict)).cloned() else { return Ok(()) };
+    let Some(worst) = reports.iter().max_by_key(|r| rank(r.verdict)).cloned() else {
+        return Err(Failure::failed(anyhow::anyhow!("it was interrupted before it began")));
+    };
     let verdict = worst.verdict;
     if args.json {
         let json = if args.repeat > 1 || args.scenarios.len() > 1 {

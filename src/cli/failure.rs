@@ -4,9 +4,11 @@ use std::fmt::Display;
 use std::io::Write as _;
 use std::process::ExitCode;
 
+use super::print;
 use crate::config::ConfigErrors;
 use crate::control::SocketError;
 use crate::identity::IdentityError;
+use crate::model::contract::{ErrorItem, ErrorReport, Printed};
 use crate::model::printable;
 use crate::node::lock::LockError;
 use crate::telemetry::TelemetryError;
@@ -45,9 +47,36 @@ impl Failure {
         self.code
     }
 
+    /// Prints why not as an object, for a program that asked for one, and has it
+    /// said on standard error all the same.
+    pub(super) fn print_json(self) -> Self {
+        if let Some(message) = self.line() {
+            let is_configuration = self.error.as_ref().is_some_and(anyhow::Error::is::<ConfigErrors>);
+            let code = match self.code {
+                2 if is_configuration => "configuration",
+                2 => "usage",
+                _ => "failed",
+            };
+            let error = ErrorItem { code: code.to_owned(), message, candidates: Vec::new() };
+            // Where standard output is gone there is standard error left.
+            if let Ok(object) = serde_json::to_string(&Printed::new(ErrorReport { error })) {
+                drop(print(format!("{object}\n").as_bytes()));
+            }
+        }
+        self
+    }
+
     /// Says why in one line, and gives the exit code.
     pub fn report(&self) -> ExitCode {
-        let Some(error) = &self.error else { return ExitCode::from(self.code) };
+        if let Some(line) = self.line() {
+            say(&line);
+        }
+        ExitCode::from(self.code)
+    }
+
+    /// Why, in one line.
+    fn line(&self) -> Option<String> {
+        let error = self.error.as_ref()?;
         let mut line = String::new();
         for cause in error.chain().map(ToString::to_string) {
             // An error of ours says what the system said; it is not said twice.
@@ -56,8 +85,7 @@ impl Failure {
                 line = line + colon + &cause;
             }
         }
-        say(&line);
-        ExitCode::from(self.code)
+        Some(line)
     }
 }
 

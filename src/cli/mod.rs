@@ -14,6 +14,7 @@ mod failure;
 mod keys;
 mod lab;
 mod man;
+mod misuse;
 mod output;
 mod prepare;
 mod registry;
@@ -40,7 +41,7 @@ pub use prepare::{Prepared, prepare};
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return ctl::misused(&error, std::env::args_os()),
+        Err(error) => return misuse::tell(&error, std::env::args_os()),
     };
     match dispatch(cli) {
         Ok(()) => ExitCode::SUCCESS,
@@ -54,7 +55,9 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Lab(args) => match &args.command {
             None => lab::execute(&args),
             Some(LabCommand::List) => drill::list(),
-            Some(LabCommand::Run(run)) => drill::run(run),
+            Some(LabCommand::Run(run)) => {
+                drill::run(run).map_err(|failure| if run.json { failure.print_json() } else { failure })
+            }
         },
         Command::Attach(args) => attach::execute(&args),
         Command::Replay(args) => replay::execute(&args),

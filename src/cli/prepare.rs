@@ -1,13 +1,57 @@
 //! From settings to a node that may start: the data directory's lock, then the
 //! identity. In this order, so that a start that is refused touches no identity.
 
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
 use super::Failure;
-use crate::config::Resolved;
+use super::ctl::socket_of;
+use crate::config::{ConfigError, ConfigErrors, Key, Resolved};
+use crate::control::{self, SocketPath};
 use crate::identity;
 use crate::model::PeerId;
 use crate::node::keys;
 use crate::node::lock::DataDirLock;
 use crate::node::options::NodeOptions;
+
+/// What of the settings depends on this host: the control socket's path, and the
+/// group that may use it.
+///
+/// # Errors
+/// What does not fit, with where it stands.
+pub(super) fn fits_host(resolved: &Resolved) -> Result<SocketPath, ConfigErrors> {
+    let config = &resolved.config;
+    let mut errors = Vec::new();
+    let invalid = |key: Key, allowed: String| ConfigError::Invalid {
+        key: key.name(),
+        value: key.toml(config).unwrap_or_default(),
+        at: resolved.origin(key),
+        allowed,
+    };
+    let socket = socket_of(config);
+    if let Err(error) = &socket {
+        let key = if config.socket.is_some() { Key::Socket } else { Key::DataDir };
+        errors.push(invalid(key, format!("{}; {error}", key.allowed())));
+    }
+    if config.control_group.as_ref().is_some_and(|group| control::group_id(group).is_err()) {
+        errors.push(invalid(Key::ControlGroup, "a group of this host, by name or number".to_owned()));
+    }
+    match socket {
+        Ok(socket) if errors.is_empty() => Ok(socket),
+        _ => Err(ConfigErrors(errors)),
+    }
+}
+
+/// A directory that was there before us keeps its mode; its owner is told of one
+/// that lets others look at what we keep.
+pub(super) fn warn_of_mode(data_dir: &Path) {
+    let Ok(found) = std::fs::metadata(data_dir) else { return };
+    let mode = found.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        let dir = data_dir.display();
+        tracing::warn!("the data directory {dir} has mode {mode:04o}, others reach it; chmod 700 {dir}");
+    }
+}
 
 /// All that a node needs.
 #[derive(Debug)]
@@ -38,8 +82,6 @@ pub fn prepare(resolved: &Resolved) -> Result<Prepared, Failure> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
     use crate::config::{Host, Sources, resolve};
 

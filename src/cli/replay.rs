@@ -1,6 +1,6 @@
 //! `punchdeck replay`: the console on a file that one wrote, without a node.
 
-use super::session::{Hangup, Log, Look, Screen, Session};
+use super::session::{Hangup, Log, Look, Screen, Session, no_terminal};
 use super::{Failure, ReplayArgs, SettingsArgs, print};
 use crate::tui::Bundle;
 
@@ -8,8 +8,8 @@ pub(super) fn execute(args: &ReplayArgs) -> Result<(), Failure> {
     let bundle = Bundle::load(&args.file).map_err(|error| {
         Failure::usage(anyhow::Error::new(error).context(args.file.display().to_string()))
     })?;
-    if Screen::choose(false) != Screen::Console {
-        super::failure::say(&"no terminal here to show a console on; this is what the file holds");
+    if let Some(why) = no_terminal() {
+        super::failure::say(&format_args!("{why} to show a console on; this is what the file holds"));
         return print(bundle.summary(args.console.mask).as_bytes());
     }
     // Of the settings it is how to draw and to listen that concerns whoever looks.

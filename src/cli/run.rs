@@ -1,6 +1,6 @@
 //! `punchdeck run`: a node, with the console on it or without.
 
-use super::ctl::socket_of;
+use super::prepare::{fits_host, warn_of_mode};
 use super::reload::Reload;
 use super::service::Service;
 use super::session::{Hangup, Log, Look, Screen, Session};
@@ -15,10 +15,11 @@ pub(super) fn execute(args: &RunArgs) -> Result<(), Failure> {
         lab::die_with_parent().map_err(Failure::failed)?;
     }
     let resolved = args.settings.resolve()?;
+    let socket = fits_host(&resolved)?;
     let prepared = prepare(&resolved)?;
     let config = &resolved.config;
     let screen = Screen::choose(args.headless);
-    let socket = ControlSocket::bind(&socket_of(config)?, config.control_group.as_deref())?;
+    let socket = ControlSocket::bind(&socket, config.control_group.as_deref())?;
     let lines = LogLines::default();
     let log = Log {
         filter: &config.log_filter,
@@ -28,6 +29,7 @@ pub(super) fn execute(args: &RunArgs) -> Result<(), Failure> {
     };
     let hangup = if screen == Screen::Console { Hangup::Ends } else { Hangup::Reloads };
     let mut session = Session::begin(screen, Look::of(config), &log, hangup)?;
+    warn_of_mode(&config.data_dir);
     let Some(started) = session.unless_stopped(Node::start(prepared.options, prepared.lock)) else {
         session.end();
         return Ok(());

@@ -41,20 +41,25 @@ pub(super) enum Screen {
     Console,
     /// None; somebody asked for that.
     Headless,
-    /// None, because there is no terminal.
-    NoTerminal,
+    /// None, because there is no terminal that could show one; why not.
+    NoTerminal(&'static str),
 }
 
 impl Screen {
     pub(super) fn choose(headless: bool) -> Self {
-        if headless {
-            Self::Headless
-        } else if std::io::stdin().is_terminal() && std::io::stdout().is_terminal() {
-            Self::Console
-        } else {
-            Self::NoTerminal
-        }
+        if headless { Self::Headless } else { no_terminal().map_or(Self::Console, Self::NoTerminal) }
     }
+}
+
+/// Why no console can be shown here, if none can.
+pub(super) fn no_terminal() -> Option<&'static str> {
+    if !(std::io::stdin().is_terminal() && std::io::stdout().is_terminal()) {
+        return Some("no terminal here");
+    }
+    // It prints lines, and what moves a cursor is shown as rubbish.
+    std::env::var_os("TERM")
+        .is_some_and(|term| term == "dumb")
+        .then_some("this terminal is a dumb one (TERM)")
 }
 
 /// What SIGHUP means.
@@ -162,8 +167,8 @@ impl Session {
         };
         runtime.spawn(signals.cancel(stop.clone()));
         runtime.spawn(tell_of_drops(sinks.counter()));
-        if screen == Screen::NoTerminal {
-            let what = "no terminal here, running headless; SIGTERM or ctrl-c stops it";
+        if let Screen::NoTerminal(why) = screen {
+            let what = format!("{why}, running headless; SIGTERM or ctrl-c stops it");
             // Whoever reads objects gets nothing else.
             if json { tracing::info!("{what}") } else { say(&what) }
         }

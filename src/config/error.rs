@@ -107,7 +107,7 @@ pub enum ConfigError {
         why: String,
     },
     /// The host names no place of its own.
-    #[error("no home directory is known: set {0}")]
+    #[error("no home directory is known (HOME must be an absolute path): set {0}")]
     NoHome(&'static str),
 }
 

@@ -11,7 +11,8 @@ use crate::model::clean;
 /// The host's own defaults.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Host {
-    /// Where the configuration is looked for; `None` without a home directory.
+    /// Where the configuration is looked for; `None` without a home directory,
+    /// or with a relative one.
     pub config_file: Option<PathBuf>,
     /// Where data goes; `None` without a home directory.
     pub data_dir: Option<PathBuf>,
@@ -22,7 +23,9 @@ pub struct Host {
 impl Host {
     /// Asks the system.
     pub fn detect() -> Self {
-        let dirs = ProjectDirs::from("", "", "punchdeck");
+        // A relative HOME would make another home of every directory that a
+        // command is started in.
+        let dirs = ProjectDirs::from("", "", "punchdeck").filter(|dirs| dirs.data_local_dir().is_absolute());
         Self {
             config_file: dirs.as_ref().map(|d| d.config_dir().join("config.toml")),
             data_dir: dirs.as_ref().map(|d| d.data_local_dir().to_owned()),

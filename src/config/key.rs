@@ -214,7 +214,7 @@ impl Key {
             }
             Self::Ascii => one_of(Ascii::ALL.map(Ascii::name)),
             Self::Theme => one_of(ThemeChoice::ALL.map(ThemeChoice::name)),
-            Self::Mouse | Self::Mask | Self::Title => one_of(["true", "false"]),
+            Self::Mouse | Self::Mask | Self::Title => one_of(check::SWITCH_WORDS),
             Self::RegistryUrl => {
                 "an https address, or http where no token is sent or it is this host".to_owned()
             }
@@ -320,7 +320,7 @@ fn range(range: &std::ops::RangeInclusive<std::time::Duration>) -> String {
     )
 }
 
-fn one_of<const N: usize>(names: [&str; N]) -> String {
+pub(crate) fn one_of<const N: usize>(names: [&str; N]) -> String {
     match names.split_last() {
         Some((last, [])) => (*last).to_owned(),
         Some((last, rest)) => format!("{} or {last}", rest.join(", ")),

@@ -19,6 +19,8 @@ use crate::tui::Keymap;
 const PREFIX: &str = "PUNCHDECK_";
 /// The section with the console's keys.
 const KEYS: &str = "keys";
+/// The section about the registry.
+const REGISTRY: &str = "registry";
 
 /// A value as it was written, before it is checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -168,9 +170,14 @@ struct Secrets {
     token: Option<String>,
 }
 
-/// Whether keys stand below this name.
+/// Whether settings stand below this name.
 fn is_section(name: &str) -> bool {
-    Key::ALL.iter().any(|k| k.name().split_once('.').is_some_and(|(section, _)| section == name))
+    name == REGISTRY
+}
+
+/// Every name that may stand in the file.
+fn names() -> Vec<&'static str> {
+    Key::ALL.map(Key::name).into_iter().chain([KEYS, REGISTRY]).collect()
 }
 
 struct Gather {
@@ -230,6 +237,10 @@ impl Gather {
                     let key = |inner: &str| format!("{}.{inner}", name.get_ref());
                     entries.extend(section.iter().map(|(n, v)| (key(n.get_ref()), n.span().start, v)));
                 }
+                _ if name.get_ref() == KEYS || is_section(name.get_ref()) => {
+                    let written = text.get(value.span()).unwrap_or_default();
+                    self.no_table(name.get_ref(), value.get_ref(), written, at(name.span().start));
+                }
                 _ => entries.push((name.get_ref().to_string(), name.span().start, value)),
             }
         }
@@ -244,7 +255,7 @@ impl Gather {
                     self.take(key, &raw, line, base);
                 }
                 None => self.errors.push(ConfigError::UnknownKey {
-                    hint: hint(&name, &Key::ALL.map(Key::name)),
+                    hint: hint(&name, &names()),
                     key: name,
                     at: line,
                 }),
@@ -255,6 +266,17 @@ impl Gather {
         });
         self.take_keys(keys.collect());
         Some(path.to_owned())
+    }
+
+    /// A name that keys stand below has a value of its own.
+    fn no_table(&mut self, name: &str, value: &DeValue<'_>, written: &str, at: Origin) {
+        let name = if name == KEYS { KEYS } else { REGISTRY };
+        self.errors.push(ConfigError::Invalid {
+            key: name,
+            value: Raw::from_toml(value, written).to_string(),
+            at,
+            allowed: format!("a table: the line [{name}], and its keys below"),
+        });
     }
 
     /// Takes the console's keys, all at once: whether two clash depends on both.
@@ -371,14 +393,17 @@ impl Gather {
     }
 }
 
-/// Names the nearest of the known words, or all of them if none is near.
+/// Names the nearest of the known words, and all of them if none is near.
 fn hint(word: &str, known: &[&str]) -> String {
     /// Below this two words have little more in common than letters.
     const NEAR: f64 = 0.5;
-    known
+    let nearest = known
         .iter()
         .map(|k| (strsim::normalized_damerau_levenshtein(word, k), k))
-        .filter(|(likeness, _)| *likeness >= NEAR)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map_or_else(|| format!("known are {}", known.join(", ")), |(_, k)| format!("the nearest is {k:?}"))
+        .max_by(|a, b| a.0.total_cmp(&b.0));
+    match nearest {
+        Some((likeness, k)) if likeness >= NEAR => format!("the nearest is {k:?}"),
+        Some((_, k)) => format!("the nearest is {k:?}; known are {}", known.join(", ")),
+        None => "none is known".to_owned(),
+    }
 }

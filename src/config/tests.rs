@@ -131,7 +131,12 @@ fn the_mouse_and_the_title_are_switched_by_file_variable_and_flag() {
     assert_eq!((r.config.mouse, r.config.title), (false, true));
     let r = with_file("mouse = true", &[], &[(Key::Mouse, "false")]).unwrap();
     assert_eq!((r.config.mouse, r.origin(Key::Mouse)), (false, Origin::Flag("--no-mouse")));
-    assert_eq!(errors("mouse = \"on\"", &[]), ["mouse = \"on\" (config.toml:1): must be true or false"]);
+    let r = with_file("", &[("PUNCHDECK_TITLE", "0"), ("PUNCHDECK_MASK", "1")], &[]).unwrap();
+    assert_eq!((r.config.title, r.config.mask), (false, true));
+    assert_eq!(
+        errors("mouse = \"on\"", &[]),
+        ["mouse = \"on\" (config.toml:1): must be true, false, 1 or 0"]
+    );
 }
 
 #[test]
@@ -159,8 +164,27 @@ fn an_unknown_key_names_the_nearest_one_with_its_line() {
         errors("network_secret = \"00\"", &[]),
         ["config.toml:1: unknown key \"network_secret\", the nearest is \"network_secret_file\""]
     );
+    assert_eq!(
+        errors("[key]\nsync = \"F\"", &[]),
+        ["config.toml:1: unknown key \"key\", the nearest is \"keys\""]
+    );
     let far = errors("[zzzzzzzzzz]\nx = 1", &[]);
-    assert!(far[0].contains("known are data_dir, name,"), "{far:?}");
+    assert!(far[0].contains("unknown key \"zzzzzzzzzz\", the nearest is \""), "{far:?}");
+    assert!(
+        far[0].contains("; known are data_dir, name,") && far[0].ends_with(", keys, registry"),
+        "{far:?}"
+    );
+}
+
+#[test]
+fn a_section_that_has_a_value_of_its_own_is_told_to_be_a_table() {
+    assert_eq!(
+        errors("keys = 3\nregistry = \"x\"\n", &[]),
+        [
+            "keys = 3 (config.toml:1): must be a table: the line [keys], and its keys below",
+            "registry = \"x\" (config.toml:2): must be a table: the line [registry], and its keys below"
+        ]
+    );
 }
 
 #[test]
@@ -218,7 +242,10 @@ fn a_file_that_was_asked_for_must_be_there_and_the_platforms_need_not() {
 fn without_a_home_a_data_directory_must_be_named() {
     let mut s = sources(None, &[], &[]);
     s.host.data_dir = None;
-    assert_eq!(resolve(&s).unwrap_err().to_string(), "no home directory is known: set data_dir");
+    assert_eq!(
+        resolve(&s).unwrap_err().to_string(),
+        "no home directory is known (HOME must be an absolute path): set data_dir"
+    );
     s.flags = vec![(Key::DataDir, Raw::Text("here".into()))];
     assert_eq!(resolve(&s).unwrap().config.data_dir, Path::new("here"));
 }

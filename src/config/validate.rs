@@ -205,13 +205,20 @@ pub fn validate_ascii(text: &str) -> Result<Ascii, Refused> {
     Ascii::ALL.into_iter().find(|c| c.name() == text).ok_or(Refused::RULE)
 }
 
+/// What something that is so or not may be called, in a variable as in the file.
+pub const SWITCH_WORDS: [&str; 4] = ["true", "false", "1", "0"];
+
 /// Something that is so or not.
 ///
 /// # Errors
-/// [`Refused`] if it is neither `true` nor `false`.
+/// [`Refused`] if it is none of [`SWITCH_WORDS`].
 pub fn validate_switch(text: &str) -> Result<bool, Refused> {
     // A variable and a flag are texts; the file has a type for it.
-    text.trim_matches('"').parse().map_err(|_| Refused::RULE)
+    match text.trim_matches('"') {
+        "true" | "1" => Ok(true),
+        "false" | "0" => Ok(false),
+        _ => Err(Refused::RULE),
+    }
 }
 
 /// Which colours the console has.

@@ -43,6 +43,14 @@ pub enum ClientError {
         /// What the way there said, if it said anything.
         complaint: Option<String>,
     },
+    /// It is connected to and says nothing.
+    #[error("the node at {at} takes the connection and does not answer within {} s{}", GREETING_TIME.as_secs(), silent(*pid))]
+    NoAnswer {
+        /// Where.
+        at: Target,
+        /// Whose socket it is, if the system says.
+        pid: Option<u32>,
+    },
     /// It said something else than expected.
     #[error("what answers at {at} is no node of ours: {detail}")]
     Strange {
@@ -60,6 +68,22 @@ fn why_not(error: &io::Error) -> String {
         io::ErrorKind::PermissionDenied => "it belongs to another user".to_owned(),
         _ => error.to_string(),
     }
+}
+
+/// What may be the matter with a node that says nothing, and what to do.
+fn silent(pid: Option<u32>) -> String {
+    match pid.map(|pid| (pid, is_stopped(pid))) {
+        Some((pid, true)) => format!(": process {pid} is stopped; `fg` or `kill -CONT {pid}` lets it go on"),
+        Some((pid, false)) => format!(": process {pid} is there, and busy or stuck"),
+        None => ": it may be stopped; `fg` or `kill -CONT` lets it go on".to_owned(),
+    }
+}
+
+/// Whether the system says so; not every system has such a file.
+fn is_stopped(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The name before it may hold anything, parentheses too.
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with(['T', 't']))
 }
 
 fn because(complaint: Option<&str>) -> String {
@@ -106,7 +130,8 @@ impl Client {
         let tells = Reader::new(read, SERVER_LINE_MAX);
         let mut client = Self { at, tells, write, holder, greeting: nobody(), next: 1 };
         let greeted = tokio::time::timeout(GREETING_TIME, client.tell()).await;
-        match greeted.unwrap_or_else(|_| Err(client.strange("it does not greet")))? {
+        let silent = || ClientError::NoAnswer { at: client.at.clone(), pid: client.holder.pid() };
+        match greeted.unwrap_or_else(|_| Err(silent()))? {
             Tell::Hello(greeting) if greeting.version == VERSION => client.greeting = greeting,
             Tell::Hello(Greeting { version: speaks, .. }) => {
                 return Err(client.refused(Refusal::Version { speaks }));

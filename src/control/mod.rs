@@ -25,7 +25,7 @@ pub use attached::attach;
 pub use client::{Client, ClientError, Told};
 pub use protocol::{Ask, CLIENT_LINE_MAX, Greeting, Refusal, SERVER_LINE_MAX, Tell, VERSION};
 pub use server::{CLIENTS_MAX, Server};
-pub use socket::{ControlSocket, SocketError, SocketPath};
+pub use socket::{ControlSocket, SocketError, SocketPath, group_id};
 pub use target::{Target, bridge};
 
 /// The socket's file name in the data directory.

@@ -210,7 +210,10 @@ fn pid_of(stream: UnixStream) -> Option<u32> {
 }
 
 /// The group's number: as a number, or by its name in the host's table.
-fn group_id(group: &str) -> Result<u32, SocketError> {
+///
+/// # Errors
+/// [`SocketError::NoGroup`].
+pub fn group_id(group: &str) -> Result<u32, SocketError> {
     if let Ok(gid) = group.parse() {
         return Ok(gid);
     }

@@ -38,9 +38,15 @@ pub(super) type Output = Box<dyn AsyncWrite + Send + Unpin>;
 pub(super) struct Holder {
     _bridge: Option<Child>,
     complaints: Option<ChildStderr>,
+    pid: Option<u32>,
 }
 
 impl Holder {
+    /// The process that listens on the socket, where the system says.
+    pub(super) fn pid(&self) -> Option<u32> {
+        self.pid
+    }
+
     /// What the bridge said last, if it said anything. Waits for its end.
     pub(super) async fn complaint(&mut self) -> Option<String> {
         let mut text = Vec::new();
@@ -57,8 +63,10 @@ impl Target {
     pub(super) async fn open(&self) -> io::Result<(Input, Output, Holder)> {
         match self {
             Self::Socket(path) => {
-                let (read, write) = UnixStream::connect(path).await?.into_split();
-                let holder = Holder { _bridge: None, complaints: None };
+                let stream = UnixStream::connect(path).await?;
+                let pid = stream.peer_cred().ok().and_then(|of| of.pid()).and_then(|pid| pid.try_into().ok());
+                let (read, write) = stream.into_split();
+                let holder = Holder { _bridge: None, complaints: None, pid };
                 Ok((Box::new(read), Box::new(write), holder))
             }
             Self::Bridge(words) => {
@@ -74,7 +82,7 @@ impl Target {
                     return Err(io::ErrorKind::BrokenPipe.into());
                 };
                 let complaints = child.stderr.take();
-                Ok((Box::new(read), Box::new(write), Holder { _bridge: Some(child), complaints }))
+                Ok((Box::new(read), Box::new(write), Holder { _bridge: Some(child), complaints, pid: None }))
             }
         }
     }

@@ -29,7 +29,7 @@ impl LabDir {
     pub(super) fn make() -> Result<Self, LockError> {
         let parent = std::env::temp_dir();
         sweep(&parent);
-        let io = |source| LockError::Io { dir: parent.clone(), source };
+        let io = |source| LockError::Io { what: "directory", path: parent.clone(), source };
         let dir = tempfile::Builder::new().prefix(PREFIX).tempdir_in(&parent).map_err(io)?;
         Ok(Self { _lock: DataDirLock::acquire(dir.path())?, dir })
     }

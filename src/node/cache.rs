@@ -101,6 +101,11 @@ impl CacheFiles {
         Self { strangers, ..self }
     }
 
+    /// Where they are.
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// Where the library works.
     pub(super) fn staging(&self) -> PathBuf {
         self.dir.join(STAGING)

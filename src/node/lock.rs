@@ -1,4 +1,4 @@
-//! One node to a data directory: a lock that the kernel lets go when its
+//! One node to a data directory, and one registry to a database: a lock that the kernel lets go when its
 //! holder ends, however it ends.
 //!
 //! The file stays where it is; only the lock on it counts. Removing it would
@@ -17,32 +17,36 @@ pub const LOCK_FILE: &str = "lock";
 /// Why a data directory cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
-    /// Another node works in it.
-    #[error("the data directory {} is in use by {}", dir.display(), holder(*pid))]
+    /// Another process works on it.
+    #[error("the {what} {} is in use by {}", path.display(), holder(*pid))]
     Held {
-        /// The data directory.
-        dir: PathBuf,
-        /// The other node's process, if it could be read.
+        /// What it is.
+        what: &'static str,
+        /// Where it is.
+        path: PathBuf,
+        /// The other process, if it could be read.
         pid: Option<u32>,
     },
     /// The system said no.
-    #[error("the data directory {} cannot be used: {source}", dir.display())]
+    #[error("the {what} {} cannot be used: {source}", path.display())]
     Io {
-        /// The data directory.
-        dir: PathBuf,
+        /// What it is.
+        what: &'static str,
+        /// Where it is.
+        path: PathBuf,
         /// What the system said.
         source: io::Error,
     },
 }
 
 fn holder(pid: Option<u32>) -> String {
-    pid.map_or_else(|| "another node".to_owned(), |pid| format!("process {pid}"))
+    pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"))
 }
 
 /// The right to work in a data directory, until dropped.
 #[derive(Debug)]
 pub struct DataDirLock {
-    file: File,
+    _lock: FileLock,
     dir: PathBuf,
 }
 
@@ -54,29 +58,13 @@ impl DataDirLock {
     /// [`LockError::Held`] if another node (in this process or another) works
     /// there, [`LockError::Io`] if the directory or the file cannot be made.
     pub fn acquire(dir: &Path) -> Result<Self, LockError> {
-        let io = |source| LockError::Io { dir: dir.to_owned(), source };
-        disk::create_private_dir(dir).map_err(io)?;
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(disk::FILE_MODE)
-            .open(dir.join(LOCK_FILE))
-            .map_err(io)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(LockError::Held { dir: dir.to_owned(), pid: read_pid(&mut file) });
-            }
-            Err(TryLockError::Error(e)) => return Err(io(e)),
-        }
-        // The pid is for people. A full disk does not keep the lock from
-        // holding, so it does not keep the node from starting either.
-        if let Err(error) = write_pid(&mut file) {
-            tracing::warn!(dir = %dir.display(), %error, "cannot write the process id into the lock file");
-        }
-        Ok(Self { file, dir: dir.to_owned() })
+        const WHAT: &str = "data directory";
+        disk::create_private_dir(dir).map_err(|source| LockError::Io {
+            what: WHAT,
+            path: dir.to_owned(),
+            source,
+        })?;
+        Ok(Self { _lock: FileLock::acquire(WHAT, dir, &dir.join(LOCK_FILE))?, dir: dir.to_owned() })
     }
 
     /// The directory it is for.
@@ -85,13 +73,53 @@ impl DataDirLock {
     }
 }
 
-impl Drop for DataDirLock {
+/// A lock on a file that stands for something else, until dropped.
+#[derive(Debug)]
+pub struct FileLock {
+    file: File,
+    path: PathBuf,
+}
+
+impl FileLock {
+    /// Takes the lock on `file`, which is made if need be, for the `what` at
+    /// `path`, or says at once who holds it.
+    ///
+    /// # Errors
+    /// [`LockError::Held`] if somebody holds it, [`LockError::Io`] if the file
+    /// cannot be made or locked.
+    pub fn acquire(what: &'static str, path: &Path, file: &Path) -> Result<Self, LockError> {
+        let io = |source| LockError::Io { what, path: path.to_owned(), source };
+        let mut open = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(disk::FILE_MODE)
+            .open(file)
+            .map_err(io)?;
+        match open.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(LockError::Held { what, path: path.to_owned(), pid: read_pid(&mut open) });
+            }
+            Err(TryLockError::Error(e)) => return Err(io(e)),
+        }
+        // The pid is for people. A full disk does not keep the lock from
+        // holding, so it does not keep its holder from starting either.
+        if let Err(error) = write_pid(&mut open) {
+            tracing::warn!(file = %file.display(), %error, "cannot write the process id into the lock file");
+        }
+        Ok(Self { file: open, path: file.to_owned() })
+    }
+}
+
+impl Drop for FileLock {
     fn drop(&mut self) {
         // Closing alone is not enough: a process that is just being spawned
         // holds a copy of the open file until it executes its program, and the
         // lock belongs to the open file.
         if let Err(error) = self.file.unlock() {
-            tracing::debug!(dir = %self.dir.display(), %error, "cannot unlock the data directory");
+            tracing::debug!(file = %self.path.display(), %error, "cannot unlock");
         }
     }
 }
@@ -127,7 +155,7 @@ mod tests {
     #[test]
     fn letting_go_counts_even_where_a_copy_of_the_open_file_lives_on() {
         let dir = tempfile::tempdir().unwrap();
-        let lock = DataDirLock::acquire(dir.path()).unwrap();
+        let lock = FileLock::acquire("x", dir.path(), &dir.path().join(LOCK_FILE)).unwrap();
         let _copy = lock.file.try_clone().unwrap();
         drop(lock);
         DataDirLock::acquire(dir.path()).unwrap();

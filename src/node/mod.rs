@@ -26,6 +26,7 @@ mod transport;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::{broadcast, mpsc, watch};
@@ -64,8 +65,13 @@ pub enum StartError {
     #[error(transparent)]
     Key(#[from] keys::KeyError),
     /// The cache directory.
-    #[error("the peer cache cannot be opened: {0}")]
-    Cache(#[source] io::Error),
+    #[error("the peer cache {} cannot be opened: {source}", dir.display())]
+    Cache {
+        /// Which.
+        dir: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// The relay's egress, where the operator wants proof that it is closed.
     #[error(
         "relay_egress is \"require-closed\", and the relay's egress is {}: {evidence}; \
@@ -179,7 +185,8 @@ async fn assemble(options: NodeOptions) -> Result<Assembled, StartError> {
     let me = keys::peer_id(&options.keys.public)?;
     let tls = LaneTls::new(&options.keys)?;
     let files = CacheFiles::new(&options.data_dir);
-    let found = files.prepare().map_err(StartError::Cache)?;
+    let found =
+        files.prepare().map_err(|source| StartError::Cache { dir: files.dir().to_owned(), source })?;
     let library_node = transport::bind(&options.keys, options.bind, &files.staging()).await?;
     let local_addr = library_node.local_addr().map_or(options.bind, plain_addr);
     // Nobody is let in yet but for the test: a node that must not run is gone

@@ -24,6 +24,8 @@ pub fn trials() -> Vec<Trial> {
         trial("ctl_names_peers_by_any_unique_prefix_or_by_name", named),
         trial("ctl_says_the_same_to_people_in_aligned_columns_without_colour_in_a_pipe", for_people),
         trial("ctl_events_follow_tells_what_happens_until_the_node_leaves", events_follow),
+        trial("ctl_events_follow_ends_when_its_reader_has_gone_though_nothing_happens", reader_gone),
+        trial("ctl_says_of_a_stopped_node_that_it_is_stopped_and_how_it_goes_on", stopped),
         trial("ctl_leave_says_goodbye_and_stops_the_node", leave),
         trial("what_a_command_did_is_seen_by_the_question_after_it", seen_at_once),
         trial("a_killed_node_leaves_nothing_that_blocks_the_next_start", killed),
@@ -348,6 +350,35 @@ async fn events_follow() {
     leaf.done(&["leave"]).await;
     let end = timeout(PATIENCE, child.wait()).await.expect("it goes on").unwrap();
     assert_eq!(end.code(), Some(0));
+}
+
+async fn reader_gone() {
+    let node = Node::start("one", None).await;
+    node.id().await;
+    let mut command = punchdeck(node.home.path());
+    command.args(["ctl", "--json", "events", "--follow", "--data-dir"]).arg(node.home.path().join("data"));
+    let mut following = command.spawn().unwrap();
+    let mut out = BufReader::new(following.stdout.take().unwrap()).lines();
+    // All that has happened; from here on the node is quiet.
+    while timeout(Duration::from_secs(2), out.next_line()).await.is_ok() {}
+    drop(out);
+    let ended = timeout(Duration::from_secs(1), following.wait()).await;
+    assert_eq!(ended.expect("it goes on for nobody").unwrap().code(), Some(0));
+}
+
+async fn stopped() {
+    let node = Node::start("one", None).await;
+    let id = node.id().await;
+    node.process.signal(Signal::STOP);
+    let (told, code) = node.json(&["status"]).await;
+    let pid = node.process.pid();
+    let message = told["error"]["message"].as_str().unwrap();
+    assert_eq!((code, told["error"]["code"].as_str()), (1, Some("no_answer")), "{told}");
+    assert!(message.contains("takes the connection and does not answer within 5 s"), "{message}");
+    let fix = format!("process {pid} is stopped; `fg` or `kill -CONT {pid}` lets it go on");
+    assert!(message.ends_with(&fix), "{message}");
+    node.process.signal(Signal::CONT);
+    assert_eq!(node.id().await, id);
 }
 
 async fn leave() {

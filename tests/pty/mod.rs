@@ -42,7 +42,9 @@ impl Console {
         let pty = native_pty_system().openpty(size(cols, rows))?;
         let before = modes_of(&*pty.master)?;
         command.env("LC_ALL", "C.UTF-8");
-        command.env("TERM", "xterm-256color");
+        if command.get_env("TERM").is_none_or(|term| term != "dumb") {
+            command.env("TERM", "xterm-256color");
+        }
         let child = pty.slave.spawn_command(command)?;
         let keys = pty.master.take_writer()?;
         let (height, width) =

@@ -73,6 +73,21 @@ fn it_refuses_to_start_wide_open_or_with_a_token_that_others_can_read() {
 }
 
 #[test]
+fn a_second_one_on_the_same_database_is_refused_and_told_who_has_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = Process::start(dir.path());
+    std::os::unix::fs::symlink(dir.path().join("r.db"), dir.path().join("other.db")).unwrap();
+    for name in ["r.db", "other.db"] {
+        let db = dir.path().join(name);
+        let said = refused(command(dir.path()).args(["--listen", "127.0.0.1:0", "--db"]).arg(&db));
+        let told = format!("the database {} is in use by process {}", db.display(), first.child.id());
+        assert!(said.contains(&told), "{said}");
+    }
+    drop(first);
+    Process::start(dir.path());
+}
+
+#[test]
 fn a_signal_stops_it_in_order_within_two_seconds() {
     let dir = tempfile::tempdir().unwrap();
     let mut process = Process::start(dir.path());
@@ -81,7 +96,7 @@ fn a_signal_stops_it_in_order_within_two_seconds() {
     rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
     assert_eq!(process.child.wait().unwrap().code(), Some(0));
     assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
-    // Stopped in order it leaves one file, not three.
+    // Stopped in order it leaves the database in one file, not three.
     assert!(!dir.path().join("r.db-wal").exists());
 }
 

@@ -85,6 +85,7 @@ impl From<ClientError> for CtlError {
         let code = match &error {
             ClientError::NoNode { .. } => "no_node",
             ClientError::Refused { .. } => "refused",
+            ClientError::NoAnswer { .. } => "no_answer",
             ClientError::Lost { .. } => "node_lost",
             ClientError::Strange { .. } => "no_punchdeck",
         };

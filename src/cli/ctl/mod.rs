@@ -9,11 +9,8 @@ mod peer;
 mod table;
 mod text;
 
-use std::ffi::OsString;
 use std::path::Path;
-use std::process::ExitCode;
 
-use clap::error::ErrorKind;
 use serde::Serialize;
 
 use self::error::CtlError;
@@ -97,18 +94,4 @@ impl Out<'_> {
 
 fn json(object: impl Serialize) -> Result<String, CtlError> {
     Ok(serde_json::to_string(&Printed::new(object))? + "\n")
-}
-
-/// What the parser says of wrong arguments; as an object for a program that
-/// asked for one.
-pub(super) fn misused(error: &clap::Error, args: impl Iterator<Item = OsString>) -> ExitCode {
-    let args: Vec<OsString> = args.collect();
-    let asks = |what: &str| args.iter().any(|a| a == what);
-    let help = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
-    if !help && asks("ctl") && asks("--json") {
-        let text = error.render().to_string();
-        let message = text.trim_start_matches("error: ").lines().next().unwrap_or_default();
-        return CtlError::usage(message).tell(true).report();
-    }
-    error.exit()
 }

@@ -4,11 +4,14 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::super::Input;
 use super::super::sim::{Net, addr, id};
+use super::super::{Input, Settings};
 use super::{LATENCY, NATS, secs};
 use crate::core::wire::{Delta, Echo, Message, Record, RelayAddr};
-use crate::model::{Command, CommandId, Done, EventKind, NatType, NextStep, Path, RelayRole, StageKind};
+use crate::model::{
+    Command, CommandId, Done, EventKind, NatType, NextStep, Path, PunchConsent, Reason, RelayRole, StageKind,
+    StageOutcome,
+};
 
 /// Three public nodes, then one behind each of these NATs; everybody knows
 /// everybody, and nobody behind a NAT is linked to another one.
@@ -240,6 +243,47 @@ fn test_relay_fallback_after_punch_timeout() {
     let attempt = shown.attempts.recent.iter().find(|a| a.peer_id == Some(id(4))).unwrap();
     let punch = attempt.stages.iter().find(|s| s.stage == StageKind::Punch).unwrap();
     assert!(punch.reason.is_some() && punch.elapsed_ms >= Some(29_000), "it went on behind: {punch:?}");
+}
+
+#[test]
+fn test_punch_timeout_fallback_to_relay() {
+    // The ladder of the specification, one stage after the other. Both NATs let
+    // a punch through, so nobody knows that this one cannot succeed.
+    let mut net = fleet(&[NatType::PortRestricted, NatType::PortRestricted], 1);
+    net.punches_fail = true;
+    let serial = Settings {
+        bootstrap: vec![addr(0), addr(1), addr(2)],
+        direct_window: secs(2),
+        relay_after: secs(30),
+        punch: PunchConsent::Any,
+    };
+    net.tell(3, Input::Settings(serial));
+    let command = net.command(3, Command::Connect { peer: id(4) });
+    net.run_until(secs(60), |net| outcome(net, 3, command).is_some());
+    let Some(Ok(Done::Connected(report))) = outcome(&net, 3, command).cloned() else {
+        panic!("not connected")
+    };
+    assert_eq!(report.path, Some(Path::Relayed));
+    let ends: Vec<_> = report.stages.iter().map(|s| (s.stage, s.outcome)).collect();
+    assert_eq!(
+        ends,
+        [
+            (StageKind::Direct, StageOutcome::Skipped),
+            (StageKind::Punch, StageOutcome::Failed),
+            (StageKind::Relay, StageOutcome::Ok),
+        ],
+        "{report:#?}"
+    );
+    let [_, punch, relay] = &report.stages[..] else { panic!("{report:#?}") };
+    assert_eq!(punch.reason, Some(Reason::TimedOut { after_ms: 30_000 }));
+    assert_eq!(punch.elapsed_ms, Some(30_000), "all of its time");
+    assert!(relay.via.is_some() && relay.reason.is_none(), "{relay:?}");
+    // After the punch nothing but the way through the relay is waited for.
+    assert!((30_000..32_000).contains(&report.elapsed_ms), "{report:#?}");
+    net.run(secs(1));
+    for (from, to) in [(3, 4), (4, 3)] {
+        assert_eq!(path(&mut net, from, to), Some(Path::Relayed), "both ends say so");
+    }
 }
 
 #[test]
