@@ -75,7 +75,7 @@ pub struct Sinks {
     filter: LogFilter,
 }
 
-/// The filter of all sinks but the console, to be changed while they work.
+/// The filter of all sinks, to be changed while they work.
 #[derive(Debug, Clone, Default)]
 pub struct LogFilter(Vec<reload::Handle<Targets, Registry>>);
 
@@ -136,7 +136,10 @@ fn layers(how: &Telemetry<'_>, panes: Vec<BoxedLayer>) -> Result<(Vec<BoxedLayer
     let filter = filter(how.filter)?;
     let mut sinks = Sinks::default();
     let mut layers: Vec<BoxedLayer> = Vec::new();
-    layers.extend(panes.into_iter().map(|pane| pane.with_filter(filter.clone()).boxed()));
+    for pane in panes {
+        let filter = sinks.filter.changeable(&filter);
+        layers.push(pane.with_filter(filter).boxed());
+    }
     if how.stderr {
         let queue = LogQueue::start(io::stderr()).map_err(TelemetryError::Thread)?;
         let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());

@@ -9,7 +9,7 @@ use tokio::runtime::{Handle, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::Layer as _;
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use super::Failure;
 use super::failure::say;
@@ -141,8 +141,9 @@ impl Session {
         let Log { filter, format, data_dir, lines } = *log;
         let console = screen == Screen::Console;
         // Events have a pane of their own.
-        let targets = telemetry::filter(filter).map_err(Failure::usage)?;
-        let targets = targets.with_target(EVENT_TARGET, LevelFilter::OFF);
+        // What else is kept may change, and is said to all sinks.
+        let targets =
+            Targets::new().with_default(LevelFilter::TRACE).with_target(EVENT_TARGET, LevelFilter::OFF);
         let mut panes: Vec<BoxedLayer> = Vec::new();
         if console {
             panes.extend(tui::log_layer(targets.clone()).map(|layer| -> BoxedLayer { layer.boxed() }));

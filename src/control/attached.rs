@@ -216,6 +216,11 @@ impl Attached {
         if self.last_line.is_some_and(|(of, last)| of == run && n <= last) {
             return;
         }
+        // The gap in the numbers goes on to the console; before the first line of a run
+        // there is none.
+        if let Some((_, last)) = self.last_line.filter(|(of, _)| *of == run) {
+            self.logs.skip(n - last - 1);
+        }
         self.last_line = Some((run, n));
         self.logs.push(Arc::unwrap_or_clone(line));
     }

@@ -140,6 +140,11 @@ impl LogLines {
         let _ = self.lines.send(numbered);
     }
 
+    /// Counts lines that are missing before the next one.
+    pub fn skip(&self, missing: u64) {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner).last += missing;
+    }
+
     /// Those that are remembered, oldest first, and those that come after exactly
     /// them.
     pub fn follow(&self) -> (Vec<NumberedLine>, broadcast::Receiver<NumberedLine>) {

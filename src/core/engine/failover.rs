@@ -40,7 +40,7 @@ pub(super) struct Over {
 struct Forced {
     command: CommandId,
     /// Our reservation that stands first now, if we changed their order.
-    swapped: Option<PeerId>,
+    swapped: Option<(PeerId, PeerId)>,
     /// What was shown before.
     before: Option<Failover>,
 }
@@ -117,11 +117,11 @@ impl Engine {
         let (mut waiting, mut swapped) = (BTreeMap::new(), None);
         if ours || relayed.is_empty() {
             let moving = active.map(|from| self.links_over(from)).unwrap_or_default();
-            change = self.swap_relays(&moving, now).map(|(from, to)| {
-                swapped = Some(to);
-                waiting.extend(moving.iter().map(|peer| (*peer, from)));
-                (from, Some(to))
-            });
+            // Half of it done would be told as all of it.
+            let (from, to) = self.swap_relays(&moving, now)?;
+            swapped = Some((from, to));
+            waiting.extend(moving.iter().map(|peer| (*peer, from)));
+            change = Ok((from, Some(to)));
         }
         for (peer, info) in relayed.iter().filter(|(_, info)| info.outbound) {
             let options = self.other_relays(peer, info.via);
@@ -275,8 +275,8 @@ impl Engine {
         let result = match failed {
             Some(reason) => Err(Failure::from(reason)),
             None => {
-                if forced.swapped.is_some() {
-                    self.let_go(over.from, now);
+                if let Some((from, _)) = forced.swapped {
+                    self.let_go(from, now);
                 }
                 Ok(Done::FailedOver(failover))
             }
@@ -285,9 +285,9 @@ impl Engine {
     }
 
     /// The links did not follow: our record says again where they are.
-    fn swap_back(&mut self, swapped: Option<PeerId>, now: Now) {
+    fn swap_back(&mut self, swapped: Option<(PeerId, PeerId)>, now: Now) {
         let active = self.relaying.relays.active().map(|a| a.relay);
-        if swapped.is_some() && swapped == active {
+        if swapped.is_some_and(|(_, to)| active == Some(to)) {
             let mut out = Vec::new();
             // Without the other one there is nothing to go back to.
             drop(self.relaying.relays.fail_over(&mut out));

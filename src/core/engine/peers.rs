@@ -309,8 +309,8 @@ impl View for DialerView<'_> {
     }
 
     fn is_at(&self, peer: &PeerId, addr: &SocketAddr) -> bool {
-        let entry = self.book.get(*peer);
-        entry.is_some_and(|e| e.measured.reached_at == Some(*addr) || e.addresses().contains(addr))
+        // Only what we proved: by a claim a peer could have us leave out whom it likes.
+        self.book.get(*peer).is_some_and(|entry| entry.measured.reached_at == Some(*addr))
     }
 
     fn is_busy_addr(&self, addr: &SocketAddr) -> bool {

@@ -84,6 +84,10 @@ pub(in crate::node) async fn follow_own_relay(node: Node, reports: Reports) {
         match events.recv().await {
             Ok(P2pEvent::RelayEstablished { relay_addr }) => {
                 let at = plain_addr(relay_addr).ip();
+                // Bound to a wildcard, a relay may not know where it is.
+                if at.is_unspecified() {
+                    continue;
+                }
                 if reports.send(Report::Input(Input::LibraryRelay { at })).await.is_err() {
                     return;
                 }

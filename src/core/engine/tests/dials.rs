@@ -2,6 +2,8 @@
 
 use super::super::sim::{Net, addr, id};
 use super::{fleet, secs};
+use crate::core::dialer::View as _;
+use crate::core::wire::{Delta, Message, Record};
 use crate::model::{AttemptOutcome, Cause, CloseCode, Command, EventKind, PeerState, Phase, Reason};
 
 /// Attempts that a node began and that were not called off.
@@ -59,6 +61,22 @@ fn a_peer_whose_operator_connects_again_is_dialled_again_when_that_link_breaks()
     net.break_native(0, 1);
     let back = net.run_until(secs(5), |net| net.up_links(1) == 1);
     assert!(back.is_some());
+}
+
+#[test]
+fn no_peer_has_an_address_left_out_by_claiming_it() {
+    let mut net = fleet(3, 2);
+    net.run(secs(5));
+    let claim = Record { addresses: vec![addr(0)], ..Record::new(id(1), 1_000) };
+    net.send(1, 2, &Message::Delta(Delta { added: vec![claim], removed: vec![] }));
+    // The honest node behind that id soon says otherwise.
+    let claimed = |net: &Net| {
+        let entry = net.nodes[2].engine.book.get(id(1));
+        entry.is_some_and(|entry| entry.addresses().contains(&addr(0)))
+    };
+    assert!(net.run_until(secs(1), claimed).is_some());
+    let view = net.nodes[2].engine.dialer_view(net.now);
+    assert!(view.is_at(&id(0), &addr(0)) && !view.is_at(&id(1), &addr(0)));
 }
 
 /// Outcomes of a node's attempts with this cause.
