@@ -410,10 +410,6 @@ impl ConsoleArgs {
 
 /// The variable of a flag that takes no value; the same words as for a key.
 fn switch(text: &str) -> Result<bool, String> {
-    // So a variable is taken back in a unit file.
-    if text.is_empty() {
-        return Ok(false);
-    }
     validate_switch(text).map_err(|_| format!("must be {}", one_of(SWITCH_WORDS)))
 }
 
