@@ -133,7 +133,7 @@ async fn first_answer<W: Way, T, F: Future<Output = Result<T, (ReserveError, W)>
         tokio::select! {
             biased;
             answer = answer => {
-                let (refusal, way): (ReserveError, W) = match answer {
+                let (refusal, way) = match answer {
                     Ok(yes) => return Ok(yes),
                     Err(refused) => refused,
                 };

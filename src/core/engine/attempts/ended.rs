@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::{Engine, RECENT_MAX};
 use crate::core::Now;
+use crate::core::link::Link;
 use crate::model::{
     Attempt, AttemptId, AttemptOutcome, Cause, Done, EventKind, Failure, LinkReport, NextStep, Path, PeerId,
     Reason, millis,
@@ -40,7 +41,7 @@ impl Engine {
         for (command, since) in &waiting {
             let Some(peer_id) = peer else { continue };
             let waited = millis(now.mono.since(*since));
-            let status = self.links.get(&peer_id).and_then(crate::core::link::Link::status);
+            let status = self.links.get(&peer_id).and_then(Link::status);
             let linked = status.is_some();
             let path = report.path.or(status.map(|s| s.info.path));
             let report =
@@ -61,7 +62,7 @@ impl Engine {
         if self.attempts.latest.get(peer).is_some_and(|latest| *latest != report.id) {
             return None;
         }
-        match self.links.get(peer).and_then(crate::core::link::Link::in_use).map(|info| info.path) {
+        match self.links.get(peer).and_then(Link::in_use).map(|info| info.path) {
             Some(Path::Relayed) => {
                 let due = self.upgrades.due(peer).filter(|_| !self.is_hopeless(peer, now));
                 return Some(NextStep::Upgrade { at: due.map(|at| now.stamp_of(at)) });
