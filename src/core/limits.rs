@@ -14,6 +14,36 @@ pub const PROBE_PORTS_MAX: usize = 2;
 /// A link says Hello within this time of its stream, or is closed.
 pub const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Handshakes from outside at once: each holds some kilobytes and costs half a
+/// millisecond of cryptography.
+pub const HANDSHAKES_AT_ONCE: usize = 64;
+/// From so many on an address has to prove itself by a round trip (Retry).
+pub const HANDSHAKES_FREE: usize = 32;
+/// Handshakes at once from one IPv4 address or IPv6 /64 (loopback exempt when
+/// our own bind is loopback) ...
+pub const HANDSHAKES_PER_SOURCE: usize = 16;
+/// ... of which so many without such a proof: who forges an address does not
+/// keep its owner out.
+pub const HANDSHAKES_PER_SOURCE_FREE: usize = 8;
+/// First packets a second after which every address has to prove itself.
+pub const INITIALS_PER_SECOND: f64 = 100.0;
+/// First packets that wait for the node to look at them.
+pub const HANDSHAKES_WAITING_MAX: usize = 256;
+/// Bytes kept of what follows one of them meanwhile: the rest of a hello with a
+/// post-quantum key share.
+pub const HANDSHAKE_BUFFER_EACH: u64 = 8 * 1024;
+/// The same for all of them.
+pub const HANDSHAKE_BUFFER_MAX: u64 = 512 * 1024;
+/// A handshake takes at most this long: the slowest path that carries a usable
+/// link is faster.
+pub const HANDSHAKE_WITHIN: Duration = Duration::from_secs(5);
+/// A connection on which nothing is heard for this long has ended. Links know
+/// it long before, by their heartbeats.
+pub const CONNECTION_IDLE: Duration = Duration::from_secs(30);
+/// Streams that the other end of a connection may have open at once: a control
+/// stream, one that it replaces, and reservations in the same way.
+pub const CONNECTION_STREAMS_MAX: u32 = 8;
+
 /// Links at once, of all kinds.
 pub const LINKS_MAX: usize = 256;
 /// Links from one IP address (loopback exempt when our own bind is loopback).
@@ -212,9 +242,6 @@ pub const HANDOVERS_PER_MINUTE: f64 = 6.0;
 /// Connections on one reservation that stand and are not used yet: whoever
 /// warms a relay beside a punch holds one, and anybody can.
 pub const LANES_WAITING_MAX: usize = 64;
-/// Streams that the other end of a lane may have open: control and nonce, and
-/// some to spare for an opener that tries again.
-pub const LANE_STREAMS_MAX: u32 = 8;
 
 /// Largest body that a registry reads, in bytes.
 pub const REGISTRY_BODY_MAX: usize = 256 * 1024;

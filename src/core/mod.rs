@@ -9,6 +9,7 @@ pub mod book;
 pub mod bucket;
 pub mod coordination;
 pub mod dialer;
+pub mod door;
 pub mod engine;
 pub mod gossip;
 pub mod kpi;

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use ant_quic::{BootstrapCache, CacheNatType, CachedPeer, PeerSource};
+use ant_quic::{BootstrapCache, BootstrapCacheConfig, CacheNatType, CachedPeer, PeerSource};
 use serde::{Deserialize, Serialize};
 
 use super::disk;
@@ -38,8 +38,6 @@ const STAGING: &str = "staging";
 #[derive(Debug, Clone)]
 pub(super) struct CacheFiles {
     dir: PathBuf,
-    /// Whom the library may have taken for peers, and who are none.
-    strangers: Vec<PeerId>,
 }
 
 /// What was found at start.
@@ -63,10 +61,10 @@ pub struct OwnFile {
     /// Whom to dial first.
     #[serde(default)]
     pub anchors: Vec<PeerId>,
-    /// The strangers of that run's self-tests: the library's file may name
-    /// them, for it takes down whoever was connected, in its own time.
-    #[serde(default)]
-    pub strangers: Vec<PeerId>,
+    /// Version 0.1 tested itself with throw-away identities, which the library
+    /// took down as peers. They are read so that they can be forgotten.
+    #[serde(default, skip_serializing)]
+    strangers: Vec<PeerId>,
     /// The peers.
     pub peers: Vec<CacheEntry>,
 }
@@ -82,6 +80,27 @@ struct HistoryFile {
 
 const SCHEMA: u32 = 1;
 
+/// Longer than any uptime: whatever the library would do by itself at this
+/// interval, we do ourselves.
+const NEVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+/// The library's own limit stands above ours, so that it never evicts.
+const LIBRARY_MAX: usize = 100_000;
+
+/// Opens the library's cache on what [`CacheFiles::prepare`] found whole.
+pub(super) async fn open_library(files: &CacheFiles) -> io::Result<Arc<BootstrapCache>> {
+    let config = BootstrapCacheConfig::builder()
+        .cache_dir(files.staging())
+        .min_peers_to_save(1)
+        .max_peers(LIBRARY_MAX)
+        .stale_threshold(NEVER)
+        .save_interval(NEVER)
+        .cleanup_interval(NEVER)
+        .quality_update_interval(NEVER)
+        .enable_file_locking(false)
+        .build();
+    BootstrapCache::open(config).await.map(Arc::new)
+}
+
 /// The fields of the library's file that its checksum covers.
 #[derive(Deserialize)]
 struct LibraryFile {
@@ -93,12 +112,7 @@ struct LibraryFile {
 impl CacheFiles {
     /// The files under a data directory.
     pub(super) fn new(data_dir: &Path) -> Self {
-        Self { dir: data_dir.join("cache"), strangers: Vec::new() }
-    }
-
-    /// The same for a node whose self-test is made by those.
-    pub(super) fn without(self, strangers: Vec<PeerId>) -> Self {
-        Self { strangers, ..self }
+        Self { dir: data_dir.join("cache") }
     }
 
     /// Where they are.
@@ -162,7 +176,7 @@ impl CacheFiles {
             schema: SCHEMA,
             own_version: unsaved.own_version,
             anchors: unsaved.anchors,
-            strangers: self.strangers.clone(),
+            strangers: Vec::new(),
             peers: unsaved.all,
         };
         let history = unsaved.history.map(|history| HistoryFile { schema: SCHEMA, history });
@@ -336,32 +350,28 @@ fn check_library(text: &str) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
-    use ant_quic::BootstrapCacheConfig;
-
     use super::*;
 
-    async fn library(files: &CacheFiles) -> Arc<BootstrapCache> {
-        let config = BootstrapCacheConfig::builder().cache_dir(files.staging()).min_peers_to_save(1).build();
-        Arc::new(BootstrapCache::open(config).await.unwrap())
-    }
-
     #[tokio::test]
-    async fn whoever_tested_a_node_is_no_peer_after_a_restart_though_the_library_took_it_down() {
+    async fn whoever_tested_a_node_of_version_0_1_is_no_peer_after_an_upgrade() {
         let dir = tempfile::tempdir().unwrap();
         let (stranger, peer) = (PeerId([1; 32]), PeerId([2; 32]));
-        let files = CacheFiles::new(dir.path()).without(vec![stranger]);
+        let files = CacheFiles::new(dir.path());
         files.prepare().unwrap();
-        let before = library(&files).await;
+        let before = open_library(&files).await.unwrap();
         for id in [stranger, peer] {
             before.observe_inbound_peer_address(ant_quic::PeerId(id.0), ([198, 18, 0, 1], 4000).into()).await;
         }
         let unsaved =
             Unsaved { own_version: 0, anchors: vec![], all: vec![], changed: vec![], history: None };
         files.save(before, unsaved).await.unwrap();
+        let own = files.dir.join(OWN_FILE);
+        let old = fs::read_to_string(&own).unwrap();
+        let named = serde_json::json!([stranger]);
+        fs::write(&own, old.replacen('{', &format!("{{\"strangers\":{named},"), 1)).unwrap();
 
-        let files = CacheFiles::new(dir.path());
         let loaded = files.prepare().unwrap();
-        let after = library(&files).await;
+        let after = open_library(&files).await.unwrap();
         assert_eq!(after.all_peers().await.len(), 2, "it is in the library's file");
         let merged = merge(&after, &loaded.own).await;
         assert_eq!(merged.iter().map(|e| e.peer).collect::<Vec<_>>(), [peer]);

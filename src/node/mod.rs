@@ -4,13 +4,11 @@
 //! A node is one task and its helpers on whatever runtime it was started in.
 //! Nothing is global: a process runs as many as it likes.
 
-mod asking;
 mod cache;
 mod clock;
 mod connections;
 pub mod disk;
 mod driver;
-mod egress;
 pub mod feed;
 pub mod keys;
 mod knock;
@@ -39,18 +37,18 @@ use self::clock::Clock;
 use self::connections::{Connections, Report};
 pub use self::driver::EVENT_TARGET;
 use self::driver::{Driver, Outlets};
-use self::egress::SelfTester;
 use self::feed::{CommandSender, EVENT_BACKLOG, Feed, OUTCOME_BACKLOG};
-use self::lanes::LaneTls;
 use self::lock::DataDirLock;
 use self::options::{NodeOptions, Settings};
 use self::probe::Probes;
 use self::relaying::Relaying;
 use self::reporting::Reporter;
 pub use self::reporting::{RegistryOptions, RegistryUrl};
-pub use self::transport::BindError;
+use self::transport::Transport;
+pub use self::transport::{BindError, Tls};
+use crate::core::door::Door;
 use crate::core::engine::{Engine, EngineConfig, SelfTest};
-use crate::model::{Evidence, ExposureState, PeerId, RelayEgressPolicy, plain_addr};
+use crate::model::PeerId;
 
 /// Reports of tasks waiting for the driver; tasks wait when it is full.
 const REPORT_BACKLOG: usize = 1024;
@@ -71,16 +69,6 @@ pub enum StartError {
         dir: PathBuf,
         /// What the system said.
         source: io::Error,
-    },
-    /// The relay's egress, where the operator wants proof that it is closed.
-    #[error(
-        "relay_egress is \"require-closed\", and the relay's egress is {}: {evidence}; \
-         see \"Close the relay's egress\" in the README",
-        evidence.state()
-    )]
-    Egress {
-        /// What the self-test saw.
-        evidence: Evidence,
     },
 }
 
@@ -176,33 +164,22 @@ struct Assembled {
     driver: Driver,
     requests: mpsc::Receiver<feed::Request>,
     inbox: mpsc::Receiver<Report>,
-    helpers: [AbortOnDropHandle<()>; 4],
+    helpers: [AbortOnDropHandle<()>; 1],
     feed: Feed,
     settings: watch::Sender<Settings>,
 }
 
 async fn assemble(options: NodeOptions) -> Result<Assembled, StartError> {
     let me = keys::peer_id(&options.keys.public)?;
-    let tls = LaneTls::new(&options.keys)?;
+    let tls = Tls::new(&options.keys)?;
     let files = CacheFiles::new(&options.data_dir);
     let found =
         files.prepare().map_err(|source| StartError::Cache { dir: files.dir().to_owned(), source })?;
-    let library_node = transport::bind(&options.keys, options.bind, &files.staging()).await?;
-    let local_addr = library_node.local_addr().map_or(options.bind, plain_addr);
-    // Nobody is let in yet but for the test: a node that must not run is gone
-    // before anything of it is told to anybody.
-    let accepting = spawn(connections::accept_connections(library_node.clone()));
-    let (self_tester, self_test) = match self_test(&options, &library_node, me, local_addr).await {
-        Ok(tested) => tested,
-        Err(error) => {
-            drop(accepting);
-            transport::shut_down(library_node).await;
-            return Err(error);
-        }
-    };
-    let strangers = self_tester.iter().flat_map(|t| t.strangers()).collect();
-    let files = files.without(strangers);
-    let library = library_node.bootstrap_cache();
+    let transport = Transport::bind(tls.clone(), options.bind)?;
+    let local_addr = transport.local_addr();
+    let library = cache::open_library(&files)
+        .await
+        .map_err(|source| StartError::Cache { dir: files.dir().to_owned(), source })?;
     let cached = cache::merge(&library, &found.own).await;
 
     let (ports, no_probe_ports) = match probe::bind_ports(local_addr, options.bind.port() != 0) {
@@ -227,7 +204,7 @@ async fn assemble(options: NodeOptions) -> Result<Assembled, StartError> {
         punch: options.punch,
         probe_ports: ports.iter().filter_map(|p| p.local_addr().ok()).map(|a| a.port()).collect(),
         no_probe_ports,
-        self_test,
+        self_test: SelfTest::Off,
         own_version: found.own.own_version,
         anchors: found.own.anchors.clone(),
         history: found.history,
@@ -249,12 +226,8 @@ async fn assemble(options: NodeOptions) -> Result<Assembled, StartError> {
         logs: None,
     };
 
-    let helpers = [
-        accepting,
-        spawn(connections::follow_lifecycle(library_node.clone(), reports.clone())),
-        spawn(connections::follow_own_relay(library_node.clone(), reports.clone())),
-        spawn(connections::accept_streams(library_node.clone(), reports.clone())),
-    ];
+    let door = Door::new(local_addr.ip().is_loopback(), clock.now().mono);
+    let helpers = [spawn(transport::accept(transport.endpoint(), door, clock, reports.clone()))];
     let who = crate::model::Reporter {
         peer_id: me,
         name: options.name.clone(),
@@ -267,13 +240,11 @@ async fn assemble(options: NodeOptions) -> Result<Assembled, StartError> {
         engine,
         clock,
         local_addr,
-        connections: Connections::new(library_node.clone(), reports.clone()),
-        relaying: Relaying::new(library_node.clone(), tls, options.bind.ip(), reports.clone()),
+        connections: Connections::new(reports.clone()),
+        relaying: Relaying::new(tls, options.bind.ip(), reports.clone()),
         probes: Probes::new(local_addr, ports, clock, reports.clone()),
-        self_tester,
-        self_testing: None,
         knocking: None,
-        node: library_node,
+        transport,
         reports,
         files,
         library,
@@ -287,29 +258,6 @@ async fn assemble(options: NodeOptions) -> Result<Assembled, StartError> {
     Ok(Assembled { me, local_addr, driver, requests, inbox, helpers, feed, settings })
 }
 
-/// Who tests the node, and what is left to test once it runs. Where the operator
-/// wants the egress closed the first test is made here.
-async fn self_test(
-    options: &NodeOptions,
-    node: &ant_quic::Node,
-    me: PeerId,
-    listens: SocketAddr,
-) -> Result<(Option<Arc<SelfTester>>, SelfTest), StartError> {
-    let required = options.relay_egress == RelayEgressPolicy::RequireClosed;
-    if !options.self_test && !required {
-        return Ok((None, SelfTest::Off));
-    }
-    let tester = Arc::new(SelfTester::new(node.clone(), me, listens)?);
-    if !required {
-        return Ok((Some(tester), SelfTest::AtStart));
-    }
-    let seen = tester.test().await;
-    match seen.relay.state() {
-        ExposureState::Closed => Ok((Some(tester), SelfTest::Made(seen))),
-        ExposureState::Open | ExposureState::Unknown => Err(StartError::Egress { evidence: seen.relay }),
-    }
-}
-
 fn spawn(task: impl Future<Output = ()> + Send + 'static) -> AbortOnDropHandle<()> {
     AbortOnDropHandle::new(tokio::spawn(task))
 }
@@ -319,7 +267,7 @@ async fn run(
     requests: mpsc::Receiver<feed::Request>,
     inbox: mpsc::Receiver<Report>,
     stop: CancellationToken,
-    helpers: [AbortOnDropHandle<()>; 4],
+    helpers: [AbortOnDropHandle<()>; 1],
     lock: DataDirLock,
 ) {
     // A node is large; on the heap it costs a task no more than a pointer.

@@ -8,20 +8,20 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ant_quic::{HighLevelConnection, Node};
+use ant_quic::HighLevelConnection;
 use futures_util::future::join_all;
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::asking::Asking;
 use super::connections::{Report, Reports};
-use super::lanes::{Lane, LaneDialer, LaneEnd, LaneError, LaneTls, Reservation, WarmLane};
+use super::lanes::{Lane, LaneDialer, LaneEnd, LaneError, Reservation, WarmLane};
+use super::transport::Tls;
 use crate::core::engine::{Input, ReservationBytes};
 use crate::core::ladder::DialId;
 use crate::model::{CloseCode, PeerId, Reason, plain_addr};
 
-/// Relays of which the last reservation is remembered.
-const LEFT_MAX: usize = 16;
+/// A relay answers in a round trip, or is busy.
+const RESERVE_WITHIN: Duration = Duration::from_secs(3);
 /// How long our own dial through a new reservation may take: two
 /// retransmissions of its first packet.
 const CHECK_WITHIN: Duration = Duration::from_secs(4);
@@ -42,8 +42,7 @@ struct Held {
 
 /// All of them.
 pub(super) struct Relaying {
-    node: Node,
-    tls: LaneTls,
+    tls: Tls,
     dialer: Arc<LaneDialer>,
     reports: Reports,
     lanes: mpsc::Sender<Lane>,
@@ -52,19 +51,16 @@ pub(super) struct Relaying {
     held: BTreeMap<PeerId, Held>,
     /// Dialled, and not used yet.
     warm: BTreeMap<DialId, WarmLane>,
-    /// Where the last reservation on a relay was: it may still think so.
-    left: BTreeMap<PeerId, SocketAddr>,
     next: u64,
 }
 
 impl Relaying {
     /// None yet. `bind`: where the node listens.
-    pub(super) fn new(node: Node, tls: LaneTls, bind: IpAddr, reports: Reports) -> Self {
+    pub(super) fn new(tls: Tls, bind: IpAddr, reports: Reports) -> Self {
         let dialer = Arc::new(LaneDialer::new(bind, tls.clone()));
         let (lanes, came) = mpsc::channel(LANE_BACKLOG);
         let forwarder = spawn(forward(came, reports.clone()));
         Self {
-            node,
             tls,
             dialer,
             reports,
@@ -73,34 +69,29 @@ impl Relaying {
             opening: BTreeMap::new(),
             held: BTreeMap::new(),
             warm: BTreeMap::new(),
-            left: BTreeMap::new(),
             next: 1,
         }
     }
 
-    /// Begins to reserve over one of our connections to the relay, the best
-    /// first. An answer at once is for the engine.
-    pub(super) fn reserve(&mut self, relay: PeerId, over: Vec<HighLevelConnection>) -> Option<Input> {
+    /// Begins to reserve over a connection to the relay, if there is one. An
+    /// answer at once is for the engine.
+    pub(super) fn reserve(&mut self, relay: PeerId, over: Option<&HighLevelConnection>) -> Option<Input> {
         if let Some(held) = self.held.get(&relay) {
             return Some(Input::Reserved { relay, public_addr: held.reservation.public_addr() });
         }
         if self.opening.contains_key(&relay) {
             return None;
         }
-        if over.is_empty() {
+        let Some(connection) = over.cloned() else {
             return Some(Input::ReserveFailed { relay, reason: Reason::NotLinked });
-        }
-        let asking = Asking {
-            node: self.node.clone(),
-            relay,
-            tls: self.tls.clone(),
-            lanes: self.lanes.clone(),
-            dialer: self.dialer.clone(),
-            old: self.left.get(&relay).copied(),
         };
-        let reports = self.reports.clone();
+        let (tls, lanes, reports) = (self.tls.clone(), self.lanes.clone(), self.reports.clone());
         let task = spawn(async move {
-            let result = asking.run(over).await.map_err(Reason::from);
+            let at = plain_addr(connection.remote_address()).ip();
+            let reserved = Reservation::open(relay, &connection, &tls, lanes, RESERVE_WITHIN).await;
+            // It is not held on to: it closes when its link lets go of it.
+            drop(connection);
+            let result = reserved.map(|reservation| (reservation, at)).map_err(Reason::from);
             let _ = reports.send(Report::Reserved { relay, result }).await;
         });
         self.opening.insert(relay, task);
@@ -122,7 +113,6 @@ impl Relaying {
             let_go(reservation);
             return None;
         }
-        self.left.remove(&relay);
         let number = self.next;
         self.next += 1;
         let public_addr = reservation.public_addr();
@@ -175,12 +165,9 @@ impl Relaying {
     }
 
     fn let_go_of(&mut self, relay: PeerId) {
-        let Some(held) = self.held.remove(&relay) else { return };
-        if self.left.len() >= LEFT_MAX {
-            self.left.pop_first();
+        if let Some(held) = self.held.remove(&relay) {
+            let_go(held.reservation);
         }
-        self.left.insert(relay, held.reservation.public_addr());
-        let_go(held.reservation);
     }
 
     /// Dials a peer's address on a relay.

@@ -45,6 +45,13 @@ impl FrameStream {
         Self { recv, reader: FrameReader::new(), chunk: vec![0; CHUNK].into() }
     }
 
+    /// A stream whose first bytes were read already, to see what it is for.
+    pub(super) fn after(head: &[u8], recv: HighLevelRecvStream) -> Self {
+        let mut stream = Self::new(recv);
+        stream.reader.push(head);
+        stream
+    }
+
     /// The next frame and its length on the wire.
     pub(super) async fn next(&mut self) -> Result<(Frame, usize), StreamEnd> {
         loop {

@@ -96,7 +96,7 @@ async fn caught_up(peer: &mut Scripted) {
 async fn third_party() {
     let node = TestNode::start("node", &[]).await;
     let (mut peer, mut target) = (Scripted::linked(&node).await, Scripted::linked(&node).await);
-    let own = peer.stranger.node.local_addr().unwrap();
+    let own = peer.stranger.addr();
     let at = |ip: [u8; 4], port: u16| SocketAddr::from((ip, port));
     let bad = [
         vec![at([127, 0, 0, 2], own.port())],

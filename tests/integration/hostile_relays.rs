@@ -14,7 +14,7 @@ use punchdeck::node::lanes::Reservation;
 
 use super::hostile_punches::{A_WHILE, accepted, bystander, is_hit};
 use super::lanes::End;
-use super::scripted::{Scripted, Stranger};
+use super::scripted::Scripted;
 use super::support::{PATIENCE, TestNode, trial};
 
 pub fn trials() -> Vec<Trial> {
@@ -228,14 +228,13 @@ async fn padded_record() {
 struct OnRelay {
     end: End,
     reservation: Reservation,
-    _client: Stranger,
+    _client: Scripted,
 }
 
 impl OnRelay {
     async fn start(relay: &TestNode) -> Self {
-        let (end, client) = (End::new(), Stranger::start().await);
-        let connection = client.dial(relay).await;
-        let reservation = end.reserve(relay.id(), &connection).await.unwrap();
+        let (end, client) = (End::new(), Scripted::linked(relay).await);
+        let reservation = end.reserve(relay.id(), &client.connection).await.unwrap();
         Self { end, reservation, _client: client }
     }
 }

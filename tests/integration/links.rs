@@ -9,7 +9,7 @@ use punchdeck::model::{
     CloseCode, Command, Done, EventKind, Path, PeerState, Phase, Reason, StageKind, StageOutcome,
 };
 
-use super::scripted::{Scripted, Stranger};
+use super::scripted::{Scripted, Stock};
 use super::support::{TestNode, trial};
 
 pub fn trials() -> Vec<Trial> {
@@ -133,7 +133,7 @@ async fn own_address() {
 
 async fn stock_node_is_foreign() {
     let mut node = TestNode::start("node", &[]).await;
-    let stranger = Stranger::start().await;
+    let stranger = Stock::start().await;
     let connection = stranger.dial(&node).await;
     node.event_named("peer.foreign", stranger.id()).await;
     let row = node.until("foreign row", |s| s.peers.iter().any(|p| p.state == PeerState::Foreign)).await;

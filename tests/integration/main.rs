@@ -12,7 +12,6 @@ mod control;
 mod ctl;
 mod drills;
 mod dual_stack;
-mod egress;
 mod full_disk;
 mod gossip;
 mod headless;
@@ -26,13 +25,14 @@ mod links;
 mod nat;
 mod nat_names;
 mod process;
+//mod proxy;
 mod punch;
 mod real_fleet;
 mod relays;
 mod scripted;
 mod start;
 mod support;
-mod upstream;
+
 mod why;
 
 use libtest_mimic::{Arguments, Trial};
@@ -46,14 +46,12 @@ fn main() {
     let args = Arguments::from_args();
     let userns = userns.and_then(lab::works);
     let punch = punch::trials(userns.as_ref());
-    let egress = egress::trials(userns.as_ref());
     let trials: Vec<Trial> = [
         cache::trials(),
         control::trials(),
         ctl::trials(),
         drills::trials(userns.clone()),
         dual_stack::trials(userns.clone()),
-        egress,
         full_disk::trials(),
         gossip::trials(),
         headless::trials(),
@@ -72,7 +70,7 @@ fn main() {
         relays::trials(),
         punch,
         start::trials(),
-        upstream::trials(),
+        //proxy::trials(),
     ]
     .into_iter()
     .flatten()

@@ -3,12 +3,14 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use ant_quic::high_level::default_runtime;
 use ant_quic::{
-    BootstrapCacheConfig, ConnectionError, HighLevelConnection, HighLevelRecvStream, HighLevelSendStream,
-    NodeConfig, StrategyConfig,
+    BootstrapCacheConfig, ConnectionError, Endpoint, EndpointConfig, HighLevelConnection, HighLevelRecvStream,
+    HighLevelSendStream, NodeConfig, StrategyConfig,
 };
 use punchdeck::core::wire::{Frame, FrameReader, Hello, Message, PROTOCOL_HIGH, PROTOCOL_LOW, Record};
 use punchdeck::model::{NatType, PeerId};
+use punchdeck::node::{Tls, keys};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -16,13 +18,91 @@ use super::support::TestNode;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A stock ant-quic node: connected, but mute until the test speaks.
+/// Somebody with a key and an endpoint: connected, but mute until the test
+/// speaks.
 pub struct Stranger {
+    pub endpoint: Endpoint,
+    tls: Tls,
+    id: PeerId,
+}
+
+impl Stranger {
+    pub async fn start() -> Self {
+        Self::on(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await
+    }
+
+    /// The same, bound there.
+    pub async fn on(bind: SocketAddr) -> Self {
+        let keys = keys::generate().unwrap();
+        let tls = Tls::new(&keys).unwrap();
+        let socket = std::net::UdpSocket::bind(bind).unwrap();
+        let (config, server) = (EndpointConfig::default(), Some(tls.server_config()));
+        let endpoint = Endpoint::new(config, server, socket, default_runtime().unwrap()).unwrap();
+        Self { endpoint, tls, id: keys::peer_id(&keys.public).unwrap() }
+    }
+
+    pub fn id(&self) -> PeerId {
+        self.id
+    }
+
+    pub fn addr(&self) -> SocketAddr {
+        self.endpoint.local_addr().unwrap()
+    }
+
+    /// Dials a node without saying anything.
+    pub async fn dial(&self, target: &TestNode) -> HighLevelConnection {
+        self.dial_at(target.addr(), target.id()).await
+    }
+
+    /// The same, whoever it is.
+    pub async fn dial_at(&self, addr: SocketAddr, id: PeerId) -> HighLevelConnection {
+        let (them, connection) = self.dial_addr(addr).await;
+        assert_eq!(them, id);
+        connection
+    }
+
+    /// Dials whoever listens there: its handshake proves who it is.
+    async fn dial_addr(&self, addr: SocketAddr) -> (PeerId, HighLevelConnection) {
+        let connection = self.endpoint.connect_with(self.tls.client_config(), addr, "peer").unwrap();
+        let connection = tokio::time::timeout(PATIENCE, connection).await.unwrap().unwrap();
+        (Tls::identity(&connection).unwrap(), connection)
+    }
+
+    /// Dials a node and opens or accepts the control stream, without a Hello.
+    pub async fn control(self, target: &TestNode) -> Scripted {
+        self.control_at(target.addr()).await
+    }
+
+    /// The same towards whoever listens there.
+    async fn control_at(self, addr: SocketAddr) -> Scripted {
+        let (them, connection) = self.dial_addr(addr).await;
+        let stream = if self.id() < them { connection.open_bi().await } else { connection.accept_bi().await };
+        let (send, recv) = stream.unwrap();
+        let mut channel = [0; 16];
+        connection.export_keying_material(&mut channel, b"EXPORTER punchdeck channel", b"").unwrap();
+        Scripted {
+            id: self.id(),
+            them,
+            stranger: self,
+            connection,
+            channel,
+            their_hello: None,
+            send,
+            recv,
+            reader: FrameReader::new(),
+            session: 0,
+            next: 0,
+        }
+    }
+}
+
+/// A stock ant-quic node, with all that the library serves by itself.
+pub struct Stock {
     pub node: ant_quic::Node,
     _dir: TempDir,
 }
 
-impl Stranger {
+impl Stock {
     pub async fn start() -> Self {
         Self::on(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await
     }
@@ -79,37 +159,6 @@ impl Stranger {
 
     pub fn connection(&self, peer: PeerId) -> Option<HighLevelConnection> {
         self.node.inner_endpoint().get_quic_connection(&ant_quic::PeerId(peer.0)).unwrap()
-    }
-
-    /// Dials a node and opens or accepts the control stream, without a Hello.
-    pub async fn control(self, target: &TestNode) -> Scripted {
-        self.control_at(target.addr()).await
-    }
-
-    /// The same towards whoever listens there.
-    async fn control_at(self, addr: SocketAddr) -> Scripted {
-        let (them, connection) = self.dial_addr(addr).await;
-        let (send, recv) = if self.id() < them {
-            self.node.open_bi(&ant_quic::PeerId(them.0)).await.unwrap()
-        } else {
-            let (_, send, recv) = self.node.accept_bi().await.unwrap();
-            (send, recv)
-        };
-        let mut channel = [0; 16];
-        connection.export_keying_material(&mut channel, b"EXPORTER punchdeck channel", b"").unwrap();
-        Scripted {
-            id: self.id(),
-            them,
-            stranger: self,
-            connection,
-            channel,
-            their_hello: None,
-            send,
-            recv,
-            reader: FrameReader::new(),
-            session: 0,
-            next: 0,
-        }
     }
 }
 
@@ -263,7 +312,7 @@ impl Scripted {
 
     /// Our own record.
     pub fn record(&self, version: u64) -> Record {
-        let addr = self.stranger.node.local_addr().unwrap();
+        let addr = self.stranger.addr();
         Record { name: "scripted".into(), addresses: vec![addr], ..Record::new(self.id, version) }
     }
 

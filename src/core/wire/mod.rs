@@ -24,7 +24,7 @@ pub use codec::Frame;
 pub use coordination::{
     CoordinationAnswer, Invite, InviteNotice, NoticeAnswer, PunchNotice, PunchRequest, Refusal,
 };
-pub use frame::{FrameReader, HEADER_LEN, RawFrame, frame_limit};
+pub use frame::{FrameReader, HEADER_LEN, RawFrame, frame_limit, is_hello};
 pub use hello::{Hello, common_version};
 pub use message::{
     Delta, Digest, DigestEntry, DigestPage, Echo, FullSync, IHave, Message, Observed, Request, Want, WhoHas,

@@ -1,22 +1,20 @@
-//! The connections that stand, and the tasks that watch and read them.
+//! The connections that stand, by our own name for each, and the tasks that
+//! watch and read them.
 //!
-//! Two kinds share the table: those of the library's endpoint, and lanes
-//! through a relay, of which it knows nothing. Tasks only report: everything
-//! they find goes through one channel to the driver, which alone owns the
-//! table.
+//! Two kinds share the table: those over the node's own socket, and lanes
+//! through a relay. Tasks only report: everything they find goes through one
+//! channel to the driver, which alone owns the table.
 
 mod tasks;
 
-use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
-use ant_quic::{HighLevelConnection, HighLevelRecvStream, HighLevelSendStream, Node};
+use ant_quic::{HighLevelConnection, HighLevelRecvStream, HighLevelSendStream};
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
-pub(super) use self::tasks::{accept_connections, accept_streams, follow_lifecycle, follow_own_relay};
-use self::tasks::{accept_on_lane, read, watch};
+use self::tasks::{accept_streams, read, watch};
 use super::lanes::{self, Lane, LaneEnd, RelayEnd, Reservation, WarmLane};
 use super::streams::{FrameStream, spawn_writer};
 use super::transport;
@@ -35,10 +33,10 @@ const BINDING_LABEL: &str = "EXPORTER punchdeck membership";
 pub(super) enum Report {
     /// For the engine as it is.
     Input(Input),
-    /// The library has a connection to that peer, perhaps a new one.
-    Connected(PeerId),
-    /// A dial reached that peer, over that connection unless it is gone again.
-    Dialled { dial: DialId, peer: PeerId, connection: Option<HighLevelConnection> },
+    /// That peer connected to us.
+    Connected { peer: PeerId, connection: HighLevelConnection },
+    /// A dial reached that peer.
+    Dialled { dial: DialId, peer: PeerId, connection: HighLevelConnection },
     /// Somebody came to us through a relay.
     Lane(Lane),
     /// A dial through a relay reached its peer.
@@ -56,10 +54,19 @@ pub(super) enum Report {
     /// The peer opened one and said Hello on it.
     Accepted {
         peer: PeerId,
+        conn: ConnId,
         send: HighLevelSendStream,
         stream: Box<FrameStream>,
         hello: (Box<Frame>, usize),
-        channel: [u8; 16],
+    },
+    /// The peer asks for a relay on that stream: an address of its own where
+    /// `bind` says so, else one to send to.
+    RelayAsked {
+        peer: PeerId,
+        conn: ConnId,
+        send: HighLevelSendStream,
+        recv: HighLevelRecvStream,
+        bind: bool,
     },
 }
 
@@ -69,9 +76,9 @@ pub(super) type Reports = mpsc::Sender<Report>;
 /// What carries a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Carrier {
-    /// The library's endpoint, which opens and accepts streams for us.
+    /// The node's own socket.
     Native,
-    /// A relay. Its streams are ours alone.
+    /// A relay.
     Lane { via: Option<PeerId> },
 }
 
@@ -81,35 +88,27 @@ struct Entry {
     remote: SocketAddr,
     connection: HighLevelConnection,
     carrier: Carrier,
-    channel: [u8; 16],
     writer: Option<mpsc::Sender<Vec<u8>>>,
     /// End with the entry.
     _watcher: AbortOnDropHandle<()>,
-    _acceptor: Option<AbortOnDropHandle<()>>,
+    _acceptor: AbortOnDropHandle<()>,
     reader: Option<AbortOnDropHandle<()>>,
 }
 
 /// The table.
 pub(super) struct Connections {
-    node: Node,
     reports: Reports,
     entries: BTreeMap<ConnId, Entry>,
     next: u64,
 }
 
 impl Connections {
-    pub(super) fn new(node: Node, reports: Reports) -> Self {
-        Self { node, reports, entries: BTreeMap::new(), next: 1 }
+    pub(super) fn new(reports: Reports) -> Self {
+        Self { reports, entries: BTreeMap::new(), next: 1 }
     }
 
-    /// Takes up the library's current connection to a peer if it is new.
-    pub(super) fn take_up_current(&mut self, peer: PeerId) -> Option<Input> {
-        let connection = transport::connection(&self.node, &peer)?;
-        if connection.close_reason().is_some() { None } else { self.take_up(peer, connection) }
-    }
-
-    /// Takes up a connection if it is new. One that is closed already is told
-    /// of all the same, and its end right after it.
+    /// Takes up a connection over our own socket. One that is closed already is
+    /// told of all the same, and its end right after it.
     pub(super) fn take_up(&mut self, peer: PeerId, connection: HighLevelConnection) -> Option<Input> {
         self.add(peer, connection, Carrier::Native, None)
     }
@@ -126,9 +125,6 @@ impl Connections {
         carrier: Carrier,
         relay_end: Option<RelayEnd>,
     ) -> Option<Input> {
-        if self.entries.values().any(|e| e.connection.stable_id() == connection.stable_id()) {
-            return None;
-        }
         let channel = transport::export(&connection, CHANNEL_LABEL)?;
         let binding = transport::export(&connection, BINDING_LABEL)?;
         let id = ConnId(self.next);
@@ -147,19 +143,13 @@ impl Connections {
             binding,
         };
         let reports = || self.reports.clone();
-        let acceptor = match carrier {
-            // Accepted for all of them together.
-            Carrier::Native => None,
-            Carrier::Lane { .. } => Some(spawn(accept_on_lane(peer, connection.clone(), reports()))),
-        };
         let entry = Entry {
             peer,
             remote: info.remote,
             carrier,
-            channel,
             writer: None,
             _watcher: spawn(watch(peer, id, connection.clone(), relay_end, reports())),
-            _acceptor: acceptor,
+            _acceptor: spawn(accept_streams(peer, id, connection.clone(), carrier, reports())),
             reader: None,
             connection,
         };
@@ -175,11 +165,11 @@ impl Connections {
     /// Opens a control stream on a connection.
     pub(super) fn open_control(&self, peer: PeerId, conn: ConnId) {
         let Some(entry) = self.entries.get(&conn) else { return };
-        let (node, connection) = (self.node.clone(), entry.connection.clone());
-        let (carrier, reports) = (entry.carrier, self.reports.clone());
+        let (carrier, connection) = (entry.carrier, entry.connection.clone());
+        let reports = self.reports.clone();
         tokio::spawn(async move {
             let opened = match carrier {
-                Carrier::Native => transport::open_control(&node, peer, &connection).await,
+                Carrier::Native => connection.open_bi().await.ok(),
                 Carrier::Lane { .. } => lanes::open_control(&connection).await,
             };
             drop(connection);
@@ -202,17 +192,15 @@ impl Connections {
         self.start(peer, conn, send, FrameStream::new(recv)).then_some(Input::ControlUp { peer, conn })
     }
 
-    /// The peer's stream is there; its Hello names the connection it is on.
+    /// The peer's stream is there. Says whether its connection still is.
     pub(super) fn accepted(
         &mut self,
         peer: PeerId,
+        conn: ConnId,
         send: HighLevelSendStream,
         stream: FrameStream,
-        channel: [u8; 16],
-    ) -> Option<ConnId> {
-        let named = self.entries.iter().find(|(_, e)| e.peer == peer && e.channel == channel);
-        let conn = *named?.0;
-        self.start(peer, conn, send, stream).then_some(conn)
+    ) -> bool {
+        self.start(peer, conn, send, stream)
     }
 
     fn start(&mut self, peer: PeerId, conn: ConnId, send: HighLevelSendStream, stream: FrameStream) -> bool {
@@ -246,29 +234,21 @@ impl Connections {
         }
     }
 
-    /// Closes everything and lets go of it, so that the socket can be freed.
+    /// Closes everything and lets go of it.
     pub(super) fn clear(&mut self, code: CloseCode) {
         for entry in std::mem::take(&mut self.entries).into_values() {
             transport::close(&entry.connection, code);
         }
     }
 
-    /// The library's own connections to a peer, to reserve on. First the one
-    /// that carries its link, then the one that the library holds for current:
-    /// streams on another may be read by nobody at the other end.
-    pub(super) fn native(&self, peer: PeerId) -> Vec<HighLevelConnection> {
-        let current = transport::connection(&self.node, &peer).map(|c| c.stable_id());
-        let rank =
-            |id: ConnId, e: &Entry| (e.writer.is_some(), Some(e.connection.stable_id()) == current, id);
-        let mut found: Vec<_> = self
-            .entries
-            .iter()
-            .filter(|(_, e)| e.peer == peer && e.carrier == Carrier::Native)
-            .filter(|(_, e)| e.connection.close_reason().is_none())
-            .map(|(id, e)| (rank(*id, e), e.connection.clone()))
-            .collect();
-        found.sort_by_key(|(rank, _)| Reverse(*rank));
-        found.into_iter().map(|(_, connection)| connection).collect()
+    /// A connection to a peer over our own socket, to reserve on: the one that
+    /// carries its link if there is one, else the newest.
+    pub(super) fn native(&self, peer: PeerId) -> Option<&HighLevelConnection> {
+        let open = |e: &&Entry| {
+            e.peer == peer && e.carrier == Carrier::Native && e.connection.close_reason().is_none()
+        };
+        let found = self.entries.iter().filter(|(_, e)| open(e));
+        found.max_by_key(|(id, e)| (e.writer.is_some(), **id)).map(|(_, e)| &e.connection)
     }
 
     /// Connections whose other end is seen elsewhere than before.

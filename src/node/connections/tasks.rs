@@ -1,17 +1,28 @@
-//! The tasks behind the table. They find things out and report them.
+//! The tasks of a connection: one waits for its end, one takes the streams that
+//! the other end opens, one reads the frames.
 
-use ant_quic::{
-    ConnectionError, HighLevelConnection, HighLevelRecvStream, HighLevelSendStream, Node, P2pEvent,
-};
+use std::time::Duration;
 
-use super::{Report, Reports};
+use ant_quic::masque::ConnectUdpRequest;
+use ant_quic::{ConnectionError, HighLevelConnection, HighLevelRecvStream, HighLevelSendStream, VarInt};
+use bytes::Bytes;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use super::{Carrier, Report, Reports};
 use crate::core::engine::Input;
+use crate::core::limits::HELLO_TIMEOUT;
 use crate::core::link::ConnId;
-use crate::core::wire::Frame;
-use crate::model::{PeerId, Reason, plain_addr};
+use crate::core::wire::{Frame, HEADER_LEN, is_hello};
+use crate::model::{PeerId, Reason};
 use crate::node::lanes::RelayEnd;
 use crate::node::streams::{FrameStream, StreamEnd};
 use crate::node::{lanes, transport};
+
+/// The longest request for a relay: flags, a host as text, a port.
+const REQUEST_MAX: usize = 512;
+/// What we say of a stream that we do not read on.
+const NOT_OURS: VarInt = VarInt::from_u32(0);
 
 /// Waits for the end of a connection. One that came in through a reservation
 /// ends with it, and then that is why.
@@ -46,90 +57,106 @@ pub(super) async fn read(peer: PeerId, conn: ConnId, mut stream: FrameStream, re
     }
 }
 
-/// Accepts connections for the library, which does so only when asked.
-pub(in crate::node) async fn accept_connections(node: Node) {
-    while node.is_running() {
-        // What it accepted is told by its lifecycle events.
-        if node.accept().await.is_none() && node.is_running() {
-            tokio::task::yield_now().await;
-        }
-    }
-}
-
-/// Follows the library's connections.
-pub(in crate::node) async fn follow_lifecycle(node: Node, reports: Reports) {
-    use ant_quic::PeerLifecycleEvent::{Established, Replaced};
-    use tokio::sync::broadcast::error::RecvError::{Closed, Lagged};
-    let mut events = node.inner_endpoint().subscribe_all_peer_events();
+/// Takes the streams that the other end opens. The transport lets it have few
+/// at once; what is done for each ends with this task.
+pub(super) async fn accept_streams(
+    peer: PeerId,
+    conn: ConnId,
+    connection: HighLevelConnection,
+    carrier: Carrier,
+    reports: Reports,
+) {
+    let mut greeting = JoinSet::new();
     loop {
-        let report = match events.recv().await {
-            Ok((peer, Established { .. } | Replaced { .. })) => Report::Connected(PeerId(peer.0)),
-            // What a full queue dropped, the driver's next count finds.
-            Ok(_) | Err(Lagged(_)) => continue,
-            Err(Closed) => return,
+        let stream = tokio::select! {
+            Some(_) = greeting.join_next(), if !greeting.is_empty() => continue,
+            stream = connection.accept_bi() => stream,
         };
-        if reports.send(report).await.is_err() {
-            return;
-        }
-    }
-}
-
-/// Tells of the reservation that the library takes for itself when two peers see
-/// it at different ports. It cannot be told not to, and a relay gives one client
-/// one only.
-pub(in crate::node) async fn follow_own_relay(node: Node, reports: Reports) {
-    use tokio::sync::broadcast::error::RecvError::{Closed, Lagged};
-    let mut events = node.inner_endpoint().subscribe();
-    loop {
-        match events.recv().await {
-            Ok(P2pEvent::RelayEstablished { relay_addr }) => {
-                let at = plain_addr(relay_addr).ip();
-                // Bound to a wildcard, a relay may not know where it is.
-                if at.is_unspecified() {
-                    continue;
-                }
-                if reports.send(Report::Input(Input::LibraryRelay { at })).await.is_err() {
-                    return;
-                }
-            }
-            Ok(_) | Err(Lagged(_)) => {}
-            Err(Closed) => return,
-        }
-    }
-}
-
-/// Accepts the control streams of the library's connections.
-pub(in crate::node) async fn accept_streams(node: Node, reports: Reports) {
-    while let Ok((peer, send, recv)) = node.accept_bi().await {
-        tokio::spawn(greet(PeerId(peer.0), send, recv, reports.clone()));
-    }
-}
-
-/// Accepts the control streams of a lane.
-pub(super) async fn accept_on_lane(peer: PeerId, connection: HighLevelConnection, reports: Reports) {
-    while let Ok((send, mut recv)) = connection.accept_bi().await {
+        let Ok((send, recv)) = stream else { return };
+        let came = Came { peer, conn, send, recv };
         let reports = reports.clone();
-        tokio::spawn(async move {
-            if lanes::is_control(&mut recv).await {
-                greet(peer, send, recv, reports).await;
-            } else {
-                let _ = reports.send(Report::Input(Input::Stopped("unknown stream on a lane"))).await;
-            }
+        greeting.spawn(async move {
+            let report = match carrier {
+                Carrier::Native => came.on_link().await,
+                Carrier::Lane { .. } => came.on_lane().await,
+            };
+            let _ = reports.send(report).await;
         });
     }
 }
 
-/// Reads the Hello of a stream that the peer opened.
-async fn greet(peer: PeerId, send: HighLevelSendStream, recv: HighLevelRecvStream, reports: Reports) {
-    let mut stream = Box::new(FrameStream::new(recv));
-    let report = match stream.hello().await {
-        Ok((hello, len)) => {
-            let channel = hello.channel;
-            let hello = (Box::new(Frame::Hello(hello)), len);
-            Report::Accepted { peer, send, stream, hello, channel }
+/// A stream that the other end opened.
+struct Came {
+    peer: PeerId,
+    conn: ConnId,
+    send: HighLevelSendStream,
+    recv: HighLevelRecvStream,
+}
+
+impl Came {
+    /// Over our own socket it is a control stream or asks for a relay; both
+    /// begin with a length, and what follows tells them apart.
+    async fn on_link(mut self) -> Report {
+        let mut head = [0; HEADER_LEN];
+        match self.read(&mut head, HELLO_TIMEOUT).await {
+            Some(()) if is_hello(&head) => self.greet(&head).await,
+            Some(()) => self.relay_request(head).await,
+            None => self.stop("no hello in time"),
         }
-        Err(StreamEnd::Malformed) => Report::Input(Input::Stopped("malformed hello")),
-        Err(StreamEnd::Closed) => Report::Input(Input::Stopped("no hello in time")),
-    };
-    let _ = reports.send(report).await;
+    }
+
+    async fn on_lane(mut self) -> Report {
+        if lanes::is_control(&mut self.recv).await {
+            self.greet(&[]).await
+        } else {
+            self.stop("unknown stream on a lane")
+        }
+    }
+
+    /// Reads the Hello of a control stream.
+    async fn greet(self, head: &[u8]) -> Report {
+        let Self { peer, conn, send, recv } = self;
+        let mut stream = Box::new(FrameStream::after(head, recv));
+        match stream.hello().await {
+            Ok((hello, len)) => {
+                let hello = (Box::new(Frame::Hello(hello)), len);
+                Report::Accepted { peer, conn, send, stream, hello }
+            }
+            Err(StreamEnd::Malformed) => Report::Input(Input::Stopped("malformed hello")),
+            Err(StreamEnd::Closed) => Report::Input(Input::Stopped("no hello in time")),
+        }
+    }
+
+    /// Reads the request that begins with `head`.
+    async fn relay_request(mut self, head: [u8; HEADER_LEN]) -> Report {
+        let [l0, l1, l2, l3, begun @ ..] = head;
+        let len = u32::from_be_bytes([l0, l1, l2, l3]) as usize;
+        if !(begun.len()..=REQUEST_MAX).contains(&len) {
+            return self.stop("unknown stream");
+        }
+        let mut request = vec![0; len];
+        request[..begun.len()].copy_from_slice(&begun);
+        if self.read(&mut request[begun.len()..], HELLO_TIMEOUT).await.is_none() {
+            return self.stop("unknown stream");
+        }
+        match ConnectUdpRequest::decode(&mut Bytes::from(request)) {
+            Ok(request) => {
+                let Self { peer, conn, send, recv } = self;
+                Report::RelayAsked { peer, conn, send, recv, bind: request.is_bind_request() }
+            }
+            Err(_) => self.stop("unknown stream"),
+        }
+    }
+
+    async fn read(&mut self, into: &mut [u8], within: Duration) -> Option<()> {
+        timeout(within, self.recv.read_exact(into)).await.ok()?.ok()
+    }
+
+    /// Gives it up in both directions.
+    fn stop(mut self, what: &'static str) -> Report {
+        // A stream that is gone already needs neither.
+        let _ = self.send.reset(NOT_OURS);
+        let _ = self.recv.stop(NOT_OURS);
+        Report::Input(Input::Stopped(what))
+    }
 }

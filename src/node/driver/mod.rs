@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ant_quic::{BootstrapCache, Node};
+use ant_quic::BootstrapCache;
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -16,18 +16,17 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::core::engine::{Action, Engine, Input, Settings};
 use crate::core::ladder::DialId;
-use crate::model::{CloseCode, Event, Outcome, PeerId, Reason, Snapshot};
+use crate::model::{CloseCode, Event, Outcome, Reason, Snapshot};
 use crate::node::cache::CacheFiles;
 use crate::node::clock::Clock;
 use crate::node::connections::{Connections, Report, Reports};
-use crate::node::egress::SelfTester;
 use crate::node::feed::Request;
 use crate::node::knock;
 use crate::node::lanes::Lane;
 use crate::node::probe::{self, Probes};
 use crate::node::relaying::Relaying;
 use crate::node::reporting::Reporter;
-use crate::node::transport;
+use crate::node::transport::Transport;
 
 /// At most ten snapshots a second.
 const PUBLISH_EVERY: Duration = Duration::from_millis(100);
@@ -36,8 +35,6 @@ const PUBLISH_EVERY: Duration = Duration::from_millis(100);
 const PUBLISH_AT_LEAST: Duration = Duration::from_secs(1);
 /// Reports taken up before the rest gets its turn.
 const BATCH: usize = 256;
-/// Looks for connections that no event told of.
-const RECOUNT_EVERY: Duration = Duration::from_secs(5);
 /// How long the last messages get to leave before connections close.
 const LAST_WORDS: Duration = Duration::from_millis(100);
 
@@ -60,7 +57,7 @@ pub(super) struct Driver {
     pub(super) clock: Clock,
     /// Where we listen.
     pub(super) local_addr: SocketAddr,
-    pub(super) node: Node,
+    pub(super) transport: Transport,
     pub(super) connections: Connections,
     pub(super) relaying: Relaying,
     pub(super) probes: Probes,
@@ -70,10 +67,6 @@ pub(super) struct Driver {
     pub(super) outlets: Outlets,
     /// Settings that changed.
     pub(super) settings: watch::Receiver<Settings>,
-    /// Who tests us; nobody where that is off.
-    pub(super) self_tester: Option<Arc<SelfTester>>,
-    /// A test that is being made.
-    pub(super) self_testing: Option<AbortOnDropHandle<()>>,
     /// Knocks that are being made.
     pub(super) knocking: Option<AbortOnDropHandle<()>>,
     /// Who tells a registry; nobody where there is none.
@@ -92,7 +85,6 @@ impl Driver {
         stop: CancellationToken,
     ) {
         let mut published = Instant::now();
-        let mut recount = Instant::now() + RECOUNT_EVERY;
         self.engine.begin(self.clock.now());
         self.carry_out();
         while !self.stopping {
@@ -124,10 +116,6 @@ impl Driver {
                         }
                     }
                 }
-                () = sleep_until(recount) => {
-                    recount = Instant::now() + RECOUNT_EVERY;
-                    self.recount().await;
-                }
             }
             self.carry_out();
         }
@@ -154,17 +142,10 @@ impl Driver {
             Report::Dialled { dial, peer, connection } => {
                 self.dials.remove(&dial);
                 // The engine must know the connection before what came of the
-                // dial; one that is gone already it has heard of, or never will.
-                if let Some(connection) = connection.filter(|c| c.close_reason().is_none())
-                    && let Some(up) = self.connections.take_up(peer, connection)
-                {
-                    self.feed(up);
-                }
+                // dial.
+                let up = self.connections.take_up(peer, connection);
+                self.feed_if(up);
                 self.feed(Input::Dialled { dial, peer });
-            }
-            Report::Input(Input::EgressTested(seen)) => {
-                self.self_testing = None;
-                self.feed(Input::EgressTested(seen));
             }
             Report::Input(input) => {
                 if let Input::DialFailed { dial, .. } = &input {
@@ -172,7 +153,10 @@ impl Driver {
                 }
                 self.feed(input);
             }
-            Report::Connected(peer) => self.take_up(peer),
+            Report::Connected { peer, connection } => {
+                let up = self.connections.take_up(peer, connection);
+                self.feed_if(up);
+            }
             Report::Lane(lane) => self.take_up_lane(lane),
             Report::LaneWarm { dial, lane } => {
                 self.dials.remove(&dial);
@@ -201,46 +185,20 @@ impl Driver {
                     self.feed(input);
                 }
             }
-            Report::Accepted { peer, send, stream, hello: (hello, len), channel } => {
-                self.take_up(peer);
-                match self.connections.accepted(peer, send, *stream, channel) {
-                    Some(conn) => {
-                        self.feed(Input::ControlUp { peer, conn });
-                        self.feed(Input::Frame { peer, conn, frame: hello, len });
-                    }
-                    None => self.feed(Input::Stopped("hello of another connection")),
+            Report::Accepted { peer, conn, send, stream, hello: (hello, len) } => {
+                if self.connections.accepted(peer, conn, send, *stream) {
+                    self.feed(Input::ControlUp { peer, conn });
+                    self.feed(Input::Frame { peer, conn, frame: hello, len });
                 }
             }
+            Report::RelayAsked { .. } => {}
         }
         self.carry_out();
-    }
-
-    fn take_up(&mut self, peer: PeerId) {
-        // Whoever tests us is no peer.
-        if self.self_tester.as_ref().is_some_and(|t| t.is_stranger(&peer)) {
-            return;
-        }
-        if let Some(input) = self.connections.take_up_current(peer) {
-            self.feed(input);
-            self.carry_out();
-        }
     }
 
     fn take_up_lane(&mut self, lane: Lane) {
         let input = self.connections.take_up_lane(lane);
         self.feed_if(input);
-    }
-
-    /// Events can be dropped by a queue that is full; what stands cannot.
-    async fn recount(&mut self) {
-        for conn in self.node.connected_peers().await {
-            self.take_up(PeerId(conn.peer_id.0));
-        }
-        // A session of our own test is none that we serve.
-        if self.self_testing.is_none() {
-            let (sessions, bytes) = transport::serving(&self.node).await;
-            self.feed(Input::Serving { sessions, bytes });
-        }
     }
 
     fn carry_out(&mut self) {
@@ -254,7 +212,7 @@ impl Driver {
             Action::OpenControl { peer, conn } => self.connections.open_control(peer, conn),
             Action::Write { conn, bytes } => self.connections.write(conn, bytes),
             Action::Close { conn, code } => self.connections.close(conn, code),
-            Action::Dial { dial, addr, peer, within } => self.dial(dial, addr, peer, within),
+            Action::Dial { dial, addr, peer: _, within } => self.dial(dial, addr, within),
             Action::DialLane { dial, peer, relay, addr, within } => {
                 let task = tokio::spawn(self.relaying.dial(dial, peer, relay, addr, within));
                 self.dials.insert(dial, AbortOnDropHandle::new(task));
@@ -282,7 +240,7 @@ impl Driver {
             Action::ProbeClose { socket } => self.probes.close(socket),
             Action::ProbeSend { from, to, bytes } => self.probes.send(from, to, &bytes),
             Action::Reach { peer, addr, name } => self.probes.reach(peer, addr, name),
-            Action::TestEgress => self.test_egress(),
+            Action::TestEgress => {}
             Action::Knock { query, addrs } => self.knock(query, addrs),
             Action::Save => self.save(),
             Action::Event(event) => self.tell(event),
@@ -314,10 +272,10 @@ impl Driver {
         drop(self.outlets.events.send(Arc::new(event)));
     }
 
-    fn dial(&mut self, dial: DialId, addr: SocketAddr, peer: Option<PeerId>, within: Duration) {
-        let (node, reports) = (self.node.clone(), self.reports.clone());
+    fn dial(&mut self, dial: DialId, addr: SocketAddr, within: Duration) {
+        let (dialling, reports) = (self.transport.clone().dial(addr, within), self.reports.clone());
         let task = tokio::spawn(async move {
-            let report = match transport::dial(&node, addr, peer, within).await {
+            let report = match dialling.await {
                 Ok((peer, connection)) => Report::Dialled { dial, peer, connection },
                 Err(reason) => Report::Input(Input::DialFailed { dial, reason }),
             };
@@ -334,16 +292,6 @@ impl Driver {
         });
         // The next one ends it, should it hang; it is asked for every few seconds.
         self.knocking = Some(AbortOnDropHandle::new(task));
-    }
-
-    fn test_egress(&mut self) {
-        let Some(tester) = self.self_tester.clone() else { return };
-        let reports = self.reports.clone();
-        let task = tokio::spawn(async move {
-            let seen = tester.test().await;
-            let _ = reports.send(Report::Input(Input::EgressTested(seen))).await;
-        });
-        self.self_testing = Some(AbortOnDropHandle::new(task));
     }
 
     fn save(&mut self) {
@@ -381,7 +329,7 @@ impl Driver {
         self.publish();
         tokio::time::sleep(LAST_WORDS).await;
         self.dials.clear();
-        (self.self_testing, self.self_tester, self.knocking) = (None, None, None);
+        self.knocking = None;
         // Lanes first: their goodbyes travel over the other connections.
         self.connections.close_lanes(CloseCode::Leave);
         self.relaying.shut_down().await;
@@ -397,7 +345,6 @@ impl Driver {
         if let Err(error) = saved {
             tracing::error!(%error, "the cache was not saved at the end");
         }
-        drop(self.connections);
-        transport::shut_down(self.node).await;
+        self.transport.shut_down(CloseCode::Leave).await;
     }
 }

@@ -1,5 +1,5 @@
-//! Dials addresses on relays, from sockets of its own: the library's endpoint
-//! must not know of them.
+//! Dials addresses on relays, from sockets of its own: what we send to a relay's
+//! host must not open our NAT's mapping for it.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Mutex, PoisonError};
@@ -9,21 +9,14 @@ use ant_quic::{ConnectionError, Endpoint, HighLevelConnection, VarInt};
 use tokio::time::{Instant, timeout};
 
 use super::error::LaneError;
-use super::tls::{LaneTls, identity};
 use super::{Lane, tags};
 use crate::model::{CloseCode, PeerId};
-use crate::node::transport;
-
-/// The library wants a name; identities are keys here.
-pub(in crate::node) const SERVER_NAME: &str = "peer";
-
-/// A reset is sent for packets only that are longer than itself.
-const NUDGE_LEN: usize = 1_200;
+use crate::node::transport::{self, SERVER_NAME, Tls, identity};
 
 /// One per node; a socket per family, bound when it is first needed.
 pub struct LaneDialer {
     bind: IpAddr,
-    tls: LaneTls,
+    tls: Tls,
     v4: Mutex<Option<Endpoint>>,
     v6: Mutex<Option<Endpoint>>,
 }
@@ -36,7 +29,7 @@ impl std::fmt::Debug for LaneDialer {
 
 impl LaneDialer {
     /// A dialer for a node that listens on `bind`.
-    pub fn new(bind: IpAddr, tls: LaneTls) -> Self {
+    pub fn new(bind: IpAddr, tls: Tls) -> Self {
         Self { bind, tls, v4: Mutex::new(None), v6: Mutex::new(None) }
     }
 
@@ -92,7 +85,7 @@ impl LaneDialer {
     async fn connect(&self, addr: SocketAddr, within: Duration) -> Result<HighLevelConnection, LaneError> {
         let connecting = self
             .endpoint(addr)?
-            .connect_with(self.tls.client.clone(), addr, SERVER_NAME)
+            .connect_with(self.tls.lane.client.clone(), addr, SERVER_NAME)
             .map_err(|e| LaneError::Local(e.to_string()))?;
         match timeout(within, connecting).await {
             Ok(Ok(connection)) => Ok(connection),
@@ -119,21 +112,6 @@ impl LaneDialer {
             _ => return Err(LaneError::Local("we do not listen in that family".into())),
         };
         Ok(SocketAddr::new(ip, 0))
-    }
-
-    /// Makes a relay find out that a reservation of ours is dead: what it
-    /// forwards to us over the old connection is answered with a reset. By
-    /// itself it would notice when its next keep-alive is due, up to 15 s
-    /// later, and give us no other reservation until then.
-    pub fn nudge(&self, old_reservation: SocketAddr) {
-        let sent = self.from(old_reservation).map(|from| {
-            let socket = std::net::UdpSocket::bind(from)?;
-            socket.set_nonblocking(true)?;
-            socket.send_to(&[0; NUDGE_LEN], old_reservation)
-        });
-        if let Ok(Err(error)) = sent {
-            tracing::debug!(%error, "no nudge to an old reservation");
-        }
     }
 
     /// Closes everything that was dialled and gives up the sockets.

@@ -5,9 +5,9 @@
 //! yield is a [`Lane`]: a connection end to end, whose identity was compared
 //! and on which a nonce came back. The relay sees sealed packets only.
 //!
-//! None of it ever lives in the library's own endpoint: that takes a
-//! connection to a relay's address for a direct one, and calls the next punch
-//! a success because it stands.
+//! A reservation's endpoint stands on a socket that is a stream to the relay. The
+//! dialler has sockets of its own, so that the relay's host never hears from the
+//! mapping by which others reach us.
 
 mod dialer;
 mod error;
@@ -17,27 +17,18 @@ mod reservation;
 mod socket;
 mod sources;
 mod tags;
-mod tls;
 
 use std::fmt;
-use std::time::Duration;
 
 use ant_quic::HighLevelConnection;
 use tokio::sync::watch;
 
-pub(super) use self::dialer::SERVER_NAME;
 pub use self::dialer::{LaneDialer, WarmLane};
 pub use self::error::{LaneError, ReserveError};
 pub use self::reservation::Reservation;
 pub use self::socket::{LaneCounts, LaneEnd};
 pub(super) use self::tags::{is_control, open_control};
-pub use self::tls::LaneTls;
-pub(super) use self::tls::identity;
 use crate::model::PeerId;
-
-/// The handshake of a connection that came in takes at most this long: the
-/// slowest path that carries a usable link is faster.
-const ACCEPT_WITHIN: Duration = Duration::from_secs(5);
 
 /// Tells of the end of a reservation.
 pub(super) type RelayEnd = watch::Receiver<Option<LaneEnd>>;

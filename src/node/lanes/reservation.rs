@@ -13,13 +13,12 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::error::{LaneError, ReserveError};
 use super::socket::{LaneCounts, LaneEnd, LaneSocket};
-use super::tls::{LaneTls, identity};
-use super::{ACCEPT_WITHIN, Lane, RelayEnd, framing, tags};
+use super::{Lane, RelayEnd, framing, tags};
 use crate::core::limits::{
-    LANE_HANDSHAKES_AT_ONCE, LANE_IDLE, LANES_WAITING_MAX, LINKS_MAX, RECORD_PORT_MIN,
+    HANDSHAKE_WITHIN, LANE_HANDSHAKES_AT_ONCE, LANE_IDLE, LANES_WAITING_MAX, LINKS_MAX, RECORD_PORT_MIN,
 };
 use crate::model::{CloseCode, PeerId, plain_addr};
-use crate::node::transport;
+use crate::node::transport::{self, Tls, identity};
 
 /// How long the lanes of a reservation get to say goodbye, and then its stream
 /// to be finished.
@@ -53,7 +52,7 @@ impl Reservation {
     pub async fn open(
         relay: PeerId,
         connection: &HighLevelConnection,
-        tls: &LaneTls,
+        tls: &Tls,
         lanes: mpsc::Sender<Lane>,
         within: Duration,
     ) -> Result<Self, ReserveError> {
@@ -72,7 +71,7 @@ impl Reservation {
         let runtime = default_runtime().ok_or_else(|| ReserveError::Local("no runtime".into()))?;
         let endpoint = Endpoint::new_with_abstract_socket(
             EndpointConfig::default(),
-            Some(tls.server.clone()),
+            Some(tls.lane.server.clone()),
             Arc::new(socket.clone()),
             runtime,
         )
@@ -169,7 +168,7 @@ async fn accept(endpoint: Endpoint, relay: PeerId, me: PeerId, end: RelayEnd, la
         };
         let (lanes, end) = (lanes.clone(), end.clone());
         shaking.spawn(async move {
-            let Ok(Ok(connection)) = timeout(ACCEPT_WITHIN, shake(incoming)).await else { return };
+            let Ok(Ok(connection)) = timeout(HANDSHAKE_WITHIN, shake(incoming)).await else { return };
             drop(slot);
             // It may be a long time until the other end uses what it warmed.
             let Ok(lane) = wanted(connection, relay, end).await else { return };

@@ -1,0 +1,86 @@
+//! Binding the node's one socket, and why it could not be had.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::model::clean;
+use crate::node::keys;
+
+/// Bytes that the system keeps for us each way: a burst of a whole fleet's
+/// handshakes fits, and a node on an idle host pays nothing for it.
+const SYSTEM_BUFFER: usize = 1024 * 1024;
+
+/// Why a node cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// The address cannot be had.
+    #[error("cannot listen on {addr}: {detail}")]
+    Bind {
+        /// Which.
+        addr: SocketAddr,
+        /// What the system said.
+        detail: String,
+    },
+    /// The key pair is not one.
+    #[error(transparent)]
+    Key(#[from] keys::KeyError),
+}
+
+impl BindError {
+    /// What the system said of an address.
+    pub(in crate::node) fn of(addr: SocketAddr, error: &io::Error) -> Self {
+        Self::Bind { addr, detail: clean(&error.to_string()) }
+    }
+}
+
+/// Binds a socket; on the wildcard of IPv6 it takes both families.
+pub(super) fn bind(addr: SocketAddr) -> Result<UdpSocket, BindError> {
+    let both = addr.ip().is_unspecified() && addr.is_ipv6();
+    let v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, addr.port()));
+    if both && addr.port() != 0 {
+        // A socket for both families does not say which of them is taken.
+        UdpSocket::bind(v4).map_err(|error| BindError::of(v4, &error))?;
+    }
+    open(addr, both).map_err(|error| BindError::of(addr, &error))
+}
+
+fn open(addr: SocketAddr, both: bool) -> io::Result<UdpSocket> {
+    let socket = Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP))?;
+    if both {
+        socket.set_only_v6(false)?;
+    }
+    // Less than asked for is what the system allows.
+    for set in [socket.set_recv_buffer_size(SYSTEM_BUFFER), socket.set_send_buffer_size(SYSTEM_BUFFER)] {
+        if let Err(error) = set {
+            tracing::debug!(%error, "the system keeps its own buffer size");
+        }
+    }
+    socket.bind(&addr.into())?;
+    Ok(socket.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wildcard_takes_both_families_and_names_the_one_that_is_taken() {
+        let both = bind("[::]:0".parse().unwrap()).unwrap();
+        let port = both.local_addr().unwrap().port();
+        let error = bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("cannot listen on 0.0.0.0:{port}: ")), "{error}");
+        drop(both);
+        let four = bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))).unwrap();
+        let error = bind(format!("[::]:{port}").parse().unwrap()).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("cannot listen on 0.0.0.0:{port}: ")), "{error}");
+        drop(four);
+    }
+
+    #[test]
+    fn an_address_of_another_host_is_named() {
+        let error = bind("198.18.255.254:9000".parse().unwrap()).unwrap_err().to_string();
+        assert!(error.starts_with("cannot listen on 198.18.255.254:9000: "), "{error}");
+    }
+}

@@ -1,0 +1,147 @@
+//! ant-quic, as far as we use it: one endpoint on one socket for both families,
+//! which accepts and dials. Both halves of a punch are plain dials from it.
+//!
+//! Nothing of the library's upper layers: it serves nothing by itself, keeps no
+//! table of peers, and dials nobody.
+
+mod accept;
+mod bind;
+mod socket;
+mod tls;
+
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ant_quic::high_level::default_runtime;
+use ant_quic::{ConnectionError, Endpoint, EndpointConfig, HighLevelConnection, Side, VarInt};
+use tokio::time::timeout;
+
+pub(super) use self::accept::accept;
+pub use self::bind::BindError;
+use self::socket::NodeSocket;
+pub use self::tls::Tls;
+pub(super) use self::tls::identity;
+use crate::core::limits::LINKS_MAX;
+use crate::model::{CloseCode, PeerId, Reason, clean, plain_addr};
+
+/// The library wants a name; identities are keys here.
+pub(super) const SERVER_NAME: &str = "peer";
+/// Connections that the library lets in before the engine is asked: ours, and
+/// as many again that come while others go.
+const CONNECTIONS_MAX: usize = 2 * LINKS_MAX;
+/// Time for goodbyes to leave before the port is given up.
+const GOODBYE: Duration = Duration::from_millis(100);
+
+/// The node's endpoint and its socket.
+#[derive(Debug, Clone)]
+pub(super) struct Transport {
+    endpoint: Endpoint,
+    socket: NodeSocket,
+    tls: Tls,
+}
+
+/// Who answered, and over which connection.
+pub(super) type Dialled = Result<(PeerId, HighLevelConnection), Reason>;
+
+impl Transport {
+    /// Binds, on the current runtime.
+    pub(super) fn bind(tls: Tls, addr: SocketAddr) -> Result<Self, BindError> {
+        let socket = NodeSocket::new(bind::bind(addr)?).map_err(|error| BindError::of(addr, &error))?;
+        let runtime = default_runtime().ok_or_else(|| BindError::of(addr, &ErrorKind::Unsupported.into()))?;
+        let endpoint = Endpoint::new_with_abstract_socket(
+            EndpointConfig::default(),
+            Some(tls.link.server.clone()),
+            Arc::new(socket.clone()),
+            runtime,
+        )
+        .map_err(|error| BindError::of(addr, &error))?;
+        endpoint.set_max_connections(CONNECTIONS_MAX);
+        Ok(Self { endpoint, socket, tls })
+    }
+
+    /// Where it listens, plain.
+    pub(super) fn local_addr(&self) -> SocketAddr {
+        plain_addr(self.socket.bound())
+    }
+
+    /// For whoever accepts.
+    pub(super) fn endpoint(&self) -> Endpoint {
+        self.endpoint.clone()
+    }
+
+    /// Dials one address.
+    pub(super) async fn dial(self, addr: SocketAddr, within: Duration) -> Dialled {
+        let connecting = self
+            .endpoint
+            .connect_with(self.tls.link.client, addr, SERVER_NAME)
+            .map_err(|error| Reason::Other { detail: clean(&error.to_string()) })?;
+        match timeout(within, connecting).await {
+            Ok(Ok(connection)) => {
+                let peer = identity(&connection)
+                    .ok_or_else(|| Reason::Handshake { detail: "it has no identity".into() })?;
+                Ok((peer, connection))
+            }
+            Ok(Err(ConnectionError::TimedOut)) | Err(_) => Err(Reason::NoAnswer { addresses: 1 }),
+            Ok(Err(error)) => Err(close_reason(&error)),
+        }
+    }
+
+    /// The host's own addresses are others now: each connection that we dialled
+    /// shows itself to the other end at once, which follows it.
+    pub(super) fn addresses_changed(&self) {
+        if let Err(error) = self.endpoint.rebind_abstract(Arc::new(self.socket.clone())) {
+            tracing::warn!(%error, "connections were not moved to the host's new address");
+        }
+    }
+
+    /// How many datagrams the system refused to send since this was last asked.
+    pub(super) fn take_refused(&self) -> Vec<(ErrorKind, u64)> {
+        self.socket.take_refused()
+    }
+
+    /// Closes every connection and gives up the socket.
+    pub(super) async fn shut_down(self, code: CloseCode) {
+        self.endpoint.close(VarInt::from_u32(code.code()), b"");
+        let _ = timeout(GOODBYE, self.endpoint.wait_idle()).await;
+        // Connections linger for a while after they were closed, in case the
+        // other end did not hear of it. The port need not wait for them.
+        self.socket.release();
+    }
+}
+
+/// Key material that names a connection on both ends.
+pub(super) fn export<const N: usize>(conn: &HighLevelConnection, label: &str) -> Option<[u8; N]> {
+    let mut out = [0; N];
+    conn.export_keying_material(&mut out, label.as_bytes(), b"").ok()?;
+    Some(out)
+}
+
+/// Whether we dialled the connection.
+pub(super) fn is_outbound(conn: &HighLevelConnection) -> bool {
+    conn.side() == Side::Client
+}
+
+/// Closes with an application code and no text. Of a connection that the other
+/// end closed already, its reason is what stays: closing it once more would put
+/// ours in its place before anybody has read it.
+pub(super) fn close(conn: &HighLevelConnection, code: CloseCode) {
+    if conn.close_reason().is_none() {
+        conn.close(VarInt::from_u32(code.code()), b"");
+    }
+}
+
+/// Why a connection ended.
+pub(super) fn close_reason(error: &ConnectionError) -> Reason {
+    match error {
+        ConnectionError::ApplicationClosed(frame) => {
+            Reason::Closed { close: CloseCode::from_code(frame.error_code.into_inner()) }
+        }
+        ConnectionError::LocallyClosed | ConnectionError::ConnectionClosed(_) => {
+            Reason::Closed { close: None }
+        }
+        ConnectionError::TimedOut => Reason::ConnectionTimedOut,
+        other => Reason::Other { detail: clean(&other.to_string()) },
+    }
+}

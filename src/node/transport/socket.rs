@@ -1,0 +1,325 @@
+//! The UDP socket under the node's endpoint.
+//!
+//! It keeps the local address of each path, so that a host with several
+//! addresses answers from the one that was asked. It never fails: what the
+//! system refuses to send is a lost datagram, counted by what the system said.
+//! And it can be given up at once, whoever still holds the endpoint.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::{self, ErrorKind, IoSliceMut};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use ant_quic::high_level::{AsyncUdpSocket, UdpSender};
+use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
+use tokio::io::Interest;
+use tokio::net::UdpSocket;
+use tokio::time::Sleep;
+
+/// A socket that only fails is read again after this long.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// The socket as the system knows it.
+#[derive(Debug)]
+struct Io {
+    socket: UdpSocket,
+    state: UdpSocketState,
+}
+
+#[derive(Debug)]
+struct Shared {
+    local: SocketAddr,
+    /// Nothing after [`Self::release`].
+    io: RwLock<Option<Arc<Io>>>,
+    refused: Mutex<BTreeMap<ErrorKind, u64>>,
+    pause: Mutex<Option<Pin<Box<Sleep>>>>,
+}
+
+/// The node's socket; clones are the same one.
+#[derive(Debug, Clone)]
+pub(super) struct NodeSocket {
+    shared: Arc<Shared>,
+}
+
+impl NodeSocket {
+    /// Takes a bound socket, on the current runtime.
+    pub(super) fn new(socket: std::net::UdpSocket) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        let state = UdpSocketState::new((&socket).into())?;
+        without_coalescing(&socket);
+        let socket = UdpSocket::from_std(socket)?;
+        let local = socket.local_addr()?;
+        let io = RwLock::new(Some(Arc::new(Io { socket, state })));
+        let shared = Shared { local, io, refused: Mutex::default(), pause: Mutex::default() };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// Where it is bound.
+    pub(super) fn bound(&self) -> SocketAddr {
+        self.shared.local
+    }
+
+    /// Gives up the system's socket: its port is free from now on. What is sent
+    /// later is lost, and nothing is received any more.
+    pub(super) fn release(&self) {
+        *self.shared.io.write().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// How many datagrams the system refused to send since this was last asked,
+    /// by what it said.
+    pub(super) fn take_refused(&self) -> Vec<(ErrorKind, u64)> {
+        let mut refused = self.shared.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *refused).into_iter().collect()
+    }
+
+    fn io(&self) -> Option<Arc<Io>> {
+        self.shared.io.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Sends, or says that the system has no room at the moment.
+    fn send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
+        let Some(io) = self.io() else { return Ok(()) };
+        let attempt = |transmit: &Transmit<'_>| {
+            io.socket.try_io(Interest::WRITABLE, || io.state.try_send((&io.socket).into(), transmit))
+        };
+        let mut result = attempt(transmit);
+        if transmit.src_ip.is_some() && matches!(&result, Err(error) if is_source_gone(error)) {
+            // The address that was asked is not ours any more: the system
+            // chooses another, and the other end follows it.
+            result = attempt(&Transmit { src_ip: None, ..copy(transmit) });
+        }
+        match result {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Err(error),
+            // Longer than the path takes: that is what probing for its size is for.
+            Err(error) if is_too_long(&error) => Ok(()),
+            Err(error) => {
+                self.refuse(&error);
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+
+    fn refuse(&self, error: &io::Error) {
+        let mut refused = self.shared.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        *refused.entry(error.kind()).or_default() += 1;
+    }
+
+    /// Waits after an error of reading; whether that is over.
+    fn poll_pause(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut pause = self.shared.pause.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(sleep) = pause.as_mut() {
+            ready!(sleep.as_mut().poll(cx));
+            *pause = None;
+        }
+        Poll::Ready(())
+    }
+}
+
+/// One datagram a buffer: the endpoint would need 64 times the memory to take
+/// what the system coalesces.
+fn without_coalescing(socket: &std::net::UdpSocket) {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = nix::sys::socket::setsockopt(socket, nix::sys::socket::sockopt::UdpGroSegment, &false) {
+        tracing::debug!(%error, "the system cannot coalesce datagrams, which is not wanted anyhow");
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = socket;
+}
+
+fn copy<'a>(transmit: &Transmit<'a>) -> Transmit<'a> {
+    Transmit {
+        destination: transmit.destination,
+        ecn: transmit.ecn,
+        contents: transmit.contents,
+        segment_size: transmit.segment_size,
+        src_ip: transmit.src_ip,
+    }
+}
+
+/// What the system says when it is to send from an address that it does not have.
+fn is_source_gone(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::InvalidInput | ErrorKind::AddrNotAvailable | ErrorKind::NetworkUnreachable
+    )
+}
+
+fn is_too_long(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(rustix::io::Errno::MSGSIZE.raw_os_error())
+}
+
+impl AsyncUdpSocket for NodeSocket {
+    fn create_sender(&self) -> Pin<Box<dyn UdpSender>> {
+        Box::pin(NodeSender { socket: self.clone(), writable: None })
+    }
+
+    fn poll_recv(
+        &self,
+        cx: &mut Context<'_>,
+        bufs: &mut [IoSliceMut<'_>],
+        meta: &mut [RecvMeta],
+    ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_pause(cx));
+        let Some(io) = self.io() else { return Poll::Pending };
+        loop {
+            ready!(io.socket.poll_recv_ready(cx))?;
+            let received =
+                io.socket.try_io(Interest::READABLE, || io.state.recv((&io.socket).into(), bufs, meta));
+            match received {
+                Ok(count) => return Poll::Ready(Ok(count)),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(error) => {
+                    tracing::debug!(%error, "the node's socket cannot be read");
+                    let sleep = Box::pin(tokio::time::sleep(PAUSE));
+                    *self.shared.pause.lock().unwrap_or_else(PoisonError::into_inner) = Some(sleep);
+                    ready!(self.poll_pause(cx));
+                }
+            }
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        Ok(self.shared.local)
+    }
+
+    fn may_fragment(&self) -> bool {
+        self.io().is_none_or(|io| io.state.may_fragment())
+    }
+}
+
+type Writable = Pin<Box<dyn Future<Output = io::Result<()>> + Send + Sync>>;
+
+/// Sends for one connection and waits for room by itself.
+struct NodeSender {
+    socket: NodeSocket,
+    writable: Option<Writable>,
+}
+
+impl fmt::Debug for NodeSender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NodeSender").field("socket", &self.socket).finish_non_exhaustive()
+    }
+}
+
+impl UdpSender for NodeSender {
+    fn poll_send(
+        mut self: Pin<&mut Self>,
+        transmit: &Transmit<'_>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        loop {
+            if let Some(writable) = &mut self.writable {
+                // If waiting fails, the next attempt says why.
+                let _ = ready!(writable.as_mut().poll(cx));
+                self.writable = None;
+            }
+            match self.socket.send(transmit) {
+                Ok(()) => return Poll::Ready(Ok(())),
+                Err(_) => {
+                    let Some(io) = self.socket.io() else { return Poll::Ready(Ok(())) };
+                    self.writable = Some(Box::pin(async move { io.socket.writable().await }));
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+    use std::task::Waker;
+
+    use super::*;
+
+    fn bound(addr: &str) -> NodeSocket {
+        NodeSocket::new(std::net::UdpSocket::bind(addr).unwrap()).unwrap()
+    }
+
+    fn transmit(to: SocketAddr, src_ip: Option<IpAddr>, contents: &[u8]) -> Transmit<'_> {
+        Transmit { destination: to, ecn: None, contents, segment_size: None, src_ip }
+    }
+
+    fn send(socket: &NodeSocket, transmit: &Transmit<'_>) -> Poll<io::Result<()>> {
+        socket.create_sender().as_mut().poll_send(transmit, &mut Context::from_waker(Waker::noop()))
+    }
+
+    async fn receive(socket: &NodeSocket) -> (Vec<u8>, RecvMeta) {
+        let (mut buf, mut meta) = ([0; 2048], [RecvMeta::default()]);
+        let count = std::future::poll_fn(|cx| {
+            socket.poll_recv(cx, &mut [IoSliceMut::new(&mut buf)], &mut meta)
+        });
+        assert_eq!(count.await.unwrap(), 1);
+        (buf[..meta[0].len].to_vec(), meta[0])
+    }
+
+    #[tokio::test]
+    async fn an_answer_leaves_by_the_address_that_was_asked() {
+        let node = bound("0.0.0.0:0");
+        let asker = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let asked: SocketAddr = (Ipv4Addr::new(127, 0, 0, 2), node.bound().port()).into();
+        asker.send_to(b"question", asked).unwrap();
+        let (bytes, meta) = receive(&node).await;
+        assert_eq!((&bytes[..], meta.dst_ip), (&b"question"[..], Some(asked.ip())));
+        assert!(send(&node, &transmit(meta.addr, meta.dst_ip, b"answer")).is_ready());
+        let mut buf = [0; 16];
+        let (len, from) = asker.recv_from(&mut buf).unwrap();
+        assert_eq!((&buf[..len], from), (&b"answer"[..], asked));
+    }
+
+    #[tokio::test]
+    async fn an_address_that_is_gone_is_left_for_another() {
+        let node = bound("0.0.0.0:0");
+        let peer = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let gone = Some(IpAddr::V4(Ipv4Addr::new(198, 18, 255, 254)));
+        assert!(send(&node, &transmit(peer.local_addr().unwrap(), gone, b"still there")).is_ready());
+        let mut buf = [0; 16];
+        let (len, from) = peer.recv_from(&mut buf).unwrap();
+        assert_eq!((&buf[..len], from.port()), (&b"still there"[..], node.bound().port()));
+        assert!(node.take_refused().is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_the_system_refuses_to_send_is_lost_and_counted() {
+        let node = bound("127.0.0.1:0");
+        // Nothing leaves the loopback interface for elsewhere.
+        let elsewhere = "198.18.255.254:9".parse().unwrap();
+        for _ in 0..3 {
+            assert!(matches!(send(&node, &transmit(elsewhere, None, b"x")), Poll::Ready(Ok(()))));
+        }
+        let refused = node.take_refused();
+        assert_eq!(refused.iter().map(|(_, count)| count).sum::<u64>(), 3, "{refused:?}");
+        assert!(node.take_refused().is_empty(), "told once");
+    }
+
+    #[tokio::test]
+    async fn a_released_socket_frees_its_port_and_stays_silent() {
+        let node = bound("127.0.0.1:0");
+        let sender = node.create_sender();
+        let at = node.bound();
+        node.release();
+        let next = std::net::UdpSocket::bind(at).unwrap();
+        let mut sender = sender;
+        let lost = transmit(next.local_addr().unwrap(), None, b"x");
+        let sent = sender.as_mut().poll_send(&lost, &mut Context::from_waker(Waker::noop()));
+        assert!(matches!(sent, Poll::Ready(Ok(()))));
+        next.set_nonblocking(true).unwrap();
+        assert!(next.recv_from(&mut [0; 16]).is_err());
+    }
+
+    #[tokio::test]
+    async fn datagrams_come_one_by_one_however_fast() {
+        let node = bound("127.0.0.1:0");
+        let peer = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        for n in 0..200u32 {
+            peer.send_to(&n.to_be_bytes(), node.bound()).unwrap();
+        }
+        for n in 0..200u32 {
+            assert_eq!(receive(&node).await.0, n.to_be_bytes());
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! TLS and transport settings: raw public keys both ways (RFC 7250), and what a
+//! peer may open and send ahead.
+//!
+//! The library's NAT frames are off: a peer that sends one loses its connection,
+//! so nobody aims us through the library. Address discovery stays on; without it
+//! stock nodes do not connect.
+
+use std::any::Any;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ant_quic::crypto::raw_public_keys::{
+    RawPublicKeyConfigBuilder, derive_peer_id_from_public_key, extract_public_key_from_spki,
+};
+use ant_quic::crypto::rustls::{QuicClientConfig, QuicServerConfig};
+use ant_quic::{ClientConfig, HighLevelConnection, ServerConfig, TransportConfig, VarInt};
+use rustls_pki_types::CertificateDer;
+
+use crate::core::limits::{
+    CONNECTION_IDLE, CONNECTION_STREAMS_MAX, HANDSHAKE_BUFFER_EACH, HANDSHAKE_BUFFER_MAX,
+    HANDSHAKES_WAITING_MAX, LANE_IDLE, UNACKED_MAX,
+};
+use crate::model::PeerId;
+use crate::node::keys::{self, KeyBytes, KeyError};
+
+/// Bytes that the other end may send ahead: twice what a link keeps
+/// unacknowledged.
+const RECEIVE_WINDOW: usize = 2 * UNACKED_MAX;
+/// A connection that carries no heartbeats of ours, as to a stock node, is kept
+/// open by this.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+
+/// The settings of one kind of connection, for both ends.
+#[derive(Debug, Clone)]
+pub(in crate::node) struct Ends {
+    pub(in crate::node) server: ServerConfig,
+    pub(in crate::node) client: ClientConfig,
+}
+
+/// All settings, made once from our key.
+#[derive(Debug, Clone)]
+pub struct Tls {
+    /// Who we are.
+    pub(in crate::node) me: PeerId,
+    /// For connections over the node's own socket.
+    pub(in crate::node) link: Ends,
+    /// For connections through a relay.
+    pub(in crate::node) lane: Ends,
+}
+
+impl Tls {
+    /// # Errors
+    /// [`KeyError`] if the key pair is none.
+    pub fn new(keys: &KeyBytes) -> Result<Self, KeyError> {
+        let unusable = |e: &dyn std::fmt::Display| KeyError::Unusable(e.to_string());
+        let me = keys::peer_id(&keys.public)?;
+        let (public, secret) = keys::to_ant_quic(keys)?;
+
+        // Any key is let in here; whose it is, is compared right after.
+        let tls = RawPublicKeyConfigBuilder::new()
+            .with_server_key(public.clone(), secret.clone())
+            .allow_any_key()
+            .build_rfc7250_server_config()
+            .map_err(|e| unusable(&e))?;
+        let tls = QuicServerConfig::try_from(tls.inner().as_ref().clone()).map_err(|e| unusable(&e))?;
+        let mut server = ServerConfig::with_crypto(Arc::new(tls));
+        server
+            .max_incoming(HANDSHAKES_WAITING_MAX)
+            .incoming_buffer_size(HANDSHAKE_BUFFER_EACH)
+            .incoming_buffer_size_total(HANDSHAKE_BUFFER_MAX);
+
+        let tls = RawPublicKeyConfigBuilder::new()
+            .with_client_key(public, secret)
+            .allow_any_key()
+            .build_rfc7250_client_config()
+            .map_err(|e| unusable(&e))?;
+        let tls = QuicClientConfig::try_from(tls.inner().as_ref().clone()).map_err(|e| unusable(&e))?;
+        let client = ClientConfig::new(Arc::new(tls));
+
+        let with = |transport: TransportConfig| {
+            let transport = Arc::new(transport);
+            let (mut server, mut client) = (server.clone(), client.clone());
+            server.transport_config(transport.clone());
+            client.transport_config(transport);
+            Ends { server, client }
+        };
+        let mut link = transport();
+        link.keep_alive_interval(Some(KEEP_ALIVE)).max_idle_timeout(CONNECTION_IDLE.try_into().ok());
+        let mut lane = transport();
+        // A lane lives by the heartbeats of the link that it carries. Without
+        // a keep-alive of its own, one that carries nothing ends by itself.
+        lane.keep_alive_interval(None).max_idle_timeout(LANE_IDLE.try_into().ok());
+        Ok(Self { me, link: with(link), lane: with(lane) })
+    }
+}
+
+impl Tls {
+    /// For somebody who accepts connections as a node does.
+    pub fn server_config(&self) -> ServerConfig {
+        self.link.server.clone()
+    }
+
+    /// For somebody who dials as a node does.
+    pub fn client_config(&self) -> ClientConfig {
+        self.link.client.clone()
+    }
+
+    /// Who is at the other end of a connection, by the key of its TLS session.
+    pub fn identity(connection: &HighLevelConnection) -> Option<PeerId> {
+        identity(connection)
+    }
+}
+
+fn transport() -> TransportConfig {
+    let mut transport = TransportConfig::default();
+    transport
+        .enable_address_discovery(true)
+        .nat_traversal_config(None)
+        .max_concurrent_bidi_streams(VarInt::from_u32(CONNECTION_STREAMS_MAX))
+        .max_concurrent_uni_streams(VarInt::from_u32(0))
+        .datagram_receive_buffer_size(None)
+        .receive_window(VarInt::from_u32(RECEIVE_WINDOW as u32));
+    transport
+}
+
+/// Who is at the other end, by the key of its TLS session.
+pub(in crate::node) fn identity(connection: &HighLevelConnection) -> Option<PeerId> {
+    let identity: Box<dyn Any> = connection.peer_identity()?;
+    let keys = identity.downcast_ref::<Vec<CertificateDer<'static>>>()?;
+    let key = extract_public_key_from_spki(keys.first()?).ok()?;
+    Some(PeerId(derive_peer_id_from_public_key(&key).0))
+}
