@@ -44,7 +44,9 @@ impl Source {
     fn of(ip: IpAddr) -> Self {
         match ip {
             IpAddr::V4(ip) => Self::V4(ip.octets()),
-            IpAddr::V6(ip) => ip.to_ipv4_mapped().map_or_else(|| Self::prefix(ip), |v4| Self::V4(v4.octets())),
+            IpAddr::V6(ip) => {
+                ip.to_ipv4_mapped().map_or_else(|| Self::prefix(ip), |v4| Self::V4(v4.octets()))
+            }
         }
     }
 
@@ -80,8 +82,7 @@ impl Door {
         let source = Source::of(ip);
         let exempt = self.loopback_exempt && ip.to_canonical().is_loopback();
         let from_there = if exempt { 0 } else { self.count(source) };
-        let crowded =
-            self.shaking.len() >= HANDSHAKES_FREE || from_there >= HANDSHAKES_PER_SOURCE_FREE;
+        let crowded = self.shaking.len() >= HANDSHAKES_FREE || from_there >= HANDSHAKES_PER_SOURCE_FREE;
         if !proved && (busy || crowded) {
             return Verdict::Retry;
         }
@@ -123,7 +124,11 @@ impl Door {
         for (id, source) in &self.shaking {
             counts.entry(*source).or_insert((0, *id)).0 += 1;
         }
-        counts.into_values().max_by_key(|(count, _)| *count).filter(|(count, _)| *count > than).map(|(_, id)| id)
+        counts
+            .into_values()
+            .max_by_key(|(count, _)| *count)
+            .filter(|(count, _)| *count > than)
+            .map(|(_, id)| id)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Events: what happened, when, to whom.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
@@ -47,6 +47,20 @@ pub enum EventKind {
     NodeRejoined {
         /// How long we were alone, in milliseconds.
         alone_ms: u64,
+    },
+    /// The host sends from other addresses than before.
+    #[serde(rename = "node.addresses_changed")]
+    AddressesChanged {
+        /// One per family that leads somewhere.
+        addresses: Vec<IpAddr>,
+    },
+    /// The system does not let us send. Told once a minute.
+    #[serde(rename = "node.sends_refused")]
+    SendsRefused {
+        /// Why.
+        why: SendTrouble,
+        /// Datagrams that are lost because of it, since this was last told.
+        count: u64,
     },
     /// An attempt began.
     #[serde(rename = "attempt.started")]
@@ -300,6 +314,8 @@ impl EventKind {
             Self::NodeStarted { .. } => "node.started",
             Self::NodeIsolated { .. } => "node.isolated",
             Self::NodeRejoined { .. } => "node.rejoined",
+            Self::AddressesChanged { .. } => "node.addresses_changed",
+            Self::SendsRefused { .. } => "node.sends_refused",
             Self::AttemptStarted { .. } => "attempt.started",
             Self::StageStarted { .. } => "stage.started",
             Self::StageEnded { .. } => "stage.ended",
@@ -341,6 +357,7 @@ impl EventKind {
             // The link goes on over another connection.
             Self::LinkDown { reason: Reason::Closed { close: Some(CloseCode::Replaced) } } => false,
             Self::NodeIsolated { .. }
+            | Self::SendsRefused { .. }
             | Self::LinkSuspect { .. }
             | Self::LinkDown { .. }
             | Self::RelayRefused { .. }
@@ -361,6 +378,28 @@ impl EventKind {
     }
 }
 
+/// Why the system does not send what we hand it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SendTrouble {
+    /// A rule of this host forbids it: a firewall, or the unit of its service.
+    Forbidden,
+    /// There is no way to that network.
+    NoRoute,
+    /// Its queues are full, or something else is wrong.
+    Other,
+}
+
+impl fmt::Display for SendTrouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Forbidden => "this host's own rules forbid sending them",
+            Self::NoRoute => "this host has no route there",
+            Self::Other => "this host's system refused to send them",
+        })
+    }
+}
+
 /// The details in words, without time, name and peer.
 impl fmt::Display for EventKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -372,6 +411,14 @@ impl fmt::Display for EventKind {
                 write!(f, "no links, next try in {:.1} s", *retry_ms as f64 / 1e3)
             }
             Self::NodeRejoined { alone_ms } => write!(f, "first link after {:.1} s", *alone_ms as f64 / 1e3),
+            Self::AddressesChanged { addresses } if addresses.is_empty() => {
+                f.write_str("this host has no address that leads anywhere now")
+            }
+            Self::AddressesChanged { addresses } => {
+                let list: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+                write!(f, "this host sends from {} now", list.join(" and "))
+            }
+            Self::SendsRefused { why, count } => write!(f, "{count} datagrams lost: {why}"),
             Self::AttemptStarted { cause, .. } => write!(f, "{}", cause.name()),
             Self::StageStarted { stage, via, .. } => match via {
                 Some(via) => write!(f, "{stage} via {}", via.short()),

@@ -240,6 +240,8 @@ async fn assemble(options: NodeOptions) -> Result<Assembled, StartError> {
         engine,
         clock,
         local_addr,
+        own: probe::own_addresses(local_addr),
+        refused_told: None,
         connections: Connections::new(reports.clone()),
         relaying: Relaying::new(tls, options.bind.ip(), reports.clone()),
         probes: Probes::new(local_addr, ports, clock, reports.clone()),

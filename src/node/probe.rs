@@ -45,16 +45,17 @@ pub(super) fn bind_ports(local: SocketAddr, chosen: bool) -> Result<Vec<UdpSocke
     sockets.collect::<io::Result<_>>().map_err(|e| clean(&e.to_string()))
 }
 
-/// From which addresses this host would send to the world, where we listen on
-/// the wildcard of both families.
+/// From which addresses this host would send to the world, one per family that
+/// leads somewhere, where we listen on a wildcard.
 pub(super) fn own_addresses(local: SocketAddr) -> Vec<IpAddr> {
-    if local.ip() != IpAddr::V6(Ipv6Addr::UNSPECIFIED) {
+    if !local.ip().is_unspecified() {
         return Vec::new();
     }
     // Addresses for documentation: nothing is ever sent there.
     let world: [IpAddr; 2] =
         [Ipv4Addr::new(192, 0, 2, 1).into(), Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into()];
-    world.into_iter().filter_map(|to| source((to, 9).into()).ok()).collect()
+    let ours = world.into_iter().filter(|to| local.is_ipv6() || to.is_ipv4());
+    ours.filter_map(|to| source((to, 9).into()).ok()).collect()
 }
 
 /// Leaves the addresses of a list that are not our own.

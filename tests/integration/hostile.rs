@@ -218,8 +218,11 @@ async fn silent_stream() {
             break stranger.control(&node).await;
         }
     };
-    let _open = peer;
+    let mut peer = peer;
+    // A stream is there for the other end with its first byte.
+    peer.raw(&[0]).await;
     node.until_counted("no hello in time").await;
+    peer.until_stopped().await;
 }
 
 async fn dirty_name() {

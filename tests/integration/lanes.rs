@@ -16,8 +16,8 @@ use ant_quic::{
 use libtest_mimic::Trial;
 use punchdeck::core::limits::{CONNECTION_STREAMS_MAX, LANES_WAITING_MAX};
 use punchdeck::model::{CloseCode, PeerId};
-use punchdeck::node::{Tls, keys};
 use punchdeck::node::lanes::{Lane, LaneDialer, LaneEnd, LaneError, Reservation, ReserveError};
+use punchdeck::node::{Tls, keys};
 use tokio::sync::mpsc;
 
 use super::scripted::{Stock, Stranger};
@@ -242,8 +242,10 @@ async fn relay_leaves() {
     let reservation = far.reserve(relay.node.id(), &relay.connection).await.unwrap();
     let mut ended = reservation.ended();
     let at = Instant::now();
-    let (end, ()) =
-        tokio::join!(tokio::time::timeout(PATIENCE, ended.wait_for(Option::is_some)), relay.node.node.clone().shutdown());
+    let (end, ()) = tokio::join!(
+        tokio::time::timeout(PATIENCE, ended.wait_for(Option::is_some)),
+        relay.node.node.clone().shutdown()
+    );
     assert!(end.unwrap().unwrap().is_some());
     assert!(at.elapsed() < Duration::from_secs(3), "{:?}", at.elapsed());
 }

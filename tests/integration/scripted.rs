@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use ant_quic::high_level::default_runtime;
 use ant_quic::{
-    BootstrapCacheConfig, ConnectionError, Endpoint, EndpointConfig, HighLevelConnection, HighLevelRecvStream,
-    HighLevelSendStream, NodeConfig, StrategyConfig,
+    BootstrapCacheConfig, ConnectionError, Endpoint, EndpointConfig, HighLevelConnection,
+    HighLevelRecvStream, HighLevelSendStream, NodeConfig, StrategyConfig,
 };
 use punchdeck::core::wire::{Frame, FrameReader, Hello, Message, PROTOCOL_HIGH, PROTOCOL_LOW, Record};
 use punchdeck::model::{NatType, PeerId};
@@ -257,6 +257,11 @@ impl Scripted {
     /// Whatever bytes; a stream that is closed already is what some tests want.
     pub async fn raw(&mut self, bytes: &[u8]) {
         let _ = AsyncWriteExt::write_all(&mut self.send, bytes).await;
+    }
+
+    /// Waits until the other end takes nothing more on the control stream.
+    pub async fn until_stopped(&mut self) {
+        tokio::time::timeout(PATIENCE, self.send.stopped()).await.expect("it is still read").unwrap();
     }
 
     /// The next numbered message.

@@ -10,7 +10,9 @@ use crate::core::nat::datagram::Bytes;
 use crate::core::nat::{Family, Reply, SocketId, reach};
 use crate::core::why::Knocked;
 use crate::core::wire::Frame;
-use crate::model::{CloseCode, Command, CommandId, Event, Evidence, Fact, Outcome, PeerId, Reason};
+use crate::model::{
+    CloseCode, Command, CommandId, Event, Evidence, Fact, Outcome, PeerId, Reason, SendTrouble,
+};
 
 /// An end of the NAT probe's datagrams here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -189,6 +191,19 @@ pub enum Input {
         query: u32,
         /// Each address, what came of UDP, and what of TCP.
         results: Vec<(SocketAddr, Knocked, Knocked)>,
+    },
+    /// The host sends from other addresses than before.
+    HostAddresses {
+        /// From which it would send to others, one per family that leads
+        /// somewhere.
+        own: Vec<IpAddr>,
+    },
+    /// The system did not send what we handed it.
+    SendsRefused {
+        /// Why.
+        why: SendTrouble,
+        /// Datagrams since this was last told.
+        count: u64,
     },
     /// Something worth counting was stopped outside.
     Stopped(&'static str),

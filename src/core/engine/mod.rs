@@ -14,6 +14,7 @@ mod egress;
 mod failover;
 mod gossip;
 mod handover;
+mod host;
 mod io;
 mod links;
 mod nat;
@@ -84,7 +85,7 @@ pub struct EngineConfig {
     /// Where we listen.
     pub local_addr: SocketAddr,
     /// From which addresses this host would send to others, one per family that
-    /// leads somewhere; empty unless we listen on the wildcard of both.
+    /// leads somewhere; empty unless we listen on a wildcard.
     pub own: Vec<IpAddr>,
     /// Whom to dial when nobody is known.
     pub bootstrap: Vec<SocketAddr>,
@@ -300,6 +301,8 @@ impl Engine {
             Input::Reached { peer, addr, reached } => self.on_reached(peer, addr, reached, now),
             Input::EgressTested(seen) => self.on_egress_tested(seen, now),
             Input::Knocked { query, results } => self.on_knocked(query, &results, now),
+            Input::HostAddresses { own } => self.on_host_addresses(own, now),
+            Input::SendsRefused { why, count } => self.on_sends_refused(why, count, now),
             Input::Stopped(what) => self.stopped(what),
             Input::TaskFaulted { task, detail } => {
                 self.event(None, EventKind::TaskFaulted { task, detail }, now);

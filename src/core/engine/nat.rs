@@ -282,6 +282,13 @@ impl Engine {
         }
     }
 
+    /// The host is elsewhere: what was measured there says nothing here.
+    pub(super) fn nat_moved(&mut self, now: Now) {
+        for (_, probe) in &mut self.nat_state.probes {
+            probe.address_changed(now);
+        }
+    }
+
     /// A command to measure: answered when every family was.
     pub(super) fn on_nat_probe(&mut self, id: CommandId, now: Now) -> Option<Done> {
         if self.nat_state.probes.is_empty() {

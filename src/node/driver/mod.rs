@@ -4,7 +4,7 @@
 mod tests;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,6 +35,10 @@ const PUBLISH_EVERY: Duration = Duration::from_millis(100);
 const PUBLISH_AT_LEAST: Duration = Duration::from_secs(1);
 /// Reports taken up before the rest gets its turn.
 const BATCH: usize = 256;
+/// Looks at the host's addresses. They change when a cable or a network does.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// What the system refused to send is told at most this often.
+const REFUSED_EVERY: Duration = Duration::from_secs(60);
 /// How long the last messages get to leave before connections close.
 const LAST_WORDS: Duration = Duration::from_millis(100);
 
@@ -57,6 +61,10 @@ pub(super) struct Driver {
     pub(super) clock: Clock,
     /// Where we listen.
     pub(super) local_addr: SocketAddr,
+    /// From which addresses the host would send to others.
+    pub(super) own: Vec<IpAddr>,
+    /// When it was last told what the system refused to send.
+    pub(super) refused_told: Option<Instant>,
     pub(super) transport: Transport,
     pub(super) connections: Connections,
     pub(super) relaying: Relaying,
@@ -85,6 +93,7 @@ impl Driver {
         stop: CancellationToken,
     ) {
         let mut published = Instant::now();
+        let mut look = Instant::now() + LOOK_EVERY;
         self.engine.begin(self.clock.now());
         self.carry_out();
         while !self.stopping {
@@ -106,6 +115,10 @@ impl Driver {
                 () = sleep_until(timer.unwrap_or(publish)), if timer.is_some() => {
                     self.engine.on_timeout(self.clock.now());
                     self.changed = true;
+                }
+                () = sleep_until(look) => {
+                    look = Instant::now() + LOOK_EVERY;
+                    self.look_at_host();
                 }
                 Some(report) = inbox.recv() => {
                     self.take(report);
@@ -194,6 +207,23 @@ impl Driver {
             Report::RelayAsked { .. } => {}
         }
         self.carry_out();
+    }
+
+    /// Whether the host's addresses are others now, and what its system did not
+    /// send.
+    fn look_at_host(&mut self) {
+        let own = probe::own_addresses(self.local_addr);
+        if own != self.own {
+            self.own.clone_from(&own);
+            self.transport.addresses_changed();
+            self.feed(Input::HostAddresses { own });
+        }
+        if self.refused_told.is_none_or(|at| at.elapsed() >= REFUSED_EVERY) {
+            for (why, count) in self.transport.take_refused() {
+                self.refused_told = Some(Instant::now());
+                self.feed(Input::SendsRefused { why, count });
+            }
+        }
     }
 
     fn take_up_lane(&mut self, lane: Lane) {

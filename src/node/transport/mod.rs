@@ -9,6 +9,7 @@ mod bind;
 mod socket;
 mod tls;
 
+use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -24,7 +25,7 @@ use self::socket::NodeSocket;
 pub use self::tls::Tls;
 pub(super) use self::tls::identity;
 use crate::core::limits::LINKS_MAX;
-use crate::model::{CloseCode, PeerId, Reason, clean, plain_addr};
+use crate::model::{CloseCode, PeerId, Reason, SendTrouble, clean, plain_addr};
 
 /// The library wants a name; identities are keys here.
 pub(super) const SERVER_NAME: &str = "peer";
@@ -97,8 +98,19 @@ impl Transport {
     }
 
     /// How many datagrams the system refused to send since this was last asked.
-    pub(super) fn take_refused(&self) -> Vec<(ErrorKind, u64)> {
-        self.socket.take_refused()
+    pub(super) fn take_refused(&self) -> BTreeMap<SendTrouble, u64> {
+        let mut refused = BTreeMap::new();
+        for (kind, count) in self.socket.take_refused() {
+            let why = match kind {
+                ErrorKind::PermissionDenied => SendTrouble::Forbidden,
+                ErrorKind::NetworkUnreachable | ErrorKind::HostUnreachable | ErrorKind::AddrNotAvailable => {
+                    SendTrouble::NoRoute
+                }
+                _ => SendTrouble::Other,
+            };
+            *refused.entry(why).or_default() += count;
+        }
+        refused
     }
 
     /// Closes every connection and gives up the socket.

@@ -124,7 +124,8 @@ impl NodeSocket {
 /// what the system coalesces.
 fn without_coalescing(socket: &std::net::UdpSocket) {
     #[cfg(target_os = "linux")]
-    if let Err(error) = nix::sys::socket::setsockopt(socket, nix::sys::socket::sockopt::UdpGroSegment, &false) {
+    if let Err(error) = nix::sys::socket::setsockopt(socket, nix::sys::socket::sockopt::UdpGroSegment, &false)
+    {
         tracing::debug!(%error, "the system cannot coalesce datagrams, which is not wanted anyhow");
     }
     #[cfg(not(target_os = "linux"))]
@@ -250,9 +251,8 @@ mod tests {
 
     async fn receive(socket: &NodeSocket) -> (Vec<u8>, RecvMeta) {
         let (mut buf, mut meta) = ([0; 2048], [RecvMeta::default()]);
-        let count = std::future::poll_fn(|cx| {
-            socket.poll_recv(cx, &mut [IoSliceMut::new(&mut buf)], &mut meta)
-        });
+        let count =
+            std::future::poll_fn(|cx| socket.poll_recv(cx, &mut [IoSliceMut::new(&mut buf)], &mut meta));
         assert_eq!(count.await.unwrap(), 1);
         (buf[..meta[0].len].to_vec(), meta[0])
     }

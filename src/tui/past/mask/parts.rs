@@ -301,6 +301,11 @@ impl Mask {
             | EventKind::LinkUp { remote_addr: addr, .. }
             | EventKind::RelayReserved { public_addr: addr, .. }
             | EventKind::PeerVerifiedPublic { addr } => *addr = self.addr(*addr),
+            EventKind::AddressesChanged { addresses } => {
+                for ip in addresses {
+                    *ip = self.ip(*ip);
+                }
+            }
             EventKind::StageStarted { via: id, .. }
             | EventKind::LinkMoved { via: id, .. }
             | EventKind::PeerAdded { from: id } => {
@@ -326,6 +331,7 @@ impl Mask {
             }
             EventKind::NodeIsolated { .. }
             | EventKind::NodeRejoined { .. }
+            | EventKind::SendsRefused { .. }
             | EventKind::AttemptStarted { .. }
             | EventKind::AttemptEnded { .. }
             | EventKind::LinkSuspect { .. }
