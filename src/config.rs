@@ -10,6 +10,7 @@ mod host;
 mod key;
 mod networks;
 mod reload;
+mod removed;
 mod resolve;
 mod secret;
 mod show;
@@ -31,10 +32,10 @@ pub use validate::{
     BIND_PORT_MIN, BOOTSTRAP_MAX, DIRECT_WINDOW, RELAY_AFTER, Refused, SWITCH_WORDS, validate_ascii,
     validate_bind, validate_bootstrap, validate_direct_window, validate_group, validate_log_filter,
     validate_log_format, validate_name, validate_network, validate_path, validate_punch,
-    validate_registry_url, validate_relay_after, validate_relay_egress, validate_switch, validate_theme,
+    validate_registry_url, validate_relay_after, validate_switch, validate_theme,
 };
 
-use crate::model::{PunchConsent, RelayEgressPolicy, ThemeChoice};
+use crate::model::{PunchConsent, ThemeChoice};
 use crate::node::keys::KeyBytes;
 use crate::node::options::{NodeOptions, Settings};
 use crate::node::{RegistryOptions, RegistryUrl};
@@ -65,8 +66,6 @@ pub struct Config {
     pub relay_after: Duration,
     /// Whose punch requests we answer.
     pub punch: PunchConsent,
-    /// What to do about the relay service's open egress.
-    pub relay_egress: RelayEgressPolicy,
     /// Where the control socket is, if not in the data directory.
     pub socket: Option<PathBuf>,
     /// The group that may use it, too.
@@ -111,7 +110,6 @@ impl Config {
             direct_window: *DIRECT_WINDOW.start(),
             relay_after: Duration::from_secs(1),
             punch: PunchConsent::default(),
-            relay_egress: RelayEgressPolicy::default(),
             socket: None,
             control_group: None,
             log_filter: "info".to_owned(),
@@ -145,8 +143,6 @@ impl Resolved {
             direct_window,
             relay_after,
             punch,
-            relay_egress: config.relay_egress,
-            self_test: true,
             registry: config.registry_url.map(|url| RegistryOptions {
                 url,
                 token: self.registry_token.as_ref().map(|(token, _)| token.clone()),

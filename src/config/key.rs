@@ -8,7 +8,7 @@ use super::validate::{self as check, DIRECT_WINDOW, RELAY_AFTER, Refused, second
 use super::{Ascii, BIND_PORT_MIN, BOOTSTRAP_MAX, Config, Host, LogFormat, Raw};
 use crate::core::limits::{NAME_BYTES_MAX, NETWORK_BYTES_MAX};
 use crate::core::token::TOKEN_LEN;
-use crate::model::{PunchConsent, RelayEgressPolicy, ThemeChoice};
+use crate::model::{PunchConsent, ThemeChoice};
 
 /// The variable that holds the network secret itself. There is no such key and
 /// no such flag: a secret belongs neither into a file that is shown around nor
@@ -64,8 +64,6 @@ pub enum Key {
     RelayAfter,
     /// `punch`
     Punch,
-    /// `relay_egress`
-    RelayEgress,
     /// `socket`
     Socket,
     /// `control_group`
@@ -92,7 +90,7 @@ pub enum Key {
 
 impl Key {
     /// Every key, in the order in which they are shown.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 20] = [
         Self::DataDir,
         Self::Name,
         Self::Network,
@@ -102,7 +100,6 @@ impl Key {
         Self::DirectWindow,
         Self::RelayAfter,
         Self::Punch,
-        Self::RelayEgress,
         Self::Socket,
         Self::ControlGroup,
         Self::LogFilter,
@@ -128,7 +125,6 @@ impl Key {
             Self::DirectWindow => ("direct_window", "PUNCHDECK_DIRECT_WINDOW", None),
             Self::RelayAfter => ("relay_after", "PUNCHDECK_RELAY_AFTER", None),
             Self::Punch => ("punch", "PUNCHDECK_PUNCH", None),
-            Self::RelayEgress => ("relay_egress", "PUNCHDECK_RELAY_EGRESS", None),
             Self::Socket => ("socket", "PUNCHDECK_SOCKET", Some("--socket")),
             Self::ControlGroup => ("control_group", "PUNCHDECK_CONTROL_GROUP", None),
             Self::LogFilter => ("log_filter", "PUNCHDECK_LOG_FILTER", None),
@@ -175,7 +171,6 @@ impl Key {
             Self::DirectWindow => "how long a direct dial is waited for before the next stage",
             Self::RelayAfter => "how long after a punch began a relay takes over the link",
             Self::Punch => "whose coordinated punch requests are answered",
-            Self::RelayEgress => "what to do about the open egress of the relay service",
             Self::Socket => "where the control socket is",
             Self::ControlGroup => "the group that may use the control socket, too",
             Self::LogFilter => "which log lines are kept",
@@ -207,7 +202,6 @@ impl Key {
             Self::DirectWindow => range(&DIRECT_WINDOW),
             Self::RelayAfter => range(&RELAY_AFTER),
             Self::Punch => one_of(PunchConsent::ALL.map(PunchConsent::name)),
-            Self::RelayEgress => one_of(RelayEgressPolicy::ALL.map(RelayEgressPolicy::name)),
             Self::LogFilter => {
                 "off, error, warn, info, debug or trace, alone or as target=level with commas between"
                     .to_owned()
@@ -257,7 +251,6 @@ impl Key {
             Self::DirectWindow => config.direct_window = check::validate_direct_window(raw.text()?)?,
             Self::RelayAfter => config.relay_after = check::validate_relay_after(raw.text()?)?,
             Self::Punch => config.punch = check::validate_punch(raw.text()?)?,
-            Self::RelayEgress => config.relay_egress = check::validate_relay_egress(raw.text()?)?,
             Self::Socket => config.socket = Some(base.join(check::validate_path(raw.text()?)?)),
             Self::ControlGroup => config.control_group = Some(check::validate_group(raw.text()?)?),
             Self::LogFilter => config.log_filter = check::validate_log_filter(raw.text()?)?,
@@ -296,7 +289,6 @@ impl Key {
             Self::DirectWindow => text(&seconds(config.direct_window)),
             Self::RelayAfter => text(&seconds(config.relay_after)),
             Self::Punch => text(config.punch.name()),
-            Self::RelayEgress => text(config.relay_egress.name()),
             Self::Socket => text(&config.socket.as_ref()?.to_string_lossy()),
             Self::ControlGroup => text(config.control_group.as_ref()?),
             Self::LogFilter => text(&config.log_filter),

@@ -10,7 +10,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::{
     Config, ConfigError, ConfigErrors, Host, Key, OTHER_VARIABLES, Origin, REGISTRY_TOKEN_VARIABLE, Refused,
-    SECRET_VARIABLE, secret,
+    SECRET_VARIABLE, removed::Removed, secret,
 };
 use crate::core::token::Token;
 use crate::node::options::NetworkSecret;
@@ -254,10 +254,9 @@ impl Gather {
                     let raw = Raw::from_toml(value.get_ref(), text.get(value.span()).unwrap_or_default());
                     self.take(key, &raw, line, base);
                 }
-                None => self.errors.push(ConfigError::UnknownKey {
-                    hint: hint(&name, &names()),
-                    key: name,
-                    at: line,
+                None => self.errors.push(match Removed::by_key(&name) {
+                    Some(removed) => ConfigError::Removed { at: line, became: removed.became() },
+                    None => ConfigError::UnknownKey { hint: hint(&name, &names()), key: name, at: line },
                 }),
             }
         }
@@ -333,6 +332,9 @@ impl Gather {
                         allowed: "UTF-8".to_owned(),
                     }),
                 }
+            } else if let Some(removed) = Removed::by_variable(&name) {
+                let at = Origin::Env(removed.variable());
+                self.errors.push(ConfigError::Removed { at, became: removed.became() });
             } else {
                 // Ignoring it would let a misspelt name of the secret open a
                 // closed fleet.

@@ -177,6 +177,20 @@ fn an_unknown_key_names_the_nearest_one_with_its_line() {
 }
 
 #[test]
+fn what_became_of_a_key_that_is_gone_is_said_with_its_place() {
+    let became = "relay_egress is gone since 0.2: a node relays for linked peers of its own network only, \
+                  and never to addresses of its host";
+    assert_eq!(
+        errors("name = \"a\"\nrelay_egress = \"require-closed\"\n", &[]),
+        [format!("config.toml:2: {became}; remove the line")]
+    );
+    assert_eq!(
+        errors("", &[("PUNCHDECK_RELAY_EGRESS", "warn")]),
+        [format!("environment PUNCHDECK_RELAY_EGRESS: {became}; unset it")]
+    );
+}
+
+#[test]
 fn a_section_that_has_a_value_of_its_own_is_told_to_be_a_table() {
     assert_eq!(
         errors("keys = 3\nregistry = \"x\"\n", &[]),

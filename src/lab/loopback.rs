@@ -106,7 +106,6 @@ impl LoopbackFleet {
             bootstrap: first.into_iter().collect(),
             passive,
             // It is one host, and whoever tests it sees it from a node of its own.
-            self_test: false,
             ..NodeOptions::new(dir.path().to_owned(), keys, name, NETWORK, bind)
         };
         let id = keys::peer_id(&options.keys.public)?;

@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AttemptId, AttemptOutcome, Cause, CloseCode, Evidence, ExposureState, NatType, Path, PeerId, Reason,
-    RelayRole, StageKind, StageOutcome, Stamp,
+    AttemptId, AttemptOutcome, Cause, CloseCode, NatType, Path, PeerId, Reason, RelayRole, StageKind,
+    StageOutcome, Stamp,
 };
 
 /// Something that happened.
@@ -170,23 +170,6 @@ pub enum EventKind {
     /// A reservation was given up; nothing ran over it any more.
     #[serde(rename = "relay.released")]
     RelayReleased,
-    /// The self-test of the library's relay found something else than before.
-    #[serde(rename = "relay.egress")]
-    RelayEgress {
-        /// Whether strangers reach this host through it.
-        state: ExposureState,
-        /// What the test saw.
-        evidence: Evidence,
-    },
-    /// The self-test of the library's coordinator found something else than
-    /// before.
-    #[serde(rename = "node.coordinator")]
-    Coordinator {
-        /// Whether strangers aim other peers through it.
-        state: ExposureState,
-        /// What the test saw.
-        evidence: Evidence,
-    },
     /// A peer entered the cache.
     #[serde(rename = "peer.added")]
     PeerAdded {
@@ -315,8 +298,6 @@ impl EventKind {
             Self::RelaySuspect { .. } => "relay.suspect",
             Self::RelayDead { .. } => "relay.dead",
             Self::RelayReleased => "relay.released",
-            Self::RelayEgress { .. } => "relay.egress",
-            Self::Coordinator { .. } => "node.coordinator",
             Self::PeerAdded { .. } => "peer.added",
             Self::PeersAdded { .. } => "peers.added",
             Self::PeerRemoved { .. } => "peer.removed",
@@ -351,9 +332,6 @@ impl EventKind {
             | Self::CacheSaveFailed { .. }
             | Self::CacheSetAside { .. }
             | Self::TaskFaulted { .. } => true,
-            Self::RelayEgress { state, .. } | Self::Coordinator { state, .. } => {
-                *state == ExposureState::Open
-            }
             Self::AttemptEnded { outcome, .. } => *outcome == AttemptOutcome::Unreachable,
             Self::StageEnded { outcome, .. } => *outcome == StageOutcome::Failed,
             _ => false,
@@ -413,9 +391,6 @@ impl fmt::Display for EventKind {
             }
             Self::RelayDead { reason, successor: None } => write!(f, "{reason}, no other relay is ready"),
             Self::RelayReleased => f.write_str("nothing runs over it any more"),
-            Self::RelayEgress { state, evidence } | Self::Coordinator { state, evidence } => {
-                write!(f, "{state}: {evidence}")
-            }
             Self::PeerForeign => f.write_str("connected, but speaks no punchdeck"),
             Self::PeerAdded { from: Some(from) } => write!(f, "told by {}", from.short()),
             Self::PeerAdded { from: None } => f.write_str("met"),

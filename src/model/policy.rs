@@ -38,36 +38,6 @@ impl fmt::Display for PunchConsent {
     }
 }
 
-/// What the node does about its relay service, which forwards datagrams to
-/// any address that the host lets it reach.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum RelayEgressPolicy {
-    /// Run, and say so.
-    #[default]
-    Warn,
-    /// Refuse to start unless the relay's egress is shown to be closed.
-    RequireClosed,
-}
-
-impl RelayEgressPolicy {
-    /// Every choice.
-    pub const ALL: [Self; 2] = [Self::Warn, Self::RequireClosed];
-
-    /// The name as it stands in the configuration.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Warn => "warn",
-            Self::RequireClosed => "require-closed",
-        }
-    }
-}
-
-impl fmt::Display for RelayEgressPolicy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
 /// Which colours a console has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

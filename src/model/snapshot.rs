@@ -7,8 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Attempt, Exposure, KpiView, LinkRow, NatView, PeerId, PeerRow, Propagation, RelaysView, ReportingView,
-    Stamp,
+    Attempt, KpiView, LinkRow, NatView, PeerId, PeerRow, Propagation, RelaysView, ReportingView, Stamp,
 };
 
 /// Everything a console shows. Sections that did not change share their `Arc`
@@ -100,12 +99,6 @@ pub struct NodeInfo {
     pub phase: Phase,
     /// The cache on disk.
     pub cache: CacheView,
-    /// Whether strangers reach this host, and what lies behind it, through the
-    /// library's relay.
-    pub relay_egress: Exposure,
-    /// Whether strangers aim other peers at whomever through the library's
-    /// coordinator.
-    pub coordinator: Exposure,
 }
 
 /// The peer cache on disk.

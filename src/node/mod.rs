@@ -47,7 +47,7 @@ pub use self::reporting::{RegistryOptions, RegistryUrl};
 use self::transport::Transport;
 pub use self::transport::{BindError, Tls};
 use crate::core::door::Door;
-use crate::core::engine::{Engine, EngineConfig, SelfTest};
+use crate::core::engine::{Engine, EngineConfig};
 use crate::model::PeerId;
 
 /// Reports of tasks waiting for the driver; tasks wait when it is full.
@@ -204,7 +204,6 @@ async fn assemble(options: NodeOptions) -> Result<Assembled, StartError> {
         punch: options.punch,
         probe_ports: ports.iter().filter_map(|p| p.local_addr().ok()).map(|a| a.port()).collect(),
         no_probe_ports,
-        self_test: SelfTest::Off,
         own_version: found.own.own_version,
         anchors: found.own.anchors.clone(),
         history: found.history,

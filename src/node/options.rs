@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::keys::KeyBytes;
 use super::reporting::RegistryOptions;
-use crate::model::{PunchConsent, RelayEgressPolicy};
+use crate::model::PunchConsent;
 
 pub use crate::core::engine::Settings;
 pub use crate::core::link::NetworkSecret;
@@ -39,11 +39,6 @@ pub struct NodeOptions {
     pub relay_after: Duration,
     /// Whose punch requests we answer.
     pub punch: PunchConsent,
-    /// What to do about the relay service's open egress.
-    pub relay_egress: RelayEgressPolicy,
-    /// Whether the node tests itself for the holes that the library leaves
-    /// open, at the start and hourly. Fleets in a lab do without.
-    pub self_test: bool,
     /// Whom to tell what happened; nobody where there is none.
     pub registry: Option<RegistryOptions>,
 }
@@ -74,8 +69,6 @@ impl NodeOptions {
             direct_window: Duration::from_secs(2),
             relay_after: Duration::from_secs(1),
             punch: PunchConsent::default(),
-            relay_egress: RelayEgressPolicy::default(),
-            self_test: true,
             registry: None,
         }
     }

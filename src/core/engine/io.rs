@@ -10,7 +10,7 @@ use crate::core::nat::datagram::Bytes;
 use crate::core::nat::{Family, Reply, SocketId, reach};
 use crate::core::why::Knocked;
 use crate::core::wire::Frame;
-use crate::model::{CloseCode, Command, CommandId, Event, Evidence, Fact, Outcome, PeerId, Reason};
+use crate::model::{CloseCode, Command, CommandId, Event, Fact, Outcome, PeerId, Reason};
 
 /// An end of the NAT probe's datagrams here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -181,8 +181,6 @@ pub enum Input {
         /// Whether it answered.
         reached: bool,
     },
-    /// The answer to [`Action::TestEgress`].
-    EgressTested(SelfTested),
     /// The answer to [`Action::Knock`].
     Knocked {
         /// Which.
@@ -199,15 +197,6 @@ pub enum Input {
         /// What it said.
         detail: String,
     },
-}
-
-/// What the self-test of the library's services saw.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SelfTested {
-    /// Of its relay.
-    pub relay: Evidence,
-    /// Of its coordinator.
-    pub coordinator: Evidence,
 }
 
 /// What went through a reservation since it was made.
@@ -349,10 +338,6 @@ pub enum Action {
         /// Names the dial.
         name: reach::Name,
     },
-    /// Try on ourselves, as a stranger would, what the library's relay and
-    /// coordinator let strangers do; [`Input::EgressTested`] answers, within
-    /// seconds.
-    TestEgress,
     /// Try by UDP and TCP whether anything is there; [`Input::Knocked`] answers,
     /// within a second.
     Knock {

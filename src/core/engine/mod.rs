@@ -10,7 +10,6 @@ mod attempts;
 mod commands;
 mod coordinate;
 mod echo;
-mod egress;
 mod failover;
 mod gossip;
 mod handover;
@@ -40,14 +39,12 @@ use std::time::Duration;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-pub use egress::SelfTest;
-pub use io::{Action, ConnBytes, Input, ProbeEnd, ReservationBytes, SelfTested};
+pub use io::{Action, ConnBytes, Input, ProbeEnd, ReservationBytes};
 pub use settings::Settings;
 
 use self::attempts::Attempts;
 use self::coordinate::PunchComing;
 use self::echo::Echoes;
-use self::egress::Egress;
 use self::handover::Handovers;
 use self::nat::Nat;
 use self::relays::Relaying;
@@ -100,8 +97,6 @@ pub struct EngineConfig {
     pub probe_ports: Vec<u16>,
     /// Why there are none, if there are none.
     pub no_probe_ports: Option<String>,
-    /// What is to be done about the holes of the library.
-    pub self_test: SelfTest,
     /// The version of our record when it was last saved.
     pub own_version: u64,
     /// Whom to dial first.
@@ -162,7 +157,6 @@ pub struct Engine {
     upgrades: Upgrades,
     whys: Whys,
     echoes: Echoes,
-    egress: Egress,
     /// Punches that we agreed to.
     punches_coming: BTreeMap<PeerId, PunchComing>,
     /// Counts dials that belong to no attempt.
@@ -236,7 +230,6 @@ impl Engine {
             upgrades: Upgrades::default(),
             whys: Whys::default(),
             echoes: Echoes::default(),
-            egress: Egress::default(),
             punches_coming: BTreeMap::new(),
             free_dials: 0,
             refusals: BTreeMap::new(),
@@ -266,7 +259,6 @@ impl Engine {
         if let Some(detail) = self.config.no_probe_ports.clone() {
             self.event(None, EventKind::NatNoResponder { detail }, now);
         }
-        self.begin_self_test(now);
         self.republish(now);
         let starts = self.with_dialer(now, |dialer, view| dialer.begin(view, now));
         for start in starts {
@@ -298,7 +290,6 @@ impl Engine {
             Input::ProbeDatagram { at, from, bytes } => self.on_probe_datagram(at, from, &bytes, now),
             Input::ProbeDropped { what, count } => *self.stopped.entry(what).or_default() += count,
             Input::Reached { peer, addr, reached } => self.on_reached(peer, addr, reached, now),
-            Input::EgressTested(seen) => self.on_egress_tested(seen, now),
             Input::Knocked { query, results } => self.on_knocked(query, &results, now),
             Input::Stopped(what) => self.stopped(what),
             Input::TaskFaulted { task, detail } => {
@@ -321,7 +312,6 @@ impl Engine {
         if !self.leaving {
             self.nat_timeout(now);
             self.upgrades_timeout(now);
-            self.self_test_timeout(now);
         }
         self.after(now);
     }
@@ -368,7 +358,6 @@ impl Engine {
             self.whys.next_timeout(),
             self.echoes.next_timeout(),
             self.upgrades.next_timeout().filter(|_| !self.leaving),
-            self.egress.next_timeout().filter(|_| !self.leaving),
             self.saving.next_timeout(),
         ]
         .into_iter()

@@ -113,8 +113,6 @@ impl Engine {
                 save: self.saving.view(),
                 set_aside: Some(set_aside.collect::<Vec<_>>().join("; ")).filter(|s| !s.is_empty()),
             },
-            relay_egress: self.egress.relay.clone(),
-            coordinator: self.egress.coordinator.clone(),
         }
     }
 

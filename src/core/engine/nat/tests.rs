@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use crate::core::engine::{Action, Engine, EngineConfig, Input, ProbeEnd, SelfTest};
+use crate::core::engine::{Action, Engine, EngineConfig, Input, ProbeEnd};
 use crate::core::limits::{REACH_TEST_EVERY, REACH_TESTS_AT_ONCE};
 use crate::core::link::{ConnId, ConnInfo};
 use crate::core::nat::SocketId;
@@ -89,7 +89,6 @@ impl Fleet {
             punch: PunchConsent::Any,
             probe_ports: vec![9001, 9002],
             no_probe_ports: None,
-            self_test: SelfTest::Off,
             own_version: 0,
             anchors: Vec::new(),
             history: None,
@@ -240,7 +239,6 @@ impl Fleet {
             | Action::TryReservation { .. }
             | Action::DialLane { .. }
             | Action::UseLane { .. }
-            | Action::TestEgress
             | Action::Knock { .. }
             | Action::Stop => {}
         }

@@ -1,15 +1,14 @@
 //! Every kind of value, part by part. Whatever gets a new part does not compile
 //! until somebody says here what becomes of it.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::Mask;
 use crate::model::{
-    Attempt, AttemptsView, CacheView, Command, Confidence, Done, Event, EventKind, Evidence, Exposure,
-    Failover, Failure, LinkReport, LinkRow, LogLine, MappingLifetime, NatView, NodeInfo, Outcome, PeerId,
-    PeerRow, Reason, RelaysView, ReportingView, ReservationRow, SaveState, Snapshot, StageReport, Vantage,
-    Why, WhyFact, WhyLine,
+    Attempt, AttemptsView, CacheView, Command, Confidence, Done, Event, EventKind, Failover, Failure,
+    LinkReport, LinkRow, LogLine, MappingLifetime, NatView, NodeInfo, Outcome, PeerId, PeerRow, Reason,
+    RelaysView, ReportingView, ReservationRow, SaveState, Snapshot, StageReport, Vantage, Why, WhyFact,
+    WhyLine,
 };
 use crate::tui::app::Entry;
 use crate::tui::lab::{DrillStage, DrillView, LabLink, LabNode, LabRouter, LabSaid, LabView};
@@ -98,30 +97,6 @@ impl Mask {
                 save,
                 set_aside: set_aside.as_ref().map(|text| self.text(text)),
             },
-            relay_egress: self.exposure(&node.relay_egress),
-            coordinator: self.exposure(&node.coordinator),
-        }
-    }
-
-    fn exposure(&mut self, exposure: &Exposure) -> Exposure {
-        Exposure {
-            state: exposure.state,
-            evidence: self.evidence(&exposure.evidence),
-            tested: exposure.tested,
-        }
-    }
-
-    fn ips(&self, ips: &[IpAddr]) -> Vec<IpAddr> {
-        ips.iter().map(|ip| self.ip(*ip)).collect()
-    }
-
-    fn evidence(&mut self, evidence: &Evidence) -> Evidence {
-        match evidence {
-            Evidence::Arrived { at } => Evidence::Arrived { at: self.ips(at) },
-            Evidence::NotForwarded { to } => Evidence::NotForwarded { to: self.ips(to) },
-            Evidence::NotSent { to } => Evidence::NotSent { to: self.ips(to) },
-            Evidence::NotMeasured { reason } => Evidence::NotMeasured { reason: self.reason(reason) },
-            Evidence::NotTested | Evidence::PassedOn | Evidence::Refused => evidence.clone(),
         }
     }
 
@@ -312,9 +287,6 @@ impl Mask {
             | EventKind::PeerRemoved { reason } => *reason = self.reason(reason),
             EventKind::RelayDead { reason, successor } => {
                 (*reason, *successor) = (self.reason(reason), self.ids(*successor));
-            }
-            EventKind::RelayEgress { evidence, .. } | EventKind::Coordinator { evidence, .. } => {
-                *evidence = self.evidence(evidence);
             }
             EventKind::NatChanged { summary: text, .. }
             | EventKind::NatNoResponder { detail: text }
