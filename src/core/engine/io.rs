@@ -1,6 +1,6 @@
 //! What goes into the engine and what comes out.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::Settings;
@@ -128,11 +128,6 @@ pub enum Input {
         sessions: Option<u64>,
         /// Bytes since the start.
         bytes: Option<u64>,
-    },
-    /// The library reserved an address of its own on the relay at that host.
-    LibraryRelay {
-        /// The host.
-        at: IpAddr,
     },
     /// Somebody asks for something.
     Command {

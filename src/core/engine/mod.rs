@@ -283,7 +283,6 @@ impl Engine {
             Input::ReservationLost { relay, reason } => self.on_relay_lost(relay, reason, now),
             Input::LaneBytes { reservations, .. } => self.on_lane_bytes(reservations),
             Input::Serving { sessions, bytes } => self.on_serving(sessions, bytes),
-            Input::LibraryRelay { at } => self.relaying.library = Some(at),
             Input::Settings(settings) => self.on_settings(settings, now),
             Input::Saved { result } => self.on_saved(result, now),
             Input::ProbeSocket { socket, result } => self.on_probe_socket(socket, result, now),
