@@ -213,7 +213,6 @@ impl Mask {
             Reason::WrongIdentity { got } => Reason::WrongIdentity { got: self.id(*got) },
             Reason::Handshake { detail } => Reason::Handshake { detail: self.text(detail) },
             Reason::Limit { limit } => Reason::Limit { limit: self.text(limit) },
-            Reason::PunchFailed { detail } => Reason::PunchFailed { detail: self.text(detail) },
             Reason::NoProbeSocket { detail } => Reason::NoProbeSocket { detail: self.text(detail) },
             Reason::Other { detail } => Reason::Other { detail: self.text(detail) },
             Reason::NoAnswer { .. }
@@ -234,7 +233,6 @@ impl Mask {
             | Reason::NobodyToInvite
             | Reason::RateLimited
             | Reason::UnknownTarget
-            | Reason::RequestExpired
             | Reason::TimedOut { .. }
             | Reason::NotNeeded
             | Reason::CameToUs
