@@ -5,6 +5,8 @@
 
 #[path = "cli/mistakes.rs"]
 mod mistakes;
+#[path = "cli/sockets.rs"]
+mod sockets;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
