@@ -10,6 +10,7 @@ mod connections;
 pub mod disk;
 mod driver;
 pub mod feed;
+mod holder;
 pub mod keys;
 mod knock;
 pub mod lanes;
