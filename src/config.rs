@@ -31,11 +31,11 @@ pub use secret::registry_token;
 pub use validate::{
     BIND_PORT_MIN, BOOTSTRAP_MAX, DIRECT_WINDOW, RELAY_AFTER, Refused, SWITCH_WORDS, validate_ascii,
     validate_bind, validate_bootstrap, validate_direct_window, validate_group, validate_log_filter,
-    validate_log_format, validate_name, validate_network, validate_path, validate_punch,
-    validate_registry_url, validate_relay_after, validate_switch, validate_theme,
+    validate_log_format, validate_name, validate_network, validate_path, validate_probe_ports,
+    validate_punch, validate_registry_url, validate_relay_after, validate_switch, validate_theme,
 };
 
-use crate::model::{PunchConsent, ThemeChoice};
+use crate::model::{ProbePorts, PunchConsent, ThemeChoice};
 use crate::node::keys::KeyBytes;
 use crate::node::options::{NodeOptions, Settings};
 use crate::node::{RegistryOptions, RegistryUrl};
@@ -58,6 +58,8 @@ pub struct Config {
     pub network_secret_file: Option<PathBuf>,
     /// Where to listen.
     pub bind: SocketAddr,
+    /// At which ports the NAT probes of others are answered.
+    pub probe_ports: ProbePorts,
     /// Whom to dial first.
     pub bootstrap: Vec<SocketAddr>,
     /// How long a direct dial is waited for.
@@ -106,6 +108,7 @@ impl Config {
             // as their bootstrap stays true over restarts, and an operator
             // opens one port. It is ant-quic's own, so one rule serves both.
             bind: SocketAddr::from((Ipv6Addr::UNSPECIFIED, 9000)),
+            probe_ports: ProbePorts::default(),
             bootstrap: Vec::new(),
             direct_window: *DIRECT_WINDOW.start(),
             relay_after: Duration::from_secs(1),
@@ -138,6 +141,7 @@ impl Resolved {
             network: config.network,
             secret: self.secret.as_ref().map(|(secret, _)| secret.clone()),
             bind: config.bind,
+            probe_ports: config.probe_ports,
             bootstrap,
             passive: false,
             direct_window,

@@ -8,7 +8,7 @@ use super::validate::{self as check, DIRECT_WINDOW, RELAY_AFTER, Refused, second
 use super::{Ascii, BIND_PORT_MIN, BOOTSTRAP_MAX, Config, Host, LogFormat, Raw};
 use crate::core::limits::{NAME_BYTES_MAX, NETWORK_BYTES_MAX};
 use crate::core::token::TOKEN_LEN;
-use crate::model::{PunchConsent, ThemeChoice};
+use crate::model::{ProbePorts, PunchConsent, ThemeChoice};
 
 /// The variable that holds the network secret itself. There is no such key and
 /// no such flag: a secret belongs neither into a file that is shown around nor
@@ -56,6 +56,8 @@ pub enum Key {
     NetworkSecretFile,
     /// `bind`
     Bind,
+    /// `probe_ports`
+    ProbePorts,
     /// `bootstrap`
     Bootstrap,
     /// `direct_window`
@@ -90,12 +92,13 @@ pub enum Key {
 
 impl Key {
     /// Every key, in the order in which they are shown.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::DataDir,
         Self::Name,
         Self::Network,
         Self::NetworkSecretFile,
         Self::Bind,
+        Self::ProbePorts,
         Self::Bootstrap,
         Self::DirectWindow,
         Self::RelayAfter,
@@ -121,6 +124,7 @@ impl Key {
             Self::Network => ("network", "PUNCHDECK_NETWORK", Some("--network")),
             Self::NetworkSecretFile => ("network_secret_file", "PUNCHDECK_NETWORK_SECRET_FILE", None),
             Self::Bind => ("bind", "PUNCHDECK_BIND", Some("--bind")),
+            Self::ProbePorts => ("probe_ports", "PUNCHDECK_PROBE_PORTS", Some("--probe-ports")),
             Self::Bootstrap => ("bootstrap", "PUNCHDECK_BOOTSTRAP", Some("--bootstrap")),
             Self::DirectWindow => ("direct_window", "PUNCHDECK_DIRECT_WINDOW", None),
             Self::RelayAfter => ("relay_after", "PUNCHDECK_RELAY_AFTER", None),
@@ -167,6 +171,7 @@ impl Key {
             Self::Network => "the network's name: it separates fleets, it authenticates nobody",
             Self::NetworkSecretFile => "a file with the secret of a closed fleet",
             Self::Bind => "where to listen",
+            Self::ProbePorts => "at which two further ports the NAT probes of others are answered",
             Self::Bootstrap => "whom to dial when no peer is known",
             Self::DirectWindow => "how long a direct dial is waited for before the next stage",
             Self::RelayAfter => "how long after a punch began a relay takes over the link",
@@ -198,6 +203,10 @@ impl Key {
                     .to_owned()
             }
             Self::Bind => format!("an IP address and a port: 0 for any, or {BIND_PORT_MIN} to 65535"),
+            Self::ProbePorts => format!(
+                "auto, off, or two different ports from {BIND_PORT_MIN} to 65535 that are not the one in bind, \
+                 such as [9001, 9002]"
+            ),
             Self::Bootstrap => format!("at most {BOOTSTRAP_MAX} unicast IP addresses with their ports"),
             Self::DirectWindow => range(&DIRECT_WINDOW),
             Self::RelayAfter => range(&RELAY_AFTER),
@@ -247,6 +256,7 @@ impl Key {
                 config.network_secret_file = Some(base.join(check::validate_path(raw.text()?)?));
             }
             Self::Bind => config.bind = check::validate_bind(raw.text()?)?,
+            Self::ProbePorts => config.probe_ports = check::validate_probe_ports(&raw.words())?,
             Self::Bootstrap => config.bootstrap = check::validate_bootstrap(raw.list()?)?,
             Self::DirectWindow => config.direct_window = check::validate_direct_window(raw.text()?)?,
             Self::RelayAfter => config.relay_after = check::validate_relay_after(raw.text()?)?,
@@ -282,6 +292,10 @@ impl Key {
             Self::Network => text(&config.network),
             Self::NetworkSecretFile => text(&config.network_secret_file.as_ref()?.to_string_lossy()),
             Self::Bind => text(&config.bind.to_string()),
+            Self::ProbePorts => match config.probe_ports {
+                ports @ ProbePorts::Exactly(_) => Some(ports.to_string()),
+                word => text(&word.to_string()),
+            },
             Self::Bootstrap => {
                 let list = config.bootstrap.iter().map(|a| toml::Value::String(a.to_string()));
                 Some(toml::Value::Array(list.collect()).to_string())

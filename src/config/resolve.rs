@@ -13,6 +13,7 @@ use super::{
     SECRET_VARIABLE, removed::Removed, secret,
 };
 use crate::core::token::Token;
+use crate::model::ProbePorts;
 use crate::node::options::NetworkSecret;
 use crate::tui::Keymap;
 
@@ -47,6 +48,22 @@ impl Raw {
             Self::Text(_) | Self::Other(_) => {
                 Err(Refused(Some("as a list such as [\"198.18.0.1:9000\"]".to_owned())))
             }
+        }
+    }
+
+    /// Its words or numbers, however they are written: one, or several in a list
+    /// or with commas or spaces between.
+    pub(super) fn words(&self) -> Vec<String> {
+        let split = |text: &str| {
+            text.split(|c: char| c == ',' || c.is_whitespace())
+                .filter(|word| !word.is_empty())
+                .map(str::to_owned)
+                .collect()
+        };
+        match self {
+            Self::Text(text) => split(text),
+            Self::List(list) => list.clone(),
+            Self::Other(written) => split(written.trim_start_matches('[').trim_end_matches(']')),
         }
     }
 
@@ -150,6 +167,7 @@ pub fn resolve(sources: &Sources) -> Result<Resolved, ConfigErrors> {
     for (key, raw) in &sources.flags {
         gather.take(*key, raw, Origin::Flag(key.flag().unwrap_or_default()), Path::new(""));
     }
+    gather.check_ports();
     let secret = gather.load_secret(network.as_deref());
     let registry_token = gather.load_token(token.as_deref());
     if gather.config.data_dir.as_os_str().is_empty() && gather.errors.is_empty() {
@@ -302,6 +320,18 @@ impl Gather {
             })),
         }
         self.key_origins = keys.into_iter().map(|(action, at, _)| (action, at)).collect();
+    }
+
+    /// No two sockets of a node have the same port.
+    fn check_ports(&mut self) {
+        let Config { bind, probe_ports, .. } = &self.config;
+        let ProbePorts::Exactly(ports) = probe_ports else { return };
+        if ports.contains(&bind.port()) {
+            let at = self.origins.get(&Key::ProbePorts).cloned().unwrap_or(Origin::Default);
+            let allowed = format!("{}; bind is {bind}", Key::ProbePorts.allowed());
+            let (key, value) = (Key::ProbePorts.name(), probe_ports.to_string());
+            self.errors.push(ConfigError::Invalid { key, value, at, allowed });
+        }
     }
 
     /// Takes the keys' variables and gives back the secrets', unread.

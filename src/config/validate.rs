@@ -11,7 +11,7 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use super::{Ascii, LogFormat};
 use crate::core::limits::{NAME_BYTES_MAX, NETWORK_BYTES_MAX, RECORD_PORT_MIN};
-use crate::model::{PunchConsent, ThemeChoice, clean, plain_addr};
+use crate::model::{ProbePorts, PunchConsent, ThemeChoice, clean, plain_addr};
 use crate::node::RegistryUrl;
 
 /// Shorter, and a slow handshake is cut off; longer, and a peer that cannot be
@@ -90,6 +90,28 @@ pub fn validate_bind(text: &str) -> Result<SocketAddr, Refused> {
         return Err(Refused::because("other nodes drop addresses with lower ports"));
     }
     Ok(addr)
+}
+
+/// At which ports the NAT probes of others are answered: words, or the two ports
+/// one by one. Whether the node listens there itself is looked at when both are
+/// known.
+///
+/// # Errors
+/// [`Refused`] if these are no two ports that other nodes would send to.
+pub fn validate_probe_ports(words: &[String]) -> Result<ProbePorts, Refused> {
+    let port = |word: &String| word.parse::<u16>().map_err(|_| Refused::RULE);
+    match words {
+        [word] if word == "auto" => Ok(ProbePorts::Auto),
+        [word] if word == "off" => Ok(ProbePorts::Off),
+        [one, other] => match (port(one)?, port(other)?) {
+            (one, other) if one == other => Err(Refused::because("these are the same")),
+            (one, other) if one.min(other) < BIND_PORT_MIN => {
+                Err(Refused::because("other nodes drop addresses with lower ports"))
+            }
+            (one, other) => Ok(ProbePorts::Exactly([one, other])),
+        },
+        _ => Err(Refused::RULE),
+    }
 }
 
 /// Addresses to dial; twice the same counts once.

@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AttemptId, AttemptOutcome, Cause, CloseCode, NatType, Path, PeerId, Reason, RelayRole, StageKind,
-    StageOutcome, Stamp,
+    AttemptId, AttemptOutcome, Cause, CloseCode, NatType, NoProbePorts, Path, PeerId, Reason, RelayRole,
+    StageKind, StageOutcome, Stamp,
 };
 
 /// Something that happened.
@@ -33,6 +33,9 @@ pub enum EventKind {
     NodeStarted {
         /// Where.
         local_addr: SocketAddr,
+        /// At which ports it answers the NAT probes of others.
+        #[serde(default)]
+        probe_ports: Vec<u16>,
         /// Peers the cache held.
         cached: u32,
     },
@@ -227,12 +230,12 @@ pub enum EventKind {
         /// Whether it is about IPv6.
         ipv6: bool,
     },
-    /// The ports for other nodes' NAT probes cannot be had: we measure, but
-    /// nobody can measure with us.
+    /// There are no ports for other nodes' NAT probes: we measure, but nobody
+    /// can measure with us.
     #[serde(rename = "nat.no_responder")]
     NatNoResponder {
-        /// What the system said.
-        detail: String,
+        /// Why.
+        reason: NoProbePorts,
     },
     /// A dial of ours from a fresh socket reached a peer that claims to be
     /// public.
@@ -327,7 +330,7 @@ impl EventKind {
             | Self::RelayRefused { .. }
             | Self::RelaySuspect { .. }
             | Self::RelayDead { .. }
-            | Self::NatNoResponder { .. }
+            | Self::NatNoResponder { reason: NoProbePorts::Unbound { .. } }
             | Self::LimitHit { .. }
             | Self::CacheSaveFailed { .. }
             | Self::CacheSetAside { .. }
@@ -343,8 +346,12 @@ impl EventKind {
 impl fmt::Display for EventKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NodeStarted { local_addr, cached } => {
-                write!(f, "listens on {local_addr}, {cached} peers in the cache")
+            Self::NodeStarted { local_addr, probe_ports, cached } => {
+                write!(f, "listens on {local_addr}, ")?;
+                if let [one, other] = probe_ports[..] {
+                    write!(f, "answers NAT probes at ports {one} and {other}, ")?;
+                }
+                write!(f, "{cached} peers in the cache")
             }
             Self::NodeIsolated { retry_ms } => {
                 write!(f, "no links, next try in {:.1} s", *retry_ms as f64 / 1e3)
@@ -410,7 +417,7 @@ impl fmt::Display for EventKind {
                     if summary == to.name() { Ok(()) } else { write!(f, " ({summary})") }
                 }
             }
-            Self::NatNoResponder { detail } => write!(f, "no ports for the probes of others: {detail}"),
+            Self::NatNoResponder { reason } => write!(f, "others cannot measure with us: {reason}"),
             Self::PeerVerifiedPublic { addr } => write!(f, "reached at {addr} from a fresh socket"),
             Self::LimitHit { limit } => f.write_str(limit),
             Self::CacheSaveFailed { detail, retry_ms } => {

@@ -38,6 +38,53 @@ impl fmt::Display for PunchConsent {
     }
 }
 
+/// At which ports a node answers the NAT probes of others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProbePorts {
+    /// At two that are free: the next two after a port that the operator chose
+    /// to listen on, else any.
+    #[default]
+    Auto,
+    /// At none: nobody measures with this node.
+    Off,
+    /// At exactly these.
+    Exactly([u16; 2]),
+}
+
+/// As it stands in the configuration.
+impl fmt::Display for ProbePorts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Off => f.write_str("off"),
+            Self::Exactly([one, other]) => write!(f, "[{one}, {other}]"),
+        }
+    }
+}
+
+/// Why a node answers no NAT probes of others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "code", rename_all = "snake_case")]
+pub enum NoProbePorts {
+    /// The operator wants none.
+    Off,
+    /// No ports could be had.
+    Unbound {
+        /// What the system said, cleaned.
+        detail: String,
+    },
+}
+
+impl fmt::Display for NoProbePorts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Off => f.write_str("probe_ports is \"off\""),
+            Self::Unbound { detail } => write!(f, "no ports could be had: {detail}"),
+        }
+    }
+}
+
 /// Which colours a console has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::keys::KeyBytes;
 use super::reporting::RegistryOptions;
-use crate::model::PunchConsent;
+use crate::model::{ProbePorts, PunchConsent};
 
 pub use crate::core::engine::Settings;
 pub use crate::core::link::NetworkSecret;
@@ -28,6 +28,9 @@ pub struct NodeOptions {
     pub secret: Option<NetworkSecret>,
     /// Where to listen. Port 0 is any.
     pub bind: SocketAddr,
+    /// At which ports the NAT probes of others are answered, beside the one
+    /// where we listen.
+    pub probe_ports: ProbePorts,
     /// Whom to dial when the cache is empty, and when alone.
     pub bootstrap: Vec<SocketAddr>,
     /// Dials nobody but the bootstrap list unless somebody asks: for drills that
@@ -64,6 +67,7 @@ impl NodeOptions {
             network: network.to_owned(),
             secret: None,
             bind,
+            probe_ports: ProbePorts::default(),
             bootstrap: Vec::new(),
             passive: false,
             direct_window: Duration::from_secs(2),

@@ -51,6 +51,8 @@ pub fn empty() -> Arc<Snapshot> {
             started: ago(2),
             phase: Phase::NothingToDial,
             cache: CacheView { known: 0, tried: 0, save: SaveState::Empty, set_aside: None },
+            probe_ports: vec![9001, 9002],
+            no_probe_ports: None,
         }),
         peers: Arc::default(),
         links: Arc::default(),

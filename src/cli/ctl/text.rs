@@ -262,6 +262,11 @@ pub(super) fn nat(nat: &NatWithVantages, now: &Snapshot) -> String {
         out += "IPv6\n";
         out += &nat_rows(nat6);
     }
+    let _ = match (&nat.probe_ports[..], &nat.no_probe_ports) {
+        ([], None) => Ok(()),
+        ([], Some(why)) => writeln!(out, "\nothers cannot measure with this node: {why}"),
+        (ports, _) => writeln!(out, "\nothers measure with this node at ports {}", and(ports)),
+    };
     let rows: Vec<Vec<Cell>> = nat
         .vantage_points
         .iter()
@@ -278,6 +283,10 @@ pub(super) fn nat(nat: &NatWithVantages, now: &Snapshot) -> String {
         out += &table(&["vantage point", "saw us at", ""], &rows);
     }
     out
+}
+
+fn and(ports: &[u16]) -> String {
+    ports.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ")
 }
 
 fn lifetime(of: &Lifetime) -> String {

@@ -62,7 +62,8 @@ use super::kpi::{History, Kpi};
 use super::link::{Link, LinkConfig, NetworkSecret};
 use super::{Mono, Now};
 use crate::model::{
-    Command, CommandId, Event, EventKind, NatView, Outcome, PeerId, PunchConsent, Reason, millis,
+    Command, CommandId, Event, EventKind, NatView, NoProbePorts, Outcome, PeerId, PunchConsent, Reason,
+    millis,
 };
 
 /// What an engine is told before it begins.
@@ -96,7 +97,7 @@ pub struct EngineConfig {
     /// Where we answer the NAT probes of others: two ports, or none.
     pub probe_ports: Vec<u16>,
     /// Why there are none, if there are none.
-    pub no_probe_ports: Option<String>,
+    pub no_probe_ports: Option<NoProbePorts>,
     /// The version of our record when it was last saved.
     pub own_version: u64,
     /// Whom to dial first.
@@ -252,12 +253,13 @@ impl Engine {
     /// The first dials.
     pub fn begin(&mut self, now: Now) {
         let cached = u32::try_from(self.book.len()).unwrap_or(u32::MAX);
-        self.event(None, EventKind::NodeStarted { local_addr: self.config.local_addr, cached }, now);
+        let (local_addr, probe_ports) = (self.config.local_addr, self.config.probe_ports.clone());
+        self.event(None, EventKind::NodeStarted { local_addr, probe_ports, cached }, now);
         for (file, detail) in self.set_aside.clone() {
             self.event(None, EventKind::CacheSetAside { file, detail }, now);
         }
-        if let Some(detail) = self.config.no_probe_ports.clone() {
-            self.event(None, EventKind::NatNoResponder { detail }, now);
+        if let Some(reason) = self.config.no_probe_ports.clone() {
+            self.event(None, EventKind::NatNoResponder { reason }, now);
         }
         self.republish(now);
         let starts = self.with_dialer(now, |dialer, view| dialer.begin(view, now));

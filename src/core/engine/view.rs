@@ -113,6 +113,8 @@ impl Engine {
                 save: self.saving.view(),
                 set_aside: Some(set_aside.collect::<Vec<_>>().join("; ")).filter(|s| !s.is_empty()),
             },
+            probe_ports: self.config.probe_ports.clone(),
+            no_probe_ports: self.config.no_probe_ports.clone(),
         }
     }
 

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use super::Mask;
 use crate::model::{
     Attempt, AttemptsView, CacheView, Command, Confidence, Done, Event, EventKind, Failover, Failure,
-    LinkReport, LinkRow, LogLine, MappingLifetime, NatView, NodeInfo, Outcome, PeerId, PeerRow, Reason,
-    RelaysView, ReportingView, ReservationRow, SaveState, Snapshot, StageReport, Vantage, Why, WhyFact,
-    WhyLine,
+    LinkReport, LinkRow, LogLine, MappingLifetime, NatView, NoProbePorts, NodeInfo, Outcome, PeerId, PeerRow,
+    Reason, RelaysView, ReportingView, ReservationRow, SaveState, Snapshot, StageReport, Vantage, Why,
+    WhyFact, WhyLine,
 };
 use crate::tui::app::Entry;
 use crate::tui::lab::{DrillStage, DrillView, LabLink, LabNode, LabRouter, LabSaid, LabView};
@@ -97,6 +97,15 @@ impl Mask {
                 save,
                 set_aside: set_aside.as_ref().map(|text| self.text(text)),
             },
+            probe_ports: node.probe_ports.iter().map(|port| self.port(*port)).collect(),
+            no_probe_ports: node.no_probe_ports.as_ref().map(|why| self.no_probe_ports(why)),
+        }
+    }
+
+    fn no_probe_ports(&self, why: &NoProbePorts) -> NoProbePorts {
+        match why {
+            NoProbePorts::Off => NoProbePorts::Off,
+            NoProbePorts::Unbound { detail } => NoProbePorts::Unbound { detail: self.text(detail) },
         }
     }
 
@@ -270,8 +279,14 @@ impl Mask {
     fn kind(&mut self, kind: &EventKind) -> EventKind {
         let mut kind = kind.clone();
         match &mut kind {
-            EventKind::NodeStarted { local_addr: addr, .. }
-            | EventKind::LinkUp { remote_addr: addr, .. }
+            EventKind::NodeStarted { local_addr, probe_ports, cached: _ } => {
+                *local_addr = self.addr(*local_addr);
+                for port in probe_ports {
+                    *port = self.port(*port);
+                }
+            }
+            EventKind::NatNoResponder { reason } => *reason = self.no_probe_ports(reason),
+            EventKind::LinkUp { remote_addr: addr, .. }
             | EventKind::RelayReserved { public_addr: addr, .. }
             | EventKind::PeerVerifiedPublic { addr } => *addr = self.addr(*addr),
             EventKind::StageStarted { via: id, .. }
@@ -287,7 +302,6 @@ impl Mask {
                 (*reason, *successor) = (self.reason(reason), self.ids(*successor));
             }
             EventKind::NatChanged { summary: text, .. }
-            | EventKind::NatNoResponder { detail: text }
             | EventKind::LimitHit { limit: text }
             | EventKind::CacheSaveFailed { detail: text, .. }
             | EventKind::CacheSetAside { detail: text, .. } => *text = self.text(text),
