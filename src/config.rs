@@ -10,6 +10,7 @@ mod host;
 mod key;
 mod networks;
 mod reload;
+mod removed;
 mod resolve;
 mod secret;
 mod show;
@@ -30,11 +31,11 @@ pub use secret::registry_token;
 pub use validate::{
     BIND_PORT_MIN, BOOTSTRAP_MAX, DIRECT_WINDOW, RELAY_AFTER, Refused, SWITCH_WORDS, validate_ascii,
     validate_bind, validate_bootstrap, validate_direct_window, validate_group, validate_log_filter,
-    validate_log_format, validate_name, validate_network, validate_path, validate_punch,
-    validate_registry_url, validate_relay_after, validate_relay_egress, validate_switch, validate_theme,
+    validate_log_format, validate_name, validate_network, validate_path, validate_probe_ports,
+    validate_punch, validate_registry_url, validate_relay_after, validate_switch, validate_theme,
 };
 
-use crate::model::{PunchConsent, RelayEgressPolicy, ThemeChoice};
+use crate::model::{ProbePorts, PunchConsent, ThemeChoice};
 use crate::node::keys::KeyBytes;
 use crate::node::options::{NodeOptions, Settings};
 use crate::node::{RegistryOptions, RegistryUrl};
@@ -57,6 +58,8 @@ pub struct Config {
     pub network_secret_file: Option<PathBuf>,
     /// Where to listen.
     pub bind: SocketAddr,
+    /// At which ports the NAT probes of others are answered.
+    pub probe_ports: ProbePorts,
     /// Whom to dial first.
     pub bootstrap: Vec<SocketAddr>,
     /// How long a direct dial is waited for.
@@ -65,8 +68,6 @@ pub struct Config {
     pub relay_after: Duration,
     /// Whose punch requests we answer.
     pub punch: PunchConsent,
-    /// What to do about the relay service's open egress.
-    pub relay_egress: RelayEgressPolicy,
     /// Where the control socket is, if not in the data directory.
     pub socket: Option<PathBuf>,
     /// The group that may use it, too.
@@ -107,11 +108,11 @@ impl Config {
             // as their bootstrap stays true over restarts, and an operator
             // opens one port. It is ant-quic's own, so one rule serves both.
             bind: SocketAddr::from((Ipv6Addr::UNSPECIFIED, 9000)),
+            probe_ports: ProbePorts::default(),
             bootstrap: Vec::new(),
             direct_window: *DIRECT_WINDOW.start(),
             relay_after: Duration::from_secs(1),
             punch: PunchConsent::default(),
-            relay_egress: RelayEgressPolicy::default(),
             socket: None,
             control_group: None,
             log_filter: "info".to_owned(),
@@ -140,13 +141,12 @@ impl Resolved {
             network: config.network,
             secret: self.secret.as_ref().map(|(secret, _)| secret.clone()),
             bind: config.bind,
+            probe_ports: config.probe_ports,
             bootstrap,
             passive: false,
             direct_window,
             relay_after,
             punch,
-            relay_egress: config.relay_egress,
-            self_test: true,
             registry: config.registry_url.map(|url| RegistryOptions {
                 url,
                 token: self.registry_token.as_ref().map(|(token, _)| token.clone()),

@@ -5,6 +5,8 @@
 
 #[path = "cli/mistakes.rs"]
 mod mistakes;
+#[path = "cli/sockets.rs"]
+mod sockets;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -214,15 +216,18 @@ fn wrong_usage_exits_2() {
 }
 
 #[test]
-fn a_node_that_must_prove_its_egress_closed_does_not_start_where_it_is_not() {
+fn an_old_configuration_is_told_what_became_of_its_keys() {
     let home = Home::new();
-    let args = ["run", "--headless", "--bind", "127.0.0.1:0", "--data-dir", "data"];
-    let env = [("PUNCHDECK_RELAY_EGRESS", "require-closed"), ("PUNCHDECK_LOG_FILTER", "warn")];
-    let err = home.run(&args, &env).fails(2);
-    assert!(err.contains("relay_egress is \"require-closed\", and the relay's egress is open"), "{err}");
-    assert!(err.contains("127.0.0.1") && err.contains("Close the relay's egress"), "{err}");
-    let readme = include_str!("../README.md");
-    assert!(readme.contains("## Close the relay's egress"), "what the message names is there");
+    let file = home.file("old.toml", "relay_egress = \"require-closed\"\n");
+    let run = ["run", "--headless", "--bind", "127.0.0.1:0", "--data-dir", "data"];
+    for args in [&[&run[..], &["--config", &file]].concat()[..], &["config", "check", "--config", &file]] {
+        let err = home.run(args, &[]).fails(2);
+        assert!(err.contains(&format!("{file}:1: relay_egress is gone since 0.2: ")), "{err}");
+        assert!(err.contains("linked peers of its own network only"), "{err}");
+    }
+    let err = home.run(&run, &[("PUNCHDECK_RELAY_EGRESS", "warn")]).fails(2);
+    assert!(err.contains("environment PUNCHDECK_RELAY_EGRESS: relay_egress is gone since 0.2: "), "{err}");
+    assert!(!home.path("data").exists(), "nothing was begun");
 }
 
 #[test]
@@ -393,14 +398,15 @@ fn keys_of_the_configuration_are_in_force_and_clashes_are_named_before_anything_
 }
 
 #[test]
-fn the_readme_carries_the_rules_that_close_the_egress_as_they_are_shipped() {
-    let rules = include_str!("../assets/punchdeck.nft");
-    let table = &rules[rules.find("table inet punchdeck {").unwrap()..];
+fn the_unit_and_the_rules_that_the_readme_names_are_shipped_and_set_nothing_that_is_gone() {
     let readme = include_str!("../README.md");
-    assert!(readme.contains(&format!("```\n{table}```")), "put this into README.md:\n\n{table}");
+    for shipped in ["assets/punchdeck.nft", "assets/punchdeck.service"] {
+        assert!(readme.contains(&format!("]({shipped})")), "{shipped}");
+    }
     let unit = include_str!("../assets/punchdeck.service");
-    assert!(unit.contains("Environment=PUNCHDECK_RELAY_EGRESS=require-closed\n"), "the unit insists on it");
-    assert!(unit.contains("\nIPAddressDeny=localhost "), "and closes it");
+    assert!(!unit.contains("PUNCHDECK_RELAY_EGRESS"), "a node would refuse to start");
+    assert!(unit.contains("\nIPAddressDeny=localhost "), "belt");
+    assert!(include_str!("../assets/punchdeck.nft").contains("goto confined"), "and braces");
 }
 
 #[test]

@@ -92,7 +92,7 @@ fn attempt(seq: u64, path: Option<&str>, ms: u64, nats: [&str; 2]) -> Value {
         "attempt": seq, "peer": peer(200), "cause": "gossip",
         "outcome": if path.is_some() { "connected" } else { "unreachable" },
         "path": path, "elapsed_ms": ms, "own_nat": nats[0], "peer_nat": nats[1],
-        "reason": if path.is_some() { Value::Null } else { "punch_failed".into() },
+        "reason": if path.is_some() { Value::Null } else { "timed_out".into() },
     })
 }
 

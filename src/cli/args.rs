@@ -369,6 +369,9 @@ pub struct SettingsArgs {
     /// `bind`
     #[arg(long, value_name = "ADDR", help = help_of(Key::Bind), value_hint = ValueHint::Other)]
     pub bind: Option<String>,
+    /// `probe_ports`
+    #[arg(long, value_name = "PORTS", help = help_of(Key::ProbePorts), value_hint = ValueHint::Other)]
+    pub probe_ports: Option<String>,
     /// `bootstrap`
     #[arg(long, value_name = "ADDR", num_args = 1.., value_delimiter = ',', help = help_of(Key::Bootstrap), value_hint = ValueHint::Other)]
     pub bootstrap: Vec<String>,
@@ -495,6 +498,7 @@ impl SettingsArgs {
             text(Key::Name, self.name.as_ref()),
             text(Key::Network, self.network.as_ref()),
             text(Key::Bind, self.bind.as_ref()),
+            text(Key::ProbePorts, self.probe_ports.as_ref()),
             text(Key::Socket, self.socket.as_ref()),
             text(Key::LogFormat, self.log_format.as_ref()),
             list,

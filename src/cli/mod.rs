@@ -15,6 +15,7 @@ mod keys;
 mod lab;
 mod man;
 mod misuse;
+mod open_files;
 mod output;
 mod prepare;
 mod registry;
@@ -39,6 +40,8 @@ pub use prepare::{Prepared, prepare};
 /// Parses the arguments, runs the command, and turns its end into an exit
 /// code: 0 done, 1 it did not happen, 2 usage or configuration.
 pub fn main() -> ExitCode {
+    // Where it cannot be done, whoever has a log tells.
+    let _ = open_files::raise();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return misuse::tell(&error, std::env::args_os()),

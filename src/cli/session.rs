@@ -11,8 +11,8 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
-use super::Failure;
 use super::failure::say;
+use super::{Failure, open_files};
 use crate::config::{Ascii, Config, LogFormat};
 use crate::model::{Phase, ThemeChoice};
 use crate::node::EVENT_TARGET;
@@ -168,6 +168,9 @@ impl Session {
         };
         runtime.spawn(signals.cancel(stop.clone()));
         runtime.spawn(tell_of_drops(sinks.counter()));
+        if let Err(error) = open_files::raise() {
+            tracing::warn!(%error, "the limit of open files (ulimit -Sn) was not raised");
+        }
         if let Screen::NoTerminal(why) = screen {
             let what = format!("{why}, running headless; SIGTERM or ctrl-c stops it");
             // Whoever reads objects gets nothing else.

@@ -62,6 +62,14 @@ pub enum ConfigError {
         /// The nearest key there is, or all of them.
         hint: String,
     },
+    /// A key, or its variable, that there was once.
+    #[error("{at}: {became}; {}", removal(at))]
+    Removed {
+        /// Where.
+        at: Origin,
+        /// What became of it.
+        became: String,
+    },
     /// A variable with our prefix that nothing reads.
     #[error("unknown environment variable {name}, {hint}")]
     UnknownVariable {
@@ -109,6 +117,14 @@ pub enum ConfigError {
     /// The host names no place of its own.
     #[error("no home directory is known (HOME must be an absolute path): set {0}")]
     NoHome(&'static str),
+}
+
+/// How what stands there is taken away.
+fn removal(at: &Origin) -> &'static str {
+    match at {
+        Origin::Env(_) => "unset it",
+        Origin::Default | Origin::File { .. } | Origin::Flag(_) => "remove the line",
+    }
 }
 
 /// Everything that is wrong with a configuration; never empty.

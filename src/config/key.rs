@@ -8,7 +8,7 @@ use super::validate::{self as check, DIRECT_WINDOW, RELAY_AFTER, Refused, second
 use super::{Ascii, BIND_PORT_MIN, BOOTSTRAP_MAX, Config, Host, LogFormat, Raw};
 use crate::core::limits::{NAME_BYTES_MAX, NETWORK_BYTES_MAX};
 use crate::core::token::TOKEN_LEN;
-use crate::model::{PunchConsent, RelayEgressPolicy, ThemeChoice};
+use crate::model::{ProbePorts, PunchConsent, ThemeChoice};
 
 /// The variable that holds the network secret itself. There is no such key and
 /// no such flag: a secret belongs neither into a file that is shown around nor
@@ -56,6 +56,8 @@ pub enum Key {
     NetworkSecretFile,
     /// `bind`
     Bind,
+    /// `probe_ports`
+    ProbePorts,
     /// `bootstrap`
     Bootstrap,
     /// `direct_window`
@@ -64,8 +66,6 @@ pub enum Key {
     RelayAfter,
     /// `punch`
     Punch,
-    /// `relay_egress`
-    RelayEgress,
     /// `socket`
     Socket,
     /// `control_group`
@@ -98,11 +98,11 @@ impl Key {
         Self::Network,
         Self::NetworkSecretFile,
         Self::Bind,
+        Self::ProbePorts,
         Self::Bootstrap,
         Self::DirectWindow,
         Self::RelayAfter,
         Self::Punch,
-        Self::RelayEgress,
         Self::Socket,
         Self::ControlGroup,
         Self::LogFilter,
@@ -124,11 +124,11 @@ impl Key {
             Self::Network => ("network", "PUNCHDECK_NETWORK", Some("--network")),
             Self::NetworkSecretFile => ("network_secret_file", "PUNCHDECK_NETWORK_SECRET_FILE", None),
             Self::Bind => ("bind", "PUNCHDECK_BIND", Some("--bind")),
+            Self::ProbePorts => ("probe_ports", "PUNCHDECK_PROBE_PORTS", Some("--probe-ports")),
             Self::Bootstrap => ("bootstrap", "PUNCHDECK_BOOTSTRAP", Some("--bootstrap")),
             Self::DirectWindow => ("direct_window", "PUNCHDECK_DIRECT_WINDOW", None),
             Self::RelayAfter => ("relay_after", "PUNCHDECK_RELAY_AFTER", None),
             Self::Punch => ("punch", "PUNCHDECK_PUNCH", None),
-            Self::RelayEgress => ("relay_egress", "PUNCHDECK_RELAY_EGRESS", None),
             Self::Socket => ("socket", "PUNCHDECK_SOCKET", Some("--socket")),
             Self::ControlGroup => ("control_group", "PUNCHDECK_CONTROL_GROUP", None),
             Self::LogFilter => ("log_filter", "PUNCHDECK_LOG_FILTER", None),
@@ -171,11 +171,11 @@ impl Key {
             Self::Network => "the network's name: it separates fleets, it authenticates nobody",
             Self::NetworkSecretFile => "a file with the secret of a closed fleet",
             Self::Bind => "where to listen",
+            Self::ProbePorts => "at which two further ports the NAT probes of others are answered",
             Self::Bootstrap => "whom to dial when no peer is known",
             Self::DirectWindow => "how long a direct dial is waited for before the next stage",
             Self::RelayAfter => "how long after a punch began a relay takes over the link",
             Self::Punch => "whose coordinated punch requests are answered",
-            Self::RelayEgress => "what to do about the open egress of the relay service",
             Self::Socket => "where the control socket is",
             Self::ControlGroup => "the group that may use the control socket, too",
             Self::LogFilter => "which log lines are kept",
@@ -203,11 +203,14 @@ impl Key {
                     .to_owned()
             }
             Self::Bind => format!("an IP address and a port: 0 for any, or {BIND_PORT_MIN} to 65535"),
+            Self::ProbePorts => format!(
+                "auto, off, or two different ports from {BIND_PORT_MIN} to 65535 that are not the one in bind, \
+                 such as [9001, 9002]"
+            ),
             Self::Bootstrap => format!("at most {BOOTSTRAP_MAX} unicast IP addresses with their ports"),
             Self::DirectWindow => range(&DIRECT_WINDOW),
             Self::RelayAfter => range(&RELAY_AFTER),
             Self::Punch => one_of(PunchConsent::ALL.map(PunchConsent::name)),
-            Self::RelayEgress => one_of(RelayEgressPolicy::ALL.map(RelayEgressPolicy::name)),
             Self::LogFilter => {
                 "off, error, warn, info, debug or trace, alone or as target=level with commas between"
                     .to_owned()
@@ -253,11 +256,11 @@ impl Key {
                 config.network_secret_file = Some(base.join(check::validate_path(raw.text()?)?));
             }
             Self::Bind => config.bind = check::validate_bind(raw.text()?)?,
+            Self::ProbePorts => config.probe_ports = check::validate_probe_ports(&raw.words())?,
             Self::Bootstrap => config.bootstrap = check::validate_bootstrap(raw.list()?)?,
             Self::DirectWindow => config.direct_window = check::validate_direct_window(raw.text()?)?,
             Self::RelayAfter => config.relay_after = check::validate_relay_after(raw.text()?)?,
             Self::Punch => config.punch = check::validate_punch(raw.text()?)?,
-            Self::RelayEgress => config.relay_egress = check::validate_relay_egress(raw.text()?)?,
             Self::Socket => config.socket = Some(base.join(check::validate_path(raw.text()?)?)),
             Self::ControlGroup => config.control_group = Some(check::validate_group(raw.text()?)?),
             Self::LogFilter => config.log_filter = check::validate_log_filter(raw.text()?)?,
@@ -289,6 +292,10 @@ impl Key {
             Self::Network => text(&config.network),
             Self::NetworkSecretFile => text(&config.network_secret_file.as_ref()?.to_string_lossy()),
             Self::Bind => text(&config.bind.to_string()),
+            Self::ProbePorts => match config.probe_ports {
+                ports @ ProbePorts::Exactly(_) => Some(ports.to_string()),
+                word => text(&word.to_string()),
+            },
             Self::Bootstrap => {
                 let list = config.bootstrap.iter().map(|a| toml::Value::String(a.to_string()));
                 Some(toml::Value::Array(list.collect()).to_string())
@@ -296,7 +303,6 @@ impl Key {
             Self::DirectWindow => text(&seconds(config.direct_window)),
             Self::RelayAfter => text(&seconds(config.relay_after)),
             Self::Punch => text(config.punch.name()),
-            Self::RelayEgress => text(config.relay_egress.name()),
             Self::Socket => text(&config.socket.as_ref()?.to_string_lossy()),
             Self::ControlGroup => text(config.control_group.as_ref()?),
             Self::LogFilter => text(&config.log_filter),

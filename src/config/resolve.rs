@@ -10,9 +10,10 @@ use toml::de::{DeTable, DeValue};
 
 use super::{
     Config, ConfigError, ConfigErrors, Host, Key, OTHER_VARIABLES, Origin, REGISTRY_TOKEN_VARIABLE, Refused,
-    SECRET_VARIABLE, secret,
+    SECRET_VARIABLE, removed::Removed, secret,
 };
 use crate::core::token::Token;
+use crate::model::ProbePorts;
 use crate::node::options::NetworkSecret;
 use crate::tui::Keymap;
 
@@ -47,6 +48,22 @@ impl Raw {
             Self::Text(_) | Self::Other(_) => {
                 Err(Refused(Some("as a list such as [\"198.18.0.1:9000\"]".to_owned())))
             }
+        }
+    }
+
+    /// Its words or numbers, however they are written: one, or several in a list
+    /// or with commas or spaces between.
+    pub(super) fn words(&self) -> Vec<String> {
+        let split = |text: &str| {
+            text.split(|c: char| c == ',' || c.is_whitespace())
+                .filter(|word| !word.is_empty())
+                .map(str::to_owned)
+                .collect()
+        };
+        match self {
+            Self::Text(text) => split(text),
+            Self::List(list) => list.clone(),
+            Self::Other(written) => split(written.trim_start_matches('[').trim_end_matches(']')),
         }
     }
 
@@ -150,6 +167,7 @@ pub fn resolve(sources: &Sources) -> Result<Resolved, ConfigErrors> {
     for (key, raw) in &sources.flags {
         gather.take(*key, raw, Origin::Flag(key.flag().unwrap_or_default()), Path::new(""));
     }
+    gather.check_ports();
     let secret = gather.load_secret(network.as_deref());
     let registry_token = gather.load_token(token.as_deref());
     if gather.config.data_dir.as_os_str().is_empty() && gather.errors.is_empty() {
@@ -254,10 +272,9 @@ impl Gather {
                     let raw = Raw::from_toml(value.get_ref(), text.get(value.span()).unwrap_or_default());
                     self.take(key, &raw, line, base);
                 }
-                None => self.errors.push(ConfigError::UnknownKey {
-                    hint: hint(&name, &names()),
-                    key: name,
-                    at: line,
+                None => self.errors.push(match Removed::by_key(&name) {
+                    Some(removed) => ConfigError::Removed { at: line, became: removed.became() },
+                    None => ConfigError::UnknownKey { hint: hint(&name, &names()), key: name, at: line },
                 }),
             }
         }
@@ -305,6 +322,18 @@ impl Gather {
         self.key_origins = keys.into_iter().map(|(action, at, _)| (action, at)).collect();
     }
 
+    /// No two sockets of a node have the same port.
+    fn check_ports(&mut self) {
+        let Config { bind, probe_ports, .. } = &self.config;
+        let ProbePorts::Exactly(ports) = probe_ports else { return };
+        if ports.contains(&bind.port()) {
+            let at = self.origins.get(&Key::ProbePorts).cloned().unwrap_or(Origin::Default);
+            let allowed = format!("{}; bind is {bind}", Key::ProbePorts.allowed());
+            let (key, value) = (Key::ProbePorts.name(), probe_ports.to_string());
+            self.errors.push(ConfigError::Invalid { key, value, at, allowed });
+        }
+    }
+
     /// Takes the keys' variables and gives back the secrets', unread.
     fn read_env(&mut self, env: &[(OsString, OsString)]) -> Secrets {
         let mut secrets = Secrets::default();
@@ -333,6 +362,9 @@ impl Gather {
                         allowed: "UTF-8".to_owned(),
                     }),
                 }
+            } else if let Some(removed) = Removed::by_variable(&name) {
+                let at = Origin::Env(removed.variable());
+                self.errors.push(ConfigError::Removed { at, became: removed.became() });
             } else {
                 // Ignoring it would let a misspelt name of the secret open a
                 // closed fleet.

@@ -177,6 +177,20 @@ fn an_unknown_key_names_the_nearest_one_with_its_line() {
 }
 
 #[test]
+fn what_became_of_a_key_that_is_gone_is_said_with_its_place() {
+    let became = "relay_egress is gone since 0.2: a node relays for linked peers of its own network only, \
+                  and never to addresses of its host";
+    assert_eq!(
+        errors("name = \"a\"\nrelay_egress = \"require-closed\"\n", &[]),
+        [format!("config.toml:2: {became}; remove the line")]
+    );
+    assert_eq!(
+        errors("", &[("PUNCHDECK_RELAY_EGRESS", "warn")]),
+        [format!("environment PUNCHDECK_RELAY_EGRESS: {became}; unset it")]
+    );
+}
+
+#[test]
 fn a_section_that_has_a_value_of_its_own_is_told_to_be_a_table() {
     assert_eq!(
         errors("keys = 3\nregistry = \"x\"\n", &[]),
@@ -185,6 +199,35 @@ fn a_section_that_has_a_value_of_its_own_is_told_to_be_a_table() {
             "registry = \"x\" (config.toml:2): must be a table: the line [registry], and its keys below"
         ]
     );
+}
+
+#[test]
+fn probe_ports_are_a_word_or_two_ports_other_than_the_nodes_own() {
+    let ports = |text: &str| with_file(text, &[], &[]).unwrap().config.probe_ports;
+    assert_eq!(ports(""), ProbePorts::Auto);
+    assert_eq!(ports("probe_ports = \"off\""), ProbePorts::Off);
+    assert_eq!(ports("probe_ports = [9100,\n  65535,\n]"), ProbePorts::Exactly([9100, 65_535]));
+    let r = with_file("probe_ports = \"off\"", &[("PUNCHDECK_PROBE_PORTS", "9100, 9101")], &[]).unwrap();
+    assert_eq!(r.config.probe_ports, ProbePorts::Exactly([9100, 9101]));
+    assert!(r.show().contains("probe_ports = [9100, 9101]"), "{}", r.show());
+    let r = with_file("", &[], &[(Key::ProbePorts, "auto")]).unwrap();
+    assert_eq!(r.origin(Key::ProbePorts), Origin::Flag("--probe-ports"));
+
+    let rule = "must be auto, off, or two different ports from 1024 to 65535 that are not the one in bind, \
+                such as [9001, 9002]";
+    for (text, why) in [
+        ("\"on\"", ""),
+        ("true", ""),
+        ("[9001]", ""),
+        ("[9001, 9002, 9003]", ""),
+        ("[9001, 65536]", ""),
+        ("[9001, 9001]", "; these are the same"),
+        ("[1023, 9001]", "; other nodes drop addresses with lower ports"),
+        ("[9001, 9000]", "; bind is [::]:9000"),
+    ] {
+        let said = errors(&format!("probe_ports = {text}"), &[]);
+        assert_eq!(said, [format!("probe_ports = {text} (config.toml:1): {rule}{why}")]);
+    }
 }
 
 #[test]

@@ -11,7 +11,7 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use super::{Ascii, LogFormat};
 use crate::core::limits::{NAME_BYTES_MAX, NETWORK_BYTES_MAX, RECORD_PORT_MIN};
-use crate::model::{PunchConsent, RelayEgressPolicy, ThemeChoice, clean, plain_addr};
+use crate::model::{ProbePorts, PunchConsent, ThemeChoice, clean, plain_addr};
 use crate::node::RegistryUrl;
 
 /// Shorter, and a slow handshake is cut off; longer, and a peer that cannot be
@@ -92,6 +92,28 @@ pub fn validate_bind(text: &str) -> Result<SocketAddr, Refused> {
     Ok(addr)
 }
 
+/// At which ports the NAT probes of others are answered: words, or the two ports
+/// one by one. Whether the node listens there itself is looked at when both are
+/// known.
+///
+/// # Errors
+/// [`Refused`] if these are no two ports that other nodes would send to.
+pub fn validate_probe_ports(words: &[String]) -> Result<ProbePorts, Refused> {
+    let port = |word: &String| word.parse::<u16>().map_err(|_| Refused::RULE);
+    match words {
+        [word] if word == "auto" => Ok(ProbePorts::Auto),
+        [word] if word == "off" => Ok(ProbePorts::Off),
+        [one, other] => match (port(one)?, port(other)?) {
+            (one, other) if one == other => Err(Refused::because("these are the same")),
+            (one, other) if one.min(other) < BIND_PORT_MIN => {
+                Err(Refused::because("other nodes drop addresses with lower ports"))
+            }
+            (one, other) => Ok(ProbePorts::Exactly([one, other])),
+        },
+        _ => Err(Refused::RULE),
+    }
+}
+
 /// Addresses to dial; twice the same counts once.
 ///
 /// # Errors
@@ -151,14 +173,6 @@ pub(super) fn seconds(time: Duration) -> String {
 /// [`Refused`] if it is none of the choices.
 pub fn validate_punch(text: &str) -> Result<PunchConsent, Refused> {
     PunchConsent::ALL.into_iter().find(|c| c.name() == text).ok_or(Refused::RULE)
-}
-
-/// What to do about open relay egress.
-///
-/// # Errors
-/// [`Refused`] if it is none of the choices.
-pub fn validate_relay_egress(text: &str) -> Result<RelayEgressPolicy, Refused> {
-    RelayEgressPolicy::ALL.into_iter().find(|c| c.name() == text).ok_or(Refused::RULE)
 }
 
 /// Log filter directives.

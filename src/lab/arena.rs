@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::drill::{Act, Arena, ArenaError, Baseline, Member, RelayFailure, Scenario, Step, matrix_pairs};
 use super::error::LabError;
+use super::files;
 use super::fleet::{LabOptions, NatLab, StockResult};
 use super::topology::{Host, Router, Topology};
 use super::userns::Userns;
@@ -93,6 +94,7 @@ impl LabArena {
             apart.extend(topology.host.iter().filter(public).map(|h| h.name.clone()));
         }
         let pairs = extend(&mut topology, scenario);
+        files::suffice_for(&topology, run.len() + further(scenario))?;
         let mut lab =
             NatLab::build(userns, LabOptions { name: scenario.name.clone(), ..LabOptions::new(topology) })
                 .await?;
@@ -203,6 +205,14 @@ fn extend(topology: &mut Topology, scenario: &Scenario) -> Vec<PairHosts> {
         }
     }
     pairs
+}
+
+/// How many nodes run at one time beside those of the topology.
+fn further(scenario: &Scenario) -> usize {
+    let started = scenario.all_steps().filter(|step| matches!(step, Step::Start { .. })).count();
+    // The two of a pair, and the two of the same pair that the library connects.
+    let paired = if scenario.has_pairs() { 4 } else { 0 };
+    started + paired
 }
 
 fn take(pairs: &mut Vec<PairHosts>, from: NatType, to: NatType) -> Result<(String, String), ArenaError> {

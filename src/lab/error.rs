@@ -35,6 +35,19 @@ pub enum LabError {
     /// It is not what its topology claims.
     #[error("the lab is not what its topology says, and does not start:\n{0}")]
     SelfTest(SelfTest),
+    /// The host lets this process open too few files.
+    #[error(
+        "this lab needs up to {needs} open files, {open} are open already, and this process may have \
+         {limit} (ulimit -Hn): raise that limit, or take a smaller lab"
+    )]
+    OpenFiles {
+        /// How many the lab needs.
+        needs: u64,
+        /// How many are open before it.
+        open: u64,
+        /// How many the host allows at most.
+        limit: u64,
+    },
     /// No temporary directory.
     #[error("no temporary directory for a node: {0}")]
     Directory(#[from] std::io::Error),

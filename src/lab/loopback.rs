@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use super::LabError;
 use super::drill::{Act, Arena, ArenaError, Baseline, Member};
+use super::{LabError, files};
 use crate::model::{NatType, PeerId};
 use crate::node::feed::Feed;
 use crate::node::keys;
@@ -86,6 +86,7 @@ impl LoopbackFleet {
     /// # Errors
     /// [`LabError`] if one does not start.
     pub async fn grow_to(&mut self, count: usize) -> Result<(), LabError> {
+        files::suffice_on_loopback(count.saturating_sub(self.slots.len()))?;
         for n in self.slots.len() + 1..=count {
             self.add(&format!("lab-{n}"), false).await?;
         }
@@ -106,7 +107,6 @@ impl LoopbackFleet {
             bootstrap: first.into_iter().collect(),
             passive,
             // It is one host, and whoever tests it sees it from a node of its own.
-            self_test: false,
             ..NodeOptions::new(dir.path().to_owned(), keys, name, NETWORK, bind)
         };
         let id = keys::peer_id(&options.keys.public)?;

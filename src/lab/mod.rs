@@ -9,6 +9,7 @@
 mod conditions;
 pub mod drill;
 mod error;
+mod files;
 mod ground;
 mod loopback;
 mod real;

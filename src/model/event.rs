@@ -6,8 +6,8 @@ use std::net::{IpAddr, SocketAddr};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AttemptId, AttemptOutcome, Cause, CloseCode, Evidence, ExposureState, NatType, Path, PeerId, Reason,
-    RelayRole, StageKind, StageOutcome, Stamp,
+    AttemptId, AttemptOutcome, Cause, CloseCode, NatType, NoProbePorts, Path, PeerId, Reason, RelayRole,
+    StageKind, StageOutcome, Stamp,
 };
 
 /// Something that happened.
@@ -33,6 +33,9 @@ pub enum EventKind {
     NodeStarted {
         /// Where.
         local_addr: SocketAddr,
+        /// At which ports it answers the NAT probes of others.
+        #[serde(default)]
+        probe_ports: Vec<u16>,
         /// Peers the cache held.
         cached: u32,
     },
@@ -184,23 +187,6 @@ pub enum EventKind {
     /// A reservation was given up; nothing ran over it any more.
     #[serde(rename = "relay.released")]
     RelayReleased,
-    /// The self-test of the library's relay found something else than before.
-    #[serde(rename = "relay.egress")]
-    RelayEgress {
-        /// Whether strangers reach this host through it.
-        state: ExposureState,
-        /// What the test saw.
-        evidence: Evidence,
-    },
-    /// The self-test of the library's coordinator found something else than
-    /// before.
-    #[serde(rename = "node.coordinator")]
-    Coordinator {
-        /// Whether strangers aim other peers through it.
-        state: ExposureState,
-        /// What the test saw.
-        evidence: Evidence,
-    },
     /// A peer entered the cache.
     #[serde(rename = "peer.added")]
     PeerAdded {
@@ -258,12 +244,12 @@ pub enum EventKind {
         /// Whether it is about IPv6.
         ipv6: bool,
     },
-    /// The ports for other nodes' NAT probes cannot be had: we measure, but
-    /// nobody can measure with us.
+    /// There are no ports for other nodes' NAT probes: we measure, but nobody
+    /// can measure with us.
     #[serde(rename = "nat.no_responder")]
     NatNoResponder {
-        /// What the system said.
-        detail: String,
+        /// Why.
+        reason: NoProbePorts,
     },
     /// A dial of ours from a fresh socket reached a peer that claims to be
     /// public.
@@ -331,8 +317,6 @@ impl EventKind {
             Self::RelaySuspect { .. } => "relay.suspect",
             Self::RelayDead { .. } => "relay.dead",
             Self::RelayReleased => "relay.released",
-            Self::RelayEgress { .. } => "relay.egress",
-            Self::Coordinator { .. } => "node.coordinator",
             Self::PeerAdded { .. } => "peer.added",
             Self::PeersAdded { .. } => "peers.added",
             Self::PeerRemoved { .. } => "peer.removed",
@@ -363,14 +347,11 @@ impl EventKind {
             | Self::RelayRefused { .. }
             | Self::RelaySuspect { .. }
             | Self::RelayDead { .. }
-            | Self::NatNoResponder { .. }
+            | Self::NatNoResponder { reason: NoProbePorts::Unbound { .. } }
             | Self::LimitHit { .. }
             | Self::CacheSaveFailed { .. }
             | Self::CacheSetAside { .. }
             | Self::TaskFaulted { .. } => true,
-            Self::RelayEgress { state, .. } | Self::Coordinator { state, .. } => {
-                *state == ExposureState::Open
-            }
             Self::AttemptEnded { outcome, .. } => *outcome == AttemptOutcome::Unreachable,
             Self::StageEnded { outcome, .. } => *outcome == StageOutcome::Failed,
             _ => false,
@@ -404,8 +385,12 @@ impl fmt::Display for SendTrouble {
 impl fmt::Display for EventKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NodeStarted { local_addr, cached } => {
-                write!(f, "listens on {local_addr}, {cached} peers in the cache")
+            Self::NodeStarted { local_addr, probe_ports, cached } => {
+                write!(f, "listens on {local_addr}, ")?;
+                if let [one, other] = probe_ports[..] {
+                    write!(f, "answers NAT probes at ports {one} and {other}, ")?;
+                }
+                write!(f, "{cached} peers in the cache")
             }
             Self::NodeIsolated { retry_ms } => {
                 write!(f, "no links, next try in {:.1} s", *retry_ms as f64 / 1e3)
@@ -460,9 +445,6 @@ impl fmt::Display for EventKind {
             }
             Self::RelayDead { reason, successor: None } => write!(f, "{reason}, no other relay is ready"),
             Self::RelayReleased => f.write_str("nothing runs over it any more"),
-            Self::RelayEgress { state, evidence } | Self::Coordinator { state, evidence } => {
-                write!(f, "{state}: {evidence}")
-            }
             Self::PeerForeign => f.write_str("connected, but speaks no punchdeck"),
             Self::PeerAdded { from: Some(from) } => write!(f, "told by {}", from.short()),
             Self::PeerAdded { from: None } => f.write_str("met"),
@@ -482,7 +464,7 @@ impl fmt::Display for EventKind {
                     if summary == to.name() { Ok(()) } else { write!(f, " ({summary})") }
                 }
             }
-            Self::NatNoResponder { detail } => write!(f, "no ports for the probes of others: {detail}"),
+            Self::NatNoResponder { reason } => write!(f, "others cannot measure with us: {reason}"),
             Self::PeerVerifiedPublic { addr } => write!(f, "reached at {addr} from a fresh socket"),
             Self::LimitHit { limit } => f.write_str(limit),
             Self::CacheSaveFailed { detail, retry_ms } => {

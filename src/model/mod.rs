@@ -7,7 +7,6 @@ mod attempt;
 mod command;
 pub mod contract;
 mod event;
-mod exposure;
 mod id;
 mod kpi;
 mod log;
@@ -28,13 +27,12 @@ pub use attempt::{
 };
 pub use command::{Command, CommandId, Done, EchoReport, Failure, LinkReport, Outcome, SyncReport};
 pub use event::{Event, EventKind, SendTrouble};
-pub use exposure::{Evidence, Exposure, ExposureState};
 pub use id::{ParsePeerIdError, PeerId};
 pub use kpi::{CriterionView, Interval, KpiAnswer, KpiPoint, KpiSeries, KpiView, Moved, Propagation};
 pub use log::{LogLevel, LogLine};
 pub use nat::{Behaviour, MappingLifetime, NatType, NatView, Vantage};
 pub use peer::{LinkRow, Path, PeerRow, PeerState, Source};
-pub use policy::{PunchConsent, RelayEgressPolicy, ThemeChoice};
+pub use policy::{NoProbePorts, ProbePorts, PunchConsent, ThemeChoice};
 pub use reason::{CloseCode, Reason};
 pub use relay::{Failover, RelayRole, RelaysView, ReservationRow, ReservationState};
 pub use report::{

@@ -38,36 +38,53 @@ impl fmt::Display for PunchConsent {
     }
 }
 
-/// What the node does about its relay service, which forwards datagrams to
-/// any address that the host lets it reach.
+/// At which ports a node answers the NAT probes of others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum RelayEgressPolicy {
-    /// Run, and say so.
+pub enum ProbePorts {
+    /// At two that are free: the next two after a port that the operator chose
+    /// to listen on, else any.
     #[default]
-    Warn,
-    /// Refuse to start unless the relay's egress is shown to be closed.
-    RequireClosed,
+    Auto,
+    /// At none: nobody measures with this node.
+    Off,
+    /// At exactly these.
+    Exactly([u16; 2]),
 }
 
-impl RelayEgressPolicy {
-    /// Every choice.
-    pub const ALL: [Self; 2] = [Self::Warn, Self::RequireClosed];
-
-    /// The name as it stands in the configuration.
-    pub fn name(self) -> &'static str {
+/// As it stands in the configuration.
+impl fmt::Display for ProbePorts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Warn => "warn",
-            Self::RequireClosed => "require-closed",
+            Self::Auto => f.write_str("auto"),
+            Self::Off => f.write_str("off"),
+            Self::Exactly([one, other]) => write!(f, "[{one}, {other}]"),
         }
     }
 }
 
-impl fmt::Display for RelayEgressPolicy {
+/// Why a node answers no NAT probes of others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "code", rename_all = "snake_case")]
+pub enum NoProbePorts {
+    /// The operator wants none.
+    Off,
+    /// No ports could be had.
+    Unbound {
+        /// What the system said, cleaned.
+        detail: String,
+    },
+}
+
+impl fmt::Display for NoProbePorts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+        match self {
+            Self::Off => f.write_str("probe_ports is \"off\""),
+            Self::Unbound { detail } => write!(f, "no ports could be had: {detail}"),
+        }
     }
 }
+
 /// Which colours a console has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -157,13 +157,6 @@ pub enum Reason {
     RateLimited,
     /// The intermediary is not connected to the target.
     UnknownTarget,
-    /// The intermediary found our request expired; its clock differs from ours.
-    RequestExpired,
-    /// The punch was made, and nothing came through.
-    PunchFailed {
-        /// What the library said, cleaned.
-        detail: String,
-    },
     /// The stage's time was over.
     TimedOut {
         /// How long it was given, in milliseconds.
@@ -315,8 +308,6 @@ impl fmt::Display for Reason {
             Self::NobodyToInvite => f.write_str("nobody to pass an invitation on"),
             Self::RateLimited => f.write_str("the intermediary takes no request just now"),
             Self::UnknownTarget => f.write_str("the intermediary is not connected to it"),
-            Self::RequestExpired => f.write_str("request expired: the clocks differ"),
-            Self::PunchFailed { detail } => write!(f, "nothing came through: {detail}"),
             Self::TimedOut { after_ms } => {
                 write!(f, "no result after {}.{} s", after_ms / 1000, after_ms % 1000 / 100)
             }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Attempt, Exposure, KpiView, LinkRow, NatView, PeerId, PeerRow, Propagation, RelaysView, ReportingView,
-    Stamp,
+    Attempt, KpiView, LinkRow, NatView, NoProbePorts, PeerId, PeerRow, Propagation, RelaysView,
+    ReportingView, Stamp,
 };
 
 /// Everything a console shows. Sections that did not change share their `Arc`
@@ -100,12 +100,12 @@ pub struct NodeInfo {
     pub phase: Phase,
     /// The cache on disk.
     pub cache: CacheView,
-    /// Whether strangers reach this host, and what lies behind it, through the
-    /// library's relay.
-    pub relay_egress: Exposure,
-    /// Whether strangers aim other peers at whomever through the library's
-    /// coordinator.
-    pub coordinator: Exposure,
+    /// At which ports we answer the NAT probes of others.
+    #[serde(default)]
+    pub probe_ports: Vec<u16>,
+    /// Why at none.
+    #[serde(default)]
+    pub no_probe_ports: Option<NoProbePorts>,
 }
 
 /// The peer cache on disk.

@@ -10,6 +10,7 @@ mod connections;
 pub mod disk;
 mod driver;
 pub mod feed;
+mod holder;
 pub mod keys;
 mod knock;
 pub mod lanes;
@@ -40,6 +41,7 @@ use self::driver::{Driver, Outlets};
 use self::feed::{CommandSender, EVENT_BACKLOG, Feed, OUTCOME_BACKLOG};
 use self::lock::DataDirLock;
 use self::options::{NodeOptions, Settings};
+pub use self::probe::ProbePortError;
 use self::probe::Probes;
 use self::relaying::Relaying;
 use self::reporting::Reporter;
@@ -47,7 +49,7 @@ pub use self::reporting::{RegistryOptions, RegistryUrl};
 use self::transport::Transport;
 pub use self::transport::{BindError, Tls};
 use crate::core::door::Door;
-use crate::core::engine::{Engine, EngineConfig, SelfTest};
+use crate::core::engine::{Engine, EngineConfig};
 use crate::model::PeerId;
 
 /// Reports of tasks waiting for the driver; tasks wait when it is full.
@@ -59,6 +61,9 @@ pub enum StartError {
     /// The socket.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// A port for the NAT probes of others.
+    #[error(transparent)]
+    ProbePort(#[from] ProbePortError),
     /// The key.
     #[error(transparent)]
     Key(#[from] keys::KeyError),
@@ -177,15 +182,12 @@ async fn assemble(options: NodeOptions) -> Result<Assembled, StartError> {
         files.prepare().map_err(|source| StartError::Cache { dir: files.dir().to_owned(), source })?;
     let transport = Transport::bind(tls.clone(), options.bind)?;
     let local_addr = transport.local_addr();
+    let ports = probe::bind_ports(options.probe_ports, local_addr, options.bind.port() != 0)?;
     let library = cache::open_library(&files)
         .await
         .map_err(|source| StartError::Cache { dir: files.dir().to_owned(), source })?;
     let cached = cache::merge(&library, &found.own).await;
 
-    let (ports, no_probe_ports) = match probe::bind_ports(local_addr, options.bind.port() != 0) {
-        Ok(ports) => (ports, None),
-        Err(detail) => (Vec::new(), Some(detail)),
-    };
     let clock = Clock::start();
     let (settings, new_settings) = watch::channel(options.settings());
     let network = options.network.clone();
@@ -202,9 +204,8 @@ async fn assemble(options: NodeOptions) -> Result<Assembled, StartError> {
         direct_window: options.direct_window,
         relay_after: options.relay_after,
         punch: options.punch,
-        probe_ports: ports.iter().filter_map(|p| p.local_addr().ok()).map(|a| a.port()).collect(),
-        no_probe_ports,
-        self_test: SelfTest::Off,
+        probe_ports: ports.numbers(),
+        no_probe_ports: ports.none.clone(),
         own_version: found.own.own_version,
         anchors: found.own.anchors.clone(),
         history: found.history,
@@ -244,7 +245,7 @@ async fn assemble(options: NodeOptions) -> Result<Assembled, StartError> {
         refused_told: None,
         connections: Connections::new(reports.clone()),
         relaying: Relaying::new(tls, options.bind.ip(), reports.clone()),
-        probes: Probes::new(local_addr, ports, clock, reports.clone()),
+        probes: Probes::new(local_addr, ports.sockets, clock, reports.clone()),
         knocking: None,
         transport,
         reports,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::keys::KeyBytes;
 use super::reporting::RegistryOptions;
-use crate::model::{PunchConsent, RelayEgressPolicy};
+use crate::model::{ProbePorts, PunchConsent};
 
 pub use crate::core::engine::Settings;
 pub use crate::core::link::NetworkSecret;
@@ -28,6 +28,9 @@ pub struct NodeOptions {
     pub secret: Option<NetworkSecret>,
     /// Where to listen. Port 0 is any.
     pub bind: SocketAddr,
+    /// At which ports the NAT probes of others are answered, beside the one
+    /// where we listen.
+    pub probe_ports: ProbePorts,
     /// Whom to dial when the cache is empty, and when alone.
     pub bootstrap: Vec<SocketAddr>,
     /// Dials nobody but the bootstrap list unless somebody asks: for drills that
@@ -39,11 +42,6 @@ pub struct NodeOptions {
     pub relay_after: Duration,
     /// Whose punch requests we answer.
     pub punch: PunchConsent,
-    /// What to do about the relay service's open egress.
-    pub relay_egress: RelayEgressPolicy,
-    /// Whether the node tests itself for the holes that the library leaves
-    /// open, at the start and hourly. Fleets in a lab do without.
-    pub self_test: bool,
     /// Whom to tell what happened; nobody where there is none.
     pub registry: Option<RegistryOptions>,
 }
@@ -69,13 +67,12 @@ impl NodeOptions {
             network: network.to_owned(),
             secret: None,
             bind,
+            probe_ports: ProbePorts::default(),
             bootstrap: Vec::new(),
             passive: false,
             direct_window: Duration::from_secs(2),
             relay_after: Duration::from_secs(1),
             punch: PunchConsent::default(),
-            relay_egress: RelayEgressPolicy::default(),
-            self_test: true,
             registry: None,
         }
     }

@@ -13,12 +13,13 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::clock::Clock;
 use super::connections::{Report, Reports};
+use super::holder;
 use crate::core::bucket::Bucket;
 use crate::core::engine::{Input, ProbeEnd};
 use crate::core::limits::{PROBE_DATAGRAMS_PER_SECOND, PROBE_PORTS_MAX};
 use crate::core::nat::datagram::{self, Bytes, LEN};
 use crate::core::nat::{Family, SocketId, reach};
-use crate::model::{PeerId, clean, plain_addr};
+use crate::model::{NoProbePorts, PeerId, ProbePorts, clean, plain_addr};
 
 /// Room for more than a datagram of ours, so that a longer one shows.
 const BUFFER: usize = 2048;
@@ -30,19 +31,66 @@ const PAUSE: Duration = Duration::from_millis(50);
 const REACH_TRIES: [Duration; 3] =
     [Duration::from_millis(400), Duration::from_millis(600), Duration::from_millis(1000)];
 
-/// Binds the two ports at which we answer. Beside a port that the operator
-/// chose they are the next two, so that a firewall can be opened for all three;
-/// else, and where those are taken, any.
+/// A port that the operator named for the probes of others cannot be had.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {addr} for the NAT probes of others (probe_ports): {detail}")]
+pub struct ProbePortError {
+    /// Where.
+    addr: SocketAddr,
+    /// Why, and who has it where the system tells.
+    detail: String,
+}
+
+/// The sockets at which we answer others: two, or none for a reason.
+pub(super) struct Ports {
+    pub(super) sockets: Vec<UdpSocket>,
+    pub(super) none: Option<NoProbePorts>,
+}
+
+impl Ports {
+    /// Their ports.
+    pub(super) fn numbers(&self) -> Vec<u16> {
+        self.sockets.iter().filter_map(|socket| socket.local_addr().ok()).map(|at| at.port()).collect()
+    }
+}
+
+/// Binds the ports at which we answer, at the address where the node listens.
+/// Ports that are left to us are, beside a port that the operator `chose` for the
+/// node, the next two, so that a firewall can be opened for all three; else, and
+/// where those are taken, any; where there are none at all the node does without.
 ///
 /// # Errors
-/// What the system said; the node runs without them then.
-pub(super) fn bind_ports(local: SocketAddr, chosen: bool) -> Result<Vec<UdpSocket>, String> {
-    let bind = |port: u16| open(SocketAddr::new(local.ip(), port));
-    let sockets = (1..=PROBE_PORTS_MAX as u16).map(|n| match local.port().checked_add(n) {
-        Some(port) if chosen => bind(port).or_else(|_| bind(0)),
-        _ => bind(0),
-    });
-    sockets.collect::<io::Result<_>>().map_err(|e| clean(&e.to_string()))
+/// Only ports that were named have to be had.
+pub(super) fn bind_ports(
+    wanted: ProbePorts,
+    local: SocketAddr,
+    chosen: bool,
+) -> Result<Ports, ProbePortError> {
+    let at = |port: u16| SocketAddr::new(local.ip(), port);
+    match wanted {
+        ProbePorts::Off => Ok(Ports { sockets: Vec::new(), none: Some(NoProbePorts::Off) }),
+        ProbePorts::Exactly(ports) => {
+            let bind = |port: u16| {
+                let addr = at(port);
+                open(addr).map_err(|e| ProbePortError { addr, detail: holder::why_not(addr, &e) })
+            };
+            Ok(Ports { sockets: ports.into_iter().map(bind).collect::<Result<_, _>>()?, none: None })
+        }
+        ProbePorts::Auto => {
+            let any = || open(at(0));
+            let sockets = (1..=PROBE_PORTS_MAX as u16).map(|n| match local.port().checked_add(n) {
+                Some(port) if chosen => open(at(port)).or_else(|_| any()),
+                _ => any(),
+            });
+            Ok(match sockets.collect::<io::Result<Vec<_>>>() {
+                Ok(sockets) => Ports { sockets, none: None },
+                Err(error) => {
+                    let detail = holder::why_not(at(0), &error);
+                    Ports { sockets: Vec::new(), none: Some(NoProbePorts::Unbound { detail }) }
+                }
+            })
+        }
+    }
 }
 
 /// From which addresses this host would send to the world, one per family that
@@ -286,19 +334,56 @@ mod tests {
         // Some port with two free ones after it; a busy host may need more tries.
         let found = (0..50).any(|_| {
             let node = UdpSocket::bind(loopback()).unwrap().local_addr().unwrap();
-            let ports = bind_ports(node, true).unwrap();
-            let ports: Vec<u16> = ports.iter().map(|s| s.local_addr().unwrap().port()).collect();
-            ports == [node.port().wrapping_add(1), node.port().wrapping_add(2)]
+            let ports = bind_ports(ProbePorts::Auto, node, true).unwrap();
+            ports.numbers() == [node.port().wrapping_add(1), node.port().wrapping_add(2)]
         });
         assert!(found);
         let taken = UdpSocket::bind(loopback()).unwrap().local_addr().unwrap();
-        assert_eq!(bind_ports(taken, false).unwrap().len(), 2);
+        assert_eq!(bind_ports(ProbePorts::Auto, taken, false).unwrap().sockets.len(), 2);
     }
 
     #[tokio::test]
     async fn an_address_that_is_not_ours_is_a_reason_and_no_panic() {
         let elsewhere = "198.18.255.254:9000".parse().unwrap();
-        assert!(bind_ports(elsewhere, true).is_err());
+        let ports = bind_ports(ProbePorts::Auto, elsewhere, true).unwrap();
+        let detail = "this host has no such address".to_owned();
+        assert_eq!(ports.none, Some(NoProbePorts::Unbound { detail }));
+        assert!(ports.sockets.is_empty());
+    }
+
+    #[test]
+    fn ports_that_are_taken_are_not_missed_where_we_may_choose() {
+        let node = UdpSocket::bind(loopback()).unwrap().local_addr().unwrap();
+        let next = SocketAddr::new(node.ip(), node.port().wrapping_add(1));
+        // Taken by us, or by somebody else already.
+        let _taken = UdpSocket::bind(next);
+        let ports = bind_ports(ProbePorts::Auto, node, true).unwrap().numbers();
+        assert!(ports.len() == 2 && !ports.contains(&next.port()), "{ports:?}");
+    }
+
+    #[test]
+    fn with_off_no_port_is_bound_and_the_reason_is_the_setting() {
+        let ports = bind_ports(ProbePorts::Off, loopback(), false).unwrap();
+        assert_eq!((ports.sockets.len(), ports.none), (0, Some(NoProbePorts::Off)));
+    }
+
+    #[test]
+    fn ports_that_are_named_are_these_or_an_error_with_address_and_port() {
+        let free = || UdpSocket::bind(loopback()).unwrap().local_addr().unwrap().port();
+        // Somebody else may take one of them in between.
+        let found = (0..50).any(|_| {
+            let ports = [free(), free()];
+            let bound = bind_ports(ProbePorts::Exactly(ports), loopback(), true);
+            bound.is_ok_and(|bound| bound.numbers() == ports)
+        });
+        assert!(found);
+        let taken = UdpSocket::bind(loopback()).unwrap();
+        let addr = taken.local_addr().unwrap();
+        let error = bind_ports(ProbePorts::Exactly([addr.port(), 1]), loopback(), true).err().unwrap();
+        let said = format!(
+            "cannot listen on {addr} for the NAT probes of others (probe_ports): address already in use"
+        );
+        assert!(error.to_string().starts_with(&said), "{error}");
     }
 
     #[tokio::test]
@@ -341,7 +426,7 @@ mod tests {
     #[tokio::test]
     async fn a_flood_is_cut_where_it_comes_in() {
         let (reports, mut inbox) = tokio::sync::mpsc::channel(4096);
-        let ports = bind_ports(loopback(), false).unwrap();
+        let ports = bind_ports(ProbePorts::Auto, loopback(), false).unwrap().sockets;
         let target = ports[0].local_addr().unwrap();
         let _probes = Probes::new(loopback(), ports, Clock::start(), reports);
         let sender = UdpSocket::bind(loopback()).unwrap();

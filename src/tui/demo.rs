@@ -12,9 +12,9 @@ pub use load::{Screen, changed, large, next_round, panic_on_screen};
 
 use crate::model::{
     Attempt, AttemptId, AttemptOutcome, AttemptsView, Behaviour, CacheView, Cause, Confidence, Counters,
-    Event, EventKind, Exposure, Failover, GossipView, Interval, KpiPoint, KpiSeries, KpiView, LinkRow, Moved,
-    NatType, NatView, NextAction, NextStep, NodeInfo, Path, PeerId, PeerRow, PeerState, Phase, Provenance,
-    Reason, RelayRole, RelaysView, ReservationRow, ReservationState, SaveState, Snapshot, Source, StageKind,
+    Event, EventKind, Failover, GossipView, Interval, KpiPoint, KpiSeries, KpiView, LinkRow, Moved, NatType,
+    NatView, NextAction, NextStep, NodeInfo, Path, PeerId, PeerRow, PeerState, Phase, Provenance, Reason,
+    RelayRole, RelaysView, ReservationRow, ReservationState, SaveState, Snapshot, Source, StageKind,
     StageOutcome, StageReport, Stamp, Sureness, Vantage, Why, WhyFact, WhyLine,
 };
 
@@ -51,8 +51,8 @@ pub fn empty() -> Arc<Snapshot> {
             started: ago(2),
             phase: Phase::NothingToDial,
             cache: CacheView { known: 0, tried: 0, save: SaveState::Empty, set_aside: None },
-            relay_egress: Exposure::UNTESTED,
-            coordinator: Exposure::UNTESTED,
+            probe_ports: vec![9001, 9002],
+            no_probe_ports: None,
         }),
         peers: Arc::default(),
         links: Arc::default(),
@@ -353,13 +353,7 @@ fn busy_attempts() -> AttemptsView {
                 elapsed_ms: Some(1040),
                 stages: vec![
                     stage(direct, StageOutcome::Failed, 70, Some(Reason::Refused { addresses: 2 }), None),
-                    stage(
-                        punch,
-                        StageOutcome::Failed,
-                        910,
-                        Some(Reason::PunchFailed { detail: "symmetric with port-restricted".to_owned() }),
-                        nyc,
-                    ),
+                    stage(punch, StageOutcome::Failed, 910, Some(Reason::TimedOut { after_ms: 900 }), nyc),
                     stage(relay, StageOutcome::Ok, 60, None, nyc),
                 ],
                 ..base.clone()

@@ -134,7 +134,7 @@ async fn reload() {
     // Flags go first, also then: name, bind and network stay.
     node.reload(&format!(
         "name = \"b\"\nbootstrap = [\"{}\"]\npunch = \"never\"\nrelay_after = \"3s\"\n\
-         log_filter = \"info,punchdeck::event=off\"\nrelay_egress = \"require-closed\"\n",
+         log_filter = \"info,punchdeck::event=off\"\ntitle = false\n",
         hub.addr()
     ));
     let process = &mut node.process;
@@ -146,7 +146,7 @@ async fn reload() {
     let line = process.line("key=punch").await;
     assert!(line.ends_with("from=\"any\" to=\"never\""), "{line}");
     let line = process.line("needs a restart").await;
-    assert!(line.contains("WARN") && line.ends_with("key=relay_egress from=\"warn\" to=\"require-closed\""));
+    assert!(line.contains("WARN") && line.ends_with("key=title from=true to=false"), "{line}");
     let line = process.line("key=log_filter").await;
     assert!(line.ends_with("from=\"info\" to=\"info,punchdeck::event=off\""), "{line}");
     // It was alone, and dials the new list.

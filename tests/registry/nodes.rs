@@ -34,7 +34,6 @@ impl Reporting {
         let registry = RegistryOptions { url: RegistryUrl::parse(registry).unwrap(), token: None };
         let options = NodeOptions {
             bootstrap: bootstrap.to_vec(),
-            self_test: false,
             registry: Some(registry),
             ..NodeOptions::new(dir.path().to_owned(), keys::generate().unwrap(), name, "test", bind)
         };

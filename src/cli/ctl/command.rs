@@ -102,7 +102,7 @@ fn tell(outcome: &Outcome, now: &Snapshot, out: Out<'_>) -> Result<(), CtlError>
             out.say(what, |_| format!("{outcome}\n"))
         }
         Done::Synced(report) => out.say(*report, line),
-        Done::Probed(view) => out.say(NatWithVantages::new(view, now.at), |nat| text::nat(nat, now)),
+        Done::Probed(view) => out.say(NatWithVantages::new(view, now), |nat| text::nat(nat, now)),
         Done::FailedOver(over) => out.say(FailedOver::from(over), |_| format!("{outcome}\n")),
         Done::Explained(why) => out
             .say(WhyReport::new(why, now.at, |step| out.keys.key_of_next(step)), |report| {

@@ -5,11 +5,11 @@ use std::fmt::Write as _;
 use super::table::{Cell, Tone, left, pairs, right, table};
 use crate::model::contract::{
     Attempts, Connected, Gossip, InOut, Kpi, Lifetime, Links, Nat, NatWithVantages, Peers, Relays, Stage,
-    State, Status, WhyReport,
+    Status, WhyReport,
 };
 use crate::model::{
-    AttemptOutcome, CriterionView, Event, ExposureState, Path, PeerId, PeerState, Propagation,
-    ReservationState, Snapshot, StageOutcome, printable,
+    AttemptOutcome, CriterionView, Event, Path, PeerId, PeerState, Propagation, ReservationState, Snapshot,
+    StageOutcome, printable,
 };
 use crate::tui::fmt;
 
@@ -67,15 +67,6 @@ fn list(addrs: &[impl ToString]) -> String {
 pub(super) fn status(status: &Status) -> String {
     let links = status.links;
     let total = links.direct + links.punched + links.relayed;
-    let state = |s: &State| {
-        let tone = match s.state {
-            ExposureState::Closed => Tone::Good,
-            ExposureState::Open => Tone::Bad,
-            ExposureState::Unknown => Tone::Warn,
-        };
-        let age = s.tested_s.map(|age| format!(", tested {} ago", seconds(age))).unwrap_or_default();
-        left(format!("{}: {}{age}", s.state, s.evidence)).tone(tone)
-    };
     let foreign = if links.foreign > 0 { format!(", and {} foreign", links.foreign) } else { String::new() };
     let mut rows = vec![
         ("node", left(&status.name).tone(Tone::Strong)),
@@ -97,8 +88,6 @@ pub(super) fn status(status: &Status) -> String {
             )),
         ),
         ("cache", left(format!("{} known, {} tried", status.cache.known, status.cache.tried))),
-        ("relay egress", state(&status.relay_egress)),
-        ("coordinator", state(&status.coordinator)),
     ]);
     pairs(rows)
 }
@@ -273,6 +262,11 @@ pub(super) fn nat(nat: &NatWithVantages, now: &Snapshot) -> String {
         out += "IPv6\n";
         out += &nat_rows(nat6);
     }
+    let _ = match (&nat.probe_ports[..], &nat.no_probe_ports) {
+        ([], None) => Ok(()),
+        ([], Some(why)) => writeln!(out, "\nothers cannot measure with this node: {why}"),
+        (ports, _) => writeln!(out, "\nothers measure with this node at ports {}", and(ports)),
+    };
     let rows: Vec<Vec<Cell>> = nat
         .vantage_points
         .iter()
@@ -289,6 +283,10 @@ pub(super) fn nat(nat: &NatWithVantages, now: &Snapshot) -> String {
         out += &table(&["vantage point", "saw us at", ""], &rows);
     }
     out
+}
+
+fn and(ports: &[u16]) -> String {
+    ports.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ")
 }
 
 fn lifetime(of: &Lifetime) -> String {

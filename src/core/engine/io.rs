@@ -10,9 +10,7 @@ use crate::core::nat::datagram::Bytes;
 use crate::core::nat::{Family, Reply, SocketId, reach};
 use crate::core::why::Knocked;
 use crate::core::wire::Frame;
-use crate::model::{
-    CloseCode, Command, CommandId, Event, Evidence, Fact, Outcome, PeerId, Reason, SendTrouble,
-};
+use crate::model::{CloseCode, Command, CommandId, Event, Fact, Outcome, PeerId, Reason, SendTrouble};
 
 /// An end of the NAT probe's datagrams here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -131,11 +129,6 @@ pub enum Input {
         /// Bytes since the start.
         bytes: Option<u64>,
     },
-    /// The library reserved an address of its own on the relay at that host.
-    LibraryRelay {
-        /// The host.
-        at: IpAddr,
-    },
     /// Somebody asks for something.
     Command {
         /// For the outcome.
@@ -183,8 +176,6 @@ pub enum Input {
         /// Whether it answered.
         reached: bool,
     },
-    /// The answer to [`Action::TestEgress`].
-    EgressTested(SelfTested),
     /// The answer to [`Action::Knock`].
     Knocked {
         /// Which.
@@ -214,15 +205,6 @@ pub enum Input {
         /// What it said.
         detail: String,
     },
-}
-
-/// What the self-test of the library's services saw.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SelfTested {
-    /// Of its relay.
-    pub relay: Evidence,
-    /// Of its coordinator.
-    pub coordinator: Evidence,
 }
 
 /// What went through a reservation since it was made.
@@ -364,10 +346,6 @@ pub enum Action {
         /// Names the dial.
         name: reach::Name,
     },
-    /// Try on ourselves, as a stranger would, what the library's relay and
-    /// coordinator let strangers do; [`Input::EgressTested`] answers, within
-    /// seconds.
-    TestEgress,
     /// Try by UDP and TCP whether anything is there; [`Input::Knocked`] answers,
     /// within a second.
     Knock {

@@ -16,7 +16,7 @@ use crate::core::limits::{
 };
 use crate::core::link::{ConnId, ConnInfo, LinkOut};
 use crate::core::wire::{Frame, Hello, IHave, Message, Observed, PROTOCOL_HIGH, PROTOCOL_LOW, WhoHas};
-use crate::model::{Cause, CloseCode, EventKind, Fact, MovedFact, NatType, Path, PeerId, Reason, millis};
+use crate::model::{Cause, CloseCode, EventKind, Fact, MovedFact, Path, PeerId, Reason, millis};
 
 impl Engine {
     pub(super) fn on_conn_up(&mut self, peer: PeerId, mut info: ConnInfo, now: Now) {
@@ -30,9 +30,7 @@ impl Engine {
             self.refusals.insert(peer, (now.mono, Reason::Closed { close: Some(code) }));
             return;
         }
-        if let Some(relay) = self.relay_in_disguise(&peer, &info) {
-            (info.path, info.via) = (Path::Relayed, Some(relay));
-        } else if info.path == Path::Direct && self.is_punching(&peer, &info, now) {
+        if info.path == Path::Direct && self.is_punching(&peer, &info, now) {
             info.path = Path::Punched;
         }
         self.handover_arrived(&peer, &info);
@@ -41,26 +39,6 @@ impl Engine {
         let mut out = Vec::new();
         link.on_conn(info, now, &mut out);
         self.carry_link(peer, out, now);
-    }
-
-    /// The library may connect over a relay of its own and call that direct. It
-    /// is one if the peer is seen at the host of somebody public, and says itself
-    /// that it is elsewhere.
-    fn relay_in_disguise(&self, peer: &PeerId, info: &ConnInfo) -> Option<PeerId> {
-        let at = info.remote.ip();
-        let is_there = |peer: &PeerId| {
-            let known = self.book.get(*peer).map(crate::core::book::Entry::addresses);
-            known.filter(|all| !all.is_empty()).map(|all| all.iter().any(|addr| addr.ip() == at))
-        };
-        if info.path != Path::Direct || is_there(peer) != Some(false) {
-            return None;
-        }
-        let host = |(other, link): (&PeerId, &Link)| {
-            let remote = link.in_use().filter(|i| i.path == Path::Direct)?.remote;
-            let public = matches!(self.claimed_nat(other), NatType::None | NatType::FullCone);
-            (public && *other != *peer && remote.ip() == at && remote != info.remote).then_some(*other)
-        };
-        self.links.iter().find_map(host)
     }
 
     /// Whether a connection that comes up now owes it to a punch: ours, or one

@@ -10,7 +10,6 @@ mod attempts;
 mod commands;
 mod coordinate;
 mod echo;
-mod egress;
 mod failover;
 mod gossip;
 mod handover;
@@ -41,14 +40,12 @@ use std::time::Duration;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-pub use egress::SelfTest;
-pub use io::{Action, ConnBytes, Input, ProbeEnd, ReservationBytes, SelfTested};
+pub use io::{Action, ConnBytes, Input, ProbeEnd, ReservationBytes};
 pub use settings::Settings;
 
 use self::attempts::Attempts;
 use self::coordinate::PunchComing;
 use self::echo::Echoes;
-use self::egress::Egress;
 use self::handover::Handovers;
 use self::nat::Nat;
 use self::relays::Relaying;
@@ -66,7 +63,8 @@ use super::kpi::{History, Kpi};
 use super::link::{Link, LinkConfig, NetworkSecret};
 use super::{Mono, Now};
 use crate::model::{
-    Command, CommandId, Event, EventKind, NatView, Outcome, PeerId, PunchConsent, Reason, millis,
+    Command, CommandId, Event, EventKind, NatView, NoProbePorts, Outcome, PeerId, PunchConsent, Reason,
+    millis,
 };
 
 /// What an engine is told before it begins.
@@ -100,9 +98,7 @@ pub struct EngineConfig {
     /// Where we answer the NAT probes of others: two ports, or none.
     pub probe_ports: Vec<u16>,
     /// Why there are none, if there are none.
-    pub no_probe_ports: Option<String>,
-    /// What is to be done about the holes of the library.
-    pub self_test: SelfTest,
+    pub no_probe_ports: Option<NoProbePorts>,
     /// The version of our record when it was last saved.
     pub own_version: u64,
     /// Whom to dial first.
@@ -163,7 +159,6 @@ pub struct Engine {
     upgrades: Upgrades,
     whys: Whys,
     echoes: Echoes,
-    egress: Egress,
     /// Punches that we agreed to.
     punches_coming: BTreeMap<PeerId, PunchComing>,
     /// Counts dials that belong to no attempt.
@@ -237,7 +232,6 @@ impl Engine {
             upgrades: Upgrades::default(),
             whys: Whys::default(),
             echoes: Echoes::default(),
-            egress: Egress::default(),
             punches_coming: BTreeMap::new(),
             free_dials: 0,
             refusals: BTreeMap::new(),
@@ -260,14 +254,14 @@ impl Engine {
     /// The first dials.
     pub fn begin(&mut self, now: Now) {
         let cached = u32::try_from(self.book.len()).unwrap_or(u32::MAX);
-        self.event(None, EventKind::NodeStarted { local_addr: self.config.local_addr, cached }, now);
+        let (local_addr, probe_ports) = (self.config.local_addr, self.config.probe_ports.clone());
+        self.event(None, EventKind::NodeStarted { local_addr, probe_ports, cached }, now);
         for (file, detail) in self.set_aside.clone() {
             self.event(None, EventKind::CacheSetAside { file, detail }, now);
         }
-        if let Some(detail) = self.config.no_probe_ports.clone() {
-            self.event(None, EventKind::NatNoResponder { detail }, now);
+        if let Some(reason) = self.config.no_probe_ports.clone() {
+            self.event(None, EventKind::NatNoResponder { reason }, now);
         }
-        self.begin_self_test(now);
         self.republish(now);
         let starts = self.with_dialer(now, |dialer, view| dialer.begin(view, now));
         for start in starts {
@@ -292,14 +286,12 @@ impl Engine {
             Input::ReservationLost { relay, reason } => self.on_relay_lost(relay, reason, now),
             Input::LaneBytes { reservations, .. } => self.on_lane_bytes(reservations),
             Input::Serving { sessions, bytes } => self.on_serving(sessions, bytes),
-            Input::LibraryRelay { at } => self.relaying.library = Some(at),
             Input::Settings(settings) => self.on_settings(settings, now),
             Input::Saved { result } => self.on_saved(result, now),
             Input::ProbeSocket { socket, result } => self.on_probe_socket(socket, result, now),
             Input::ProbeDatagram { at, from, bytes } => self.on_probe_datagram(at, from, &bytes, now),
             Input::ProbeDropped { what, count } => *self.stopped.entry(what).or_default() += count,
             Input::Reached { peer, addr, reached } => self.on_reached(peer, addr, reached, now),
-            Input::EgressTested(seen) => self.on_egress_tested(seen, now),
             Input::Knocked { query, results } => self.on_knocked(query, &results, now),
             Input::HostAddresses { own } => self.on_host_addresses(own, now),
             Input::SendsRefused { why, count } => self.on_sends_refused(why, count, now),
@@ -324,7 +316,6 @@ impl Engine {
         if !self.leaving {
             self.nat_timeout(now);
             self.upgrades_timeout(now);
-            self.self_test_timeout(now);
         }
         self.after(now);
     }
@@ -371,7 +362,6 @@ impl Engine {
             self.whys.next_timeout(),
             self.echoes.next_timeout(),
             self.upgrades.next_timeout().filter(|_| !self.leaving),
-            self.egress.next_timeout().filter(|_| !self.leaving),
             self.saving.next_timeout(),
         ]
         .into_iter()

@@ -32,8 +32,6 @@ const RTT_UNKNOWN: Duration = Duration::from_millis(100);
 /// What the engine holds of NATs.
 #[derive(Debug)]
 pub(super) struct Nat {
-    /// Why others cannot measure with us, if they cannot.
-    no_ports: Option<String>,
     /// One per address family we have; none on loopback.
     probes: Vec<(Family, NatProbe)>,
     responder: Responder,
@@ -59,7 +57,6 @@ impl Nat {
             .map(|family| (family, NatProbe::new(family, seed())))
             .collect();
         Self {
-            no_ports: config.no_probe_ports.clone(),
             probes,
             responder: Responder::new(config.probe_ports.len(), seed()),
             tokens: BTreeMap::new(),
@@ -86,9 +83,6 @@ impl Nat {
         };
         let sixth = self.probes.iter().find(|(family, _)| *family == Family::V6);
         view.nat6 = sixth.map(|(_, probe)| Box::new(probe.view().clone()));
-        if let Some(detail) = &self.no_ports {
-            view.evidence.push(format!("others cannot measure with us: {detail}"));
-        }
         view
     }
 

@@ -2,7 +2,7 @@
 //! change of relay means for the links that ran over it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::failover::Over;
@@ -36,8 +36,6 @@ pub(super) struct Relaying {
     pub(super) last: Option<Failover>,
     bytes: BTreeMap<PeerId, ReservationBytes>,
     serving: (Option<u64>, Option<u64>),
-    /// Where the library holds a reservation of its own.
-    pub(super) library: Option<IpAddr>,
 }
 
 impl Relaying {
@@ -69,8 +67,8 @@ impl Engine {
     }
 
     /// Who could be a relay for us, the best first: who was proven to be
-    /// public, then who was dialled directly and claims no NAT; the library's own
-    /// relay last, ours before stock nodes, IPv4 before IPv6, the near before the far.
+    /// public, then who was dialled directly and claims no NAT; ours before stock
+    /// nodes, IPv4 before IPv6, the near before the far.
     pub(super) fn relay_candidates(&self, now: Now) -> Vec<PeerId> {
         let rank = |(peer, link): (&PeerId, &Link)| {
             let status = link.status()?;
@@ -82,9 +80,7 @@ impl Engine {
             // A reservation is of the family of the link, and not everybody has
             // IPv6.
             let few = status.info.remote.is_ipv6();
-            // It gives us no second one: asked only where there is nobody else.
-            let taken = self.relaying.library == Some(status.info.remote.ip());
-            fits.then_some((taken, status.foreign, !proven, few, rtt, *peer))
+            fits.then_some((status.foreign, !proven, few, rtt, *peer))
         };
         let mut ranked: Vec<_> = self.links.iter().filter_map(rank).collect();
         ranked.sort_unstable();

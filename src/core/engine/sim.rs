@@ -11,7 +11,7 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use super::{Action, Engine, EngineConfig, Input, SelfTest};
+use super::{Action, Engine, EngineConfig, Input};
 use crate::core::ladder::DialId;
 use crate::core::link::{ConnId, ConnInfo};
 use crate::core::wire::{Frame, FrameReader, Message};
@@ -199,7 +199,6 @@ impl Net {
             punch: crate::model::PunchConsent::Any,
             probe_ports: Vec::new(),
             no_probe_ports: None,
-            self_test: SelfTest::Off,
             own_version: 0,
             anchors: Vec::new(),
             history: None,
@@ -395,8 +394,7 @@ impl Net {
                 Action::TryReservation { .. }
                 | Action::ProbeOpen { .. }
                 | Action::ProbeClose { .. }
-                | Action::ProbeSend { .. }
-                | Action::TestEgress => {}
+                | Action::ProbeSend { .. } => {}
                 Action::Knock { addrs, .. } => self.nodes[n].knocked.push(addrs),
                 Action::Event(event) => self.nodes[n].events.push(event),
                 Action::Report(fact) => self.nodes[n].reports.push(fact),

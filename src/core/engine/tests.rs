@@ -1,5 +1,4 @@
 mod dials;
-mod egress;
 mod failover;
 mod punch;
 mod relays;

@@ -113,8 +113,8 @@ impl Engine {
                 save: self.saving.view(),
                 set_aside: Some(set_aside.collect::<Vec<_>>().join("; ")).filter(|s| !s.is_empty()),
             },
-            relay_egress: self.egress.relay.clone(),
-            coordinator: self.egress.coordinator.clone(),
+            probe_ports: self.config.probe_ports.clone(),
+            no_probe_ports: self.config.no_probe_ports.clone(),
         }
     }
 

@@ -369,10 +369,8 @@ impl Ladder {
             self.turned_away_at = now.mono;
         }
         let rest = self.stop_punch(out);
-        let elsewhere = matches!(
-            reason,
-            Reason::RateLimited | Reason::UnknownTarget | Reason::RequestExpired | Reason::TimedOut { .. }
-        );
+        let elsewhere =
+            matches!(reason, Reason::RateLimited | Reason::UnknownTarget | Reason::TimedOut { .. });
         self.end_stage(StageKind::Punch, StageOutcome::Failed, Some(reason.clone()), now, out);
         if !elsewhere || now.mono >= self.punch_until {
             return;

@@ -16,8 +16,7 @@ impl Link {
         if !self.is_opener() {
             return;
         }
-        // Direct before punched before relayed; among equals the newest, which
-        // is the one the library would use.
+        // Direct before punched before relayed; among equals the newest.
         let Some(best) = (0..self.conns.len()).min_by_key(|&i| (self.conns[i].info.path, usize::MAX - i))
         else {
             return;

@@ -129,7 +129,7 @@ pub(super) fn punch(facts: &Facts<'_>) -> Finding {
             next: ways(facts),
         },
         Some(Reason::Unpunchable { .. }) => unpunchable(facts),
-        Some(Reason::TimedOut { .. } | Reason::PunchFailed { .. }) => nothing_through(facts),
+        Some(Reason::TimedOut { .. }) => nothing_through(facts),
         Some(Reason::NotNeeded | Reason::CameToUs | Reason::NotAsked) | None => untried(facts),
         Some(other) => {
             let (level, because) = nat_sureness(facts);

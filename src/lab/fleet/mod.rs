@@ -18,6 +18,7 @@ use tokio::sync::Mutex as AsyncMutex;
 use self::nodes::{Runs, Slot};
 use super::dir::LabDir;
 use super::error::LabError;
+use super::files;
 use super::network::{Network, has_ipv6};
 use super::selftest::SelfTest;
 use super::topology::Topology;
@@ -79,6 +80,7 @@ impl NatLab {
     /// # Errors
     /// [`LabError`]; nothing is left behind.
     pub async fn start(userns: &Userns, options: LabOptions) -> Result<Self, LabError> {
+        files::suffice_for(&options.topology, options.topology.host.len())?;
         let lab = Self::build(userns, options).await?;
         let hosts: Vec<String> = lab.topology.host.iter().map(|h| h.name.clone()).collect();
         for host in hosts {
@@ -96,6 +98,7 @@ impl NatLab {
         let begun = Instant::now();
         let LabOptions { name, topology, seed, skip_self_test } = options;
         topology.check().map_err(LabError::Topology)?;
+        files::suffice_for(&topology, 0)?;
         let without_ipv6 = topology.region.iter().any(|r| r.ipv6) && !has_ipv6();
         let topology = if without_ipv6 { topology.without_ipv6() } else { topology };
         if without_ipv6 {

@@ -186,7 +186,6 @@ impl NatLab {
         let options = NodeOptions {
             bootstrap,
             passive,
-            self_test: false,
             registry: self.registry.clone(),
             ..NodeOptions::new(dir, keys, host, network, bind)
         };

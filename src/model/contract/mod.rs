@@ -18,7 +18,7 @@ use serde::Serialize;
 
 pub use attempts::{AttemptItem, Attempts, Stage};
 pub use nat::{Lifetime, Nat, NatWithVantages, VantageItem};
-pub use node::{Cache, Gossip, InOut, Kpi, LinkCounts, State, Status};
+pub use node::{Cache, Gossip, InOut, Kpi, LinkCounts, Status};
 pub use outcomes::{Connected, Disconnected, FailedOver, Left};
 pub use peers::{LinkItem, Links, PeerItem, Peers};
 pub use relays::{FailoverItem, Relays, Reservation, Serving};

@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 use serde::Serialize;
 
 use super::age_s;
-use crate::model::{Behaviour, MappingLifetime, NatType, NatView, PeerId, Reason, Stamp};
+use crate::model::{
+    Behaviour, MappingLifetime, NatType, NatView, NoProbePorts, PeerId, Reason, Snapshot, Stamp,
+};
 
 /// What our NAT does.
 #[derive(Debug, Clone, Serialize)]
@@ -81,6 +83,10 @@ pub struct NatWithVantages {
     pub nat: Nat,
     /// For IPv6, measured apart.
     pub nat6: Option<Nat>,
+    /// At which ports we answer the probes of others.
+    pub probe_ports: Vec<u16>,
+    /// Why at none.
+    pub no_probe_ports: Option<String>,
     /// Who saw what.
     pub vantage_points: Vec<VantageItem>,
 }
@@ -97,8 +103,9 @@ pub struct VantageItem {
 }
 
 impl NatWithVantages {
-    /// Of a view.
-    pub fn new(view: &NatView, now: Stamp) -> Self {
+    /// Of a view, and the node's snapshot of the moment.
+    pub fn new(view: &NatView, snapshot: &Snapshot) -> Self {
+        let (node, now) = (&snapshot.node, snapshot.at);
         let nat6 = view.nat6.as_deref();
         let vantages = view.vantage_points.iter().chain(nat6.into_iter().flat_map(|v| &v.vantage_points));
         let item =
@@ -106,6 +113,8 @@ impl NatWithVantages {
         Self {
             nat: Nat::new(view, now),
             nat6: nat6.map(|view| Nat::new(view, now)),
+            probe_ports: node.probe_ports.clone(),
+            no_probe_ports: node.no_probe_ports.as_ref().map(NoProbePorts::to_string),
             vantage_points: vantages.map(item).collect(),
         }
     }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use serde::Serialize;
 
 use super::{Nat, age_s, rfc3339};
-use crate::model::{ExposureState, KpiAnswer, Path, PeerId, Phase, Propagation, Snapshot};
+use crate::model::{KpiAnswer, Path, PeerId, Phase, Propagation, Snapshot};
 
 /// The node at a glance.
 #[derive(Debug, Clone, Serialize)]
@@ -34,10 +34,6 @@ pub struct Status {
     pub links: LinkCounts,
     /// The peer cache.
     pub cache: Cache,
-    /// Whether strangers reach this host through its relay service.
-    pub relay_egress: State,
-    /// Whether strangers aim peers at others through its coordinator.
-    pub coordinator: State,
 }
 
 /// Links, by path; those to nodes of another kind apart.
@@ -62,17 +58,6 @@ pub struct Cache {
     pub tried: u32,
 }
 
-/// What a self-test found.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct State {
-    /// The result.
-    pub state: ExposureState,
-    /// What it rests on, in a sentence.
-    pub evidence: String,
-    /// Since the test.
-    pub tested_s: Option<f64>,
-}
-
 impl LinkCounts {
     /// Of a snapshot.
     pub fn new(snapshot: &Snapshot) -> Self {
@@ -93,11 +78,6 @@ impl Status {
     /// Of a snapshot.
     pub fn new(snapshot: &Snapshot) -> Self {
         let (node, now) = (&snapshot.node, snapshot.at);
-        let state = |of: &crate::model::Exposure| State {
-            state: of.state,
-            evidence: of.evidence.to_string(),
-            tested_s: of.tested.map(|at| age_s(at, now)),
-        };
         Self {
             peer_id: node.peer_id,
             name: node.name.clone(),
@@ -111,8 +91,6 @@ impl Status {
             uptime_s: age_s(node.started, now),
             links: LinkCounts::new(snapshot),
             cache: Cache { known: node.cache.known, tried: node.cache.tried },
-            relay_egress: state(&node.relay_egress),
-            coordinator: state(&node.coordinator),
         }
     }
 }

@@ -270,7 +270,6 @@ impl Driver {
             Action::ProbeClose { socket } => self.probes.close(socket),
             Action::ProbeSend { from, to, bytes } => self.probes.send(from, to, &bytes),
             Action::Reach { peer, addr, name } => self.probes.reach(peer, addr, name),
-            Action::TestEgress => {}
             Action::Knock { query, addrs } => self.knock(query, addrs),
             Action::Save => self.save(),
             Action::Event(event) => self.tell(event),

@@ -5,8 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::model::clean;
-use crate::node::keys;
+use crate::node::{holder, keys};
 
 /// Bytes that the system keeps for us each way: a burst of a whole fleet's
 /// handshakes fits, and a node on an idle host pays nothing for it.
@@ -20,7 +19,7 @@ pub enum BindError {
     Bind {
         /// Which.
         addr: SocketAddr,
-        /// What the system said.
+        /// Why, and who has it where the system tells.
         detail: String,
     },
     /// The key pair is not one.
@@ -31,7 +30,7 @@ pub enum BindError {
 impl BindError {
     /// What the system said of an address.
     pub(in crate::node) fn of(addr: SocketAddr, error: &io::Error) -> Self {
-        Self::Bind { addr, detail: clean(&error.to_string()) }
+        Self::Bind { addr, detail: holder::why_not(addr, error) }
     }
 }
 
@@ -81,6 +80,6 @@ mod tests {
     #[test]
     fn an_address_of_another_host_is_named() {
         let error = bind("198.18.255.254:9000".parse().unwrap()).unwrap_err().to_string();
-        assert!(error.starts_with("cannot listen on 198.18.255.254:9000: "), "{error}");
+        assert_eq!(error, "cannot listen on 198.18.255.254:9000: this host has no such address");
     }
 }

@@ -2,7 +2,7 @@
 //! and whether it wants a look.
 
 use super::{App, Gone};
-use crate::model::{ExposureState, Phase, SaveState, clean, ellipsize};
+use crate::model::{Phase, SaveState, clean, ellipsize};
 
 /// Titles are cut anyway; what matters stands first.
 const LONGEST: usize = 80;
@@ -24,7 +24,6 @@ impl App {
     /// What is wrong, in a word or two; the worst of it.
     fn alarm(&self) -> Option<&'static str> {
         let node = &self.live().node;
-        let open = |state: &ExposureState| *state == ExposureState::Open;
         match &self.gone {
             Some(Gone::Stopped) => return Some("node stopped"),
             Some(Gone::Lost { .. }) => return Some("node lost"),
@@ -38,9 +37,6 @@ impl App {
         }
         if matches!(node.cache.save, SaveState::Failed { .. }) {
             return Some("cache not saved");
-        }
-        if open(&node.relay_egress.state) {
-            return Some("relay egress open");
         }
         match node.phase {
             Phase::Isolated { .. } => Some("isolated"),

@@ -316,10 +316,7 @@ fn tells_more(a: &Snapshot, b: &Snapshot) -> bool {
     };
     let relays = Arc::ptr_eq(&a.relays, &b.relays) || relays(&a.relays) == relays(&b.relays);
     let node = Arc::ptr_eq(&a.node, &b.node)
-        || (a.node.phase == b.node.phase
-            && a.node.observed_addrs == b.node.observed_addrs
-            && a.node.relay_egress.state == b.node.relay_egress.state
-            && a.node.coordinator.state == b.node.coordinator.state);
+        || (a.node.phase == b.node.phase && a.node.observed_addrs == b.node.observed_addrs);
     !(links
         && relays
         && node

@@ -40,8 +40,6 @@ pub(crate) struct Theme {
     pub(crate) selected: Style,
     /// Banners that must be seen.
     pub(crate) banner: Style,
-    /// The banner of what strangers can do here.
-    pub(crate) alarm: Style,
     /// Text and background where a theme brings its own.
     base: Option<(Color, Color)>,
     /// Whether only ASCII may reach the terminal.
@@ -136,7 +134,6 @@ impl Theme {
             // One bar, whatever colours the cells in it had.
             selected: plain.fg(Color::Reset).remove_modifier(Modifier::DIM).add_modifier(Modifier::REVERSED),
             banner: warn.add_modifier(Modifier::REVERSED),
-            alarm: bad.add_modifier(Modifier::REVERSED),
             base,
             ascii: false,
         }
@@ -147,12 +144,7 @@ impl Theme {
         let plain = Style::new();
         let (bold, faint) = (plain.add_modifier(Modifier::BOLD), plain.add_modifier(Modifier::DIM));
         let mark = plain.add_modifier(Modifier::REVERSED);
-        Self {
-            selected: mark,
-            banner: mark,
-            alarm: mark,
-            ..Self::from(bold, faint, faint, [plain, bold, bold], None)
-        }
+        Self { selected: mark, banner: mark, ..Self::from(bold, faint, faint, [plain, bold, bold], None) }
     }
 
     /// The last hand on a frame: the theme's own ground under everything, and
@@ -194,7 +186,7 @@ mod tests {
         named(ThemeChoice::Auto, vars)
     }
 
-    fn styles(theme: &Theme) -> [Style; 10] {
+    fn styles(theme: &Theme) -> [Style; 9] {
         [
             theme.accent,
             theme.quiet,
@@ -205,7 +197,6 @@ mod tests {
             theme.strong,
             theme.selected,
             theme.banner,
-            theme.alarm,
         ]
     }
 

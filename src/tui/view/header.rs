@@ -8,7 +8,7 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use super::{Pen, drills, frame, lab};
-use crate::model::{Exposure, ExposureState, Path, Phase, SaveState, clean};
+use crate::model::{Path, Phase, SaveState, clean};
 use crate::tui::app::{App, Filtered, Moment, Pane, Prompt, Spot, Step, Tone};
 use crate::tui::bindings::{Action, Scope};
 use crate::tui::fmt;
@@ -110,12 +110,8 @@ fn phase(app: &App, pen: &Pen<'_>) -> (&'static str, Style) {
 pub(super) fn banners(app: &App, pen: &Pen<'_>) -> Vec<Line<'static>> {
     let moment = app.moment().map(|moment| moment_banner(app, pen, moment));
     let banner = |text: String| Line::styled(text, pen.theme.banner);
-    let alarm = exposure(app).map(|text| Line::styled(text, pen.theme.alarm));
-    let mut lines: Vec<_> = moment.into_iter().chain(trouble(app, pen)).map(banner).collect();
-    lines.extend(alarm);
-    lines.extend(drills::reminder(app).into_iter().chain(lab::reminder(app)).map(banner));
-    lines.truncate(2);
-    lines
+    let told = moment.into_iter().chain(trouble(app, pen));
+    told.chain(drills::reminder(app)).chain(lab::reminder(app)).map(banner).take(2).collect()
 }
 
 /// Which moment is looked at, and what is missed by that.
@@ -194,19 +190,6 @@ fn trouble(app: &App, pen: &Pen<'_>) -> Option<String> {
             node.cache.set_aside.as_ref().map(|why| format!(" CACHE SET ASIDE at start: {}", clean_line(why)))
         }
     }
-}
-
-/// What strangers can do here as long as nobody confines the node.
-fn exposure(app: &App) -> Option<String> {
-    let node = &app.live().node;
-    let open = |what: &Exposure| what.state == ExposureState::Open;
-    let (what, evidence) = match (open(&node.relay_egress), open(&node.coordinator)) {
-        (false, false) => return None,
-        (true, true) => ("RELAY EGRESS AND COORDINATOR", &node.relay_egress.evidence),
-        (true, false) => ("RELAY EGRESS", &node.relay_egress.evidence),
-        (false, true) => ("COORDINATOR", &node.coordinator.evidence),
-    };
-    Some(format!(" {what} OPEN: {evidence}"))
 }
 
 fn clean_line(text: &str) -> String {

@@ -18,6 +18,7 @@ pub(super) fn draw(app: &mut App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) -
     };
     let width = usize::from(area.width.saturating_sub(4));
     let mut lines = lines(app, pen, &nat, width);
+    lines.extend(answering(app, pen, width));
     if let Some(nat6) = &nat.nat6 {
         lines.push(Line::default());
         lines.push(Line::styled("IPv6, measured apart", pen.theme.strong));
@@ -47,6 +48,21 @@ fn lines(app: &App, pen: &Pen<'_>, nat: &NatView, width: usize) -> Vec<Line<'sta
     }
     lines.extend(nat.vantage_points.iter().enumerate().map(|(i, seen)| vantage(app, pen, i == 0, seen)));
     lines
+}
+
+/// At which ports others measure with us, or why they cannot.
+fn answering(app: &App, pen: &Pen<'_>, width: usize) -> Vec<Line<'static>> {
+    let node = &app.shown().node;
+    let text = match (&node.probe_ports[..], &node.no_probe_ports) {
+        ([], None) => return Vec::new(),
+        ([], Some(why)) => format!("others cannot measure with us: {}", printable(&why.to_string())),
+        (ports, _) => {
+            let ports: Vec<String> = ports.iter().map(ToString::to_string).collect();
+            format!("others measure with us at ports {}", ports.join(" and "))
+        }
+    };
+    let head = vec![Span::styled(format!("{:<10}", "answers"), pen.theme.dim)];
+    frame::flow(head, &[(&text, Style::new())], width, 10)
 }
 
 /// How long a mapping lives without traffic.

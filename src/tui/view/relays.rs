@@ -9,8 +9,8 @@ use unicode_width::UnicodeWidthStr;
 
 use super::{Pen, frame};
 use crate::model::{
-    EventKind, Exposure, ExposureState, Failover, Path, PeerId, RelayRole, RelaysView, ReservationRow,
-    ReservationState, clean, ellipsize,
+    EventKind, Failover, Path, PeerId, RelayRole, RelaysView, ReservationRow, ReservationState, clean,
+    ellipsize,
 };
 use crate::tui::app::{App, Pane, Spot};
 use crate::tui::fmt;
@@ -75,7 +75,6 @@ fn lines(app: &App, pen: &Pen<'_>, room: usize) -> Vec<Line<'static>> {
     lines.extend(relays.last_failover.as_ref().map(|over| failover(pen, over)));
     lines.push(frame::labelled(pen, "serving", serving(relays)));
     lines.extend(relayed(app, pen));
-    lines.push(exposure(app, pen));
     lines
 }
 
@@ -205,31 +204,6 @@ fn serving(relays: &RelaysView) -> String {
         (Some(sessions), None) => format!("{} for others", fmt::count(sessions, "session")),
         (None, _) => "- not known".to_owned(),
     }
-}
-
-/// What the node's test of itself found.
-fn exposure(app: &App, pen: &Pen<'_>) -> Line<'static> {
-    let node = &app.shown().node;
-    let word = |what: &Exposure| {
-        let style = match what.state {
-            ExposureState::Closed => pen.theme.good,
-            ExposureState::Open => pen.theme.bad,
-            ExposureState::Unknown => Style::new(),
-        };
-        Span::styled(what.state.name(), style)
-    };
-    let tested = match node.relay_egress.tested {
-        Some(at) => format!(", tested {} ago", pen.age(at)),
-        // Not of a node in a lab, and of no node at once.
-        None => ", not tested".to_owned(),
-    };
-    Line::from(vec![
-        Span::styled(format!("{:<10}", "egress"), pen.theme.dim),
-        word(&node.relay_egress),
-        Span::raw(", coordinator "),
-        word(&node.coordinator),
-        Span::styled(tested, pen.theme.dim),
-    ])
 }
 
 /// The links of ours that run through a relay.

@@ -12,8 +12,8 @@ use ratatui::style::Color;
 
 use super::*;
 use crate::model::{
-    CloseCode, Command, CommandId, Done, Event, EventKind, Evidence, Exposure, Failure, Outcome, Path,
-    PeerRow, Reason, SaveState, Snapshot,
+    CloseCode, Command, CommandId, Done, Event, EventKind, Failure, Outcome, Path, PeerRow, Reason,
+    SaveState, Snapshot,
 };
 use crate::tui::app::{Effect, Gone, Input};
 use crate::tui::bindings::Keymap;
@@ -295,26 +295,6 @@ fn trouble_stands_in_a_banner() {
     };
     let text = Shot::of(Arc::new(snapshot), SMALL).text();
     assert!(text.contains("CACHE NOT SAVED for 7s: No space left on device"), "{text}");
-
-    let mut snapshot = Snapshot::clone(&demo::busy());
-    let node = Arc::make_mut(&mut snapshot.node);
-    let loopback = vec!["127.0.0.1".parse().unwrap(), "10.0.0.5".parse().unwrap()];
-    let tested = |evidence| Exposure::tested(evidence, demo::NOW.before(Duration::from_secs(65)));
-    node.relay_egress = tested(Evidence::Arrived { at: loopback.clone() });
-    node.coordinator = tested(Evidence::PassedOn);
-    let shot = Shot::of(Arc::new(snapshot.clone()), SMALL).keys("3z");
-    let line = shot.text_now().lines().position(|l| l.contains("RELAY EGRESS AND COORDINATOR OPEN")).unwrap();
-    let style = shot.terminal.backend().buffer()[(2, line as u16)].style();
-    assert_eq!(style.fg, Some(Color::Red), "an alarm");
-    assert_snapshot!("egress_80x24", shot.text());
-
-    // Closed by the host, and said so; there is nothing left to shout about.
-    let node = Arc::make_mut(&mut snapshot.node);
-    node.relay_egress = tested(Evidence::NotSent { to: loopback });
-    node.coordinator = tested(Evidence::NotMeasured { reason: Reason::NoAddress });
-    let text = Shot::of(Arc::new(snapshot), SMALL).keys("3z").text();
-    assert!(text.contains("egress    closed, coordinator unknown, tested 1m ago"), "{text}");
-    assert!(!text.contains("OPEN"), "{text}");
 
     let mut gone = Shot::busy(SMALL);
     gone.input(Input::NodeGone(Gone::Stopped));

@@ -5,15 +5,15 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use crate::core::engine::{Action, Engine, EngineConfig, Input, ProbeEnd, SelfTest};
+use crate::core::engine::{Action, Engine, EngineConfig, Input, ProbeEnd};
 use crate::core::limits::{REACH_TEST_EVERY, REACH_TESTS_AT_ONCE};
 use crate::core::link::{ConnId, ConnInfo};
 use crate::core::nat::SocketId;
 use crate::core::wire::{DialBack, Frame, FrameReader, Message};
 use crate::core::{Mono, Now};
 use crate::model::{
-    Command, CommandId, Done, Event, EventKind, NatType, Outcome, Path, PeerId, PunchConsent, Reason,
-    Snapshot,
+    Command, CommandId, Done, Event, EventKind, NatType, NoProbePorts, Outcome, Path, PeerId, PunchConsent,
+    Reason, Snapshot,
 };
 
 struct Node {
@@ -89,7 +89,6 @@ impl Fleet {
             punch: PunchConsent::Any,
             probe_ports: vec![9001, 9002],
             no_probe_ports: None,
-            self_test: SelfTest::Off,
             own_version: 0,
             anchors: Vec::new(),
             history: None,
@@ -240,7 +239,6 @@ impl Fleet {
             | Action::TryReservation { .. }
             | Action::DialLane { .. }
             | Action::UseLane { .. }
-            | Action::TestEgress
             | Action::Knock { .. }
             | Action::Stop => {}
         }
@@ -395,16 +393,17 @@ fn ports_that_cannot_be_had_are_a_shown_reason_and_no_failed_start() {
     fleet.add(addr, &[(host(0), 9000).into()]);
     let config = EngineConfig {
         probe_ports: Vec::new(),
-        no_probe_ports: Some("address in use".into()),
+        no_probe_ports: Some(NoProbePorts::Unbound { detail: "address in use".into() }),
         ..fleet.nodes[3].engine.config.clone()
     };
     fleet.nodes[3].engine = Engine::new(config, Vec::new(), Vec::new(), fleet.now);
     let now = fleet.now;
     fleet.nodes[3].engine.begin(now);
     fleet.run(Duration::from_secs(10));
-    let nat = fleet.shows(3).nat;
-    assert_eq!(nat.nat_type, NatType::None, "it measures all the same");
-    assert!(nat.evidence.iter().any(|e| e.contains("address in use")), "{:?}", nat.evidence);
+    let shown = fleet.shows(3);
+    assert_eq!(shown.nat.nat_type, NatType::None, "it measures all the same");
+    let why = shown.node.no_probe_ports.as_ref().map(ToString::to_string);
+    assert_eq!(why.as_deref(), Some("no ports could be had: address in use"));
     assert!(fleet.nodes[3].events.iter().any(|e| e.kind.name() == "nat.no_responder"));
     assert!(fleet.shows(0).nat.vantage_points.iter().all(|v| v.peer_id != id(3)));
 }

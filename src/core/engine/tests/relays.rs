@@ -101,27 +101,6 @@ impl Echoes {
 }
 
 #[test]
-fn the_relay_that_the_library_took_for_itself_is_asked_last() {
-    let reserved = |taken: Option<usize>| {
-        let mut net = fleet(&[NatType::Unknown], 1);
-        if let Some(n) = taken {
-            net.tell(3, Input::LibraryRelay { at: addr(n).ip() });
-        }
-        net.believes(3, NatType::Symmetric);
-        net.run(secs(5));
-        let now = net.now;
-        let rows = net.nodes[3].engine.snapshot(now).relays.reservations.clone();
-        rows.iter().filter_map(|r| (0..3).find(|n| id(*n) == r.relay)).collect::<Vec<_>>()
-    };
-    let usual = reserved(None);
-    assert_eq!(usual.len(), 2);
-    for taken in usual {
-        let others = reserved(Some(taken));
-        assert!(others.len() == 2 && !others.contains(&taken), "{taken} in {others:?}");
-    }
-}
-
-#[test]
 fn a_relay_that_dies_under_a_link_costs_no_message_and_less_than_three_seconds() {
     for seed in 0..20 {
         let mut net = relayed(seed);
@@ -284,20 +263,6 @@ fn test_punch_timeout_fallback_to_relay() {
     for (from, to) in [(3, 4), (4, 3)] {
         assert_eq!(path(&mut net, from, to), Some(Path::Relayed), "both ends say so");
     }
-}
-
-#[test]
-fn a_link_over_somebody_elses_host_is_relayed_whatever_the_library_calls_it() {
-    let mut net = fleet(&[NatType::PortRestricted, NatType::PortRestricted], 2);
-    let mut relay = addr(1);
-    relay.set_port(50_000);
-    let own = addr(3);
-    net.connect([3, 4], [relay, own], None);
-    net.run(secs(1));
-    for (node, peer) in [(3, 4), (4, 3)] {
-        assert_eq!(path(&mut net, node, peer), Some(Path::Relayed), "both ends say so");
-    }
-    assert_eq!(relay_of(&mut net, 3, 4), Some(1));
 }
 
 #[test]

@@ -1,15 +1,14 @@
 //! Every kind of value, part by part. Whatever gets a new part does not compile
 //! until somebody says here what becomes of it.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::Mask;
 use crate::model::{
-    Attempt, AttemptsView, CacheView, Command, Confidence, Done, Event, EventKind, Evidence, Exposure,
-    Failover, Failure, LinkReport, LinkRow, LogLine, MappingLifetime, NatView, NodeInfo, Outcome, PeerId,
-    PeerRow, Reason, RelaysView, ReportingView, ReservationRow, SaveState, Snapshot, StageReport, Vantage,
-    Why, WhyFact, WhyLine,
+    Attempt, AttemptsView, CacheView, Command, Confidence, Done, Event, EventKind, Failover, Failure,
+    LinkReport, LinkRow, LogLine, MappingLifetime, NatView, NoProbePorts, NodeInfo, Outcome, PeerId, PeerRow,
+    Reason, RelaysView, ReportingView, ReservationRow, SaveState, Snapshot, StageReport, Vantage, Why,
+    WhyFact, WhyLine,
 };
 use crate::tui::app::Entry;
 use crate::tui::lab::{DrillStage, DrillView, LabLink, LabNode, LabRouter, LabSaid, LabView};
@@ -98,30 +97,15 @@ impl Mask {
                 save,
                 set_aside: set_aside.as_ref().map(|text| self.text(text)),
             },
-            relay_egress: self.exposure(&node.relay_egress),
-            coordinator: self.exposure(&node.coordinator),
+            probe_ports: node.probe_ports.iter().map(|port| self.port(*port)).collect(),
+            no_probe_ports: node.no_probe_ports.as_ref().map(|why| self.no_probe_ports(why)),
         }
     }
 
-    fn exposure(&mut self, exposure: &Exposure) -> Exposure {
-        Exposure {
-            state: exposure.state,
-            evidence: self.evidence(&exposure.evidence),
-            tested: exposure.tested,
-        }
-    }
-
-    fn ips(&self, ips: &[IpAddr]) -> Vec<IpAddr> {
-        ips.iter().map(|ip| self.ip(*ip)).collect()
-    }
-
-    fn evidence(&mut self, evidence: &Evidence) -> Evidence {
-        match evidence {
-            Evidence::Arrived { at } => Evidence::Arrived { at: self.ips(at) },
-            Evidence::NotForwarded { to } => Evidence::NotForwarded { to: self.ips(to) },
-            Evidence::NotSent { to } => Evidence::NotSent { to: self.ips(to) },
-            Evidence::NotMeasured { reason } => Evidence::NotMeasured { reason: self.reason(reason) },
-            Evidence::NotTested | Evidence::PassedOn | Evidence::Refused => evidence.clone(),
+    fn no_probe_ports(&self, why: &NoProbePorts) -> NoProbePorts {
+        match why {
+            NoProbePorts::Off => NoProbePorts::Off,
+            NoProbePorts::Unbound { detail } => NoProbePorts::Unbound { detail: self.text(detail) },
         }
     }
 
@@ -238,7 +222,6 @@ impl Mask {
             Reason::WrongIdentity { got } => Reason::WrongIdentity { got: self.id(*got) },
             Reason::Handshake { detail } => Reason::Handshake { detail: self.text(detail) },
             Reason::Limit { limit } => Reason::Limit { limit: self.text(limit) },
-            Reason::PunchFailed { detail } => Reason::PunchFailed { detail: self.text(detail) },
             Reason::NoProbeSocket { detail } => Reason::NoProbeSocket { detail: self.text(detail) },
             Reason::Other { detail } => Reason::Other { detail: self.text(detail) },
             Reason::NoAnswer { .. }
@@ -259,7 +242,6 @@ impl Mask {
             | Reason::NobodyToInvite
             | Reason::RateLimited
             | Reason::UnknownTarget
-            | Reason::RequestExpired
             | Reason::TimedOut { .. }
             | Reason::NotNeeded
             | Reason::CameToUs
@@ -297,8 +279,14 @@ impl Mask {
     fn kind(&mut self, kind: &EventKind) -> EventKind {
         let mut kind = kind.clone();
         match &mut kind {
-            EventKind::NodeStarted { local_addr: addr, .. }
-            | EventKind::LinkUp { remote_addr: addr, .. }
+            EventKind::NodeStarted { local_addr, probe_ports, cached: _ } => {
+                *local_addr = self.addr(*local_addr);
+                for port in probe_ports {
+                    *port = self.port(*port);
+                }
+            }
+            EventKind::NatNoResponder { reason } => *reason = self.no_probe_ports(reason),
+            EventKind::LinkUp { remote_addr: addr, .. }
             | EventKind::RelayReserved { public_addr: addr, .. }
             | EventKind::PeerVerifiedPublic { addr } => *addr = self.addr(*addr),
             EventKind::AddressesChanged { addresses } => {
@@ -318,11 +306,7 @@ impl Mask {
             EventKind::RelayDead { reason, successor } => {
                 (*reason, *successor) = (self.reason(reason), self.ids(*successor));
             }
-            EventKind::RelayEgress { evidence, .. } | EventKind::Coordinator { evidence, .. } => {
-                *evidence = self.evidence(evidence);
-            }
             EventKind::NatChanged { summary: text, .. }
-            | EventKind::NatNoResponder { detail: text }
             | EventKind::LimitHit { limit: text }
             | EventKind::CacheSaveFailed { detail: text, .. }
             | EventKind::CacheSetAside { detail: text, .. } => *text = self.text(text),
