@@ -31,10 +31,11 @@ pub use validate::{
     BIND_PORT_MIN, BOOTSTRAP_MAX, DIRECT_WINDOW, RELAY_AFTER, Refused, SWITCH_WORDS, validate_ascii,
     validate_bind, validate_bootstrap, validate_direct_window, validate_group, validate_log_filter,
     validate_log_format, validate_name, validate_network, validate_path, validate_punch,
-    validate_registry_url, validate_relay_after, validate_relay_egress, validate_switch, validate_theme,
+    validate_registry_url, validate_relay, validate_relay_after, validate_relay_egress, validate_switch,
+    validate_theme,
 };
 
-use crate::model::{PunchConsent, RelayEgressPolicy, ThemeChoice};
+use crate::model::{PunchConsent, RelayEgressPolicy, RelayMode, ThemeChoice};
 use crate::node::keys::KeyBytes;
 use crate::node::options::{NodeOptions, Settings};
 use crate::node::{RegistryOptions, RegistryUrl};
@@ -65,6 +66,8 @@ pub struct Config {
     pub relay_after: Duration,
     /// Whose punch requests we answer.
     pub punch: PunchConsent,
+    /// Whom we serve as a relay.
+    pub relay: RelayMode,
     /// What to do about the relay service's open egress.
     pub relay_egress: RelayEgressPolicy,
     /// Where the control socket is, if not in the data directory.
@@ -111,6 +114,7 @@ impl Config {
             direct_window: *DIRECT_WINDOW.start(),
             relay_after: Duration::from_secs(1),
             punch: PunchConsent::default(),
+            relay: RelayMode::default(),
             relay_egress: RelayEgressPolicy::default(),
             socket: None,
             control_group: None,
@@ -132,7 +136,7 @@ impl Resolved {
     /// What a node is told before it starts.
     pub fn node_options(&self, keys: KeyBytes) -> NodeOptions {
         let config = self.config.clone();
-        let Settings { bootstrap, direct_window, relay_after, punch } = self.settings();
+        let Settings { bootstrap, direct_window, relay_after, punch, relay } = self.settings();
         NodeOptions {
             data_dir: config.data_dir,
             keys,
@@ -145,6 +149,7 @@ impl Resolved {
             direct_window,
             relay_after,
             punch,
+            relay,
             relay_egress: config.relay_egress,
             self_test: true,
             registry: config.registry_url.map(|url| RegistryOptions {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     AttemptId, AttemptOutcome, Cause, CloseCode, Evidence, ExposureState, NatType, Path, PeerId, Reason,
-    RelayRole, StageKind, StageOutcome, Stamp,
+    RelayRole, ServedEnd, StageKind, StageOutcome, Stamp,
 };
 
 /// Something that happened.
@@ -170,6 +170,22 @@ pub enum EventKind {
     /// A reservation was given up; nothing ran over it any more.
     #[serde(rename = "relay.released")]
     RelayReleased,
+    /// We began to relay for a peer.
+    #[serde(rename = "relay.serving")]
+    RelayServing {
+        /// Where others reach it through us.
+        public_addr: SocketAddr,
+    },
+    /// We relay for a peer no more.
+    #[serde(rename = "relay.served_ended")]
+    RelayServedEnded {
+        /// Why.
+        reason: ServedEnd,
+        /// Bytes of datagrams sent for it.
+        bytes_tx: u64,
+        /// Bytes of datagrams that came for it.
+        bytes_rx: u64,
+    },
     /// The self-test of the library's relay found something else than before.
     #[serde(rename = "relay.egress")]
     RelayEgress {
@@ -315,6 +331,8 @@ impl EventKind {
             Self::RelaySuspect { .. } => "relay.suspect",
             Self::RelayDead { .. } => "relay.dead",
             Self::RelayReleased => "relay.released",
+            Self::RelayServing { .. } => "relay.serving",
+            Self::RelayServedEnded { .. } => "relay.served_ended",
             Self::RelayEgress { .. } => "relay.egress",
             Self::Coordinator { .. } => "node.coordinator",
             Self::PeerAdded { .. } => "peer.added",
@@ -413,6 +431,10 @@ impl fmt::Display for EventKind {
             }
             Self::RelayDead { reason, successor: None } => write!(f, "{reason}, no other relay is ready"),
             Self::RelayReleased => f.write_str("nothing runs over it any more"),
+            Self::RelayServing { public_addr } => write!(f, "we relay for it at {public_addr}"),
+            Self::RelayServedEnded { reason, bytes_tx, bytes_rx } => {
+                write!(f, "{reason}; {bytes_tx} bytes sent, {bytes_rx} received")
+            }
             Self::RelayEgress { state, evidence } | Self::Coordinator { state, evidence } => {
                 write!(f, "{state}: {evidence}")
             }
