@@ -20,6 +20,7 @@ pub mod options;
 mod probe;
 mod relaying;
 mod reporting;
+mod serving;
 mod streams;
 mod transport;
 
@@ -48,6 +49,7 @@ use self::probe::Probes;
 use self::relaying::Relaying;
 use self::reporting::Reporter;
 pub use self::reporting::{RegistryOptions, RegistryUrl};
+use self::serving::Serving;
 pub use self::transport::BindError;
 use crate::core::engine::{Engine, EngineConfig, SelfTest};
 use crate::model::{Evidence, ExposureState, PeerId, RelayEgressPolicy, plain_addr};
@@ -225,6 +227,7 @@ async fn assemble(options: NodeOptions) -> Result<Assembled, StartError> {
         direct_window: options.direct_window,
         relay_after: options.relay_after,
         punch: options.punch,
+        relay: options.relay,
         probe_ports: ports.iter().filter_map(|p| p.local_addr().ok()).map(|a| a.port()).collect(),
         no_probe_ports,
         self_test,
@@ -269,6 +272,7 @@ async fn assemble(options: NodeOptions) -> Result<Assembled, StartError> {
         local_addr,
         connections: Connections::new(library_node.clone(), reports.clone()),
         relaying: Relaying::new(library_node.clone(), tls, options.bind.ip(), reports.clone()),
+        serving: Serving::new(local_addr.ip(), clock, reports.clone()),
         probes: Probes::new(local_addr, ports, clock, reports.clone()),
         self_tester,
         self_testing: None,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::keys::KeyBytes;
 use super::reporting::RegistryOptions;
-use crate::model::{PunchConsent, RelayEgressPolicy};
+use crate::model::{PunchConsent, RelayEgressPolicy, RelayMode};
 
 pub use crate::core::engine::Settings;
 pub use crate::core::link::NetworkSecret;
@@ -39,6 +39,8 @@ pub struct NodeOptions {
     pub relay_after: Duration,
     /// Whose punch requests we answer.
     pub punch: PunchConsent,
+    /// Whom we serve as a relay.
+    pub relay: RelayMode,
     /// What to do about the relay service's open egress.
     pub relay_egress: RelayEgressPolicy,
     /// Whether the node tests itself for the holes that the library leaves
@@ -56,6 +58,7 @@ impl NodeOptions {
             direct_window: self.direct_window,
             relay_after: self.relay_after,
             punch: self.punch,
+            relay: self.relay,
         }
     }
 
@@ -74,6 +77,7 @@ impl NodeOptions {
             direct_window: Duration::from_secs(2),
             relay_after: Duration::from_secs(1),
             punch: PunchConsent::default(),
+            relay: RelayMode::default(),
             relay_egress: RelayEgressPolicy::default(),
             self_test: true,
             registry: None,

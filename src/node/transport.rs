@@ -201,10 +201,3 @@ pub(super) async fn shut_down(node: Node) {
     });
     let _ = tokio::time::timeout(SHUTDOWN_WAIT, closing).await;
 }
-
-/// Sessions that we relay for others now, and bytes since the start. The
-/// library tells totals only, and forgets a session after five minutes.
-pub(super) async fn serving(node: &Node) -> (Option<u64>, Option<u64>) {
-    let status = node.status().await;
-    (u64::try_from(status.relay_sessions).ok(), Some(status.relay_bytes_forwarded))
-}

@@ -49,6 +49,16 @@ pub(super) enum Report {
     Reserved { relay: PeerId, result: Result<(Reservation, IpAddr), Reason> },
     /// The reservation of that number ended, and not because we let go.
     ReservationEnded { number: u64, end: LaneEnd },
+    /// A peer asks for a reservation on us, over that connection: the stream behind
+    /// its request. `bind`: whether it wants an address of ours.
+    #[allow(dead_code, reason = "for whoever accepts the streams of a connection")]
+    RelayAsked {
+        peer: PeerId,
+        conn: ConnId,
+        send: HighLevelSendStream,
+        recv: HighLevelRecvStream,
+        bind: bool,
+    },
     /// Nothing comes through the reservation of that number.
     ReservationMute { number: u64 },
     /// We opened a control stream.
@@ -269,6 +279,11 @@ impl Connections {
             .collect();
         found.sort_by_key(|(rank, _)| Reverse(*rank));
         found.into_iter().map(|(_, connection)| connection).collect()
+    }
+
+    /// The address of ours at which a connection arrives, if the system tells.
+    pub(super) fn local_ip(&self, conn: ConnId) -> Option<IpAddr> {
+        self.entries.get(&conn)?.connection.local_ip()
     }
 
     /// Connections whose other end is seen elsewhere than before.
