@@ -32,10 +32,11 @@ pub use validate::{
     BIND_PORT_MIN, BOOTSTRAP_MAX, DIRECT_WINDOW, RELAY_AFTER, Refused, SWITCH_WORDS, validate_ascii,
     validate_bind, validate_bootstrap, validate_direct_window, validate_group, validate_log_filter,
     validate_log_format, validate_name, validate_network, validate_path, validate_probe_ports,
-    validate_punch, validate_registry_url, validate_relay_after, validate_switch, validate_theme,
+    validate_punch, validate_registry_url, validate_relay, validate_relay_after, validate_switch,
+    validate_theme,
 };
 
-use crate::model::{ProbePorts, PunchConsent, ThemeChoice};
+use crate::model::{ProbePorts, PunchConsent, RelayMode, ThemeChoice};
 use crate::node::keys::KeyBytes;
 use crate::node::options::{NodeOptions, Settings};
 use crate::node::{RegistryOptions, RegistryUrl};
@@ -68,6 +69,8 @@ pub struct Config {
     pub relay_after: Duration,
     /// Whose punch requests we answer.
     pub punch: PunchConsent,
+    /// Whom we serve as a relay.
+    pub relay: RelayMode,
     /// Where the control socket is, if not in the data directory.
     pub socket: Option<PathBuf>,
     /// The group that may use it, too.
@@ -113,6 +116,7 @@ impl Config {
             direct_window: *DIRECT_WINDOW.start(),
             relay_after: Duration::from_secs(1),
             punch: PunchConsent::default(),
+            relay: RelayMode::default(),
             socket: None,
             control_group: None,
             log_filter: "info".to_owned(),
@@ -133,7 +137,7 @@ impl Resolved {
     /// What a node is told before it starts.
     pub fn node_options(&self, keys: KeyBytes) -> NodeOptions {
         let config = self.config.clone();
-        let Settings { bootstrap, direct_window, relay_after, punch } = self.settings();
+        let Settings { bootstrap, direct_window, relay_after, punch, relay } = self.settings();
         NodeOptions {
             data_dir: config.data_dir,
             keys,
@@ -147,6 +151,7 @@ impl Resolved {
             direct_window,
             relay_after,
             punch,
+            relay,
             registry: config.registry_url.map(|url| RegistryOptions {
                 url,
                 token: self.registry_token.as_ref().map(|(token, _)| token.clone()),

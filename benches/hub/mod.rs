@@ -30,8 +30,7 @@ impl Hub {
         if let Some(addr) = bootstrap {
             command.args(["--bootstrap", addr]);
         }
-        let process =
-            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+        let process = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
         Ok(Self { process, home })
     }
 

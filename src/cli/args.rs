@@ -141,7 +141,11 @@ pub enum Verb {
         peer: String,
     },
     /// Reservations on relays, and what is relayed for others
-    Relays,
+    Relays {
+        /// What to do about them; they are shown if left out
+        #[command(subcommand)]
+        command: Option<RelaysVerb>,
+    },
     /// Gossip counters
     Gossip,
     /// What our NAT does, and who saw it
@@ -197,6 +201,17 @@ pub enum Verb {
     /// Carry the control protocol over standard input and output, for a program
     /// on another host: `ssh HOST punchdeck ctl bridge`
     Bridge,
+}
+
+/// What to do about relays.
+#[derive(Debug, Clone, Subcommand)]
+pub enum RelaysVerb {
+    /// End the reservation that a peer holds on this node; it gets none for 10 min
+    End {
+        /// Whose
+        #[arg(value_hint = ValueHint::Other)]
+        peer: String,
+    },
 }
 
 /// Which running node is meant.

@@ -31,7 +31,7 @@ use clap::Parser as _;
 
 pub use args::{
     AttachArgs, Cli, Command, ConfigArgs, ConfigCommand, CtlArgs, DrillArgs, LabArgs, LabCommand,
-    RegistryArgs, ReplayArgs, RunArgs, SettingsArgs, Shell, TargetArgs, Verb,
+    RegistryArgs, RelaysVerb, ReplayArgs, RunArgs, SettingsArgs, Shell, TargetArgs, Verb,
 };
 pub use failure::Failure;
 pub use output::print;

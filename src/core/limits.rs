@@ -243,6 +243,60 @@ pub const HANDOVERS_PER_MINUTE: f64 = 6.0;
 /// warms a relay beside a punch holds one, and anybody can.
 pub const LANES_WAITING_MAX: usize = 64;
 
+/// Reservations that we serve at once: at the sustained rate of each they come to
+/// 16 MiB/s each way, and to some 25 MiB of memory when every queue is full.
+pub const SERVED_MAX: usize = 64;
+/// Reservations for peers at one IP address (loopback exempt when our own bind is
+/// loopback): a home with a few nodes, and no farm.
+pub const SERVED_PER_IP_MAX: usize = 4;
+/// What a reservation carries each way, sustained, in bytes per second: what
+/// control traffic and a slow transfer need. A relay is a way in, not a network.
+pub const SERVED_BYTES_PER_SECOND: f64 = 256.0 * 1024.0;
+/// What it carries each way at once, in bytes: what a link keeps unacknowledged,
+/// twice, so that a link that moves onto it sends all of it again.
+pub const SERVED_BURST: f64 = 2.0 * 1024.0 * 1024.0;
+/// A datagram leaves a reservation only to where something came from within this
+/// time: two of the longest pauses of a lane that lives.
+pub const SERVED_HEARD: Duration = Duration::from_secs(60);
+/// Bytes to an address that has not answered yet: the source of a first packet may
+/// be forged. A handshake's first answer of up to 6 packets fits.
+pub const SERVED_UNPROVEN_BYTES: u64 = 8 * 1024;
+/// Addresses that one reservation remembers. A holder has fewer lanes than this
+/// ([`LINKS_MAX`]); the rest are strangers, and the oldest of them goes first.
+pub const SERVED_ADDRESSES_MAX: usize = 256;
+/// The longest datagram that a reservation carries, in bytes: what an Ethernet
+/// takes. QUIC finds out by itself that longer ones do not pass.
+pub const SERVED_DATAGRAM_MAX: usize = 1_500;
+/// The longest frame that a holder may announce on the stream: such a datagram,
+/// its address, and room for a longer form of its first field.
+pub const SERVED_FRAME_MAX: usize = SERVED_DATAGRAM_MAX + 32;
+/// The longest request for a reservation, in bytes: a flag, a host and a port.
+pub const SERVED_REQUEST_MAX: usize = 512;
+/// Datagrams that wait for a holder who reads too slowly; the oldest is dropped.
+/// Half a second at the sustained rate: what is older is sent again anyway.
+pub const SERVED_QUEUE_MAX: usize = 128;
+/// Requests for a reservation that one peer may make in a burst ...
+pub const SERVED_ASKS_BURST: f64 = 6.0;
+/// ... and a minute: a client that is refused or lost one waits 5 to 20 s.
+pub const SERVED_ASKS_PER_MINUTE: f64 = 12.0;
+/// Peers whose rates of asking are remembered.
+pub const SERVED_ASKERS_MAX: usize = 512;
+/// A request that overtook the last word of the link's handshake waits for it this
+/// long ...
+pub const SERVED_ASK_WAIT: Duration = Duration::from_secs(1);
+/// ... and at most so many do at once.
+pub const SERVED_ASKS_WAITING_MAX: usize = 16;
+/// A reservation outlives its link by no more than this: a link that comes back
+/// over the same connection a moment later must not cost all its lanes.
+pub const SERVED_LINK_GRACE: Duration = Duration::from_secs(5);
+/// A reservation over which nothing travels, and whose holder says nothing on the
+/// link either, ends after this: as long as a lane lives.
+pub const SERVED_IDLE: Duration = LANE_IDLE;
+/// Whose reservation the operator ended gets none for this long ...
+pub const SERVED_KEPT_OFF: Duration = Duration::from_secs(600);
+/// ... and so many are remembered: each was ended by hand.
+pub const SERVED_KEPT_OFF_MAX: usize = 256;
+
 /// Largest body that a registry reads, in bytes.
 pub const REGISTRY_BODY_MAX: usize = 256 * 1024;
 /// Reports in one batch.

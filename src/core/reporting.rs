@@ -132,7 +132,7 @@ impl Reporting {
             Some((at, last)) => {
                 let age = now.mono.since(*at);
                 let nat = last.nat != status.nat;
-                nat || age >= STATUS_EVERY || (*last != status && age >= STATUS_ON_CHANGE)
+                nat || age >= STATUS_EVERY || (last.differs(&status) && age >= STATUS_ON_CHANGE)
             }
         };
         if due {

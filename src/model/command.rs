@@ -44,6 +44,12 @@ pub enum Command {
         /// For which peer; `None` is all.
         peer: Option<PeerId>,
     },
+    /// End the reservation that a peer holds on this node, and give it none for ten
+    /// minutes.
+    EndServed {
+        /// Whose.
+        peer: PeerId,
+    },
     /// Measure the NAT again.
     NatProbe,
     /// Say why the link to a peer is what it is; its half is asked for.
@@ -78,6 +84,7 @@ impl Command {
             Self::Disconnect { .. } => "disconnect",
             Self::Sync { .. } => "sync",
             Self::Failover { .. } => "failover",
+            Self::EndServed { .. } => "relays end",
             Self::NatProbe => "nat-probe",
             Self::Why { .. } => "why",
             Self::Leave => "leave",
@@ -104,6 +111,7 @@ impl Command {
             | Self::Punch { peer }
             | Self::Relay { peer }
             | Self::Why { peer }
+            | Self::EndServed { peer }
             | Self::Echo { peer, .. }
             | Self::Disconnect { peer } => *peer = to(*peer),
             Self::Sync { peer } | Self::Failover { peer } => *peer = peer.map(to),
@@ -118,6 +126,7 @@ impl Command {
             | Self::Punch { peer }
             | Self::Relay { peer }
             | Self::Why { peer }
+            | Self::EndServed { peer }
             | Self::Echo { peer, .. }
             | Self::Disconnect { peer } => Some(*peer),
             Self::Sync { peer } | Self::Failover { peer } => *peer,
@@ -199,6 +208,13 @@ pub enum Done {
         /// Whose.
         peer_id: PeerId,
     },
+    /// The peer is served no more.
+    EndedServed {
+        /// Whose reservation it was.
+        peer_id: PeerId,
+        /// For how long it gets no other one, in milliseconds.
+        kept_off_ms: u64,
+    },
     /// Records were exchanged.
     Synced(SyncReport),
     /// The NAT was measured; the result may be that it cannot be known here.
@@ -258,6 +274,9 @@ impl fmt::Display for Outcome {
             }
             Ok(Done::Disconnected { .. }) => {
                 write!(f, "{verb}{whom}: done, no automatic dial for 60 s")
+            }
+            Ok(Done::EndedServed { kept_off_ms, .. }) => {
+                write!(f, "{verb}{whom}: done, it gets no reservation here for {} min", kept_off_ms / 60_000)
             }
             Ok(Done::Synced(r)) => write!(
                 f,

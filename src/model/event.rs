@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     AttemptId, AttemptOutcome, Cause, CloseCode, NatType, NoProbePorts, Path, PeerId, Reason, RelayRole,
-    StageKind, StageOutcome, Stamp,
+    ServedEnd, StageKind, StageOutcome, Stamp,
 };
 
 /// Something that happened.
@@ -187,6 +187,22 @@ pub enum EventKind {
     /// A reservation was given up; nothing ran over it any more.
     #[serde(rename = "relay.released")]
     RelayReleased,
+    /// We began to relay for a peer.
+    #[serde(rename = "relay.serving")]
+    RelayServing {
+        /// Where others reach it through us.
+        public_addr: SocketAddr,
+    },
+    /// We relay for a peer no more.
+    #[serde(rename = "relay.served_ended")]
+    RelayServedEnded {
+        /// Why.
+        reason: ServedEnd,
+        /// Bytes of datagrams sent for it.
+        bytes_tx: u64,
+        /// Bytes of datagrams that came for it.
+        bytes_rx: u64,
+    },
     /// A peer entered the cache.
     #[serde(rename = "peer.added")]
     PeerAdded {
@@ -317,6 +333,8 @@ impl EventKind {
             Self::RelaySuspect { .. } => "relay.suspect",
             Self::RelayDead { .. } => "relay.dead",
             Self::RelayReleased => "relay.released",
+            Self::RelayServing { .. } => "relay.serving",
+            Self::RelayServedEnded { .. } => "relay.served_ended",
             Self::PeerAdded { .. } => "peer.added",
             Self::PeersAdded { .. } => "peers.added",
             Self::PeerRemoved { .. } => "peer.removed",
@@ -445,6 +463,10 @@ impl fmt::Display for EventKind {
             }
             Self::RelayDead { reason, successor: None } => write!(f, "{reason}, no other relay is ready"),
             Self::RelayReleased => f.write_str("nothing runs over it any more"),
+            Self::RelayServing { public_addr } => write!(f, "we relay for it at {public_addr}"),
+            Self::RelayServedEnded { reason, bytes_tx, bytes_rx } => {
+                write!(f, "{reason}; {bytes_tx} bytes sent, {bytes_rx} received")
+            }
             Self::PeerForeign => f.write_str("connected, but speaks no punchdeck"),
             Self::PeerAdded { from: Some(from) } => write!(f, "told by {}", from.short()),
             Self::PeerAdded { from: None } => f.write_str("met"),

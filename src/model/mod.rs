@@ -32,12 +32,12 @@ pub use kpi::{CriterionView, Interval, KpiAnswer, KpiPoint, KpiSeries, KpiView, 
 pub use log::{LogLevel, LogLine};
 pub use nat::{Behaviour, MappingLifetime, NatType, NatView, Vantage};
 pub use peer::{LinkRow, Path, PeerRow, PeerState, Source};
-pub use policy::{NoProbePorts, ProbePorts, PunchConsent, ThemeChoice};
+pub use policy::{NoProbePorts, ProbePorts, PunchConsent, RelayMode, ThemeChoice};
 pub use reason::{CloseCode, Reason};
-pub use relay::{Failover, RelayRole, RelaysView, ReservationRow, ReservationState};
+pub use relay::{Failover, RelayRole, RelaysView, ReservationRow, ReservationState, ServedEnd, ServedRow};
 pub use report::{
     AttemptFact, Batch, Fact, FailoverFact, LinkCounts, MovedFact, NodeFact, ParseReportIdError,
-    REPORT_SCHEMA, Report, ReportId, Reporter, ReportingState, ReportingView,
+    REPORT_SCHEMA, RelayLoad, Report, ReportId, Reporter, ReportingState, ReportingView,
 };
 pub use sections::Sections;
 pub use snapshot::{AttemptsView, CacheView, Counters, GossipView, NodeInfo, Phase, SaveState, Snapshot};

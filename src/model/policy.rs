@@ -85,6 +85,36 @@ impl fmt::Display for NoProbePorts {
     }
 }
 
+/// Whom this node serves as a relay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RelayMode {
+    /// Linked peers of its network.
+    #[default]
+    Network,
+    /// Nobody.
+    Off,
+}
+
+impl RelayMode {
+    /// Every choice.
+    pub const ALL: [Self; 2] = [Self::Network, Self::Off];
+
+    /// The name as it stands in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Network => "network",
+            Self::Off => "off",
+        }
+    }
+}
+
+impl fmt::Display for RelayMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
 /// Which colours a console has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

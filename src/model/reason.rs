@@ -202,6 +202,8 @@ pub enum Reason {
     NothingCameBack,
     /// The relay ended the reservation, or the connection to it was lost.
     RelayLost,
+    /// The peer holds no reservation on this node.
+    NotServed,
     /// No peer of that id or name is known.
     UnknownPeer,
     /// There is no link to the peer.
@@ -330,6 +332,7 @@ impl fmt::Display for Reason {
             Self::RelayRefused { status } => write!(f, "the relay refused with status {status}"),
             Self::NothingCameBack => f.write_str("nothing came back through the relay"),
             Self::RelayLost => f.write_str("the relay was lost"),
+            Self::NotServed => f.write_str("it holds no reservation here"),
             Self::UnknownPeer => f.write_str("no such peer is known"),
             Self::NotLinked => f.write_str("no link to it"),
             Self::NoLinks => f.write_str("no links"),

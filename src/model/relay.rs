@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{PeerId, Stamp};
+use super::{PeerId, RelayMode, Stamp};
 
 /// What a reservation is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -87,15 +87,68 @@ pub struct Failover {
     pub lost: Option<u64>,
 }
 
+/// A reservation that a peer holds on us. What is sent and received is so from
+/// its holder's side: sent is what left here for it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServedRow {
+    /// Whose.
+    pub peer_id: PeerId,
+    /// Where others reach it through us.
+    pub public_addr: SocketAddr,
+    /// Since when.
+    pub since: Stamp,
+    /// Bytes of datagrams sent for it.
+    pub bytes_tx: u64,
+    /// Bytes of datagrams that came for it.
+    pub bytes_rx: u64,
+    /// Bytes a second sent for it over the last seconds; `None` at the beginning.
+    pub tx_per_s: Option<u64>,
+    /// Bytes a second that came for it, in the same way.
+    pub rx_per_s: Option<u64>,
+    /// Datagrams dropped both ways, for whatever reason.
+    pub dropped: u64,
+}
+
+/// Why we serve a peer no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ServedEnd {
+    /// The peer gave the reservation back.
+    ClosedByPeer,
+    /// The peer asked for a newer one.
+    Replaced,
+    /// The connection over which it was asked for closed.
+    ConnectionClosed,
+    /// The link to the peer is down.
+    LinkDown,
+    /// Nothing was heard of the peer, on the link or through the reservation.
+    Idle,
+    /// The operator of this node ended it.
+    ByOperator,
+    /// The operator of this node turned the relay off.
+    SwitchedOff,
+    /// This node stops.
+    Stopping,
+    /// The peer sent what cannot be read.
+    Garbled,
+    /// The system closed its socket, or gave none.
+    SocketFailed,
+}
+
 /// Relays in use and served.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct RelaysView {
     /// Our reservations, the active one first.
     pub reservations: Vec<ReservationRow>,
-    /// Sessions we relay for others (total; ant-quic tells no more).
-    pub serving_sessions: Option<u64>,
-    /// Bytes we relayed for others.
-    pub serving_bytes: Option<u64>,
+    /// Whom this node serves at all.
+    #[serde(default)]
+    pub mode: RelayMode,
+    /// Whom it serves now, the longest first.
+    #[serde(default)]
+    pub served: Vec<ServedRow>,
+    /// Bytes relayed for others since the start, both ways.
+    #[serde(default)]
+    pub served_bytes: u64,
     /// The last change of the active relay.
     pub last_failover: Option<Failover>,
 }
@@ -103,6 +156,23 @@ pub struct RelaysView {
 impl fmt::Display for RelayRole {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
+    }
+}
+
+impl fmt::Display for ServedEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ClosedByPeer => "the peer gave it back",
+            Self::Replaced => "the peer asked for a newer one",
+            Self::ConnectionClosed => "the connection to the peer closed",
+            Self::LinkDown => "the link to the peer went down",
+            Self::Idle => "nothing was heard of the peer",
+            Self::ByOperator => "the operator here ended it",
+            Self::SwitchedOff => "the operator here turned the relay off",
+            Self::Stopping => "this node stops",
+            Self::Garbled => "the peer sent what cannot be read",
+            Self::SocketFailed => "the system gave no socket for it",
+        })
     }
 }
 

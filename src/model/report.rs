@@ -176,6 +176,18 @@ pub struct NodeFact {
     pub links: LinkCounts,
     /// How far its records have spread; `None` before it compared.
     pub propagation: Option<Propagation>,
+    /// What it relays for others; `None` of a node that does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub relay: Option<RelayLoad>,
+}
+
+/// What a node relays for others: how much, never for whom or where.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RelayLoad {
+    /// Reservations that it serves.
+    pub sessions: u32,
+    /// Bytes that it relayed since its start, both ways.
+    pub bytes: u64,
 }
 
 /// Links by path.
@@ -187,6 +199,16 @@ pub struct LinkCounts {
     pub punched: u32,
     /// Relayed ones.
     pub relayed: u32,
+}
+
+impl NodeFact {
+    /// Whether a reader would see another node: bytes that are relayed go on all
+    /// the time.
+    pub fn differs(&self, other: &Self) -> bool {
+        let still =
+            |of: &Self| Self { relay: of.relay.map(|load| RelayLoad { bytes: 0, ..load }), ..of.clone() };
+        still(self) != still(other)
+    }
 }
 
 impl Fact {
@@ -269,6 +291,7 @@ mod tests {
                 tried: 7,
                 links: LinkCounts { direct: 5, punched: 1, relayed: 1 },
                 propagation: Some(Propagation { known: 58, expected: 60 }),
+                relay: Some(RelayLoad { sessions: 2, bytes: 4_096 }),
             }),
         ] {
             let report = Report { id, age_ms: 12, fact };

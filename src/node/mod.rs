@@ -19,6 +19,7 @@ pub mod options;
 mod probe;
 mod relaying;
 mod reporting;
+mod serving;
 mod streams;
 mod transport;
 
@@ -46,6 +47,7 @@ use self::probe::Probes;
 use self::relaying::Relaying;
 use self::reporting::Reporter;
 pub use self::reporting::{RegistryOptions, RegistryUrl};
+use self::serving::Serving;
 use self::transport::Transport;
 pub use self::transport::{BindError, Tls};
 use crate::core::door::Door;
@@ -204,6 +206,7 @@ async fn assemble(options: NodeOptions) -> Result<Assembled, StartError> {
         direct_window: options.direct_window,
         relay_after: options.relay_after,
         punch: options.punch,
+        relay: options.relay,
         probe_ports: ports.numbers(),
         no_probe_ports: ports.none.clone(),
         own_version: found.own.own_version,
@@ -245,6 +248,7 @@ async fn assemble(options: NodeOptions) -> Result<Assembled, StartError> {
         refused_told: None,
         connections: Connections::new(reports.clone()),
         relaying: Relaying::new(tls, options.bind.ip(), reports.clone()),
+        serving: Serving::new(local_addr.ip(), clock, reports.clone()),
         probes: Probes::new(local_addr, ports.sockets, clock, reports.clone()),
         knocking: None,
         transport,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::keys::KeyBytes;
 use super::reporting::RegistryOptions;
-use crate::model::{ProbePorts, PunchConsent};
+use crate::model::{ProbePorts, PunchConsent, RelayMode};
 
 pub use crate::core::engine::Settings;
 pub use crate::core::link::NetworkSecret;
@@ -42,6 +42,8 @@ pub struct NodeOptions {
     pub relay_after: Duration,
     /// Whose punch requests we answer.
     pub punch: PunchConsent,
+    /// Whom we serve as a relay.
+    pub relay: RelayMode,
     /// Whom to tell what happened; nobody where there is none.
     pub registry: Option<RegistryOptions>,
 }
@@ -54,6 +56,7 @@ impl NodeOptions {
             direct_window: self.direct_window,
             relay_after: self.relay_after,
             punch: self.punch,
+            relay: self.relay,
         }
     }
 
@@ -73,6 +76,7 @@ impl NodeOptions {
             direct_window: Duration::from_secs(2),
             relay_after: Duration::from_secs(1),
             punch: PunchConsent::default(),
+            relay: RelayMode::default(),
             registry: None,
         }
     }

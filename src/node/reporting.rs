@@ -22,7 +22,9 @@ use super::disk;
 use crate::core::limits::REGISTRY_BODY_MAX;
 use crate::core::reporting::{Answer, Reporting, Todo, Waiting};
 use crate::core::token::Token;
-use crate::model::{Batch, Fact, LinkCounts, NodeFact, Path as LinkPath, ReportingView, Snapshot, clean};
+use crate::model::{
+    Batch, Fact, LinkCounts, NodeFact, Path as LinkPath, RelayLoad, ReportingView, Snapshot, clean,
+};
 
 /// The queue on disk, in the data directory.
 const SPILL: &str = "reports.json";
@@ -175,6 +177,10 @@ fn status_of(snapshot: &Snapshot) -> NodeFact {
         tried: snapshot.node.cache.tried,
         links,
         propagation: Some(spread).filter(|s| s.expected > 0),
+        relay: Some(RelayLoad {
+            sessions: u32::try_from(snapshot.relays.served.len()).unwrap_or(u32::MAX),
+            bytes: snapshot.relays.served_bytes,
+        }),
     }
 }
 

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::store::{AttemptRow, Known, Store, StoreError};
 use crate::core::kpi::{Series, Tally, answer};
-use crate::model::{Cause, KpiAnswer, KpiPoint, LinkCounts, NatType, PeerId, Propagation, Stamp};
+use crate::model::{Cause, KpiAnswer, KpiPoint, LinkCounts, NatType, PeerId, Propagation, RelayLoad, Stamp};
 
 /// The form of every answer.
 pub(super) const SCHEMA: u32 = 1;
@@ -148,6 +148,8 @@ pub struct NodeRow {
     pub links: Option<LinkCounts>,
     /// How far its records have spread.
     pub propagation: Option<Propagation>,
+    /// What it relays for others.
+    pub relay: Option<RelayLoad>,
     /// How long ago it first reported.
     pub first_seen_s: u64,
     /// How long ago it last reported.
@@ -289,6 +291,7 @@ fn row(by_node: &HashMap<i64, Tally>, known: Known, now: Stamp) -> NodeRow {
         cache: status.as_ref().map(|s| CacheCounts { known: s.known, tried: s.tried }),
         links: status.as_ref().map(|s| s.links),
         propagation: status.as_ref().and_then(|s| s.propagation),
+        relay: status.as_ref().and_then(|s| s.relay),
         first_seen_s: first_seen.age_at(now).as_secs(),
         last_seen_s: last_seen.age_at(now).as_secs(),
         stale: last_seen.age_at(now) >= STALE_AFTER,

@@ -10,12 +10,12 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Transaction, param
 use crate::core::limits::REGISTRY_REPORTERS_MAX;
 use crate::model::{
     AttemptFact, Batch, Cause, Fact, FailoverFact, LinkCounts, MovedFact, NatType, NodeFact, Path, PeerId,
-    Propagation, Report, Reporter, Stamp,
+    Propagation, RelayLoad, Report, Reporter, Stamp,
 };
 
 /// Each takes the database from the version before to the next; none is ever
 /// changed after it was released.
-const MIGRATIONS: [&str; 1] = [include_str!("schema_1.sql")];
+const MIGRATIONS: [&str; 2] = [include_str!("schema_1.sql"), include_str!("schema_2.sql")];
 /// Somebody may look into the file with another program.
 const BUSY: Duration = Duration::from_secs(5);
 /// Rows deleted at once: reports wait meanwhile.
@@ -210,7 +210,7 @@ impl Store {
     pub(super) fn nodes(&self) -> Result<Vec<Known>, StoreError> {
         let sql = "SELECT n.id, n.peer_id, n.name, n.version, n.network, n.first_seen, n.last_seen, \
                           s.at, s.nat, s.known, s.tried, s.direct, s.punched, s.relayed, \
-                          s.spread_known, s.spread_expected \
+                          s.spread_known, s.spread_expected, s.relay_sessions, s.relay_bytes \
                    FROM nodes n LEFT JOIN states s ON (s.node, s.run, s.seq) = \
                        (SELECT node, run, seq FROM states WHERE node = n.id ORDER BY at DESC, seq DESC LIMIT 1) \
                    ORDER BY n.last_seen DESC, n.id";
@@ -221,6 +221,7 @@ impl Store {
                 Some(at) => {
                     let known: Option<i64> = row.get(14)?;
                     let expected: Option<i64> = row.get(15)?;
+                    let (sessions, bytes): (Option<u32>, Option<i64>) = (row.get(16)?, row.get(17)?);
                     let fact = NodeFact {
                         nat: nat(row.get_ref(8)?.as_str().ok()),
                         known: row.get(9)?,
@@ -234,6 +235,9 @@ impl Store {
                             known: known.cast_unsigned(),
                             expected: expected.cast_unsigned(),
                         }),
+                        relay: sessions
+                            .zip(bytes)
+                            .map(|(sessions, bytes)| RelayLoad { sessions, bytes: bytes.cast_unsigned() }),
                     };
                     Some((Stamp(at), fact))
                 }
@@ -376,10 +380,11 @@ fn put_report(tx: &Transaction<'_>, node: i64, at: Stamp, report: &Report) -> Re
                 lost
             ])?
         }
-        Fact::Node(NodeFact { nat, known, tried, links, propagation }) => {
+        Fact::Node(NodeFact { nat, known, tried, links, propagation, relay }) => {
             let sql = "INSERT OR IGNORE INTO states \
-                (node, run, seq, at, nat, known, tried, direct, punched, relayed, spread_known, spread_expected) \
-                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+                (node, run, seq, at, nat, known, tried, direct, punched, relayed, spread_known, spread_expected, \
+                 relay_sessions, relay_bytes) \
+                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
             let LinkCounts { direct, punched, relayed } = *links;
             let spread = propagation.map(|p| (p.known.cast_signed(), p.expected.cast_signed())).unzip();
             tx.prepare_cached(sql)?.execute(params![
@@ -395,6 +400,8 @@ fn put_report(tx: &Transaction<'_>, node: i64, at: Stamp, report: &Report) -> Re
                 relayed,
                 spread.0,
                 spread.1,
+                relay.map(|load| load.sessions),
+                relay.map(|load| load.bytes.cast_signed()),
             ])?
         }
     };

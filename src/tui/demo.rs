@@ -14,8 +14,8 @@ use crate::model::{
     Attempt, AttemptId, AttemptOutcome, AttemptsView, Behaviour, CacheView, Cause, Confidence, Counters,
     Event, EventKind, Failover, GossipView, Interval, KpiPoint, KpiSeries, KpiView, LinkRow, Moved, NatType,
     NatView, NextAction, NextStep, NodeInfo, Path, PeerId, PeerRow, PeerState, Phase, Provenance, Reason,
-    RelayRole, RelaysView, ReservationRow, ReservationState, SaveState, Snapshot, Source, StageKind,
-    StageOutcome, StageReport, Stamp, Sureness, Vantage, Why, WhyFact, WhyLine,
+    RelayMode, RelayRole, RelaysView, ReservationRow, ReservationState, SaveState, ServedRow, Snapshot,
+    Source, StageKind, StageOutcome, StageReport, Stamp, Sureness, Vantage, Why, WhyFact, WhyLine,
 };
 
 /// The moment of every made-up snapshot: 14:02:11 UTC.
@@ -295,8 +295,30 @@ fn busy_relays() -> RelaysView {
     };
     RelaysView {
         reservations: vec![active, standby],
-        serving_sessions: Some(2),
-        serving_bytes: Some(48_190_000),
+        mode: RelayMode::Network,
+        served: vec![
+            ServedRow {
+                peer_id: id([0x77, 0xc2, 0xab]),
+                public_addr: addr(1, 41_207),
+                since: ago(754),
+                bytes_tx: 31_400_000,
+                bytes_rx: 16_700_000,
+                tx_per_s: Some(18_400),
+                rx_per_s: Some(912),
+                dropped: 3,
+            },
+            ServedRow {
+                peer_id: id([0xa9, 0x93, 0x0d]),
+                public_addr: addr(1, 58_811),
+                since: ago(1),
+                bytes_tx: 0,
+                bytes_rx: 1_250,
+                tx_per_s: None,
+                rx_per_s: None,
+                dropped: 0,
+            },
+        ],
+        served_bytes: 48_190_000,
         last_failover: Some(Failover {
             at: ago(3),
             from: lon,

@@ -171,7 +171,8 @@ async fn read_only() {
     let other = TestNode::start("other", &[served.node.addr()]).await;
     served.node.until_linked(other.id()).await;
     let mut client = Client::connect(served.path.as_path(), true).await.unwrap();
-    for command in [Command::Disconnect { peer: other.id() }, Command::Leave, Command::NatProbe] {
+    let disruptive = [Command::Disconnect { peer: other.id() }, Command::EndServed { peer: other.id() }];
+    for command in disruptive.into_iter().chain([Command::Leave, Command::NatProbe]) {
         let outcome = end_of(&mut client, command).await;
         assert_eq!(outcome.result.unwrap_err().reason, Reason::ReadOnly);
     }

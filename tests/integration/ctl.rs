@@ -139,10 +139,12 @@ async fn questions() {
         "uptime_s",
         "links",
         "cache",
+        "relay",
     ];
     fields(&status, &names);
     fields(&status["nat"], &["type", "mapping", "filtering", "confidence", "evidence"]);
     fields(&status["links"], &["direct", "punched", "relayed", "foreign"]);
+    assert_eq!(status["relay"], serde_json::json!({ "serving": 0, "mode": "network" }));
     assert!(is_id(&status["peer_id"]));
     assert_eq!((&status["name"], &status["network"]), (&"leaf".into(), &"test".into()));
     assert_eq!(status["cache"], serde_json::json!({ "known": 1, "tried": 1 }));
@@ -192,7 +194,7 @@ async fn questions() {
 
     let relays = leaf.done(&["relays"]).await;
     fields(&relays, &["reservations", "serving", "last_failover"]);
-    fields(&relays["serving"], &["sessions", "bytes"]);
+    assert_eq!(relays["serving"], serde_json::json!({ "sessions": 0, "bytes": 0, "clients": [] }));
     let gossip = leaf.done(&["gossip"]).await;
     fields(&gossip, &["syncs", "deltas", "repairs", "dropped", "propagation"]);
     fields(&gossip["syncs"], &["in", "out"]);
@@ -256,6 +258,11 @@ async fn did_not_happen() {
     let (failover, code) = leaf.json(&["failover"]).await;
     assert_eq!((code, &failover["error"]["code"]), (1, &"no_relay_in_use".into()));
     assert_eq!(failover["error"]["message"], "failover: no relay is in use");
+    let (end, code) = leaf.json(&["relays", "end", "hub"]).await;
+    assert_eq!((code, &end["error"]["code"]), (1, &"not_served".into()));
+    assert_eq!(end["error"]["message"], "relays end: it holds no reservation here");
+    let (end, code) = leaf.json(&["relays", "end", "nobody"]).await;
+    assert_eq!((code, &end["error"]["code"]), (2, &"unknown_peer".into()));
     leaf.done(&["disconnect", "hub"]).await;
     let (_, code) = leaf.json(&["disconnect", "hub"]).await;
     assert_eq!(code, 1, "there is no link any more");

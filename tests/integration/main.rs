@@ -25,7 +25,7 @@ mod links;
 mod nat;
 mod nat_names;
 mod process;
-//mod proxy;
+mod proxy;
 mod punch;
 mod real_fleet;
 mod relays;
@@ -70,7 +70,7 @@ fn main() {
         relays::trials(),
         punch,
         start::trials(),
-        //proxy::trials(),
+        proxy::trials(),
     ]
     .into_iter()
     .flatten()

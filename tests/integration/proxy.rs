@@ -168,8 +168,8 @@ async fn unasked() {
     let other = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     held.send_to(other.local_addr().unwrap(), b"whatever").await;
     assert!(!hears(&other).await, "another port of the same host did not send");
-    let served = node.until("dropped datagrams", |s| s.relays.serving.iter().any(|r| r.dropped >= 3)).await;
-    assert_eq!(served.relays.serving[0].peer, member.id);
+    let served = node.until("dropped datagrams", |s| s.relays.served.iter().any(|r| r.dropped >= 3)).await;
+    assert_eq!(served.relays.served[0].peer, member.id);
 }
 
 async fn forged() {
@@ -207,7 +207,7 @@ async fn outlived() {
         assert!(begun.elapsed() < Duration::from_secs(3), "it stands");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    node.until("nobody served", |s| s.relays.serving.is_empty()).await;
+    node.until("nobody served", |s| s.relays.served.is_empty()).await;
 }
 
 async fn replaced() {
@@ -219,8 +219,8 @@ async fn replaced() {
     assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
     assert_ne!(old.at(), new.at());
     old.ended().await;
-    let served = node.until("one row", |s| s.relays.serving.len() == 1).await;
-    assert_eq!(served.relays.serving[0].public_addr.port(), new.at().port());
+    let served = node.until("one row", |s| s.relays.served.len() == 1).await;
+    assert_eq!(served.relays.served[0].public_addr.port(), new.at().port());
 }
 
 async fn crowd() {

@@ -19,7 +19,7 @@ pub(super) async fn execute(verb: &Verb, socket: &Path, out: Out<'_>) -> Result<
     match verb {
         Verb::Peers => out.say(Peers::new(&now), text::peers),
         Verb::Links => out.say(Links::new(&now), |links| text::links(links, &now)),
-        Verb::Relays => out.say(Relays::new(&now), |relays| text::relays(relays, &now)),
+        Verb::Relays { .. } => out.say(Relays::new(&now), |relays| text::relays(relays, &now)),
         Verb::Gossip => out.say(Gossip::new(&now), text::gossip),
         Verb::Nat => out.say(NatWithVantages::new(&now.nat, &now), |nat| text::nat(nat, &now)),
         Verb::Kpi => {

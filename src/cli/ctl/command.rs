@@ -8,7 +8,9 @@ use std::time::Duration;
 use super::error::CtlError;
 use super::{Out, peer, text};
 use crate::control::{Client, ClientError, Told};
-use crate::model::contract::{Connected, Disconnected, FailedOver, Left, NatWithVantages, WhyReport};
+use crate::model::contract::{
+    Connected, Disconnected, EndedServed, FailedOver, Left, NatWithVantages, WhyReport,
+};
 use crate::model::{Command, Done, Event, EventKind, Outcome, PeerId, Snapshot};
 
 /// How long a node may take from its goodbye to its end.
@@ -99,6 +101,10 @@ fn tell(outcome: &Outcome, now: &Snapshot, out: Out<'_>) -> Result<(), CtlError>
         Done::Connected(report) => out.say(Connected::new(report, None), |c| text::connected(c, now)),
         Done::Disconnected { peer_id } => {
             let what = Disconnected { peer_id: *peer_id, held_off_s: HELD_OFF.as_secs() };
+            out.say(what, |_| format!("{outcome}\n"))
+        }
+        Done::EndedServed { peer_id, kept_off_ms } => {
+            let what = EndedServed { peer_id: *peer_id, kept_off_s: kept_off_ms / 1000 };
             out.say(what, |_| format!("{outcome}\n"))
         }
         Done::Synced(report) => out.say(*report, line),

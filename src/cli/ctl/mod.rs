@@ -14,7 +14,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use self::error::CtlError;
-use super::{CtlArgs, Failure, Verb, print};
+use super::{CtlArgs, Failure, RelaysVerb, Verb, print};
 use crate::config::Config;
 use crate::control::{SOCKET_FILE, SocketError, SocketPath};
 use crate::model::Command;
@@ -52,9 +52,16 @@ pub(super) fn socket_of(config: &Config) -> Result<SocketPath, SocketError> {
 async fn verb(verb: &Verb, socket: &Path, out: Out<'_>) -> Result<(), CtlError> {
     use command::{about, about_some, execute};
     match verb {
-        Verb::Status | Verb::Peers | Verb::Links | Verb::Relays | Verb::Gossip | Verb::Nat | Verb::Kpi => {
-            ask::execute(verb, socket, out).await
+        Verb::Relays { command: Some(RelaysVerb::End { peer }) } => {
+            execute(socket, out, about(peer, |peer| Command::EndServed { peer })).await
         }
+        Verb::Status
+        | Verb::Peers
+        | Verb::Links
+        | Verb::Relays { command: None }
+        | Verb::Gossip
+        | Verb::Nat
+        | Verb::Kpi => ask::execute(verb, socket, out).await,
         Verb::Attempts { peer } => ask::attempts(peer.as_deref(), socket, out).await,
         Verb::Events { follow } => events::execute(*follow, socket, out).await,
         Verb::Bridge => bridge::execute(socket).await,

@@ -4,12 +4,12 @@ use std::fmt::Write as _;
 
 use super::table::{Cell, Tone, left, pairs, right, table};
 use crate::model::contract::{
-    Attempts, Connected, Gossip, InOut, Kpi, Lifetime, Links, Nat, NatWithVantages, Peers, Relays, Stage,
-    Status, WhyReport,
+    Attempts, Connected, Gossip, InOut, Kpi, Lifetime, Links, Nat, NatWithVantages, Peers, Relays, Serving,
+    Stage, Status, WhyReport,
 };
 use crate::model::{
-    AttemptOutcome, CriterionView, Event, Path, PeerId, PeerState, Propagation, ReservationState, Snapshot,
-    StageOutcome, printable,
+    AttemptOutcome, CriterionView, Event, Path, PeerId, PeerState, Propagation, RelayMode, ReservationState,
+    Snapshot, StageOutcome, printable,
 };
 use crate::tui::fmt;
 
@@ -88,6 +88,7 @@ pub(super) fn status(status: &Status) -> String {
             )),
         ),
         ("cache", left(format!("{} known, {} tried", status.cache.known, status.cache.tried))),
+        ("relay", left(format!("serves {} ({})", status.relay.serving, status.relay.mode))),
     ]);
     pairs(rows)
 }
@@ -233,9 +234,7 @@ pub(super) fn relays(relays: &Relays, now: &Snapshot) -> String {
     } else {
         table(&["relay", "role", "state", "our address there", "rtt", "left", "sent", "received"], &rows)
     };
-    let known = |n: Option<u64>, what: fn(u64) -> String| n.map_or_else(|| "-".to_owned(), what);
-    let sessions = known(relays.serving.sessions, |n| fmt::count(n, "session"));
-    let _ = writeln!(out, "serving {sessions}, {}", known(relays.serving.bytes, fmt::bytes));
+    out += &serving(&relays.serving, now);
     if let Some(over) = &relays.last_failover {
         let to = over.to.map_or_else(|| "no relay".to_owned(), |to| who(to, now));
         let gap = over.gap_ms.map(|ms| format!(", gap {ms} ms")).unwrap_or_default();
@@ -243,6 +242,31 @@ pub(super) fn relays(relays: &Relays, now: &Snapshot) -> String {
         let _ = writeln!(out, "last failover {}: {} to {to}{gap}{lost}", over.at, who(over.from, now));
     }
     out
+}
+
+fn serving(serving: &Serving, now: &Snapshot) -> String {
+    let so_far = fmt::bytes(serving.bytes);
+    let rows: Vec<Vec<Cell>> = serving
+        .clients
+        .iter()
+        .map(|client| {
+            vec![
+                left(who(client.peer_id, now)),
+                left(client.public_addr),
+                right(Some(seconds(client.since_s))),
+                right(Some(fmt::bytes(client.bytes_tx))),
+                right(Some(fmt::bytes(client.bytes_rx))),
+                right(Some(client.dropped)),
+            ]
+        })
+        .collect();
+    if rows.is_empty() {
+        let off = if now.relays.mode == RelayMode::Off { "; the relay is off" } else { "" };
+        return format!("no peer is served as a relay{off}, {so_far} so far\n");
+    }
+    let count = fmt::count(rows.len() as u64, "peer");
+    let heading = ["for", "its address here", "since", "sent", "received", "dropped"];
+    format!("serving {count} as a relay, {so_far} so far\n{}", table(&heading, &rows))
 }
 
 pub(super) fn gossip(gossip: &Gossip) -> String {

@@ -19,6 +19,7 @@ impl Engine {
             Command::Disconnect { peer } => self.on_disconnect(peer, now),
             Command::Sync { peer } => self.on_sync(id, peer, now).map(|()| None),
             Command::Failover { peer } => self.on_failover(id, peer, now).map(|()| None),
+            Command::EndServed { peer } => self.on_end_served(peer, now),
             Command::Why { peer } => self.on_why(id, peer, now),
             Command::NatProbe => Ok(self.on_nat_probe(id, now)),
             Command::Echo { peer, count, every_ms } => {

@@ -8,9 +8,12 @@ use crate::core::ladder::DialId;
 use crate::core::link::{ConnId, ConnInfo};
 use crate::core::nat::datagram::Bytes;
 use crate::core::nat::{Family, Reply, SocketId, reach};
+use crate::core::serving::{Ask, Refusal, ServeId, Traffic};
 use crate::core::why::Knocked;
 use crate::core::wire::Frame;
-use crate::model::{CloseCode, Command, CommandId, Event, Fact, Outcome, PeerId, Reason, SendTrouble};
+use crate::model::{
+    CloseCode, Command, CommandId, Event, Fact, Outcome, PeerId, Reason, SendTrouble, ServedEnd,
+};
 
 /// An end of the NAT probe's datagrams here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -122,13 +125,29 @@ pub enum Input {
         /// By lane, whether it came in through a reservation or was dialled.
         lanes: Vec<ConnBytes>,
     },
-    /// What we relay for others, as far as the library tells.
-    Serving {
-        /// Sessions now.
-        sessions: Option<u64>,
-        /// Bytes since the start.
-        bytes: Option<u64>,
+    /// A peer asks us for a reservation; [`Action::ServeRelay`] or
+    /// [`Action::RefuseRelay`] answers, within a second.
+    RelayAsked(Ask),
+    /// The answer to [`Action::ServeRelay`].
+    RelayStarted {
+        /// Which.
+        id: ServeId,
+        /// The address that its holder was told.
+        public_addr: SocketAddr,
     },
+    /// A reservation that we served is gone: by itself, or as the answer to
+    /// [`Action::EndRelay`].
+    RelayEnded {
+        /// Which.
+        id: ServeId,
+        /// Why, where it ended by itself.
+        why: ServedEnd,
+        /// What went through it.
+        traffic: Traffic,
+    },
+    /// What went through each reservation that we serve since it began. Comes with
+    /// every snapshot as long as there are any.
+    RelayTraffic(Vec<(ServeId, Traffic)>),
     /// Somebody asks for something.
     Command {
         /// For the outcome.
@@ -281,6 +300,26 @@ pub enum Action {
     Release {
         /// On which relay.
         relay: PeerId,
+    },
+    /// Grant a request for a reservation: bind a socket, tell the peer its address,
+    /// carry datagrams. [`Input::RelayStarted`] or [`Input::RelayEnded`] answers.
+    ServeRelay {
+        /// Which.
+        id: ServeId,
+    },
+    /// Refuse a request for a reservation, with the status that belongs to it.
+    RefuseRelay {
+        /// Which.
+        id: ServeId,
+        /// Why.
+        why: Refusal,
+    },
+    /// End a reservation that we serve; [`Input::RelayEnded`] answers at once.
+    EndRelay {
+        /// Which.
+        id: ServeId,
+        /// Why.
+        why: ServedEnd,
     },
     /// Dial ourselves through a reservation: if nothing comes back it is lost.
     TryReservation {

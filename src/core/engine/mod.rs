@@ -22,6 +22,7 @@ mod provenance;
 mod relays;
 mod report;
 mod save;
+mod serving;
 mod settings;
 #[cfg(test)]
 mod sim;
@@ -61,10 +62,11 @@ use super::gossip::Gossip;
 use super::gossip::rules::is_public;
 use super::kpi::{History, Kpi};
 use super::link::{Link, LinkConfig, NetworkSecret};
+use super::serving::{self as relay_service, Serving};
 use super::{Mono, Now};
 use crate::model::{
     Command, CommandId, Event, EventKind, NatView, NoProbePorts, Outcome, PeerId, PunchConsent, Reason,
-    millis,
+    RelayMode, millis,
 };
 
 /// What an engine is told before it begins.
@@ -95,6 +97,8 @@ pub struct EngineConfig {
     pub relay_after: Duration,
     /// Whose punches we take.
     pub punch: PunchConsent,
+    /// Whom we serve as a relay.
+    pub relay: RelayMode,
     /// Where we answer the NAT probes of others: two ports, or none.
     pub probe_ports: Vec<u16>,
     /// Why there are none, if there are none.
@@ -155,6 +159,7 @@ pub struct Engine {
     seen_anew: BTreeMap<PeerId, Bucket>,
     coordination: Coordination,
     relaying: Relaying,
+    serving: Serving,
     handovers: Handovers,
     upgrades: Upgrades,
     whys: Whys,
@@ -206,6 +211,7 @@ impl Engine {
                 .passive(config.passive);
         let gossip = Self::new_gossip(&config, seed(&mut rng), now);
         let coordination = Coordination::new(config.punch, now.mono);
+        let serving = Serving::new(config.relay, config.local_addr.ip());
         let nat_state = Nat::new(&config, || seed(&mut rng), now);
         let kpi = Kpi::new(config.history.take().unwrap_or_else(|| History::new(now.stamp)));
         let view = ViewCache::new(book.iter().map(|(peer, _)| peer));
@@ -228,6 +234,7 @@ impl Engine {
             seen_anew: BTreeMap::new(),
             coordination,
             relaying: Relaying::default(),
+            serving,
             handovers: Handovers::default(),
             upgrades: Upgrades::default(),
             whys: Whys::default(),
@@ -285,7 +292,14 @@ impl Engine {
             Input::ReserveFailed { relay, reason } => self.on_reserve_failed(relay, reason, now),
             Input::ReservationLost { relay, reason } => self.on_relay_lost(relay, reason, now),
             Input::LaneBytes { reservations, .. } => self.on_lane_bytes(reservations),
-            Input::Serving { sessions, bytes } => self.on_serving(sessions, bytes),
+            Input::RelayAsked(ask) => self.on_serving(relay_service::Input::Asked(ask), now),
+            Input::RelayStarted { id, public_addr } => {
+                self.on_serving(relay_service::Input::Started { id, public_addr }, now);
+            }
+            Input::RelayEnded { id, why, traffic } => {
+                self.on_serving(relay_service::Input::Ended { id, why, traffic }, now);
+            }
+            Input::RelayTraffic(all) => self.on_serving(relay_service::Input::Traffic(all), now),
             Input::Settings(settings) => self.on_settings(settings, now),
             Input::Saved { result } => self.on_saved(result, now),
             Input::ProbeSocket { socket, result } => self.on_probe_socket(socket, result, now),
@@ -324,6 +338,7 @@ impl Engine {
     fn after(&mut self, now: Now) {
         self.carry_nat(now);
         self.settle_relays(now);
+        self.settle_serving(now);
         self.carry_gossip(now);
         if !self.leaving {
             let (starts, alone) = self.with_dialer(now, |dialer, view| dialer.on_timeout(view, now));
@@ -358,6 +373,7 @@ impl Engine {
             self.gossip.next_timeout(),
             self.coordination.next_timeout(),
             self.relaying.next_timeout(now),
+            self.serving.next_timeout(),
             self.handovers.next_timeout(),
             self.whys.next_timeout(),
             self.echoes.next_timeout(),
@@ -376,6 +392,7 @@ impl Engine {
             self.keep_rtt(peer, now);
         }
         self.stop_nat();
+        self.on_serving(relay_service::Input::Stop, now);
         self.abandon_attempts(&Reason::ShuttingDown, now);
     }
 

@@ -12,7 +12,6 @@ use crate::core::ladder::{Candidate, NAT_FRESH, Target, Terrain};
 use crate::core::limits::{ANCHORS, OUTBOUND_WANTED, RECORD_HOMES_MAX};
 use crate::core::link::ConnInfo;
 use crate::core::nat::Family;
-use crate::core::wire::Capabilities;
 use crate::model::{AttemptOutcome, Cause, CloseCode, EventKind, NatType, Path, PeerId, Reason, Source};
 
 /// Direct links by IPv4 before IPv6 has its turn: as many vantage points settle
@@ -149,7 +148,7 @@ impl Engine {
     pub(super) fn republish(&mut self, now: Now) {
         let mut addresses = self.own_addresses();
         addresses.truncate(crate::core::limits::RECORD_ADDRESSES_MAX);
-        self.publish_own(addresses, Capabilities::RELAY.with(Capabilities::COORDINATE), now);
+        self.publish_own(addresses, self.capabilities(), now);
     }
 
     /// Where we are, as we see it and as others do.

@@ -35,7 +35,6 @@ pub(super) struct Relaying {
     pub(super) over: Option<Over>,
     pub(super) last: Option<Failover>,
     bytes: BTreeMap<PeerId, ReservationBytes>,
-    serving: (Option<u64>, Option<u64>),
 }
 
 impl Relaying {
@@ -80,7 +79,10 @@ impl Engine {
             // A reservation is of the family of the link, and not everybody has
             // IPv6.
             let few = status.info.remote.is_ipv6();
-            fits.then_some((status.foreign, !proven, few, rtt, *peer))
+            // Who says that it relays for nobody is not asked.
+            let record = self.book.get(*peer).and_then(|e| e.record());
+            let serves = record.is_none_or(|r| r.capabilities.has(Capabilities::RELAY));
+            (fits && serves).then_some((status.foreign, !proven, few, rtt, *peer))
         };
         let mut ranked: Vec<_> = self.links.iter().filter_map(rank).collect();
         ranked.sort_unstable();
@@ -191,10 +193,6 @@ impl Engine {
         self.relaying.bytes = reservations.into_iter().map(|b| (b.relay, b)).collect();
     }
 
-    pub(super) fn on_serving(&mut self, sessions: Option<u64>, bytes: Option<u64>) {
-        self.relaying.serving = (sessions, bytes);
-    }
-
     pub(super) fn carry_relays(&mut self, out: Vec<RelaysOut>, now: Now) {
         for wanted in out {
             match wanted {
@@ -276,10 +274,12 @@ impl Engine {
             bytes_tx: 0,
             bytes_rx: 0,
         }));
+        let (served, served_bytes) = self.served();
         RelaysView {
             reservations,
-            serving_sessions: self.relaying.serving.0,
-            serving_bytes: self.relaying.serving.1,
+            mode: self.serving.mode(),
+            served,
+            served_bytes,
             last_failover: self.relaying.last.clone(),
         }
     }

@@ -197,6 +197,7 @@ impl Net {
             direct_window: Duration::from_secs(2),
             relay_after: Duration::from_secs(1),
             punch: crate::model::PunchConsent::Any,
+            relay: crate::model::RelayMode::Network,
             probe_ports: Vec::new(),
             no_probe_ports: None,
             own_version: 0,
@@ -352,6 +353,9 @@ impl Net {
                 }
                 Action::Reserve { relay } => self.reserve(n, relay),
                 Action::Release { relay } => self.release(n, relay),
+                Action::ServeRelay { id } => self.serve(n, id),
+                Action::RefuseRelay { id, why } => self.refuse_relay(n, id, why),
+                Action::EndRelay { id, why } => self.end_relay(n, id, why),
                 Action::DialLane { dial, addr, within, .. } => {
                     self.dial_lane(n, dial, addr, self.now.mono + within);
                 }

@@ -3,6 +3,7 @@ mod failover;
 mod punch;
 mod relays;
 mod reports;
+mod serving;
 mod settings;
 mod storm;
 mod why;

@@ -216,6 +216,9 @@ impl Engine {
         for (name, count) in self.gossip_counters() {
             *all.entry(name.to_owned()).or_default() += count;
         }
+        for (name, count) in self.serving_counters() {
+            *all.entry(name.to_owned()).or_default() += count;
+        }
         Counters(all)
     }
 }

@@ -144,8 +144,14 @@ fn the_queue_survives_a_restart_with_its_names() {
 
 #[test]
 fn how_a_node_is_is_told_at_once_when_its_nat_changes_and_else_rarely() {
-    let status =
-        |nat, known| NodeFact { nat, known, tried: 0, links: LinkCounts::default(), propagation: None };
+    let status = |nat, known| NodeFact {
+        nat,
+        known,
+        tried: 0,
+        links: LinkCounts::default(),
+        propagation: None,
+        relay: None,
+    };
     let mut r = reporting(Vec::new());
     r.status(status(NatType::Unknown, 1), after(0.0));
     r.status(status(NatType::Unknown, 2), after(1.0));

@@ -18,10 +18,10 @@ use serde::Serialize;
 
 pub use attempts::{AttemptItem, Attempts, Stage};
 pub use nat::{Lifetime, Nat, NatWithVantages, VantageItem};
-pub use node::{Cache, Gossip, InOut, Kpi, LinkCounts, Status};
-pub use outcomes::{Connected, Disconnected, FailedOver, Left};
+pub use node::{Cache, Gossip, InOut, Kpi, LinkCounts, RelayState, Status};
+pub use outcomes::{Connected, Disconnected, EndedServed, FailedOver, Left};
 pub use peers::{LinkItem, Links, PeerItem, Peers};
-pub use relays::{FailoverItem, Relays, Reservation, Serving};
+pub use relays::{FailoverItem, Relays, Reservation, ServedClient, Serving};
 pub use why::{NextItem, WhyItem, WhyReport};
 
 use super::{Event, Stamp};
@@ -99,10 +99,16 @@ impl EventLine {
 
 /// A reason is a text with a code beside it, here as elsewhere.
 fn spell_out(fields: &mut serde_json::Map<String, serde_json::Value>) {
-    let Some(value) = fields.get("reason").filter(|v| v.is_object()) else { return };
-    let Ok(reason) = serde_json::from_value::<super::Reason>(value.clone()) else { return };
-    fields.insert("reason_code".to_owned(), reason.code().into());
-    fields.insert("reason".to_owned(), reason.to_string().into());
+    let Some(value) = fields.get("reason").cloned() else { return };
+    let (code, text) = if value.is_object() {
+        let Ok(reason) = serde_json::from_value::<super::Reason>(value) else { return };
+        (reason.code().into(), reason.to_string())
+    } else {
+        let Ok(end) = serde_json::from_value::<super::ServedEnd>(value.clone()) else { return };
+        (value, end.to_string())
+    };
+    fields.insert("reason_code".to_owned(), code);
+    fields.insert("reason".to_owned(), text.into());
 }
 
 /// A point in time as programs read it; the epoch if it lies outside of what

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use serde::Serialize;
 
 use super::{Nat, age_s, rfc3339};
-use crate::model::{KpiAnswer, Path, PeerId, Phase, Propagation, Snapshot};
+use crate::model::{KpiAnswer, Path, PeerId, Phase, Propagation, RelayMode, Snapshot};
 
 /// The node at a glance.
 #[derive(Debug, Clone, Serialize)]
@@ -34,6 +34,8 @@ pub struct Status {
     pub links: LinkCounts,
     /// The peer cache.
     pub cache: Cache,
+    /// What it relays for others.
+    pub relay: RelayState,
 }
 
 /// Links, by path; those to nodes of another kind apart.
@@ -56,6 +58,15 @@ pub struct Cache {
     pub known: u32,
     /// Peers we ever shook hands with.
     pub tried: u32,
+}
+
+/// The relay at a glance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct RelayState {
+    /// Reservations that peers hold on us.
+    pub serving: usize,
+    /// Whom we serve at all.
+    pub mode: RelayMode,
 }
 
 impl LinkCounts {
@@ -91,6 +102,7 @@ impl Status {
             uptime_s: age_s(node.started, now),
             links: LinkCounts::new(snapshot),
             cache: Cache { known: node.cache.known, tried: node.cache.tried },
+            relay: RelayState { serving: snapshot.relays.served.len(), mode: snapshot.relays.mode },
         }
     }
 }

@@ -47,6 +47,15 @@ pub struct Disconnected {
     pub held_off_s: u64,
 }
 
+/// A reservation on this node that its operator ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct EndedServed {
+    /// Whose.
+    pub peer_id: PeerId,
+    /// For how long that peer gets no other one.
+    pub kept_off_s: u64,
+}
+
 /// A failover that was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct FailedOver {

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 
 use serde::Serialize;
 
-use super::{left_s, rfc3339};
-use crate::model::{Failover, PeerId, RelayRole, ReservationState, Snapshot};
+use super::{age_s, left_s, rfc3339};
+use crate::model::{Failover, PeerId, RelayRole, ReservationState, ServedRow, Snapshot};
 
 /// Relays in use and served.
 #[derive(Debug, Clone, Serialize)]
@@ -40,12 +40,31 @@ pub struct Reservation {
 }
 
 /// What we relay for others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Serving {
-    /// Sessions.
-    pub sessions: Option<u64>,
-    /// Bytes.
-    pub bytes: Option<u64>,
+    /// Reservations that peers hold on us.
+    pub sessions: usize,
+    /// Bytes relayed since the start, both ways.
+    pub bytes: u64,
+    /// Who holds them.
+    pub clients: Vec<ServedClient>,
+}
+
+/// A peer that we relay for. Sent and received are so from its side.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ServedClient {
+    /// Who.
+    pub peer_id: PeerId,
+    /// Where others reach it through us.
+    pub public_addr: SocketAddr,
+    /// Since when.
+    pub since_s: f64,
+    /// Sent for it.
+    pub bytes_tx: u64,
+    /// What came for it.
+    pub bytes_rx: u64,
+    /// Datagrams dropped, both ways.
+    pub dropped: u64,
 }
 
 /// A change of the active relay.
@@ -83,9 +102,21 @@ impl Relays {
             bytes_tx: row.bytes_tx,
             bytes_rx: row.bytes_rx,
         };
+        let client = |row: &ServedRow| ServedClient {
+            peer_id: row.peer_id,
+            public_addr: row.public_addr,
+            since_s: age_s(row.since, snapshot.at),
+            bytes_tx: row.bytes_tx,
+            bytes_rx: row.bytes_rx,
+            dropped: row.dropped,
+        };
         Self {
             reservations: view.reservations.iter().map(item).collect(),
-            serving: Serving { sessions: view.serving_sessions, bytes: view.serving_bytes },
+            serving: Serving {
+                sessions: view.served.len(),
+                bytes: view.served_bytes,
+                clients: view.served.iter().map(client).collect(),
+            },
             last_failover: view.last_failover.as_ref().map(FailoverItem::from),
         }
     }

@@ -47,6 +47,15 @@ pub(super) enum Report {
     Reserved { relay: PeerId, result: Result<(Reservation, IpAddr), Reason> },
     /// The reservation of that number ended, and not because we let go.
     ReservationEnded { number: u64, end: LaneEnd },
+    /// A peer asks for a reservation on us, over that connection: the stream behind
+    /// its request. `bind`: whether it wants an address of ours.
+    RelayAsked {
+        peer: PeerId,
+        conn: ConnId,
+        send: HighLevelSendStream,
+        recv: HighLevelRecvStream,
+        bind: bool,
+    },
     /// Nothing comes through the reservation of that number.
     ReservationMute { number: u64 },
     /// We opened a control stream.
@@ -58,15 +67,6 @@ pub(super) enum Report {
         send: HighLevelSendStream,
         stream: Box<FrameStream>,
         hello: (Box<Frame>, usize),
-    },
-    /// The peer asks for a relay on that stream: an address of its own where
-    /// `bind` says so, else one to send to.
-    RelayAsked {
-        peer: PeerId,
-        conn: ConnId,
-        send: HighLevelSendStream,
-        recv: HighLevelRecvStream,
-        bind: bool,
     },
 }
 
@@ -249,6 +249,11 @@ impl Connections {
         };
         let found = self.entries.iter().filter(|(_, e)| open(e));
         found.max_by_key(|(id, e)| (e.writer.is_some(), **id)).map(|(_, e)| &e.connection)
+    }
+
+    /// The address of ours at which a connection arrives, if the system tells.
+    pub(super) fn local_ip(&self, conn: ConnId) -> Option<IpAddr> {
+        self.entries.get(&conn)?.connection.local_ip()
     }
 
     /// Connections whose other end is seen elsewhere than before.

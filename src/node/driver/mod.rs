@@ -26,6 +26,7 @@ use crate::node::lanes::Lane;
 use crate::node::probe::{self, Probes};
 use crate::node::relaying::Relaying;
 use crate::node::reporting::Reporter;
+use crate::node::serving::Serving;
 use crate::node::transport::Transport;
 
 /// At most ten snapshots a second.
@@ -68,6 +69,7 @@ pub(super) struct Driver {
     pub(super) transport: Transport,
     pub(super) connections: Connections,
     pub(super) relaying: Relaying,
+    pub(super) serving: Serving,
     pub(super) probes: Probes,
     pub(super) reports: Reports,
     pub(super) files: CacheFiles,
@@ -132,7 +134,8 @@ impl Driver {
             }
             self.carry_out();
         }
-        self.shut_down().await;
+        // As large as all that it gives up; on the heap it costs no more than a pointer.
+        Box::pin(self.shut_down()).await;
     }
 
     fn feed(&mut self, input: Input) {
@@ -159,6 +162,16 @@ impl Driver {
                 let up = self.connections.take_up(peer, connection);
                 self.feed_if(up);
                 self.feed(Input::Dialled { dial, peer });
+            }
+            Report::Input(Input::RelayEnded { id, why, traffic }) => {
+                self.serving.ended(id);
+                self.feed(Input::RelayEnded { id, why, traffic });
+            }
+            Report::RelayAsked { peer, conn, send, recv, bind } => {
+                let local = self.connections.local_ip(conn);
+                let streams = (Box::new(send) as _, Box::new(recv) as _);
+                let input = self.serving.asked((peer, conn), bind, local, streams);
+                self.feed(input);
             }
             Report::Input(input) => {
                 if let Input::DialFailed { dial, .. } = &input {
@@ -204,7 +217,6 @@ impl Driver {
                     self.feed(Input::Frame { peer, conn, frame: hello, len });
                 }
             }
-            Report::RelayAsked { .. } => {}
         }
         self.carry_out();
     }
@@ -253,6 +265,15 @@ impl Driver {
             }
             Action::TryReservation { relay } => self.relaying.try_again(relay),
             Action::Release { relay } => self.relaying.release(relay),
+            Action::ServeRelay { id } => {
+                let input = self.serving.serve(id);
+                self.feed_if(input);
+            }
+            Action::RefuseRelay { id, why } => self.serving.refuse(id, why),
+            Action::EndRelay { id, why } => {
+                let input = self.serving.end(id, why);
+                self.feed(input);
+            }
             Action::UseLane { dial } => match self.relaying.take_into_use(dial) {
                 Some(call) => {
                     self.dials.insert(dial, AbortOnDropHandle::new(tokio::spawn(call)));
@@ -342,6 +363,10 @@ impl Driver {
         if !reservations.is_empty() || !lanes.is_empty() {
             // Counting is no change: it is shown with the next one.
             self.engine.handle(Input::LaneBytes { reservations, lanes }, now);
+        }
+        let served = self.serving.traffic();
+        if !served.is_empty() {
+            self.engine.handle(Input::RelayTraffic(served), now);
         }
         let mut snapshot = self.engine.snapshot(now);
         if let Some(reporter) = &self.reporter {

@@ -370,7 +370,7 @@ async fn a_node_with_reservation_and_lanes_stops_in_time_and_frees_its_port() {
     let far_id = far.id;
     let (addr, helpers) = (far.addr, far.rest);
     let at = Instant::now();
-    far.driver.shut_down().await;
+    Box::pin(far.driver.shut_down()).await;
     drop(helpers);
     assert!(at.elapsed() < Duration::from_millis(800), "{:?}", at.elapsed());
     std::net::UdpSocket::bind(addr).unwrap();

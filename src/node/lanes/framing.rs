@@ -42,18 +42,30 @@ pub(in crate::node) fn push_datagram(out: &mut Vec<u8>, to: SocketAddr, payload:
 pub(in crate::node) struct TooLong;
 
 /// Cuts the stream into datagrams.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(in crate::node) struct Deframer {
     pub(in crate::node) buffer: BytesMut,
+    max: usize,
+}
+
+impl Default for Deframer {
+    fn default() -> Self {
+        Self::up_to(FRAME_MAX)
+    }
 }
 
 impl Deframer {
+    /// Takes frames of at most so many bytes.
+    pub(in crate::node) fn up_to(max: usize) -> Self {
+        Self { buffer: BytesMut::new(), max }
+    }
+
     /// The next whole datagram: whence and what. What is no datagram is
     /// skipped, as the relay itself does.
     pub(in crate::node) fn next(&mut self) -> Result<Option<(SocketAddr, Bytes)>, TooLong> {
         while let Some((&[a, b, c, d], rest)) = self.buffer.split_first_chunk::<4>() {
             let len = u32::from_be_bytes([a, b, c, d]) as usize;
-            if len > FRAME_MAX {
+            if len > self.max {
                 return Err(TooLong);
             }
             if rest.len() < len {

@@ -12,7 +12,7 @@
 mod dialer;
 mod error;
 pub(super) mod framing;
-mod queue;
+pub(super) mod queue;
 mod reservation;
 mod socket;
 mod sources;

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 /// The queue.
 #[derive(Debug)]
-pub(super) struct DropQueue<T> {
+pub(in crate::node) struct DropQueue<T> {
     items: VecDeque<T>,
     max: usize,
     dropped: u64,
@@ -12,21 +12,24 @@ pub(super) struct DropQueue<T> {
 
 impl<T> DropQueue<T> {
     /// An empty queue of at most `max` items.
-    pub(super) fn new(max: usize) -> Self {
+    pub(in crate::node) fn new(max: usize) -> Self {
         Self { items: VecDeque::new(), max, dropped: 0 }
     }
 
-    /// Appends an item, at the cost of the oldest if there is no room.
-    pub(super) fn push(&mut self, item: T) {
-        if self.items.len() >= self.max {
+    /// Appends an item, at the cost of the oldest if there is no room: whether that
+    /// was so.
+    pub(in crate::node) fn push(&mut self, item: T) -> bool {
+        let full = self.items.len() >= self.max;
+        if full {
             self.items.pop_front();
             self.dropped += 1;
         }
         self.items.push_back(item);
+        full
     }
 
     /// Takes the oldest.
-    pub(super) fn pop(&mut self) -> Option<T> {
+    pub(in crate::node) fn pop(&mut self) -> Option<T> {
         self.items.pop_front()
     }
 

@@ -109,7 +109,8 @@ fn what_is_older_than_is_kept_is_neither_taken_nor_left() {
 fn a_node_is_as_it_told_last() {
     let (_dir, mut store) = store();
     let state = |nat, known, propagation| {
-        Fact::Node(NodeFact { nat, known, tried: 1, links: LinkCounts::default(), propagation })
+        let relay = Some(RelayLoad { sessions: known, bytes: u64::from(known) << 40 });
+        Fact::Node(NodeFact { nat, known, tried: 1, links: LinkCounts::default(), propagation, relay })
     };
     let spread = Some(Propagation { known: 3, expected: 4 });
     let reports = vec![

@@ -43,6 +43,9 @@ impl App {
             self.go_to_event();
             return Vec::new();
         }
+        if let Some(Ok(command)) = self.end_of_served(action) {
+            return self.ask_or_send(command, binding.danger);
+        }
         self.act(binding, self.target())
     }
 
@@ -121,7 +124,7 @@ impl App {
             Action::Sort => {
                 match self.focus {
                     Pane::Escalation => self.attempts.sort_next(),
-                    Pane::Relays => self.reservations.sort_next(),
+                    Pane::Relays => self.sort_relays_next(),
                     Pane::Kpi => self.kpi_span = self.kpi_span.wrapping_add(1),
                     _ => self.peers.sort_next(),
                 }
@@ -130,7 +133,7 @@ impl App {
             Action::SortInverse => {
                 match self.focus {
                     Pane::Escalation => self.attempts.sort_inverse(),
-                    Pane::Relays => self.reservations.sort_inverse(),
+                    Pane::Relays => self.sort_relays_inverse(),
                     _ => self.peers.sort_inverse(),
                 }
                 self.refresh();
@@ -255,29 +258,14 @@ impl App {
         }
     }
 
-    /// The rows first, and behind the last one the lines below them.
-    fn go_relays(&mut self, step: Move) {
-        let last = self.reservations.len().saturating_sub(1);
-        let place = self.reservations.cursor().unwrap_or(0);
-        let scroll = &mut self.scrolls[Pane::Relays as usize];
-        match step {
-            Move::Up(n) if *scroll > 0 => *scroll = scroll.saturating_sub(n),
-            Move::Down(n) if place >= last => *scroll = scroll.saturating_add(n),
-            step => {
-                if step == Move::Bottom {
-                    *scroll = usize::MAX;
-                } else if step == Move::Top {
-                    *scroll = 0;
-                }
-                self.reservations.go(step);
-            }
-        }
-    }
-
     /// Whether an action works here and now; if not, why.
     pub(crate) fn available(&self, action: Action) -> Result<(), String> {
         if self.goes_to_event(action) {
             return self.event_in_reach().map(|_| ());
+        }
+        if let Some(ends) = self.end_of_served(action) {
+            self.may_change(action)?;
+            return ends.map(|_| ());
         }
         if action.is_about_a_peer() {
             self.may_change(action)?;

@@ -170,10 +170,11 @@ impl App {
         (self.sieves, self.lines) = (old.sieves, old.lines);
         self.door = old.door;
         self.filter_anew();
-        (self.attempts, self.reservations) = (old.attempts, old.reservations);
+        (self.attempts, self.reservations, self.served) = (old.attempts, old.reservations, old.served);
         self.peers.forget_rows();
         self.attempts.forget_rows();
         self.reservations.forget_rows();
+        self.served.forget_rows();
         self.overlays = old.overlays;
         self.overlays
             .retain(|o| !matches!(o, Overlay::Why { .. } | Overlay::Confirm(_) | Overlay::Palette(_)));

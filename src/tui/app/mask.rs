@@ -42,6 +42,7 @@ impl App {
         self.peers.forget_rows();
         self.attempts.forget_rows();
         self.reservations.forget_rows();
+        self.served.forget_rows();
         self.refresh();
         if let Some(peer) = selected {
             self.peers.select(peer);

@@ -17,6 +17,7 @@ mod pane;
 mod peers;
 mod presence;
 mod prompt;
+mod relays;
 mod roll;
 mod rows;
 mod snap;
@@ -39,7 +40,7 @@ use super::theme::Theme;
 use super::view::Places;
 use crate::model::{
     Attempt, Command, CommandId, Event, EventKind, LogLine, Outcome, PeerId, PeerRow, ReservationRow,
-    Snapshot, Stamp,
+    ServedRow, Snapshot, Stamp,
 };
 use crate::node::feed::SendError;
 
@@ -57,6 +58,7 @@ pub(crate) use peers::{Listed, Peers};
 pub(crate) use presence::Gone;
 use prompt::Kept;
 pub(crate) use prompt::{Filtered, Prompt, Sieves};
+use relays::RelaysPlace;
 pub(crate) use roll::Roll;
 pub(crate) use rows::Rows;
 pub(crate) use snap::Snapped;
@@ -174,6 +176,10 @@ pub(crate) struct App {
     pub(crate) attempts: Rows<Arc<Attempt>>,
     /// Order and selection of the reservations.
     pub(crate) reservations: Rows<ReservationRow>,
+    /// Order and selection of those whom we serve.
+    pub(crate) served: Rows<ServedRow>,
+    /// Where one is in both.
+    pub(crate) relays: RelaysPlace,
     /// Events, outcomes and faults in order.
     pub(crate) timeline: Timeline,
     /// Commands under way and what came of the last.
@@ -233,6 +239,8 @@ impl App {
             peers: Peers::default(),
             attempts: Rows::default(),
             reservations: Rows::default(),
+            served: Rows::default(),
+            relays: RelaysPlace::default(),
             timeline: Timeline::default(),
             commands: Commands::default(),
             lab: None,
@@ -439,7 +447,7 @@ impl App {
         });
         why.or_else(|| match self.acting() {
             Pane::Escalation => self.attempts.selected_peer(),
-            Pane::Relays => self.reservations.selected_peer(),
+            Pane::Relays => self.relays_peer(),
             _ => self.peers.selected(),
         })
     }
@@ -449,7 +457,7 @@ impl App {
     pub(crate) fn acting(&self) -> Pane {
         match self.focus {
             Pane::Escalation if self.attempts.selected_peer().is_some() => Pane::Escalation,
-            Pane::Relays if self.reservations.selected_peer().is_some() => Pane::Relays,
+            Pane::Relays if self.relays_peer().is_some() => Pane::Relays,
             _ => Pane::Peers,
         }
     }
@@ -464,6 +472,7 @@ impl App {
         self.attempts.refresh(attempts, &shown, self.at, on);
         let on = (live, looked_at(Pane::Relays));
         self.reservations.refresh(shown.relays.reservations.clone(), &shown, self.at, on);
+        self.served.refresh(shown.relays.served.clone(), &shown, self.at, on);
         self.find_again();
     }
 
@@ -473,6 +482,7 @@ impl App {
             self.peers.changes_in(self.at),
             self.attempts.changes_in(self.at),
             self.reservations.changes_in(self.at),
+            self.served.changes_in(self.at),
         ];
         tables.into_iter().flatten().min()
     }

@@ -67,10 +67,10 @@ impl App {
         }
         match spot {
             Spot::Row(Pane::Escalation, row) => self.attempts.select_at(row),
-            Spot::Row(Pane::Relays, row) => self.reservations.select_at(row),
+            Spot::Row(Pane::Relays, row) => self.select_relays_at(row),
             Spot::Row(_, row) => drop(self.peers.select_at(row)),
             Spot::Column(Pane::Relays, column) => {
-                self.reservations.sort_by(column);
+                self.sort_relays_by(column);
                 self.refresh();
             }
             Spot::Column(_, column) => {

@@ -60,6 +60,13 @@ impl App {
     /// Asks before a disruptive command.
     pub(super) fn ask_first(&mut self, command: Command) {
         let whom = command.peer().map_or_else(String::new, |id| self.call(id));
+        if matches!(command, Command::EndServed { .. }) {
+            let text = format!(
+                "End the reservation of {whom} here? What runs over it breaks, and this node gives it \
+                 no other one for 10 min."
+            );
+            return self.put_question(text, None, Effect::Send(command));
+        }
         let connect = self.keys.key_of(Scope::Main, Action::Order(crate::tui::bindings::Order::Connect));
         let text = format!(
             "{} {whom}? Automatic dials to and from it wait for 60 s; {connect} connects it again at once.",

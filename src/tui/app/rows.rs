@@ -1,5 +1,5 @@
-//! The tables with few rows: attempts and reservations. Order, selection, and
-//! what left.
+//! The tables with few rows: attempts, reservations, and those whom we serve. Order,
+//! selection, and what left.
 
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::actions::Move;
 use super::table::{Left, Selection};
-use crate::model::{Attempt, AttemptId, PeerId, ReservationRow, Snapshot};
+use crate::model::{Attempt, AttemptId, PeerId, ReservationRow, ServedRow, Snapshot};
 
 /// What a column sorts by.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -99,6 +99,33 @@ impl Row for ReservationRow {
     }
 }
 
+impl Row for ServedRow {
+    type Key = PeerId;
+    const COLUMNS: &'static [&'static str] =
+        &["since", "peer", "name", "address", "up", "down", "up now", "down now", "dropped"];
+
+    fn key(&self) -> Self::Key {
+        self.peer_id
+    }
+
+    fn peer(&self) -> Option<PeerId> {
+        Some(self.peer_id)
+    }
+
+    fn value(&self, column: usize, snapshot: &Snapshot) -> Option<Value> {
+        match column {
+            1 => Some(id_of(self.peer_id)),
+            2 => name_of(self.peer_id, snapshot),
+            3 => Some(Value::Text(self.public_addr.to_string())),
+            4 => Some(Value::Number(self.bytes_tx)),
+            5 => Some(Value::Number(self.bytes_rx)),
+            6 => self.tx_per_s.map(Value::Number),
+            7 => self.rx_per_s.map(Value::Number),
+            _ => Some(Value::Number(self.dropped)),
+        }
+    }
+}
+
 /// Rows in an order, and which is selected.
 #[derive(Debug)]
 pub(crate) struct Rows<R: Row> {
@@ -164,6 +191,16 @@ impl<R: Row> Rows<R> {
     /// The peer that the selected row is about.
     pub(crate) fn selected_peer(&self) -> Option<PeerId> {
         self.row(self.cursor()?)?.peer()
+    }
+
+    /// The selected row, and whether it left.
+    pub(crate) fn selected(&self) -> Option<(&R, bool)> {
+        self.at(*self.order.get(self.cursor()?)?)
+    }
+
+    /// Nobody chose its row any more: the first one is as good.
+    pub(super) fn rest(&mut self) {
+        self.chosen = false;
     }
 
     /// The column that sorts, and whether the order is turned around.

@@ -219,6 +219,53 @@ fn disconnect_asks_first_and_only_a_yes_does_it() {
 }
 
 #[test]
+fn whom_we_serve_is_ended_after_a_question_and_its_link_is_left_alone() {
+    let mut b = busy();
+    let served = demo::id([0x77, 0xc2, 0xab]);
+    // Past both reservations.
+    b.keys("3jj");
+    assert_eq!(b.app.target(), Some(served));
+    assert!(b.keys("x").is_empty());
+    let Some(Overlay::Confirm(question)) = b.app.overlays.last() else { panic!() };
+    assert!(question.text.starts_with("End the reservation of 77c2ab home-ber here?"), "{}", question.text);
+    assert!(b.keys("n").is_empty());
+    assert_eq!(b.keys("xy"), [Effect::Send(Command::EndServed { peer: served })]);
+    // One above is a relay of ours: there the key means its link.
+    b.keys("k");
+    assert_eq!(b.keys("xy"), [Effect::Send(Command::Disconnect { peer: demo::id([0x5e, 0x01, 0xc9]) })]);
+}
+
+#[test]
+fn whom_we_serve_no_more_is_not_disconnected_in_its_place() {
+    let mut b = busy();
+    b.keys("3jj");
+    let mut snapshot = Snapshot::clone(&demo::busy());
+    Arc::make_mut(&mut snapshot.relays).served.remove(0);
+    b.send(Input::Snapshot(Arc::new(snapshot)));
+    assert_eq!(b.app.target(), Some(demo::id([0x77, 0xc2, 0xab])), "it is shown for a moment");
+    assert!(b.keys("x").is_empty());
+    assert!(b.app.overlays.is_empty(), "nothing was asked");
+    assert!(b.message().ends_with("77c2ab is not served any more"), "{}", b.message());
+}
+
+#[test]
+fn the_cursor_of_the_relays_goes_through_both_tables_and_back() {
+    let mut b = busy();
+    let at = |b: &Bench| (b.app.relays_cursor(), b.app.is_in_served());
+    b.keys("3");
+    assert_eq!(at(&b), (Some(0), false));
+    b.keys("jj");
+    assert_eq!(at(&b), (Some(2), true));
+    b.keys("G");
+    assert_eq!(at(&b), (Some(3), true));
+    b.keys("g");
+    assert_eq!(at(&b), (Some(0), false));
+    b.keys("jjo");
+    assert_eq!(b.app.served.sort(), ("peer", false), "the table with the cursor is sorted");
+    assert_eq!(b.app.reservations.sort(), ("role", false));
+}
+
+#[test]
 fn the_question_keeps_its_peer_while_the_rows_move() {
     let mut b = busy();
     b.select(NYC);

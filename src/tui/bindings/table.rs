@@ -52,7 +52,7 @@ pub(crate) static BINDINGS: &[Binding] = table! {
     "failover": Action::Order(Order::Failover), "f", PEER, "failover", Traffic,
         "hand relayed links over to the standby relay";
     "disconnect": Action::Order(Order::Disconnect), "x", PEER, "disconnect", Disruptive,
-        "close the link to the selected peer and hold off automatic dials for 60 s";
+        "close the link to the selected peer and hold off automatic dials for 60 s; in the relays on a peer that we serve: end its reservation, and give it none for 10 min";
     "filter": Action::Filter, "/", MAIN, "filter", None,
         "show only some peers: a text, or nat=symmetric path!=direct rtt>80 name~vps seen<5m; in the events: kind=relay peer=vps-1; in the logs: words";
     "back": Action::Back, "esc", MAIN, "clear filter", None,

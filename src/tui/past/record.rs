@@ -14,8 +14,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::{
-    Attempt, KpiSeries, KpiView, LinkRow, PeerId, PeerRow, RelaysView, ReservationRow, Snapshot, StageReport,
-    Stamp,
+    Attempt, KpiSeries, KpiView, LinkRow, PeerId, PeerRow, RelaysView, ReservationRow, ServedRow, Snapshot,
+    StageReport, Stamp,
 };
 
 /// How far back one can go.
@@ -312,7 +312,13 @@ fn tells_more(a: &Snapshot, b: &Snapshot) -> bool {
     let links = Arc::ptr_eq(&a.links, &b.links) || a.links.iter().map(link).eq(b.links.iter().map(link));
     let relay = |row: &ReservationRow| (row.relay, row.role, row.state, row.public_addr);
     let relays = |view: &RelaysView| {
-        (view.reservations.iter().map(relay).collect::<Vec<_>>(), view.last_failover.clone())
+        let served = view.served.iter().map(|row| (row.peer_id, row.public_addr, row.since));
+        (
+            view.reservations.iter().map(relay).collect::<Vec<_>>(),
+            served.collect::<Vec<_>>(),
+            view.mode,
+            view.last_failover.clone(),
+        )
     };
     let relays = Arc::ptr_eq(&a.relays, &b.relays) || relays(&a.relays) == relays(&b.relays);
     let node = Arc::ptr_eq(&a.node, &b.node)
@@ -374,7 +380,15 @@ fn bytes_of_sections(before: Option<&Snapshot>, now: &Snapshot) -> usize {
         + own(before, now, |s| &s.node, |n| n.name.len() + n.observed_addrs.len() * 32 + 4 * ALLOCATION)
         + own(before, now, |s| &s.links, |l| l.capacity() * size_of::<LinkRow>())
         + own(before, now, |s| &s.attempts, |a| attempts(&a.live) + attempts(&a.recent))
-        + own(before, now, |s| &s.relays, |r| r.reservations.capacity() * size_of::<ReservationRow>())
+        + own(
+            before,
+            now,
+            |s| &s.relays,
+            |r| {
+                r.reservations.capacity() * size_of::<ReservationRow>()
+                    + r.served.capacity() * size_of::<ServedRow>()
+            },
+        )
         + own(before, now, |s| &s.gossip, |_| 0)
         + own(before, now, |s| &s.nat, |n| texts(&n.evidence) + n.vantage_points.capacity() * 80)
         + own(before, now, |s| &s.kpi, points)

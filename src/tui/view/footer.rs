@@ -54,6 +54,7 @@ pub(super) fn draw(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
             (Action::Back, _) if app.moment().is_some() => "now",
             (Action::Why, Scope::Main) if app.focus == Pane::Events => "go there",
             (Action::Zoom, Scope::Main) if app.zoom => "unzoom",
+            (Action::Order(Order::Disconnect), Scope::Main) if app.is_on_served() => "end it",
             (Action::Lab(key), _) => lab_label(app, key).unwrap_or(binding.label),
             _ => binding.label,
         };
@@ -82,7 +83,9 @@ fn belongs(action: Action, pane: Pane) -> bool {
     match pane {
         Pane::Peers => true,
         Pane::Escalation => peer || action == Action::Sort,
-        Pane::Relays => matches!(action, Action::Why | Action::Order(Order::Failover) | Action::Sort),
+        Pane::Relays => {
+            matches!(action, Action::Why | Action::Order(Order::Failover | Order::Disconnect) | Action::Sort)
+        }
         Pane::Gossip => matches!(action, Action::Order(Order::Sync | Order::SyncAll)),
         Pane::Nat => action == Action::Order(Order::NatProbe),
         Pane::Kpi => action == Action::Sort,

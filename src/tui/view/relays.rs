@@ -1,186 +1,156 @@
-//! Relays: what we reserved and for how long it holds, the last failover, what
-//! we relay for others, and the links that run through one.
+//! Relays, as two tables: what we hold and for how long it holds, and whom we serve;
+//! between and below them the last failover, and the links that run through a relay.
+
+mod held;
+mod served;
+mod table;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
-use unicode_width::UnicodeWidthStr;
 
 use super::{Pen, frame};
-use crate::model::{
-    EventKind, Failover, Path, PeerId, RelayRole, RelaysView, ReservationRow, ReservationState, clean,
-    ellipsize,
-};
+use crate::model::{Failover, Path, PeerId, clean, ellipsize};
 use crate::tui::app::{App, Pane, Spot};
 use crate::tui::fmt;
-use crate::tui::theme::Theme;
 
-/// The widest that a relay's name is shown.
+/// The widest that a peer's name is shown.
 const NAME_MAX: usize = 12;
+
+/// Where the tables stand among the lines: their headings, and the first row of
+/// each below it.
+struct Drawn {
+    lines: Vec<Line<'static>>,
+    /// How many rows are in the first table, and in both.
+    rows: (usize, usize),
+    /// The lines of the headings, where there is such a table.
+    headings: [Option<usize>; 2],
+}
+
+impl Drawn {
+    /// The line of a row of both tables, one below the other.
+    fn line_of(&self, row: usize) -> Option<usize> {
+        let (first, both) = self.rows;
+        match row.checked_sub(first) {
+            None => self.headings[0].map(|line| line + 1 + row),
+            Some(served) if row < both => self.headings[1].map(|line| line + 1 + served),
+            Some(_) => None,
+        }
+    }
+
+    /// From which line on a row can be seen with what belongs to it: with the first
+    /// one of a table go its heading and its title.
+    fn with_title(&self, row: usize) -> Option<usize> {
+        let line = self.line_of(row)?;
+        Some(if row == 0 || row == self.rows.0 { line.saturating_sub(2) } else { line })
+    }
+}
 
 /// Draws the relays, and returns the rows there are.
 pub(super) fn draw(app: &mut App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) -> usize {
-    let lines = lines(app, pen, usize::from(area.width.saturating_sub(4)));
-    let count = app.reservations.len();
-    let right = if count > 0 { frame::sorted(app.reservations.sort()) } else { String::new() };
-    let rows = frame::scrolled(app, pen, Pane::Relays, &right, &lines, area, buf);
+    let drawn = lines(app, pen, usize::from(area.width.saturating_sub(4)));
+    let cursor = app.relays_cursor();
+    let right = if cursor.is_some() { frame::sorted(app.relays_sort()) } else { String::new() };
+    let base = scroll_to(app, &drawn, usize::from(area.height.saturating_sub(2)));
+    let rows = frame::scrolled(app, pen, Pane::Relays, &right, &drawn.lines, area, buf);
     let top = app.scrolls[Pane::Relays as usize];
-    clickable(pen, &lines, (top, count), area);
-    let Some(cursor) = app.reservations.cursor() else { return rows };
-    // Below the heading and the border.
-    let line = (cursor + 1).checked_sub(top);
-    if let Some(line) = line.filter(|line| *line < rows).and_then(|line| u16::try_from(line).ok()) {
+    app.relays.below = top - base.min(top);
+    clickable(pen, &drawn, top, area);
+    let Some(cursor) = cursor else { return rows };
+    // Below the border.
+    let line = drawn.line_of(cursor).and_then(|line| line.checked_sub(top)).filter(|line| *line < rows);
+    if let Some(line) = line.and_then(|line| u16::try_from(line).ok()) {
         let line =
             Rect { x: area.x + 1, y: area.y + 1 + line, width: area.width.saturating_sub(2), height: 1 };
         frame::mark_selected(pen, app.acting() == Pane::Relays, line, buf);
     }
-    let place = [Some(format!("{} of {count}", cursor + 1)), frame::lines_shown(top, rows, lines.len())];
+    let place = [
+        Some(format!("{} of {}", cursor + 1, drawn.rows.1)),
+        frame::lines_shown(top, rows, drawn.lines.len()),
+    ];
     frame::note(pen, &place.into_iter().flatten().collect::<Vec<_>>().join(", "), area, buf);
     rows
 }
 
-/// Notes where the reservations and their headings stand.
-fn clickable(pen: &Pen<'_>, lines: &[Line<'_>], (scroll, count): (usize, usize), area: Rect) {
+/// Brings the row of the cursor into sight, and goes below it as far as wanted. Says
+/// from which line on the cursor alone would have it shown.
+fn scroll_to(app: &mut App, drawn: &Drawn, rows: usize) -> usize {
+    let scroll = app.scrolls[Pane::Relays as usize];
+    let mut base = scroll.saturating_sub(app.relays.below);
+    if let Some(cursor) = app.relays_cursor() {
+        if let Some(line) = drawn.line_of(cursor) {
+            base = base.max((line + 1).saturating_sub(rows));
+        }
+        if let Some(line) = drawn.with_title(cursor) {
+            base = base.min(line);
+        }
+    }
+    app.scrolls[Pane::Relays as usize] = base.saturating_add(app.relays.below);
+    base
+}
+
+/// Notes where the rows and the headings stand.
+fn clickable(pen: &Pen<'_>, drawn: &Drawn, top: usize, area: Rect) {
     let inner = Rect { x: area.x + 2, width: area.width.saturating_sub(3), y: area.y + 1, height: 1 };
     let rows = usize::from(area.height.saturating_sub(2));
-    for row in 0..count {
-        // Below the heading.
-        if let Some(y) = (row + 1).checked_sub(scroll).filter(|y| *y < rows) {
-            let y = inner.y + u16::try_from(y).unwrap_or(0);
+    let place = |line: usize| {
+        let shown = line.checked_sub(top).filter(|y| *y < rows)?;
+        Some(inner.y + u16::try_from(shown).unwrap_or(0))
+    };
+    for row in 0..drawn.rows.1 {
+        if let Some(y) = drawn.line_of(row).and_then(place) {
             pen.mark(Rect { y, ..inner }, Spot::Row(Pane::Relays, row));
         }
     }
-    let Some(heading) = lines.first().filter(|_| scroll == 0 && count > 0).map(ToString::to_string) else {
-        return;
-    };
+    let titles = [held::COLUMNS.map(|c| c.title), served::COLUMNS.map(|c| c.title)];
+    let mut first = 0;
+    for (heading, titles) in drawn.headings.iter().zip(titles) {
+        if let Some((line, y)) = heading.and_then(|line| Some((drawn.lines.get(line)?, place(line)?))) {
+            mark_columns(pen, &line.to_string(), (&titles, first), Rect { y, ..inner });
+        }
+        first += titles.len();
+    }
+}
+
+/// Notes where the titles of columns stand in a heading, counted from `first` on.
+fn mark_columns(pen: &Pen<'_>, heading: &str, (titles, first): (&[&str], usize), at: Rect) {
     let mut from = 0;
-    for (at, column) in COLUMNS.iter().enumerate() {
-        let Some(start) = heading[from..].find(column.title) else { continue };
-        let end = from + start + column.title.len();
+    for (number, title) in titles.iter().enumerate() {
+        let Some(start) = find_word(&heading[from..], title) else { continue };
+        let end = from + start + title.len();
         let (x, width) = (u16::try_from(from).unwrap_or(0), u16::try_from(end - from).unwrap_or(0));
-        pen.mark(Rect { x: inner.x + x, width, ..inner }, Spot::Column(Pane::Relays, at));
+        pen.mark(Rect { x: at.x + x, width, ..at }, Spot::Column(Pane::Relays, first + number));
         from = end;
     }
 }
 
+/// Where a title begins that is not only the beginning of another one.
+fn find_word(heading: &str, title: &str) -> Option<usize> {
+    let ends = |at: usize| heading[at + title.len()..].chars().next().is_none_or(|c| c == ' ');
+    heading.match_indices(title).map(|(at, _)| at).find(|at| ends(*at))
+}
+
 /// What matters most first: the pane may show only some of it.
-fn lines(app: &App, pen: &Pen<'_>, room: usize) -> Vec<Line<'static>> {
-    let relays = &app.shown().relays;
-    let rows: Vec<_> = app.reservations.iter().collect();
-    let mut lines = reservations(app, pen, &rows, room);
-    if lines.is_empty() {
-        lines.push(frame::labelled(pen, "reserved", "none: this node holds no reservation".to_owned()));
-    }
-    lines.extend(relays.last_failover.as_ref().map(|over| failover(pen, over)));
-    lines.push(frame::labelled(pen, "serving", serving(relays)));
+fn lines(app: &App, pen: &Pen<'_>, room: usize) -> Drawn {
+    let title = |text: String| Line::styled(text, pen.theme.strong);
+    let (held, served) = (held::lines(app, pen, room), served::lines(app, pen, room));
+    let mut lines = vec![title(held::title(app))];
+    let first = (!held.is_empty()).then_some(lines.len());
+    lines.extend(held);
+    lines.extend(app.shown().relays.last_failover.as_ref().map(|over| failover(pen, over)));
+    lines.push(title(served::title(app)));
+    let second = (!served.is_empty()).then_some(lines.len());
+    lines.extend(served);
     lines.extend(relayed(app, pen));
-    lines
+    let rows = (app.reservations.len(), app.reservations.len() + app.served.len());
+    Drawn { lines, rows, headings: [first, second] }
 }
 
-/// A column of the reservations.
-#[derive(Debug, Clone, Copy)]
-struct Column {
-    title: &'static str,
-    /// Numbers stand at the right of their column.
-    right: bool,
-    /// Higher goes first when there is too little room.
-    drop: u8,
-}
-
-const fn column(title: &'static str, right: bool, drop: u8) -> Column {
-    Column { title, right, drop }
-}
-
-const COLUMNS: [Column; 9] = [
-    column("ROLE", false, 0),
-    column("RELAY", false, 0),
-    column("NAME", false, 4),
-    column("OUR ADDRESS", false, 1),
-    column("STATE", false, 0),
-    column("RTT", true, 2),
-    column("ENDS", false, 3),
-    column("UP", true, 5),
-    column("DOWN", true, 5),
-];
-/// The place of the state in them; its glyph stands in front of the line.
-const STATE: usize = 4;
-
-/// A line for each reservation under a heading, as wide as they need to be.
-fn reservations(
-    app: &App,
-    pen: &Pen<'_>,
-    rows: &[(&ReservationRow, bool)],
-    room: usize,
-) -> Vec<Line<'static>> {
-    if rows.is_empty() {
-        return Vec::new();
-    }
-    let cells: Vec<[String; 9]> = rows.iter().map(|(row, left)| cells(app, pen, row, *left)).collect();
-    let width =
-        |i: usize| cells.iter().map(|c| c[i].width()).chain([COLUMNS[i].title.width()]).max().unwrap_or(0);
-    let mut shown: Vec<(usize, usize)> = (0..COLUMNS.len()).map(|i| (i, width(i))).collect();
-    while 1 + shown.iter().map(|(_, w)| w + 1).sum::<usize>() > room {
-        let Some(worst) = shown.iter().map(|(i, _)| COLUMNS[*i].drop).max().filter(|d| *d > 0) else { break };
-        shown.retain(|(i, _)| COLUMNS[*i].drop != worst);
-    }
-    let pad = |i: usize, w: usize, text: &str| {
-        let gap = " ".repeat(w.saturating_sub(text.width()));
-        if COLUMNS[i].right { format!(" {gap}{text}") } else { format!(" {text}{gap}") }
-    };
-    let heading: String = shown.iter().map(|(i, w)| pad(*i, *w, COLUMNS[*i].title)).collect();
-    let mut lines = vec![Line::styled(format!(" {heading}"), pen.theme.dim)];
-    for ((row, left), cells) in rows.iter().zip(&cells) {
-        let (glyph, style) = if *left { ("×", pen.theme.warn) } else { look(row.state, pen.theme) };
-        let mut spans = vec![Span::styled(glyph, style)];
-        for (i, w) in &shown {
-            let style = match (*i, row.role) {
-                (STATE, _) => style,
-                _ if *left => pen.theme.dim,
-                (0, RelayRole::Active) => pen.theme.strong,
-                _ => Style::new(),
-            };
-            spans.push(Span::styled(pad(*i, *w, &cells[*i]), style));
-        }
-        lines.push(Line::from(spans));
-    }
-    lines
-}
-
-/// What became of a reservation that we hold no more.
-fn what_happened(app: &App, relay: PeerId) -> &'static str {
-    let word = app.timeline.latest(relay, |kind| match kind {
-        EventKind::RelayDead { .. } => Some("dead"),
-        EventKind::RelayReleased => Some("released"),
-        EventKind::RelayRefused { .. } => Some("refused"),
-        _ => None,
-    });
-    word.unwrap_or("gone")
-}
-
-fn cells(app: &App, pen: &Pen<'_>, row: &ReservationRow, left: bool) -> [String; 9] {
-    let dash = || "-".to_owned();
-    let name = app.peer(row.relay).and_then(|p| p.name.as_deref());
-    [
-        row.role.name().to_owned(),
-        row.relay.short(),
-        name.map_or_else(dash, |name| ellipsize(&clean(name), NAME_MAX, '…')),
-        row.public_addr.map_or_else(dash, |addr| addr.to_string()),
-        if left { what_happened(app, row.relay) } else { row.state.name() }.to_owned(),
-        fmt::rtt(row.rtt_ms),
-        row.expires.filter(|_| !left).map_or_else(dash, |at| pen.countdown(at)),
-        fmt::short_bytes(row.bytes_tx),
-        fmt::short_bytes(row.bytes_rx),
-    ]
-}
-
-/// A reservation's state as a glyph and a style; the word stands in its column.
-fn look(state: ReservationState, theme: &Theme) -> (&'static str, Style) {
-    match state {
-        ReservationState::Reserving => ("◐", theme.accent),
-        ReservationState::Ready => ("●", theme.good),
-        ReservationState::Suspect => ("!", theme.warn),
-    }
+/// A peer's name as it stands in a table.
+fn name(app: &App, peer: PeerId) -> String {
+    let name = app.peer(peer).and_then(|p| p.name.as_deref());
+    name.map_or_else(|| "-".to_owned(), |name| ellipsize(&clean(name), NAME_MAX, '…'))
 }
 
 fn failover(pen: &Pen<'_>, over: &Failover) -> Line<'static> {
@@ -194,16 +164,6 @@ fn failover(pen: &Pen<'_>, over: &Failover) -> Line<'static> {
         Span::raw(format!("{} → {to} {}, gap {gap}, ", over.from.short(), &time[..time.len().min(8)])),
         Span::styled(format!("{lost} lost"), if bad { pen.theme.bad } else { Style::new() }),
     ])
-}
-
-fn serving(relays: &RelaysView) -> String {
-    match (relays.serving_sessions, relays.serving_bytes) {
-        (Some(sessions), Some(bytes)) => {
-            format!("{} for others, {} so far", fmt::count(sessions, "session"), fmt::bytes(bytes))
-        }
-        (Some(sessions), None) => format!("{} for others", fmt::count(sessions, "session")),
-        (None, _) => "- not known".to_owned(),
-    }
 }
 
 /// The links of ours that run through a relay.

@@ -13,7 +13,7 @@ use ratatui::style::Color;
 use super::*;
 use crate::model::{
     CloseCode, Command, CommandId, Done, Event, EventKind, Failure, Outcome, Path, PeerRow, Reason,
-    SaveState, Snapshot,
+    RelayMode, SaveState, Snapshot,
 };
 use crate::tui::app::{Effect, Gone, Input};
 use crate::tui::bindings::Keymap;
@@ -209,6 +209,17 @@ fn the_why_view() {
 fn the_question_before_a_disconnect() {
     assert_snapshot!("confirm_80x24", Shot::busy(SMALL).keys("jx").text());
     assert_snapshot!("confirm_140x40", Shot::busy(LARGE).keys("jx").text());
+}
+
+#[test]
+fn whom_we_serve_and_the_question_before_it_ends() {
+    assert_snapshot!("served_80x24", Shot::busy(SMALL).keys("3jj").text());
+    assert_snapshot!("served_zoomed_140x40", Shot::busy(LARGE).keys("3jjjz").text());
+    assert_snapshot!("served_zoomed_200x50", Shot::busy((200, 50)).keys("3jjz").text());
+    assert_snapshot!("served_end_80x24", Shot::busy(SMALL).keys("3jjx").text());
+    // Scrolled: the row of the cursor is in sight, with the title of its table.
+    let text = Shot::busy(LARGE).keys("3jj").text();
+    assert!(text.contains("Peers we serve as a relay: 2") && text.contains("▶● 12m 77c2ab"), "{text}");
 }
 
 #[test]
@@ -425,10 +436,10 @@ fn the_relays_pane_shows_what_is_unknown_as_a_dash_and_a_lost_message_as_bad() {
     let relays = Arc::make_mut(&mut snapshot.relays);
     let over = relays.last_failover.as_mut().unwrap();
     (over.to, over.gap_ms, over.lost) = (None, None, None);
-    relays.serving_sessions = None;
+    (relays.served, relays.mode) = (Vec::new(), RelayMode::Off);
     let text = Shot::of(Arc::new(snapshot.clone()), SMALL).keys("3").text();
     assert!(text.contains("failover  d41d8c → no relay 14:02:08, gap -, - messages lost"), "{text}");
-    assert!(text.contains("serving   - not known"), "{text}");
+    assert!(text.contains("Peers we serve as a relay: none, the relay is off; 46.0 MiB so far"), "{text}");
 
     let over = Arc::make_mut(&mut snapshot.relays).last_failover.as_mut().unwrap();
     over.lost = Some(1);

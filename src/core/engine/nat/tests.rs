@@ -87,6 +87,7 @@ impl Fleet {
             direct_window: Duration::from_secs(2),
             relay_after: Duration::from_secs(1),
             punch: PunchConsent::Any,
+            relay: crate::model::RelayMode::Network,
             probe_ports: vec![9001, 9002],
             no_probe_ports: None,
             own_version: 0,
@@ -236,6 +237,9 @@ impl Fleet {
             | Action::Cancel { .. }
             | Action::Reserve { .. }
             | Action::Release { .. }
+            | Action::ServeRelay { .. }
+            | Action::RefuseRelay { .. }
+            | Action::EndRelay { .. }
             | Action::TryReservation { .. }
             | Action::DialLane { .. }
             | Action::UseLane { .. }

@@ -9,7 +9,8 @@ use crate::core::Mono;
 use crate::core::engine::Input;
 use crate::core::ladder::DialId;
 use crate::core::link::ConnId;
-use crate::model::{PeerId, Reason};
+use crate::core::serving::{Ask, Refusal, ServeId, Traffic};
+use crate::model::{PeerId, Reason, ServedEnd};
 
 /// Ports that relays give away begin here.
 const RELAY_PORTS: u16 = 40_000;
@@ -19,6 +20,9 @@ const RELAY_PORTS: u16 = 40_000;
 pub(super) struct Relayed {
     /// By relay and owner.
     reservations: BTreeSet<(usize, usize)>,
+    /// What relays were asked for and have not ended: by which node.
+    asked: BTreeMap<(usize, ServeId), usize>,
+    next_ask: u64,
     /// Lanes that were dialled and are not used: to whom, over which relay.
     warm: BTreeMap<(usize, DialId), (usize, usize)>,
 }
@@ -41,22 +45,81 @@ impl Net {
 
     pub(super) fn reserve(&mut self, n: usize, relay: PeerId) {
         let at = self.nodes.iter().position(|node| node.id == relay);
-        let input = match at.filter(|at| self.linked(n, *at) && self.passes(n, *at)) {
-            Some(at) => {
-                self.relayed.reservations.insert((at, n));
-                let port = RELAY_PORTS + u16::try_from(n).unwrap();
-                let public_addr = SocketAddr::new(self.nodes[at].addr.ip(), port);
-                Input::Reserved { relay, public_addr }
-            }
-            None => Input::ReserveFailed { relay, reason: Reason::NotLinked },
+        let Some(at) = at.filter(|at| self.linked(n, *at) && self.passes(n, *at)) else {
+            let input = Input::ReserveFailed { relay, reason: Reason::NotLinked };
+            return self.post(self.latency * 2, Delivery::Input { to: n, input });
         };
-        self.post(self.latency * 2, Delivery::Input { to: n, input });
+        let conn = self.native(n, at).unwrap();
+        self.ask_relay(n, at, conn);
+    }
+
+    /// The connection without a relay in between that carries the link of two
+    /// nodes, or else any.
+    fn native(&self, n: usize, at: usize) -> Option<ConnId> {
+        let between = |c: &super::Conn| c.via.is_none() && (c.ends == [n, at] || c.ends == [at, n]);
+        let all = self.conns.iter().filter(|(_, c)| between(c)).map(|(conn, _)| ConnId(*conn));
+        let used = self.nodes[at].engine.links.get(&id(n)).and_then(|link| link.in_use()).map(|i| i.id);
+        all.max_by_key(|conn| (Some(*conn) == used, conn.0))
+    }
+
+    /// A node asks another one for a reservation, over that connection.
+    pub(in super::super) fn ask_relay(&mut self, n: usize, at: usize, conn: ConnId) -> ServeId {
+        self.relayed.next_ask += 1;
+        let ask = ServeId(self.relayed.next_ask);
+        self.relayed.asked.insert((at, ask), n);
+        let input = Input::RelayAsked(Ask { id: ask, peer: id(n), conn, bind: true });
+        self.post(self.latency, Delivery::Input { to: at, input });
+        ask
+    }
+
+    /// A relay grants what it was asked for.
+    pub(super) fn serve(&mut self, at: usize, ask: ServeId) {
+        let Some(n) = self.relayed.asked.get(&(at, ask)).copied() else { return };
+        self.relayed.reservations.insert((at, n));
+        let port = RELAY_PORTS + u16::try_from(n).unwrap();
+        let public_addr = SocketAddr::new(self.nodes[at].addr.ip(), port);
+        self.input(at, Input::RelayStarted { id: ask, public_addr });
+        let input = Input::Reserved { relay: id(at), public_addr };
+        self.post(self.latency, Delivery::Input { to: n, input });
+    }
+
+    pub(super) fn refuse_relay(&mut self, at: usize, ask: ServeId, why: Refusal) {
+        let Some(n) = self.relayed.asked.remove(&(at, ask)) else { return };
+        let reason = Reason::RelayRefused { status: why.status() };
+        self.post(
+            self.latency,
+            Delivery::Input { to: n, input: Input::ReserveFailed { relay: id(at), reason } },
+        );
+    }
+
+    /// A relay ends what it served.
+    pub(super) fn end_relay(&mut self, at: usize, ask: ServeId, why: ServedEnd) {
+        let Some(n) = self.relayed.asked.remove(&(at, ask)) else { return };
+        self.input(at, Input::RelayEnded { id: ask, why, traffic: Traffic::default() });
+        // A newer one of the same owner stands in its place.
+        if !self.relayed.asked.iter().any(|((relay, _), owner)| (*relay, *owner) == (at, n)) {
+            self.relayed.reservations.remove(&(at, n));
+            if self.passes(at, n) {
+                let input = Input::ReservationLost { relay: id(at), reason: Reason::RelayLost };
+                self.post(self.latency, Delivery::Input { to: n, input });
+            }
+        }
     }
 
     pub(super) fn release(&mut self, n: usize, relay: PeerId) {
         let nodes = &self.nodes;
         self.relayed.reservations.retain(|(at, owner)| *owner != n || nodes[*at].id != relay);
         let Some(at) = self.nodes.iter().position(|node| node.id == relay) else { return };
+        let given_back = |((relay, ask), owner): (&(usize, ServeId), &usize)| {
+            ((*relay, *owner) == (at, n)).then_some(*ask)
+        };
+        let asks: Vec<ServeId> = self.relayed.asked.iter().filter_map(given_back).collect();
+        for ask in asks {
+            self.relayed.asked.remove(&(at, ask));
+            let (why, traffic) = (ServedEnd::ClosedByPeer, Traffic::default());
+            let input = Input::RelayEnded { id: ask, why, traffic };
+            self.post(self.latency, Delivery::Input { to: at, input });
+        }
         let over = |c: &super::Conn| c.via == Some(at) && c.ends[1] == n;
         let lanes: Vec<u64> = self.conns.iter().filter(|(_, c)| over(c)).map(|(id, _)| *id).collect();
         for conn in lanes {

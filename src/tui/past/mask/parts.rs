@@ -7,8 +7,8 @@ use super::Mask;
 use crate::model::{
     Attempt, AttemptsView, CacheView, Command, Confidence, Done, Event, EventKind, Failover, Failure,
     LinkReport, LinkRow, LogLine, MappingLifetime, NatView, NoProbePorts, NodeInfo, Outcome, PeerId, PeerRow,
-    Reason, RelaysView, ReportingView, ReservationRow, SaveState, Snapshot, StageReport, Vantage, Why,
-    WhyFact, WhyLine,
+    Reason, RelaysView, ReportingView, ReservationRow, SaveState, ServedRow, Snapshot, StageReport, Vantage,
+    Why, WhyFact, WhyLine,
 };
 use crate::tui::app::Entry;
 use crate::tui::lab::{DrillStage, DrillView, LabLink, LabNode, LabRouter, LabSaid, LabView};
@@ -172,9 +172,23 @@ impl Mask {
         };
         RelaysView {
             reservations: view.reservations.iter().map(&mut row).collect(),
-            serving_sessions: view.serving_sessions,
-            serving_bytes: view.serving_bytes,
+            mode: view.mode,
+            served: view.served.iter().map(|row| self.served(row)).collect(),
+            served_bytes: view.served_bytes,
             last_failover: view.last_failover.as_ref().map(|over| self.failover(over)),
+        }
+    }
+
+    fn served(&mut self, row: &ServedRow) -> ServedRow {
+        ServedRow {
+            peer_id: self.id(row.peer_id),
+            public_addr: self.addr(row.public_addr),
+            since: row.since,
+            bytes_tx: row.bytes_tx,
+            bytes_rx: row.bytes_rx,
+            tx_per_s: row.tx_per_s,
+            rx_per_s: row.rx_per_s,
+            dropped: row.dropped,
         }
     }
 
@@ -258,6 +272,7 @@ impl Mask {
             | Reason::RelayRefused { .. }
             | Reason::NothingCameBack
             | Reason::RelayLost
+            | Reason::NotServed
             | Reason::UnknownPeer
             | Reason::NotLinked
             | Reason::NoLinks
@@ -288,6 +303,7 @@ impl Mask {
             EventKind::NatNoResponder { reason } => *reason = self.no_probe_ports(reason),
             EventKind::LinkUp { remote_addr: addr, .. }
             | EventKind::RelayReserved { public_addr: addr, .. }
+            | EventKind::RelayServing { public_addr: addr }
             | EventKind::PeerVerifiedPublic { addr } => *addr = self.addr(*addr),
             EventKind::AddressesChanged { addresses } => {
                 for ip in addresses {
@@ -323,6 +339,7 @@ impl Mask {
             | EventKind::PeerForeign
             | EventKind::RelaySuspect { .. }
             | EventKind::RelayReleased
+            | EventKind::RelayServedEnded { .. }
             | EventKind::PeersAdded { .. }
             | EventKind::PeerLeft
             | EventKind::GossipSync { .. }
@@ -347,6 +364,9 @@ impl Mask {
     fn done(&mut self, done: &Done) -> Done {
         match done {
             Done::Connected(report) => Done::Connected(self.report(report)),
+            Done::EndedServed { peer_id, kept_off_ms } => {
+                Done::EndedServed { peer_id: self.id(*peer_id), kept_off_ms: *kept_off_ms }
+            }
             Done::Disconnected { peer_id } => Done::Disconnected { peer_id: self.id(*peer_id) },
             Done::Probed(nat) => Done::Probed(Box::new(self.nat(nat))),
             Done::FailedOver(over) => Done::FailedOver(self.failover(over)),

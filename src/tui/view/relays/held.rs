@@ -1,0 +1,81 @@
+//! What we hold: our reservations on relays.
+
+use ratatui::style::Style;
+use ratatui::text::Line;
+
+use super::table::{Cells, Column, column, table};
+use super::{Pen, name};
+use crate::model::{EventKind, PeerId, RelayRole, ReservationRow, ReservationState};
+use crate::tui::app::App;
+use crate::tui::fmt;
+use crate::tui::theme::Theme;
+
+pub(super) const COLUMNS: [Column; 9] = [
+    column("ROLE", false, 0),
+    column("RELAY", false, 0),
+    column("NAME", false, 4),
+    column("OUR ADDRESS", false, 1),
+    column("STATE", false, 0),
+    column("RTT", true, 2),
+    column("ENDS", false, 3),
+    column("UP", true, 5),
+    column("DOWN", true, 5),
+];
+/// The place of the state in them; its glyph stands in front of the line.
+const STATE: usize = 4;
+
+/// What this table is.
+pub(super) fn title(app: &App) -> String {
+    match app.reservations.iter().filter(|(_, left)| !left).count() {
+        0 => "Reservations we hold on relays: none".to_owned(),
+        n => format!("Reservations we hold on relays: {n}"),
+    }
+}
+
+/// A line for each reservation under a heading; nothing where there is none.
+pub(super) fn lines(app: &App, pen: &Pen<'_>, room: usize) -> Vec<Line<'static>> {
+    let rows: Vec<Cells<9>> = app.reservations.iter().map(|(row, left)| cells(app, pen, row, left)).collect();
+    if rows.is_empty() { Vec::new() } else { table(pen.theme, &COLUMNS, &rows, room) }
+}
+
+/// What became of a reservation that we hold no more.
+fn what_happened(app: &App, relay: PeerId) -> &'static str {
+    let word = app.timeline.latest(relay, |kind| match kind {
+        EventKind::RelayDead { .. } => Some("dead"),
+        EventKind::RelayReleased => Some("released"),
+        EventKind::RelayRefused { .. } => Some("refused"),
+        _ => None,
+    });
+    word.unwrap_or("gone")
+}
+
+fn cells(app: &App, pen: &Pen<'_>, row: &ReservationRow, left: bool) -> Cells<9> {
+    let dash = || "-".to_owned();
+    let glyph = if left { ("×", pen.theme.warn) } else { look(row.state, pen.theme) };
+    let mut styles = [if left { pen.theme.dim } else { Style::new() }; 9];
+    styles[STATE] = glyph.1;
+    if !left && row.role == RelayRole::Active {
+        styles[0] = pen.theme.strong;
+    }
+    let texts = [
+        row.role.name().to_owned(),
+        row.relay.short(),
+        name(app, row.relay),
+        row.public_addr.map_or_else(dash, |addr| addr.to_string()),
+        if left { what_happened(app, row.relay) } else { row.state.name() }.to_owned(),
+        fmt::rtt(row.rtt_ms),
+        row.expires.filter(|_| !left).map_or_else(dash, |at| pen.countdown(at)),
+        fmt::short_bytes(row.bytes_tx),
+        fmt::short_bytes(row.bytes_rx),
+    ];
+    Cells { glyph, texts, styles }
+}
+
+/// A reservation's state as a glyph and a style; the word stands in its column.
+fn look(state: ReservationState, theme: &Theme) -> (&'static str, Style) {
+    match state {
+        ReservationState::Reserving => ("◐", theme.accent),
+        ReservationState::Ready => ("●", theme.good),
+        ReservationState::Suspect => ("!", theme.warn),
+    }
+}
