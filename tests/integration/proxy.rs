@@ -169,7 +169,7 @@ async fn unasked() {
     held.send_to(other.local_addr().unwrap(), b"whatever").await;
     assert!(!hears(&other).await, "another port of the same host did not send");
     let served = node.until("dropped datagrams", |s| s.relays.served.iter().any(|r| r.dropped >= 3)).await;
-    assert_eq!(served.relays.served[0].peer, member.id);
+    assert_eq!(served.relays.served[0].peer_id, member.id);
 }
 
 async fn forged() {

@@ -58,7 +58,9 @@ pub(in crate::node) async fn accept(endpoint: Endpoint, mut door: Door, clock: C
     loop {
         let incoming = tokio::select! {
             over = shaking.over(), if !shaking.tasks.is_empty() => {
-                over.into_iter().for_each(|id| door.done(id));
+                if let Some(id) = over {
+                    door.done(id);
+                }
                 continue;
             }
             incoming = endpoint.accept() => incoming,

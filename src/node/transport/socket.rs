@@ -245,8 +245,9 @@ mod tests {
         Transmit { destination: to, ecn: None, contents, segment_size: None, src_ip }
     }
 
-    fn send(socket: &NodeSocket, transmit: &Transmit<'_>) -> Poll<io::Result<()>> {
-        socket.create_sender().as_mut().poll_send(transmit, &mut Context::from_waker(Waker::noop()))
+    async fn send(socket: &NodeSocket, transmit: &Transmit<'_>) {
+        let mut sender = socket.create_sender();
+        std::future::poll_fn(|cx| sender.as_mut().poll_send(transmit, cx)).await.unwrap();
     }
 
     async fn receive(socket: &NodeSocket) -> (Vec<u8>, RecvMeta) {
@@ -265,7 +266,7 @@ mod tests {
         asker.send_to(b"question", asked).unwrap();
         let (bytes, meta) = receive(&node).await;
         assert_eq!((&bytes[..], meta.dst_ip), (&b"question"[..], Some(asked.ip())));
-        assert!(send(&node, &transmit(meta.addr, meta.dst_ip, b"answer")).is_ready());
+        send(&node, &transmit(meta.addr, meta.dst_ip, b"answer")).await;
         let mut buf = [0; 16];
         let (len, from) = asker.recv_from(&mut buf).unwrap();
         assert_eq!((&buf[..len], from), (&b"answer"[..], asked));
@@ -276,7 +277,7 @@ mod tests {
         let node = bound("0.0.0.0:0");
         let peer = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
         let gone = Some(IpAddr::V4(Ipv4Addr::new(198, 18, 255, 254)));
-        assert!(send(&node, &transmit(peer.local_addr().unwrap(), gone, b"still there")).is_ready());
+        send(&node, &transmit(peer.local_addr().unwrap(), gone, b"still there")).await;
         let mut buf = [0; 16];
         let (len, from) = peer.recv_from(&mut buf).unwrap();
         assert_eq!((&buf[..len], from.port()), (&b"still there"[..], node.bound().port()));
@@ -289,7 +290,7 @@ mod tests {
         // Nothing leaves the loopback interface for elsewhere.
         let elsewhere = "198.18.255.254:9".parse().unwrap();
         for _ in 0..3 {
-            assert!(matches!(send(&node, &transmit(elsewhere, None, b"x")), Poll::Ready(Ok(()))));
+            send(&node, &transmit(elsewhere, None, b"x")).await;
         }
         let refused = node.take_refused();
         assert_eq!(refused.iter().map(|(_, count)| count).sum::<u64>(), 3, "{refused:?}");
