@@ -90,7 +90,7 @@ fn without_a_terminal_a_replay_prints_what_the_file_holds() -> Result<()> {
     for line in ["node      snapper ", "masked    no", "peers     0 at the last moment", "lab       no"] {
         ensure!(out.lines().any(|l| l.starts_with(line)), "{line}: {out}");
     }
-    ensure!(out.contains(concat!("by punchdeck ", env!("CARGO_PKG_VERSION"), ", format 1")), "{out}");
+    ensure!(out.contains(concat!("by punchdeck ", env!("CARGO_PKG_VERSION"), ", format 2")), "{out}");
     Ok(())
 }
 
@@ -110,7 +110,7 @@ fn what_cannot_be_opened_is_refused_with_its_reason_and_exits_2() -> Result<()> 
     for (file, why) in [
         ("cut", "its end is missing: it was cut after line "),
         ("flipped", "it was changed after it was written"),
-        ("newer", "it was written by punchdeck 3.0.0 in format 7, and this one reads format 1"),
+        ("newer", "it was written by punchdeck 3.0.0 in format 7, and this one reads format 2"),
         ("foreign", "this is no snap of a punchdeck console"),
         ("empty", "this is no snap of a punchdeck console"),
         ("huge", "it has 314572800 bytes, and 268435456 are read at most"),

@@ -404,11 +404,11 @@ impl fmt::Display for EventKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NodeStarted { local_addr, probe_ports, cached } => {
-                write!(f, "listens on {local_addr}, ")?;
-                if let [one, other] = probe_ports[..] {
-                    write!(f, "answers NAT probes at ports {one} and {other}, ")?;
+                write!(f, "listens on {local_addr}, {cached} peers in the cache")?;
+                match probe_ports[..] {
+                    [one, other] => write!(f, ", answers NAT probes at ports {one} and {other}"),
+                    _ => Ok(()),
                 }
-                write!(f, "{cached} peers in the cache")
             }
             Self::NodeIsolated { retry_ms } => {
                 write!(f, "no links, next try in {:.1} s", *retry_ms as f64 / 1e3)

@@ -375,7 +375,15 @@ fn busy_attempts() -> AttemptsView {
                 elapsed_ms: Some(1040),
                 stages: vec![
                     stage(direct, StageOutcome::Failed, 70, Some(Reason::Refused { addresses: 2 }), None),
-                    stage(punch, StageOutcome::Failed, 910, Some(Reason::TimedOut { after_ms: 900 }), nyc),
+                    stage(
+                        punch,
+                        StageOutcome::Failed,
+                        910,
+                        Some(Reason::Other {
+                            detail: "nothing came through: symmetric with port-restricted".to_owned(),
+                        }),
+                        nyc,
+                    ),
                     stage(relay, StageOutcome::Ok, 60, None, nyc),
                 ],
                 ..base.clone()

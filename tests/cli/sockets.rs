@@ -49,22 +49,22 @@ fn an_address_that_is_taken_is_told_with_its_port_and_the_process_that_has_it() 
 #[test]
 fn a_lab_that_may_open_too_few_files_is_refused_before_it_is_built() {
     let home = Home::new();
-    let run = |args: &[&str]| Run(limited(&home, "ulimit -n 100", args).output().unwrap()).fails(1);
     for args in
         [&["lab", "--loopback", "--nodes", "2"][..], &["lab", "run", "gossip_discovery", "--loopback"]]
     {
-        let err = run(args);
+        let run = Run(limited(&home, "ulimit -n 100", args).output().unwrap());
+        let err = run.err();
+        assert_eq!((run.code(), run.out().as_str()), (1, ""), "{err}");
         let (_, needs) = err.split_once("this lab needs up to ").unwrap_or_else(|| panic!("{err}"));
         assert!(needs.split(' ').next().unwrap().parse::<u64>().unwrap() > 100, "{err}");
         assert!(err.contains("may have 100 (ulimit -Hn)"), "{err}");
     }
     // Where this host has no such labs it says that first.
     for args in [&["lab", "--self-test"][..], &["lab", "run", "nat_matrix"]] {
-        let output = limited(&home, "ulimit -n 100", args).output().unwrap();
-        assert_eq!(output.status.code(), Some(1));
-        let err = String::from_utf8(output.stderr).unwrap();
-        let out = String::from_utf8(output.stdout).unwrap();
+        let run = Run(limited(&home, "ulimit -n 100", args).output().unwrap());
+        let (out, err) = (run.out(), run.err());
         let unsupported = err.contains("try") || out.contains("unsupported");
+        assert_eq!(run.code(), 1, "{err}{out}");
         assert!(unsupported || err.contains("may have 100 (ulimit -Hn)"), "{err}{out}");
     }
 }
@@ -74,7 +74,7 @@ fn a_lab_that_may_open_too_few_files_is_refused_before_it_is_built() {
 fn a_process_may_open_as_many_files_as_the_host_lets_it() {
     let home = Home::new();
     let node = [&NODE[..], &["--bind", "127.0.0.1:0"]].concat();
-    let mut command = limited(&home, "ulimit -Hn 300 && ulimit -Sn 100", &node);
+    let mut command = limited(&home, "ulimit -n 300 && ulimit -Sn 100", &node);
     let mut child = command.stderr(Stdio::null()).stdin(Stdio::null()).spawn().unwrap();
     let begun = Instant::now();
     let raised = loop {

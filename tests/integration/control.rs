@@ -91,7 +91,7 @@ impl Raw {
     async fn greeted(path: &Path) -> Self {
         let mut raw = Self::connect(path).await;
         assert!(raw.line().await.starts_with(r#"{"hello":"#));
-        raw.say(b"{\"hello\":{\"version\":2}}\n").await.unwrap();
+        raw.say(b"{\"hello\":{\"version\":3}}\n").await.unwrap();
         raw
     }
 
@@ -253,7 +253,7 @@ async fn malformed() {
         "nonsense\n",
         "[[[[\n",
         "\u{0}\n",
-        "{\"hello\":{\"version\":2}}\n",
+        "{\"hello\":{\"version\":3}}\n",
         "{\"do\":{\"id\":1,\"command\":{\"command\":\"format-the-disk\"}}}\n",
         "{\"do\":{\"id\":1,\"command\":{\"command\":\"connect\",\"peer\":\"abc\"}}}\n",
     ] {
@@ -275,7 +275,7 @@ async fn another_version() {
     let served = Served::start("hub").await;
     let mut raw = Raw::connect(&served.path).await;
     raw.line().await;
-    raw.say(b"{\"hello\":{\"version\":3}}\n").await.unwrap();
+    raw.say(b"{\"hello\":{\"version\":4}}\n").await.unwrap();
     raw.refused("version").await;
 }
 

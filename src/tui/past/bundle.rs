@@ -23,8 +23,9 @@ use crate::tui::lab::LabView;
 
 pub use read::BundleError;
 
-/// The only form of the file there is so far.
-pub(crate) const FORMAT: u32 = 1;
+/// The form of the file. Of the first one events and states had parts that no node
+/// has any more.
+pub(crate) const FORMAT: u32 = 2;
 /// Most peers in a line.
 const PAGE: usize = 1_000;
 /// The longest line that is read: a page of rows with eight addresses each takes
