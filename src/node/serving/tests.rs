@@ -1,3 +1,5 @@
+mod quic;
+
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
