@@ -137,13 +137,6 @@ impl Stock {
         connection
     }
 
-    /// The same, whoever it is.
-    pub async fn dial_at(&self, addr: SocketAddr, id: PeerId) -> HighLevelConnection {
-        let (them, connection) = self.dial_addr(addr).await;
-        assert_eq!(them, id);
-        connection
-    }
-
     /// Dials whoever listens there: its handshake proves who it is.
     async fn dial_addr(&self, addr: SocketAddr) -> (PeerId, HighLevelConnection) {
         let stage = StrategyConfig::default()

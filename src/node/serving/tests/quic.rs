@@ -8,11 +8,11 @@ use ant_quic::{Endpoint, EndpointConfig, HighLevelConnection};
 
 use super::*;
 use crate::model::Reason;
-use crate::node::keys;
-use crate::node::lanes::{LaneDialer, LaneTls, Reservation};
+use crate::node::{Tls, keys};
+use crate::node::lanes::{LaneDialer, Reservation};
 
 /// A listening endpoint, as a node has one.
-fn endpoint(tls: &LaneTls) -> (Endpoint, SocketAddr) {
+fn endpoint(tls: &Tls) -> (Endpoint, SocketAddr) {
     let socket = std::net::UdpSocket::bind((LOCALHOST, 0)).unwrap();
     let (config, server) = (EndpointConfig::default(), Some(tls.server_config()));
     let endpoint = Endpoint::new(config, server, socket, default_runtime().unwrap()).unwrap();
@@ -20,15 +20,15 @@ fn endpoint(tls: &LaneTls) -> (Endpoint, SocketAddr) {
     (endpoint, addr)
 }
 
-fn tls() -> LaneTls {
-    LaneTls::new(&keys::generate().unwrap()).unwrap()
+fn tls() -> Tls {
+    Tls::new(&keys::generate().unwrap()).unwrap()
 }
 
 /// Both ends of a connection between a client and a relay.
 struct Pair {
     client: HighLevelConnection,
     relay: HighLevelConnection,
-    tls: LaneTls,
+    tls: Tls,
     _endpoints: [Endpoint; 2],
 }
 
