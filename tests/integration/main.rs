@@ -22,6 +22,7 @@ mod kill;
 mod lab;
 mod lanes;
 mod links;
+mod moves;
 mod nat;
 mod nat_names;
 mod process;
@@ -62,6 +63,7 @@ fn main() {
         lab::trials(userns.clone()),
         lanes::trials(),
         links::trials(),
+        moves::trials(userns.clone()),
         nat::trials(),
         nat_names::trials(userns.clone()),
         real_fleet::trials(userns.clone()),
