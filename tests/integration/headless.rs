@@ -145,10 +145,10 @@ async fn reload() {
     assert!(line.ends_with("from=\"1s\" to=\"3s\""), "{line}");
     let line = process.line("key=punch").await;
     assert!(line.ends_with("from=\"any\" to=\"never\""), "{line}");
-    let line = process.line("needs a restart").await;
-    assert!(line.contains("WARN") && line.ends_with("key=title from=true to=false"), "{line}");
     let line = process.line("key=log_filter").await;
     assert!(line.ends_with("from=\"info\" to=\"info,punchdeck::event=off\""), "{line}");
+    let line = process.line("needs a restart").await;
+    assert!(line.contains("WARN") && line.ends_with("key=title from=true to=false"), "{line}");
     // It was alone, and dials the new list.
     hub.event("link.up", |e| (e.kind.name() == "link.up").then_some(())).await;
     node.process.signal(Signal::HUP);
