@@ -25,6 +25,7 @@ mod save;
 mod settings;
 #[cfg(test)]
 mod sim;
+mod standby;
 #[cfg(test)]
 mod tests;
 mod traces;
@@ -52,6 +53,7 @@ use self::handover::Handovers;
 use self::nat::Nat;
 use self::relays::Relaying;
 use self::save::{Ended, Saving};
+use self::standby::Standbys;
 use self::upgrade::Upgrades;
 use self::view::ViewCache;
 use self::why::Whys;
@@ -159,6 +161,7 @@ pub struct Engine {
     coordination: Coordination,
     relaying: Relaying,
     handovers: Handovers,
+    standbys: Standbys,
     upgrades: Upgrades,
     whys: Whys,
     echoes: Echoes,
@@ -233,6 +236,7 @@ impl Engine {
             coordination,
             relaying: Relaying::default(),
             handovers: Handovers::default(),
+            standbys: Standbys::default(),
             upgrades: Upgrades::default(),
             whys: Whys::default(),
             echoes: Echoes::default(),
@@ -316,6 +320,7 @@ impl Engine {
         self.coordination_timeout(now);
         self.relays_timeout(now);
         self.handovers_timeout(now);
+        self.standbys_timeout(now);
         self.whys_timeout(now);
         self.echoes_timeout(now);
         if !self.leaving {
@@ -365,6 +370,7 @@ impl Engine {
             self.coordination.next_timeout(),
             self.relaying.next_timeout(now),
             self.handovers.next_timeout(),
+            self.standbys.next_timeout(),
             self.whys.next_timeout(),
             self.echoes.next_timeout(),
             self.upgrades.next_timeout().filter(|_| !self.leaving),
