@@ -1,6 +1,7 @@
 mod dials;
 mod egress;
 mod failover;
+mod lanes;
 mod punch;
 mod relays;
 mod reports;
