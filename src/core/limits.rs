@@ -239,6 +239,17 @@ pub const RESERVATIONS_MAX: usize = 2;
 pub const HANDOVERS_BURST: f64 = 6.0;
 /// The sustained rate of them.
 pub const HANDOVERS_PER_MINUTE: f64 = 6.0;
+/// Standby lanes that a peer's record can have us dial to it: a burst, as both its
+/// reservations may change at once and again, and so many a minute.
+pub const STANDBYS_BURST: f64 = 4.0;
+/// The sustained rate of them.
+pub const STANDBYS_PER_MINUTE: f64 = 6.0;
+/// Moves between connections that stand which a peer may have us make: a burst,
+/// as its operator may hand over many times in a row, and so many a minute. Each
+/// is told to everybody who watches.
+pub const MOVES_BURST: f64 = 24.0;
+/// The sustained rate of them.
+pub const MOVES_PER_MINUTE: f64 = 30.0;
 /// Connections on one reservation that stand and are not used yet: whoever
 /// warms a relay beside a punch holds one, and anybody can.
 pub const LANES_WAITING_MAX: usize = 64;

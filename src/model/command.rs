@@ -195,6 +195,10 @@ pub struct EchoReport {
     pub reordered: u64,
     /// The longest time without an answer, in milliseconds.
     pub gap_ms: u64,
+    /// What nine of ten answers took at most, in milliseconds, rounded up: a round
+    /// trip over the slower of the ways that were used.
+    #[serde(default)]
+    pub rtt_ms: Option<u64>,
 }
 
 /// A command that happened.

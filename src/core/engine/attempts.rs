@@ -230,7 +230,7 @@ impl Engine {
         }
         if Self::is_free(dial) {
             self.on_punch_dial_failed(dial, now);
-            return self.on_handover_failed(dial);
+            return self.on_handover_failed(dial, now);
         }
         self.attempts.note_failed(dial, reason, now);
         self.with_ladder(dial.attempt, now, |ladder, out| ladder.on_dial_failed(dial, reason, now, out));

@@ -11,6 +11,8 @@ use crate::model::{CommandId, Done, EchoReport, Failure, PeerId, Reason, millis}
 
 /// How long the last answers have to come.
 const LAST_WITHIN: Duration = Duration::from_secs(10);
+/// Round trips that are kept.
+const TRIPS_MAX: usize = 1 << 16;
 /// Of 64 bits of a number, those that name the echo within its run.
 const WITHIN_RUN: u64 = (1 << 32) - 1;
 
@@ -31,6 +33,10 @@ struct Run {
     answered: u64,
     last: Mono,
     gap: Duration,
+    /// When those were sent that are not answered yet.
+    under_way: BTreeMap<u64, Mono>,
+    /// How long answers took.
+    trips: Vec<Duration>,
 }
 
 /// What the engine holds of them.
@@ -47,6 +53,11 @@ impl Run {
     fn on_reply(&mut self, n: u64, now: Mono) {
         self.gap = self.gap.max(now.since(self.last));
         self.last = now;
+        if let Some(sent) = self.under_way.remove(&n)
+            && self.trips.len() < TRIPS_MAX
+        {
+            self.trips.push(now.since(sent));
+        }
         if n >= self.next {
             self.missing.extend(self.next..n);
             self.next = n + 1;
@@ -67,7 +78,16 @@ impl Run {
             repeated: self.repeated,
             reordered: self.reordered,
             gap_ms: millis(self.gap),
+            rtt_ms: self.round_trip().map(|trip| trip.as_micros().div_ceil(1_000) as u64),
         }
+    }
+
+    /// What nine of ten answers took at most: the slower one's of two lanes that
+    /// carried, and not what came late once.
+    fn round_trip(&self) -> Option<Duration> {
+        let mut trips = self.trips.clone();
+        trips.sort_unstable();
+        trips.get((trips.len() * 9).div_ceil(10).saturating_sub(1)).copied()
     }
 }
 
@@ -96,6 +116,8 @@ impl Engine {
             answered: 0,
             last: now.mono,
             gap: Duration::ZERO,
+            under_way: BTreeMap::new(),
+            trips: Vec::new(),
         };
         self.echoes.0.insert(id, run);
         self.echoes_timeout(now);
@@ -127,6 +149,7 @@ impl Engine {
                 continue;
             }
             let (peer, number) = (run.peer, (id.0 & WITHIN_RUN) << 32 | run.sent);
+            run.under_way.insert(run.sent, now.mono);
             run.sent += 1;
             run.due = run.due + run.every;
             if run.sent == run.count {
@@ -163,11 +186,21 @@ mod tests {
             answered: 0,
             last: at(0),
             gap: Duration::ZERO,
+            under_way: (0..7).map(|n| (n, at(0))).collect(),
+            trips: Vec::new(),
         };
         for (n, ms) in [(0, 1), (1, 2), (3, 3), (2, 4), (3, 5), (6, 500)] {
             run.on_reply(n, at(ms));
         }
-        let report = EchoReport { sent: 7, answered: 5, lost: 2, repeated: 1, reordered: 1, gap_ms: 495 };
+        let report = EchoReport {
+            sent: 7,
+            answered: 5,
+            lost: 2,
+            repeated: 1,
+            reordered: 1,
+            gap_ms: 495,
+            rtt_ms: Some(500),
+        };
         assert_eq!(run.report(), report);
     }
 }

@@ -131,7 +131,7 @@ impl Engine {
             };
             change = change.or(Ok((from, Some(to.relay))));
             waiting.insert(*peer, from);
-            self.hand_over_as_told(*peer, options);
+            self.move_link(*peer, options, now);
         }
         let (from, to) = change?;
         let forced = Forced { command, swapped, before: self.relaying.last.clone() };
@@ -158,6 +158,11 @@ impl Engine {
             self.note_followed(*peer, now);
         }
         self.carry_relays(out, now);
+        // They hear of it in our record; where a lane stands by nobody waits for
+        // that.
+        for peer in moving {
+            self.carry_link_over(*peer, swapped.1, now);
+        }
         Ok(swapped)
     }
 

@@ -18,11 +18,18 @@ use crate::model::{AttemptId, Path, PeerId};
 const NO_ATTEMPT: AttemptId = AttemptId(0);
 /// How long a lane has to come up.
 const LANE_WITHIN: Duration = Duration::from_secs(5);
+/// A lane that is to be had comes up within this time.
+const LANE_USUALLY: Duration = Duration::from_secs(1);
+/// How long a link is to run over another relay: until the lane to it had its
+/// time, and its handshake.
+const WANTED_FOR: Duration = Duration::from_secs(8);
 
 /// A lane that is being dialled to a peer.
 #[derive(Debug)]
 struct Dialling {
     dial: DialId,
+    at: RelayAddr,
+    since: Mono,
     /// What to dial if this one comes to nothing.
     rest: Vec<RelayAddr>,
 }
@@ -31,6 +38,9 @@ struct Dialling {
 #[derive(Debug, Default)]
 pub(super) struct Handovers {
     dialling: BTreeMap<PeerId, Dialling>,
+    /// Relays over one of which a link is to run as soon as a lane over it stands
+    /// by, and until when that is wanted.
+    wanted: BTreeMap<PeerId, (Vec<RelayAddr>, Mono)>,
     meters: BTreeMap<PeerId, Bucket>,
     /// Peers that moved to another relay oftener than we follow, and when we do.
     later: BTreeMap<PeerId, Mono>,
@@ -95,23 +105,78 @@ impl Engine {
         if relays.is_empty() || self.handovers.dialling.contains_key(&peer) || self.leaving {
             return None;
         }
-        let meter = self.handovers.meters.entry(peer).or_insert_with(|| meter(now));
-        if !meter.take(now.mono) {
-            let wait = meter.wait(now.mono);
-            self.stopped("handovers of a peer");
-            return Some(wait);
+        let wait = self.meter_handover(peer, now);
+        if wait.is_none() {
+            self.hand_over_as_told(peer, relays, now);
         }
-        self.hand_over_as_told(peer, relays);
-        None
+        wait
+    }
+
+    /// Counts a change of relay that a peer causes; how long it has to wait, if it
+    /// caused too many.
+    fn meter_handover(&mut self, peer: PeerId, now: Now) -> Option<Duration> {
+        let meter = self.handovers.meters.entry(peer).or_insert_with(|| meter(now));
+        if meter.take(now.mono) {
+            return None;
+        }
+        let wait = meter.wait(now.mono);
+        self.stopped("handovers of a peer");
+        Some(wait)
+    }
+
+    /// Has a link run over one of these relays: at once where a lane over it stands
+    /// by, else when one was dialled.
+    pub(super) fn move_link(&mut self, peer: PeerId, relays: Vec<RelayAddr>, now: Now) {
+        let warm = self.standby_of(&peer).and_then(|info| info.via);
+        if let Some(via) = warm.filter(|via| relays.iter().any(|at| at.relay == *via))
+            && self.carry_link_over(peer, via, now)
+        {
+            return;
+        }
+        self.handovers.wanted.insert(peer, (relays.clone(), now.mono + WANTED_FOR));
+        self.drop_late_handover(&peer, now);
+        self.hand_over_as_told(peer, relays, now);
+    }
+
+    /// Whether a link is to run over that relay as soon as it can.
+    pub(super) fn is_wanted_over(&mut self, peer: &PeerId, via: PeerId) -> bool {
+        let over = |(relays, _): &(Vec<RelayAddr>, Mono)| relays.iter().any(|at| at.relay == via);
+        let wanted = self.handovers.wanted.get(peer).is_some_and(over);
+        if wanted {
+            self.handovers.wanted.remove(peer);
+        }
+        wanted
+    }
+
+    /// Whether a lane is being dialled to a peer.
+    pub(super) fn is_handing_over(&self, peer: &PeerId) -> bool {
+        self.handovers.dialling.contains_key(peer)
+    }
+
+    /// Calls the dial of a lane off that has not come, where another one is wanted
+    /// now: what was in its way may be gone.
+    fn drop_late_handover(&mut self, peer: &PeerId, now: Now) {
+        let late = |d: &Dialling| now.mono.since(d.since) >= LANE_USUALLY;
+        if self.handovers.dialling.get(peer).is_some_and(late) {
+            self.drop_handover_but(peer, &[]);
+        }
+    }
+
+    /// Calls the dial of a lane off that leads to none of these relays.
+    pub(super) fn drop_handover_but(&mut self, peer: &PeerId, relays: &[RelayAddr]) {
+        let elsewhere = self.handovers.dialling.get(peer).is_some_and(|d| !relays.contains(&d.at));
+        if elsewhere && let Some(dialling) = self.handovers.dialling.remove(peer) {
+            self.out.push_back(Action::Cancel { dial: dialling.dial });
+        }
     }
 
     /// The same because our own operator says so.
-    pub(super) fn hand_over_as_told(&mut self, peer: PeerId, mut relays: Vec<RelayAddr>) {
+    pub(super) fn hand_over_as_told(&mut self, peer: PeerId, mut relays: Vec<RelayAddr>, now: Now) {
         if relays.is_empty() || self.handovers.dialling.contains_key(&peer) || self.leaving {
             return;
         }
         let at = relays.remove(0);
-        self.dial_handover(peer, at, relays);
+        self.dial_handover(peer, at, relays, now);
     }
 
     /// How long until a peer would follow us to another relay.
@@ -124,9 +189,9 @@ impl Engine {
         self.handovers.followed.entry(peer).or_insert_with(|| meter(now)).take(now.mono);
     }
 
-    fn dial_handover(&mut self, peer: PeerId, at: RelayAddr, rest: Vec<RelayAddr>) {
+    fn dial_handover(&mut self, peer: PeerId, at: RelayAddr, rest: Vec<RelayAddr>, now: Now) {
         let dial = self.free_dial();
-        self.handovers.dialling.insert(peer, Dialling { dial, rest });
+        self.handovers.dialling.insert(peer, Dialling { dial, at, since: now.mono, rest });
         let (relay, addr, within) = (Some(at.relay), at.addr, LANE_WITHIN);
         self.out.push_back(Action::DialLane { dial, peer, relay, addr, within });
     }
@@ -145,13 +210,13 @@ impl Engine {
         self.handovers.dialling.values().any(|d| d.dial == dial)
     }
 
-    pub(super) fn on_handover_failed(&mut self, dial: DialId) {
+    pub(super) fn on_handover_failed(&mut self, dial: DialId, now: Now) {
         let found = self.handovers.dialling.iter().find(|(_, d)| d.dial == dial).map(|(peer, _)| *peer);
         let Some(peer) = found else { return };
         let Some(Dialling { mut rest, .. }) = self.handovers.dialling.remove(&peer) else { return };
         if !rest.is_empty() {
             let at = rest.remove(0);
-            self.dial_handover(peer, at, rest);
+            self.dial_handover(peer, at, rest, now);
         }
     }
 
@@ -163,17 +228,26 @@ impl Engine {
         }
     }
 
-    /// A link's heartbeat is overdue: if it runs over a lane that we dialled,
-    /// the peer's other relay is dialled before this one is dead.
-    pub(super) fn suspect_relay(&mut self, peer: PeerId, now: Now) {
-        let lane = self.links.get(&peer).and_then(Link::in_use).filter(|i| i.path == Path::Relayed);
-        let Some(via) = lane.filter(|i| i.outbound).map(|i| i.via) else { return };
-        let relays = self.other_relays(&peer, via);
-        self.hand_over(peer, relays, now);
+    /// A link's heartbeat is overdue: if nothing stands by for it, a reservation of
+    /// the peer is dialled before the link is dead.
+    pub(super) fn suspect_path(&mut self, peer: PeerId, now: Now) {
+        let Some(info) = self.links.get(&peer).and_then(Link::in_use) else { return };
+        let relayed = info.path == Path::Relayed;
+        // The end that dialled a lane dials the next one.
+        let ours = !relayed || info.outbound;
+        let warm = self.standby_of(&peer).is_some() && !self.lacks_standby(&peer);
+        if ours && !warm {
+            let relays = self.other_relays(&peer, info.via.filter(|_| relayed));
+            self.hand_over(peer, relays, now);
+        }
     }
 
-    /// Heartbeats came again before the other lane did.
+    /// Heartbeats came again before the other lane did. It is wanted all the same
+    /// where it is to stand by.
     pub(super) fn restored_relay(&mut self, peer: &PeerId) {
+        if self.lacks_standby(peer) {
+            return;
+        }
         if let Some(dialling) = self.handovers.dialling.remove(peer) {
             self.out.push_back(Action::Cancel { dial: dialling.dial });
         }
@@ -192,11 +266,15 @@ impl Engine {
             if !self.is_known_relay(&first) {
                 return self.stopped("relay that nobody knows");
             }
-            let mut relays = self.other_relays(&peer, via);
             // Only where it is now: no other one is any better than the old.
-            relays.retain(|at| *at == first);
-            if let Some(wait) = self.hand_over(peer, relays, now) {
+            self.drop_late_handover(&peer, now);
+            let warm = self.standby_of(&peer).is_some_and(|info| info.via == Some(first.relay));
+            if !warm && self.is_handing_over(&peer) {
+                self.handovers.wanted.insert(peer, (vec![first], now.mono + WANTED_FOR));
+            } else if let Some(wait) = self.meter_handover(peer, now) {
                 self.handovers.later.insert(peer, now.mono + wait);
+            } else {
+                self.move_link(peer, vec![first], now);
             }
         }
     }
@@ -225,6 +303,7 @@ impl Engine {
 
     /// Forgets rates that say nothing any more.
     pub(super) fn forget_handovers(&mut self, now: Now) {
+        self.handovers.wanted.retain(|_, (_, until)| *until > now.mono);
         self.handovers.meters.retain(|_, bucket| !bucket.is_full(now.mono));
         self.handovers.followed.retain(|_, bucket| !bucket.is_full(now.mono));
     }

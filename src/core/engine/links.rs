@@ -152,7 +152,7 @@ impl Engine {
     pub(super) fn send(&mut self, peer: &PeerId, message: &Message, now: Now) -> bool {
         let Some(link) = self.links.get_mut(peer) else { return false };
         let mut out = Vec::new();
-        let sent = link.send(message, &mut out).is_ok();
+        let sent = link.send(message, now.mono, &mut out).is_ok();
         if !sent {
             self.stopped("message without room");
         }
@@ -201,6 +201,7 @@ impl Engine {
                 LinkOut::Up { gap, lost, .. } => {
                     self.on_link_up(peer, now);
                     self.path_changed(peer, None, gap, lost, now);
+                    self.want_standby(peer, now);
                 }
                 LinkOut::Moved { from, to, via, gap } => {
                     let gap_ms = millis(gap);
@@ -213,14 +214,17 @@ impl Engine {
                     self.report(Fact::Moved(MovedFact { peer, attempt, from, to, gap_ms }));
                     self.on_link_moved(peer, now);
                     self.path_changed(peer, via, Some(gap), 0, now);
+                    self.want_standby(peer, now);
                 }
                 LinkOut::Suspect(missed) => {
                     self.event(Some(peer), EventKind::LinkSuspect { missed }, now);
                     if self.relaying.relays.is_relay(&peer) {
                         self.event(Some(peer), EventKind::RelaySuspect { missed }, now);
                     }
-                    self.suspect_relay(peer, now);
+                    self.suspect_path(peer, now);
                 }
+                LinkOut::StandsBy => self.on_stands_by(peer, now),
+                LinkOut::StandbyLost => self.want_standby(peer, now),
                 LinkOut::Restored { gap } => {
                     self.restored_relay(&peer);
                     let gap_ms = millis(gap);
@@ -241,7 +245,17 @@ impl Engine {
         }
     }
 
+    /// How often links may be pinged depends on how many there are, and which are
+    /// relays of ours.
+    pub(super) fn pace_links(&mut self, now: Now) {
+        let count = self.links.values().filter(|l| l.is_up()).count();
+        for (peer, link) in &mut self.links {
+            link.set_pace(self.relaying.relays.is_relay(peer), count, now.mono);
+        }
+    }
+
     fn on_link_up(&mut self, peer: PeerId, now: Now) {
+        self.pace_links(now);
         let Some(link) = self.links.get(&peer) else { return };
         let Some(status) = link.status() else { return };
         let observed = link.greeting().map(|g| g.observed);
@@ -305,6 +319,7 @@ impl Engine {
         self.keep_rtt(peer, now);
         self.gossip_link_down(peer, now);
         self.nat_link_down(peer, now);
+        self.pace_links(now);
         let links = self.links.values().filter(|l| l.is_up()).count();
         self.dialer.on_link_down(peer, links, left, now.mono);
         if held {

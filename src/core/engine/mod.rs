@@ -26,6 +26,7 @@ mod serving;
 mod settings;
 #[cfg(test)]
 mod sim;
+mod standby;
 #[cfg(test)]
 mod tests;
 mod traces;
@@ -51,6 +52,7 @@ use self::handover::Handovers;
 use self::nat::Nat;
 use self::relays::Relaying;
 use self::save::{Ended, Saving};
+use self::standby::Standbys;
 use self::upgrade::Upgrades;
 use self::view::ViewCache;
 use self::why::Whys;
@@ -161,6 +163,7 @@ pub struct Engine {
     relaying: Relaying,
     serving: Serving,
     handovers: Handovers,
+    standbys: Standbys,
     upgrades: Upgrades,
     whys: Whys,
     echoes: Echoes,
@@ -236,6 +239,7 @@ impl Engine {
             relaying: Relaying::default(),
             serving,
             handovers: Handovers::default(),
+            standbys: Standbys::default(),
             upgrades: Upgrades::default(),
             whys: Whys::default(),
             echoes: Echoes::default(),
@@ -325,6 +329,7 @@ impl Engine {
         self.coordination_timeout(now);
         self.relays_timeout(now);
         self.handovers_timeout(now);
+        self.standbys_timeout(now);
         self.whys_timeout(now);
         self.echoes_timeout(now);
         if !self.leaving {
@@ -375,6 +380,7 @@ impl Engine {
             self.relaying.next_timeout(now),
             self.serving.next_timeout(),
             self.handovers.next_timeout(),
+            self.standbys.next_timeout(),
             self.whys.next_timeout(),
             self.echoes.next_timeout(),
             self.upgrades.next_timeout().filter(|_| !self.leaving),

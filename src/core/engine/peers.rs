@@ -40,6 +40,7 @@ impl Engine {
         if change.status && self.links.contains_key(&peer) {
             self.nat_claim(peer, now);
             self.follow_relay(peer, now);
+            self.want_standby(peer, now);
             // It may have become a home of ours, or is none any more.
             self.republish(now);
         }

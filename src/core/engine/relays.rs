@@ -223,9 +223,7 @@ impl Engine {
 
     /// Our record tells of it, and the ends of relays are noticed soon.
     fn relays_changed(&mut self, now: Now) {
-        for (peer, link) in &mut self.links {
-            link.set_brisk(self.relaying.relays.is_relay(peer), now.mono);
-        }
+        self.pace_links(now);
         self.republish(now);
     }
 

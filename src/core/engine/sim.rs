@@ -3,6 +3,7 @@
 
 mod nat;
 mod relays;
+mod wires;
 
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::net::SocketAddr;
@@ -89,6 +90,7 @@ struct Conn {
     /// The relay that carries it.
     via: Option<usize>,
     readers: [FrameReader; 2],
+    wires: [wires::Wire; 2],
 }
 
 pub(super) struct Node {
@@ -127,6 +129,10 @@ pub(super) struct Net {
     cut: BTreeSet<(usize, usize)>,
     /// Of a hundred dials so many come to nothing.
     pub(super) loss: u32,
+    /// What is sent over links takes up to so much longer, at random ...
+    pub(super) jitter: Duration,
+    /// ... and so many of a hundred packets have to be sent again.
+    pub(super) rough: u32,
     /// Whether no packet of a stranger gets through any router.
     pub(super) punches_fail: bool,
     relayed: relays::Relayed,
@@ -163,6 +169,8 @@ impl Net {
             latency,
             cut: BTreeSet::new(),
             loss: 0,
+            jitter: Duration::ZERO,
+            rough: 0,
             punches_fail: false,
             relayed: relays::Relayed::default(),
             heap: BinaryHeap::new(),
@@ -286,6 +294,7 @@ impl Net {
 
     pub(super) fn heal(&mut self) {
         self.cut.clear();
+        self.send_again();
     }
 
     fn passes(&self, a: usize, b: usize) -> bool {
@@ -369,13 +378,7 @@ impl Net {
                     self.input(n, Input::ControlUp { peer, conn });
                 }
                 Action::Write { conn, bytes } => {
-                    if let Some(c) = self.conns.get(&conn.0) {
-                        let to = c.ends[usize::from(c.ends[0] == n)];
-                        if self.carries(conn) {
-                            let takes = self.latency + self.nodes[n].away + self.nodes[to].away;
-                            self.post(takes, Delivery::Bytes { conn: conn.0, to, bytes });
-                        }
-                    }
+                    self.write(n, conn, bytes);
                 }
                 Action::Close { conn, code } => {
                     self.post(Duration::ZERO, Delivery::Close { conn: conn.0, by: n, code });
@@ -394,9 +397,9 @@ impl Net {
                     let input = Input::Reached { peer, addr, reached };
                     self.post(self.latency * 2, Delivery::Input { to: n, input });
                 }
+                Action::TryReservation { relay } => self.try_reservation(n, relay),
                 // NATs are measured in another simulation.
-                Action::TryReservation { .. }
-                | Action::ProbeOpen { .. }
+                Action::ProbeOpen { .. }
                 | Action::ProbeClose { .. }
                 | Action::ProbeSend { .. } => {}
                 Action::Knock { addrs, .. } => self.nodes[n].knocked.push(addrs),
@@ -476,7 +479,7 @@ impl Net {
     pub(super) fn connect(&mut self, ends: [usize; 2], sees: [SocketAddr; 2], via: Option<usize>) {
         let conn = self.next_conn;
         self.next_conn += 1;
-        self.conns.insert(conn, Conn { ends, via, readers: Default::default() });
+        self.conns.insert(conn, Conn { ends, via, readers: Default::default(), wires: Default::default() });
         for (at, outbound) in [(1, false), (0, true)] {
             let (end, other) = (ends[at], ends[1 - at]);
             let mut channel = [0; 16];

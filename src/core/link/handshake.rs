@@ -1,17 +1,20 @@
 //! How a connection becomes the one that carries the link: which is opened,
 //! what both ends say first, and who is refused.
 
+use std::time::Duration;
+
 use super::session::{Joined, Resume};
-use super::{Greeting, Link, LinkOut, Phase};
+use super::{Greeting, Heartbeat, Link, LinkOut, Pace, Phase};
 use crate::core::limits::HELLO_TIMEOUT;
 use crate::core::link::{Conn, ConnId, ConnInfo, SPARE_KEPT};
-use crate::core::wire::{Frame, Hello};
+use crate::core::wire::{Frame, Hello, WARM_LANES_SINCE};
 use crate::core::{Mono, Now};
 use crate::model::{CloseCode, Path, clean};
 
 impl Link {
     /// Opens a control stream on the best connection that is better than the
-    /// one in use. One handshake at a time, so that no two make a session.
+    /// one in use, or on a lane that is to stand by. One handshake at a time, so
+    /// that no two make a session.
     pub(super) fn open_best(&mut self, now: Mono, out: &mut Vec<LinkOut>) {
         if !self.is_opener() {
             return;
@@ -21,15 +24,20 @@ impl Link {
         else {
             return;
         };
-        if !matches!(self.conns[best].phase, Phase::Waiting { .. }) {
-            return;
-        }
+        // Two lanes are as good as each other: the second one stands by.
+        let stands_by = self.active.is_some() && self.keeps_standbys();
+        let wanted = |c: &Conn| matches!(c.phase, Phase::Waiting { .. }) && c.refused.is_none();
+        let is_lane = |c: &Conn| c.info.path == Path::Relayed;
+        let carries = wanted(&self.conns[best]) && !(stands_by && is_lane(&self.conns[best]));
+        let lane = self.conns.iter().rposition(|c| stands_by && is_lane(c) && wanted(c));
+        let Some(best) = Some(best).filter(|_| carries).or(lane) else { return };
         let busy = |c: &Conn| matches!(c.phase, Phase::Opening { .. } | Phase::Shaking { .. });
         if let Some(busy) = self.conns.iter_mut().find(|c| busy(c)) {
             // When both dialled at once, the peer may know the newer connection
             // only. As long as it has not answered on the older one it is not
             // up there, and what it says there later is not heard any more.
-            if !matches!(busy.phase, Phase::Shaking { said: None, .. }) {
+            // What is only to stand by has time.
+            if !carries || !matches!(busy.phase, Phase::Shaking { said: None, .. }) {
                 return;
             }
             busy.phase = Phase::Waiting { until: None };
@@ -67,6 +75,7 @@ impl Link {
         }
         let greeting = Greeting {
             name: Some(clean(&theirs.name)).filter(|n| !n.is_empty()),
+            version: theirs.version_with_us().unwrap_or_default(),
             agent: clean(&theirs.agent),
             nat: theirs.nat,
             probe_ports: theirs.probe_ports,
@@ -124,7 +133,7 @@ impl Link {
         conn.phase = Phase::Up;
         let (channel, to) = (conn.info.channel, conn.info.path);
         let unacknowledged = self.session.unacknowledged();
-        let Ok((joined, again)) = self.session.join(said, heard, &channel) else {
+        let Ok(joined) = self.session.join(said, heard, &channel) else {
             self.refuse(id, CloseCode::Malformed, "bad resume", out);
             return;
         };
@@ -135,44 +144,91 @@ impl Link {
                 conn.phase = Phase::Waiting { until: None };
             }
         }
+        let before = self.conn(self.active.unwrap_or(id)).and_then(|c| c.beat.rtt_guess_ms());
+        let before = before.or(self.rtt_before);
+        if let Some(conn) = self.conn_mut(id) {
+            (conn.beat, conn.next) = (Heartbeat::new(Pace::Standby, before, now.mono), 0);
+        }
+        let resumed = joined == Joined::Resumed;
+        let warm = greeting.version >= WARM_LANES_SINCE;
+        if resumed && warm && to == Path::Relayed && self.active.is_some_and(|active| active != id) {
+            self.adopt(id, now.mono, out);
+            return self.open_best(now.mono, out);
+        }
+        self.version = greeting.version;
         self.greeting = Some(greeting);
-        let left = self.active.replace(id).and_then(|old| self.conn(old)).map(|c| c.info.clone());
-        let before = left.or(self.following.take());
-        self.heartbeat = self.heartbeat.renewed(self.interval(), now.mono);
-        self.spare = self.spare.filter(|(spare, _)| *spare != id);
-        for frame in again {
-            self.write(id, frame, out);
+        if !resumed {
+            self.begin_anew(id, out);
         }
-        match before {
-            Some(old) if old.id != id => {
-                self.leave(&old, to, now.mono, out);
-                if joined == Joined::Resumed {
-                    let gap = now.mono.since(self.last_heard);
-                    out.push(LinkOut::Moved { from: old.path, to, via: old.via, gap });
-                }
-            }
-            _ => self.since = now.mono,
-        }
+        self.carry_anew(id, resumed, now.mono, out);
         let was_broken = self.broken_since.take();
-        let fresh = joined == Joined::Fresh;
-        if fresh || was_broken.is_some() {
+        if !resumed || was_broken.is_some() {
             let gap = (self.bytes_rx > 0).then(|| now.mono.since(self.last_heard));
-            out.push(LinkOut::Up { fresh, gap, lost: if fresh { unacknowledged } else { 0 } });
+            let lost = if resumed { 0 } else { unacknowledged };
+            out.push(LinkOut::Up { fresh: !resumed, gap, lost });
         }
         self.last_heard = now.mono;
         self.open_best(now.mono, out);
     }
 
+    /// One end remembered nothing: what stood before belongs to nobody.
+    fn begin_anew(&mut self, id: ConnId, out: &mut Vec<LinkOut>) {
+        self.turn = 0;
+        for conn in &mut self.conns {
+            conn.next = 0;
+        }
+        let active = self.active;
+        let old = self.up().map(|c| c.info.id).filter(|old| *old != id && active != Some(*old));
+        if self.is_opener() {
+            out.extend(old.map(|old| LinkOut::Close(old, CloseCode::Replaced)));
+        }
+    }
+
+    /// A connection whose handshake is done carries the link from now on.
+    fn carry_anew(&mut self, id: ConnId, resumed: bool, now: Mono, out: &mut Vec<LinkOut>) {
+        let Some(to) = self.conn(id).map(|c| c.info.path) else { return };
+        let left = self.active.replace(id).and_then(|old| self.conn(old)).map(|c| c.info.clone());
+        let before = left.or(self.following.take());
+        let unanswered =
+            before.as_ref().and_then(|old| self.conn(old.id)).and_then(|c| c.beat.waiting_since());
+        let since = self.nothing_since(unanswered);
+        (self.doubt, self.moving) = (None, None);
+        self.carried_since = now;
+        self.calm_down(now);
+        self.spare = self.spare.filter(|(spare, _)| *spare != id);
+        self.pace_all(now);
+        // The other end may take it for one that stands by.
+        if resumed && to == Path::Relayed && self.keeps_standbys() && self.is_opener() {
+            self.say_carry(id, out);
+        }
+        self.pump(id, out);
+        match before {
+            Some(old) if old.id != id => {
+                self.leave(&old, to, resumed, now, out);
+                if resumed {
+                    let gap = since.map_or(Duration::ZERO, |since| now.since(since));
+                    out.push(LinkOut::Moved { from: old.path, to, via: old.via, gap });
+                }
+            }
+            _ => self.since = now,
+        }
+    }
+
     /// Leaves a connection for another one. The opener closes it, for only it
     /// knows that both ends have moved; a lane is kept for a while beside a
     /// better path.
-    fn leave(&mut self, old: &ConnInfo, to: Path, now: Mono, out: &mut Vec<LinkOut>) {
-        let keep = old.path == Path::Relayed && to < Path::Relayed;
-        if let Some(conn) = self.conn_mut(old.id).filter(|_| keep) {
+    fn leave(&mut self, old: &ConnInfo, to: Path, resumed: bool, now: Mono, out: &mut Vec<LinkOut>) {
+        let keep = resumed && old.path == Path::Relayed && to < Path::Relayed;
+        let warm = self.keeps_standbys();
+        if let Some(conn) = self.conn_mut(old.id).filter(|_| keep && !warm) {
             conn.phase = Phase::Waiting { until: None };
         }
         match self.is_opener() {
-            true if keep => self.spare = Some((old.id, now + SPARE_KEPT)),
+            true if keep => {
+                self.trim(out);
+                let kept = self.standby_id().unwrap_or(old.id);
+                self.spare = Some((kept, now + SPARE_KEPT));
+            }
             true => out.push(LinkOut::Close(old.id, CloseCode::Replaced)),
             false => {}
         }
@@ -196,13 +252,23 @@ impl Link {
     pub(super) fn expire_handshakes(&mut self, now: Mono, out: &mut Vec<LinkOut>) {
         let opener = self.is_opener();
         let had_foreign = self.is_foreign();
-        let mut silent = Vec::new();
+        let (mut silent, mut silent_lanes) = (Vec::new(), Vec::new());
         for conn in &mut self.conns {
             match &conn.phase {
                 Phase::Waiting { until: Some(until) } if *until <= now => {
                     // Beside a link that works, a connection may wait for ever.
                     conn.phase =
                         if self.active.is_some() { Phase::Waiting { until: None } } else { Phase::Foreign };
+                }
+                // It was to stand by, or nothing better is to be had on it.
+                Phase::Opening { until } | Phase::Shaking { until, .. }
+                    if *until <= now
+                        && opener
+                        && conn.info.path == Path::Relayed
+                        && self.active.is_some() =>
+                {
+                    silent_lanes.push(conn.info.id);
+                    conn.phase = Phase::Foreign;
                 }
                 Phase::Opening { until } if *until <= now => conn.phase = Phase::Foreign,
                 // Whom we asked and who does not answer speaks another
@@ -215,6 +281,7 @@ impl Link {
         for id in silent {
             self.refuse(id, CloseCode::Limit, "no hello in time", out);
         }
+        out.extend(silent_lanes.into_iter().map(|id| LinkOut::Close(id, CloseCode::Replaced)));
         self.stop_following(now, out);
         if self.is_foreign() && !had_foreign {
             self.since = now;

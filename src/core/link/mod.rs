@@ -4,10 +4,17 @@
 //! decides which connection carries the link: two ends that decide alone cannot
 //! disagree. Both say Hello and what they remember of their session; then
 //! messages flow, numbered and acknowledged, and survive the connection.
+//!
+//! Under a link over a relay a second lane stands by, warm: the same handshake,
+//! the same session, and nothing on it until the one in use is in doubt
+//! ([`lanes`]).
 
+mod doubt;
 mod handshake;
 mod heartbeat;
+mod lanes;
 mod membership;
+mod pace;
 mod session;
 mod types;
 
@@ -15,14 +22,16 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use heartbeat::{BRISK_INTERVAL, DEAD_AFTER, INTERVAL as HEARTBEAT_INTERVAL};
+pub use heartbeat::{BRISK_INTERVAL, DEAD_AFTER};
 pub use membership::NetworkSecret;
 pub use session::NotSent;
 pub use types::{ConnId, ConnInfo, Greeting, LinkConfig, LinkOut, LinkStatus};
 
-use self::heartbeat::{Beat, Heartbeat};
+use self::doubt::{Doubt, Move};
+use self::heartbeat::{Heartbeat, Pace};
 use self::session::{Resume, Session};
-use crate::core::limits::HELLO_TIMEOUT;
+use crate::core::bucket::Bucket;
+use crate::core::limits::{HELLO_TIMEOUT, MOVES_BURST, MOVES_PER_MINUTE};
 use crate::core::wire::{Frame, Hello, Message};
 use crate::core::{Mono, Now};
 use crate::model::{CloseCode, Path, PeerId, Reason};
@@ -55,6 +64,12 @@ struct Conn {
     phase: Phase,
     /// Why we closed it, if we did.
     refused: Option<CloseCode>,
+    /// Its liveness, once it is up.
+    beat: Heartbeat,
+    /// The first number that was not written to it.
+    next: u64,
+    /// Whether numbers came over it since it was last told what came.
+    owes_ack: bool,
     bytes_tx: u64,
     bytes_rx: u64,
 }
@@ -70,12 +85,31 @@ pub struct Link {
     /// What carried the link until the opener moved it, while our end is about
     /// to follow: its close may overtake what was said on the new connection.
     following: Option<ConnInfo>,
-    /// A lane that the link left for a better path, and until when it is kept
-    /// for the case that this one fails. The opener keeps count.
+    /// A lane beside a better path, and until when it is kept for the case that
+    /// this one fails. The opener keeps count.
     spare: Option<(ConnId, Mono)>,
     /// Whether the peer is a relay of ours: then its end is noticed soon.
     brisk: bool,
-    heartbeat: Heartbeat,
+    /// Links of this node, which say how often each may be pinged.
+    links: usize,
+    /// The version that both ends speak.
+    version: u16,
+    /// The opener's last decision which connection carries, counted.
+    turn: u64,
+    /// How often the peer may have us move yet.
+    moves: Bucket,
+    /// The connection in use does not answer in time.
+    doubt: Option<Doubt>,
+    /// A move to another connection is under way.
+    moving: Option<Move>,
+    /// That the peer doubts says nothing until then: it may be of before.
+    calm_until: Mono,
+    /// Since when the connection in use carries.
+    carried_since: Mono,
+    /// When the peer last acknowledged anything new.
+    progress: Mono,
+    /// The round trip of the connection that was in use last.
+    rtt_before: Option<f64>,
     greeting: Option<Greeting>,
     since: Mono,
     last_heard: Mono,
@@ -99,7 +133,16 @@ impl Link {
             following: None,
             spare: None,
             brisk: false,
-            heartbeat: Heartbeat::new(HEARTBEAT_INTERVAL, now),
+            links: 0,
+            version: 0,
+            turn: 0,
+            moves: Bucket::new(MOVES_BURST, MOVES_PER_MINUTE / 60.0, now),
+            doubt: None,
+            moving: None,
+            calm_until: now,
+            carried_since: now,
+            progress: now,
+            rtt_before: None,
             greeting: None,
             since: now,
             last_heard: now,
@@ -146,17 +189,6 @@ impl Link {
         self.conns.iter().map(|c| &c.info)
     }
 
-    /// Whether the end of the peer is to be noticed soon.
-    pub fn set_brisk(&mut self, brisk: bool, now: Mono) {
-        self.brisk = brisk;
-        self.heartbeat.set_interval(self.interval(), now);
-    }
-
-    fn interval(&self) -> Duration {
-        let relayed = self.in_use().is_some_and(|info| info.path == Path::Relayed);
-        if self.brisk || relayed { BRISK_INTERVAL } else { HEARTBEAT_INTERVAL }
-    }
-
     /// Whether there is nothing left to remember.
     pub fn is_forgotten(&self, now: Mono) -> bool {
         self.conns.is_empty() && self.broken_since.is_none_or(|at| now.since(at) >= SESSION_MEMORY)
@@ -169,7 +201,10 @@ impl Link {
 
     /// The smoothed round trip, also of a link that is down.
     pub fn rtt_ms(&self) -> Option<f64> {
-        self.heartbeat.rtt_ms()
+        match self.active.and_then(|id| self.conn(id)) {
+            Some(conn) => conn.beat.rtt_ms(),
+            None => self.rtt_before,
+        }
     }
 
     /// When anything of it was last heard.
@@ -186,8 +221,8 @@ impl Link {
         Some(LinkStatus {
             info: conn.info.clone(),
             since: self.since,
-            rtt_ms: self.heartbeat.rtt_ms(),
-            missed: self.heartbeat.missed(),
+            rtt_ms: conn.beat.rtt_ms().filter(|_| self.active.is_some()),
+            missed: conn.beat.missed(),
             bytes_tx: self.bytes_tx + self.conns.iter().map(|c| c.bytes_tx).sum::<u64>(),
             bytes_rx: self.bytes_rx + self.conns.iter().map(|c| c.bytes_rx).sum::<u64>(),
             foreign: self.active.is_none(),
@@ -204,11 +239,9 @@ impl Link {
     /// # Errors
     /// [`NotSent`] if the peer is too far behind, no session was ever joined,
     /// or the message is too long.
-    pub fn send(&mut self, message: &Message, out: &mut Vec<LinkOut>) -> Result<(), NotSent> {
-        let frame = self.session.push(message)?;
-        if let Some(active) = self.active {
-            self.write(active, frame, out);
-        }
+    pub fn send(&mut self, message: &Message, now: Mono, out: &mut Vec<LinkOut>) -> Result<(), NotSent> {
+        self.session.push(message, now)?;
+        self.pump_all(out);
         Ok(())
     }
 
@@ -228,6 +261,9 @@ impl Link {
             info,
             phase: Phase::Waiting { until },
             refused: None,
+            beat: Heartbeat::new(Pace::Standby, None, now.mono),
+            next: 0,
+            owes_ack: false,
             bytes_tx: 0,
             bytes_rx: 0,
         });
@@ -258,29 +294,35 @@ impl Link {
     ) {
         let Some(conn) = self.conn_mut(id) else { return };
         conn.bytes_rx += len as u64;
+        // Before anything is known to have been heard now.
+        let heard_before = self.last_heard;
+        if matches!(self.conn(id), Some(Conn { phase: Phase::Up, .. })) {
+            self.hear(id, now.mono, out);
+        }
+        let Some(conn) = self.conn(id) else { return };
         match frame {
             Frame::Hello(theirs) => self.on_hello(id, *theirs, hello, now, out),
             Frame::Resume { session, next } => self.on_resume(id, Resume { session, next }, now, out),
             _ if !matches!(conn.phase, Phase::Up) => out.push(LinkOut::Stopped("frame before hello")),
             Frame::Ping { token } => self.write_frame(id, &Frame::Pong { token }, out),
-            Frame::Pong { token } => self.on_pong(token, now.mono, out),
-            Frame::Ack { session, next } => {
-                if self.session.on_ack(session, next).is_err() {
-                    self.refuse(id, CloseCode::Malformed, "bad acknowledgement", out);
-                }
-            }
+            Frame::Pong { token } => self.on_pong(id, token, now.mono),
+            Frame::Ack { session, next } => match self.session.on_ack(session, next) {
+                Ok(new) if new => self.progress = now.mono,
+                Ok(_) => {}
+                Err(_) => self.refuse(id, CloseCode::Malformed, "bad acknowledgement", out),
+            },
+            Frame::Carry { turn } => self.on_carry(id, turn, now.mono, out),
             Frame::Message { session, seq, message } => {
-                self.last_heard = now.mono;
-                if self.session.on_number(session, seq, now.mono) {
+                if self.on_number(id, (session, seq), heard_before, now.mono, out) {
                     out.push(LinkOut::Message(Box::new(message)));
-                    self.acknowledge(now.mono, out);
                 }
+                self.acknowledge(now.mono, out);
             }
             Frame::UnknownMessage { session, seq, .. } => {
-                if self.session.on_number(session, seq, now.mono) {
+                if self.on_number(id, (session, seq), heard_before, now.mono, out) {
                     out.push(LinkOut::Stopped("unknown message"));
-                    self.acknowledge(now.mono, out);
                 }
+                self.acknowledge(now.mono, out);
             }
             Frame::Unknown { .. } => out.push(LinkOut::Stopped("unknown frame")),
         }
@@ -329,17 +371,21 @@ impl Link {
         self.bytes_tx += conn.bytes_tx;
         self.bytes_rx += conn.bytes_rx;
         self.spare = self.spare.filter(|(spare, _)| *spare != id);
+        self.forget_lane(id);
         let reason = conn.refused.map_or(reason, |code| Reason::Closed { close: Some(code) });
         let reason = self.closing.clone().unwrap_or(reason);
         if self.active == Some(id) {
             self.active = None;
+            self.rtt_before = conn.beat.rtt_ms();
             if reason == REPLACED && self.is_shaking() {
                 self.following = Some(conn.info);
-            } else {
+            } else if !self.promote(&conn, now.mono, out) {
                 self.go_down(reason, now.mono, out);
             }
         } else if self.following.is_some() {
             self.stop_following(now.mono, out);
+        } else if matches!(conn.phase, Phase::Up) && self.active.is_some() {
+            out.push(LinkOut::StandbyLost);
         } else if self.conns.is_empty() {
             self.broken_since.get_or_insert(now.mono);
             out.push(match (conn.phase, conn.refused) {
@@ -353,27 +399,17 @@ impl Link {
     /// Time has passed.
     pub fn on_timeout(&mut self, now: Now, out: &mut Vec<LinkOut>) {
         self.expire_handshakes(now.mono, out);
-        if let Some((spare, _)) = self.spare.take_if(|(_, until)| *until <= now.mono) {
-            out.push(LinkOut::Close(spare, CloseCode::Replaced));
+        self.expire_spare(now.mono, out);
+        let up: Vec<ConnId> = self.up().map(|c| c.info.id).collect();
+        for id in up {
+            self.beat(id, now, out);
         }
-        let Some(active) = self.active else { return };
-        match self.heartbeat.on_timeout(now.mono) {
-            Some(Beat::Ping(token)) => self.write_frame(active, &Frame::Ping { token }, out),
-            Some(Beat::Missed(token, missed)) => {
-                out.push(LinkOut::Suspect(missed));
-                self.write_frame(active, &Frame::Ping { token }, out);
-            }
-            Some(Beat::Dead(missed)) => {
-                out.push(LinkOut::Close(active, CloseCode::Silent));
-                self.on_conn_closed(active, Reason::HeartbeatsMissed { missed }, now, out);
-                return;
-            }
-            None => {}
-        }
+        self.weigh(now.mono, out);
         self.acknowledge(now.mono, out);
     }
 
     fn go_down(&mut self, reason: Reason, now: Mono, out: &mut Vec<LinkOut>) {
+        (self.doubt, self.moving) = (None, None);
         self.broken_since = Some(now);
         out.push(LinkOut::Down(reason));
     }
@@ -397,10 +433,10 @@ impl Link {
             Phase::Opening { until } | Phase::Shaking { until, .. } => Some(until),
             Phase::Up | Phase::Foreign => None,
         });
-        let running = self.active.map(|_| self.heartbeat.next_timeout());
+        let beats = self.up().map(|c| c.beat.next_timeout());
         let ack = self.active.and(self.session.next_timeout());
         let spare = self.spare.map(|(_, until)| until);
-        handshakes.chain(running).chain(ack).chain(spare).min()
+        handshakes.chain(beats).chain(ack).chain(spare).chain(self.next_weighing()).min()
     }
 
     /// The smaller id opens.
@@ -430,16 +466,27 @@ impl Link {
         }
     }
 
-    fn on_pong(&mut self, token: u64, now: Mono, out: &mut Vec<LinkOut>) {
-        if self.heartbeat.on_pong(token, now) > 0 && self.heartbeat.missed() == 0 {
-            out.push(LinkOut::Restored { gap: now.since(self.last_heard) });
-        }
-        self.last_heard = now;
-    }
-
+    /// Tells the peer what came, on every connection over which it came; while one
+    /// is in doubt on all of them.
     fn acknowledge(&mut self, now: Mono, out: &mut Vec<LinkOut>) {
-        if let (Some(active), Some(ack)) = (self.active, self.session.take_ack(now)) {
-            self.write_frame(active, &ack, out);
+        if self.active.is_none() {
+            return;
+        }
+        if self.doubt.is_some() {
+            self.session.hurry_ack(now);
+        }
+        let Some(ack) = self.session.take_ack(now) else { return };
+        let all = self.doubt.is_some();
+        let mut to: Vec<ConnId> = self.up().filter(|c| c.owes_ack || all).map(|c| c.info.id).collect();
+        if to.is_empty() {
+            // What it came over is gone.
+            to.extend(self.active);
+        }
+        for id in to {
+            self.write_frame(id, &ack, out);
+            if let Some(conn) = self.conn_mut(id) {
+                conn.owes_ack = false;
+            }
         }
     }
 }

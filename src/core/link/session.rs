@@ -16,7 +16,7 @@ use crate::core::wire::{Frame, Message, WireError};
 const ACK_EVERY: u32 = 16;
 /// ...or this long after the first that is not acknowledged yet. Short against
 /// the heartbeat, long against a burst of pages.
-const ACK_DELAY: Duration = Duration::from_millis(25);
+pub(super) const ACK_DELAY: Duration = Duration::from_millis(25);
 
 /// Why a message was not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -53,8 +53,7 @@ pub enum Joined {
     Fresh,
 }
 
-/// The peer acknowledges what we never sent, or takes back what it
-/// acknowledged.
+/// The peer acknowledges what we never sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the peer expects message {next}, which is outside {low}..={high}")]
 pub struct BadNext {
@@ -66,6 +65,13 @@ pub struct BadNext {
     pub high: u64,
 }
 
+/// A message that the peer has not acknowledged.
+#[derive(Debug)]
+struct Kept {
+    frame: Vec<u8>,
+    since: Mono,
+}
+
 /// One direction's memory and the other's.
 #[derive(Debug, Default)]
 pub struct Session {
@@ -74,7 +80,7 @@ pub struct Session {
     tx_next: u64,
     /// The peer has everything below.
     acked: u64,
-    kept: VecDeque<Vec<u8>>,
+    kept: VecDeque<Kept>,
     kept_bytes: usize,
     rx_next: u64,
     unacknowledged: u32,
@@ -87,30 +93,24 @@ impl Session {
         Resume { session: self.id, next: self.rx_next }
     }
 
-    /// Joins what we said with what the peer said on the same stream, and
-    /// returns the frames to send again on it.
+    /// Joins what we said with what the peer said on the same stream.
     ///
     /// Both ends compute the same answer: the session goes on if both named
     /// the same one, else a new one begins whose id both derive from the
     /// connection.
     ///
     /// # Errors
-    /// [`BadNext`] if the peer expects a message that does not exist or that it
-    /// acknowledged already.
-    pub fn join(
-        &mut self,
-        said: Resume,
-        heard: Resume,
-        channel: &[u8; 16],
-    ) -> Result<(Joined, Vec<Vec<u8>>), BadNext> {
+    /// [`BadNext`] if the peer expects a message that does not exist.
+    pub fn join(&mut self, said: Resume, heard: Resume, channel: &[u8; 16]) -> Result<Joined, BadNext> {
         if said.session != 0 && said.session == heard.session && said.session == self.id {
-            self.drop_acked(heard.next)?;
-            return Ok((Joined::Resumed, self.kept.iter().cloned().collect()));
+            // It was said before what another connection acknowledged meanwhile.
+            self.on_ack(self.id, heard.next)?;
+            return Ok(Joined::Resumed);
         }
         let mut first = [0u8; 8];
         first.copy_from_slice(&channel[..8]);
         *self = Self { id: u64::from_be_bytes(first) | 1, ..Self::default() };
-        Ok((Joined::Fresh, Vec::new()))
+        Ok(Joined::Fresh)
     }
 
     /// Whether a handshake has made a session.
@@ -123,17 +123,38 @@ impl Session {
         self.kept.len() as u64
     }
 
+    /// Since when the oldest of them is kept.
+    pub fn oldest(&self) -> Option<Mono> {
+        self.kept.front().map(|kept| kept.since)
+    }
+
+    /// Their bytes.
+    pub fn kept_bytes(&self) -> usize {
+        self.kept_bytes
+    }
+
+    /// The number that the next message gets.
+    pub fn next(&self) -> u64 {
+        self.tx_next
+    }
+
+    /// Frames of what is not acknowledged, from a number on.
+    pub fn from(&self, number: u64) -> impl Iterator<Item = &Vec<u8>> {
+        let skip = usize::try_from(number.saturating_sub(self.acked)).unwrap_or(usize::MAX);
+        self.kept.iter().skip(skip).map(|kept| &kept.frame)
+    }
+
     /// Bytes that may be pushed now.
     pub fn room(&self) -> usize {
         UNACKED_MAX.saturating_sub(self.kept_bytes)
     }
 
-    /// Numbers and keeps a message and returns its frame.
+    /// Numbers and keeps a message.
     ///
     /// # Errors
     /// [`NotSent`] if the peer is too far behind, there is no session, or the
     /// message is too long; the message is not taken then.
-    pub fn push(&mut self, message: &Message) -> Result<Vec<u8>, NotSent> {
+    pub fn push(&mut self, message: &Message, now: Mono) -> Result<(), NotSent> {
         if !self.is_joined() {
             return Err(NotSent::NoSession);
         }
@@ -143,47 +164,51 @@ impl Session {
         }
         self.tx_next += 1;
         self.kept_bytes += frame.len();
-        self.kept.push_back(frame.clone());
-        Ok(frame)
-    }
-
-    /// Takes the peer's acknowledgement.
-    ///
-    /// # Errors
-    /// [`BadNext`] if it acknowledges what was never sent.
-    pub fn on_ack(&mut self, session: u64, next: u64) -> Result<(), BadNext> {
-        if session != self.id {
-            // A late acknowledgement of the session before this one.
-            return Ok(());
-        }
-        // Two connections may carry acknowledgements at once for a moment; an
-        // older one says nothing new.
-        if next < self.acked { Ok(()) } else { self.drop_acked(next) }
-    }
-
-    fn drop_acked(&mut self, next: u64) -> Result<(), BadNext> {
-        if next < self.acked || next > self.tx_next {
-            return Err(BadNext { next, low: self.acked, high: self.tx_next });
-        }
-        for _ in self.acked..next {
-            if let Some(frame) = self.kept.pop_front() {
-                self.kept_bytes -= frame.len();
-            }
-        }
-        self.acked = next;
+        self.kept.push_back(Kept { frame, since: now });
         Ok(())
     }
 
+    /// Takes the peer's acknowledgement; whether it says anything new.
+    ///
+    /// # Errors
+    /// [`BadNext`] if it acknowledges what was never sent.
+    pub fn on_ack(&mut self, session: u64, next: u64) -> Result<bool, BadNext> {
+        // A late acknowledgement of the session before this one; or one that came
+        // over another connection than what was acknowledged since.
+        if session != self.id || next <= self.acked {
+            return Ok(false);
+        }
+        if next > self.tx_next {
+            return Err(BadNext { next, low: self.acked, high: self.tx_next });
+        }
+        for _ in self.acked..next {
+            if let Some(kept) = self.kept.pop_front() {
+                self.kept_bytes -= kept.frame.len();
+            }
+        }
+        self.acked = next;
+        Ok(true)
+    }
+
     /// Whether a received number is the next one; what is not is a repetition
-    /// from a path change and is ignored.
+    /// from a path change or a hedge, and only acknowledged: the other end learns
+    /// so that this way leads here.
     pub fn on_number(&mut self, session: u64, seq: u64, now: Mono) -> bool {
-        if session != self.id || seq != self.rx_next {
+        if session != self.id {
             return false;
         }
-        self.rx_next += 1;
-        self.unacknowledged += 1;
         self.ack_due.get_or_insert(now + ACK_DELAY);
-        true
+        let new = seq == self.rx_next;
+        if new {
+            self.rx_next += 1;
+            self.unacknowledged += 1;
+        }
+        new
+    }
+
+    /// Has the acknowledgement sent now that is due later.
+    pub fn hurry_ack(&mut self, now: Mono) {
+        self.ack_due = self.ack_due.map(|_| now);
     }
 
     /// The acknowledgement to send now, if one is due.
@@ -241,16 +266,16 @@ mod tests {
         fn rejoin(&mut self, channel: [u8; 16]) -> Joined {
             self.wire.clear();
             let (l, r) = (self.left.resume(), self.right.resume());
-            let (joined, again) = self.left.join(l, r, &channel).unwrap();
-            let (other, _) = self.right.join(r, l, &channel).unwrap();
-            assert_eq!(joined, other);
-            self.wire.extend(again);
+            let joined = self.left.join(l, r, &channel).unwrap();
+            assert_eq!(joined, self.right.join(r, l, &channel).unwrap());
+            self.wire.extend(self.left.from(0).cloned());
             joined
         }
 
         fn send(&mut self, id: u64) {
-            let frame = self.left.push(&echo(id)).unwrap();
-            self.wire.push_back(frame);
+            let number = self.left.next();
+            self.left.push(&echo(id), self.now).unwrap();
+            self.wire.extend(self.left.from(number).cloned());
         }
 
         fn deliver(&mut self) {
@@ -299,7 +324,7 @@ mod tests {
         let mut pair = Pair::joined();
         let big = Message::Echo(Echo { id: 0, payload: vec![0; 4000] });
         let mut taken = 0;
-        while pair.left.push(&big).is_ok() {
+        while pair.left.push(&big, Mono::default()).is_ok() {
             taken += 4000;
             assert!(taken <= UNACKED_MAX);
         }

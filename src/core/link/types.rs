@@ -47,6 +47,8 @@ pub struct LinkConfig {
 pub struct Greeting {
     /// Its name, cleaned.
     pub name: Option<String>,
+    /// The protocol version that it and we speak.
+    pub version: u16,
     /// Its program version, cleaned.
     pub agent: String,
     /// Its NAT type.
@@ -86,9 +88,13 @@ pub enum LinkOut {
         to: Path,
         /// The relay of the old path.
         via: Option<PeerId>,
-        /// Since anything was last heard on the old one.
+        /// How long nothing came though something was due, on any connection.
         gap: Duration,
     },
+    /// A lane stands by for the connection in use.
+    StandsBy,
+    /// It is gone.
+    StandbyLost,
     /// Heartbeats are missing.
     Suspect(u32),
     /// They came again.

@@ -36,6 +36,14 @@ pub enum Frame {
         /// The sequence number expected next.
         next: u64,
     },
+    /// Which connection carries the link is the opener's to say. From the
+    /// opener: from now on this one does. From the other end: the same back, as
+    /// its answer; or with the turn that comes next, a wish.
+    Carry {
+        /// Counts the opener's decisions, so that two that overtake each other on
+        /// two connections are told apart.
+        turn: u64,
+    },
     /// A numbered message.
     Message {
         /// The link's session.
@@ -94,6 +102,7 @@ impl Frame {
                 let (session, next) = read(kind, body)?;
                 Self::Ack { session, next }
             }
+            kind::CARRY => Self::Carry { turn: read(kind, body)? },
             kind => Self::Unknown { kind },
         })
     }
@@ -110,6 +119,7 @@ impl Frame {
             Self::Ping { token } => write(kind::PING, token),
             Self::Pong { token } => write(kind::PONG, token),
             Self::Ack { session, next } => write(kind::ACK, &(session, next)),
+            Self::Carry { turn } => write(kind::CARRY, turn),
             Self::Message { session, seq, message } => message.encode(*session, *seq),
             Self::UnknownMessage { kind, .. } | Self::Unknown { kind } => {
                 Err(WireError::Malformed { kind: *kind })

@@ -36,7 +36,10 @@ pub use why::{Account, AccountAsk, Standing, WhyAsk, WhyHalf, WhyNote};
 /// The lowest protocol version this program speaks.
 pub const PROTOCOL_LOW: u16 = 1;
 /// The highest protocol version this program speaks.
-pub const PROTOCOL_HIGH: u16 = 1;
+pub const PROTOCOL_HIGH: u16 = 2;
+/// The first version whose nodes keep a second lane warm under a link, and know
+/// [`Frame::Carry`].
+pub const WARM_LANES_SINCE: u16 = 2;
 
 /// Frame types. Those below [`kind::NUMBERED`] belong to one connection; the
 /// others are messages of the link, numbered and acknowledged.
@@ -52,6 +55,8 @@ pub mod kind {
     pub const PONG: u16 = 0x0004;
     /// [`super::Frame::Ack`].
     pub const ACK: u16 = 0x0005;
+    /// [`super::Frame::Carry`].
+    pub const CARRY: u16 = 0x0006;
     /// The first numbered type.
     pub const NUMBERED: u16 = 0x0100;
     /// [`super::Message::Leave`].

@@ -66,6 +66,13 @@ pub(super) async fn run<A: Arena>(
     Ok(())
 }
 
+impl<A: Arena> Runner<'_, A> {
+    /// Whether a step had this relay fail.
+    pub(super) fn has_failed(&self, relay: &PeerId) -> bool {
+        self.failed.iter().any(|failed| failed.relay == *relay)
+    }
+}
+
 impl Failed {
     /// Counts, at the drill's end: how many ends were told by a close frame that
     /// the relay is gone, and how many ladders were run between the ends.

@@ -49,6 +49,10 @@ impl From<ArenaError> for Stop {
     }
 }
 
+/// What was measured of echoes is called so, after the step's name.
+pub(super) const ECHOED: [&str; 8] =
+    ["_sent", "_lost", "_repeated", "_reordered", "_gap_ms", "_rtt_ms", "_past_one_ms", "_past_two_ms"];
+
 /// A run of one drill.
 pub struct Runner<'a, A> {
     pub(super) arena: &'a mut A,
@@ -254,14 +258,21 @@ impl<'a, A: Arena> Runner<'a, A> {
     async fn end_echoes(&mut self) {
         for (name, task) in std::mem::take(&mut self.echoes) {
             let Ok(Ok(Some(report))) = tokio::time::timeout(OUTCOME_WITHIN, task).await else { continue };
+            let (gap, trip) = (report.gap_ms as f64, report.rtt_ms.map(|ms| ms as f64));
             let figures = [
-                ("_sent", report.sent),
-                ("_lost", report.lost),
-                ("_repeated", report.repeated),
-                ("_reordered", report.reordered),
-                ("_gap_ms", report.gap_ms),
+                Some(report.sent as f64),
+                Some(report.lost as f64),
+                Some(report.repeated as f64),
+                Some(report.reordered as f64),
+                Some(gap),
+                trip,
+                // Of a gap that is shorter nothing lies beyond.
+                trip.map(|trip| (gap - trip).max(0.0)),
+                trip.map(|trip| (gap - 2.0 * trip).max(0.0)),
             ];
-            self.measured.extend(figures.map(|(what, value)| (format!("{name}{what}"), value as f64)));
+            for (what, value) in ECHOED.into_iter().zip(figures) {
+                self.measured.extend(value.map(|value| (format!("{name}{what}"), value)));
+            }
         }
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::step::{RelayFailure, Step, matrix_pairs};
-use super::{campaign, matrix, relay, soak, storm};
+use super::{campaign, matrix, relay, runner, soak, storm};
 use crate::model::NatType;
 
 /// Longer than any drill that a person waits for.
@@ -284,9 +284,7 @@ impl Scenario {
                 Step::Failover { name, .. } => {
                     names.extend(["_ms", "_gap_ms", "_lost"].map(|s| format!("{name}{s}")));
                 }
-                Step::Echo { name, .. } => names.extend(
-                    ["_sent", "_lost", "_repeated", "_reordered", "_gap_ms"].map(|s| format!("{name}{s}")),
-                ),
+                Step::Echo { name, .. } => names.extend(runner::ECHOED.map(|s| format!("{name}{s}"))),
                 Step::Rebind { name, .. } => names.extend(["_ms", "_mapping"].map(|s| format!("{name}{s}"))),
                 Step::Soak { .. } => names.extend(soak::MEASURED.map(String::from)),
                 Step::Campaign { name, .. } => names.extend(campaign::MEASURED.map(|s| format!("{name}{s}"))),
@@ -310,9 +308,21 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("cold_start_isolation", include_str!("../../../assets/drills/cold_start_isolation.toml")),
     ("chaos_kill_random", include_str!("../../../assets/drills/chaos_kill_random.toml")),
     ("chaos_relay_cut", include_str!("../../../assets/drills/chaos_relay_cut.toml")),
+    ("chaos_relay_cut_20ms", include_str!("../../../assets/drills/chaos_relay_cut_20ms.toml")),
+    ("chaos_relay_cut_80ms", include_str!("../../../assets/drills/chaos_relay_cut_80ms.toml")),
+    ("chaos_relay_cut_200ms", include_str!("../../../assets/drills/chaos_relay_cut_200ms.toml")),
     ("chaos_relay_failover", include_str!("../../../assets/drills/chaos_relay_failover.toml")),
+    ("chaos_relay_failover_20ms", include_str!("../../../assets/drills/chaos_relay_failover_20ms.toml")),
+    ("chaos_relay_failover_80ms", include_str!("../../../assets/drills/chaos_relay_failover_80ms.toml")),
+    ("chaos_relay_failover_200ms", include_str!("../../../assets/drills/chaos_relay_failover_200ms.toml")),
     ("chaos_relay_liar", include_str!("../../../assets/drills/chaos_relay_liar.toml")),
+    ("chaos_relay_liar_20ms", include_str!("../../../assets/drills/chaos_relay_liar_20ms.toml")),
+    ("chaos_relay_liar_80ms", include_str!("../../../assets/drills/chaos_relay_liar_80ms.toml")),
+    ("chaos_relay_liar_200ms", include_str!("../../../assets/drills/chaos_relay_liar_200ms.toml")),
     ("relay_failover", include_str!("../../../assets/drills/relay_failover.toml")),
+    ("relay_failover_20ms", include_str!("../../../assets/drills/relay_failover_20ms.toml")),
+    ("relay_failover_80ms", include_str!("../../../assets/drills/relay_failover_80ms.toml")),
+    ("relay_failover_200ms", include_str!("../../../assets/drills/relay_failover_200ms.toml")),
     ("upgrade", include_str!("../../../assets/drills/upgrade.toml")),
     ("chaos_partition", include_str!("../../../assets/drills/chaos_partition.toml")),
     ("chaos_nat_rebind", include_str!("../../../assets/drills/chaos_nat_rebind.toml")),

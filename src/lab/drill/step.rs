@@ -111,8 +111,9 @@ pub enum Step {
         name: String,
     },
     /// Sends numbered echoes while the further steps run: `NAME_sent`,
-    /// `NAME_lost`, `NAME_repeated`, `NAME_reordered`, and `NAME_gap_ms`, the
-    /// longest time without an answer.
+    /// `NAME_lost`, `NAME_repeated`, `NAME_reordered`, `NAME_gap_ms`, the longest
+    /// time without an answer, `NAME_rtt_ms`, the round trip, and what of the gap
+    /// lies beyond one of them and two: `NAME_past_one_ms`, `NAME_past_two_ms`.
     Echo {
         /// From which.
         from: String,
@@ -301,7 +302,8 @@ pub enum Condition {
         /// Which path; any if left out.
         path: Option<Path>,
     },
-    /// A node holds two reservations that answer.
+    /// A node holds two reservations that answer, none on a relay that a step had
+    /// fail.
     Standby {
         /// Which.
         node: String,

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::arena::{Arena, ArenaError, Member};
 use super::runner::{Runner, Stop};
 use super::step::Condition;
-use crate::model::{Path, Phase, ReservationState, Snapshot};
+use crate::model::{Path, Phase, ReservationRow, ReservationState, Snapshot};
 
 /// How often a condition is looked at. Snapshots come ten times a second.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -94,7 +94,9 @@ impl<A: Arena> Runner<'_, A> {
                 let feed = self.feed(node)?;
                 let snapshot = feed.snapshots.borrow();
                 let held = &snapshot.relays.reservations;
-                held.len() == 2 && held.iter().all(|r| r.state == ReservationState::Ready)
+                let works =
+                    |r: &ReservationRow| r.state == ReservationState::Ready && !self.has_failed(&r.relay);
+                held.len() == 2 && held.iter().all(works)
             }
             Condition::Unlinked { a, b } => {
                 let shown = self.shown(a, b)?;

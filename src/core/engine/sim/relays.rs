@@ -25,6 +25,8 @@ pub(super) struct Relayed {
     next_ask: u64,
     /// Lanes that were dialled and are not used: to whom, over which relay.
     warm: BTreeMap<(usize, DialId), (usize, usize)>,
+    /// Relays that take everything and pass nothing on.
+    liars: BTreeSet<usize>,
 }
 
 impl Net {
@@ -106,6 +108,25 @@ impl Net {
         }
     }
 
+    /// From now on a relay takes everything and passes nothing on.
+    pub(in crate::core::engine) fn lies(&mut self, relay: usize) {
+        self.relayed.liars.insert(relay);
+    }
+
+    /// A node dials itself through its reservation.
+    pub(super) fn try_reservation(&mut self, n: usize, relay: PeerId) {
+        let Some(at) = self.nodes.iter().position(|node| node.id == relay) else { return };
+        if !self.relays(at, n, n) {
+            let input = Input::ReservationLost { relay, reason: Reason::RelayLost };
+            self.post(Duration::from_secs(5), Delivery::Input { to: n, input });
+        }
+    }
+
+    /// Whether a relay passes on what one node sends to another.
+    fn relays(&self, relay: usize, a: usize, b: usize) -> bool {
+        !self.relayed.liars.contains(&relay) && self.passes(a, relay) && self.passes(relay, b)
+    }
+
     pub(super) fn release(&mut self, n: usize, relay: PeerId) {
         let nodes = &self.nodes;
         self.relayed.reservations.retain(|(at, owner)| *owner != n || nodes[*at].id != relay);
@@ -132,7 +153,7 @@ impl Net {
         let owner = addr.port().checked_sub(RELAY_PORTS).map(usize::from);
         let path = self.at_ip(addr).zip(owner).filter(|path| self.relayed.reservations.contains(path));
         let Some((relay, owner)) = path else { return self.dial_fails(from, dial, until) };
-        if !self.passes(from, relay) || !self.passes(relay, owner) || self.is_lost() {
+        if !self.relays(relay, from, owner) || self.is_lost() {
             return self.dial_fails(from, dial, until);
         }
         self.relayed.warm.insert((from, dial), (owner, relay));
@@ -145,7 +166,7 @@ impl Net {
         let Some((owner, relay)) = self.relayed.warm.remove(&(from, dial)) else {
             return self.dial_fails(from, dial, now);
         };
-        if !self.passes(from, relay) || !self.passes(relay, owner) {
+        if !self.relays(relay, from, owner) {
             return self.dial_fails(from, dial, now + gone);
         }
         self.post(self.latency * 4, Delivery::Lane { from, to: owner, relay });
@@ -158,7 +179,7 @@ impl Net {
     /// Whether something passes between the ends of a connection.
     pub(super) fn carries(&self, conn: ConnId) -> bool {
         self.conns.get(&conn.0).is_some_and(|c| match c.via {
-            Some(relay) => self.passes(c.ends[0], relay) && self.passes(relay, c.ends[1]),
+            Some(relay) => self.relays(relay, c.ends[0], c.ends[1]),
             None => self.passes(c.ends[0], c.ends[1]),
         })
     }

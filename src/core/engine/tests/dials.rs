@@ -149,13 +149,15 @@ fn a_ladder_that_the_peer_ends_says_so_of_the_stages_that_were_left() {
 
 #[test]
 fn a_sync_that_nobody_answered_is_no_success() {
-    let mut net = fleet(2, 2);
-    net.run(secs(5));
-    net.cut(0, 1);
     for peer in [Some(id(1)), None] {
+        let mut net = fleet(2, 2);
+        net.run(secs(5));
+        net.cut(0, 1);
         let command = net.command(0, Command::Sync { peer });
         net.run(secs(4));
         let Some(Err(failure)) = super::relays::outcome(&net, 0, command) else { panic!("nobody answered") };
-        assert_eq!(failure.reason, Reason::timed_out(secs(3)));
+        // Meanwhile the link may have been found to be dead.
+        let reasons = [Reason::timed_out(secs(3)), Reason::NotLinked, Reason::NoLinks];
+        assert!(reasons.contains(&failure.reason), "{failure:?}");
     }
 }

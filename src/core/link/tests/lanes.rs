@@ -20,28 +20,44 @@ fn a_link_falls_back_on_the_lane_it_left_and_loses_nothing() {
         assert_eq!(pair.ends[0].status().unwrap().info.path, Path::Relayed);
         assert_eq!(pair.ends[1].status().unwrap().info.path, Path::Relayed);
         assert_eq!((pair.got(1), pair.got(0)), (vec![1, 3], vec![2]));
-        assert!(pair.told[0].iter().any(|o| matches!(o, LinkOut::Up { fresh: false, lost: 0, .. })));
+        for end in 0..2 {
+            let back =
+                |o: &LinkOut| matches!(o, LinkOut::Moved { from: Path::Punched, to: Path::Relayed, .. });
+            assert!(pair.told[end].iter().any(back));
+            assert!(!pair.told[end].iter().any(|o| matches!(o, LinkOut::Down(_))), "it was never down");
+        }
         // In use again, it is a spare no more.
         pair.wait(60_000);
         assert!(pair.ends.iter().all(Link::is_up));
     }
 }
 
-#[test]
-fn a_link_moves_from_one_relay_to_another_and_says_which_it_left() {
+/// Both ends of a link with a peer that speaks the version before.
+fn old_pair() -> Pair {
     let mut pair = Pair::new();
-    let relays = [PeerId([7; 32]), PeerId([8; 32])];
-    for (id, relay) in [(1, relays[0]), (2, relays[1])] {
-        pair.open.push(ConnId(id));
-        for end in [1, 0] {
-            let info = ConnInfo { via: Some(relay), ..info(id, end == 0, Path::Relayed) };
-            let mut out = Vec::new();
-            pair.ends[end].on_conn(info, pair.now, &mut out);
-            pair.carry_out(end, out);
-        }
-        pair.run();
+    pair.old = true;
+    pair
+}
+
+fn connect_over(pair: &mut Pair, id: u64, relay: PeerId) {
+    pair.open.push(ConnId(id));
+    for end in [1, 0] {
+        let info = ConnInfo { via: Some(relay), ..info(id, end == 0, Path::Relayed) };
+        let mut out = Vec::new();
+        pair.ends[end].on_conn(info, pair.now, &mut out);
+        pair.carry_out(end, out);
     }
+    pair.run();
+}
+
+#[test]
+fn with_a_peer_of_the_version_before_a_link_moves_to_the_newer_lane_and_says_which_it_left() {
+    let mut pair = old_pair();
+    let relays = [PeerId([7; 32]), PeerId([8; 32])];
+    connect_over(&mut pair, 1, relays[0]);
+    connect_over(&mut pair, 2, relays[1]);
     for end in 0..2 {
+        assert!(!pair.ends[end].keeps_standbys());
         assert_eq!(pair.ends[end].in_use().unwrap().via, Some(relays[1]));
         assert!(
             pair.told[end].iter().any(
@@ -50,6 +66,26 @@ fn a_link_moves_from_one_relay_to_another_and_says_which_it_left() {
         );
     }
     assert!(!pair.open.contains(&ConnId(1)), "of two lanes one is enough");
+    pair.send(0, 1);
+    pair.run();
+    assert_eq!(pair.got(1), [1]);
+}
+
+#[test]
+fn with_a_peer_of_the_version_before_a_link_falls_back_on_the_lane_it_left() {
+    let mut pair = old_pair();
+    pair.connect(1, 0, Path::Relayed);
+    pair.run();
+    pair.connect(2, 0, Path::Punched);
+    pair.run();
+    pair.wait(5_000);
+    pair.send(0, 1);
+    pair.breaks(2);
+    pair.send(0, 2);
+    pair.run();
+    assert_eq!(pair.ends[1].status().unwrap().info.path, Path::Relayed);
+    assert_eq!(pair.got(1), [1, 2]);
+    assert!(pair.told[0].iter().any(|o| matches!(o, LinkOut::Up { fresh: false, lost: 0, .. })));
 }
 
 #[test]
@@ -59,7 +95,7 @@ fn a_silent_lane_is_suspect_within_a_second_and_dead_within_two() {
         pair.connect(1, 0, path);
         pair.run();
         let now = pair.now.mono;
-        pair.ends[0].set_brisk(brisk, now);
+        pair.ends[0].set_pace(brisk, 1, now);
         pair.wait(10_000);
         assert!(pair.ends[0].is_up(), "answered, it lives");
         pair.mute = true;
@@ -79,6 +115,6 @@ fn a_link_that_leaves_its_relay_is_pinged_calmly_again() {
     pair.run();
     pair.wait(20_000);
     pair.mute = true;
-    pair.wait(4_000);
+    pair.wait(1_500);
     assert!(!pair.told[0].iter().any(|o| matches!(o, LinkOut::Suspect(_))));
 }
