@@ -144,7 +144,8 @@ async fn dialled(userns: &Userns) {
     let me = scene.id("port-1").await;
     let mut far = scene.feed("pub-2");
     let new = scene.readdress("port-1").await;
-    let changed = event(&mut feed, "news of the address", |e| e.kind.name() == "node.addresses_changed").await;
+    let changed =
+        event(&mut feed, "news of the address", |e| e.kind.name() == "node.addresses_changed").await;
     assert_eq!(changed.kind, EventKind::AddressesChanged { addresses: vec![new.into()] });
     // Long enough for heartbeats to be missed.
     tokio::time::sleep(Duration::from_secs(5)).await;
@@ -163,10 +164,7 @@ async fn came_in(userns: &Userns) {
     // The bootstrap was dialled by everybody.
     until(&feed, "link", |s| s.links.iter().any(|l| l.peer_id == them && !l.outbound)).await;
     let new = scene.readdress("pub-1").await;
-    until(&feed, "link that we dialled", |s| {
-        s.links.iter().any(|l| l.peer_id == them && l.outbound)
-    })
-    .await;
+    until(&feed, "link that we dialled", |s| s.links.iter().any(|l| l.peer_id == them && l.outbound)).await;
     until(&other, "link from the new address", |s| {
         s.links.iter().any(|l| l.peer_id == me && l.remote_addr.ip() == new)
     })
@@ -183,7 +181,9 @@ async fn forbidden(userns: &Userns) {
     lines.push("nft add rule inet stop out meta l4proto udp drop".to_owned());
     scene.run("pub-2", &lines).await;
     let told = event(&mut feed, "trouble", |e| e.kind.name() == "node.sends_refused").await;
-    let EventKind::SendsRefused { why: SendTrouble::Forbidden, count } = told.kind else { panic!("{told:?}") };
+    let EventKind::SendsRefused { why: SendTrouble::Forbidden, count } = told.kind else {
+        panic!("{told:?}")
+    };
     assert!(count > 0);
     scene.run("pub-2", &["nft delete table inet stop".to_owned()]).await;
     until(&feed, "link again", |s| linked(s, &[peer])).await;

@@ -32,6 +32,7 @@ impl Stranger {
     }
 
     /// The same, bound there.
+    #[allow(clippy::unused_async)] // it needs the runtime of whoever awaits it
     pub async fn on(bind: SocketAddr) -> Self {
         let keys = keys::generate().unwrap();
         let tls = Tls::new(&keys).unwrap();

@@ -202,6 +202,7 @@ impl Link {
             self.say_carry(id, out);
         }
         self.pump(id, out);
+        self.close_leftovers(id, out);
         match before {
             Some(old) if old.id != id => {
                 self.leave(&old, to, resumed, now, out);
@@ -212,6 +213,22 @@ impl Link {
             }
             _ => self.since = now,
         }
+    }
+
+    /// Connections over our own socket that are no better than the one that carries
+    /// now, and that nobody opened, are of no use to anybody: both ends dialled at
+    /// once, or one dialled again. The opener closes them. Lanes may be warm.
+    fn close_leftovers(&mut self, carrier: ConnId, out: &mut Vec<LinkOut>) {
+        let Some(at) = self.conns.iter().position(|c| c.info.id == carrier).filter(|_| self.is_opener())
+        else {
+            return;
+        };
+        let to = self.conns[at].info.path;
+        let idle = |c: &Conn| matches!(c.phase, Phase::Waiting { .. } | Phase::Foreign);
+        let left = self.conns.iter().enumerate().filter(|(n, c)| {
+            idle(c) && c.info.path != Path::Relayed && (c.info.path > to || c.info.path == to && *n < at)
+        });
+        out.extend(left.map(|(_, c)| LinkOut::Close(c.info.id, CloseCode::Replaced)));
     }
 
     /// Leaves a connection for another one. The opener closes it, for only it

@@ -563,3 +563,14 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn of_connections_that_came_at_once_one_is_left() {
+    let mut pair = Pair::new();
+    for (id, dialler) in [(1, 0), (2, 1), (3, 0)] {
+        pair.connect(id, dialler, Path::Direct);
+    }
+    pair.run();
+    assert_eq!(pair.open.len(), 1, "{:?}", pair.open);
+    assert!(pair.ends.iter().all(|end| end.is_up() && end.conns().count() == 1));
+}

@@ -8,8 +8,8 @@ use ant_quic::{Endpoint, EndpointConfig, HighLevelConnection};
 
 use super::*;
 use crate::model::Reason;
-use crate::node::{Tls, keys};
 use crate::node::lanes::{LaneDialer, Reservation};
+use crate::node::{Tls, keys};
 
 /// A listening endpoint, as a node has one.
 fn endpoint(tls: &Tls) -> (Endpoint, SocketAddr) {
