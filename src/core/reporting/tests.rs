@@ -1,6 +1,6 @@
 use super::*;
 use crate::model::{
-    AttemptFact, AttemptId, AttemptOutcome, Cause, FailoverFact, LinkCounts, NatType, PeerId,
+    AttemptFact, AttemptId, AttemptOutcome, Cause, FailoverFact, LinkCounts, NatType, PeerId, RelayLoad,
 };
 
 const ME: PeerId = PeerId([1; 32]);
@@ -164,6 +164,24 @@ fn how_a_node_is_is_told_at_once_when_its_nat_changes_and_else_rarely() {
     assert_eq!(r.view().queued, 3);
     r.status(status(NatType::Symmetric, 3), after(68.0));
     assert_eq!(r.view().queued, 4);
+}
+
+#[test]
+fn bytes_that_are_relayed_are_no_news_and_another_peer_served_is() {
+    let status = |sessions, bytes| NodeFact {
+        nat: NatType::None,
+        known: 1,
+        tried: 1,
+        links: LinkCounts::default(),
+        propagation: None,
+        relay: Some(RelayLoad { sessions, bytes }),
+    };
+    let mut r = reporting(Vec::new());
+    r.status(status(1, 0), after(0.0));
+    r.status(status(1, 9_000), after(10.0));
+    assert_eq!(r.view().queued, 1);
+    r.status(status(2, 9_000), after(11.0));
+    assert_eq!(r.view().queued, 2);
 }
 
 #[test]

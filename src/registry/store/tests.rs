@@ -123,8 +123,14 @@ fn a_node_is_as_it_told_last() {
     assert_eq!(nodes.len(), 2);
     let (at, told) = nodes[0].status.clone().unwrap();
     assert_eq!(
-        (at, told.nat, told.known, told.propagation),
-        (NOW.before(Duration::from_secs(2)), NatType::FullCone, 7, spread)
+        (at, told.nat, told.known, told.propagation, told.relay),
+        (
+            NOW.before(Duration::from_secs(2)),
+            NatType::FullCone,
+            7,
+            spread,
+            Some(RelayLoad { sessions: 7, bytes: 7 << 40 })
+        )
     );
     assert!(nodes[1].status.is_none(), "one that told nothing of itself is known all the same");
 }
