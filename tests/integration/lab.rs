@@ -10,7 +10,7 @@ use libtest_mimic::Trial;
 use punchdeck::lab::{
     Conditions, Happening, LabError, LabOptions, NatLab, NetworkError, Topology, Unsupported, Userns,
 };
-use punchdeck::model::NatType;
+use punchdeck::model::{EventKind, NatType, Reason};
 use tokio::net::UdpSocket;
 
 use super::support::{ignored, trial};
@@ -360,11 +360,19 @@ async fn killed(userns: &Userns) {
     assert!(linked(false).await, "silence did");
     lab.start_node("pub-2").await.unwrap();
     assert!(linked(true).await, "the same node, in this process");
+    let mut events = feed.events.resubscribe();
     lab.kill_node("pub-2").await.unwrap();
-    // The library's endpoint would say goodbye for seconds to come.
-    tokio::time::sleep(Duration::from_secs(9)).await;
-    let snapshot = feed.snapshots.borrow().clone();
-    assert!(snapshot.links.iter().any(|l| l.peer_id == id), "nor did one of a node in this process");
+    assert!(linked(false).await, "silence again");
+    let reason = loop {
+        let event = events.recv().await.unwrap();
+        if let EventKind::LinkDown { reason } = &event.kind {
+            break reason.clone();
+        }
+    };
+    assert!(
+        matches!(reason, Reason::HeartbeatsMissed { .. }),
+        "a node in this process said goodbye: {reason}"
+    );
     assert!(!lab.is_cut("pub-2").await.unwrap() && !lab.is_running("pub-2").await.unwrap());
     lab.stop().await;
 }

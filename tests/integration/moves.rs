@@ -92,8 +92,9 @@ impl Scene {
         let octets = ip.parse::<Ipv4Addr>().unwrap().octets();
         let new = Ipv4Addr::new(octets[0], octets[1], octets[2], octets[3] ^ 0x40);
         let lines = [
-            format!("ip addr add {new}/{prefix} dev {interface}"),
+            // The first address of a network takes those after it along.
             format!("ip addr del {old} dev {interface}"),
+            format!("ip addr add {new}/{prefix} dev {interface}"),
             format!("ip route replace default via {gateway} dev {interface}"),
         ];
         self.run(host, &lines).await;

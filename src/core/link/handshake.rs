@@ -47,7 +47,9 @@ impl Link {
         out.push(LinkOut::OpenControl(conn.info.id));
     }
 
-    pub(super) fn say_hello(&mut self, id: ConnId, mut hello: Hello, out: &mut Vec<LinkOut>) {
+    /// Says who we are. In a closed fleet we say no more than that we are a member
+    /// until the other end proved that it is one: `proved`.
+    pub(super) fn say_hello(&mut self, id: ConnId, mut hello: Hello, proved: bool, out: &mut Vec<LinkOut>) {
         let Some(conn) = self.conn(id) else { return };
         let info = &conn.info;
         hello.observed = info.remote;
@@ -56,6 +58,7 @@ impl Link {
         hello.path = (info.outbound || info.path != Path::Direct).then_some(info.path);
         hello.proof =
             self.config.secret.as_ref().map(|s| s.prove(&info.binding, &self.config.me, &self.peer));
+        let hello = if self.config.secret.is_some() && !proved { hello.before_proof() } else { hello };
         self.write_frame(id, &Frame::Hello(Box::new(hello)), out);
     }
 
@@ -73,6 +76,7 @@ impl Link {
             self.refuse(id, code, counter, out);
             return;
         }
+        let more = self.says_more(id);
         let greeting = Greeting {
             name: Some(clean(&theirs.name)).filter(|n| !n.is_empty()),
             version: theirs.version_with_us().unwrap_or_default(),
@@ -86,21 +90,35 @@ impl Link {
         let Some(conn) = self.conn_mut(id) else { return };
         // The dialler knows how it got through; the label is the worse of both.
         conn.info.path = conn.info.path.max(theirs.path.unwrap_or(Path::Direct));
-        let Phase::Shaking { said: said @ None, hello, .. } = &mut conn.phase else {
-            out.push(LinkOut::Stopped("second hello"));
-            return;
+        let (said, hello) = match &mut conn.phase {
+            Phase::Shaking { hello, .. } if more => {
+                *hello = Some(greeting);
+                return;
+            }
+            Phase::Shaking { said: said @ None, hello, .. } => (said, hello),
+            _ => return out.push(LinkOut::Stopped("second hello")),
         };
         (*said, *hello) = (Some(resume), Some(greeting));
-        if !self.is_opener() {
-            self.say_hello(id, ours(), out);
+        // The opener of a closed fleet says now what it kept back.
+        if !self.is_opener() || self.config.secret.is_some() {
+            self.say_hello(id, ours(), true, out);
         }
         self.write_frame(id, &Frame::Resume { session: resume.session, next: resume.next }, out);
+    }
+
+    /// Whether the peer kept back who it is, and says it now that we proved
+    /// ourselves.
+    fn says_more(&self, id: ConnId) -> bool {
+        let kept_back = |conn: &Conn| matches!(&conn.phase, Phase::Shaking { hello: Some(greeting), .. } if greeting.agent.is_empty());
+        self.config.secret.is_some() && !self.is_opener() && self.conn(id).is_some_and(kept_back)
     }
 
     /// Whether a Hello is one of ours.
     fn check(&self, id: ConnId, theirs: &Hello) -> Result<(), (CloseCode, &'static str)> {
         let Some(conn) = self.conn(id) else { return Ok(()) };
-        if theirs.network != self.config.network {
+        // Its proof will do.
+        let kept_back = self.config.secret.is_some() && theirs.is_before_proof();
+        if theirs.network != self.config.network && !kept_back {
             return Err((CloseCode::Network, "another network"));
         }
         if theirs.version_with_us().is_none() {

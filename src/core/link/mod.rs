@@ -275,7 +275,7 @@ impl Link {
         let Some(conn) = self.conn_mut(id) else { return };
         conn.phase = Phase::Shaking { said: None, hello: None, until: now.mono + HELLO_TIMEOUT };
         if self.is_opener() {
-            self.say_hello(id, hello(), out);
+            self.say_hello(id, hello(), false, out);
             // A better one may have come while this one was being opened.
             self.open_best(now.mono, out);
         }

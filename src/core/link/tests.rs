@@ -428,10 +428,57 @@ fn a_closed_fleet_admits_only_who_proves_the_secret() {
             pair.connect(1, outsider, Path::Direct);
             pair.run();
             assert!(!pair.ends[1 - outsider].is_up(), "the member admits nobody");
-            if theirs.is_none() {
-                assert_eq!(pair.closed_with(1 - outsider), Some(CloseCode::Network));
-                assert!(pair.stopped(1 - outsider, "no proof of membership"));
+            if theirs.is_none() && outsider == 0 {
+                assert_eq!(pair.closed_with(1), Some(CloseCode::Network));
+                assert!(pair.stopped(1, "no proof of membership"));
+            } else if theirs.is_none() {
+                // The member opened and kept back even which network it is.
+                assert_eq!(pair.closed_with(outsider), Some(CloseCode::Network));
             }
+        }
+    }
+}
+
+/// The Hellos that are under way to an end.
+fn hellos_to(pair: &Pair, end: usize) -> Vec<Hello> {
+    let mut found = Vec::new();
+    for (_, _, bytes) in pair.wire.iter().filter(|(_, to, _)| *to == end) {
+        let mut reader = FrameReader::new();
+        reader.push(bytes);
+        while let Ok(Some(raw)) = reader.next() {
+            if let Ok(Frame::Hello(hello)) = Frame::decode(&raw) {
+                found.push(*hello);
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn a_closed_fleet_says_nothing_of_itself_before_the_other_end_proved_that_it_is_a_member() {
+    let mut pair = Pair::with(|_, c| c.secret = Some(NetworkSecret::new([1; 32])));
+    pair.connect(1, 0, Path::Direct);
+    let first = hellos_to(&pair, 1);
+    let [hello] = &first[..] else { panic!("{first:?}") };
+    let kept_back = (hello.network.is_empty(), hello.name.is_empty(), hello.agent.is_empty(), hello.wall_ms);
+    assert_eq!(kept_back, (true, true, true, 0), "{hello:?}");
+    assert!(hello.probe_ports.is_empty() && hello.observed.ip().is_unspecified());
+    pair.run();
+    for (end, name) in [(0, "node-2"), (1, "node-1")] {
+        let greeting = pair.ends[end].greeting().unwrap();
+        assert_eq!(greeting.name.as_deref(), Some(name), "told once both have proved it");
+        assert_eq!(greeting.observed, addr(9000));
+    }
+    // Who proves nothing is told nothing, whoever opens.
+    for stranger in 0..2 {
+        let mut pair = Pair::with(|end, c| {
+            c.secret = (end != stranger).then(|| NetworkSecret::new([1; 32]));
+        });
+        pair.connect(1, stranger, Path::Direct);
+        while !pair.wire.is_empty() {
+            let told = hellos_to(&pair, stranger);
+            assert!(told.iter().all(|h| h.name.is_empty() && h.agent.is_empty()), "{told:?}");
+            pair.step();
         }
     }
 }
