@@ -227,8 +227,8 @@ async fn crowd() {
     let node = TestNode::start("node", &[]).await;
     let (mut members, mut granted) = (Vec::new(), 0);
     for n in 0..=SERVED_MAX {
-        let member = Scripted::linked(&node).await;
-        let asked = Asked::on(&member.connection, ConnectUdpRequest::bind_any()).await;
+        let member = Scripted::linked(&node).await.stays();
+        let asked = Asked::on(&member, ConnectUdpRequest::bind_any()).await;
         match asked.status {
             200 => granted += 1,
             503 => assert_eq!(n, SERVED_MAX),

@@ -280,6 +280,20 @@ impl Scripted {
         }
     }
 
+    /// Answers heartbeats for as long as the other end is there, and says nothing
+    /// else.
+    pub fn stays(mut self) -> HighLevelConnection {
+        let connection = self.connection.clone();
+        tokio::spawn(async move {
+            while self.connection.close_reason().is_none() {
+                if let Frame::Ping { token } = self.next_frame().await {
+                    self.frame(&Frame::Pong { token }).await;
+                }
+            }
+        });
+        connection
+    }
+
     /// Reads and forgets until the other end is gone; what to say goes through
     /// the half that comes back.
     pub fn read_on(self) -> (Saying, impl Future<Output = ()>) {

@@ -1,11 +1,8 @@
 //! The tasks of a connection: one waits for its end, one takes the streams that
 //! the other end opens, one reads the frames.
 
-use std::time::Duration;
-
-use ant_quic::masque::ConnectUdpRequest;
 use ant_quic::{ConnectionError, HighLevelConnection, HighLevelRecvStream, HighLevelSendStream, VarInt};
-use bytes::Bytes;
+use tokio::io::AsyncReadExt;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -17,10 +14,8 @@ use crate::core::wire::{Frame, HEADER_LEN, is_hello};
 use crate::model::{PeerId, Reason};
 use crate::node::lanes::RelayEnd;
 use crate::node::streams::{FrameStream, StreamEnd};
-use crate::node::{lanes, transport};
+use crate::node::{lanes, serving, transport};
 
-/// The longest request for a relay: flags, a host as text, a port.
-const REQUEST_MAX: usize = 512;
 /// What we say of a stream that we do not read on.
 const NOT_OURS: VarInt = VarInt::from_u32(0);
 
@@ -98,10 +93,10 @@ impl Came {
     /// begin with a length, and what follows tells them apart.
     async fn on_link(mut self) -> Report {
         let mut head = [0; HEADER_LEN];
-        match self.read(&mut head, HELLO_TIMEOUT).await {
-            Some(()) if is_hello(&head) => self.greet(&head).await,
-            Some(()) => self.relay_request(head).await,
-            None => self.stop("no hello in time"),
+        match timeout(HELLO_TIMEOUT, self.recv.read_exact(&mut head)).await {
+            Ok(Ok(())) if is_hello(&head) => self.greet(&head).await,
+            Ok(Ok(())) => self.relay_request(head).await,
+            _ => self.stop("no hello in time"),
         }
     }
 
@@ -130,26 +125,14 @@ impl Came {
     /// Reads the request that begins with `head`.
     async fn relay_request(mut self, head: [u8; HEADER_LEN]) -> Report {
         let [l0, l1, l2, l3, begun @ ..] = head;
-        let len = u32::from_be_bytes([l0, l1, l2, l3]) as usize;
-        if !(begun.len()..=REQUEST_MAX).contains(&len) {
-            return self.stop("unknown stream");
-        }
-        let mut request = vec![0; len];
-        request[..begun.len()].copy_from_slice(&begun);
-        if self.read(&mut request[begun.len()..], HELLO_TIMEOUT).await.is_none() {
-            return self.stop("unknown stream");
-        }
-        match ConnectUdpRequest::decode(&mut Bytes::from(request)) {
-            Ok(request) => {
+        let mut request = (&begun[..]).chain(&mut self.recv);
+        match serving::read_request([l0, l1, l2, l3], &mut request).await {
+            Some(bind) => {
                 let Self { peer, conn, send, recv } = self;
-                Report::RelayAsked { peer, conn, send, recv, bind: request.is_bind_request() }
+                Report::RelayAsked { peer, conn, send, recv, bind }
             }
-            Err(_) => self.stop("unknown stream"),
+            None => self.stop("unknown stream"),
         }
-    }
-
-    async fn read(&mut self, into: &mut [u8], within: Duration) -> Option<()> {
-        timeout(within, self.recv.read_exact(into)).await.ok()?.ok()
     }
 
     /// Gives it up in both directions.

@@ -19,7 +19,6 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 
 /// Reads a request behind its length, which was read already. Whether it is for an
 /// address of ours; `None` if it is no request, too long, or not there in time.
-#[allow(dead_code, reason = "for whoever accepts the streams of a connection")]
 pub(in crate::node) async fn read_request(len: [u8; 4], recv: &mut (impl AsyncRead + Unpin)) -> Option<bool> {
     let len = usize::try_from(u32::from_be_bytes(len)).ok().filter(|len| *len <= SERVED_REQUEST_MAX)?;
     let mut request = vec![0; len];

@@ -21,7 +21,6 @@ use tokio::net::UdpSocket;
 use tokio::task::JoinSet;
 use tokio_util::task::AbortOnDropHandle;
 
-#[allow(unused_imports, reason = "for whoever accepts the streams of a connection")]
 pub(super) use self::answer::read_request;
 use self::pump::Pump;
 use super::clock::Clock;

@@ -23,7 +23,7 @@ use crate::core::limits::{
 use crate::model::PeerId;
 use crate::node::keys::{self, KeyBytes, KeyError};
 
-/// Bytes that the other end may send ahead: twice what a link keeps
+/// Bytes that either end may send ahead: twice what a link keeps
 /// unacknowledged.
 const RECEIVE_WINDOW: usize = 2 * UNACKED_MAX;
 /// A connection that carries no heartbeats of ours, as to a stock node, is kept
@@ -119,7 +119,8 @@ fn transport() -> TransportConfig {
         .max_concurrent_bidi_streams(VarInt::from_u32(CONNECTION_STREAMS_MAX))
         .max_concurrent_uni_streams(VarInt::from_u32(0))
         .datagram_receive_buffer_size(None)
-        .receive_window(VarInt::from_u32(RECEIVE_WINDOW as u32));
+        .receive_window(VarInt::from_u32(RECEIVE_WINDOW as u32))
+        .send_window(RECEIVE_WINDOW as u64);
     transport
 }
 
