@@ -94,10 +94,20 @@ fn data(home: &Path) -> std::path::PathBuf {
     home.join("data")
 }
 
-/// What a process holds of memory, in MiB.
+/// What a process holds of memory, its program text included, in MiB.
 pub fn resident_mib(pid: u32) -> Result<f64> {
+    memory_mib(pid, "VmRSS:")
+}
+
+/// What it made itself, without what is mapped from files, in MiB.
+#[allow(dead_code)] // not every benchmark tells them apart
+pub fn own_mib(pid: u32) -> Result<f64> {
+    memory_mib(pid, "RssAnon:")
+}
+
+fn memory_mib(pid: u32, what: &str) -> Result<f64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find(|l| l.starts_with("VmRSS:")).context("no VmRSS")?;
+    let line = status.lines().find(|l| l.starts_with(what)).context("no such line")?;
     let kib: f64 = line.split_whitespace().nth(1).context("no number")?.parse()?;
     Ok(kib / 1024.0)
 }
