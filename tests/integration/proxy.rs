@@ -24,6 +24,7 @@ pub fn trials() -> Vec<Trial> {
         trial("a_stock_node_gets_no_reservation", stock),
         trial("nobody_has_a_node_send_to_an_address_of_his_choice", targeted),
         trial("a_reservation_sends_to_nobody_who_did_not_send_first", unasked),
+        trial("a_reservation_never_reaches_the_host_of_its_relay", own_host),
         trial("a_single_packet_perhaps_forged_opens_eight_kibibytes_and_no_more", forged),
         trial("a_reservation_does_not_outlive_its_link", outlived),
         trial("a_newer_reservation_of_the_same_peer_replaces_the_older_at_once", replaced),
@@ -170,6 +171,21 @@ async fn unasked() {
     assert!(!hears(&other).await, "another port of the same host did not send");
     let served = node.until("dropped datagrams", |s| s.relays.served.iter().any(|r| r.dropped >= 3)).await;
     assert_eq!(served.relays.served[0].peer_id, member.id);
+}
+
+async fn own_host() {
+    let node = TestNode::with("node", &[], |o| o.bind = (Ipv4Addr::UNSPECIFIED, 0).into()).await;
+    let at = (Ipv4Addr::LOCALHOST, node.addr().port()).into();
+    let member = Scripted::linked_at(at).await;
+    node.until_linked(member.id).await;
+    let mut held = Asked::reservation(&member.connection).await;
+    // Even a service of that host that spoke first.
+    for ip in [Ipv4Addr::LOCALHOST, Ipv4Addr::new(127, 0, 0, 9)] {
+        let service = UdpSocket::bind((ip, 0)).await.unwrap();
+        service.send_to(b"hello", held.at()).await.unwrap();
+        held.send_to(service.local_addr().unwrap(), b"whatever").await;
+        assert!(!hears(&service).await, "{ip}");
+    }
 }
 
 async fn forged() {
