@@ -37,7 +37,7 @@ const PUBLISH_AT_LEAST: Duration = Duration::from_secs(1);
 /// Reports taken up before the rest gets its turn.
 const BATCH: usize = 256;
 /// Looks at the host's addresses. They change when a cable or a network does.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// What the system refused to send is told at most this often.
 const REFUSED_EVERY: Duration = Duration::from_secs(60);
 /// How long the last messages get to leave before connections close.
