@@ -276,7 +276,10 @@ fn a_replay_says_whose_it_is_and_where_one_stands_in_it() {
         live.input(Input::Snapshot(Arc::new(snapshot)));
     }
     let theme = Theme::resolve(Some(true), GlyphChoice::Unicode, |_| None);
-    let app = App::replay(live.app.bundle(), theme, TimeZone::UTC).unwrap();
+    let mut bundle = live.app.bundle();
+    // One day it is another one.
+    bundle.about.program = "0.1.0".into();
+    let app = App::replay(bundle, theme, TimeZone::UTC).unwrap();
     let mut shot = Shot { app, ..Shot::busy(SMALL) };
     shot.draw();
     let text = shot.text_now();
