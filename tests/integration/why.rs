@@ -11,7 +11,7 @@ use punchdeck::control::{ControlSocket, Server, SocketPath};
 use punchdeck::lab::{LabOptions, NatLab, Topology, Unsupported, Userns};
 use punchdeck::model::{
     AttemptOutcome, Command as Order, Done, NatType, NextAction, Path, PeerId, Provenance, Snapshot,
-    Sureness, Why,
+    StageOutcome, Sureness, Why,
 };
 use punchdeck::node::feed::Feed;
 use serde_json::Value;
@@ -287,7 +287,7 @@ async fn rate_limit(userns: &Userns) {
             .live
             .iter()
             .find(towards)
-            .is_some_and(|a| a.stages.iter().any(|s| s.elapsed_ms.is_some_and(|ms| ms > 0)))
+            .is_some_and(|a| a.stages.iter().any(|s| s.outcome == StageOutcome::Failed))
     })
     .await;
     let found = why(here, last).await;
