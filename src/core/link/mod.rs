@@ -7,7 +7,7 @@
 //!
 //! Under a link over a relay a second lane stands by, warm: the same handshake,
 //! the same session, and nothing on it until the one in use is in doubt
-//! ([`lanes`]).
+//! (`lanes.rs`).
 
 mod doubt;
 mod handshake;

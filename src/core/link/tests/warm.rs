@@ -401,24 +401,40 @@ proptest! {
 
     /// A false death is worse than a late one.
     #[test]
-    fn no_path_with_jitter_and_loss_is_declared_dead(
+    fn no_path_is_declared_dead_for_its_jitter(
         seed in any::<u64>(),
         one_way in 0u64..150,
         jitter in 0u64..200,
         lane in any::<bool>(),
     ) {
-        let mut two = Two::cold(one_way, 0);
-        two.rng = StdRng::seed_from_u64(seed);
-        if !lane {
-            two.lane(2, 0, Path::Direct, None, one_way);
-            two.run(2_000);
-        }
-        for lane in two.lanes.values_mut() {
-            (lane.jitter, lane.rough) = (Duration::from_millis(jitter), 5);
-        }
-        two.run(120_000);
+        let two = a_rough_two_minutes(seed, (one_way, jitter), 0, lane);
         prop_assert!(!two.was_down());
         prop_assert!(two.moves(0).len() <= usize::from(!lane));
         prop_assert_eq!(two.ends[0].in_use().unwrap().path == Path::Relayed, lane);
     }
+}
+
+/// Two ends that say nothing for two minutes, over a path that jitters and loses so
+/// many packets of a hundred.
+fn a_rough_two_minutes(seed: u64, (one_way, jitter): (u64, u64), loss: u32, lane: bool) -> Two {
+    let mut two = Two::cold(one_way, 0);
+    two.rng = StdRng::seed_from_u64(seed);
+    if !lane {
+        two.lane(2, 0, Path::Direct, None, one_way);
+        two.run(2_000);
+    }
+    for lane in two.lanes.values_mut() {
+        (lane.jitter, lane.rough) = (Duration::from_millis(jitter), loss);
+    }
+    two.run(120_000);
+    two
+}
+
+/// Whoever is to notice a death within three seconds takes a row of lost packets for
+/// one now and then: at 5 % loss less than once in an hour.
+#[test]
+fn a_path_that_loses_one_packet_in_twenty_is_hardly_ever_declared_dead() {
+    let rough = |n: u64| a_rough_two_minutes(n, (n * 7 % 150, n * 11 % 200), 5, n % 2 == 0);
+    let falsely = (0..120).filter(|n| rough(*n).was_down()).count();
+    assert!(falsely <= 4, "{falsely} times in four hours");
 }
