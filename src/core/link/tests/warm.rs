@@ -434,7 +434,7 @@ fn a_rough_two_minutes(seed: u64, (one_way, jitter): (u64, u64), loss: u32, lane
 /// one now and then: at 5 % loss less than once in an hour.
 #[test]
 fn a_path_that_loses_one_packet_in_twenty_is_hardly_ever_declared_dead() {
-    let rough = |n: u64| a_rough_two_minutes(n, (n * 7 % 150, n * 11 % 200), 5, n % 2 == 0);
+    let rough = |n: u64| a_rough_two_minutes(n, (n * 7 % 150, n * 11 % 200), 5, n.is_multiple_of(2));
     let falsely = (0..120).filter(|n| rough(*n).was_down()).count();
     assert!(falsely <= 4, "{falsely} times in four hours");
 }
