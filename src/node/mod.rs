@@ -193,6 +193,7 @@ async fn assemble(options: NodeOptions) -> Result<Assembled, StartError> {
     let clock = Clock::start();
     let (settings, new_settings) = watch::channel(options.settings());
     let network = options.network.clone();
+    let own = probe::own_addresses(local_addr);
     let config = EngineConfig {
         me,
         name: options.name.clone(),
@@ -200,7 +201,7 @@ async fn assemble(options: NodeOptions) -> Result<Assembled, StartError> {
         agent: env!("CARGO_PKG_VERSION").to_owned(),
         secret: options.secret,
         local_addr,
-        own: probe::own_addresses(local_addr),
+        own: own.clone(),
         bootstrap: probe::without_own(options.bootstrap, local_addr),
         passive: options.passive,
         direct_window: options.direct_window,
@@ -244,7 +245,7 @@ async fn assemble(options: NodeOptions) -> Result<Assembled, StartError> {
         engine,
         clock,
         local_addr,
-        own: probe::own_addresses(local_addr),
+        own,
         refused_told: None,
         connections: Connections::new(reports.clone()),
         relaying: Relaying::new(tls, options.bind.ip(), reports.clone()),

@@ -335,7 +335,7 @@ impl Engine {
             self.attempts.note_wanted(id, &wanted, now);
             match wanted {
                 LadderOut::Dial { dial, addr, within } | LadderOut::Punch { dial, addr, within } => {
-                    self.out.push_back(Action::Dial { dial, addr, peer, within });
+                    self.out.push_back(Action::Dial { dial, addr, within });
                 }
                 LadderOut::Cancel(dial) => self.out.push_back(Action::Cancel { dial }),
                 LadderOut::AskWhoHas => self.ask_who_has(id, now),

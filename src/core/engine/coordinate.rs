@@ -129,7 +129,7 @@ impl Engine {
         let mut dials = Vec::new();
         for addr in addresses {
             let dial = self.free_dial();
-            self.out.push_back(Action::Dial { dial, addr, peer: Some(requester), within: PUNCH_DIAL });
+            self.out.push_back(Action::Dial { dial, addr, within: PUNCH_DIAL });
             dials.push((dial, addr));
         }
         self.punches_coming.insert(requester, PunchComing { since: now.mono, dials });

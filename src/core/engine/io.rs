@@ -283,8 +283,6 @@ pub enum Action {
         dial: DialId,
         /// Where.
         addr: SocketAddr,
-        /// Whom we expect there, if we know.
-        peer: Option<PeerId>,
         /// When to give up.
         within: Duration,
     },

@@ -350,7 +350,7 @@ impl Net {
     fn carry_out(&mut self, n: usize) {
         while let Some(action) = self.nodes[n].engine.poll_action() {
             match action {
-                Action::Dial { dial, addr, within, .. } => {
+                Action::Dial { dial, addr, within } => {
                     let until = self.now.mono + within;
                     let seen = self.seen_from(n, addr);
                     self.contacted.insert((n, seen.port(), addr));

@@ -192,18 +192,15 @@ impl Connections {
         self.start(peer, conn, send, FrameStream::new(recv)).then_some(Input::ControlUp { peer, conn })
     }
 
-    /// The peer's stream is there. Says whether its connection still is.
-    pub(super) fn accepted(
+    /// Reads and writes begin on a control stream. Says whether its connection still
+    /// stands.
+    pub(super) fn start(
         &mut self,
         peer: PeerId,
         conn: ConnId,
         send: HighLevelSendStream,
         stream: FrameStream,
     ) -> bool {
-        self.start(peer, conn, send, stream)
-    }
-
-    fn start(&mut self, peer: PeerId, conn: ConnId, send: HighLevelSendStream, stream: FrameStream) -> bool {
         let Some(entry) = self.entries.get_mut(&conn) else { return false };
         entry.writer = Some(spawn_writer(send));
         entry.reader = Some(spawn(read(peer, conn, stream, self.reports.clone())));

@@ -212,7 +212,7 @@ impl Driver {
                 }
             }
             Report::Accepted { peer, conn, send, stream, hello: (hello, len) } => {
-                if self.connections.accepted(peer, conn, send, *stream) {
+                if self.connections.start(peer, conn, send, *stream) {
                     self.feed(Input::ControlUp { peer, conn });
                     self.feed(Input::Frame { peer, conn, frame: hello, len });
                 }
@@ -254,7 +254,7 @@ impl Driver {
             Action::OpenControl { peer, conn } => self.connections.open_control(peer, conn),
             Action::Write { conn, bytes } => self.connections.write(conn, bytes),
             Action::Close { conn, code } => self.connections.close(conn, code),
-            Action::Dial { dial, addr, peer: _, within } => self.dial(dial, addr, within),
+            Action::Dial { dial, addr, within } => self.dial(dial, addr, within),
             Action::DialLane { dial, peer, relay, addr, within } => {
                 let task = tokio::spawn(self.relaying.dial(dial, peer, relay, addr, within));
                 self.dials.insert(dial, AbortOnDropHandle::new(task));

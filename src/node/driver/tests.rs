@@ -161,7 +161,7 @@ async fn a_link_moves_from_a_lane_to_a_direct_path_and_back() {
     link(&mut near, &mut far, &relay, addr).await;
     let (near_id, far_id) = (near.id, far.id);
     let direct = DialId { attempt: AttemptId(u64::MAX), n: 1 };
-    near.driver.act(Action::Dial { dial: direct, addr: far.addr, peer: Some(far_id), within: PATIENCE });
+    near.driver.act(Action::Dial { dial: direct, addr: far.addr, within: PATIENCE });
     let on = |path| {
         move |[near, far]: &mut [&mut Bench; 2]| {
             [near.link(far_id), far.link(near_id)].iter().all(|l| l.is_some_and(|(p, _)| p == path))
@@ -288,7 +288,7 @@ async fn a_relay_that_missed_our_goodbye_gives_another_reservation_within_second
     tokio::time::sleep(Duration::from_secs(1)).await;
     wire.cut.store(false, Ordering::Relaxed);
     let dial = DialId { attempt: AttemptId(u64::MAX), n: 0 };
-    far.driver.act(Action::Dial { dial, addr: wire.addr, peer: Some(relay.id), within: PATIENCE });
+    far.driver.act(Action::Dial { dial, addr: wire.addr, within: PATIENCE });
     until("link again", [&mut far], linked).await;
     // The relay believes that the old reservation stands: the new one takes its
     // place.

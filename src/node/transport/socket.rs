@@ -90,7 +90,7 @@ impl NodeSocket {
         if transmit.src_ip.is_some() && matches!(&result, Err(error) if is_source_gone(error)) {
             // The address that was asked is not ours any more: the system
             // chooses another, and the other end follows it.
-            result = attempt(&Transmit { src_ip: None, ..copy(transmit) });
+            result = attempt(&Transmit { src_ip: None, ..transmit.clone() });
         }
         match result {
             Err(error) if error.kind() == ErrorKind::WouldBlock => Err(error),
@@ -130,16 +130,6 @@ fn without_coalescing(socket: &std::net::UdpSocket) {
     }
     #[cfg(not(target_os = "linux"))]
     let _ = socket;
-}
-
-fn copy<'a>(transmit: &Transmit<'a>) -> Transmit<'a> {
-    Transmit {
-        destination: transmit.destination,
-        ecn: transmit.ecn,
-        contents: transmit.contents,
-        segment_size: transmit.segment_size,
-        src_ip: transmit.src_ip,
-    }
 }
 
 /// What the system says when it is to send from an address that it does not have.
