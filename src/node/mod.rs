@@ -15,6 +15,7 @@ pub mod keys;
 mod knock;
 pub mod lanes;
 pub mod lock;
+mod locks;
 pub mod options;
 mod probe;
 mod relaying;

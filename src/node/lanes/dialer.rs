@@ -2,7 +2,7 @@
 //! host must not open our NAT's mapping for it.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use ant_quic::{ConnectionError, Endpoint, HighLevelConnection, VarInt};
@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout};
 use super::error::LaneError;
 use super::{Lane, tags};
 use crate::model::{CloseCode, PeerId};
+use crate::node::locks::lock;
 use crate::node::transport::{self, SERVER_NAME, Tls, identity};
 
 /// One per node; a socket per family, bound when it is first needed.
@@ -96,7 +97,7 @@ impl LaneDialer {
 
     fn endpoint(&self, to: SocketAddr) -> Result<Endpoint, LaneError> {
         let slot = if to.is_ipv4() { &self.v4 } else { &self.v6 };
-        let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slot = lock(slot);
         if let Some(endpoint) = &*slot {
             return Ok(endpoint.clone());
         }
@@ -117,7 +118,7 @@ impl LaneDialer {
     /// Closes everything that was dialled and gives up the sockets.
     pub fn close(&self, code: CloseCode) {
         for slot in [&self.v4, &self.v6] {
-            if let Some(endpoint) = slot.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            if let Some(endpoint) = lock(slot).take() {
                 endpoint.close(VarInt::from_u32(code.code()), b"");
             }
         }

@@ -9,7 +9,7 @@ use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use ant_quic::high_level::{AsyncUdpSocket, UdpSender};
@@ -24,6 +24,7 @@ use super::queue::DropQueue;
 use super::sources::Sources;
 use crate::core::limits::LANE_QUEUE_MAX;
 use crate::model::plain_addr;
+use crate::node::locks::lock;
 
 /// Written to the stream at once; what is taken from the queue for it can no
 /// longer be dropped.
@@ -227,11 +228,6 @@ impl LaneSocket {
         lock(&self.shared.outbound).push(frame);
         self.shared.written.notify_one();
     }
-}
-
-/// Nothing that holds these locks can panic.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl AsyncUdpSocket for LaneSocket {

@@ -14,7 +14,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UdpSocket;
@@ -25,6 +25,7 @@ pub(super) use self::answer::read_request;
 use self::pump::Pump;
 use super::clock::Clock;
 use super::connections::{Report, Reports};
+use super::locks::lock;
 use crate::core::engine::Input;
 use crate::core::link::ConnId;
 use crate::core::serving::{Ask, Gate, Ground, Refusal, ServeId, Traffic};
@@ -153,11 +154,6 @@ impl Serving {
     pub(super) fn traffic(&self) -> Vec<(ServeId, Traffic)> {
         self.served.iter().map(|(id, served)| (*id, lock(&served.gate).traffic())).collect()
     }
-}
-
-/// Nothing that holds these locks can panic.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A socket beside that of the node: on the wildcard of both families it takes

@@ -20,6 +20,8 @@ use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tokio::time::Sleep;
 
+use crate::node::locks::lock;
+
 /// A socket that only fails is read again after this long.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -72,7 +74,7 @@ impl NodeSocket {
     /// How many datagrams the system refused to send since this was last asked,
     /// by what it said.
     pub(super) fn take_refused(&self) -> Vec<(ErrorKind, u64)> {
-        let mut refused = self.shared.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut refused = lock(&self.shared.refused);
         std::mem::take(&mut *refused).into_iter().collect()
     }
 
@@ -105,13 +107,13 @@ impl NodeSocket {
     }
 
     fn refuse(&self, error: &io::Error) {
-        let mut refused = self.shared.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut refused = lock(&self.shared.refused);
         *refused.entry(error.kind()).or_default() += 1;
     }
 
     /// Waits after an error of reading; whether that is over.
     fn poll_pause(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut pause = self.shared.pause.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pause = lock(&self.shared.pause);
         if let Some(sleep) = pause.as_mut() {
             ready!(sleep.as_mut().poll(cx));
             *pause = None;
@@ -167,7 +169,7 @@ impl AsyncUdpSocket for NodeSocket {
                 Err(error) => {
                     tracing::debug!(%error, "the node's socket cannot be read");
                     let sleep = Box::pin(tokio::time::sleep(PAUSE));
-                    *self.shared.pause.lock().unwrap_or_else(PoisonError::into_inner) = Some(sleep);
+                    *lock(&self.shared.pause) = Some(sleep);
                     ready!(self.poll_pause(cx));
                 }
             }
