@@ -22,14 +22,33 @@ impl Hub {
         Self::start_in(tempfile::tempdir()?, bind, bootstrap)
     }
 
+    /// One of a closed fleet, whose secret is so in hex digits.
+    #[allow(dead_code)] // not every benchmark has one
+    pub fn start_closed(bind: &str, secret: &str, network: &str) -> Result<Self> {
+        let more = |command: &mut Command| {
+            command.env("PUNCHDECK_NETWORK_SECRET", secret).args(["--network", network]);
+        };
+        Self::launch(tempfile::tempdir()?, bind, None, more)
+    }
+
     /// The same on a home that may hold something already.
     pub fn start_in(home: TempDir, bind: &str, bootstrap: Option<&str>) -> Result<Self> {
+        Self::launch(home, bind, bootstrap, |_| {})
+    }
+
+    fn launch(
+        home: TempDir,
+        bind: &str,
+        bootstrap: Option<&str>,
+        more: impl FnOnce(&mut Command),
+    ) -> Result<Self> {
         let mut command = Command::new(BINARY);
         command.env_clear().env("HOME", home.path());
         command.args(["run", "--headless", "--bind", bind, "--data-dir"]).arg(data(home.path()));
         if let Some(addr) = bootstrap {
             command.args(["--bootstrap", addr]);
         }
+        more(&mut command);
         let process = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
         Ok(Self { process, home })
     }

@@ -14,7 +14,7 @@ use tempfile::{TempDir, tempdir};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 use super::binary::{Process, as_node, refused, settled};
-use super::scripted::Scripted;
+use super::hostile::peer::Scripted;
 use super::support::{ignored, trial};
 
 pub fn trials() -> Vec<Trial> {

@@ -6,7 +6,7 @@ use libtest_mimic::Trial;
 use punchdeck::core::wire::{Delta, FullSync, Message, Record};
 use punchdeck::model::{Command, Done, NatType, PeerId, Source};
 
-use super::scripted::Scripted;
+use super::hostile::peer::Scripted;
 use super::support::{TestNode, trial};
 
 pub fn trials() -> Vec<Trial> {

@@ -17,7 +17,7 @@ use rustix::fs::inotify;
 use tempfile::tempdir;
 
 use super::binary::Process;
-use super::scripted::{Saying, Scripted};
+use super::hostile::peer::{Saying, Scripted};
 use super::support::{PATIENCE, trial};
 
 pub fn trials() -> Vec<Trial> {

@@ -4,27 +4,23 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use libtest_mimic::Trial;
-use punchdeck::core::link::NetworkSecret;
 use punchdeck::model::{
     CloseCode, Command, Done, EventKind, Path, PeerState, Phase, Reason, StageKind, StageOutcome,
 };
 
-use super::scripted::{Scripted, Stock};
-use super::support::{PATIENCE, TestNode, trial};
+use super::hostile::peer::Stock;
+use super::support::{TestNode, trial};
 
 pub fn trials() -> Vec<Trial> {
     vec![
         trial("both_ends_show_the_same_path_and_each_others_name", same_path_and_name),
         trial("both_ends_dialling_at_once_end_in_one_link", both_dial_at_once),
         trial("a_dial_to_nobody_says_that_nobody_answered", nobody_answers),
-        trial("somebody_else_at_the_address_is_named", somebody_else_answers),
         trial("our_own_address_in_the_list_is_ignored", own_address),
         trial("a_stock_node_is_kept_as_foreign", stock_node_is_foreign),
         trial("disconnect_holds_automatic_dials_off_both_ways_and_connect_lifts_it", disconnect_and_connect),
         trial("a_punch_on_loopback_says_why_it_cannot", punch_on_loopback),
         trial("a_failover_without_relay_says_so", failover_without_relay),
-        trial("another_network_is_refused_with_its_code", another_network),
-        trial("a_closed_fleet_admits_its_members_only", closed_fleet),
         trial("a_node_that_vanishes_is_dialled_again_when_it_returns", reconnect),
         trial("a_leaving_node_says_goodbye_and_is_forgotten", leave),
     ]
@@ -93,36 +89,6 @@ async fn nobody_answers() {
     assert_eq!((kpi.connected, kpi.unreachable, kpi.rate), (0, 1, Some(0.0)));
 }
 
-async fn somebody_else_answers() {
-    let (a, b) = pair().await;
-    let mut liar = Scripted::linked(&a).await;
-    // A record that sends whoever believes it to b's address for somebody else.
-    let ghost = punchdeck::model::PeerId([0xaa; 32]);
-    let record = punchdeck::core::wire::Record {
-        addresses: vec![b.addr()],
-        ..punchdeck::core::wire::Record::new(ghost, 1)
-    };
-    let third = TestNode::start("third", &[a.addr()]).await;
-    third.until_linked(b.id()).await;
-    let mut third = third;
-    liar.say(punchdeck::core::wire::Message::Delta(punchdeck::core::wire::Delta {
-        added: vec![record],
-        removed: vec![],
-    }))
-    .await;
-    let reason = third
-        .event("wrong identity", |e| match &e.kind {
-            EventKind::StageEnded { stage: StageKind::Direct, reason, .. } if e.peer_id == Some(ghost) => {
-                reason.clone()
-            }
-            _ => None,
-        })
-        .await;
-    assert_eq!(reason, Reason::WrongIdentity { got: b.id() });
-    let row = third.until("ghost", |s| s.peers.iter().any(|p| p.peer_id == ghost && p.attempts == 1)).await;
-    assert!(row.peers.iter().all(|p| p.peer_id != ghost || p.successes == 0));
-}
-
 async fn own_address() {
     let port = free_port();
     let node = TestNode::with("node", &[port], |o| o.bind = port).await;
@@ -184,51 +150,6 @@ async fn failover_without_relay() {
     let (a, b) = pair().await;
     let outcome = a.command(Command::Failover { peer: Some(b.id()) }).await;
     assert_eq!(outcome.result.as_ref().unwrap_err().reason, Reason::NoRelayInUse);
-}
-
-async fn another_network() {
-    let a = TestNode::start("a", &[]).await;
-    let mut b = TestNode::with("b", &[a.addr()], |o| o.network = "other".into()).await;
-    let reason = b
-        .event("stage.ended", |e| match &e.kind {
-            EventKind::StageEnded { stage: StageKind::Direct, reason, .. } => reason.clone(),
-            _ => None,
-        })
-        .await;
-    assert_eq!(reason, Reason::Closed { close: Some(CloseCode::Network) });
-    assert!(a.snapshot().links.is_empty());
-    assert!(a.snapshot().peers.is_empty(), "who is refused does not enter the cache");
-}
-
-async fn closed_fleet() {
-    let secret = |byte| {
-        move |o: &mut punchdeck::node::options::NodeOptions| {
-            o.secret = Some(NetworkSecret::new([byte; 32]));
-        }
-    };
-    let a = TestNode::with("a", &[], secret(1)).await;
-    let member = TestNode::with("member", &[a.addr()], secret(1)).await;
-    member.until_linked(a.id()).await;
-    // Either end may be the first to see that the other is no member of its own
-    // fleet: whichever did not open.
-    for (outsider, theirs) in [
-        (TestNode::start("outsider", &[a.addr()]).await, "another network"),
-        (TestNode::with("wrong", &[a.addr()], secret(2)).await, "no proof of membership"),
-    ] {
-        let before = a.counted("no proof of membership");
-        outsider.until("refusal", |s| s.attempts.ended > 0).await;
-        assert!(outsider.snapshot().links.is_empty());
-        assert!(a.link(outsider.id()).is_none());
-        assert!(a.peer(outsider.id()).is_none(), "and gets no gossip");
-        // Counters are shown a tenth of a second late.
-        let counted = || a.counted("no proof of membership") > before || outsider.counted(theirs) > 0;
-        let told = async {
-            while !counted() {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        assert!(tokio::time::timeout(PATIENCE, told).await.is_ok(), "neither end counted it");
-    }
 }
 
 async fn reconnect() {

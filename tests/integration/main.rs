@@ -15,9 +15,8 @@ mod dual_stack;
 mod full_disk;
 mod gossip;
 mod headless;
+#[path = "../hostile/mod.rs"]
 mod hostile;
-mod hostile_punches;
-mod hostile_relays;
 mod kill;
 mod lab;
 mod lanes;
@@ -26,14 +25,11 @@ mod moves;
 mod nat;
 mod nat_names;
 mod process;
-mod proxy;
 mod punch;
 mod real_fleet;
 mod relays;
-mod scripted;
 mod start;
 mod support;
-
 mod why;
 
 use libtest_mimic::{Arguments, Trial};
@@ -57,8 +53,6 @@ fn main() {
         gossip::trials(),
         headless::trials(),
         hostile::trials(),
-        hostile_punches::trials(),
-        hostile_relays::trials(),
         kill::trials(),
         lab::trials(userns.clone()),
         lanes::trials(),
@@ -72,7 +66,6 @@ fn main() {
         relays::trials(),
         punch,
         start::trials(),
-        proxy::trials(),
     ]
     .into_iter()
     .flatten()

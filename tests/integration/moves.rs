@@ -10,7 +10,7 @@ use punchdeck::lab::{LabOptions, NatLab, Topology, Unsupported, Userns};
 use punchdeck::model::{Event, EventKind, PeerId, SendTrouble, Snapshot};
 use punchdeck::node::feed::Feed;
 
-use super::scripted::Stranger;
+use super::hostile::peer::Stranger;
 use super::support::{PATIENCE, TestNode, ignored, trial};
 
 pub fn trials(userns: Result<Userns, Unsupported>) -> Vec<Trial> {

@@ -13,7 +13,7 @@ use punchdeck::core::wire::{DialBack, Message};
 use punchdeck::model::{Command, Done, Event, NatType, Reason};
 use tokio::net::UdpSocket;
 
-use super::scripted::Scripted;
+use super::hostile::peer::Scripted;
 use super::support::{TestNode, ignored, trial};
 
 pub fn trials() -> Vec<Trial> {

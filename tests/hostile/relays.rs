@@ -12,10 +12,10 @@ use punchdeck::core::wire::{Delta, Invite, InviteNotice, Message, Record, Refusa
 use punchdeck::model::{Command, PeerId, Reason, StageKind};
 use punchdeck::node::lanes::Reservation;
 
-use super::hostile_punches::{A_WHILE, accepted, bystander, is_hit};
-use super::lanes::End;
-use super::scripted::Scripted;
-use super::support::{PATIENCE, TestNode, trial};
+use super::peer::{A_WHILE, Scripted, bystander, is_hit};
+use super::punches::accepted;
+use crate::lanes::End;
+use crate::support::{PATIENCE, TestNode, trial};
 
 pub fn trials() -> Vec<Trial> {
     vec![

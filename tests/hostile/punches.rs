@@ -1,7 +1,7 @@
 //! Peers that misuse coordination: as requester, as target, as intermediary.
 //! What they ask for is refused by name, and nobody's host is aimed at.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
@@ -13,10 +13,9 @@ use punchdeck::core::wire::{
     CoordinationAnswer, Delta, Echo, IHave, Message, NoticeAnswer, PunchNotice, PunchRequest, Record, Refusal,
 };
 use punchdeck::model::{Command, PeerId, PunchConsent, Reason};
-use tokio::net::UdpSocket;
 
-use super::scripted::Scripted;
-use super::support::{PATIENCE, TestNode, trial};
+use super::peer::{A_WHILE, Scripted, bystander, is_hit};
+use crate::support::{PATIENCE, TestNode, trial};
 
 pub fn trials() -> Vec<Trial> {
     vec![
@@ -38,21 +37,6 @@ fn nonce(n: u32) -> [u8; 16] {
     nonce[..4].copy_from_slice(&n.to_be_bytes());
     nonce
 }
-
-/// A host that has nothing to do with any of it.
-pub async fn bystander(ip: [u8; 4]) -> (UdpSocket, SocketAddr) {
-    let socket = UdpSocket::bind((Ipv4Addr::from(ip), 0)).await.unwrap();
-    let addr = socket.local_addr().unwrap();
-    (socket, addr)
-}
-
-/// Whether a datagram comes within that time.
-pub async fn is_hit(socket: &UdpSocket, within: Duration) -> bool {
-    tokio::time::timeout(within, socket.recv_from(&mut [0; 2048])).await.is_ok()
-}
-
-/// Longer than any dial here takes to send its first packet.
-pub const A_WHILE: Duration = Duration::from_millis(500);
 
 /// Asks for a punch, and does not wait for the answer.
 async fn ask(from: &mut Scripted, target: PeerId, n: u32, addresses: Vec<SocketAddr>) {

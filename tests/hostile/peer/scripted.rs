@@ -1,160 +1,14 @@
 //! A peer that says what the test wants, written with the wire types.
 
-use std::net::{Ipv4Addr, SocketAddr};
-use std::time::Duration;
+use std::future::Future;
+use std::net::SocketAddr;
 
-use ant_quic::high_level::default_runtime;
-use ant_quic::{
-    BootstrapCacheConfig, ConnectionError, Endpoint, EndpointConfig, HighLevelConnection,
-    HighLevelRecvStream, HighLevelSendStream, NodeConfig, StrategyConfig,
-};
+use ant_quic::{ConnectionError, HighLevelConnection, HighLevelRecvStream, HighLevelSendStream};
 use punchdeck::core::wire::{Frame, FrameReader, Hello, Message, PROTOCOL_HIGH, PROTOCOL_LOW, Record};
 use punchdeck::model::{NatType, PeerId};
-use punchdeck::node::{Tls, keys};
-use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::support::TestNode;
-
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// Somebody with a key and an endpoint: connected, but mute until the test
-/// speaks.
-pub struct Stranger {
-    pub endpoint: Endpoint,
-    tls: Tls,
-    id: PeerId,
-}
-
-impl Stranger {
-    pub async fn start() -> Self {
-        Self::on(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await
-    }
-
-    /// The same, bound there.
-    #[allow(clippy::unused_async)] // it needs the runtime of whoever awaits it
-    pub async fn on(bind: SocketAddr) -> Self {
-        let keys = keys::generate().unwrap();
-        let tls = Tls::new(&keys).unwrap();
-        let socket = std::net::UdpSocket::bind(bind).unwrap();
-        let (config, server) = (EndpointConfig::default(), Some(tls.server_config()));
-        let endpoint = Endpoint::new(config, server, socket, default_runtime().unwrap()).unwrap();
-        Self { endpoint, tls, id: keys::peer_id(&keys.public).unwrap() }
-    }
-
-    pub fn id(&self) -> PeerId {
-        self.id
-    }
-
-    pub fn addr(&self) -> SocketAddr {
-        self.endpoint.local_addr().unwrap()
-    }
-
-    /// Dials a node without saying anything.
-    pub async fn dial(&self, target: &TestNode) -> HighLevelConnection {
-        self.dial_at(target.addr(), target.id()).await
-    }
-
-    /// The same, whoever it is.
-    pub async fn dial_at(&self, addr: SocketAddr, id: PeerId) -> HighLevelConnection {
-        let (them, connection) = self.dial_addr(addr).await;
-        assert_eq!(them, id);
-        connection
-    }
-
-    /// Dials whoever listens there: its handshake proves who it is.
-    async fn dial_addr(&self, addr: SocketAddr) -> (PeerId, HighLevelConnection) {
-        let connection = self.endpoint.connect_with(self.tls.client_config(), addr, "peer").unwrap();
-        let connection = tokio::time::timeout(PATIENCE, connection).await.unwrap().unwrap();
-        (Tls::identity(&connection).unwrap(), connection)
-    }
-
-    /// Dials a node and opens or accepts the control stream, without a Hello.
-    pub async fn control(self, target: &TestNode) -> Scripted {
-        self.control_at(target.addr()).await
-    }
-
-    /// The same towards whoever listens there.
-    async fn control_at(self, addr: SocketAddr) -> Scripted {
-        let (them, connection) = self.dial_addr(addr).await;
-        let stream = if self.id() < them { connection.open_bi().await } else { connection.accept_bi().await };
-        let (send, recv) = stream.unwrap();
-        let mut channel = [0; 16];
-        connection.export_keying_material(&mut channel, b"EXPORTER punchdeck channel", b"").unwrap();
-        Scripted {
-            id: self.id(),
-            them,
-            stranger: self,
-            connection,
-            channel,
-            their_hello: None,
-            send,
-            recv,
-            reader: FrameReader::new(),
-            session: 0,
-            next: 0,
-        }
-    }
-}
-
-/// A stock ant-quic node, with all that the library serves by itself.
-pub struct Stock {
-    pub node: ant_quic::Node,
-    _dir: TempDir,
-}
-
-impl Stock {
-    pub async fn start() -> Self {
-        Self::on(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await
-    }
-
-    /// The same, bound there.
-    pub async fn on(bind: SocketAddr) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let config = NodeConfig::builder()
-            .bind_addr(bind)
-            .port_mapping_enabled(false)
-            .mdns_enabled(false)
-            .bootstrap_cache(BootstrapCacheConfig::builder().cache_dir(dir.path()).build())
-            .build();
-        let node = ant_quic::Node::with_config(config).await.unwrap();
-        let accepting = node.clone();
-        tokio::spawn(async move {
-            while accepting.is_running() {
-                accepting.accept().await;
-            }
-        });
-        Self { node, _dir: dir }
-    }
-
-    pub fn id(&self) -> PeerId {
-        PeerId(self.node.peer_id().0)
-    }
-
-    /// Dials a node without saying anything.
-    pub async fn dial(&self, target: &TestNode) -> HighLevelConnection {
-        let (them, connection) = self.dial_addr(target.addr()).await;
-        assert_eq!(them, target.id());
-        connection
-    }
-
-    /// Dials whoever listens there: its handshake proves who it is.
-    async fn dial_addr(&self, addr: SocketAddr) -> (PeerId, HighLevelConnection) {
-        let stage = StrategyConfig::default()
-            .with_ipv4_timeout(Duration::from_secs(5))
-            .with_ipv6_timeout(Duration::from_secs(5))
-            .with_relay_enabled(false);
-        let endpoint = self.node.inner_endpoint();
-        let (v4, v6) = if addr.is_ipv4() { (Some(addr), None) } else { (None, Some(addr)) };
-        let (reached, _) = endpoint.connect_with_fallback(v4, v6, Some(stage), None).await.unwrap();
-        let them = PeerId(reached.peer_id.0);
-        (them, self.connection(them).unwrap())
-    }
-
-    pub fn connection(&self, peer: PeerId) -> Option<HighLevelConnection> {
-        self.node.inner_endpoint().get_quic_connection(&ant_quic::PeerId(peer.0)).unwrap()
-    }
-}
+use super::{Bad, PATIENCE, Stranger, Target};
 
 /// A peer with a control stream.
 pub struct Scripted {
@@ -171,6 +25,8 @@ pub struct Scripted {
     reader: FrameReader,
     session: u64,
     next: u64,
+    /// What it said last, to be said again.
+    last: Vec<u8>,
 }
 
 /// The writing half of one.
@@ -192,27 +48,50 @@ impl Saying {
 
 impl Scripted {
     /// A peer that has shaken hands as it should.
-    pub async fn linked(target: &TestNode) -> Self {
-        let mut peer = Stranger::start().await.control(target).await;
-        peer.shake("test").await;
-        target.until_linked(peer.id).await;
-        peer
+    pub async fn linked(target: &impl Target) -> Self {
+        Bad::peer().linked(target).await
     }
 
     /// The same towards whoever listens there.
     pub async fn linked_at(addr: SocketAddr) -> Self {
-        let mut peer = Stranger::start().await.control_at(addr).await;
-        peer.shake("test").await;
-        peer
+        Bad::peer().linked_at(addr).await
+    }
+
+    pub(super) fn new(
+        stranger: Stranger,
+        them: PeerId,
+        connection: HighLevelConnection,
+        send: HighLevelSendStream,
+        recv: HighLevelRecvStream,
+    ) -> Self {
+        let mut channel = [0; 16];
+        connection.export_keying_material(&mut channel, b"EXPORTER punchdeck channel", b"").unwrap();
+        Self {
+            id: stranger.id(),
+            them,
+            stranger,
+            connection,
+            channel,
+            their_hello: None,
+            send,
+            recv,
+            reader: FrameReader::new(),
+            session: 0,
+            next: 0,
+            last: Vec::new(),
+        }
     }
 
     /// A Hello as it should be.
-    pub fn hello(&self, network: &str) -> Hello {
+    pub fn hello(&self) -> Hello {
+        let manner = &self.stranger.manner;
+        let mut binding = [0; 32];
+        self.connection.export_keying_material(&mut binding, b"EXPORTER punchdeck membership", b"").unwrap();
         Hello {
             low: PROTOCOL_LOW,
             high: PROTOCOL_HIGH,
-            network: network.to_owned(),
-            name: "scripted".to_owned(),
+            network: manner.network.clone(),
+            name: manner.name.clone(),
             agent: "test".to_owned(),
             nat: NatType::Unknown,
             observed: self.connection.remote_address(),
@@ -221,13 +100,13 @@ impl Scripted {
             channel: self.channel,
             path: None,
             outbound: true,
-            proof: None,
+            proof: manner.secret.as_ref().map(|s| s.prove(&binding, &self.id, &self.them)),
         }
     }
 
     /// Hello and Resume both ways.
-    pub async fn shake(&mut self, network: &str) {
-        let hello = self.hello(network);
+    pub async fn shake(&mut self) {
+        let hello = self.hello();
         self.frame(&Frame::Hello(Box::new(hello))).await;
         self.frame(&Frame::Resume { session: 0, next: 0 }).await;
         // Whoever opened waits for the other's Hello before it resumes; saying
@@ -250,7 +129,21 @@ impl Scripted {
 
     /// Whatever bytes; a stream that is closed already is what some tests want.
     pub async fn raw(&mut self, bytes: &[u8]) {
+        self.last = bytes.to_vec();
         let _ = AsyncWriteExt::write_all(&mut self.send, bytes).await;
+    }
+
+    /// Replay: what it said last, once more.
+    pub async fn again(&mut self) {
+        let last = self.last.clone();
+        let _ = AsyncWriteExt::write_all(&mut self.send, &last).await;
+    }
+
+    /// Flood: so many messages, as fast as they are taken.
+    pub async fn floods(&mut self, count: u32, message: impl Fn(u32) -> Message) {
+        for n in 0..count {
+            self.say(message(n)).await;
+        }
     }
 
     /// Waits until the other end takes nothing more on the control stream.
@@ -292,6 +185,22 @@ impl Scripted {
             }
         });
         connection
+    }
+
+    /// Stall: takes whatever comes and answers nothing, not even a heartbeat.
+    pub fn stalls(self) -> HighLevelConnection {
+        let connection = self.connection.clone();
+        let (saying, read) = self.read_on();
+        tokio::spawn(async move {
+            read.await;
+            drop(saying);
+        });
+        connection
+    }
+
+    /// Stall: does not even take what comes, for as long as this is kept.
+    pub fn unread(self) -> impl Sized {
+        self
     }
 
     /// Reads and forgets until the other end is gone; what to say goes through

@@ -1,0 +1,66 @@
+//! Peers gone bad: each is stopped by the limit that says so, and the counter shows
+//! it. One file a surface; who attacks is built in [`peer`].
+
+mod frames;
+mod gossip;
+mod hello;
+mod lanes;
+mod library;
+pub mod peer;
+mod punches;
+mod questions;
+mod relays;
+mod reservations;
+
+use std::net::SocketAddr;
+
+use libtest_mimic::Trial;
+use punchdeck::core::link::NetworkSecret;
+use punchdeck::model::{CloseCode, PeerId};
+
+use crate::support::TestNode;
+
+pub fn trials() -> Vec<Trial> {
+    [
+        frames::trials(),
+        gossip::trials(),
+        hello::trials(),
+        lanes::trials(),
+        library::trials(),
+        punches::trials(),
+        questions::trials(),
+        relays::trials(),
+        reservations::trials(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+impl peer::Target for TestNode {
+    fn addr(&self) -> SocketAddr {
+        self.addr()
+    }
+
+    fn id(&self) -> PeerId {
+        self.id()
+    }
+
+    async fn until_linked(&self, peer: PeerId) {
+        self.until_linked(peer).await;
+    }
+}
+
+/// How a connection is closed, as it travels.
+fn code(close: CloseCode) -> u64 {
+    u64::from(close.code())
+}
+
+/// A node of a closed fleet.
+async fn closed(name: &str, bootstrap: &[SocketAddr]) -> TestNode {
+    TestNode::with(name, bootstrap, |o| {
+        o.secret = Some(NetworkSecret::new([1; 32]));
+        o.passive = true;
+    })
+    .await
+}
