@@ -349,20 +349,20 @@ fn output_into_a_full_disk_is_a_failure() {
 }
 
 #[test]
-fn the_readme_carries_the_table_of_keys_as_the_program_knows_it() {
+fn the_docs_carry_the_table_of_settings_as_the_program_knows_it() {
     let table = punchdeck::config::reference_table();
-    let readme = include_str!("../README.md");
-    assert!(readme.contains(&table), "put this into README.md, \"Configuration\":\n\n{table}");
+    let docs = include_str!("../docs/configuration.md");
+    assert!(docs.contains(&table), "put this into docs/configuration.md:\n\n{table}");
 }
 
 #[test]
-fn the_readme_carries_the_keys_of_the_panes_as_the_program_prints_them() {
+fn the_docs_carry_the_keys_of_the_panes_as_the_program_prints_them() {
     let all = Home::new().run(&["keys"], &[]).succeeds();
     let panes = all.split("\n\n").next().unwrap();
-    let readme = include_str!("../README.md");
+    let docs = include_str!("../docs/console.md");
     assert!(
-        panes.contains("q ") && readme.contains(&format!("```\n{panes}\n```")),
-        "put this into README.md, \"Keys\":\n\n{panes}"
+        panes.contains("q ") && docs.contains(&format!("```\n{panes}\n```")),
+        "put this into docs/console.md, \"Keys\":\n\n{panes}"
     );
 }
 
