@@ -170,6 +170,12 @@ pub struct SyncReport {
     pub peers_synced: u32,
     /// Peers that were asked.
     pub peers_asked: u32,
+    /// Peers that said that they serve no full sync now, as there were several.
+    #[serde(default)]
+    pub peers_refused: u32,
+    /// When the last of them serves one again, in milliseconds.
+    #[serde(default)]
+    pub retry_ms: Option<u64>,
     /// Records we sent.
     pub records_sent: u64,
     /// Records we received.
@@ -282,16 +288,19 @@ impl fmt::Display for Outcome {
             Ok(Done::EndedServed { kept_off_ms, .. }) => {
                 write!(f, "{verb}{whom}: done, it gets no reservation here for {} min", kept_off_ms / 60_000)
             }
-            Ok(Done::Synced(r)) => write!(
-                f,
-                "{verb}{whom}: {} of {} peers, {} records sent, {} received, {} new, {} ms",
-                r.peers_synced,
-                r.peers_asked,
-                r.records_sent,
-                r.records_received,
-                r.records_new,
-                r.elapsed_ms
-            ),
+            Ok(Done::Synced(r)) => {
+                let SyncReport { peers_synced, peers_asked, records_sent, records_received, .. } = r;
+                write!(f, "{verb}{whom}: {peers_synced} of {peers_asked} peers, ")?;
+                write!(f, "{records_sent} records sent, {records_received} received, ")?;
+                write!(f, "{} new, {} ms", r.records_new, r.elapsed_ms)?;
+                match r.retry_ms {
+                    Some(ms) => {
+                        let (refused, seconds) = (r.peers_refused, ms.div_ceil(1_000));
+                        write!(f, "; {refused} had enough of our syncs, the next in {seconds} s")
+                    }
+                    None => Ok(()),
+                }
+            }
             Ok(Done::Echoed(r)) => write!(
                 f,
                 "{verb}{whom}: {} sent, {} lost, {} repeated, {} reordered, longest gap {} ms",

@@ -11,7 +11,9 @@ use crate::core::book::Entry;
 use crate::core::gossip::{Gossip, LinkContext, Output};
 use crate::core::link::ConnInfo;
 use crate::core::wire::{Capabilities, Message, Record};
-use crate::model::{Command, CommandId, Done, EventKind, Failure, GossipView, Path, PeerId, Reason};
+use crate::model::{
+    Command, CommandId, Done, EventKind, Failure, GossipView, Path, PeerId, Reason, SyncReport,
+};
 
 /// More new peers than this at once are told of in one event: a reader of
 /// events must not lose the others for them.
@@ -82,12 +84,15 @@ impl Engine {
     }
 
     /// Why a sync came to nothing: who was asked is silent, or gone meanwhile.
-    fn sync_failure(&self, command: CommandId, after_ms: u64) -> Reason {
+    fn sync_failure(&self, command: CommandId, report: &SyncReport) -> Reason {
         let peer = self.commands.get(&command).and_then(Command::peer);
         match peer {
             Some(peer) if !self.links.get(&peer).is_some_and(Link::is_up) => Reason::NotLinked,
             None if !self.links.values().any(Link::is_up) => Reason::NoLinks,
-            _ => Reason::TimedOut { after_ms },
+            _ => match report.retry_ms {
+                Some(retry_ms) => Reason::TooSoon { retry_ms },
+                None => Reason::TimedOut { after_ms: report.elapsed_ms },
+            },
         }
     }
 
@@ -116,7 +121,7 @@ impl Engine {
                 }
                 // Nobody answered: the thing asked for did not happen.
                 Output::Synced { command, report } => {
-                    let reason = self.sync_failure(command, report.elapsed_ms);
+                    let reason = self.sync_failure(command, &report);
                     self.answer(command, Err(reason.into()));
                 }
                 Output::Event { peer, kind } => self.event(peer, kind, now),

@@ -24,6 +24,7 @@ impl Gossip {
             Message::FullSync(page) => self.on_full_sync(from, page, book, now),
             Message::Delta(delta) => self.on_delta(from, delta, book, now),
             Message::Request(request) => self.on_request(from, &request, book, now),
+            Message::SyncRefused(said) => self.on_refused(from, said, now),
             Message::Digest(digest) => self.on_digest(from, digest, book, now),
             Message::DigestPage(page) => self.on_digest_page(from, &page, book, now),
             _ => return,

@@ -8,7 +8,7 @@ use crate::core::book::{Book, Entry};
 use crate::core::limits::{
     DELTA_RECORDS_MAX, PAGE_RECORDS_MAX, SYNC_QUEUE_MAX, SYNC_SERVE_IN_FLIGHT, SYNC_STALL,
 };
-use crate::core::wire::{Delta, FullSync, Message, Record, Request, Want};
+use crate::core::wire::{Delta, FullSync, Message, Record, Request, SyncRefused, Want};
 use crate::core::{Mono, Now};
 use crate::model::{EventKind, PeerId};
 
@@ -61,8 +61,9 @@ impl Gossip {
         let ids = match &request.want {
             Want::All => {
                 if !link.meters.syncs.take(now.mono) {
+                    let retry = link.meters.syncs.wait(now.mono);
                     self.count("gossip.serve", 1);
-                    return;
+                    return self.refuse_sync(from, request.sync, retry);
                 }
                 self.shared_ids(book, now)
             }
@@ -82,6 +83,13 @@ impl Gossip {
             }
         };
         self.enqueue(from, request.sync, ids, false);
+    }
+
+    /// Says that a full sync is not served now: who asked for it must not take our
+    /// silence for a link that is dead.
+    fn refuse_sync(&mut self, peer: PeerId, sync: u32, retry: Duration) {
+        let retry_s = u16::try_from(retry.as_millis().div_ceil(1_000)).unwrap_or(u16::MAX);
+        self.send(peer, Message::SyncRefused(SyncRefused { sync, retry_s }));
     }
 
     /// Queues pages for a link.

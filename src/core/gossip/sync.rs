@@ -2,11 +2,12 @@
 //! or because somebody asked; and the commands that wait for them.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::{Gossip, Output, SYNC_WITHIN};
 use crate::core::book::Book;
 use crate::core::limits::INTAKE_BURST_REQUESTED;
-use crate::core::wire::{Message, Request, Want};
+use crate::core::wire::{Message, Request, SyncRefused, Want};
 use crate::core::{Mono, Now};
 use crate::model::{CommandId, EventKind, PeerId, Reason, SyncReport, millis};
 
@@ -23,11 +24,22 @@ pub(super) struct Exchange {
     answered: bool,
     /// Our half is.
     pushed: bool,
+    /// The peer serves none now, and when it says that it will.
+    refused: Option<Duration>,
 }
 
 impl Exchange {
     fn new(sync: u32, now: Now) -> Self {
-        Self { sync, since: now.mono, sent: 0, received: 0, new: 0, answered: false, pushed: false }
+        Self {
+            sync,
+            since: now.mono,
+            sent: 0,
+            received: 0,
+            new: 0,
+            answered: false,
+            pushed: false,
+            refused: None,
+        }
     }
 }
 
@@ -50,6 +62,10 @@ impl Job {
         self.report.records_sent += exchange.sent;
         self.report.records_received += exchange.received;
         self.report.records_new += exchange.new;
+        if let Some(retry) = exchange.refused {
+            self.report.peers_refused += 1;
+            self.report.retry_ms = Some(self.report.retry_ms.unwrap_or(0).max(millis(retry)));
+        }
     }
 }
 
@@ -157,6 +173,17 @@ impl Gossip {
         self.end_if_complete(peer, now);
     }
 
+    /// The peer serves no full sync now.
+    pub(super) fn on_refused(&mut self, peer: PeerId, said: SyncRefused, now: Now) {
+        if let Some(exchange) = self.links.get_mut(&peer).and_then(|link| link.exchange.as_mut())
+            && said.sync == exchange.sync
+            && said.sync != 0
+        {
+            exchange.refused = Some(Duration::from_secs(said.retry_s.into()));
+        }
+        self.end_if_complete(peer, now);
+    }
+
     /// A page of our half went out.
     pub(super) fn note_pushed(&mut self, peer: PeerId, count: u64, last: bool, now: Now) {
         if let Some(exchange) = self.links.get_mut(&peer).and_then(|link| link.exchange.as_mut()) {
@@ -167,7 +194,7 @@ impl Gossip {
     }
 
     fn end_if_complete(&mut self, peer: PeerId, now: Now) {
-        let complete = |exchange: &Exchange| exchange.answered && exchange.pushed;
+        let complete = |e: &Exchange| (e.answered || e.refused.is_some()) && e.pushed;
         if self.links.get(&peer).and_then(|link| link.exchange.as_ref()).is_some_and(complete) {
             self.end_exchange(peer, now);
         }

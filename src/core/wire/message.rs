@@ -61,6 +61,16 @@ pub struct Request {
     pub want: Want,
 }
 
+/// "I serve you no full sync now": the answer to a [`Request`] for everything that
+/// came too soon after others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncRefused {
+    /// The request's number.
+    pub sync: u32,
+    /// When the next one is served, in seconds from now.
+    pub retry_s: u16,
+}
+
 /// A summary of (peer, version) over all records, for the other end to compare
 /// with its own. Different: it answers with [`DigestPage`]s.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -144,6 +154,8 @@ pub enum Message {
     Delta(Delta),
     /// Asks for records.
     Request(Request),
+    /// Answers such a request that came too soon.
+    SyncRefused(SyncRefused),
     /// A summary of what the sender knows.
     Digest(Digest),
     /// The detail of it.
@@ -194,6 +206,7 @@ impl Message {
             Self::FullSync(_) => kind::FULL_SYNC,
             Self::Delta(_) => kind::DELTA,
             Self::Request(_) => kind::REQUEST,
+            Self::SyncRefused(_) => kind::SYNC_REFUSED,
             Self::Digest(_) => kind::DIGEST,
             Self::DigestPage(_) => kind::DIGEST_PAGE,
             Self::WhoHas(_) => kind::WHO_HAS,
@@ -248,6 +261,7 @@ impl Message {
                 | Self::Observed(_)
                 | Self::Leave
                 | Self::Request(_)
+                | Self::SyncRefused(_)
                 | Self::Digest(_)
                 | Self::WhoHas(_)
                 | Self::IHave(_) => 48,

@@ -27,7 +27,8 @@ pub use coordination::{
 pub use frame::{FrameReader, HEADER_LEN, RawFrame, frame_limit, is_hello};
 pub use hello::{Hello, common_version};
 pub use message::{
-    Delta, Digest, DigestEntry, DigestPage, Echo, FullSync, IHave, Message, Observed, Request, Want, WhoHas,
+    Delta, Digest, DigestEntry, DigestPage, Echo, FullSync, IHave, Message, Observed, Request, SyncRefused,
+    Want, WhoHas,
 };
 pub use probe::{DialBack, DialBackAnswer, ProbeToken};
 pub use record::{Capabilities, PeerPrefix, Record, RelayAddr};
@@ -71,6 +72,8 @@ pub mod kind {
     pub const DIGEST: u16 = 0x0113;
     /// [`super::DigestPage`].
     pub const DIGEST_PAGE: u16 = 0x0114;
+    /// [`super::SyncRefused`].
+    pub const SYNC_REFUSED: u16 = 0x0115;
     /// [`super::WhoHas`].
     pub const WHO_HAS: u16 = 0x0120;
     /// [`super::IHave`].

@@ -65,6 +65,8 @@ pub(crate) fn message() -> impl Strategy<Value = Message> {
     prop_oneof![
         Just(Message::Leave),
         addr().prop_map(|addr| Message::Observed(Observed { addr })),
+        (any::<u32>(), any::<u16>())
+            .prop_map(|(sync, retry_s)| Message::SyncRefused(SyncRefused { sync, retry_s })),
         any::<u32>().prop_map(|query| Message::WhyAsk(WhyAsk { query })),
         (
             any::<u32>(),

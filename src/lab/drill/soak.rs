@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use super::arena::Arena;
 use super::runner::{Runner, Stop};
-use super::step::Step;
+use super::step::{Step, describe};
+use super::tried::moment;
 
 /// What a soak measures besides its steps.
 pub(super) const MEASURED: [&str; 5] = ["rounds", "rss_mib", "rss_growth_mib", "fds", "fds_growth"];
@@ -43,11 +44,19 @@ pub(super) async fn run<A: Arena>(
         rounds += 1;
         let (gone, of) = (begun.elapsed().as_secs(), time.as_secs());
         runner.tell(format!("round {rounds}, {gone} of {of} s"), None);
+        let mut by = BTreeMap::new();
         for step in steps {
             Box::pin(runner.step(step)).await?;
+            for name in runner.measured.keys() {
+                by.entry(name.clone()).or_insert_with(|| describe(step));
+            }
+        }
+        if let Some(journal) = &runner.journal {
+            journal.round(moment(), rounds, &runner.measured);
         }
         for (name, value) in std::mem::take(&mut runner.measured) {
-            keep_worst(&mut worst, name, value);
+            let by = by.remove(&name).unwrap_or_default();
+            keep_worst(&mut worst, name, Worst { value, round: rounds, by });
         }
         runner.tried.collect(&runner.arena.members());
         if rounds == 1 {
@@ -55,7 +64,10 @@ pub(super) async fn run<A: Arena>(
         }
     }
     runner.measured = before;
-    runner.measured.append(&mut worst);
+    for (name, Worst { value, round, by }) in worst {
+        runner.told.push(format!("worst {name}: {value:.1}, in round {round} of {rounds}, {by}"));
+        runner.measured.insert(name, value);
+    }
     runner.measured.insert("rounds".into(), rounds.into());
     if let Some((warm, end)) = warm.zip(Usage::now()) {
         let figures = [
@@ -69,11 +81,23 @@ pub(super) async fn run<A: Arena>(
     Ok(())
 }
 
+/// The worst value of all rounds.
+#[derive(Debug, Clone, PartialEq)]
+struct Worst {
+    value: f64,
+    /// In which round it was measured, from 1.
+    round: u32,
+    /// By which step, with its nodes.
+    by: String,
+}
+
 /// The longest of times, the least of shares.
-fn keep_worst(worst: &mut BTreeMap<String, f64>, name: String, value: f64) {
+fn keep_worst(worst: &mut BTreeMap<String, Worst>, name: String, new: Worst) {
     let time = name.ends_with("_ms");
-    let kept = worst.entry(name).or_insert(value);
-    *kept = if time { kept.max(value) } else { kept.min(value) };
+    let is_worse = |kept: &Worst| if time { new.value > kept.value } else { new.value < kept.value };
+    if worst.get(&name).is_none_or(is_worse) {
+        worst.insert(name, new);
+    }
 }
 
 #[cfg(test)]
@@ -83,10 +107,12 @@ mod tests {
     #[test]
     fn of_all_rounds_the_worst_counts() {
         let mut worst = BTreeMap::new();
-        for (ms, share) in [(5.0, 1.0), (9.0, 0.5), (7.0, 1.0)] {
-            keep_worst(&mut worst, "sync_ms".into(), ms);
-            keep_worst(&mut worst, "sync".into(), share);
+        for (round, ms, share) in [(1, 5.0, 1.0), (2, 9.0, 0.5), (3, 7.0, 1.0)] {
+            let new = |value| Worst { value, round, by: "a step".into() };
+            keep_worst(&mut worst, "sync_ms".into(), new(ms));
+            keep_worst(&mut worst, "sync".into(), new(share));
         }
-        assert_eq!(worst, BTreeMap::from([("sync".into(), 0.5), ("sync_ms".into(), 9.0)]));
+        let kept = |name: &str| (worst[name].value, worst[name].round);
+        assert_eq!((kept("sync_ms"), kept("sync")), ((9.0, 2), (0.5, 2)));
     }
 }

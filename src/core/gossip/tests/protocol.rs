@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::super::*;
 use super::net::*;
-use crate::core::limits::DELTA_RECORDS_MAX;
-use crate::core::wire::{Delta, FullSync, Record, RelayAddr, Request, Want};
+use crate::core::limits::{DELTA_RECORDS_MAX, SYNC_SERVE_BURST, SYNC_SERVE_EVERY};
+use crate::core::wire::{Delta, FullSync, Record, RelayAddr, Request, SyncRefused, Want};
 use crate::model::{EventKind, NatType, Reason};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -262,6 +262,34 @@ fn a_sync_ends_after_three_seconds_with_what_came() {
         panic!("{:?}", node.log);
     };
     assert_eq!((report.peers_asked, report.peers_synced, report.elapsed_ms), (2, 1, 3_000));
+}
+
+#[test]
+fn a_peer_that_serves_no_sync_now_says_when_and_the_sync_ends_at_once() {
+    let (mut node, now) = node_with_links(1);
+    node.gossip.sync(Some(id(1)), CommandId(4), &node.book, now).unwrap();
+    let sync = request_number(&node.drain(), 1).unwrap();
+    hear(&mut node, 1, Message::SyncRefused(SyncRefused { sync: sync + 1, retry_s: 9 }), now);
+    assert!(synced(&node).is_empty(), "that was another question");
+    hear(&mut node, 1, Message::SyncRefused(SyncRefused { sync, retry_s: 24 }), now);
+    let [(CommandId(4), report)] = synced(&node)[..] else {
+        panic!("{:?}", node.log);
+    };
+    assert_eq!((report.peers_asked, report.peers_synced, report.peers_refused), (1, 0, 1));
+    assert_eq!(report.retry_ms, Some(24_000));
+}
+
+#[test]
+fn who_asks_for_too_many_full_syncs_is_told_when_the_next_one_is_served() {
+    let (mut node, now) = node_with_links(1);
+    let ask = |sync| Message::Request(Request { sync, want: Want::All });
+    // The sync of the new link is the first one.
+    for sync in 1..SYNC_SERVE_BURST as u32 {
+        let sent = hear(&mut node, 1, ask(sync), now);
+        assert!(sent.iter().any(|(_, m)| matches!(m, Message::FullSync(p) if p.sync == sync)), "{sync}");
+    }
+    let refused = SyncRefused { sync: 77, retry_s: SYNC_SERVE_EVERY.as_secs() as u16 + 1 };
+    assert_eq!(hear(&mut node, 1, ask(77), now), [(id(1), Message::SyncRefused(refused))]);
 }
 
 #[test]
