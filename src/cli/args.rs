@@ -317,6 +317,9 @@ pub struct DrillArgs {
     /// How long a soak runs, such as 60s or 10m
     #[arg(long = "for", value_name = "TIME", env = "PUNCHDECK_LAB_FOR", value_parser = time)]
     pub time: Option<Duration>,
+    /// Write what happens at every node to a new file, a JSON object a line
+    #[arg(long, value_name = "FILE", env = "PUNCHDECK_LAB_EVENTS")]
+    pub events: Option<PathBuf>,
     /// Run ant-quic's own ladder on the same pairs too
     #[arg(long, env = "PUNCHDECK_LAB_BASELINE", value_parser = switch)]
     pub baseline: bool,

@@ -1,10 +1,13 @@
 //! `punchdeck lab list` and `punchdeck lab run`: drills with a verdict.
 
 use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Serialize;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::args::DrillArgs;
@@ -12,7 +15,7 @@ use super::failure::say;
 use super::session::{Hangup, Log, Look, Screen, Session};
 use super::{Failure, print};
 use crate::config::Host;
-use crate::lab::drill::{Arena, BUILT_IN, Progress, Report, Runner, Scenario, Verdict};
+use crate::lab::drill::{Arena, BUILT_IN, Entry, Journal, Progress, Report, Runner, Scenario, Verdict};
 use crate::lab::{self, FleetFile, LabArena, LoopbackFleet, RealFleet, Topology, Unsupported, Userns};
 use crate::node::disk::create_private_dir;
 
@@ -52,13 +55,14 @@ pub(super) fn run(args: &DrillArgs) -> Result<(), Failure> {
         scenarios.iter().map(|s| Ground::choose(s, args, userns.as_ref())).collect::<Result<Vec<_>, _>>()?;
     let session = Session::begin(Screen::Headless, Look::default(), &Log::only(LOG_FILTER), Hangup::Ends)?;
     let abort = session.stopped();
+    let events = args.events.as_deref().map(new_file).transpose()?;
     let mut reports = Vec::new();
     for (scenario, ground) in scenarios.iter().zip(&grounds) {
         for n in 1..=args.repeat {
             if abort.is_cancelled() {
                 break;
             }
-            let report = session.block_on(once(ground, scenario, args, abort.clone()))?;
+            let report = session.block_on(once(ground, scenario, args, events.as_ref(), abort.clone()))?;
             if !args.json {
                 let head =
                     if args.repeat > 1 { format!("run {n} of {}\n", args.repeat) } else { String::new() };
@@ -69,6 +73,22 @@ pub(super) fn run(args: &DrillArgs) -> Result<(), Failure> {
     }
     session.end();
     finish(args, reports)
+}
+
+/// Where a drill's events go; never over a file that is there.
+fn new_file(path: &Path) -> Result<File, Failure> {
+    let made = File::create_new(path);
+    made.map_err(|e| Failure::usage(anyhow::anyhow!("--events {}: {e}", path.display())))
+}
+
+/// Writes what a journal says to a file, until all who write to it have ended.
+fn write_events(file: &File, mut entries: mpsc::Receiver<Entry>) -> io::Result<()> {
+    let mut out = io::BufWriter::new(file);
+    while let Some(entry) = entries.blocking_recv() {
+        serde_json::to_writer(&mut out, &entry)?;
+        out.write_all(b"\n")?;
+    }
+    out.flush()
 }
 
 /// Where a drill's reports are kept that is so long that an interruption would be
@@ -146,6 +166,28 @@ async fn once(
     ground: &Ground,
     scenario: &Scenario,
     args: &DrillArgs,
+    events: Option<&File>,
+    abort: CancellationToken,
+) -> Result<Report, Failure> {
+    let Some(events) = events else { return run_once(ground, scenario, args, None, abort).await };
+    let (journal, entries) = Journal::channel();
+    let file = events.try_clone().map_err(Failure::failed)?;
+    let writer = tokio::task::spawn_blocking(move || write_events(&file, entries));
+    let report = run_once(ground, scenario, args, Some(journal), abort).await;
+    // The fleet is gone, and its feeds with it.
+    match writer.await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => say(&format_args!("the events were not all written: {error}")),
+        Err(error) => say(&format_args!("the events were not all written: {error}")),
+    }
+    report
+}
+
+async fn run_once(
+    ground: &Ground,
+    scenario: &Scenario,
+    args: &DrillArgs,
+    journal: Option<Journal>,
     abort: CancellationToken,
 ) -> Result<Report, Failure> {
     match ground {
@@ -153,12 +195,12 @@ async fn once(
         Ground::Real(file) => {
             let attached = RealFleet::attach(file.clone()).await;
             let mut fleet = attached.map_err(Failure::failed)?;
-            Ok(on(&mut fleet, scenario, args, abort).await)
+            Ok(on(&mut fleet, scenario, args, journal, abort).await)
         }
         Ground::Loopback => {
             let nodes = scenario.fleet.nodes.unwrap_or(LOOPBACK_NODES);
             let mut fleet = LoopbackFleet::start(nodes).await.map_err(Failure::failed)?;
-            let report = on(&mut fleet, scenario, args, abort).await;
+            let report = on(&mut fleet, scenario, args, journal, abort).await;
             fleet.stop().await;
             Ok(report)
         }
@@ -166,7 +208,7 @@ async fn once(
             let program = std::env::current_exe().map_err(Failure::failed)?;
             let started = LabArena::start(userns, topology.clone(), scenario, program).await;
             let mut fleet = started.map_err(Failure::failed)?;
-            let report = on(&mut fleet, scenario, args, abort).await;
+            let report = on(&mut fleet, scenario, args, journal, abort).await;
             fleet.stop().await;
             Ok(report)
         }
@@ -177,6 +219,7 @@ async fn on<A: Arena>(
     fleet: &mut A,
     scenario: &Scenario,
     args: &DrillArgs,
+    journal: Option<Journal>,
     abort: CancellationToken,
 ) -> Report {
     let quiet = args.json;
@@ -186,7 +229,7 @@ async fn on<A: Arena>(
         }
     };
     let baseline = args.baseline && scenario.has_pairs();
-    Runner::new(fleet, scenario, abort, tell).with_baseline(baseline).run().await
+    Runner::new(fleet, scenario, abort, tell).with_baseline(baseline).with_journal(journal).run().await
 }
 
 /// Several runs as one object: the worst verdict, and each run.

@@ -1,5 +1,5 @@
 //! The table of keys: names, variables, flags, and what each is for. Errors,
-//! `config show`, the help and the README are all made from it.
+//! `config show`, the help and docs/configuration.md are all made from it.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -26,6 +26,7 @@ pub const OTHER_VARIABLES: &[&str] = &[
     "PUNCHDECK_DIE_WITH_PARENT",
     "PUNCHDECK_HEADLESS",
     "PUNCHDECK_LAB_BASELINE",
+    "PUNCHDECK_LAB_EVENTS",
     "PUNCHDECK_LAB_FLEET",
     "PUNCHDECK_LAB_FOR",
     "PUNCHDECK_LAB_JSON",
@@ -342,7 +343,7 @@ pub(crate) fn one_of<const N: usize>(names: [&str; N]) -> String {
     }
 }
 
-/// The table of all keys as Markdown, as it stands in the README.
+/// The table of all keys as Markdown, as it stands in docs/configuration.md.
 pub fn reference_table() -> String {
     let mut out =
         String::from("| key | default | for | must be | flag | environment |\n|---|---|---|---|---|---|\n");

@@ -162,6 +162,10 @@ pub struct LinkRow {
     pub remote_addr: SocketAddr,
     /// The relay's identity, for a relayed link.
     pub via: Option<PeerId>,
+    /// The relay under the lane that stands by for a relayed link, if one does
+    /// and answers.
+    #[serde(default)]
+    pub standby: Option<PeerId>,
     /// Smoothed heartbeat round trip in milliseconds.
     pub rtt_ms: Option<f64>,
     /// Since when the link stands.

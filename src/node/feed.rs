@@ -57,6 +57,11 @@ impl CommandSender {
         (Self { queue, next_id: Arc::new(AtomicU64::new(1)) }, receiver)
     }
 
+    /// Whether both send to the same run of a node.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.queue.same_channel(&other.queue)
+    }
+
     /// Queues a command and returns the id that its outcome will bear.
     ///
     /// # Errors

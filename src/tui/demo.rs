@@ -113,6 +113,7 @@ fn link(row: &PeerRow, since: u64, outbound: bool) -> LinkRow {
         path: row.path.unwrap_or(Path::Direct),
         remote_addr: row.addresses.first().copied().unwrap_or_else(|| addr(9, 9)),
         via: (row.path == Some(Path::Relayed)).then(|| id([0x1b, 0x88, 0xf0])),
+        standby: None,
         rtt_ms: row.rtt_ms,
         since: ago(since),
         outbound,

@@ -176,7 +176,8 @@ async fn questions() {
     assert_eq!((&peer["success_rate"], &peer["attempts"]), (&1.0.into(), &1.into()));
 
     let links = leaf.done(&["links"]).await;
-    let names = ["peer_id", "path", "remote_addr", "via", "rtt_ms", "age_s", "bytes_tx", "bytes_rx"];
+    let names =
+        ["peer_id", "path", "remote_addr", "via", "standby", "rtt_ms", "age_s", "bytes_tx", "bytes_rx"];
     fields(&links["links"][0], &names);
     assert_eq!(links["links"][0]["via"], Value::Null);
     assert_eq!(links["links"][0]["remote_addr"], hub.addr.to_string());

@@ -160,7 +160,7 @@ async fn why(feed: &Feed, peer: PeerId) -> Why {
     assert_eq!(next.iter().map(|n| n["action"].as_str().unwrap()).collect::<Vec<_>>(), actions);
     assert!(next.iter().all(|n| n["key"].is_string()), "{next:?}");
     assert!(told["timeline"].as_array().unwrap().iter().all(|l| l["who"].is_string() && l["at_ms"].is_u64()));
-    // How people are told it: the README's example is made so.
+    // How people are told it: the example of docs/console.md is made so.
     if let Some(file) = std::env::var_os("WHY_SHOW") {
         let mut ctl = punchdeck(home.path());
         ctl.arg("ctl").arg("--socket").arg(&path).args(["why", &peer.to_string()]);

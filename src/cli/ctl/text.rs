@@ -144,6 +144,7 @@ pub(super) fn links(links: &Links, now: &Snapshot) -> String {
                 path(Some(l.path)),
                 left(l.remote_addr),
                 left(l.via.map_or_else(|| "-".to_owned(), |via| who(via, now))),
+                left(l.standby.map_or_else(|| "-".to_owned(), |via| who(via, now))),
                 ms(l.rtt_ms),
                 right(Some(seconds(l.age_s))),
                 right(Some(fmt::bytes(l.bytes_tx))),
@@ -151,7 +152,7 @@ pub(super) fn links(links: &Links, now: &Snapshot) -> String {
             ]
         })
         .collect();
-    table(&["peer", "path", "address", "via", "rtt", "age", "sent", "received"], &rows)
+    table(&["peer", "path", "address", "via", "standby", "rtt", "age", "sent", "received"], &rows)
 }
 
 fn stage_line(stage: &Stage, now: &Snapshot) -> String {

@@ -60,6 +60,11 @@ impl Engine {
         if record.is_none_or(|r| r.relays.is_empty()) {
             facts.push(at(fact("relay address", None, said), heard));
         }
+        if let Some(link) = link.filter(|l| l.in_use().is_some_and(|i| i.path == Path::Relayed)) {
+            let over = link.standby().and_then(|lane| lane.via);
+            let value = over.map(|relay| format!("over {}, warm at both ends", relay.short()));
+            facts.push(at(fact("standby lane", value, measured), Some(now.stamp)));
+        }
         let ms = |ms: f64| format!("{ms:.1} ms");
         let rtt = status.as_ref().and_then(|s| s.rtt_ms);
         facts.push(match (rtt, entry.and_then(|e| e.measured.rtt_ms)) {

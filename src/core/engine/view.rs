@@ -126,6 +126,7 @@ impl Engine {
                 path: status.info.path,
                 remote_addr: status.info.remote,
                 via: status.info.via,
+                standby: link.standby().and_then(|lane| lane.via),
                 rtt_ms: status.rtt_ms,
                 since: now.stamp_of(status.since),
                 outbound: status.info.outbound,

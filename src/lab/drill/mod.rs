@@ -6,6 +6,7 @@
 
 mod arena;
 mod campaign;
+mod journal;
 mod matrix;
 mod rebind;
 mod relay;
@@ -21,6 +22,7 @@ mod wait;
 pub(super) use campaign::was_interrupted;
 
 pub use arena::{Act, Arena, ArenaError, Baseline, Member};
+pub use journal::{Entry, Journal};
 pub use report::{Checked, Comparison, Figure, Pair, Report, Verdict};
 pub use runner::{Progress, Runner};
 pub use scenario::{BUILT_IN, Check, Fleet, Scenario, ScenarioError, Unit};

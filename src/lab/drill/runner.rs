@@ -8,12 +8,13 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::arena::{Act, Arena, ArenaError, Member};
+use super::journal::Journal;
 use super::report::{Checked, Pair, Report, judge};
 use super::scenario::Scenario;
 use super::step::{Step, describe, limit, matrix_pairs};
-use super::tried::Tried;
+use super::tried::{Tried, moment};
 use super::{campaign, matrix, rebind, relay, soak, storm};
-use crate::model::{Command, Done, EchoReport, Outcome, Path, Snapshot, StageOutcome};
+use crate::model::{Command, Done, EchoReport, Outcome, Path, Reason, Snapshot, StageOutcome};
 use crate::node::feed::Feed;
 
 /// A command that has no outcome by then never will.
@@ -72,6 +73,7 @@ pub struct Runner<'a, A> {
     /// Echoes under way, by the name of what they measure.
     echoes: Vec<(String, JoinHandle<Option<EchoReport>>)>,
     pub(super) told: Vec<String>,
+    pub(super) journal: Option<Journal>,
 }
 
 impl<'a, A: Arena> Runner<'a, A> {
@@ -96,7 +98,15 @@ impl<'a, A: Arena> Runner<'a, A> {
             failed: Vec::new(),
             echoes: Vec::new(),
             told: Vec::new(),
+            journal: None,
         }
+    }
+
+    /// Tells what happens meanwhile.
+    #[must_use]
+    pub fn with_journal(mut self, journal: Option<Journal>) -> Self {
+        self.journal = journal;
+        self
     }
 
     /// Runs the library's own ladder on the same pairs in the same run.
@@ -156,7 +166,18 @@ impl<'a, A: Arena> Runner<'a, A> {
         self.scenario.all_steps().try_for_each(|step| self.arena.can(step))
     }
 
+    /// Reads the events of nodes that are new.
+    fn follow(&mut self) {
+        if let Some(journal) = &mut self.journal {
+            journal.follow(self.arena.members());
+        }
+    }
+
     pub(super) async fn step(&mut self, step: &Step) -> Result<(), Stop> {
+        self.follow();
+        if let Some(journal) = &self.journal {
+            journal.step(moment(), describe(step));
+        }
         match step {
             Step::Start { node, passive } => {
                 self.change(Act::Start { node: node.clone(), passive: *passive }).await?;
@@ -220,6 +241,7 @@ impl<'a, A: Arena> Runner<'a, A> {
         self.tried.before(&act, &self.arena.members());
         self.arena.act(act.clone()).await?;
         self.tried.after(&act, &self.arena.members());
+        self.follow();
         Ok(())
     }
 
@@ -339,7 +361,11 @@ impl<'a, A: Arena> Runner<'a, A> {
     async fn sync(&mut self, node: &str, name: &str) -> Result<(), Stop> {
         let outcome = self.command(node, Command::Sync { peer: None }).await?;
         let share = match &outcome.result {
-            Ok(Done::Synced(r)) if r.peers_asked > 0 => f64::from(r.peers_synced) / f64::from(r.peers_asked),
+            // Who says that it serves no more syncs just now has answered.
+            Ok(Done::Synced(r)) if r.peers_asked > 0 => {
+                f64::from(r.peers_synced + r.peers_refused) / f64::from(r.peers_asked)
+            }
+            Err(failure) if matches!(failure.reason, Reason::TooSoon { .. }) => 1.0,
             _ => 0.0,
         };
         self.measured.insert(name.to_owned(), share);

@@ -35,7 +35,7 @@ pub(super) struct Tried {
 }
 
 /// This moment, as the nodes' clocks have it.
-fn moment() -> Stamp {
+pub(super) fn moment() -> Stamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Stamp(i64::try_from(millis(since)).unwrap_or(i64::MAX))
 }

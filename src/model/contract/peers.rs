@@ -79,6 +79,8 @@ pub struct LinkItem {
     pub remote_addr: SocketAddr,
     /// The relay, for a relayed link.
     pub via: Option<PeerId>,
+    /// The relay under the lane that stands by, if one does.
+    pub standby: Option<PeerId>,
     /// Measured round trip.
     pub rtt_ms: Option<f64>,
     /// Since it stands.
@@ -99,6 +101,7 @@ impl Links {
             path: row.path,
             remote_addr: row.remote_addr,
             via: row.via,
+            standby: row.standby,
             rtt_ms: row.rtt_ms,
             age_s: age_s(row.since, snapshot.at),
             bytes_tx: row.bytes_tx,

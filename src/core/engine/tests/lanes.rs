@@ -77,6 +77,24 @@ fn went_down(net: &Net) -> bool {
 }
 
 #[test]
+fn a_relayed_link_shows_the_relay_under_the_lane_that_stands_by() {
+    let mut net = warm(3, 10);
+    let shown = |net: &mut Net| {
+        let now = net.now;
+        let links = net.nodes[3].engine.snapshot(now).links;
+        let row = links.iter().find(|row| row.peer_id == id(4)).cloned().unwrap();
+        (row.via, row.standby)
+    };
+    let (via, standby) = shown(&mut net);
+    assert_eq!(standby, standby_of(&net, 3).map(id));
+    assert_ne!(via, standby, "two relays");
+
+    fail(&mut net, (0..3).find(|n| Some(id(*n)) == standby).unwrap(), Fails::Cut);
+    net.run_until(secs(5), |net| standby_of(net, 3).map(id) != standby);
+    assert_ne!(shown(&mut net).1, standby, "one that does not answer stands by for nothing");
+}
+
+#[test]
 fn a_relay_that_fails_costs_two_round_trips_and_150_ms_at_most_and_no_message() {
     for how in [Fails::Killed, Fails::Cut, Fails::Lies] {
         for one_way in LATENCIES_MS {

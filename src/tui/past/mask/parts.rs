@@ -115,6 +115,7 @@ impl Mask {
             path: link.path,
             remote_addr: self.addr(link.remote_addr),
             via: self.ids(link.via),
+            standby: self.ids(link.standby),
             rtt_ms: link.rtt_ms,
             since: link.since,
             outbound: link.outbound,
