@@ -52,6 +52,8 @@ pub enum Entry {
         round: u32,
         /// By name, in the units of the drill's checks.
         measured: BTreeMap<String, f64>,
+        /// What this process has in memory, in MiB, where the system tells.
+        rss_mib: Option<f64>,
     },
 }
 
@@ -100,8 +102,15 @@ impl Journal {
         let _ = self.lines.try_send(Entry::Step { at: rfc3339(now), step });
     }
 
-    pub(super) fn round(&self, now: Stamp, round: u32, measured: &BTreeMap<String, f64>) {
-        let _ = self.lines.try_send(Entry::Round { at: rfc3339(now), round, measured: measured.clone() });
+    pub(super) fn round(
+        &self,
+        now: Stamp,
+        round: u32,
+        measured: &BTreeMap<String, f64>,
+        rss_mib: Option<f64>,
+    ) {
+        let (at, measured) = (rfc3339(now), measured.clone());
+        let _ = self.lines.try_send(Entry::Round { at, round, measured, rss_mib });
     }
 }
 

@@ -52,7 +52,7 @@ pub(super) async fn run<A: Arena>(
             }
         }
         if let Some(journal) = &runner.journal {
-            journal.round(moment(), rounds, &runner.measured);
+            journal.round(moment(), rounds, &runner.measured, Usage::now().map(|u| u.rss_mib));
         }
         for (name, value) in std::mem::take(&mut runner.measured) {
             let by = by.remove(&name).unwrap_or_default();

@@ -62,7 +62,11 @@ impl Tls {
             .allow_any_key()
             .build_rfc7250_server_config()
             .map_err(|e| unusable(&e))?;
-        let tls = QuicServerConfig::try_from(tls.inner().as_ref().clone()).map_err(|e| unusable(&e))?;
+        let mut tls = tls.inner().as_ref().clone();
+        // No session is ever resumed: all peers have the same name here, so a ticket
+        // would be shown to whoever is dialled next. Each is some 5 KB kept.
+        tls.send_tls13_tickets = 0;
+        let tls = QuicServerConfig::try_from(tls).map_err(|e| unusable(&e))?;
         let mut server = ServerConfig::with_crypto(Arc::new(tls));
         server
             .max_incoming(HANDSHAKES_WAITING_MAX)
