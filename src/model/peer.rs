@@ -29,6 +29,12 @@ impl Path {
             Self::Relayed => "relayed",
         }
     }
+
+    /// Whether the remote address of such a path is the peer's own: no relay stands
+    /// between.
+    pub fn is_straight(self) -> bool {
+        self != Self::Relayed
+    }
 }
 
 impl fmt::Display for Path {

@@ -178,7 +178,7 @@ impl Engine {
         let ip = status.info.remote.ip();
         let ports: [u16; 2] = link.greeting()?.probe_ports.as_slice().try_into().ok()?;
         let claim = self.claimed_nat(&peer);
-        let fits = status.info.path == Path::Direct
+        let fits = status.info.path.is_straight()
             && is_public(ip)
             // By most peers' word: one alone could rule another out by it.
             && self.nat_state.outside.get(&Family::of(ip)) != Some(&ip)
@@ -380,7 +380,7 @@ impl Engine {
         self.nat_state.reach.retain(|_, (at, runs)| *runs || now.mono.since(*at) < REACH_TEST_EVERY);
         let running = self.nat_state.reach.values().filter(|(_, runs)| *runs).count();
         let due = |(peer, link): (&PeerId, &Link)| {
-            let status = link.status().filter(|s| !s.foreign && s.info.path == Path::Direct)?;
+            let status = link.status().filter(|s| !s.foreign && s.info.path.is_straight())?;
             let fresh = self.book.get(*peer)?.measured.verified_public;
             let proven = fresh.is_some_and(|at| at.age_at(now.stamp) < REVERIFY_AFTER);
             let wanted = self.claimed_nat(peer) == NatType::None

@@ -175,7 +175,7 @@ impl Engine {
             .iter()
             .filter(|(peer, link)| link.is_up() && self.is_public_peer(peer, now))
             .filter_map(|(peer, link)| link.status().map(|s| (peer, s)))
-            .filter(|(_, status)| status.info.path == Path::Direct)
+            .filter(|(_, status)| status.info.path.is_straight())
             .map(|(peer, status)| (!named.contains(peer), status.since, *peer))
             .collect();
         homes.sort_unstable();
@@ -239,7 +239,7 @@ impl Engine {
             return None;
         }
         let measures = |(peer, link): &(&PeerId, &Link)| {
-            link.in_use().is_some_and(|i| i.path == Path::Direct && i.remote.is_ipv4())
+            link.in_use().is_some_and(|i| i.path.is_straight() && i.remote.is_ipv4())
                 && matches!(self.claimed_nat(peer), NatType::None | NatType::Unknown)
         };
         let fourth = self.links.iter().filter(measures).count();

@@ -73,8 +73,9 @@ impl Engine {
             let status = link.status()?;
             let proven = self.is_public_peer(peer, now) || self.config.loopback();
             let claim = self.claimed_nat(peer);
-            let reached = status.info.outbound && matches!(claim, NatType::None | NatType::Unknown);
-            let fits = status.info.path == Path::Direct && (proven || reached);
+            let unasked = status.info.outbound && status.info.path == Path::Direct;
+            let reached = unasked && matches!(claim, NatType::None | NatType::Unknown);
+            let fits = status.info.path.is_straight() && (proven || reached);
             let rtt = status.rtt_ms.unwrap_or(f64::MAX).to_bits();
             // A reservation is of the family of the link, and not everybody has
             // IPv6.

@@ -301,6 +301,20 @@ fn a_command_without_vantage_points_says_so_at_once() {
 }
 
 #[test]
+fn by_public_peers_whose_links_a_punch_made_the_nat_is_measured_as_well() {
+    let mut fleet = Fleet::new(0);
+    fleet.path = Path::Punched;
+    for n in 0..4 {
+        let known: Vec<SocketAddr> = (0..n).map(|n| (host(n), 9000).into()).collect();
+        fleet.add((host(n), 9000).into(), &known);
+    }
+    fleet.run(Duration::from_secs(10));
+    assert_eq!(fleet.shows(0).links.len(), 3);
+    assert!(fleet.nodes[0].engine.is_public_peer(&id(1), fleet.now), "a fresh socket reached it");
+    assert_eq!(fleet.shows(0).nat.nat_type, NatType::None);
+}
+
+#[test]
 fn over_a_relayed_link_nothing_is_measured_and_nobody_dialled_back() {
     let mut fleet = Fleet::new(0);
     fleet.path = Path::Relayed;
