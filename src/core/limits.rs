@@ -40,16 +40,45 @@ pub const HANDSHAKE_WITHIN: Duration = Duration::from_secs(5);
 /// A connection on which nothing is heard for this long has ended. Links know
 /// it long before, by their heartbeats.
 pub const CONNECTION_IDLE: Duration = Duration::from_secs(30);
-/// Streams that the other end of a connection may have open at once: a control
-/// stream, one that it replaces, and reservations in the same way.
-pub const CONNECTION_STREAMS_MAX: u32 = 8;
+/// Streams that the other end of a connection may have open at once until its link
+/// is up: a control stream, and one that it replaces.
+pub const STRANGER_STREAMS_MAX: u32 = 2;
+/// Bytes that it may send ahead until then, over all streams: the longest frame
+/// that anybody has to say before. The library keeps up to some hundred bytes for
+/// each piece with a hole before it, so what a few bytes can cost is bounded by this.
+pub const STRANGER_WINDOW: u32 = FRAME_MAX as u32;
+/// Bytes of a handshake kept that came before what belongs in front of them: a
+/// post-quantum certificate and its signature are 6 KiB.
+pub const HANDSHAKE_AHEAD_MAX: usize = 8 * 1024;
+/// Streams that it may have open once the link is up: a control stream, one that it
+/// replaces, and reservations in the same way.
+pub const CONNECTION_STREAMS_MAX: u32 = 4;
+/// Bytes that either end may have under way over one connection: 5 MB/s at a round
+/// trip of 100 ms, which is more than a relay carries. Four connections of a peer
+/// gone bad come to 2 MiB of what we receive, and so to 4 MiB with what its link
+/// keeps ([`UNACKED_MAX`]) and what waits to be written ([`WRITE_WAITING_MAX`]).
+pub const CONNECTION_WINDOW: u32 = 512 * 1024;
+/// Bytes that wait to be written to a control stream. No more than a link keeps
+/// unacknowledged waits for a peer that reads; a peer that acknowledges what it never
+/// read is given up.
+pub const WRITE_WAITING_MAX: usize = UNACKED_MAX + 64 * 1024;
+/// Connections that one peer may have to us: the one in use, one that stands by, and
+/// one that each end dialled just now.
+pub const CONNECTIONS_PER_PEER_MAX: usize = 4;
 
-/// Links at once, of all kinds.
+/// Links at once.
 pub const LINKS_MAX: usize = 256;
+/// Of those for peers that came by themselves and that we never had to do with: half.
+/// The other half is kept for those whom we dialled or knew.
+pub const LINKS_STRANGERS_MAX: usize = LINKS_MAX / 2;
+/// Beside them, peers that have said nothing yet or never will: as many as may be in
+/// their handshakes at once ([`HANDSHAKES_AT_ONCE`]). The oldest goes first.
+pub const LINKS_MUTE_MAX: usize = 64;
 /// Links from one IP address (loopback exempt when our own bind is loopback).
 pub const LINKS_PER_IP_MAX: usize = 16;
-/// Share of [`LINKS_MAX`] that foreign peers may take, in percent.
-pub const FOREIGN_LINKS_PERCENT: usize = 25;
+/// A peer that was linked for this long is no stranger, in what we keep for it and the
+/// next time that it comes: long enough that nobody does it in passing.
+pub const STRANGER_FOR: Duration = Duration::from_secs(60);
 
 /// Addresses in one record: more is padding.
 pub const RECORD_ADDRESSES_MAX: usize = 8;
@@ -223,6 +252,12 @@ pub const FEELER_EVERY: Duration = Duration::from_secs(120);
 
 /// Bytes of sent frames that a link keeps until they are acknowledged.
 pub const UNACKED_MAX: usize = 1024 * 1024;
+
+/// Bytes of what was not acknowledged that we keep altogether for peers without a
+/// connection, who may come back for it; who left first goes first.
+pub const KEPT_SESSIONS_MAX: usize = 64 * 1024 * 1024;
+/// What a session counts beside that: its link and its table of messages.
+pub const KEPT_SESSION_EACH: usize = 4 * 1024;
 
 /// Datagrams that our socket over a relay lane queues each way; the oldest is
 /// dropped, because QUIC sends it again and a late one only delays the rest.

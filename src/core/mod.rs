@@ -19,6 +19,7 @@ pub mod link;
 pub mod nat;
 pub mod relays;
 pub mod reporting;
+pub mod room;
 pub mod serving;
 mod time;
 pub mod token;

@@ -233,7 +233,7 @@ async fn assemble(options: NodeOptions) -> Result<Assembled, StartError> {
     };
 
     let door = Door::new(local_addr.ip().is_loopback(), clock.now().mono);
-    let helpers = [spawn(transport::accept(transport.endpoint(), door, clock, reports.clone()))];
+    let helpers = [spawn(transport::accept(transport.clone(), door, clock, reports.clone()))];
     let who = crate::model::Reporter {
         peer_id: me,
         name: options.name.clone(),

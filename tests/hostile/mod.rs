@@ -11,6 +11,8 @@ mod punches;
 mod questions;
 mod relays;
 mod reservations;
+mod room;
+mod transport;
 
 use std::net::SocketAddr;
 
@@ -31,6 +33,8 @@ pub fn trials() -> Vec<Trial> {
         questions::trials(),
         relays::trials(),
         reservations::trials(),
+        room::trials(),
+        transport::trials(),
     ]
     .into_iter()
     .flatten()

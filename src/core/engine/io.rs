@@ -270,6 +270,12 @@ pub enum Action {
         /// Whole frames.
         bytes: Vec<u8>,
     },
+    /// Let the other end of a connection send ahead, and open, what a link takes.
+    /// Until then it may no more than say who it is.
+    Widen {
+        /// Which.
+        conn: ConnId,
+    },
     /// Close a connection with an application code and no text.
     Close {
         /// Which.

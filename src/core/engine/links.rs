@@ -11,9 +11,7 @@ use crate::core::Now;
 use crate::core::bucket::Bucket;
 use crate::core::gossip::rules::is_public;
 use crate::core::ladder::{Ladder, PUNCH_WINDOW, Terrain};
-use crate::core::limits::{
-    FOREIGN_LINKS_PERCENT, LINKS_MAX, LINKS_PER_IP_MAX, OBSERVED_PER_MINUTE, WHO_HAS_PER_MINUTE,
-};
+use crate::core::limits::{OBSERVED_PER_MINUTE, WHO_HAS_PER_MINUTE};
 use crate::core::link::{ConnId, ConnInfo, LinkOut};
 use crate::core::wire::{Frame, Hello, IHave, Message, Observed, PROTOCOL_HIGH, PROTOCOL_LOW, WhoHas};
 use crate::model::{Cause, CloseCode, EventKind, Fact, MovedFact, Path, PeerId, Reason, millis};
@@ -21,11 +19,7 @@ use crate::model::{Cause, CloseCode, EventKind, Fact, MovedFact, Path, PeerId, R
 impl Engine {
     pub(super) fn on_conn_up(&mut self, peer: PeerId, mut info: ConnInfo, now: Now) {
         let id = info.id;
-        if let Err((code, limit)) = self.admit(&peer, &info, now) {
-            if let Some(limit) = limit {
-                self.stopped(limit);
-                self.event(Some(peer), EventKind::LimitHit { limit: limit.into() }, now);
-            }
+        if let Err(code) = self.admit(peer, &info, now) {
             self.out.push_back(Action::Close { conn: id, code });
             self.refusals.insert(peer, (now.mono, Reason::Closed { close: Some(code) }));
             return;
@@ -58,38 +52,9 @@ impl Engine {
         ours || theirs || crossed
     }
 
-    /// Whether one more connection is let in.
-    fn admit(
-        &self,
-        peer: &PeerId,
-        info: &ConnInfo,
-        now: Now,
-    ) -> Result<(), (CloseCode, Option<&'static str>)> {
-        if *peer == self.config.me {
-            return Err((CloseCode::Replaced, None));
-        }
-        if self.dialer.is_refused(peer, now.mono) {
-            return Err((CloseCode::HoldOff, None));
-        }
-        let standing = || self.links.iter().filter(|(p, l)| *p != peer && l.is_connected());
-        if standing().count() >= LINKS_MAX {
-            return Err((CloseCode::Limit, Some("links")));
-        }
-        let foreign = standing().filter(|(_, l)| l.is_foreign()).count();
-        if foreign * 100 >= LINKS_MAX * FOREIGN_LINKS_PERCENT {
-            return Err((CloseCode::Limit, Some("foreign links")));
-        }
-        // Whoever comes over a lane comes from its relay.
-        let ip = info.remote.ip();
-        let same_ip = standing().filter(|(_, l)| info.path != Path::Relayed && l.is_from(ip)).count();
-        if same_ip >= LINKS_PER_IP_MAX && !(self.config.loopback() && ip.is_loopback()) {
-            return Err((CloseCode::Limit, Some("links per address")));
-        }
-        Ok(())
-    }
-
     pub(super) fn on_conn_closed(&mut self, peer: PeerId, conn: ConnId, reason: Reason, now: Now) {
         self.with_link(peer, now, |link, _, out| link.on_conn_closed(conn, reason, now, out));
+        self.leave_room(peer, now);
     }
 
     /// A peer's NAT maps it anew: it should know, for nobody else tells it.
@@ -127,7 +92,9 @@ impl Engine {
     }
 
     pub(super) fn on_frame(&mut self, peer: PeerId, conn: ConnId, frame: Frame, len: usize, now: Now) {
-        self.with_link(peer, now, |link, hello, out| link.on_frame(conn, frame, len, now, hello, out));
+        if !self.turned_away.contains(&peer) {
+            self.with_link(peer, now, |link, hello, out| link.on_frame(conn, frame, len, now, hello, out));
+        }
     }
 
     pub(super) fn links_timeout(&mut self, now: Now) {
@@ -198,6 +165,12 @@ impl Engine {
                 LinkOut::OpenControl(conn) => self.out.push_back(Action::OpenControl { peer, conn }),
                 LinkOut::Write(conn, bytes) => self.out.push_back(Action::Write { conn, bytes }),
                 LinkOut::Close(conn, code) => self.out.push_back(Action::Close { conn, code }),
+                LinkOut::Widen(conn) => self.out.push_back(Action::Widen { conn }),
+                LinkOut::Up { .. } if !self.take_seat(peer, now) => {}
+                LinkOut::Down(reason) if self.turned_away.remove(&peer) => {
+                    self.refusals.insert(peer, (now.mono, reason.clone()));
+                    self.attempts_refused(&peer, &reason, now);
+                }
                 LinkOut::Up { gap, lost, .. } => {
                     self.on_link_up(peer, now);
                     self.path_changed(peer, None, gap, lost, now);
@@ -295,6 +268,7 @@ impl Engine {
 
     fn on_foreign(&mut self, peer: PeerId, now: Now) {
         let Some(status) = self.links.get(&peer).and_then(Link::status) else { return };
+        self.room.mute(&peer);
         self.event(Some(peer), EventKind::PeerForeign, now);
         self.met(peer, &status.info, now);
         self.attempts_reached(&peer, now);

@@ -21,6 +21,7 @@ mod peers;
 mod provenance;
 mod relays;
 mod report;
+mod room;
 mod save;
 mod serving;
 mod settings;
@@ -64,6 +65,7 @@ use super::gossip::Gossip;
 use super::gossip::rules::is_public;
 use super::kpi::{History, Kpi};
 use super::link::{Link, LinkConfig, NetworkSecret};
+use super::room::Room;
 use super::serving::{self as relay_service, Serving};
 use super::{Mono, Now};
 use crate::model::{
@@ -147,6 +149,9 @@ pub struct Engine {
     gossip: Gossip,
     dialer: Dialer,
     links: BTreeMap<PeerId, Link>,
+    room: Room,
+    /// Peers whose handshake was done when there was no room, until they are gone.
+    turned_away: BTreeSet<PeerId>,
     attempts: Attempts,
     kpi: Kpi,
     nat: Arc<NatView>,
@@ -227,6 +232,8 @@ impl Engine {
             gossip,
             dialer,
             links: BTreeMap::new(),
+            room: Room::default(),
+            turned_away: BTreeSet::new(),
             attempts: Attempts::default(),
             kpi,
             nat: Arc::new(nat_state.view()),

@@ -400,6 +400,8 @@ impl Net {
                 Action::TryReservation { relay } => self.try_reservation(n, relay),
                 // NATs are measured in another simulation.
                 Action::ProbeOpen { .. } | Action::ProbeClose { .. } | Action::ProbeSend { .. } => {}
+                // Its wires have no windows.
+                Action::Widen { .. } => {}
                 Action::Knock { addrs, .. } => self.nodes[n].knocked.push(addrs),
                 Action::Event(event) => self.nodes[n].events.push(event),
                 Action::Report(fact) => self.nodes[n].reports.push(fact),

@@ -155,6 +155,7 @@ impl Link {
             self.refuse(id, CloseCode::Malformed, "bad resume", out);
             return;
         };
+        out.push(LinkOut::Widen(id));
         // The opener resumes on one connection only. Which of its streams came
         // first says nothing, so until now each was answered.
         for conn in &mut self.conns {

@@ -31,7 +31,7 @@ use self::doubt::{Doubt, Move};
 use self::heartbeat::{Heartbeat, Pace};
 use self::session::{Resume, Session};
 use crate::core::bucket::Bucket;
-use crate::core::limits::{HELLO_TIMEOUT, MOVES_BURST, MOVES_PER_MINUTE};
+use crate::core::limits::{CONNECTIONS_PER_PEER_MAX, HELLO_TIMEOUT, MOVES_BURST, MOVES_PER_MINUTE};
 use crate::core::wire::{Frame, Hello, Message};
 use crate::core::{Mono, Now};
 use crate::model::{CloseCode, Path, PeerId, Reason};
@@ -173,12 +173,6 @@ impl Link {
         self.conns.iter().find(|c| matches!(c.phase, Phase::Foreign) && c.refused.is_none())
     }
 
-    /// Whether a connection comes from that host; whoever comes over a lane
-    /// comes from its relay.
-    pub fn is_from(&self, ip: std::net::IpAddr) -> bool {
-        self.conns.iter().any(|c| c.info.path != Path::Relayed && c.info.remote.ip() == ip)
-    }
-
     /// The connection in use.
     pub fn in_use(&self) -> Option<&ConnInfo> {
         Some(&self.conn(self.active?)?.info)
@@ -192,6 +186,11 @@ impl Link {
     /// Whether there is nothing left to remember.
     pub fn is_forgotten(&self, now: Mono) -> bool {
         self.conns.is_empty() && self.broken_since.is_none_or(|at| now.since(at) >= SESSION_MEMORY)
+    }
+
+    /// Whether it has neither a connection nor a session to come back to.
+    pub fn is_blank(&self) -> bool {
+        self.conns.is_empty() && !self.session.is_joined()
     }
 
     /// What the peer said of itself.
@@ -227,6 +226,11 @@ impl Link {
             bytes_rx: self.bytes_rx + self.conns.iter().map(|c| c.bytes_rx).sum::<u64>(),
             foreign: self.active.is_none(),
         })
+    }
+
+    /// Bytes that the peer has not acknowledged.
+    pub fn kept_bytes(&self) -> usize {
+        self.session.kept_bytes()
     }
 
     /// Bytes that may be sent now.
@@ -267,7 +271,22 @@ impl Link {
             bytes_tx: 0,
             bytes_rx: 0,
         });
+        self.make_way(out);
         self.open_best(now.mono, out);
+    }
+
+    /// Of too many connections the oldest goes that is of no use.
+    fn make_way(&mut self, out: &mut Vec<LinkOut>) {
+        let stand = self.conns.iter().filter(|c| c.refused.is_none());
+        if stand.clone().count() <= CONNECTIONS_PER_PEER_MAX {
+            return;
+        }
+        let moving_to = self.moving.as_ref().map(|m| m.to);
+        let used = [self.active, self.standby_id(), moving_to, self.spare.map(|(id, _)| id)];
+        let oldest = stand.map(|c| c.info.id).find(|id| !used.contains(&Some(*id)));
+        if let Some(id) = oldest {
+            self.refuse(id, CloseCode::Limit, "connections of one peer", out);
+        }
     }
 
     /// The control stream stands: ours was opened, or theirs was accepted.

@@ -621,3 +621,24 @@ fn of_connections_that_came_at_once_one_is_left() {
     assert_eq!(pair.open.len(), 1, "{:?}", pair.open);
     assert!(pair.ends.iter().all(|end| end.is_up() && end.conns().count() == 1));
 }
+
+#[test]
+fn of_too_many_connections_of_one_peer_the_oldest_goes_that_is_of_no_use() {
+    let mut pair = Pair::new();
+    pair.connect(1, 0, Path::Direct);
+    pair.run();
+    // They come in, one after the other, and nobody opens a stream on them.
+    let mut out = Vec::new();
+    for id in 2..=20 {
+        pair.ends[1].on_conn(info(id, false, Path::Relayed), pair.now, &mut out);
+        let stand = pair.ends[1].conns.iter().filter(|c| c.refused.is_none());
+        assert!(stand.count() <= CONNECTIONS_PER_PEER_MAX);
+    }
+    let closed: Vec<u64> = out
+        .iter()
+        .filter_map(|o| if let LinkOut::Close(id, CloseCode::Limit) = o { Some(id.0) } else { None })
+        .collect();
+    assert_eq!(closed, (2..=17).collect::<Vec<_>>(), "the oldest first, and never the one in use");
+    assert_eq!(out.iter().filter(|o| matches!(o, LinkOut::Stopped("connections of one peer"))).count(), 16);
+    assert!(pair.ends[1].is_up());
+}

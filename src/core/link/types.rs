@@ -70,6 +70,8 @@ pub enum LinkOut {
     Write(ConnId, Vec<u8>),
     /// Close it.
     Close(ConnId, CloseCode),
+    /// Its handshake is done: the peer may send ahead on it what a link takes.
+    Widen(ConnId),
     /// The link is usable.
     Up {
         /// Whether a new session began: the peer remembers nothing of us.

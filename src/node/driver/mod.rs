@@ -27,7 +27,7 @@ use crate::node::probe::{self, Probes};
 use crate::node::relaying::Relaying;
 use crate::node::reporting::Reporter;
 use crate::node::serving::Serving;
-use crate::node::transport::Transport;
+use crate::node::transport::{self, Transport};
 
 /// At most ten snapshots a second.
 const PUBLISH_EVERY: Duration = Duration::from_millis(100);
@@ -230,6 +230,9 @@ impl Driver {
             self.transport.addresses_changed();
             self.feed(Input::HostAddresses { own });
         }
+        for (what, count) in self.transport.take_turned_away() {
+            self.engine.handle(Input::ProbeDropped { what, count }, self.clock.now());
+        }
         if self.refused_told.is_none_or(|at| at.elapsed() >= REFUSED_EVERY) {
             for (why, count) in self.transport.take_refused() {
                 self.refused_told = Some(Instant::now());
@@ -252,15 +255,24 @@ impl Driver {
     fn act(&mut self, action: Action) {
         match action {
             Action::OpenControl { peer, conn } => self.connections.open_control(peer, conn),
-            Action::Write { conn, bytes } => self.connections.write(conn, bytes),
+            Action::Write { conn, bytes } => {
+                let full = self.connections.write(conn, bytes);
+                self.feed_if(full);
+            }
             Action::Close { conn, code } => self.connections.close(conn, code),
+            Action::Widen { conn } => self.connections.widen(conn),
             Action::Dial { dial, addr, within } => self.dial(dial, addr, within),
             Action::DialLane { dial, peer, relay, addr, within } => {
                 let task = tokio::spawn(self.relaying.dial(dial, peer, relay, addr, within));
                 self.dials.insert(dial, AbortOnDropHandle::new(task));
             }
             Action::Reserve { relay } => {
-                let input = self.relaying.reserve(relay, self.connections.native(relay));
+                let connection = self.connections.native(relay);
+                // A relay that is no node of ours never gets that far by itself.
+                if let Some(connection) = connection {
+                    transport::widen(connection);
+                }
+                let input = self.relaying.reserve(relay, connection);
                 self.feed_if(input);
             }
             Action::TryReservation { relay } => self.relaying.try_again(relay),

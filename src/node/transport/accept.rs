@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use ant_quic::high_level::Incoming;
-use ant_quic::{ConnectionError, Endpoint, HighLevelConnection};
+use ant_quic::{ConnectionError, HighLevelConnection};
 use tokio::task::{AbortHandle, Id, JoinSet};
 use tokio::time::timeout;
 
-use super::identity;
+use super::{Transport, identity};
 use crate::core::door::{Door, HandshakeId, Verdict};
 use crate::core::limits::HANDSHAKE_WITHIN;
 use crate::model::plain_addr;
@@ -53,7 +53,8 @@ impl Shaking {
 }
 
 /// Accepts until the endpoint closes.
-pub(in crate::node) async fn accept(endpoint: Endpoint, mut door: Door, clock: Clock, reports: Reports) {
+pub(in crate::node) async fn accept(transport: Transport, mut door: Door, clock: Clock, reports: Reports) {
+    let Transport { endpoint, turned, .. } = transport;
     let mut shaking = Shaking::default();
     loop {
         let incoming = tokio::select! {
@@ -70,15 +71,20 @@ pub(in crate::node) async fn accept(endpoint: Endpoint, mut door: Door, clock: C
         match door.knock(ip, incoming.remote_address_validated(), clock.now().mono) {
             Verdict::Accept(id) => shaking.begin(id, incoming, reports.clone()),
             Verdict::AcceptInstead(id, old) => {
+                turned.count(&turned.gave_way);
                 shaking.give_up(old);
                 shaking.begin(id, incoming, reports.clone());
             }
             Verdict::Retry => {
+                turned.count(&turned.asked_again);
                 if let Err(error) = incoming.retry() {
                     error.into_incoming().ignore();
                 }
             }
-            Verdict::Ignore => incoming.ignore(),
+            Verdict::Ignore => {
+                turned.count(&turned.ignored);
+                incoming.ignore();
+            }
         }
     }
 }

@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use ant_quic::high_level::default_runtime;
@@ -22,8 +23,9 @@ use tokio::time::timeout;
 pub(super) use self::accept::accept;
 pub use self::bind::BindError;
 use self::socket::NodeSocket;
+pub(super) use self::socket::is_stray;
 pub use self::tls::Tls;
-pub(super) use self::tls::identity;
+pub(super) use self::tls::{identity, widen};
 use crate::core::limits::LINKS_MAX;
 use crate::model::{CloseCode, PeerId, Reason, SendTrouble, clean, plain_addr};
 
@@ -41,6 +43,22 @@ pub(super) struct Transport {
     endpoint: Endpoint,
     socket: NodeSocket,
     tls: Tls,
+    turned: Arc<Turned>,
+}
+
+/// Handshakes from outside that did not just begin.
+#[derive(Debug, Default)]
+struct Turned {
+    asked_again: AtomicU64,
+    gave_way: AtomicU64,
+    ignored: AtomicU64,
+}
+
+impl Turned {
+    #[allow(clippy::unused_self)] // it says whose counters these are
+    fn count(&self, counter: &AtomicU64) {
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 /// Who answered, and over which connection.
@@ -59,17 +77,12 @@ impl Transport {
         )
         .map_err(|error| BindError::of(addr, &error))?;
         endpoint.set_max_connections(CONNECTIONS_MAX);
-        Ok(Self { endpoint, socket, tls })
+        Ok(Self { endpoint, socket, tls, turned: Arc::default() })
     }
 
     /// Where it listens, plain.
     pub(super) fn local_addr(&self) -> SocketAddr {
         plain_addr(self.socket.bound())
-    }
-
-    /// For whoever accepts.
-    pub(super) fn endpoint(&self) -> Endpoint {
-        self.endpoint.clone()
     }
 
     /// Dials one address.
@@ -111,6 +124,18 @@ impl Transport {
             *refused.entry(why).or_default() += count;
         }
         refused
+    }
+
+    /// What was turned away at the door since this was last asked, by its name.
+    pub(super) fn take_turned_away(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let taken = |counter: &AtomicU64| counter.swap(0, Ordering::Relaxed);
+        let all = [
+            ("handshakes asked to prove an address", taken(&self.turned.asked_again)),
+            ("handshakes that gave way", taken(&self.turned.gave_way)),
+            ("handshakes ignored", taken(&self.turned.ignored)),
+            ("short questions for versions", self.socket.take_strays()),
+        ];
+        all.into_iter().filter(|(_, count)| *count > 0)
     }
 
     /// Closes every connection and gives up the socket.

@@ -106,21 +106,28 @@ impl Scripted {
 
     /// Hello and Resume both ways.
     pub async fn shake(&mut self) {
+        assert!(self.try_shake().await, "the other end closed it");
+    }
+
+    /// The same; whether the other end let it.
+    pub async fn try_shake(&mut self) -> bool {
         let hello = self.hello();
         self.frame(&Frame::Hello(Box::new(hello))).await;
         self.frame(&Frame::Resume { session: 0, next: 0 }).await;
         // Whoever opened waits for the other's Hello before it resumes; saying
         // both at once serves either role.
         loop {
-            match self.next_frame().await {
-                Frame::Hello(hello) => self.their_hello = Some(hello),
-                Frame::Resume { .. } => break,
-                _ => {}
+            match self.frame_if_open().await {
+                Some(Frame::Hello(hello)) => self.their_hello = Some(hello),
+                Some(Frame::Resume { .. }) => break,
+                Some(_) => {}
+                None => return false,
             }
         }
         let mut first = [0; 8];
         first.copy_from_slice(&self.channel[..8]);
         self.session = u64::from_be_bytes(first) | 1;
+        true
     }
 
     pub async fn frame(&mut self, frame: &Frame) {
@@ -160,15 +167,20 @@ impl Scripted {
 
     /// The next frame that comes.
     pub async fn next_frame(&mut self) -> Frame {
+        self.frame_if_open().await.expect("the stream ended")
+    }
+
+    /// The same; nothing when the other end closed the stream.
+    async fn frame_if_open(&mut self) -> Option<Frame> {
         let mut chunk = [0; 4096];
         loop {
             if let Some(raw) = self.reader.next().unwrap() {
-                return Frame::decode(&raw).unwrap();
+                return Some(Frame::decode(&raw).unwrap());
             }
             let read = tokio::time::timeout(PATIENCE, AsyncReadExt::read(&mut self.recv, &mut chunk));
             match read.await.expect("nothing came") {
                 Ok(n) if n > 0 => self.reader.push(&chunk[..n]),
-                end => panic!("the stream ended: {end:?}"),
+                _ => return None,
             }
         }
     }
@@ -178,8 +190,8 @@ impl Scripted {
     pub fn stays(mut self) -> HighLevelConnection {
         let connection = self.connection.clone();
         tokio::spawn(async move {
-            while self.connection.close_reason().is_none() {
-                if let Frame::Ping { token } = self.next_frame().await {
+            while let Some(frame) = self.frame_if_open().await {
+                if let Frame::Ping { token } = frame {
                     self.frame(&Frame::Pong { token }).await;
                 }
             }

@@ -244,6 +244,7 @@ impl Fleet {
             | Action::DialLane { .. }
             | Action::UseLane { .. }
             | Action::Knock { .. }
+            | Action::Widen { .. }
             | Action::Stop => {}
         }
     }
