@@ -49,22 +49,17 @@ pub fn surfaces() -> Vec<Surface> {
         row(
             "64 mute connections from 8 hosts",
             |ground| Box::pin(async move { mute(&ground).await }),
-            Held {
-                holds: Some(64.0 * STRANGER_KIB),
-                computes: Some(5.0),
-                by: "FOREIGN_LINKS_PERCENT",
-                ..proven
-            },
+            Held { holds: Some(64.0 * STRANGER_KIB), computes: Some(5.0), by: "LINKS_MUTE_MAX", ..proven },
         ),
         row(
             "streams that nobody asked for, on one connection",
             |ground| Box::pin(async move { streams(&ground).await }),
-            Held { holds: Some(STRANGER_KIB), by: "CONNECTION_STREAMS_MAX, windows", ..proven },
+            Held { holds: Some(STRANGER_KIB), by: "STRANGER_STREAMS_MAX, windows", ..proven },
         ),
         row(
             "half-open streams, on one connection",
             |ground| Box::pin(async move { half_open(&ground).await }),
-            Held { holds: Some(STRANGER_KIB), by: "CONNECTION_STREAMS_MAX, HELLO_TIMEOUT", ..proven },
+            Held { holds: Some(STRANGER_KIB), by: "STRANGER_STREAMS_MAX, HELLO_TIMEOUT", ..proven },
         ),
         row(
             "200 reservations asked for",

@@ -111,6 +111,15 @@ pub enum Reason {
         /// Its application code, if it is one of ours.
         close: Option<CloseCode>,
     },
+    /// There is no protocol version that both ends speak.
+    OtherVersion {
+        /// Its program version, cleaned; empty where it is too old to say.
+        theirs: String,
+        /// Ours.
+        ours: String,
+        /// Whether the other end is the older one.
+        theirs_is_older: bool,
+    },
     /// The connection's own idle timeout ran out.
     ConnectionTimedOut,
     /// The peer speaks no punchdeck; the QUIC connection stands.
@@ -276,6 +285,7 @@ impl Reason {
                     | Self::WrongIdentity { .. }
                     | Self::OwnAddress
                     | Self::Closed { close: Some(_) }
+                    | Self::OtherVersion { .. }
                     | Self::ShuttingDown
                     | Self::Limit { .. }
             )
@@ -294,6 +304,11 @@ impl fmt::Display for Reason {
             Self::Handshake { detail } => write!(f, "handshake failed: {detail}"),
             Self::Closed { close: Some(code) } => write!(f, "closed: {code}"),
             Self::Closed { close: None } => f.write_str("closed by the other end"),
+            Self::OtherVersion { theirs, ours, theirs_is_older } => {
+                let theirs = if theirs.is_empty() { "an older version" } else { theirs };
+                let older = if *theirs_is_older { "its end" } else { "this end" };
+                write!(f, "no protocol version in common: it runs {theirs}, we run {ours}; upgrade {older}")
+            }
             Self::ConnectionTimedOut => f.write_str("the connection timed out"),
             Self::Foreign => f.write_str("speaks no punchdeck"),
             Self::HeartbeatsMissed { missed } => write!(f, "{missed} heartbeats missed"),

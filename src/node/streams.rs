@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 
 use crate::core::limits::{HELLO_TIMEOUT, WRITE_WAITING_MAX};
-use crate::core::wire::{Frame, FrameReader, HEADER_LEN, Hello, WireError};
+use crate::core::wire::{Frame, FrameReader, HEADER_LEN, WireError};
 
 /// Frames waiting to be written: what counts is their bytes, and this only has to
 /// be large enough not to be the tighter limit.
@@ -68,10 +68,11 @@ impl FrameStream {
         }
     }
 
-    /// The peer's Hello, which must be the first frame and come soon.
-    pub(super) async fn hello(&mut self) -> Result<(Box<Hello>, usize), StreamEnd> {
+    /// What a control stream begins with: a Hello, or a nonce in a closed fleet. It
+    /// must come soon.
+    pub(super) async fn first(&mut self) -> Result<(Frame, usize), StreamEnd> {
         match tokio::time::timeout(HELLO_TIMEOUT, self.next()).await {
-            Ok(Ok((Frame::Hello(hello), len))) => Ok((hello, len)),
+            Ok(Ok((frame @ (Frame::Hello(_) | Frame::Nonce { .. }), len))) => Ok((frame, len)),
             Ok(Ok(_)) => Err(StreamEnd::Malformed),
             Ok(Err(end)) => Err(end),
             Err(_) => Err(StreamEnd::Closed),

@@ -492,6 +492,7 @@ impl Net {
                 via: via.map(id),
                 channel,
                 binding: [0; 32],
+                nonce: [at as u8; 32],
             };
             let peer = self.nodes[other].id;
             self.input(end, Input::ConnUp { peer, info });

@@ -7,9 +7,9 @@ use super::session::{Joined, Resume};
 use super::{Greeting, Heartbeat, Link, LinkOut, Pace, Phase};
 use crate::core::limits::HELLO_TIMEOUT;
 use crate::core::link::{Conn, ConnId, ConnInfo, SPARE_KEPT};
-use crate::core::wire::{Frame, Hello, WARM_LANES_SINCE};
+use crate::core::wire::{Frame, Hello, PROTOCOL_LOW, WARM_LANES_SINCE};
 use crate::core::{Mono, Now};
-use crate::model::{CloseCode, Path, clean};
+use crate::model::{CloseCode, Path, Reason, clean};
 
 impl Link {
     /// Opens a control stream on the best connection that is better than the
@@ -47,18 +47,14 @@ impl Link {
         out.push(LinkOut::OpenControl(conn.info.id));
     }
 
-    /// Says who we are. In a closed fleet we say no more than that we are a member
-    /// until the other end proved that it is one: `proved`.
-    pub(super) fn say_hello(&mut self, id: ConnId, mut hello: Hello, proved: bool, out: &mut Vec<LinkOut>) {
+    /// Says who we are.
+    pub(super) fn say_hello(&mut self, id: ConnId, mut hello: Hello, out: &mut Vec<LinkOut>) {
         let Some(conn) = self.conn(id) else { return };
         let info = &conn.info;
         hello.observed = info.remote;
         hello.channel = info.channel;
         hello.outbound = info.outbound;
         hello.path = (info.outbound || info.path != Path::Direct).then_some(info.path);
-        hello.proof =
-            self.config.secret.as_ref().map(|s| s.prove(&info.binding, &self.config.me, &self.peer));
-        let hello = if self.config.secret.is_some() && !proved { hello.before_proof() } else { hello };
         self.write_frame(id, &Frame::Hello(Box::new(hello)), out);
     }
 
@@ -73,10 +69,11 @@ impl Link {
         out: &mut Vec<LinkOut>,
     ) {
         if let Err((code, counter)) = self.check(id, &theirs) {
-            self.refuse(id, code, counter, out);
-            return;
+            if code == CloseCode::Version {
+                return self.on_other_version(id, &theirs, &ours(), counter, out);
+            }
+            return self.refuse(id, code, counter, out);
         }
-        let more = self.says_more(id);
         let greeting = Greeting {
             name: Some(clean(&theirs.name)).filter(|n| !n.is_empty()),
             version: theirs.version_with_us().unwrap_or_default(),
@@ -91,34 +88,48 @@ impl Link {
         // The dialler knows how it got through; the label is the worse of both.
         conn.info.path = conn.info.path.max(theirs.path.unwrap_or(Path::Direct));
         let (said, hello) = match &mut conn.phase {
-            Phase::Shaking { hello, .. } if more => {
-                *hello = Some(greeting);
-                return;
-            }
             Phase::Shaking { said: said @ None, hello, .. } => (said, hello),
             _ => return out.push(LinkOut::Stopped("second hello")),
         };
         (*said, *hello) = (Some(resume), Some(greeting));
-        // The opener of a closed fleet says now what it kept back.
-        if !self.is_opener() || self.config.secret.is_some() {
-            self.say_hello(id, ours(), true, out);
+        if !self.is_opener() {
+            self.say_hello(id, ours(), out);
         }
         self.write_frame(id, &Frame::Resume { session: resume.session, next: resume.next }, out);
     }
 
-    /// Whether the peer kept back who it is, and says it now that we proved
-    /// ourselves.
-    fn says_more(&self, id: ConnId) -> bool {
-        let kept_back = |conn: &Conn| matches!(&conn.phase, Phase::Shaking { hello: Some(greeting), .. } if greeting.agent.is_empty());
-        self.config.secret.is_some() && !self.is_opener() && self.conn(id).is_some_and(kept_back)
+    /// The other end speaks no version that we do. Both ends are to know which versions
+    /// they are, so the end that has not said its own yet says it first, and the opener
+    /// closes.
+    fn on_other_version(
+        &mut self,
+        id: ConnId,
+        theirs: &Hello,
+        ours: &Hello,
+        counter: &'static str,
+        out: &mut Vec<LinkOut>,
+    ) {
+        let waits = !self.is_opener() && self.may_say_hello(id, theirs).is_ok();
+        let Some(conn) = self.conn_mut(id) else { return };
+        let again = conn.mismatch.is_some();
+        conn.mismatch = Some(Reason::OtherVersion {
+            theirs: clean(&theirs.agent),
+            ours: ours.agent.clone(),
+            theirs_is_older: theirs.high < PROTOCOL_LOW || !waits && theirs.proof.is_some(),
+        });
+        if waits && !again {
+            out.push(LinkOut::Stopped(counter));
+            self.say_hello(id, ours.clone(), out);
+        } else {
+            self.refuse(id, CloseCode::Version, counter, out);
+        }
     }
 
     /// Whether a Hello is one of ours.
     fn check(&self, id: ConnId, theirs: &Hello) -> Result<(), (CloseCode, &'static str)> {
         let Some(conn) = self.conn(id) else { return Ok(()) };
-        // Its proof will do.
-        let kept_back = self.config.secret.is_some() && theirs.is_before_proof();
-        if theirs.network != self.config.network && !kept_back {
+        self.may_say_hello(id, theirs)?;
+        if theirs.network != self.config.network {
             return Err((CloseCode::Network, "another network"));
         }
         if theirs.version_with_us().is_none() {
@@ -126,14 +137,6 @@ impl Link {
         }
         if theirs.channel != conn.info.channel {
             return Err((CloseCode::Malformed, "hello of another connection"));
-        }
-        if let Some(secret) = &self.config.secret {
-            let holds = theirs
-                .proof
-                .is_some_and(|p| secret.holds(&p, &conn.info.binding, &self.peer, &self.config.me));
-            if !holds {
-                return Err((CloseCode::Network, "no proof of membership"));
-            }
         }
         Ok(())
     }
@@ -315,7 +318,12 @@ impl Link {
             }
         }
         for id in silent {
-            self.refuse(id, CloseCode::Limit, "no hello in time", out);
+            // One of another version was to close it by itself.
+            if self.conn(id).is_some_and(|c| c.mismatch.is_some()) {
+                self.refuse(id, CloseCode::Version, "no common version", out);
+            } else {
+                self.refuse(id, CloseCode::Limit, "no hello in time", out);
+            }
         }
         out.extend(silent_lanes.into_iter().map(|id| LinkOut::Close(id, CloseCode::Replaced)));
         self.stop_following(now, out);

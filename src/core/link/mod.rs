@@ -9,6 +9,7 @@
 //! the same session, and nothing on it until the one in use is in doubt
 //! (`lanes.rs`).
 
+mod closed;
 mod doubt;
 mod handshake;
 mod heartbeat;
@@ -23,7 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use heartbeat::{BRISK_INTERVAL, DEAD_AFTER};
-pub use membership::NetworkSecret;
+pub use membership::{Claim, NetworkSecret};
 pub use session::NotSent;
 pub use types::{ConnId, ConnInfo, Greeting, LinkConfig, LinkOut, LinkStatus};
 
@@ -58,12 +59,23 @@ enum Phase {
     Foreign,
 }
 
+/// What the other end of a connection showed in a closed fleet.
+#[derive(Debug, Clone, Copy, Default)]
+struct Proof {
+    nonce: Option<[u8; 32]>,
+    holds: bool,
+}
+
 #[derive(Debug)]
 struct Conn {
     info: ConnInfo,
     phase: Phase,
+    /// How far the other end has proved itself on its control stream.
+    proof: Proof,
     /// Why we closed it, if we did.
     refused: Option<CloseCode>,
+    /// That its other end speaks no version of ours, and which.
+    mismatch: Option<Reason>,
     /// Its liveness, once it is up.
     beat: Heartbeat,
     /// The first number that was not written to it.
@@ -264,7 +276,9 @@ impl Link {
         self.conns.push(Conn {
             info,
             phase: Phase::Waiting { until },
+            proof: Proof::default(),
             refused: None,
+            mismatch: None,
             beat: Heartbeat::new(Pace::Standby, None, now.mono),
             next: 0,
             owes_ack: false,
@@ -293,8 +307,9 @@ impl Link {
     pub fn on_control(&mut self, id: ConnId, now: Now, hello: &dyn Fn() -> Hello, out: &mut Vec<LinkOut>) {
         let Some(conn) = self.conn_mut(id) else { return };
         conn.phase = Phase::Shaking { said: None, hello: None, until: now.mono + HELLO_TIMEOUT };
+        conn.proof = Proof::default();
         if self.is_opener() {
-            self.say_hello(id, hello(), false, out);
+            self.say_first(id, hello, out);
             // A better one may have come while this one was being opened.
             self.open_best(now.mono, out);
         }
@@ -320,6 +335,8 @@ impl Link {
         }
         let Some(conn) = self.conn(id) else { return };
         match frame {
+            Frame::Nonce { nonce } => self.on_nonce(id, nonce, out),
+            Frame::Proof { proof } => self.on_proof(id, proof, hello, out),
             Frame::Hello(theirs) => self.on_hello(id, *theirs, hello, now, out),
             Frame::Resume { session, next } => self.on_resume(id, Resume { session, next }, now, out),
             _ if !matches!(conn.phase, Phase::Up) => out.push(LinkOut::Stopped("frame before hello")),
@@ -391,7 +408,8 @@ impl Link {
         self.bytes_rx += conn.bytes_rx;
         self.spare = self.spare.filter(|(spare, _)| *spare != id);
         self.forget_lane(id);
-        let reason = conn.refused.map_or(reason, |code| Reason::Closed { close: Some(code) });
+        let refused = |code| Reason::Closed { close: Some(code) };
+        let reason = conn.mismatch.clone().or(conn.refused.map(refused)).unwrap_or(reason);
         let reason = self.closing.clone().unwrap_or(reason);
         if self.active == Some(id) {
             self.active = None;

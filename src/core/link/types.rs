@@ -29,6 +29,8 @@ pub struct ConnInfo {
     pub channel: [u8; 16],
     /// Key material of the same session, for the proof of membership.
     pub binding: [u8; 32],
+    /// Random bytes that the other end's proof has to cover.
+    pub nonce: [u8; 32],
 }
 
 /// What is the same for every link.

@@ -24,7 +24,7 @@ pub use codec::Frame;
 pub use coordination::{
     CoordinationAnswer, Invite, InviteNotice, NoticeAnswer, PunchNotice, PunchRequest, Refusal,
 };
-pub use frame::{FrameReader, HEADER_LEN, RawFrame, frame_limit, is_hello};
+pub use frame::{FrameReader, HEADER_LEN, RawFrame, frame_limit, is_first};
 pub use hello::{Hello, common_version};
 pub use message::{
     Delta, Digest, DigestEntry, DigestPage, Echo, FullSync, IHave, Message, Observed, Request, SyncRefused,
@@ -58,6 +58,10 @@ pub mod kind {
     pub const ACK: u16 = 0x0005;
     /// [`super::Frame::Carry`].
     pub const CARRY: u16 = 0x0006;
+    /// [`super::Frame::Nonce`].
+    pub const NONCE: u16 = 0x0007;
+    /// [`super::Frame::Proof`].
+    pub const PROOF: u16 = 0x0008;
     /// The first numbered type.
     pub const NUMBERED: u16 = 0x0100;
     /// [`super::Message::Leave`].

@@ -189,6 +189,8 @@ pub(crate) fn frame() -> impl Strategy<Value = Frame> {
         any::<u64>().prop_map(|token| Frame::Pong { token }),
         (any::<u64>(), any::<u64>()).prop_map(|(session, next)| Frame::Ack { session, next }),
         any::<u64>().prop_map(|turn| Frame::Carry { turn }),
+        any::<[u8; 32]>().prop_map(|nonce| Frame::Nonce { nonce }),
+        any::<[u8; 32]>().prop_map(|proof| Frame::Proof { proof }),
         (any::<u64>(), any::<u64>(), message()).prop_map(|(session, seq, message)| Frame::Message {
             session,
             seq,

@@ -60,13 +60,13 @@ pub(super) enum Report {
     ReservationMute { number: u64 },
     /// We opened a control stream.
     Opened { peer: PeerId, conn: ConnId, send: HighLevelSendStream, recv: HighLevelRecvStream },
-    /// The peer opened one and said Hello on it.
+    /// The peer opened one and said what it begins with.
     Accepted {
         peer: PeerId,
         conn: ConnId,
         send: HighLevelSendStream,
         stream: Box<FrameStream>,
-        hello: (Box<Frame>, usize),
+        first: (Box<Frame>, usize),
     },
 }
 
@@ -141,6 +141,7 @@ impl Connections {
             via,
             channel,
             binding,
+            nonce: rand::random(),
         };
         let reports = || self.reports.clone();
         let entry = Entry {

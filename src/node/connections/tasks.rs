@@ -10,7 +10,7 @@ use super::{Carrier, Report, Reports};
 use crate::core::engine::Input;
 use crate::core::limits::HELLO_TIMEOUT;
 use crate::core::link::ConnId;
-use crate::core::wire::{Frame, HEADER_LEN, is_hello};
+use crate::core::wire::{HEADER_LEN, is_first};
 use crate::model::{PeerId, Reason};
 use crate::node::lanes::RelayEnd;
 use crate::node::streams::{FrameStream, StreamEnd};
@@ -94,7 +94,7 @@ impl Came {
     async fn on_link(mut self) -> Report {
         let mut head = [0; HEADER_LEN];
         match timeout(HELLO_TIMEOUT, self.recv.read_exact(&mut head)).await {
-            Ok(Ok(())) if is_hello(&head) => self.greet(&head).await,
+            Ok(Ok(())) if is_first(&head) => self.greet(&head).await,
             Ok(Ok(())) => self.relay_request(head).await,
             _ => self.stop("no hello in time"),
         }
@@ -108,14 +108,14 @@ impl Came {
         }
     }
 
-    /// Reads the Hello of a control stream.
+    /// Reads what a control stream begins with.
     async fn greet(self, head: &[u8]) -> Report {
         let Self { peer, conn, send, recv } = self;
         let mut stream = Box::new(FrameStream::after(head, recv));
-        match stream.hello().await {
-            Ok((hello, len)) => {
-                let hello = (Box::new(Frame::Hello(hello)), len);
-                Report::Accepted { peer, conn, send, stream, hello }
+        match stream.first().await {
+            Ok((frame, len)) => {
+                let first = (Box::new(frame), len);
+                Report::Accepted { peer, conn, send, stream, first }
             }
             Err(StreamEnd::Malformed) => Report::Input(Input::Stopped("malformed hello")),
             Err(StreamEnd::Closed) => Report::Input(Input::Stopped("no hello in time")),

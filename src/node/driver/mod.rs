@@ -211,10 +211,10 @@ impl Driver {
                     self.feed(input);
                 }
             }
-            Report::Accepted { peer, conn, send, stream, hello: (hello, len) } => {
+            Report::Accepted { peer, conn, send, stream, first: (frame, len) } => {
                 if self.connections.start(peer, conn, send, *stream) {
                     self.feed(Input::ControlUp { peer, conn });
-                    self.feed(Input::Frame { peer, conn, frame: hello, len });
+                    self.feed(Input::Frame { peer, conn, frame, len });
                 }
             }
         }

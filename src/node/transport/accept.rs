@@ -1,6 +1,7 @@
 //! Accepts connections: who is let in is [`Door`]'s to say, here it is done.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 
 use ant_quic::high_level::Incoming;
 use ant_quic::{ConnectionError, HighLevelConnection};
@@ -71,18 +72,18 @@ pub(in crate::node) async fn accept(transport: Transport, mut door: Door, clock:
         match door.knock(ip, incoming.remote_address_validated(), clock.now().mono) {
             Verdict::Accept(id) => shaking.begin(id, incoming, reports.clone()),
             Verdict::AcceptInstead(id, old) => {
-                turned.count(&turned.gave_way);
+                turned.gave_way.fetch_add(1, Ordering::Relaxed);
                 shaking.give_up(old);
                 shaking.begin(id, incoming, reports.clone());
             }
             Verdict::Retry => {
-                turned.count(&turned.asked_again);
+                turned.asked_again.fetch_add(1, Ordering::Relaxed);
                 if let Err(error) = incoming.retry() {
                     error.into_incoming().ignore();
                 }
             }
             Verdict::Ignore => {
-                turned.count(&turned.ignored);
+                turned.ignored.fetch_add(1, Ordering::Relaxed);
                 incoming.ignore();
             }
         }

@@ -54,13 +54,6 @@ struct Turned {
     ignored: AtomicU64,
 }
 
-impl Turned {
-    #[allow(clippy::unused_self)] // it says whose counters these are
-    fn count(&self, counter: &AtomicU64) {
-        counter.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
 /// Who answered, and over which connection.
 pub(super) type Dialled = Result<(PeerId, HighLevelConnection), Reason>;
 

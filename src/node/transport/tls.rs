@@ -146,7 +146,6 @@ pub(in crate::node) fn identity(connection: &HighLevelConnection) -> Option<Peer
 mod tests {
     use ant_quic::high_level::default_runtime;
     use ant_quic::{Endpoint, EndpointConfig, HighLevelSendStream};
-    use std::time::Instant;
 
     use super::*;
 
@@ -170,8 +169,8 @@ mod tests {
     /// Says as much as the other end lets it, until it takes nothing more.
     async fn say_all(from: &HighLevelConnection, send: &mut HighLevelSendStream) -> u64 {
         let before = from.stats().udp_tx.bytes;
-        let write = send.write_all(&[7; 4 << 20]);
-        let _ = tokio::time::timeout(Duration::from_millis(300), write).await;
+        let (chunk, no_more) = ([7; 16 * 1024], Duration::from_millis(300));
+        while let Ok(Ok(_)) = tokio::time::timeout(no_more, send.write(&chunk)).await {}
         from.stats().udp_tx.bytes - before
     }
 
@@ -197,9 +196,7 @@ mod tests {
     trait IsReady: Future + Sized {
         /// Whether it ends soon.
         async fn is_ready(self) -> bool {
-            let begun = Instant::now();
             tokio::time::timeout(Duration::from_millis(200), self).await.is_ok()
-                && begun.elapsed() < Duration::from_millis(200)
         }
     }
 

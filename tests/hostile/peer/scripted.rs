@@ -4,6 +4,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 
 use ant_quic::{ConnectionError, HighLevelConnection, HighLevelRecvStream, HighLevelSendStream};
+use punchdeck::core::link::Claim;
 use punchdeck::core::wire::{Frame, FrameReader, Hello, Message, PROTOCOL_HIGH, PROTOCOL_LOW, Record};
 use punchdeck::model::{NatType, PeerId};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -85,8 +86,6 @@ impl Scripted {
     /// A Hello as it should be.
     pub fn hello(&self) -> Hello {
         let manner = &self.stranger.manner;
-        let mut binding = [0; 32];
-        self.connection.export_keying_material(&mut binding, b"EXPORTER punchdeck membership", b"").unwrap();
         Hello {
             low: PROTOCOL_LOW,
             high: PROTOCOL_HIGH,
@@ -100,7 +99,7 @@ impl Scripted {
             channel: self.channel,
             path: None,
             outbound: true,
-            proof: manner.secret.as_ref().map(|s| s.prove(&binding, &self.id, &self.them)),
+            proof: None,
         }
     }
 
@@ -111,6 +110,9 @@ impl Scripted {
 
     /// The same; whether the other end let it.
     pub async fn try_shake(&mut self) -> bool {
+        if !self.prove().await {
+            return false;
+        }
         let hello = self.hello();
         self.frame(&Frame::Hello(Box::new(hello))).await;
         self.frame(&Frame::Resume { session: 0, next: 0 }).await;
@@ -128,6 +130,26 @@ impl Scripted {
         first.copy_from_slice(&self.channel[..8]);
         self.session = u64::from_be_bytes(first) | 1;
         true
+    }
+
+    /// The first words of a closed fleet, if it knows its secret; whether the other end
+    /// took them.
+    pub async fn prove(&mut self) -> bool {
+        let Some(secret) = self.stranger.manner.secret.clone() else { return true };
+        let (nonce, mut binding) = ([7; 32], [0; 32]);
+        self.connection.export_keying_material(&mut binding, b"EXPORTER punchdeck membership", b"").unwrap();
+        let opens = self.id < self.them;
+        if opens {
+            self.frame(&Frame::Nonce { nonce }).await;
+        }
+        let Some(Frame::Nonce { nonce: asked }) = self.frame_if_open().await else { return false };
+        if !opens {
+            self.frame(&Frame::Nonce { nonce }).await;
+        }
+        let (binding, nonce, asked) = (&binding, &nonce, &asked);
+        let claim = Claim { binding, nonce, asked, from: &self.id, to: &self.them };
+        self.frame(&Frame::Proof { proof: secret.prove(&claim) }).await;
+        matches!(self.frame_if_open().await, Some(Frame::Proof { .. }))
     }
 
     pub async fn frame(&mut self, frame: &Frame) {

@@ -155,6 +155,7 @@ impl Fleet {
                 via: None,
                 channel: [self.next as u8; 16],
                 binding: [0; 32],
+                nonce: [0; 32],
             };
             self.inputs.push_back((node, Input::ConnUp { peer: id(other), info }));
         }

@@ -79,6 +79,7 @@ fn stranger_asks(net: &mut Net, path: Path, wait: u64) -> PeerId {
         via: None,
         channel: [9; 16],
         binding: [9; 32],
+        nonce: [9; 32],
     };
     net.tell(0, Input::ConnUp { peer, info });
     net.run(secs(wait));

@@ -236,6 +236,10 @@ impl Mask {
         match reason {
             Reason::WrongIdentity { got } => Reason::WrongIdentity { got: self.id(*got) },
             Reason::Handshake { detail } => Reason::Handshake { detail: self.text(detail) },
+            Reason::OtherVersion { theirs, ours, theirs_is_older } => {
+                let (theirs, ours) = (self.text(theirs), ours.clone());
+                Reason::OtherVersion { theirs, ours, theirs_is_older: *theirs_is_older }
+            }
             Reason::Limit { limit } => Reason::Limit { limit: self.text(limit) },
             Reason::NoProbeSocket { detail } => Reason::NoProbeSocket { detail: self.text(detail) },
             Reason::Other { detail } => Reason::Other { detail: self.text(detail) },
