@@ -12,7 +12,7 @@ use ant_quic::{
     ClientConfig, Endpoint, HighLevelConnection, HighLevelRecvStream, HighLevelSendStream, TransportConfig,
 };
 use libtest_mimic::Trial;
-use punchdeck::core::limits::{CONNECTION_STREAMS_MAX, LANES_WAITING_MAX};
+use punchdeck::core::limits::{LANES_WAITING_MAX, STRANGER_STREAMS_MAX};
 use punchdeck::model::PeerId;
 use punchdeck::node::keys;
 use punchdeck::node::lanes::{LaneEnd, LaneError, Reservation, ReserveError};
@@ -135,7 +135,7 @@ async fn stream_limit() {
             let (mut send, recv) = lane.connection.open_bi().await.unwrap();
             send.write_all(b"x").await.unwrap();
             streams.push((send, recv));
-            assert!(streams.len() <= CONNECTION_STREAMS_MAX as usize, "no limit");
+            assert!(streams.len() <= STRANGER_STREAMS_MAX as usize, "no limit");
         }
     };
     let waits: Result<(), _> = tokio::time::timeout(Duration::from_millis(500), opening).await;
