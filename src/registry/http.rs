@@ -69,6 +69,7 @@ impl App {
         // Who has shown it on this connection does not wait for a neighbour's guesses.
         let wait = self.gate.guess_wait(from).filter(|_| !seat.proven.load(Ordering::Relaxed));
         if let Some(wait) = wait {
+            seat.was_wrong();
             let message = "too many wrong tokens from this address";
             return Err(Refusal::new(StatusCode::TOO_MANY_REQUESTS, "guesses", message).again(wait));
         }
@@ -77,6 +78,7 @@ impl App {
             // Behind a proxy the next one on it is somebody else.
             seat.proven.store(!seat.is_proxy, Ordering::Relaxed);
         } else {
+            seat.was_wrong();
             self.gate.guessed(from, theirs);
         }
         Ok(LetIn(is_right))
@@ -234,9 +236,6 @@ fn admit(app: &App, seat: &Seat, from: IpAddr, request: &Request) -> Result<LetI
     }
     let open = matches!(request.uri().path(), "/" | "/healthz");
     let let_in = app.lets_in(seat, from, request.headers())?;
-    if !let_in.0 && request.headers().contains_key(header::AUTHORIZATION) {
-        seat.was_wrong();
-    }
     match &app.token {
         Some(_) if !open && !let_in.0 => {
             return Err(Refusal::new(StatusCode::UNAUTHORIZED, "token", "the token is missing or wrong"));

@@ -127,7 +127,7 @@ pub(super) struct Seat {
     pub(super) from: SocketAddr,
     /// Whether the other end is a proxy that is believed.
     pub(super) is_proxy: bool,
-    /// Wrong tokens shown here.
+    /// Wrong tokens shown here, and those that were not looked at.
     pub(super) wrong: AtomicU32,
     /// Whether the right one was.
     pub(super) proven: AtomicBool,
@@ -203,7 +203,7 @@ impl Seat {
         }
     }
 
-    /// Counts a wrong token.
+    /// Counts a wrong token, or one that was not looked at.
     pub(super) fn was_wrong(&self) {
         self.wrong.fetch_add(1, Ordering::Relaxed);
     }
