@@ -42,6 +42,7 @@ pub const OTHER_VARIABLES: &[&str] = &[
     "PUNCHDECK_REGISTRY_DB",
     "PUNCHDECK_REGISTRY_LISTEN",
     "PUNCHDECK_REGISTRY_RETENTION",
+    "PUNCHDECK_REGISTRY_TRUST_PROXY",
 ];
 
 /// A key of the configuration.

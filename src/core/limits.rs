@@ -98,6 +98,9 @@ pub const RECORD_PORT_MIN: u16 = 1024;
 /// A version this far above the known one is a forgery: nobody changes his
 /// record a million times between two of our contacts.
 pub const VERSION_JUMP_MAX: u64 = 1 << 20;
+/// The version of our own record that a start goes on from, at most: a change every
+/// millisecond does not get there in 8 000 years, and above there is room to go on.
+pub const OWN_VERSION_MAX: u64 = 1 << 48;
 
 /// Records taken from one link, sustained, per second.
 pub const INTAKE_PER_SECOND: f64 = 1.0;
@@ -358,7 +361,26 @@ pub const REGISTRY_GETS_PER_IP: f64 = 120.0;
 pub const REGISTRY_STREAMS_MAX: usize = 32;
 /// Connections to a registry at once.
 pub const REGISTRY_CONNECTIONS_MAX: usize = 1024;
-/// Reporters that a registry knows: whoever is let in may make up as many.
+/// ... and from one IPv4 address or IPv6 /64: fifty busy nodes and some readers. A
+/// proxy that is believed stands for many.
+pub const REGISTRY_CONNECTIONS_PER_IP: usize = 128;
+/// A request's head that is not whole after this long is not waited for.
+pub const REGISTRY_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// Bytes of a request's head: all that one who never ends it can make a registry hold.
+pub const REGISTRY_HEAD_BYTES_MAX: usize = 16 * 1024;
+/// Reporters that a registry knows: whoever is let in may make up as many. The idle
+/// ones make way.
 pub const REGISTRY_REPORTERS_MAX: u64 = 10_000;
+/// Reporters that never reported before, from one IP address: so many at once ...
+pub const REGISTRY_NEWCOMERS_PER_IP: f64 = 256.0;
+/// ... and one more after each such time: to take all places takes a week.
+pub const REGISTRY_NEWCOMER_EVERY: Duration = Duration::from_secs(60);
+/// Different wrong tokens that an address, or a connection, may show before it has to
+/// wait: the old one, the one with a typing error, and some more.
+pub const REGISTRY_GUESSES_FREE: u32 = 5;
+/// How long after one more; twice as long after each further one ...
+pub const REGISTRY_GUESS_PAUSE: Duration = Duration::from_secs(1);
+/// ... up to this.
+pub const REGISTRY_GUESS_PAUSE_MAX: Duration = Duration::from_secs(300);
 /// A body that is not here after this long is not waited for.
 pub const REGISTRY_BODY_TIMEOUT: Duration = Duration::from_secs(10);

@@ -41,7 +41,7 @@ pub use report::{
 };
 pub use sections::Sections;
 pub use snapshot::{AttemptsView, CacheView, Counters, GossipView, NodeInfo, Phase, SaveState, Snapshot};
-pub use text::{SHOWN_TEXT_MAX, clean, clean_sentence, ellipsize, printable};
+pub use text::{SHOWN_TEXT_MAX, clean, clean_sentence, ellipsize, printable, visible};
 pub use time::{Stamp, millis};
 pub use why::{Confidence, NextAction, Provenance, Sureness, Why, WhyFact, WhyLine};
 

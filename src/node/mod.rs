@@ -213,7 +213,7 @@ async fn assemble(options: NodeOptions) -> Result<Assembled, StartError> {
         no_probe_ports: ports.none.clone(),
         own_version: found.own.own_version,
         anchors: found.own.anchors.clone(),
-        history: found.history,
+        history: found.history.map(|history| history.without_the_future(clock.now().stamp)),
         seed: rand::random(),
     };
     let mut engine = Engine::new(config, cached, found.set_aside, clock.now());

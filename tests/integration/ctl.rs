@@ -26,6 +26,8 @@ pub fn trials() -> Vec<Trial> {
         trial("ctl_events_follow_tells_what_happens_until_the_node_leaves", events_follow),
         trial("ctl_events_follow_ends_when_its_reader_has_gone_though_nothing_happens", reader_gone),
         trial("ctl_says_of_a_stopped_node_that_it_is_stopped_and_how_it_goes_on", stopped),
+        trial("ctl_status_says_that_saves_fail_and_why_and_when_they_go_through_again", failing_saves),
+        trial("ctl_whose_output_is_lost_says_why_and_exits_1", lost_output),
         trial("ctl_leave_says_goodbye_and_stops_the_node", leave),
         trial("what_a_command_did_is_seen_by_the_question_after_it", seen_at_once),
         trial("a_killed_node_leaves_nothing_that_blocks_the_next_start", killed),
@@ -124,6 +126,53 @@ fn is_id(value: &Value) -> bool {
     value.as_str().is_some_and(|s| s.len() == 64 && s.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
+async fn failing_saves() {
+    let home = tempdir().unwrap();
+    // A directory where the file should go: no rename onto it succeeds.
+    let own = home.path().join("data/cache/peers.json");
+    let hub = Node::start("hub", None).await;
+    let leaf = Node::start_in(home, "leaf", None).await;
+    let _ = std::fs::remove_file(&own);
+    std::fs::create_dir_all(own.join("in the way")).unwrap();
+    let mut command = as_node_named("third", punchdeck(hub.home.path()), &hub.home.path().join("third"));
+    command.args(["--bootstrap", &leaf.addr.to_string()]);
+    let mut third = Process::start(command);
+    third.started().await;
+    let failed = |s: &Value| s["cache"]["save"]["state"] == "failed";
+    let status = leaf.until(&["status"], "a failed save", failed).await;
+    let save = &status["cache"]["save"];
+    assert!(save["detail"].as_str().unwrap().contains("directory"), "{save}");
+    assert!(save["since_s"].as_f64().unwrap() >= 0.0, "{save}");
+    let text = String::from_utf8(leaf.ctl(&["status"]).await.stdout).unwrap();
+    let line = text.lines().find(|l| l.starts_with("cache ")).unwrap();
+    assert!(line.contains("NOT SAVED for ") && line.contains("directory"), "{line}");
+    std::fs::remove_dir_all(&own).unwrap();
+    leaf.until(&["status"], "a save", |s| s["cache"]["save"]["state"] == "saved").await;
+    third.kill().await;
+}
+
+#[cfg(target_os = "linux")]
+async fn lost_output() {
+    let (hub, _leaf) = two().await;
+    for verb in [
+        &["status"][..],
+        &["peers", "--json"],
+        &["events"],
+        &["events", "--json", "--follow"],
+        &["why", "leaf"],
+        &["sync", "--json"],
+        &["nat"],
+    ] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let mut command = punchdeck(hub.home.path());
+        command.args(["ctl", "--data-dir"]).arg(hub.home.path().join("data")).args(verb).stdout(full);
+        let output = timeout(PATIENCE, command.output()).await.expect("it goes on").unwrap();
+        let err = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{verb:?}: {err}");
+        assert!(err.contains("standard output: "), "{verb:?}: {err}");
+    }
+}
+
 async fn questions() {
     let (hub, leaf) = two().await;
     let status = leaf.done(&["status"]).await;
@@ -147,7 +196,9 @@ async fn questions() {
     assert_eq!(status["relay"], serde_json::json!({ "serving": 0, "mode": "network" }));
     assert!(is_id(&status["peer_id"]));
     assert_eq!((&status["name"], &status["network"]), (&"leaf".into(), &"test".into()));
-    assert_eq!(status["cache"], serde_json::json!({ "known": 1, "tried": 1 }));
+    let cache = &status["cache"];
+    assert_eq!((&cache["known"], &cache["tried"], &cache["set_aside"]), (&1.into(), &1.into(), &Value::Null));
+    fields(&cache["save"], &["state", "detail", "since_s"]);
     assert_eq!((&status["nat"]["type"], &status["nat6"]), (&"unknown".into(), &Value::Null));
     assert!(status["uptime_s"].as_f64().unwrap() > 0.0);
 

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use super::table::{Cell, Tone, left, pairs, right, table};
 use crate::model::contract::{
-    Attempts, Connected, Gossip, InOut, Kpi, Lifetime, Links, Nat, NatWithVantages, Peers, Relays, Serving,
-    Stage, Status, WhyReport,
+    Attempts, Cache, Connected, Gossip, InOut, Kpi, Lifetime, Links, Nat, NatWithVantages, Peers, Relays,
+    Save, Serving, Stage, Status, WhyReport,
 };
 use crate::model::{
     AttemptOutcome, CriterionView, Event, Path, PeerId, PeerState, Propagation, RelayMode, ReservationState,
@@ -87,10 +87,23 @@ pub(super) fn status(status: &Status) -> String {
                 links.direct, links.punched, links.relayed
             )),
         ),
-        ("cache", left(format!("{} known, {} tried", status.cache.known, status.cache.tried))),
+        ("cache", cache(&status.cache)),
         ("relay", left(format!("serves {} ({})", status.relay.serving, status.relay.mode))),
     ]);
     pairs(rows)
+}
+
+/// A save that fails is what a look at the status is for.
+fn cache(cache: &Cache) -> Cell {
+    let peers = format!("{} known, {} tried", cache.known, cache.tried);
+    let Save { state, detail, since_s } = &cache.save;
+    if *state != "failed" {
+        let aside = cache.set_aside.as_ref().map(|why| format!("; set aside: {}", printable(why)));
+        return left(peers + &aside.unwrap_or_default());
+    }
+    let since = since_s.map(|s| format!(" for {}", seconds(s))).unwrap_or_default();
+    let why = detail.as_ref().map(|why| format!(": {}", printable(why))).unwrap_or_default();
+    left(format!("{peers}, NOT SAVED{since}{why}")).tone(Tone::Bad)
 }
 
 fn nat_line(nat: &Nat) -> String {

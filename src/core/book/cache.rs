@@ -62,24 +62,37 @@ impl CacheEntry {
         }
     }
 
-    pub(super) fn into_entry(self) -> Entry {
-        let seen = self.seen.unwrap_or(self.first_seen);
-        let held = self
+    /// Without what cannot have been: a clock that was ahead when it was written says
+    /// nothing of when.
+    fn without_the_future(mut self, now: Stamp) -> Self {
+        let was = |at: &Stamp| at.age_if_past(now).is_some();
+        self.seen = self.seen.filter(was);
+        self.measured.last_contact = self.measured.last_contact.filter(was);
+        self.measured.verified_public = self.measured.verified_public.filter(was);
+        self.demoted = self.demoted.map(|at| at.min(now));
+        self.first_seen = self.first_seen.min(now);
+        self
+    }
+
+    pub(super) fn into_entry(self, now: Stamp) -> Entry {
+        let this = self.without_the_future(now);
+        let seen = this.seen.unwrap_or(Stamp::UNKNOWN);
+        let held = this
             .record
-            .filter(|record| record.peer == self.peer)
+            .filter(|record| record.peer == this.peer)
             .map(|record| Held { record: Record { age_s: 0, ..record }, seen });
-        let known = if self.first_hand {
+        let known = if this.first_hand {
             Known { first_hand: held, hearsay: None }
         } else {
             Known { first_hand: None, hearsay: held }
         };
         Entry {
             known,
-            measured: self.measured,
-            source: self.source,
-            told_by: self.told_by,
-            first_seen: self.first_seen,
-            demoted: self.demoted,
+            measured: this.measured,
+            source: this.source,
+            told_by: this.told_by,
+            first_seen: this.first_seen,
+            demoted: this.demoted,
             learned: Mono::default(),
             linked: false,
         }

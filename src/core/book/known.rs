@@ -76,7 +76,8 @@ impl Known {
 
     /// When the peer was last seen, by anybody's word.
     pub fn seen(&self) -> Option<Stamp> {
-        self.first_hand.iter().chain(&self.hearsay).map(|held| held.seen).max()
+        let seen = self.first_hand.iter().chain(&self.hearsay).map(|held| held.seen);
+        seen.max().filter(|at| *at != Stamp::UNKNOWN)
     }
 
     /// The peer's own word replaces everything said before, whatever the

@@ -88,7 +88,7 @@ impl Book {
             if cached.peer != self.me {
                 let peer = cached.peer;
                 self.take_out(peer);
-                self.put_in(peer, cached.into_entry());
+                self.put_in(peer, cached.into_entry(now.stamp));
             }
         }
         self.make_room(false, 0, now.stamp);

@@ -384,3 +384,31 @@ fn a_heartbeat_does_not_make_a_digest_stale() {
     let _ = book.demote(id(2), NOW);
     assert_ne!(book.revision(), before);
 }
+
+#[test]
+fn what_a_clock_that_was_ahead_wrote_down_is_unknown_and_stays_so() {
+    let ahead = NOW.stamp.after(Duration::from_secs(10 * 365 * 86_400));
+    let record = Record::new(id(1), 3);
+    let mut entry = CacheEntry { record: Some(record), ..CacheEntry::bare(id(1), Source::Gossip, ahead) };
+    entry.seen = Some(ahead);
+    entry.measured.last_contact = Some(ahead);
+    entry.measured.verified_public = Some(ahead);
+    let mut stored = vec![entry];
+    for _restart in 0..2 {
+        let mut book = book();
+        book.load(stored, NOW);
+        let entry = book.get(id(1)).unwrap();
+        assert_eq!((entry.last_seen(), entry.measured.is_public(NOW.stamp)), (None, false));
+        assert!(entry.first_seen <= NOW.stamp);
+        stored = book.cache_entries().collect();
+    }
+    // A small step of the clock is none.
+    let mut entry = CacheEntry {
+        record: Some(Record::new(id(2), 3)),
+        ..CacheEntry::bare(id(2), Source::Gossip, NOW.stamp)
+    };
+    entry.seen = Some(NOW.stamp.after(Duration::from_secs(1)));
+    let mut book = book();
+    book.load([entry], NOW);
+    assert!(book.get(id(2)).unwrap().last_seen().is_some());
+}

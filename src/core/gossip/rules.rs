@@ -142,7 +142,7 @@ pub fn clean_name(name: &str) -> String {
     let mut name = clean(name);
     if name.len() > NAME_BYTES_MAX {
         let cut = (0..=NAME_BYTES_MAX).rev().find(|at| name.is_char_boundary(*at)).unwrap_or(0);
-        name.truncate(cut);
+        name.truncate(name[..cut].trim_end_matches(' ').len());
     }
     name
 }
@@ -239,8 +239,8 @@ mod tests {
     }
 
     #[test]
-    fn a_name_loses_what_would_move_the_cursor() {
-        assert_eq!(clean_name("a\x1b[2Jb"), "a[2Jb");
+    fn what_would_move_the_cursor_is_an_escape_in_a_name() {
+        assert_eq!(clean_name("a\x1b[2Jb"), r"a\u{1b}[2Jb");
     }
 
     proptest! {

@@ -44,6 +44,15 @@ impl History {
         Self { since, attempts: VecDeque::new() }
     }
 
+    /// Without the attempts of a clock that was ahead: they would stand in a time to come,
+    /// and push aside those that end now.
+    #[must_use]
+    pub fn without_the_future(mut self, now: Stamp) -> Self {
+        self.attempts.retain(|ended| ended.at.age_if_past(now).is_some());
+        self.since = self.since.min(now);
+        self
+    }
+
     /// Adds one; gives the one that it displaces. From then on counting begins
     /// where the oldest one ended.
     pub(super) fn push(&mut self, ended: EndedAttempt) -> Option<EndedAttempt> {
@@ -106,5 +115,27 @@ impl Tally {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attempts_of_a_clock_that_was_ahead_are_not_gone_on_from() {
+        let now = Stamp(1_800_000_000_000);
+        let ended = |at| EndedAttempt {
+            at,
+            outcome: AttemptOutcome::Unreachable,
+            path: None,
+            elapsed_ms: 1,
+            moved: None,
+        };
+        let years = std::time::Duration::from_secs(10 * 365 * 86_400);
+        let mut history = History::new(now.after(years));
+        history.attempts.extend([ended(now), ended(now.after(years))]);
+        let history = history.without_the_future(now);
+        assert_eq!((history.since, history.attempts.len()), (now, 1));
     }
 }

@@ -14,6 +14,7 @@ use serde::Deserialize;
 
 use super::conditions::Conditions;
 use super::rules::{Behaves, MAPPING_SECONDS};
+use crate::files::{self, read};
 use crate::model::NatType;
 
 /// The topologies that come with the program, by name.
@@ -250,7 +251,7 @@ impl Topology {
     /// # Errors
     /// [`TopologyError`], which names the file.
     pub fn read(path: &Path) -> Result<Self, TopologyError> {
-        let text = std::fs::read_to_string(path)
+        let text = read::text(path, files::TEXT_MAX)
             .map_err(|source| TopologyError::Unreadable { path: path.to_owned(), source })?;
         Self::parse(&text, &path.display().to_string())
     }
