@@ -12,7 +12,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use super::Mono;
 use super::bucket::Bucket;
 use super::limits::{
-    HANDSHAKES_AT_ONCE, HANDSHAKES_FREE, HANDSHAKES_PER_SOURCE, HANDSHAKES_PER_SOURCE_FREE,
+    FIRST_PACKET_MIN, HANDSHAKES_AT_ONCE, HANDSHAKES_FREE, HANDSHAKES_PER_SOURCE, HANDSHAKES_PER_SOURCE_FREE,
     INITIALS_PER_SECOND,
 };
 
@@ -132,6 +132,16 @@ impl Door {
     }
 }
 
+/// Whether a datagram asks for our versions and is too short to be answered. What
+/// belongs to a connection of version 1, the only one that is spoken here, is not.
+pub fn asks_in_short(datagram: &[u8]) -> bool {
+    const LONG_HEADER: u8 = 0x80;
+    let [first, version @ ..] = datagram else { return false };
+    let Some(version) = version.first_chunk() else { return false };
+    let spoken = matches!(u32::from_be_bytes(*version), 0 | 1);
+    first & LONG_HEADER != 0 && !spoken && datagram.len() < FIRST_PACKET_MIN
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -237,5 +247,20 @@ mod tests {
                 other => panic!("{other:?} at {n}"),
             }
         }
+    }
+
+    #[test]
+    fn a_short_question_for_our_versions_is_told_apart() {
+        let datagram = |version: u32, len: usize| {
+            let mut datagram = vec![0xc0];
+            datagram.extend(version.to_be_bytes());
+            datagram.resize(len, 0);
+            datagram
+        };
+        assert!(asks_in_short(&datagram(0x1a2a_3a4a, FIRST_PACKET_MIN - 1)));
+        assert!(!asks_in_short(&datagram(0x1a2a_3a4a, FIRST_PACKET_MIN)));
+        assert!(!asks_in_short(&datagram(1, 60)), "the end of a handshake");
+        assert!(!asks_in_short(&[0x40; 60]), "of a connection");
+        assert!(!asks_in_short(&[0xc0, 1]) && !asks_in_short(&[]));
     }
 }

@@ -43,6 +43,17 @@ pub const CONNECTION_IDLE: Duration = Duration::from_secs(30);
 /// Streams that the other end of a connection may have open at once: a control
 /// stream, one that it replaces, and reservations in the same way.
 pub const CONNECTION_STREAMS_MAX: u32 = 8;
+/// Which frames came on a connection is looked at this often: the library keeps an
+/// answer to each `TRY_CONNECT_TO` that it never gives, sends empty packets for it without
+/// end, and no node of ours sends one.
+pub const FRAMES_LOOKED_AT_EVERY: Duration = Duration::from_millis(250);
+/// Times that the other end of a connection may say where it sees us by the library's own
+/// frame, which keeps 56 bytes of each: a NAT that maps anew every half minute takes a day.
+pub const OBSERVED_FRAMES_MAX: u64 = 4_096;
+
+/// A first packet shorter than this is not answered, whatever its version: it may be
+/// forged, and the answer must not be longer than the question. QUIC wants it so long.
+pub const FIRST_PACKET_MIN: usize = 1_200;
 
 /// Links at once, of all kinds.
 pub const LINKS_MAX: usize = 256;

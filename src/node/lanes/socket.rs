@@ -22,6 +22,7 @@ use tokio::sync::{Notify, watch};
 use super::framing::{Deframer, push_datagram};
 use super::queue::DropQueue;
 use super::sources::Sources;
+use crate::core::door::asks_in_short;
 use crate::core::limits::LANE_QUEUE_MAX;
 use crate::model::plain_addr;
 use crate::node::locks::lock;
@@ -169,6 +170,9 @@ impl LaneSocket {
             self.shared.mapped.store(from.is_ipv6(), Ordering::Relaxed);
         }
         self.shared.bytes_rx.fetch_add(payload.len() as u64, Ordering::Relaxed);
+        if asks_in_short(&payload) {
+            return;
+        }
         let reader = {
             let mut inbound = lock(&self.shared.inbound);
             inbound.sources.heard(source);

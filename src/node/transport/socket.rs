@@ -20,6 +20,7 @@ use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tokio::time::Sleep;
 
+use crate::core::door::asks_in_short;
 use crate::node::locks::lock;
 
 /// A socket that only fails is read again after this long.
@@ -164,7 +165,14 @@ impl AsyncUdpSocket for NodeSocket {
             let received =
                 io.socket.try_io(Interest::READABLE, || io.state.recv((&io.socket).into(), bufs, meta));
             match received {
-                Ok(count) => return Poll::Ready(Ok(count)),
+                Ok(count) => {
+                    for (buf, meta) in bufs.iter().zip(meta.iter_mut()).take(count) {
+                        if asks_in_short(&buf[..meta.len]) {
+                            meta.len = 0;
+                        }
+                    }
+                    return Poll::Ready(Ok(count));
+                }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 Err(error) => {
                     tracing::debug!(%error, "the node's socket cannot be read");
