@@ -65,6 +65,17 @@ pub const WRITE_WAITING_MAX: usize = UNACKED_MAX + 64 * 1024;
 /// Connections that one peer may have to us: the one in use, one that stands by, and
 /// one that each end dialled just now.
 pub const CONNECTIONS_PER_PEER_MAX: usize = 4;
+/// Which frames came on a connection is looked at this often: the library keeps an
+/// answer to each `TRY_CONNECT_TO` that it never gives, sends empty packets for it without
+/// end, and no node of ours sends one.
+pub const FRAMES_LOOKED_AT_EVERY: Duration = Duration::from_millis(250);
+/// Times that the other end of a connection may say where it sees us by the library's own
+/// frame, which keeps 56 bytes of each: a NAT that maps anew every half minute takes a day.
+pub const OBSERVED_FRAMES_MAX: u64 = 4_096;
+
+/// A first packet shorter than this is not answered, whatever its version: it may be
+/// forged, and the answer must not be longer than the question. QUIC wants it so long.
+pub const FIRST_PACKET_MIN: usize = 1_200;
 
 /// Links at once.
 pub const LINKS_MAX: usize = 256;

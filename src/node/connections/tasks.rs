@@ -10,8 +10,8 @@ use super::{Carrier, Report, Reports};
 use crate::core::engine::Input;
 use crate::core::limits::HELLO_TIMEOUT;
 use crate::core::link::ConnId;
-use crate::core::wire::{HEADER_LEN, is_first};
-use crate::model::{PeerId, Reason};
+use crate::core::wire::{Frame, HEADER_LEN, is_first};
+use crate::model::{CloseCode, PeerId, Reason};
 use crate::node::lanes::RelayEnd;
 use crate::node::streams::{FrameStream, StreamEnd};
 use crate::node::{lanes, serving, transport};
@@ -19,7 +19,8 @@ use crate::node::{lanes, serving, transport};
 /// What we say of a stream that we do not read on.
 const NOT_OURS: VarInt = VarInt::from_u32(0);
 
-/// Waits for the end of a connection. One that came in through a reservation
+/// Waits for the end of a connection, and brings it about where the other end misuses
+/// what the library takes from everybody. One that came in through a reservation
 /// ends with it, and then that is why.
 pub(super) async fn watch(
     peer: PeerId,
@@ -28,7 +29,14 @@ pub(super) async fn watch(
     relay_end: Option<RelayEnd>,
     reports: Reports,
 ) {
-    let error = connection.closed().await;
+    let error = tokio::select! {
+        error = connection.closed() => error,
+        what = transport::misused(&connection) => {
+            transport::close(&connection, CloseCode::Malformed);
+            let _ = reports.send(Report::Input(Input::Stopped(what))).await;
+            connection.closed().await
+        }
+    };
     let reason = match error {
         ConnectionError::LocallyClosed if relay_end.is_some_and(|e| e.borrow().is_some()) => {
             Reason::RelayLost

@@ -26,7 +26,7 @@ use self::socket::NodeSocket;
 pub(super) use self::socket::is_stray;
 pub use self::tls::Tls;
 pub(super) use self::tls::{identity, widen};
-use crate::core::limits::LINKS_MAX;
+use crate::core::limits::{FRAMES_LOOKED_AT_EVERY, LINKS_MAX, OBSERVED_FRAMES_MAX};
 use crate::model::{CloseCode, PeerId, Reason, SendTrouble, clean, plain_addr};
 
 /// The library wants a name; identities are keys here.
@@ -173,5 +173,21 @@ pub(super) fn close_reason(error: &ConnectionError) -> Reason {
         }
         ConnectionError::TimedOut => Reason::ConnectionTimedOut,
         other => Reason::Other { detail: clean(&other.to_string()) },
+    }
+}
+
+/// Waits until the other end sends frames of which the library keeps something each time,
+/// for as long as the connection stands: what to count it as.
+pub(super) async fn misused(connection: &HighLevelConnection) -> &'static str {
+    let mut look = tokio::time::interval(FRAMES_LOOKED_AT_EVERY);
+    loop {
+        look.tick().await;
+        let came = connection.stats().frame_rx;
+        if came.try_connect_to + came.try_connect_to_response > 0 {
+            return "frames that aim a node";
+        }
+        if came.observed_address > OBSERVED_FRAMES_MAX {
+            return "observed addresses without end";
+        }
     }
 }

@@ -22,15 +22,13 @@ use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tokio::time::Sleep;
 
+use crate::core::limits::FIRST_PACKET_MIN;
 use crate::node::locks::lock;
 
 /// Set in the first byte of the packets of a handshake.
 const LONG_HEADER: u8 = 0x80;
 /// The version of a packet that names versions. It is never answered.
 const NEGOTIATION: u32 = 0;
-/// The shortest first datagram of a connection, in any version.
-const FIRST_DATAGRAM_MIN: usize = 1200;
-
 /// A socket that only fails is read again after this long.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -186,7 +184,7 @@ pub(in crate::node) fn is_stray(datagram: &[u8]) -> bool {
     first & LONG_HEADER != 0
         && version != NEGOTIATION
         && !ant_quic::DEFAULT_SUPPORTED_VERSIONS.contains(&version)
-        && datagram.len() < FIRST_DATAGRAM_MIN
+        && datagram.len() < FIRST_PACKET_MIN
 }
 
 fn is_too_long(error: &io::Error) -> bool {
@@ -365,13 +363,13 @@ mod tests {
             bytes
         };
         // The next one is there, so nothing waits for the first.
-        for stray in [asks(0xdead_beef, 7), asks(0xdead_beef, FIRST_DATAGRAM_MIN - 1)] {
+        for stray in [asks(0xdead_beef, 7), asks(0xdead_beef, FIRST_PACKET_MIN - 1)] {
             peer.send_to(&stray, node.bound()).unwrap();
             assert_eq!(receive(&node).await.0, b"");
         }
         assert_eq!((node.take_strays(), node.take_strays()), (2, 0));
         let passed =
-            [asks(0xdead_beef, FIRST_DATAGRAM_MIN), asks(1, 40), asks(NEGOTIATION, 40), vec![0x40; 40]];
+            [asks(0xdead_beef, FIRST_PACKET_MIN), asks(1, 40), asks(NEGOTIATION, 40), vec![0x40; 40]];
         for bytes in passed {
             peer.send_to(&bytes, node.bound()).unwrap();
             assert_eq!(receive(&node).await.0, bytes);
