@@ -163,7 +163,7 @@ impl Link {
             }
         }
         let before = self.conn(self.active.unwrap_or(id)).and_then(|c| c.beat.rtt_guess_ms());
-        let before = before.or(self.rtt_before);
+        let before = before.or(self.rtt_before.map(|(ms, _)| ms));
         if let Some(conn) = self.conn_mut(id) {
             (conn.beat, conn.next) = (Heartbeat::new(Pace::Standby, before, now.mono), 0);
         }

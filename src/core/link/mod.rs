@@ -109,7 +109,7 @@ pub struct Link {
     /// When the peer last acknowledged anything new.
     progress: Mono,
     /// The round trip of the connection that was in use last.
-    rtt_before: Option<f64>,
+    rtt_before: Option<(f64, Mono)>,
     greeting: Option<Greeting>,
     since: Mono,
     last_heard: Mono,
@@ -199,10 +199,11 @@ impl Link {
         self.greeting.as_ref()
     }
 
-    /// The smoothed round trip, also of a link that is down.
-    pub fn rtt_ms(&self) -> Option<f64> {
+    /// The smoothed round trip in milliseconds, and when it was last measured; also
+    /// of a link that is down.
+    pub fn rtt(&self) -> Option<(f64, Mono)> {
         match self.active.and_then(|id| self.conn(id)) {
-            Some(conn) => conn.beat.rtt_ms(),
+            Some(conn) => conn.beat.rtt(),
             None => self.rtt_before,
         }
     }
@@ -376,7 +377,7 @@ impl Link {
         let reason = self.closing.clone().unwrap_or(reason);
         if self.active == Some(id) {
             self.active = None;
-            self.rtt_before = conn.beat.rtt_ms();
+            self.rtt_before = conn.beat.rtt();
             if reason == REPLACED && self.is_shaking() {
                 self.following = Some(conn.info);
             } else if !self.promote(&conn, now.mono, out) {

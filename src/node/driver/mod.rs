@@ -27,7 +27,7 @@ use crate::node::probe::{self, Probes};
 use crate::node::relaying::Relaying;
 use crate::node::reporting::Reporter;
 use crate::node::serving::Serving;
-use crate::node::transport::Transport;
+use crate::node::transport::{self, Transport};
 
 /// At most ten snapshots a second.
 const PUBLISH_EVERY: Duration = Duration::from_millis(100);
@@ -323,9 +323,14 @@ impl Driver {
     }
 
     fn dial(&mut self, dial: DialId, addr: SocketAddr, within: Duration) {
-        let (dialling, reports) = (self.transport.clone().dial(addr, within), self.reports.clone());
+        let connecting = match self.transport.dial(addr) {
+            Ok(connecting) => connecting,
+            Err(reason) => return self.feed(Input::DialFailed { dial, reason }),
+        };
+        self.feed(Input::DialSent { dial });
+        let reports = self.reports.clone();
         let task = tokio::spawn(async move {
-            let report = match dialling.await {
+            let report = match transport::answered(connecting, within).await {
                 Ok((peer, connection)) => Report::Dialled { dial, peer, connection },
                 Err(reason) => Report::Input(Input::DialFailed { dial, reason }),
             };
