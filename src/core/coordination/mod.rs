@@ -356,10 +356,10 @@ impl Coordination {
         let relay = RelayAddr { relay: notice.relay.relay, addr: plain_addr(notice.relay.addr) };
         // The requester is a name that the intermediary may have made up: the
         // limit of a peer's handovers alone would be none.
-        let nowhere = relay.addr.port() < RECORD_PORT_MIN;
+        let there = if relay.addr.port() < RECORD_PORT_MIN { Err(Declined::Nowhere) } else { Ok(()) };
         let agreed = self
             .consents(&notice.requester, notice.nonce, links, now, out)
-            .and_then(|()| if nowhere { Err(Declined::Nowhere) } else { Ok(()) })
+            .and(there)
             .and_then(|()| self.has_time(now, out));
         let answer = self.decide_notice(notice.requester, notice.nonce, true, agreed, now);
         out.push(CoordinationOut::Send { peer: from, message: answer });

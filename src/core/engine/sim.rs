@@ -149,8 +149,6 @@ pub(super) struct Net {
     order: u64,
     next_conn: u64,
     rng: StdRng,
-    /// Whether the screens are compared with the network at the end.
-    checked: bool,
 }
 
 pub(super) fn id(n: usize) -> PeerId {
@@ -186,7 +184,6 @@ impl Net {
             order: 0,
             next_conn: 1,
             rng: StdRng::seed_from_u64(seed),
-            checked: true,
         }
     }
 

@@ -13,11 +13,6 @@ const MOMENT: Duration = Duration::from_secs(1);
 const MOMENTS: u32 = 12;
 
 impl Net {
-    /// Leaves this network unchecked: its nodes were made to believe what is not so.
-    pub(in crate::core::engine) fn unchecked(&mut self) {
-        self.checked = false;
-    }
-
     /// What the screens say that is not so, once everything had time to be noticed.
     pub(in crate::core::engine) fn not_so(&mut self) -> Vec<String> {
         let all_up = self.cut.is_empty() && self.nodes.iter().all(|n| n.up);
@@ -38,16 +33,16 @@ impl Net {
         let now = self.now;
         let shots: Vec<Snapshot> = self.nodes.iter_mut().map(|node| node.engine.snapshot(now)).collect();
         let mut found = Vec::new();
-        for (n, shot) in shots.iter().enumerate().filter(|(n, _)| self.nodes[*n].up) {
-            found.extend(contradictions(shot));
-            for other in n + 1..shots.len() {
-                found.extend(differences([shot, &shots[other]], &self.truth(n, other)));
-            }
-        }
         // A node that is down says nothing; what is said of it counts.
-        for n in (0..shots.len()).filter(|n| !self.nodes[*n].up) {
-            for other in (n + 1..shots.len()).filter(|other| self.nodes[*other].up) {
-                found.extend(differences([&shots[n], &shots[other]], &self.truth(n, other)));
+        let up = |n: usize| self.nodes[n].up;
+        for (n, shot) in shots.iter().enumerate() {
+            if up(n) {
+                found.extend(contradictions(shot));
+            }
+            for (other, theirs) in
+                shots.iter().enumerate().skip(n + 1).filter(|(other, _)| up(n) || up(*other))
+            {
+                found.extend(differences([shot, theirs], &self.truth(n, other)));
             }
         }
         found
@@ -72,7 +67,7 @@ impl Net {
 
 impl Drop for Net {
     fn drop(&mut self) {
-        if self.checked && !std::thread::panicking() {
+        if !std::thread::panicking() {
             let lies = self.not_so();
             assert!(lies.is_empty(), "the screens do not equal the network:\n{}", lies.join("\n"));
         }
