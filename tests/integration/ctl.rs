@@ -152,7 +152,7 @@ async fn last_heard() {
 
 async fn stage_alone() {
     let (hub, leaf) = two().await;
-    let names = ["peer_id", "outcome", "path_before", "path_after", "elapsed_ms", "stages"];
+    let names = ["peer_id", "outcome", "path", "path_before", "path_after", "elapsed_ms", "stages"];
     for (node, peer) in [(&hub, "leaf"), (&leaf, "hub")] {
         for verb in ["punch", "relay"] {
             let done = node.done(&[verb, peer]).await;

@@ -309,6 +309,7 @@ impl Engine {
                 // One reconnection is one success, however many dialled for it.
                 ladder.abandon(&Reason::NotNeeded, now, &mut out);
             } else {
+                ladder.on_relay(status.info.via);
                 ladder.on_link(status.info.path, status.info.outbound, now, &mut out);
                 if ladder.outcome() == Some(AttemptOutcome::Connected) {
                     self.attempts.made.entry(*peer).or_insert(id);

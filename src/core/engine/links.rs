@@ -363,7 +363,12 @@ impl Engine {
                 self.send(&peer, &Message::EchoReply(echo), now);
             }
             Message::EchoReply(echo) => self.on_echo_reply(peer, &echo, now),
-            gossip => self.gossip_message(peer, gossip, now),
+            mut gossip => {
+                // Ages travel, and one that was kept on the way has grown.
+                let late = self.links.get(&peer).map_or(std::time::Duration::ZERO, |l| l.late(now.mono));
+                gossip.grow_older(late);
+                self.gossip_message(peer, gossip, now);
+            }
         }
     }
 

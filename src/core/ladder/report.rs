@@ -41,6 +41,13 @@ impl Ladder {
         }
     }
 
+    /// The link runs over that relay, whichever the stage set out with.
+    pub fn on_relay(&mut self, via: Option<PeerId>) {
+        if via.is_some() {
+            self.set_via(StageKind::Relay, via);
+        }
+    }
+
     pub(super) fn begin_stage(
         &mut self,
         stage: StageKind,

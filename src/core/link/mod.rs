@@ -42,6 +42,9 @@ pub const SESSION_MEMORY: Duration = Duration::from_secs(60);
 /// How long a lane is kept beside the better path to which its link moved.
 pub const SPARE_KEPT: Duration = Duration::from_secs(30);
 
+/// What was kept comes at once when a session goes on.
+const LATE_FOR: Duration = Duration::from_secs(1);
+
 const REPLACED: Reason = Reason::Closed { close: Some(CloseCode::Replaced) };
 
 #[derive(Debug)]
@@ -114,6 +117,9 @@ pub struct Link {
     since: Mono,
     last_heard: Mono,
     broken_since: Option<Mono>,
+    /// What comes now may have been said so much earlier, until then: it was kept while
+    /// there was no connection.
+    late: Option<(Duration, Mono)>,
     /// Why we closed everything, if we did: what a connection says of its end
     /// does not tell who wanted it.
     closing: Option<Reason>,
@@ -147,6 +153,7 @@ impl Link {
             since: now,
             last_heard: now,
             broken_since: Some(now),
+            late: None,
             closing: None,
             bytes_tx: 0,
             bytes_rx: 0,
@@ -211,6 +218,11 @@ impl Link {
     /// When anything of it was last heard.
     pub fn last_heard(&self) -> Mono {
         self.last_heard
+    }
+
+    /// How much earlier what comes now may have been said.
+    pub fn late(&self, now: Mono) -> Duration {
+        self.late.filter(|(_, until)| now < *until).map_or(Duration::ZERO, |(by, _)| by)
     }
 
     /// What is shown of it; `None` without a connection.

@@ -59,6 +59,8 @@ pub struct Staged {
     pub peer_id: PeerId,
     /// What came of it.
     pub outcome: StageResult,
+    /// The path of the link at the end, as after connecting.
+    pub path: Option<Path>,
     /// The path of the link when it was asked for.
     pub path_before: Option<Path>,
     /// The path of the link at the end, whatever made it.
@@ -78,6 +80,7 @@ impl Staged {
         Self {
             peer_id: report.peer_id,
             outcome: result.unwrap_or(StageResult::Failed),
+            path: report.path,
             path_before: report.before,
             path_after: report.path,
             elapsed_ms: report.elapsed_ms,

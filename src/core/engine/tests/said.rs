@@ -116,6 +116,9 @@ fn a_relay_that_is_asked_for_makes_a_relayed_link_or_says_why_not() {
         panic!("no relay")
     };
     assert_eq!((report.before, report.path), (None, Some(Path::Relayed)));
+    let now = net.now;
+    let over = net.nodes[FROM].engine.snapshot(now).link(&id(TO)).and_then(|link| link.via);
+    assert_eq!(report.stages.last().and_then(|s| s.via), over, "the relay of the link, and no other");
     let failed = asked(&mut net, 0, Command::Relay { peer: id(FROM) });
     assert!(matches!(failed, Ok(Done::NothingToDo(_))), "linked directly: {failed:?}");
 }
