@@ -223,8 +223,7 @@ impl Dialer {
     /// A link is up. Returns how long we were alone if this is the first.
     pub fn on_link_up(&mut self, peer: &PeerId, now: Mono) -> Option<Duration> {
         self.schedule.remove(peer);
-        // Its operator lifted what it had asked for.
-        self.held_off.retain(|held, off| held != peer || off.ours);
+        self.asked_by(peer);
         let was_alone = self.state != State::Joined;
         self.state = State::Joined;
         self.rounds = 0;
@@ -265,6 +264,12 @@ impl Dialer {
         let ours = ours || self.is_refused(&peer, now);
         self.held_off.insert(peer, HeldOff { until, ours });
         self.schedule.insert(peer, Due { at: until, failures: 0, cause: Cause::Reconnect });
+    }
+
+    /// The peer asks us for a link, by a punch or an invitation: its operator lifted
+    /// what it had asked for. What ours said stays.
+    pub fn asked_by(&mut self, peer: &PeerId) {
+        self.held_off.retain(|held, off| held != peer || off.ours);
     }
 
     /// An operator connects it again.

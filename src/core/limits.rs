@@ -159,6 +159,11 @@ pub const WHO_HAS_PER_MINUTE: f64 = 60.0;
 /// How often a link may tell us that it sees us elsewhere, a minute: each time
 /// our record changes, and everybody hears of it.
 pub const OBSERVED_PER_MINUTE: f64 = 6.0;
+/// What peers see of us that contradicts our measured NAT has it measured anew at
+/// once, so often a minute by the word of one peer ...
+pub const NAT_DOUBTS_PER_PEER_MINUTE: f64 = 1.0;
+/// ... and of all: a liar, or several, must not keep a node from knowing its NAT.
+pub const NAT_DOUBTS_PER_MINUTE: f64 = 6.0;
 /// Questions for our half of a story, or for what we saw of somebody else, that
 /// a link may ask a minute.
 pub const WHY_PER_MINUTE: f64 = 6.0;

@@ -20,10 +20,12 @@ mod sections;
 mod snapshot;
 mod text;
 mod time;
+pub mod truth;
 mod why;
 
 pub use attempt::{
-    Attempt, AttemptId, AttemptOutcome, Cause, NextStep, StageKind, StageOutcome, StageReport,
+    Attempt, AttemptId, AttemptOutcome, Cause, NextStep, Since, StageKind, StageOutcome, StageReport,
+    stage_place,
 };
 pub use command::{Command, CommandId, Done, EchoReport, Failure, LinkReport, Outcome, SyncReport};
 pub use event::{Event, EventKind, SendTrouble};
@@ -42,7 +44,7 @@ pub use report::{
 pub use sections::Sections;
 pub use snapshot::{AttemptsView, CacheView, Counters, GossipView, NodeInfo, Phase, SaveState, Snapshot};
 pub use text::{SHOWN_TEXT_MAX, clean, clean_sentence, ellipsize, printable, visible};
-pub use time::{Stamp, millis};
+pub use time::{Stamp, millis, took};
 pub use why::{Confidence, NextAction, Provenance, Sureness, Why, WhyFact, WhyLine};
 
 /// Rewrites an IPv4-mapped IPv6 address (`::ffff:a.b.c.d`) to plain IPv4.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{NatType, Path, PeerId, millis};
+use super::{NatType, Path, PeerId, millis, took};
 
 /// Application codes with which a link is closed; no text travels with them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -139,6 +139,8 @@ pub enum Reason {
         /// For how long automatic dials wait from then on, in milliseconds.
         hold_ms: u64,
     },
+    /// The operator of the other end disconnected this node a moment ago.
+    HeldOffThere,
     /// The node is shutting down.
     ShuttingDown,
     /// Punching needs a NAT in between; on loopback there is nothing to punch.
@@ -177,6 +179,11 @@ pub enum Reason {
     CameToUs,
     /// A NAT was measured to be another one meanwhile.
     NatChanged,
+    /// A peer saw us where that NAT cannot have put us: it is another one, or mapped
+    /// us anew, and is being measured.
+    NatChanging,
+    /// The operator asked for it, and it was begun anew.
+    AskedAnew,
     /// The operator asked for another stage only.
     NotAsked,
     /// The peer has no reservation on a relay, and none can be made.
@@ -253,6 +260,15 @@ impl Reason {
         Self::TimedOut { after_ms: millis(after) }
     }
 
+    /// The same, where it took that long.
+    #[must_use]
+    pub fn after(self, took: Duration) -> Self {
+        match self {
+            Self::TimedOut { .. } => Self::timed_out(took),
+            other => other,
+        }
+    }
+
     /// A reason to try again later, and when.
     pub fn too_soon(wait: Duration) -> Self {
         Self::TooSoon { retry_ms: millis(wait) }
@@ -316,6 +332,9 @@ impl fmt::Display for Reason {
             Self::HeldOff { hold_ms } => {
                 write!(f, "disconnected by the operator here, no automatic dial for {} s", hold_ms / 1000)
             }
+            Self::HeldOffThere => {
+                f.write_str("its operator disconnected us, and holds links off for a minute")
+            }
             Self::ShuttingDown => f.write_str("shutting down"),
             Self::LoopbackCannotBePunched => f.write_str("on loopback there is no NAT to punch"),
             Self::NoIntermediary => f.write_str("nobody we know is connected to it"),
@@ -325,12 +344,12 @@ impl fmt::Display for Reason {
             Self::NobodyToInvite => f.write_str("nobody to pass an invitation on"),
             Self::RateLimited => f.write_str("the intermediary takes no request just now"),
             Self::UnknownTarget => f.write_str("the intermediary is not connected to it"),
-            Self::TimedOut { after_ms } => {
-                write!(f, "no result after {}.{} s", after_ms / 1000, after_ms % 1000 / 100)
-            }
+            Self::TimedOut { after_ms } => write!(f, "no result after {}", took(*after_ms)),
             Self::NotNeeded => f.write_str("another stage was faster"),
             Self::CameToUs => f.write_str("it connected to us first"),
+            Self::NatChanging => f.write_str("changed, measuring"),
             Self::NatChanged => f.write_str("a NAT changed meanwhile"),
+            Self::AskedAnew => f.write_str("the operator asked for it, and it was begun anew"),
             Self::NotAsked => f.write_str("not asked for"),
             Self::NoRelay => f.write_str("it has no reservation, nobody to invite"),
             Self::NoStandby => f.write_str("there is no second relay to hand over to"),

@@ -45,6 +45,11 @@ impl Stamp {
     }
 }
 
+/// A measured time as it is said: milliseconds below a second, else seconds.
+pub fn took(ms: u64) -> String {
+    if ms < 1_000 { format!("{ms} ms") } else { format!("{:.2} s", ms as f64 / 1e3) }
+}
+
 /// A time in whole milliseconds, as it stands in events and reports.
 pub fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)

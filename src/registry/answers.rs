@@ -235,7 +235,7 @@ pub(super) fn overview(
 fn count(tally: &mut Tally, row: &AttemptRow) {
     match row.path {
         Some(path) => tally.connected(path, row.ms, 1),
-        None => tally.unreachable(1),
+        None => tally.unreachable(1, row.again),
     }
     if let Some(to) = row.moved {
         tally.moved(to, 1);

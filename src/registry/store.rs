@@ -15,7 +15,8 @@ use crate::model::{
 
 /// Each takes the database from the version before to the next; none is ever
 /// changed after it was released.
-const MIGRATIONS: [&str; 2] = [include_str!("schema_1.sql"), include_str!("schema_2.sql")];
+const MIGRATIONS: [&str; 3] =
+    [include_str!("schema_1.sql"), include_str!("schema_2.sql"), include_str!("schema_3.sql")];
 /// Somebody may look into the file with another program.
 const BUSY: Duration = Duration::from_secs(5);
 /// Rows deleted at once: reports wait meanwhile.
@@ -98,6 +99,7 @@ pub(super) struct AttemptRow {
     pub path: Option<Path>,
     pub moved: Option<Path>,
     pub ms: u64,
+    pub again: bool,
 }
 
 /// A node, and what it said last of itself.
@@ -225,7 +227,7 @@ impl Store {
         cause: Option<Cause>,
         mut look: impl FnMut(AttemptRow),
     ) -> Result<(), StoreError> {
-        let sql = "SELECT node, at, own_nat, peer_nat, path, moved, ms FROM attempts \
+        let sql = "SELECT node, at, own_nat, peer_nat, path, moved, ms, again FROM attempts \
                    WHERE at >= ?1 AND at <= ?3 AND cause = ifnull(?2, cause)";
         let mut query = self.db.prepare_cached(sql)?;
         let mut rows = query.query(params![since.0, cause.map(Cause::name), latest(now)])?;
@@ -239,6 +241,7 @@ impl Store {
                 path: text(4)?.and_then(path),
                 moved: text(5)?.and_then(path),
                 ms: row.get::<_, i64>(6)?.cast_unsigned(),
+                again: row.get(7)?,
             });
         }
         Ok(())
@@ -418,11 +421,12 @@ fn put_report(tx: &Transaction<'_>, node: i64, at: Stamp, report: &Report) -> Re
             own_nat,
             peer_nat,
             reason,
+            again,
             ..
         }) => {
             let sql = "INSERT OR IGNORE INTO attempts \
-                (node, run, seq, at, attempt, peer, cause, own_nat, peer_nat, path, ms, reason) \
-                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+                (node, run, seq, at, attempt, peer, cause, own_nat, peer_nat, path, ms, reason, again) \
+                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
             tx.prepare_cached(sql)?.execute(params![
                 node,
                 run,
@@ -436,6 +440,7 @@ fn put_report(tx: &Transaction<'_>, node: i64, at: Stamp, report: &Report) -> Re
                 path.map(Path::name),
                 elapsed_ms.cast_signed(),
                 reason,
+                again,
             ])?
         }
         Fact::Moved(MovedFact { peer, attempt, from, to, gap_ms }) => {

@@ -67,8 +67,7 @@ pub(crate) fn countdown(stamp: Stamp, now: Stamp) -> Ageing {
 /// A measured duration: milliseconds below a second, seconds above.
 pub(crate) fn elapsed(ms: u64) -> String {
     match ms {
-        0..1000 => format!("{ms} ms"),
-        1000..100_000 => format!("{:.2} s", ms as f64 / 1e3),
+        0..100_000 => crate::model::took(ms),
         _ => coarse(ms / 1000),
     }
 }

@@ -28,6 +28,8 @@ pub fn trials() -> Vec<Trial> {
         trial("ctl_says_of_a_stopped_node_that_it_is_stopped_and_how_it_goes_on", stopped),
         trial("ctl_status_says_that_saves_fail_and_why_and_when_they_go_through_again", failing_saves),
         trial("ctl_whose_output_is_lost_says_why_and_exits_1", lost_output),
+        trial("ctl_says_of_a_killed_peer_when_it_was_heard_last_and_not_when_that_was_noticed", last_heard),
+        trial("ctl_reports_of_a_stage_that_is_asked_for_that_stage_alone", stage_alone),
         trial("ctl_leave_says_goodbye_and_stops_the_node", leave),
         trial("what_a_command_did_is_seen_by_the_question_after_it", seen_at_once),
         trial("a_killed_node_leaves_nothing_that_blocks_the_next_start", killed),
@@ -170,6 +172,56 @@ async fn lost_output() {
         let err = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{verb:?}: {err}");
         assert!(err.contains("standard output: "), "{verb:?}: {err}");
+    }
+}
+
+/// Until a killed peer's heartbeats are missed, and some more.
+const NOTICED: Duration = Duration::from_millis(1_500);
+
+async fn last_heard() {
+    let (hub, leaf) = two().await;
+    let Node { process, home: _home, .. } = leaf;
+    process.kill().await;
+    let killed = Instant::now();
+    hub.until(&["links"], "end of the link", |l| l["links"].as_array().is_some_and(Vec::is_empty)).await;
+    // It was noticed later than it happened: that moment is no contact.
+    let noticed = killed.elapsed();
+    assert!(noticed >= NOTICED, "{noticed:?}: nothing is shown by this");
+    let peers = hub.done(&["peers"]).await;
+    let seen = Duration::from_secs_f64(peers["peers"][0]["last_seen_s"].as_f64().unwrap());
+    let least = killed.elapsed().saturating_sub(Duration::from_secs(1));
+    assert!(seen >= least, "seen {seen:?} ago, and killed {:?} ago", killed.elapsed());
+    let why = hub.done(&["why", "leaf"]).await;
+    for name in ["last seen", "round trip"] {
+        let fact = why["facts"].as_array().unwrap().iter().find(|f| f["name"] == name).unwrap();
+        let age = Duration::from_secs(fact["age_s"].as_u64().unwrap());
+        assert!(age + Duration::from_secs(1) >= least, "{name}: {fact}");
+    }
+}
+
+async fn stage_alone() {
+    let (hub, leaf) = two().await;
+    let names = ["peer_id", "outcome", "path", "path_before", "path_after", "elapsed_ms", "stages"];
+    for (node, peer) in [(&hub, "leaf"), (&leaf, "hub")] {
+        for verb in ["punch", "relay"] {
+            let done = node.done(&[verb, peer]).await;
+            fields(&done, &names);
+            assert_eq!(done["outcome"], "nothing_to_do", "{done}");
+            assert_eq!((&done["path_before"], &done["path_after"]), (&"direct".into(), &"direct".into()));
+            assert_eq!(done["stages"].as_array().map(Vec::len), Some(0), "{done}");
+            let text = node.ctl(&[verb, peer]).await;
+            let text = String::from_utf8(text.stdout).unwrap();
+            assert!(text.contains("nothing to do, the link is direct"), "{text}");
+        }
+    }
+    leaf.done(&["disconnect", "hub"]).await;
+    for (verb, why) in [("punch", "loopback_cannot_be_punched"), ("relay", "nobody_to_invite")] {
+        let (failed, code) = leaf.json(&[verb, "hub"]).await;
+        assert_eq!((code, &failed["outcome"]), (1, &"failed".into()), "{failed}");
+        assert_eq!((&failed["path_before"], &failed["path_after"]), (&Value::Null, &Value::Null));
+        let stages = failed["stages"].as_array().unwrap();
+        assert!(stages.iter().all(|s| s["stage"] == verb), "of that stage alone: {failed}");
+        assert!(verb == "relay" || stages[0]["reason_code"] == why, "{failed}");
     }
 }
 

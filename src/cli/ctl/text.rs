@@ -5,11 +5,11 @@ use std::fmt::Write as _;
 use super::table::{Cell, Tone, left, pairs, right, table};
 use crate::model::contract::{
     Attempts, Cache, Connected, Gossip, InOut, Kpi, Lifetime, Links, Nat, NatWithVantages, Peers, Relays,
-    Save, Serving, Stage, Status, WhyReport,
+    Save, Serving, Stage, Staged, Status, WhyReport,
 };
 use crate::model::{
-    AttemptOutcome, CriterionView, Event, Path, PeerId, PeerState, Propagation, RelayMode, ReservationState,
-    Snapshot, StageOutcome, printable,
+    AttemptOutcome, CriterionView, Event, Outcome, Path, PeerId, PeerState, Propagation, RelayMode,
+    ReservationState, Snapshot, StageOutcome, printable,
 };
 use crate::tui::fmt;
 
@@ -177,17 +177,20 @@ fn stage_line(stage: &Stage, now: &Snapshot) -> String {
     };
     let via = stage.via.map(|via| format!(" via {}", who(via, now))).unwrap_or_default();
     let took = stage.elapsed_ms.map(fmt::elapsed).unwrap_or_default();
+    let beside = if stage.in_parallel {
+        format!(" from +{}, in parallel", fmt::elapsed(stage.started_ms))
+    } else {
+        String::new()
+    };
     let why = stage.reason.as_ref().map(|r| format!("  {r}")).unwrap_or_default();
-    format!("  {:<7} {sign:<8} {took:>8}{via}{why}", stage.stage.name()).trim_end().to_owned() + "\n"
+    format!("  {:<7} {sign:<8} {took:>8}{beside}{via}{why}", stage.stage.name()).trim_end().to_owned() + "\n"
 }
 
 fn end(outcome: Option<AttemptOutcome>, path: Option<Path>) -> &'static str {
     match (outcome, path) {
         (None, _) => "running",
         (Some(AttemptOutcome::Connected), Some(path)) => path.name(),
-        (Some(AttemptOutcome::Connected), None) => "connected",
-        (Some(AttemptOutcome::Unreachable), _) => "unreachable",
-        (Some(AttemptOutcome::Abandoned), _) => "called off",
+        (Some(other), _) => other.word(),
     }
 }
 
@@ -202,7 +205,10 @@ pub(super) fn attempts(attempts: &Attempts, now: &Snapshot) -> String {
         let took = attempt.elapsed_ms.map(|ms| format!(" after {}", fmt::elapsed(ms))).unwrap_or_default();
         let end = end(attempt.outcome, attempt.path);
         let (ago, cause) = (seconds(attempt.started_s), attempt.cause.name());
-        let _ = writeln!(out, "{peer}: {end}{took}, {ago} ago, {cause}");
+        // The first usable link and the one that stands are two facts.
+        let since = attempt.since.as_ref().map(|since| format!("; now {since}")).unwrap_or_default();
+        let first = if attempt.path.is_some() { "first link " } else { "" };
+        let _ = writeln!(out, "{peer}: {first}{end}{took}, {ago} ago, {cause}{since}");
         for stage in &attempt.stages {
             out += &stage_line(stage, now);
         }
@@ -214,12 +220,17 @@ pub(super) fn connected(report: &Connected, now: &Snapshot) -> String {
     let peer = who(report.peer_id, now);
     let note = report.note.as_ref().map(|n| format!("; {n}")).unwrap_or_default();
     let head = if report.stages.is_empty() && report.outcome == AttemptOutcome::Connected {
-        format!("{peer}: already linked, {}{note}\n", end(Some(report.outcome), report.path))
+        format!("{peer}: nothing to do, already linked, {}{note}\n", end(Some(report.outcome), report.path))
     } else {
         let took = fmt::elapsed(report.elapsed_ms);
         format!("{peer}: {} after {took}{note}\n", end(Some(report.outcome), report.path))
     };
     report.stages.iter().fold(head, |out, stage| out + &stage_line(stage, now))
+}
+
+/// One stage that was asked for: what came of it, and its rounds.
+pub(super) fn staged(report: &Staged, outcome: &Outcome, now: &Snapshot) -> String {
+    report.stages.iter().fold(format!("{outcome}\n"), |out, stage| out + &stage_line(stage, now))
 }
 
 pub(super) fn relays(relays: &Relays, now: &Snapshot) -> String {
@@ -237,7 +248,10 @@ pub(super) fn relays(relays: &Relays, now: &Snapshot) -> String {
                 left(r.state).tone(tone),
                 left(r.public_addr.map_or_else(|| "-".to_owned(), |a| a.to_string())),
                 ms(r.rtt_ms),
-                right(r.expires_s.map(seconds)),
+                right(match r.state {
+                    ReservationState::Ready => r.expires_s.map(|_| "renewed".to_owned()),
+                    _ => r.expires_s.map(seconds),
+                }),
                 right(Some(fmt::bytes(r.bytes_tx))),
                 right(Some(fmt::bytes(r.bytes_rx))),
             ]
@@ -246,7 +260,7 @@ pub(super) fn relays(relays: &Relays, now: &Snapshot) -> String {
     let mut out = if rows.is_empty() {
         "no reservation is held; none is needed, or no relay is known\n".to_owned()
     } else {
-        table(&["relay", "role", "state", "our address there", "rtt", "left", "sent", "received"], &rows)
+        table(&["relay", "role", "state", "our address there", "rtt", "ends", "sent", "received"], &rows)
     };
     out += &serving(&relays.serving, now);
     if let Some(over) = &relays.last_failover {
@@ -372,10 +386,10 @@ pub(super) fn kpi(report: &Kpi) -> String {
     pairs(vec![
         ("since", left(report.since.as_deref().unwrap_or("-"))),
         ("connected", left(rate)),
-        ("direct", left(kpi.direct)),
-        ("punched", left(kpi.punched)),
-        ("relayed", left(kpi.relayed)),
-        ("unreachable", left(kpi.unreachable)),
+        ("first link direct", left(kpi.direct)),
+        ("first link punched", left(kpi.punched)),
+        ("first link relayed", left(kpi.relayed)),
+        ("unreachable", left(unreachable(kpi.unreachable, kpi.unreached))),
         (
             "time to a link",
             left(format!(
@@ -388,6 +402,16 @@ pub(super) fn kpi(report: &Kpi) -> String {
         ("propagation", left(kpi.propagation.map_or_else(|| "-".to_owned(), propagation))),
     ]) + "\n"
         + &criteria(&kpi.criteria)
+}
+
+/// Attempts in vain, and in how many spans: retries towards a peer that is down are
+/// one.
+fn unreachable(attempts: u64, spans: u64) -> String {
+    if attempts == spans {
+        attempts.to_string()
+    } else {
+        format!("{attempts}, in {}", fmt::count(spans, "span"))
+    }
 }
 
 /// What the specification wants, and whether it is so here.

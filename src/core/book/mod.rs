@@ -235,15 +235,20 @@ impl Book {
 
     /// Whether an authenticated connection to the peer stands: while it does,
     /// hearsay of it is not taken up, and it is not evicted.
-    pub fn set_linked(&mut self, peer: PeerId, linked: bool, now: Now) -> Change {
+    pub fn set_linked(&mut self, peer: PeerId, linked: bool) -> Change {
         let Some(entry) = self.entries.get_mut(&peer).filter(|entry| entry.linked != linked) else {
             return Change::default();
         };
         entry.linked = linked;
-        if entry.measured.tried {
+        Change { status: true, touched: true, ..Change::default() }
+    }
+
+    /// Something came from a peer over its link. What we find out ourselves, such as
+    /// that it fell silent, is no contact.
+    pub fn heard(&mut self, peer: &PeerId, now: Now) {
+        if let Some(entry) = self.entries.get_mut(peer) {
             entry.measured.last_contact = Some(now.stamp);
         }
-        Change { status: true, touched: true, ..Change::default() }
     }
 
     /// An attempt of ours ended connected.
@@ -273,9 +278,9 @@ impl Book {
         if hopeless && !alone { self.remove(peer, false, now) } else { change }
     }
 
-    /// A heartbeat or handshake took this long.
-    pub fn rtt(&mut self, peer: PeerId, sample: Duration, now: Now) -> Change {
-        self.measure(peer, now, |m| m.rtt_sample(sample))
+    /// The round trip of its link, and when it was last measured.
+    pub fn rtt(&mut self, peer: PeerId, ms: f64, at: Stamp, now: Now) -> Change {
+        self.measure(peer, now, |m| (m.rtt_ms, m.rtt_at) = (Some(ms), Some(at)))
     }
 
     /// A dial from a fresh socket reached it: it is public.

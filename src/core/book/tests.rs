@@ -91,9 +91,9 @@ fn hearsay_of_a_linked_peer_is_refused_while_the_link_stands() {
     let mut book = book();
     let _ = book.first_hand(record(1, 3), NOW);
     let _ = book.contact(id(1), Source::Inbound, None, NOW);
-    assert!(book.set_linked(id(1), true, NOW).status);
+    assert!(book.set_linked(id(1), true).status);
     assert_eq!(book.hearsay(record(1, 4), id(9), NOW), Err(Refusal::Linked));
-    let _ = book.set_linked(id(1), false, NOW);
+    let _ = book.set_linked(id(1), false);
     assert!(book.hearsay(record(1, 4), id(9), NOW).unwrap().updated);
 }
 
@@ -105,7 +105,7 @@ proptest! {
         let mut book = book();
         let _ = book.contact(id(1), Source::Inbound, Some(([8, 8, 8, 8], 2000).into()), NOW);
         let _ = book.attempt_succeeded(id(1), NOW);
-        let _ = book.rtt(id(1), Duration::from_millis(7), NOW);
+        let _ = book.rtt(id(1), 7.0, NOW.stamp, NOW);
         let _ = book.verified_public(id(1), NOW);
         let before = book.get(id(1)).unwrap().measured.clone();
         for (version, age_s, removed) in said {
@@ -200,7 +200,7 @@ fn the_tried_are_bounded_and_a_linked_one_is_never_evicted() {
     for n in 0..CACHE_TRIED_MAX as u32 {
         let _ = book.contact(id(n), Source::Inbound, None, NOW);
     }
-    let _ = book.set_linked(id(3), true, NOW);
+    let _ = book.set_linked(id(3), true);
     for peer in [3, 4] {
         for _ in 0..FORGET_FAILURES {
             let _ = book.attempt_failed(id(peer), Reason::NoAddress, false, NOW);
@@ -322,7 +322,7 @@ fn the_table_survives_a_restart() {
     let _ = book.first_hand(record(1, 7), NOW);
     let _ = book.contact(id(1), Source::Inbound, Some(([8, 8, 8, 8], 2000).into()), NOW);
     let _ = book.attempt_failed(id(2), Reason::NoAddress, false, NOW);
-    let _ = book.rtt(id(1), Duration::from_millis(3), NOW);
+    let _ = book.rtt(id(1), 3.0, NOW.stamp, NOW);
     let _ = book.demote(id(3), NOW);
     let stored: Vec<CacheEntry> = book.cache_entries().collect();
     let json = serde_json::to_string(&stored).unwrap();
@@ -379,7 +379,7 @@ fn a_heartbeat_does_not_make_a_digest_stale() {
     let _ = book.contact(id(1), Source::Inbound, None, NOW);
     let before = book.revision();
     let _ = book.contact(id(1), Source::Inbound, None, NOW.plus(DAY));
-    let _ = book.rtt(id(1), Duration::from_millis(3), NOW);
+    let _ = book.rtt(id(1), 3.0, NOW.stamp, NOW);
     assert_eq!(book.revision(), before);
     let _ = book.demote(id(2), NOW);
     assert_ne!(book.revision(), before);

@@ -80,6 +80,11 @@ pub enum Input {
         /// Its length on the wire, in bytes.
         len: usize,
     },
+    /// A dial was handed to a socket.
+    DialSent {
+        /// Which dial.
+        dial: DialId,
+    },
     /// A dial or punch made a connection; its `ConnUp` came before. A lane has
     /// none until it is used.
     Dialled {

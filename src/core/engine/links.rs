@@ -3,7 +3,6 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::attempts::REFUSAL_KEPT;
 use super::{Action, Engine, Link};
@@ -93,6 +92,7 @@ impl Engine {
 
     pub(super) fn on_frame(&mut self, peer: PeerId, conn: ConnId, frame: Frame, len: usize, now: Now) {
         if !self.turned_away.contains(&peer) {
+            self.book.heard(&peer, now);
             self.with_link(peer, now, |link, hello, out| link.on_frame(conn, frame, len, now, hello, out));
         }
     }
@@ -240,6 +240,7 @@ impl Engine {
         let kind = EventKind::LinkUp { path: info.path, remote_addr: info.remote, outbound: info.outbound };
         self.event(Some(peer), kind, now);
         self.met(peer, &info, now);
+        self.kpi.reached(&peer);
         let feeler = self.attempts.towards(&peer).is_some_and(|l| l.cause() == Cause::Feeler);
         self.attempts_reached(&peer, now);
         // What a relay shows of us is the relay's.
@@ -305,8 +306,8 @@ impl Engine {
 
     /// Writes a link's round trip down for the time without it.
     pub(super) fn keep_rtt(&mut self, peer: PeerId, now: Now) {
-        if let Some(ms) = self.links.get(&peer).and_then(Link::rtt_ms) {
-            let change = self.book.rtt(peer, Duration::from_secs_f64(ms / 1e3), now);
+        if let Some((ms, at)) = self.links.get(&peer).and_then(Link::rtt) {
+            let change = self.book.rtt(peer, ms, now.stamp_of(at), now);
             self.on_change(peer, &change, now);
         }
     }
@@ -336,7 +337,12 @@ impl Engine {
                 self.send(&peer, &Message::EchoReply(echo), now);
             }
             Message::EchoReply(echo) => self.on_echo_reply(peer, &echo, now),
-            gossip => self.gossip_message(peer, gossip, now),
+            mut gossip => {
+                // Ages travel, and one that was kept on the way has grown.
+                let late = self.links.get(&peer).map_or(std::time::Duration::ZERO, |l| l.late(now.mono));
+                gossip.grow_older(late);
+                self.gossip_message(peer, gossip, now);
+            }
         }
     }
 

@@ -296,6 +296,7 @@ impl Engine {
             Input::ControlUp { peer, conn } => self.on_control_up(peer, conn, now),
             Input::ControlLost { peer, conn, malformed } => self.on_control_lost(peer, conn, malformed, now),
             Input::Frame { peer, conn, frame, len } => self.on_frame(peer, conn, *frame, len, now),
+            Input::DialSent { dial } => self.on_dial_sent(dial, now),
             Input::Dialled { dial, peer } => self.on_dialled(dial, peer, now),
             Input::DialFailed { dial, reason } => self.on_dial_failed(dial, &reason, now),
             Input::Command { id, command } => self.on_command(id, command, now),

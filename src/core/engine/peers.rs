@@ -69,7 +69,7 @@ impl Engine {
         let dialled = (info.outbound && info.path != Path::Relayed).then_some(info.remote);
         let change = self.book.contact(peer, source, dialled, now);
         self.on_own_change(peer, &change, now);
-        let change = self.book.set_linked(peer, true, now);
+        let change = self.book.set_linked(peer, true);
         self.on_own_change(peer, &change, now);
     }
 
@@ -88,7 +88,7 @@ impl Engine {
                 let reason = reason.unwrap_or(Reason::NoAddress);
                 self.book.attempt_failed(peer, reason.clone(), alone, now)
             }
-            AttemptOutcome::Abandoned => return,
+            AttemptOutcome::NoBetterPath | AttemptOutcome::Abandoned => return,
         };
         if change.removed {
             let reason = Reason::NoAnswer { addresses: 0 };
@@ -127,8 +127,9 @@ impl Engine {
 
     /// A peer told us our address as it sees it.
     pub(super) fn on_observed(&mut self, peer: PeerId, addr: SocketAddr, now: Now) {
-        self.observed.insert(peer, addr);
+        let before = self.observed.insert(peer, addr);
         self.nat_observed(now);
+        self.doubt_nat(peer, addr, before, now);
         self.republish(now);
     }
 

@@ -66,14 +66,12 @@ impl Engine {
             facts.push(at(fact("standby lane", value, measured), Some(now.stamp)));
         }
         let ms = |ms: f64| format!("{ms:.1} ms");
-        let rtt = status.as_ref().and_then(|s| s.rtt_ms);
-        facts.push(match (rtt, entry.and_then(|e| e.measured.rtt_ms)) {
-            (Some(rtt), _) => at(fact("round trip", Some(ms(rtt)), measured), Some(now.stamp)),
-            (None, old) => {
-                let when = entry.and_then(|e| e.measured.last_contact).filter(|_| old.is_some());
-                at(fact("round trip", old.map(ms), measured), when)
-            }
-        });
+        let old = entry.map(|e| &e.measured);
+        let (rtt, when) = match link.filter(|_| status.is_some()).and_then(Link::rtt) {
+            Some((rtt, when)) => (Some(rtt), Some(now.stamp_of(when))),
+            None => (old.and_then(|m| m.rtt_ms), old.and_then(|m| m.rtt_at)),
+        };
+        facts.push(at(fact("round trip", rtt.map(ms), measured), when));
         let tries = entry.map(|e| (e.measured.attempts, e.measured.successes));
         let tries = tries.filter(|(attempts, _)| *attempts > 0);
         let connected = tries.map(|(attempts, ok)| format!("{ok} of {attempts} connected"));
@@ -133,9 +131,8 @@ impl Engine {
     }
 
     fn seen_fact(&self, peer: PeerId, now: Now) -> WhyFact {
-        let link = self.links.get(&peer).filter(|l| l.is_connected());
         let entry = self.book.get(peer);
-        let ours = link.map(|l| now.stamp_of(l.last_heard())).or(entry.and_then(|e| e.measured.last_contact));
+        let ours = entry.and_then(|e| e.measured.last_contact);
         let theirs = entry.and_then(|e| e.known.seen());
         let (at, from) = match (ours, theirs) {
             (Some(ours), theirs) if theirs.is_none_or(|t| t <= ours) => {

@@ -1,6 +1,7 @@
 //! A network of engines in virtual time: dials through NATs, connections,
 //! streams and closes with latency and loss, all from one seed.
 
+mod agreement;
 mod nat;
 mod relays;
 mod wires;
@@ -18,7 +19,7 @@ use crate::core::link::{ConnId, ConnInfo};
 use crate::core::wire::{Frame, FrameReader, Message};
 use crate::core::{Mono, Now};
 use crate::model::{
-    CloseCode, Command, CommandId, Event, EventKind, Fact, NatType, Outcome, Path, PeerId, Reason,
+    CloseCode, Command, CommandId, Event, EventKind, Fact, NatType, Outcome, Path, PeerId, Reason, Stamp,
 };
 
 /// Something under way.
@@ -109,6 +110,8 @@ pub(super) struct Node {
     /// What is sent over its links takes so much longer, each way.
     pub(super) away: Duration,
     timer: Option<Mono>,
+    /// When it was last seen to run.
+    alive_at: Stamp,
 }
 
 impl Node {
@@ -227,6 +230,7 @@ impl Net {
             nat,
             away: Duration::ZERO,
             timer: None,
+            alive_at: self.now.stamp,
         };
         self.nodes.push(node);
         self.carry_out(n);
@@ -311,6 +315,7 @@ impl Net {
         let begun = self.now.mono;
         let end = begun + time;
         loop {
+            self.note_alive();
             if holds(self) {
                 return Some(self.now.mono.since(begun));
             }
@@ -335,6 +340,12 @@ impl Net {
         }
     }
 
+    /// Notes who runs now: what comes of a node later is a lie.
+    fn note_alive(&mut self) {
+        let now = self.now.stamp;
+        self.nodes.iter_mut().filter(|node| node.up).for_each(|node| node.alive_at = now);
+    }
+
     fn post(&mut self, after: Duration, what: Delivery) {
         self.order += 1;
         self.heap.push(Due { at: self.now.mono + after, order: self.order, what });
@@ -355,6 +366,7 @@ impl Net {
                     let seen = self.seen_from(n, addr);
                     self.contacted.insert((n, seen.port(), addr));
                     self.post(self.latency, Delivery::Dial { from: n, dial, to: addr, until, tries: 0 });
+                    self.input(n, Input::DialSent { dial });
                 }
                 Action::Cancel { dial } => {
                     self.cancel_lane(n, dial);
@@ -367,6 +379,7 @@ impl Net {
                 Action::EndRelay { id, why } => self.end_relay(n, id, why),
                 Action::DialLane { dial, addr, within, .. } => {
                     self.dial_lane(n, dial, addr, self.now.mono + within);
+                    self.input(n, Input::DialSent { dial });
                 }
                 Action::UseLane { dial } => self.use_lane(n, dial),
                 Action::OpenControl { peer, conn } => {

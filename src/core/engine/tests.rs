@@ -4,6 +4,7 @@ mod lanes;
 mod punch;
 mod relays;
 mod reports;
+mod said;
 mod serving;
 mod settings;
 mod storm;

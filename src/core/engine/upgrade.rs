@@ -102,6 +102,18 @@ impl Engine {
         self.terrain_towards(peer, now).is_hopeless()
     }
 
+    /// What set out before the NATs were known, or were others, ends where measurement
+    /// says now that it cannot succeed.
+    pub(super) fn drop_hopeless_punches(&mut self, now: Now) {
+        let live: Vec<_> = self.attempts.live().filter_map(|l| Some((l.id(), l.peer()?))).collect();
+        for (id, peer) in live {
+            let terrain = self.terrain_towards(&peer, now);
+            if terrain.is_hopeless() {
+                self.with_ladder(id, now, |ladder, out| ladder.on_unpunchable(terrain, now, out));
+            }
+        }
+    }
+
     fn terrain_towards(&self, peer: &PeerId, now: Now) -> Terrain {
         let addresses = self.addresses_of(peer).unwrap_or_default();
         self.target_at(*peer, addresses, now).terrain

@@ -184,9 +184,9 @@ impl Engine {
             rtt_ms: status.as_ref().map_or(entry.measured.rtt_ms, |s| s.rtt_ms),
             attempts: entry.measured.attempts,
             successes: entry.measured.successes,
-            last_seen: match link {
-                Some(link) if status.is_some() => Some(now.stamp_of(link.last_heard())),
-                _ => entry.last_seen(),
+            last_seen: match status {
+                Some(_) => entry.measured.last_contact,
+                None => entry.last_seen(),
             },
             tried: entry.measured.tried,
             source: entry.source,

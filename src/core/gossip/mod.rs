@@ -171,7 +171,7 @@ impl Gossip {
         // Only a peer that the book holds can be marked as linked.
         let change = book.contact(peer, Source::Inbound, None, now);
         self.changed(peer, change);
-        let change = book.set_linked(peer, true, now);
+        let change = book.set_linked(peer, true);
         self.changed(peer, change);
         let meters = self.meters.remove(&peer).map_or_else(|| Meters::new(now.mono), |(m, _)| m);
         let first_digest = now.mono + self.first_digest_wait();
@@ -197,7 +197,7 @@ impl Gossip {
 
     /// A link is gone.
     pub fn link_down(&mut self, peer: PeerId, book: &mut Book, now: Now) {
-        let change = book.set_linked(peer, false, now);
+        let change = book.set_linked(peer, false);
         self.changed(peer, change);
         self.drop_link(peer, now);
         self.pump(book, now);

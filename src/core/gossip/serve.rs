@@ -43,11 +43,10 @@ impl Gossip {
         } else {
             let entry = book.get(peer)?;
             let mut record = entry.record()?.clone();
-            if !entry.linked {
-                let age = entry.last_seen().map_or(SHARED_AGE, |at| at.age_at(now.stamp));
-                // Rounded up, so that no hop makes a sighting younger.
-                record.age_s = u32::try_from(age.as_millis().div_ceil(1000)).unwrap_or(u32::MAX);
-            }
+            // That a link stands is no sighting: the peer may be gone already.
+            let age = entry.last_seen().map_or(SHARED_AGE, |at| at.age_at(now.stamp));
+            // Rounded up, so that no hop makes a sighting younger.
+            record.age_s = u32::try_from(age.as_millis().div_ceil(1000)).unwrap_or(u32::MAX);
             record
         };
         rules::apply(&mut record, &link);

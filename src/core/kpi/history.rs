@@ -27,6 +27,9 @@ pub struct EndedAttempt {
     /// Where the link moved when it left its relay.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub moved: Option<Path>,
+    /// Whether it only tried again, in vain, whom the one before had not reached.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub again: bool,
 }
 
 /// The latest attempts, oldest first.
@@ -70,7 +73,7 @@ impl History {
         self.attempts.retain(|ended| match ended.outcome {
             AttemptOutcome::Connected => ended.path.is_some(),
             AttemptOutcome::Unreachable => ended.path.is_none(),
-            AttemptOutcome::Abandoned => false,
+            AttemptOutcome::NoBetterPath | AttemptOutcome::Abandoned => false,
         });
         let surplus = self.attempts.len().saturating_sub(HISTORY_MAX);
         self.attempts.drain(..surplus);
@@ -86,7 +89,7 @@ impl Tally {
     pub(super) fn count(&mut self, ended: &EndedAttempt) {
         match ended.path {
             Some(path) => self.connected(path, ended.elapsed_ms, 1),
-            None => self.unreachable(1),
+            None => self.unreachable(1, ended.again),
         }
         if let Some(to) = ended.moved {
             self.moved(to, 1);
@@ -99,7 +102,10 @@ impl Tally {
             Some(Path::Direct) => self.direct -= 1,
             Some(Path::Punched) => self.punched -= 1,
             Some(Path::Relayed) => self.relayed -= 1,
-            None => self.unreachable -= 1,
+            None => {
+                self.unreachable -= 1;
+                self.again -= u64::from(ended.again);
+            }
         }
         match ended.moved {
             Some(Path::Direct) => self.moved.direct -= 1,

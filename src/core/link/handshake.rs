@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::session::{Joined, Resume};
-use super::{Greeting, Heartbeat, Link, LinkOut, Pace, Phase};
+use super::{Greeting, Heartbeat, LATE_FOR, Link, LinkOut, Pace, Phase};
 use crate::core::limits::HELLO_TIMEOUT;
 use crate::core::link::{Conn, ConnId, ConnInfo, SPARE_KEPT};
 use crate::core::wire::{Frame, Hello, PROTOCOL_LOW, WARM_LANES_SINCE};
@@ -167,7 +167,7 @@ impl Link {
             }
         }
         let before = self.conn(self.active.unwrap_or(id)).and_then(|c| c.beat.rtt_guess_ms());
-        let before = before.or(self.rtt_before);
+        let before = before.or(self.rtt_before.map(|(ms, _)| ms));
         if let Some(conn) = self.conn_mut(id) {
             (conn.beat, conn.next) = (Heartbeat::new(Pace::Standby, before, now.mono), 0);
         }
@@ -188,6 +188,9 @@ impl Link {
             let gap = (self.bytes_rx > 0).then(|| now.mono.since(self.last_heard));
             let lost = if resumed { 0 } else { unacknowledged };
             out.push(LinkOut::Up { fresh: !resumed, gap, lost });
+        }
+        if resumed {
+            self.late = Some((now.mono.since(self.last_heard), now.mono + LATE_FOR));
         }
         self.last_heard = now.mono;
         self.open_best(now.mono, out);

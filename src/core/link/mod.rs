@@ -43,6 +43,9 @@ pub const SESSION_MEMORY: Duration = Duration::from_secs(60);
 /// How long a lane is kept beside the better path to which its link moved.
 pub const SPARE_KEPT: Duration = Duration::from_secs(30);
 
+/// What was kept comes at once when a session goes on.
+const LATE_FOR: Duration = Duration::from_secs(1);
+
 const REPLACED: Reason = Reason::Closed { close: Some(CloseCode::Replaced) };
 
 #[derive(Debug)]
@@ -121,11 +124,14 @@ pub struct Link {
     /// When the peer last acknowledged anything new.
     progress: Mono,
     /// The round trip of the connection that was in use last.
-    rtt_before: Option<f64>,
+    rtt_before: Option<(f64, Mono)>,
     greeting: Option<Greeting>,
     since: Mono,
     last_heard: Mono,
     broken_since: Option<Mono>,
+    /// What comes now may have been said so much earlier, until then: it was kept while
+    /// there was no connection.
+    late: Option<(Duration, Mono)>,
     /// Why we closed everything, if we did: what a connection says of its end
     /// does not tell who wanted it.
     closing: Option<Reason>,
@@ -159,6 +165,7 @@ impl Link {
             since: now,
             last_heard: now,
             broken_since: Some(now),
+            late: None,
             closing: None,
             bytes_tx: 0,
             bytes_rx: 0,
@@ -210,10 +217,11 @@ impl Link {
         self.greeting.as_ref()
     }
 
-    /// The smoothed round trip, also of a link that is down.
-    pub fn rtt_ms(&self) -> Option<f64> {
+    /// The smoothed round trip in milliseconds, and when it was last measured; also
+    /// of a link that is down.
+    pub fn rtt(&self) -> Option<(f64, Mono)> {
         match self.active.and_then(|id| self.conn(id)) {
-            Some(conn) => conn.beat.rtt_ms(),
+            Some(conn) => conn.beat.rtt(),
             None => self.rtt_before,
         }
     }
@@ -221,6 +229,11 @@ impl Link {
     /// When anything of it was last heard.
     pub fn last_heard(&self) -> Mono {
         self.last_heard
+    }
+
+    /// How much earlier what comes now may have been said.
+    pub fn late(&self, now: Mono) -> Duration {
+        self.late.filter(|(_, until)| now < *until).map_or(Duration::ZERO, |(by, _)| by)
     }
 
     /// What is shown of it; `None` without a connection.
@@ -413,7 +426,7 @@ impl Link {
         let reason = self.closing.clone().unwrap_or(reason);
         if self.active == Some(id) {
             self.active = None;
-            self.rtt_before = conn.beat.rtt_ms();
+            self.rtt_before = conn.beat.rtt();
             if reason == REPLACED && self.is_shaking() {
                 self.following = Some(conn.info);
             } else if !self.promote(&conn, now.mono, out) {

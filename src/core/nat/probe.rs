@@ -135,6 +135,30 @@ impl NatProbe {
         self.run_by(now.mono + GATHER);
     }
 
+    /// Whether what is known says that everybody sees us at one port.
+    pub fn has_one_mapping(&self) -> bool {
+        self.view.measured.is_some()
+            && (self.view.mapping == Some(Behaviour::EndpointIndependent)
+                || self.view.nat_type == NatType::None)
+    }
+
+    /// Somebody sees us where the NAT that was measured cannot have put us: nothing is
+    /// known until it was measured again, which is done at once.
+    pub fn contradicted(&mut self, by: PeerId, seen: SocketAddr, now: Now) {
+        self.address_changed(now);
+        // What it has found so far may be of the NAT before.
+        if let Some(run) = self.run.take() {
+            run.close(&mut self.tools);
+            self.ended = Some(now.mono);
+        }
+        self.confirmed = None;
+        let evidence = format!("{} sees us at {seen}, where others do not: it changed", by.short());
+        let view = NatView { evidence: vec![evidence], ..NatView::unknown(Reason::NatChanging) };
+        self.view = NatView { lifetime: self.lifetime.known(), ..view };
+        self.tools.out.push_back(NatAction::Result(Box::new(self.view.clone())));
+        self.run_by(now.mono);
+    }
+
     /// Whether a link is relayed now: then a better NAT is looked for often.
     pub fn set_relayed(&mut self, relayed: bool, now: Now) {
         if relayed && !self.relayed {

@@ -64,6 +64,8 @@ fn closed(facts: &Facts<'_>) -> Option<CloseCode> {
     let code = |r: &Reason| match r {
         Reason::Closed { close: Some(code) } if !r.is_lost_choice() => Some(*code),
         Reason::OtherVersion { .. } => Some(CloseCode::Version),
+        // The same, told to an intermediary.
+        Reason::HeldOffThere => Some(CloseCode::HoldOff),
         _ => None,
     };
     facts.attempt?.stages.iter().rev().filter_map(|s| s.reason.as_ref()).find_map(code)

@@ -1,7 +1,7 @@
 //! The verdict on a link that stands, and the way to the one on a peer that is
 //! not reached.
 
-use super::{Deed, Facts, Finding, Theirs, unreached};
+use super::{Deed, Facts, Finding, LinkFact, Theirs, unreached};
 use crate::core::ladder::Terrain;
 use crate::model::{
     AttemptOutcome, NatType, NextAction, Path, Reason, StageKind, StageOutcome, Stamp, Sureness,
@@ -27,12 +27,12 @@ fn what_it_does(nat: NatType) -> &'static str {
 /// Concludes what there is to conclude.
 pub(super) fn find(facts: &Facts<'_>) -> Finding {
     match facts.link {
-        Some((Path::Relayed, via)) => {
+        Some(LinkFact { path: Path::Relayed, via, .. }) => {
             let over = via.map(|via| format!(" over {}", via.short())).unwrap_or_default();
             let found = punch(facts);
             Finding { verdict: format!("It is relayed{over}. {}", found.verdict), ..found }
         }
-        Some((path, _)) => standing(facts, path),
+        Some(LinkFact { path, .. }) => standing(facts, path),
         None => match facts.attempt {
             Some(attempt) if attempt.outcome.is_none() => running(facts),
             // Whatever was tried before, this is why nothing is now.
@@ -130,7 +130,9 @@ pub(super) fn punch(facts: &Facts<'_>) -> Finding {
         },
         Some(Reason::Unpunchable { .. }) => unpunchable(facts),
         Some(Reason::TimedOut { .. }) => nothing_through(facts),
-        Some(Reason::NotNeeded | Reason::CameToUs | Reason::NotAsked) | None => untried(facts),
+        Some(Reason::NotNeeded | Reason::CameToUs | Reason::NotAsked | Reason::AskedAnew) | None => {
+            untried(facts)
+        }
         Some(other) => {
             let (level, because) = nat_sureness(facts);
             Finding {
@@ -285,7 +287,9 @@ fn both(ours: NatType, theirs: NatType) -> String {
 /// What can be done beside the first thing.
 fn ways(facts: &Facts<'_>) -> Vec<NextAction> {
     match facts.link {
-        Some((Path::Relayed, _)) => vec![NextAction::Punch, NextAction::Failover, NextAction::NatProbe],
+        Some(LinkFact { path: Path::Relayed, .. }) => {
+            vec![NextAction::Punch, NextAction::Failover, NextAction::NatProbe]
+        }
         Some(_) => Vec::new(),
         None => vec![NextAction::Connect, NextAction::Relay],
     }

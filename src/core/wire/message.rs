@@ -2,6 +2,7 @@
 //! connection carries it.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -199,6 +200,18 @@ pub enum Message {
 }
 
 impl Message {
+    /// What it says of sightings is older by so much: it was kept on the way.
+    pub fn grow_older(&mut self, by: Duration) {
+        let records = match self {
+            Self::FullSync(page) => &mut page.records,
+            Self::Delta(delta) => &mut delta.added,
+            _ => return,
+        };
+        // Rounded up, so that no way makes a sighting younger.
+        let by = u32::try_from(by.as_millis().div_ceil(1000)).unwrap_or(u32::MAX);
+        records.iter_mut().for_each(|record| record.age_s = record.age_s.saturating_add(by));
+    }
+
     /// The frame type.
     pub fn kind(&self) -> u16 {
         match self {

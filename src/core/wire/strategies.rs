@@ -119,8 +119,8 @@ pub(crate) fn message() -> impl Strategy<Value = Message> {
         (any::<[u8; 16]>(), peer_id(), vec(addr(), 0..8)).prop_map(|(nonce, requester, addresses)| {
             Message::PunchNotice(PunchNotice { nonce, requester, addresses })
         }),
-        (any::<[u8; 16]>(), any::<bool>(), any::<bool>()).prop_map(|(nonce, accepted, busy)| {
-            Message::NoticeAnswer(NoticeAnswer { nonce, accepted, busy })
+        (any::<[u8; 16]>(), any::<[bool; 3]>()).prop_map(|(nonce, [accepted, busy, held_off])| {
+            Message::NoticeAnswer(NoticeAnswer { nonce, accepted, busy, held_off })
         }),
         (any::<u32>(), peer_id(), any::<[u8; 16]>(), peer_id(), addr()).prop_map(
             |(request, target, nonce, relay, addr)| {

@@ -232,8 +232,14 @@ fn an_answer_to_a_notice_is_read_though_its_sender_knows_no_busy() {
         let Ok(Some(Frame::Message { message: Message::NoticeAnswer(answer), .. })) = read else {
             panic!("malformed: {read:?}");
         };
-        assert_eq!((answer.accepted, answer.busy), (said, false));
+        assert_eq!((answer.accepted, answer.busy, answer.held_off), (said, false, false));
     }
+    let body = postcard::to_stdvec(&((1u64, 2u64), [7u8; 16], false, true)).unwrap();
+    let read = read_one(&raw(kind::NOTICE_ANSWER, &body));
+    let Ok(Some(Frame::Message { message: Message::NoticeAnswer(answer), .. })) = read else {
+        panic!("malformed: {read:?}");
+    };
+    assert_eq!((answer.busy, answer.held_off), (true, false), "its sender knows of no hold-offs");
 }
 
 #[test]

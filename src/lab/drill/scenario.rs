@@ -324,6 +324,7 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("relay_failover_80ms", include_str!("../../../assets/drills/relay_failover_80ms.toml")),
     ("relay_failover_200ms", include_str!("../../../assets/drills/relay_failover_200ms.toml")),
     ("upgrade", include_str!("../../../assets/drills/upgrade.toml")),
+    ("reconnect", include_str!("../../../assets/drills/reconnect.toml")),
     ("chaos_partition", include_str!("../../../assets/drills/chaos_partition.toml")),
     ("chaos_nat_rebind", include_str!("../../../assets/drills/chaos_nat_rebind.toml")),
     ("same_nat", include_str!("../../../assets/drills/same_nat.toml")),

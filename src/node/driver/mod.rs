@@ -335,9 +335,14 @@ impl Driver {
     }
 
     fn dial(&mut self, dial: DialId, addr: SocketAddr, within: Duration) {
-        let (dialling, reports) = (self.transport.clone().dial(addr, within), self.reports.clone());
+        let connecting = match self.transport.dial(addr) {
+            Ok(connecting) => connecting,
+            Err(reason) => return self.feed(Input::DialFailed { dial, reason }),
+        };
+        self.feed(Input::DialSent { dial });
+        let reports = self.reports.clone();
         let task = tokio::spawn(async move {
-            let report = match dialling.await {
+            let report = match transport::answered(connecting, within).await {
                 Ok((peer, connection)) => Report::Dialled { dial, peer, connection },
                 Err(reason) => Report::Input(Input::DialFailed { dial, reason }),
             };

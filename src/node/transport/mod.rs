@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use ant_quic::high_level::default_runtime;
-use ant_quic::{ConnectionError, Endpoint, EndpointConfig, HighLevelConnection, Side, VarInt};
+use ant_quic::{Connecting, ConnectionError, Endpoint, EndpointConfig, HighLevelConnection, Side, VarInt};
 use tokio::time::timeout;
 
 pub(super) use self::accept::accept;
@@ -78,21 +78,11 @@ impl Transport {
         plain_addr(self.socket.bound())
     }
 
-    /// Dials one address.
-    pub(super) async fn dial(self, addr: SocketAddr, within: Duration) -> Dialled {
-        let connecting = self
-            .endpoint
-            .connect_with(self.tls.link.client, addr, SERVER_NAME)
-            .map_err(|error| Reason::Other { detail: clean(&error.to_string()) })?;
-        match timeout(within, connecting).await {
-            Ok(Ok(connection)) => {
-                let peer = identity(&connection)
-                    .ok_or_else(|| Reason::Handshake { detail: "it has no identity".into() })?;
-                Ok((peer, connection))
-            }
-            Ok(Err(ConnectionError::TimedOut)) | Err(_) => Err(Reason::NoAnswer { addresses: 1 }),
-            Ok(Err(error)) => Err(close_reason(&error)),
-        }
+    /// Dials one address: from here on it is the socket's.
+    pub(super) fn dial(&self, addr: SocketAddr) -> Result<Connecting, Reason> {
+        self.endpoint
+            .connect_with(self.tls.link.client.clone(), addr, SERVER_NAME)
+            .map_err(|error| Reason::Other { detail: clean(&error.to_string()) })
     }
 
     /// The host's own addresses are others now: each connection that we dialled
@@ -138,6 +128,19 @@ impl Transport {
         // Connections linger for a while after they were closed, in case the
         // other end did not hear of it. The port need not wait for them.
         self.socket.release();
+    }
+}
+
+/// What comes of a dial.
+pub(super) async fn answered(connecting: Connecting, within: Duration) -> Dialled {
+    match timeout(within, connecting).await {
+        Ok(Ok(connection)) => {
+            let peer = identity(&connection)
+                .ok_or_else(|| Reason::Handshake { detail: "it has no identity".into() })?;
+            Ok((peer, connection))
+        }
+        Ok(Err(ConnectionError::TimedOut)) | Err(_) => Err(Reason::NoAnswer { addresses: 1 }),
+        Ok(Err(error)) => Err(close_reason(&error)),
     }
 }
 

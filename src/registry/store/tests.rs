@@ -27,6 +27,7 @@ fn attempt(number: u64, path: Option<Path>) -> Fact {
         own_nat: NatType::Symmetric,
         peer_nat: NatType::None,
         reason: None,
+        again: false,
     })
 }
 

@@ -22,6 +22,7 @@ use crate::tui::lab::{DrillInfo, DrillStage, DrillView, LabView};
 use crate::tui::logs::Logs;
 use crate::tui::theme::GlyphChoice;
 
+mod said;
 mod states;
 
 const SMALL: (u16, u16) = (80, 24);

@@ -280,7 +280,8 @@ fn a_punch_that_is_asked_for_behind_a_relayed_link_is_tried_and_told() {
     let before = net.nodes[3].engine.snapshot(net.now).kpi.attempts;
     let command = net.command(3, Command::Punch { peer: id(4) });
     net.run(secs(5));
-    let Some(Ok(Done::Connected(report))) = outcome(&net, 3, command) else { panic!("no outcome") };
+    let Some(Err(failure)) = outcome(&net, 3, command) else { panic!("no outcome") };
+    let report = failure.report.as_ref().unwrap();
     assert_eq!(report.path, Some(Path::Relayed), "the link is what it was");
     let punch = report.stages.iter().find(|s| s.stage == StageKind::Punch).unwrap();
     assert!(matches!(punch.reason, Some(crate::model::Reason::Unpunchable { .. })), "{punch:?}");

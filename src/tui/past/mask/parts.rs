@@ -252,6 +252,9 @@ impl Mask {
             | Reason::Foreign
             | Reason::HeartbeatsMissed { .. }
             | Reason::HeldOff { .. }
+            | Reason::HeldOffThere
+            | Reason::NatChanging
+            | Reason::AskedAnew
             | Reason::ShuttingDown
             | Reason::LoopbackCannotBePunched
             | Reason::NoIntermediary
@@ -323,6 +326,7 @@ impl Mask {
             EventKind::StageEnded { reason, .. } => *reason = reason.as_ref().map(|r| self.reason(r)),
             EventKind::LinkDown { reason }
             | EventKind::RelayRefused { reason }
+            | EventKind::RelayFailed { reason }
             | EventKind::PeerRemoved { reason } => *reason = self.reason(reason),
             EventKind::RelayDead { reason, successor } => {
                 (*reason, *successor) = (self.reason(reason), self.ids(*successor));
@@ -369,6 +373,8 @@ impl Mask {
     fn done(&mut self, done: &Done) -> Done {
         match done {
             Done::Connected(report) => Done::Connected(self.report(report)),
+            Done::Staged(report) => Done::Staged(self.report(report)),
+            Done::NothingToDo(report) => Done::NothingToDo(self.report(report)),
             Done::EndedServed { peer_id, kept_off_ms } => {
                 Done::EndedServed { peer_id: self.id(*peer_id), kept_off_ms: *kept_off_ms }
             }
@@ -383,6 +389,7 @@ impl Mask {
     fn report(&mut self, report: &LinkReport) -> LinkReport {
         LinkReport {
             peer_id: self.id(report.peer_id),
+            before: report.before,
             path: report.path,
             elapsed_ms: report.elapsed_ms,
             stages: self.stages(&report.stages),
