@@ -65,7 +65,7 @@ impl Engine {
     pub(super) fn coordinate(&mut self, from: PeerId, message: Message, now: Now) {
         let own = self.own_addresses();
         let Self { coordination, links, book, config, observed, .. } = self;
-        let ours = observed.values().map(SocketAddr::ip).collect();
+        let ours = observed.believed().iter().map(SocketAddr::ip).collect();
         let view = View { me: config.me, own, links, book, bind: config.local_addr.ip(), ours };
         let mut out = Vec::new();
         match message {
