@@ -106,12 +106,23 @@ pub const NETWORK_BYTES_MAX: usize = 64;
 /// Ports below this are never dialled on hearsay: a gossiped address must not
 /// aim us at somebody's well-known service.
 pub const RECORD_PORT_MIN: u16 = 1024;
-/// A version this far above the known one is a forgery: nobody changes his
-/// record a million times between two of our contacts.
+/// A version this far above the known one is a forgery, where no signature says
+/// otherwise: nobody changes his record a million times between two contacts.
 pub const VERSION_JUMP_MAX: u64 = 1 << 20;
 /// The version of our own record that a start goes on from, at most: a change every
 /// millisecond does not get there in 8 000 years, and above there is room to go on.
 pub const OWN_VERSION_MAX: u64 = 1 << 48;
+
+/// Hearsay that nothing bears out moves what another said by one version in this
+/// time, so that a liar who counts up step by step needs days for what a subject
+/// undoes at once. A peer that signs nothing changes less often than this.
+pub const HEARSAY_STEP_EVERY: Duration = Duration::from_secs(60);
+/// Claims about one peer that wait for somebody to bear them out, one of each
+/// network: two that agree are enough ...
+pub const CLAIMS_PER_PEER: usize = 4;
+/// ... and about all peers together: some 200 bytes each. Who makes up more only
+/// pushes out his own, and the peer is asked in any case.
+pub const CLAIMS_MAX: usize = 1_024;
 
 /// Records taken from one link, sustained, per second.
 pub const INTAKE_PER_SECOND: f64 = 1.0;
@@ -135,6 +146,9 @@ pub const SYNC_QUEUE_MAX: usize = 6;
 pub const RECORDS_SERVE_BURST: f64 = 4_096.0;
 /// Single records served per link on request, sustained, per second.
 pub const RECORDS_SERVE_PER_SECOND: f64 = 34.0;
+/// Records that one prefix in a request yields. Honest ids never share their
+/// first 64 bits, but whoever makes hearsay up may give a thousand ids one prefix.
+pub const PREFIX_RECORDS_MAX: usize = 4;
 /// Digests looked at per link in a burst; each costs us up to a page train.
 pub const DIGEST_BURST: f64 = 3.0;
 /// One more digest looked at per link after this long.
@@ -164,6 +178,13 @@ pub const OBSERVED_PER_MINUTE: f64 = 6.0;
 pub const NAT_DOUBTS_PER_PEER_MINUTE: f64 = 1.0;
 /// ... and of all: a liar, or several, must not keep a node from knowing its NAT.
 pub const NAT_DOUBTS_PER_MINUTE: f64 = 6.0;
+/// Networks, /16 of IPv4 and /32 of IPv6, from which an address of ours must be
+/// seen before we name it to others, who dial there when we are gone: one network
+/// can belong to one liar. Where all that we are linked to is in one network, as a
+/// fleet of three on one LAN is, so many hosts of it; with one host alone its word
+/// counts, since nobody else hears it. Loopback is exempt when our own bind is
+/// loopback.
+pub const SIGHT_QUARTERS: usize = 2;
 /// Questions for our half of a story, or for what we saw of somebody else, that
 /// a link may ask a minute.
 pub const WHY_PER_MINUTE: f64 = 6.0;
@@ -236,8 +257,23 @@ pub const REACH_TEST_EVERY: Duration = Duration::from_secs(60);
 
 /// Peers never contacted that the cache keeps.
 pub const CACHE_NEW_MAX: usize = 16_384;
-/// Peers once contacted that the cache keeps.
+/// Peers that the cache keeps of those that we dialled with success or that kept a
+/// link for [`KEPT_LINK`].
 pub const CACHE_TRIED_MAX: usize = 4_096;
+/// Who dialled us counts as a peer that we know once its link stood this long: an
+/// identity that is thrown away costs its maker a minute of a link, and there are
+/// only so many.
+pub const KEPT_LINK: Duration = Duration::from_secs(60);
+/// Who is known longer than this goes last when the cache is full, whatever is
+/// measured of it: nobody makes yesterday's identities today.
+pub const KNOWN_LONG: Duration = Duration::from_secs(24 * 3600);
+/// A name under which a peer was linked is remembered this long: whoever else is
+/// called so meanwhile is marked.
+pub const NAME_REMEMBERED: Duration = Duration::from_secs(30 * 24 * 3600);
+/// Peers of which that is remembered for one name ...
+pub const NAME_USERS_MAX: usize = 4;
+/// ... and names: some 200 bytes for each of a full table of tried peers.
+pub const NAMES_MAX: usize = 4_096;
 /// Share of the untried peers that one source may have told us of, in percent.
 pub const SOURCE_SHARE_PERCENT: usize = 10;
 /// The source share counts from this many untried peers on.
@@ -255,8 +291,23 @@ pub const GONE_MAX: usize = 4_096;
 pub const GOSSIP_DIALS_AT_ONCE: usize = 8;
 /// Dials per second that gossip caused.
 pub const GOSSIP_DIALS_PER_SECOND: f64 = 2.0;
-/// One dial per IP address in this time.
+/// One dial per IP address in this time; that a peer was once met exempts only the
+/// address at which it answered.
 pub const GOSSIP_DIAL_PER_IP: Duration = Duration::from_secs(10);
+/// An address at which a peer never answered us is dialled so often on the same
+/// version of what names it. Whoever is really there dials us, or says so anew.
+pub const WORD_FAILURES: u32 = 3;
+/// ... and once more after this long.
+pub const WORD_FORGOTTEN: Duration = Duration::from_secs(24 * 3600);
+/// Dials in a row that one source of names may have come to nothing before those
+/// that it names wait longer and longer: a book of ordinary age names that many
+/// that are off.
+pub const SOURCE_MISSES_FREE: u32 = 16;
+/// Hosts, sources and addresses of which failures are remembered: so many each.
+pub const CAUTION_MAX: usize = 4_096;
+/// Peers that gossip named and that wait to be dialled. Feelers and the best of the
+/// book find the others.
+pub const SCHEDULE_MAX: usize = 1_024;
 /// A dial that gossip caused waits up to this long, at random: a record that
 /// reaches a whole fleet must not aim the fleet at one host at one moment.
 pub const GOSSIP_DIAL_JITTER: Duration = Duration::from_secs(2);

@@ -17,6 +17,7 @@ pub mod ladder;
 pub mod limits;
 pub mod link;
 pub mod nat;
+pub mod proof;
 pub mod relays;
 pub mod reporting;
 pub mod room;

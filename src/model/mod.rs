@@ -33,7 +33,7 @@ pub use id::{ParsePeerIdError, PeerId};
 pub use kpi::{CriterionView, Interval, KpiAnswer, KpiPoint, KpiSeries, KpiView, Moved, Propagation};
 pub use log::{LogLevel, LogLine};
 pub use nat::{Behaviour, MappingLifetime, NatType, NatView, Vantage};
-pub use peer::{LinkRow, Path, PeerRow, PeerState, Source};
+pub use peer::{AlsoCalled, LinkRow, Path, PeerRow, PeerState, Source};
 pub use policy::{NoProbePorts, ProbePorts, PunchConsent, RelayMode, ThemeChoice};
 pub use reason::{CloseCode, Reason};
 pub use relay::{Failover, RelayRole, RelaysView, ReservationRow, ReservationState, ServedEnd, ServedRow};

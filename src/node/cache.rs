@@ -22,7 +22,7 @@ use ant_quic::{BootstrapCache, BootstrapCacheConfig, CacheNatType, CachedPeer, P
 use serde::{Deserialize, Serialize};
 
 use super::disk;
-use crate::core::book::CacheEntry;
+use crate::core::book::{CacheEntry, NameUse};
 use crate::core::engine::Unsaved;
 use crate::core::kpi::History;
 use crate::core::limits::OWN_VERSION_MAX;
@@ -67,6 +67,9 @@ pub struct OwnFile {
     /// Whom to dial first.
     #[serde(default)]
     pub anchors: Vec<PeerId>,
+    /// Who was linked here under which name.
+    #[serde(default)]
+    pub names: Vec<NameUse>,
     /// Version 0.1 tested itself with throw-away identities, which the library
     /// took down as peers. They are read so that they can be forgotten.
     #[serde(default, skip_serializing)]
@@ -198,6 +201,7 @@ impl CacheFiles {
             schema: SCHEMA,
             own_version: unsaved.own_version,
             anchors: unsaved.anchors,
+            names: unsaved.names,
             strangers: Vec::new(),
             library: Vec::new(),
             peers: unsaved.all,
@@ -512,8 +516,14 @@ mod tests {
         for id in [stranger, peer] {
             before.observe_inbound_peer_address(ant_quic::PeerId(id.0), ([198, 18, 0, 1], 4000).into()).await;
         }
-        let unsaved =
-            Unsaved { own_version: 0, anchors: vec![], all: vec![], changed: vec![], history: None };
+        let unsaved = Unsaved {
+            own_version: 0,
+            anchors: vec![],
+            names: vec![],
+            all: vec![],
+            changed: vec![],
+            history: None,
+        };
         files.save(before, unsaved).await.unwrap();
         // Nor had that version checksums.
         let own = files.dir.join(OWN_FILE);

@@ -53,6 +53,7 @@ use self::transport::Transport;
 pub use self::transport::{BindError, Tls};
 use crate::core::door::Door;
 use crate::core::engine::{Engine, EngineConfig};
+use crate::core::proof::RecordSeed;
 use crate::model::PeerId;
 
 /// Reports of tasks waiting for the driver; tasks wait when it is full.
@@ -195,6 +196,7 @@ async fn assemble(options: NodeOptions) -> Result<Assembled, StartError> {
     let (settings, new_settings) = watch::channel(options.settings());
     let network = options.network.clone();
     let own = probe::own_addresses(local_addr);
+    let record_seed = RecordSeed::derive(&options.keys.secret, &options.network);
     let config = EngineConfig {
         me,
         name: options.name.clone(),
@@ -212,7 +214,9 @@ async fn assemble(options: NodeOptions) -> Result<Assembled, StartError> {
         probe_ports: ports.numbers(),
         no_probe_ports: ports.none.clone(),
         own_version: found.own.own_version,
+        record_seed: Some(record_seed),
         anchors: found.own.anchors.clone(),
+        names: found.own.names.clone(),
         history: found.history.map(|history| history.without_the_future(clock.now().stamp)),
         seed: rand::random(),
     };

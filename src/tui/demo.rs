@@ -89,6 +89,8 @@ fn peer(head: [u8; 3], name: &str, state: PeerState) -> PeerRow {
     PeerRow {
         peer_id: id(head),
         name: Some(name.to_owned()),
+        linked_as: state.is_up(),
+        also: None,
         first_hand: state.is_up(),
         addresses: vec![addr(head[0], 9000)],
         nat_type: NatType::None,

@@ -138,6 +138,12 @@ pub(crate) fn time_of_day(stamp: Stamp, zone: &TimeZone) -> String {
     }
 }
 
+/// Until when something was so: a time of that day, or a day.
+pub(crate) fn until(at: Stamp, now: Stamp, zone: &TimeZone) -> String {
+    let day = date(at, zone);
+    if day == date(now, zone) { time_of_day(at, zone).chars().take(5).collect() } else { day }
+}
+
 /// The day, in the given zone.
 pub(crate) fn date(stamp: Stamp, zone: &TimeZone) -> String {
     match jiff::Timestamp::from_millisecond(stamp.0) {

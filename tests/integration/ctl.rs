@@ -259,6 +259,7 @@ async fn questions() {
     let names = [
         "peer_id",
         "name",
+        "also",
         "addresses",
         "nat_type",
         "state",
@@ -399,6 +400,13 @@ async fn asked_wrongly() {
     assert_eq!((code, &twins["error"]["code"]), (2, &"ambiguous_peer".into()));
     let candidates = twins["error"]["candidates"].as_array().unwrap();
     assert!(candidates.len() == 2 && candidates.iter().all(|c| is_id(&c["peer_id"]) && c["name"] == "twin"));
+    let peers = hub.done(&["peers"]).await;
+    for peer in peers["peers"].as_array().unwrap() {
+        let also = &peer["also"]["peer_id"];
+        assert!(is_id(also) && *also != peer["peer_id"], "each is marked with the other: {peer:#}");
+    }
+    let text = String::from_utf8(hub.ctl(&["peers"]).await.stdout).unwrap();
+    assert_eq!(text.matches("(also ").count(), 2, "{text}");
     let (nobody, code) = hub.json(&["why", "nobody"]).await;
     assert_eq!((code, &nobody["error"]["code"]), (2, &"unknown_peer".into()));
     let (me, code) = hub.json(&["connect", "hub"]).await;

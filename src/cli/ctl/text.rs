@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use super::table::{Cell, Tone, left, pairs, right, table};
 use crate::model::contract::{
-    Attempts, Cache, Connected, Gossip, InOut, Kpi, Lifetime, Links, Nat, NatWithVantages, Peers, Relays,
-    Save, Serving, Stage, Staged, Status, WhyReport,
+    Attempts, Cache, Connected, Gossip, InOut, Kpi, Lifetime, Links, Nat, NatWithVantages, PeerItem, Peers,
+    Relays, Save, Serving, Stage, Staged, Status, WhyReport,
 };
 use crate::model::{
     AttemptOutcome, CriterionView, Event, Outcome, Path, PeerId, PeerState, Propagation, RelayMode,
@@ -129,7 +129,7 @@ pub(super) fn peers(peers: &Peers) -> String {
             };
             vec![
                 left(p.peer_id.short()),
-                left(p.name.as_deref().unwrap_or("-")),
+                name(p),
                 left(p.state.name()).tone(tone),
                 path(p.path),
                 left(p.nat_type),
@@ -142,6 +142,14 @@ pub(super) fn peers(peers: &Peers) -> String {
         })
         .collect();
     table(&["id", "name", "state", "path", "nat", "rtt", "success", "seen", "source", "address"], &rows)
+}
+
+/// A peer's name, and who else was linked under it lately.
+fn name(peer: &PeerItem) -> Cell {
+    let name = peer.name.as_deref().unwrap_or("-");
+    let Some(also) = &peer.also else { return left(name) };
+    let (who, ago) = (also.peer_id.short(), seconds(also.last_used_s));
+    left(format!("{name} (also {who} until {ago} ago)")).tone(Tone::Warn)
 }
 
 pub(super) fn links(links: &Links, now: &Snapshot) -> String {

@@ -29,7 +29,7 @@ pub struct Measured {
     pub last_contact: Option<Stamp>,
     /// Why the last attempt failed, if it did.
     pub last_failure: Option<Reason>,
-    /// Whether a handshake between us was ever completed.
+    /// Whether we ever dialled it with success, or it kept a link to us.
     pub tried: bool,
     /// When a dial of ours from a fresh socket last reached it.
     pub verified_public: Option<Stamp>,

@@ -72,7 +72,7 @@ impl Engine {
     pub(super) fn coordinate(&mut self, from: PeerId, message: Message, now: Now) {
         let own = self.own_addresses();
         let Self { coordination, links, book, config, observed, dialer, .. } = self;
-        let ours = observed.values().map(SocketAddr::ip).collect();
+        let ours = observed.believed().iter().map(SocketAddr::ip).collect();
         let bind = config.local_addr.ip();
         let view = View { me: config.me, own, links, book, bind, ours, dialer, now: now.mono };
         let mut out = Vec::new();

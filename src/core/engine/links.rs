@@ -76,8 +76,8 @@ impl Engine {
         let addr = crate::model::plain_addr(addr);
         let Some(link) = self.links.get_mut(&peer) else { return };
         link.on_observed(addr);
-        if link.in_use().is_some_and(|info| info.path != Path::Relayed) {
-            self.on_observed(peer, addr, now);
+        if let Some(info) = link.in_use().filter(|info| info.path != Path::Relayed).cloned() {
+            self.on_observed(peer, addr, &info, now);
             self.upgrade_all(now);
         }
     }
@@ -103,6 +103,7 @@ impl Engine {
         for peer in peers {
             self.with_link(peer, now, |link, _, out| link.on_timeout(now, out));
         }
+        self.keep_linked(now);
         let forgotten: Vec<PeerId> =
             self.links.iter().filter(|(_, l)| l.is_forgotten(now.mono)).map(|(p, _)| *p).collect();
         self.refusals.retain(|_, (at, _)| now.mono.since(*at) < REFUSAL_KEPT);
@@ -241,11 +242,12 @@ impl Engine {
         self.event(Some(peer), kind, now);
         self.met(peer, &info, now);
         self.kpi.reached(&peer);
+        self.note_name(peer, now);
         let feeler = self.attempts.towards(&peer).is_some_and(|l| l.cause() == Cause::Feeler);
         self.attempts_reached(&peer, now);
         // What a relay shows of us is the relay's.
         if let Some(observed) = observed.filter(|_| info.path != Path::Relayed) {
-            self.on_observed(peer, observed, now);
+            self.on_observed(peer, observed, &info, now);
         }
         self.gossip_link_up(peer, &info, now);
         self.nat_link(peer, true, now);
@@ -260,8 +262,8 @@ impl Engine {
         };
         self.nat_link(peer, false, now);
         match observed.filter(|_| info.path != Path::Relayed) {
-            Some(observed) => self.on_observed(peer, observed, now),
-            None => drop(self.observed.remove(&peer)),
+            Some(observed) => self.on_observed(peer, observed, &info, now),
+            None => self.observed.forget(&peer),
         }
         self.gossip_link_moved(peer, &info, now);
         self.attempts_reached(&peer, now);
@@ -290,7 +292,7 @@ impl Engine {
         self.kpi.gone(&peer);
         self.attempts.link_ended(&peer);
         self.upgrade_path(peer, now);
-        self.observed.remove(&peer);
+        self.observed.forget(&peer);
         self.keep_rtt(peer, now);
         self.gossip_link_down(peer, now);
         self.nat_link_down(peer, now);

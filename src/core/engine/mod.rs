@@ -25,6 +25,7 @@ mod room;
 mod save;
 mod serving;
 mod settings;
+mod sights;
 #[cfg(test)]
 mod sim;
 mod standby;
@@ -53,11 +54,12 @@ use self::handover::Handovers;
 use self::nat::Nat;
 use self::relays::Relaying;
 use self::save::{Ended, Saving};
+use self::sights::Sights;
 use self::standby::Standbys;
 use self::upgrade::Upgrades;
 use self::view::ViewCache;
 use self::why::Whys;
-use super::book::{Book, CacheEntry};
+use super::book::{Book, CacheEntry, NameUse};
 use super::bucket::Bucket;
 use super::coordination::Coordination;
 use super::dialer::Dialer;
@@ -65,6 +67,7 @@ use super::gossip::Gossip;
 use super::gossip::rules::is_public;
 use super::kpi::{History, Kpi};
 use super::link::{Link, LinkConfig, NetworkSecret};
+use super::proof::RecordSeed;
 use super::room::Room;
 use super::serving::{self as relay_service, Serving};
 use super::{Mono, Now};
@@ -109,8 +112,13 @@ pub struct EngineConfig {
     pub no_probe_ports: Option<NoProbePorts>,
     /// The version of our record when it was last saved.
     pub own_version: u64,
+    /// What the key is made from that signs our record; without one it is as that
+    /// of an earlier version.
+    pub record_seed: Option<RecordSeed>,
     /// Whom to dial first.
     pub anchors: Vec<PeerId>,
+    /// Who was linked here under which name before.
+    pub names: Vec<NameUse>,
     /// The attempts that were counted before.
     pub history: Option<History>,
     /// Seeds everything random.
@@ -132,6 +140,8 @@ pub struct Unsaved {
     pub own_version: u64,
     /// Whom to dial first after a restart.
     pub anchors: Vec<PeerId>,
+    /// Who was linked here under which name.
+    pub names: Vec<NameUse>,
     /// Every peer.
     pub all: Vec<CacheEntry>,
     /// Those that changed since the last time; `None` for one that is gone.
@@ -157,7 +167,7 @@ pub struct Engine {
     nat: Arc<NatView>,
     nat_state: Nat,
     /// Our address as each linked peer sees it.
-    observed: BTreeMap<PeerId, SocketAddr>,
+    observed: Sights,
     /// The addresses of our own interfaces towards others, one per family: a
     /// socket on the wildcard has no address of its own.
     inside: BTreeSet<IpAddr>,
@@ -181,6 +191,8 @@ pub struct Engine {
     /// Commands without an outcome yet.
     commands: BTreeMap<CommandId, Command>,
     saving: Saving,
+    /// When it is looked at again who of the linked stayed.
+    next_keep: Mono,
     /// Peers that changed since the last save.
     unsaved: BTreeSet<PeerId>,
     set_aside: Vec<(String, String)>,
@@ -212,6 +224,8 @@ impl Engine {
             secret: config.secret.clone(),
         });
         let mut book = Book::new(config.me);
+        book.load_names(std::mem::take(&mut config.names), now);
+        book.set_anchors(config.anchors.iter().copied());
         book.load(cached, now);
         let dialer =
             Dialer::new(config.bootstrap.iter().copied(), config.loopback(), seed(&mut rng), now.mono)
@@ -224,6 +238,7 @@ impl Engine {
         let kpi = Kpi::new(config.history.take().unwrap_or_else(|| History::new(now.stamp)));
         let view = ViewCache::new(book.iter().map(|(peer, _)| peer));
         // Nobody translates it: it is ours before anybody has seen it.
+        let observed = Sights::new(config.loopback());
         let inside = config.own.iter().copied().filter(|ip| ip.is_ipv6() && is_public(*ip)).collect();
         Self {
             config,
@@ -238,7 +253,7 @@ impl Engine {
             kpi,
             nat: Arc::new(nat_state.view()),
             nat_state,
-            observed: BTreeMap::new(),
+            observed,
             inside,
             who_has: BTreeMap::new(),
             seen_anew: BTreeMap::new(),
@@ -255,6 +270,7 @@ impl Engine {
             refusals: BTreeMap::new(),
             commands: BTreeMap::new(),
             saving: Saving::default(),
+            next_keep: now.mono,
             unsaved: BTreeSet::new(),
             set_aside,
             stopped: BTreeMap::new(),
@@ -432,7 +448,11 @@ impl Engine {
         };
         let changed = changed.into_iter().map(|peer| (peer, entry(&peer))).collect();
         let (own_version, anchors) = (self.own_version(), self.anchors());
-        Unsaved { own_version, anchors, all, changed, history: self.kpi.take_unsaved() }
+        if !anchors.is_empty() {
+            self.book.set_anchors(anchors.iter().copied());
+        }
+        let names = self.book.names().cloned().collect();
+        Unsaved { own_version, anchors, names, all, changed, history: self.kpi.take_unsaved() }
     }
 
     fn event(&mut self, peer_id: Option<PeerId>, kind: EventKind, now: Now) {

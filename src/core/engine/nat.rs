@@ -266,7 +266,7 @@ impl Engine {
     /// Our addresses as others see them may have changed.
     pub(super) fn nat_observed(&mut self, now: Now) {
         let seen: Vec<IpAddr> =
-            self.observed_addrs().iter().map(SocketAddr::ip).filter(|ip| is_public(*ip)).collect();
+            self.observed.believed().iter().map(SocketAddr::ip).filter(|ip| is_public(*ip)).collect();
         let state = &mut self.nat_state;
         let mut other = false;
         for (family, probe) in &mut state.probes {

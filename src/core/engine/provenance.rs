@@ -38,6 +38,13 @@ impl Engine {
                 at(fact("name", name, said), heard)
             }
         });
+        let called = greeting.and_then(|g| g.name.clone()).or_else(|| record.map(|r| clean(&r.name)));
+        for used in called.iter().flat_map(|name| self.book.users_of(name, now.stamp)) {
+            if used.peer != peer {
+                let value = Some(format!("{} was linked under it too", used.peer.short()));
+                facts.push(at(fact("name", value, measured), Some(used.until)));
+            }
+        }
         let nat = self.claimed_nat(&peer);
         let nat_value = (nat != NatType::Unknown).then(|| nat.name().to_owned());
         let by_greeting = greeting.is_some() && !own;

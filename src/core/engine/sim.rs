@@ -3,6 +3,7 @@
 
 mod agreement;
 mod nat;
+mod nodes;
 mod relays;
 mod wires;
 
@@ -13,14 +14,13 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use super::{Action, Engine, EngineConfig, Input};
+pub(super) use self::nodes::{Node, addr, id};
+use super::{Action, Input};
 use crate::core::ladder::DialId;
 use crate::core::link::{ConnId, ConnInfo};
 use crate::core::wire::{Frame, FrameReader, Message};
 use crate::core::{Mono, Now};
-use crate::model::{
-    CloseCode, Command, CommandId, Event, EventKind, Fact, NatType, Outcome, Path, PeerId, Reason, Stamp,
-};
+use crate::model::{CloseCode, Command, CommandId, NatType, Path, Reason};
 
 /// Something under way.
 #[derive(Debug)]
@@ -94,35 +94,6 @@ struct Conn {
     wires: [wires::Wire; 2],
 }
 
-pub(super) struct Node {
-    pub(super) engine: Engine,
-    pub(super) id: PeerId,
-    pub(super) addr: SocketAddr,
-    pub(super) events: Vec<Event>,
-    pub(super) outcomes: Vec<Outcome>,
-    /// Where it knocked, question by question.
-    pub(super) knocked: Vec<Vec<SocketAddr>>,
-    pub(super) reports: Vec<Fact>,
-    /// Whether its packets leave and arrive.
-    pub(super) up: bool,
-    /// What its router really does.
-    pub(super) nat: NatType,
-    /// What is sent over its links takes so much longer, each way.
-    pub(super) away: Duration,
-    timer: Option<Mono>,
-    /// When it was last seen to run.
-    alive_at: Stamp,
-}
-
-impl Node {
-    /// How many attempts it began towards a peer.
-    pub(super) fn attempts_towards(&self, peer: PeerId) -> usize {
-        let began =
-            |e: &&Event| matches!(e.kind, EventKind::AttemptStarted { .. }) && e.peer_id == Some(peer);
-        self.events.iter().filter(began).count()
-    }
-}
-
 /// The network.
 pub(super) struct Net {
     pub(super) nodes: Vec<Node>,
@@ -146,22 +117,11 @@ pub(super) struct Net {
     /// Whom each mapping of a node has sent to.
     contacted: BTreeSet<(usize, u16, SocketAddr)>,
     cancelled: BTreeSet<(usize, DialId)>,
+    /// Every dial: whose, and where to.
+    dials: Vec<(usize, SocketAddr)>,
     order: u64,
     next_conn: u64,
     rng: StdRng,
-}
-
-pub(super) fn id(n: usize) -> PeerId {
-    // Spread over the id space, and not in the order of their start.
-    let mut bytes = [u8::try_from(n % 251).unwrap(); 32];
-    bytes[0] = u8::try_from((n * 97 + 13) % 256).unwrap();
-    PeerId(bytes)
-}
-
-/// Each in a /16 of its own: of many in one a book keeps few.
-pub(super) fn addr(n: usize) -> SocketAddr {
-    let octet = |n: usize| u8::try_from(n + 1).unwrap();
-    ([198, octet(n % 200), octet(n / 200), 1], 9000).into()
 }
 
 impl Net {
@@ -181,60 +141,11 @@ impl Net {
             mappings: BTreeMap::new(),
             contacted: BTreeSet::new(),
             cancelled: BTreeSet::new(),
+            dials: Vec::new(),
             order: 0,
             next_conn: 1,
             rng: StdRng::seed_from_u64(seed),
         }
-    }
-
-    /// Adds and starts a node that knows the given addresses.
-    pub(super) fn add(&mut self, bootstrap: &[SocketAddr]) -> usize {
-        self.add_behind(NatType::None, false, bootstrap)
-    }
-
-    /// The same behind a router.
-    pub(super) fn add_behind(&mut self, nat: NatType, passive: bool, bootstrap: &[SocketAddr]) -> usize {
-        let n = self.nodes.len();
-        let config = EngineConfig {
-            me: id(n),
-            name: format!("sim-{n}"),
-            network: "sim".into(),
-            agent: "sim".into(),
-            secret: None,
-            local_addr: addr(n),
-            own: Vec::new(),
-            bootstrap: bootstrap.to_vec(),
-            passive,
-            direct_window: Duration::from_secs(2),
-            relay_after: Duration::from_secs(1),
-            punch: crate::model::PunchConsent::Any,
-            relay: crate::model::RelayMode::Network,
-            probe_ports: Vec::new(),
-            no_probe_ports: None,
-            own_version: 0,
-            anchors: Vec::new(),
-            history: None,
-            seed: self.rng.random(),
-        };
-        let mut engine = Engine::new(config, Vec::new(), Vec::new(), self.now);
-        engine.begin(self.now);
-        let node = Node {
-            engine,
-            id: id(n),
-            addr: addr(n),
-            events: Vec::new(),
-            outcomes: Vec::new(),
-            knocked: Vec::new(),
-            reports: Vec::new(),
-            up: true,
-            nat,
-            away: Duration::ZERO,
-            timer: None,
-            alive_at: self.now.stamp,
-        };
-        self.nodes.push(node);
-        self.carry_out(n);
-        n
     }
 
     /// Makes a node forget what it heard of another's homes.
@@ -250,6 +161,11 @@ impl Net {
     pub(super) fn dialling(&self, n: usize) -> usize {
         let of = |due: &&Due| matches!(&due.what, Delivery::Dial { from, dial, .. } if *from == n && !self.cancelled.contains(&(n, *dial)));
         self.heap.iter().filter(of).count()
+    }
+
+    /// Who dialled an address, dial by dial.
+    pub(super) fn dials_to(&self, addr: SocketAddr) -> Vec<usize> {
+        self.dials.iter().filter(|(_, to)| *to == addr).map(|(from, _)| *from).collect()
     }
 
     /// Connections that were ever made.
@@ -363,6 +279,7 @@ impl Net {
             match action {
                 Action::Dial { dial, addr, within } => {
                     let until = self.now.mono + within;
+                    self.dials.push((n, addr));
                     let seen = self.seen_from(n, addr);
                     self.contacted.insert((n, seen.port(), addr));
                     self.post(self.latency, Delivery::Dial { from: n, dial, to: addr, until, tries: 0 });

@@ -1,6 +1,7 @@
 mod dials;
 mod failover;
 mod lanes;
+mod liars;
 mod punch;
 mod relays;
 mod reports;

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use super::{Engine, Link};
 use crate::core::Now;
 use crate::model::{
-    AttemptsView, CacheView, Counters, GossipView, KpiView, LinkRow, NodeInfo, PeerId, PeerRow, PeerState,
-    Phase, RelaysView, ReportingView, Snapshot, clean,
+    AlsoCalled, AttemptsView, CacheView, Counters, GossipView, KpiView, LinkRow, NodeInfo, PeerId, PeerRow,
+    PeerState, Phase, RelaysView, ReportingView, Snapshot, clean,
 };
 
 /// The sections of the snapshot before.
@@ -104,7 +104,7 @@ impl Engine {
             version: self.config.agent.clone(),
             network: self.config.network.clone(),
             local_addr: self.config.local_addr,
-            observed_addrs: self.observed_addrs(),
+            observed_addrs: self.observed.believed(),
             started: self.started.stamp,
             phase: if self.leaving { Phase::Leaving } else { self.dialer.phase(now) },
             cache: CacheView {
@@ -172,9 +172,14 @@ impl Engine {
         let claimed = record.map(|r| clean(&r.name)).filter(|n| !n.is_empty());
         let latest = self.attempts.latest(&peer);
         let due = self.dialer.due(&peer).filter(|_| status.is_none());
+        let name = greeting.and_then(|g| g.name.clone()).or(claimed);
+        let users = || name.iter().flat_map(|name| self.book.users_of(name, now.stamp));
+        let also = users().filter(|used| used.peer != peer).max_by_key(|used| used.until);
         Some(PeerRow {
             peer_id: peer,
-            name: greeting.and_then(|g| g.name.clone()).or(claimed),
+            linked_as: users().any(|used| used.peer == peer),
+            also: also.map(|used| AlsoCalled { peer_id: used.peer, until: used.until }),
+            name,
             first_hand: greeting.is_some() || entry.known.is_first_hand(),
             addresses: entry.addresses(),
             nat_type: self.claimed_nat(&peer),

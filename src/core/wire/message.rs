@@ -4,8 +4,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
+use super::proof::{Proofs, ProofsOf};
 use super::{
     Account, AccountAsk, CoordinationAnswer, Invite, InviteNotice, NoticeAnswer, PunchNotice, PunchRequest,
 };
@@ -19,7 +20,8 @@ use crate::model::PeerId;
 const OVERHEAD: usize = 64;
 
 /// One page of everything the sender knows.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(from = "FullSyncRead")]
 pub struct FullSync {
     /// Names the sync: the asker's number where it was asked for, else the
     /// sender's.
@@ -29,19 +31,65 @@ pub struct FullSync {
     /// Whether no more follows.
     pub last: bool,
     /// The records.
-    #[serde(deserialize_with = "lenient::at_most::<_, _, PAGE_RECORDS_MAX>")]
     pub records: Vec<Record>,
 }
 
+/// A page as it is read: the proofs come last.
+#[derive(Deserialize)]
+struct FullSyncRead {
+    sync: u32,
+    page: u32,
+    last: bool,
+    #[serde(deserialize_with = "lenient::at_most::<_, _, PAGE_RECORDS_MAX>")]
+    records: Vec<Record>,
+    #[serde(deserialize_with = "Proofs::read")]
+    proofs: Proofs,
+}
+
+impl From<FullSyncRead> for FullSync {
+    fn from(read: FullSyncRead) -> Self {
+        let FullSyncRead { sync, page, last, records, proofs } = read;
+        Self { sync, page, last, records: proofs.onto(records) }
+    }
+}
+
+impl Serialize for FullSync {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        (self.sync, self.page, self.last, &self.records, ProofsOf(&self.records)).serialize(serializer)
+    }
+}
+
 /// What changed.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(from = "DeltaRead")]
 pub struct Delta {
     /// New and changed records.
-    #[serde(deserialize_with = "lenient::at_most::<_, _, PAGE_RECORDS_MAX>")]
     pub added: Vec<Record>,
     /// Peers that are gone for the sender.
-    #[serde(deserialize_with = "lenient::at_most::<_, _, PAGE_RECORDS_MAX>")]
     pub removed: Vec<PeerId>,
+}
+
+/// A delta as it is read: the proofs come last.
+#[derive(Deserialize)]
+struct DeltaRead {
+    #[serde(deserialize_with = "lenient::at_most::<_, _, PAGE_RECORDS_MAX>")]
+    added: Vec<Record>,
+    #[serde(deserialize_with = "lenient::at_most::<_, _, PAGE_RECORDS_MAX>")]
+    removed: Vec<PeerId>,
+    #[serde(deserialize_with = "Proofs::read")]
+    proofs: Proofs,
+}
+
+impl From<DeltaRead> for Delta {
+    fn from(DeltaRead { added, removed, proofs }: DeltaRead) -> Self {
+        Self { added: proofs.onto(added), removed }
+    }
+}
+
+impl Serialize for Delta {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        (&self.added, &self.removed, ProofsOf(&self.added)).serialize(serializer)
+    }
 }
 
 /// Which records a request asks for.

@@ -13,6 +13,7 @@ mod hello;
 mod lenient;
 mod message;
 mod probe;
+mod proof;
 mod record;
 #[cfg(test)]
 pub(crate) mod strategies;
@@ -31,6 +32,7 @@ pub use message::{
     Want, WhoHas,
 };
 pub use probe::{DialBack, DialBackAnswer, ProbeToken};
+pub use proof::Proof;
 pub use record::{Capabilities, PeerPrefix, Record, RelayAddr};
 pub use why::{Account, AccountAsk, Standing, WhyAsk, WhyHalf, WhyNote};
 

@@ -38,13 +38,19 @@ fn standing() -> impl Strategy<Value = Standing> {
     ]
 }
 
+pub(crate) fn proof() -> impl Strategy<Value = Proof> {
+    any::<([u8; 32], [u8; 32], [u8; 32])>()
+        .prop_filter_map("a signature", |(key, a, b)| Proof::new(key, &[a, b].concat()))
+}
+
 pub(crate) fn record() -> impl Strategy<Value = Record> {
     (
         (peer_id(), any::<u64>(), ".{0,16}", nat(), any::<u32>()),
         (vec(addr(), 0..8), vec((peer_id(), addr()), 0..4), vec(peer_id(), 0..3), any::<u32>()),
+        proptest::option::of(proof()),
     )
-        .prop_map(|((peer, version, name, nat, capabilities), (addresses, relays, homes, age_s))| {
-            Record {
+        .prop_map(
+            |((peer, version, name, nat, capabilities), (addresses, relays, homes, age_s), proof)| Record {
                 peer,
                 version,
                 name,
@@ -54,8 +60,9 @@ pub(crate) fn record() -> impl Strategy<Value = Record> {
                 relays: relays.into_iter().map(|(relay, addr)| RelayAddr { relay, addr }).collect(),
                 homes,
                 age_s,
-            }
-        })
+                proof,
+            },
+        )
 }
 
 pub(crate) fn message() -> impl Strategy<Value = Message> {

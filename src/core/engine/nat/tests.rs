@@ -91,7 +91,9 @@ impl Fleet {
             probe_ports: vec![9001, 9002],
             no_probe_ports: None,
             own_version: 0,
+            record_seed: None,
             anchors: Vec::new(),
+            names: Vec::new(),
             history: None,
             seed: n as u64,
         };

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use super::Mask;
 use crate::model::{
-    Attempt, AttemptsView, CacheView, Command, Confidence, Done, Event, EventKind, Failover, Failure,
-    LinkReport, LinkRow, LogLine, MappingLifetime, NatView, NoProbePorts, NodeInfo, Outcome, PeerId, PeerRow,
-    Reason, RelaysView, ReportingView, ReservationRow, SaveState, ServedRow, Snapshot, StageReport, Vantage,
-    Why, WhyFact, WhyLine,
+    AlsoCalled, Attempt, AttemptsView, CacheView, Command, Confidence, Done, Event, EventKind, Failover,
+    Failure, LinkReport, LinkRow, LogLine, MappingLifetime, NatView, NoProbePorts, NodeInfo, Outcome, PeerId,
+    PeerRow, Reason, RelaysView, ReportingView, ReservationRow, SaveState, ServedRow, Snapshot, StageReport,
+    Vantage, Why, WhyFact, WhyLine,
 };
 use crate::tui::app::Entry;
 use crate::tui::lab::{DrillStage, DrillView, LabLink, LabNode, LabRouter, LabSaid, LabView};
@@ -26,6 +26,8 @@ impl Mask {
         PeerRow {
             peer_id: self.id(row.peer_id),
             name: row.name.as_ref().map(|name| self.name(row.peer_id, name)),
+            linked_as: row.linked_as,
+            also: row.also.map(|also| AlsoCalled { peer_id: self.id(also.peer_id), until: also.until }),
             first_hand: row.first_hand,
             addresses: row.addresses.iter().map(|addr| self.addr(*addr)).collect(),
             nat_type: row.nat_type,
