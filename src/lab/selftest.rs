@@ -20,6 +20,8 @@ const PATIENCE: Duration = Duration::from_millis(250);
 /// How often a question is sent while its answer is waited for.
 const TRIES: u32 = 3;
 const PINGS: u32 = 20;
+/// Ports that come one after the other are no further apart.
+const STEP_MAX: u16 = 64;
 /// How often a wire may be measured wrong before it is wrong.
 const MEASURE_TRIES: usize = 3;
 /// How far a round trip may be off: this, or the share, whichever is more.
@@ -36,13 +38,16 @@ pub struct Shown {
     pub filtering: Behaviour,
     /// Whether a host behind it reaches its own public address.
     pub hairpin: bool,
+    /// Whether the ports of its mappings come one after the other.
+    pub sequential: bool,
 }
 
 impl fmt::Display for Shown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mapping = self.mapping.map_or_else(|| "no translation".to_owned(), |m| format!("{m} mapping"));
         let hairpin = if self.hairpin { ", hairpin" } else { "" };
-        write!(f, "{mapping}, {} filtering{hairpin}", self.filtering)
+        let order = if self.sequential { ", ports in steps" } else { "" };
+        write!(f, "{mapping}, {} filtering{hairpin}{order}", self.filtering)
     }
 }
 
@@ -116,7 +121,9 @@ pub fn expected(topology: &Topology, upstream: &str) -> Shown {
     let hairpin = chain.split_last().is_some_and(|(outermost, inner)| {
         outermost.hairpin && inner.iter().all(|r| r.nat == NatType::FullCone)
     });
-    Shown { mapping, filtering, hairpin }
+    // Whoever translates last chooses the port.
+    let sequential = chain.iter().rev().find(|r| r.nat != NatType::None).is_some_and(|r| r.sequential);
+    Shown { mapping, filtering, hairpin, sequential }
 }
 
 /// What a host behind these routers must see by IPv6, which nobody translates.
@@ -124,7 +131,7 @@ pub fn expected6(topology: &Topology, upstream: &str) -> Shown {
     let firewall = topology.chain(upstream).iter().any(|r| r.firewall6 != Some(false));
     let filtering =
         if firewall { Behaviour::AddressAndPortDependent } else { Behaviour::EndpointIndependent };
-    Shown { mapping: None, filtering, hairpin: false }
+    Shown { mapping: None, filtering, hairpin: false, sequential: false }
 }
 
 fn strictness(behaviour: Behaviour) -> u8 {
@@ -175,7 +182,7 @@ impl Network {
             let asked = expected(topology, &host.upstream);
             let own = self.host(&host.name)?.ip.into();
             let got = self.nat_of(&host.name, own, &servers, patience).await?;
-            let nats: Vec<&str> = topology.chain(&host.upstream).iter().map(|r| r.nat.name()).collect();
+            let nats: Vec<&str> = topology.chain(&host.upstream).iter().map(|r| r.kind()).collect();
             Ok::<_, NetworkError>(Row {
                 what: format!("nat {} of {}", nats.join(" behind "), host.name),
                 asked: asked.to_string(),
@@ -269,7 +276,10 @@ impl Network {
             Behaviour::AddressAndPortDependent
         };
         let hairpin = mapping.is_some() && reaches(&place.socket(own_ip)?, &socket, first, patience).await;
-        Ok(Some(Shown { mapping, filtering, hairpin }))
+        let all = [first, second, third].map(|at| at.port());
+        let dependent = mapping.is_some_and(|m| m != Behaviour::EndpointIndependent);
+        let sequential = dependent && all.windows(2).all(|pair| is_step(pair[0], pair[1]));
+        Ok(Some(Shown { mapping, filtering, hairpin, sequential }))
     }
 }
 
@@ -322,6 +332,12 @@ async fn reaches(from: &UdpSocket, to: &UdpSocket, by: SocketAddr, patience: Dur
     };
     let _ = from.send_to(&mark, by).await;
     tokio::time::timeout(patience, arrives).await.unwrap_or(false)
+}
+
+/// Whether a port comes soon after another one; hosts behind the same router are
+/// tested at the same time.
+fn is_step(from: u16, to: u16) -> bool {
+    (1..=STEP_MAX).contains(&to.wrapping_sub(from))
 }
 
 fn shown(got: Option<Shown>) -> String {
@@ -459,7 +475,7 @@ mod tests {
 
     #[test]
     fn the_strictest_nat_in_a_row_decides() {
-        let shown = |mapping, filtering, hairpin| Shown { mapping, filtering, hairpin };
+        let shown = |mapping, filtering, hairpin| Shown { mapping, filtering, hairpin, sequential: false };
         let independent = Some(EndpointIndependent);
         for (routers, expected) in [
             ("none", shown(None, EndpointIndependent, false)),
@@ -476,6 +492,9 @@ mod tests {
         ] {
             assert_eq!(behind(routers), expected, "{routers}");
         }
+        let stepping = behind("symmetric sequential < full-cone");
+        assert!(stepping.sequential && stepping.mapping == Some(AddressAndPortDependent));
+        assert!(!behind("full-cone < symmetric sequential").sequential, "the outermost one chooses");
     }
 
     #[test]

@@ -134,7 +134,7 @@ fn stage(
     via: Option<PeerId>,
 ) -> StageReport {
     let elapsed_ms = (outcome != StageOutcome::Running).then_some(elapsed_ms);
-    StageReport { stage, outcome, reason, started: ago(2), elapsed_ms, via }
+    StageReport { stage, outcome, reason, started: ago(2), elapsed_ms, via, guess: None }
 }
 
 /// A node in the middle of a small fleet, with something of everything.

@@ -56,6 +56,9 @@ impl Engine {
         let status = self.links.get(&peer).and_then(Link::status);
         // Who asks for a punch behind a relayed link wants the link to leave it.
         if plan == Plan::PUNCH && status.as_ref().is_some_and(|s| s.info.path == Path::Relayed) {
+            if self.is_guessable(&peer, now) {
+                return self.guess_by_hand(id, peer, now).map(|()| None);
+            }
             return self.connect(id, peer, Plan::UPGRADE, Cause::Upgrade, now).map(|()| None);
         }
         if let Some(status) = status {

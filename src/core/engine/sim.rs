@@ -1,6 +1,7 @@
 //! A network of engines in virtual time: dials through NATs, connections,
 //! streams and closes with latency and loss, all from one seed.
 
+mod guess;
 mod nat;
 mod relays;
 mod wires;
@@ -18,7 +19,7 @@ use crate::core::link::{ConnId, ConnInfo};
 use crate::core::wire::{Frame, FrameReader, Message};
 use crate::core::{Mono, Now};
 use crate::model::{
-    CloseCode, Command, CommandId, Event, EventKind, Fact, NatType, Outcome, Path, PeerId, Reason,
+    CloseCode, Command, CommandId, Event, EventKind, Fact, HardNat, NatType, Outcome, Path, PeerId, Reason,
 };
 
 /// Something under way.
@@ -49,6 +50,11 @@ enum Delivery {
         conn: u64,
         by: usize,
         code: CloseCode,
+    },
+    /// A datagram of a guessed punch arrives.
+    Guess {
+        from: SocketAddr,
+        to: SocketAddr,
     },
     /// A lane is used.
     Lane {
@@ -135,6 +141,9 @@ pub(super) struct Net {
     pub(super) rough: u32,
     /// Whether no packet of a stranger gets through any router.
     pub(super) punches_fail: bool,
+    /// Whether nodes that are added from now on guess ports.
+    pub(super) hard_nat: HardNat,
+    pub(super) guessed: guess::Guessed,
     relayed: relays::Relayed,
     heap: BinaryHeap<Due>,
     conns: BTreeMap<u64, Conn>,
@@ -172,6 +181,8 @@ impl Net {
             jitter: Duration::ZERO,
             rough: 0,
             punches_fail: false,
+            hard_nat: HardNat::Off,
+            guessed: guess::Guessed::default(),
             relayed: relays::Relayed::default(),
             heap: BinaryHeap::new(),
             conns: BTreeMap::new(),
@@ -206,6 +217,7 @@ impl Net {
             relay_after: Duration::from_secs(1),
             punch: crate::model::PunchConsent::Any,
             relay: crate::model::RelayMode::Network,
+            hard_nat: self.hard_nat,
             probe_ports: Vec::new(),
             no_probe_ports: None,
             own_version: 0,
@@ -400,6 +412,7 @@ impl Net {
                 Action::TryReservation { relay } => self.try_reservation(n, relay),
                 // NATs are measured in another simulation.
                 Action::ProbeOpen { .. } | Action::ProbeClose { .. } | Action::ProbeSend { .. } => {}
+                Action::Guess(action) => self.guess(n, action),
                 Action::Knock { addrs, .. } => self.nodes[n].knocked.push(addrs),
                 Action::Event(event) => self.nodes[n].events.push(event),
                 Action::Report(fact) => self.nodes[n].reports.push(fact),
@@ -420,6 +433,7 @@ impl Net {
                 self.input(to, Input::ControlUp { peer, conn: ConnId(conn) });
             }
             Delivery::Bytes { conn, to, bytes } => self.bytes(conn, to, &bytes),
+            Delivery::Guess { from, to } => self.guess_arrives(from, to),
             Delivery::Lane { from, to, relay } => {
                 let remote = self.nodes[relay].addr;
                 self.connect([from, to], [remote, remote], Some(relay));

@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use super::age_s;
 use crate::model::{
-    Attempt, AttemptOutcome, Cause, Path, PeerId, Reason, Snapshot, StageKind, StageOutcome, StageReport,
-    Stamp,
+    Attempt, AttemptOutcome, Cause, GuessReport, Path, PeerId, Reason, Snapshot, StageKind, StageOutcome,
+    StageReport, Stamp,
 };
 
 /// Live and recent attempts.
@@ -53,6 +53,9 @@ pub struct Stage {
     pub elapsed_ms: Option<u64>,
     /// Through whom.
     pub via: Option<PeerId>,
+    /// What was opened and sent, where ports were guessed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guess: Option<GuessReport>,
 }
 
 impl From<&StageReport> for Stage {
@@ -64,6 +67,7 @@ impl From<&StageReport> for Stage {
             reason_code: report.reason.as_ref().map(Reason::code),
             elapsed_ms: report.elapsed_ms,
             via: report.via,
+            guess: report.guess,
         }
     }
 }

@@ -78,15 +78,13 @@ impl Transport {
             .endpoint
             .connect_with(self.tls.link.client, addr, SERVER_NAME)
             .map_err(|error| Reason::Other { detail: clean(&error.to_string()) })?;
-        match timeout(within, connecting).await {
-            Ok(Ok(connection)) => {
-                let peer = identity(&connection)
-                    .ok_or_else(|| Reason::Handshake { detail: "it has no identity".into() })?;
-                Ok((peer, connection))
-            }
-            Ok(Err(ConnectionError::TimedOut)) | Err(_) => Err(Reason::NoAnswer { addresses: 1 }),
-            Ok(Err(error)) => Err(close_reason(&error)),
-        }
+        connected(connecting, within).await
+    }
+
+    /// Sends a datagram that is no QUIC from the node's own socket; what does not go
+    /// is as lost as on the way.
+    pub(super) fn send_beside(&self, to: SocketAddr, bytes: &[u8]) {
+        self.socket.send_beside(to, bytes);
     }
 
     /// The host's own addresses are others now: each connection that we dialled
@@ -120,6 +118,41 @@ impl Transport {
         // Connections linger for a while after they were closed, in case the
         // other end did not hear of it. The port need not wait for them.
         self.socket.release();
+    }
+}
+
+/// Dials from a socket of its own, which lives as long as the connection.
+pub(super) async fn dial_from(
+    socket: std::net::UdpSocket,
+    tls: Tls,
+    to: SocketAddr,
+    within: Duration,
+) -> Dialled {
+    let unusable = |detail: String| Reason::Other { detail: clean(&detail) };
+    let socket = NodeSocket::new(socket).map_err(|error| unusable(error.to_string()))?;
+    let runtime = default_runtime().ok_or_else(|| unusable("no runtime".to_owned()))?;
+    let config = EndpointConfig::default();
+    let endpoint = Endpoint::new_with_abstract_socket(config, None, Arc::new(socket), runtime)
+        .map_err(|error| unusable(error.to_string()))?;
+    let connecting = endpoint
+        .connect_with(tls.link.client, to, SERVER_NAME)
+        .map_err(|error| unusable(error.to_string()))?;
+    connected(connecting, within).await
+}
+
+/// Waits for the handshake of a dial, and says who answered.
+async fn connected(
+    connecting: impl Future<Output = Result<HighLevelConnection, ConnectionError>>,
+    within: Duration,
+) -> Dialled {
+    match timeout(within, connecting).await {
+        Ok(Ok(connection)) => {
+            let peer = identity(&connection)
+                .ok_or_else(|| Reason::Handshake { detail: "it has no identity".into() })?;
+            Ok((peer, connection))
+        }
+        Ok(Err(ConnectionError::TimedOut)) | Err(_) => Err(Reason::NoAnswer { addresses: 1 }),
+        Ok(Err(error)) => Err(close_reason(&error)),
     }
 }
 

@@ -160,5 +160,6 @@ fn stage_lines(app: &App, pen: &Pen<'_>, stage: &StageReport, width: usize) -> V
     ];
     let reason = stage.reason.as_ref().map_or_else(String::new, |reason| printable(&reason.to_string()));
     let via = stage.via.map_or_else(String::new, |via| format!("via {}", app.call(via)));
-    frame::flow(head, &[(&reason, Style::new()), (&via, theme.dim)], width, INDENT)
+    let guess = stage.guess.map_or_else(String::new, |guess| guess.to_string());
+    frame::flow(head, &[(&reason, Style::new()), (&guess, Style::new()), (&via, theme.dim)], width, INDENT)
 }
