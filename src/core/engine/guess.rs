@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Action, Engine, Link};
 use crate::core::guessing::{Ended, Ground, Out, RunId, Witness, datagram};
@@ -43,7 +44,7 @@ pub enum GuessAction {
         /// Where to.
         to: SocketAddr,
         /// When to give up.
-        within: std::time::Duration,
+        within: Duration,
     },
     /// Close every socket of that run, but for a connection that stands on one.
     Close(RunId),
@@ -77,12 +78,14 @@ pub enum GuessInput {
     },
 }
 
+/// A look at where our NAT's ports have come to is good for so long.
+const FRESH: Duration = Duration::from_secs(6);
+
 /// What the engine holds of the run that is shown.
 #[derive(Debug)]
 pub(super) struct GuessShown {
     attempt: AttemptId,
     peer: PeerId,
-    by_hand: bool,
     begun: Mono,
     started: Stamp,
     waiting: Vec<(CommandId, Mono)>,
@@ -119,6 +122,9 @@ impl Engine {
             Some(PortOrder::Steps { step, last }) => Some(Near { port: last, step }),
             _ => None,
         };
+        // Our own sockets move the ports on.
+        let fresh =
+            |at: &Stamp| at.age_at(now.stamp) <= FRESH && self.guess_moved.is_none_or(|since| *at > since);
         let consents = match self.coordination.consent() {
             PunchConsent::Any => true,
             PunchConsent::Known => self.book.get(*peer).is_some(),
@@ -129,6 +135,7 @@ impl Engine {
             theirs: self.claimed_nat(peer),
             at: self.observed_addrs().into_iter().find(SocketAddr::is_ipv4),
             near,
+            fresh: self.nat.measured.as_ref().is_some_and(fresh),
             relayed: relayed && self.is_hopeless(peer, now),
             consents: consents && !self.dialer.is_held_off(peer, now.mono),
         }
@@ -141,6 +148,9 @@ impl Engine {
 
     pub(super) fn on_guess_message(&mut self, peer: PeerId, message: &Message, now: Now) {
         let ground = self.guess_ground(&peer, now);
+        if ground.is_stale() {
+            self.nat_look(now);
+        }
         match message {
             Message::GuessOffer(offer) => self.guessing.on_offer(peer, offer, &ground, now.mono),
             Message::GuessAnswer(answer) => self.guessing.on_answer(peer, answer, &ground, now.mono),
@@ -198,6 +208,9 @@ impl Engine {
         self.guessing.on_timeout(now.mono);
         while let Some(peer) = self.guessing.due(now.mono) {
             let ground = self.guess_ground(&peer, now);
+            if ground.is_stale() {
+                self.nat_look(now);
+            }
             self.guessing.start_due(peer, &ground, now.mono);
         }
         self.carry_guesses(now);
@@ -211,14 +224,18 @@ impl Engine {
     pub(super) fn carry_guesses(&mut self, now: Now) {
         while let Some(wanted) = self.guessing.poll() {
             match wanted {
-                Out::Say { peer, message } => drop(self.send(&peer, &message, now)),
+                Out::Say { peer, message } => {
+                    self.send(&peer, &message, now);
+                }
                 Out::Ask { about, query } => self.ask_witnesses(about, query, now),
-                Out::Begun { peer, by_hand } => self.guess_begun(peer, by_hand, now),
+                Out::Begun { peer } => self.guess_begun(peer, now),
                 Out::Open { run, towards, count } => {
+                    self.guess_moved = Some(now.stamp);
                     let bytes = datagram(run);
                     self.out.push_back(Action::Guess(GuessAction::Open { run, towards, count, bytes }));
                 }
                 Out::Probe { run, to, ports } => {
+                    self.guess_moved = Some(now.stamp);
                     let to = ports.into_iter().map(|port| SocketAddr::new(to, port)).collect();
                     self.out.push_back(Action::Guess(GuessAction::Probe { to, bytes: datagram(run) }));
                 }
@@ -232,17 +249,11 @@ impl Engine {
         }
     }
 
-    fn guess_begun(&mut self, peer: PeerId, by_hand: bool, now: Now) {
+    fn guess_begun(&mut self, peer: PeerId, now: Now) {
         let attempt = self.attempts.fresh_id();
-        let cause = if by_hand { Cause::Operator } else { Cause::Upgrade };
-        self.guess_shown = Some(GuessShown {
-            attempt,
-            peer,
-            by_hand,
-            begun: now.mono,
-            started: now.stamp,
-            waiting: Vec::new(),
-        });
+        let cause = Cause::Upgrade;
+        self.guess_shown =
+            Some(GuessShown { attempt, peer, begun: now.mono, started: now.stamp, waiting: Vec::new() });
         self.event(Some(peer), EventKind::AttemptStarted { attempt, cause }, now);
         self.event(Some(peer), EventKind::StageStarted { attempt, stage: StageKind::Guess, via: None }, now);
     }
@@ -267,7 +278,11 @@ impl Engine {
         let told =
             EventKind::StageEnded { attempt, stage: kind, outcome, reason: reason.clone(), elapsed_ms: took };
         self.event(Some(shown.peer), told, now);
-        let of_attempt = if path.is_some() { AttemptOutcome::Connected } else { AttemptOutcome::Abandoned };
+        let of_attempt = match &reason {
+            None => AttemptOutcome::Connected,
+            Some(Reason::NotNeeded | Reason::NotLinked | Reason::ShuttingDown) => AttemptOutcome::Abandoned,
+            Some(_) => AttemptOutcome::Unreachable,
+        };
         let told = EventKind::AttemptEnded { attempt, outcome: of_attempt, path, elapsed_ms: took };
         self.event(Some(shown.peer), told, now);
         let report = shown.report(stage, Some(of_attempt), path);
@@ -318,7 +333,7 @@ impl GuessShown {
             id: self.attempt,
             peer_id: Some(self.peer),
             target: None,
-            cause: if self.by_hand { Cause::Operator } else { Cause::Upgrade },
+            cause: Cause::Upgrade,
             started: self.started,
             outcome,
             path,

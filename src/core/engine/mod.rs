@@ -72,7 +72,7 @@ use super::serving::{self as relay_service, Serving};
 use super::{Mono, Now};
 use crate::model::{
     Command, CommandId, Event, EventKind, HardNat, NatView, NoProbePorts, Outcome, PeerId, PunchConsent,
-    Reason, RelayMode, millis,
+    Reason, RelayMode, Stamp, millis,
 };
 
 /// What an engine is told before it begins.
@@ -174,6 +174,8 @@ pub struct Engine {
     guessing: Guessing,
     /// The guessed punch under way, as it is told.
     guess_shown: Option<GuessShown>,
+    /// When a guess last took ports of our NAT.
+    guess_moved: Option<Stamp>,
     whys: Whys,
     echoes: Echoes,
     /// Punches that we agreed to.
@@ -253,6 +255,7 @@ impl Engine {
             upgrades: Upgrades::default(),
             guessing,
             guess_shown: None,
+            guess_moved: None,
             whys: Whys::default(),
             echoes: Echoes::default(),
             punches_coming: BTreeMap::new(),

@@ -54,6 +54,7 @@ mod tests;
 mod types;
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -69,6 +70,9 @@ use super::Mono;
 use super::limits::GUESS_PORT_MIN;
 use super::nat::Nonce;
 use crate::model::{HardNat, PeerId, Reason};
+
+/// Where a NAT's ports have come to is looked at again within this time.
+const LOOKED_AT_WITHIN: Duration = Duration::from_secs(1);
 
 /// The state machine of one node.
 #[derive(Debug)]
@@ -150,7 +154,7 @@ impl Guessing {
         if self.run.is_some() {
             return Err(Reason::GuessBusy);
         }
-        self.start(peer, true, ground, now)?;
+        self.start(peer, ground, now)?;
         self.schedule.want(peer, true, false, now);
         Ok(())
     }
@@ -175,17 +179,19 @@ impl Guessing {
         if self.run.is_some() {
             return self.schedule.busy(peer, now);
         }
-        let by_hand = self.schedule.is_by_hand(&peer);
-        match self.start(peer, by_hand, ground, now) {
+        if ground.is_stale() {
+            return self.schedule.later(peer, LOOKED_AT_WITHIN, now);
+        }
+        match self.start(peer, ground, now) {
             Ok(()) => {}
             Err(Reason::TooSoon { retry_ms }) => {
-                self.schedule.later(peer, std::time::Duration::from_millis(retry_ms), now);
+                self.schedule.later(peer, Duration::from_millis(retry_ms), now);
             }
             Err(_) => self.schedule.forget(&peer),
         }
     }
 
-    fn start(&mut self, peer: PeerId, by_hand: bool, ground: &Ground, now: Mono) -> Result<(), Reason> {
+    fn start(&mut self, peer: PeerId, ground: &Ground, now: Mono) -> Result<(), Reason> {
         let role = ground.role(self.me, peer).ok_or(Reason::Unguessable)?;
         let at = ground.at().ok_or(Reason::Unguessable)?;
         if let Some(wait) = self.rates.pair_wait(&peer, now) {
@@ -195,8 +201,8 @@ impl Guessing {
             return Err(Reason::too_soon(wait));
         }
         let id: Nonce = self.rng.random();
-        let run = Run::new(RunId(id), peer, role, by_hand, self.query(), now);
-        self.out.push_back(Out::Begun { peer, by_hand });
+        let run = Run::new(RunId(id), peer, role, self.query(), now);
+        self.out.push_back(Out::Begun { peer });
         self.out.push_back(run.offer(at, ground.near));
         self.out.push_back(Out::Ask { about: peer, query: run.query });
         self.run = Some(run);

@@ -69,7 +69,6 @@ pub(super) struct Run {
     pub(super) peer: PeerId,
     pub(super) role: Role,
     pub(super) phase: Phase,
-    by_hand: bool,
     pub(super) query: u32,
     pub(super) evidence: Evidence,
     /// What the other end says of itself.
@@ -89,13 +88,12 @@ pub(super) struct Run {
 }
 
 impl Run {
-    pub(super) fn new(id: RunId, peer: PeerId, role: Role, by_hand: bool, query: u32, now: Mono) -> Self {
+    pub(super) fn new(id: RunId, peer: PeerId, role: Role, query: u32, now: Mono) -> Self {
         Self {
             id,
             peer,
             role,
             phase: Phase::Offered { until: now + ANSWER_WITHIN },
-            by_hand,
             query,
             evidence: Evidence::default(),
             theirs: None,
@@ -157,7 +155,6 @@ impl Run {
     pub(super) fn shown(&self) -> Shown {
         Shown {
             opens: self.role == Role::Open,
-            by_hand: self.by_hand,
             sockets: self.sockets,
             probes: self.probes,
             probes_of: self.probes_max(),

@@ -41,7 +41,7 @@ impl Guessing {
                     // Both offered: this one counts.
                     self.run = None;
                 } else {
-                    self.out.push_back(Out::Begun { peer, by_hand: false });
+                    self.out.push_back(Out::Begun { peer });
                 }
                 self.out.push_back(Out::Ask { about: peer, query: run.query });
                 self.run = Some(run);
@@ -72,6 +72,7 @@ impl Guessing {
             }
         }
         let busy = self.rates.pair_wait(&peer, now).or(self.rates.node_wait(now)).is_some();
+        let busy = busy || ground.is_stale();
         if busy {
             return Err(Some(NoGuess::Busy));
         }
@@ -81,8 +82,7 @@ impl Guessing {
         let fits =
             ground.at().is_some() && is_free_port(at.port()) && (!both || sensible(offer.near).is_some());
         let Some(role) = role.filter(|_| fits) else { return Err(Some(NoGuess::Hopeless)) };
-        let by_hand = self.run.as_ref().is_some_and(|ours| ours.shown().by_hand);
-        let mut run = Run::new(RunId(offer.run), peer, role, by_hand, self.query(), now);
+        let mut run = Run::new(RunId(offer.run), peer, role, self.query(), now);
         run.theirs = Some(GuessYes { at, near: offer.near });
         run.both = both;
         run.phase = Phase::Judging { until: now + WITNESS_WITHIN };

@@ -14,7 +14,7 @@ const THEIRS: &str = "198.19.0.7:9000";
 
 fn ground(ours: NatType, theirs: NatType) -> Ground {
     let at = Some("198.18.0.5:9000".parse().unwrap());
-    Ground { ours, theirs, at, near: None, relayed: true, consents: true }
+    Ground { ours, theirs, at, near: None, fresh: true, relayed: true, consents: true }
 }
 
 fn prober() -> Ground {

@@ -49,6 +49,8 @@ pub struct Ground {
     pub at: Option<SocketAddr>,
     /// How our NAT's ports move, if they do so in steps.
     pub near: Option<Near>,
+    /// Whether that was looked at just now, and no socket of ours took ports since.
+    pub fresh: bool,
     /// Whether a relay carries the link, and only this leads off it.
     pub relayed: bool,
     /// Whether the operator lets this peer.
@@ -59,6 +61,13 @@ impl Ground {
     pub(super) fn role(&self, me: PeerId, peer: PeerId) -> Option<Role> {
         let found = role(me, peer, self.ours, self.theirs, ports::sensible(self.near).is_some());
         found.filter(|_| self.relayed)
+    }
+
+    /// Whether it takes another look at where our ports have come to: of two symmetric
+    /// NATs only the next few are of any use.
+    pub fn is_stale(&self) -> bool {
+        let both = self.ours == NatType::Symmetric && self.theirs == NatType::Symmetric;
+        both && self.near.is_some() && !self.fresh
     }
 
     /// Where we say that we are.
@@ -88,8 +97,6 @@ pub enum Out {
     Begun {
         /// With whom.
         peer: PeerId,
-        /// Whether somebody here asked.
-        by_hand: bool,
     },
     /// Open sockets, and send the datagram from each.
     Open {
@@ -142,8 +149,6 @@ pub struct Ended {
 pub struct Shown {
     /// What this end does.
     pub opens: bool,
-    /// Whether somebody here asked.
-    pub by_hand: bool,
     /// Sockets open at the other end or here.
     pub sockets: Option<u16>,
     /// Probes sent.

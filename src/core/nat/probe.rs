@@ -143,6 +143,13 @@ impl NatProbe {
         self.relayed = relayed;
     }
 
+    /// A look is wanted as soon as may be; nobody waits for its end.
+    pub fn look(&mut self, now: Now) {
+        if self.run.is_none() {
+            self.run_by(now.mono);
+        }
+    }
+
     /// Somebody wants to know now; [`NatAction::Answered`] tells.
     pub fn ask(&mut self, now: Now) {
         self.asked = true;

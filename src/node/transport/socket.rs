@@ -333,6 +333,9 @@ mod tests {
     async fn a_datagram_beside_quic_leaves_from_the_same_port_and_none_is_handed_to_the_endpoint() {
         let [node, other] = [bound("[::]:0"), bound("127.0.0.1:0")];
         let at = SocketAddr::from((Ipv4Addr::LOCALHOST, node.bound().port()));
+        for socket in [&node, &other] {
+            socket.io().unwrap().socket.writable().await.unwrap();
+        }
         let bytes = guessing::datagram(guessing::RunId([7; 16]));
         node.send_beside(other.bound(), &bytes);
         let (_, meta) = receive(&other).await;
