@@ -207,6 +207,7 @@ mod tests {
     #[tokio::test]
     async fn sockets_go_with_their_run_and_with_the_node() {
         for by_close in [true, false] {
+            // Where it is not closed, it goes with the closure.
             let ((mut guesses, _inbox), (prober, at)) = (guesses(), prober().await);
             guesses.open(RUN, at, 4, datagram(RUN));
             let (mut sources, mut buffer) = (BTreeSet::new(), [0; 64]);
@@ -215,12 +216,12 @@ mod tests {
             }
             guesses.close(RunId([9; 16]));
             assert!(UdpSocket::bind(sources.first().unwrap()).await.is_err(), "another run's end is not its");
-            if by_close {
-                guesses.close(RUN)
-            } else {
-                drop(guesses)
-            }
+            let kept = by_close.then(move || {
+                guesses.close(RUN);
+                guesses
+            });
             free_again(&sources).await;
+            drop(kept);
         }
     }
 

@@ -63,7 +63,9 @@ mod tests {
 
     fn evidence(witnesses: &[Witness]) -> Evidence {
         let mut evidence = Evidence::default();
-        witnesses.iter().for_each(|w| evidence.add(*w));
+        for witness in witnesses {
+            evidence.add(*witness);
+        }
         evidence
     }
 

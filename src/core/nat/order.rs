@@ -43,7 +43,8 @@ pub(super) fn newest(step: i16, ports: &[u16], later: &[u16]) -> Option<u16> {
     let first = *ports.first()?;
     let ahead = |port: u16| i32::from(port.wrapping_sub(first).cast_signed()) * i32::from(step.signum());
     // A pair far ahead has nothing to do with it.
-    let most = i32::from(GUESS_STEP_MAX) * (ports.len() + later.len()) as i32;
+    let count = i32::try_from(ports.len() + later.len()).unwrap_or(i32::MAX);
+    let most = i32::from(GUESS_STEP_MAX).saturating_mul(count);
     let near = |port: &u16| (0..=most).contains(&ahead(*port));
     if !ports.iter().all(near) {
         return None;
