@@ -12,6 +12,7 @@ use crate::lab::{
     self, Ground, LabError, LabOptions, LoopbackFleet, NatLab, NetworkError, Topology, TopologyError,
     Unsupported, Userns,
 };
+use crate::model::HardNat;
 use crate::node::feed::Feed;
 
 /// What lab nodes log; there are many of them.
@@ -34,7 +35,8 @@ pub(super) fn execute(args: &LabArgs) -> Result<(), Failure> {
     }
     let session = begin(args)?;
     let begun = Instant::now();
-    let started = session.unless_stopped(NatLab::start(&userns, LabOptions::new(topology)));
+    let started = session
+        .unless_stopped(NatLab::start(&userns, LabOptions::new(topology).with_hard_nat(HardNat::Auto)));
     let Some(started) = started else {
         session.end();
         return Ok(());

@@ -413,6 +413,42 @@ pub const SERVED_KEPT_OFF: Duration = Duration::from_secs(600);
 /// ... and so many are remembered: each was ended by hand.
 pub const SERVED_KEPT_OFF_MAX: usize = 256;
 
+/// Sockets that a symmetric end opens to be guessed: each is a mapping of its NAT,
+/// and of 64 512 ports so many are met by [`GUESS_PROBES_MAX`] probes 98 times in
+/// 100.
+pub const GUESS_SOCKETS_MAX: u16 = 256;
+/// Probes of one run: two seconds' worth, and as many entries of connection
+/// tracking at the prober's router.
+pub const GUESS_PROBES_MAX: u16 = 1024;
+/// Bytes of a probe, at most: whoever is hit by mistake gets 64 KiB a run.
+pub const GUESS_DATAGRAM_MAX: usize = 64;
+/// Datagrams a second, whether they open or probe: below what a home router
+/// takes for a flood.
+pub const GUESS_PER_SECOND: u16 = 500;
+/// Probes are never aimed below this: well-known services are there.
+pub const GUESS_PORT_MIN: u16 = 1024;
+/// A NAT whose ports move by no more than this from mapping to mapping is tried
+/// by its neighbours first ...
+pub const GUESS_STEP_MAX: u16 = 16;
+/// ... with so many probes.
+pub const GUESS_NEIGHBOURS: u16 = 32;
+/// Runs for one pair of peers within [`GUESS_WINDOW`]: two fail together three
+/// times in ten thousand.
+pub const GUESS_RUNS_PER_PAIR: usize = 2;
+/// Runs towards one IP address within [`GUESS_WINDOW`]: many identities may say
+/// that they are there, and one host bears it all.
+pub const GUESS_RUNS_PER_IP: usize = 4;
+/// Runs of a node within [`GUESS_WINDOW`]: a router's table fills by all of them.
+pub const GUESS_RUNS_PER_NODE: usize = 24;
+/// How long runs count.
+pub const GUESS_WINDOW: Duration = Duration::from_secs(600);
+/// Offers of one peer that are looked at, and answered, within [`GUESS_WINDOW`];
+/// further ones are dropped.
+pub const GUESS_OFFERS_PER_PEER: usize = 12;
+/// Who sees the other end is asked for no longer than this, and so many answers
+/// are kept.
+pub const GUESS_WITNESSES_MAX: usize = 16;
+
 /// Largest body that a registry reads, in bytes.
 pub const REGISTRY_BODY_MAX: usize = 256 * 1024;
 /// Reports in one batch.

@@ -60,6 +60,8 @@ pub enum StageKind {
     Punch,
     /// Through a relay.
     Relay,
+    /// Guess the port of a symmetric NAT, behind a relay that carries meanwhile.
+    Guess,
 }
 
 impl StageKind {
@@ -87,6 +89,7 @@ impl StageKind {
             Self::Direct => "direct",
             Self::Punch => "punch",
             Self::Relay => "relay",
+            Self::Guess => "guess",
         }
     }
 }
@@ -126,6 +129,40 @@ pub struct StageReport {
     pub elapsed_ms: Option<u64>,
     /// The intermediary or relay it went through.
     pub via: Option<PeerId>,
+    /// What was opened and sent, where ports were guessed.
+    #[serde(default)]
+    pub guess: Option<GuessReport>,
+}
+
+/// What a guessed punch opened and sent.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct GuessReport {
+    /// Whether this end opened the sockets; else it sent the probes.
+    pub opens: bool,
+    /// Sockets open at the symmetric end, each a mapping of its NAT; `None` as
+    /// long as they are not told.
+    pub sockets: Option<u32>,
+    /// Probes sent to ports of that NAT; `None` where the other end sends them
+    /// and has not told.
+    pub probes: Option<u32>,
+    /// As many are sent at most.
+    pub probes_of: u32,
+    /// How likely it was that so many would meet, 0 to 1.
+    pub odds: Option<f64>,
+    /// Whether one of them met a socket.
+    pub met: bool,
+}
+
+impl fmt::Display for GuessReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = |n: Option<u32>| n.map_or_else(|| "-".to_owned(), |n| n.to_string());
+        let (sockets, whose) = (count(self.sockets), if self.opens { "here" } else { "there" });
+        write!(f, "{sockets} sockets {whose}, {} of {} probes", count(self.probes), self.probes_of)?;
+        if let Some(odds) = self.odds {
+            write!(f, ", odds so far {:.0} %", odds * 100.0)?;
+        }
+        f.write_str(if self.met { ", met" } else { "" })
+    }
 }
 
 impl StageReport {

@@ -24,17 +24,17 @@ pub mod truth;
 mod why;
 
 pub use attempt::{
-    Attempt, AttemptId, AttemptOutcome, Cause, NextStep, Since, StageKind, StageOutcome, StageReport,
-    stage_place,
+    Attempt, AttemptId, AttemptOutcome, Cause, GuessReport, NextStep, Since, StageKind, StageOutcome,
+    StageReport, stage_place,
 };
 pub use command::{Command, CommandId, Done, EchoReport, Failure, LinkReport, Outcome, SyncReport};
 pub use event::{Event, EventKind, SendTrouble};
 pub use id::{ParsePeerIdError, PeerId};
 pub use kpi::{CriterionView, Interval, KpiAnswer, KpiPoint, KpiSeries, KpiView, Moved, Propagation};
 pub use log::{LogLevel, LogLine};
-pub use nat::{Behaviour, MappingLifetime, NatType, NatView, Vantage};
+pub use nat::{Behaviour, MappingLifetime, NatType, NatView, PortOrder, Vantage};
 pub use peer::{AlsoCalled, LinkRow, Path, PeerRow, PeerState, Source};
-pub use policy::{NoProbePorts, ProbePorts, PunchConsent, RelayMode, ThemeChoice};
+pub use policy::{HardNat, NoProbePorts, ProbePorts, PunchConsent, RelayMode, ThemeChoice};
 pub use reason::{CloseCode, Reason};
 pub use relay::{Failover, RelayRole, RelaysView, ReservationRow, ReservationState, ServedEnd, ServedRow};
 pub use report::{

@@ -247,6 +247,23 @@ pub enum Reason {
         /// What the system said, cleaned.
         detail: String,
     },
+    /// Ports were guessed, and no probe met a socket.
+    Unmet {
+        /// Sockets that were open.
+        sockets: u32,
+        /// Probes that were sent.
+        probes: u32,
+    },
+    /// Nobody but the peer itself says where it is: nothing is aimed there.
+    Unwitnessed,
+    /// The peer lets no ports be guessed, by its configuration.
+    NoGuessing,
+    /// The peer guesses with somebody else just now, or did so too often.
+    GuessBusy,
+    /// No answer to the offer to guess ports: an older version knows none.
+    OfferUnanswered,
+    /// Neither NAT lets its ports be guessed.
+    Unguessable,
     /// Something went wrong that has no name of its own.
     Other {
         /// What, cleaned.
@@ -381,6 +398,18 @@ impl fmt::Display for Reason {
             Self::VantagePointsDisagree => f.write_str("the vantage points disagree, and too few agree"),
             Self::TooFewDialBacks => f.write_str("too few dial-backs to say what is filtered"),
             Self::NoProbeSocket { detail } => write!(f, "no socket to measure with: {detail}"),
+            Self::Unmet { sockets, probes } => {
+                write!(f, "none of {probes} probes met one of {sockets} sockets")
+            }
+            Self::Unwitnessed => {
+                f.write_str("too few others see where it is, and its own word is not enough")
+            }
+            Self::NoGuessing => f.write_str("it lets no ports be guessed"),
+            Self::GuessBusy => f.write_str("it guesses with somebody else, or did so too often"),
+            Self::OfferUnanswered => {
+                f.write_str("it did not answer the offer: an older version knows nothing of it")
+            }
+            Self::Unguessable => f.write_str("neither NAT lets its ports be guessed"),
             Self::Other { detail } => f.write_str(detail),
         }
     }

@@ -10,6 +10,7 @@ mod connections;
 pub mod disk;
 mod driver;
 pub mod feed;
+mod guessing;
 mod holder;
 pub mod keys;
 mod knock;
@@ -41,6 +42,7 @@ use self::connections::{Connections, Report};
 pub use self::driver::EVENT_TARGET;
 use self::driver::{Driver, Outlets};
 use self::feed::{CommandSender, EVENT_BACKLOG, Feed, OUTCOME_BACKLOG};
+use self::guessing::Guesses;
 use self::lock::DataDirLock;
 use self::options::{NodeOptions, Settings};
 pub use self::probe::ProbePortError;
@@ -211,6 +213,7 @@ async fn assemble(options: NodeOptions) -> Result<Assembled, StartError> {
         relay_after: options.relay_after,
         punch: options.punch,
         relay: options.relay,
+        hard_nat: options.hard_nat,
         probe_ports: ports.numbers(),
         no_probe_ports: ports.none.clone(),
         own_version: found.own.own_version,
@@ -253,9 +256,10 @@ async fn assemble(options: NodeOptions) -> Result<Assembled, StartError> {
         own,
         refused_told: None,
         connections: Connections::new(reports.clone()),
-        relaying: Relaying::new(tls, options.bind.ip(), reports.clone()),
+        relaying: Relaying::new(tls.clone(), options.bind.ip(), reports.clone()),
         serving: Serving::new(local_addr.ip(), clock, reports.clone()),
         probes: Probes::new(local_addr, ports.sockets, clock, reports.clone()),
+        guesses: Guesses::new(local_addr.ip(), tls, reports.clone()),
         knocking: None,
         transport,
         reports,

@@ -136,7 +136,7 @@ fn stage(
     via: Option<PeerId>,
 ) -> StageReport {
     let elapsed_ms = (outcome != StageOutcome::Running).then_some(elapsed_ms);
-    StageReport { stage, outcome, reason, started: ago(2), elapsed_ms, via }
+    StageReport { stage, outcome, reason, started: ago(2), elapsed_ms, via, guess: None }
 }
 
 /// Stages one after the other, from then on.

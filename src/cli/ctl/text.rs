@@ -191,7 +191,9 @@ fn stage_line(stage: &Stage, now: &Snapshot) -> String {
         String::new()
     };
     let why = stage.reason.as_ref().map(|r| format!("  {r}")).unwrap_or_default();
-    format!("  {:<7} {sign:<8} {took:>8}{beside}{via}{why}", stage.stage.name()).trim_end().to_owned() + "\n"
+    let guess = stage.guess.map(|guess| format!("  {guess}")).unwrap_or_default();
+    let line = format!("  {:<7} {sign:<8} {took:>8}{beside}{via}{why}{guess}", stage.stage.name());
+    line.trim_end().to_owned() + "\n"
 }
 
 fn end(outcome: Option<AttemptOutcome>, path: Option<Path>) -> &'static str {
@@ -368,6 +370,7 @@ fn nat_rows(nat: &Nat) -> String {
         ("hairpins", yes(nat.hairpinning)),
         ("a silent mapping lives", left(nat.mapping_lifetime.as_ref().map_or("-".to_owned(), lifetime))),
     ];
+    rows.extend(nat.guessing.as_ref().map(|text| ("guessing", left(text))));
     rows.extend(
         nat.evidence.iter().enumerate().map(|(i, e)| (if i == 0 { "evidence" } else { "" }, left(e))),
     );

@@ -135,6 +135,11 @@ impl Coordination {
         self.log.note(Noted { at: now, requester, target: None, invitation: false, step });
     }
 
+    /// Whose punches we take.
+    pub fn consent(&self) -> PunchConsent {
+        self.consent
+    }
+
     /// Whose punches we take from now on.
     pub fn set_consent(&mut self, consent: PunchConsent) {
         self.consent = consent;

@@ -123,6 +123,27 @@ impl Attempts {
         }
     }
 
+    /// The number of the next attempt.
+    pub(super) fn fresh_id(&mut self) -> AttemptId {
+        self.next_id += 1;
+        AttemptId(self.next_id)
+    }
+
+    /// The latest guessed punch towards a peer that ended.
+    pub(super) fn last_guess(&self, peer: &PeerId) -> Option<&Attempt> {
+        let guessed = |a: &&Arc<Attempt>| {
+            a.peer_id == Some(*peer) && a.stages.iter().any(|s| s.stage == StageKind::Guess)
+        };
+        self.recent.iter().find(guessed).map(|a| &**a)
+    }
+
+    /// A guessed punch ended.
+    pub(super) fn guessed(&mut self, report: Attempt) {
+        self.ended += 1;
+        self.recent.push_front(Arc::new(report));
+        self.recent.truncate(RECENT_MAX);
+    }
+
     pub(super) fn next_timeout(&self) -> Option<Mono> {
         self.live.values().filter_map(Ladder::next_timeout).min()
     }
@@ -168,8 +189,7 @@ impl Engine {
         if cause == Cause::Gossip {
             self.drop_hearsay_relays(&mut target.relays);
         }
-        self.attempts.next_id += 1;
-        let id = AttemptId(self.attempts.next_id);
+        let id = self.attempts.fresh_id();
         let peer = target.peer;
         self.event(peer, EventKind::AttemptStarted { attempt: id, cause }, now);
         if let Some(peer) = peer {
@@ -358,6 +378,9 @@ impl Engine {
 
     /// An answer to one of our who-has questions.
     pub(super) fn on_i_have(&mut self, from: PeerId, answer: IHave, now: Now) {
+        if self.guess_witness(from, &answer, now) {
+            return;
+        }
         let Some((id, Asked::WhoHas)) = self.attempts.queries.get(&answer.query).copied() else { return };
         self.attempts.note_has(id, from, &answer, now);
         let observed = answer.observed.map(crate::model::plain_addr);

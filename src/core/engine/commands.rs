@@ -64,7 +64,12 @@ impl Engine {
         self.dialer.lift_hold_off(&peer);
         let cause = match self.path_of(&peer) {
             // Who asks for a punch behind a relayed link wants the link to leave it.
-            Some(Path::Relayed) if plan == Plan::PUNCH => Cause::Upgrade,
+            Some(Path::Relayed) if plan == Plan::PUNCH => {
+                if self.is_guessable(&peer, now) {
+                    return self.guess_by_hand(id, peer, now).map(|()| None);
+                }
+                Cause::Upgrade
+            }
             Some(path) => {
                 let remote = self.links.get(&peer).and_then(Link::status).map(|s| s.info.remote);
                 let loopback = plan == Plan::PUNCH && remote.is_some_and(|at| at.ip().is_loopback());

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::Settings;
+use super::{GuessAction, GuessInput, Settings};
 use crate::core::ladder::DialId;
 use crate::core::link::{ConnId, ConnInfo};
 use crate::core::nat::datagram::Bytes;
@@ -220,6 +220,8 @@ pub enum Input {
         /// Datagrams since this was last told.
         count: u64,
     },
+    /// What came of the sockets of a guessed punch.
+    Guess(GuessInput),
     /// Something worth counting was stopped outside.
     Stopped(&'static str),
     /// A background task died.
@@ -402,6 +404,8 @@ pub enum Action {
         /// Where; few.
         addrs: Vec<SocketAddr>,
     },
+    /// What a guessed punch wants of its sockets.
+    Guess(GuessAction),
     /// Write what changed to disk; [`Input::Saved`] answers.
     Save,
     /// Tell everybody.

@@ -48,7 +48,7 @@ impl Engine {
         let filters = Terrain { theirs: self.nat.claim(), ..Terrain::default() }.can_dial() == Some(false);
         let crossed =
             filters && !info.outbound && self.attempts.towards(peer).is_some_and(Ladder::is_dialling);
-        ours || theirs || crossed
+        ours || theirs || crossed || self.guessing.is_meeting(peer)
     }
 
     pub(super) fn on_conn_closed(&mut self, peer: PeerId, conn: ConnId, reason: Reason, now: Now) {
@@ -338,6 +338,10 @@ impl Engine {
                 self.echoed.push(echo.id);
                 self.send(&peer, &Message::EchoReply(echo), now);
             }
+            Message::GuessOffer(_)
+            | Message::GuessAnswer(_)
+            | Message::GuessOpened(_)
+            | Message::GuessOver(_) => self.on_guess_message(peer, &message, now),
             Message::EchoReply(echo) => self.on_echo_reply(peer, &echo, now),
             mut gossip => {
                 // Ages travel, and one that was kept on the way has grown.

@@ -12,6 +12,7 @@ mod coordinate;
 mod echo;
 mod failover;
 mod gossip;
+mod guess;
 mod handover;
 mod host;
 mod io;
@@ -44,12 +45,14 @@ use std::time::Duration;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
+pub use guess::{GuessAction, GuessInput};
 pub use io::{Action, ConnBytes, Input, ProbeEnd, ReservationBytes};
 pub use settings::Settings;
 
 use self::attempts::Attempts;
 use self::coordinate::PunchComing;
 use self::echo::Echoes;
+use self::guess::GuessShown;
 use self::handover::Handovers;
 use self::nat::Nat;
 use self::relays::Relaying;
@@ -65,6 +68,7 @@ use super::coordination::Coordination;
 use super::dialer::Dialer;
 use super::gossip::Gossip;
 use super::gossip::rules::is_public;
+use super::guessing::Guessing;
 use super::kpi::{History, Kpi};
 use super::link::{Link, LinkConfig, NetworkSecret};
 use super::proof::RecordSeed;
@@ -72,8 +76,8 @@ use super::room::Room;
 use super::serving::{self as relay_service, Serving};
 use super::{Mono, Now};
 use crate::model::{
-    Command, CommandId, Event, EventKind, NatView, NoProbePorts, Outcome, PeerId, PunchConsent, Reason,
-    RelayMode, millis,
+    Command, CommandId, Event, EventKind, HardNat, NatView, NoProbePorts, Outcome, PeerId, PunchConsent,
+    Reason, RelayMode, Stamp, millis,
 };
 
 /// What an engine is told before it begins.
@@ -106,6 +110,8 @@ pub struct EngineConfig {
     pub punch: PunchConsent,
     /// Whom we serve as a relay.
     pub relay: RelayMode,
+    /// Whether ports are guessed.
+    pub hard_nat: HardNat,
     /// Where we answer the NAT probes of others: two ports, or none.
     pub probe_ports: Vec<u16>,
     /// Why there are none, if there are none.
@@ -180,6 +186,11 @@ pub struct Engine {
     handovers: Handovers,
     standbys: Standbys,
     upgrades: Upgrades,
+    guessing: Guessing,
+    /// The guessed punch under way, as it is told.
+    guess_shown: Option<GuessShown>,
+    /// When a guess last took ports of our NAT.
+    guess_moved: Option<Stamp>,
     whys: Whys,
     echoes: Echoes,
     /// Punches that we agreed to.
@@ -234,6 +245,7 @@ impl Engine {
         let gossip = Self::new_gossip(&config, seed(&mut rng), now);
         let coordination = Coordination::new(config.punch, now.mono);
         let serving = Serving::new(config.relay, config.local_addr.ip());
+        let guessing = Guessing::new(config.me, config.hard_nat, seed(&mut rng));
         let nat_state = Nat::new(&config, || seed(&mut rng), now);
         let kpi = Kpi::new(config.history.take().unwrap_or_else(|| History::new(now.stamp)));
         let view = ViewCache::new(book.iter().map(|(peer, _)| peer));
@@ -263,6 +275,9 @@ impl Engine {
             handovers: Handovers::default(),
             standbys: Standbys::default(),
             upgrades: Upgrades::default(),
+            guessing,
+            guess_shown: None,
+            guess_moved: None,
             whys: Whys::default(),
             echoes: Echoes::default(),
             punches_coming: BTreeMap::new(),
@@ -337,6 +352,7 @@ impl Engine {
             Input::Knocked { query, results } => self.on_knocked(query, &results, now),
             Input::HostAddresses { own } => self.on_host_addresses(own, now),
             Input::SendsRefused { why, count } => self.on_sends_refused(why, count, now),
+            Input::Guess(input) => self.on_guess(input, now),
             Input::Stopped(what) => self.stopped(what),
             Input::TaskFaulted { task, detail } => {
                 self.event(None, EventKind::TaskFaulted { task, detail }, now);
@@ -359,6 +375,7 @@ impl Engine {
         if !self.leaving {
             self.nat_timeout(now);
             self.upgrades_timeout(now);
+            self.guesses_timeout(now);
         }
         self.after(now);
     }
@@ -408,6 +425,7 @@ impl Engine {
             self.whys.next_timeout(),
             self.echoes.next_timeout(),
             self.upgrades.next_timeout().filter(|_| !self.leaving),
+            self.guessing.next_timeout().filter(|_| !self.leaving),
             self.saving.next_timeout(),
         ]
         .into_iter()
@@ -422,6 +440,7 @@ impl Engine {
             self.keep_rtt(peer, now);
         }
         self.stop_nat();
+        self.stop_guesses(now);
         self.on_serving(relay_service::Input::Stop, now);
         self.abandon_attempts(&Reason::ShuttingDown, now);
     }

@@ -320,6 +320,13 @@ impl Engine {
         }
     }
 
+    /// Somebody needs to know how things are now: a look is taken as soon as may be.
+    pub(super) fn nat_look(&mut self, now: Now) {
+        for (_, probe) in &mut self.nat_state.probes {
+            probe.look(now);
+        }
+    }
+
     /// A command to measure: answered when every family was.
     pub(super) fn on_nat_probe(&mut self, id: CommandId, now: Now) -> Option<Done> {
         if self.nat_state.probes.is_empty() {

@@ -13,6 +13,17 @@ fn fact(name: &str, value: Option<String>, (provenance, by): (Provenance, Option
 }
 
 impl Engine {
+    /// What the latest guessed punch opened and sent, and what came of it.
+    fn guessed_fact(&self, peer: &PeerId) -> Option<(String, Stamp)> {
+        let stage = self.attempts.last_guess(peer)?.stages.first()?;
+        let cost = stage.guess.map(|guess| guess.to_string()).unwrap_or_default();
+        let end = match &stage.reason {
+            Some(reason) => format!("{cost}; {reason}"),
+            None => cost,
+        };
+        Some((end, stage.started))
+    }
+
     /// Every fact that is shown of a peer.
     pub(super) fn provenance(&self, peer: PeerId, accounts: &[Told], now: Now) -> Vec<WhyFact> {
         let measured = (Provenance::Measured, None);
@@ -59,6 +70,10 @@ impl Engine {
             let value = Some("a dial from a fresh socket came in".to_owned());
             facts.push(at(fact("public", value, measured), Some(proven)));
         }
+        facts.extend(
+            self.guessed_fact(&peer)
+                .map(|(value, when)| at(fact("guessed punch", Some(value), measured), Some(when))),
+        );
         facts.extend(self.addresses_from(peer, accounts, said, heard, now));
         for relay in record.into_iter().flat_map(|r| &r.relays) {
             let value = format!("{} on {}", relay.addr, relay.relay.short());

@@ -2,6 +2,7 @@
 //! streams and closes with latency and loss, all from one seed.
 
 mod agreement;
+mod guess;
 mod nat;
 mod nodes;
 mod relays;
@@ -20,7 +21,7 @@ use crate::core::ladder::DialId;
 use crate::core::link::{ConnId, ConnInfo};
 use crate::core::wire::{Frame, FrameReader, Message};
 use crate::core::{Mono, Now};
-use crate::model::{CloseCode, Command, CommandId, NatType, Path, Reason};
+use crate::model::{CloseCode, Command, CommandId, HardNat, NatType, Path, Reason};
 
 /// Something under way.
 #[derive(Debug)]
@@ -50,6 +51,11 @@ enum Delivery {
         conn: u64,
         by: usize,
         code: CloseCode,
+    },
+    /// A datagram of a guessed punch arrives.
+    Guess {
+        from: SocketAddr,
+        to: SocketAddr,
     },
     /// A lane is used.
     Lane {
@@ -109,6 +115,9 @@ pub(super) struct Net {
     pub(super) rough: u32,
     /// Whether no packet of a stranger gets through any router.
     pub(super) punches_fail: bool,
+    /// Whether nodes that are added from now on guess ports.
+    pub(super) hard_nat: HardNat,
+    pub(super) guessed: guess::Guessed,
     relayed: relays::Relayed,
     heap: BinaryHeap<Due>,
     conns: BTreeMap<u64, Conn>,
@@ -135,6 +144,8 @@ impl Net {
             jitter: Duration::ZERO,
             rough: 0,
             punches_fail: false,
+            hard_nat: HardNat::Off,
+            guessed: guess::Guessed::default(),
             relayed: relays::Relayed::default(),
             heap: BinaryHeap::new(),
             conns: BTreeMap::new(),
@@ -332,6 +343,7 @@ impl Net {
                 Action::ProbeOpen { .. } | Action::ProbeClose { .. } | Action::ProbeSend { .. } => {}
                 // Its wires have no windows.
                 Action::Widen { .. } => {}
+                Action::Guess(action) => self.guess(n, action),
                 Action::Knock { addrs, .. } => self.nodes[n].knocked.push(addrs),
                 Action::Event(event) => self.nodes[n].events.push(event),
                 Action::Report(fact) => self.nodes[n].reports.push(fact),
@@ -352,6 +364,7 @@ impl Net {
                 self.input(to, Input::ControlUp { peer, conn: ConnId(conn) });
             }
             Delivery::Bytes { conn, to, bytes } => self.bytes(conn, to, &bytes),
+            Delivery::Guess { from, to } => self.guess_arrives(from, to),
             Delivery::Lane { from, to, relay } => {
                 let remote = self.nodes[relay].addr;
                 self.connect([from, to], [remote, remote], Some(relay));

@@ -1,5 +1,6 @@
 mod dials;
 mod failover;
+mod guess;
 mod lanes;
 mod liars;
 mod punch;

@@ -74,7 +74,8 @@ impl Engine {
         };
         self.view.node = Some(Arc::clone(&node));
         self.refresh_next_steps(now);
-        let attempts = self.attempts.view();
+        let mut attempts = self.attempts.view();
+        attempts.live.extend(self.guess_attempt());
         let gossip = self.gossip_view();
         let counters = self.counters();
         let relays = self.relays_view(now);

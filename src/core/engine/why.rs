@@ -209,6 +209,7 @@ impl Engine {
             held_off: self.dialer.held_off_until(&peer, now.mono).map(|until| now.stamp_of(until)),
             nat: &self.nat,
             terrain,
+            guessable: self.is_guessable(&peer, now),
             first_hand: entry.is_some_and(|e| e.known.is_first_hand()),
             addresses,
             homes: homes.into_iter().filter(|home| *home != self.config.me && !up(home)).collect(),

@@ -62,6 +62,7 @@ impl Ladder {
             started: now.stamp,
             elapsed_ms: None,
             via,
+            guess: None,
         };
         self.insert(report, now);
         out.push(LadderOut::StageStarted { stage, via });
@@ -94,6 +95,7 @@ impl Ladder {
             started: now.stamp,
             elapsed_ms: Some(0),
             via: None,
+            guess: None,
         };
         self.insert(report.clone(), now);
         out.push(LadderOut::StageEnded(report));

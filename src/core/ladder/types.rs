@@ -61,6 +61,8 @@ impl Plan {
             StageKind::Direct => self.direct,
             StageKind::Punch => self.punch,
             StageKind::Relay => self.relay,
+            // Not of the ladder: it runs behind a link that stands.
+            StageKind::Guess => false,
         }
     }
 }

@@ -15,7 +15,7 @@ use super::tools::Tools;
 use super::{Family, NatAction, SocketId, VantagePoint, verdict};
 use crate::core::wire::DialBackAnswer;
 use crate::core::{Mono, Now};
-use crate::model::{Behaviour, NatType, NatView, PeerId, Reason};
+use crate::model::{Behaviour, NatType, NatView, PeerId, PortOrder, Reason};
 
 /// From one run to the next: with the run itself, a change is noticed within a
 /// minute.
@@ -167,6 +167,13 @@ impl NatProbe {
         self.relayed = relayed;
     }
 
+    /// A look is wanted as soon as may be; nobody waits for its end.
+    pub fn look(&mut self, now: Now) {
+        if self.run.is_none() {
+            self.run_by(now.mono);
+        }
+    }
+
     /// Somebody wants to know now; [`NatAction::Answered`] tells.
     pub fn ask(&mut self, now: Now) {
         self.asked = true;
@@ -313,6 +320,7 @@ impl NatProbe {
         if run.plan.glance {
             if verdict::is_still(&run, &self.view) {
                 self.view.measured = Some(now.stamp);
+                self.follow_ports(&run);
                 self.confirmed = Some(now.mono);
                 self.tools.out.push_back(NatAction::Result(Box::new(self.view.clone())));
                 if self.asked {
@@ -378,6 +386,16 @@ impl NatProbe {
         self.moved = false;
         self.tools.out.push_back(NatAction::Result(Box::new(self.view.clone())));
         self.answer();
+    }
+
+    /// A glance sees how far the ports have come; too few of them to say that
+    /// their order is another one.
+    fn follow_ports(&mut self, run: &Run) {
+        if let Some(PortOrder::Steps { step, last }) = &mut self.view.ports
+            && let Some(newest) = run.newest_port(*step)
+        {
+            *last = newest;
+        }
     }
 
     fn answer(&mut self) {

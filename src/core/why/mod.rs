@@ -49,6 +49,8 @@ pub struct Facts<'a> {
     pub nat: &'a NatView,
     /// What is measured of both ends.
     pub terrain: Terrain,
+    /// Whether a port can be guessed where no punch gets through.
+    pub guessable: bool,
     /// Whether the peer's NAT type is its own word.
     pub first_hand: bool,
     /// Where its record says that it is now.

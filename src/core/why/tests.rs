@@ -19,7 +19,15 @@ fn addr(host: u8) -> SocketAddr {
 }
 
 fn stage(stage: StageKind, outcome: StageOutcome, ms: u64, took: u64, reason: Option<Reason>) -> StageReport {
-    StageReport { stage, outcome, reason, started: at(ms), elapsed_ms: Some(took), via: Some(RELAY) }
+    StageReport {
+        stage,
+        outcome,
+        reason,
+        started: at(ms),
+        elapsed_ms: Some(took),
+        via: Some(RELAY),
+        guess: None,
+    }
 }
 
 fn attempt(stages: Vec<StageReport>, outcome: AttemptOutcome) -> Attempt {
@@ -116,6 +124,7 @@ impl Case {
                 theirs: NatType::PortRestricted,
                 ..Terrain::default()
             },
+            guessable: false,
             first_hand: true,
             addresses: self.trace.addresses(),
             homes: Vec::new(),

@@ -175,6 +175,18 @@ fn unpunchable(facts: &Facts<'_>) -> Finding {
                 .push(format!("a port forwarded on {whose} router, or one that maps the same for everybody"));
         }
     }
+    if facts.guessable {
+        return Finding {
+            verdict: format!(
+                "Both NATs are known and no plain punch opens them; a port can be guessed. {}",
+                both(ours, theirs)
+            ),
+            level,
+            because,
+            would_help,
+            next: with(NextAction::Punch, with(NextAction::NatProbe, ways(facts))),
+        };
+    }
     let first = if facts.link.is_some() { NextAction::NatProbe } else { NextAction::Relay };
     Finding {
         verdict: format!("Both NATs are known and cannot be punched. {}", both(ours, theirs)),

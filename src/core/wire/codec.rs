@@ -175,6 +175,10 @@ impl Message {
             Self::WhyHalf(body) => write(kind, &(number, body)),
             Self::AccountAsk(body) => write(kind, &(number, body)),
             Self::Account(body) => write(kind, &(number, body)),
+            Self::GuessOffer(body) => write(kind, &(number, body)),
+            Self::GuessAnswer(body) => write(kind, &(number, body)),
+            Self::GuessOpened(body) => write(kind, &(number, body)),
+            Self::GuessOver(body) => write(kind, &(number, body)),
             Self::Echo(body) | Self::EchoReply(body) => write(kind, &(number, body)),
         }
     }
@@ -206,6 +210,10 @@ fn decode_message(kind: u16, body: &[u8]) -> Result<Option<Message>, WireError> 
         kind::WHY_HALF => Message::WhyHalf(read(kind, body)?),
         kind::ACCOUNT_ASK => Message::AccountAsk(read(kind, body)?),
         kind::ACCOUNT => Message::Account(read(kind, body)?),
+        kind::GUESS_OFFER => Message::GuessOffer(read(kind, body)?),
+        kind::GUESS_ANSWER => Message::GuessAnswer(read(kind, body)?),
+        kind::GUESS_OPENED => Message::GuessOpened(read(kind, body)?),
+        kind::GUESS_OVER => Message::GuessOver(read(kind, body)?),
         kind::ECHO => Message::Echo(read(kind, body)?),
         kind::ECHO_REPLY => Message::EchoReply(read(kind, body)?),
         _ => return Ok(None),

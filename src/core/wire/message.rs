@@ -11,6 +11,7 @@ use super::{
     Account, AccountAsk, CoordinationAnswer, Invite, InviteNotice, NoticeAnswer, PunchNotice, PunchRequest,
 };
 use super::{DialBack, DialBackAnswer, PeerPrefix, ProbeToken, Record, WhyAsk, WhyHalf};
+use super::{GuessAnswer, GuessOffer, GuessOpened, GuessOver};
 use super::{frame_limit, kind, lenient};
 use crate::core::limits::PAGE_RECORDS_MAX;
 use crate::model::PeerId;
@@ -241,6 +242,14 @@ pub enum Message {
     AccountAsk(AccountAsk),
     /// Answers that.
     Account(Account),
+    /// Offers to guess a port.
+    GuessOffer(GuessOffer),
+    /// Answers that.
+    GuessAnswer(GuessAnswer),
+    /// Tells that the sockets are open.
+    GuessOpened(GuessOpened),
+    /// Ends it.
+    GuessOver(GuessOver),
     /// Asks for an [`Message::EchoReply`] with the same content.
     Echo(Echo),
     /// Answers an echo.
@@ -286,6 +295,10 @@ impl Message {
             Self::WhyHalf(_) => kind::WHY_HALF,
             Self::AccountAsk(_) => kind::ACCOUNT_ASK,
             Self::Account(_) => kind::ACCOUNT,
+            Self::GuessOffer(_) => kind::GUESS_OFFER,
+            Self::GuessAnswer(_) => kind::GUESS_ANSWER,
+            Self::GuessOpened(_) => kind::GUESS_OPENED,
+            Self::GuessOver(_) => kind::GUESS_OVER,
             Self::Echo(_) => kind::ECHO,
             Self::EchoReply(_) => kind::ECHO_REPLY,
         }
@@ -312,7 +325,11 @@ impl Message {
                     48 + account.notes.iter().map(|note| note.what.len() + 16).sum::<usize>()
                 }
                 Self::Invite(_) | Self::InviteNotice(_) => 160,
-                Self::CoordinationAnswer(_)
+                Self::GuessOffer(_)
+                | Self::GuessAnswer(_)
+                | Self::GuessOpened(_)
+                | Self::GuessOver(_)
+                | Self::CoordinationAnswer(_)
                 | Self::NoticeAnswer(_)
                 | Self::ProbeToken(_)
                 | Self::DialBack(_)

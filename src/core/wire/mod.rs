@@ -9,6 +9,7 @@
 mod codec;
 mod coordination;
 mod frame;
+mod guess;
 mod hello;
 mod lenient;
 mod message;
@@ -26,6 +27,7 @@ pub use coordination::{
     CoordinationAnswer, Invite, InviteNotice, NoticeAnswer, PunchNotice, PunchRequest, Refusal,
 };
 pub use frame::{FrameReader, HEADER_LEN, RawFrame, frame_limit, is_first};
+pub use guess::{GuessAnswer, GuessOffer, GuessOpened, GuessOver, GuessYes, Near, NoGuess};
 pub use hello::{Hello, common_version};
 pub use message::{
     Delta, Digest, DigestEntry, DigestPage, Echo, FullSync, IHave, Message, Observed, Request, SyncRefused,
@@ -112,6 +114,14 @@ pub mod kind {
     pub const ACCOUNT_ASK: u16 = 0x0172;
     /// [`super::Account`].
     pub const ACCOUNT: u16 = 0x0173;
+    /// [`super::GuessOffer`].
+    pub const GUESS_OFFER: u16 = 0x01a0;
+    /// [`super::GuessAnswer`].
+    pub const GUESS_ANSWER: u16 = 0x01a1;
+    /// [`super::GuessOpened`].
+    pub const GUESS_OPENED: u16 = 0x01a2;
+    /// [`super::GuessOver`].
+    pub const GUESS_OVER: u16 = 0x01a3;
     /// [`super::Message::Echo`].
     pub const ECHO: u16 = 0x01f0;
     /// [`super::Message::EchoReply`].

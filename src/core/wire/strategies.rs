@@ -65,6 +65,10 @@ pub(crate) fn record() -> impl Strategy<Value = Record> {
         )
 }
 
+fn near() -> impl Strategy<Value = Option<Near>> {
+    proptest::option::of((any::<u16>(), any::<i16>()).prop_map(|(port, step)| Near { port, step }))
+}
+
 pub(crate) fn message() -> impl Strategy<Value = Message> {
     let prefix = || any::<[u8; 8]>().prop_map(PeerPrefix);
     let entry = (prefix(), any::<u64>()).prop_map(|(peer, version)| DigestEntry { peer, version });
@@ -141,6 +145,16 @@ pub(crate) fn message() -> impl Strategy<Value = Message> {
         (any::<[u8; 16]>(), addr()).prop_map(|(nonce, target)| Message::DialBack(DialBack { nonce, target })),
         (any::<[u8; 16]>(), any::<bool>())
             .prop_map(|(nonce, sent)| Message::DialBackAnswer(DialBackAnswer { nonce, sent })),
+        (any::<[u8; 16]>(), any::<bool>(), addr(), near())
+            .prop_map(|(run, opens, at, near)| Message::GuessOffer(GuessOffer { run, opens, at, near })),
+        (any::<[u8; 16]>(), any::<Option<u8>>(), addr(), near()).prop_map(|(run, no, at, near)| {
+            let result = no.map_or(Ok(GuessYes { at, near }), |no| Err(NoGuess::from_number(no)));
+            Message::GuessAnswer(GuessAnswer { run, result })
+        }),
+        (any::<[u8; 16]>(), any::<u16>())
+            .prop_map(|(run, sockets)| Message::GuessOpened(GuessOpened { run, sockets })),
+        (any::<[u8; 16]>(), any::<bool>(), any::<u16>())
+            .prop_map(|(run, met, probes)| Message::GuessOver(GuessOver { run, met, probes })),
         echo().prop_map(Message::Echo),
         echo().prop_map(Message::EchoReply),
     ]

@@ -234,8 +234,8 @@ impl<'a, A: Arena> Runner<'a, A> {
             }
             Step::Wait { until, within, name } => self.wait(until, *within, name.as_deref()).await?,
             Step::Sleep { time } => tokio::time::sleep(*time).await,
-            Step::Matrix { nats, pairs, repeat, .. } => {
-                matrix::run(self, &matrix_pairs(nats, pairs, *repeat)).await?;
+            Step::Matrix { nats, pairs, repeat, off_relay_within, .. } => {
+                matrix::run(self, &matrix_pairs(nats, pairs, *repeat), *off_relay_within).await?;
             }
         }
         Ok(())

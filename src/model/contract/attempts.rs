@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use super::age_s;
 use crate::model::{
-    Attempt, AttemptOutcome, Cause, Path, PeerId, Reason, Snapshot, StageKind, StageOutcome, StageReport,
-    Stamp, millis, stage_place,
+    Attempt, AttemptOutcome, Cause, GuessReport, Path, PeerId, Reason, Snapshot, StageKind, StageOutcome,
+    StageReport, Stamp, millis, stage_place,
 };
 
 /// Live and recent attempts.
@@ -63,6 +63,9 @@ pub struct Stage {
     pub elapsed_ms: Option<u64>,
     /// Through whom.
     pub via: Option<PeerId>,
+    /// What was opened and sent, where ports were guessed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guess: Option<GuessReport>,
 }
 
 impl Stage {
@@ -81,6 +84,7 @@ impl Stage {
             in_parallel,
             elapsed_ms: report.elapsed_ms,
             via: report.via,
+            guess: report.guess,
         }
     }
 }

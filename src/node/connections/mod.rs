@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use ant_quic::{HighLevelConnection, HighLevelRecvStream, HighLevelSendStream};
+use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -19,6 +20,7 @@ use super::lanes::{self, Lane, LaneEnd, RelayEnd, Reservation, WarmLane};
 use super::streams::{FrameStream, FrameWriter};
 use super::transport;
 use crate::core::engine::{ConnBytes, Input};
+use crate::core::guessing::RunId;
 use crate::core::ladder::DialId;
 use crate::core::link::{ConnId, ConnInfo};
 use crate::core::wire::Frame;
@@ -56,6 +58,8 @@ pub(super) enum Report {
         recv: HighLevelRecvStream,
         bind: bool,
     },
+    /// A socket of a guessed punch was met, from there.
+    GuessMet { run: RunId, from: SocketAddr, socket: UdpSocket },
     /// Nothing comes through the reservation of that number.
     ReservationMute { number: u64 },
     /// We opened a control stream.

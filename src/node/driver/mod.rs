@@ -14,13 +14,14 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::core::engine::{Action, Engine, Input, Settings};
+use crate::core::engine::{Action, Engine, GuessAction, Input, Settings};
 use crate::core::ladder::DialId;
 use crate::model::{CloseCode, Event, Outcome, Reason, Snapshot};
 use crate::node::cache::CacheFiles;
 use crate::node::clock::Clock;
 use crate::node::connections::{Connections, Report, Reports};
 use crate::node::feed::Request;
+use crate::node::guessing::Guesses;
 use crate::node::knock;
 use crate::node::lanes::Lane;
 use crate::node::probe::{self, Probes};
@@ -71,6 +72,7 @@ pub(super) struct Driver {
     pub(super) relaying: Relaying,
     pub(super) serving: Serving,
     pub(super) probes: Probes,
+    pub(super) guesses: Guesses,
     pub(super) reports: Reports,
     pub(super) files: CacheFiles,
     pub(super) library: Arc<BootstrapCache>,
@@ -206,6 +208,10 @@ impl Driver {
                 let input = self.relaying.mute(number);
                 self.feed_if(input);
             }
+            Report::GuessMet { run, from, socket } => {
+                let input = self.guesses.met(run, from, socket);
+                self.feed_if(input);
+            }
             Report::Opened { peer, conn, send, recv } => {
                 if let Some(input) = self.connections.opened(peer, conn, send, recv) {
                     self.feed(input);
@@ -304,6 +310,7 @@ impl Driver {
             Action::ProbeSend { from, to, bytes } => self.probes.send(from, to, &bytes),
             Action::Reach { peer, addr, name } => self.probes.reach(peer, addr, name),
             Action::Knock { query, addrs } => self.knock(query, addrs),
+            Action::Guess(action) => self.guess(action),
             Action::Save => self.save(),
             Action::Event(event) => self.tell(event),
             Action::Outcome(outcome) => {
@@ -349,6 +356,22 @@ impl Driver {
             let _ = reports.send(report).await;
         });
         self.dials.insert(dial, AbortOnDropHandle::new(task));
+    }
+
+    fn guess(&mut self, action: GuessAction) {
+        match action {
+            GuessAction::Open { run, towards, count, bytes } => {
+                let input = self.guesses.open(run, towards, count, bytes);
+                self.feed(input);
+            }
+            GuessAction::Probe { to, bytes } => {
+                for to in to {
+                    self.transport.send_beside(to, &bytes);
+                }
+            }
+            GuessAction::Dial { run, to, within } => self.guesses.dial(run, to, within),
+            GuessAction::Close(run) => self.guesses.close(run),
+        }
     }
 
     fn knock(&mut self, query: u32, addrs: Vec<SocketAddr>) {
@@ -401,6 +424,7 @@ impl Driver {
         tokio::time::sleep(LAST_WORDS).await;
         self.dials.clear();
         self.knocking = None;
+        self.guesses.shut_down();
         // Lanes first: their goodbyes travel over the other connections.
         self.connections.close_lanes(CloseCode::Leave);
         self.relaying.shut_down().await;

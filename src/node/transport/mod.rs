@@ -85,6 +85,12 @@ impl Transport {
             .map_err(|error| Reason::Other { detail: clean(&error.to_string()) })
     }
 
+    /// Sends a datagram that is no QUIC from the node's own socket; what does not go
+    /// is as lost as on the way.
+    pub(super) fn send_beside(&self, to: SocketAddr, bytes: &[u8]) {
+        self.socket.send_beside(to, bytes);
+    }
+
     /// The host's own addresses are others now: each connection that we dialled
     /// shows itself to the other end at once, which follows it.
     pub(super) fn addresses_changed(&self) {
@@ -129,6 +135,25 @@ impl Transport {
         // other end did not hear of it. The port need not wait for them.
         self.socket.release();
     }
+}
+
+/// Dials from a socket of its own, which lives as long as the connection.
+pub(super) async fn dial_from(
+    socket: std::net::UdpSocket,
+    tls: Tls,
+    to: SocketAddr,
+    within: Duration,
+) -> Dialled {
+    let unusable = |detail: String| Reason::Other { detail: clean(&detail) };
+    let socket = NodeSocket::new(socket).map_err(|error| unusable(error.to_string()))?;
+    let runtime = default_runtime().ok_or_else(|| unusable("no runtime".to_owned()))?;
+    let config = EndpointConfig::default();
+    let endpoint = Endpoint::new_with_abstract_socket(config, None, Arc::new(socket), runtime)
+        .map_err(|error| unusable(error.to_string()))?;
+    let connecting = endpoint
+        .connect_with(tls.link.client, to, SERVER_NAME)
+        .map_err(|error| unusable(error.to_string()))?;
+    answered(connecting, within).await
 }
 
 /// What comes of a dial.

@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, ErrorKind, IoSliceMut};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -22,6 +22,7 @@ use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tokio::time::Sleep;
 
+use crate::core::guessing;
 use crate::core::limits::FIRST_PACKET_MIN;
 use crate::node::locks::lock;
 
@@ -29,6 +30,7 @@ use crate::node::locks::lock;
 const LONG_HEADER: u8 = 0x80;
 /// The version of a packet that names versions. It is never answered.
 const NEGOTIATION: u32 = 0;
+
 /// A socket that only fails is read again after this long.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -138,6 +140,16 @@ impl NodeSocket {
         }
     }
 
+    /// Sends a datagram that is no QUIC, if there is room for it just now.
+    pub(super) fn send_beside(&self, to: SocketAddr, contents: &[u8]) {
+        let destination = match to.ip() {
+            IpAddr::V4(ip) if self.shared.local.is_ipv6() => (ip.to_ipv6_mapped(), to.port()).into(),
+            _ => to,
+        };
+        let transmit = Transmit { destination, ecn: None, contents, segment_size: None, src_ip: None };
+        drop(self.send(&transmit));
+    }
+
     fn refuse(&self, error: &io::Error) {
         let mut refused = lock(&self.shared.refused);
         *refused.entry(error.kind()).or_default() += 1;
@@ -164,6 +176,17 @@ fn without_coalescing(socket: &std::net::UdpSocket) {
     }
     #[cfg(not(target_os = "linux"))]
     let _ = socket;
+}
+
+/// Datagrams of guessed punches come in here, too: those with which the other end
+/// opened its sockets. They are no QUIC, and an endpoint that took them for some
+/// would answer with a reset. Empty, they are passed over.
+fn leave_out_guesses(bufs: &[IoSliceMut<'_>], meta: &mut [RecvMeta]) {
+    for (buf, meta) in bufs.iter().zip(meta) {
+        if guessing::is_ours(&buf[..meta.len]) {
+            meta.len = 0;
+        }
+    }
 }
 
 /// What the system says when it is to send from an address that it does not have.
@@ -211,6 +234,7 @@ impl AsyncUdpSocket for NodeSocket {
             match received {
                 Ok(count) => {
                     self.sift(bufs, meta.get_mut(..count).unwrap_or_default());
+                    leave_out_guesses(bufs, &mut meta[..count]);
                     return Poll::Ready(Ok(count));
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
@@ -272,7 +296,7 @@ impl UdpSender for NodeSender {
 
 #[cfg(test)]
 mod tests {
-    use std::net::{IpAddr, Ipv4Addr};
+    use std::net::Ipv4Addr;
     use std::task::Waker;
 
     use super::*;
@@ -375,6 +399,21 @@ mod tests {
             assert_eq!(receive(&node).await.0, bytes);
         }
         assert_eq!(node.take_strays(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_datagram_beside_quic_leaves_from_the_same_port_and_none_is_handed_to_the_endpoint() {
+        let [node, other] = [bound("[::]:0"), bound("127.0.0.1:0")];
+        let at = SocketAddr::from((Ipv4Addr::LOCALHOST, node.bound().port()));
+        for socket in [&node, &other] {
+            socket.io().unwrap().socket.writable().await.unwrap();
+        }
+        let bytes = guessing::datagram(guessing::RunId([7; 16]));
+        node.send_beside(other.bound(), &bytes);
+        let (_, meta) = receive(&other).await;
+        assert_eq!((meta.addr, meta.len), (at, 0), "it came, and nothing of it is shown");
+        other.send_beside(at, b"quic, for all we know");
+        assert_eq!(receive(&node).await.0, b"quic, for all we know");
     }
 
     #[tokio::test]

@@ -177,8 +177,15 @@ fn stage_lines(
     ];
     let reason = stage.reason.as_ref().map_or_else(String::new, |reason| printable(&reason.to_string()));
     let via = stage.via.map_or_else(String::new, |via| format!("via {}", app.call(via)));
+    let guess = stage.guess.map_or_else(String::new, |guess| guess.to_string());
     // What ran beside another stage does not add to the time of the whole.
     let place =
         if beside { format!("from +{} in parallel", fmt::elapsed(millis(begun))) } else { String::new() };
-    frame::flow(head, &[(&reason, Style::new()), (&via, theme.dim), (&place, theme.dim)], width, INDENT)
+    let parts = [
+        (reason.as_str(), Style::new()),
+        (guess.as_str(), Style::new()),
+        (via.as_str(), theme.dim),
+        (place.as_str(), theme.dim),
+    ];
+    frame::flow(head, &parts, width, INDENT)
 }

@@ -113,6 +113,7 @@ impl Engine {
         match self.links.get(peer).and_then(Link::in_use).map(|info| info.path) {
             Some(Path::Relayed) => {
                 let due = self.upgrades.due(peer).filter(|_| !self.is_hopeless(peer, now));
+                let due = due.or(self.guessing.due_with(peer));
                 return Some(NextStep::Upgrade { at: due.map(|at| now.stamp_of(at)) });
             }
             Some(_) => return None,

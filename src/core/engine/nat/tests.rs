@@ -88,6 +88,7 @@ impl Fleet {
             relay_after: Duration::from_secs(1),
             punch: PunchConsent::Any,
             relay: crate::model::RelayMode::Network,
+            hard_nat: crate::model::HardNat::Off,
             probe_ports: vec![9001, 9002],
             no_probe_ports: None,
             own_version: 0,
@@ -248,6 +249,7 @@ impl Fleet {
             | Action::UseLane { .. }
             | Action::Knock { .. }
             | Action::Widen { .. }
+            | Action::Guess(_)
             | Action::Stop => {}
         }
     }

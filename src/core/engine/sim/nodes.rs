@@ -100,6 +100,7 @@ impl Net {
             relay_after: Duration::from_secs(1),
             punch: crate::model::PunchConsent::Any,
             relay: crate::model::RelayMode::Network,
+            hard_nat: self.hard_nat,
             probe_ports: Vec::new(),
             no_probe_ports: None,
             own_version: 0,

@@ -9,8 +9,8 @@ use super::super::{Input, Settings};
 use super::{LATENCY, NATS, secs};
 use crate::core::wire::{Delta, Echo, Message, Record, RelayAddr};
 use crate::model::{
-    Command, CommandId, Done, EventKind, NatType, NextStep, Path, PunchConsent, Reason, RelayMode, RelayRole,
-    StageKind, StageOutcome,
+    Command, CommandId, Done, EventKind, HardNat, NatType, NextStep, Path, PunchConsent, Reason, RelayMode,
+    RelayRole, StageKind, StageOutcome,
 };
 
 /// Three public nodes, then one behind each of these NATs; everybody knows
@@ -244,6 +244,7 @@ fn test_punch_timeout_fallback_to_relay() {
         relay_after: secs(30),
         punch: PunchConsent::Any,
         relay: RelayMode::Network,
+        hard_nat: HardNat::Off,
     };
     net.tell(3, Input::Settings(serial));
     let command = net.command(3, Command::Connect { peer: id(4) });

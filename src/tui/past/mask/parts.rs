@@ -7,8 +7,8 @@ use super::Mask;
 use crate::model::{
     AlsoCalled, Attempt, AttemptsView, CacheView, Command, Confidence, Done, Event, EventKind, Failover,
     Failure, LinkReport, LinkRow, LogLine, MappingLifetime, NatView, NoProbePorts, NodeInfo, Outcome, PeerId,
-    PeerRow, Reason, RelaysView, ReportingView, ReservationRow, SaveState, ServedRow, Snapshot, StageReport,
-    Vantage, Why, WhyFact, WhyLine,
+    PeerRow, PortOrder, Reason, RelaysView, ReportingView, ReservationRow, SaveState, ServedRow, Snapshot,
+    StageReport, Vantage, Why, WhyFact, WhyLine,
 };
 use crate::tui::app::Entry;
 use crate::tui::lab::{DrillStage, DrillView, LabLink, LabNode, LabRouter, LabSaid, LabView};
@@ -158,6 +158,7 @@ impl Mask {
             started: stage.started,
             elapsed_ms: stage.elapsed_ms,
             via: self.ids(stage.via),
+            guess: stage.guess,
         };
         stages.iter().map(masked).collect()
     }
@@ -206,6 +207,10 @@ impl Mask {
     }
 
     fn nat(&mut self, nat: &NatView) -> NatView {
+        let ports = nat.ports.map(|ports| match ports {
+            PortOrder::Steps { step, last } => PortOrder::Steps { step, last: self.port(last) },
+            PortOrder::Random => PortOrder::Random,
+        });
         let mut vantage =
             |v: &Vantage| Vantage { peer_id: self.id(v.peer_id), seen: self.addr(v.seen), agrees: v.agrees };
         NatView {
@@ -213,6 +218,7 @@ impl Mask {
             mapping: nat.mapping,
             filtering: nat.filtering,
             port_preservation: nat.port_preservation,
+            ports,
             hairpinning: nat.hairpinning,
             confidence: nat.confidence,
             vantage_points: nat.vantage_points.iter().map(&mut vantage).collect(),
@@ -293,7 +299,13 @@ impl Mask {
             | Reason::NoVantagePoints
             | Reason::LoopbackHasNoNat
             | Reason::VantagePointsDisagree
-            | Reason::TooFewDialBacks => reason.clone(),
+            | Reason::TooFewDialBacks
+            | Reason::Unmet { .. }
+            | Reason::Unwitnessed
+            | Reason::NoGuessing
+            | Reason::GuessBusy
+            | Reason::OfferUnanswered
+            | Reason::Unguessable => reason.clone(),
         }
     }
 
