@@ -78,7 +78,7 @@ impl StageKind {
     pub fn path(self) -> Path {
         match self {
             Self::Direct => Path::Direct,
-            Self::Punch => Path::Punched,
+            Self::Punch | Self::Guess => Path::Punched,
             Self::Relay => Path::Relayed,
         }
     }

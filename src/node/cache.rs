@@ -418,7 +418,17 @@ mod tests {
         files.prepare().unwrap();
         let library = open_library(files).await.unwrap();
         files
-            .save(library, Unsaved { own_version, anchors: vec![PeerId([1; 32])], all, changed, history })
+            .save(
+                library,
+                Unsaved {
+                    own_version,
+                    anchors: vec![PeerId([1; 32])],
+                    names: Vec::new(),
+                    all,
+                    changed,
+                    history,
+                },
+            )
             .await
             .unwrap();
     }

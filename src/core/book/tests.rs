@@ -259,9 +259,9 @@ fn thousands_of_identities_that_come_and_go_push_no_honest_peer_out() {
     for n in 0..4_800 {
         let peer = id(10_000 + n);
         let _ = book.contact(peer, Source::Inbound, None, now);
-        let _ = book.set_linked(peer, true, now);
+        let _ = book.set_linked(peer, true);
         let _ = book.first_hand(record(10_000 + n, 1), now);
-        let _ = book.set_linked(peer, false, now);
+        let _ = book.set_linked(peer, false);
     }
     assert_eq!(book.tried(), 8);
     assert!((0..8).all(|n| book.get(id(n)).is_some()));

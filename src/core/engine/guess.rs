@@ -133,7 +133,7 @@ impl Engine {
         Ground {
             ours: self.nat.claim(),
             theirs: self.claimed_nat(peer),
-            at: self.observed_addrs().into_iter().find(SocketAddr::is_ipv4),
+            at: self.observed.believed().into_iter().find(SocketAddr::is_ipv4),
             near,
             fresh: self.nat.measured.as_ref().is_some_and(fresh),
             relayed: relayed && self.is_hopeless(peer, now),
@@ -287,10 +287,16 @@ impl Engine {
         self.event(Some(shown.peer), told, now);
         let report = shown.report(stage, Some(of_attempt), path);
         for (command, since) in &shown.waiting {
-            let of = LinkReport::from_attempt(shown.peer, &report);
-            let link = LinkReport { elapsed_ms: millis(now.mono.since(*since)), ..of };
+            let link = LinkReport {
+                peer_id: shown.peer,
+                before: Some(Path::Relayed),
+                path: self.path_of(&shown.peer),
+                elapsed_ms: millis(now.mono.since(*since)),
+                stages: report.stages.clone(),
+                note: None,
+            };
             let result = match &reason {
-                None => Ok(Done::Connected(link)),
+                None => Ok(Done::Staged(link)),
                 Some(reason) => Err(Failure { reason: reason.clone(), report: Some(Box::new(link)) }),
             };
             self.answer(*command, result);

@@ -299,6 +299,7 @@ impl Engine {
             Some(_) => ports.all(|port| port != seen.port()),
             None => before.is_some_and(|before| before.ip() == seen.ip() && before.port() != seen.port()),
         };
+        drop(ports);
         if !other {
             return;
         }

@@ -137,6 +137,7 @@ mod tests {
             path: None,
             elapsed_ms: 1,
             moved: None,
+            again: false,
         };
         let years = std::time::Duration::from_secs(10 * 365 * 86_400);
         let mut history = History::new(now.after(years));

@@ -17,6 +17,7 @@ fn row(peer_id: PeerId, path: Path, outbound: bool) -> LinkRow {
         path,
         remote_addr: ([198, 18, 0, 1], 9000).into(),
         via: (path == Path::Relayed).then_some(RELAY),
+        standby: None,
         rtt_ms: Some(1.0),
         since: NOW,
         outbound,
@@ -34,6 +35,8 @@ fn end(me: PeerId, peer_id: PeerId, link: Option<LinkRow>) -> Snapshot {
     let peer = PeerRow {
         peer_id,
         name: None,
+        linked_as: false,
+        also: None,
         first_hand: true,
         addresses: Vec::new(),
         nat_type: NatType::None,

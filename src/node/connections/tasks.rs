@@ -10,7 +10,7 @@ use super::{Carrier, Report, Reports};
 use crate::core::engine::Input;
 use crate::core::limits::HELLO_TIMEOUT;
 use crate::core::link::ConnId;
-use crate::core::wire::{Frame, HEADER_LEN, is_first};
+use crate::core::wire::{HEADER_LEN, is_first};
 use crate::model::{CloseCode, PeerId, Reason};
 use crate::node::lanes::RelayEnd;
 use crate::node::streams::{FrameStream, StreamEnd};

@@ -84,6 +84,7 @@ fn stages_that_ran_side_by_side_say_so_and_from_when_on() {
         started: begun.after(Duration::from_millis(after)),
         elapsed_ms: Some(elapsed_ms),
         via: None,
+        guess: None,
     };
     let shown = after(
         |attempt| {
