@@ -131,7 +131,7 @@ pub struct PeerRow {
     pub linked_as: bool,
     /// Who else was linked under that name within thirty days, most recently.
     #[serde(default)]
-    pub also: Option<AlsoCalled>,
+    pub also: Option<Box<AlsoCalled>>,
     /// Whether `name` and `nat_type` came from the peer itself over a link
     /// authenticated as that peer; otherwise they are hearsay.
     pub first_hand: bool,

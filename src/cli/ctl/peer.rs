@@ -25,7 +25,7 @@ pub(super) fn find(wanted: &str, snapshot: &Snapshot) -> Result<PeerId, CtlError
         return Ok(exact.peer_id);
     }
     // Who used the name lately may be gone from the list and meant all the same.
-    let others = peers().filter(|row| by_name(row) && row.linked_as).filter_map(|row| row.also);
+    let others = peers().filter(|row| by_name(row) && row.linked_as).filter_map(|row| row.also.as_deref());
     for also in others.collect::<Vec<_>>() {
         if found.iter().all(|c| c.peer_id != also.peer_id) && found.iter().any(|c| !by_id(&c.peer_id)) {
             found.push(Candidate { peer_id: also.peer_id, name: Some(wanted.to_owned()) });
@@ -65,7 +65,7 @@ mod tests {
         let mut snapshot = Snapshot::clone(&demo::busy());
         let row = PeerRow::clone(&snapshot.peers[0]);
         let row = |(n, name, linked_as, also): &(u8, &str, bool, Option<u8>)| {
-            let also = also.map(|n| AlsoCalled { peer_id: id(n), until: Stamp(0) });
+            let also = also.map(|n| Box::new(AlsoCalled { peer_id: id(n), until: Stamp(0) }));
             let name = Some((*name).to_owned());
             Arc::new(PeerRow { peer_id: id(*n), name, linked_as: *linked_as, also, ..row.clone() })
         };

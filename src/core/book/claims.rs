@@ -62,7 +62,9 @@ impl Claims {
         if self.count > CLAIMS_MAX {
             let newest = |claims: &Vec<Claim>| claims.iter().map(|claim| claim.at).max();
             let oldest = self.of.iter().min_by_key(|(_, claims)| newest(claims)).map(|(peer, _)| *peer);
-            oldest.into_iter().for_each(|peer| self.settle(peer));
+            if let Some(peer) = oldest {
+                self.settle(peer);
+            }
         }
         borne_out
     }

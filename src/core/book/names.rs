@@ -143,7 +143,7 @@ mod tests {
         }
         assert!(names.users("db", at(2 * DAY)).any(|used| used.peer == id(0)));
         assert_eq!(names.users("db", at(2 * DAY)).count(), NAME_USERS_MAX);
-        for n in 1..20_000 {
+        for n in 1..NAMES_MAX as u32 + 100 {
             names.used(id(n), &format!("name {n}"), at(2 * DAY));
         }
         assert!(names.by_name.len() <= NAMES_MAX);

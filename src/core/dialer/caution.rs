@@ -182,15 +182,21 @@ impl Caution {
             let said = self.words.entry((*peer, addr)).or_insert((word, 0, now));
             *said = if said.0 == word { (word, said.1 + 1, now) } else { (word, 1, now) };
         }
-        source.into_iter().for_each(|source| self.sources.missed(source, now, rng));
+        if let Some(source) = source {
+            self.sources.missed(source, now, rng);
+        }
     }
 
     /// A dial towards a peer has ended otherwise: it answered, or was called off.
     pub(super) fn ended(&mut self, peer: &PeerId, answered: bool) {
         let Some(Running { addresses, source, .. }) = self.running.remove(peer) else { return };
         if answered {
-            addresses.iter().for_each(|addr| self.hosts.answered(&addr.ip()));
-            source.iter().for_each(|source| self.sources.answered(source));
+            for addr in addresses {
+                self.hosts.answered(&addr.ip());
+            }
+            if let Some(source) = source {
+                self.sources.answered(&source);
+            }
         }
     }
 }

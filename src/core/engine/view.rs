@@ -175,12 +175,13 @@ impl Engine {
         let due = self.dialer.due(&peer).filter(|_| status.is_none());
         let name = greeting.and_then(|g| g.name.clone()).or(claimed);
         let users = || name.iter().flat_map(|name| self.book.users_of(name, now.stamp));
-        let also = users().filter(|used| used.peer != peer).max_by_key(|used| used.until);
         let linked_as = users().any(|used| used.peer == peer);
+        let also = users().filter(|used| used.peer != peer).max_by_key(|used| used.until);
+        let also = also.map(|used| Box::new(AlsoCalled { peer_id: used.peer, until: used.until }));
         Some(PeerRow {
             peer_id: peer,
             linked_as,
-            also: also.map(|used| AlsoCalled { peer_id: used.peer, until: used.until }),
+            also,
             name,
             first_hand: greeting.is_some() || entry.known.is_first_hand(),
             addresses: entry.addresses(),

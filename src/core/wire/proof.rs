@@ -96,6 +96,7 @@ impl Serialize for ProofsOf<'_> {
 pub(super) struct Proofs(Vec<(u16, Proof)>);
 
 impl Proofs {
+    #[allow(clippy::unnecessary_wraps)] // serde's signature
     pub(super) fn read<'de, D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         Ok(Self(lenient::at_most::<_, _, PAGE_RECORDS_MAX>(d).unwrap_or_default()))
     }

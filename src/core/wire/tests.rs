@@ -226,10 +226,10 @@ fn enum_values_of_the_future_are_read_as_unknown() {
 
 #[test]
 fn nodes_that_know_no_proofs_read_ours_and_are_read_by_us() {
-    let proof = Proof::new([5; 32], &[6; 64]);
-    let record = Record { proof, ..Record::new(PeerId([3; 32]), 4) };
     // As they encode, and as they read.
     type Older = ((u64, u64), u32, u32, bool, Vec<Record>);
+    let proof = Proof::new([5; 32], &[6; 64]);
+    let record = Record { proof, ..Record::new(PeerId([3; 32]), 4) };
     let older: Older = ((1, 2), 0, 0, true, vec![Record { proof: None, ..record.clone() }]);
     let body = postcard::to_stdvec(&older).unwrap();
     let read = read_one(&raw(kind::FULL_SYNC, &body));

@@ -60,6 +60,7 @@ impl Peers {
             name: row.name.clone(),
             also: row
                 .also
+                .as_deref()
                 .map(|also| AlsoItem { peer_id: also.peer_id, last_used_s: age_s(also.until, snapshot.at) }),
             addresses: row.addresses.clone(),
             nat_type: row.nat_type,

@@ -10,7 +10,7 @@ use crate::tui::fmt;
 
 /// Who else was linked under a peer's name lately.
 pub(super) fn also(pen: &Pen<'_>, row: &PeerRow) -> Option<String> {
-    let also = row.also?;
+    let also = row.also.as_deref()?;
     Some(format!("also {} until {}", also.peer_id.short(), fmt::until(also.until, pen.now, pen.zone)))
 }
 

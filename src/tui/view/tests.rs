@@ -383,7 +383,7 @@ fn a_name_that_somebody_else_was_linked_under_says_who_and_until_when() {
     let until = crate::model::Stamp(snapshot.at.0 - 60_000);
     let other = demo::id([0x3f, 0x0c, 0x77]);
     for row in &mut rows {
-        row.also = Some(AlsoCalled { peer_id: other, until });
+        row.also = Some(Box::new(AlsoCalled { peer_id: other, until }));
         row.name = Some("a-name-of-a-fair-length".into());
     }
     snapshot.peers = Arc::new(rows.into_iter().map(Arc::new).collect());

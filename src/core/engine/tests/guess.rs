@@ -197,7 +197,7 @@ fn with_ask_a_run_begins_when_a_person_asks_for_a_punch() {
     net.tell(TO, Input::Settings(settings(HardNat::Auto)));
     let command = net.command(FROM, Command::Punch { peer: id(TO) });
     net.run_until(secs(15), |net| outcome(net, FROM, command).is_some());
-    let Some(Ok(Done::Connected(report))) = outcome(&net, FROM, command) else { panic!("not punched") };
+    let Some(Ok(Done::Staged(report))) = outcome(&net, FROM, command) else { panic!("not punched") };
     assert_eq!((report.path, report.stages[0].stage), (Some(Path::Punched), StageKind::Guess));
 }
 

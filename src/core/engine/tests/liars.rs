@@ -25,9 +25,9 @@ fn held(net: &Net, n: usize, of: usize) -> (String, u64) {
 fn with_one_away(older: bool) -> (Net, usize, usize) {
     let mut net = fleet(16, 4);
     let subject = if older { net.add_older(&[addr(0)]) } else { net.add(&[addr(0)]) };
-    net.run(secs(60));
+    net.run(secs(30));
     net.nodes[subject].up = false;
-    net.run(secs(200));
+    net.run(secs(190));
     (net, 15, subject)
 }
 
@@ -46,14 +46,14 @@ fn five_forged_versions_of_one_that_is_away_freeze_nobodys_record_of_it() {
             };
             say(&mut net, liar, n, vec![forged], vec![]);
         }
-        net.run(secs(100));
+        net.run(secs(62));
         let after: Vec<_> = (0..15).map(|n| held(&net, n, subject)).collect();
         assert_eq!(after, before, "an older one: {older}");
         // Nothing that was forged stands in the way of its own next word.
         net.nodes[subject].up = true;
         let back = net.run_until(secs(400), |net| net.up_links(subject) > 3);
         assert!(back.is_some());
-        net.run(secs(100));
+        net.run(secs(62));
         let own = net.nodes[subject].engine.own_version();
         assert!((0..15).all(|n| held(&net, n, subject) == (format!("sim-{subject}"), own)));
     }
@@ -110,7 +110,7 @@ fn a_bystander_whom_a_dead_peer_named_is_dialled_three_times_by_each() {
     engine.gossip.set_own(Record { addresses, ..own }, net.now);
     net.run(secs(5));
     net.nodes[victim].up = false;
-    net.run(secs(3 * 3600));
+    net.run(secs(400));
     for n in 1..15 {
         let dials = net.dials_to(BYSTANDER).iter().filter(|from| **from == n).count();
         assert!(dials <= 2 * WORD_FAILURES as usize, "node {n} dialled it {dials} times");
@@ -144,12 +144,12 @@ fn a_name_that_somebody_else_was_linked_under_is_marked_at_both() {
     say(&mut net, liar, 0, vec![invented], vec![]);
     net.run(secs(1));
     let said = row(&mut net, 99);
-    assert!(!said.linked_as && said.also.is_some_and(|also| also.peer_id == id(subject)));
+    assert!(!said.linked_as && said.also.as_ref().is_some_and(|also| also.peer_id == id(subject)));
     // Somebody comes who calls himself so.
     let taker = net.add_called(&name, &[addr(0)]);
     net.run(secs(10));
     let (old, new) = (row(&mut net, subject), row(&mut net, taker));
     assert!(old.linked_as && new.linked_as);
-    assert!(old.also.is_some_and(|also| also.peer_id == id(taker)), "{old:?}");
-    assert!(new.also.is_some_and(|also| also.peer_id == id(subject)), "{new:?}");
+    assert!(old.also.as_ref().is_some_and(|also| also.peer_id == id(taker)), "{old:?}");
+    assert!(new.also.as_ref().is_some_and(|also| also.peer_id == id(subject)), "{new:?}");
 }

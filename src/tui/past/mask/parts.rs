@@ -27,7 +27,10 @@ impl Mask {
             peer_id: self.id(row.peer_id),
             name: row.name.as_ref().map(|name| self.name(row.peer_id, name)),
             linked_as: row.linked_as,
-            also: row.also.map(|also| AlsoCalled { peer_id: self.id(also.peer_id), until: also.until }),
+            also: row
+                .also
+                .as_deref()
+                .map(|also| Box::new(AlsoCalled { peer_id: self.id(also.peer_id), until: also.until })),
             first_hand: row.first_hand,
             addresses: row.addresses.iter().map(|addr| self.addr(*addr)).collect(),
             nat_type: row.nat_type,
