@@ -168,7 +168,8 @@ async fn lost_output() {
         let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
         let mut command = punchdeck(hub.home.path());
         command.args(["ctl", "--data-dir"]).arg(hub.home.path().join("data")).args(verb).stdout(full);
-        let output = timeout(PATIENCE, command.output()).await.expect("it goes on").unwrap();
+        let output = command.spawn().unwrap().wait_with_output();
+        let output = timeout(PATIENCE, output).await.expect("it goes on").unwrap();
         let err = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{verb:?}: {err}");
         assert!(err.contains("standard output: "), "{verb:?}: {err}");
