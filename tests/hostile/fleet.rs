@@ -268,7 +268,7 @@ async fn forged(fleet: &Fleet) -> Held {
     let mut held: Held = Vec::new();
     for node in &fleet.nodes {
         let victim = fleet.nodes[0].addr();
-        for frame in [frames::add_address, frames::punch_me_now, frames::try_connect_to] {
+        for frame in [frames::add_address, frames::punch_me_now] {
             let forger = Forger::default();
             let stranger = fleet.bad().forging(&forger).stranger();
             let connection = stranger.dial(node).await;
