@@ -324,7 +324,7 @@ fn be_the_console(role: &str) -> i32 {
     let mut glyphs = tui::GlyphChoice::default();
     if role == "ascii" {
         let node = &mut std::sync::Arc::make_mut(&mut first).node;
-        std::sync::Arc::make_mut(node).name = "köln".to_owned();
+        "köln".clone_into(&mut std::sync::Arc::make_mut(node).name);
         glyphs = tui::GlyphChoice::Ascii;
     }
     let (snapshots_in, snapshots) = tokio::sync::watch::channel(first.clone());

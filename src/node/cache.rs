@@ -433,6 +433,9 @@ mod tests {
             .unwrap();
     }
 
+    /// Whether a file is whole.
+    type Check<'a> = &'a dyn Fn(&[u8]) -> Result<(), String>;
+
     #[tokio::test]
     async fn every_flipped_bit_of_every_file_is_noticed() {
         let (_dir, files) = saved().await;
@@ -443,7 +446,7 @@ mod tests {
         let of_library = |bytes: &[u8]| check_library(bytes, &sums);
         let of_own = |bytes: &[u8]| parse_own(bytes).map(drop);
         let of_history = |bytes: &[u8]| parse_history(bytes).map(drop);
-        let files: [(Vec<u8>, &dyn Fn(&[u8]) -> Result<(), String>); 3] =
+        let files: [(Vec<u8>, Check<'_>); 3] =
             [(own, &of_own), (bytes(LIBRARY_FILE), &of_library), (bytes(HISTORY_FILE), &of_history)];
         for (mut bytes, check) in files {
             check(&bytes).unwrap();

@@ -266,7 +266,9 @@ impl Message {
         };
         // Rounded up, so that no way makes a sighting younger.
         let by = u32::try_from(by.as_millis().div_ceil(1000)).unwrap_or(u32::MAX);
-        records.iter_mut().for_each(|record| record.age_s = record.age_s.saturating_add(by));
+        for record in records {
+            record.age_s = record.age_s.saturating_add(by);
+        }
     }
 
     /// The frame type.
