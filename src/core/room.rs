@@ -42,7 +42,7 @@ pub enum Origin {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Prefix {
     V4([u8; 3]),
-    V6([u8; 6]),
+    V6([u16; 3]),
     Relay(Option<PeerId>),
 }
 
@@ -55,8 +55,8 @@ impl Origin {
                     Prefix::V4([a, b, c])
                 }
                 IpAddr::V6(ip) => {
-                    let [a, b, c, d, e, f, ..] = ip.octets();
-                    Prefix::V6([a, b, c, d, e, f])
+                    let [a, b, c, ..] = ip.segments();
+                    Prefix::V6([a, b, c])
                 }
             }),
             Self::Relay(via) => Some(Prefix::Relay(via)),

@@ -50,6 +50,8 @@ impl Pretender {
         let reservation = far.reserve(relay.id(), &relay.connection).await.unwrap();
         let lane = near.dialer.lane(far.id, None, reservation.public_addr(), PATIENCE).await.unwrap();
         let theirs = far.incoming().await.connection;
+        // A relay lets who is linked to it open more than a stranger.
+        theirs.set_max_concurrent_bi_streams(16u32.into());
         Self { _relay: relay, _reservation: reservation, near, connection: lane.connection, theirs }
     }
 

@@ -48,7 +48,7 @@ async fn unexpected_streams() {
     let connection = stranger.dial(&node).await;
     for _ in 0..20 {
         let (mut send, mut recv) = connection.open_bi().await.unwrap();
-        let _ = send.write_all(&[0xff; 64 * 1024]).await;
+        let _ = send.write_all(&vec![0xff; 64 * 1024]).await;
         let stopped = tokio::time::timeout(A_WHILE * 5, send.stopped()).await;
         assert!(stopped.is_ok(), "it is still read");
         assert!(recv.read_to_end(16).await.is_err(), "and nothing comes back");

@@ -398,10 +398,11 @@ impl Net {
                     self.post(self.latency * 2, Delivery::Input { to: n, input });
                 }
                 Action::TryReservation { relay } => self.try_reservation(n, relay),
-                // NATs are measured in another simulation.
-                Action::ProbeOpen { .. } | Action::ProbeClose { .. } | Action::ProbeSend { .. } => {}
-                // Its wires have no windows.
-                Action::Widen { .. } => {}
+                // NATs are measured in another simulation, and wires have no windows here.
+                Action::ProbeOpen { .. }
+                | Action::ProbeClose { .. }
+                | Action::ProbeSend { .. }
+                | Action::Widen { .. } => {}
                 Action::Knock { addrs, .. } => self.nodes[n].knocked.push(addrs),
                 Action::Event(event) => self.nodes[n].events.push(event),
                 Action::Report(fact) => self.nodes[n].reports.push(fact),

@@ -87,9 +87,8 @@ impl Link {
         let Some(conn) = self.conn_mut(id) else { return };
         // The dialler knows how it got through; the label is the worse of both.
         conn.info.path = conn.info.path.max(theirs.path.unwrap_or(Path::Direct));
-        let (said, hello) = match &mut conn.phase {
-            Phase::Shaking { said: said @ None, hello, .. } => (said, hello),
-            _ => return out.push(LinkOut::Stopped("second hello")),
+        let Phase::Shaking { said: said @ None, hello, .. } = &mut conn.phase else {
+            return out.push(LinkOut::Stopped("second hello"));
         };
         (*said, *hello) = (Some(resume), Some(greeting));
         if !self.is_opener() {

@@ -474,7 +474,9 @@ fn a_closed_fleet_says_nothing_but_a_nonce_and_a_proof_before_the_other_ends_pro
         let proof = |end: &usize| frames_to(&pair, *end).iter().any(|f| matches!(f, Frame::Proof { .. }));
         let to: Vec<usize> = [0, 1].into_iter().filter(proof).collect();
         // Who is given a proof has asked for it; it counts as given when it arrives.
-        to.into_iter().for_each(|end| proved[1 - end] = true);
+        for end in to {
+            proved[1 - end] = true;
+        }
         pair.step();
     }
     for (end, name) in [(0, "node-2"), (1, "node-1")] {

@@ -169,7 +169,7 @@ mod tests {
     /// Says as much as the other end lets it, until it takes nothing more.
     async fn say_all(from: &HighLevelConnection, send: &mut HighLevelSendStream) -> u64 {
         let before = from.stats().udp_tx.bytes;
-        let (chunk, no_more) = ([7; 16 * 1024], Duration::from_millis(300));
+        let (chunk, no_more) = (vec![7; 16 * 1024], Duration::from_millis(300));
         while let Ok(Ok(_)) = tokio::time::timeout(no_more, send.write(&chunk)).await {}
         from.stats().udp_tx.bytes - before
     }
@@ -180,25 +180,25 @@ mod tests {
         let (mut send, _recv) = theirs.open_bi().await.unwrap();
         let stranger = say_all(&theirs, &mut send).await;
         assert!((4_000..32_000).contains(&stranger), "{stranger} bytes");
-        let [one_way, third] = [theirs.open_uni().is_ready().await, {
+        let [one_way, third] = [theirs.open_uni().comes_soon().await, {
             let _second = theirs.open_bi().await.unwrap();
-            theirs.open_bi().is_ready().await
+            theirs.open_bi().comes_soon().await
         }];
         assert!(!one_way && !third, "and opens no more than two streams");
 
         widen(&ours);
         let member = say_all(&theirs, &mut send).await;
         assert!((400_000..1_000_000).contains(&member), "{member} bytes");
-        assert!(theirs.open_bi().is_ready().await);
-        assert!(!theirs.open_uni().is_ready().await);
+        assert!(theirs.open_bi().comes_soon().await);
+        assert!(!theirs.open_uni().comes_soon().await);
     }
 
-    trait IsReady: Future + Sized {
-        /// Whether it ends soon.
-        async fn is_ready(self) -> bool {
+    trait Soon: Future + Sized {
+        /// Whether it is there before long.
+        async fn comes_soon(self) -> bool {
             tokio::time::timeout(Duration::from_millis(200), self).await.is_ok()
         }
     }
 
-    impl<F: Future> IsReady for F {}
+    impl<F: Future> Soon for F {}
 }
