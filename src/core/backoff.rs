@@ -19,6 +19,10 @@ pub const ISOLATION: Backoff = Backoff { first: Duration::from_secs(1), most: Du
 /// Between attempts towards one peer.
 pub const PEER: Backoff = Backoff { first: Duration::from_secs(5), most: Duration::from_secs(300) };
 
+/// Before a peer is dialled again that has another connection of our own identity:
+/// each dial of ours ends that one.
+pub const YIELD: Backoff = Backoff { first: Duration::from_secs(1), most: Duration::from_secs(300) };
+
 impl Backoff {
     /// How long to wait after so many failures in a row (at least one).
     pub fn after(self, failures: u32, rng: &mut impl Rng) -> Duration {

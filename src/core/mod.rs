@@ -12,6 +12,7 @@ pub mod dialer;
 pub mod door;
 pub mod engine;
 pub mod gossip;
+pub mod host;
 pub mod kpi;
 pub mod ladder;
 pub mod limits;

@@ -6,6 +6,7 @@
 mod attempt;
 mod command;
 pub mod contract;
+mod counted;
 mod event;
 mod id;
 mod kpi;
@@ -26,6 +27,7 @@ pub use attempt::{
     Attempt, AttemptId, AttemptOutcome, Cause, NextStep, StageKind, StageOutcome, StageReport,
 };
 pub use command::{Command, CommandId, Done, EchoReport, Failure, LinkReport, Outcome, SyncReport};
+pub use counted::counted;
 pub use event::{Event, EventKind, SendTrouble};
 pub use id::{ParsePeerIdError, PeerId};
 pub use kpi::{CriterionView, Interval, KpiAnswer, KpiPoint, KpiSeries, KpiView, Moved, Propagation};
@@ -40,7 +42,9 @@ pub use report::{
     REPORT_SCHEMA, RelayLoad, Report, ReportId, Reporter, ReportingState, ReportingView,
 };
 pub use sections::Sections;
-pub use snapshot::{AttemptsView, CacheView, Counters, GossipView, NodeInfo, Phase, SaveState, Snapshot};
+pub use snapshot::{
+    AttemptsView, CacheView, Counters, GossipView, NodeInfo, Phase, SaveState, Snapshot, UsedTwice, twice_at,
+};
 pub use text::{SHOWN_TEXT_MAX, clean, clean_sentence, ellipsize, printable};
 pub use time::{Stamp, millis};
 pub use why::{Confidence, NextAction, Provenance, Sureness, Why, WhyFact, WhyLine};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{NatType, Path, PeerId, millis};
+use super::{NatType, Path, PeerId, SendTrouble, millis};
 
 /// Application codes with which a link is closed; no text travels with them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -101,6 +101,11 @@ pub enum Reason {
     },
     /// The address is our own.
     OwnAddress,
+    /// This host does not let us send there.
+    NoWay {
+        /// What keeps us.
+        why: SendTrouble,
+    },
     /// The handshake failed.
     Handshake {
         /// What the library said, cleaned.
@@ -113,6 +118,15 @@ pub enum Reason {
     },
     /// The connection's own idle timeout ran out.
     ConnectionTimedOut,
+    /// The peer speaks no version of the protocol that we do.
+    OtherVersion {
+        /// Its program's version, cleaned; empty where it does not say.
+        theirs: String,
+        /// Ours.
+        ours: String,
+        /// Whether ours is the older one.
+        we_are_older: bool,
+    },
     /// The peer speaks no punchdeck; the QUIC connection stands.
     Foreign,
     /// Heartbeats were not answered.
@@ -249,6 +263,14 @@ impl Reason {
         Self::TooSoon { retry_ms: millis(wait) }
     }
 
+    /// In words, where a stage ran through somebody who is called so.
+    pub fn text_via(&self, via: Option<&str>) -> String {
+        match (self, via) {
+            (Self::RateLimited, Some(via)) => format!("{via} is rate-limiting us"),
+            _ => self.to_string(),
+        }
+    }
+
     /// Its code, as it stands in JSON.
     pub fn code(&self) -> String {
         match serde_json::to_value(self) {
@@ -275,6 +297,8 @@ impl Reason {
                 Self::NoAddress
                     | Self::WrongIdentity { .. }
                     | Self::OwnAddress
+                    | Self::OtherVersion { .. }
+                    | Self::NoWay { .. }
                     | Self::Closed { close: Some(_) }
                     | Self::ShuttingDown
                     | Self::Limit { .. }
@@ -291,10 +315,16 @@ impl fmt::Display for Reason {
             Self::NoAddress => f.write_str("no address known"),
             Self::WrongIdentity { got } => write!(f, "{} answered at its address", got.short()),
             Self::OwnAddress => f.write_str("the address is our own"),
+            Self::NoWay { why } => f.write_str(why.there()),
             Self::Handshake { detail } => write!(f, "handshake failed: {detail}"),
             Self::Closed { close: Some(code) } => write!(f, "closed: {code}"),
             Self::Closed { close: None } => f.write_str("closed by the other end"),
             Self::ConnectionTimedOut => f.write_str("the connection timed out"),
+            Self::OtherVersion { theirs, ours, we_are_older } => {
+                let theirs = if theirs.is_empty() { "another version" } else { theirs };
+                let which = if *we_are_older { "this node" } else { "the other one" };
+                write!(f, "it is punchdeck {theirs}, this node {ours}: upgrade {which}")
+            }
             Self::Foreign => f.write_str("speaks no punchdeck"),
             Self::HeartbeatsMissed { missed } => write!(f, "{missed} heartbeats missed"),
             Self::Limit { limit } => write!(f, "limit reached: {limit}"),
@@ -308,7 +338,7 @@ impl fmt::Display for Reason {
             Self::Unpunchable { ours, theirs } => write!(f, "{ours} × {theirs} cannot be punched"),
             Self::NoConsent => f.write_str("it takes no punches"),
             Self::NobodyToInvite => f.write_str("nobody to pass an invitation on"),
-            Self::RateLimited => f.write_str("the intermediary takes no request just now"),
+            Self::RateLimited => f.write_str("the intermediary is rate-limiting us"),
             Self::UnknownTarget => f.write_str("the intermediary is not connected to it"),
             Self::TimedOut { after_ms } => {
                 write!(f, "no result after {}.{} s", after_ms / 1000, after_ms % 1000 / 100)
@@ -316,7 +346,7 @@ impl fmt::Display for Reason {
             Self::NotNeeded => f.write_str("another stage was faster"),
             Self::CameToUs => f.write_str("it connected to us first"),
             Self::NatChanged => f.write_str("a NAT changed meanwhile"),
-            Self::NotAsked => f.write_str("not asked for"),
+            Self::NotAsked => f.write_str("not part of this attempt"),
             Self::NoRelay => f.write_str("it has no reservation, nobody to invite"),
             Self::NoStandby => f.write_str("there is no second relay to hand over to"),
             Self::ChosenByPeer => f.write_str("the other end chose the relay, and only it can hand over"),
@@ -326,7 +356,7 @@ impl fmt::Display for Reason {
                 let tenths = retry_ms.div_ceil(100);
                 write!(f, "too soon after the last one: try again in {}.{} s", tenths / 10, tenths % 10)
             }
-            Self::UnknownRelay => f.write_str("nobody we know relays there"),
+            Self::UnknownRelay => f.write_str("no record of ours says that anybody relays at that address"),
             Self::NoRelayInUse => f.write_str("no relay is in use"),
             Self::ReservationTaken => f.write_str("the relay holds a reservation for our address already"),
             Self::RelayRefused { status } => write!(f, "the relay refused with status {status}"),
@@ -344,7 +374,7 @@ impl fmt::Display for Reason {
             }
             Self::NoVantagePoints => f.write_str("too few public peers to measure with"),
             Self::LoopbackHasNoNat => f.write_str("on loopback there is no NAT to measure"),
-            Self::VantagePointsDisagree => f.write_str("the vantage points disagree, and too few agree"),
+            Self::VantagePointsDisagree => f.write_str("the observers disagree, and too few agree"),
             Self::TooFewDialBacks => f.write_str("too few dial-backs to say what is filtered"),
             Self::NoProbeSocket { detail } => write!(f, "no socket to measure with: {detail}"),
             Self::Other { detail } => f.write_str(detail),

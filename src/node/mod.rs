@@ -32,6 +32,7 @@ use std::sync::Arc;
 
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -53,6 +54,7 @@ use self::transport::Transport;
 pub use self::transport::{BindError, Tls};
 use crate::core::door::Door;
 use crate::core::engine::{Engine, EngineConfig};
+use crate::core::host::Ways;
 use crate::model::PeerId;
 
 /// Reports of tasks waiting for the driver; tasks wait when it is full.
@@ -183,7 +185,7 @@ async fn assemble(options: NodeOptions) -> Result<Assembled, StartError> {
     let files = CacheFiles::new(&options.data_dir);
     let found =
         files.prepare().map_err(|source| StartError::Cache { dir: files.dir().to_owned(), source })?;
-    let transport = Transport::bind(tls.clone(), options.bind)?;
+    let transport = Transport::bind(tls.clone(), options.bind, options.bind_asked)?;
     let local_addr = transport.local_addr();
     let ports = probe::bind_ports(options.probe_ports, local_addr, options.bind.port() != 0)?;
     let library = cache::open_library(&files)
@@ -195,6 +197,7 @@ async fn assemble(options: NodeOptions) -> Result<Assembled, StartError> {
     let (settings, new_settings) = watch::channel(options.settings());
     let network = options.network.clone();
     let own = probe::own_addresses(local_addr);
+    let ways = Ways { out: probe::leads_out(local_addr), ..Ways::open() };
     let config = EngineConfig {
         me,
         name: options.name.clone(),
@@ -203,6 +206,8 @@ async fn assemble(options: NodeOptions) -> Result<Assembled, StartError> {
         secret: options.secret,
         local_addr,
         own: own.clone(),
+        ways: ways.clone(),
+        no_ipv6: options.bind.is_ipv6() && local_addr.is_ipv4(),
         bootstrap: probe::without_own(options.bootstrap, local_addr),
         passive: options.passive,
         direct_window: options.direct_window,
@@ -247,9 +252,11 @@ async fn assemble(options: NodeOptions) -> Result<Assembled, StartError> {
         clock,
         local_addr,
         own,
+        ways,
+        look: Instant::now(),
         refused_told: None,
         connections: Connections::new(reports.clone()),
-        relaying: Relaying::new(tls, options.bind.ip(), reports.clone()),
+        relaying: Relaying::new(tls, local_addr.ip(), reports.clone()),
         serving: Serving::new(local_addr.ip(), clock, reports.clone()),
         probes: Probes::new(local_addr, ports.sockets, clock, reports.clone()),
         knocking: None,

@@ -207,6 +207,8 @@ impl Net {
             punch: crate::model::PunchConsent::Any,
             relay: crate::model::RelayMode::Network,
             probe_ports: Vec::new(),
+            ways: crate::core::host::Ways::open(),
+            no_ipv6: false,
             no_probe_ports: None,
             own_version: 0,
             anchors: Vec::new(),

@@ -7,6 +7,7 @@ mod reports;
 mod serving;
 mod settings;
 mod storm;
+mod ways;
 mod why;
 
 use std::time::Duration;

@@ -192,6 +192,9 @@ impl Engine {
             link: info.map(|i| (i.path, i.via)),
             gone,
             held_off: self.dialer.held_off_until(&peer, now.mono).map(|until| now.stamp_of(until)),
+            no_way: self.ways.to(&addresses).err(),
+            twice: self.twice.of(&peer, now.mono),
+            we_twice: self.twice.of(&self.config.me, now.mono),
             nat: &self.nat,
             terrain,
             first_hand: entry.is_some_and(|e| e.known.is_first_hand()),
@@ -233,8 +236,9 @@ impl Engine {
         let followed = self.coordination.told(from, None);
         told.extend(followed.map(|noted| (now.stamp_of(noted.at), noted.text())));
         if let Some(status) = self.links.get(&from).and_then(Link::status) {
-            let how = if status.info.outbound { "our dial" } else { "their dial" };
-            told.push((now.stamp_of(status.since), format!("link up by {how}")));
+            // In the words of who asked.
+            let how = if status.info.outbound { "it dialled" } else { "we dialled" };
+            told.push((now.stamp_of(status.since), format!("link up: {how}")));
         }
         let half = WhyHalf {
             query: ask.query,

@@ -9,7 +9,7 @@ use crate::core::limits::HELLO_TIMEOUT;
 use crate::core::link::{Conn, ConnId, ConnInfo, SPARE_KEPT};
 use crate::core::wire::{Frame, Hello, WARM_LANES_SINCE};
 use crate::core::{Mono, Now};
-use crate::model::{CloseCode, Path, clean};
+use crate::model::{CloseCode, Path, Reason, clean};
 
 impl Link {
     /// Opens a control stream on the best connection that is better than the
@@ -73,6 +73,9 @@ impl Link {
         out: &mut Vec<LinkOut>,
     ) {
         if let Err((code, counter)) = self.check(id, &theirs) {
+            if code == CloseCode::Version {
+                return self.on_other_version(id, &theirs, ours(), out);
+            }
             self.refuse(id, code, counter, out);
             return;
         }
@@ -104,6 +107,23 @@ impl Link {
             self.say_hello(id, ours(), true, out);
         }
         self.write_frame(id, &Frame::Resume { session: resume.session, next: resume.next }, out);
+    }
+
+    /// There is no version that both speak. Both ends are to know which they are: who
+    /// was spoken to says it too, and the opener closes.
+    fn on_other_version(&mut self, id: ConnId, theirs: &Hello, ours: Hello, out: &mut Vec<LinkOut>) {
+        let reason = Reason::OtherVersion {
+            theirs: clean(&theirs.agent),
+            ours: ours.agent.clone(),
+            we_are_older: theirs.low > ours.high,
+        };
+        let again = self.conn_mut(id).is_none_or(|conn| conn.in_full.replace(reason).is_some());
+        if self.is_opener() || again {
+            return self.refuse(id, CloseCode::Version, "no common version", out);
+        }
+        out.push(LinkOut::Stopped("no common version"));
+        // Who does not close in time is closed as silent.
+        self.say_hello(id, ours, false, out);
     }
 
     /// Whether the peer kept back who it is, and says it now that we proved
@@ -206,6 +226,7 @@ impl Link {
     fn carry_anew(&mut self, id: ConnId, resumed: bool, now: Mono, out: &mut Vec<LinkOut>) {
         let Some(to) = self.conn(id).map(|c| c.info.path) else { return };
         let left = self.active.replace(id).and_then(|old| self.conn(old)).map(|c| c.info.clone());
+        let usurped = left.clone().filter(|old| !resumed && old.id != id);
         let before = left.or(self.following.take());
         let unanswered =
             before.as_ref().and_then(|old| self.conn(old.id)).and_then(|c| c.beat.waiting_since());
@@ -230,6 +251,14 @@ impl Link {
                 }
             }
             _ => self.since = now,
+        }
+        if let Some(old) = usurped {
+            // Whoever is at its other end has no part in this session. Where we do not
+            // open, nobody else would tell it.
+            if !self.is_opener() {
+                out.push(LinkOut::Close(old.id, CloseCode::Replaced));
+            }
+            out.push(LinkOut::Usurped(old));
         }
     }
 
@@ -314,7 +343,10 @@ impl Link {
             }
         }
         for id in silent {
-            self.refuse(id, CloseCode::Limit, "no hello in time", out);
+            match self.conn(id).and_then(|conn| conn.in_full.as_ref()) {
+                Some(_) => out.push(LinkOut::Close(id, CloseCode::Version)),
+                None => self.refuse(id, CloseCode::Limit, "no hello in time", out),
+            }
         }
         out.extend(silent_lanes.into_iter().map(|id| LinkOut::Close(id, CloseCode::Replaced)));
         self.stop_following(now, out);

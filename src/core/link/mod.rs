@@ -64,6 +64,8 @@ struct Conn {
     phase: Phase,
     /// Why we closed it, if we did.
     refused: Option<CloseCode>,
+    /// The same in full, where there is more to say.
+    in_full: Option<Reason>,
     /// Its liveness, once it is up.
     beat: Heartbeat,
     /// The first number that was not written to it.
@@ -261,6 +263,7 @@ impl Link {
             info,
             phase: Phase::Waiting { until },
             refused: None,
+            in_full: None,
             beat: Heartbeat::new(Pace::Standby, None, now.mono),
             next: 0,
             owes_ack: false,
@@ -373,6 +376,7 @@ impl Link {
         self.spare = self.spare.filter(|(spare, _)| *spare != id);
         self.forget_lane(id);
         let reason = conn.refused.map_or(reason, |code| Reason::Closed { close: Some(code) });
+        let reason = conn.in_full.clone().unwrap_or(reason);
         let reason = self.closing.clone().unwrap_or(reason);
         if self.active == Some(id) {
             self.active = None;

@@ -523,8 +523,48 @@ fn no_version_in_common_is_closed_with_its_code() {
         &|| ours.clone(),
         &mut out,
     );
-    pair.carry_out(1, out);
-    assert_eq!(pair.closed_with(1), Some(CloseCode::Version));
+    // It says which version it is itself, so that the opener knows and closes.
+    assert!(out.iter().any(|o| matches!(o, LinkOut::Write(..))), "{out:?}");
+    out.clear();
+    let close = Reason::Closed { close: Some(CloseCode::Version) };
+    pair.ends[1].on_conn_closed(ConnId(1), close, pair.now, &mut out);
+    let said = |out: &[LinkOut]| {
+        out.iter().find_map(|o| match o {
+            LinkOut::Refused(reason) => Some(reason.to_string()),
+            _ => None,
+        })
+    };
+    let versions = format!("it is punchdeck {}, this node {}: upgrade this node", ours.agent, ours.agent);
+    assert_eq!(said(&out), Some(versions));
+
+    let mut out = Vec::new();
+    pair.ends[0].on_conn(info(2, true, Path::Direct), pair.now, &mut out);
+    let ours = hello(&pair.ends[0].config, pair.now);
+    pair.ends[0].on_control(ConnId(2), pair.now, &|| ours.clone(), &mut out);
+    let mut theirs = hello(&pair.ends[1].config, pair.now);
+    (theirs.low, theirs.high, theirs.channel) = (0, 0, [2; 16]);
+    let frame = Frame::Hello(Box::new(theirs));
+    pair.ends[0].on_frame(ConnId(2), frame, 100, pair.now, &|| ours.clone(), &mut out);
+    assert!(out.iter().any(|o| matches!(o, LinkOut::Close(_, CloseCode::Version))), "{out:?}");
+    out.clear();
+    pair.ends[0].on_conn_closed(ConnId(2), Reason::Closed { close: None }, pair.now, &mut out);
+    assert!(said(&out).unwrap().ends_with("upgrade the other one"), "{out:?}");
+}
+
+#[test]
+fn whoever_says_another_version_and_nothing_more_is_closed_for_that() {
+    let mut pair = Pair::new();
+    let mut out = Vec::new();
+    pair.ends[1].on_conn(info(1, false, Path::Direct), pair.now, &mut out);
+    let ours = hello(&pair.ends[1].config, pair.now);
+    pair.ends[1].on_control(ConnId(1), pair.now, &|| ours.clone(), &mut out);
+    let mut theirs = hello(&pair.ends[0].config, pair.now);
+    (theirs.low, theirs.high, theirs.channel) = (PROTOCOL_HIGH + 1, PROTOCOL_HIGH + 1, [1; 16]);
+    let frame = Frame::Hello(Box::new(theirs));
+    pair.ends[1].on_frame(ConnId(1), frame, 100, pair.now, &|| ours.clone(), &mut out);
+    out.clear();
+    pair.ends[1].on_timeout(pair.now.plus(HELLO_TIMEOUT), &mut out);
+    assert!(out.iter().any(|o| matches!(o, LinkOut::Close(_, CloseCode::Version))), "{out:?}");
 }
 
 #[test]

@@ -11,6 +11,15 @@ use crate::core::wire::Standing;
 use crate::model::{CloseCode, NatType, NextAction, PeerId, Reason, StageKind, Sureness};
 
 pub(super) fn find(facts: &Facts<'_>) -> Finding {
+    if let Some(reason) = other_version(facts) {
+        return Finding {
+            verdict: format!("It is there, and there is no protocol that both speak: {reason}."),
+            level: Sureness::High,
+            because: "both ends said their versions".to_owned(),
+            would_help: vec!["the newer program at the older end".to_owned()],
+            next: vec![NextAction::Connect],
+        };
+    }
     if let Some(code) = closed(facts) {
         return ended_by_it(facts, code);
     }
@@ -57,6 +66,12 @@ pub(super) fn find(facts: &Facts<'_>) -> Finding {
             Finding { verdict: found.verdict + &relay, would_help, ..found }
         }
     }
+}
+
+/// Which versions the two ends are, where that is what keeps them apart.
+fn other_version<'a>(facts: &Facts<'a>) -> Option<&'a Reason> {
+    let reasons = facts.attempt?.stages.iter().rev().filter_map(|s| s.reason.as_ref());
+    reasons.into_iter().find(|reason| matches!(reason, Reason::OtherVersion { .. }))
 }
 
 /// The code with which the other end ended our last connection to it.
@@ -283,7 +298,7 @@ fn nobody(facts: &Facts<'_>) -> Finding {
         return Finding {
             verdict: format!("It is offline: it said goodbye to {who}."),
             level: if we_heard_it_leave { Sureness::High } else { Sureness::Medium },
-            because: format!("its own word{}", last(facts)),
+            because: format!("the peer said so itself{}", last(facts)),
             would_help: vec!["starting its node again".to_owned()],
             next: vec![NextAction::Connect],
         };

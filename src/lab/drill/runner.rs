@@ -137,10 +137,20 @@ impl<'a, A: Arena> Runner<'a, A> {
                 break;
             }
         }
+        let (name, kind) = (&self.scenario.name, self.arena.kind());
+        if let Some((n, Stop::Aborted)) = stopped {
+            for (_, task) in std::mem::take(&mut self.echoes) {
+                task.abort();
+            }
+            // A fleet that was built for this goes as it is.
+            if self.arena.outlives_the_drill() {
+                self.undo_all().await;
+            }
+            return Report::called_off(name, &kind, format!("called off in step {n}"), begun.elapsed());
+        }
         self.end_echoes().await;
         self.sum_up();
         self.undo_all().await;
-        let (name, kind) = (&self.scenario.name, self.arena.kind());
         let reason = match stopped {
             None => None,
             Some((n, Stop::Arena(error @ ArenaError::Unsupported(_)))) => {
@@ -148,7 +158,7 @@ impl<'a, A: Arena> Runner<'a, A> {
             }
             Some((n, Stop::Arena(error))) => Some(format!("step {n}: {error}")),
             Some((n, Stop::NoOutcome(what))) => Some(format!("step {n}: {what} had no outcome")),
-            Some((n, Stop::Aborted)) => Some(format!("called off in step {n}")),
+            Some((_, Stop::Aborted)) => None,
         };
         let checks = judge(&self.scenario.checks, &self.measured);
         let figures = if self.scenario.soaks() { self.tried.figures() } else { Vec::new() };

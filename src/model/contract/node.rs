@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use serde::Serialize;
 
 use super::{Nat, age_s, rfc3339};
-use crate::model::{KpiAnswer, Path, PeerId, Phase, Propagation, RelayMode, Snapshot};
+use crate::model::{KpiAnswer, Path, PeerId, Phase, Propagation, RelayMode, SendTrouble, Snapshot};
 
 /// The node at a glance.
 #[derive(Debug, Clone, Serialize)]
@@ -22,6 +22,8 @@ pub struct Status {
     pub phase: &'static str,
     /// Where it listens.
     pub local_addr: SocketAddr,
+    /// Whether by IPv4 alone because the host has no IPv6.
+    pub no_ipv6: bool,
     /// Where peers see it.
     pub observed_addrs: Vec<SocketAddr>,
     /// Its NAT.
@@ -36,6 +38,19 @@ pub struct Status {
     pub cache: Cache,
     /// What it relays for others.
     pub relay: RelayState,
+    /// Identities, its own or a peer's, that are used in two places.
+    pub used_twice: Vec<Twice>,
+}
+
+/// An identity that is used in two places.
+#[derive(Debug, Clone, Serialize)]
+pub struct Twice {
+    /// Which.
+    pub peer_id: PeerId,
+    /// Where, as far as that is known.
+    pub addresses: Vec<SocketAddr>,
+    /// Since when that is known.
+    pub since_s: f64,
 }
 
 /// Links, by path; those to nodes of another kind apart.
@@ -96,6 +111,7 @@ impl Status {
             network: node.network.clone(),
             phase: phase(&node.phase),
             local_addr: node.local_addr,
+            no_ipv6: node.no_ipv6,
             observed_addrs: node.observed_addrs.clone(),
             nat: Nat::new(&snapshot.nat, now),
             nat6: snapshot.nat.nat6.as_deref().map(|view| Nat::new(view, now)),
@@ -103,6 +119,15 @@ impl Status {
             links: LinkCounts::new(snapshot),
             cache: Cache { known: node.cache.known, tried: node.cache.tried },
             relay: RelayState { serving: snapshot.relays.served.len(), mode: snapshot.relays.mode },
+            used_twice: node
+                .used_twice
+                .iter()
+                .map(|t| Twice {
+                    peer_id: t.peer_id,
+                    addresses: t.addresses.clone(),
+                    since_s: age_s(t.since, now),
+                })
+                .collect(),
         }
     }
 }
@@ -114,6 +139,10 @@ fn phase(phase: &Phase) -> &'static str {
         Phase::Joining => "joining",
         Phase::Joined => "joined",
         Phase::Isolated { .. } => "isolated",
+        Phase::NoWay { why, .. } => match why {
+            SendTrouble::NoRoute => "no-network",
+            SendTrouble::Forbidden | SendTrouble::Other => "sending-forbidden",
+        },
         Phase::Leaving => "leaving",
     }
 }

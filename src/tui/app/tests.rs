@@ -14,6 +14,7 @@ use crate::tui::theme::GlyphChoice;
 mod mouse;
 mod palette;
 mod tables;
+mod told;
 
 const NYC: [u8; 3] = [0x1b, 0x88, 0xf0];
 

@@ -10,15 +10,15 @@ use crate::tui::fmt;
 
 /// Of a row of the table, as much as fits.
 pub(super) fn of_row(row: &PeerRow, room: usize) -> String {
-    let word = if row.first_hand { "its own word" } else { "hearsay" };
+    let word = if row.first_hand { "as the peer says" } else { "hearsay" };
     let rtt = match (row.rtt_ms, row.state.is_up()) {
         (None, _) => "never measured",
         (_, true) => "measured now",
-        (_, false) => "measured then",
+        (_, false) => "~ last value before the link ended",
     };
-    let mut parts = vec![format!("NAT {word}"), format!("RTT {rtt}"), "OK counted by us".to_owned()];
+    let mut parts = vec![format!("NAT: {word}"), format!("RTT: {rtt}"), "OK: counted by us".to_owned()];
     if !row.addresses.is_empty() {
-        parts.push(format!("address {word}"));
+        parts.push(format!("address: {word}"));
     }
     let mut text = String::new();
     for part in parts {

@@ -28,7 +28,9 @@ impl Engine {
                 }
                 self.dialer.on_attempt_ended(peer, outcome, now.mono);
             }
-            if tried {
+            // Whoever shares our identity and we take the link from each other.
+            let yields = peer.is_some_and(|peer| self.dialer.has_yielded(&peer));
+            if tried && !yields {
                 if self.kpi.record(&report, now) {
                     self.saving.touch(now.mono);
                 }

@@ -89,6 +89,8 @@ impl Fleet {
             punch: PunchConsent::Any,
             relay: crate::model::RelayMode::Network,
             probe_ports: vec![9001, 9002],
+            ways: crate::core::host::Ways::open(),
+            no_ipv6: false,
             no_probe_ports: None,
             own_version: 0,
             anchors: Vec::new(),
