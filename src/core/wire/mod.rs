@@ -28,8 +28,7 @@ pub use frame::{FrameReader, HEADER_LEN, RawFrame, frame_limit, is_hello};
 pub use hello::{Hello, common_version};
 pub use message::{
     Delta, Digest, DigestEntry, DigestPage, Echo, FullSync, IHave, Message, Observed, Request, SyncRefused,
-    UsedTwice,
-    Want, WhoHas,
+    UsedTwice, Want, WhoHas,
 };
 pub use probe::{DialBack, DialBackAnswer, ProbeToken};
 pub use record::{Capabilities, PeerPrefix, Record, RelayAddr};
