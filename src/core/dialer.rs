@@ -63,7 +63,10 @@ pub trait View {
     fn is_busy_addr(&self, addr: &SocketAddr) -> bool;
     /// Whether the peer is known to be at that address.
     fn is_at(&self, peer: &PeerId, addr: &SocketAddr) -> bool;
-    /// Whether the host lets us send to one of these; what keeps us from it, if not.
+    /// Whether the host lets us send to one of these.
+    ///
+    /// # Errors
+    /// What keeps us from all of them.
     fn way(&self, addrs: &[SocketAddr]) -> Result<(), SendTrouble>;
     /// Whether it lets us send to everybody.
     fn is_open(&self) -> bool;

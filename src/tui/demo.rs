@@ -534,8 +534,8 @@ pub fn drill() -> DrillView {
             limit: Some(Duration::from_secs(60)),
         },
         checks: vec![
-            check("time until the cut is noticed", Some("15234 ms"), "21000 ms"),
-            check("time from the healing until both sides are linked", None, "90000 ms"),
+            check("time until the cut is noticed", Some("15234 ms"), "at most 21000 ms"),
+            check("time from the healing until both sides are linked", None, "at most 90000 ms"),
         ],
     }
 }

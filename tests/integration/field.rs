@@ -11,7 +11,7 @@ use punchdeck::model::{Command, Done, EventKind, PeerId, Phase, Reason, SendTrou
 use punchdeck::node::feed::Feed;
 use punchdeck::node::keys::{self, KeyBytes};
 
-use super::hostile::peer::Stranger;
+use super::hostile::peer::Bad;
 use super::scene::{Scene, linked, until};
 use super::support::{TestNode, ignored, order, trial};
 
@@ -91,7 +91,8 @@ async fn offline(userns: &Userns, host: &str) {
     let used = scene.cpu(host).await;
     tokio::time::sleep(Duration::from_secs(30)).await;
     let used = scene.cpu(host).await.saturating_sub(used);
-    assert_eq!(done(&feed), before, "{host}: attempts without a network");
+    let attempts = feed.snapshots.borrow().attempts.recent.clone();
+    assert_eq!(done(&feed), before, "{host}: attempts without a network: {attempts:#?}");
     let told: Vec<String> =
         std::iter::from_fn(|| feed.events.try_recv().ok()).map(|e| e.kind.to_string()).collect();
     assert!(told.len() <= 4, "{host}: {told:#?}");
@@ -159,19 +160,19 @@ async fn forbidden(userns: &Userns) {
     // Routes that say no, in the three ways that there are.
     let way = scene.way_out(host).await;
     for kind in ["blackhole", "prohibit", "unreachable"] {
-        scene.run(host, &[format!("ip route add {kind} default metric 4000")]).await;
-        scene.run(host, &[format!("ip route del default via {} dev {}", way.1, way.0)]).await;
+        // Also what is on the wire itself has a route.
+        let lines = ["ip route flush table main".to_owned(), format!("ip route add {kind} default")];
+        scene.run(host, &lines).await;
         until(&feed, "end of every link", |s| s.links.is_empty()).await;
         until(&feed, "state of no way", |s| phase(s).is_some()).await;
         let before = done(&feed);
         tokio::time::sleep(Duration::from_secs(5)).await;
         assert_eq!(done(&feed), before, "{kind}: attempts that cannot leave the host");
         let begun = Instant::now();
-        let lines = [
-            format!("ip route del {kind} default metric 4000"),
-            format!("ip route replace default via {} dev {}", way.1, way.0),
-        ];
-        scene.run(host, &lines).await;
+        scene.run(host, &[format!("ip route del {kind} default")]).await;
+        // The interface brings its own route along.
+        scene.unplug(host, &way).await;
+        scene.plug_in(host, &way).await;
         until(&feed, "links to all again", |s| linked(s, &all)).await;
         let took = begun.elapsed();
         println!("{kind}: linked to all {took:?} after the route came back");
@@ -183,7 +184,7 @@ async fn forbidden(userns: &Userns) {
 /// Dials an address of a node from another host; whence it is answered.
 async fn dial_from(lab: &NatLab, from: &str, to: SocketAddr, id: PeerId) -> SocketAddr {
     let any: SocketAddr = if to.is_ipv6() { "[::]:0" } else { "0.0.0.0:0" }.parse().unwrap();
-    let dial = move || async move { Stranger::on(any).await.dial_at(to, id).await.remote_address() };
+    let dial = move || async move { Bad::peer().on(any).stranger().dial_at(to, id).await.remote_address() };
     lab.on_host(from, dial).await.unwrap()
 }
 

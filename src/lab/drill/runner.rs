@@ -152,13 +152,12 @@ impl<'a, A: Arena> Runner<'a, A> {
         self.sum_up();
         self.undo_all().await;
         let reason = match stopped {
-            None => None,
+            None | Some((_, Stop::Aborted)) => None,
             Some((n, Stop::Arena(error @ ArenaError::Unsupported(_)))) => {
                 return Report::unsupported(name, &kind, format!("step {n}: {error}"));
             }
             Some((n, Stop::Arena(error))) => Some(format!("step {n}: {error}")),
             Some((n, Stop::NoOutcome(what))) => Some(format!("step {n}: {what} had no outcome")),
-            Some((_, Stop::Aborted)) => None,
         };
         let checks = judge(&self.scenario.checks, &self.measured);
         let figures = if self.scenario.soaks() { self.tried.figures() } else { Vec::new() };

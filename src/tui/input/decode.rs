@@ -229,7 +229,7 @@ fn cursor(last: u8) -> Option<KeyCode> {
 /// After `ESC [`.
 fn control_sequence(bytes: &[u8]) -> Step {
     match bytes {
-        [] | [b'['] => return Step::More,
+        [] | [b'['] | [b'M'] | [b'M', _] | [b'M', _, _] => return Step::More,
         // Function keys of the Linux console.
         [b'[', last, ..] => {
             let code = (b'A'..=b'E').contains(last).then(|| KeyCode::F(last - b'A' + 1));
@@ -243,7 +243,6 @@ fn control_sequence(bytes: &[u8]) -> Step {
                 button.checked_sub(32).and_then(|b| mouse(b, at(*column), at(*row), false)),
             );
         }
-        [b'M', ..] => return Step::More,
         _ => {}
     }
     let Some(end) = bytes.iter().position(|byte| !(0x20..=0x3f).contains(byte)) else {
@@ -283,9 +282,8 @@ fn meaning(parameters: &[u8], last: u8) -> Option<Event> {
         (b'I', None) => return Some(Event::FocusGained),
         (b'O', None) => return Some(Event::FocusLost),
         // Where the cursor is, and nothing that anybody asked.
-        (b'R', Some(2..)) => return None,
+        (b'R', Some(2..)) | (b'~', None) | (b'M', _) => return None,
         (b'~', Some(number)) => numbered(number)?,
-        (b'M' | b'~', _) => return None,
         (last, _) => cursor(last)?,
     };
     Some(key_with(code, modifiers))

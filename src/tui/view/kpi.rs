@@ -82,8 +82,8 @@ fn lines(app: &App, pen: &Pen<'_>, area: Rect) -> Vec<Line<'static>> {
     ];
     lines.extend(chart(app, pen, area));
     lines.push(frame::labelled(pen, "spread", known));
-    let refused =
-        format!("{} refused ({} says which)", fmt::count(stopped, "message"), Pane::Gossip.number());
+    // Which, stands in the gossip pane.
+    let refused = format!("{stopped} refused (see {})", Pane::Gossip.number());
     let text = format!("{} known, {} tried, {save}; {refused}", cache.known, cache.tried);
     lines.push(frame::labelled(pen, "cache", text));
     lines.push(Line::default());

@@ -16,9 +16,9 @@ pub(super) fn of_row(row: &PeerRow, room: usize) -> String {
         (_, true) => "measured now",
         (_, false) => "~ last value before the link ended",
     };
-    let mut parts = vec![format!("NAT: {word}"), format!("RTT: {rtt}"), "OK: counted by us".to_owned()];
+    let mut parts = vec![format!("NAT: {word}"), format!("RTT {rtt}"), "OK counted by us".to_owned()];
     if !row.addresses.is_empty() {
-        parts.push(format!("address: {word}"));
+        parts.push(format!("address {word}"));
     }
     let mut text = String::new();
     for part in parts {
