@@ -31,6 +31,7 @@ async fn run(span: Duration) {
         db: dir.path().join("registry.db"),
         token: None,
         retention: RETENTION_DEFAULT,
+        proxies: Vec::new(),
     };
     let registry = Registry::start(options).await.unwrap();
     let url = format!("http://{}/api/v1/reports", registry.addr());

@@ -31,12 +31,12 @@ pub use secret::registry_token;
 pub use validate::{
     BIND_PORT_MIN, BOOTSTRAP_MAX, DIRECT_WINDOW, ESCAPE_WAITS, RELAY_AFTER, Refused, SWITCH_WORDS,
     validate_ascii, validate_bind, validate_bootstrap, validate_direct_window, validate_escape_wait,
-    validate_group, validate_log_filter, validate_log_format, validate_name, validate_network, validate_path,
-    validate_probe_ports, validate_punch, validate_registry_url, validate_relay, validate_relay_after,
-    validate_switch, validate_theme,
+    validate_group, validate_hard_nat, validate_log_filter, validate_log_format, validate_name,
+    validate_network, validate_path, validate_probe_ports, validate_punch, validate_registry_url,
+    validate_relay, validate_relay_after, validate_switch, validate_theme,
 };
 
-use crate::model::{ProbePorts, PunchConsent, RelayMode, ThemeChoice};
+use crate::model::{HardNat, ProbePorts, PunchConsent, RelayMode, ThemeChoice};
 use crate::node::keys::KeyBytes;
 use crate::node::options::{NodeOptions, Settings};
 use crate::node::{RegistryOptions, RegistryUrl};
@@ -71,6 +71,8 @@ pub struct Config {
     pub punch: PunchConsent,
     /// Whom we serve as a relay.
     pub relay: RelayMode,
+    /// Whether ports are guessed.
+    pub hard_nat: HardNat,
     /// Where the control socket is, if not in the data directory.
     pub socket: Option<PathBuf>,
     /// The group that may use it, too.
@@ -119,6 +121,7 @@ impl Config {
             relay_after: Duration::from_secs(1),
             punch: PunchConsent::default(),
             relay: RelayMode::default(),
+            hard_nat: HardNat::default(),
             socket: None,
             control_group: None,
             log_filter: "info".to_owned(),
@@ -140,7 +143,7 @@ impl Resolved {
     /// What a node is told before it starts.
     pub fn node_options(&self, keys: KeyBytes) -> NodeOptions {
         let config = self.config.clone();
-        let Settings { bootstrap, direct_window, relay_after, punch, relay } = self.settings();
+        let Settings { bootstrap, direct_window, relay_after, punch, relay, hard_nat } = self.settings();
         NodeOptions {
             data_dir: config.data_dir,
             keys,
@@ -156,6 +159,7 @@ impl Resolved {
             relay_after,
             punch,
             relay,
+            hard_nat,
             registry: config.registry_url.map(|url| RegistryOptions {
                 url,
                 token: self.registry_token.as_ref().map(|(token, _)| token.clone()),

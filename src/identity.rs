@@ -10,14 +10,14 @@
 //! The checksum finds damage in the parts of a secret key that signing does not
 //! exercise.
 
-use std::fs::{self, File, Metadata};
-use std::io::{self, ErrorKind, Read};
-use std::os::unix::fs::PermissionsExt;
+use std::fs;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest;
 use zeroize::Zeroizing;
 
+use crate::files::{Unfit, ours, read};
 use crate::node::disk;
 pub use crate::node::keys::{KeyBytes, KeyError};
 
@@ -114,7 +114,7 @@ pub fn load_or_create(
     let path = dir.join(KEY_FILE);
     let write = |source| IdentityError::Write { path: path.clone(), source };
     disk::create_private_dir(dir).map_err(write)?;
-    refuse_writable_by_others(dir)?;
+    check_dir(dir)?;
     if let Some(keys) = load(&path, &check)? {
         return Ok(Identity { keys, created: false });
     }
@@ -136,39 +136,33 @@ fn load(
     path: &Path,
     check: impl Fn(&KeyBytes) -> Result<(), KeyError>,
 ) -> Result<Option<KeyBytes>, IdentityError> {
-    let read = |source| IdentityError::Read { path: path.to_owned(), source };
     let damaged = |why: String| IdentityError::Damaged { path: path.to_owned(), why };
-    let file = match File::open(path) {
-        Ok(file) => file,
+    let bytes = match read::private(path, FILE_MAX) {
+        Ok(bytes) => bytes,
         // A dangling link is no first start: writing through it is not ours.
         Err(e) if e.kind() == ErrorKind::NotFound && fs::symlink_metadata(path).is_err() => return Ok(None),
-        Err(e) => return Err(read(e)),
+        Err(source) => {
+            return Err(match Unfit::of(&source) {
+                Some(Unfit::ReadableByOthers { mode }) => {
+                    IdentityError::ReadableByOthers { path: path.to_owned(), mode }
+                }
+                Some(why) => damaged(why.to_string()),
+                None => IdentityError::Read { path: path.to_owned(), source },
+            });
+        }
     };
-    let meta = file.metadata().map_err(read)?;
-    if !meta.is_file() {
-        return Err(damaged("it is no regular file".to_owned()));
-    }
-    if mode(&meta) & 0o077 != 0 {
-        return Err(IdentityError::ReadableByOthers { path: path.to_owned(), mode: mode(&meta) });
-    }
-    let mut bytes = Zeroizing::new(Vec::with_capacity(FILE_MAX as usize));
-    file.take(FILE_MAX).read_to_end(&mut bytes).map_err(read)?;
     let keys = decode(&bytes).map_err(|why| damaged(why.to_owned()))?;
     check(&keys).map_err(|e| damaged(e.to_string()))?;
     Ok(Some(keys))
 }
 
-fn refuse_writable_by_others(dir: &Path) -> Result<(), IdentityError> {
-    let meta = fs::metadata(dir).map_err(|source| IdentityError::Read { path: dir.to_owned(), source })?;
-    if mode(&meta) & 0o022 == 0 {
-        Ok(())
-    } else {
-        Err(IdentityError::DirectoryWritableByOthers { dir: dir.to_owned(), mode: mode(&meta) })
-    }
-}
-
-fn mode(meta: &Metadata) -> u32 {
-    meta.permissions().mode() & 0o7777
+fn check_dir(dir: &Path) -> Result<(), IdentityError> {
+    ours::check_dir(dir).map_err(|source| match Unfit::of(&source) {
+        Some(Unfit::WritableByOthers { mode }) => {
+            IdentityError::DirectoryWritableByOthers { dir: dir.to_owned(), mode }
+        }
+        _ => IdentityError::Read { path: dir.to_owned(), source },
+    })
 }
 
 fn encode(keys: &KeyBytes) -> Zeroizing<Vec<u8>> {
@@ -215,10 +209,12 @@ fn decode(bytes: &[u8]) -> Result<KeyBytes, &'static str> {
 #[cfg(test)]
 mod tests {
     use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt as _;
 
     use proptest::prelude::*;
 
     use super::*;
+    use crate::files::mode;
 
     fn fake(seed: u8) -> KeyBytes {
         KeyBytes { public: vec![seed; 40], secret: Zeroizing::new(vec![seed ^ 0xff; 60]) }

@@ -25,11 +25,13 @@
 //! | [`control`] | the control socket, both ends | |
 //! | [`cli`] | argument types and wiring | logic |
 //! | [`config`], [`identity`], [`telemetry`] | files and logs | |
+//! | [`files`] | files of this host, read bounded and written safely | know what is in them |
 
 pub mod cli;
 pub mod config;
 pub mod control;
 pub mod core;
+pub mod files;
 pub mod identity;
 pub mod lab;
 pub mod model;

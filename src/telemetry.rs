@@ -11,6 +11,7 @@ mod format;
 mod queue;
 mod tap;
 
+use std::ffi::OsString;
 use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -142,7 +143,7 @@ fn layers(how: &Telemetry<'_>, panes: Vec<BoxedLayer>) -> Result<(Vec<BoxedLayer
     }
     if how.stderr {
         let queue = LogQueue::start(io::stderr()).map_err(TelemetryError::Thread)?;
-        let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+        let colours = io::stderr().is_terminal() && takes_colours(|name| std::env::var_os(name));
         let filter = sinks.filter.changeable(&filter);
         layers.push(lines(&queue, how.json, colours).with_filter(filter).boxed());
         sinks.queues.push(queue);
@@ -157,6 +158,11 @@ fn layers(how: &Telemetry<'_>, panes: Vec<BoxedLayer>) -> Result<(Vec<BoxedLayer
         sinks.queues.push(queue);
     }
     Ok((layers, sinks))
+}
+
+/// Whether a terminal is to have colours, by `NO_COLOR` (empty is not set) and `TERM`.
+pub fn takes_colours(env: impl Fn(&str) -> Option<OsString>) -> bool {
+    env("NO_COLOR").is_none_or(|set| set.is_empty()) && env("TERM").is_none_or(|term| term != "dumb")
 }
 
 fn lines(queue: &LogQueue, json: bool, colours: bool) -> BoxedLayer {
@@ -270,6 +276,15 @@ mod tests {
         drop(sinks);
         let text = std::fs::read_to_string(dir.path().join(LOG_FILE)).unwrap();
         assert!(text.lines().count() == 1 && text.ends_with("after\n"), "{text}");
+    }
+
+    #[test]
+    fn neither_a_dumb_terminal_nor_one_without_colours_gets_escape_sequences() {
+        let takes = |set: &[(&str, &str)]| {
+            takes_colours(|name| set.iter().find(|(n, _)| *n == name).map(|(_, v)| OsString::from(v)))
+        };
+        assert!(takes(&[]) && takes(&[("NO_COLOR", ""), ("TERM", "xterm")]));
+        assert!(!takes(&[("NO_COLOR", "1")]) && !takes(&[("TERM", "dumb")]));
     }
 
     #[test]

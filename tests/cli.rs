@@ -5,6 +5,8 @@
 
 #[path = "cli/mistakes.rs"]
 mod mistakes;
+#[path = "cli/places.rs"]
+mod places;
 #[path = "cli/sockets.rs"]
 mod sockets;
 

@@ -78,6 +78,18 @@ fn main() {
             c.wait_to_write("\x1b[23;2t", 1, "the old title")?;
             Ok(())
         }),
+        trial("in_ascii_mode_every_byte_is_ascii_the_title_s_too", "ascii", |c| {
+            c.wait_for("Peers")?;
+            c.wait_to_write("\x1b]2;k?ln: 4 links\x07", 1, "the title")?;
+            for key in ["?", "\x1b", "2", "3", "4", "5", "6", "7", "1"] {
+                c.press(key)?;
+            }
+            c.press("7")?;
+            c.wait_for("[7 Events]")?;
+            gives_back_now(c)?;
+            ensure!(c.wrote_only_ascii(), "{}", c.screen());
+            Ok(())
+        }),
         trial("the_palette_takes_a_paste_and_copies_to_the_clipboard", "", |c| {
             c.wait_for("Peers")?;
             c.press(":")?;
@@ -339,7 +351,13 @@ fn be_the_console(role: &str) -> i32 {
     }
     let (commands, mut queue) = CommandSender::channel();
     let busy_node = role == "busy node";
-    let first = if busy_node { demo::large(COMMAND_BACKLOG as u32 * 16, 0) } else { demo::busy() };
+    let mut first = if busy_node { demo::large(COMMAND_BACKLOG as u32 * 16, 0) } else { demo::busy() };
+    let mut glyphs = tui::GlyphChoice::default();
+    if role == "ascii" {
+        let node = &mut std::sync::Arc::make_mut(&mut first).node;
+        "köln".clone_into(&mut std::sync::Arc::make_mut(node).name);
+        glyphs = tui::GlyphChoice::Ascii;
+    }
     let (snapshots_in, snapshots) = tokio::sync::watch::channel(first.clone());
     let (events_in, events) = tokio::sync::broadcast::channel(EVENT_BACKLOG);
     let (outcomes_in, outcomes) = tokio::sync::broadcast::channel(OUTCOME_BACKLOG);
@@ -365,8 +383,10 @@ fn be_the_console(role: &str) -> i32 {
             let _ = snapshots_in.send(last.clone());
         }
     });
-    match tui::run(feed, tui::Options { mouse: takes, title: takes, escape_wait, ..tui::Options::default() })
-    {
+    match tui::run(
+        feed,
+        tui::Options { mouse: takes, title: takes, glyphs, escape_wait, ..tui::Options::default() },
+    ) {
         Ok(()) => 0,
         Err(_) => 1,
     }

@@ -59,6 +59,38 @@ fn sighup_with_a_console_is_the_end_and_no_reload() -> Result<()> {
 }
 
 #[test]
+fn a_dumb_terminal_and_one_without_colours_get_lines_and_no_escape_sequence() -> Result<()> {
+    for (set, escapes) in [(("TERM", "dumb"), false), (("NO_COLOR", "1"), false), (("COLORTERM", ""), true)] {
+        let home = tempfile::tempdir()?;
+        let start = |args: &[&str]| {
+            let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_punchdeck"));
+            command.args(args);
+            command.env_clear();
+            command.env("HOME", home.path());
+            command.env(set.0, set.1);
+            command.cwd(home.path());
+            Console::start(command, 120, 40, true)
+        };
+        let log = ["run", "--headless", "--bind", "127.0.0.1:0", "--data-dir", "data", "--name", "node"];
+        let mut node = start(&log)?;
+        node.wait_for("node.started")?;
+        let mut status = start(&["ctl", "--data-dir", "data", "status"])?;
+        status.wait_for("network")?;
+        status.wait_for_end(END)?;
+        let mut help = start(&["--help"])?;
+        help.wait_for("Exit codes")?;
+        help.wait_for_end(END)?;
+        node.signal(Signal::TERM)?;
+        node.wait_for_end(END)?;
+        for (what, output) in [("the log", node), ("an answer", status), ("the help", help)] {
+            let got = output.wrote("\x1b") > 0;
+            ensure!(got == escapes, "{what} with {set:?}: {}", output.screen());
+        }
+    }
+    Ok(())
+}
+
+#[test]
 fn q_before_the_nodes_know_each_other_leaves_no_directory() -> Result<()> {
     let (lab, left) = start(80, 24)?;
     lab.wait_for("Peers")?;

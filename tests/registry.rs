@@ -5,6 +5,8 @@
 
 #[path = "registry/browser.rs"]
 mod browser;
+#[path = "registry/hostile.rs"]
+mod hostile;
 #[path = "registry/nodes.rs"]
 mod nodes;
 #[path = "registry/process.rs"]
@@ -63,6 +65,7 @@ fn options(dir: &TempDir, token: Option<&str>) -> Options {
         db: dir.path().join("registry.db"),
         token: token.map(|t| Token::new(t).unwrap()),
         retention: RETENTION_DEFAULT,
+        proxies: Vec::new(),
     }
 }
 
@@ -212,6 +215,12 @@ async fn a_window_ends_now_and_a_wrong_one_is_refused() {
         assert_eq!(answer.status(), StatusCode::BAD_REQUEST, "{wrong}");
         refused(&read(answer).await, "window");
     }
+    // Also where it is said twice.
+    for path in ["/api/v1/kpi", "/api/v1/matrix", "/api/v1/nodes", "/api/v1/stream"] {
+        let answer = r.get(&format!("{path}?window=1h&window=2h")).await;
+        assert_eq!(answer.status(), StatusCode::BAD_REQUEST, "{path}");
+        refused(&read(answer).await, "query");
+    }
 }
 
 #[tokio::test]
@@ -307,9 +316,21 @@ async fn one_address_gets_600_posts_and_120_questions_a_minute() {
         taken += 1;
     }
     assert!((120..=120 + begun.elapsed().as_secs() * 2 + 2).contains(&taken), "{taken}");
-    // Behind a proxy on this host each address has its own.
+    // What anybody says of where he is counts for nothing.
     let other = r.client.get(r.url("/api/v1/nodes")).header("x-forwarded-for", "10.9.9.9, 198.18.0.7");
-    assert_eq!(other.send().await.unwrap().status(), StatusCode::OK);
+    assert_eq!(other.send().await.unwrap().status(), StatusCode::TOO_MANY_REQUESTS);
+}
+
+#[tokio::test]
+async fn behind_a_proxy_that_is_named_each_address_has_its_own_limits() {
+    let dir = tempfile::tempdir().unwrap();
+    let proxies = vec!["127.0.0.1".parse().unwrap()];
+    let registry = Registry::start(Options { proxies, ..options(&dir, None) }).await.unwrap();
+    let r = Running { registry, client: client(), dir };
+    let ask = |from: &str| r.client.get(r.url("/api/v1/nodes")).header("x-forwarded-for", from).send();
+    while ask("198.18.0.6").await.unwrap().status() != StatusCode::TOO_MANY_REQUESTS {}
+    assert_eq!(ask("198.18.0.6, 198.18.0.7").await.unwrap().status(), StatusCode::OK, "the last one is true");
+    assert_eq!(ask("198.18.0.8, 198.18.0.6").await.unwrap().status(), StatusCode::TOO_MANY_REQUESTS);
 }
 
 #[tokio::test]
@@ -430,7 +451,28 @@ async fn the_stream_tells_what_the_routes_answer_as_soon_as_it_changes() {
             read(r.post(&batch(1, vec![attempt(1, Some("direct"), 10, ["none", "none"])])).await).await;
         }
     }
-    assert!(seen.starts_with("event: overview\n"));
+    // Before it there is nothing but what fills a proxy's buffer.
+    let (padding, events) = seen.split_once("event: overview\n").unwrap();
+    assert!(padding.len() >= 2048 && padding.starts_with(':') && padding.trim_end().lines().count() == 1);
+    assert!(events.starts_with("data: "), "{events}");
+}
+
+/// A proxy that hands an answer on when it has some of it, unless it is told that this
+/// answer is not to be collected; it asks for nothing to be compressed.
+#[tokio::test]
+async fn the_stream_says_to_proxies_that_it_is_not_to_be_collected_or_changed() {
+    let r = Running::start(None).await;
+    let stream = r.get("/api/v1/stream").await;
+    assert_eq!(stream.headers()["x-accel-buffering"], "no");
+    assert_eq!(stream.headers()["cache-control"], "no-store, no-transform");
+    let mut stream = stream;
+    let mut seen = 0;
+    // More comes at once than what buffers usually hold back before they look.
+    while seen < 2048 {
+        let chunk = tokio::time::timeout(Duration::from_secs(2), stream.chunk()).await;
+        seen += chunk.unwrap().unwrap().unwrap().len();
+    }
+    assert_eq!(r.get("/api/v1/kpi").await.headers()["cache-control"], "no-store");
 }
 
 #[tokio::test]
@@ -497,10 +539,11 @@ async fn a_stop_ends_streams_and_loses_nothing_that_was_acknowledged() {
 }
 
 #[tokio::test]
-async fn names_are_cleaned_of_what_moves_a_screen_and_markup_stays_text() {
+async fn what_moves_a_screen_or_is_not_seen_in_a_name_is_an_escape_and_markup_stays_text() {
     let r = Running::start(None).await;
     let mut told = batch(1, Vec::new());
     told["reporter"]["name"] = json!("<b>x</b>\u{1b}[2J\u{202e}");
     read(r.post(&told).await).await;
-    assert_eq!(r.json("/api/v1/nodes").await["nodes"][0]["name"], "<b>x</b>[2J");
+    let escaped = r"<b>x</b>\u{1b}[2J\u{202e}";
+    assert_eq!(r.json("/api/v1/nodes").await["nodes"][0]["name"], escaped);
 }

@@ -20,8 +20,8 @@ use super::peer::{Bad, Target};
 const SECRET: [u8; 32] = [7; 32];
 /// By then everything of somebody who vanished without a word has ended.
 const GONE: Duration = CONNECTION_IDLE.saturating_add(Duration::from_secs(15));
-/// Memory that comes and goes by itself, in KiB: what is below is nothing.
-const NOISE: f64 = 384.0;
+/// Memory that comes and goes by itself, in KiB: a second attack leaves no more.
+pub const LEFT_KIB: f64 = 512.0;
 
 /// Who attacks.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -41,7 +41,7 @@ pub struct Held {
     pub sends: Option<f64>,
     /// Milliseconds of a core for one message.
     pub computes: Option<f64>,
-    /// KiB that are left when everything of it has ended.
+    /// KiB that a second one leaves when everything of it has ended.
     pub left: Option<f64>,
     /// The limits that hold it, by their names.
     pub by: &'static str,
@@ -178,14 +178,13 @@ pub fn table(surfaces: &[Surface], word: &str) -> Result<bool> {
 /// Attacks, and measures in a thread of its own what is left.
 fn measure(surface: Surface) -> Result<std::thread::JoinHandle<Result<Row>>> {
     let ground = Arc::new(Ground::start()?);
-    let runtime = || tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     // The program text for connections is in memory before it is measured.
-    let warm = runtime()?;
+    let warm = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     warm.block_on(async { drop(member(250).linked_at(ground.at).await) });
     warm.shutdown_timeout(Duration::from_secs(1));
     std::thread::sleep(Duration::from_secs(1));
 
-    let (before, computed) = (ground.own_kib()?, ground.computed_ms()?);
+    let before = ground.own_kib()?;
     let over = Arc::new(AtomicBool::new(false));
     let peak = {
         let (ground, over) = (ground.clone(), over.clone());
@@ -198,27 +197,39 @@ fn measure(surface: Surface) -> Result<std::thread::JoinHandle<Result<Row>>> {
             peak
         })
     };
-    let attacker = runtime()?;
-    let done = attacker.block_on((surface.attack)(ground.clone()));
-    let computed = ground.computed_ms()? - computed;
+    let (done, computed) = attack(surface, &ground)?;
     std::thread::sleep(Duration::from_millis(300));
     over.store(true, Ordering::Relaxed);
     let peak = peak.join().map_err(|_| anyhow::anyhow!("no peak"))?;
     let computes = computed / done.messages.max(1) as f64;
     let sends = (done.sent > 0).then(|| done.got as f64 / done.sent as f64);
-    // Nobody says goodbye.
-    std::mem::forget(done.keep);
-    attacker.shutdown_background();
     let note = done.note;
+    std::mem::forget(done.keep);
+    // The allocator keeps what was freed, for the next time. So a second attack shows
+    // what is really left of one.
     Ok(std::thread::spawn(move || {
+        std::thread::sleep(GONE);
+        let once = ground.own_kib()?;
+        std::mem::forget(attack(surface, &ground)?.0.keep);
         let begun = Instant::now();
         let mut left = f64::MAX;
-        while begun.elapsed() < GONE && left > NOISE {
+        while begun.elapsed() < GONE && left > LEFT_KIB / 2.0 {
             std::thread::sleep(Duration::from_secs(1));
-            left = ground.own_kib()? - before;
+            left = ground.own_kib()? - once;
         }
         Ok(Row { surface, holds: peak - before, sends, computes, left, note })
     }))
+}
+
+/// Attacks once, and vanishes without a word. What it kept is of a runtime that is
+/// gone: to be forgotten. And the milliseconds that the node computed.
+fn attack(surface: Surface, ground: &Arc<Ground>) -> Result<(Done, f64)> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let before = ground.computed_ms()?;
+    let done = runtime.block_on((surface.attack)(ground.clone()));
+    let computed = ground.computed_ms()? - before;
+    runtime.shutdown_background();
+    Ok((done, computed))
 }
 
 fn print(row: &Row) -> bool {

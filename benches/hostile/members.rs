@@ -10,7 +10,7 @@ use punchdeck::core::wire::{
 use punchdeck::model::PeerId;
 use punchdeck::node::keys;
 
-use super::cost::{Done, Ground, Held, Surface, Who, member};
+use super::cost::{Done, Ground, Held, LEFT_KIB, Surface, Who, member};
 use super::peer::{A_WHILE, Asked, Scripted, bystander, got};
 
 /// What a member may make a node hold, in KiB.
@@ -18,7 +18,8 @@ const MEMBER_KIB: f64 = 4096.0;
 
 pub fn surfaces() -> Vec<Surface> {
     let row = |what, attack, held| Surface { what, who: Who::Member, attack, held };
-    let plain = Held { holds: Some(MEMBER_KIB), computes: Some(1.0), left: Some(1024.0), ..Held::default() };
+    let plain =
+        Held { holds: Some(MEMBER_KIB), computes: Some(1.0), left: Some(LEFT_KIB), ..Held::default() };
     vec![
         row(
             "1 000 echoes of 4 KB, answers never taken",
@@ -38,22 +39,22 @@ pub fn surfaces() -> Vec<Surface> {
         row(
             "9 000 invented records",
             |ground| Box::pin(async move { records(&ground).await }),
-            Held { by: "INTAKE_BURST, SOURCE_SHARE_PERCENT", left: None, ..plain },
+            Held { by: "INTAKE_BURST, SOURCE_SHARE_PERCENT", ..plain },
         ),
         row(
             "20 requests for everything, 1 000 records known",
             |ground| Box::pin(async move { all(&ground).await }),
-            Held { computes: Some(20.0), by: "SYNC_SERVE_BURST", left: None, ..plain },
+            Held { computes: Some(20.0), by: "SYNC_SERVE_BURST", ..plain },
         ),
         row(
             "20 requests for one prefix 500 times, 500 records behind it",
             |ground| Box::pin(async move { prefixes(&ground).await }),
-            Held { computes: Some(20.0), by: "RECORDS_SERVE_BURST", left: None, ..plain },
+            Held { computes: Some(20.0), by: "RECORDS_SERVE_BURST", ..plain },
         ),
         row(
             "20 digests that differ, 1 000 records known",
             |ground| Box::pin(async move { digests(&ground).await }),
-            Held { computes: Some(20.0), by: "DIGEST_BURST", left: None, ..plain },
+            Held { computes: Some(20.0), by: "DIGEST_BURST", ..plain },
         ),
         row(
             "100 notices of punches towards a bystander",
@@ -71,15 +72,9 @@ pub fn surfaces() -> Vec<Surface> {
             Held { computes: Some(5.0), by: "nothing", ..plain },
         ),
         row(
-            "60 identities that leave 1 MB unacknowledged and go",
+            "100 identities that leave 1 MB unacknowledged and go",
             |ground| Box::pin(async move { sessions(&ground).await }),
-            Held {
-                holds: Some(64.0 * 1024.0 + MEMBER_KIB),
-                computes: Some(500.0),
-                left: Some(64.0 * 1024.0),
-                by: "nothing",
-                ..plain
-            },
+            Held { holds: Some(64.0 * 1024.0 + MEMBER_KIB), computes: Some(500.0), by: "nothing", ..plain },
         ),
     ]
 }
@@ -116,6 +111,7 @@ async fn caught_up(peer: &mut Scripted) {
 async fn unread(ground: &Ground) -> Done {
     let mut linked = Linked::on(ground).await;
     let echo = |n: u32| Message::Echo(Echo { id: n.into(), payload: vec![0; Echo::payload_max()] });
+    linked.peer.takes_nothing();
     let flood = linked.peer.floods(1_000, echo);
     let _ = tokio::time::timeout(Duration::from_secs(5), flood).await;
     linked.done(1_000)
@@ -234,10 +230,11 @@ async fn connections(ground: &Ground) -> Done {
 }
 
 async fn sessions(ground: &Ground) -> Done {
-    let mut done = Done { messages: 60, ..Done::default() };
-    for n in 0..60 {
+    let mut done = Done { messages: 100, ..Done::default() };
+    for n in 0..100 {
         let mut peer = member(1 + n / 10).linked_at(ground.at).await;
         let echo = |n: u32| Message::Echo(Echo { id: n.into(), payload: vec![0; Echo::payload_max()] });
+        peer.takes_nothing();
         let _ = tokio::time::timeout(Duration::from_secs(3), peer.floods(280, echo)).await;
         tokio::time::sleep(Duration::from_millis(20)).await;
         let stats = peer.connection.stats();

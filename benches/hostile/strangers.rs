@@ -5,10 +5,10 @@ use std::time::Duration;
 use ant_quic::masque::ConnectUdpRequest;
 use punchdeck::core::wire::Frame;
 
-use super::cost::{Done, Ground, Held, Surface, Who, stranger};
+use super::cost::{Done, Ground, Held, LEFT_KIB, Surface, Who, stranger};
 use super::peer::{
-    self, Asked, Forger, by_handshake, frames, garbage, half_open_streams, oversend, record_initials,
-    unknown_versions, volley,
+    self, Asked, Forger, frames, garbage, half_open_streams, oversend, record_flights, unknown_versions,
+    volley,
 };
 
 /// What a stranger may make a node hold on one connection, in KiB.
@@ -16,8 +16,8 @@ const STRANGER_KIB: f64 = 256.0;
 
 pub fn surfaces() -> Vec<Surface> {
     let row = |what, attack, held| Surface { what, who: Who::Stranger, attack, held };
-    let unproven = Held { sends: Some(1.0), left: Some(1024.0), ..Held::default() };
-    let proven = Held { left: Some(1024.0), ..Held::default() };
+    let unproven = Held { sends: Some(1.0), left: Some(LEFT_KIB), ..Held::default() };
+    let proven = Held { left: Some(LEFT_KIB), ..Held::default() };
     vec![
         row(
             "garbage, 2 000 datagrams",
@@ -29,12 +29,12 @@ pub fn surfaces() -> Vec<Surface> {
         row(
             "unknown versions, 1 200 bytes",
             |ground| Box::pin(async move { datagrams(&ground, unknown_versions(200, 1200)) }),
-            Held { holds: Some(1024.0), computes: Some(0.2), by: "the library", ..unproven },
+            Held { holds: Some(1024.0), computes: Some(0.2), by: "FIRST_PACKET_MIN", ..unproven },
         ),
         row(
             "unknown versions, 60 bytes",
             |ground| Box::pin(async move { datagrams(&ground, unknown_versions(200, 60)) }),
-            Held { holds: Some(1024.0), computes: Some(0.2), by: "the library", ..unproven },
+            Held { holds: Some(1024.0), computes: Some(0.2), by: "FIRST_PACKET_MIN", ..unproven },
         ),
         row(
             "first packets of 8 handshakes, one after another",
@@ -49,22 +49,17 @@ pub fn surfaces() -> Vec<Surface> {
         row(
             "64 mute connections from 8 hosts",
             |ground| Box::pin(async move { mute(&ground).await }),
-            Held {
-                holds: Some(64.0 * STRANGER_KIB),
-                computes: Some(5.0),
-                by: "FOREIGN_LINKS_PERCENT",
-                ..proven
-            },
+            Held { holds: Some(64.0 * STRANGER_KIB), computes: Some(5.0), by: "LINKS_MUTE_MAX", ..proven },
         ),
         row(
             "streams that nobody asked for, on one connection",
             |ground| Box::pin(async move { streams(&ground).await }),
-            Held { holds: Some(STRANGER_KIB), by: "CONNECTION_STREAMS_MAX, windows", ..proven },
+            Held { holds: Some(STRANGER_KIB), by: "STRANGER_STREAMS_MAX, windows", ..proven },
         ),
         row(
             "half-open streams, on one connection",
             |ground| Box::pin(async move { half_open(&ground).await }),
-            Held { holds: Some(STRANGER_KIB), by: "CONNECTION_STREAMS_MAX, HELLO_TIMEOUT", ..proven },
+            Held { holds: Some(STRANGER_KIB), by: "STRANGER_STREAMS_MAX, HELLO_TIMEOUT", ..proven },
         ),
         row(
             "200 reservations asked for",
@@ -74,12 +69,17 @@ pub fn surfaces() -> Vec<Surface> {
         row(
             "20 Hellos without a proof",
             |ground| Box::pin(async move { hellos(&ground).await }),
-            Held { holds: Some(4.0 * STRANGER_KIB), computes: Some(5.0), by: "network secret", ..proven },
+            Held { holds: Some(20.0 * STRANGER_KIB), computes: Some(5.0), by: "network secret", ..proven },
         ),
         row(
             "40 000 forged TRY_CONNECT_TO in 500 packets",
             |ground| Box::pin(async move { forged(&ground).await }),
-            Held { holds: Some(STRANGER_KIB), computes: Some(0.5), by: "the library", ..proven },
+            Held { holds: Some(STRANGER_KIB), computes: Some(0.5), by: "FRAMES_LOOKED_AT_EVERY", ..proven },
+        ),
+        row(
+            "40 000 forged OBSERVED_ADDRESS in 500 packets",
+            |ground| Box::pin(async move { observed(&ground).await }),
+            Held { holds: Some(STRANGER_KIB), computes: Some(0.5), by: "OBSERVED_FRAMES_MAX", ..proven },
         ),
     ]
 }
@@ -97,9 +97,7 @@ fn unproven(volley: &peer::Volley) -> Done {
 
 /// Whole first flights of so many clients, in the names of hosts that never answer.
 fn handshakes(ground: &Ground, count: usize, pause: Duration) -> Done {
-    let initials = std::thread::spawn(move || record_initials(3 * count)).join().unwrap_or_default();
-    let mut handshakes = by_handshake(initials);
-    handshakes.truncate(count);
+    let handshakes = std::thread::spawn(move || record_flights(count)).join().unwrap_or_default();
     unproven(&volley(ground.at, &handshakes, pause))
 }
 
@@ -166,7 +164,22 @@ async fn forged(ground: &Ground) -> Done {
     let stranger = stranger(1).forging(&forger).stranger();
     let Some((_, connection)) = stranger.mute(ground.at).await else { return Done::default() };
     let frame = frames::try_connect_to((std::net::Ipv4Addr::LOCALHOST, 9).into());
-    forger.floods(&connection, &frame.repeat(80), 500).await;
+    forger.floods(&connection, 500, move || frame.repeat(80)).await;
+    let state = if connection.close_reason().is_some() { "closed" } else { "not closed" };
+    Done::over(&connection, 500).note(state.to_owned()).keeps((stranger, connection))
+}
+
+async fn observed(ground: &Ground) -> Done {
+    let forger = Forger::default();
+    let stranger = stranger(1).forging(&forger).stranger();
+    let Some((_, connection)) = stranger.mute(ground.at).await else { return Done::default() };
+    let mut number = 0;
+    let eighty = move || {
+        let frame = |n| frames::observed_address(n, (std::net::Ipv4Addr::LOCALHOST, 9_000).into());
+        number += 80;
+        (number..number + 80).flat_map(frame).collect()
+    };
+    forger.floods(&connection, 500, eighty).await;
     let state = if connection.close_reason().is_some() { "closed" } else { "not closed" };
     Done::over(&connection, 500).note(state.to_owned()).keeps((stranger, connection))
 }

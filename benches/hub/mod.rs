@@ -1,5 +1,6 @@
 //! A headless node as a process, for benchmarks; killed at the end.
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -8,7 +9,10 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use tempfile::TempDir;
 
-const BINARY: &str = env!("CARGO_BIN_EXE_punchdeck");
+/// The node: the one that was built with the benchmark, or what this variable names.
+fn binary() -> OsString {
+    std::env::var_os("PUNCHDECK_BENCH_NODE").unwrap_or_else(|| env!("CARGO_BIN_EXE_punchdeck").into())
+}
 
 /// The node.
 pub struct Hub {
@@ -42,7 +46,7 @@ impl Hub {
         bootstrap: Option<&str>,
         more: impl FnOnce(&mut Command),
     ) -> Result<Self> {
-        let mut command = Command::new(BINARY);
+        let mut command = Command::new(binary());
         command.env_clear().env("HOME", home.path());
         command.args(["run", "--headless", "--bind", bind, "--data-dir"]).arg(data(home.path()));
         if let Some(addr) = bootstrap {
@@ -68,7 +72,7 @@ impl Hub {
 
     fn ask(&self, verb: &str) -> Result<String> {
         for _ in 0..400 {
-            let output = Command::new(BINARY)
+            let output = Command::new(binary())
                 .env_clear()
                 .env("HOME", self.home.path())
                 .args(["ctl", "--json", verb, "--data-dir"])

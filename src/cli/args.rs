@@ -2,7 +2,7 @@
 //! its message is the same whether a value came from a flag, a variable or the
 //! file.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -337,6 +337,16 @@ pub struct RegistryArgs {
     /// A file with the token that lets nodes and readers in; or set `PUNCHDECK_REGISTRY_TOKEN`
     #[arg(long, value_name = "FILE", env = "PUNCHDECK_REGISTRY_TOKEN_FILE")]
     pub token_file: Option<PathBuf>,
+    /// Take an address's word (`X-Forwarded-For`) for where a request comes from: a
+    /// proxy before the registry; several with commas
+    #[arg(
+        long,
+        value_name = "IP",
+        env = "PUNCHDECK_REGISTRY_TRUST_PROXY",
+        value_delimiter = ',',
+        action = clap::ArgAction::Append
+    )]
+    pub trust_proxy: Vec<IpAddr>,
     /// How long reports are kept, 1h to 10y
     #[arg(long, value_name = "TIME", env = "PUNCHDECK_REGISTRY_RETENTION", default_value = "31d", value_parser = retention)]
     pub retention: Duration,

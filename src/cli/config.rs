@@ -1,7 +1,8 @@
 //! `punchdeck config`: init, check, show, path.
 
 use std::fs::{self, OpenOptions};
-use std::io::{self, ErrorKind, Write as _};
+use std::io::{self, ErrorKind, IsTerminal as _, Write as _};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -11,13 +12,14 @@ use super::failure::say;
 use super::prepare::fits_host;
 use super::{Failure, misuse, print};
 use crate::config::EXAMPLE;
+use crate::model::printable;
 
 pub(super) fn execute(args: &ConfigArgs) -> Result<(), Failure> {
     match &args.command {
         ConfigCommand::Init(file) => init(&file.path()?),
         ConfigCommand::Check(settings) => check(settings),
         ConfigCommand::Show(settings) => print(settings.resolve()?.show().as_bytes()),
-        ConfigCommand::Path(file) => print(format!("{}\n", file.path()?.display()).as_bytes()),
+        ConfigCommand::Path(file) => print(&line_of(&file.path()?)),
     }
 }
 
@@ -25,7 +27,18 @@ fn init(path: &Path) -> Result<(), Failure> {
     write_example(path)
         .with_context(|| format!("the configuration {} was not written", path.display()))
         .map_err(Failure::failed)?;
-    print(format!("{}\n", path.display()).as_bytes())
+    print(&line_of(path))
+}
+
+/// A path on a line: byte for byte for a program, and for a person nothing in it that
+/// a terminal would obey.
+fn line_of(path: &Path) -> Vec<u8> {
+    let line = if io::stdout().is_terminal() {
+        printable(&path.display().to_string()).into_bytes()
+    } else {
+        path.as_os_str().as_bytes().to_vec()
+    };
+    [line, b"\n".to_vec()].concat()
 }
 
 fn write_example(path: &Path) -> io::Result<()> {
@@ -60,8 +73,8 @@ fn check(settings: &SettingsArgs) -> Result<(), Failure> {
         return Err(Failure::usage(anyhow::anyhow!(last)));
     }
     let what = match resolved.and_then(|resolved| resolved.file) {
-        Some(file) => format!("{}: no mistakes\n", file.display()),
-        None => format!("{}: not there, the defaults hold\n", settings.path()?.display()),
+        Some(file) => format!("{}: no mistakes", file.display()),
+        None => format!("{}: not there, the defaults hold", settings.path()?.display()),
     };
-    print(what.as_bytes())
+    print(format!("{}\n", printable(&what)).as_bytes())
 }

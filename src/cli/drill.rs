@@ -15,6 +15,7 @@ use super::failure::say;
 use super::session::{Hangup, Log, Look, Screen, Session};
 use super::{Failure, print};
 use crate::config::Host;
+use crate::files::{self, read};
 use crate::lab::drill::{Arena, BUILT_IN, Entry, Journal, Progress, Report, Runner, Scenario, Verdict};
 use crate::lab::{self, FleetFile, LabArena, LoopbackFleet, RealFleet, Topology, Unsupported, Userns};
 use crate::node::disk::create_private_dir;
@@ -161,7 +162,7 @@ fn load(name: &str) -> Result<Scenario, Failure> {
         return Scenario::parse(name, name, text).map_err(Failure::usage);
     }
     let path = Path::new(name);
-    let text = std::fs::read_to_string(path).map_err(|e| {
+    let text = read::text(path, files::TEXT_MAX).map_err(|e| {
         let known = BUILT_IN.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
         Failure::usage(anyhow::anyhow!("{name}: {e}; the built-in drills are {known}"))
     })?;

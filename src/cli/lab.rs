@@ -12,6 +12,7 @@ use crate::lab::{
     self, Ground, LabError, LabOptions, LoopbackFleet, NatLab, NetworkError, Topology, TopologyError,
     Unsupported, Userns,
 };
+use crate::model::HardNat;
 use crate::node::feed::Feed;
 
 /// What lab nodes log; there are many of them.
@@ -34,7 +35,8 @@ pub(super) fn execute(args: &LabArgs) -> Result<(), Failure> {
     }
     let session = begin(args)?;
     let begun = Instant::now();
-    let started = session.unless_stopped(NatLab::start(&userns, LabOptions::new(topology)));
+    let started = session
+        .unless_stopped(NatLab::start(&userns, LabOptions::new(topology).with_hard_nat(HardNat::Auto)));
     let Some(started) = started else {
         session.end();
         return Ok(());
@@ -107,7 +109,13 @@ fn self_test(userns: &Userns, topology: Topology) -> Result<(), Failure> {
         Ok(lab) => lab,
         Err(error) => return Err(refused(error)?),
     };
-    lab.self_test().map_or(Ok(()), |test| print(format!("{test}\n").as_bytes()))
+    let Some(test) = lab.self_test() else { return Ok(()) };
+    print(format!("{test}\n").as_bytes())?;
+    if test.rows.is_empty() {
+        let why = "this topology has no NAT and no wire: there was nothing to measure";
+        return Err(Failure::failed(anyhow::anyhow!(why)));
+    }
+    Ok(())
 }
 
 /// A failed self-test is a table, which does not fit on the line of a failure.
@@ -152,7 +160,7 @@ fn attend(
     let Some((name, shown)) = feeds.last().cloned() else { return Ok(()) };
     let (ended, ground) = if session.has_console() {
         let (desk, lab) = Desk::open(ground, name, drills, session.runtime()).map_err(Failure::failed)?;
-        let ended = session.attend(shown, Some(lab), std::future::ready(()));
+        let ended = session.attend(shown, Some(lab), std::future::ready(Ok(())));
         (ended, desk.close())
     } else {
         let feeds = feeds.into_iter().map(|(_, feed)| feed).collect();
@@ -165,13 +173,13 @@ fn attend(
 }
 
 /// Without a console: says when every node knows every other.
-async fn tell_when_joined(feeds: Vec<Feed>, begun: Instant) {
+async fn tell_when_joined(feeds: Vec<Feed>, begun: Instant) -> Result<(), Failure> {
     let others = feeds.len().saturating_sub(1);
     for mut feed in feeds {
         if feed.snapshots.wait_for(|s| s.peers.len() >= others).await.is_err() {
-            return;
+            return Ok(());
         }
     }
     let took = begun.elapsed().as_secs_f64();
-    let _ = print(format!("{} nodes know each other after {took:.2} s\n", others + 1).as_bytes());
+    print(format!("{} nodes know each other after {took:.2} s\n", others + 1).as_bytes())
 }

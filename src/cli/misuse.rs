@@ -3,11 +3,13 @@
 //! said with its name: nobody finds it on the command line.
 
 use std::ffi::{OsStr, OsString};
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, Command, CommandFactory as _};
 
+use super::output::unprinted;
 use super::{Cli, Failure};
 use crate::config::validate_switch;
 
@@ -15,7 +17,10 @@ use crate::config::validate_switch;
 /// version are none.
 pub(super) fn tell(error: &clap::Error, args: impl Iterator<Item = OsString>) -> ExitCode {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
-        error.exit();
+        return match error.print().and_then(|()| io::stdout().flush()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(why) => unprinted(why).map_or_else(|failure| failure.report(), |()| ExitCode::SUCCESS),
+        };
     }
     let args: Vec<OsString> = args.collect();
     let variable = variable_of(error, &args);

@@ -11,10 +11,13 @@ use super::Failure;
 /// If the text did not get out.
 pub fn print(text: &[u8]) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
-    match out.write_all(text).and_then(|()| out.flush()) {
-        Err(e) if e.kind() != ErrorKind::BrokenPipe => {
-            Err(Failure::failed(anyhow::Error::new(e).context("standard output")))
-        }
-        _ => Ok(()),
+    out.write_all(text).and_then(|()| out.flush()).or_else(unprinted)
+}
+
+/// What it means that something did not get out.
+pub(super) fn unprinted(why: io::Error) -> Result<(), Failure> {
+    if why.kind() == ErrorKind::BrokenPipe {
+        return Ok(());
     }
+    Err(Failure::failed(anyhow::Error::new(why).context("standard output")))
 }

@@ -28,7 +28,7 @@ pub(super) fn fits_host(resolved: &Resolved) -> Result<SocketPath, ConfigErrors>
         at: resolved.origin(key),
         allowed,
     };
-    let socket = socket_of(config);
+    let socket = socket_of(config).and_then(|socket| socket.check_place().map(|()| socket));
     if let Err(error) = &socket {
         let key = if config.socket.is_some() { Key::Socket } else { Key::DataDir };
         errors.push(invalid(key, format!("{}; {error}", key.allowed())));

@@ -45,7 +45,13 @@ pub(super) fn execute(args: &RegistryArgs) -> Result<(), Failure> {
     };
     // Two that write into one would each count what the other was told.
     let _lock = FileLock::acquire(WHAT, &db, &lock_of(&db))?;
-    let options = Options { listen: args.listen, db, token, retention: args.retention };
+    let options = Options {
+        listen: args.listen,
+        db,
+        token,
+        retention: args.retention,
+        proxies: args.trust_proxy.clone(),
+    };
     let session = Session::begin(Screen::Headless, Look::default(), &Log::only(LOG_FILTER), Hangup::Ends)?;
     let started = session.unless_stopped(Registry::start(options.clone()));
     let Some(started) = started else {

@@ -53,6 +53,7 @@ pub(super) fn execute(args: &RunArgs) -> Result<(), Failure> {
         if let Some(hangups) = hangups {
             reload.run(hangups).await;
         }
+        Ok(())
     });
     service.stopping();
     session.block_on(async {

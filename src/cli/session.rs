@@ -218,12 +218,12 @@ impl Session {
     }
 
     /// Shows the console, in a lab if there is one, or waits for a signal or the
-    /// node's own end; meanwhile `beside` runs.
+    /// node's own end; meanwhile `beside` runs, and ends it if it fails.
     pub(super) fn attend(
         &self,
         feed: Feed,
         lab: Option<Lab>,
-        beside: impl Future<Output = ()> + Send + 'static,
+        beside: impl Future<Output = Result<(), Failure>> + Send + 'static,
     ) -> Result<(), Failure> {
         if self.stop.is_cancelled() {
             return Ok(());
@@ -231,8 +231,20 @@ impl Session {
         if self.screen == Screen::Console {
             return self.show(feed, lab, false);
         }
-        self.runtime.spawn(beside);
-        match self.unless_stopped(node_end(feed)) {
+        let beside = self.runtime.spawn(beside);
+        let failed = async {
+            match beside.await {
+                Ok(Err(failure)) => failure,
+                _ => std::future::pending().await,
+            }
+        };
+        let ended = self.unless_stopped(async {
+            tokio::select! {
+                phase = node_end(feed) => Ok(phase),
+                failure = failed => Err(failure),
+            }
+        });
+        match ended.transpose()? {
             // Whoever started us must hear of it and may start us again.
             Some(Phase::Leaving) | None => Ok(()),
             Some(_) => Err(Failure::failed(anyhow::anyhow!("the node has stopped by itself"))),

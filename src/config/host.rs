@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use directories::ProjectDirs;
 
 use crate::core::limits::NAME_BYTES_MAX;
-use crate::model::clean;
+use crate::model::{clean, visible};
 
 /// The host's own defaults.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +36,7 @@ impl Host {
 
 /// A host's name cut and cleaned to what a peer's name may be.
 fn fit_name(hostname: &str) -> String {
-    let mut name = clean(hostname);
+    let mut name = clean(&visible(hostname));
     while name.len() > NAME_BYTES_MAX {
         name.pop();
     }

@@ -8,7 +8,7 @@ use super::validate::{self as check, DIRECT_WINDOW, ESCAPE_WAITS, RELAY_AFTER, R
 use super::{Ascii, BIND_PORT_MIN, BOOTSTRAP_MAX, Config, Host, LogFormat, Raw};
 use crate::core::limits::{NAME_BYTES_MAX, NETWORK_BYTES_MAX};
 use crate::core::token::TOKEN_LEN;
-use crate::model::{ProbePorts, PunchConsent, RelayMode, ThemeChoice};
+use crate::model::{HardNat, ProbePorts, PunchConsent, RelayMode, ThemeChoice};
 
 /// The variable that holds the network secret itself. There is no such key and
 /// no such flag: a secret belongs neither into a file that is shown around nor
@@ -42,6 +42,7 @@ pub const OTHER_VARIABLES: &[&str] = &[
     "PUNCHDECK_REGISTRY_DB",
     "PUNCHDECK_REGISTRY_LISTEN",
     "PUNCHDECK_REGISTRY_RETENTION",
+    "PUNCHDECK_REGISTRY_TRUST_PROXY",
 ];
 
 /// A key of the configuration.
@@ -69,6 +70,8 @@ pub enum Key {
     Punch,
     /// `relay`
     Relay,
+    /// `hard_nat`
+    HardNat,
     /// `socket`
     Socket,
     /// `control_group`
@@ -97,7 +100,7 @@ pub enum Key {
 
 impl Key {
     /// Every key, in the order in which they are shown.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::DataDir,
         Self::Name,
         Self::Network,
@@ -109,6 +112,7 @@ impl Key {
         Self::RelayAfter,
         Self::Punch,
         Self::Relay,
+        Self::HardNat,
         Self::Socket,
         Self::ControlGroup,
         Self::LogFilter,
@@ -137,6 +141,7 @@ impl Key {
             Self::RelayAfter => ("relay_after", "PUNCHDECK_RELAY_AFTER", None),
             Self::Punch => ("punch", "PUNCHDECK_PUNCH", None),
             Self::Relay => ("relay", "PUNCHDECK_RELAY", None),
+            Self::HardNat => ("hard_nat", "PUNCHDECK_HARD_NAT", None),
             Self::Socket => ("socket", "PUNCHDECK_SOCKET", Some("--socket")),
             Self::ControlGroup => ("control_group", "PUNCHDECK_CONTROL_GROUP", None),
             Self::LogFilter => ("log_filter", "PUNCHDECK_LOG_FILTER", None),
@@ -186,6 +191,7 @@ impl Key {
             Self::RelayAfter => "how long after a punch began a relay takes over the link",
             Self::Punch => "whose coordinated punch requests are answered",
             Self::Relay => "whom this node serves as a relay",
+            Self::HardNat => "whether ports of a symmetric NAT are guessed to leave a relay",
             Self::Socket => "where the control socket is",
             Self::ControlGroup => "the group that may use the control socket, too",
             Self::LogFilter => "which log lines are kept",
@@ -229,6 +235,7 @@ impl Key {
             }
             Self::Punch => one_of(PunchConsent::ALL.map(PunchConsent::name)),
             Self::Relay => one_of(RelayMode::ALL.map(RelayMode::name)),
+            Self::HardNat => one_of(HardNat::ALL.map(HardNat::name)),
             Self::LogFilter => {
                 "off, error, warn, info, debug or trace, alone or as target=level with commas between"
                     .to_owned()
@@ -280,6 +287,7 @@ impl Key {
             Self::RelayAfter => config.relay_after = check::validate_relay_after(raw.text()?)?,
             Self::Punch => config.punch = check::validate_punch(raw.text()?)?,
             Self::Relay => config.relay = check::validate_relay(raw.text()?)?,
+            Self::HardNat => config.hard_nat = check::validate_hard_nat(raw.text()?)?,
             Self::Socket => config.socket = Some(base.join(check::validate_path(raw.text()?)?)),
             Self::ControlGroup => config.control_group = Some(check::validate_group(raw.text()?)?),
             Self::LogFilter => config.log_filter = check::validate_log_filter(raw.text()?)?,
@@ -324,6 +332,7 @@ impl Key {
             Self::RelayAfter => text(&seconds(config.relay_after)),
             Self::Punch => text(config.punch.name()),
             Self::Relay => text(config.relay.name()),
+            Self::HardNat => text(config.hard_nat.name()),
             Self::Socket => text(&config.socket.as_ref()?.to_string_lossy()),
             Self::ControlGroup => text(config.control_group.as_ref()?),
             Self::LogFilter => text(&config.log_filter),

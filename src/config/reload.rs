@@ -27,6 +27,7 @@ impl Key {
                 | Self::RelayAfter
                 | Self::Punch
                 | Self::Relay
+                | Self::HardNat
                 | Self::LogFilter
         )
     }
@@ -75,10 +76,18 @@ impl Resolved {
 
     /// Takes on what a running node can; the rest stays as it holds.
     pub fn take_on(&mut self, newer: &Self) {
-        let Config { bootstrap, direct_window, relay_after, punch, relay, log_filter, .. } =
+        let Config { bootstrap, direct_window, relay_after, punch, relay, hard_nat, log_filter, .. } =
             newer.config.clone();
-        self.config =
-            Config { bootstrap, direct_window, relay_after, punch, relay, log_filter, ..self.config.clone() };
+        self.config = Config {
+            bootstrap,
+            direct_window,
+            relay_after,
+            punch,
+            relay,
+            hard_nat,
+            log_filter,
+            ..self.config.clone()
+        };
         for key in Key::ALL.into_iter().filter(|key| key.is_live()) {
             self.origins.insert(key, newer.origin(key));
         }
@@ -90,13 +99,15 @@ impl Resolved {
     /// configured; the node dials either only when its cache is empty or it is
     /// alone.
     pub fn settings(&self) -> Settings {
-        let Config { bootstrap, direct_window, relay_after, punch, relay, network, .. } = &self.config;
+        let Config { bootstrap, direct_window, relay_after, punch, relay, hard_nat, network, .. } =
+            &self.config;
         Settings {
             bootstrap: if bootstrap.is_empty() { bootstrap_of(network) } else { bootstrap.clone() },
             direct_window: *direct_window,
             relay_after: *relay_after,
             punch: *punch,
             relay: *relay,
+            hard_nat: *hard_nat,
         }
     }
 }

@@ -13,6 +13,7 @@ use super::{
     SECRET_VARIABLE, removed::Removed, secret,
 };
 use crate::core::token::Token;
+use crate::files::{self, read};
 use crate::model::ProbePorts;
 use crate::node::options::NetworkSecret;
 use crate::tui::Keymap;
@@ -223,7 +224,7 @@ impl Gather {
 
     fn read_file(&mut self, sources: &Sources) -> Option<PathBuf> {
         let path = sources.path().ok()?;
-        let text = match std::fs::read_to_string(path) {
+        let text = match read::text(path, files::TEXT_MAX) {
             Ok(text) => text,
             // The platform's own file need not be there, nor its directory.
             Err(e) if e.kind() == ErrorKind::NotFound && sources.file.is_none() => return None,

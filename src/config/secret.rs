@@ -1,14 +1,12 @@
 //! The network secret: from a file that only its owner can read, or from the
 //! environment. It never appears in an error, a log or on a screen.
 
-use std::fs::File;
-use std::io::Read;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use zeroize::Zeroizing;
 
 use crate::core::token::{TOKEN_LEN, Token};
+use crate::files::{Unfit, read};
 use crate::node::options::NetworkSecret;
 
 /// Longer than a token with some white space is not a secret of ours.
@@ -47,21 +45,13 @@ pub fn registry_token(file: Option<&Path>, variable: Option<&str>) -> Result<Opt
 }
 
 fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
-    let named = |why: &dyn std::fmt::Display| format!("{}: {why}", path.display());
-    let file = File::open(path).map_err(|e| named(&e))?;
-    let meta = file.metadata().map_err(|e| named(&e))?;
-    if !meta.is_file() {
-        return Err(named(&"it is no regular file"));
-    }
-    let mode = meta.permissions().mode() & 0o7777;
-    if mode & 0o077 != 0 {
-        return Err(named(&format!(
-            "others may read it (mode {mode:04o}): chmod 600 it, and make a new secret"
-        )));
-    }
-    let mut bytes = Zeroizing::new(Vec::with_capacity(FILE_MAX as usize));
-    file.take(FILE_MAX).read_to_end(&mut bytes).map_err(|e| named(&e))?;
-    Ok(bytes)
+    read::private(path, FILE_MAX).map_err(|error| {
+        let cure = match Unfit::of(&error) {
+            Some(Unfit::ReadableByOthers { .. }) => ": chmod 600 it, and make a new secret",
+            _ => "",
+        };
+        format!("{}: {error}{cure}", path.display())
+    })
 }
 
 fn parse(bytes: &[u8]) -> Result<NetworkSecret, String> {
@@ -79,6 +69,7 @@ fn parse(bytes: &[u8]) -> Result<NetworkSecret, String> {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
 

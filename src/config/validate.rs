@@ -11,7 +11,7 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use super::{Ascii, LogFormat};
 use crate::core::limits::{NAME_BYTES_MAX, NETWORK_BYTES_MAX, RECORD_PORT_MIN};
-use crate::model::{ProbePorts, PunchConsent, RelayMode, ThemeChoice, clean, plain_addr};
+use crate::model::{HardNat, ProbePorts, PunchConsent, RelayMode, ThemeChoice, clean, plain_addr};
 use crate::node::RegistryUrl;
 
 /// Shorter, and a slow handshake is cut off; longer, and a peer that cannot be
@@ -191,6 +191,14 @@ pub fn validate_punch(text: &str) -> Result<PunchConsent, Refused> {
 /// [`Refused`] if it is none of the choices.
 pub fn validate_relay(text: &str) -> Result<RelayMode, Refused> {
     RelayMode::ALL.into_iter().find(|c| c.name() == text).ok_or(Refused::RULE)
+}
+
+/// Whether ports are guessed.
+///
+/// # Errors
+/// [`Refused`] if it is none of the choices.
+pub fn validate_hard_nat(text: &str) -> Result<HardNat, Refused> {
+    HardNat::ALL.into_iter().find(|c| c.name() == text).ok_or(Refused::RULE)
 }
 
 /// Log filter directives.

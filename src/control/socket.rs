@@ -12,6 +12,7 @@ use rustix::fs::Mode;
 
 use super::lines;
 use super::protocol::Tell;
+use crate::files::{Unfit, ours};
 
 /// For whom the socket is.
 const OWNER_ONLY: u32 = 0o600;
@@ -45,6 +46,19 @@ impl SocketPath {
     /// The path.
     pub fn as_path(&self) -> &Path {
         &self.0
+    }
+
+    /// Whether its directory, if it is there, is one where nobody else can put a socket.
+    ///
+    /// # Errors
+    /// [`SocketError::Place`].
+    pub fn check_place(&self) -> Result<(), SocketError> {
+        let dir = self.0.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        match ours::check_dir(dir).map_err(|error| Unfit::of(&error)) {
+            Err(Some(why)) => Err(SocketError::Place { path: self.0.clone(), why }),
+            // Whatever else is the matter, the making of it will tell.
+            _ => Ok(()),
+        }
     }
 }
 
@@ -83,6 +97,17 @@ pub enum SocketError {
         /// Its name.
         group: String,
     },
+    /// Others could put a socket of theirs in its place.
+    #[error(
+        "the control socket {} would be in a directory where others can put one of theirs ({why}); --socket names another path",
+        path.display()
+    )]
+    Place {
+        /// The path.
+        path: PathBuf,
+        /// What is wrong with the directory.
+        why: Unfit,
+    },
     /// The system said no.
     #[error("the control socket {} cannot be made: {source}", path.display())]
     Io {
@@ -120,6 +145,7 @@ impl ControlSocket {
     /// # Errors
     /// See [`SocketError`]; whatever is there then stays as it is.
     pub fn bind(path: &SocketPath, group: Option<&str>) -> Result<Self, SocketError> {
+        path.check_place()?;
         let path = path.as_path();
         let io = |source| SocketError::Io { path: path.to_owned(), source };
         let gid = group.map(group_id).transpose()?;

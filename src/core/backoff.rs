@@ -18,6 +18,9 @@ pub struct Backoff {
 pub const ISOLATION: Backoff = Backoff { first: Duration::from_secs(1), most: Duration::from_secs(300) };
 /// Between attempts towards one peer.
 pub const PEER: Backoff = Backoff { first: Duration::from_secs(5), most: Duration::from_secs(300) };
+/// Between dials of a host that only hearsay names, and of those that one source
+/// names: from the shortest time between two dials of a host to an hour.
+pub const HEARSAY: Backoff = Backoff { first: Duration::from_secs(10), most: Duration::from_secs(3600) };
 
 /// Before a peer is dialled again that has another connection of our own identity:
 /// each dial of ours ends that one.

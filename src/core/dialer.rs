@@ -4,20 +4,23 @@
 //! towards eight outbound ones, gently where gossip named the peer. Without
 //! links: everything we know, again and again with backoff, for ever.
 
+mod caution;
+mod view;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
+pub use self::view::{Prospect, View};
+
+use self::caution::{Caution, Leave};
 use super::backoff::{ISOLATION, PEER, YIELD};
-use super::book::NetPrefix;
-use super::bucket::Bucket;
 use super::ladder::{Plan, Target};
 use super::limits::{
-    FEELER_EVERY, GOSSIP_DIAL_JITTER, GOSSIP_DIAL_PER_IP, GOSSIP_DIALS_AT_ONCE, GOSSIP_DIALS_PER_SECOND,
-    OUTBOUND_WANTED,
+    FEELER_EVERY, GOSSIP_DIAL_JITTER, GOSSIP_DIALS_AT_ONCE, OUTBOUND_WANTED, SCHEDULE_MAX, WORD_FORGOTTEN,
 };
 use super::{Mono, Now};
 use crate::model::{AttemptOutcome, Cause, PeerId, Phase, SendTrouble};
@@ -33,56 +36,6 @@ const RESET_APART: Duration = Duration::from_secs(30);
 const ROUND_PEERS: usize = 8;
 /// How often a peer that is due but may not be dialled yet is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
-
-/// What the dialer must know of a peer to choose.
-#[derive(Debug, Clone)]
-pub struct Prospect {
-    /// Who.
-    pub peer: PeerId,
-    /// Where.
-    pub addresses: Vec<SocketAddr>,
-    /// Whether we ever shook hands with it.
-    pub tried: bool,
-}
-
-impl Prospect {
-    fn prefix(&self) -> Option<NetPrefix> {
-        self.addresses.first().and_then(|addr| NetPrefix::of(*addr))
-    }
-}
-
-/// The rest of the node, as the dialer sees it.
-pub trait View {
-    /// Peers by quality, the best first, without ourselves.
-    fn best(&self, count: usize) -> Vec<Prospect>;
-    /// One peer.
-    fn prospect(&self, peer: &PeerId) -> Option<Prospect>;
-    /// Whether a connection stands or an attempt runs.
-    fn is_busy(&self, peer: &PeerId) -> bool;
-    /// Whether an attempt towards that address runs, or a link goes there.
-    fn is_busy_addr(&self, addr: &SocketAddr) -> bool;
-    /// Whether the peer is known to be at that address.
-    fn is_at(&self, peer: &PeerId, addr: &SocketAddr) -> bool;
-    /// Whether the host lets us send to one of these.
-    ///
-    /// # Errors
-    /// What keeps us from all of them.
-    fn way(&self, addrs: &[SocketAddr]) -> Result<(), SendTrouble>;
-    /// Whether it lets us send to everybody.
-    fn is_open(&self) -> bool;
-    /// Links that are up.
-    fn links(&self) -> usize;
-    /// Those of them that we dialled.
-    fn outbound(&self) -> usize;
-    /// The networks that those lead to.
-    fn outbound_prefixes(&self) -> BTreeSet<NetPrefix>;
-    /// Peers we never shook hands with, to which nothing stands or runs.
-    fn untried(&self) -> Vec<PeerId>;
-    /// Attempts that run.
-    fn attempts(&self) -> usize;
-    /// Those of them that gossip caused.
-    fn gossip_attempts(&self) -> usize;
-}
 
 /// An attempt to begin.
 #[derive(Debug, Clone)]
@@ -100,6 +53,14 @@ struct Due {
     at: Mono,
     failures: u32,
     cause: Cause,
+    /// Nothing that is said of it is worth a dial any more.
+    parked: bool,
+}
+
+impl Due {
+    fn at(at: Mono, cause: Cause) -> Self {
+        Self { at, failures: 0, cause, parked: false }
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -148,8 +109,7 @@ pub struct Dialer {
     yielded: BTreeMap<PeerId, Yielded>,
     reset_at: Option<Mono>,
     was_joined: bool,
-    per_ip: BTreeMap<IpAddr, Mono>,
-    rate: Bucket,
+    caution: Caution,
     state: State,
     rounds: u32,
     alone_since: Mono,
@@ -176,8 +136,7 @@ impl Dialer {
             yielded: BTreeMap::new(),
             reset_at: None,
             was_joined: false,
-            per_ip: BTreeMap::new(),
-            rate: Bucket::new(GOSSIP_DIALS_AT_ONCE as f64, GOSSIP_DIALS_PER_SECOND, now),
+            caution: Caution::new(loopback, now),
             state: State::NothingToDial,
             rounds: 0,
             alone_since: now,
@@ -270,8 +229,17 @@ impl Dialer {
         } else {
             GOSSIP_DIAL_JITTER.mul_f64(self.rng.random_range(0.0..1.0))
         };
-        if !self.passive {
-            self.schedule.entry(peer).or_insert(Due { at: now + jitter, failures: 0, cause });
+        let full = cause == Cause::Gossip && self.schedule.len() >= SCHEDULE_MAX;
+        if !self.passive && !full {
+            self.schedule.entry(peer).or_insert(Due::at(now + jitter, cause));
+        }
+    }
+
+    /// Something new is said of a peer: if it waits only because nothing that was
+    /// said before led to it, it is tried again.
+    pub fn on_news(&mut self, peer: &PeerId, now: Mono) {
+        if let Some(due) = self.schedule.get_mut(peer).filter(|due| due.parked) {
+            (due.at, due.parked) = (now, false);
         }
     }
 
@@ -279,8 +247,7 @@ impl Dialer {
     /// is the first of all.
     pub fn on_link_up(&mut self, peer: &PeerId, now: Mono) -> Option<(Duration, bool)> {
         self.schedule.remove(peer);
-        // Its operator lifted what it had asked for.
-        self.held_off.retain(|held, off| held != peer || off.ours);
+        self.asked_by(peer);
         let was_alone = self.state != State::Joined;
         self.state = State::Joined;
         self.rounds = 0;
@@ -295,8 +262,9 @@ impl Dialer {
     /// A way opened: what failed before says nothing of now.
     pub fn reset_waits(&mut self, now: Mono) {
         self.reset_at = Some(now);
-        for due in self.schedule.values_mut() {
-            *due = Due { at: due.at.min(now), failures: 0, cause: due.cause };
+        // What waits for news waits on: a way is none.
+        for due in self.schedule.values_mut().filter(|due| !due.parked) {
+            *due = Due { at: due.at.min(now), failures: 0, cause: due.cause, parked: false };
         }
         self.rounds = 0;
         if let State::Isolated { retry } = &mut self.state {
@@ -317,20 +285,37 @@ impl Dialer {
     /// that it leaves.
     pub fn on_link_down(&mut self, peer: PeerId, links: usize, left: bool, now: Mono) {
         let at = if left { now + PEER.after(1, &mut self.rng) } else { now };
-        self.schedule.insert(peer, Due { at, failures: 0, cause: Cause::Reconnect });
+        self.plan(peer, Due::at(at, Cause::Reconnect));
         if links == 0 && self.state == State::Joined {
             self.alone_since = now;
             self.state = State::Joining { cached: false };
         }
     }
 
+    /// Sets when a peer is due. Whoever makes links to lose them again only pushes
+    /// out what is due latest; the best of the book and feelers find that again.
+    fn plan(&mut self, peer: PeerId, due: Due) {
+        self.schedule.insert(peer, due);
+        if self.schedule.len() > SCHEDULE_MAX {
+            let latest = self.schedule.iter().max_by_key(|(_, due)| due.at).map(|(peer, _)| *peer);
+            latest.and_then(|peer| self.schedule.remove(&peer));
+        }
+    }
+
     /// An attempt ended.
     pub fn on_attempt_ended(&mut self, peer: PeerId, outcome: AttemptOutcome, now: Mono) {
         if outcome != AttemptOutcome::Unreachable {
+            self.caution.ended(&peer, outcome == AttemptOutcome::Connected);
             self.schedule.remove(&peer);
             return;
         }
-        let due = self.schedule.entry(peer).or_insert(Due { at: now, failures: 0, cause: Cause::Cache });
+        if self.state == State::Joined {
+            self.caution.failed(&peer, now, &mut self.rng);
+        } else {
+            // The fault may well be ours.
+            self.caution.ended(&peer, false);
+        }
+        let due = self.schedule.entry(peer).or_insert(Due::at(now, Cause::Cache));
         due.failures = due.failures.saturating_add(1);
         due.at = now + PEER.after(due.failures, &mut self.rng);
     }
@@ -346,7 +331,13 @@ impl Dialer {
         let until = now + HOLD_OFF;
         let ours = ours || self.is_refused(&peer, now);
         self.held_off.insert(peer, HeldOff { until, ours });
-        self.schedule.insert(peer, Due { at: until, failures: 0, cause: Cause::Reconnect });
+        self.schedule.insert(peer, Due::at(until, Cause::Reconnect));
+    }
+
+    /// The peer asks us for a link, by a punch or an invitation: its operator lifted
+    /// what it had asked for. What ours said stays.
+    pub fn asked_by(&mut self, peer: &PeerId) {
+        self.held_off.retain(|held, off| held != peer || off.ours);
     }
 
     /// An operator connects it again.
@@ -373,7 +364,7 @@ impl Dialer {
     pub fn on_timeout(&mut self, view: &impl View, now: Now) -> (Vec<Start>, Option<Duration>) {
         self.held_off.retain(|_, held| held.until > now.mono);
         self.yielded.retain(|_, y| now.mono.since(y.until) < YIELD_KEPT);
-        self.per_ip.retain(|_, at| now.mono.since(*at) < GOSSIP_DIAL_PER_IP);
+        self.caution.forget_old(now.mono);
         if self.state != State::Joined {
             match (self.no_way(view), self.state) {
                 (Some(why), State::NoWay { why: before, .. }) if why == before => return (Vec::new(), None),
@@ -533,24 +524,42 @@ impl Dialer {
             if wanted == 0 {
                 break;
             }
-            // A peer that only hearsay names must not make us a weapon: few
-            // dials at once, few a second, one address of a host, and that
-            // host not again for a while.
-            if !prospect.tried && !self.loopback {
-                if gossip_room == 0 {
+            // What is only said of a peer must not make us a weapon: few dials at
+            // once, few a second, one address of a host, and that host not again
+            // for a while.
+            let paced = self.caution.is_paced(&prospect);
+            if paced && gossip_room == 0 {
+                continue;
+            }
+            match self.caution.leave(&prospect, now.mono) {
+                Leave::Dial(addresses) => prospect.addresses = addresses,
+                // Who is linked to it may still bring us together.
+                _ if !paced => prospect.addresses.clear(),
+                later => {
+                    self.put_off(&prospect.peer, &later, now.mono);
                     continue;
                 }
-                prospect.addresses = self.unvisited(prospect.addresses);
-                if prospect.addresses.is_empty() || !self.rate.take(now.mono) {
+            }
+            if paced {
+                if !self.caution.take(now.mono) {
                     continue;
                 }
                 gossip_room -= 1;
-                self.per_ip.extend(prospect.addresses.iter().map(|a| (a.ip(), now.mono)));
             }
+            self.caution.dialled(&prospect, now.mono);
             wanted -= 1;
             starts.push(start(prospect, due.cause));
         }
         starts
+    }
+
+    fn put_off(&mut self, peer: &PeerId, later: &Leave, now: Mono) {
+        if let Some(due) = self.schedule.get_mut(peer) {
+            (due.at, due.parked) = match later {
+                Leave::Wait(until) => (*until, false),
+                _ => (now + WORD_FORGOTTEN, true),
+            };
+        }
     }
 
     /// Every two minutes one untried peer is dialled whether we need it or not:
@@ -568,17 +577,10 @@ impl Dialer {
         let peer = untried[self.rng.random_range(0..untried.len())];
         let mut prospect = view.prospect(&peer).filter(|_| !self.waits(&peer, now.mono))?;
         view.way(&prospect.addresses).ok()?;
-        if !self.loopback {
-            prospect.addresses = self.unvisited(prospect.addresses);
-            self.per_ip.extend(prospect.addresses.iter().map(|a| (a.ip(), now.mono)));
-        }
+        let Leave::Dial(addresses) = self.caution.leave(&prospect, now.mono) else { return None };
+        prospect.addresses = addresses;
+        self.caution.dialled(&prospect, now.mono);
         (!prospect.addresses.is_empty()).then(|| start(prospect, Cause::Feeler))
-    }
-
-    /// One address per host that was not dialled lately.
-    fn unvisited(&self, addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
-        let mut hosts = BTreeSet::new();
-        addresses.into_iter().filter(|a| !self.per_ip.contains_key(&a.ip()) && hosts.insert(a.ip())).collect()
     }
 }
 

@@ -6,6 +6,9 @@
 //!   unreachable; one that was called off counts nowhere, nor does one that only
 //!   tried to better a link that stands, nor one that asked and dialled nobody
 //!   because every stage was skipped.
+//! - Connectivity counts a peer that is not reached once, however often that is tried
+//!   again: retries until a link stands are one span. What the specification's rates
+//!   are per attempt stands beside it.
 //! - Its path is that of its first usable link, its time the time until then. A
 //!   link that leaves its relay later is counted as relayed and as moved.
 //! - Rates of paths are out of what connected, so they add up to one.
@@ -15,7 +18,8 @@
 mod history;
 mod series;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 pub use history::{EndedAttempt, HISTORY_MAX, History};
@@ -30,6 +34,9 @@ use crate::model::{
 /// Below that many observations a rate says little: with 29 of 29 the interval
 /// still reaches down to 88 %.
 pub const FEW: u64 = 30;
+/// Peers and addresses of which it is remembered that they were not reached: as many
+/// as there are in the cache.
+const UNREACHED_MAX: usize = 16_384;
 /// The normal quantile of a 95 % interval.
 const Z: f64 = 1.959_963_984_540_054;
 
@@ -56,6 +63,8 @@ pub struct Tally {
     punched: u64,
     relayed: u64,
     unreachable: u64,
+    /// How many of those only tried again what had just failed.
+    again: u64,
     moved: Moved,
     total_ms: u64,
     /// How many took so many milliseconds. A ladder ends within a minute, so
@@ -75,9 +84,11 @@ impl Tally {
         *self.times.entry(ms).or_default() += count;
     }
 
-    /// So many attempts found no way.
-    pub fn unreachable(&mut self, count: u64) {
+    /// So many attempts found no way. `again`: they tried a peer again that had not been
+    /// reached just before.
+    pub fn unreachable(&mut self, count: u64, again: bool) {
         self.unreachable += count;
+        self.again += if again { count } else { 0 };
     }
 
     /// So many links that attempts made relayed have moved to that path.
@@ -95,6 +106,7 @@ impl Tally {
         self.punched += other.punched;
         self.relayed += other.relayed;
         self.unreachable += other.unreachable;
+        self.again += other.again;
         self.moved.direct += other.moved.direct;
         self.moved.punched += other.moved.punched;
         self.total_ms = self.total_ms.saturating_add(other.total_ms);
@@ -107,6 +119,7 @@ impl Tally {
     pub fn view(&self) -> KpiView {
         let connected = self.direct + self.punched + self.relayed;
         let attempts = connected + self.unreachable;
+        let unreached = self.unreachable - self.again;
         KpiView {
             attempts,
             connected,
@@ -116,6 +129,7 @@ impl Tally {
             punched: self.punched,
             relayed: self.relayed,
             unreachable: self.unreachable,
+            unreached,
             moved: self.moved,
             mean_connect_ms: quotient(self.total_ms, connected),
             p50_ms: self.percentile(0.50),
@@ -156,6 +170,15 @@ pub struct Kpi {
     /// Whose link an attempt of ours made relayed, and it has not moved yet; with
     /// the attempt's number.
     relayed: BTreeMap<PeerId, (AttemptId, u64)>,
+    /// Whom the last attempt did not reach, and nobody since.
+    unreached: BTreeSet<Whom>,
+}
+
+/// Whom an attempt is about; a bootstrap address has no identity until it answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Whom {
+    Peer(PeerId),
+    At(SocketAddr),
 }
 
 impl Kpi {
@@ -166,19 +189,22 @@ impl Kpi {
         history.attempts.iter().for_each(|ended| tally.count(ended));
         let newest = history.attempts.back().map_or(history.since, |ended| ended.at);
         let series = Arc::new(series::of_history(&history.attempts, newest));
-        Self { tally, history, series, first: 0, unsaved: false, relayed: BTreeMap::new() }
+        let (relayed, unreached) = (BTreeMap::new(), BTreeSet::new());
+        Self { tally, history, series, first: 0, unsaved: false, relayed, unreached }
     }
 
-    /// Takes an ended attempt. Says whether it counts.
-    pub fn record(&mut self, attempt: &Attempt, now: Now) -> bool {
+    /// Takes an ended attempt. Gives what counts of it, if it does.
+    pub fn record(&mut self, attempt: &Attempt, now: Now) -> Option<EndedAttempt> {
         let path = match (attempt.outcome, attempt.path) {
             (Some(AttemptOutcome::Connected), Some(path)) => Some(path),
             (Some(AttemptOutcome::Unreachable), _) => None,
-            _ => return false,
+            _ => return None,
         };
         let outcome = if path.is_some() { AttemptOutcome::Connected } else { AttemptOutcome::Unreachable };
         let elapsed_ms = attempt.elapsed_ms.unwrap_or(0);
-        let ended = EndedAttempt { at: now.stamp, outcome, path, elapsed_ms, moved: None };
+        let whom = attempt.peer_id.map(Whom::Peer).or(attempt.target.map(Whom::At));
+        let again = whom.is_some_and(|whom| self.tries_again(whom, path.is_some()));
+        let ended = EndedAttempt { at: now.stamp, outcome, path, elapsed_ms, moved: None, again };
         let number = self.first + self.history.attempts.len() as u64;
         self.tally.count(&ended);
         if let Some(displaced) = self.history.push(ended) {
@@ -193,7 +219,25 @@ impl Kpi {
                 self.relayed.insert(peer, (attempt.id, number));
             }
         }
-        true
+        Some(ended)
+    }
+
+    /// Whether an attempt that reached nobody goes on with a span in which nobody was
+    /// reached. One that did ends it.
+    fn tries_again(&mut self, whom: Whom, reached: bool) -> bool {
+        if reached {
+            self.unreached.remove(&whom);
+            return false;
+        }
+        if self.unreached.len() >= UNREACHED_MAX {
+            self.unreached.pop_first();
+        }
+        !self.unreached.insert(whom)
+    }
+
+    /// A link to a peer stands, whoever made it: if it is lost, that is another span.
+    pub fn reached(&mut self, peer: &PeerId) {
+        self.unreached.remove(&Whom::Peer(*peer));
     }
 
     /// A link moved to another path. Gives the attempt of ours that it takes off
@@ -296,7 +340,10 @@ impl Criterion {
     /// What is divided by what.
     pub fn definition(self) -> &'static str {
         match self {
-            Self::Connectivity => "attempts that connected, out of those that ended and were not called off",
+            Self::Connectivity => {
+                "attempts that connected, out of those and the spans in which a peer was not reached, \
+                 however often it was tried in one"
+            }
             Self::Direct => "attempts whose first usable link was direct, out of those that connected",
             Self::Punched => "attempts whose first usable link was punched, out of those that connected",
             Self::Relayed => "attempts whose first usable link was relayed, out of those that connected",
@@ -334,7 +381,7 @@ impl Criterion {
     fn parts(self, kpi: &KpiView, spread: Option<Propagation>) -> (u64, u64) {
         let spread = spread.unwrap_or_default();
         match self {
-            Self::Connectivity => (kpi.connected, kpi.attempts),
+            Self::Connectivity => (kpi.connected, kpi.connected + kpi.unreached),
             Self::Direct => (kpi.direct, kpi.connected),
             Self::Punched => (kpi.punched, kpi.connected),
             Self::Relayed => (kpi.relayed, kpi.connected),
@@ -386,6 +433,7 @@ pub fn answer(kpi: &KpiView, propagation: Option<Propagation>) -> KpiAnswer {
         punched: kpi.punched,
         relayed: kpi.relayed,
         unreachable: kpi.unreachable,
+        unreached: kpi.unreached,
         moved: kpi.moved,
         mean_connect_ms: kpi.mean_connect_ms,
         p50_ms: kpi.p50_ms,
@@ -454,6 +502,29 @@ mod tests {
     }
 
     #[test]
+    fn a_peer_that_is_down_is_one_span_however_often_it_is_tried() {
+        let of =
+            |n: u8, outcome, path| Attempt { peer_id: Some(PeerId([n; 32])), ..attempt(outcome, path, 9) };
+        let mut kpi = new();
+        for _ in 0..23 {
+            kpi.record(&of(1, AttemptOutcome::Unreachable, None), at(0));
+        }
+        kpi.record(&of(2, AttemptOutcome::Unreachable, None), at(0));
+        kpi.record(&of(1, AttemptOutcome::Connected, Some(Path::Direct)), at(1));
+        let view = kpi.view();
+        assert_eq!((view.attempts, view.connected, view.unreachable, view.unreached), (25, 1, 24, 2));
+        let judged = Criterion::Connectivity.judge(&view, None);
+        assert_eq!((judged.numerator, judged.denominator), (1, 3), "two spans and a link");
+        // What comes after a link is another span, whoever made the link.
+        kpi.record(&of(1, AttemptOutcome::Unreachable, None), at(2));
+        kpi.reached(&PeerId([1; 32]));
+        kpi.record(&of(1, AttemptOutcome::Unreachable, None), at(3));
+        kpi.record(&of(1, AttemptOutcome::Unreachable, None), at(4));
+        assert_eq!(kpi.view().unreached, 4);
+        assert_eq!(Kpi::new(kpi.take_unsaved().unwrap()).view().unreached, 4, "over a restart");
+    }
+
+    #[test]
     fn a_link_that_leaves_its_relay_counts_as_relayed_and_as_moved_once() {
         let peer = PeerId([7; 32]);
         let mut kpi = new();
@@ -479,10 +550,10 @@ mod tests {
         let (mut a, mut b, mut both) = (Tally::default(), Tally::default(), Tally::default());
         for (tally, path, ms) in [(&mut a, Path::Direct, 3), (&mut b, Path::Relayed, 1000)] {
             tally.connected(path, ms, 2);
-            tally.unreachable(1);
+            tally.unreachable(1, false);
             tally.moved(Path::Punched, 1);
             both.connected(path, ms, 2);
-            both.unreachable(1);
+            both.unreachable(1, false);
             both.moved(Path::Punched, 1);
         }
         a.add(&b);
@@ -496,7 +567,7 @@ mod tests {
         tally.connected(Path::Direct, 10, 60);
         tally.connected(Path::Punched, 100, 35);
         tally.connected(Path::Relayed, 1000, 4);
-        tally.unreachable(1);
+        tally.unreachable(1, false);
         let answer = answer(&tally.view(), Some(Propagation { known: 56, expected: 56 }));
         let parts: Vec<_> = answer.criteria.iter().map(|c| (c.name, c.numerator, c.denominator)).collect();
         assert_eq!(
@@ -514,7 +585,7 @@ mod tests {
         assert_eq!(answer.criteria[4].interval, None, "a mean has no Wilson interval");
         assert_eq!(answer.criteria[0].interval, answer.interval);
 
-        tally.unreachable(1);
+        tally.unreachable(1, false);
         tally.connected(Path::Relayed, 1_000_000, 2);
         let answer = super::answer(&tally.view(), Some(Propagation { known: 55, expected: 56 }));
         let met: Vec<_> = answer.criteria.iter().map(|c| c.met).collect();
@@ -591,6 +662,7 @@ mod tests {
             path: Some(Path::Direct),
             elapsed_ms: 5,
             moved: None,
+            again: false,
         };
         let mut history = History::new(Now::START.stamp);
         history.attempts.extend((0..5000).map(direct));

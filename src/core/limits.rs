@@ -40,16 +40,56 @@ pub const HANDSHAKE_WITHIN: Duration = Duration::from_secs(5);
 /// A connection on which nothing is heard for this long has ended. Links know
 /// it long before, by their heartbeats.
 pub const CONNECTION_IDLE: Duration = Duration::from_secs(30);
-/// Streams that the other end of a connection may have open at once: a control
-/// stream, one that it replaces, and reservations in the same way.
-pub const CONNECTION_STREAMS_MAX: u32 = 8;
+/// Streams that the other end of a connection may have open at once until its link
+/// is up: a control stream, and one that it replaces.
+pub const STRANGER_STREAMS_MAX: u32 = 2;
+/// Bytes that it may send ahead until then, over all streams: the longest frame
+/// that anybody has to say before. The library keeps up to some hundred bytes for
+/// each piece with a hole before it, so what a few bytes can cost is bounded by this.
+pub const STRANGER_WINDOW: u32 = FRAME_MAX as u32;
+/// Bytes of a handshake kept that came before what belongs in front of them: a
+/// post-quantum certificate and its signature are 6 KiB.
+pub const HANDSHAKE_AHEAD_MAX: usize = 8 * 1024;
+/// Streams that it may have open once the link is up: a control stream, one that it
+/// replaces, and reservations in the same way.
+pub const CONNECTION_STREAMS_MAX: u32 = 4;
+/// Bytes that either end may have under way over one connection: 5 MB/s at a round
+/// trip of 100 ms, which is more than a relay carries. Four connections of a peer
+/// gone bad come to 2 MiB of what we receive, and so to 4 MiB with what its link
+/// keeps ([`UNACKED_MAX`]) and what waits to be written ([`WRITE_WAITING_MAX`]).
+pub const CONNECTION_WINDOW: u32 = 512 * 1024;
+/// Bytes that wait to be written to a control stream. No more than a link keeps
+/// unacknowledged waits for a peer that reads; a peer that acknowledges what it never
+/// read is given up.
+pub const WRITE_WAITING_MAX: usize = UNACKED_MAX + 64 * 1024;
+/// Connections that one peer may have to us: the one in use, one that stands by, and
+/// one that each end dialled just now.
+pub const CONNECTIONS_PER_PEER_MAX: usize = 4;
+/// Which frames came on a connection is looked at this often: the library keeps an
+/// answer to each `TRY_CONNECT_TO` that it never gives, sends empty packets for it without
+/// end, and no node of ours sends one.
+pub const FRAMES_LOOKED_AT_EVERY: Duration = Duration::from_millis(250);
+/// Times that the other end of a connection may say where it sees us by the library's own
+/// frame, which keeps 56 bytes of each: a NAT that maps anew every half minute takes a day.
+pub const OBSERVED_FRAMES_MAX: u64 = 4_096;
 
-/// Links at once, of all kinds.
+/// A first packet shorter than this is not answered, whatever its version: it may be
+/// forged, and the answer must not be longer than the question. QUIC wants it so long.
+pub const FIRST_PACKET_MIN: usize = 1_200;
+
+/// Links at once.
 pub const LINKS_MAX: usize = 256;
+/// Of those for peers that came by themselves and that we never had to do with: half.
+/// The other half is kept for those whom we dialled or knew.
+pub const LINKS_STRANGERS_MAX: usize = LINKS_MAX / 2;
+/// Beside them, peers that have said nothing yet or never will: as many as may be in
+/// their handshakes at once ([`HANDSHAKES_AT_ONCE`]). The oldest goes first.
+pub const LINKS_MUTE_MAX: usize = 64;
 /// Links from one IP address (loopback exempt when our own bind is loopback).
 pub const LINKS_PER_IP_MAX: usize = 16;
-/// Share of [`LINKS_MAX`] that foreign peers may take, in percent.
-pub const FOREIGN_LINKS_PERCENT: usize = 25;
+/// A peer that was linked for this long is no stranger, in what we keep for it and the
+/// next time that it comes: long enough that nobody does it in passing.
+pub const STRANGER_FOR: Duration = Duration::from_secs(60);
 
 /// Addresses in one record: more is padding.
 pub const RECORD_ADDRESSES_MAX: usize = 8;
@@ -66,9 +106,23 @@ pub const NETWORK_BYTES_MAX: usize = 64;
 /// Ports below this are never dialled on hearsay: a gossiped address must not
 /// aim us at somebody's well-known service.
 pub const RECORD_PORT_MIN: u16 = 1024;
-/// A version this far above the known one is a forgery: nobody changes his
-/// record a million times between two of our contacts.
+/// A version this far above the known one is a forgery, where no signature says
+/// otherwise: nobody changes his record a million times between two contacts.
 pub const VERSION_JUMP_MAX: u64 = 1 << 20;
+/// The version of our own record that a start goes on from, at most: a change every
+/// millisecond does not get there in 8 000 years, and above there is room to go on.
+pub const OWN_VERSION_MAX: u64 = 1 << 48;
+
+/// Hearsay that nothing bears out moves what another said by one version in this
+/// time, so that a liar who counts up step by step needs days for what a subject
+/// undoes at once. A peer that signs nothing changes less often than this.
+pub const HEARSAY_STEP_EVERY: Duration = Duration::from_secs(60);
+/// Claims about one peer that wait for somebody to bear them out, one of each
+/// network: two that agree are enough ...
+pub const CLAIMS_PER_PEER: usize = 4;
+/// ... and about all peers together: some 200 bytes each. Who makes up more only
+/// pushes out his own, and the peer is asked in any case.
+pub const CLAIMS_MAX: usize = 1_024;
 
 /// Records taken from one link, sustained, per second.
 pub const INTAKE_PER_SECOND: f64 = 1.0;
@@ -92,6 +146,9 @@ pub const SYNC_QUEUE_MAX: usize = 6;
 pub const RECORDS_SERVE_BURST: f64 = 4_096.0;
 /// Single records served per link on request, sustained, per second.
 pub const RECORDS_SERVE_PER_SECOND: f64 = 34.0;
+/// Records that one prefix in a request yields. Honest ids never share their
+/// first 64 bits, but whoever makes hearsay up may give a thousand ids one prefix.
+pub const PREFIX_RECORDS_MAX: usize = 4;
 /// Digests looked at per link in a burst; each costs us up to a page train.
 pub const DIGEST_BURST: f64 = 3.0;
 /// One more digest looked at per link after this long.
@@ -116,6 +173,18 @@ pub const WHO_HAS_PER_MINUTE: f64 = 60.0;
 /// How often a link may tell us that it sees us elsewhere, a minute: each time
 /// our record changes, and everybody hears of it.
 pub const OBSERVED_PER_MINUTE: f64 = 6.0;
+/// What peers see of us that contradicts our measured NAT has it measured anew at
+/// once, so often a minute by the word of one peer ...
+pub const NAT_DOUBTS_PER_PEER_MINUTE: f64 = 1.0;
+/// ... and of all: a liar, or several, must not keep a node from knowing its NAT.
+pub const NAT_DOUBTS_PER_MINUTE: f64 = 6.0;
+/// Networks, /16 of IPv4 and /32 of IPv6, from which an address of ours must be
+/// seen before we name it to others, who dial there when we are gone: one network
+/// can belong to one liar. Where all that we are linked to is in one network, as a
+/// fleet of three on one LAN is, so many hosts of it; with one host alone its word
+/// counts, since nobody else hears it. Loopback is exempt when our own bind is
+/// loopback.
+pub const SIGHT_QUARTERS: usize = 2;
 /// Questions for our half of a story, or for what we saw of somebody else, that
 /// a link may ask a minute.
 pub const WHY_PER_MINUTE: f64 = 6.0;
@@ -188,8 +257,23 @@ pub const REACH_TEST_EVERY: Duration = Duration::from_secs(60);
 
 /// Peers never contacted that the cache keeps.
 pub const CACHE_NEW_MAX: usize = 16_384;
-/// Peers once contacted that the cache keeps.
+/// Peers that the cache keeps of those that we dialled with success or that kept a
+/// link for [`KEPT_LINK`].
 pub const CACHE_TRIED_MAX: usize = 4_096;
+/// Who dialled us counts as a peer that we know once its link stood this long: an
+/// identity that is thrown away costs its maker a minute of a link, and there are
+/// only so many.
+pub const KEPT_LINK: Duration = Duration::from_secs(60);
+/// Who is known longer than this goes last when the cache is full, whatever is
+/// measured of it: nobody makes yesterday's identities today.
+pub const KNOWN_LONG: Duration = Duration::from_secs(24 * 3600);
+/// A name under which a peer was linked is remembered this long: whoever else is
+/// called so meanwhile is marked.
+pub const NAME_REMEMBERED: Duration = Duration::from_secs(30 * 24 * 3600);
+/// Peers of which that is remembered for one name ...
+pub const NAME_USERS_MAX: usize = 4;
+/// ... and names: some 200 bytes for each of a full table of tried peers.
+pub const NAMES_MAX: usize = 4_096;
 /// Share of the untried peers that one source may have told us of, in percent.
 pub const SOURCE_SHARE_PERCENT: usize = 10;
 /// The source share counts from this many untried peers on.
@@ -207,8 +291,23 @@ pub const GONE_MAX: usize = 4_096;
 pub const GOSSIP_DIALS_AT_ONCE: usize = 8;
 /// Dials per second that gossip caused.
 pub const GOSSIP_DIALS_PER_SECOND: f64 = 2.0;
-/// One dial per IP address in this time.
+/// One dial per IP address in this time; that a peer was once met exempts only the
+/// address at which it answered.
 pub const GOSSIP_DIAL_PER_IP: Duration = Duration::from_secs(10);
+/// An address at which a peer never answered us is dialled so often on the same
+/// version of what names it. Whoever is really there dials us, or says so anew.
+pub const WORD_FAILURES: u32 = 3;
+/// ... and once more after this long.
+pub const WORD_FORGOTTEN: Duration = Duration::from_secs(24 * 3600);
+/// Dials in a row that one source of names may have come to nothing before those
+/// that it names wait longer and longer: a book of ordinary age names that many
+/// that are off.
+pub const SOURCE_MISSES_FREE: u32 = 16;
+/// Hosts, sources and addresses of which failures are remembered: so many each.
+pub const CAUTION_MAX: usize = 4_096;
+/// Peers that gossip named and that wait to be dialled. Feelers and the best of the
+/// book find the others.
+pub const SCHEDULE_MAX: usize = 1_024;
 /// A dial that gossip caused waits up to this long, at random: a record that
 /// reaches a whole fleet must not aim the fleet at one host at one moment.
 pub const GOSSIP_DIAL_JITTER: Duration = Duration::from_secs(2);
@@ -223,6 +322,12 @@ pub const FEELER_EVERY: Duration = Duration::from_secs(120);
 
 /// Bytes of sent frames that a link keeps until they are acknowledged.
 pub const UNACKED_MAX: usize = 1024 * 1024;
+
+/// Bytes of what was not acknowledged that we keep altogether for peers without a
+/// connection, who may come back for it; who left first goes first.
+pub const KEPT_SESSIONS_MAX: usize = 64 * 1024 * 1024;
+/// What a session counts beside that: its link and its table of messages.
+pub const KEPT_SESSION_EACH: usize = 4 * 1024;
 
 /// Datagrams that our socket over a relay lane queues each way; the oldest is
 /// dropped, because QUIC sends it again and a late one only delays the rest.
@@ -308,6 +413,42 @@ pub const SERVED_KEPT_OFF: Duration = Duration::from_secs(600);
 /// ... and so many are remembered: each was ended by hand.
 pub const SERVED_KEPT_OFF_MAX: usize = 256;
 
+/// Sockets that a symmetric end opens to be guessed: each is a mapping of its NAT,
+/// and of 64 512 ports so many are met by [`GUESS_PROBES_MAX`] probes 98 times in
+/// 100.
+pub const GUESS_SOCKETS_MAX: u16 = 256;
+/// Probes of one run: two seconds' worth, and as many entries of connection
+/// tracking at the prober's router.
+pub const GUESS_PROBES_MAX: u16 = 1024;
+/// Bytes of a probe, at most: whoever is hit by mistake gets 64 KiB a run.
+pub const GUESS_DATAGRAM_MAX: usize = 64;
+/// Datagrams a second, whether they open or probe: below what a home router
+/// takes for a flood.
+pub const GUESS_PER_SECOND: u16 = 500;
+/// Probes are never aimed below this: well-known services are there.
+pub const GUESS_PORT_MIN: u16 = 1024;
+/// A NAT whose ports move by no more than this from mapping to mapping is tried
+/// by its neighbours first ...
+pub const GUESS_STEP_MAX: u16 = 16;
+/// ... with so many probes.
+pub const GUESS_NEIGHBOURS: u16 = 32;
+/// Runs for one pair of peers within [`GUESS_WINDOW`]: two fail together three
+/// times in ten thousand.
+pub const GUESS_RUNS_PER_PAIR: usize = 2;
+/// Runs towards one IP address within [`GUESS_WINDOW`]: many identities may say
+/// that they are there, and one host bears it all.
+pub const GUESS_RUNS_PER_IP: usize = 4;
+/// Runs of a node within [`GUESS_WINDOW`]: a router's table fills by all of them.
+pub const GUESS_RUNS_PER_NODE: usize = 24;
+/// How long runs count.
+pub const GUESS_WINDOW: Duration = Duration::from_secs(600);
+/// Offers of one peer that are looked at, and answered, within [`GUESS_WINDOW`];
+/// further ones are dropped.
+pub const GUESS_OFFERS_PER_PEER: usize = 12;
+/// Who sees the other end is asked for no longer than this, and so many answers
+/// are kept.
+pub const GUESS_WITNESSES_MAX: usize = 16;
+
 /// Largest body that a registry reads, in bytes.
 pub const REGISTRY_BODY_MAX: usize = 256 * 1024;
 /// Reports in one batch.
@@ -323,7 +464,26 @@ pub const REGISTRY_GETS_PER_IP: f64 = 120.0;
 pub const REGISTRY_STREAMS_MAX: usize = 32;
 /// Connections to a registry at once.
 pub const REGISTRY_CONNECTIONS_MAX: usize = 1024;
-/// Reporters that a registry knows: whoever is let in may make up as many.
+/// ... and from one IPv4 address or IPv6 /64: fifty busy nodes and some readers. A
+/// proxy that is believed stands for many.
+pub const REGISTRY_CONNECTIONS_PER_IP: usize = 128;
+/// A request's head that is not whole after this long is not waited for.
+pub const REGISTRY_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// Bytes of a request's head: all that one who never ends it can make a registry hold.
+pub const REGISTRY_HEAD_BYTES_MAX: usize = 16 * 1024;
+/// Reporters that a registry knows: whoever is let in may make up as many. The idle
+/// ones make way.
 pub const REGISTRY_REPORTERS_MAX: u64 = 10_000;
+/// Reporters that never reported before, from one IP address: so many at once ...
+pub const REGISTRY_NEWCOMERS_PER_IP: f64 = 256.0;
+/// ... and one more after each such time: to take all places takes a week.
+pub const REGISTRY_NEWCOMER_EVERY: Duration = Duration::from_secs(60);
+/// Different wrong tokens that an address, or a connection, may show before it has to
+/// wait: the old one, the one with a typing error, and some more.
+pub const REGISTRY_GUESSES_FREE: u32 = 5;
+/// How long after one more; twice as long after each further one ...
+pub const REGISTRY_GUESS_PAUSE: Duration = Duration::from_secs(1);
+/// ... up to this.
+pub const REGISTRY_GUESS_PAUSE_MAX: Duration = Duration::from_secs(300);
 /// A body that is not here after this long is not waited for.
 pub const REGISTRY_BODY_TIMEOUT: Duration = Duration::from_secs(10);

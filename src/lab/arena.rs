@@ -95,9 +95,15 @@ impl LabArena {
         }
         let pairs = extend(&mut topology, scenario);
         files::suffice_for(&topology, run.len() + further(scenario))?;
-        let mut lab =
-            NatLab::build(userns, LabOptions { name: scenario.name.clone(), ..LabOptions::new(topology) })
-                .await?;
+        let mut lab = NatLab::build(
+            userns,
+            LabOptions {
+                name: scenario.name.clone(),
+                hard_nat: scenario.fleet.hard_nat,
+                ..LabOptions::new(topology)
+            },
+        )
+        .await?;
         let registry = match scenario.reports_for() {
             Some(time) => Some(lab.start_registry(scenario.keep.as_deref(), time).await?),
             None => None,
@@ -184,7 +190,7 @@ fn extend(topology: &mut Topology, scenario: &Scenario) -> Vec<PairHosts> {
             Step::Start { node, .. } if !topology.host.iter().any(|h| h.name == *node) => {
                 topology.host.push(Host { name: node.clone(), upstream: region.clone(), ipv6: None });
             }
-            Step::Matrix { nats, pairs: further, repeat, regions } => {
+            Step::Matrix { nats, pairs: further, repeat, regions, .. } => {
                 let (here, there) = regions.clone().unwrap_or((region.clone(), region.clone()));
                 for (from, to) in matrix_pairs(nats, further, *repeat) {
                     let n = pairs.len() + 1;

@@ -1,7 +1,6 @@
 //! A node as a process of its own in its host's network, so that SIGKILL is what
 //! it says and no close frame leaves.
 
-use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -13,6 +12,7 @@ use rustix::process::{Pid, Signal, getppid, kill_process, set_parent_process_dea
 use tokio::process::{Child as Process, Command};
 
 use super::loopback::NETWORK;
+use crate::files::ours::{self, For};
 use crate::identity::{self, IdentityError};
 use crate::node::keys::{self, KeyBytes};
 use crate::node::lock::{DataDirLock, LockError};
@@ -92,8 +92,9 @@ impl Child {
         }
         // Nor is the file of whoever runs the lab.
         let config = dir.join("config.toml");
-        std::fs::write(&config, "").map_err(|e| failed(e.to_string()))?;
-        let log = File::options().create(true).append(true).open(log).map_err(|e| failed(e.to_string()))?;
+        // What is killed is a relay, or was linked over one that is watched.
+        std::fs::write(&config, "hard_nat = \"off\"\n").map_err(|e| failed(e.to_string()))?;
+        let log = ours::open(log, For::Appending).map_err(|e| failed(e.to_string()))?;
         let errors = log.try_clone().map_err(|e| failed(e.to_string()))?;
         let mut command = Command::new(program);
         for (variable, _) in std::env::vars_os() {

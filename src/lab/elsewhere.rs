@@ -66,6 +66,12 @@ impl LabOptions {
     pub fn new(topology: Topology) -> Self {
         Self { topology }
     }
+
+    /// The same with nodes that guess ports, or do not.
+    #[must_use]
+    pub fn with_hard_nat(self, _: crate::model::HardNat) -> Self {
+        self
+    }
 }
 
 /// There is none.

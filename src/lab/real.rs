@@ -13,6 +13,7 @@ use serde::Deserialize;
 
 use super::drill::{Act, Arena, ArenaError, Baseline, Member, RelayFailure, Step};
 use crate::control::{self, ClientError, Target};
+use crate::files::{self, read};
 use crate::model::{Command, NatType, PeerId};
 use crate::node::feed::{Feed, Presence};
 
@@ -75,7 +76,7 @@ impl FleetFile {
     /// [`FleetError`], with what and where.
     pub fn read(file: &Path) -> Result<Self, FleetError> {
         let error = |detail: String| FleetError { file: file.to_owned(), detail };
-        let text = std::fs::read_to_string(file).map_err(|e| error(e.to_string()))?;
+        let text = read::text(file, files::TEXT_MAX).map_err(|e| error(e.to_string()))?;
         let fleet: Self = toml::from_str(&text).map_err(|e| {
             let line = e.span().map(|s| 1 + text[..s.start].matches('\n').count());
             let place = line.map(|n| format!("line {n}: ")).unwrap_or_default();

@@ -15,12 +15,19 @@ use crate::model::NatType;
 pub(super) const MAPPING_SECONDS: u32 = 300;
 /// Mappings of a router.
 const MAPPINGS_MAX: u32 = 65_536;
+/// Where a NAT begins that hands out its ports one after the other.
+const FIRST_IN_ORDER: u16 = 20_000;
+/// After so many it begins anew.
+const IN_ORDER: u16 = 4096;
 
 /// What a router does to packets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Behaves {
     /// The NAT.
     pub nat: NatType,
+    /// With a symmetric NAT: whether its ports come one after the other, and not
+    /// at random (symmetric-sequential).
+    pub sequential: bool,
     /// Whether hosts behind it reach each other by its public address.
     pub hairpin: bool,
     /// Without a NAT: whether only answers come in.
@@ -34,7 +41,7 @@ pub(super) fn rules(behaves: Behaves, outside: &str, address: Ipv4Addr) -> Strin
     let body = match behaves.nat {
         NatType::None | NatType::Unknown if behaves.firewall => answers_only(outside),
         NatType::None | NatType::Unknown => String::new(),
-        NatType::Symmetric => symmetric(outside, address),
+        NatType::Symmetric => symmetric(outside, address, behaves.sequential),
         NatType::FullCone => cone(behaves, outside, address, ""),
         NatType::AddressRestricted => cone(behaves, outside, address, &contacted_only(outside)),
         NatType::PortRestricted => cone(behaves, outside, address, &answers_only(outside)),
@@ -95,12 +102,20 @@ chain filter_in {{
     )
 }
 
-/// A mapping for each destination, each with a port of its own.
-fn symmetric(outside: &str, address: Ipv4Addr) -> String {
+/// A mapping for each destination, each with a port of its own: any, or the next.
+fn symmetric(outside: &str, address: Ipv4Addr, sequential: bool) -> String {
+    let ports = if sequential {
+        // Only the first packet of a flow comes by here, so each counts once.
+        let next = |n: u16| format!("{n} : {}", FIRST_IN_ORDER + n);
+        let map: Vec<String> = (0..IN_ORDER).map(next).collect();
+        format!("numgen inc mod {IN_ORDER} map {{ {} }}", map.join(", "))
+    } else {
+        "1024-65535 fully-random".to_owned()
+    };
     format!(
         "chain translate_out {{
     type nat hook postrouting priority srcnat; policy accept;
-    oifname \"{outside}\" meta l4proto udp snat to {address}:1024-65535 fully-random
+    oifname \"{outside}\" meta l4proto udp snat to {address}:{ports}
     oifname \"{outside}\" snat to {address}
 }}
 {}{}",

@@ -2,10 +2,11 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Path, PeerId, Reason, Stamp};
+use super::{Path, PeerId, Reason, Snapshot, Stamp};
 
 /// Names an attempt within one run of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -59,15 +60,36 @@ pub enum StageKind {
     Punch,
     /// Through a relay.
     Relay,
+    /// Guess the port of a symmetric NAT, behind a relay that carries meanwhile.
+    Guess,
 }
 
 impl StageKind {
+    /// The stage that makes links of that path.
+    pub fn of(path: Path) -> Self {
+        match path {
+            Path::Direct => Self::Direct,
+            Path::Punched => Self::Punch,
+            Path::Relayed => Self::Relay,
+        }
+    }
+
+    /// What a link is that it makes.
+    pub fn path(self) -> Path {
+        match self {
+            Self::Direct => Path::Direct,
+            Self::Punch | Self::Guess => Path::Punched,
+            Self::Relay => Path::Relayed,
+        }
+    }
+
     /// The name as it stands in JSON and tables.
     pub fn name(self) -> &'static str {
         match self {
             Self::Direct => "direct",
             Self::Punch => "punch",
             Self::Relay => "relay",
+            Self::Guess => "guess",
         }
     }
 }
@@ -107,6 +129,63 @@ pub struct StageReport {
     pub elapsed_ms: Option<u64>,
     /// The intermediary or relay it went through.
     pub via: Option<PeerId>,
+    /// What was opened and sent, where ports were guessed.
+    #[serde(default)]
+    pub guess: Option<GuessReport>,
+}
+
+/// What a guessed punch opened and sent.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct GuessReport {
+    /// Whether this end opened the sockets; else it sent the probes.
+    pub opens: bool,
+    /// Sockets open at the symmetric end, each a mapping of its NAT; `None` as
+    /// long as they are not told.
+    pub sockets: Option<u32>,
+    /// Probes sent to ports of that NAT; `None` where the other end sends them
+    /// and has not told.
+    pub probes: Option<u32>,
+    /// As many are sent at most.
+    pub probes_of: u32,
+    /// How likely it was that so many would meet, 0 to 1.
+    pub odds: Option<f64>,
+    /// Whether one of them met a socket.
+    pub met: bool,
+}
+
+impl fmt::Display for GuessReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = |n: Option<u32>| n.map_or_else(|| "-".to_owned(), |n| n.to_string());
+        let (sockets, whose) = (count(self.sockets), if self.opens { "here" } else { "there" });
+        write!(f, "{sockets} sockets {whose}, {} of {} probes", count(self.probes), self.probes_of)?;
+        if let Some(odds) = self.odds {
+            write!(f, ", odds so far {:.0} %", odds * 100.0)?;
+        }
+        f.write_str(if self.met { ", met" } else { "" })
+    }
+}
+
+impl StageReport {
+    /// When it ended; `None` while it runs.
+    fn ended(&self) -> Option<Stamp> {
+        self.elapsed_ms.map(|ms| self.started.after(Duration::from_millis(ms)))
+    }
+
+    /// Whether it ran at the same time as another one: what was not begun did not.
+    fn runs_beside(&self, other: &Self) -> bool {
+        let ran = |stage: &Self| stage.ended() != Some(stage.started);
+        let before = |a: &Self, b: &Self| a.ended().is_some_and(|end| end <= b.started);
+        ran(self) && ran(other) && !before(self, other) && !before(other, self)
+    }
+}
+
+/// When a stage began, counted from the first of all, and whether another one ran at
+/// the same time: without that the times of stages do not make up that of the whole.
+pub fn stage_place(stages: &[StageReport], at: usize) -> (Duration, bool) {
+    let Some(stage) = stages.get(at) else { return (Duration::ZERO, false) };
+    let begun = stages.iter().map(|s| s.started).min().unwrap_or(stage.started);
+    let beside = stages.iter().enumerate().any(|(n, other)| n != at && stage.runs_beside(other));
+    (begun.age_at(stage.started), beside)
 }
 
 /// How an attempt ended.
@@ -117,8 +196,22 @@ pub enum AttemptOutcome {
     Connected,
     /// Every stage failed or was skipped.
     Unreachable,
+    /// A link stands over a relay, and no better path to it was found.
+    NoBetterPath,
     /// It was called off: the peer connected to us meanwhile, or we stopped.
     Abandoned,
+}
+
+impl AttemptOutcome {
+    /// As it is said, where the path is not.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Connected => "connected",
+            Self::Unreachable => "unreachable",
+            Self::NoBetterPath => "no better path",
+            Self::Abandoned => "called off",
+        }
+    }
 }
 
 /// What happens next for a peer that was tried.
@@ -137,6 +230,53 @@ pub enum NextStep {
     },
     /// Nothing until somebody asks.
     Wait,
+}
+
+impl Attempt {
+    /// What became of it since, where that is not what it came to: the link is another
+    /// one now, it came in, or it is gone. Only the newest attempt is about now.
+    pub fn since(&self, shown: &Snapshot) -> Option<Since> {
+        let peer = shown.peer(&self.peer_id?)?;
+        if peer.attempt != Some(self.id) {
+            return None;
+        }
+        let link = shown.link(&peer.peer_id);
+        match (self.outcome?, link) {
+            (AttemptOutcome::NoBetterPath, Some(link)) if link.path == Path::Relayed => None,
+            (AttemptOutcome::Connected, Some(link)) if self.path == Some(link.path) => None,
+            (_, Some(link)) => {
+                Some(Since::Linked { path: link.path, ours: link.outbound, since: link.since })
+            }
+            (AttemptOutcome::Connected | AttemptOutcome::NoBetterPath, None) => Some(Since::NoLink),
+            (AttemptOutcome::Unreachable | AttemptOutcome::Abandoned, None) => None,
+        }
+    }
+}
+
+/// What became of a peer since an attempt ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Since {
+    /// A link stands that is not what the attempt came to.
+    Linked {
+        /// Its path.
+        path: Path,
+        /// Whether we dialled it.
+        ours: bool,
+        /// Since when it stands.
+        since: Stamp,
+    },
+    /// There is no link any more.
+    NoLink,
+}
+
+impl fmt::Display for Since {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Linked { path, ours: true, .. } => write!(f, "{path}, we dialled it"),
+            Self::Linked { path, ours: false, .. } => write!(f, "{path}, it dialled us"),
+            Self::NoLink => f.write_str("no link"),
+        }
+    }
 }
 
 impl NextStep {
@@ -167,7 +307,8 @@ pub struct Attempt {
     pub started: Stamp,
     /// How it ended; `None` while it runs.
     pub outcome: Option<AttemptOutcome>,
-    /// The path of the link that came of it.
+    /// The path of the first usable link that came of it. What the link is now is
+    /// the link's to say.
     pub path: Option<Path>,
     /// How long it took, in milliseconds; `None` while it runs.
     pub elapsed_ms: Option<u64>,

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Attempt, Failover, NatView, Path, PeerId, Reason, StageReport, Why};
+use super::{Failover, NatView, Path, PeerId, Reason, StageKind, StageReport, Why};
 
 /// Names a command; its outcome bears the same id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -93,6 +93,15 @@ impl Command {
         }
     }
 
+    /// The stage that it wants run, if it wants a single one.
+    pub fn stage(&self) -> Option<StageKind> {
+        match self {
+            Self::Punch { .. } => Some(StageKind::Punch),
+            Self::Relay { .. } => Some(StageKind::Relay),
+            _ => None,
+        }
+    }
+
     /// Whether it only asks: nothing changes by it.
     pub fn is_question(&self) -> bool {
         matches!(self, Self::Why { .. })
@@ -140,7 +149,10 @@ impl Command {
 pub struct LinkReport {
     /// To whom.
     pub peer_id: PeerId,
-    /// The path of the link at that moment; `None` when unreachable.
+    /// The path of the link when it was asked for; `None` without one.
+    #[serde(default)]
+    pub before: Option<Path>,
+    /// The path of the link at the end; `None` when unreachable.
     pub path: Option<Path>,
     /// From the command to its end, in milliseconds.
     pub elapsed_ms: u64,
@@ -148,19 +160,6 @@ pub struct LinkReport {
     pub stages: Vec<StageReport>,
     /// Why what was asked for makes no sense here, if it does not.
     pub note: Option<Reason>,
-}
-
-impl LinkReport {
-    /// The report of an attempt that ended.
-    pub fn from_attempt(peer_id: PeerId, attempt: &Attempt) -> Self {
-        Self {
-            peer_id,
-            path: attempt.path,
-            elapsed_ms: attempt.elapsed_ms.unwrap_or(0),
-            stages: attempt.stages.clone(),
-            note: None,
-        }
-    }
 }
 
 /// What came of a sync.
@@ -213,6 +212,10 @@ pub struct EchoReport {
 pub enum Done {
     /// A link stands.
     Connected(LinkReport),
+    /// The stage that was asked for made the link.
+    Staged(LinkReport),
+    /// The link is no worse than what that stage makes: nothing was done.
+    NothingToDo(LinkReport),
     /// The link is closed.
     Disconnected {
         /// Whose.
@@ -256,6 +259,17 @@ impl From<Reason> for Failure {
     }
 }
 
+impl Done {
+    /// Whether there was nothing to do, and nothing was done.
+    pub fn is_nothing(&self) -> bool {
+        match self {
+            Self::NothingToDo(_) => true,
+            Self::Connected(report) => report.stages.is_empty(),
+            _ => false,
+        }
+    }
+}
+
 /// The end of a command. Each command has exactly one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
@@ -274,13 +288,24 @@ impl fmt::Display for Outcome {
         match &self.result {
             Ok(Done::Connected(report)) => {
                 let path = report.path.map_or("-", Path::name);
-                if let Some(note) = &report.note {
-                    write!(f, "{verb}{whom}: already linked, {path}; {note}")
-                } else if report.stages.is_empty() {
-                    write!(f, "{verb}{whom}: already linked, {path}")
+                if report.stages.is_empty() {
+                    write!(f, "{verb}{whom}: nothing to do, already linked, {path}")
                 } else {
                     write!(f, "{verb}{whom}: {path} after {} ms", report.elapsed_ms)
                 }
+            }
+            Ok(Done::Staged(report)) => {
+                let path = report.path.map_or("-", Path::name);
+                write!(f, "{verb}{whom}: {path} after {} ms", report.elapsed_ms)?;
+                report.before.map_or(Ok(()), |before| write!(f, ", was {before}"))
+            }
+            Ok(Done::NothingToDo(report)) => {
+                write!(
+                    f,
+                    "{verb}{whom}: nothing to do, the link is {}",
+                    report.path.map_or("-", Path::name)
+                )?;
+                report.note.as_ref().map_or(Ok(()), |note| write!(f, "; {note}"))
             }
             Ok(Done::Disconnected { .. }) => {
                 write!(f, "{verb}{whom}: done, no automatic dial for 60 s")
@@ -319,7 +344,11 @@ impl fmt::Display for Outcome {
             }
             Ok(Done::Explained(why)) => write!(f, "{verb}{whom}: {}", why.verdict),
             Ok(Done::Left) => write!(f, "{verb}: goodbye was said"),
-            Err(failure) => write!(f, "{verb}{whom}: {}", failure.reason),
+            Err(failure) => {
+                let stands = self.command.stage().and_then(|_| failure.report.as_ref()?.path);
+                write!(f, "{verb}{whom}: {}", failure.reason)?;
+                stands.map_or(Ok(()), |path| write!(f, "; the link is {path}"))
+            }
         }
     }
 }

@@ -191,6 +191,12 @@ pub enum EventKind {
         /// Why.
         reason: Reason,
     },
+    /// Asking a relay for an address came to nothing, and not by its word.
+    #[serde(rename = "relay.failed")]
+    RelayFailed {
+        /// Why.
+        reason: Reason,
+    },
     /// An answer of a relay we use is overdue.
     #[serde(rename = "relay.suspect")]
     RelaySuspect {
@@ -354,6 +360,7 @@ impl EventKind {
             Self::IdentityUsedTwice { .. } => "identity.used_twice",
             Self::RelayReserved { .. } => "relay.reserved",
             Self::RelayRefused { .. } => "relay.refused",
+            Self::RelayFailed { .. } => "relay.failed",
             Self::RelaySuspect { .. } => "relay.suspect",
             Self::RelayDead { .. } => "relay.dead",
             Self::RelayReleased => "relay.released",
@@ -389,6 +396,7 @@ impl EventKind {
             | Self::LinkSuspect { .. }
             | Self::LinkDown { .. }
             | Self::RelayRefused { .. }
+            | Self::RelayFailed { .. }
             | Self::RelaySuspect { .. }
             | Self::RelayDead { .. }
             | Self::NatNoResponder { reason: NoProbePorts::Unbound { .. } }
@@ -494,9 +502,8 @@ impl fmt::Display for EventKind {
             }
             Self::AttemptEnded { outcome, path, elapsed_ms, .. } => match (outcome, path) {
                 (AttemptOutcome::Connected, Some(path)) => write!(f, "{path} after {elapsed_ms} ms"),
-                (AttemptOutcome::Connected, None) => write!(f, "connected after {elapsed_ms} ms"),
-                (AttemptOutcome::Unreachable, _) => write!(f, "unreachable after {elapsed_ms} ms"),
-                (AttemptOutcome::Abandoned, _) => f.write_str("called off"),
+                (AttemptOutcome::Abandoned, _) => f.write_str(outcome.word()),
+                (other, _) => write!(f, "{} after {elapsed_ms} ms", other.word()),
             },
             Self::LinkUp { path, remote_addr, outbound } => {
                 write!(f, "{path} {} {remote_addr}", if *outbound { "to" } else { "from" })
@@ -512,6 +519,7 @@ impl fmt::Display for EventKind {
             Self::LinkDown { reason } | Self::PeerRemoved { reason } | Self::RelayRefused { reason } => {
                 write!(f, "{reason}")
             }
+            Self::RelayFailed { reason } => write!(f, "no reservation: {reason}"),
             Self::RelayReserved { public_addr, role } => write!(f, "{role} at {public_addr}"),
             Self::RelayDead { reason, successor: Some(next) } => {
                 write!(f, "{reason}, {} takes over", next.short())

@@ -34,6 +34,9 @@ pub struct KpiView {
     pub relayed: u64,
     /// Not connected.
     pub unreachable: u64,
+    /// Spans in which a peer was not reached, however often it was tried in each.
+    #[serde(default)]
+    pub unreached: u64,
     /// Of those connected through a relay, how many moved off it later.
     #[serde(default)]
     pub moved: Moved,
@@ -152,6 +155,8 @@ pub struct KpiAnswer {
     pub relayed: u64,
     /// Not connected.
     pub unreachable: u64,
+    /// Spans in which a peer was not reached, however often it was tried in each.
+    pub unreached: u64,
     /// Of the relayed ones, how many moved off the relay later.
     pub moved: Moved,
     /// Mean time to a usable link.

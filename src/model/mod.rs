@@ -21,10 +21,12 @@ mod sections;
 mod snapshot;
 mod text;
 mod time;
+pub mod truth;
 mod why;
 
 pub use attempt::{
-    Attempt, AttemptId, AttemptOutcome, Cause, NextStep, StageKind, StageOutcome, StageReport,
+    Attempt, AttemptId, AttemptOutcome, Cause, GuessReport, NextStep, Since, StageKind, StageOutcome,
+    StageReport, stage_place,
 };
 pub use command::{Command, CommandId, Done, EchoReport, Failure, LinkReport, Outcome, SyncReport};
 pub use counted::counted;
@@ -32,9 +34,9 @@ pub use event::{Event, EventKind, SendTrouble};
 pub use id::{ParsePeerIdError, PeerId};
 pub use kpi::{CriterionView, Interval, KpiAnswer, KpiPoint, KpiSeries, KpiView, Moved, Propagation};
 pub use log::{LogLevel, LogLine};
-pub use nat::{Behaviour, MappingLifetime, NatType, NatView, Vantage};
-pub use peer::{LinkRow, Path, PeerRow, PeerState, Source};
-pub use policy::{NoProbePorts, ProbePorts, PunchConsent, RelayMode, ThemeChoice};
+pub use nat::{Behaviour, MappingLifetime, NatType, NatView, PortOrder, Vantage};
+pub use peer::{AlsoCalled, LinkRow, Path, PeerRow, PeerState, Source};
+pub use policy::{HardNat, NoProbePorts, ProbePorts, PunchConsent, RelayMode, ThemeChoice};
 pub use reason::{CloseCode, Reason};
 pub use relay::{Failover, RelayRole, RelaysView, ReservationRow, ReservationState, ServedEnd, ServedRow};
 pub use report::{
@@ -45,8 +47,8 @@ pub use sections::Sections;
 pub use snapshot::{
     AttemptsView, CacheView, Counters, GossipView, NodeInfo, Phase, SaveState, Snapshot, UsedTwice, twice_at,
 };
-pub use text::{SHOWN_TEXT_MAX, clean, clean_sentence, ellipsize, printable};
-pub use time::{Stamp, millis};
+pub use text::{SHOWN_TEXT_MAX, clean, clean_sentence, ellipsize, printable, visible};
+pub use time::{Stamp, millis, took};
 pub use why::{Confidence, NextAction, Provenance, Sureness, Why, WhyFact, WhyLine};
 
 /// Rewrites an IPv4-mapped IPv6 address (`::ffff:a.b.c.d`) to plain IPv4.

@@ -129,6 +129,30 @@ impl fmt::Display for MappingLifetime {
     }
 }
 
+/// In which order a symmetric NAT hands out the ports of its mappings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "order", rename_all = "kebab-case")]
+pub enum PortOrder {
+    /// In small steps: the next one can be told from the last.
+    Steps {
+        /// From one mapping to the next.
+        step: i16,
+        /// The last one that was seen.
+        last: u16,
+    },
+    /// In no order that shows.
+    Random,
+}
+
+impl fmt::Display for PortOrder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Steps { step, last } => write!(f, "in steps of {step}, the last one was {last}"),
+            Self::Random => f.write_str("at random"),
+        }
+    }
+}
+
 /// What a node knows of its own NAT, and how it knows it.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct NatView {
@@ -142,6 +166,10 @@ pub struct NatView {
     pub filtering: Option<Behaviour>,
     /// Whether the mapped port is the local one (RFC 4787, 4.2.1).
     pub port_preservation: Option<bool>,
+    /// In which order the ports of new mappings come, where each destination
+    /// gets one of its own; `None` where that was not seen.
+    #[serde(default)]
+    pub ports: Option<PortOrder>,
     /// Whether a host behind the NAT reaches another by its outside address
     /// (RFC 4787, 6).
     pub hairpinning: Option<bool>,
@@ -184,6 +212,26 @@ impl NatView {
         }
     }
 
+    /// Whether the ports of a symmetric NAT can be guessed, and how; `None` where one
+    /// mapping is for all.
+    pub fn guessing(&self) -> Option<String> {
+        if self.nat_type != NatType::Symmetric {
+            return None;
+        }
+        Some(match self.ports {
+            Some(PortOrder::Steps { step, last }) => format!(
+                "new ports come in steps of {step} (the last one was {last}): the next ones are tried first, \
+                 and two such NATs can meet"
+            ),
+            Some(PortOrder::Random) => {
+                "new ports come at random: they are met 98 times in 100 by an end whose \
+                                        mapping is one for all"
+                    .to_owned()
+            }
+            None => "in which order new ports come was not seen yet".to_owned(),
+        })
+    }
+
     /// In one line: the type, and a firewall if there is one.
     pub fn summary(&self) -> String {
         match (&self.reason, self.is_firewalled()) {
@@ -197,6 +245,16 @@ impl NatView {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_of_a_symmetric_nat_it_is_said_how_its_ports_are_guessed() {
+        let symmetric = |ports| NatView { nat_type: NatType::Symmetric, ports, ..NatView::default() };
+        let said = |ports| symmetric(ports).guessing().unwrap();
+        assert!(said(Some(PortOrder::Steps { step: 1, last: 5002 })).contains("in steps of 1"));
+        assert!(said(Some(PortOrder::Random)).contains("at random"));
+        assert!(said(None).contains("not seen"));
+        assert_eq!(NatView { nat_type: NatType::PortRestricted, ..symmetric(None) }.guessing(), None);
+    }
 
     #[test]
     fn a_firewall_is_said_so_and_claimed_by_what_it_filters() {

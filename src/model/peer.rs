@@ -109,6 +109,15 @@ impl Source {
     }
 }
 
+/// Somebody else was linked here under a peer's name lately.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AlsoCalled {
+    /// Who.
+    pub peer_id: PeerId,
+    /// Until when, to the minute.
+    pub until: Stamp,
+}
+
 /// One row of the peer cache.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PeerRow {
@@ -116,6 +125,13 @@ pub struct PeerRow {
     pub peer_id: PeerId,
     /// The name it gives itself (claimed), cleaned for display.
     pub name: Option<String>,
+    /// Whether it is linked under that name, or was within thirty days: else the
+    /// name is only what others call it.
+    #[serde(default)]
+    pub linked_as: bool,
+    /// Who else was linked under that name within thirty days, most recently.
+    #[serde(default)]
+    pub also: Option<Box<AlsoCalled>>,
     /// Whether `name` and `nat_type` came from the peer itself over a link
     /// authenticated as that peer; otherwise they are hearsay.
     pub first_hand: bool,
@@ -136,7 +152,7 @@ pub struct PeerRow {
     pub successes: u32,
     /// Our last contact with it, or the most recent one somebody told us of.
     pub last_seen: Option<Stamp>,
-    /// Whether we ever completed a handshake with it.
+    /// Whether we ever dialled it with success, or it kept a link to us for a minute.
     pub tried: bool,
     /// How we learned of it.
     pub source: Source,

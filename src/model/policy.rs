@@ -115,6 +115,40 @@ impl fmt::Display for RelayMode {
     }
 }
 
+/// Whether a link that runs over a relay, because of a symmetric NAT, tries to
+/// leave it by guessing ports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HardNat {
+    /// By itself, and when a peer offers it.
+    #[default]
+    Auto,
+    /// Only when it is asked for here.
+    Ask,
+    /// Never.
+    Off,
+}
+
+impl HardNat {
+    /// Every choice.
+    pub const ALL: [Self; 3] = [Self::Auto, Self::Ask, Self::Off];
+
+    /// The name as it stands in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Ask => "ask",
+            Self::Off => "off",
+        }
+    }
+}
+
+impl fmt::Display for HardNat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
 /// Which colours a console has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

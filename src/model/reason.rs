@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{NatType, Path, PeerId, SendTrouble, millis};
+use super::{NatType, Path, PeerId, SendTrouble, millis, took};
 
 /// Application codes with which a link is closed; no text travels with them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -116,17 +116,17 @@ pub enum Reason {
         /// Its application code, if it is one of ours.
         close: Option<CloseCode>,
     },
-    /// The connection's own idle timeout ran out.
-    ConnectionTimedOut,
-    /// The peer speaks no version of the protocol that we do.
+    /// There is no protocol version that both ends speak.
     OtherVersion {
-        /// Its program's version, cleaned; empty where it does not say.
+        /// Its program version, cleaned; empty where it is too old to say.
         theirs: String,
         /// Ours.
         ours: String,
-        /// Whether ours is the older one.
-        we_are_older: bool,
+        /// Whether the other end is the older one.
+        theirs_is_older: bool,
     },
+    /// The connection's own idle timeout ran out.
+    ConnectionTimedOut,
     /// The peer speaks no punchdeck; the QUIC connection stands.
     Foreign,
     /// Heartbeats were not answered.
@@ -144,6 +144,8 @@ pub enum Reason {
         /// For how long automatic dials wait from then on, in milliseconds.
         hold_ms: u64,
     },
+    /// The operator of the other end disconnected this node a moment ago.
+    HeldOffThere,
     /// The node is shutting down.
     ShuttingDown,
     /// Punching needs a NAT in between; on loopback there is nothing to punch.
@@ -182,6 +184,11 @@ pub enum Reason {
     CameToUs,
     /// A NAT was measured to be another one meanwhile.
     NatChanged,
+    /// A peer saw us where that NAT cannot have put us: it is another one, or mapped
+    /// us anew, and is being measured.
+    NatChanging,
+    /// The operator asked for it, and it was begun anew.
+    AskedAnew,
     /// The operator asked for another stage only.
     NotAsked,
     /// The peer has no reservation on a relay, and none can be made.
@@ -245,6 +252,23 @@ pub enum Reason {
         /// What the system said, cleaned.
         detail: String,
     },
+    /// Ports were guessed, and no probe met a socket.
+    Unmet {
+        /// Sockets that were open.
+        sockets: u32,
+        /// Probes that were sent.
+        probes: u32,
+    },
+    /// Nobody but the peer itself says where it is: nothing is aimed there.
+    Unwitnessed,
+    /// The peer lets no ports be guessed, by its configuration.
+    NoGuessing,
+    /// The peer guesses with somebody else just now, or did so too often.
+    GuessBusy,
+    /// No answer to the offer to guess ports: an older version knows none.
+    OfferUnanswered,
+    /// Neither NAT lets its ports be guessed.
+    Unguessable,
     /// Something went wrong that has no name of its own.
     Other {
         /// What, cleaned.
@@ -256,6 +280,15 @@ impl Reason {
     /// A timed-out reason from the time that was given.
     pub fn timed_out(after: Duration) -> Self {
         Self::TimedOut { after_ms: millis(after) }
+    }
+
+    /// The same, where it took that long.
+    #[must_use]
+    pub fn after(self, took: Duration) -> Self {
+        match self {
+            Self::TimedOut { .. } => Self::timed_out(took),
+            other => other,
+        }
     }
 
     /// A reason to try again later, and when.
@@ -319,17 +352,20 @@ impl fmt::Display for Reason {
             Self::Handshake { detail } => write!(f, "handshake failed: {detail}"),
             Self::Closed { close: Some(code) } => write!(f, "closed: {code}"),
             Self::Closed { close: None } => f.write_str("closed by the other end"),
-            Self::ConnectionTimedOut => f.write_str("the connection timed out"),
-            Self::OtherVersion { theirs, ours, we_are_older } => {
-                let theirs = if theirs.is_empty() { "another version" } else { theirs };
-                let which = if *we_are_older { "this node" } else { "the other one" };
-                write!(f, "it is punchdeck {theirs}, this node {ours}: upgrade {which}")
+            Self::OtherVersion { theirs, ours, theirs_is_older } => {
+                let theirs = if theirs.is_empty() { "an older version" } else { theirs };
+                let older = if *theirs_is_older { "its end" } else { "this end" };
+                write!(f, "no protocol version in common: it runs {theirs}, we run {ours}; upgrade {older}")
             }
+            Self::ConnectionTimedOut => f.write_str("the connection timed out"),
             Self::Foreign => f.write_str("speaks no punchdeck"),
             Self::HeartbeatsMissed { missed } => write!(f, "{missed} heartbeats missed"),
             Self::Limit { limit } => write!(f, "limit reached: {limit}"),
             Self::HeldOff { hold_ms } => {
                 write!(f, "disconnected by the operator here, no automatic dial for {} s", hold_ms / 1000)
+            }
+            Self::HeldOffThere => {
+                f.write_str("its operator disconnected us, and holds links off for a minute")
             }
             Self::ShuttingDown => f.write_str("shutting down"),
             Self::LoopbackCannotBePunched => f.write_str("on loopback there is no NAT to punch"),
@@ -340,12 +376,12 @@ impl fmt::Display for Reason {
             Self::NobodyToInvite => f.write_str("nobody to pass an invitation on"),
             Self::RateLimited => f.write_str("the intermediary is rate-limiting us"),
             Self::UnknownTarget => f.write_str("the intermediary is not connected to it"),
-            Self::TimedOut { after_ms } => {
-                write!(f, "no result after {}.{} s", after_ms / 1000, after_ms % 1000 / 100)
-            }
+            Self::TimedOut { after_ms } => write!(f, "no result after {}", took(*after_ms)),
             Self::NotNeeded => f.write_str("another stage was faster"),
             Self::CameToUs => f.write_str("it connected to us first"),
+            Self::NatChanging => f.write_str("changed, measuring"),
             Self::NatChanged => f.write_str("a NAT changed meanwhile"),
+            Self::AskedAnew => f.write_str("the operator asked for it, and it was begun anew"),
             Self::NotAsked => f.write_str("not part of this attempt"),
             Self::NoRelay => f.write_str("it has no reservation, nobody to invite"),
             Self::NoStandby => f.write_str("there is no second relay to hand over to"),
@@ -377,6 +413,18 @@ impl fmt::Display for Reason {
             Self::VantagePointsDisagree => f.write_str("the observers disagree, and too few agree"),
             Self::TooFewDialBacks => f.write_str("too few dial-backs to say what is filtered"),
             Self::NoProbeSocket { detail } => write!(f, "no socket to measure with: {detail}"),
+            Self::Unmet { sockets, probes } => {
+                write!(f, "none of {probes} probes met one of {sockets} sockets")
+            }
+            Self::Unwitnessed => {
+                f.write_str("too few others see where it is, and its own word is not enough")
+            }
+            Self::NoGuessing => f.write_str("it lets no ports be guessed"),
+            Self::GuessBusy => f.write_str("it guesses with somebody else, or did so too often"),
+            Self::OfferUnanswered => {
+                f.write_str("it did not answer the offer: an older version knows nothing of it")
+            }
+            Self::Unguessable => f.write_str("neither NAT lets its ports be guessed"),
             Self::Other { detail } => f.write_str(detail),
         }
     }

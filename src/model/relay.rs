@@ -74,7 +74,7 @@ pub struct ReservationRow {
 /// A change of the active relay.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Failover {
-    /// When it began: the relay was found dead, or somebody asked.
+    /// When it was over, as its outcome is told; until then when it began.
     pub at: Stamp,
     /// The relay before.
     pub from: PeerId,

@@ -131,6 +131,9 @@ pub struct AttemptFact {
     pub peer_nat: NatType,
     /// The reason that tells most of why it failed, by its code.
     pub reason: Option<String>,
+    /// Whether it only tried again, in vain, whom the one before had not reached.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub again: bool,
 }
 
 /// A link moved to another path.
@@ -270,6 +273,7 @@ mod tests {
                 attempt: AttemptId(9),
                 peer: Some(PeerId([1; 32])),
                 cause: Cause::Gossip,
+                again: false,
                 outcome: AttemptOutcome::Connected,
                 path: Some(Path::Punched),
                 elapsed_ms: 34,

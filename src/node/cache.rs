@@ -6,6 +6,9 @@
 //! only whole, synced files get there. Our own file holds what the library has
 //! no field for, and enough to do without the library's: losing either loses
 //! no peer.
+//!
+//! Every file is checked whole. Ours bear a checksum; the library's has one that
+//! covers no more than who is in it, so ours bears that of the library's file, too.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -19,10 +22,13 @@ use ant_quic::{BootstrapCache, BootstrapCacheConfig, CacheNatType, CachedPeer, P
 use serde::{Deserialize, Serialize};
 
 use super::disk;
-use crate::core::book::CacheEntry;
+use crate::core::book::{CacheEntry, NameUse};
 use crate::core::engine::Unsaved;
 use crate::core::kpi::History;
+use crate::core::limits::OWN_VERSION_MAX;
 use crate::core::wire::Record;
+use crate::files::sealed::{self, Found};
+use crate::files::{Unfit, read};
 use crate::model::{NatType, PeerId, Source, Stamp, clean};
 
 /// The library's file.
@@ -61,12 +67,31 @@ pub struct OwnFile {
     /// Whom to dial first.
     #[serde(default)]
     pub anchors: Vec<PeerId>,
+    /// Who was linked here under which name.
+    #[serde(default)]
+    pub names: Vec<NameUse>,
     /// Version 0.1 tested itself with throw-away identities, which the library
     /// took down as peers. They are read so that they can be forgotten.
     #[serde(default, skip_serializing)]
     strangers: Vec<PeerId>,
+    /// The checksums that the library's file may have: the one that was about to be
+    /// written, and the one before it, as a kill may come between the two files.
+    #[serde(default)]
+    library: Vec<String>,
     /// The peers.
     pub peers: Vec<CacheEntry>,
+}
+
+impl OwnFile {
+    /// Without a version that no record of ours can have: the next one would be none.
+    /// The peers that we link to take our word for whatever comes instead.
+    fn sane(mut self) -> Self {
+        if self.own_version > OWN_VERSION_MAX {
+            tracing::warn!(version = self.own_version, "the version of our own record begins anew");
+            self.own_version = 0;
+        }
+        self
+    }
 }
 
 /// The attempts that count, as they stand on disk.
@@ -79,6 +104,8 @@ struct HistoryFile {
 }
 
 const SCHEMA: u32 = 1;
+/// Three times what the largest cache takes; a larger file was not written by us.
+const FILE_MAX: u64 = 64 * 1024 * 1024;
 
 /// Longer than any uptime: whatever the library would do by itself at this
 /// interval, we do ourselves.
@@ -133,26 +160,24 @@ impl CacheFiles {
         let staged = self.staging().join(LIBRARY_FILE);
         // What a killed save left there was never the truth.
         let _ = fs::remove_file(&staged);
-        let library = self.dir.join(LIBRARY_FILE);
-        if let Some(text) = read(&library)? {
-            match check_library(&text) {
-                Ok(()) => stage(&library, &staged)?,
-                Err(detail) => Self::put_aside(&library, detail, &mut loaded)?,
-            }
-        }
         let own = self.dir.join(OWN_FILE);
-        if let Some(text) = read(&own)? {
-            match parse_own(&text) {
-                Ok(file) => loaded.own = file,
-                Err(detail) => Self::put_aside(&own, detail, &mut loaded)?,
-            }
+        match read(&own)?.map(|found| found.and_then(|bytes| parse_own(&bytes))) {
+            None => {}
+            Some(Ok(file)) => loaded.own = file,
+            Some(Err(detail)) => Self::put_aside(&own, detail, &mut loaded)?,
+        }
+        let library = self.dir.join(LIBRARY_FILE);
+        let sums = &loaded.own.library;
+        match read(&library)?.map(|found| found.and_then(|bytes| check_library(&bytes, sums))) {
+            None => {}
+            Some(Ok(())) => stage(&library, &staged)?,
+            Some(Err(detail)) => Self::put_aside(&library, detail, &mut loaded)?,
         }
         let history = self.dir.join(HISTORY_FILE);
-        if let Some(text) = read(&history)? {
-            match parse_history(&text) {
-                Ok(found) => loaded.history = Some(found),
-                Err(detail) => Self::put_aside(&history, detail, &mut loaded)?,
-            }
+        match read(&history)?.map(|found| found.and_then(|bytes| parse_history(&bytes))) {
+            None => {}
+            Some(Ok(found)) => loaded.history = Some(found),
+            Some(Err(detail)) => Self::put_aside(&history, detail, &mut loaded)?,
         }
         Ok(loaded)
     }
@@ -176,7 +201,9 @@ impl CacheFiles {
             schema: SCHEMA,
             own_version: unsaved.own_version,
             anchors: unsaved.anchors,
+            names: unsaved.names,
             strangers: Vec::new(),
+            library: Vec::new(),
             peers: unsaved.all,
         };
         let history = unsaved.history.map(|history| HistoryFile { schema: SCHEMA, history });
@@ -186,25 +213,30 @@ impl CacheFiles {
         // where QUIC's timers run.
         let work = tokio::task::spawn_blocking(move || {
             runtime.block_on(library.save())?;
-            this.commit(&own, history.as_ref())
+            this.commit(own, history.as_ref())
         });
         work.await.map_err(io::Error::other)?
     }
 
-    fn commit(&self, own: &OwnFile, history: Option<&HistoryFile>) -> io::Result<()> {
-        let staged = self.staging().join(LIBRARY_FILE);
+    fn commit(&self, mut own: OwnFile, history: Option<&HistoryFile>) -> io::Result<()> {
+        let (staged, library) = (self.staging().join(LIBRARY_FILE), self.dir.join(LIBRARY_FILE));
         // The library writes no file for an empty cache.
-        if staged.exists() {
-            File::open(&staged)?.sync_all()?;
-            fs::rename(&staged, self.dir.join(LIBRARY_FILE))?;
+        let is_staged = staged.exists();
+        for file in [&staged, &library].into_iter().filter(|file| file.exists()) {
+            own.library.push(sealed::sum(&read::bytes(file, FILE_MAX)?));
         }
         if let Some(history) = history {
             let json = serde_json::to_vec(history)?;
-            disk::write_atomic(&self.dir.join(HISTORY_FILE), &json, disk::FILE_MODE)?;
+            disk::write_atomic(&self.dir.join(HISTORY_FILE), &sealed::seal(&json), disk::FILE_MODE)?;
         }
-        let json = serde_json::to_vec_pretty(own)?;
-        // This syncs the directory for the library's file, too.
-        disk::write_atomic(&self.dir.join(OWN_FILE), &json, disk::FILE_MODE)
+        let json = serde_json::to_vec_pretty(&own)?;
+        disk::write_atomic(&self.dir.join(OWN_FILE), &sealed::seal(&json), disk::FILE_MODE)?;
+        if is_staged {
+            File::open(&staged)?.sync_all()?;
+            fs::rename(&staged, &library)?;
+            disk::sync_dir_of(&library)?;
+        }
+        Ok(())
     }
 }
 
@@ -307,29 +339,44 @@ fn stage(library: &Path, staged: &Path) -> io::Result<()> {
     fs::hard_link(library, staged).or_else(|_| fs::copy(library, staged).map(drop))
 }
 
-fn read(path: &Path) -> io::Result<Option<String>> {
-    match fs::read(path) {
-        // What is no text is damaged, not unreadable.
-        Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
+/// What is in a file, or why that is none of ours; nothing where there is no file.
+fn read(path: &Path) -> io::Result<Option<Result<Vec<u8>, String>>> {
+    match read::bytes(path, FILE_MAX) {
+        Ok(bytes) => Ok(Some(Ok(bytes))),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(e),
+        Err(e) => Unfit::of(&e).map_or(Err(e), |why| Ok(Some(Err(why.to_string())))),
     }
 }
 
-fn parse_own(text: &str) -> Result<OwnFile, String> {
-    let file: OwnFile = serde_json::from_str(text).map_err(|e| clean(&e.to_string()))?;
-    if file.schema == SCHEMA { Ok(file) } else { Err(format!("its format is {}, not {SCHEMA}", file.schema)) }
+/// What a version without checksums wrote is read as it is.
+fn unseal(bytes: &[u8]) -> Result<&[u8], String> {
+    match sealed::open(bytes) {
+        Found::Whole(content) | Found::Bare(content) => Ok(content),
+        Found::Damaged => Err("its checksum is wrong".to_owned()),
+    }
 }
 
-fn parse_history(text: &str) -> Result<History, String> {
-    let file: HistoryFile = serde_json::from_str(text).map_err(|e| clean(&e.to_string()))?;
+fn parse_own(bytes: &[u8]) -> Result<OwnFile, String> {
+    let file: OwnFile = serde_json::from_slice(unseal(bytes)?).map_err(|e| clean(&e.to_string()))?;
+    if file.schema != SCHEMA {
+        return Err(format!("its format is {}, not {SCHEMA}", file.schema));
+    }
+    Ok(file.sane())
+}
+
+fn parse_history(bytes: &[u8]) -> Result<History, String> {
+    let file: HistoryFile = serde_json::from_slice(unseal(bytes)?).map_err(|e| clean(&e.to_string()))?;
     let schema = file.schema;
     if schema == SCHEMA { Ok(file.history) } else { Err(format!("its format is {schema}, not {SCHEMA}")) }
 }
 
-/// Whether the library would read the file and believe it.
-fn check_library(text: &str) -> Result<(), String> {
-    let file: LibraryFile = serde_json::from_str(text).map_err(|e| clean(&e.to_string()))?;
+/// Whether the file is the one that we saved, and the library would read it and
+/// believe it. Without sums of ours (`sums` is empty) its own must do.
+fn check_library(bytes: &[u8], sums: &[String]) -> Result<(), String> {
+    if !sums.is_empty() && !sums.contains(&sealed::sum(bytes)) {
+        return Err("it is not as it was saved".to_owned());
+    }
+    let file: LibraryFile = serde_json::from_slice(bytes).map_err(|e| clean(&e.to_string()))?;
     for (id, peer) in &file.peers {
         serde_json::from_value::<CachedPeer>(peer.clone()).map_err(|e| format!("peer {id}: {e}"))?;
     }
@@ -352,6 +399,126 @@ fn check_library(text: &str) -> Result<(), String> {
 mod tests {
     use super::*;
 
+    /// A cache of two peers, saved.
+    async fn saved() -> (tempfile::TempDir, CacheFiles) {
+        let dir = tempfile::tempdir().unwrap();
+        let files = CacheFiles::new(dir.path());
+        save(&files, 7).await;
+        (dir, files)
+    }
+
+    async fn save(files: &CacheFiles, own_version: u64) {
+        let entry = |n| {
+            let record = Record { name: format!("node-{n}"), ..Record::new(PeerId([n; 32]), 3) };
+            CacheEntry { record: Some(record), ..CacheEntry::bare(PeerId([n; 32]), Source::Gossip, Stamp(1)) }
+        };
+        let all = vec![entry(1), entry(2)];
+        let changed = all.iter().map(|e| (e.peer, Some(e.clone()))).collect();
+        let history = Some(History::new(Stamp(5)));
+        files.prepare().unwrap();
+        let library = open_library(files).await.unwrap();
+        files
+            .save(
+                library,
+                Unsaved {
+                    own_version,
+                    anchors: vec![PeerId([1; 32])],
+                    names: Vec::new(),
+                    all,
+                    changed,
+                    history,
+                },
+            )
+            .await
+            .unwrap();
+    }
+
+    /// Whether a file is whole.
+    type Check<'a> = &'a dyn Fn(&[u8]) -> Result<(), String>;
+
+    #[tokio::test]
+    async fn every_flipped_bit_of_every_file_is_noticed() {
+        let (_dir, files) = saved().await;
+        let bytes = |name: &str| fs::read(files.dir.join(name)).unwrap();
+        let own = bytes(OWN_FILE);
+        let sums = parse_own(&own).unwrap().library;
+        assert!(!sums.is_empty());
+        let of_library = |bytes: &[u8]| check_library(bytes, &sums);
+        let of_own = |bytes: &[u8]| parse_own(bytes).map(drop);
+        let of_history = |bytes: &[u8]| parse_history(bytes).map(drop);
+        let files: [(Vec<u8>, Check<'_>); 3] =
+            [(own, &of_own), (bytes(LIBRARY_FILE), &of_library), (bytes(HISTORY_FILE), &of_history)];
+        for (mut bytes, check) in files {
+            check(&bytes).unwrap();
+            for bit in 0..bytes.len() * 8 {
+                bytes[bit / 8] ^= 1 << (bit % 8);
+                assert!(check(&bytes).is_err(), "bit {bit}: {}", String::from_utf8_lossy(&bytes));
+                bytes[bit / 8] ^= 1 << (bit % 8);
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn files_without_a_checksum_are_read_once_and_bear_one_from_then_on() {
+        let (_dir, files) = saved().await;
+        for name in [OWN_FILE, HISTORY_FILE] {
+            let path = files.dir.join(name);
+            let sealed = fs::read(&path).unwrap();
+            fs::write(&path, unseal(&sealed).unwrap()).unwrap();
+        }
+        let loaded = files.prepare().unwrap();
+        assert_eq!((loaded.own.own_version, loaded.own.peers.len()), (7, 2));
+        assert!(loaded.history.is_some() && loaded.set_aside.is_empty());
+        save(&files, 8).await;
+        for name in [OWN_FILE, HISTORY_FILE] {
+            let bytes = fs::read(files.dir.join(name)).unwrap();
+            assert!(matches!(sealed::open(&bytes), Found::Whole(_)), "{name}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_kill_between_the_two_files_loses_neither() {
+        let (_dir, files) = saved().await;
+        let library = files.dir.join(LIBRARY_FILE);
+        let before = fs::read(&library).unwrap();
+        save(&files, 8).await;
+        for is_on_disk in [before, fs::read(&library).unwrap()] {
+            fs::write(&library, is_on_disk).unwrap();
+            assert!(files.prepare().unwrap().set_aside.is_empty());
+        }
+        // What neither save wrote is another matter.
+        let text = fs::read_to_string(&library).unwrap();
+        fs::write(&library, text + " ").unwrap();
+        let aside = files.prepare().unwrap().set_aside;
+        assert_eq!(aside, [("bootstrap_cache.json.damaged-1".into(), "it is not as it was saved".into())]);
+    }
+
+    #[tokio::test]
+    async fn a_version_that_no_record_of_ours_can_have_is_not_gone_on_from() {
+        let (_dir, files) = saved().await;
+        for (said, believed) in [(OWN_VERSION_MAX, OWN_VERSION_MAX), (OWN_VERSION_MAX + 1, 0), (u64::MAX, 0)]
+        {
+            save(&files, said).await;
+            let loaded = files.prepare().unwrap();
+            assert_eq!((loaded.own.own_version, loaded.own.peers.len()), (believed, 2), "{said}");
+        }
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn what_is_no_file_of_ours_is_set_aside_at_once() {
+        use rustix::fs::{CWD, FileType, Mode, mknodat};
+        let dir = tempfile::tempdir().unwrap();
+        let files = CacheFiles::new(dir.path());
+        files.prepare().unwrap();
+        mknodat(CWD, files.dir.join(OWN_FILE), FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
+        fs::create_dir(files.dir.join(HISTORY_FILE)).unwrap();
+        File::create(files.dir.join(LIBRARY_FILE)).unwrap().set_len(100 << 20).unwrap();
+        let why: Vec<_> = files.prepare().unwrap().set_aside.into_iter().map(|(_, why)| why).collect();
+        assert!(why[0].contains("a pipe") && why[1].contains("104857600 bytes"), "{why:?}");
+        assert!(why[2].contains("a directory"), "{why:?}");
+    }
+
     #[tokio::test]
     async fn whoever_tested_a_node_of_version_0_1_is_no_peer_after_an_upgrade() {
         let dir = tempfile::tempdir().unwrap();
@@ -362,11 +529,19 @@ mod tests {
         for id in [stranger, peer] {
             before.observe_inbound_peer_address(ant_quic::PeerId(id.0), ([198, 18, 0, 1], 4000).into()).await;
         }
-        let unsaved =
-            Unsaved { own_version: 0, anchors: vec![], all: vec![], changed: vec![], history: None };
+        let unsaved = Unsaved {
+            own_version: 0,
+            anchors: vec![],
+            names: vec![],
+            all: vec![],
+            changed: vec![],
+            history: None,
+        };
         files.save(before, unsaved).await.unwrap();
+        // Nor had that version checksums.
         let own = files.dir.join(OWN_FILE);
-        let old = fs::read_to_string(&own).unwrap();
+        let bytes = fs::read(&own).unwrap();
+        let old = std::str::from_utf8(unseal(&bytes).unwrap()).unwrap();
         let named = serde_json::json!([stranger]);
         fs::write(&own, old.replacen('{', &format!("{{\"strangers\":{named},"), 1)).unwrap();
 

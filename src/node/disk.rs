@@ -6,10 +6,12 @@
 //! path has one writer at a time: the data directory's lock sees to that.
 
 use std::ffi::OsString;
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+
+use crate::files::ours;
 
 /// Mode of the data directory when we create it: its owner's alone.
 pub const DIR_MODE: u32 = 0o700;
@@ -28,7 +30,7 @@ pub fn create_private_dir(dir: &Path) -> io::Result<()> {
 /// Replaces `path` by `bytes`, wholly or not at all.
 ///
 /// The temporary file stands in the same directory under one fixed name, so a
-/// kill in the middle leaves at most one behind, and the next write reuses it.
+/// kill in the middle leaves at most one behind, and the next write replaces it.
 ///
 /// # Errors
 /// What the system says. The old file then still stands, and the temporary one
@@ -93,15 +95,18 @@ fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
 }
 
 fn write_synced(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(path)?;
-    // A file left over from a kill keeps its old mode, and the umask may have
-    // taken bits away.
+    let mut file = ours::fresh(path, mode)?;
+    // The umask may have taken bits away.
     file.set_permissions(Permissions::from_mode(mode))?;
     file.write_all(bytes)?;
     file.sync_all()
 }
 
-fn sync_dir_of(path: &Path) -> io::Result<()> {
+/// Makes a rename to `path` outlive a power cut.
+///
+/// # Errors
+/// What the system says.
+pub fn sync_dir_of(path: &Path) -> io::Result<()> {
     let dir = path.parent().filter(|d| !d.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(dir)?.sync_all()
 }

@@ -4,12 +4,12 @@
 //! The file stays where it is; only the lock on it counts. Removing it would
 //! let two nodes hold two files of the same name.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use super::disk;
+use crate::files::ours::{self, For};
 
 /// The lock's file name in the data directory.
 pub const LOCK_FILE: &str = "lock";
@@ -52,18 +52,17 @@ pub struct DataDirLock {
 
 impl DataDirLock {
     /// Creates the directory if need be and takes its lock, or says at once who
-    /// holds it.
+    /// holds it. Nothing is written into a directory that is not ours alone.
     ///
     /// # Errors
     /// [`LockError::Held`] if another node (in this process or another) works
-    /// there, [`LockError::Io`] if the directory or the file cannot be made.
+    /// there, [`LockError::Io`] if the directory or the file cannot be made, or
+    /// somebody else may write there.
     pub fn acquire(dir: &Path) -> Result<Self, LockError> {
         const WHAT: &str = "data directory";
-        disk::create_private_dir(dir).map_err(|source| LockError::Io {
-            what: WHAT,
-            path: dir.to_owned(),
-            source,
-        })?;
+        disk::create_private_dir(dir)
+            .and_then(|()| ours::check_dir(dir))
+            .map_err(|source| LockError::Io { what: WHAT, path: dir.to_owned(), source })?;
         Ok(Self { _lock: FileLock::acquire(WHAT, dir, &dir.join(LOCK_FILE))?, dir: dir.to_owned() })
     }
 
@@ -86,17 +85,11 @@ impl FileLock {
     ///
     /// # Errors
     /// [`LockError::Held`] if somebody holds it, [`LockError::Io`] if the file
-    /// cannot be made or locked.
+    /// cannot be made or locked, or is not ours alone: then it is as it was.
     pub fn acquire(what: &'static str, path: &Path, file: &Path) -> Result<Self, LockError> {
         let io = |source| LockError::Io { what, path: path.to_owned(), source };
-        let mut open = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(disk::FILE_MODE)
-            .open(file)
-            .map_err(io)?;
+        let mut open =
+            ours::open(file, For::Holding).map_err(|source| beside(path, file, source)).map_err(io)?;
         match open.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -122,6 +115,11 @@ impl Drop for FileLock {
             tracing::debug!(file = %self.path.display(), %error, "cannot unlock");
         }
     }
+}
+
+/// What is wrong is told of the file, where it is not the whole that is named.
+fn beside(path: &Path, file: &Path, error: io::Error) -> io::Error {
+    if path == file { error } else { io::Error::new(error.kind(), format!("{}: {error}", file.display())) }
 }
 
 fn write_pid(file: &mut File) -> io::Result<()> {
@@ -150,6 +148,28 @@ mod tests {
         assert!(second.to_string().ends_with(&format!("is in use by process {}", std::process::id())));
         drop(first);
         DataDirLock::acquire(&path).unwrap();
+    }
+
+    #[test]
+    fn a_link_in_the_place_of_the_lock_costs_what_it_leads_to_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let (data, victim) = (dir.path().join("data"), dir.path().join("victim"));
+        disk::create_private_dir(&data).unwrap();
+        std::fs::write(&victim, "precious").unwrap();
+        std::os::unix::fs::symlink(&victim, data.join(LOCK_FILE)).unwrap();
+        let error = DataDirLock::acquire(&data).unwrap_err().to_string();
+        assert!(error.contains("/data/lock: it is a symbolic link"), "{error}");
+        assert_eq!(std::fs::read_to_string(victim).unwrap(), "precious");
+    }
+
+    #[test]
+    fn nothing_is_written_into_a_directory_that_others_may_write() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o1777)).unwrap();
+        let error = DataDirLock::acquire(dir.path()).unwrap_err().to_string();
+        assert!(error.contains("others may write it (mode 1777)"), "{error}");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 
     #[test]

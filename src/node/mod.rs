@@ -10,6 +10,7 @@ mod connections;
 pub mod disk;
 mod driver;
 pub mod feed;
+mod guessing;
 mod holder;
 pub mod keys;
 mod knock;
@@ -42,6 +43,7 @@ use self::connections::{Connections, Report};
 pub use self::driver::EVENT_TARGET;
 use self::driver::{Driver, Outlets};
 use self::feed::{CommandSender, EVENT_BACKLOG, Feed, OUTCOME_BACKLOG};
+use self::guessing::Guesses;
 use self::lock::DataDirLock;
 use self::options::{NodeOptions, Settings};
 pub use self::probe::ProbePortError;
@@ -55,6 +57,7 @@ pub use self::transport::{BindError, Tls};
 use crate::core::door::Door;
 use crate::core::engine::{Engine, EngineConfig};
 use crate::core::host::Ways;
+use crate::core::proof::RecordSeed;
 use crate::model::PeerId;
 
 /// Reports of tasks waiting for the driver; tasks wait when it is full.
@@ -198,6 +201,7 @@ async fn assemble(options: NodeOptions) -> Result<Assembled, StartError> {
     let network = options.network.clone();
     let own = probe::own_addresses(local_addr);
     let ways = Ways { out: probe::leads_out(local_addr), ..Ways::open() };
+    let record_seed = RecordSeed::derive(&options.keys.secret, &options.network);
     let config = EngineConfig {
         me,
         name: options.name.clone(),
@@ -214,11 +218,14 @@ async fn assemble(options: NodeOptions) -> Result<Assembled, StartError> {
         relay_after: options.relay_after,
         punch: options.punch,
         relay: options.relay,
+        hard_nat: options.hard_nat,
         probe_ports: ports.numbers(),
         no_probe_ports: ports.none.clone(),
         own_version: found.own.own_version,
+        record_seed: Some(record_seed),
         anchors: found.own.anchors.clone(),
-        history: found.history,
+        names: found.own.names.clone(),
+        history: found.history.map(|history| history.without_the_future(clock.now().stamp)),
         seed: rand::random(),
     };
     let mut engine = Engine::new(config, cached, found.set_aside, clock.now());
@@ -238,7 +245,7 @@ async fn assemble(options: NodeOptions) -> Result<Assembled, StartError> {
     };
 
     let door = Door::new(local_addr.ip().is_loopback(), clock.now().mono);
-    let helpers = [spawn(transport::accept(transport.endpoint(), door, clock, reports.clone()))];
+    let helpers = [spawn(transport::accept(transport.clone(), door, clock, reports.clone()))];
     let who = crate::model::Reporter {
         peer_id: me,
         name: options.name.clone(),
@@ -256,9 +263,10 @@ async fn assemble(options: NodeOptions) -> Result<Assembled, StartError> {
         look: Instant::now(),
         refused_told: None,
         connections: Connections::new(reports.clone()),
-        relaying: Relaying::new(tls, local_addr.ip(), reports.clone()),
+        relaying: Relaying::new(tls.clone(), local_addr.ip(), reports.clone()),
         serving: Serving::new(local_addr.ip(), clock, reports.clone()),
         probes: Probes::new(local_addr, ports.sockets, clock, reports.clone()),
+        guesses: Guesses::new(local_addr.ip(), tls, reports.clone()),
         knocking: None,
         transport,
         reports,

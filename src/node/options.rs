@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::keys::KeyBytes;
 use super::reporting::RegistryOptions;
-use crate::model::{ProbePorts, PunchConsent, RelayMode};
+use crate::model::{HardNat, ProbePorts, PunchConsent, RelayMode};
 
 pub use crate::core::engine::Settings;
 pub use crate::core::link::NetworkSecret;
@@ -47,6 +47,8 @@ pub struct NodeOptions {
     pub punch: PunchConsent,
     /// Whom we serve as a relay.
     pub relay: RelayMode,
+    /// Whether ports are guessed.
+    pub hard_nat: HardNat,
     /// Whom to tell what happened; nobody where there is none.
     pub registry: Option<RegistryOptions>,
 }
@@ -60,6 +62,7 @@ impl NodeOptions {
             relay_after: self.relay_after,
             punch: self.punch,
             relay: self.relay,
+            hard_nat: self.hard_nat,
         }
     }
 
@@ -81,6 +84,7 @@ impl NodeOptions {
             relay_after: Duration::from_secs(1),
             punch: PunchConsent::default(),
             relay: RelayMode::default(),
+            hard_nat: HardNat::default(),
             registry: None,
         }
     }

@@ -181,7 +181,14 @@ impl Relaying {
     ) -> impl Future<Output = ()> + Send + 'static {
         let (dialer, reports) = (self.dialer.clone(), self.reports.clone());
         async move {
-            let report = match dialer.dial(peer, via, plain_addr(addr), within).await {
+            let lane = match dialer.dial(plain_addr(addr)) {
+                Ok(connecting) => {
+                    let _ = reports.send(Report::Input(Input::DialSent { dial })).await;
+                    dialer.answered(connecting, peer, via, within).await
+                }
+                Err(error) => Err(error),
+            };
+            let report = match lane {
                 Ok(lane) => Report::LaneWarm { dial, lane },
                 Err(error) => Report::Input(Input::DialFailed { dial, reason: error.into() }),
             };

@@ -4,7 +4,7 @@
 
 use std::fmt;
 use std::fs;
-use std::io::{ErrorKind, Read as _};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,6 +22,8 @@ use super::disk;
 use crate::core::limits::REGISTRY_BODY_MAX;
 use crate::core::reporting::{Answer, Reporting, Todo, Waiting};
 use crate::core::token::Token;
+use crate::files::read;
+use crate::files::sealed::{self, Found};
 use crate::model::{
     Batch, Fact, LinkCounts, NodeFact, Path as LinkPath, RelayLoad, ReportingView, Snapshot, clean,
 };
@@ -306,7 +308,7 @@ impl Task {
     async fn write_spill(&self, queue: &Reporting) {
         let Ok(bytes) = serde_json::to_vec(&queue.kept().collect::<Vec<_>>()) else { return };
         let path = self.spill.clone();
-        let write = move || disk::write_atomic(&path, &bytes, disk::FILE_MODE);
+        let write = move || disk::write_atomic(&path, &sealed::seal(&bytes), disk::FILE_MODE);
         if let Ok(Err(error)) = tokio::task::spawn_blocking(write).await {
             tracing::warn!(%error, "the reports that wait are not on disk");
         }
@@ -330,16 +332,15 @@ fn take(queue: &mut Reporting, told: Told, clock: &Clock) {
 }
 
 fn read_spill(path: &Path) -> Result<Vec<Waiting>, String> {
-    let file = match fs::File::open(path) {
+    let bytes = match read::bytes(path, SPILL_BYTES_MAX) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        file => file.map_err(|e| e.to_string())?,
+        bytes => bytes.map_err(|e| e.to_string())?,
     };
-    let mut bytes = Vec::new();
-    file.take(SPILL_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|e| e.to_string())?;
-    if bytes.len() as u64 > SPILL_BYTES_MAX {
-        return Err("it is longer than any we write".to_owned());
-    }
-    serde_json::from_slice(&bytes).map_err(|e| e.to_string())
+    let content = match sealed::open(&bytes) {
+        Found::Whole(content) | Found::Bare(content) => content,
+        Found::Damaged => return Err("its checksum is wrong".to_owned()),
+    };
+    serde_json::from_slice(content).map_err(|e| e.to_string())
 }
 
 /// Follows nothing and takes no proxy from the environment: the token goes where

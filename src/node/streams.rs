@@ -1,16 +1,18 @@
 //! Control streams: bytes to frames and frames to bytes, one task each way.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use ant_quic::{HighLevelRecvStream, HighLevelSendStream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 
-use crate::core::limits::HELLO_TIMEOUT;
-use crate::core::wire::{Frame, FrameReader, HEADER_LEN, Hello, WireError};
+use crate::core::limits::{HELLO_TIMEOUT, WRITE_WAITING_MAX};
+use crate::core::wire::{Frame, FrameReader, HEADER_LEN, WireError};
 
-/// Frames waiting to be written. What a link keeps is bounded in bytes by its
-/// session; this only has to be large enough not to be the tighter limit.
+/// Frames waiting to be written: what counts is their bytes, and this only has to
+/// be large enough not to be the tighter limit.
 const WRITE_BACKLOG: usize = 4096;
 /// Read at once.
 const CHUNK: usize = 16 * 1024;
@@ -66,10 +68,11 @@ impl FrameStream {
         }
     }
 
-    /// The peer's Hello, which must be the first frame and come soon.
-    pub(super) async fn hello(&mut self) -> Result<(Box<Hello>, usize), StreamEnd> {
+    /// What a control stream begins with: a Hello, or a nonce in a closed fleet. It
+    /// must come soon.
+    pub(super) async fn first(&mut self) -> Result<(Frame, usize), StreamEnd> {
         match tokio::time::timeout(HELLO_TIMEOUT, self.next()).await {
-            Ok(Ok((Frame::Hello(hello), len))) => Ok((hello, len)),
+            Ok(Ok((frame @ (Frame::Hello(_) | Frame::Nonce { .. }), len))) => Ok((frame, len)),
             Ok(Ok(_)) => Err(StreamEnd::Malformed),
             Ok(Err(end)) => Err(end),
             Err(_) => Err(StreamEnd::Closed),
@@ -77,19 +80,47 @@ impl FrameStream {
     }
 }
 
-/// Starts the writing task of a stream.
-pub(super) fn spawn_writer(mut send: HighLevelSendStream) -> mpsc::Sender<Vec<u8>> {
-    let (tx, mut rx) = mpsc::channel::<Vec<u8>>(WRITE_BACKLOG);
-    tokio::spawn(async move {
-        while let Some(bytes) = rx.recv().await {
-            let write = tokio::time::timeout(WRITE_STUCK, AsyncWriteExt::write_all(&mut send, &bytes));
-            if !matches!(write.await, Ok(Ok(()))) {
-                break;
+/// The peer takes too little of what it has us say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Full;
+
+/// Writes frames to a stream, in a task of its own.
+pub(super) struct FrameWriter {
+    frames: mpsc::Sender<Vec<u8>>,
+    /// Bytes of those that are not written.
+    waiting: Arc<AtomicUsize>,
+}
+
+impl FrameWriter {
+    /// Starts the task.
+    pub(super) fn spawn(mut send: HighLevelSendStream) -> Self {
+        let (frames, mut rx) = mpsc::channel::<Vec<u8>>(WRITE_BACKLOG);
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let left = Arc::clone(&waiting);
+        tokio::spawn(async move {
+            while let Some(bytes) = rx.recv().await {
+                let write = tokio::time::timeout(WRITE_STUCK, AsyncWriteExt::write_all(&mut send, &bytes));
+                if !matches!(write.await, Ok(Ok(()))) {
+                    break;
+                }
+                left.fetch_sub(bytes.len(), Ordering::Relaxed);
             }
+            // The reader tells of the end; finishing an already dead stream is
+            // no news.
+            let _ = send.finish();
+        });
+        Self { frames, waiting }
+    }
+
+    /// Queues bytes. Whether the stream still stands shows when it is read.
+    pub(super) fn write(&self, bytes: Vec<u8>) -> Result<(), Full> {
+        let len = bytes.len();
+        if self.waiting.fetch_add(len, Ordering::Relaxed) + len > WRITE_WAITING_MAX {
+            return Err(Full);
         }
-        // The reader tells of the end; finishing an already dead stream is
-        // no news.
-        let _ = send.finish();
-    });
-    tx
+        match self.frames.try_send(bytes) {
+            Err(mpsc::error::TrySendError::Full(_)) => Err(Full),
+            Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => Ok(()),
+        }
+    }
 }

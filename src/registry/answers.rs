@@ -150,11 +150,11 @@ pub struct NodeRow {
     pub propagation: Option<Propagation>,
     /// What it relays for others.
     pub relay: Option<RelayLoad>,
-    /// How long ago it first reported.
-    pub first_seen_s: u64,
-    /// How long ago it last reported.
-    pub last_seen_s: u64,
-    /// Whether it is silent.
+    /// How long ago it first reported; `None` where the clock was ahead then.
+    pub first_seen_s: Option<u64>,
+    /// How long ago it last reported; `None` where the clock was ahead then.
+    pub last_seen_s: Option<u64>,
+    /// Whether it is silent, as far as anybody knows.
     pub stale: bool,
     /// Its attempts within the window.
     pub attempts: u64,
@@ -185,21 +185,21 @@ pub(super) fn overview(
     let mut pairs: BTreeMap<(NatType, NatType), Tally> = BTreeMap::new();
     let mut series = Series::ending(now, window, POINTS);
     let mut by_node: HashMap<i64, Tally> = HashMap::new();
-    store.attempts(since, cause, |row| {
+    store.attempts(since, now, cause, |row| {
         count(pairs.entry((row.own_nat, row.peer_nat)).or_default(), &row);
         count(by_node.entry(row.node).or_default(), &row);
         if let Some(part) = series.part_at(row.at) {
             count(part, &row);
         }
     })?;
-    let nodes = store.nodes()?;
-    let (path_changes, failovers) = store.changes(since)?;
+    let nodes = store.nodes(now)?;
+    let (path_changes, failovers) = store.changes(since, now)?;
     let mut all = Tally::default();
     for tally in pairs.values() {
         all.add(tally);
     }
     let window_s = window.as_secs();
-    let last = nodes.iter().map(|n| n.last_seen).max();
+    let last = nodes.iter().filter_map(|n| n.last_seen.age_if_past(now)).min();
     let kpi = KpiPage {
         schema: SCHEMA,
         at: now,
@@ -207,9 +207,9 @@ pub(super) fn overview(
         kpi: answer(&all.view(), spread(&nodes, since)),
         path_changes,
         failovers,
-        population: population(&nodes, since),
+        population: population(&nodes, since, now),
         series: series.points().collect(),
-        last_report_s: last.map(|at| at.age_at(now).as_secs()),
+        last_report_s: last.map(|age| age.as_secs()),
         stale_after_s: STALE_AFTER.as_secs(),
     };
     let types: BTreeSet<NatType> = pairs.keys().flat_map(|(a, b)| [*a, *b]).collect();
@@ -235,7 +235,7 @@ pub(super) fn overview(
 fn count(tally: &mut Tally, row: &AttemptRow) {
     match row.path {
         Some(path) => tally.connected(path, row.ms, 1),
-        None => tally.unreachable(1),
+        None => tally.unreachable(1, row.again),
     }
     if let Some(to) = row.moved {
         tally.moved(to, 1);
@@ -249,10 +249,11 @@ fn spread(nodes: &[Known], since: Stamp) -> Option<Propagation> {
     told.reduce(|a, b| Propagation { known: a.known + b.known, expected: a.expected + b.expected })
 }
 
-fn population(nodes: &[Known], since: Stamp) -> Population {
+fn population(nodes: &[Known], since: Stamp, now: Stamp) -> Population {
     let mut nat = BTreeMap::new();
     let mut count = 0;
-    for node in nodes.iter().filter(|n| n.last_seen >= since) {
+    let heard = |n: &&Known| n.last_seen >= since && n.last_seen.age_if_past(now).is_some();
+    for node in nodes.iter().filter(heard) {
         count += 1;
         let told = node.status.as_ref().map(|(_, s)| s.nat).unwrap_or_default();
         *nat.entry(told.name()).or_default() += 1;
@@ -292,9 +293,9 @@ fn row(by_node: &HashMap<i64, Tally>, known: Known, now: Stamp) -> NodeRow {
         links: status.as_ref().map(|s| s.links),
         propagation: status.as_ref().and_then(|s| s.propagation),
         relay: status.as_ref().and_then(|s| s.relay),
-        first_seen_s: first_seen.age_at(now).as_secs(),
-        last_seen_s: last_seen.age_at(now).as_secs(),
-        stale: last_seen.age_at(now) >= STALE_AFTER,
+        first_seen_s: first_seen.age_if_past(now).map(|age| age.as_secs()),
+        last_seen_s: last_seen.age_if_past(now).map(|age| age.as_secs()),
+        stale: last_seen.age_if_past(now).is_none_or(|age| age >= STALE_AFTER),
         attempts: kpi.attempts,
         connected: kpi.connected,
         rate: kpi.rate,

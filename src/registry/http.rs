@@ -5,11 +5,13 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
-use axum::extract::{ConnectInfo, Query, Request, State};
+use axum::extract::{Extension, FromRequestParts, Query, Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -24,11 +26,14 @@ use super::answers::{Overview, SCHEMA, WINDOW, WINDOW_DEFAULT};
 use super::gate::Gate;
 use super::intake::{self, Malformed};
 use super::ledger::Ledger;
-use super::listener::{Bounded, From as Remote};
+use super::listener::{self, Seat};
 use super::metrics::Metrics;
 use super::store::StoreError;
 use super::{page, stream};
-use crate::core::limits::{REGISTRY_BODY_MAX, REGISTRY_BODY_TIMEOUT, REGISTRY_STREAMS_MAX};
+use crate::core::limits::{
+    REGISTRY_BODY_MAX, REGISTRY_BODY_TIMEOUT, REGISTRY_GUESSES_FREE, REGISTRY_NEWCOMER_EVERY,
+    REGISTRY_STREAMS_MAX,
+};
 use crate::core::token::Token;
 
 /// Who came too often is to come back after so long.
@@ -52,17 +57,40 @@ impl App {
         Self { ledger, metrics: Metrics::default(), streams, stop, token, gate: Gate::new() }
     }
 
-    /// Whether a request shows the token, where there is one.
-    pub(super) fn lets_in(&self, headers: &HeaderMap) -> bool {
-        let Some(token) = &self.token else { return true };
+    /// Whether a request shows the token, where there is one. The one place where a
+    /// token is compared: a wrong one is counted, whatever was asked for with it.
+    fn lets_in(&self, seat: &Seat, from: IpAddr, headers: &HeaderMap) -> Result<LetIn, Refusal> {
+        let Some(token) = &self.token else { return Ok(LetIn(true)) };
         let shown = headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
         let theirs = shown.and_then(|v| v.split_at_checked(b"Bearer ".len()));
-        theirs.is_some_and(|(scheme, theirs)| scheme.eq_ignore_ascii_case(b"bearer ") && token.is(theirs))
+        let Some((_, theirs)) = theirs.filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"bearer ")) else {
+            return Ok(LetIn(false));
+        };
+        // Who has shown it on this connection does not wait for a neighbour's guesses.
+        let wait = self.gate.guess_wait(from).filter(|_| !seat.proven.load(Ordering::Relaxed));
+        if let Some(wait) = wait {
+            seat.was_wrong();
+            let message = "too many wrong tokens from this address";
+            return Err(Refusal::new(StatusCode::TOO_MANY_REQUESTS, "guesses", message).again(wait));
+        }
+        let is_right = token.is(theirs);
+        if is_right {
+            // Behind a proxy the next one on it is somebody else.
+            seat.proven.store(!seat.is_proxy, Ordering::Relaxed);
+        } else {
+            seat.was_wrong();
+            self.gate.guessed(from, theirs);
+        }
+        Ok(LetIn(is_right))
     }
 }
 
+/// Whether a request has shown the token, or there is none to show.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct LetIn(pub(super) bool);
+
 /// Serves until told to stop; what is under way then gets its answer.
-pub(super) async fn serve(socket: TcpListener, app: Arc<App>, stop: CancellationToken) {
+pub(super) async fn serve(socket: TcpListener, app: Arc<App>, proxies: Vec<IpAddr>, stop: CancellationToken) {
     let routes = Router::new()
         .route("/", get(page::page))
         .route("/healthz", get(healthz))
@@ -77,13 +105,8 @@ pub(super) async fn serve(socket: TcpListener, app: Arc<App>, stop: Cancellation
             Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "method", "not with this method")
         })
         .layer(from_fn_with_state(Arc::clone(&app), guard))
-        .with_state(app);
-    let service = routes.into_make_service_with_connect_info::<Remote>();
-    let served = axum::serve(Bounded::new(socket), service)
-        .with_graceful_shutdown(async move { stop.cancelled().await });
-    if let Err(error) = served.await {
-        tracing::error!(%error, "the registry stopped serving");
-    }
+        .with_state(Arc::clone(&app));
+    listener::serve(socket, app, proxies, routes, stop).await;
 }
 
 /// Why a request is not answered: JSON with a reason.
@@ -137,6 +160,10 @@ impl From<StoreError> for Refusal {
         let message = error.to_string();
         match error {
             StoreError::Full(_) => Self::new(StatusCode::INSUFFICIENT_STORAGE, "not_stored", message),
+            StoreError::Damaged(_) => Self::new(StatusCode::INSUFFICIENT_STORAGE, "damaged", message),
+            StoreError::TooManyNewcomers => {
+                Self::new(StatusCode::TOO_MANY_REQUESTS, "newcomers", message).again(REGISTRY_NEWCOMER_EVERY)
+            }
             StoreError::TooManyReporters => {
                 Self::new(StatusCode::INSUFFICIENT_STORAGE, "too_many_reporters", message)
             }
@@ -162,15 +189,24 @@ fn json(status: StatusCode, body: &impl Serialize) -> Response {
 /// headers that keep a browser from trusting anything.
 async fn guard(
     State(app): State<Arc<App>>,
-    ConnectInfo(Remote(remote)): ConnectInfo<Remote>,
-    request: Request,
+    Extension(seat): Extension<Arc<Seat>>,
+    mut request: Request,
     next: Next,
 ) -> Response {
-    let admitted = admit(&app, remote, &request);
+    let customer = Customer(customer(&seat, request.headers()));
+    let admitted = admit(&app, &seat, customer.0, &request);
     let mut response = match admitted {
-        Ok(()) => next.run(request).await,
+        Ok(let_in) => {
+            request.extensions_mut().insert(let_in);
+            request.extensions_mut().insert(customer);
+            next.run(request).await
+        }
         Err(refusal) => refusal.into_response(),
     };
+    // Behind a proxy many others are on the same connection.
+    if seat.wrong.load(Ordering::Relaxed) >= REGISTRY_GUESSES_FREE && !seat.is_proxy {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     if let Some(Refused(code)) = response.extensions().get() {
         app.metrics.refused(code);
     }
@@ -179,25 +215,29 @@ async fn guard(
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
         (header::X_FRAME_OPTIONS, "DENY"),
-        (header::CACHE_CONTROL, "no-store"),
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     headers
         .entry(header::CONTENT_SECURITY_POLICY)
         .or_insert(HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
     response
 }
 
-fn admit(app: &App, remote: SocketAddr, request: &Request) -> Result<(), Refusal> {
-    let from = customer(remote.ip(), request.headers());
+/// Whose requests are counted together.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Customer(IpAddr);
+
+fn admit(app: &App, seat: &Seat, from: IpAddr, request: &Request) -> Result<LetIn, Refusal> {
     let post = request.method() == Method::POST;
     if !(if post { app.gate.post(from) } else { app.gate.get(from) }) {
         return Err(Refusal::too_often("from this address"));
     }
     let open = matches!(request.uri().path(), "/" | "/healthz");
+    let let_in = app.lets_in(seat, from, request.headers())?;
     match &app.token {
-        Some(_) if !open && !app.lets_in(request.headers()) => {
+        Some(_) if !open && !let_in.0 => {
             return Err(Refusal::new(StatusCode::UNAUTHORIZED, "token", "the token is missing or wrong"));
         }
         // A page elsewhere can have a browser ask for a name that leads here.
@@ -207,13 +247,14 @@ fn admit(app: &App, remote: SocketAddr, request: &Request) -> Result<(), Refusal
         }
         _ => {}
     }
-    Ok(())
+    Ok(let_in)
 }
 
-/// Whose requests are counted together. Behind a proxy on this host everybody
-/// would be one: what it says of the other end is believed, and nobody else's.
-fn customer(remote: IpAddr, headers: &HeaderMap) -> IpAddr {
-    if !remote.to_canonical().is_loopback() {
+/// Whose requests are counted together. Behind a proxy everybody would be one: what a
+/// proxy that is named says of the other end is believed, and nobody else's.
+fn customer(seat: &Seat, headers: &HeaderMap) -> IpAddr {
+    let remote = seat.from.ip();
+    if !seat.is_proxy {
         return remote;
     }
     let said = headers.get_all("x-forwarded-for").iter().next_back().and_then(|v| v.to_str().ok());
@@ -231,7 +272,11 @@ fn names_this_host(headers: &HeaderMap) -> bool {
         || name.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback())
 }
 
-async fn reports(State(app): State<Arc<App>>, request: Request) -> Result<Response, Refusal> {
+async fn reports(
+    State(app): State<Arc<App>>,
+    Extension(Customer(from)): Extension<Customer>,
+    request: Request,
+) -> Result<Response, Refusal> {
     let begun = Instant::now();
     let (parts, body) = request.into_parts();
     let kind = parts.headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
@@ -252,7 +297,7 @@ async fn reports(State(app): State<Arc<App>>, request: Request) -> Result<Respon
         return Err(Refusal::too_often("of this reporter"));
     }
     let kinds: Vec<&'static str> = batch.reports.iter().map(|r| r.fact.kind()).collect();
-    let stored = app.ledger.put(batch).await?;
+    let stored = app.ledger.put(batch, from).await?;
     app.metrics.stored(&kinds, stored, begun.elapsed());
     let answer = serde_json::json!({
         "schema": SCHEMA,
@@ -281,6 +326,18 @@ pub(super) struct Asked {
     window: Option<String>,
 }
 
+/// A question that cannot be read is refused as everything is: in JSON.
+impl FromRequestParts<Arc<App>> for Asked {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Refusal> {
+        let asked = Query::<Self>::from_request_parts(parts, app).await;
+        asked
+            .map(|Query(asked)| asked)
+            .map_err(|why| Refusal::new(StatusCode::BAD_REQUEST, "query", why.body_text()))
+    }
+}
+
 impl Asked {
     pub(super) fn window(&self) -> Result<Duration, Refusal> {
         let Some(text) = &self.window else { return Ok(WINDOW_DEFAULT) };
@@ -296,15 +353,15 @@ async fn overview(app: &App, asked: &Asked) -> Result<Arc<Overview>, Refusal> {
     Ok(app.ledger.overview(asked.window()?, None).await?)
 }
 
-async fn kpi(State(app): State<Arc<App>>, Query(asked): Query<Asked>) -> Result<Response, Refusal> {
+async fn kpi(State(app): State<Arc<App>>, asked: Asked) -> Result<Response, Refusal> {
     Ok(json(StatusCode::OK, &overview(&app, &asked).await?.kpi))
 }
 
-async fn matrix(State(app): State<Arc<App>>, Query(asked): Query<Asked>) -> Result<Response, Refusal> {
+async fn matrix(State(app): State<Arc<App>>, asked: Asked) -> Result<Response, Refusal> {
     Ok(json(StatusCode::OK, &overview(&app, &asked).await?.matrix))
 }
 
-async fn nodes(State(app): State<Arc<App>>, Query(asked): Query<Asked>) -> Result<Response, Refusal> {
+async fn nodes(State(app): State<Arc<App>>, asked: Asked) -> Result<Response, Refusal> {
     Ok(json(StatusCode::OK, &overview(&app, &asked).await?.nodes))
 }
 
@@ -315,8 +372,12 @@ async fn metrics(State(app): State<Arc<App>>) -> Result<Response, Refusal> {
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
 }
 
-/// Whether the database answers.
+/// Whether the database answers, and takes what is reported.
 async fn healthz(State(app): State<Arc<App>>) -> Result<Response, Refusal> {
+    if let Some(why) = app.ledger.damage() {
+        let message = StoreError::Damaged(why).to_string();
+        return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "damaged", message));
+    }
     app.ledger.overview(WINDOW_DEFAULT, None).await?;
     Ok(json(StatusCode::OK, &serde_json::json!({ "schema": SCHEMA, "ok": true })))
 }

@@ -91,6 +91,7 @@ fn check(fact: &mut Fact) -> Result<(), Malformed> {
                 (AttemptOutcome::Connected, Some(_)) => {}
                 (AttemptOutcome::Unreachable, _) => a.path = None,
                 (AttemptOutcome::Connected, None) => return wrong("an attempt that connected over no path"),
+                (AttemptOutcome::NoBetterPath, _) => return wrong("an attempt at a peer that was linked"),
                 (AttemptOutcome::Abandoned, _) => return wrong("an attempt that was called off"),
             }
             if a.reason.as_ref().is_some_and(|r| r.len() > REASON_BYTES_MAX) {

@@ -5,6 +5,7 @@
 //! serves many batches; each is answered when it is on disk.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -13,7 +14,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::answers::{self, Overview};
+use super::gate::Newcomers;
 use super::store::{Store, StoreError, Stored};
+use crate::core::Mono;
 use crate::model::{Batch, Cause, Stamp};
 
 /// Batches that may wait to be stored: a second's worth under full load.
@@ -33,6 +36,7 @@ type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
 struct Write {
     at: Stamp,
+    from: IpAddr,
     batch: Batch,
     reply: Reply<Stored>,
 }
@@ -50,6 +54,8 @@ pub(super) struct Ledger {
     reads: mpsc::Sender<Read>,
     /// Counts what was stored.
     changed: watch::Receiver<u64>,
+    /// What is wrong with the database, if something is.
+    damage: watch::Receiver<Option<String>>,
     threads: Arc<Mutex<Vec<JoinHandle<()>>>>,
 }
 
@@ -61,17 +67,19 @@ impl Ledger {
         let (reads, read_queue) = mpsc::channel(READS_MAX);
         let (stored, changed) = watch::channel(0);
         let seen = changed.clone();
+        let (wrong, damage) = watch::channel(store.damage().map(ToOwned::to_owned));
         let threads = vec![
-            spawn("registry-write", move || write(store, write_queue, &stored))?,
+            spawn("registry-write", move || write(store, write_queue, &stored, &wrong))?,
             spawn("registry-read", move || read(&reader, read_queue, &seen))?,
         ];
-        Ok(Self { writes, reads, changed, threads: Arc::new(Mutex::new(threads)) })
+        Ok(Self { writes, reads, changed, damage, threads: Arc::new(Mutex::new(threads)) })
     }
 
-    /// Stores a batch; returns when it is on disk.
-    pub(super) async fn put(&self, batch: Batch) -> Result<Stored, StoreError> {
+    /// Stores a batch that came from an address, which is not kept; returns when it is
+    /// on disk.
+    pub(super) async fn put(&self, batch: Batch, from: IpAddr) -> Result<Stored, StoreError> {
         let (reply, answer) = oneshot::channel();
-        let write = Write { at: now(), batch, reply };
+        let write = Write { at: now(), from, batch, reply };
         self.writes.try_send(write).map_err(|e| match e {
             mpsc::error::TrySendError::Full(_) => StoreError::Busy,
             mpsc::error::TrySendError::Closed(_) => StoreError::Closed,
@@ -89,6 +97,11 @@ impl Ledger {
         let (reply, answer) = oneshot::channel();
         self.reads.try_send(Read { window, cause, reply }).map_err(|_| StoreError::Busy)?;
         answer.await.unwrap_or(Err(StoreError::Closed))
+    }
+
+    /// What is wrong with the database, if something is: then nothing is stored.
+    pub(super) fn damage(&self) -> Option<String> {
+        self.damage.borrow().clone()
     }
 
     /// Tells when something was stored.
@@ -120,18 +133,28 @@ pub(super) fn now() -> Stamp {
     Stamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
-fn write(mut store: Store, mut queue: mpsc::Receiver<Write>, stored: &watch::Sender<u64>) {
+fn write(
+    mut store: Store,
+    mut queue: mpsc::Receiver<Write>,
+    stored: &watch::Sender<u64>,
+    damage: &watch::Sender<Option<String>>,
+) {
+    let (begun, mut newcomers) = (Instant::now(), Newcomers::new());
     let mut pruned: Option<Instant> = None;
     while let Some(first) = queue.blocking_recv() {
-        let mut batches = vec![(first.at, first.batch)];
+        let mut batches = vec![(first.at, first.from, first.batch)];
         let mut replies = vec![first.reply];
         while replies.len() < AT_ONCE
             && let Ok(next) = queue.try_recv()
         {
-            batches.push((next.at, next.batch));
+            batches.push((next.at, next.from, next.batch));
             replies.push(next.reply);
         }
-        match store.put(&batches) {
+        let put = store.put(&batches, |from| newcomers.allow(from, Mono(begun.elapsed())));
+        if let Some(why) = store.damage().filter(|_| damage.borrow().is_none()) {
+            damage.send_replace(Some(why.to_owned()));
+        }
+        match put {
             Ok(results) => {
                 stored.send_modify(|n| *n += 1);
                 for (reply, result) in replies.into_iter().zip(results) {

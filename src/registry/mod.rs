@@ -17,7 +17,7 @@ mod store;
 mod stream;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,6 +50,8 @@ pub struct Options {
     pub token: Option<Token>,
     /// How long reports are kept.
     pub retention: Duration,
+    /// Proxies whose word is taken for where a request comes from.
+    pub proxies: Vec<IpAddr>,
 }
 
 /// Why a registry did not start.
@@ -101,7 +103,7 @@ impl Registry {
             .map_err(|source| StartError::Store { path: options.db.clone(), source })?;
         let stop = CancellationToken::new();
         let app = Arc::new(App::new(ledger.clone(), options.token, stop.clone()));
-        let task = tokio::spawn(http::serve(socket, app, stop.clone()));
+        let task = tokio::spawn(http::serve(socket, app, options.proxies, stop.clone()));
         Ok(Self { addr, ledger, stop: stop.drop_guard(), task })
     }
 

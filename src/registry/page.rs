@@ -8,19 +8,21 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use axum::extract::State;
-use axum::http::{HeaderMap, header};
+use axum::extract::{Extension, State};
+use axum::http::header;
 use axum::response::{IntoResponse, Response};
 
 use super::answers::{KpiPage, Overview, WINDOW_DEFAULT};
-use super::http::App;
+use super::http::{App, LetIn};
 use crate::model::CriterionView;
 
 const PAGE: &str = include_str!("../../assets/registry.html");
 
-pub(super) async fn page(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
-    let overview =
-        if app.lets_in(&headers) { app.ledger.overview(WINDOW_DEFAULT, None).await.ok() } else { None };
+pub(super) async fn page(
+    State(app): State<Arc<App>>,
+    Extension(LetIn(let_in)): Extension<LetIn>,
+) -> Response {
+    let overview = if let_in { app.ledger.overview(WINDOW_DEFAULT, None).await.ok() } else { None };
     let nonce = format!("{:032x}", rand::random::<u128>());
     let policy = format!(
         "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; connect-src 'self'; \

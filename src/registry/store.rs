@@ -1,13 +1,13 @@
 //! The database: reports, each once, and what is counted of them.
 
-use std::fs::OpenOptions;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::net::IpAddr;
 use std::path::Path as FilePath;
 use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Transaction, params};
 
 use crate::core::limits::REGISTRY_REPORTERS_MAX;
+use crate::files::ours::{self, For};
 use crate::model::{
     AttemptFact, Batch, Cause, Fact, FailoverFact, LinkCounts, MovedFact, NatType, NodeFact, Path, PeerId,
     Propagation, RelayLoad, Report, Reporter, Stamp,
@@ -15,11 +15,22 @@ use crate::model::{
 
 /// Each takes the database from the version before to the next; none is ever
 /// changed after it was released.
-const MIGRATIONS: [&str; 2] = [include_str!("schema_1.sql"), include_str!("schema_2.sql")];
+const MIGRATIONS: [&str; 3] =
+    [include_str!("schema_1.sql"), include_str!("schema_2.sql"), include_str!("schema_3.sql")];
 /// Somebody may look into the file with another program.
 const BUSY: Duration = Duration::from_secs(5);
 /// Rows deleted at once: reports wait meanwhile.
 const PRUNE_AT_ONCE: usize = 10_000;
+
+/// A reporter that is idle for so long makes way for a new one where there is no room: a
+/// node tells of itself once a minute.
+const IDLE: Duration = Duration::from_secs(300);
+/// Who was heard over so long a time is the last to go.
+const STAYED: Duration = Duration::from_secs(3600);
+/// So many make way at once: looking for them takes longer than for one.
+const MAKE_WAY: usize = 64;
+/// As far ahead a moment is that a small step of the clock put there.
+const STEP_MS: i64 = 5_000;
 
 /// What is wrong with the database.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -27,12 +38,18 @@ pub enum StoreError {
     /// There is no room, or the disk fails: nothing was stored.
     #[error("not stored: {0}")]
     Full(String),
+    /// It is not as it was written.
+    #[error("not stored: the database is damaged ({0}); put a backup in its place, or move it away")]
+    Damaged(String),
     /// It was made by a later version.
     #[error("it has version {0}, and this program knows {known}", known = MIGRATIONS.len())]
     Newer(i64),
     /// More reporters than there is room for.
-    #[error("{REGISTRY_REPORTERS_MAX} nodes have reported already; no more are taken")]
+    #[error("{REGISTRY_REPORTERS_MAX} nodes report already; no more are taken")]
     TooManyReporters,
+    /// More reporters that nobody knew from one address than it may bring.
+    #[error("this address brought many new reporters; one a minute is taken")]
+    TooManyNewcomers,
     /// Too much is asked of it at once.
     #[error("too much is waiting already")]
     Busy,
@@ -52,9 +69,9 @@ impl From<rusqlite::Error> for StoreError {
                 ErrorCode::DiskFull
                 | ErrorCode::SystemIoFailure
                 | ErrorCode::ReadOnly
-                | ErrorCode::CannotOpen
-                | ErrorCode::DatabaseCorrupt,
+                | ErrorCode::CannotOpen,
             ) => Self::Full(said),
+            Some(ErrorCode::DatabaseCorrupt) => Self::Damaged(said),
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy,
             _ => Self::Other(said),
         }
@@ -82,6 +99,7 @@ pub(super) struct AttemptRow {
     pub path: Option<Path>,
     pub moved: Option<Path>,
     pub ms: u64,
+    pub again: bool,
 }
 
 /// A node, and what it said last of itself.
@@ -99,24 +117,37 @@ pub(super) struct Known {
 pub(super) struct Store {
     db: Connection,
     retention: Duration,
+    damage: Option<String>,
 }
 
 impl Store {
     /// Opens it for writing, makes it where there is none, and brings it to the
-    /// version of this program.
+    /// version of this program. One that is damaged is opened to be read, as far as it
+    /// can be.
     pub(super) fn open(path: &FilePath, retention: Duration) -> Result<Self, StoreError> {
-        // Its owner's alone, from the beginning; what SQLite puts beside it has
-        // the same mode.
-        let made = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
-        made.map_err(|e| StoreError::Other(e.to_string()))?;
+        // Its owner's alone, from the beginning; what SQLite puts beside it has the same
+        // mode, and goes by the name: by another name another program would not see it.
+        let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        ours::open(&real, For::Holding).map_err(|e| StoreError::Other(e.to_string()))?;
         let mut db = Connection::open(path)?;
         db.busy_timeout(BUSY)?;
         db.pragma_update(None, "journal_mode", "wal")?;
         // What is acknowledged outlives a power cut.
         db.pragma_update(None, "synchronous", "full")?;
         db.pragma_update(None, "trusted_schema", false)?;
-        migrate(&mut db)?;
-        Ok(Self { db, retention })
+        let damage = quick_check(&db)?;
+        if let Some(why) = &damage {
+            let path = path.display();
+            tracing::error!(%path, %why, "the database is damaged: nothing is stored in it");
+        } else {
+            migrate(&mut db)?;
+        }
+        Ok(Self { db, retention, damage })
+    }
+
+    /// What is wrong with it, if something is.
+    pub(super) fn damage(&self) -> Option<&str> {
+        self.damage.as_deref()
     }
 
     /// Opens it for reading; it has been made.
@@ -124,21 +155,40 @@ impl Store {
         let db = Connection::open(path)?;
         db.busy_timeout(BUSY)?;
         db.pragma_update(None, "query_only", true)?;
-        Ok(Self { db, retention })
+        Ok(Self { db, retention, damage: None })
     }
 
     /// Stores batches, each at the moment at which it came: all of them, or none
-    /// on an error. A reporter too many is an error of its batch alone.
+    /// on an error. A reporter too many is an error of its batch alone. `admits` is asked
+    /// for a reporter that nobody knows, whether its address may bring one more.
     pub(super) fn put(
         &mut self,
-        batches: &[(Stamp, Batch)],
+        batches: &[(Stamp, IpAddr, Batch)],
+        admits: impl FnMut(IpAddr) -> bool,
+    ) -> Result<Vec<Result<Stored, StoreError>>, StoreError> {
+        if let Some(why) = &self.damage {
+            return Err(StoreError::Damaged(why.clone()));
+        }
+        let put = self.put_all(batches, admits);
+        if let Err(StoreError::Damaged(why)) = &put {
+            self.damage = Some(why.clone());
+        }
+        put
+    }
+
+    fn put_all(
+        &mut self,
+        batches: &[(Stamp, IpAddr, Batch)],
+        mut admits: impl FnMut(IpAddr) -> bool,
     ) -> Result<Vec<Result<Stored, StoreError>>, StoreError> {
         let retention = self.retention;
         let tx = self.db.transaction()?;
         let mut stored = Vec::with_capacity(batches.len());
-        for (now, batch) in batches {
-            match put_batch(&tx, *now, batch, retention) {
-                Err(StoreError::TooManyReporters) => stored.push(Err(StoreError::TooManyReporters)),
+        for (now, from, batch) in batches {
+            match put_batch(&tx, *now, batch, retention, || admits(*from)) {
+                Err(error @ (StoreError::TooManyReporters | StoreError::TooManyNewcomers)) => {
+                    stored.push(Err(error));
+                }
                 other => stored.push(Ok(other?)),
             }
         }
@@ -148,6 +198,9 @@ impl Store {
 
     /// Deletes what is older than is kept; says whether there may be more.
     pub(super) fn prune(&mut self, now: Stamp) -> Result<bool, StoreError> {
+        if self.damage.is_some() {
+            return Ok(false);
+        }
         let before = now.before(self.retention).0;
         let tx = self.db.transaction()?;
         let mut deleted = 0;
@@ -165,17 +218,19 @@ impl Store {
         Ok(deleted > 0)
     }
 
-    /// Has every attempt from `since` on looked at, or those of one cause.
+    /// Has every attempt from `since` on looked at, or those of one cause. What lies
+    /// ahead of now was written by a clock that was ahead, and counts nowhere.
     pub(super) fn attempts(
         &self,
         since: Stamp,
+        now: Stamp,
         cause: Option<Cause>,
         mut look: impl FnMut(AttemptRow),
     ) -> Result<(), StoreError> {
-        let sql = "SELECT node, at, own_nat, peer_nat, path, moved, ms FROM attempts \
-                   WHERE at >= ?1 AND cause = ifnull(?2, cause)";
+        let sql = "SELECT node, at, own_nat, peer_nat, path, moved, ms, again FROM attempts \
+                   WHERE at >= ?1 AND at <= ?3 AND cause = ifnull(?2, cause)";
         let mut query = self.db.prepare_cached(sql)?;
-        let mut rows = query.query(params![since.0, cause.map(Cause::name)])?;
+        let mut rows = query.query(params![since.0, cause.map(Cause::name), latest(now)])?;
         while let Some(row) = rows.next()? {
             let text = |n: usize| row.get_ref(n).map(|v| v.as_str().ok());
             look(AttemptRow {
@@ -186,36 +241,39 @@ impl Store {
                 path: text(4)?.and_then(path),
                 moved: text(5)?.and_then(path),
                 ms: row.get::<_, i64>(6)?.cast_unsigned(),
+                again: row.get(7)?,
             });
         }
         Ok(())
     }
 
     /// How many moved and how many relays were changed from `since` on.
-    pub(super) fn changes(&self, since: Stamp) -> Result<(u64, u64), StoreError> {
+    pub(super) fn changes(&self, since: Stamp, now: Stamp) -> Result<(u64, u64), StoreError> {
         let count = |sql: &str| -> Result<u64, StoreError> {
             Ok(self
                 .db
                 .prepare_cached(sql)?
-                .query_row(params![since.0], |row| row.get::<_, i64>(0))?
+                .query_row(params![since.0, latest(now)], |row| row.get::<_, i64>(0))?
                 .cast_unsigned())
         };
         Ok((
-            count("SELECT count(*) FROM moves WHERE at >= ?1")?,
-            count("SELECT count(*) FROM failovers WHERE at >= ?1")?,
+            count("SELECT count(*) FROM moves WHERE at >= ?1 AND at <= ?2")?,
+            count("SELECT count(*) FROM failovers WHERE at >= ?1 AND at <= ?2")?,
         ))
     }
 
-    /// Every node, the one that reported last first.
-    pub(super) fn nodes(&self) -> Result<Vec<Known>, StoreError> {
+    /// Every node, the one that reported last first; those at the end of which nobody
+    /// knows when they did.
+    pub(super) fn nodes(&self, now: Stamp) -> Result<Vec<Known>, StoreError> {
         let sql = "SELECT n.id, n.peer_id, n.name, n.version, n.network, n.first_seen, n.last_seen, \
                           s.at, s.nat, s.known, s.tried, s.direct, s.punched, s.relayed, \
                           s.spread_known, s.spread_expected, s.relay_sessions, s.relay_bytes \
                    FROM nodes n LEFT JOIN states s ON (s.node, s.run, s.seq) = \
-                       (SELECT node, run, seq FROM states WHERE node = n.id ORDER BY at DESC, seq DESC LIMIT 1) \
-                   ORDER BY n.last_seen DESC, n.id";
+                       (SELECT node, run, seq FROM states WHERE node = n.id AND at <= ?1 \
+                        ORDER BY at DESC, seq DESC LIMIT 1) \
+                   ORDER BY n.last_seen > ?1, n.last_seen DESC, n.id";
         let mut query = self.db.prepare_cached(sql)?;
-        let rows = query.query_map([], |row| {
+        let rows = query.query_map(params![latest(now)], |row| {
             let status = match row.get::<_, Option<i64>>(7)? {
                 None => None,
                 Some(at) => {
@@ -259,6 +317,21 @@ impl Store {
     }
 }
 
+/// The last moment that is not ahead.
+fn latest(now: Stamp) -> i64 {
+    now.0.saturating_add(STEP_MS)
+}
+
+/// The first thing that is wrong with it, if something is.
+fn quick_check(db: &Connection) -> Result<Option<String>, StoreError> {
+    let said = db.pragma_query_value(None, "quick_check", |row| row.get::<_, String>(0));
+    match said.map_err(StoreError::from) {
+        Ok(said) if said == "ok" => Ok(None),
+        Ok(said) | Err(StoreError::Damaged(said)) => Ok(Some(said.lines().collect::<Vec<_>>().join(", "))),
+        Err(other) => Err(other),
+    }
+}
+
 fn migrate(db: &mut Connection) -> Result<(), StoreError> {
     let version: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let done = usize::try_from(version).ok().filter(|v| *v <= MIGRATIONS.len());
@@ -272,8 +345,14 @@ fn migrate(db: &mut Connection) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn put_batch(tx: &Transaction<'_>, now: Stamp, batch: &Batch, keep: Duration) -> Result<Stored, StoreError> {
-    let node = put_reporter(tx, now, &batch.reporter)?;
+fn put_batch(
+    tx: &Transaction<'_>,
+    now: Stamp,
+    batch: &Batch,
+    keep: Duration,
+    admits: impl FnOnce() -> bool,
+) -> Result<Stored, StoreError> {
+    let node = put_reporter(tx, now, &batch.reporter, admits)?;
     let mut stored = Stored::default();
     for report in &batch.reports {
         let at = now.before(Duration::from_millis(report.age_ms));
@@ -288,8 +367,13 @@ fn put_batch(tx: &Transaction<'_>, now: Stamp, batch: &Batch, keep: Duration) ->
     Ok(stored)
 }
 
-fn put_reporter(tx: &Transaction<'_>, now: Stamp, who: &Reporter) -> Result<i64, StoreError> {
-    let sql = "UPDATE nodes SET name = ?2, version = ?3, network = ?4, last_seen = max(last_seen, ?5) \
+fn put_reporter(
+    tx: &Transaction<'_>,
+    now: Stamp,
+    who: &Reporter,
+    admits: impl FnOnce() -> bool,
+) -> Result<i64, StoreError> {
+    let sql = "UPDATE nodes SET name = ?2, version = ?3, network = ?4, last_seen = ?5 \
                WHERE peer_id = ?1 RETURNING id";
     let seen = tx
         .prepare_cached(sql)?
@@ -298,14 +382,29 @@ fn put_reporter(tx: &Transaction<'_>, now: Stamp, who: &Reporter) -> Result<i64,
     if let Some(node) = seen {
         return Ok(node);
     }
+    if !admits() {
+        return Err(StoreError::TooManyNewcomers);
+    }
     let count: i64 = tx.prepare_cached("SELECT count(*) FROM nodes")?.query_row([], |row| row.get(0))?;
-    if count.cast_unsigned() >= REGISTRY_REPORTERS_MAX {
+    if count.cast_unsigned() >= REGISTRY_REPORTERS_MAX && make_way(tx, now)? == 0 {
         return Err(StoreError::TooManyReporters);
     }
     let sql = "INSERT INTO nodes (peer_id, name, version, network, first_seen, last_seen) \
                VALUES (?1, ?2, ?3, ?4, ?5, ?5)";
     tx.prepare_cached(sql)?.execute(params![who.peer_id.0, who.name, who.version, who.network, now.0])?;
     Ok(tx.last_insert_rowid())
+}
+
+/// Forgets reporters that are idle, those first that were here for a short while only,
+/// as invented ones are; what they reported stays counted. How many.
+fn make_way(tx: &Transaction<'_>, now: Stamp) -> Result<usize, StoreError> {
+    // Not the last one: its number would be given again, and with it its reports.
+    let sql = "DELETE FROM nodes WHERE id IN \
+               (SELECT id FROM nodes \
+                WHERE (last_seen < ?1 OR last_seen > ?2) AND id < (SELECT max(id) FROM nodes) \
+                ORDER BY last_seen - first_seen >= ?3, last_seen LIMIT ?4)";
+    let stayed = i64::try_from(STAYED.as_millis()).unwrap_or(i64::MAX);
+    Ok(tx.prepare_cached(sql)?.execute(params![now.before(IDLE).0, latest(now), stayed, MAKE_WAY])?)
 }
 
 /// Says whether it is new.
@@ -322,11 +421,12 @@ fn put_report(tx: &Transaction<'_>, node: i64, at: Stamp, report: &Report) -> Re
             own_nat,
             peer_nat,
             reason,
+            again,
             ..
         }) => {
             let sql = "INSERT OR IGNORE INTO attempts \
-                (node, run, seq, at, attempt, peer, cause, own_nat, peer_nat, path, ms, reason) \
-                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+                (node, run, seq, at, attempt, peer, cause, own_nat, peer_nat, path, ms, reason, again) \
+                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
             tx.prepare_cached(sql)?.execute(params![
                 node,
                 run,
@@ -340,6 +440,7 @@ fn put_report(tx: &Transaction<'_>, node: i64, at: Stamp, report: &Report) -> Re
                 path.map(Path::name),
                 elapsed_ms.cast_signed(),
                 reason,
+                again,
             ])?
         }
         Fact::Moved(MovedFact { peer, attempt, from, to, gap_ms }) => {

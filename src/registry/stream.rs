@@ -4,11 +4,11 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Query, State};
-use axum::http::StatusCode;
+use axum::extract::State;
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse as _, Response};
-use futures_util::stream;
+use futures_util::{StreamExt as _, stream};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -21,6 +21,13 @@ const AT_MOST_EVERY: Duration = Duration::from_secs(1);
 /// Also without news: ages grow, and the window moves on.
 const AT_LEAST_EVERY: Duration = Duration::from_secs(10);
 
+/// Proxies that collect an answer before they hand it on: some let it through that is
+/// said to be no buffer's matter or not to be changed (compressed) on the way, and some
+/// once there is more than they look at to tell what it is.
+const UNBUFFERED: [(HeaderName, &str); 2] =
+    [(HeaderName::from_static("x-accel-buffering"), "no"), (header::CACHE_CONTROL, "no-store, no-transform")];
+const PADDING: usize = 2 * 1024;
+
 struct Open {
     ledger: Ledger,
     window: Duration,
@@ -30,10 +37,7 @@ struct Open {
     _room: OwnedSemaphorePermit,
 }
 
-pub(super) async fn stream(
-    State(app): State<Arc<App>>,
-    Query(asked): Query<Asked>,
-) -> Result<Response, Refusal> {
+pub(super) async fn stream(State(app): State<Arc<App>>, asked: Asked) -> Result<Response, Refusal> {
     let window = asked.window()?;
     let room = Arc::clone(&app.streams).try_acquire_owned().map_err(|_| {
         Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "streams", "no more event streams are given out")
@@ -50,7 +54,12 @@ pub(super) async fn stream(
         let event = open.next().await?;
         Some((Ok::<_, Infallible>(event), open))
     });
-    Ok(Sse::new(events).keep_alive(KeepAlive::default()).into_response())
+    let first = stream::iter([Ok(Event::default().comment(" ".repeat(PADDING)))]);
+    let mut response = Sse::new(first.chain(events)).keep_alive(KeepAlive::default()).into_response();
+    for (name, value) in UNBUFFERED {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    Ok(response)
 }
 
 impl Open {

@@ -1,10 +1,13 @@
 //! A log file of bounded size: at most twice [`FILE_BYTES_MAX`] with the one
-//! before it.
+//! before it. Somebody else may move, remove or empty it while it is written: each
+//! line goes into the file that has the name then.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, Metadata};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+
+use crate::files::ours::{self, For};
 
 /// Size at which a log file becomes `<name>.1`: weeks of a quiet node, and
 /// small enough to be mailed.
@@ -15,6 +18,7 @@ pub const FILE_BYTES_MAX: u64 = 10 * 1024 * 1024;
 pub struct LogFile {
     path: PathBuf,
     file: File,
+    inode: (u64, u64),
     written: u64,
     max: u64,
 }
@@ -29,15 +33,25 @@ impl LogFile {
         if fs::metadata(path).is_ok_and(|m| m.len() >= max) {
             put_aside(path)?;
         }
-        let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
-        let written = file.metadata()?.len();
-        Ok(Self { path: path.to_owned(), file, written, max })
+        let file = ours::open(path, For::Appending)?;
+        let meta = file.metadata()?;
+        Ok(Self { path: path.to_owned(), file, inode: inode(&meta), written: meta.len(), max })
+    }
+
+    /// Goes by what is there: a look costs less than the line does.
+    fn follow_the_name(&mut self) -> io::Result<()> {
+        match fs::symlink_metadata(&self.path) {
+            Ok(meta) if inode(&meta) == self.inode => self.written = meta.len(),
+            _ => *self = Self::open(&self.path, self.max)?,
+        }
+        Ok(())
     }
 }
 
 impl Write for LogFile {
     /// Takes a whole line or fails; a line is never split over two files.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.follow_the_name()?;
         if self.written > 0 && self.written.saturating_add(line.len() as u64) > self.max {
             // If this fails the line is lost and the next one tries again: the
             // bound holds.
@@ -52,6 +66,10 @@ impl Write for LogFile {
     fn flush(&mut self) -> io::Result<()> {
         self.file.flush()
     }
+}
+
+fn inode(meta: &Metadata) -> (u64, u64) {
+    (meta.dev(), meta.ino())
 }
 
 /// A file that is gone already (somebody tidied up, or the opening after the
@@ -90,11 +108,41 @@ mod tests {
     fn a_file_that_somebody_removed_is_begun_anew() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log");
-        let mut log = LogFile::open(&path, 10).unwrap();
+        let mut log = LogFile::open(&path, 100).unwrap();
         log.write_all(b"first\n").unwrap();
         fs::remove_file(&path).unwrap();
         log.write_all(b"second\n").unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "second\n");
+    }
+
+    #[test]
+    fn a_file_that_somebody_moved_is_left_alone_and_one_that_was_emptied_is_gone_on_with() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, moved) = (dir.path().join("log"), dir.path().join("moved"));
+        let mut log = LogFile::open(&path, 100).unwrap();
+        log.write_all(b"first\n").unwrap();
+        fs::rename(&path, &moved).unwrap();
+        log.write_all(b"second\n").unwrap();
+        assert_eq!(fs::read_to_string(&moved).unwrap(), "first\n");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "second\n");
+        File::options().write(true).open(&path).unwrap().set_len(0).unwrap();
+        log.write_all(&[b'x'; 98]).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().len(), 98, "there was room again");
+        assert!(!previous(&path).exists());
+    }
+
+    #[test]
+    fn a_link_in_its_place_is_not_written_through() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, victim) = (dir.path().join("log"), dir.path().join("victim"));
+        let mut log = LogFile::open(&path, 100).unwrap();
+        fs::write(&victim, "precious").unwrap();
+        fs::remove_file(&path).unwrap();
+        std::os::unix::fs::symlink(&victim, &path).unwrap();
+        assert!(log.write_all(b"line\n").is_err(), "it is dropped, and counted");
+        fs::remove_file(&path).unwrap();
+        log.write_all(b"line\n").unwrap();
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
     }
 
     #[test]

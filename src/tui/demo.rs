@@ -91,6 +91,8 @@ fn peer(head: [u8; 3], name: &str, state: PeerState) -> PeerRow {
     PeerRow {
         peer_id: id(head),
         name: Some(name.to_owned()),
+        linked_as: state.is_up(),
+        also: None,
         first_hand: state.is_up(),
         addresses: vec![addr(head[0], 9000)],
         nat_type: NatType::None,
@@ -136,7 +138,17 @@ fn stage(
     via: Option<PeerId>,
 ) -> StageReport {
     let elapsed_ms = (outcome != StageOutcome::Running).then_some(elapsed_ms);
-    StageReport { stage, outcome, reason, started: ago(2), elapsed_ms, via }
+    StageReport { stage, outcome, reason, started: ago(2), elapsed_ms, via, guess: None }
+}
+
+/// Stages one after the other, from then on.
+fn in_turn(begun: u64, mut stages: Vec<StageReport>) -> Vec<StageReport> {
+    let mut at = ago(begun);
+    for stage in &mut stages {
+        stage.started = at;
+        at = at.after(Duration::from_millis(stage.elapsed_ms.unwrap_or(0)));
+    }
+    stages
 }
 
 /// A node in the middle of a small fleet, with something of everything.
@@ -179,6 +191,7 @@ pub fn busy() -> Arc<Snapshot> {
             punched: 9,
             relayed: 5,
             unreachable: 1,
+            unreached: 1,
             moved: Moved { direct: 0, punched: 2 },
             mean_connect_ms: Some(212.0),
             p50_ms: Some(9.4),
@@ -340,14 +353,17 @@ fn busy_attempts() -> AttemptsView {
         peer_id: Some(id([0x8c, 0x40, 0x02])),
         target: Some(addr(140, 9000)),
         cause: Cause::Gossip,
-        started: ago(3),
+        started: ago(4),
         outcome: None,
         path: None,
         elapsed_ms: None,
-        stages: vec![
-            stage(direct, StageOutcome::Failed, 2000, Some(Reason::NoAnswer { addresses: 1 }), None),
-            stage(punch, StageOutcome::Running, 0, None, nyc),
-        ],
+        stages: in_turn(
+            4,
+            vec![
+                stage(direct, StageOutcome::Failed, 2000, Some(Reason::NoAnswer { addresses: 1 }), None),
+                stage(punch, StageOutcome::Running, 0, None, nyc),
+            ],
+        ),
         next: None,
     };
     AttemptsView {
@@ -360,11 +376,20 @@ fn busy_attempts() -> AttemptsView {
                 started: ago(12),
                 outcome: Some(AttemptOutcome::Unreachable),
                 elapsed_ms: Some(2003),
-                stages: vec![
-                    stage(direct, StageOutcome::Failed, 2000, Some(Reason::NoAnswer { addresses: 3 }), None),
-                    stage(punch, StageOutcome::Skipped, 0, Some(Reason::NoIntermediary), None),
-                    stage(relay, StageOutcome::Skipped, 0, Some(Reason::NoRelay), None),
-                ],
+                stages: in_turn(
+                    12,
+                    vec![
+                        stage(
+                            direct,
+                            StageOutcome::Failed,
+                            2000,
+                            Some(Reason::NoAnswer { addresses: 3 }),
+                            None,
+                        ),
+                        stage(punch, StageOutcome::Skipped, 0, Some(Reason::NoIntermediary), None),
+                        stage(relay, StageOutcome::Skipped, 0, Some(Reason::NoRelay), None),
+                    ],
+                ),
                 next: Some(NextStep::Retry { at: NOW.after(Duration::from_secs(48)) }),
                 ..base.clone()
             }),
@@ -376,19 +401,22 @@ fn busy_attempts() -> AttemptsView {
                 outcome: Some(AttemptOutcome::Connected),
                 path: Some(Path::Relayed),
                 elapsed_ms: Some(1040),
-                stages: vec![
-                    stage(direct, StageOutcome::Failed, 70, Some(Reason::Refused { addresses: 2 }), None),
-                    stage(
-                        punch,
-                        StageOutcome::Failed,
-                        910,
-                        Some(Reason::Other {
-                            detail: "nothing came through: symmetric with port-restricted".to_owned(),
-                        }),
-                        nyc,
-                    ),
-                    stage(relay, StageOutcome::Ok, 60, None, nyc),
-                ],
+                stages: in_turn(
+                    194,
+                    vec![
+                        stage(direct, StageOutcome::Failed, 70, Some(Reason::Refused { addresses: 2 }), None),
+                        stage(
+                            punch,
+                            StageOutcome::Failed,
+                            910,
+                            Some(Reason::Other {
+                                detail: "nothing came through: symmetric with port-restricted".to_owned(),
+                            }),
+                            nyc,
+                        ),
+                        stage(relay, StageOutcome::Ok, 60, None, nyc),
+                    ],
+                ),
                 ..base.clone()
             }),
             Arc::new(Attempt {

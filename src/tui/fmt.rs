@@ -67,8 +67,7 @@ pub(crate) fn countdown(stamp: Stamp, now: Stamp) -> Ageing {
 /// A measured duration: milliseconds below a second, seconds above.
 pub(crate) fn elapsed(ms: u64) -> String {
     match ms {
-        0..1000 => format!("{ms} ms"),
-        1000..100_000 => format!("{:.2} s", ms as f64 / 1e3),
+        0..100_000 => crate::model::took(ms),
         _ => coarse(ms / 1000),
     }
 }
@@ -137,6 +136,12 @@ pub(crate) fn time_of_day(stamp: Stamp, zone: &TimeZone) -> String {
         Ok(at) => at.to_zoned(zone.clone()).strftime("%H:%M:%S.%3f").to_string(),
         Err(_) => "-".to_owned(),
     }
+}
+
+/// Until when something was so: a time of that day, or a day.
+pub(crate) fn until(at: Stamp, now: Stamp, zone: &TimeZone) -> String {
+    let day = date(at, zone);
+    if day == date(now, zone) { time_of_day(at, zone).chars().take(5).collect() } else { day }
 }
 
 /// The day, in the given zone.

@@ -448,7 +448,7 @@ impl Console {
         }
         self.update(Input::Tick);
         let (app, mut changes_in) = (&mut self.app, None);
-        let title = app.title();
+        let title = app.theme.title(app.title());
         self.terminal.draw(&title, |area, buf| changes_in = view::draw(app, area, buf))?;
         self.ages_change = changes_in.map(|left| now + left.clamp(FRAME, LONG));
         self.frames_until = now.max(self.frames_until) + FRAME;

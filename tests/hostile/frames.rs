@@ -15,6 +15,7 @@ pub fn trials() -> Vec<Trial> {
         trial("an_oversized_frame_is_refused_from_its_header", oversized_frame),
         trial("an_unknown_frame_is_skipped_and_counted", unknown_frame),
         trial("an_acknowledgement_of_the_future_costs_the_link", bad_ack),
+        trial("what_is_said_twice_under_one_number_is_done_once", replayed),
     ]
 }
 
@@ -65,4 +66,19 @@ async fn bad_ack() {
     let session = u64::from_be_bytes(first) | 1;
     peer.frame(&Frame::Ack { session, next: 1_000_000 }).await;
     assert_eq!(peer.closed_with().await, code(CloseCode::Malformed));
+}
+
+async fn replayed() {
+    let node = TestNode::start("node", &[]).await;
+    let mut peer = Scripted::linked(&node).await;
+    peer.say(Message::Echo(Echo { id: 7, payload: vec![1] })).await;
+    peer.again().await;
+    peer.say(Message::Echo(Echo { id: 8, payload: vec![1] })).await;
+    let mut answers = 0;
+    peer.hear(|m| {
+        answers += u64::from(matches!(m, Message::EchoReply(e) if e.id == 7));
+        matches!(m, Message::EchoReply(e) if e.id == 8).then_some(())
+    })
+    .await;
+    assert_eq!(answers, 1);
 }

@@ -1,7 +1,7 @@
 //! Gossip: records that are forged, too many, or lead where they should not.
 
 use libtest_mimic::Trial;
-use punchdeck::core::wire::{Delta, Message, Record};
+use punchdeck::core::wire::{Delta, Message, Record, Request, Want};
 use punchdeck::model::{EventKind, PeerId, Reason, StageKind};
 
 use super::peer::Scripted;
@@ -11,6 +11,7 @@ pub fn trials() -> Vec<Trial> {
     vec![
         trial("a_flood_of_records_is_cut_at_its_limit", record_flood),
         trial("a_forged_version_is_dropped", forged_version),
+        trial("one_record_asked_for_five_hundred_times_is_sent_once", one_record_many_times),
         trial("addresses_that_aim_us_at_others_are_dropped", bad_addresses),
         trial("a_leave_counts_for_nobody_but_its_sender", leave_is_first_hand),
         trial("somebody_else_at_the_address_is_named", somebody_else_answers),
@@ -45,6 +46,20 @@ async fn forged_version() {
     peer.say(delta(record(u64::MAX))).await;
     node.until_counted("record.version_jump").await;
     assert_eq!(node.peer(subject).unwrap().version, 1);
+}
+
+async fn one_record_many_times() {
+    let node = TestNode::start("node", &[]).await;
+    let mut peer = Scripted::linked(&node).await;
+    let want = Want::Prefixes(vec![node.id().into(); 500]);
+    peer.say(Message::Request(Request { sync: 77, want })).await;
+    let records = peer
+        .hear(|m| match m {
+            Message::FullSync(page) if page.sync == 77 => Some(page.records.len()),
+            _ => None,
+        })
+        .await;
+    assert_eq!(records, 1);
 }
 
 async fn bad_addresses() {

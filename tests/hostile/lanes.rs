@@ -12,7 +12,7 @@ use ant_quic::{
     ClientConfig, Endpoint, HighLevelConnection, HighLevelRecvStream, HighLevelSendStream, TransportConfig,
 };
 use libtest_mimic::Trial;
-use punchdeck::core::limits::{CONNECTION_STREAMS_MAX, LANES_WAITING_MAX};
+use punchdeck::core::limits::{LANES_WAITING_MAX, STRANGER_STREAMS_MAX};
 use punchdeck::model::PeerId;
 use punchdeck::node::keys;
 use punchdeck::node::lanes::{LaneEnd, LaneError, Reservation, ReserveError};
@@ -50,6 +50,8 @@ impl Pretender {
         let reservation = far.reserve(relay.id(), &relay.connection).await.unwrap();
         let lane = near.dialer.lane(far.id, None, reservation.public_addr(), PATIENCE).await.unwrap();
         let theirs = far.incoming().await.connection;
+        // A relay lets who is linked to it open more than a stranger.
+        theirs.set_max_concurrent_bi_streams(16u32.into());
         Self { _relay: relay, _reservation: reservation, near, connection: lane.connection, theirs }
     }
 
@@ -135,7 +137,7 @@ async fn stream_limit() {
             let (mut send, recv) = lane.connection.open_bi().await.unwrap();
             send.write_all(b"x").await.unwrap();
             streams.push((send, recv));
-            assert!(streams.len() <= CONNECTION_STREAMS_MAX as usize, "no limit");
+            assert!(streams.len() <= STRANGER_STREAMS_MAX as usize, "no limit");
         }
     };
     let waits: Result<(), _> = tokio::time::timeout(Duration::from_millis(500), opening).await;

@@ -1,8 +1,10 @@
 //! Peers gone bad: each is stopped by the limit that says so, and the counter shows
 //! it. One file a surface; who attacks is built in [`peer`].
 
+mod fleet;
 mod frames;
 mod gossip;
+mod handshakes;
 mod hello;
 mod lanes;
 mod library;
@@ -11,6 +13,8 @@ mod punches;
 mod questions;
 mod relays;
 mod reservations;
+mod room;
+mod transport;
 
 use std::net::SocketAddr;
 
@@ -22,8 +26,10 @@ use crate::support::TestNode;
 
 pub fn trials() -> Vec<Trial> {
     [
+        fleet::trials(),
         frames::trials(),
         gossip::trials(),
+        handshakes::trials(),
         hello::trials(),
         lanes::trials(),
         library::trials(),
@@ -31,6 +37,8 @@ pub fn trials() -> Vec<Trial> {
         questions::trials(),
         relays::trials(),
         reservations::trials(),
+        room::trials(),
+        transport::trials(),
     ]
     .into_iter()
     .flatten()

@@ -59,7 +59,9 @@ async fn notice(at: &mut Scripted) -> PunchNotice {
 }
 
 async fn agree(target: &mut Scripted, nonce: [u8; 16]) {
-    target.say(Message::NoticeAnswer(NoticeAnswer { nonce, accepted: true, busy: false })).await;
+    target
+        .say(Message::NoticeAnswer(NoticeAnswer { nonce, accepted: true, busy: false, held_off: false }))
+        .await;
 }
 
 /// What the peer at the other end answers to a notice from this one.
@@ -182,7 +184,14 @@ async fn forged_consent() {
     agree(&mut peer, nonce(5)).await;
     node.until_counted("answer to no notice").await;
     // The target is still asked, and nobody else was.
-    target.say(Message::NoticeAnswer(NoticeAnswer { nonce: nonce(5), accepted: false, busy: false })).await;
+    target
+        .say(Message::NoticeAnswer(NoticeAnswer {
+            nonce: nonce(5),
+            accepted: false,
+            busy: false,
+            held_off: false,
+        }))
+        .await;
     assert_eq!(answer(&mut peer, 5).await, Err(Refusal::NoConsent));
 }
 

@@ -18,6 +18,12 @@ pub fn trials() -> Vec<Trial> {
         trial("a_damaged_history_is_set_aside_and_counting_begins_anew", damaged_history),
         trial("losing_either_cache_file_loses_no_peer", losing_either_file),
         trial("a_save_that_fails_is_shown_and_retried", failing_save),
+        trial("a_changed_byte_in_any_file_of_the_cache_is_noticed", changed_byte),
+        trial("a_peer_that_was_seen_by_a_clock_that_was_ahead_is_not_seen_just_now", clock_that_was_ahead),
+        trial(
+            "a_cache_of_a_version_without_checksums_is_read_and_bears_one_after_the_next_save",
+            without_checksum,
+        ),
     ]
 }
 
@@ -155,4 +161,79 @@ async fn failing_save() {
     b.event("cache.saved_again", |e| matches!(e.kind, EventKind::CacheSavedAgain).then_some(())).await;
     assert!(fs::read_to_string(&own).unwrap().contains(&c.id().to_string()));
     c.stop().await;
+}
+
+/// A node's data directory after it met one peer and stopped.
+async fn met_one() -> (TestNode, TestNode) {
+    let a = TestNode::start("a", &[]).await;
+    let mut b = TestNode::start("b", &[a.addr()]).await;
+    b.until_linked(a.id()).await;
+    b.until("attempt", |s| s.kpi.attempts > 0).await;
+    b.until("save", |s| matches!(s.node.cache.save, SaveState::Saved { .. })).await;
+    b.stop().await;
+    (a, b)
+}
+
+async fn changed_byte() {
+    let (_a, mut b) = met_one().await;
+    for file in [LIBRARY, OWN, HISTORY] {
+        let path = b.dir().join(file);
+        let mut bytes = fs::read(&path).unwrap();
+        // In a number or a name, where it is JSON as before.
+        let digit = bytes.iter().rposition(u8::is_ascii_digit).unwrap();
+        bytes[digit] ^= 1;
+        fs::write(&path, bytes).unwrap();
+        b = b.restart(|_| {}).await;
+        let name = b
+            .event("cache.set_aside", |e| match &e.kind {
+                EventKind::CacheSetAside { file, .. } => Some(file.clone()),
+                _ => None,
+            })
+            .await;
+        assert_eq!(format!("cache/{name}"), format!("{file}.damaged-1"));
+        b.until("attempt", |s| s.kpi.attempts > 0).await;
+        b.until("save", |s| matches!(s.node.cache.save, SaveState::Saved { .. })).await;
+        b.stop().await;
+    }
+}
+
+/// The content of a file, without its checksum.
+fn bare(path: &std::path::Path) -> serde_json::Value {
+    let mut file: serde_json::Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+    file["content"].take()
+}
+
+async fn clock_that_was_ahead() {
+    let (a, b) = met_one().await;
+    let path = b.dir().join(OWN);
+    let mut own = bare(&path);
+    let ahead = 10 * 365 * 86_400_000_i64;
+    let peer = &mut own["peers"][0];
+    for name in ["seen", "first_seen"] {
+        let time = &mut peer[name];
+        *time = serde_json::json!(time.as_i64().unwrap() + ahead);
+    }
+    let contact = &mut peer["measured"]["last_contact"];
+    *contact = serde_json::json!(contact.as_i64().unwrap() + ahead);
+    own["own_version"] = serde_json::json!(u64::MAX);
+    fs::write(&path, own.to_string()).unwrap();
+    drop(a);
+    let mut b = b.restart(|o| o.bootstrap.clear()).await;
+    b.event("node.started", |e| matches!(e.kind, EventKind::NodeStarted { cached: 1, .. }).then_some(()))
+        .await;
+    let shown = b.until("start", |s| s.peers.len() == 1).await;
+    assert_eq!(shown.peers[0].last_seen, None, "nobody knows when that was");
+}
+
+async fn without_checksum() {
+    let (a, b) = met_one().await;
+    for file in [OWN, HISTORY] {
+        let path = b.dir().join(file);
+        fs::write(&path, bare(&path).to_string()).unwrap();
+    }
+    let b = b.restart(|o| o.bootstrap.clear()).await;
+    b.until_linked(a.id()).await;
+    let shown = b.until("save", |s| matches!(s.node.cache.save, SaveState::Saved { .. })).await;
+    assert_eq!(shown.node.cache.set_aside, None);
+    assert!(bare(&b.dir().join(OWN))["peers"].is_array());
 }

@@ -26,6 +26,10 @@ pub fn trials() -> Vec<Trial> {
         trial("ctl_events_follow_tells_what_happens_until_the_node_leaves", events_follow),
         trial("ctl_events_follow_ends_when_its_reader_has_gone_though_nothing_happens", reader_gone),
         trial("ctl_says_of_a_stopped_node_that_it_is_stopped_and_how_it_goes_on", stopped),
+        trial("ctl_status_says_that_saves_fail_and_why_and_when_they_go_through_again", failing_saves),
+        trial("ctl_whose_output_is_lost_says_why_and_exits_1", lost_output),
+        trial("ctl_says_of_a_killed_peer_when_it_was_heard_last_and_not_when_that_was_noticed", last_heard),
+        trial("ctl_reports_of_a_stage_that_is_asked_for_that_stage_alone", stage_alone),
         trial("ctl_leave_says_goodbye_and_stops_the_node", leave),
         trial("what_a_command_did_is_seen_by_the_question_after_it", seen_at_once),
         trial("a_killed_node_leaves_nothing_that_blocks_the_next_start", killed),
@@ -124,6 +128,104 @@ fn is_id(value: &Value) -> bool {
     value.as_str().is_some_and(|s| s.len() == 64 && s.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
+async fn failing_saves() {
+    let home = tempdir().unwrap();
+    // A directory where the file should go: no rename onto it succeeds.
+    let own = home.path().join("data/cache/peers.json");
+    let hub = Node::start("hub", None).await;
+    let leaf = Node::start_in(home, "leaf", None).await;
+    let _ = std::fs::remove_file(&own);
+    std::fs::create_dir_all(own.join("in the way")).unwrap();
+    let mut command = as_node_named("third", punchdeck(hub.home.path()), &hub.home.path().join("third"));
+    command.args(["--bootstrap", &leaf.addr.to_string()]);
+    let mut third = Process::start(command);
+    third.started().await;
+    let failed = |s: &Value| s["cache"]["save"]["state"] == "failed";
+    let status = leaf.until(&["status"], "a failed save", failed).await;
+    let save = &status["cache"]["save"];
+    assert!(save["detail"].as_str().unwrap().contains("directory"), "{save}");
+    assert!(save["since_s"].as_f64().unwrap() >= 0.0, "{save}");
+    let text = String::from_utf8(leaf.ctl(&["status"]).await.stdout).unwrap();
+    let line = text.lines().find(|l| l.starts_with("cache ")).unwrap();
+    assert!(line.contains("NOT SAVED for ") && line.contains("directory"), "{line}");
+    std::fs::remove_dir_all(&own).unwrap();
+    leaf.until(&["status"], "a save", |s| s["cache"]["save"]["state"] == "saved").await;
+    third.kill().await;
+}
+
+#[cfg(target_os = "linux")]
+async fn lost_output() {
+    let (hub, _leaf) = two().await;
+    for verb in [
+        &["status"][..],
+        &["peers", "--json"],
+        &["events"],
+        &["events", "--json", "--follow"],
+        &["why", "leaf"],
+        &["sync", "--json"],
+        &["nat"],
+    ] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let mut command = punchdeck(hub.home.path());
+        command.args(["ctl", "--data-dir"]).arg(hub.home.path().join("data")).args(verb).stdout(full);
+        let output = command.spawn().unwrap().wait_with_output();
+        let output = timeout(PATIENCE, output).await.expect("it goes on").unwrap();
+        let err = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{verb:?}: {err}");
+        assert!(err.contains("standard output: "), "{verb:?}: {err}");
+    }
+}
+
+/// Until a killed peer's heartbeats are missed, and some more.
+const NOTICED: Duration = Duration::from_millis(1_500);
+
+async fn last_heard() {
+    let (hub, leaf) = two().await;
+    let Node { process, home: _home, .. } = leaf;
+    process.kill().await;
+    let killed = Instant::now();
+    hub.until(&["links"], "end of the link", |l| l["links"].as_array().is_some_and(Vec::is_empty)).await;
+    // It was noticed later than it happened: that moment is no contact.
+    let noticed = killed.elapsed();
+    assert!(noticed >= NOTICED, "{noticed:?}: nothing is shown by this");
+    let peers = hub.done(&["peers"]).await;
+    let seen = Duration::from_secs_f64(peers["peers"][0]["last_seen_s"].as_f64().unwrap());
+    let least = killed.elapsed().saturating_sub(Duration::from_secs(1));
+    assert!(seen >= least, "seen {seen:?} ago, and killed {:?} ago", killed.elapsed());
+    let why = hub.done(&["why", "leaf"]).await;
+    for name in ["last seen", "round trip"] {
+        let fact = why["facts"].as_array().unwrap().iter().find(|f| f["name"] == name).unwrap();
+        let age = Duration::from_secs(fact["age_s"].as_u64().unwrap());
+        assert!(age + Duration::from_secs(1) >= least, "{name}: {fact}");
+    }
+}
+
+async fn stage_alone() {
+    let (hub, leaf) = two().await;
+    let names = ["peer_id", "outcome", "path", "path_before", "path_after", "elapsed_ms", "stages"];
+    for (node, peer) in [(&hub, "leaf"), (&leaf, "hub")] {
+        for verb in ["punch", "relay"] {
+            let done = node.done(&[verb, peer]).await;
+            fields(&done, &names);
+            assert_eq!(done["outcome"], "nothing_to_do", "{done}");
+            assert_eq!((&done["path_before"], &done["path_after"]), (&"direct".into(), &"direct".into()));
+            assert_eq!(done["stages"].as_array().map(Vec::len), Some(0), "{done}");
+            let text = node.ctl(&[verb, peer]).await;
+            let text = String::from_utf8(text.stdout).unwrap();
+            assert!(text.contains("nothing to do, the link is direct"), "{text}");
+        }
+    }
+    leaf.done(&["disconnect", "hub"]).await;
+    for (verb, why) in [("punch", "loopback_cannot_be_punched"), ("relay", "nobody_to_invite")] {
+        let (failed, code) = leaf.json(&[verb, "hub"]).await;
+        assert_eq!((code, &failed["outcome"]), (1, &"failed".into()), "{failed}");
+        assert_eq!((&failed["path_before"], &failed["path_after"]), (&Value::Null, &Value::Null));
+        let stages = failed["stages"].as_array().unwrap();
+        assert!(stages.iter().all(|s| s["stage"] == verb), "of that stage alone: {failed}");
+        assert!(verb == "relay" || stages[0]["reason_code"] == why, "{failed}");
+    }
+}
+
 async fn questions() {
     let (hub, leaf) = two().await;
     let status = leaf.done(&["status"]).await;
@@ -147,7 +249,9 @@ async fn questions() {
     assert_eq!(status["relay"], serde_json::json!({ "serving": 0, "mode": "network" }));
     assert!(is_id(&status["peer_id"]));
     assert_eq!((&status["name"], &status["network"]), (&"leaf".into(), &"test".into()));
-    assert_eq!(status["cache"], serde_json::json!({ "known": 1, "tried": 1 }));
+    let cache = &status["cache"];
+    assert_eq!((&cache["known"], &cache["tried"], &cache["set_aside"]), (&1.into(), &1.into(), &Value::Null));
+    fields(&cache["save"], &["state", "detail", "since_s"]);
     assert_eq!((&status["nat"]["type"], &status["nat6"]), (&"unknown".into(), &Value::Null));
     assert!(status["uptime_s"].as_f64().unwrap() > 0.0);
 
@@ -156,6 +260,7 @@ async fn questions() {
     let names = [
         "peer_id",
         "name",
+        "also",
         "addresses",
         "nat_type",
         "state",
@@ -296,6 +401,13 @@ async fn asked_wrongly() {
     assert_eq!((code, &twins["error"]["code"]), (2, &"ambiguous_peer".into()));
     let candidates = twins["error"]["candidates"].as_array().unwrap();
     assert!(candidates.len() == 2 && candidates.iter().all(|c| is_id(&c["peer_id"]) && c["name"] == "twin"));
+    let peers = hub.done(&["peers"]).await;
+    for peer in peers["peers"].as_array().unwrap() {
+        let also = &peer["also"]["peer_id"];
+        assert!(is_id(also) && *also != peer["peer_id"], "each is marked with the other: {peer:#}");
+    }
+    let text = String::from_utf8(hub.ctl(&["peers"]).await.stdout).unwrap();
+    assert_eq!(text.matches("(also ").count(), 2, "{text}");
     let (nobody, code) = hub.json(&["why", "nobody"]).await;
     assert_eq!((code, &nobody["error"]["code"]), (2, &"unknown_peer".into()));
     let (me, code) = hub.json(&["connect", "hub"]).await;

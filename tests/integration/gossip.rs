@@ -1,7 +1,5 @@
 //! Gossip between real nodes: full sync, deltas, the digest.
 
-use std::time::Duration;
-
 use libtest_mimic::Trial;
 use punchdeck::core::wire::{Delta, FullSync, Message, Record};
 use punchdeck::model::{Command, Done, NatType, PeerId, Source};
@@ -130,19 +128,19 @@ async fn a_sync_with_nobody_linked_says_so() {
 
 async fn hearsay_never_wins() {
     let hub = TestNode::start("hub", &[]).await;
-    let subject = TestNode::start("subject", &[hub.addr()]).await;
+    let mut subject = TestNode::start("subject", &[hub.addr()]).await;
     hub.until_linked(subject.id()).await;
-    let mut liar = Scripted::linked(&hub).await;
-    let forged = Record { name: "forged".into(), ..Record::new(subject.id(), 1000) };
-    liar.say(Message::Delta(Delta { added: vec![forged], removed: vec![] })).await;
-    hub.until_counted("record.about_linked").await;
-    // The subject hears of the forgery and issues one above it.
     let id = subject.id();
-    hub.until("version above the forged one", |s| {
-        s.peers.iter().any(|p| p.peer_id == id && p.version > 1000)
-    })
-    .await;
+    hub.until("its own record", |s| s.peers.iter().any(|p| p.peer_id == id && p.version > 0)).await;
+    let mut liar = Scripted::linked(&hub).await;
+    let forged = Record { name: "forged".into(), ..Record::new(id, 1 << 20) };
+    liar.say(Message::Delta(Delta { added: vec![forged.clone()], removed: vec![] })).await;
+    hub.until_counted("record.forged").await;
     assert_eq!(hub.peer(id).unwrap().name.as_deref(), Some("subject"));
-    tokio::time::sleep(Duration::from_millis(50)).await;
-    assert!(hub.link(id).is_some());
+    // Nor once it has left, when nobody else can say better.
+    subject.stop().await;
+    hub.until("forgotten", |s| s.peers.iter().all(|p| p.peer_id != id)).await;
+    liar.say(Message::Delta(Delta { added: vec![forged], removed: vec![] })).await;
+    hub.until_counted("record.gone").await;
+    assert!(hub.peer(id).is_none());
 }

@@ -21,6 +21,7 @@ pub fn trials() -> Vec<Trial> {
     vec![
         trial("with_json_every_line_of_the_log_is_an_object_that_names_event_and_peer", json_lines),
         trial("lost_log_lines_are_told_of_in_the_log_that_is_left", lost_lines),
+        trial("a_log_that_was_moved_or_removed_is_gone_on_with_under_its_name", moved_log),
         trial("sighup_reloads_what_can_be_and_names_what_needs_a_restart", reload),
         trial("a_broken_configuration_changes_nothing_and_says_why", broken_reload),
         trial("a_service_manager_hears_ready_status_reloading_and_stopping", service),
@@ -70,6 +71,34 @@ async fn json_lines() {
 
 fn parsed<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<Value> {
     lines.map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"))).collect()
+}
+
+async fn moved_log() {
+    let home = tempdir().unwrap();
+    let data = home.path().join("data");
+    let mut process = Process::node(&data);
+    process.started().await;
+    let (log, moved) = (data.join("punchdeck.log"), data.join("moved.log"));
+    // As whoever rotates logs does it.
+    fs::rename(&log, &moved).unwrap();
+    process.signal(Signal::HUP);
+    process.line("reloaded: nothing has changed").await;
+    let until_logged = async |what: &str| {
+        let begun = Instant::now();
+        while !fs::read_to_string(&log).is_ok_and(|text| text.contains(what)) {
+            assert!(begun.elapsed() < PATIENCE, "{what} is in no {}", log.display());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    until_logged("reloaded: nothing has changed").await;
+    assert!(!fs::read_to_string(&moved).unwrap().contains("reloaded"), "it is left alone");
+    // Without a word to the node.
+    fs::remove_file(&log).unwrap();
+    process.signal(Signal::TERM);
+    let (status, said) = process.ended(END).await;
+    assert_eq!(status.code(), Some(0), "{said:#?}");
+    let text = fs::read_to_string(&log).unwrap();
+    assert!(!text.is_empty() && !text.contains("reloaded"), "{text}");
 }
 
 async fn lost_lines() {

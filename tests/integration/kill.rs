@@ -106,7 +106,7 @@ fn news(rng: &mut StdRng, count: usize) -> Message {
 fn saved_peers(data: &Path) -> BTreeSet<String> {
     let Ok(text) = fs::read_to_string(data.join("cache/peers.json")) else { return BTreeSet::new() };
     let file: serde_json::Value = serde_json::from_str(&text).expect("a name that is read has a whole file");
-    let peers = file["peers"].as_array().unwrap().iter();
+    let peers = file["content"]["peers"].as_array().unwrap().iter();
     peers.map(|entry| entry["peer"].as_str().unwrap().to_owned()).collect()
 }
 

@@ -136,6 +136,8 @@ async fn disconnect_and_connect() {
 async fn punch_on_loopback() {
     let (a, b) = pair().await;
     let linked = a.command(Command::Punch { peer: b.id() }).await;
+    let Ok(Done::NothingToDo(report)) = &linked.result else { panic!("{linked:?}") };
+    assert_eq!((report.before, report.path), (Some(Path::Direct), Some(Path::Direct)));
     assert!(linked.to_string().contains("on loopback there is no NAT to punch"), "{linked}");
     a.command(Command::Disconnect { peer: b.id() }).await;
     a.until("no link", |s| s.links.is_empty()).await;

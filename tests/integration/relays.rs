@@ -53,7 +53,7 @@ impl Bench {
     /// Links both over a relay.
     async fn link(&self) -> LinkReport {
         let outcome = self.near.command(Command::Relay { peer: self.far.id() }).await;
-        let Ok(Done::Connected(report)) = &outcome.result else { panic!("{outcome:?}") };
+        let Ok(Done::Staged(report)) = &outcome.result else { panic!("{outcome:?}") };
         for (node, other) in [(&self.near, self.far.id()), (&self.far, self.near.id())] {
             let relayed = |s: &Snapshot| {
                 s.links.iter().any(|l| l.peer_id == other && l.path == Path::Relayed && l.via.is_some())

@@ -133,6 +133,11 @@ impl Console {
         output.windows(text.len()).filter(|window| *window == text.as_bytes()).count()
     }
 
+    /// Whether everything that it has written so far is ASCII.
+    pub fn wrote_only_ascii(&self) -> bool {
+        self.output.lock().unwrap_or_else(PoisonError::into_inner).is_ascii()
+    }
+
     /// Clicks at a place of the screen, counted from 0.
     pub fn click(&mut self, (column, row): (u16, u16)) -> Result<()> {
         let (column, row) = (column + 1, row + 1);

@@ -238,7 +238,8 @@ async fn reports_wait_on_disk_for_a_registry_that_is_away_and_arrive_once() {
     let (spill, options_of_b, dir) = (b.spill(), b.options.clone(), b.dir.clone());
     b.node.stop().await;
     a.node.stop().await;
-    let waiting: Vec<serde_json::Value> = serde_json::from_slice(&std::fs::read(&spill).unwrap()).unwrap();
+    let file: serde_json::Value = serde_json::from_slice(&std::fs::read(&spill).unwrap()).unwrap();
+    let waiting: Vec<serde_json::Value> = serde_json::from_value(file["content"].clone()).unwrap();
     assert!(waiting.iter().any(|w| w["kind"] == "attempt"), "{waiting:?}");
 
     let registry =

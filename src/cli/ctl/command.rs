@@ -9,7 +9,7 @@ use super::error::CtlError;
 use super::{Out, peer, text};
 use crate::control::{Client, ClientError, Told};
 use crate::model::contract::{
-    Connected, Disconnected, EndedServed, FailedOver, Left, NatWithVantages, WhyReport,
+    Connected, Disconnected, EndedServed, FailedOver, Left, NatWithVantages, StageResult, Staged, WhyReport,
 };
 use crate::model::{Command, Done, Event, EventKind, Outcome, PeerId, Snapshot};
 
@@ -92,13 +92,30 @@ fn tell(outcome: &Outcome, now: &Snapshot, out: Out<'_>) -> Result<(), CtlError>
             let Some(report) = &failure.report else {
                 return Err(CtlError::refused(outcome.command.verb(), &failure.reason));
             };
-            out.say(Connected::new(report, Some(&failure.reason)), |c| text::connected(c, now))?;
+            match outcome.command.stage() {
+                Some(_) => {
+                    let told = Staged::new(report, Err(&failure.reason));
+                    out.say(told, |staged| text::staged(staged, outcome, now))?;
+                }
+                None => {
+                    out.say(Connected::new(report, Some(&failure.reason)), |c| text::connected(c, now))?;
+                }
+            }
             return Err(CtlError::told());
         }
     };
     let line = |_: &_| format!("{outcome}\n");
     match done {
         Done::Connected(report) => out.say(Connected::new(report, None), |c| text::connected(c, now)),
+        Done::Staged(report) => {
+            let punch = matches!(outcome.command, Command::Punch { .. });
+            let did = if punch { StageResult::Punched } else { StageResult::Relayed };
+            out.say(Staged::new(report, Ok(did)), |staged| text::staged(staged, outcome, now))
+        }
+        Done::NothingToDo(report) => {
+            let told = Staged::new(report, Ok(StageResult::NothingToDo));
+            out.say(told, |staged| text::staged(staged, outcome, now))
+        }
         Done::Disconnected { peer_id } => {
             let what = Disconnected { peer_id: *peer_id, held_off_s: HELD_OFF.as_secs() };
             out.say(what, |_| format!("{outcome}\n"))

@@ -23,6 +23,11 @@ impl CtlError {
         Self { exit, item: Some(ErrorItem { code: code.to_owned(), message, candidates: Vec::new() }) }
     }
 
+    #[cfg(test)]
+    pub(super) fn exit(&self) -> u8 {
+        self.exit
+    }
+
     /// It was asked wrongly.
     pub(super) fn usage(message: &str) -> Self {
         Self::new(2, "usage", message.to_owned())
@@ -44,6 +49,20 @@ impl CtlError {
         let list = candidates.iter().map(named).collect::<Vec<_>>().join(", ");
         let message = format!("{:?} may be {} peers: {list}", printable(wanted), candidates.len());
         let mut error = Self::new(2, "ambiguous_peer", message);
+        if let Some(item) = &mut error.item {
+            item.candidates = candidates;
+        }
+        error
+    }
+
+    /// That name is only what is said of somebody.
+    pub(super) fn only_said(wanted: &str, candidates: Vec<Candidate>) -> Self {
+        let list = candidates.iter().map(|c| c.peer_id.to_string()).collect::<Vec<_>>().join(", ");
+        let message = format!(
+            "nobody was linked here as {:?}; others call {list} so: name it by its id",
+            printable(wanted)
+        );
+        let mut error = Self::new(2, "unknown_peer", message);
         if let Some(item) = &mut error.item {
             item.candidates = candidates;
         }

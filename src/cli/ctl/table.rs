@@ -78,7 +78,7 @@ impl Cell {
 
 /// Whether standard output takes colours.
 pub(super) fn colours() -> bool {
-    std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
+    std::io::stdout().is_terminal() && crate::telemetry::takes_colours(|name| std::env::var_os(name))
 }
 
 /// Rows under their heads.

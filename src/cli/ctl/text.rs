@@ -4,12 +4,12 @@ use std::fmt::Write as _;
 
 use super::table::{Cell, Tone, left, pairs, right, table};
 use crate::model::contract::{
-    Attempts, Connected, Gossip, InOut, Kpi, Lifetime, Links, Nat, NatWithVantages, Peers, Relays, Serving,
-    Stage, Status, WhyReport,
+    Attempts, Cache, Connected, Gossip, InOut, Kpi, Lifetime, Links, Nat, NatWithVantages, PeerItem, Peers,
+    Relays, Save, Serving, Stage, Staged, Status, WhyReport,
 };
 use crate::model::{
-    AttemptOutcome, CriterionView, Event, Path, PeerId, PeerState, Propagation, RelayMode, ReservationState,
-    Snapshot, StageOutcome, Sureness, printable, twice_at,
+    AttemptOutcome, CriterionView, Event, Outcome, Path, PeerId, PeerState, Propagation, RelayMode,
+    ReservationState, Snapshot, StageOutcome, Sureness, printable, twice_at,
 };
 use crate::tui::fmt;
 
@@ -88,7 +88,7 @@ pub(super) fn status(status: &Status) -> String {
                 links.direct, links.punched, links.relayed
             )),
         ),
-        ("cache", left(format!("{} known, {} tried", status.cache.known, status.cache.tried))),
+        ("cache", cache(&status.cache)),
         ("relay", left(format!("serves {} ({})", status.relay.serving, status.relay.mode))),
     ]);
     rows.extend(status.used_twice.iter().map(|t| {
@@ -96,6 +96,19 @@ pub(super) fn status(status: &Status) -> String {
         ("used twice", left(format!("{whose}: {}", twice_at(&t.addresses))).tone(Tone::Bad))
     }));
     pairs(rows)
+}
+
+/// A save that fails is what a look at the status is for.
+fn cache(cache: &Cache) -> Cell {
+    let peers = format!("{} known, {} tried", cache.known, cache.tried);
+    let Save { state, detail, since_s } = &cache.save;
+    if *state != "failed" {
+        let aside = cache.set_aside.as_ref().map(|why| format!("; set aside: {}", printable(why)));
+        return left(peers + &aside.unwrap_or_default());
+    }
+    let since = since_s.map(|s| format!(" for {}", seconds(s))).unwrap_or_default();
+    let why = detail.as_ref().map(|why| format!(": {}", printable(why))).unwrap_or_default();
+    left(format!("{peers}, NOT SAVED{since}{why}")).tone(Tone::Bad)
 }
 
 fn nat_line(nat: &Nat) -> String {
@@ -121,7 +134,7 @@ pub(super) fn peers(peers: &Peers) -> String {
             };
             vec![
                 left(p.peer_id.short()),
-                left(p.name.as_deref().unwrap_or("-")),
+                name(p),
                 left(p.state.name()).tone(tone),
                 path(p.path),
                 left(p.nat_type),
@@ -134,6 +147,14 @@ pub(super) fn peers(peers: &Peers) -> String {
         })
         .collect();
     table(&["id", "name", "state", "path", "nat", "rtt", "success", "seen", "source", "address"], &rows)
+}
+
+/// A peer's name, and who else was linked under it lately.
+fn name(peer: &PeerItem) -> Cell {
+    let name = peer.name.as_deref().unwrap_or("-");
+    let Some(also) = &peer.also else { return left(name) };
+    let (who, ago) = (also.peer_id.short(), seconds(also.last_used_s));
+    left(format!("{name} (also {who} until {ago} ago)")).tone(Tone::Warn)
 }
 
 pub(super) fn links(links: &Links, now: &Snapshot) -> String {
@@ -169,19 +190,24 @@ fn stage_line(stage: &Stage, now: &Snapshot) -> String {
     };
     let via = stage.via.map(|via| format!(" via {}", who(via, now))).unwrap_or_default();
     let took = stage.elapsed_ms.map(fmt::elapsed).unwrap_or_default();
+    let beside = if stage.in_parallel {
+        format!(" from +{}, in parallel", fmt::elapsed(stage.started_ms))
+    } else {
+        String::new()
+    };
     let limited = stage.reason_code.as_deref() == Some("rate_limited");
     let named = stage.via.filter(|_| limited).map(|via| format!("  {} is rate-limiting us", who(via, now)));
     let why = named.or(stage.reason.as_ref().map(|r| format!("  {r}"))).unwrap_or_default();
-    format!("  {:<7} {sign:<8} {took:>8}{via}{why}", stage.stage.name()).trim_end().to_owned() + "\n"
+    let guess = stage.guess.map(|guess| format!("  {guess}")).unwrap_or_default();
+    let line = format!("  {:<7} {sign:<8} {took:>8}{beside}{via}{why}{guess}", stage.stage.name());
+    line.trim_end().to_owned() + "\n"
 }
 
 fn end(outcome: Option<AttemptOutcome>, path: Option<Path>) -> &'static str {
     match (outcome, path) {
         (None, _) => "running",
         (Some(AttemptOutcome::Connected), Some(path)) => path.name(),
-        (Some(AttemptOutcome::Connected), None) => "connected",
-        (Some(AttemptOutcome::Unreachable), _) => "unreachable",
-        (Some(AttemptOutcome::Abandoned), _) => "called off",
+        (Some(other), _) => other.word(),
     }
 }
 
@@ -196,7 +222,10 @@ pub(super) fn attempts(attempts: &Attempts, now: &Snapshot) -> String {
         let took = attempt.elapsed_ms.map(|ms| format!(" after {}", fmt::elapsed(ms))).unwrap_or_default();
         let end = end(attempt.outcome, attempt.path);
         let (ago, cause) = (seconds(attempt.started_s), attempt.cause.name());
-        let _ = writeln!(out, "{peer}: {end}{took}, {ago} ago, {cause}");
+        // The first usable link and the one that stands are two facts.
+        let since = attempt.since.as_ref().map(|since| format!("; now {since}")).unwrap_or_default();
+        let first = if attempt.path.is_some() { "first link " } else { "" };
+        let _ = writeln!(out, "{peer}: {first}{end}{took}, {ago} ago, {cause}{since}");
         for stage in &attempt.stages {
             out += &stage_line(stage, now);
         }
@@ -208,12 +237,17 @@ pub(super) fn connected(report: &Connected, now: &Snapshot) -> String {
     let peer = who(report.peer_id, now);
     let note = report.note.as_ref().map(|n| format!("; {n}")).unwrap_or_default();
     let head = if report.stages.is_empty() && report.outcome == AttemptOutcome::Connected {
-        format!("{peer}: already linked, {}{note}\n", end(Some(report.outcome), report.path))
+        format!("{peer}: nothing to do, already linked, {}{note}\n", end(Some(report.outcome), report.path))
     } else {
         let took = fmt::elapsed(report.elapsed_ms);
         format!("{peer}: {} after {took}{note}\n", end(Some(report.outcome), report.path))
     };
     report.stages.iter().fold(head, |out, stage| out + &stage_line(stage, now))
+}
+
+/// One stage that was asked for: what came of it, and its rounds.
+pub(super) fn staged(report: &Staged, outcome: &Outcome, now: &Snapshot) -> String {
+    report.stages.iter().fold(format!("{outcome}\n"), |out, stage| out + &stage_line(stage, now))
 }
 
 pub(super) fn relays(relays: &Relays, now: &Snapshot) -> String {
@@ -231,7 +265,10 @@ pub(super) fn relays(relays: &Relays, now: &Snapshot) -> String {
                 left(r.state).tone(tone),
                 left(r.public_addr.map_or_else(|| "-".to_owned(), |a| a.to_string())),
                 ms(r.rtt_ms),
-                right(r.expires_s.map(seconds)),
+                right(match r.state {
+                    ReservationState::Ready => r.expires_s.map(|_| "renewed".to_owned()),
+                    _ => r.expires_s.map(seconds),
+                }),
                 right(Some(fmt::bytes(r.bytes_tx))),
                 right(Some(fmt::bytes(r.bytes_rx))),
             ]
@@ -240,7 +277,7 @@ pub(super) fn relays(relays: &Relays, now: &Snapshot) -> String {
     let mut out = if rows.is_empty() {
         "no reservation is held; none is needed, or no relay is known\n".to_owned()
     } else {
-        table(&["relay", "role", "state", "our address there", "rtt", "left", "sent", "received"], &rows)
+        table(&["relay", "role", "state", "our address there", "rtt", "ends", "sent", "received"], &rows)
     };
     out += &serving(&relays.serving, now);
     if let Some(over) = &relays.last_failover {
@@ -340,6 +377,7 @@ fn nat_rows(nat: &Nat) -> String {
         ("hairpins", yes(nat.hairpinning)),
         ("a silent mapping lives", left(nat.mapping_lifetime.as_ref().map_or("-".to_owned(), lifetime))),
     ];
+    rows.extend(nat.guessing.as_ref().map(|text| ("guessing", left(text))));
     rows.extend(
         nat.evidence.iter().enumerate().map(|(i, e)| (if i == 0 { "evidence" } else { "" }, left(e))),
     );
@@ -366,10 +404,10 @@ pub(super) fn kpi(report: &Kpi) -> String {
     pairs(vec![
         ("since", left(report.since.as_deref().unwrap_or("-"))),
         ("connected", left(rate)),
-        ("direct", left(kpi.direct)),
-        ("punched", left(kpi.punched)),
-        ("relayed", left(kpi.relayed)),
-        ("unreachable", left(kpi.unreachable)),
+        ("first link direct", left(kpi.direct)),
+        ("first link punched", left(kpi.punched)),
+        ("first link relayed", left(kpi.relayed)),
+        ("unreachable", left(unreachable(kpi.unreachable, kpi.unreached))),
         (
             "time to a link",
             left(format!(
@@ -382,6 +420,16 @@ pub(super) fn kpi(report: &Kpi) -> String {
         ("propagation", left(kpi.propagation.map_or_else(|| "-".to_owned(), propagation))),
     ]) + "\n"
         + &criteria(&kpi.criteria)
+}
+
+/// Attempts in vain, and in how many spans: retries towards a peer that is down are
+/// one.
+fn unreachable(attempts: u64, spans: u64) -> String {
+    if attempts == spans {
+        attempts.to_string()
+    } else {
+        format!("{attempts}, in {}", fmt::count(spans, "span"))
+    }
 }
 
 /// What the specification wants, and whether it is so here.

@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use crate::core::limits::{
     CACHE_NEW_MAX, PREFIX_SHARE_FROM, PREFIX_SHARE_PERCENT, SOURCE_SHARE_FROM, SOURCE_SHARE_PERCENT,
 };
+use crate::model::PeerId;
 
 /// The network part of an address: /16 for IPv4, /32 for IPv6. Loopback has
 /// none: it only gets in where our own bind is loopback, a fleet on one host.
@@ -31,6 +32,48 @@ impl NetPrefix {
                 Some(Self::V6([a, b, c, d]))
             }
         }
+    }
+}
+
+/// From where somebody speaks: who owns one network can have many identities in
+/// it, and each of them says what he likes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Quarter {
+    /// From this network.
+    Net(NetPrefix),
+    /// From this host itself: nobody else gets in there, so everybody counts.
+    Here,
+    /// Through a relay: where he is, only he says.
+    Relay,
+}
+
+impl Quarter {
+    /// Where the peer of a direct link speaks from.
+    pub fn of(remote: IpAddr) -> Self {
+        NetPrefix::of(SocketAddr::new(remote, 0)).map_or(Self::Here, Self::Net)
+    }
+}
+
+/// Who says something, and from where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Teller {
+    /// Who.
+    pub peer: PeerId,
+    /// From where.
+    pub from: Quarter,
+}
+
+impl Teller {
+    /// Whether the two have nothing in common that one liar could own.
+    pub fn is_unrelated(&self, other: &Self) -> bool {
+        self.peer != other.peer && (self.from != other.from || self.from == Quarter::Here)
+    }
+}
+
+impl From<PeerId> for Teller {
+    /// Of whom nothing else is known.
+    fn from(peer: PeerId) -> Self {
+        Self { peer, from: Quarter::Relay }
     }
 }
 
@@ -61,6 +104,11 @@ pub enum Refusal {
     Gone,
     /// It is about ourselves.
     Ourselves,
+    /// Its proof is false.
+    Forged,
+    /// It contradicts what its subject or somebody else said, and nothing bears
+    /// it out.
+    Unproven,
 }
 
 impl Refusal {
@@ -73,6 +121,8 @@ impl Refusal {
             Self::Linked => "record.about_linked",
             Self::Gone => "record.gone",
             Self::Ourselves => "record.about_us",
+            Self::Forged => "record.forged",
+            Self::Unproven => "record.unproven",
         }
     }
 }

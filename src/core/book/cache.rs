@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Entry, Held, Known, Measured};
 use crate::core::Mono;
-use crate::core::wire::Record;
+use crate::core::wire::{Proof, Record};
 use crate::model::{PeerId, Source, Stamp};
 
 /// A peer as it is stored. `node/` spreads it over ant-quic's cache and our
@@ -15,7 +15,10 @@ pub struct CacheEntry {
     pub peer: PeerId,
     /// The effective record; its `age_s` is 0, see `seen`.
     pub record: Option<Record>,
-    /// Whether the record came from the peer itself.
+    /// The record's proof.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<Proof>,
+    /// Whether the record is the peer's own word.
     pub first_hand: bool,
     /// When anybody last saw the peer, by the record.
     pub seen: Option<Stamp>,
@@ -37,6 +40,7 @@ impl CacheEntry {
         Self {
             peer,
             record: None,
+            proof: None,
             first_hand: false,
             seen: None,
             measured: Measured::default(),
@@ -51,8 +55,9 @@ impl CacheEntry {
         let effective = entry.known.effective();
         Self {
             peer,
-            record: effective.map(|held| held.record.clone()),
-            first_hand: entry.known.is_first_hand(),
+            record: effective.map(|held| Record { proof: None, ..held.record.clone() }),
+            proof: effective.and_then(|held| held.record.proof),
+            first_hand: entry.known.is_own_word(),
             seen: entry.known.seen(),
             measured: entry.measured.clone(),
             source: entry.source,
@@ -62,24 +67,40 @@ impl CacheEntry {
         }
     }
 
-    pub(super) fn into_entry(self) -> Entry {
-        let seen = self.seen.unwrap_or(self.first_seen);
-        let held = self
+    /// Without what cannot have been: a clock that was ahead when it was written says
+    /// nothing of when.
+    fn without_the_future(mut self, now: Stamp) -> Self {
+        let was = |at: &Stamp| at.age_if_past(now).is_some();
+        self.seen = self.seen.filter(was);
+        self.measured.last_contact = self.measured.last_contact.filter(was);
+        self.measured.verified_public = self.measured.verified_public.filter(was);
+        self.demoted = self.demoted.map(|at| at.min(now));
+        self.first_seen = self.first_seen.min(now);
+        self
+    }
+
+    pub(super) fn into_entry(self, now: Stamp) -> Entry {
+        let this = self.without_the_future(now);
+        let seen = this.seen.unwrap_or(Stamp::UNKNOWN);
+        let held = this
             .record
-            .filter(|record| record.peer == self.peer)
-            .map(|record| Held { record: Record { age_s: 0, ..record }, seen });
-        let known = if self.first_hand {
+            .filter(|record| record.peer == this.peer)
+            .map(|record| Record { age_s: 0, proof: this.proof, ..record })
+            .map(|record| Held { record, seen, proven: false });
+        let known = if this.first_hand {
             Known { first_hand: held, hearsay: None }
         } else {
             Known { first_hand: None, hearsay: held }
         };
         Entry {
             known,
-            measured: self.measured,
-            source: self.source,
-            told_by: self.told_by,
-            first_seen: self.first_seen,
-            demoted: self.demoted,
+            measured: this.measured,
+            source: this.source,
+            told_by: this.told_by,
+            heard_from: None,
+            stepped: None,
+            first_seen: this.first_seen,
+            demoted: this.demoted,
             learned: Mono::default(),
             linked: false,
         }

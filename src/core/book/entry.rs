@@ -20,8 +20,12 @@ pub struct Entry {
     pub told_by: Option<PeerId>,
     /// When we first learned of it.
     pub first_seen: Stamp,
-    /// When we were told that it is gone. It is tried last then, and no longer
-    /// passed on, until it is seen again.
+    /// Whose word the hearsay is, since the start.
+    pub heard_from: Option<PeerId>,
+    /// When hearsay of one source alone last moved it by a step.
+    pub stepped: Option<Mono>,
+    /// When we were told that it is gone. That is hearsay: it is tried last then,
+    /// until it is seen again, and nothing else follows.
     pub demoted: Option<Stamp>,
     /// When the effective record last changed.
     pub learned: Mono,
@@ -36,6 +40,8 @@ impl Entry {
             measured: Measured::default(),
             source,
             told_by: None,
+            heard_from: None,
+            stepped: None,
             first_seen: now.stamp,
             demoted: None,
             learned: now.mono,

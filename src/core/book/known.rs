@@ -16,6 +16,8 @@ pub struct Held {
     pub record: Record,
     /// When the subject was last seen.
     pub seen: Stamp,
+    /// Whether the record's proof was looked at and holds.
+    pub proven: bool,
 }
 
 impl Held {
@@ -23,7 +25,7 @@ impl Held {
     pub fn received(mut record: Record, now: Stamp) -> Self {
         let age = std::time::Duration::from_secs(u64::from(record.age_s));
         record.age_s = 0;
-        Self { record, seen: now.before(age) }
+        Self { record, seen: now.before(age), proven: false }
     }
 
     /// The greater record of the two, the later sighting of the two. The two
@@ -32,11 +34,12 @@ impl Held {
     #[must_use]
     pub fn merge(self, other: Self) -> Self {
         let seen = self.seen.max(other.seen);
-        let record = match self.record.order(&other.record) {
-            Ordering::Less => other.record,
-            Ordering::Equal | Ordering::Greater => self.record,
-        };
-        Self { record, seen }
+        let order = self.record.order(&other.record);
+        match order.then_with(|| self.record.proof.cmp(&other.record.proof)) {
+            Ordering::Less => Self { seen, ..other },
+            Ordering::Greater => Self { seen, ..self },
+            Ordering::Equal => Self { seen, proven: self.proven || other.proven, ..self },
+        }
     }
 }
 
@@ -69,14 +72,34 @@ impl Known {
         }
     }
 
+    pub(super) fn effective_mut(&mut self) -> Option<&mut Held> {
+        if self.is_first_hand() { self.first_hand.as_mut() } else { self.hearsay.as_mut() }
+    }
+
+    /// Somebody says when the peer was last seen.
+    pub(super) fn sighted(&mut self, seen: Stamp) {
+        if let Some(held) = self.effective_mut() {
+            held.seen = held.seen.max(seen);
+        }
+    }
+
     /// Whether the effective record is first-hand.
     pub fn is_first_hand(&self) -> bool {
         self.first_hand.is_some() && self.effective() == self.first_hand.as_ref()
     }
 
+    /// Whether the effective record is the peer's own word: first-hand, or signed
+    /// with the key that came first-hand.
+    pub fn is_own_word(&self) -> bool {
+        let key = |held: Option<&Held>| held.and_then(|held| held.record.proof).map(|proof| proof.key);
+        let own = key(self.first_hand.as_ref());
+        self.is_first_hand() || (own.is_some() && own == key(self.effective()))
+    }
+
     /// When the peer was last seen, by anybody's word.
     pub fn seen(&self) -> Option<Stamp> {
-        self.first_hand.iter().chain(&self.hearsay).map(|held| held.seen).max()
+        let seen = self.first_hand.iter().chain(&self.hearsay).map(|held| held.seen);
+        seen.max().filter(|at| *at != Stamp::UNKNOWN)
     }
 
     /// The peer's own word replaces everything said before, whatever the
@@ -100,16 +123,18 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::core::wire::strategies;
+    use crate::core::wire::{Proof, strategies};
     use crate::model::PeerId;
 
-    /// Records of one subject with few versions, names and ports, so that
+    /// Records of one subject with few versions, names, ports and proofs, so that
     /// equal versions with different contents are common.
     fn held() -> impl Strategy<Value = Held> {
-        (0u64..3, "[ab]", 0u16..2, strategies::nat(), 0i64..4).prop_map(|(version, name, port, nat, seen)| {
+        let says = (0u64..3, "[ab]", 0u16..2, strategies::nat());
+        (says, 0i64..4, 0u8..3, any::<bool>()).prop_map(|((version, name, port, nat), seen, key, proven)| {
             let addresses = (0..port).map(|p| ([198, 18, 0, 1], 2000 + p).into()).collect();
-            let record = Record { name, nat, addresses, ..Record::new(PeerId([1; 32]), version) };
-            Held { record, seen: Stamp(seen) }
+            let proof = if key == 0 { None } else { Proof::new([key; 32], &[key; 64]) };
+            let record = Record { name, nat, addresses, proof, ..Record::new(PeerId([1; 32]), version) };
+            Held { record, seen: Stamp(seen), proven }
         })
     }
 
@@ -148,7 +173,8 @@ mod tests {
 
     #[test]
     fn the_peers_own_word_counts_unless_others_know_a_newer_one() {
-        let held = |version| Held { record: Record::new(PeerId([1; 32]), version), seen: Stamp(0) };
+        let record = |version| Record::new(PeerId([1; 32]), version);
+        let held = |version| Held { record: record(version), seen: Stamp(0), proven: false };
         let mut known = Known { first_hand: Some(held(5)), hearsay: Some(held(5)) };
         assert!(known.is_first_hand());
         known.hearsay = Some(held(6));

@@ -9,8 +9,6 @@ use crate::model::{Reason, Stamp};
 
 /// A verified public address counts as such for this long.
 pub const PUBLIC_VALID: Duration = Duration::from_secs(24 * 3600);
-/// The weight of a new sample in the smoothed RTT (as TCP, RFC 6298).
-const RTT_GAIN: f64 = 0.125;
 
 /// Our own measurements of a peer.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -22,13 +20,16 @@ pub struct Measured {
     /// Attempts that failed since the last contact; those while we were alone
     /// are left out, they say nothing of the peer.
     pub consecutive_failures: u32,
-    /// Smoothed round-trip time in milliseconds.
+    /// Smoothed round-trip time of its last link, in milliseconds.
     pub rtt_ms: Option<f64>,
-    /// When we were last in contact.
+    /// When that was measured.
+    #[serde(default)]
+    pub rtt_at: Option<Stamp>,
+    /// When we last heard it, as of its last link.
     pub last_contact: Option<Stamp>,
     /// Why the last attempt failed, if it did.
     pub last_failure: Option<Reason>,
-    /// Whether a handshake between us was ever completed.
+    /// Whether we ever dialled it with success, or it kept a link to us.
     pub tried: bool,
     /// When a dial of ours from a fresh socket last reached it.
     pub verified_public: Option<Stamp>,
@@ -37,12 +38,6 @@ pub struct Measured {
 }
 
 impl Measured {
-    /// Takes an RTT sample in.
-    pub fn rtt_sample(&mut self, rtt: Duration) {
-        let sample = rtt.as_secs_f64() * 1e3;
-        self.rtt_ms = Some(self.rtt_ms.map_or(sample, |old| old + RTT_GAIN * (sample - old)));
-    }
-
     /// Successes over attempts; `None` before the first.
     pub fn success_rate(&self) -> Option<f64> {
         (self.attempts > 0).then(|| f64::from(self.successes) / f64::from(self.attempts))
@@ -109,14 +104,5 @@ mod tests {
         let peer = Measured { verified_public: Some(NOW.before(PUBLIC_VALID)), ..Measured::default() };
         assert!(peer.is_public(NOW));
         assert!(!peer.is_public(NOW.after(Duration::from_secs(1))));
-    }
-
-    #[test]
-    fn rtt_is_smoothed() {
-        let mut m = Measured::default();
-        m.rtt_sample(Duration::from_millis(100));
-        assert_eq!(m.rtt_ms, Some(100.0));
-        m.rtt_sample(Duration::from_millis(180));
-        assert_eq!(m.rtt_ms, Some(110.0));
     }
 }

@@ -9,29 +9,35 @@
 
 mod admission;
 mod cache;
+mod claims;
 mod entry;
+mod hearsay;
 mod known;
 mod measured;
-mod resolve;
+mod names;
+mod said;
 mod table;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::ops::Bound;
 use std::time::Duration;
 
-pub use admission::{Admission, NetPrefix, Refusal, Shares, admit, prefix_is_full};
+pub use admission::{Admission, NetPrefix, Quarter, Refusal, Shares, Teller, admit, prefix_is_full};
 pub use cache::CacheEntry;
 pub use entry::{Change, Entry};
 pub use known::{Held, Known};
 pub use measured::{Measured, PUBLIC_VALID};
-pub use resolve::ResolveError;
+pub use names::NameUse;
 
+use self::claims::Claims;
 use self::entry::compare;
+use self::names::Names;
 use super::Now;
-use super::limits::{GONE_MAX, VERSION_JUMP_MAX};
-use super::wire::{PeerPrefix, Record};
+use super::limits::GONE_MAX;
+use super::wire::PeerPrefix;
 use crate::model::{PeerId, Reason, Source, Stamp};
 
 /// A peer is deleted after this many failures in a row ...
@@ -43,6 +49,7 @@ pub const GONE_FOR: Duration = Duration::from_secs(3600);
 /// A sighting counts as later than a deletion only by this much: ages travel
 /// in whole seconds and arrive late.
 pub const GONE_SLACK: Duration = Duration::from_secs(10);
+
 /// A peer that was deleted.
 #[derive(Debug, Clone, Copy)]
 struct Gone {
@@ -51,6 +58,8 @@ struct Gone {
     at: Stamp,
     /// It said goodbye itself, rather than failed for us.
     left: bool,
+    /// The key that it signed with, by its own word.
+    key: Option<[u8; 32]>,
 }
 
 /// The peer table.
@@ -59,6 +68,10 @@ pub struct Book {
     me: PeerId,
     entries: BTreeMap<PeerId, Entry>,
     gone: BTreeMap<PeerId, Gone>,
+    claims: Claims,
+    names: Names,
+    /// Whom we were linked to longest.
+    anchors: BTreeSet<PeerId>,
     /// Untried peers by who told us of them, and by network prefix.
     by_source: BTreeMap<PeerId, usize>,
     by_prefix: BTreeMap<NetPrefix, usize>,
@@ -74,6 +87,9 @@ impl Book {
             me,
             entries: BTreeMap::new(),
             gone: BTreeMap::new(),
+            claims: Claims::default(),
+            names: Names::default(),
+            anchors: BTreeSet::new(),
             by_source: BTreeMap::new(),
             by_prefix: BTreeMap::new(),
             untried: 0,
@@ -88,7 +104,7 @@ impl Book {
             if cached.peer != self.me {
                 let peer = cached.peer;
                 self.take_out(peer);
-                self.put_in(peer, cached.into_entry());
+                self.put_in(peer, cached.into_entry(now.stamp));
             }
         }
         self.make_room(false, 0, now.stamp);
@@ -115,6 +131,12 @@ impl Book {
         self.entries.range(ids).map(|(peer, entry)| (*peer, entry))
     }
 
+    /// The peers behind one in the order of ids; all of them behind none.
+    pub fn behind(&self, after: Option<PeerId>) -> impl Iterator<Item = (PeerId, &Entry)> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.entries.range((from, Bound::Unbounded)).map(|(peer, entry)| (*peer, entry))
+    }
+
     /// All peers, the one best to dial first; equal ones by id.
     pub fn best_first(&self, now: Stamp) -> Vec<PeerId> {
         let mut ranked: Vec<(f64, PeerId)> = self.iter().map(|(id, e)| (e.quality(now), id)).collect();
@@ -132,7 +154,7 @@ impl Book {
         self.entries.is_empty()
     }
 
-    /// How many we ever shook hands with.
+    /// How many we dialled with success, or kept a link to us.
     pub fn tried(&self) -> usize {
         self.entries.len() - self.untried
     }
@@ -140,79 +162,6 @@ impl Book {
     /// Changes with every change of what a digest covers.
     pub fn revision(&self) -> u64 {
         self.revision
-    }
-
-    /// A peer said something of itself over a link authenticated as it.
-    pub fn first_hand(&mut self, record: Record, now: Now) -> Change {
-        let peer = record.peer;
-        if peer == self.me {
-            return Change::default();
-        }
-        self.gone.remove(&peer);
-        let held = Held { record: Record { age_s: 0, ..record }, seen: now.stamp };
-        self.change(peer, Source::Inbound, now, |entry| {
-            entry.known.set_first_hand(held);
-            entry.demoted = None;
-        })
-    }
-
-    /// Somebody said something of another peer. Measurements stay as they are.
-    ///
-    /// # Errors
-    /// [`Refusal`] says which rule kept it out.
-    pub fn hearsay(&mut self, record: Record, from: PeerId, now: Now) -> Result<Change, Refusal> {
-        let peer = record.peer;
-        if peer == self.me {
-            return Err(Refusal::Ourselves);
-        }
-        let held = Held::received(record, now.stamp);
-        self.check_gone(peer, &held, now.stamp)?;
-        let Some(entry) = self.entries.get(&peer) else {
-            return self.admit_hearsay(held, from, now);
-        };
-        if entry.linked {
-            return Err(Refusal::Linked);
-        }
-        if entry
-            .record()
-            .is_some_and(|known| held.record.version.saturating_sub(known.version) > VERSION_JUMP_MAX)
-        {
-            return Err(Refusal::VersionJump);
-        }
-        // A sighting later than the demotion lifts it, so does a new version.
-        let newer = entry.record().is_none_or(|known| held.record.version > known.version);
-        let seen_since = entry.demoted.is_some_and(|at| held.seen > at.after(GONE_SLACK));
-        let merged = entry.known.clone().merge(Known { first_hand: None, hearsay: Some(held) });
-        if merged == entry.known {
-            return Ok(Change::default());
-        }
-        let moved_to = merged
-            .effective()
-            .and_then(|h| h.record.addresses.first())
-            .and_then(|addr| NetPrefix::of(*addr))
-            .filter(|new| entry.prefix() != Some(*new));
-        if !entry.measured.tried
-            && moved_to.is_some_and(|prefix| prefix_is_full(self.shares(None, Some(prefix))))
-        {
-            return Err(Refusal::PrefixShare);
-        }
-        Ok(self.change(peer, Source::Gossip, now, |entry| {
-            entry.known = merged;
-            if newer || seen_since {
-                entry.demoted = None;
-            }
-        }))
-    }
-
-    /// Somebody said that a peer is gone. It is only tried later for that: by
-    /// his word alone nobody is deleted.
-    pub fn demote(&mut self, peer: PeerId, now: Now) -> Change {
-        match self.entries.get(&peer) {
-            Some(entry) if !entry.linked && entry.demoted.is_none() => {
-                self.change(peer, Source::Gossip, now, |entry| entry.demoted = Some(now.stamp))
-            }
-            _ => Change::default(),
-        }
     }
 
     /// A handshake with the peer was completed, or it is heard from over its
@@ -224,7 +173,8 @@ impl Book {
         }
         self.gone.remove(&peer);
         self.change(peer, source, now, |entry| {
-            entry.measured.tried = true;
+            // Whoever dials us may be thrown away a moment later.
+            entry.measured.tried |= dialled.is_some();
             entry.measured.last_contact = Some(now.stamp);
             if dialled.is_some() {
                 entry.measured.reached_at = dialled;
@@ -233,17 +183,58 @@ impl Book {
         })
     }
 
+    /// A peer is worth knowing: we dialled it with success, over whatever path, or
+    /// its link stood for [`KEPT_LINK`](crate::core::limits::KEPT_LINK).
+    pub fn kept(&mut self, peer: PeerId, now: Now) -> Change {
+        match self.entries.get(&peer) {
+            Some(entry) if !entry.measured.tried => {
+                self.change(peer, Source::Inbound, now, |entry| entry.measured.tried = true)
+            }
+            _ => Change::default(),
+        }
+    }
+
+    /// A peer is linked under a name now. Whether that is worth storing.
+    pub fn linked_as(&mut self, peer: PeerId, name: &str, now: Now) -> bool {
+        self.names.used(peer, name, now.stamp)
+    }
+
+    /// Who was linked under a name within the time that such things are remembered.
+    pub fn users_of(&self, name: &str, now: Stamp) -> impl Iterator<Item = &NameUse> {
+        self.names.users(name, now)
+    }
+
+    /// Every name under which somebody was linked, to be stored ...
+    pub fn names(&self) -> impl Iterator<Item = &NameUse> {
+        self.names.all()
+    }
+
+    /// ... and as it was.
+    pub fn load_names(&mut self, stored: impl IntoIterator<Item = NameUse>, now: Now) {
+        self.names.load(stored, now.stamp);
+    }
+
+    /// Whom we were linked to longest: they are evicted last.
+    pub fn set_anchors(&mut self, anchors: impl IntoIterator<Item = PeerId>) {
+        self.anchors = anchors.into_iter().collect();
+    }
+
     /// Whether an authenticated connection to the peer stands: while it does,
     /// hearsay of it is not taken up, and it is not evicted.
-    pub fn set_linked(&mut self, peer: PeerId, linked: bool, now: Now) -> Change {
+    pub fn set_linked(&mut self, peer: PeerId, linked: bool) -> Change {
         let Some(entry) = self.entries.get_mut(&peer).filter(|entry| entry.linked != linked) else {
             return Change::default();
         };
         entry.linked = linked;
-        if entry.measured.tried {
+        Change { status: true, touched: true, ..Change::default() }
+    }
+
+    /// Something came from a peer over its link. What we find out ourselves, such as
+    /// that it fell silent, is no contact.
+    pub fn heard(&mut self, peer: &PeerId, now: Now) {
+        if let Some(entry) = self.entries.get_mut(peer) {
             entry.measured.last_contact = Some(now.stamp);
         }
-        Change { status: true, touched: true, ..Change::default() }
     }
 
     /// An attempt of ours ended connected.
@@ -265,6 +256,10 @@ impl Book {
             m.consecutive_failures += u32::from(!alone);
             m.last_failure = Some(reason);
         });
+        // Now we tried ourselves: what others said of it has done its work.
+        if let Some(entry) = self.entries.get_mut(&peer).filter(|_| !alone) {
+            entry.demoted = None;
+        }
         let hopeless = self.entries.get(&peer).is_some_and(|entry| {
             !entry.linked
                 && entry.measured.consecutive_failures >= FORGET_FAILURES
@@ -273,9 +268,9 @@ impl Book {
         if hopeless && !alone { self.remove(peer, false, now) } else { change }
     }
 
-    /// A heartbeat or handshake took this long.
-    pub fn rtt(&mut self, peer: PeerId, sample: Duration, now: Now) -> Change {
-        self.measure(peer, now, |m| m.rtt_sample(sample))
+    /// The round trip of its link, and when it was last measured.
+    pub fn rtt(&mut self, peer: PeerId, ms: f64, at: Stamp, now: Now) -> Change {
+        self.measure(peer, now, |m| (m.rtt_ms, m.rtt_at) = (Some(ms), Some(at)))
     }
 
     /// A dial from a fresh socket reached it: it is public.
@@ -299,6 +294,7 @@ impl Book {
     }
 
     fn remove(&mut self, peer: PeerId, left: bool, now: Now) -> Change {
+        self.claims.settle(peer);
         let Some(entry) = self.take_out(peer) else {
             return Change::default();
         };
@@ -310,39 +306,10 @@ impl Book {
             }
         }
         let version = entry.record().map_or(0, |record| record.version);
-        self.gone.insert(peer, Gone { version, at: now.stamp, left });
+        let own = entry.known.first_hand.as_ref();
+        let key = own.and_then(|held| held.record.proof).map(|proof| proof.key);
+        self.gone.insert(peer, Gone { version, at: now.stamp, left, key });
         Change { removed: true, touched: true, ..Change::default() }
-    }
-
-    /// Hearsay of a deleted peer must say something newer. Of one that left:
-    /// a higher version, which only a return makes. Of one that failed for us:
-    /// a later sighting will do.
-    fn check_gone(&self, peer: PeerId, held: &Held, now: Stamp) -> Result<(), Refusal> {
-        let Some(gone) = self.gone.get(&peer).filter(|gone| gone.at.age_at(now) < GONE_FOR) else {
-            return Ok(());
-        };
-        if held.record.version.saturating_sub(gone.version) > VERSION_JUMP_MAX && gone.version > 0 {
-            return Err(Refusal::VersionJump);
-        }
-        let newer = held.record.version > gone.version;
-        let seen_since = !gone.left && held.seen > gone.at.after(GONE_SLACK);
-        if newer || seen_since { Ok(()) } else { Err(Refusal::Gone) }
-    }
-
-    fn admit_hearsay(&mut self, held: Held, from: PeerId, now: Now) -> Result<Change, Refusal> {
-        let peer = held.record.peer;
-        let prefix = held.record.addresses.first().and_then(|addr| NetPrefix::of(*addr));
-        let evicted = match admit(self.shares(Some(from), prefix)) {
-            Admission::Admit => Vec::new(),
-            Admission::AdmitAfterEviction => self.make_room(false, 1, now.stamp),
-            Admission::Refuse(refusal) => return Err(refusal),
-        };
-        self.gone.remove(&peer);
-        let mut entry = Entry::new(Source::Gossip, now);
-        entry.told_by = Some(from);
-        entry.known.hearsay = Some(held);
-        self.put_in(peer, entry);
-        Ok(Change { added: true, updated: true, status: true, touched: true, removed: false, evicted })
     }
 
     /// Changes measurements of a known peer; nothing else can follow of that.

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::{Book, Entry, NetPrefix, Shares};
-use crate::core::limits::{CACHE_NEW_MAX, CACHE_TRIED_MAX};
+use crate::core::limits::{CACHE_NEW_MAX, CACHE_TRIED_MAX, KNOWN_LONG};
 use crate::model::{PeerId, Stamp};
 
 /// How much is evicted at once, as a fraction of the table: so that a full
@@ -29,16 +29,22 @@ impl Book {
         if count + more <= max {
             return Vec::new();
         }
-        let mut ranked: Vec<(f64, PeerId)> = self
+        // Who is off for a day looks worse than any newcomer: so those that are known
+        // for longer, and the anchors, have a rank of their own.
+        let stays = |id: &PeerId, entry: &Entry| {
+            self.anchors.contains(id) || entry.first_seen.age_at(now) > KNOWN_LONG
+        };
+        let mut ranked: Vec<(bool, f64, PeerId)> = self
             .iter()
             .filter(|(_, entry)| entry.measured.tried == tried && !entry.linked)
-            .map(|(id, entry)| (entry.quality(now), id))
+            .map(|(id, entry)| (stays(&id, entry), entry.quality(now), id))
             .collect();
-        ranked.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        ranked.sort_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)).then(a.2.cmp(&b.2)));
         let evicted: Vec<PeerId> =
-            ranked.into_iter().take((count + more - max).max(max / EVICT_PART)).map(|(_, id)| id).collect();
+            ranked.into_iter().take((count + more - max).max(max / EVICT_PART)).map(|(.., id)| id).collect();
         for peer in &evicted {
             self.take_out(*peer);
+            self.claims.settle(*peer);
         }
         evicted
     }

@@ -1,11 +1,16 @@
 //! The peer table: who gets in, who goes, and what nobody else can change.
 
+mod trust;
+
 use std::time::Duration;
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::core::limits::{CACHE_NEW_MAX, CACHE_TRIED_MAX, PREFIX_SHARE_FROM, SOURCE_SHARE_FROM};
+use crate::core::limits::{
+    CACHE_NEW_MAX, CACHE_TRIED_MAX, PREFIX_SHARE_FROM, SOURCE_SHARE_FROM, VERSION_JUMP_MAX,
+};
+use crate::core::wire::Record;
 use crate::model::NatType;
 
 const NOW: Now = Now::START;
@@ -91,9 +96,9 @@ fn hearsay_of_a_linked_peer_is_refused_while_the_link_stands() {
     let mut book = book();
     let _ = book.first_hand(record(1, 3), NOW);
     let _ = book.contact(id(1), Source::Inbound, None, NOW);
-    assert!(book.set_linked(id(1), true, NOW).status);
+    assert!(book.set_linked(id(1), true).status);
     assert_eq!(book.hearsay(record(1, 4), id(9), NOW), Err(Refusal::Linked));
-    let _ = book.set_linked(id(1), false, NOW);
+    let _ = book.set_linked(id(1), false);
     assert!(book.hearsay(record(1, 4), id(9), NOW).unwrap().updated);
 }
 
@@ -105,7 +110,7 @@ proptest! {
         let mut book = book();
         let _ = book.contact(id(1), Source::Inbound, Some(([8, 8, 8, 8], 2000).into()), NOW);
         let _ = book.attempt_succeeded(id(1), NOW);
-        let _ = book.rtt(id(1), Duration::from_millis(7), NOW);
+        let _ = book.rtt(id(1), 7.0, NOW.stamp, NOW);
         let _ = book.verified_public(id(1), NOW);
         let before = book.get(id(1)).unwrap().measured.clone();
         for (version, age_s, removed) in said {
@@ -126,7 +131,10 @@ proptest! {
             match step {
                 0 | 1 => drop(book.hearsay(record(n, version), id(100 + n % 3), NOW)),
                 2 => drop(book.first_hand(record(n + version as u32, version), NOW)),
-                3 => drop(book.contact(id(n), Source::Inbound, None, NOW)),
+                3 => {
+                    let _ = book.contact(id(n), Source::Inbound, None, NOW);
+                    let _ = book.kept(id(n), NOW);
+                }
                 4 => drop(book.leave(id(n), NOW)),
                 5 => drop(book.demote(id(n), NOW)),
                 // It moved to another prefix.
@@ -197,28 +205,85 @@ fn a_full_table_makes_room_for_the_new_by_its_worst() {
 #[test]
 fn the_tried_are_bounded_and_a_linked_one_is_never_evicted() {
     let mut book = book();
-    for n in 0..CACHE_TRIED_MAX as u32 {
+    let meet = |book: &mut Book, n| {
         let _ = book.contact(id(n), Source::Inbound, None, NOW);
+        book.kept(id(n), NOW)
+    };
+    for n in 0..CACHE_TRIED_MAX as u32 {
+        let _ = meet(&mut book, n);
     }
-    let _ = book.set_linked(id(3), true, NOW);
+    let _ = book.set_linked(id(3), true);
     for peer in [3, 4] {
         for _ in 0..FORGET_FAILURES {
             let _ = book.attempt_failed(id(peer), Reason::NoAddress, false, NOW);
         }
     }
-    let change = book.contact(id(900_000), Source::Inbound, None, NOW);
+    let change = meet(&mut book, 900_000);
     assert!(change.evicted.contains(&id(4)) && !change.evicted.contains(&id(3)));
     assert!(book.tried() <= CACHE_TRIED_MAX);
 }
 
 #[test]
-fn only_our_own_handshake_makes_a_peer_tried() {
+fn only_a_dial_of_ours_or_a_link_that_lasts_makes_a_peer_tried() {
     let mut book = book();
     book.hearsay(record(1, 1), id(9), NOW).unwrap();
     let _ = book.attempt_failed(id(1), Reason::NoAddress, false, NOW);
-    assert_eq!(book.tried(), 0);
-    assert!(book.contact(id(1), Source::Gossip, None, NOW).significant());
+    let _ = book.contact(id(1), Source::Inbound, None, NOW);
+    assert_eq!(book.tried(), 0, "it came by itself");
+    assert!(book.kept(id(1), NOW).significant());
     assert_eq!(book.tried(), 1);
+    let _ = book.contact(id(2), Source::Gossip, Some(([8, 8, 8, 8], 2000).into()), NOW);
+    assert_eq!(book.tried(), 2);
+    assert_eq!(book.kept(id(3), NOW), Change::default(), "who is not known is not made up");
+}
+
+/// Eight honest peers, some dialled, some met long ago, that are off since.
+fn with_eight_honest(book: &mut Book) -> Now {
+    for n in 0..8 {
+        let _ = book.contact(id(n), Source::Bootstrap, Some(([8, 8, 8, 8], 2000).into()), NOW);
+        let _ = book.first_hand(record(n, 1), NOW);
+    }
+    let later = NOW.plus(DAY * 3);
+    for n in 0..8 {
+        for _ in 0..3 {
+            let _ = book.attempt_failed(id(n), Reason::NoAddress, true, later);
+        }
+    }
+    later
+}
+
+#[test]
+fn thousands_of_identities_that_come_and_go_push_no_honest_peer_out() {
+    let mut book = book();
+    let now = with_eight_honest(&mut book);
+    for n in 0..4_800 {
+        let peer = id(10_000 + n);
+        let _ = book.contact(peer, Source::Inbound, None, now);
+        let _ = book.set_linked(peer, true);
+        let _ = book.first_hand(record(10_000 + n, 1), now);
+        let _ = book.set_linked(peer, false);
+    }
+    assert_eq!(book.tried(), 8);
+    assert!((0..8).all(|n| book.get(id(n)).is_some()));
+}
+
+#[test]
+fn who_pays_a_minute_for_each_identity_pushes_out_his_own_and_nobody_known_for_long() {
+    let mut book = book();
+    let mut now = with_eight_honest(&mut book);
+    let anchor = id(9_999);
+    let _ = book.contact(anchor, Source::Bootstrap, Some(([8, 8, 8, 8], 2000).into()), now);
+    book.set_anchors([anchor]);
+    let _ = book.attempt_failed(anchor, Reason::NoAddress, false, now);
+    for n in 0..6_000 {
+        let peer = id(10_000 + n);
+        let _ = book.contact(peer, Source::Inbound, None, now);
+        let _ = book.kept(peer, now);
+        now = now.plus(Duration::from_millis(100));
+    }
+    assert!((0..8).all(|n| book.get(id(n)).is_some()), "known for more than a day");
+    assert!(book.get(anchor).is_some());
+    assert!(book.tried() <= CACHE_TRIED_MAX);
 }
 
 #[test]
@@ -322,7 +387,7 @@ fn the_table_survives_a_restart() {
     let _ = book.first_hand(record(1, 7), NOW);
     let _ = book.contact(id(1), Source::Inbound, Some(([8, 8, 8, 8], 2000).into()), NOW);
     let _ = book.attempt_failed(id(2), Reason::NoAddress, false, NOW);
-    let _ = book.rtt(id(1), Duration::from_millis(3), NOW);
+    let _ = book.rtt(id(1), 3.0, NOW.stamp, NOW);
     let _ = book.demote(id(3), NOW);
     let stored: Vec<CacheEntry> = book.cache_entries().collect();
     let json = serde_json::to_string(&stored).unwrap();
@@ -349,38 +414,41 @@ fn a_store_that_holds_too_much_is_cut_to_size() {
 }
 
 #[test]
-fn a_peer_is_found_by_a_unique_part_of_its_id_or_by_name() {
-    let mut book = book();
-    let mut known = |n: u32, name: &str| {
-        book.hearsay(Record { name: name.into(), ..record(n, 1) }, id(9), NOW).unwrap();
-    };
-    known(0xabcd_0000, "alpha");
-    known(0xabce_0000, "beta");
-    known(0x1234_0000, "beta");
-    known(0x5678_0000, "abcd");
-    known(0x9999_0000, "zoë");
-    let found = |text: &str| book.resolve(text);
-    assert_eq!(found("abcd"), Ok(id(0xabcd_0000)), "an id goes before a name");
-    assert_eq!(found("ABCE"), Ok(id(0xabce_0000)));
-    assert_eq!(found("1"), Ok(id(0x1234_0000)));
-    assert_eq!(found("abc"), Err(ResolveError::Ambiguous(vec![id(0xabcd_0000), id(0xabce_0000)])));
-    assert_eq!(found("alpha"), Ok(id(0xabcd_0000)));
-    assert_eq!(found(" zoë "), Ok(id(0x9999_0000)));
-    assert!(matches!(found("beta"), Err(ResolveError::Ambiguous(both)) if both.len() == 2));
-    assert_eq!(found("nobody"), Err(ResolveError::Unknown));
-    assert_eq!(found(""), Err(ResolveError::Unknown));
-    assert_eq!(found(&id(0xabcd_0000).to_string()), Ok(id(0xabcd_0000)));
-    assert_eq!(found(&"a".repeat(100)), Err(ResolveError::Unknown));
-}
-
-#[test]
 fn a_heartbeat_does_not_make_a_digest_stale() {
     let mut book = crowd(3);
     let _ = book.contact(id(1), Source::Inbound, None, NOW);
     let before = book.revision();
     let _ = book.contact(id(1), Source::Inbound, None, NOW.plus(DAY));
-    let _ = book.rtt(id(1), Duration::from_millis(3), NOW);
+    let _ = book.rtt(id(1), 3.0, NOW.stamp, NOW);
     assert_eq!(book.revision(), before);
     let _ = book.demote(id(2), NOW);
     assert_ne!(book.revision(), before);
+}
+
+#[test]
+fn what_a_clock_that_was_ahead_wrote_down_is_unknown_and_stays_so() {
+    let ahead = NOW.stamp.after(Duration::from_secs(10 * 365 * 86_400));
+    let record = Record::new(id(1), 3);
+    let mut entry = CacheEntry { record: Some(record), ..CacheEntry::bare(id(1), Source::Gossip, ahead) };
+    entry.seen = Some(ahead);
+    entry.measured.last_contact = Some(ahead);
+    entry.measured.verified_public = Some(ahead);
+    let mut stored = vec![entry];
+    for _restart in 0..2 {
+        let mut book = book();
+        book.load(stored, NOW);
+        let entry = book.get(id(1)).unwrap();
+        assert_eq!((entry.last_seen(), entry.measured.is_public(NOW.stamp)), (None, false));
+        assert!(entry.first_seen <= NOW.stamp);
+        stored = book.cache_entries().collect();
+    }
+    // A small step of the clock is none.
+    let mut entry = CacheEntry {
+        record: Some(Record::new(id(2), 3)),
+        ..CacheEntry::bare(id(2), Source::Gossip, NOW.stamp)
+    };
+    entry.seen = Some(NOW.stamp.after(Duration::from_secs(1)));
+    let mut book = book();
+    book.load([entry], NOW);
+    assert!(book.get(id(2)).unwrap().last_seen().is_some());
 }

@@ -23,14 +23,31 @@ pub enum Step {
     TargetRefused,
     /// The target follows too many just now.
     TargetBusy,
+    /// The target's operator disconnected the requester a moment ago.
+    TargetHoldsOff,
     /// The target did not answer us.
     TargetSilent,
-    /// As target we heard of it and dial these addresses.
-    Followed(Vec<SocketAddr>),
+    /// As target we agreed to it.
+    Taken,
     /// As target we do not follow it.
-    Declined(&'static str),
+    Declined(Declined),
+    /// As target we dialled that address for it.
+    Dialled(SocketAddr),
     /// What we dialled for it: nothing came back.
     HeardNothing(SocketAddr),
+}
+
+/// Why we do not follow a notice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Declined {
+    /// Our operator disconnected the requester a moment ago.
+    HeldOff,
+    /// We follow too many just now.
+    Busy,
+    /// We take none of its, or we had this one before.
+    Unwanted,
+    /// Where it is to lead we do not dial.
+    Nowhere,
 }
 
 /// Something noted.
@@ -62,14 +79,24 @@ impl Noted {
             Step::TargetAgreed(at) => format!("the target agreed; it is seen at {at}"),
             Step::TargetRefused => "the target does not want to".to_owned(),
             Step::TargetBusy => "the target follows too many just now".to_owned(),
+            Step::TargetHoldsOff => "the target's operator holds links with the asker off".to_owned(),
             Step::TargetSilent => "the target did not answer".to_owned(),
-            Step::Followed(at) if at.is_empty() => format!("{what} taken"),
-            Step::Followed(at) => {
-                let at: Vec<String> = at.iter().map(ToString::to_string).collect();
-                format!("{what} taken: dialled {}", at.join(" and "))
-            }
-            Step::Declined(rule) => format!("{what} not taken: {rule}"),
+            Step::Taken => format!("{what} taken"),
+            Step::Declined(why) => format!("{what} not taken: {}", why.text()),
+            Step::Dialled(at) if self.invitation => format!("dialled {at}, the reservation"),
+            Step::Dialled(at) => format!("dialled {at} for the punch"),
             Step::HeardNothing(at) => format!("heard nothing from {at}"),
+        }
+    }
+}
+
+impl Declined {
+    fn text(self) -> &'static str {
+        match self {
+            Self::HeldOff => "the operator here disconnected it",
+            Self::Busy => "too many just now",
+            Self::Unwanted => "without consent",
+            Self::Nowhere => "not to be dialled",
         }
     }
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-pub use self::log::{Noted, Step};
+pub use self::log::{Declined, Noted, Step};
 
 use self::log::Log;
 use self::replay::Nonces;
@@ -36,6 +36,8 @@ pub trait Links {
     fn is_linked_relay(&self, relay: &PeerId, addr: &SocketAddr) -> bool;
     /// Whether we knew a peer before it asked.
     fn is_known(&self, peer: &PeerId) -> bool;
+    /// Whether our own operator disconnected a peer a moment ago.
+    fn is_refused(&self, peer: &PeerId) -> bool;
     /// Whether an address may be dialled on the word of a linked peer.
     fn may_dial(&self, on_word_of: &PeerId, addr: SocketAddr) -> bool;
 }
@@ -121,10 +123,21 @@ impl Coordination {
         self.log.of(requester, target)
     }
 
+    /// What we dial for a punch or an invitation that we follow is under way.
+    pub fn on_dialled(&mut self, requester: PeerId, invitation: bool, at: SocketAddr, now: Mono) {
+        let step = Step::Dialled(at);
+        self.log.note(Noted { at: now, requester, target: None, invitation, step });
+    }
+
     /// What we dialled for a punch that we follow came to nothing.
     pub fn on_heard_nothing(&mut self, requester: PeerId, at: SocketAddr, now: Mono) {
         let step = Step::HeardNothing(at);
         self.log.note(Noted { at: now, requester, target: None, invitation: false, step });
+    }
+
+    /// Whose punches we take.
+    pub fn consent(&self) -> PunchConsent {
+        self.consent
     }
 
     /// Whose punches we take from now on.
@@ -267,12 +280,14 @@ impl Coordination {
         let result = match links.observed(&from) {
             Some(addr) if said.accepted => Ok(addr),
             Some(_) if said.busy => Err(Refusal::RateLimited),
+            Some(_) if said.held_off => Err(Refusal::HeldOff),
             Some(_) => Err(Refusal::NoConsent),
             None => Err(Refusal::UnknownTarget),
         };
         let step = match result {
             Ok(addr) => Step::TargetAgreed(addr),
             Err(Refusal::RateLimited) => Step::TargetBusy,
+            Err(Refusal::HeldOff) => Step::TargetHoldsOff,
             Err(_) => Step::TargetRefused,
         };
         let InFlight { requester, target, invitation, .. } = flight;
@@ -293,43 +308,45 @@ impl Coordination {
         let own = |addr: &SocketAddr| links.may_dial(&from, *addr);
         let addresses: Vec<SocketAddr> =
             notice.addresses.iter().copied().map(plain_addr).filter(own).take(PUNCH_DIALS_MAX).collect();
-        let willing =
-            self.consents(&notice.requester, notice.nonce, links, now, out) && is_somewhere(&addresses, out);
-        let accepted = willing && self.has_time(now, out);
-        let followed = Step::Followed(addresses.clone());
-        self.note_notice(notice.requester, false, (willing, accepted), followed, now);
+        let agreed = self
+            .consents(&notice.requester, notice.nonce, links, now, out)
+            .and_then(|()| is_somewhere(&addresses, out))
+            .and_then(|()| self.has_time(now, out));
+        let answer = self.decide_notice(notice.requester, notice.nonce, false, agreed, now);
         // First what opens our NAT, then the answer that has the requester dial.
-        if accepted {
+        if agreed.is_ok() {
             out.push(CoordinationOut::PunchComing { requester: notice.requester, addresses });
         }
-        let said = NoticeAnswer { nonce: notice.nonce, accepted, busy: willing && !accepted };
-        out.push(CoordinationOut::Send { peer: from, message: Message::NoticeAnswer(said) });
+        out.push(CoordinationOut::Send { peer: from, message: answer });
     }
 
-    fn note_notice(
+    /// Notes what we decided about a notice, and says it.
+    fn decide_notice(
         &mut self,
         requester: PeerId,
+        nonce: [u8; 16],
         invitation: bool,
-        (willing, accepted): (bool, bool),
-        followed: Step,
+        agreed: Result<(), Declined>,
         now: Mono,
-    ) {
-        let step = match (willing, accepted) {
-            (_, true) => followed,
-            (true, false) => Step::Declined("too many just now"),
-            (false, _) => Step::Declined("without consent, or not to be dialled"),
-        };
+    ) -> Message {
+        let step = agreed.map_or_else(Step::Declined, |()| Step::Taken);
         self.log.note(Noted { at: now, requester, target: None, invitation, step });
+        Message::NoticeAnswer(NoticeAnswer {
+            nonce,
+            accepted: agreed.is_ok(),
+            busy: agreed == Err(Declined::Busy),
+            held_off: agreed == Err(Declined::HeldOff),
+        })
     }
 
     /// Whether one more notice, of a punch or an invitation, is followed:
     /// dialling is not what somebody makes us do all the time.
-    fn has_time(&mut self, now: Mono, out: &mut Vec<CoordinationOut>) -> bool {
-        let taken = self.notices.take(now);
-        if !taken {
-            out.push(CoordinationOut::Stopped("punch notice rate"));
+    fn has_time(&mut self, now: Mono, out: &mut Vec<CoordinationOut>) -> Result<(), Declined> {
+        if self.notices.take(now) {
+            return Ok(());
         }
-        taken
+        out.push(CoordinationOut::Stopped("punch notice rate"));
+        Err(Declined::Busy)
     }
 
     /// We are invited.
@@ -344,14 +361,14 @@ impl Coordination {
         let relay = RelayAddr { relay: notice.relay.relay, addr: plain_addr(notice.relay.addr) };
         // The requester is a name that the intermediary may have made up: the
         // limit of a peer's handovers alone would be none.
-        let willing = self.consents(&notice.requester, notice.nonce, links, now, out)
-            && relay.addr.port() >= RECORD_PORT_MIN;
-        let accepted = willing && self.has_time(now, out);
-        let followed = Step::Followed(vec![relay.addr]);
-        self.note_notice(notice.requester, true, (willing, accepted), followed, now);
-        let said = NoticeAnswer { nonce: notice.nonce, accepted, busy: willing && !accepted };
-        out.push(CoordinationOut::Send { peer: from, message: Message::NoticeAnswer(said) });
-        if accepted {
+        let there = if relay.addr.port() < RECORD_PORT_MIN { Err(Declined::Nowhere) } else { Ok(()) };
+        let agreed = self
+            .consents(&notice.requester, notice.nonce, links, now, out)
+            .and(there)
+            .and_then(|()| self.has_time(now, out));
+        let answer = self.decide_notice(notice.requester, notice.nonce, true, agreed, now);
+        out.push(CoordinationOut::Send { peer: from, message: answer });
+        if agreed.is_ok() {
             out.push(CoordinationOut::Invited { requester: notice.requester, relay });
         }
     }
@@ -363,20 +380,25 @@ impl Coordination {
         links: &impl Links,
         now: Mono,
         out: &mut Vec<CoordinationOut>,
-    ) -> bool {
+    ) -> Result<(), Declined> {
         if !self.noticed.is_new(nonce, now) {
             out.push(CoordinationOut::Stopped("punch nonce replayed"));
-            return false;
+            return Err(Declined::Unwanted);
+        }
+        // Our operator's word goes before any setting, and its reason is told.
+        if links.is_refused(requester) {
+            return Err(Declined::HeldOff);
         }
         let consents = match self.consent {
             PunchConsent::Any => true,
             PunchConsent::Known => links.is_known(requester),
             PunchConsent::Never => false,
         };
-        if !consents {
-            out.push(CoordinationOut::Stopped("punch without consent"));
+        if consents {
+            return Ok(());
         }
-        consents
+        out.push(CoordinationOut::Stopped("punch without consent"));
+        Err(Declined::Unwanted)
     }
 
     /// Gives up on targets that do not answer.
@@ -418,11 +440,12 @@ fn answer(to: PeerId, request: u32, result: Result<SocketAddr, Refusal>) -> Coor
 }
 
 /// Whether a notice says where to dial.
-fn is_somewhere(addresses: &[SocketAddr], out: &mut Vec<CoordinationOut>) -> bool {
-    if addresses.is_empty() {
-        out.push(CoordinationOut::Stopped("punch notice without an address"));
+fn is_somewhere(addresses: &[SocketAddr], out: &mut Vec<CoordinationOut>) -> Result<(), Declined> {
+    if !addresses.is_empty() {
+        return Ok(());
     }
-    !addresses.is_empty()
+    out.push(CoordinationOut::Stopped("punch notice without an address"));
+    Err(Declined::Nowhere)
 }
 
 /// Every address must be the requester's own, as we see it.

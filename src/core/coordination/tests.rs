@@ -6,6 +6,8 @@ use super::*;
 struct World {
     linked: BTreeMap<PeerId, SocketAddr>,
     known: BTreeSet<PeerId>,
+    /// Whom our operator disconnected.
+    refused: BTreeSet<PeerId>,
 }
 
 impl Links for World {
@@ -17,6 +19,9 @@ impl Links for World {
     }
     fn is_known(&self, peer: &PeerId) -> bool {
         self.known.contains(peer)
+    }
+    fn is_refused(&self, peer: &PeerId) -> bool {
+        self.refused.contains(peer)
     }
     fn may_dial(&self, _: &PeerId, addr: SocketAddr) -> bool {
         !addr.ip().is_loopback()
@@ -35,7 +40,7 @@ fn addr(host: u8, port: u16) -> SocketAddr {
 
 fn world(count: u16) -> World {
     let linked = (0..count).map(|n| (peer(n), addr((n % 250) as u8, 9000))).collect();
-    World { linked, known: BTreeSet::new() }
+    World { linked, ..World::default() }
 }
 
 fn at(ms: u64) -> Mono {
@@ -90,7 +95,7 @@ fn the_target_is_told_who_and_where_and_its_answer_brings_its_address() {
     let notice = PunchNotice { nonce: ask.nonce, requester: peer(0), addresses: ask.addresses.clone() };
     assert_eq!(out, [CoordinationOut::Send { peer: peer(1), message: Message::PunchNotice(notice) }]);
     let mut out = Vec::new();
-    let said = NoticeAnswer { nonce: ask.nonce, accepted: true, busy: false };
+    let said = NoticeAnswer { nonce: ask.nonce, accepted: true, busy: false, held_off: false };
     b.machine.on_notice_answer(peer(1), said, &b.world, at(1), &mut out);
     assert_eq!(out, [answer(peer(0), 7, Ok(addr(1, 9000)))]);
 }
@@ -118,7 +123,8 @@ fn noticed(b: &mut Bench, n: u8, addresses: Vec<SocketAddr>, ms: u64) -> Vec<Coo
 fn a_target_dials_first_and_then_says_yes_so_that_its_nat_knows_the_requester() {
     let mut b = Bench::new(3);
     let out = noticed(&mut b, 1, vec![addr(0, 9000)], 0);
-    let yes = Message::NoticeAnswer(NoticeAnswer { nonce: [1; 16], accepted: true, busy: false });
+    let yes =
+        Message::NoticeAnswer(NoticeAnswer { nonce: [1; 16], accepted: true, busy: false, held_off: false });
     assert_eq!(
         out,
         [
@@ -300,7 +306,7 @@ fn nobody_answers_for_somebody_else() {
     let mut out = Vec::new();
     b.machine.on_notice_answer(
         peer(2),
-        NoticeAnswer { nonce: ask.nonce, accepted: true, busy: false },
+        NoticeAnswer { nonce: ask.nonce, accepted: true, busy: false, held_off: false },
         &b.world,
         at(1),
         &mut out,
@@ -386,7 +392,7 @@ fn a_target_that_follows_enough_already_is_asked_again_later_and_does_not_refuse
     let ask = request(7, peer(1), vec![]);
     b.ask(0, &ask, at(0));
     let mut out = Vec::new();
-    let busy = NoticeAnswer { nonce: ask.nonce, accepted: false, busy: true };
+    let busy = NoticeAnswer { nonce: ask.nonce, accepted: false, busy: true, held_off: false };
     b.machine.on_notice_answer(peer(1), busy, &b.world, at(1), &mut out);
     assert_eq!(out, [answer(peer(0), 7, Err(Refusal::RateLimited))]);
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::core::book::NetPrefix;
 
 /// A node in which the test says what stands.
 #[derive(Default)]
@@ -64,8 +65,14 @@ fn addr(host: u8) -> SocketAddr {
     ([198, 18, 0, host], 9000).into()
 }
 
+/// One that was told of by somebody whom nobody else was told of by.
+fn at_addresses(id: u8, addresses: Vec<SocketAddr>, tried: bool) -> Prospect {
+    let reached = addresses.first().copied().filter(|_| tried);
+    Prospect { peer: peer(id), addresses, tried, reached, word: 1, teller: Some(peer(id)) }
+}
+
 fn prospect(id: u8, tried: bool) -> Prospect {
-    Prospect { peer: peer(id), addresses: vec![addr(id)], tried }
+    at_addresses(id, vec![addr(id)], tried)
 }
 
 fn at(ms: u64) -> Now {
@@ -211,11 +218,7 @@ fn eight_outbound_links_are_enough() {
 
 #[test]
 fn links_are_spread_over_networks_where_there_is_a_choice() {
-    let host = |id: u8, net: u8| Prospect {
-        peer: peer(id),
-        addresses: vec![([20, net, 0, id], 9000).into()],
-        tried: true,
-    };
+    let host = |id: u8, net: u8| at_addresses(id, vec![([20, net, 0, id], 9000).into()], true);
     let mut known: Vec<Prospect> = (1..=20).map(|id| host(id, 1)).collect();
     known.extend((21..=24).map(|id| host(id, id)));
     let (mut dialer, mut world) = joined(known);
@@ -253,7 +256,7 @@ fn every_two_minutes_an_untried_peer_is_tried_though_there_are_links_enough() {
 #[test]
 fn gossip_makes_us_dial_slowly_and_no_host_twice_in_ten_seconds() {
     let mut known: Vec<Prospect> = (1..=100).map(|id| prospect(id, false)).collect();
-    known.push(Prospect { peer: peer(101), addresses: vec![addr(1), addr(1)], tried: false });
+    known.push(at_addresses(101, vec![addr(1), addr(1)], false));
     let (mut dialer, world) = joined(known);
     for id in 1..=101 {
         dialer.on_learned(peer(id), Cause::Gossip, at(0).mono);
@@ -295,11 +298,7 @@ fn gossip_waits_a_random_while_and_no_more_than_eight_dials_run_at_once() {
 fn on_loopback_the_gossip_limits_do_not_slow_a_fleet_down() {
     let mut dialer = Dialer::new([], true, 7, at(0).mono);
     dialer.on_link_up(&peer(99), at(0).mono);
-    let host = |id: u8| Prospect {
-        peer: peer(id),
-        addresses: vec![([127, 0, 0, 1], 2000 + u16::from(id)).into()],
-        tried: false,
-    };
+    let host = |id: u8| at_addresses(id, vec![([127, 0, 0, 1], 2000 + u16::from(id)).into()], false);
     let world = World { known: (1..=8).map(host).collect(), links: 1, ..World::default() };
     for id in 1..=8 {
         dialer.on_learned(peer(id), Cause::Gossip, at(0).mono);
@@ -319,6 +318,89 @@ fn a_peer_that_does_not_answer_is_retried_later_and_later() {
         now = now.plus(due.since(now.mono));
     }
     assert!(waits[0] <= 6 && waits[1] > waits[0] && waits[9] >= 240, "{waits:?}");
+}
+
+/// Runs a dialer for a while in which nobody answers; when it dialled which address.
+fn in_vain(dialer: &mut Dialer, world: &World, from_s: u64, to_s: u64) -> Vec<(u64, SocketAddr)> {
+    let mut dialled = Vec::new();
+    for s in from_s..to_s {
+        for start in dialer.on_timeout(world, at(s * 1000)).0 {
+            dialled.extend(start.target.addresses.iter().map(|addr| (s, *addr)));
+            let peer = start.target.peer.unwrap();
+            dialer.on_attempt_ended(peer, AttemptOutcome::Unreachable, at(s * 1000).mono);
+        }
+    }
+    dialled
+}
+
+#[test]
+fn an_address_that_failed_three_times_is_not_dialled_again_on_the_same_word() {
+    let claimed: SocketAddr = "9.9.9.9:9000".parse().unwrap();
+    let known = Prospect { reached: Some(addr(1)), ..at_addresses(1, vec![addr(1), claimed], true) };
+    let (mut dialer, mut world) = joined(vec![known]);
+    dialer.on_learned(peer(1), Cause::Cache, at(0).mono);
+    let dialled = in_vain(&mut dialer, &world, 0, 3 * 3600);
+    let times = |addr| dialled.iter().filter(|(_, a)| *a == addr).count();
+    assert_eq!(times(claimed), 3);
+    assert!(times(addr(1)) > 20, "where it answered once it is looked for as ever");
+
+    world.known[0].word = 2;
+    let again = in_vain(&mut dialer, &world, 3 * 3600, 6 * 3600);
+    assert_eq!(again.iter().filter(|(_, a)| *a == claimed).count(), 3, "it says so anew");
+}
+
+#[test]
+fn what_leads_nowhere_waits_for_news() {
+    let (mut dialer, mut world) = joined(vec![prospect(1, false)]);
+    dialer.on_learned(peer(1), Cause::Gossip, at(0).mono);
+    assert_eq!(in_vain(&mut dialer, &world, 0, 3600).len(), 3);
+    let last = at(3_600_000);
+    assert!(dialer.due(&peer(1)).unwrap() > last.mono + Duration::from_secs(3600));
+    world.known[0].word = 2;
+    dialer.on_news(&peer(1), last.mono);
+    // Its host has to be left alone for as long as it failed before.
+    assert!(!in_vain(&mut dialer, &world, 3600, 3800).is_empty());
+}
+
+#[test]
+fn a_host_that_many_identities_name_is_left_alone_longer_and_longer() {
+    let many = |id| Prospect { teller: Some(peer(id)), ..at_addresses(id, vec![addr(7)], false) };
+    let (mut dialer, world) = joined((1..=60).map(many).collect());
+    for id in 1..=60 {
+        dialer.on_learned(peer(id), Cause::Gossip, at(0).mono);
+    }
+    let dialled = in_vain(&mut dialer, &world, 0, 3600);
+    assert!(dialled.len() <= 12, "{} dials in an hour", dialled.len());
+    // That somebody of them was met once changes nothing for what he claims.
+    let met = |id| Prospect { reached: None, ..at_addresses(id, vec![addr(7)], true) };
+    let (mut dialer, world) = joined((1..=60).map(met).collect());
+    for id in 1..=60 {
+        dialer.on_learned(peer(id), Cause::Cache, at(0).mono);
+    }
+    let dialled = in_vain(&mut dialer, &world, 0, 3600);
+    assert!(dialled.len() <= 12, "{} dials in an hour", dialled.len());
+}
+
+#[test]
+fn who_names_the_dead_is_listened_to_later_and_later() {
+    let from_one = |n: u8| Prospect { teller: Some(peer(250)), ..prospect(n, false) };
+    let (mut dialer, world) = joined((1..=200).map(from_one).collect());
+    for id in 1..=200 {
+        dialer.on_learned(peer(id), Cause::Gossip, at(0).mono);
+    }
+    let dialled = in_vain(&mut dialer, &world, 0, 3600);
+    assert!((16..=60).contains(&dialled.len()), "{} dials in an hour", dialled.len());
+}
+
+#[test]
+fn what_waits_to_be_dialled_is_bounded() {
+    let (mut dialer, _) = joined(vec![]);
+    for n in 0..5_000_u32 {
+        let mut id = [9; 32];
+        id[..4].copy_from_slice(&n.to_be_bytes());
+        dialer.on_learned(PeerId(id), Cause::Gossip, at(0).mono);
+    }
+    assert_eq!(dialer.schedule.len(), SCHEDULE_MAX);
 }
 
 #[test]

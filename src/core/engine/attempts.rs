@@ -11,14 +11,15 @@ use super::traces::Traces;
 use super::{Action, Engine};
 use crate::core::coordination::TARGET_WAIT;
 use crate::core::dialer::Start;
-use crate::core::ladder::{Candidate, Consent, DialId, Ladder, LadderOut, Plan, Settings, telling_reason};
+use crate::core::ladder::{Candidate, Consent, DialId, Ladder, LadderOut, Plan, Settings};
+use crate::core::why::Trace;
 use crate::core::wire::{
     CoordinationAnswer, IHave, Invite, Message, PunchRequest, Refusal, RelayAddr, WhoHas,
 };
 use crate::core::{Mono, Now};
 use crate::model::{
-    Attempt, AttemptId, AttemptOutcome, AttemptsView, Cause, CommandId, EventKind, Failure, LinkReport, Path,
-    PeerId, Reason,
+    Attempt, AttemptId, AttemptOutcome, AttemptsView, Cause, CommandId, EventKind, Failure, Path, PeerId,
+    Reason, StageKind, StageOutcome,
 };
 
 /// Ended attempts kept for the screen.
@@ -41,7 +42,21 @@ pub(super) struct Attempts {
     latest: BTreeMap<PeerId, AttemptId>,
     /// The attempt to which each link is owed.
     made: BTreeMap<PeerId, AttemptId>,
+    /// Commands that wait for what comes of an attempt.
+    waiting: Vec<Waiting>,
     pub(super) traces: Traces,
+}
+
+/// A command that waits.
+#[derive(Debug)]
+struct Waiting {
+    command: CommandId,
+    attempt: AttemptId,
+    since: Mono,
+    /// The stage that it wants; a link by whatever stage if it does not say.
+    stage: Option<StageKind>,
+    /// The path of the link before.
+    before: Option<Path>,
 }
 
 /// What was asked.
@@ -64,6 +79,11 @@ impl Attempts {
         self.live.values().find(|l| l.peer() == Some(*peer))
     }
 
+    /// Whether a command waits for that stage of an attempt.
+    fn waits_for(&self, id: AttemptId, stage: Option<StageKind>) -> bool {
+        self.waiting.iter().any(|w| w.attempt == id && w.stage == stage)
+    }
+
     pub(super) fn is_live(&self, id: AttemptId) -> bool {
         self.live.contains_key(&id)
     }
@@ -75,8 +95,20 @@ impl Attempts {
     fn set_latest(&mut self, peer: PeerId, id: AttemptId) {
         let before = self.latest.insert(peer, id).filter(|old| *old != id && !self.is_live(*old));
         if let Some(before) = before {
-            self.traces.keep_before(peer, before);
+            let kept = self.made.get(&peer).copied();
+            self.traces.keep_before(peer, before, kept);
         }
+    }
+
+    /// The attempt to which the link to a peer is owed, and what it did.
+    pub(super) fn made_by(&self, peer: &PeerId) -> Option<(Arc<Attempt>, Option<&Trace>)> {
+        let id = *self.made.get(peer)?;
+        Some((self.report(id)?, self.traces.of(id)))
+    }
+
+    /// Whether an attempt tells how a link came up.
+    pub(super) fn made_a_link(&self, id: AttemptId) -> bool {
+        self.made.values().any(|made| *made == id)
     }
 
     /// The newest attempt towards a peer, as far as it is remembered.
@@ -89,6 +121,27 @@ impl Attempts {
             Some(ladder) => Some(Arc::new(ladder.report())),
             None => self.recent.iter().find(|a| a.id == id).cloned(),
         }
+    }
+
+    /// The number of the next attempt.
+    pub(super) fn fresh_id(&mut self) -> AttemptId {
+        self.next_id += 1;
+        AttemptId(self.next_id)
+    }
+
+    /// The latest guessed punch towards a peer that ended.
+    pub(super) fn last_guess(&self, peer: &PeerId) -> Option<&Attempt> {
+        let guessed = |a: &&Arc<Attempt>| {
+            a.peer_id == Some(*peer) && a.stages.iter().any(|s| s.stage == StageKind::Guess)
+        };
+        self.recent.iter().find(guessed).map(|a| &**a)
+    }
+
+    /// A guessed punch ended.
+    pub(super) fn guessed(&mut self, report: Attempt) {
+        self.ended += 1;
+        self.recent.push_front(Arc::new(report));
+        self.recent.truncate(RECENT_MAX);
     }
 
     pub(super) fn next_timeout(&self) -> Option<Mono> {
@@ -105,7 +158,10 @@ impl Attempts {
 
     /// The link to a peer is gone.
     pub(super) fn link_ended(&mut self, peer: &PeerId) {
-        self.made.remove(peer);
+        let Some(made) = self.made.remove(peer) else { return };
+        if self.latest.get(peer) != Some(&made) && self.traces.before(peer) != Some(made) {
+            self.traces.forget(made);
+        }
     }
 
     /// Whether an attempt has no link to wait for any more: another one made it.
@@ -133,8 +189,7 @@ impl Engine {
         if cause == Cause::Gossip {
             self.drop_hearsay_relays(&mut target.relays);
         }
-        self.attempts.next_id += 1;
-        let id = AttemptId(self.attempts.next_id);
+        let id = self.attempts.fresh_id();
         let peer = target.peer;
         self.event(peer, EventKind::AttemptStarted { attempt: id, cause }, now);
         if let Some(peer) = peer {
@@ -148,7 +203,7 @@ impl Engine {
         id
     }
 
-    /// A command to connect: joins what runs, or starts it.
+    /// A command to connect, or for one stage: joins what runs, or starts it.
     pub(super) fn connect(
         &mut self,
         id: CommandId,
@@ -160,24 +215,45 @@ impl Engine {
         let target = self.target_of(peer, now).ok_or(Reason::UnknownPeer)?;
         // It would say nothing of the peer, and be no news to anybody.
         self.ways.to(&target.addresses).map_err(|why| Reason::NoWay { why })?;
-        // One that has its outcome answers nobody any more.
-        let joins = |l: &Ladder| l.peer() == Some(peer) && l.outcome().is_none();
-        let running = self.attempts.live.iter().find(|(_, l)| joins(l)).map(|(id, _)| *id);
-        let attempt = running.unwrap_or_else(|| self.start_attempt(Start { target, cause, plan }, now));
-        match self.attempts.live.get_mut(&attempt) {
-            Some(ladder) => {
-                ladder.waiting.push((id, now.mono));
-                Ok(())
-            }
-            // It ended at once, with every stage skipped.
-            None => {
-                let ended = self.attempts.recent.iter().find(|a| a.id == attempt);
-                let report = ended.map(|a| Box::new(LinkReport::from_attempt(peer, a)));
-                let reason =
-                    ended.and_then(|a| telling_reason(&a.stages)).cloned().unwrap_or(Reason::NoAddress);
-                Err(Failure { reason, report })
+        let stage = plan.only();
+        let joins = |l: &&Ladder| match stage {
+            // One that has its outcome answers nobody any more.
+            None => l.plan().direct && l.outcome().is_none(),
+            Some(_) => self.attempts.waits_for(l.id(), stage),
+        };
+        let running = self.attempts.live().filter(|l| l.peer() == Some(peer)).find(joins).map(Ladder::id);
+        if running.is_none() && stage.is_some() {
+            self.make_way(peer, now);
+        }
+        // It may be over as soon as it begins.
+        let attempt = running.unwrap_or(AttemptId(self.attempts.next_id + 1));
+        let before = self.path_of(&peer);
+        let waiting = Waiting { command: id, attempt, since: now.mono, stage, before };
+        self.attempts.waiting.push(waiting);
+        if running.is_none() {
+            self.start_attempt(Start { target, cause, plan }, now);
+        }
+        Ok(())
+    }
+
+    /// What goes on by itself behind a relayed link is called off where a person asks
+    /// for it: it may have sent its packets in vain, and the rates are shared.
+    fn make_way(&mut self, peer: PeerId, now: Now) {
+        for id in self.attempts.ids_towards(&peer) {
+            let behind = |l: &Ladder| l.cause() == Cause::Upgrade || l.outcome().is_some();
+            if self.attempts.live.get(&id).is_some_and(behind) {
+                self.with_ladder(id, now, |ladder, out| ladder.abandon(&Reason::AskedAnew, now, out));
             }
         }
+    }
+
+    /// A dial was handed to a socket: from now on it may be said that it was made.
+    pub(super) fn on_dial_sent(&mut self, dial: DialId, now: Now) {
+        if Self::is_free(dial) {
+            self.on_punch_dial_sent(dial, now);
+            return self.on_handover_sent(dial, now);
+        }
+        self.attempts.note_sent(dial, now);
     }
 
     pub(super) fn on_dialled(&mut self, dial: DialId, peer: PeerId, now: Now) {
@@ -246,12 +322,16 @@ impl Engine {
         }
         for id in self.attempts.ids_towards(peer) {
             let late = self.attempts.is_late(id, peer);
+            // One stage that was asked for goes on until it has its own result.
+            let asked = self.attempts.waiting.iter().find(|w| w.attempt == id).and_then(|w| w.stage);
+            let own = asked.is_some_and(|stage| stage.path() <= status.info.path);
             let Some(ladder) = self.attempts.live.get_mut(&id) else { continue };
             let mut out = Vec::new();
-            if late {
+            if late && !own {
                 // One reconnection is one success, however many dialled for it.
                 ladder.abandon(&Reason::NotNeeded, now, &mut out);
             } else {
+                ladder.on_relay(status.info.via);
                 ladder.on_link(status.info.path, status.info.outbound, now, &mut out);
                 if ladder.outcome() == Some(AttemptOutcome::Connected) {
                     self.attempts.made.entry(*peer).or_insert(id);
@@ -305,6 +385,9 @@ impl Engine {
 
     /// An answer to one of our who-has questions.
     pub(super) fn on_i_have(&mut self, from: PeerId, answer: IHave, now: Now) {
+        if self.guess_witness(from, &answer, now) {
+            return;
+        }
         let Some((id, Asked::WhoHas)) = self.attempts.queries.get(&answer.query).copied() else { return };
         self.attempts.note_has(id, from, &answer, now);
         let observed = answer.observed.map(crate::model::plain_addr);
@@ -363,6 +446,9 @@ impl Engine {
                     let elapsed_ms = report.elapsed_ms.unwrap_or(0);
                     let kind = EventKind::StageEnded { attempt: id, stage, outcome, reason, elapsed_ms };
                     self.event(peer, kind, now);
+                    if outcome == StageOutcome::Ok {
+                        self.stage_made(id, stage, now);
+                    }
                 }
                 LadderOut::Decided(outcome) => self.decide_attempt(id, outcome, now),
                 LadderOut::Over => self.end_attempt(id, now),
@@ -405,6 +491,7 @@ impl Engine {
                 Consent::Elsewhere(Reason::UnknownTarget)
             }
             Ok(target) => Consent::Agreed(target),
+            Err(Refusal::HeldOff) => Consent::Refused(Reason::HeldOffThere),
             Err(Refusal::NoConsent) => Consent::Refused(Reason::NoConsent),
             Err(Refusal::RateLimited | Refusal::Replayed) => Consent::Elsewhere(Reason::RateLimited),
             Err(Refusal::NoAnswer) => Consent::Elsewhere(Reason::timed_out(TARGET_WAIT)),

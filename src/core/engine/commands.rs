@@ -13,9 +13,9 @@ impl Engine {
     pub(super) fn on_command(&mut self, id: CommandId, command: Command, now: Now) {
         self.commands.insert(id, command.clone());
         let done = match command {
-            Command::Connect { peer } => self.on_connect(id, peer, Plan::ALL, now),
-            Command::Punch { peer } => self.on_connect(id, peer, Plan::PUNCH, now),
-            Command::Relay { peer } => self.on_connect(id, peer, Plan::RELAY, now),
+            Command::Connect { peer } => self.on_connect(id, peer, now),
+            Command::Punch { peer } => self.on_stage(id, peer, Plan::PUNCH, now),
+            Command::Relay { peer } => self.on_stage(id, peer, Plan::RELAY, now),
             Command::Disconnect { peer } => self.on_disconnect(peer, now),
             Command::Sync { peer } => self.on_sync(id, peer, now).map(|()| None),
             Command::Failover { peer } => self.on_failover(id, peer, now).map(|()| None),
@@ -45,7 +45,16 @@ impl Engine {
         }
     }
 
-    fn on_connect(
+    fn on_connect(&mut self, id: CommandId, peer: PeerId, now: Now) -> Result<Option<Done>, Failure> {
+        self.dialer.lift_hold_off(&peer);
+        if let Some(path) = self.path_of(&peer) {
+            return Ok(Some(Done::Connected(stands(peer, path))));
+        }
+        self.connect(id, peer, Plan::ALL, Cause::Operator, now).map(|()| None)
+    }
+
+    /// A single stage, whatever link there is: only its own result is an answer.
+    fn on_stage(
         &mut self,
         id: CommandId,
         peer: PeerId,
@@ -53,22 +62,28 @@ impl Engine {
         now: Now,
     ) -> Result<Option<Done>, Failure> {
         self.dialer.lift_hold_off(&peer);
-        let status = self.links.get(&peer).and_then(Link::status);
-        // Who asks for a punch behind a relayed link wants the link to leave it.
-        if plan == Plan::PUNCH && status.as_ref().is_some_and(|s| s.info.path == Path::Relayed) {
-            return self.connect(id, peer, Plan::UPGRADE, Cause::Upgrade, now).map(|()| None);
-        }
-        if let Some(status) = status {
-            let loopback = plan == Plan::PUNCH && status.info.remote.ip().is_loopback();
-            return Ok(Some(Done::Connected(LinkReport {
-                peer_id: peer,
-                path: Some(status.info.path),
-                elapsed_ms: 0,
-                stages: Vec::new(),
-                note: loopback.then_some(Reason::LoopbackCannotBePunched),
-            })));
-        }
-        self.connect(id, peer, plan, Cause::Operator, now).map(|()| None)
+        let cause = match self.path_of(&peer) {
+            // Who asks for a punch behind a relayed link wants the link to leave it.
+            Some(Path::Relayed) if plan == Plan::PUNCH => {
+                if self.is_guessable(&peer, now) {
+                    return self.guess_by_hand(id, peer, now).map(|()| None);
+                }
+                Cause::Upgrade
+            }
+            Some(path) => {
+                let remote = self.links.get(&peer).and_then(Link::status).map(|s| s.info.remote);
+                let loopback = plan == Plan::PUNCH && remote.is_some_and(|at| at.ip().is_loopback());
+                let note = loopback.then_some(Reason::LoopbackCannotBePunched);
+                return Ok(Some(Done::NothingToDo(LinkReport { note, ..stands(peer, path) })));
+            }
+            None => Cause::Operator,
+        };
+        self.connect(id, peer, plan, cause, now).map(|()| None)
+    }
+
+    /// The path of the link to a peer, if it stands.
+    pub(super) fn path_of(&self, peer: &PeerId) -> Option<Path> {
+        self.links.get(peer).and_then(Link::status).map(|s| s.info.path)
     }
 
     fn on_disconnect(&mut self, peer: PeerId, now: Now) -> Result<Option<Done>, Failure> {
@@ -101,4 +116,10 @@ impl Engine {
         self.out.push_back(Action::Stop);
         Done::Left
     }
+}
+
+/// The report on a link that stands already.
+fn stands(peer_id: PeerId, path: Path) -> LinkReport {
+    let path = Some(path);
+    LinkReport { peer_id, before: path, path, elapsed_ms: 0, stages: Vec::new(), note: None }
 }

@@ -9,6 +9,7 @@ use rand::RngExt;
 use super::{Action, Engine, Link};
 use crate::core::book::Book;
 use crate::core::coordination::{CoordinationOut, Links};
+use crate::core::dialer::Dialer;
 use crate::core::gossip::LinkContext;
 use crate::core::ladder::DialId;
 use crate::core::wire::Message;
@@ -36,6 +37,8 @@ struct View<'a> {
     bind: IpAddr,
     /// Our addresses outside.
     ours: Vec<IpAddr>,
+    dialer: &'a Dialer,
+    now: Mono,
 }
 
 impl Links for View<'_> {
@@ -54,6 +57,10 @@ impl Links for View<'_> {
         self.book.get(*peer).is_some()
     }
 
+    fn is_refused(&self, peer: &PeerId) -> bool {
+        self.dialer.is_refused(peer, self.now)
+    }
+
     fn may_dial(&self, on_word_of: &PeerId, addr: SocketAddr) -> bool {
         self.observed(on_word_of).is_some_and(|at| {
             LinkContext::new(self.bind, at.ip(), &self.ours, &[at.ip()], false).allows(addr)
@@ -64,9 +71,10 @@ impl Links for View<'_> {
 impl Engine {
     pub(super) fn coordinate(&mut self, from: PeerId, message: Message, now: Now) {
         let own = self.own_addresses();
-        let Self { coordination, links, book, config, observed, .. } = self;
-        let ours = observed.values().map(SocketAddr::ip).collect();
-        let view = View { me: config.me, own, links, book, bind: config.local_addr.ip(), ours };
+        let Self { coordination, links, book, config, observed, dialer, .. } = self;
+        let ours = observed.believed().iter().map(SocketAddr::ip).collect();
+        let bind = config.local_addr.ip();
+        let view = View { me: config.me, own, links, book, bind, ours, dialer, now: now.mono };
         let mut out = Vec::new();
         match message {
             Message::PunchRequest(ask) => coordination.on_request(from, &ask, &view, now.mono, &mut out),
@@ -122,8 +130,9 @@ impl Engine {
     fn meet_punch(&mut self, requester: PeerId, addresses: Vec<SocketAddr>, now: Now) {
         self.end_punch_dials(&requester);
         let standing = self.links.get(&requester).filter(|l| l.is_up()).and_then(Link::status);
-        let linked = standing.is_some_and(|s| s.info.path != Path::Relayed);
-        if linked || self.dialer.is_held_off(&requester, now.mono) {
+        // Whose operator disconnected us wants us again.
+        self.dialer.asked_by(&requester);
+        if standing.is_some_and(|s| s.info.path != Path::Relayed) {
             return;
         }
         let mut dials = Vec::new();
@@ -140,6 +149,17 @@ impl Engine {
         let Some(coming) = self.punches_coming.get_mut(requester) else { return };
         let dials = std::mem::take(&mut coming.dials);
         self.out.extend(dials.into_iter().map(|(dial, _)| Action::Cancel { dial }));
+    }
+
+    /// What we dial for a punch was handed to the socket.
+    pub(super) fn on_punch_dial_sent(&mut self, dial: DialId, now: Now) {
+        let mut all = self.punches_coming.iter();
+        let found = all.find_map(|(peer, coming)| {
+            coming.dials.iter().find(|(d, _)| *d == dial).map(|(_, addr)| (*peer, *addr))
+        });
+        if let Some((requester, addr)) = found {
+            self.coordination.on_dialled(requester, false, addr, now.mono);
+        }
     }
 
     /// What we dialled for a punch came to nothing.

@@ -61,8 +61,8 @@ impl Over {
     }
 
     /// As it ended. Without a link that came back nobody knows what is lost.
-    fn ended(&self) -> Failover {
-        Failover { lost: self.back.then_some(self.lost), ..self.shown() }
+    fn ended(&self, now: Now) -> Failover {
+        Failover { at: now.stamp, lost: self.back.then_some(self.lost), ..self.shown() }
     }
 
     /// A link runs again, over this relay if over any. Says whether that ends
@@ -229,8 +229,7 @@ impl Engine {
             && from != to
         {
             let gap_ms = gap.map(millis);
-            let at = gap.map_or(now.stamp, |g| now.stamp.before(g));
-            let failover = Failover { at, from, to: Some(to), gap_ms, lost: Some(lost) };
+            let failover = Failover { at: now.stamp, from, to: Some(to), gap_ms, lost: Some(lost) };
             self.report_failover(&failover);
             self.relaying.last = Some(failover);
         }
@@ -258,7 +257,7 @@ impl Engine {
     /// says why.
     fn end_over(&mut self, late: &Reason, now: Now) {
         let Some(over) = self.relaying.over.take() else { return };
-        let failover = over.ended();
+        let failover = over.ended(now);
         let missing = !over.waiting.is_empty();
         let Some(forced) = over.forced else {
             self.report_failover(&failover);

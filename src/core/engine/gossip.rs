@@ -7,12 +7,13 @@ use rand::rngs::StdRng;
 
 use super::{Engine, EngineConfig, Link};
 use crate::core::Now;
-use crate::core::book::Entry;
+use crate::core::book::{Entry, Quarter};
 use crate::core::gossip::{Gossip, LinkContext, Output};
 use crate::core::link::ConnInfo;
+use crate::core::proof::RecordSeed;
 use crate::core::wire::{Capabilities, Message, Record};
 use crate::model::{
-    Command, CommandId, Done, EventKind, Failure, GossipView, Path, PeerId, Reason, SyncReport,
+    Cause, Command, CommandId, Done, EventKind, Failure, GossipView, Path, PeerId, Reason, SyncReport,
 };
 
 /// More new peers than this at once are told of in one event: a reader of
@@ -26,7 +27,11 @@ fn is_added(output: &Output) -> bool {
 impl Engine {
     pub(super) fn new_gossip(config: &EngineConfig, seed: u64, now: Now) -> Gossip {
         let own = Record { name: config.name.clone(), ..Record::new(config.me, config.own_version + 1) };
-        Gossip::new(own, StdRng::seed_from_u64(seed), now)
+        let gossip = Gossip::new(own, StdRng::seed_from_u64(seed), now);
+        match config.record_seed.as_ref().and_then(RecordSeed::signer) {
+            Some(signer) => gossip.signed_by(signer),
+            None => gossip,
+        }
     }
 
     pub(super) fn own_version(&self) -> u64 {
@@ -54,7 +59,7 @@ impl Engine {
     /// What addresses mean over a link. Of a relayed peer we see the relay;
     /// where it is, it says itself.
     pub(super) fn link_context(&self, peer: PeerId, info: &ConnInfo) -> LinkContext {
-        let ours: Vec<IpAddr> = self.observed.values().map(SocketAddr::ip).collect();
+        let ours: Vec<IpAddr> = self.observed.believed().iter().map(SocketAddr::ip).collect();
         let remote = info.remote.ip();
         let theirs: Vec<IpAddr> = if info.path == Path::Relayed {
             let said = self.book.get(peer).map(Entry::addresses).unwrap_or_default();
@@ -62,7 +67,8 @@ impl Engine {
         } else {
             vec![remote]
         };
-        LinkContext::new(self.config.local_addr.ip(), remote, &ours, &theirs, info.outbound)
+        let context = LinkContext::new(self.config.local_addr.ip(), remote, &ours, &theirs, info.outbound);
+        if info.path == Path::Relayed { LinkContext { from: Quarter::Relay, ..context } } else { context }
     }
 
     pub(super) fn gossip_link_down(&mut self, peer: PeerId, now: Now) {
@@ -114,6 +120,7 @@ impl Engine {
                 Output::Send { peer, message } => {
                     self.send(&peer, &message, now);
                 }
+                Output::Ask { peer } => self.dialer.on_learned(peer, Cause::Gossip, now.mono),
                 Output::Changed { peer, change } => self.on_change(peer, &change, now),
                 Output::Published { .. } => self.saving.touch(now.mono),
                 Output::Synced { command, report } if report.peers_synced > 0 => {

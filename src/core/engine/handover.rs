@@ -30,6 +30,8 @@ struct Dialling {
     dial: DialId,
     at: RelayAddr,
     since: Mono,
+    /// Whether the peer invited us to it.
+    invited: bool,
     /// What to dial if this one comes to nothing.
     rest: Vec<RelayAddr>,
 }
@@ -191,9 +193,16 @@ impl Engine {
 
     fn dial_handover(&mut self, peer: PeerId, at: RelayAddr, rest: Vec<RelayAddr>, now: Now) {
         let dial = self.free_dial();
-        self.handovers.dialling.insert(peer, Dialling { dial, at, since: now.mono, rest });
+        self.handovers.dialling.insert(peer, Dialling { dial, at, since: now.mono, invited: false, rest });
         let (relay, addr, within) = (Some(at.relay), at.addr, LANE_WITHIN);
         self.out.push_back(Action::DialLane { dial, peer, relay, addr, within });
+    }
+
+    pub(super) fn on_handover_sent(&mut self, dial: DialId, now: Now) {
+        let found = self.handovers.dialling.iter().find(|(_, d)| d.dial == dial && d.invited);
+        if let Some((requester, addr)) = found.map(|(peer, d)| (*peer, d.at.addr)) {
+            self.coordination.on_dialled(requester, true, addr, now.mono);
+        }
     }
 
     /// The lane stands: it is used at once. A dial for a punch needs nothing more.
@@ -294,10 +303,15 @@ impl Engine {
         if !self.is_known_relay(&relay) {
             return self.stopped("invitation to an unknown relay");
         }
+        // Whose operator disconnected us wants us again.
+        self.dialer.asked_by(&requester);
         // Who has to invite us could not reach us: the next one shall.
         self.relaying.relays.want(now.mono);
         if !self.links.get(&requester).is_some_and(Link::is_up) {
             self.hand_over(requester, vec![relay], now);
+            if let Some(dialling) = self.handovers.dialling.get_mut(&requester).filter(|d| d.at == relay) {
+                dialling.invited = true;
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::Settings;
+use super::{GuessAction, GuessInput, Settings};
 use crate::core::host::Ways;
 use crate::core::ladder::DialId;
 use crate::core::link::{ConnId, ConnInfo};
@@ -80,6 +80,11 @@ pub enum Input {
         frame: Box<Frame>,
         /// Its length on the wire, in bytes.
         len: usize,
+    },
+    /// A dial was handed to a socket.
+    DialSent {
+        /// Which dial.
+        dial: DialId,
     },
     /// A dial or punch made a connection; its `ConnUp` came before. A lane has
     /// none until it is used.
@@ -218,6 +223,8 @@ pub enum Input {
         /// Datagrams since this was last told.
         count: u64,
     },
+    /// What came of the sockets of a guessed punch.
+    Guess(GuessInput),
     /// Something worth counting was stopped outside.
     Stopped(&'static str),
     /// A background task died.
@@ -272,6 +279,12 @@ pub enum Action {
         conn: ConnId,
         /// Whole frames.
         bytes: Vec<u8>,
+    },
+    /// Let the other end of a connection send ahead, and open, what a link takes.
+    /// Until then it may no more than say who it is.
+    Widen {
+        /// Which.
+        conn: ConnId,
     },
     /// Close a connection with an application code and no text.
     Close {
@@ -394,6 +407,8 @@ pub enum Action {
         /// Where; few.
         addrs: Vec<SocketAddr>,
     },
+    /// What a guessed punch wants of its sockets.
+    Guess(GuessAction),
     /// Write what changed to disk; [`Input::Saved`] answers.
     Save,
     /// Tell everybody.

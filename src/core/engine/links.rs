@@ -3,7 +3,6 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::attempts::REFUSAL_KEPT;
 use super::{Action, Engine, Link};
@@ -11,9 +10,7 @@ use crate::core::Now;
 use crate::core::bucket::Bucket;
 use crate::core::gossip::rules::is_public;
 use crate::core::ladder::{Ladder, PUNCH_WINDOW, Terrain};
-use crate::core::limits::{
-    FOREIGN_LINKS_PERCENT, LINKS_MAX, LINKS_PER_IP_MAX, OBSERVED_PER_MINUTE, WHO_HAS_PER_MINUTE,
-};
+use crate::core::limits::{OBSERVED_PER_MINUTE, WHO_HAS_PER_MINUTE};
 use crate::core::link::{ConnId, ConnInfo, LinkOut};
 use crate::core::wire::{Frame, Hello, IHave, Message, Observed, PROTOCOL_HIGH, PROTOCOL_LOW, WhoHas};
 use crate::model::{Cause, CloseCode, EventKind, Fact, MovedFact, Path, PeerId, Reason, millis};
@@ -21,11 +18,7 @@ use crate::model::{Cause, CloseCode, EventKind, Fact, MovedFact, Path, PeerId, R
 impl Engine {
     pub(super) fn on_conn_up(&mut self, peer: PeerId, mut info: ConnInfo, now: Now) {
         let id = info.id;
-        if let Err((code, limit)) = self.admit(&peer, &info, now) {
-            if let Some(limit) = limit {
-                self.stopped(limit);
-                self.event(Some(peer), EventKind::LimitHit { limit: limit.into() }, now);
-            }
+        if let Err(code) = self.admit(peer, &info, now) {
             self.out.push_back(Action::Close { conn: id, code });
             self.refusals.insert(peer, (now.mono, Reason::Closed { close: Some(code) }));
             return;
@@ -55,41 +48,12 @@ impl Engine {
         let filters = Terrain { theirs: self.nat.claim(), ..Terrain::default() }.can_dial() == Some(false);
         let crossed =
             filters && !info.outbound && self.attempts.towards(peer).is_some_and(Ladder::is_dialling);
-        ours || theirs || crossed
-    }
-
-    /// Whether one more connection is let in.
-    fn admit(
-        &self,
-        peer: &PeerId,
-        info: &ConnInfo,
-        now: Now,
-    ) -> Result<(), (CloseCode, Option<&'static str>)> {
-        if *peer == self.config.me {
-            return Err((CloseCode::Replaced, None));
-        }
-        if self.dialer.is_refused(peer, now.mono) {
-            return Err((CloseCode::HoldOff, None));
-        }
-        let standing = || self.links.iter().filter(|(p, l)| *p != peer && l.is_connected());
-        if standing().count() >= LINKS_MAX {
-            return Err((CloseCode::Limit, Some("links")));
-        }
-        let foreign = standing().filter(|(_, l)| l.is_foreign()).count();
-        if foreign * 100 >= LINKS_MAX * FOREIGN_LINKS_PERCENT {
-            return Err((CloseCode::Limit, Some("foreign links")));
-        }
-        // Whoever comes over a lane comes from its relay.
-        let ip = info.remote.ip();
-        let same_ip = standing().filter(|(_, l)| info.path != Path::Relayed && l.is_from(ip)).count();
-        if same_ip >= LINKS_PER_IP_MAX && !(self.config.loopback() && ip.is_loopback()) {
-            return Err((CloseCode::Limit, Some("links per address")));
-        }
-        Ok(())
+        ours || theirs || crossed || self.guessing.is_meeting(peer)
     }
 
     pub(super) fn on_conn_closed(&mut self, peer: PeerId, conn: ConnId, reason: Reason, now: Now) {
         self.with_link(peer, now, |link, _, out| link.on_conn_closed(conn, reason, now, out));
+        self.leave_room(peer, now);
     }
 
     /// A peer's NAT maps it anew: it should know, for nobody else tells it.
@@ -112,8 +76,8 @@ impl Engine {
         let addr = crate::model::plain_addr(addr);
         let Some(link) = self.links.get_mut(&peer) else { return };
         link.on_observed(addr);
-        if link.in_use().is_some_and(|info| info.path != Path::Relayed) {
-            self.on_observed(peer, addr, now);
+        if let Some(info) = link.in_use().filter(|info| info.path != Path::Relayed).cloned() {
+            self.on_observed(peer, addr, &info, now);
             self.upgrade_all(now);
         }
     }
@@ -127,7 +91,10 @@ impl Engine {
     }
 
     pub(super) fn on_frame(&mut self, peer: PeerId, conn: ConnId, frame: Frame, len: usize, now: Now) {
-        self.with_link(peer, now, |link, hello, out| link.on_frame(conn, frame, len, now, hello, out));
+        if !self.turned_away.contains(&peer) {
+            self.book.heard(&peer, now);
+            self.with_link(peer, now, |link, hello, out| link.on_frame(conn, frame, len, now, hello, out));
+        }
     }
 
     pub(super) fn links_timeout(&mut self, now: Now) {
@@ -136,6 +103,7 @@ impl Engine {
         for peer in peers {
             self.with_link(peer, now, |link, _, out| link.on_timeout(now, out));
         }
+        self.keep_linked(now);
         let forgotten: Vec<PeerId> =
             self.links.iter().filter(|(_, l)| l.is_forgotten(now.mono)).map(|(p, _)| *p).collect();
         self.refusals.retain(|_, (at, _)| now.mono.since(*at) < REFUSAL_KEPT);
@@ -198,6 +166,12 @@ impl Engine {
                 LinkOut::OpenControl(conn) => self.out.push_back(Action::OpenControl { peer, conn }),
                 LinkOut::Write(conn, bytes) => self.out.push_back(Action::Write { conn, bytes }),
                 LinkOut::Close(conn, code) => self.out.push_back(Action::Close { conn, code }),
+                LinkOut::Widen(conn) => self.out.push_back(Action::Widen { conn }),
+                LinkOut::Up { .. } if !self.take_seat(peer, now) => {}
+                LinkOut::Down(reason) if self.turned_away.remove(&peer) => {
+                    self.refusals.insert(peer, (now.mono, reason.clone()));
+                    self.attempts_refused(&peer, &reason, now);
+                }
                 LinkOut::Up { gap, lost, .. } => {
                     self.on_link_up(peer, now);
                     self.path_changed(peer, None, gap, lost, now);
@@ -275,11 +249,13 @@ impl Engine {
         let kind = EventKind::LinkUp { path: info.path, remote_addr: info.remote, outbound: info.outbound };
         self.event(Some(peer), kind, now);
         self.met(peer, &info, now);
+        self.kpi.reached(&peer);
+        self.note_name(peer, now);
         let feeler = self.attempts.towards(&peer).is_some_and(|l| l.cause() == Cause::Feeler);
         self.attempts_reached(&peer, now);
         // What a relay shows of us is the relay's.
         if let Some(observed) = observed.filter(|_| info.path != Path::Relayed) {
-            self.on_observed(peer, observed, now);
+            self.on_observed(peer, observed, &info, now);
         }
         self.gossip_link_up(peer, &info, now);
         self.nat_link(peer, true, now);
@@ -294,8 +270,8 @@ impl Engine {
         };
         self.nat_link(peer, false, now);
         match observed.filter(|_| info.path != Path::Relayed) {
-            Some(observed) => self.on_observed(peer, observed, now),
-            None => drop(self.observed.remove(&peer)),
+            Some(observed) => self.on_observed(peer, observed, &info, now),
+            None => self.observed.forget(&peer),
         }
         self.gossip_link_moved(peer, &info, now);
         self.attempts_reached(&peer, now);
@@ -303,6 +279,7 @@ impl Engine {
 
     fn on_foreign(&mut self, peer: PeerId, now: Now) {
         let Some(status) = self.links.get(&peer).and_then(Link::status) else { return };
+        self.room.mute(&peer);
         self.event(Some(peer), EventKind::PeerForeign, now);
         self.met(peer, &status.info, now);
         self.attempts_reached(&peer, now);
@@ -324,7 +301,7 @@ impl Engine {
         self.kpi.gone(&peer);
         self.attempts.link_ended(&peer);
         self.upgrade_path(peer, now);
-        self.observed.remove(&peer);
+        self.observed.forget(&peer);
         self.keep_rtt(peer, now);
         self.gossip_link_down(peer, now);
         self.nat_link_down(peer, now);
@@ -344,8 +321,8 @@ impl Engine {
 
     /// Writes a link's round trip down for the time without it.
     pub(super) fn keep_rtt(&mut self, peer: PeerId, now: Now) {
-        if let Some(ms) = self.links.get(&peer).and_then(Link::rtt_ms) {
-            let change = self.book.rtt(peer, Duration::from_secs_f64(ms / 1e3), now);
+        if let Some((ms, at)) = self.links.get(&peer).and_then(Link::rtt) {
+            let change = self.book.rtt(peer, ms, now.stamp_of(at), now);
             self.on_change(peer, &change, now);
         }
     }
@@ -375,8 +352,17 @@ impl Engine {
                 self.echoed.push(echo.id);
                 self.send(&peer, &Message::EchoReply(echo), now);
             }
+            Message::GuessOffer(_)
+            | Message::GuessAnswer(_)
+            | Message::GuessOpened(_)
+            | Message::GuessOver(_) => self.on_guess_message(peer, &message, now),
             Message::EchoReply(echo) => self.on_echo_reply(peer, &echo, now),
-            gossip => self.gossip_message(peer, gossip, now),
+            mut gossip => {
+                // Ages travel, and one that was kept on the way has grown.
+                let late = self.links.get(&peer).map_or(std::time::Duration::ZERO, |l| l.late(now.mono));
+                gossip.grow_older(late);
+                self.gossip_message(peer, gossip, now);
+            }
         }
     }
 

@@ -12,6 +12,7 @@ mod coordinate;
 mod echo;
 mod failover;
 mod gossip;
+mod guess;
 mod handover;
 mod host;
 mod io;
@@ -21,9 +22,11 @@ mod peers;
 mod provenance;
 mod relays;
 mod report;
+mod room;
 mod save;
 mod serving;
 mod settings;
+mod sights;
 #[cfg(test)]
 mod sim;
 mod standby;
@@ -43,35 +46,41 @@ use std::time::Duration;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
+pub use guess::{GuessAction, GuessInput};
 pub use io::{Action, ConnBytes, Input, ProbeEnd, ReservationBytes};
 pub use settings::Settings;
 
 use self::attempts::Attempts;
 use self::coordinate::PunchComing;
 use self::echo::Echoes;
+use self::guess::GuessShown;
 use self::handover::Handovers;
 use self::nat::Nat;
 use self::relays::Relaying;
 use self::save::{Ended, Saving};
+use self::sights::Sights;
 use self::standby::Standbys;
 use self::twice::Twice;
 use self::upgrade::Upgrades;
 use self::view::ViewCache;
 use self::why::Whys;
-use super::book::{Book, CacheEntry};
+use super::book::{Book, CacheEntry, NameUse};
 use super::bucket::Bucket;
 use super::coordination::Coordination;
 use super::dialer::Dialer;
 use super::gossip::Gossip;
 use super::gossip::rules::is_public;
+use super::guessing::Guessing;
 use super::host::Ways;
 use super::kpi::{History, Kpi};
 use super::link::{Link, LinkConfig, NetworkSecret};
+use super::proof::RecordSeed;
+use super::room::Room;
 use super::serving::{self as relay_service, Serving};
 use super::{Mono, Now};
 use crate::model::{
-    Command, CommandId, Event, EventKind, NatView, NoProbePorts, Outcome, PeerId, PunchConsent, Reason,
-    RelayMode, millis,
+    Command, CommandId, Event, EventKind, HardNat, NatView, NoProbePorts, Outcome, PeerId, PunchConsent,
+    Reason, RelayMode, Stamp, millis,
 };
 
 /// What an engine is told before it begins.
@@ -108,14 +117,21 @@ pub struct EngineConfig {
     pub punch: PunchConsent,
     /// Whom we serve as a relay.
     pub relay: RelayMode,
+    /// Whether ports are guessed.
+    pub hard_nat: HardNat,
     /// Where we answer the NAT probes of others: two ports, or none.
     pub probe_ports: Vec<u16>,
     /// Why there are none, if there are none.
     pub no_probe_ports: Option<NoProbePorts>,
     /// The version of our record when it was last saved.
     pub own_version: u64,
+    /// What the key is made from that signs our record; without one it is as that
+    /// of an earlier version.
+    pub record_seed: Option<RecordSeed>,
     /// Whom to dial first.
     pub anchors: Vec<PeerId>,
+    /// Who was linked here under which name before.
+    pub names: Vec<NameUse>,
     /// The attempts that were counted before.
     pub history: Option<History>,
     /// Seeds everything random.
@@ -137,6 +153,8 @@ pub struct Unsaved {
     pub own_version: u64,
     /// Whom to dial first after a restart.
     pub anchors: Vec<PeerId>,
+    /// Who was linked here under which name.
+    pub names: Vec<NameUse>,
     /// Every peer.
     pub all: Vec<CacheEntry>,
     /// Those that changed since the last time; `None` for one that is gone.
@@ -154,12 +172,15 @@ pub struct Engine {
     gossip: Gossip,
     dialer: Dialer,
     links: BTreeMap<PeerId, Link>,
+    room: Room,
+    /// Peers whose handshake was done when there was no room, until they are gone.
+    turned_away: BTreeSet<PeerId>,
     attempts: Attempts,
     kpi: Kpi,
     nat: Arc<NatView>,
     nat_state: Nat,
     /// Our address as each linked peer sees it.
-    observed: BTreeMap<PeerId, SocketAddr>,
+    observed: Sights,
     /// The addresses of our own interfaces towards others, one per family: a
     /// socket on the wildcard has no address of its own.
     inside: BTreeSet<IpAddr>,
@@ -174,6 +195,11 @@ pub struct Engine {
     handovers: Handovers,
     standbys: Standbys,
     upgrades: Upgrades,
+    guessing: Guessing,
+    /// The guessed punch under way, as it is told.
+    guess_shown: Option<GuessShown>,
+    /// When a guess last took ports of our NAT.
+    guess_moved: Option<Stamp>,
     whys: Whys,
     twice: Twice,
     echoes: Echoes,
@@ -186,6 +212,8 @@ pub struct Engine {
     /// Commands without an outcome yet.
     commands: BTreeMap<CommandId, Command>,
     saving: Saving,
+    /// When it is looked at again who of the linked stayed.
+    next_keep: Mono,
     /// Peers that changed since the last save.
     unsaved: BTreeSet<PeerId>,
     set_aside: Vec<(String, String)>,
@@ -217,6 +245,8 @@ impl Engine {
             secret: config.secret.clone(),
         });
         let mut book = Book::new(config.me);
+        book.load_names(std::mem::take(&mut config.names), now);
+        book.set_anchors(config.anchors.iter().copied());
         book.load(cached, now);
         let dialer =
             Dialer::new(config.bootstrap.iter().copied(), config.loopback(), seed(&mut rng), now.mono)
@@ -225,10 +255,12 @@ impl Engine {
         let gossip = Self::new_gossip(&config, seed(&mut rng), now);
         let coordination = Coordination::new(config.punch, now.mono);
         let serving = Serving::new(config.relay, config.local_addr.ip());
+        let guessing = Guessing::new(config.me, config.hard_nat, seed(&mut rng));
         let nat_state = Nat::new(&config, || seed(&mut rng), now);
         let kpi = Kpi::new(config.history.take().unwrap_or_else(|| History::new(now.stamp)));
         let view = ViewCache::new(book.iter().map(|(peer, _)| peer));
         // Nobody translates it: it is ours before anybody has seen it.
+        let observed = Sights::new(config.loopback());
         let inside = config.own.iter().copied().filter(|ip| ip.is_ipv6() && is_public(*ip)).collect();
         Self {
             ways: config.ways.clone(),
@@ -238,11 +270,13 @@ impl Engine {
             gossip,
             dialer,
             links: BTreeMap::new(),
+            room: Room::default(),
+            turned_away: BTreeSet::new(),
             attempts: Attempts::default(),
             kpi,
             nat: Arc::new(nat_state.view()),
             nat_state,
-            observed: BTreeMap::new(),
+            observed,
             inside,
             who_has: BTreeMap::new(),
             seen_anew: BTreeMap::new(),
@@ -252,6 +286,9 @@ impl Engine {
             handovers: Handovers::default(),
             standbys: Standbys::default(),
             upgrades: Upgrades::default(),
+            guessing,
+            guess_shown: None,
+            guess_moved: None,
             whys: Whys::default(),
             twice: Twice::default(),
             echoes: Echoes::default(),
@@ -260,6 +297,7 @@ impl Engine {
             refusals: BTreeMap::new(),
             commands: BTreeMap::new(),
             saving: Saving::default(),
+            next_keep: now.mono,
             unsaved: BTreeSet::new(),
             set_aside,
             stopped: BTreeMap::new(),
@@ -305,6 +343,7 @@ impl Engine {
             Input::ControlUp { peer, conn } => self.on_control_up(peer, conn, now),
             Input::ControlLost { peer, conn, malformed } => self.on_control_lost(peer, conn, malformed, now),
             Input::Frame { peer, conn, frame, len } => self.on_frame(peer, conn, *frame, len, now),
+            Input::DialSent { dial } => self.on_dial_sent(dial, now),
             Input::Dialled { dial, peer } => self.on_dialled(dial, peer, now),
             Input::DialFailed { dial, reason } => self.on_dial_failed(dial, &reason, now),
             Input::Command { id, command } => self.on_command(id, command, now),
@@ -330,6 +369,7 @@ impl Engine {
             Input::HostAddresses { own } => self.on_host_addresses(own, now),
             Input::Ways(ways) => self.on_ways(ways, now),
             Input::SendsRefused { why, count } => self.on_sends_refused(why, count, now),
+            Input::Guess(input) => self.on_guess(input, now),
             Input::Stopped(what) => self.stopped(what),
             Input::TaskFaulted { task, detail } => {
                 self.event(None, EventKind::TaskFaulted { task, detail }, now);
@@ -352,6 +392,7 @@ impl Engine {
         if !self.leaving {
             self.nat_timeout(now);
             self.upgrades_timeout(now);
+            self.guesses_timeout(now);
         }
         self.after(now);
     }
@@ -401,6 +442,7 @@ impl Engine {
             self.whys.next_timeout(),
             self.echoes.next_timeout(),
             self.upgrades.next_timeout().filter(|_| !self.leaving),
+            self.guessing.next_timeout().filter(|_| !self.leaving),
             self.saving.next_timeout(),
         ]
         .into_iter()
@@ -415,6 +457,7 @@ impl Engine {
             self.keep_rtt(peer, now);
         }
         self.stop_nat();
+        self.stop_guesses(now);
         self.on_serving(relay_service::Input::Stop, now);
         self.abandon_attempts(&Reason::ShuttingDown, now);
     }
@@ -441,7 +484,11 @@ impl Engine {
         };
         let changed = changed.into_iter().map(|peer| (peer, entry(&peer))).collect();
         let (own_version, anchors) = (self.own_version(), self.anchors());
-        Unsaved { own_version, anchors, all, changed, history: self.kpi.take_unsaved() }
+        if !anchors.is_empty() {
+            self.book.set_anchors(anchors.iter().copied());
+        }
+        let names = self.book.names().cloned().collect();
+        Unsaved { own_version, anchors, names, all, changed, history: self.kpi.take_unsaved() }
     }
 
     fn event(&mut self, peer_id: Option<PeerId>, kind: EventKind, now: Now) {

@@ -10,8 +10,12 @@ use std::time::Duration;
 use rand::RngExt;
 
 use super::{Action, Engine, EngineConfig, Link, ProbeEnd};
+use crate::core::bucket::Bucket;
 use crate::core::gossip::rules::is_public;
-use crate::core::limits::{DIAL_BACK_PORT_MIN, REACH_TEST_EVERY, REACH_TESTS_AT_ONCE};
+use crate::core::limits::{
+    DIAL_BACK_PORT_MIN, NAT_DOUBTS_PER_MINUTE, NAT_DOUBTS_PER_PEER_MINUTE, REACH_TEST_EVERY,
+    REACH_TESTS_AT_ONCE,
+};
 use crate::core::link::LinkStatus;
 use crate::core::nat::datagram::Bytes;
 use crate::core::nat::{Family, NatAction, NatProbe, Nonce, Responder, VantagePoint};
@@ -45,6 +49,9 @@ pub(super) struct Nat {
     /// When we last tested whether a peer is public; `true` while it runs.
     reach: BTreeMap<PeerId, (Mono, bool)>,
     reach_look: Mono,
+    /// How often what peers see of us may still have us doubt what was measured.
+    doubts: Bucket,
+    doubts_of: BTreeMap<PeerId, Bucket>,
     /// What a simulation has measured.
     #[cfg(test)]
     believed: Option<NatView>,
@@ -65,6 +72,8 @@ impl Nat {
             pending: BTreeSet::new(),
             reach: BTreeMap::new(),
             reach_look: now.mono,
+            doubts: Bucket::new(NAT_DOUBTS_PER_MINUTE, NAT_DOUBTS_PER_MINUTE / 60.0, now.mono),
+            doubts_of: BTreeMap::new(),
             #[cfg(test)]
             believed: None,
         }
@@ -257,7 +266,7 @@ impl Engine {
     /// Our addresses as others see them may have changed.
     pub(super) fn nat_observed(&mut self, now: Now) {
         let seen: Vec<IpAddr> =
-            self.observed_addrs().iter().map(SocketAddr::ip).filter(|ip| is_public(*ip)).collect();
+            self.observed.believed().iter().map(SocketAddr::ip).filter(|ip| is_public(*ip)).collect();
         let state = &mut self.nat_state;
         let mut other = false;
         for (family, probe) in &mut state.probes {
@@ -276,10 +285,46 @@ impl Engine {
         }
     }
 
+    /// A peer sees us at a port where nobody else does, though our NAT was measured to
+    /// give us one for all: it is another one, or maps us anew.
+    pub(super) fn doubt_nat(&mut self, peer: PeerId, seen: SocketAddr, before: Option<SocketAddr>, now: Now) {
+        let family = Family::of(seen.ip());
+        let ours = self.nat_state.outside.get(&family) == Some(&seen.ip());
+        let probe =
+            self.nat_state.probes.iter().position(|(of, probe)| *of == family && probe.has_one_mapping());
+        let Some(probe) = probe.filter(|_| ours) else { return };
+        let others = self.observed.iter().filter(|(who, at)| **who != peer && at.ip() == seen.ip());
+        let mut ports = others.map(|(_, at)| at.port()).peekable();
+        let other = match ports.peek() {
+            Some(_) => ports.all(|port| port != seen.port()),
+            None => before.is_some_and(|before| before.ip() == seen.ip() && before.port() != seen.port()),
+        };
+        drop(ports);
+        if !other {
+            return;
+        }
+        let state = &mut self.nat_state;
+        state.doubts_of.retain(|_, meter| !meter.is_full(now.mono));
+        let full = || Bucket::new(NAT_DOUBTS_PER_PEER_MINUTE, NAT_DOUBTS_PER_PEER_MINUTE / 60.0, now.mono);
+        let may =
+            state.doubts_of.entry(peer).or_insert_with(full).take(now.mono) && state.doubts.take(now.mono);
+        if !may {
+            return self.stopped("NAT doubted too often");
+        }
+        state.probes[probe].1.contradicted(peer, seen, now);
+    }
+
     /// The host is elsewhere: what was measured there says nothing here.
     pub(super) fn nat_moved(&mut self, now: Now) {
         for (_, probe) in &mut self.nat_state.probes {
             probe.address_changed(now);
+        }
+    }
+
+    /// Somebody needs to know how things are now: a look is taken as soon as may be.
+    pub(super) fn nat_look(&mut self, now: Now) {
+        for (_, probe) in &mut self.nat_state.probes {
+            probe.look(now);
         }
     }
 
@@ -363,6 +408,7 @@ impl Engine {
             self.event(None, kind, now);
             self.relays_for_nat(now);
             self.upgrade_all(now);
+            self.drop_hopeless_punches(now);
         }
         if let Some(sixth) = new.nat6.as_ref().filter(|_| self.nat_state.probes.len() > 1)
             && of(&old) != of(&new)

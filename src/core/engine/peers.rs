@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use super::{Engine, Link};
 use crate::core::Now;
@@ -10,7 +11,7 @@ use crate::core::dialer::{Dialer, Prospect, View};
 use crate::core::gossip::rules::is_public;
 use crate::core::host::Ways;
 use crate::core::ladder::{Candidate, NAT_FRESH, Target, Terrain};
-use crate::core::limits::{ANCHORS, OUTBOUND_WANTED, RECORD_HOMES_MAX};
+use crate::core::limits::{ANCHORS, KEPT_LINK, OUTBOUND_WANTED, RECORD_ADDRESSES_MAX, RECORD_HOMES_MAX};
 use crate::core::link::ConnInfo;
 use crate::core::nat::Family;
 use crate::model::{
@@ -20,6 +21,9 @@ use crate::model::{
 /// Direct links by IPv4 before IPv6 has its turn: as many vantage points settle
 /// what a NAT does even if one of them lies.
 const FOURTH_WANTED: usize = 3;
+
+/// How often it is looked at who stayed: more often nothing changes by it.
+const KEEP_EVERY: Duration = Duration::from_secs(5);
 
 impl Engine {
     /// Keeps up with a change of the book.
@@ -48,6 +52,7 @@ impl Engine {
             self.republish(now);
         }
         if change.updated {
+            self.dialer.on_news(&peer, now.mono);
             self.upgrade_soon(peer, now);
         }
         if change.significant() {
@@ -72,8 +77,44 @@ impl Engine {
         let dialled = (info.outbound && info.path != Path::Relayed).then_some(info.remote);
         let change = self.book.contact(peer, source, dialled, now);
         self.on_own_change(peer, &change, now);
-        let change = self.book.set_linked(peer, true, now);
+        let change = self.book.set_linked(peer, true);
         self.on_own_change(peer, &change, now);
+        if info.outbound {
+            let change = self.book.kept(peer, now);
+            self.on_own_change(peer, &change, now);
+        }
+    }
+
+    /// Notes under which name a linked peer goes. Others who go by it are marked.
+    pub(super) fn note_name(&mut self, peer: PeerId, now: Now) {
+        let greeting = self.links.get(&peer).filter(|link| link.is_up()).and_then(Link::greeting);
+        let Some(name) = greeting.and_then(|greeting| greeting.name.clone()) else { return };
+        if self.book.linked_as(peer, &name, now) {
+            self.saving.touch(now.mono);
+            for used in self.book.users_of(&name, now.stamp).map(|used| used.peer).collect::<Vec<_>>() {
+                self.touch_row(used);
+            }
+        }
+    }
+
+    /// Whose link stands for a while is worth knowing, whoever dialled.
+    pub(super) fn keep_linked(&mut self, now: Now) {
+        if now.mono < self.next_keep {
+            return;
+        }
+        self.next_keep = now.mono + KEEP_EVERY;
+        for peer in self.links.keys().copied().collect::<Vec<_>>() {
+            self.note_name(peer, now);
+        }
+        let kept = |(peer, link): (&PeerId, &Link)| {
+            let known = self.book.get(*peer).is_some_and(|entry| !entry.measured.tried);
+            let stood = || link.status().is_some_and(|s| now.mono.since(s.since) >= KEPT_LINK);
+            (known && stood()).then_some(*peer)
+        };
+        for peer in self.links.iter().filter_map(kept).collect::<Vec<_>>() {
+            let change = self.book.kept(peer, now);
+            self.on_own_change(peer, &change, now);
+        }
     }
 
     /// An attempt towards a peer ended.
@@ -91,7 +132,7 @@ impl Engine {
                 let reason = reason.unwrap_or(Reason::NoAddress);
                 self.book.attempt_failed(peer, reason.clone(), alone, now)
             }
-            AttemptOutcome::Abandoned => return,
+            AttemptOutcome::NoBetterPath | AttemptOutcome::Abandoned => return,
         };
         if change.removed {
             let reason = Reason::NoAnswer { addresses: 0 };
@@ -128,30 +169,18 @@ impl Engine {
         }
     }
 
-    /// A peer told us our address as it sees it.
-    pub(super) fn on_observed(&mut self, peer: PeerId, addr: SocketAddr, now: Now) {
-        self.observed.insert(peer, addr);
+    /// A peer told us our address as it sees it, over this connection.
+    pub(super) fn on_observed(&mut self, peer: PeerId, addr: SocketAddr, info: &ConnInfo, now: Now) {
+        let before = self.observed.note(peer, addr, info.remote.ip(), info.outbound);
         self.nat_observed(now);
+        self.doubt_nat(peer, addr, before, now);
         self.republish(now);
-    }
-
-    /// Our addresses as linked peers see them, the most agreed-on first.
-    pub(super) fn observed_addrs(&self) -> Vec<SocketAddr> {
-        let mut counted: Vec<(usize, SocketAddr)> = Vec::new();
-        for addr in self.observed.values() {
-            match counted.iter_mut().find(|(_, a)| a == addr) {
-                Some((count, _)) => *count += 1,
-                None => counted.push((1, *addr)),
-            }
-        }
-        counted.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
-        counted.into_iter().map(|(_, addr)| addr).collect()
     }
 
     /// Says of ourselves what is true now; gossip spreads it if it changed.
     pub(super) fn republish(&mut self, now: Now) {
         let mut addresses = self.own_addresses();
-        addresses.truncate(crate::core::limits::RECORD_ADDRESSES_MAX);
+        addresses.truncate(RECORD_ADDRESSES_MAX);
         self.publish_own(addresses, self.capabilities(), now);
     }
 
@@ -163,7 +192,7 @@ impl Engine {
         } else {
             vec![local]
         };
-        let observed = self.observed_addrs();
+        let observed = self.observed.believed();
         addresses.extend(observed.into_iter().filter(|seen| !addresses.contains(seen)).collect::<Vec<_>>());
         addresses
     }
@@ -294,7 +323,16 @@ pub(super) struct DialerView<'a> {
 impl DialerView<'_> {
     fn prospect_of(&self, peer: PeerId) -> Option<Prospect> {
         let entry = self.book.get(peer)?;
-        Some(Prospect { peer, addresses: entry.addresses(), tried: entry.measured.tried })
+        let mut addresses = entry.addresses();
+        // Where others say that it is, it can be asked whether that is so.
+        for claimed in self.book.claimed_addresses(peer) {
+            if addresses.len() < RECORD_ADDRESSES_MAX && !addresses.contains(&claimed) {
+                addresses.push(claimed);
+            }
+        }
+        let (tried, reached) = (entry.measured.tried, entry.measured.reached_at);
+        let word = entry.record().map_or(0, |record| record.version);
+        Some(Prospect { peer, addresses, tried, reached, word, teller: entry.told_by })
     }
 }
 

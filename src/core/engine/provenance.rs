@@ -13,6 +13,17 @@ fn fact(name: &str, value: Option<String>, (provenance, by): (Provenance, Option
 }
 
 impl Engine {
+    /// What the latest guessed punch opened and sent, and what came of it.
+    fn guessed_fact(&self, peer: &PeerId) -> Option<(String, Stamp)> {
+        let stage = self.attempts.last_guess(peer)?.stages.first()?;
+        let cost = stage.guess.map(|guess| guess.to_string()).unwrap_or_default();
+        let end = match &stage.reason {
+            Some(reason) => format!("{cost}; {reason}"),
+            None => cost,
+        };
+        Some((end, stage.started))
+    }
+
     /// Every fact that is shown of a peer.
     pub(super) fn provenance(&self, peer: PeerId, accounts: &[Told], now: Now) -> Vec<WhyFact> {
         let measured = (Provenance::Measured, None);
@@ -38,6 +49,13 @@ impl Engine {
                 at(fact("name", name, said), heard)
             }
         });
+        let called = greeting.and_then(|g| g.name.clone()).or_else(|| record.map(|r| clean(&r.name)));
+        for used in called.iter().flat_map(|name| self.book.users_of(name, now.stamp)) {
+            if used.peer != peer {
+                let value = Some(format!("{} was linked under it too", used.peer.short()));
+                facts.push(at(fact("name", value, measured), Some(used.until)));
+            }
+        }
         let nat = self.claimed_nat(&peer);
         let nat_value = (nat != NatType::Unknown).then(|| nat.name().to_owned());
         let by_greeting = greeting.is_some() && !own;
@@ -52,6 +70,10 @@ impl Engine {
             let value = Some("a dial from a fresh socket came in".to_owned());
             facts.push(at(fact("public", value, measured), Some(proven)));
         }
+        facts.extend(
+            self.guessed_fact(&peer)
+                .map(|(value, when)| at(fact("guessed punch", Some(value), measured), Some(when))),
+        );
         facts.extend(self.addresses_from(peer, accounts, said, heard, now));
         for relay in record.into_iter().flat_map(|r| &r.relays) {
             let value = format!("{} on {}", relay.addr, relay.relay.short());
@@ -66,14 +88,12 @@ impl Engine {
             facts.push(at(fact("standby lane", value, measured), Some(now.stamp)));
         }
         let ms = |ms: f64| format!("{ms:.1} ms");
-        let rtt = status.as_ref().and_then(|s| s.rtt_ms);
-        facts.push(match (rtt, entry.and_then(|e| e.measured.rtt_ms)) {
-            (Some(rtt), _) => at(fact("round trip", Some(ms(rtt)), measured), Some(now.stamp)),
-            (None, old) => {
-                let when = entry.and_then(|e| e.measured.last_contact).filter(|_| old.is_some());
-                at(fact("round trip", old.map(ms), measured), when)
-            }
-        });
+        let old = entry.map(|e| &e.measured);
+        let (rtt, when) = match link.filter(|_| status.is_some()).and_then(Link::rtt) {
+            Some((rtt, when)) => (Some(rtt), Some(now.stamp_of(when))),
+            None => (old.and_then(|m| m.rtt_ms), old.and_then(|m| m.rtt_at)),
+        };
+        facts.push(at(fact("round trip", rtt.map(ms), measured), when));
         let tries = entry.map(|e| (e.measured.attempts, e.measured.successes));
         let tries = tries.filter(|(attempts, _)| *attempts > 0);
         let connected = tries.map(|(attempts, ok)| format!("{ok} of {attempts} connected"));
@@ -133,9 +153,8 @@ impl Engine {
     }
 
     fn seen_fact(&self, peer: PeerId, now: Now) -> WhyFact {
-        let link = self.links.get(&peer).filter(|l| l.is_connected());
         let entry = self.book.get(peer);
-        let ours = link.map(|l| now.stamp_of(l.last_heard())).or(entry.and_then(|e| e.measured.last_contact));
+        let ours = entry.and_then(|e| e.measured.last_contact);
         let theirs = entry.and_then(|e| e.known.seen());
         let (at, from) = match (ours, theirs) {
             (Some(ours), theirs) if theirs.is_none_or(|t| t <= ours) => {

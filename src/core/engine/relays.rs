@@ -208,7 +208,14 @@ impl Engine {
                 }
                 RelaysOut::Refused { relay, reason } => {
                     self.relaying.refusal = Some(reason.clone());
-                    self.event(Some(relay), EventKind::RelayRefused { reason }, now);
+                    // Who did not answer has refused nothing.
+                    let said = matches!(reason, Reason::RelayRefused { .. } | Reason::ReservationTaken);
+                    let kind = if said {
+                        EventKind::RelayRefused { reason }
+                    } else {
+                        EventKind::RelayFailed { reason }
+                    };
+                    self.event(Some(relay), kind, now);
                 }
                 RelaysOut::Lost { relay, reason, successor, active } => {
                     // The link may be gone and the reservation not yet.
@@ -268,7 +275,7 @@ impl Engine {
             public_addr: None,
             role: role(relays.held().len()),
             state: ReservationState::Reserving,
-            rtt_ms: self.links.get(&relay).and_then(Link::rtt_ms),
+            rtt_ms: self.links.get(&relay).and_then(Link::rtt).map(|(ms, _)| ms),
             expires: None,
             bytes_tx: 0,
             bytes_rx: 0,

@@ -10,7 +10,7 @@ impl Engine {
     }
 
     /// An attempt ended; one that was called off says nothing of anybody.
-    pub(super) fn report_attempt(&mut self, attempt: &Attempt, failure: Option<&Reason>) {
+    pub(super) fn report_attempt(&mut self, attempt: &Attempt, failure: Option<&Reason>, again: bool) {
         let Some(outcome) = attempt.outcome.filter(|o| *o != AttemptOutcome::Abandoned) else { return };
         let failed = outcome == AttemptOutcome::Unreachable;
         let peer_nat = attempt.peer_id.map_or(NatType::Unknown, |peer| self.claimed_nat(&peer));
@@ -24,6 +24,7 @@ impl Engine {
             own_nat: self.nat.claim(),
             peer_nat,
             reason: failure.filter(|_| failed).map(Reason::code),
+            again,
         }));
     }
 

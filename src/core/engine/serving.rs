@@ -80,7 +80,7 @@ impl Engine {
     /// us in place of one that leads nowhere from outside, and so do we.
     fn reached_at(&self, holder: Option<PeerId>, at: SocketAddr) -> SocketAddr {
         let at = crate::model::plain_addr(at);
-        let seen: Option<IpAddr> = holder.and_then(|peer| self.observed.get(&peer)).map(SocketAddr::ip);
+        let seen: Option<IpAddr> = holder.and_then(|peer| self.observed.of(&peer)).map(|at| at.ip());
         match seen {
             Some(ip) if at.ip().is_unspecified() || (is_public(ip) && !is_public(at.ip())) => {
                 SocketAddr::new(ip, at.port())

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Engine;
 use crate::core::Now;
-use crate::model::{PunchConsent, RelayMode, plain_addr};
+use crate::model::{HardNat, PunchConsent, RelayMode, plain_addr};
 
 /// What can be changed while a node runs. The values have been validated.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,15 +20,19 @@ pub struct Settings {
     pub punch: PunchConsent,
     /// Whom we serve as a relay.
     pub relay: RelayMode,
+    /// Whether ports are guessed.
+    pub hard_nat: HardNat,
 }
 
 impl Engine {
     /// They hold from now on. What runs already ends as it began.
     pub(super) fn on_settings(&mut self, settings: Settings, now: Now) {
-        let Settings { bootstrap, direct_window, relay_after, punch, relay } = settings;
+        let Settings { bootstrap, direct_window, relay_after, punch, relay, hard_nat } = settings;
         (self.config.direct_window, self.config.relay_after) = (direct_window, relay_after);
         self.coordination.set_consent(punch);
         self.set_relay_mode(relay, now);
+        self.guessing.set_mode(hard_nat, now.mono);
+        self.guess_all(now);
         self.dialer.set_bootstrap(bootstrap.into_iter().map(plain_addr), now.mono);
     }
 }

@@ -1,7 +1,10 @@
 //! A network of engines in virtual time: dials through NATs, connections,
 //! streams and closes with latency and loss, all from one seed.
 
+mod agreement;
+mod guess;
 mod nat;
+mod nodes;
 mod relays;
 mod wires;
 
@@ -12,14 +15,13 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use super::{Action, Engine, EngineConfig, Input};
+pub(super) use self::nodes::{Node, addr, id};
+use super::{Action, Input};
 use crate::core::ladder::DialId;
 use crate::core::link::{ConnId, ConnInfo};
 use crate::core::wire::{Frame, FrameReader, Message};
 use crate::core::{Mono, Now};
-use crate::model::{
-    CloseCode, Command, CommandId, Event, EventKind, Fact, NatType, Outcome, Path, PeerId, Reason,
-};
+use crate::model::{CloseCode, Command, CommandId, HardNat, NatType, Path, Reason};
 
 /// Something under way.
 #[derive(Debug)]
@@ -49,6 +51,11 @@ enum Delivery {
         conn: u64,
         by: usize,
         code: CloseCode,
+    },
+    /// A datagram of a guessed punch arrives.
+    Guess {
+        from: SocketAddr,
+        to: SocketAddr,
     },
     /// A lane is used.
     Lane {
@@ -93,33 +100,6 @@ struct Conn {
     wires: [wires::Wire; 2],
 }
 
-pub(super) struct Node {
-    pub(super) engine: Engine,
-    pub(super) id: PeerId,
-    pub(super) addr: SocketAddr,
-    pub(super) events: Vec<Event>,
-    pub(super) outcomes: Vec<Outcome>,
-    /// Where it knocked, question by question.
-    pub(super) knocked: Vec<Vec<SocketAddr>>,
-    pub(super) reports: Vec<Fact>,
-    /// Whether its packets leave and arrive.
-    pub(super) up: bool,
-    /// What its router really does.
-    pub(super) nat: NatType,
-    /// What is sent over its links takes so much longer, each way.
-    pub(super) away: Duration,
-    timer: Option<Mono>,
-}
-
-impl Node {
-    /// How many attempts it began towards a peer.
-    pub(super) fn attempts_towards(&self, peer: PeerId) -> usize {
-        let began =
-            |e: &&Event| matches!(e.kind, EventKind::AttemptStarted { .. }) && e.peer_id == Some(peer);
-        self.events.iter().filter(began).count()
-    }
-}
-
 /// The network.
 pub(super) struct Net {
     pub(super) nodes: Vec<Node>,
@@ -135,6 +115,9 @@ pub(super) struct Net {
     pub(super) rough: u32,
     /// Whether no packet of a stranger gets through any router.
     pub(super) punches_fail: bool,
+    /// Whether nodes that are added from now on guess ports.
+    pub(super) hard_nat: HardNat,
+    pub(super) guessed: guess::Guessed,
     relayed: relays::Relayed,
     heap: BinaryHeap<Due>,
     conns: BTreeMap<u64, Conn>,
@@ -143,22 +126,11 @@ pub(super) struct Net {
     /// Whom each mapping of a node has sent to.
     contacted: BTreeSet<(usize, u16, SocketAddr)>,
     cancelled: BTreeSet<(usize, DialId)>,
+    /// Every dial: whose, and where to.
+    dials: Vec<(usize, SocketAddr)>,
     order: u64,
     next_conn: u64,
     rng: StdRng,
-}
-
-pub(super) fn id(n: usize) -> PeerId {
-    // Spread over the id space, and not in the order of their start.
-    let mut bytes = [u8::try_from(n % 251).unwrap(); 32];
-    bytes[0] = u8::try_from((n * 97 + 13) % 256).unwrap();
-    PeerId(bytes)
-}
-
-/// Each in a /16 of its own: of many in one a book keeps few.
-pub(super) fn addr(n: usize) -> SocketAddr {
-    let octet = |n: usize| u8::try_from(n + 1).unwrap();
-    ([198, octet(n % 200), octet(n / 200), 1], 9000).into()
 }
 
 impl Net {
@@ -172,67 +144,19 @@ impl Net {
             jitter: Duration::ZERO,
             rough: 0,
             punches_fail: false,
+            hard_nat: HardNat::Off,
+            guessed: guess::Guessed::default(),
             relayed: relays::Relayed::default(),
             heap: BinaryHeap::new(),
             conns: BTreeMap::new(),
             mappings: BTreeMap::new(),
             contacted: BTreeSet::new(),
             cancelled: BTreeSet::new(),
+            dials: Vec::new(),
             order: 0,
             next_conn: 1,
             rng: StdRng::seed_from_u64(seed),
         }
-    }
-
-    /// Adds and starts a node that knows the given addresses.
-    pub(super) fn add(&mut self, bootstrap: &[SocketAddr]) -> usize {
-        self.add_behind(NatType::None, false, bootstrap)
-    }
-
-    /// The same behind a router.
-    pub(super) fn add_behind(&mut self, nat: NatType, passive: bool, bootstrap: &[SocketAddr]) -> usize {
-        let n = self.nodes.len();
-        let config = EngineConfig {
-            me: id(n),
-            name: format!("sim-{n}"),
-            network: "sim".into(),
-            agent: "sim".into(),
-            secret: None,
-            local_addr: addr(n),
-            own: Vec::new(),
-            bootstrap: bootstrap.to_vec(),
-            passive,
-            direct_window: Duration::from_secs(2),
-            relay_after: Duration::from_secs(1),
-            punch: crate::model::PunchConsent::Any,
-            relay: crate::model::RelayMode::Network,
-            probe_ports: Vec::new(),
-            ways: crate::core::host::Ways::open(),
-            no_ipv6: false,
-            no_probe_ports: None,
-            own_version: 0,
-            anchors: Vec::new(),
-            history: None,
-            seed: self.rng.random(),
-        };
-        let mut engine = Engine::new(config, Vec::new(), Vec::new(), self.now);
-        engine.begin(self.now);
-        let node = Node {
-            engine,
-            id: id(n),
-            addr: addr(n),
-            events: Vec::new(),
-            outcomes: Vec::new(),
-            knocked: Vec::new(),
-            reports: Vec::new(),
-            up: true,
-            nat,
-            away: Duration::ZERO,
-            timer: None,
-        };
-        self.nodes.push(node);
-        self.carry_out(n);
-        n
     }
 
     /// Makes a node forget what it heard of another's homes.
@@ -248,6 +172,11 @@ impl Net {
     pub(super) fn dialling(&self, n: usize) -> usize {
         let of = |due: &&Due| matches!(&due.what, Delivery::Dial { from, dial, .. } if *from == n && !self.cancelled.contains(&(n, *dial)));
         self.heap.iter().filter(of).count()
+    }
+
+    /// Who dialled an address, dial by dial.
+    pub(super) fn dials_to(&self, addr: SocketAddr) -> Vec<usize> {
+        self.dials.iter().filter(|(_, to)| *to == addr).map(|(from, _)| *from).collect()
     }
 
     /// Connections that were ever made.
@@ -313,6 +242,7 @@ impl Net {
         let begun = self.now.mono;
         let end = begun + time;
         loop {
+            self.note_alive();
             if holds(self) {
                 return Some(self.now.mono.since(begun));
             }
@@ -337,6 +267,12 @@ impl Net {
         }
     }
 
+    /// Notes who runs now: what comes of a node later is a lie.
+    fn note_alive(&mut self) {
+        let now = self.now.stamp;
+        self.nodes.iter_mut().filter(|node| node.up).for_each(|node| node.alive_at = now);
+    }
+
     fn post(&mut self, after: Duration, what: Delivery) {
         self.order += 1;
         self.heap.push(Due { at: self.now.mono + after, order: self.order, what });
@@ -354,9 +290,11 @@ impl Net {
             match action {
                 Action::Dial { dial, addr, within } => {
                     let until = self.now.mono + within;
+                    self.dials.push((n, addr));
                     let seen = self.seen_from(n, addr);
                     self.contacted.insert((n, seen.port(), addr));
                     self.post(self.latency, Delivery::Dial { from: n, dial, to: addr, until, tries: 0 });
+                    self.input(n, Input::DialSent { dial });
                 }
                 Action::Cancel { dial } => {
                     self.cancel_lane(n, dial);
@@ -369,6 +307,7 @@ impl Net {
                 Action::EndRelay { id, why } => self.end_relay(n, id, why),
                 Action::DialLane { dial, addr, within, .. } => {
                     self.dial_lane(n, dial, addr, self.now.mono + within);
+                    self.input(n, Input::DialSent { dial });
                 }
                 Action::UseLane { dial } => self.use_lane(n, dial),
                 Action::OpenControl { peer, conn } => {
@@ -400,8 +339,12 @@ impl Net {
                     self.post(self.latency * 2, Delivery::Input { to: n, input });
                 }
                 Action::TryReservation { relay } => self.try_reservation(n, relay),
-                // NATs are measured in another simulation.
-                Action::ProbeOpen { .. } | Action::ProbeClose { .. } | Action::ProbeSend { .. } => {}
+                // NATs are measured in another simulation, and wires have no windows here.
+                Action::ProbeOpen { .. }
+                | Action::ProbeClose { .. }
+                | Action::ProbeSend { .. }
+                | Action::Widen { .. } => {}
+                Action::Guess(action) => self.guess(n, action),
                 Action::Knock { addrs, .. } => self.nodes[n].knocked.push(addrs),
                 Action::Event(event) => self.nodes[n].events.push(event),
                 Action::Report(fact) => self.nodes[n].reports.push(fact),
@@ -422,6 +365,7 @@ impl Net {
                 self.input(to, Input::ControlUp { peer, conn: ConnId(conn) });
             }
             Delivery::Bytes { conn, to, bytes } => self.bytes(conn, to, &bytes),
+            Delivery::Guess { from, to } => self.guess_arrives(from, to),
             Delivery::Lane { from, to, relay } => {
                 let remote = self.nodes[relay].addr;
                 self.connect([from, to], [remote, remote], Some(relay));
@@ -492,6 +436,7 @@ impl Net {
                 via: via.map(id),
                 channel,
                 binding: [0; 32],
+                nonce: [at as u8; 32],
             };
             let peer = self.nodes[other].id;
             self.input(end, Input::ConnUp { peer, info });

@@ -1,9 +1,12 @@
 mod dials;
 mod failover;
+mod guess;
 mod lanes;
+mod liars;
 mod punch;
 mod relays;
 mod reports;
+mod said;
 mod serving;
 mod settings;
 mod storm;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::attempts::Attempts;
 use crate::core::Now;
 use crate::core::ladder::{Consent, DialId, LadderOut};
-use crate::core::why::{Deed, Trace};
+use crate::core::why::{Deed, Dial, Trace};
 use crate::core::wire::IHave;
 use crate::model::{Attempt, AttemptId, AttemptOutcome, PeerId, Reason, StageOutcome};
 
@@ -28,10 +28,16 @@ impl Traces {
         self.before.retain(|_, before| *before != attempt);
     }
 
-    pub(super) fn keep_before(&mut self, peer: PeerId, attempt: AttemptId) {
-        if let Some(older) = self.before.insert(peer, attempt) {
+    /// The attempt before the newest one. `made`: the one that made the link, which is
+    /// kept whatever follows.
+    pub(super) fn keep_before(&mut self, peer: PeerId, attempt: AttemptId, made: Option<AttemptId>) {
+        if let Some(older) = self.before.insert(peer, attempt).filter(|older| Some(*older) != made) {
             self.traces.remove(&older);
         }
+    }
+
+    pub(super) fn before(&self, peer: &PeerId) -> Option<AttemptId> {
+        self.before.get(peer).copied()
     }
 
     fn trace(&mut self, attempt: AttemptId) -> &mut Trace {
@@ -61,14 +67,25 @@ impl Attempts {
     pub(super) fn note_wanted(&mut self, id: AttemptId, wanted: &LadderOut, now: Now) {
         let at = now.stamp;
         match wanted {
-            LadderOut::Dial { dial, addr, .. } => self.traces.trace(id).dialled(*dial, *addr, false, at),
-            LadderOut::Punch { dial, addr, .. } => self.traces.trace(id).dialled(*dial, *addr, true, at),
+            LadderOut::Dial { dial, addr, .. } => {
+                self.traces.trace(id).wanted(*dial, Dial::To(*addr, false));
+            }
+            LadderOut::Punch { dial, addr, .. } => {
+                self.traces.trace(id).wanted(*dial, Dial::To(*addr, true));
+            }
             LadderOut::RequestPunch(via) => self.traces.trace(id).add(Deed::Asked(via.peer, false), at),
             LadderOut::Invite { via, .. } => self.traces.trace(id).add(Deed::Asked(*via, true), at),
-            LadderOut::DialLane { relay, .. } => {
-                self.traces.trace(id).add(Deed::LaneDialled(relay.relay, relay.addr), at);
+            LadderOut::DialLane { dial, relay, .. } => {
+                self.traces.trace(id).wanted(*dial, Dial::Lane(relay.relay, relay.addr));
             }
             _ => {}
+        }
+    }
+
+    /// A dial of an attempt is under way.
+    pub(super) fn note_sent(&mut self, dial: DialId, now: Now) {
+        if self.is_live(dial.attempt) {
+            self.traces.trace(dial.attempt).dialled(dial, now.stamp);
         }
     }
 

@@ -121,7 +121,7 @@ impl Engine {
         if !self.twice.replaced.contains_key(&peer) {
             return self.stopped("used twice, by hearsay");
         }
-        let ours = self.observed.get(&peer).copied();
+        let ours = self.links.get(&peer).and_then(|l| l.greeting()).map(|g| g.observed);
         let both: Vec<SocketAddr> = ours.into_iter().chain([plain_addr(told.other)]).collect();
         self.sighted(self.config.me, &both, now);
     }

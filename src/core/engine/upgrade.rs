@@ -52,6 +52,7 @@ impl Upgrades {
 impl Engine {
     /// The path of a link is another one, or it is gone.
     pub(super) fn upgrade_path(&mut self, peer: PeerId, now: Now) {
+        self.guess_path(peer, now);
         let path = self.links.get(&peer).and_then(Link::in_use).map(|i| i.path);
         let theirs = self.place_of(&peer);
         let planned = self.upgrades.0.get_mut(&peer);
@@ -77,6 +78,7 @@ impl Engine {
         for upgrade in self.upgrades.0.values_mut() {
             upgrade.sooner(now.mono);
         }
+        self.guess_all(now);
     }
 
     /// A peer says something new of itself: perhaps its NAT, or where it is, is
@@ -89,6 +91,7 @@ impl Engine {
         {
             upgrade.theirs = theirs;
             upgrade.sooner(now.mono + AFTER_THEIRS);
+            self.guess_path(peer, now);
             // What runs already need not end first.
             for id in self.attempts.ids_towards(&peer) {
                 self.with_ladder(id, now, |ladder, out| ladder.on_addresses(&addresses, now, out));
@@ -100,6 +103,18 @@ impl Engine {
     /// nothing is tried until a NAT changes.
     pub(super) fn is_hopeless(&self, peer: &PeerId, now: Now) -> bool {
         self.terrain_towards(peer, now).is_hopeless()
+    }
+
+    /// What set out before the NATs were known, or were others, ends where measurement
+    /// says now that it cannot succeed.
+    pub(super) fn drop_hopeless_punches(&mut self, now: Now) {
+        let live: Vec<_> = self.attempts.live().filter_map(|l| Some((l.id(), l.peer()?))).collect();
+        for (id, peer) in live {
+            let terrain = self.terrain_towards(&peer, now);
+            if terrain.is_hopeless() {
+                self.with_ladder(id, now, |ladder, out| ladder.on_unpunchable(terrain, now, out));
+            }
+        }
     }
 
     fn terrain_towards(&self, peer: &PeerId, now: Now) -> Terrain {

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use super::{Engine, Link};
 use crate::core::Now;
 use crate::model::{
-    AttemptsView, CacheView, Counters, GossipView, KpiView, LinkRow, NodeInfo, PeerId, PeerRow, PeerState,
-    Phase, RelaysView, ReportingView, Snapshot, clean,
+    AlsoCalled, AttemptsView, CacheView, Counters, GossipView, KpiView, LinkRow, NodeInfo, PeerId, PeerRow,
+    PeerState, Phase, RelaysView, ReportingView, Snapshot, clean,
 };
 
 /// The sections of the snapshot before.
@@ -74,7 +74,8 @@ impl Engine {
         };
         self.view.node = Some(Arc::clone(&node));
         self.refresh_next_steps(now);
-        let attempts = self.attempts.view();
+        let mut attempts = self.attempts.view();
+        attempts.live.extend(self.guess_attempt());
         let gossip = self.gossip_view();
         let counters = self.counters();
         let relays = self.relays_view(now);
@@ -105,7 +106,7 @@ impl Engine {
             network: self.config.network.clone(),
             local_addr: self.config.local_addr,
             no_ipv6: self.config.no_ipv6,
-            observed_addrs: self.observed_addrs(),
+            observed_addrs: self.observed.believed(),
             started: self.started.stamp,
             phase: if self.leaving { Phase::Leaving } else { self.dialer.phase(now) },
             cache: CacheView {
@@ -174,9 +175,16 @@ impl Engine {
         let claimed = record.map(|r| clean(&r.name)).filter(|n| !n.is_empty());
         let latest = self.attempts.latest(&peer);
         let due = self.dialer.due(&peer).filter(|_| status.is_none());
+        let name = greeting.and_then(|g| g.name.clone()).or(claimed);
+        let users = || name.iter().flat_map(|name| self.book.users_of(name, now.stamp));
+        let linked_as = users().any(|used| used.peer == peer);
+        let also = users().filter(|used| used.peer != peer).max_by_key(|used| used.until);
+        let also = also.map(|used| Box::new(AlsoCalled { peer_id: used.peer, until: used.until }));
         Some(PeerRow {
             peer_id: peer,
-            name: greeting.and_then(|g| g.name.clone()).or(claimed),
+            linked_as,
+            also,
+            name,
             first_hand: greeting.is_some() || entry.known.is_first_hand(),
             addresses: entry.addresses(),
             nat_type: self.claimed_nat(&peer),
@@ -186,9 +194,9 @@ impl Engine {
             rtt_ms: status.as_ref().map_or(entry.measured.rtt_ms, |s| s.rtt_ms),
             attempts: entry.measured.attempts,
             successes: entry.measured.successes,
-            last_seen: match link {
-                Some(link) if status.is_some() => Some(now.stamp_of(link.last_heard())),
-                _ => entry.last_seen(),
+            last_seen: match status {
+                Some(_) => entry.measured.last_contact,
+                None => entry.last_seen(),
             },
             tried: entry.measured.tried,
             source: entry.source,

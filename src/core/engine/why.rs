@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{Action, Engine, Link};
 use crate::core::bucket::Bucket;
 use crate::core::limits::{ACCOUNTS_ASKED_MAX, GONE_LINKS_MAX, KNOCK_EVERY, KNOCKS_MAX, WHY_PER_MINUTE};
-use crate::core::why::{Facts, Knock, Knocked, Seen, Theirs, Told, Trace, explain, notes};
+use crate::core::why::{Facts, Knock, Knocked, LinkFact, Seen, Theirs, Told, Trace, explain, notes};
 use crate::core::wire::{Account, AccountAsk, Message, Standing, WhyAsk, WhyHalf, WhyNote};
 use crate::core::{Mono, Now};
 use crate::model::{
@@ -168,15 +168,29 @@ impl Engine {
 
     fn explained(&self, open: &Open, now: Now) -> Done {
         let peer = open.peer;
-        let info = self.links.get(&peer).and_then(Link::status).map(|s| s.info);
+        let status = self.links.get(&peer).and_then(Link::status);
+        let link = status.map(|s| LinkFact {
+            path: s.info.path,
+            via: s.info.via,
+            since: now.stamp_of(s.since),
+            ours: s.info.outbound,
+        });
         let addresses = self.addresses_of(&peer).unwrap_or_default();
         let mut terrain = self.target_at(peer, addresses.clone(), now).terrain;
         // What a linked peer says of itself is as fresh as its link.
-        if info.is_some() {
+        if link.is_some() {
             terrain.theirs = self.claimed_nat(&peer);
         }
-        let attempt = self.attempts.telling(&peer).map(|(attempt, _)| attempt);
         let none = Trace::default();
+        let made = self.attempts.made_by(&peer).filter(|_| link.is_some());
+        let telling = self.attempts.telling(&peer);
+        // What failed before the link stood is not how it came up.
+        let since = |attempt: &Attempt| {
+            link.is_none_or(|link| attempt.started >= link.since)
+                || made.as_ref().is_some_and(|(made, _)| attempt.id >= made.id)
+        };
+        let (attempt, trace) = telling.filter(|(attempt, _)| since(attempt)).unzip();
+        let trace = trace.flatten().unwrap_or(&none);
         let entry = self.book.get(peer);
         let up = |who: &PeerId| self.links.get(who).is_some_and(Link::is_up);
         let homes = entry.and_then(|e| e.record()).map(|r| r.homes.clone()).unwrap_or_default();
@@ -189,7 +203,8 @@ impl Engine {
             peer,
             now: now.stamp,
             network: &self.config.network,
-            link: info.map(|i| (i.path, i.via)),
+            link,
+            made: made.as_ref().map(|(made, trace)| (&**made, trace.unwrap_or(&none))),
             gone,
             held_off: self.dialer.held_off_until(&peer, now.mono).map(|until| now.stamp_of(until)),
             no_way: self.ways.to(&addresses).err(),
@@ -197,12 +212,13 @@ impl Engine {
             we_twice: self.twice.of(&self.config.me, now.mono),
             nat: &self.nat,
             terrain,
+            guessable: self.is_guessable(&peer, now),
             first_hand: entry.is_some_and(|e| e.known.is_first_hand()),
             addresses,
             homes: homes.into_iter().filter(|home| *home != self.config.me && !up(home)).collect(),
             seen: entry.and_then(crate::core::book::Entry::last_seen),
             attempt: attempt.as_deref(),
-            trace: self.attempts.trace(&peer).unwrap_or(&none),
+            trace,
             theirs: open.theirs.clone(),
             accounts: open.accounts.clone(),
             knocks: open.knocks.clone(),

@@ -55,14 +55,6 @@ struct Item {
     learned: Mono,
 }
 
-/// The peer with that prefix that we were told is gone, if nothing newer is
-/// said of it than `version`.
-fn demoted_with(book: &Book, prefix: PeerPrefix, version: u64) -> Option<PeerId> {
-    let (peer, entry) = book.range(prefix.range()).next()?;
-    let known = entry.record().is_some_and(|record| record.version >= version);
-    (entry.demoted.is_some() && known).then_some(peer)
-}
-
 impl Item {
     fn entry(&self) -> DigestEntry {
         DigestEntry { peer: self.peer.into(), version: self.version }
@@ -228,13 +220,8 @@ impl Gossip {
             if ours.get(prefix).is_some_and(|v| v >= version) {
                 continue;
             }
-            let gone_for_us = book
-                .gone_with(*prefix, *version, now.stamp)
-                .or_else(|| demoted_with(book, *prefix, *version));
-            if let Some(id) = gone_for_us {
-                // The word that it is gone got lost. If the word was wrong, it
-                // comes to somebody who is linked to the subject, and that one
-                // tells it: its next version ends the matter everywhere.
+            if let Some(id) = book.gone_with(*prefix, *version, now.stamp) {
+                // It left, or failed for us, and our word of that got lost.
                 if gone.len() < REPAIR_PUSH_MAX && link.pushed.insert(entry) {
                     gone.push(id);
                 }

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::{Gossip, rules};
-use crate::core::Now;
-use crate::core::book::{Book, Refusal};
+use super::{Gossip, Output, rules};
+use crate::core::book::{Book, Refusal, Teller};
 use crate::core::limits::VERSION_JUMP_MAX;
 use crate::core::wire::{Delta, FullSync, Message, Record};
+use crate::core::{Now, proof};
 use crate::model::{EventKind, PeerId};
 
 /// A link that floods is told of once in this time.
@@ -73,8 +73,7 @@ impl Gossip {
                 continue;
             }
             if peer == self.own.peer {
-                // Whoever says so is wrong; a new version shows it.
-                self.heard_of_us(self.own.version, now);
+                self.heard_us_gone(now);
                 continue;
             }
             if book.get(peer).is_some_and(|entry| entry.linked) {
@@ -85,11 +84,10 @@ impl Gossip {
                 }
                 continue;
             }
+            // That is his word: we pass it on to nobody and ask the peer itself.
             let change = book.demote(peer, now);
             if change.status {
-                self.pending.added.remove(&peer);
-                self.pending.removed.insert(peer, Some(from));
-                self.flush_soon(now);
+                self.out.push_back(Output::Ask { peer });
             }
             self.changed(peer, change);
         }
@@ -118,9 +116,7 @@ impl Gossip {
             return false;
         };
         if record.peer == self.own.peer {
-            if record.version > self.own.version {
-                self.heard_of_us(record.version, now);
-            }
+            self.heard_of_us(&record, now);
             return false;
         }
         let dropped = rules::apply(&mut record, &context);
@@ -129,8 +125,13 @@ impl Gossip {
         let change = if peer == from {
             book.first_hand(record, now)
         } else {
-            match book.hearsay(record.clone(), from, now) {
+            match book.hearsay(record.clone(), Teller { peer: from, from: context.from }, now) {
                 Ok(change) => change,
+                Err(Refusal::Unproven) => {
+                    self.drop_record(Refusal::Unproven.name());
+                    self.out.push_back(Output::Ask { peer });
+                    return false;
+                }
                 Err(Refusal::Linked) => {
                     self.tell_subject(from, record, book);
                     return false;
@@ -156,12 +157,18 @@ impl Gossip {
     /// told, and issues one above it.
     fn tell_subject(&mut self, from: PeerId, record: Record, book: &Book) {
         let peer = record.peer;
-        let known = book.get(peer).and_then(|entry| entry.record()).map(|known| known.version);
+        let known = book.get(peer).and_then(|entry| entry.record());
         // Without a word of its own yet there is nothing to compare with.
-        let Some(known) = known.filter(|known| record.version > *known) else {
+        let Some(known) = known.filter(|known| record.version > known.version) else {
             return;
         };
-        if record.version - known > VERSION_JUMP_MAX {
+        let signed = match (known.proof, record.proof) {
+            (None, _) => false,
+            (Some(own), Some(said)) if own.key == said.key && proof::holds(&record) => true,
+            // It signs what it says, and this it did not say.
+            _ => return self.drop_record(Refusal::Forged.name()),
+        };
+        if !signed && record.version - known.version > VERSION_JUMP_MAX {
             self.drop_record(Refusal::VersionJump.name());
             return;
         }

@@ -12,7 +12,7 @@ use crate::core::limits::{
     DIGEST_BURST, DIGEST_EVERY_MIN, INTAKE_BURST, INTAKE_PER_SECOND, RECORDS_SERVE_BURST,
     RECORDS_SERVE_PER_SECOND, SYNC_SERVE_BURST, SYNC_SERVE_EVERY, SYNC_STALL,
 };
-use crate::core::wire::DigestEntry;
+use crate::core::wire::{DigestEntry, PeerPrefix};
 use crate::model::PeerId;
 
 /// What a peer may cost us. Outlives its link, so that linking again brings no
@@ -43,15 +43,36 @@ impl Meters {
     }
 }
 
-/// Pages on their way to a link.
+/// Whose records a train of pages carries.
+#[derive(Debug)]
+pub(super) enum Whose {
+    /// All that we share.
+    All,
+    /// Those of these peers, each prefix once.
+    Prefixes(Vec<PeerPrefix>),
+}
+
+/// How far a train is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Place {
+    /// Of all: our own record is sent, ...
+    pub(super) begun: bool,
+    /// ... and those up to this one.
+    pub(super) after: Option<PeerId>,
+    /// Of prefixes: so many are through, ...
+    pub(super) done: usize,
+    /// ... and so many records of the next.
+    pub(super) within: usize,
+}
+
+/// Pages on their way to a link: whose records, and how far it is. The records
+/// are made when there is room for them.
 #[derive(Debug)]
 pub(super) struct Serving {
     /// The number in the pages.
     pub(super) sync: u32,
-    /// Whose records, in order.
-    pub(super) ids: Vec<PeerId>,
-    /// How many of them are sent.
-    pub(super) done: usize,
+    pub(super) whose: Whose,
+    pub(super) place: Place,
     /// The next page's number.
     pub(super) page: u32,
     /// Whether it is our own half of an exchange, rather than an answer.

@@ -32,6 +32,7 @@ use self::link::{Link, Meters};
 use self::sync::Job;
 use super::book::{Book, Change};
 use super::limits::{METERS_KEPT, METERS_MAX, REISSUE_EVERY, VERSION_JUMP_MAX};
+use super::proof::{self, Signer};
 use super::wire::{Message, Record};
 use super::{Mono, Now};
 use crate::model::{CommandId, EventKind, GossipView, PeerId, Source, SyncReport};
@@ -79,6 +80,12 @@ pub enum Output {
         /// What came of it.
         report: SyncReport,
     },
+    /// Something was said of this peer that it has to say itself before it counts:
+    /// dial it, if there is room.
+    Ask {
+        /// Whom.
+        peer: PeerId,
+    },
     /// Something to tell people.
     Event {
         /// About whom.
@@ -100,6 +107,8 @@ struct Pending {
 #[derive(Debug)]
 pub struct Gossip {
     own: Record,
+    /// Signs it.
+    signer: Option<Signer>,
     /// When our own record last changed.
     own_since: Mono,
     /// A version of our record that somebody told us of; ours has to be above.
@@ -128,7 +137,8 @@ impl Gossip {
     /// to be above every one that the node ever published.
     pub fn new(own: Record, rng: StdRng, now: Now) -> Self {
         Self {
-            own: Record { age_s: 0, ..own },
+            own: Record { age_s: 0, proof: None, ..own },
+            signer: None,
             own_since: now.mono,
             heard_own: None,
             reissue_from: now.mono,
@@ -148,6 +158,15 @@ impl Gossip {
         }
     }
 
+    /// Signs our own record from now on: without that we are as a node of an
+    /// earlier version.
+    #[must_use]
+    pub fn signed_by(mut self, signer: Signer) -> Self {
+        self.own.proof = signer.prove(&self.own);
+        self.signer = Some(signer);
+        self
+    }
+
     /// Our own record as we publish it.
     pub fn own(&self) -> &Record {
         &self.own
@@ -159,7 +178,7 @@ impl Gossip {
         let says = Record { peer: self.own.peer, version: self.own.version, age_s: 0, ..says };
         if !says.says_the_same(&self.own) {
             self.own = says;
-            self.publish(self.own.version + 1, now);
+            self.publish(self.own.version.saturating_add(1), now);
         }
     }
 
@@ -171,12 +190,12 @@ impl Gossip {
         // Only a peer that the book holds can be marked as linked.
         let change = book.contact(peer, Source::Inbound, None, now);
         self.changed(peer, change);
-        let change = book.set_linked(peer, true, now);
+        let change = book.set_linked(peer, true);
         self.changed(peer, change);
         let meters = self.meters.remove(&peer).map_or_else(|| Meters::new(now.mono), |(m, _)| m);
         let first_digest = now.mono + self.first_digest_wait();
         self.links.insert(peer, Link::new(context, meters, first_digest));
-        self.start_initial_exchange(peer, book, now);
+        self.start_initial_exchange(peer, now);
         self.pump(book, now);
     }
 
@@ -197,7 +216,7 @@ impl Gossip {
 
     /// A link is gone.
     pub fn link_down(&mut self, peer: PeerId, book: &mut Book, now: Now) {
-        let change = book.set_linked(peer, false, now);
+        let change = book.set_linked(peer, false);
         self.changed(peer, change);
         self.drop_link(peer, now);
         self.pump(book, now);
@@ -262,14 +281,27 @@ impl Gossip {
         &self.counters
     }
 
-    /// Somebody told of a version of our own record. Whatever it says, ours is
-    /// to be the newest again; but nobody can drive our counter to its end.
-    fn heard_of_us(&mut self, version: u64, now: Now) {
-        if version.saturating_sub(self.own.version) > VERSION_JUMP_MAX {
+    /// Somebody told of our own record. Whatever version he says, ours is to be the
+    /// newest again; but nobody can drive our counter to its end. What bears our
+    /// signature we said ourselves, and forgot: no jump is too far for that.
+    fn heard_of_us(&mut self, said: &Record, now: Now) {
+        let jump = said.version.saturating_sub(self.own.version);
+        if jump == 0 {
+            return;
+        }
+        let key = |record: &Record| record.proof.map(|proof| proof.key);
+        let ours = key(said).is_some() && key(said) == key(&self.own) && proof::holds(said);
+        if jump > VERSION_JUMP_MAX && !ours {
             self.drop_record("record.version_jump");
             return;
         }
-        self.heard_own = self.heard_own.max(Some(version));
+        self.heard_own = self.heard_own.max(Some(said.version));
+        self.reissue_if_due(now);
+    }
+
+    /// Somebody said that we are gone: a new version shows that we are not.
+    fn heard_us_gone(&mut self, now: Now) {
+        self.heard_own = self.heard_own.max(Some(self.own.version));
         self.reissue_if_due(now);
     }
 
@@ -279,13 +311,14 @@ impl Gossip {
         {
             self.reissue_from = now.mono + REISSUE_EVERY;
             if heard >= self.own.version {
-                self.publish(heard + 1, now);
+                self.publish(heard.saturating_add(1), now);
             }
         }
     }
 
     fn publish(&mut self, version: u64, now: Now) {
         self.own.version = version;
+        self.own.proof = self.signer.as_ref().and_then(|signer| signer.prove(&self.own));
         self.own_since = now.mono;
         self.pending.added.insert(self.own.peer, None);
         self.flush_soon(now);

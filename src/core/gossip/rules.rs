@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use crate::core::book::Quarter;
 use crate::core::limits::{
     NAME_BYTES_MAX, RECORD_ADDRESSES_MAX, RECORD_HOMES_MAX, RECORD_PORT_MIN, RECORD_RELAYS_MAX,
 };
@@ -18,9 +19,14 @@ pub struct LinkContext {
     pub private: bool,
     /// We dialled the link.
     pub outbound: bool,
+    /// From where its peer speaks.
+    pub from: Quarter,
 }
 
 impl LinkContext {
+    /// A link to anybody.
+    pub const PUBLIC: Self = Self { loopback: false, private: false, outbound: false, from: Quarter::Relay };
+
     /// The context of a link from our `bind` address to `remote`. `ours` and
     /// `theirs` are the public addresses at which either end is observed.
     pub fn new(bind: IpAddr, remote: IpAddr, ours: &[IpAddr], theirs: &[IpAddr], outbound: bool) -> Self {
@@ -33,6 +39,7 @@ impl LinkContext {
             loopback: bind.is_loopback(),
             private: shared || classify(remote.to_canonical()) == Class::Private,
             outbound,
+            from: Quarter::of(remote),
         }
     }
 
@@ -142,7 +149,7 @@ pub fn clean_name(name: &str) -> String {
     let mut name = clean(name);
     if name.len() > NAME_BYTES_MAX {
         let cut = (0..=NAME_BYTES_MAX).rev().find(|at| name.is_char_boundary(*at)).unwrap_or(0);
-        name.truncate(cut);
+        name.truncate(name[..cut].trim_end_matches(' ').len());
     }
     name
 }
@@ -155,7 +162,7 @@ mod tests {
     use crate::core::wire::{RelayAddr, strategies};
     use crate::model::PeerId;
 
-    const OUTSIDE: LinkContext = LinkContext { loopback: false, private: false, outbound: true };
+    const OUTSIDE: LinkContext = LinkContext { outbound: true, ..LinkContext::PUBLIC };
 
     fn kept(addresses: &[&str], link: LinkContext) -> Vec<String> {
         let addresses = addresses.iter().map(|a| a.parse().unwrap()).collect();
@@ -176,7 +183,7 @@ mod tests {
             "203.0.113.1:2000",
             "[2001:db8::1]:2000",
         ];
-        let anything = LinkContext { loopback: true, private: true, outbound: true };
+        let anything = LinkContext { loopback: true, private: true, ..OUTSIDE };
         assert!(kept(&never, anything).is_empty());
         assert_eq!(kept(&["100.64.0.1:2000", "198.18.0.1:2000", "8.8.8.8:2000"], OUTSIDE).len(), 3);
     }
@@ -239,14 +246,14 @@ mod tests {
     }
 
     #[test]
-    fn a_name_loses_what_would_move_the_cursor() {
-        assert_eq!(clean_name("a\x1b[2Jb"), "a[2Jb");
+    fn what_would_move_the_cursor_is_an_escape_in_a_name() {
+        assert_eq!(clean_name("a\x1b[2Jb"), r"a\u{1b}[2Jb");
     }
 
     proptest! {
         #[test]
         fn the_rules_leave_nothing_to_apply_twice(record in strategies::record(), l: bool, p: bool) {
-            let link = LinkContext { loopback: l, private: p, outbound: true };
+            let link = LinkContext { loopback: l, private: p, ..OUTSIDE };
             let mut once = record;
             apply(&mut once, &link);
             let mut twice = once.clone();

@@ -1,14 +1,15 @@
 //! What goes out: pages of full syncs as there is room, deltas at once.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::link::Serving;
+use super::link::{Place, Serving, Whose};
 use super::{Gossip, LinkContext, rules};
 use crate::core::book::{Book, Entry};
 use crate::core::limits::{
-    DELTA_RECORDS_MAX, PAGE_RECORDS_MAX, SYNC_QUEUE_MAX, SYNC_SERVE_IN_FLIGHT, SYNC_STALL,
+    DELTA_RECORDS_MAX, PAGE_RECORDS_MAX, PREFIX_RECORDS_MAX, SYNC_QUEUE_MAX, SYNC_SERVE_IN_FLIGHT, SYNC_STALL,
 };
-use crate::core::wire::{Delta, FullSync, Message, Record, Request, SyncRefused, Want};
+use crate::core::wire::{Delta, FullSync, Message, PeerPrefix, Record, Request, SyncRefused, Want};
 use crate::core::{Mono, Now};
 use crate::model::{EventKind, PeerId};
 
@@ -21,18 +22,44 @@ const PAGE_ROOM_MIN: usize = 4 * 1024;
 /// A page's bytes that are not records, at most.
 const PAGE_OVERHEAD: usize = 64;
 
-/// The record of an entry as we share it: there is one, nobody said that its
-/// subject is gone, and it was seen within [`SHARED_AGE`].
+/// The record of an entry as we share it: there is one, and its subject was seen
+/// within [`SHARED_AGE`]. That somebody says it is gone hides it from nobody.
 pub(super) fn shared(entry: &Entry, now: Now) -> Option<&Record> {
     let fresh = entry.linked || entry.last_seen().is_some_and(|at| at.age_at(now.stamp) <= SHARED_AGE);
-    entry.record().filter(|_| fresh && entry.demoted.is_none())
+    entry.record().filter(|_| fresh)
 }
 
 impl Gossip {
-    /// All we share, our own record first.
-    pub(super) fn shared_ids(&self, book: &Book, now: Now) -> Vec<PeerId> {
-        let others = book.iter().filter(|(_, entry)| shared(entry, now).is_some()).map(|(peer, _)| peer);
-        std::iter::once(self.own.peer).chain(others).collect()
+    /// Who comes next in a train, and the place behind him. Nothing is gathered
+    /// before: the train walks through the book as it is when there is room.
+    fn next_of(&self, whose: &Whose, place: Place, book: &Book, now: Now) -> Option<(PeerId, Place)> {
+        match whose {
+            // Our own record comes first.
+            Whose::All if place == Place::default() => {
+                Some((self.own.peer, Place { begun: true, ..Place::default() }))
+            }
+            Whose::All => {
+                let mut behind = book.behind(place.after);
+                let (peer, _) = behind.find(|(_, entry)| shared(entry, now).is_some())?;
+                Some((peer, Place { after: Some(peer), ..place }))
+            }
+            Whose::Prefixes(prefixes) => {
+                let mut place = place;
+                while let Some(prefix) = prefixes.get(place.done) {
+                    if let Some(peer) = self.with_prefix(*prefix, book).nth(place.within) {
+                        return Some((peer, Place { within: place.within + 1, ..place }));
+                    }
+                    place = Place { done: place.done + 1, within: 0, ..place };
+                }
+                None
+            }
+        }
+    }
+
+    /// Those whose ids begin so, as many as one prefix may yield.
+    fn with_prefix<'a>(&self, prefix: PeerPrefix, book: &'a Book) -> impl Iterator<Item = PeerId> + 'a {
+        let own = Some(self.own.peer).filter(|own| prefix.range().contains(own));
+        own.into_iter().chain(book.range(prefix.range()).map(|(peer, _)| peer)).take(PREFIX_RECORDS_MAX)
     }
 
     /// A record as it goes over a link: held to the link's rules, with the age
@@ -43,11 +70,10 @@ impl Gossip {
         } else {
             let entry = book.get(peer)?;
             let mut record = entry.record()?.clone();
-            if !entry.linked {
-                let age = entry.last_seen().map_or(SHARED_AGE, |at| at.age_at(now.stamp));
-                // Rounded up, so that no hop makes a sighting younger.
-                record.age_s = u32::try_from(age.as_millis().div_ceil(1000)).unwrap_or(u32::MAX);
-            }
+            // That a link stands is no sighting: the peer may be gone already.
+            let age = entry.last_seen().map_or(SHARED_AGE, |at| at.age_at(now.stamp));
+            // Rounded up, so that no hop makes a sighting younger.
+            record.age_s = u32::try_from(age.as_millis().div_ceil(1000)).unwrap_or(u32::MAX);
             record
         };
         rules::apply(&mut record, &link);
@@ -58,31 +84,32 @@ impl Gossip {
         let Some(link) = self.links.get_mut(&from) else {
             return;
         };
-        let ids = match &request.want {
+        let whose = match &request.want {
             Want::All => {
                 if !link.meters.syncs.take(now.mono) {
                     let retry = link.meters.syncs.wait(now.mono);
                     self.count("gossip.serve", 1);
                     return self.refuse_sync(from, request.sync, retry);
                 }
-                self.shared_ids(book, now)
+                Whose::All
             }
             Want::Prefixes(prefixes) => {
-                if !link.meters.records.take_many(prefixes.len().max(1) as f64, now.mono) {
-                    self.count("gossip.serve_records", prefixes.len() as u64);
+                // Each once: ids in hearsay are free to invent, so a prefix may
+                // stand for many records and be named many times.
+                let prefixes: BTreeSet<PeerPrefix> = prefixes.iter().copied().collect();
+                // Every record that will go out is paid for before one is made;
+                // what yields none is not free either.
+                let records = |prefix: &PeerPrefix| self.with_prefix(*prefix, book).count().max(1);
+                let cost = prefixes.iter().map(records).sum::<usize>().max(1);
+                let Some(link) = self.links.get_mut(&from) else { return };
+                if !link.meters.records.take_many(cost as f64, now.mono) {
+                    self.count("gossip.serve_records", cost as u64);
                     return;
                 }
-                let own = self.own.peer;
-                prefixes
-                    .iter()
-                    .flat_map(|prefix| {
-                        let ours = prefix.range().contains(&own).then_some(own);
-                        ours.into_iter().chain(book.range(prefix.range()).map(|(peer, _)| peer))
-                    })
-                    .collect()
+                Whose::Prefixes(prefixes.into_iter().collect())
             }
         };
-        self.enqueue(from, request.sync, ids, false);
+        self.enqueue(from, request.sync, whose, false);
     }
 
     /// Says that a full sync is not served now: who asked for it must not take our
@@ -93,7 +120,7 @@ impl Gossip {
     }
 
     /// Queues pages for a link.
-    pub(super) fn enqueue(&mut self, peer: PeerId, sync: u32, ids: Vec<PeerId>, push: bool) {
+    pub(super) fn enqueue(&mut self, peer: PeerId, sync: u32, whose: Whose, push: bool) {
         let Some(link) = self.links.get_mut(&peer) else {
             return;
         };
@@ -101,7 +128,7 @@ impl Gossip {
             self.count("gossip.serve_queue", 1);
             return;
         }
-        link.queue.push_back(Serving { sync, ids, done: 0, page: 0, push, stalled: None });
+        link.queue.push_back(Serving { sync, whose, place: Place::default(), page: 0, push, stalled: None });
         if !self.serving.contains(&peer) && !self.waiting.contains(&peer) {
             self.waiting.push_back(peer);
         }
@@ -179,21 +206,23 @@ impl Gossip {
         let budget = FullSync::ROOM.min(room.saturating_sub(PAGE_OVERHEAD));
         let mut records = Vec::new();
         let mut bytes = 0;
-        while let Some(id) = serving.ids.get(serving.done) {
+        let mut next = self.next_of(&serving.whose, serving.place, book, now);
+        while let Some((id, behind)) = next {
             // A peer is told about itself too: if it lost its counter, it
             // learns so which version it has to pass.
-            if let Some(record) = self.outgoing(*id, context, book, now) {
+            if let Some(record) = self.outgoing(id, context, book, now) {
                 bytes += record.encoded_size_max();
                 if bytes > budget || records.len() == PAGE_RECORDS_MAX {
                     break;
                 }
                 records.push(record);
             }
-            serving.done += 1;
+            serving.place = behind;
+            next = self.next_of(&serving.whose, serving.place, book, now);
         }
         let page = serving.page;
         serving.page += 1;
-        FullSync { sync: serving.sync, page, last: serving.done == serving.ids.len(), records }
+        FullSync { sync: serving.sync, page, last: next.is_none(), records }
     }
 
     /// Gives up trains that found no room for too long.

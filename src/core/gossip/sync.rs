@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::link::Whose;
 use super::{Gossip, Output, SYNC_WITHIN};
 use crate::core::book::Book;
 use crate::core::limits::INTAKE_BURST_REQUESTED;
@@ -91,7 +92,7 @@ impl Gossip {
         };
         let report = SyncReport { peers_asked: peers.len() as u32, ..SyncReport::default() };
         for peer in &peers {
-            self.start_exchange(*peer, book, now);
+            self.start_exchange(*peer, now);
         }
         self.jobs.push(Job { command, started: now.mono, waiting: peers, report });
         self.pump(book, now);
@@ -99,21 +100,20 @@ impl Gossip {
     }
 
     /// A new link: both ends send everything unasked.
-    pub(super) fn start_initial_exchange(&mut self, peer: PeerId, book: &Book, now: Now) {
+    pub(super) fn start_initial_exchange(&mut self, peer: PeerId, now: Now) {
         let Some(link) = self.links.get_mut(&peer) else {
             return;
         };
         link.exchange = Some(Exchange::new(0, now));
         if link.meters.syncs.take(now.mono) {
-            let ids = self.shared_ids(book, now);
-            self.enqueue(peer, 0, ids, true);
+            self.enqueue(peer, 0, Whose::All, true);
         } else {
             // A link that comes and goes is not told everything each time.
             self.count("gossip.serve", 1);
         }
     }
 
-    fn start_exchange(&mut self, peer: PeerId, book: &Book, now: Now) {
+    fn start_exchange(&mut self, peer: PeerId, now: Now) {
         let sync = self.number();
         let Some(link) = self.links.get_mut(&peer) else {
             return;
@@ -131,8 +131,7 @@ impl Gossip {
         }
         self.request_all(peer, sync, now);
         if !pushing {
-            let ids = self.shared_ids(book, now);
-            self.enqueue(peer, 0, ids, true);
+            self.enqueue(peer, 0, Whose::All, true);
         }
     }
 

@@ -27,6 +27,9 @@ pub struct EndedAttempt {
     /// Where the link moved when it left its relay.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub moved: Option<Path>,
+    /// Whether it only tried again, in vain, whom the one before had not reached.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub again: bool,
 }
 
 /// The latest attempts, oldest first.
@@ -42,6 +45,15 @@ impl History {
     /// Of a node that counts from now on.
     pub fn new(since: Stamp) -> Self {
         Self { since, attempts: VecDeque::new() }
+    }
+
+    /// Without the attempts of a clock that was ahead: they would stand in a time to come,
+    /// and push aside those that end now.
+    #[must_use]
+    pub fn without_the_future(mut self, now: Stamp) -> Self {
+        self.attempts.retain(|ended| ended.at.age_if_past(now).is_some());
+        self.since = self.since.min(now);
+        self
     }
 
     /// Adds one; gives the one that it displaces. From then on counting begins
@@ -61,7 +73,7 @@ impl History {
         self.attempts.retain(|ended| match ended.outcome {
             AttemptOutcome::Connected => ended.path.is_some(),
             AttemptOutcome::Unreachable => ended.path.is_none(),
-            AttemptOutcome::Abandoned => false,
+            AttemptOutcome::NoBetterPath | AttemptOutcome::Abandoned => false,
         });
         let surplus = self.attempts.len().saturating_sub(HISTORY_MAX);
         self.attempts.drain(..surplus);
@@ -77,7 +89,7 @@ impl Tally {
     pub(super) fn count(&mut self, ended: &EndedAttempt) {
         match ended.path {
             Some(path) => self.connected(path, ended.elapsed_ms, 1),
-            None => self.unreachable(1),
+            None => self.unreachable(1, ended.again),
         }
         if let Some(to) = ended.moved {
             self.moved(to, 1);
@@ -90,7 +102,10 @@ impl Tally {
             Some(Path::Direct) => self.direct -= 1,
             Some(Path::Punched) => self.punched -= 1,
             Some(Path::Relayed) => self.relayed -= 1,
-            None => self.unreachable -= 1,
+            None => {
+                self.unreachable -= 1;
+                self.again -= u64::from(ended.again);
+            }
         }
         match ended.moved {
             Some(Path::Direct) => self.moved.direct -= 1,
@@ -106,5 +121,28 @@ impl Tally {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attempts_of_a_clock_that_was_ahead_are_not_gone_on_from() {
+        let now = Stamp(1_800_000_000_000);
+        let ended = |at| EndedAttempt {
+            at,
+            outcome: AttemptOutcome::Unreachable,
+            path: None,
+            elapsed_ms: 1,
+            moved: None,
+            again: false,
+        };
+        let years = std::time::Duration::from_secs(10 * 365 * 86_400);
+        let mut history = History::new(now.after(years));
+        history.attempts.extend([ended(now), ended(now.after(years))]);
+        let history = history.without_the_future(now);
+        assert_eq!((history.since, history.attempts.len()), (now, 1));
     }
 }

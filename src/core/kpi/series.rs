@@ -84,7 +84,7 @@ mod tests {
 
     fn ended(at_s: i64, path: Option<Path>) -> EndedAttempt {
         let outcome = if path.is_some() { AttemptOutcome::Connected } else { AttemptOutcome::Unreachable };
-        EndedAttempt { at: Stamp(at_s * 1000), outcome, path, elapsed_ms: 40, moved: None }
+        EndedAttempt { at: Stamp(at_s * 1000), outcome, path, elapsed_ms: 40, moved: None, again: false }
     }
 
     #[test]
@@ -103,7 +103,7 @@ mod tests {
     fn a_part_has_its_beginning_and_not_its_end() {
         let mut series = Series::ending(Stamp(60_000), Duration::from_secs(60), 60);
         for (at, place) in [(0, 0), (999, 0), (1_000, 1), (59_999, 59), (60_000, 59), (99_000, 59)] {
-            series.part_at(Stamp(at)).unwrap().unreachable(1);
+            series.part_at(Stamp(at)).unwrap().unreachable(1, false);
             let points: Vec<_> = series.points().collect();
             assert!(points[place].unreachable > 0 && points[place].from.0 <= at, "{at}");
         }

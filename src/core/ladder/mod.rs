@@ -29,8 +29,7 @@ use self::punch::Punch;
 use self::relay::Relay;
 use super::{Mono, Now};
 use crate::model::{
-    AttemptId, AttemptOutcome, Cause, CommandId, Path, PeerId, Reason, StageKind, StageOutcome, StageReport,
-    Stamp,
+    AttemptId, AttemptOutcome, Cause, Path, PeerId, Reason, StageKind, StageOutcome, StageReport, Stamp,
 };
 
 /// One run of the ladder.
@@ -72,8 +71,6 @@ pub struct Ladder {
     tried: bool,
     outcome: Option<(AttemptOutcome, Option<Path>, Duration)>,
     over: bool,
-    /// Commands that wait for its outcome, with the time they came.
-    pub waiting: Vec<(CommandId, Mono)>,
 }
 
 impl Ladder {
@@ -115,7 +112,6 @@ impl Ladder {
             tried: false,
             outcome: None,
             over: false,
-            waiting: Vec::new(),
         };
         ladder.begin_direct(now, out);
         ladder.settle(now, out);
@@ -140,6 +136,11 @@ impl Ladder {
     /// What made us try.
     pub fn cause(&self) -> Cause {
         self.cause
+    }
+
+    /// Which stages it may run.
+    pub fn plan(&self) -> Plan {
+        self.plan
     }
 
     /// How it ended, if it did.
@@ -223,11 +224,7 @@ impl Ladder {
         }
         let invited = matches!(self.relay, Some(Relay::Invited { .. }));
         let ours = ours || path == Path::Punched || path == Path::Relayed && invited;
-        let stage = match path {
-            Path::Direct => StageKind::Direct,
-            Path::Punched => StageKind::Punch,
-            Path::Relayed => StageKind::Relay,
-        };
+        let stage = StageKind::of(path);
         // A direct dial that went on behind its skipped stage got through.
         if ours {
             self.end_stage(stage, StageOutcome::Ok, None, now, out);
@@ -376,7 +373,9 @@ impl Ladder {
             direct.cancel(out);
         }
         if self.outcome.is_none() {
-            self.decide(AttemptOutcome::Unreachable, None, now, out);
+            let better = self.cause == Cause::Upgrade;
+            let failed = if better { AttemptOutcome::NoBetterPath } else { AttemptOutcome::Unreachable };
+            self.decide(failed, None, now, out);
         }
         self.over = true;
         out.push(LadderOut::Over);

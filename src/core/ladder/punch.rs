@@ -28,6 +28,9 @@ pub(super) const CONSENT_WAIT: Duration = Duration::from_secs(3);
 /// than QUIC waits before it repeats its first packet.
 pub(super) const PUNCH_AGAIN: Duration = Duration::from_millis(500);
 
+/// What is left of the stage's time for another round at least: in less nothing can
+/// come of it.
+const ROUND_LEAST: Duration = PUNCH_AGAIN;
 /// After this long an intermediary takes another request for the same pair.
 const ASK_AGAIN: Duration = PUNCH_PER_PAIR;
 
@@ -308,7 +311,7 @@ impl Ladder {
         let last = self.punch.is_none() && self.relay.is_none() && !self.relay_is_due();
         let at = self.turned_away_at + ASK_AGAIN;
         let wanted = last && self.outcome.is_none() && !self.turned_away.is_empty();
-        (wanted && at < self.punch_until).then_some(at)
+        (wanted && at + ROUND_LEAST < self.punch_until).then_some(at)
     }
 
     pub(super) fn settle_turned_away(&mut self, now: Now, out: &mut Vec<LadderOut>) {
@@ -372,7 +375,7 @@ impl Ladder {
         let elsewhere =
             matches!(reason, Reason::RateLimited | Reason::UnknownTarget | Reason::TimedOut { .. });
         self.end_stage(StageKind::Punch, StageOutcome::Failed, Some(reason.clone()), now, out);
-        if !elsewhere || now.mono >= self.punch_until {
+        if !elsewhere || now.mono + ROUND_LEAST >= self.punch_until {
             return;
         }
         if !rest.is_empty() {

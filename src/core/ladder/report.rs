@@ -41,6 +41,13 @@ impl Ladder {
         }
     }
 
+    /// The link runs over that relay, whichever the stage set out with.
+    pub fn on_relay(&mut self, via: Option<PeerId>) {
+        if via.is_some() {
+            self.set_via(StageKind::Relay, via);
+        }
+    }
+
     pub(super) fn begin_stage(
         &mut self,
         stage: StageKind,
@@ -55,6 +62,7 @@ impl Ladder {
             started: now.stamp,
             elapsed_ms: None,
             via,
+            guess: None,
         };
         self.insert(report, now);
         out.push(LadderOut::StageStarted { stage, via });
@@ -71,9 +79,11 @@ impl Ladder {
         let running =
             |(s, _): &&mut (StageReport, Mono)| s.stage == stage && s.outcome == StageOutcome::Running;
         let Some((report, begun)) = self.stages.iter_mut().find(running) else { return };
+        let took = now.mono.since(*begun);
         report.outcome = outcome;
-        report.reason = reason;
-        report.elapsed_ms = Some(millis(now.mono.since(*begun)));
+        // One stage, one time: what it was given may have been more, or less.
+        report.reason = reason.map(|reason| reason.after(took));
+        report.elapsed_ms = Some(millis(took));
         out.push(LadderOut::StageEnded(report.clone()));
     }
 
@@ -85,6 +95,7 @@ impl Ladder {
             started: now.stamp,
             elapsed_ms: Some(0),
             via: None,
+            guess: None,
         };
         self.insert(report.clone(), now);
         out.push(LadderOut::StageEnded(report));

@@ -46,11 +46,23 @@ impl Plan {
     /// Away from a relay.
     pub const UPGRADE: Self = Self { direct: true, punch: true, relay: false };
 
+    /// Its one stage, if it has only one.
+    pub fn only(self) -> Option<StageKind> {
+        match self {
+            Self::DIRECT => Some(StageKind::Direct),
+            Self::PUNCH => Some(StageKind::Punch),
+            Self::RELAY => Some(StageKind::Relay),
+            _ => None,
+        }
+    }
+
     pub(super) fn has(self, stage: StageKind) -> bool {
         match stage {
             StageKind::Direct => self.direct,
             StageKind::Punch => self.punch,
             StageKind::Relay => self.relay,
+            // Not of the ladder: it runs behind a link that stands.
+            StageKind::Guess => false,
         }
     }
 }

@@ -4,10 +4,10 @@
 use std::time::Duration;
 
 use super::session::{Joined, Resume};
-use super::{Greeting, Heartbeat, Link, LinkOut, Pace, Phase};
+use super::{Greeting, Heartbeat, LATE_FOR, Link, LinkOut, Pace, Phase};
 use crate::core::limits::HELLO_TIMEOUT;
 use crate::core::link::{Conn, ConnId, ConnInfo, SPARE_KEPT};
-use crate::core::wire::{Frame, Hello, WARM_LANES_SINCE};
+use crate::core::wire::{Frame, Hello, PROTOCOL_LOW, WARM_LANES_SINCE};
 use crate::core::{Mono, Now};
 use crate::model::{CloseCode, Path, Reason, clean};
 
@@ -47,18 +47,14 @@ impl Link {
         out.push(LinkOut::OpenControl(conn.info.id));
     }
 
-    /// Says who we are. In a closed fleet we say no more than that we are a member
-    /// until the other end proved that it is one: `proved`.
-    pub(super) fn say_hello(&mut self, id: ConnId, mut hello: Hello, proved: bool, out: &mut Vec<LinkOut>) {
+    /// Says who we are.
+    pub(super) fn say_hello(&mut self, id: ConnId, mut hello: Hello, out: &mut Vec<LinkOut>) {
         let Some(conn) = self.conn(id) else { return };
         let info = &conn.info;
         hello.observed = info.remote;
         hello.channel = info.channel;
         hello.outbound = info.outbound;
         hello.path = (info.outbound || info.path != Path::Direct).then_some(info.path);
-        hello.proof =
-            self.config.secret.as_ref().map(|s| s.prove(&info.binding, &self.config.me, &self.peer));
-        let hello = if self.config.secret.is_some() && !proved { hello.before_proof() } else { hello };
         self.write_frame(id, &Frame::Hello(Box::new(hello)), out);
     }
 
@@ -74,12 +70,10 @@ impl Link {
     ) {
         if let Err((code, counter)) = self.check(id, &theirs) {
             if code == CloseCode::Version {
-                return self.on_other_version(id, &theirs, ours(), out);
+                return self.on_other_version(id, &theirs, &ours(), counter, out);
             }
-            self.refuse(id, code, counter, out);
-            return;
+            return self.refuse(id, code, counter, out);
         }
-        let more = self.says_more(id);
         let greeting = Greeting {
             name: Some(clean(&theirs.name)).filter(|n| !n.is_empty()),
             version: theirs.version_with_us().unwrap_or_default(),
@@ -93,52 +87,48 @@ impl Link {
         let Some(conn) = self.conn_mut(id) else { return };
         // The dialler knows how it got through; the label is the worse of both.
         conn.info.path = conn.info.path.max(theirs.path.unwrap_or(Path::Direct));
-        let (said, hello) = match &mut conn.phase {
-            Phase::Shaking { hello, .. } if more => {
-                *hello = Some(greeting);
-                return;
-            }
-            Phase::Shaking { said: said @ None, hello, .. } => (said, hello),
-            _ => return out.push(LinkOut::Stopped("second hello")),
+        let Phase::Shaking { said: said @ None, hello, .. } = &mut conn.phase else {
+            return out.push(LinkOut::Stopped("second hello"));
         };
         (*said, *hello) = (Some(resume), Some(greeting));
-        // The opener of a closed fleet says now what it kept back.
-        if !self.is_opener() || self.config.secret.is_some() {
-            self.say_hello(id, ours(), true, out);
+        if !self.is_opener() {
+            self.say_hello(id, ours(), out);
         }
         self.write_frame(id, &Frame::Resume { session: resume.session, next: resume.next }, out);
     }
 
-    /// There is no version that both speak. Both ends are to know which they are: who
-    /// was spoken to says it too, and the opener closes.
-    fn on_other_version(&mut self, id: ConnId, theirs: &Hello, ours: Hello, out: &mut Vec<LinkOut>) {
-        let reason = Reason::OtherVersion {
+    /// The other end speaks no version that we do. Both ends are to know which versions
+    /// they are, so the end that has not said its own yet says it first, and the opener
+    /// closes.
+    fn on_other_version(
+        &mut self,
+        id: ConnId,
+        theirs: &Hello,
+        ours: &Hello,
+        counter: &'static str,
+        out: &mut Vec<LinkOut>,
+    ) {
+        let waits = !self.is_opener() && self.may_say_hello(id, theirs).is_ok();
+        let Some(conn) = self.conn_mut(id) else { return };
+        let again = conn.mismatch.is_some();
+        conn.mismatch = Some(Reason::OtherVersion {
             theirs: clean(&theirs.agent),
             ours: ours.agent.clone(),
-            we_are_older: theirs.low > ours.high,
-        };
-        let again = self.conn_mut(id).is_none_or(|conn| conn.in_full.replace(reason).is_some());
-        if self.is_opener() || again {
-            return self.refuse(id, CloseCode::Version, "no common version", out);
+            theirs_is_older: theirs.high < PROTOCOL_LOW || !waits && theirs.proof.is_some(),
+        });
+        if waits && !again {
+            out.push(LinkOut::Stopped(counter));
+            self.say_hello(id, ours.clone(), out);
+        } else {
+            self.refuse(id, CloseCode::Version, counter, out);
         }
-        out.push(LinkOut::Stopped("no common version"));
-        // Who does not close in time is closed as silent.
-        self.say_hello(id, ours, false, out);
-    }
-
-    /// Whether the peer kept back who it is, and says it now that we proved
-    /// ourselves.
-    fn says_more(&self, id: ConnId) -> bool {
-        let kept_back = |conn: &Conn| matches!(&conn.phase, Phase::Shaking { hello: Some(greeting), .. } if greeting.agent.is_empty());
-        self.config.secret.is_some() && !self.is_opener() && self.conn(id).is_some_and(kept_back)
     }
 
     /// Whether a Hello is one of ours.
     fn check(&self, id: ConnId, theirs: &Hello) -> Result<(), (CloseCode, &'static str)> {
         let Some(conn) = self.conn(id) else { return Ok(()) };
-        // Its proof will do.
-        let kept_back = self.config.secret.is_some() && theirs.is_before_proof();
-        if theirs.network != self.config.network && !kept_back {
+        self.may_say_hello(id, theirs)?;
+        if theirs.network != self.config.network {
             return Err((CloseCode::Network, "another network"));
         }
         if theirs.version_with_us().is_none() {
@@ -146,14 +136,6 @@ impl Link {
         }
         if theirs.channel != conn.info.channel {
             return Err((CloseCode::Malformed, "hello of another connection"));
-        }
-        if let Some(secret) = &self.config.secret {
-            let holds = theirs
-                .proof
-                .is_some_and(|p| secret.holds(&p, &conn.info.binding, &self.peer, &self.config.me));
-            if !holds {
-                return Err((CloseCode::Network, "no proof of membership"));
-            }
         }
         Ok(())
     }
@@ -175,6 +157,7 @@ impl Link {
             self.refuse(id, CloseCode::Malformed, "bad resume", out);
             return;
         };
+        out.push(LinkOut::Widen(id));
         // The opener resumes on one connection only. Which of its streams came
         // first says nothing, so until now each was answered.
         for conn in &mut self.conns {
@@ -183,7 +166,7 @@ impl Link {
             }
         }
         let before = self.conn(self.active.unwrap_or(id)).and_then(|c| c.beat.rtt_guess_ms());
-        let before = before.or(self.rtt_before);
+        let before = before.or(self.rtt_before.map(|(ms, _)| ms));
         if let Some(conn) = self.conn_mut(id) {
             (conn.beat, conn.next) = (Heartbeat::new(Pace::Standby, before, now.mono), 0);
         }
@@ -204,6 +187,9 @@ impl Link {
             let gap = (self.bytes_rx > 0).then(|| now.mono.since(self.last_heard));
             let lost = if resumed { 0 } else { unacknowledged };
             out.push(LinkOut::Up { fresh: !resumed, gap, lost });
+        }
+        if resumed {
+            self.late = Some((now.mono.since(self.last_heard), now.mono + LATE_FOR));
         }
         self.last_heard = now.mono;
         self.open_best(now.mono, out);
@@ -343,9 +329,11 @@ impl Link {
             }
         }
         for id in silent {
-            match self.conn(id).and_then(|conn| conn.in_full.as_ref()) {
-                Some(_) => out.push(LinkOut::Close(id, CloseCode::Version)),
-                None => self.refuse(id, CloseCode::Limit, "no hello in time", out),
+            // One of another version was to close it by itself.
+            if self.conn(id).is_some_and(|c| c.mismatch.is_some()) {
+                self.refuse(id, CloseCode::Version, "no common version", out);
+            } else {
+                self.refuse(id, CloseCode::Limit, "no hello in time", out);
             }
         }
         out.extend(silent_lanes.into_iter().map(|id| LinkOut::Close(id, CloseCode::Replaced)));

@@ -254,6 +254,11 @@ impl Heartbeat {
         self.smoothed
     }
 
+    /// The same, and when it was last measured.
+    pub fn rtt(&self) -> Option<(f64, Mono)> {
+        self.smoothed.map(|ms| (ms, self.measured))
+    }
+
     /// The same, or that of the connection before.
     pub fn rtt_guess_ms(&self) -> Option<f64> {
         self.smoothed.or(self.before)

@@ -1,8 +1,10 @@
 //! Proof that the other end belongs to a closed fleet.
 //!
-//! The proof covers key material exported from the TLS session of that very
-//! connection and both identities in order, so it can be replayed neither on
-//! another connection nor in the other direction.
+//! Each end says a nonce, and nothing else, before it has seen a proof. A proof covers
+//! both nonces, key material exported from the TLS session of that very connection and
+//! both identities in order, so it can be replayed neither on another connection, nor
+//! later, nor in the other direction. The end that did not open the stream proves
+//! itself first; names and all the rest come after both did.
 
 use std::fmt;
 
@@ -22,26 +24,43 @@ impl NetworkSecret {
         Self(Zeroizing::new(bytes))
     }
 
-    /// The proof that `from` sends to `to` over the connection whose exported
-    /// key material is `binding`.
-    pub fn prove(&self, binding: &[u8; 32], from: &PeerId, to: &PeerId) -> [u8; 32] {
-        let tag = hmac::sign(&self.key(), &Self::statement(binding, from, to));
+    /// The proof of a claim.
+    pub fn prove(&self, claim: &Claim<'_>) -> [u8; 32] {
+        let tag = hmac::sign(&self.key(), &claim.bytes());
         let mut proof = [0; 32];
         proof.copy_from_slice(tag.as_ref());
         proof
     }
 
     /// Checks a proof in constant time.
-    pub fn holds(&self, proof: &[u8; 32], binding: &[u8; 32], from: &PeerId, to: &PeerId) -> bool {
-        hmac::verify(&self.key(), &Self::statement(binding, from, to), proof).is_ok()
+    pub fn holds(&self, proof: &[u8; 32], claim: &Claim<'_>) -> bool {
+        hmac::verify(&self.key(), &claim.bytes(), proof).is_ok()
     }
 
     fn key(&self) -> hmac::Key {
         hmac::Key::new(hmac::HMAC_SHA256, self.0.as_slice())
     }
+}
 
-    fn statement(binding: &[u8; 32], from: &PeerId, to: &PeerId) -> Vec<u8> {
-        [b"punchdeck membership 1".as_slice(), binding, &from.0, &to.0].concat()
+/// That one end of a connection is a member.
+#[derive(Debug, Clone, Copy)]
+pub struct Claim<'a> {
+    /// Key material that both ends exported from the connection.
+    pub binding: &'a [u8; 32],
+    /// The nonce of the end that claims.
+    pub nonce: &'a [u8; 32],
+    /// The nonce of the end that is told.
+    pub asked: &'a [u8; 32],
+    /// Who claims.
+    pub from: &'a PeerId,
+    /// Who is told.
+    pub to: &'a PeerId,
+}
+
+impl Claim<'_> {
+    fn bytes(&self) -> Vec<u8> {
+        let Self { binding, nonce, asked, from, to } = self;
+        [b"punchdeck membership 2".as_slice(), *binding, *nonce, *asked, &from.0, &to.0].concat()
     }
 }
 
@@ -59,13 +78,22 @@ mod tests {
     const B: PeerId = PeerId([2; 32]);
 
     #[test]
-    fn a_proof_holds_for_its_connection_direction_and_secret_only() {
+    fn a_proof_holds_for_its_connection_nonces_direction_and_secret_only() {
         let secret = NetworkSecret::new([5; 32]);
-        let proof = secret.prove(&[9; 32], &A, &B);
-        assert!(secret.holds(&proof, &[9; 32], &A, &B));
-        assert!(!secret.holds(&proof, &[8; 32], &A, &B), "another connection");
-        assert!(!secret.holds(&proof, &[9; 32], &B, &A), "the other direction: a reflection");
-        assert!(!NetworkSecret::new([6; 32]).holds(&proof, &[9; 32], &A, &B), "another secret");
+        let claim = Claim { binding: &[9; 32], nonce: &[1; 32], asked: &[2; 32], from: &A, to: &B };
+        let proof = secret.prove(&claim);
+        assert!(secret.holds(&proof, &claim));
+        assert!(!NetworkSecret::new([6; 32]).holds(&proof, &claim), "another secret");
+        let others = [
+            ("another connection", Claim { binding: &[8; 32], ..claim }),
+            ("an older nonce of its own", Claim { nonce: &[3; 32], ..claim }),
+            ("what somebody else was asked", Claim { asked: &[3; 32], ..claim }),
+            ("the other direction: a reflection", Claim { from: &B, to: &A, ..claim }),
+            ("the nonces the other way round", Claim { nonce: &[2; 32], asked: &[1; 32], ..claim }),
+        ];
+        for (what, other) in others {
+            assert!(!secret.holds(&proof, &other), "{what}");
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@
 //! the same session, and nothing on it until the one in use is in doubt
 //! (`lanes.rs`).
 
+mod closed;
 mod doubt;
 mod handshake;
 mod heartbeat;
@@ -23,7 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use heartbeat::{BRISK_INTERVAL, DEAD_AFTER};
-pub use membership::NetworkSecret;
+pub use membership::{Claim, NetworkSecret};
 pub use session::NotSent;
 pub use types::{ConnId, ConnInfo, Greeting, LinkConfig, LinkOut, LinkStatus};
 
@@ -31,7 +32,7 @@ use self::doubt::{Doubt, Move};
 use self::heartbeat::{Heartbeat, Pace};
 use self::session::{Resume, Session};
 use crate::core::bucket::Bucket;
-use crate::core::limits::{HELLO_TIMEOUT, MOVES_BURST, MOVES_PER_MINUTE};
+use crate::core::limits::{CONNECTIONS_PER_PEER_MAX, HELLO_TIMEOUT, MOVES_BURST, MOVES_PER_MINUTE};
 use crate::core::wire::{Frame, Hello, Message};
 use crate::core::{Mono, Now};
 use crate::model::{CloseCode, Path, PeerId, Reason};
@@ -41,6 +42,9 @@ use crate::model::{CloseCode, Path, PeerId, Reason};
 pub const SESSION_MEMORY: Duration = Duration::from_secs(60);
 /// How long a lane is kept beside the better path to which its link moved.
 pub const SPARE_KEPT: Duration = Duration::from_secs(30);
+
+/// What was kept comes at once when a session goes on.
+const LATE_FOR: Duration = Duration::from_secs(1);
 
 const REPLACED: Reason = Reason::Closed { close: Some(CloseCode::Replaced) };
 
@@ -58,14 +62,23 @@ enum Phase {
     Foreign,
 }
 
+/// What the other end of a connection showed in a closed fleet.
+#[derive(Debug, Clone, Copy, Default)]
+struct Proof {
+    nonce: Option<[u8; 32]>,
+    holds: bool,
+}
+
 #[derive(Debug)]
 struct Conn {
     info: ConnInfo,
     phase: Phase,
+    /// How far the other end has proved itself on its control stream.
+    proof: Proof,
     /// Why we closed it, if we did.
     refused: Option<CloseCode>,
-    /// The same in full, where there is more to say.
-    in_full: Option<Reason>,
+    /// That its other end speaks no version of ours, and which.
+    mismatch: Option<Reason>,
     /// Its liveness, once it is up.
     beat: Heartbeat,
     /// The first number that was not written to it.
@@ -111,11 +124,14 @@ pub struct Link {
     /// When the peer last acknowledged anything new.
     progress: Mono,
     /// The round trip of the connection that was in use last.
-    rtt_before: Option<f64>,
+    rtt_before: Option<(f64, Mono)>,
     greeting: Option<Greeting>,
     since: Mono,
     last_heard: Mono,
     broken_since: Option<Mono>,
+    /// What comes now may have been said so much earlier, until then: it was kept while
+    /// there was no connection.
+    late: Option<(Duration, Mono)>,
     /// Why we closed everything, if we did: what a connection says of its end
     /// does not tell who wanted it.
     closing: Option<Reason>,
@@ -149,6 +165,7 @@ impl Link {
             since: now,
             last_heard: now,
             broken_since: Some(now),
+            late: None,
             closing: None,
             bytes_tx: 0,
             bytes_rx: 0,
@@ -175,12 +192,6 @@ impl Link {
         self.conns.iter().find(|c| matches!(c.phase, Phase::Foreign) && c.refused.is_none())
     }
 
-    /// Whether a connection comes from that host; whoever comes over a lane
-    /// comes from its relay.
-    pub fn is_from(&self, ip: std::net::IpAddr) -> bool {
-        self.conns.iter().any(|c| c.info.path != Path::Relayed && c.info.remote.ip() == ip)
-    }
-
     /// The connection in use.
     pub fn in_use(&self) -> Option<&ConnInfo> {
         Some(&self.conn(self.active?)?.info)
@@ -196,15 +207,21 @@ impl Link {
         self.conns.is_empty() && self.broken_since.is_none_or(|at| now.since(at) >= SESSION_MEMORY)
     }
 
+    /// Whether it has neither a connection nor a session to come back to.
+    pub fn is_blank(&self) -> bool {
+        self.conns.is_empty() && !self.session.is_joined()
+    }
+
     /// What the peer said of itself.
     pub fn greeting(&self) -> Option<&Greeting> {
         self.greeting.as_ref()
     }
 
-    /// The smoothed round trip, also of a link that is down.
-    pub fn rtt_ms(&self) -> Option<f64> {
+    /// The smoothed round trip in milliseconds, and when it was last measured; also
+    /// of a link that is down.
+    pub fn rtt(&self) -> Option<(f64, Mono)> {
         match self.active.and_then(|id| self.conn(id)) {
-            Some(conn) => conn.beat.rtt_ms(),
+            Some(conn) => conn.beat.rtt(),
             None => self.rtt_before,
         }
     }
@@ -212,6 +229,11 @@ impl Link {
     /// When anything of it was last heard.
     pub fn last_heard(&self) -> Mono {
         self.last_heard
+    }
+
+    /// How much earlier what comes now may have been said.
+    pub fn late(&self, now: Mono) -> Duration {
+        self.late.filter(|(_, until)| now < *until).map_or(Duration::ZERO, |(by, _)| by)
     }
 
     /// What is shown of it; `None` without a connection.
@@ -229,6 +251,11 @@ impl Link {
             bytes_rx: self.bytes_rx + self.conns.iter().map(|c| c.bytes_rx).sum::<u64>(),
             foreign: self.active.is_none(),
         })
+    }
+
+    /// Bytes that the peer has not acknowledged.
+    pub fn kept_bytes(&self) -> usize {
+        self.session.kept_bytes()
     }
 
     /// Bytes that may be sent now.
@@ -262,23 +289,40 @@ impl Link {
         self.conns.push(Conn {
             info,
             phase: Phase::Waiting { until },
+            proof: Proof::default(),
             refused: None,
-            in_full: None,
+            mismatch: None,
             beat: Heartbeat::new(Pace::Standby, None, now.mono),
             next: 0,
             owes_ack: false,
             bytes_tx: 0,
             bytes_rx: 0,
         });
+        self.make_way(out);
         self.open_best(now.mono, out);
+    }
+
+    /// Of too many connections the oldest goes that is of no use.
+    fn make_way(&mut self, out: &mut Vec<LinkOut>) {
+        let stand = self.conns.iter().filter(|c| c.refused.is_none());
+        if stand.clone().count() <= CONNECTIONS_PER_PEER_MAX {
+            return;
+        }
+        let moving_to = self.moving.as_ref().map(|m| m.to);
+        let used = [self.active, self.standby_id(), moving_to, self.spare.map(|(id, _)| id)];
+        let oldest = stand.map(|c| c.info.id).find(|id| !used.contains(&Some(*id)));
+        if let Some(id) = oldest {
+            self.refuse(id, CloseCode::Limit, "connections of one peer", out);
+        }
     }
 
     /// The control stream stands: ours was opened, or theirs was accepted.
     pub fn on_control(&mut self, id: ConnId, now: Now, hello: &dyn Fn() -> Hello, out: &mut Vec<LinkOut>) {
         let Some(conn) = self.conn_mut(id) else { return };
         conn.phase = Phase::Shaking { said: None, hello: None, until: now.mono + HELLO_TIMEOUT };
+        conn.proof = Proof::default();
         if self.is_opener() {
-            self.say_hello(id, hello(), false, out);
+            self.say_first(id, hello, out);
             // A better one may have come while this one was being opened.
             self.open_best(now.mono, out);
         }
@@ -304,6 +348,8 @@ impl Link {
         }
         let Some(conn) = self.conn(id) else { return };
         match frame {
+            Frame::Nonce { nonce } => self.on_nonce(id, nonce, out),
+            Frame::Proof { proof } => self.on_proof(id, proof, hello, out),
             Frame::Hello(theirs) => self.on_hello(id, *theirs, hello, now, out),
             Frame::Resume { session, next } => self.on_resume(id, Resume { session, next }, now, out),
             _ if !matches!(conn.phase, Phase::Up) => out.push(LinkOut::Stopped("frame before hello")),
@@ -375,12 +421,12 @@ impl Link {
         self.bytes_rx += conn.bytes_rx;
         self.spare = self.spare.filter(|(spare, _)| *spare != id);
         self.forget_lane(id);
-        let reason = conn.refused.map_or(reason, |code| Reason::Closed { close: Some(code) });
-        let reason = conn.in_full.clone().unwrap_or(reason);
+        let refused = |code| Reason::Closed { close: Some(code) };
+        let reason = conn.mismatch.clone().or(conn.refused.map(refused)).unwrap_or(reason);
         let reason = self.closing.clone().unwrap_or(reason);
         if self.active == Some(id) {
             self.active = None;
-            self.rtt_before = conn.beat.rtt_ms();
+            self.rtt_before = conn.beat.rtt();
             if reason == REPLACED && self.is_shaking() {
                 self.following = Some(conn.info);
             } else if !self.promote(&conn, now.mono, out) {

@@ -65,6 +65,7 @@ fn info(id: u64, outbound: bool, path: Path) -> ConnInfo {
         via: None,
         channel: [u8::try_from(id).unwrap(); 16],
         binding: [u8::try_from(id).unwrap(); 32],
+        nonce: [if outbound { 0xaa } else { 0xbb }; 32],
     }
 }
 
@@ -434,37 +435,52 @@ fn a_closed_fleet_admits_only_who_proves_the_secret() {
             } else if theirs.is_none() {
                 // The member opened and kept back even which network it is.
                 assert_eq!(pair.closed_with(outsider), Some(CloseCode::Network));
+            } else {
+                // Whoever did not open proves itself first.
+                assert_eq!(pair.closed_with(0), Some(CloseCode::Network));
+                assert!(pair.stopped(0, "no proof of membership"));
             }
         }
     }
 }
 
-/// The Hellos that are under way to an end.
-fn hellos_to(pair: &Pair, end: usize) -> Vec<Hello> {
+/// The frames that are under way to an end.
+fn frames_to(pair: &Pair, end: usize) -> Vec<Frame> {
     let mut found = Vec::new();
     for (_, _, bytes) in pair.wire.iter().filter(|(_, to, _)| *to == end) {
         let mut reader = FrameReader::new();
         reader.push(bytes);
         while let Ok(Some(raw)) = reader.next() {
-            if let Ok(Frame::Hello(hello)) = Frame::decode(&raw) {
-                found.push(*hello);
-            }
+            found.push(Frame::decode(&raw).unwrap());
         }
     }
     found
 }
 
 #[test]
-fn a_closed_fleet_says_nothing_of_itself_before_the_other_end_proved_that_it_is_a_member() {
+fn a_closed_fleet_says_nothing_but_a_nonce_and_a_proof_before_the_other_ends_proof() {
     let mut pair = Pair::with(|_, c| c.secret = Some(NetworkSecret::new([1; 32])));
     pair.connect(1, 0, Path::Direct);
-    let first = hellos_to(&pair, 1);
-    let [hello] = &first[..] else { panic!("{first:?}") };
-    let kept_back = (hello.network.is_empty(), hello.name.is_empty(), hello.agent.is_empty(), hello.wall_ms);
-    assert_eq!(kept_back, (true, true, true, 0), "{hello:?}");
-    assert!(hello.probe_ports.is_empty() && hello.observed.ip().is_unspecified());
-    pair.run();
+    let mut proved = [false; 2];
+    while !pair.wire.is_empty() {
+        for end in [0, 1] {
+            for frame in frames_to(&pair, end) {
+                match frame {
+                    Frame::Nonce { .. } | Frame::Proof { .. } => {}
+                    other => assert!(proved[end], "end {end} is told {other:?}"),
+                }
+            }
+        }
+        let proof = |end: &usize| frames_to(&pair, *end).iter().any(|f| matches!(f, Frame::Proof { .. }));
+        let to: Vec<usize> = [0, 1].into_iter().filter(proof).collect();
+        // Who is given a proof has asked for it; it counts as given when it arrives.
+        for end in to {
+            proved[1 - end] = true;
+        }
+        pair.step();
+    }
     for (end, name) in [(0, "node-2"), (1, "node-1")] {
+        assert!(pair.ends[end].is_up());
         let greeting = pair.ends[end].greeting().unwrap();
         assert_eq!(greeting.name.as_deref(), Some(name), "told once both have proved it");
         assert_eq!(greeting.observed, addr(9000));
@@ -476,11 +492,75 @@ fn a_closed_fleet_says_nothing_of_itself_before_the_other_end_proved_that_it_is_
         });
         pair.connect(1, stranger, Path::Direct);
         while !pair.wire.is_empty() {
-            let told = hellos_to(&pair, stranger);
-            assert!(told.iter().all(|h| h.name.is_empty() && h.agent.is_empty()), "{told:?}");
+            let told = frames_to(&pair, stranger);
+            let little = |f: &Frame| matches!(f, Frame::Nonce { .. } | Frame::Proof { .. });
+            assert!(told.iter().all(little), "{told:?}");
             pair.step();
         }
+        assert!(pair.ends.iter().all(|end| !end.is_up()));
     }
+}
+
+/// One end of a closed fleet to which a test says what it likes.
+fn closed_end() -> (Pair, impl Fn(&mut Pair, Frame)) {
+    let mut pair = Pair::with(|_, c| c.secret = Some(NetworkSecret::new([1; 32])));
+    pair.open.push(ConnId(1));
+    let mut out = Vec::new();
+    pair.ends[1].on_conn(info(1, false, Path::Direct), pair.now, &mut out);
+    let ours = hello(&pair.ends[1].config, pair.now);
+    pair.ends[1].on_control(ConnId(1), pair.now, &|| ours.clone(), &mut out);
+    let say = move |pair: &mut Pair, frame: Frame| {
+        let mut out = Vec::new();
+        pair.ends[1].on_frame(ConnId(1), frame, 100, pair.now, &|| ours.clone(), &mut out);
+        pair.carry_out(1, out);
+    };
+    (pair, say)
+}
+
+#[test]
+fn a_wrong_a_replayed_and_a_missing_proof_close_the_connection_with_one_code() {
+    let theirs = |pair: &Pair| Frame::Hello(Box::new(hello(&pair.ends[0].config, pair.now)));
+    for case in 0..4 {
+        let (mut pair, say) = closed_end();
+        match case {
+            0 => say(&mut pair, Frame::Proof { proof: [0; 32] }),
+            1 => {
+                say(&mut pair, Frame::Nonce { nonce: [5; 32] });
+                say(&mut pair, Frame::Proof { proof: [0; 32] });
+            }
+            2 => {
+                // It sends our own proof back.
+                say(&mut pair, Frame::Nonce { nonce: [5; 32] });
+                let proof = frames_to(&pair, 0).pop().unwrap();
+                say(&mut pair, proof);
+            }
+            _ => {
+                let hello = theirs(&pair);
+                say(&mut pair, hello);
+            }
+        }
+        assert_eq!(pair.closed_with(1), Some(CloseCode::Network), "case {case}");
+        assert!(pair.stopped(1, "no proof of membership"));
+    }
+}
+
+#[test]
+fn a_member_by_the_rules_of_before_is_told_that_it_is_too_old() {
+    let (mut pair, say) = closed_end();
+    let mut old = hello(&pair.ends[0].config, pair.now);
+    (old.network, old.proof) = (String::new(), Some([7; 32]));
+    say(&mut pair, Frame::Hello(Box::new(old)));
+    assert_eq!(pair.closed_with(1), Some(CloseCode::Version));
+}
+
+#[test]
+fn a_stranger_has_one_proof_of_a_connection_and_no_more() {
+    let (mut pair, say) = closed_end();
+    for _ in 0..100 {
+        say(&mut pair, Frame::Nonce { nonce: [5; 32] });
+    }
+    assert_eq!(frames_to(&pair, 0).len(), 2, "a nonce and a proof");
+    assert!(pair.stopped(1, "second nonce"));
 }
 
 #[test]
@@ -505,66 +585,52 @@ fn a_hello_that_names_another_connection_is_refused() {
     assert_eq!(pair.closed_with(1), Some(CloseCode::Malformed));
 }
 
-#[test]
-fn no_version_in_common_is_closed_with_its_code() {
+/// An end that hears a Hello of versions that it does not speak.
+fn hears_other_version(end: usize, change: impl Fn(&mut Hello)) -> Pair {
     let mut pair = Pair::new();
     pair.open.push(ConnId(1));
     let mut out = Vec::new();
-    pair.ends[1].on_conn(info(1, false, Path::Direct), pair.now, &mut out);
-    let ours = hello(&pair.ends[1].config, pair.now);
-    pair.ends[1].on_control(ConnId(1), pair.now, &|| ours.clone(), &mut out);
-    let mut theirs = hello(&pair.ends[0].config, pair.now);
-    (theirs.low, theirs.high, theirs.channel) = (PROTOCOL_HIGH + 1, PROTOCOL_HIGH + 1, [1; 16]);
-    pair.ends[1].on_frame(
-        ConnId(1),
-        Frame::Hello(Box::new(theirs)),
-        100,
-        pair.now,
-        &|| ours.clone(),
-        &mut out,
-    );
-    // It says which version it is itself, so that the opener knows and closes.
-    assert!(out.iter().any(|o| matches!(o, LinkOut::Write(..))), "{out:?}");
-    out.clear();
-    let close = Reason::Closed { close: Some(CloseCode::Version) };
-    pair.ends[1].on_conn_closed(ConnId(1), close, pair.now, &mut out);
-    let said = |out: &[LinkOut]| {
-        out.iter().find_map(|o| match o {
-            LinkOut::Refused(reason) => Some(reason.to_string()),
-            _ => None,
-        })
-    };
-    let versions = format!("it is punchdeck {}, this node {}: upgrade this node", ours.agent, ours.agent);
-    assert_eq!(said(&out), Some(versions));
-
+    pair.ends[end].on_conn(info(1, end == 0, Path::Direct), pair.now, &mut out);
+    let ours = hello(&pair.ends[end].config, pair.now);
+    pair.ends[end].on_control(ConnId(1), pair.now, &|| ours.clone(), &mut out);
+    pair.carry_out(end, out);
+    pair.wire.clear();
+    let mut theirs = hello(&pair.ends[1 - end].config, pair.now);
+    (theirs.channel, theirs.agent) = ([1; 16], "9.9.9".into());
+    change(&mut theirs);
     let mut out = Vec::new();
-    pair.ends[0].on_conn(info(2, true, Path::Direct), pair.now, &mut out);
-    let ours = hello(&pair.ends[0].config, pair.now);
-    pair.ends[0].on_control(ConnId(2), pair.now, &|| ours.clone(), &mut out);
-    let mut theirs = hello(&pair.ends[1].config, pair.now);
-    (theirs.low, theirs.high, theirs.channel) = (0, 0, [2; 16]);
     let frame = Frame::Hello(Box::new(theirs));
-    pair.ends[0].on_frame(ConnId(2), frame, 100, pair.now, &|| ours.clone(), &mut out);
-    assert!(out.iter().any(|o| matches!(o, LinkOut::Close(_, CloseCode::Version))), "{out:?}");
-    out.clear();
-    pair.ends[0].on_conn_closed(ConnId(2), Reason::Closed { close: None }, pair.now, &mut out);
-    assert!(said(&out).unwrap().ends_with("upgrade the other one"), "{out:?}");
+    pair.ends[end].on_frame(ConnId(1), frame, 100, pair.now, &|| ours.clone(), &mut out);
+    pair.carry_out(end, out);
+    pair
 }
 
 #[test]
-fn whoever_says_another_version_and_nothing_more_is_closed_for_that() {
-    let mut pair = Pair::new();
-    let mut out = Vec::new();
-    pair.ends[1].on_conn(info(1, false, Path::Direct), pair.now, &mut out);
-    let ours = hello(&pair.ends[1].config, pair.now);
-    pair.ends[1].on_control(ConnId(1), pair.now, &|| ours.clone(), &mut out);
-    let mut theirs = hello(&pair.ends[0].config, pair.now);
-    (theirs.low, theirs.high, theirs.channel) = (PROTOCOL_HIGH + 1, PROTOCOL_HIGH + 1, [1; 16]);
-    let frame = Frame::Hello(Box::new(theirs));
-    pair.ends[1].on_frame(ConnId(1), frame, 100, pair.now, &|| ours.clone(), &mut out);
-    out.clear();
-    pair.ends[1].on_timeout(pair.now.plus(HELLO_TIMEOUT), &mut out);
-    assert!(out.iter().any(|o| matches!(o, LinkOut::Close(_, CloseCode::Version))), "{out:?}");
+fn no_version_in_common_is_closed_with_its_code_and_told_with_both_programs() {
+    let newer = |h: &mut Hello| (h.low, h.high) = (PROTOCOL_HIGH + 1, PROTOCOL_HIGH + 1);
+    let older = |h: &mut Hello| (h.low, h.high) = (0, PROTOCOL_LOW - 1);
+    let why = |pair: &Pair, end: usize| {
+        pair.told[end]
+            .iter()
+            .find_map(|o| if let LinkOut::Refused(r) = o { Some(r.to_string()) } else { None })
+    };
+    // The opener has said its own already, and closes.
+    let mut pair = hears_other_version(0, newer);
+    assert_eq!(pair.closed_with(0), Some(CloseCode::Version));
+    pair.run();
+    let told = "no protocol version in common: it runs 9.9.9, we run punchdeck test; upgrade this end";
+    assert_eq!(why(&pair, 0).as_deref(), Some(told));
+
+    // The other end says its own first, and closes only if the opener does not.
+    let mut pair = hears_other_version(1, older);
+    assert!(matches!(&frames_to(&pair, 0)[..], [Frame::Hello(_)]));
+    assert_eq!(pair.closed_with(1), None);
+    pair.wire.clear();
+    pair.wait(5_000);
+    assert_eq!(pair.closed_with(1), Some(CloseCode::Version));
+    let told = "no protocol version in common: it runs 9.9.9, we run punchdeck test; upgrade its end";
+    assert_eq!(why(&pair, 1).as_deref(), Some(told));
+    assert!(pair.stopped(1, "no common version"));
 }
 
 #[test]
@@ -660,4 +726,25 @@ fn of_connections_that_came_at_once_one_is_left() {
     pair.run();
     assert_eq!(pair.open.len(), 1, "{:?}", pair.open);
     assert!(pair.ends.iter().all(|end| end.is_up() && end.conns().count() == 1));
+}
+
+#[test]
+fn of_too_many_connections_of_one_peer_the_oldest_goes_that_is_of_no_use() {
+    let mut pair = Pair::new();
+    pair.connect(1, 0, Path::Direct);
+    pair.run();
+    // They come in, one after the other, and nobody opens a stream on them.
+    let mut out = Vec::new();
+    for id in 2..=20 {
+        pair.ends[1].on_conn(info(id, false, Path::Relayed), pair.now, &mut out);
+        let stand = pair.ends[1].conns.iter().filter(|c| c.refused.is_none());
+        assert!(stand.count() <= CONNECTIONS_PER_PEER_MAX);
+    }
+    let closed: Vec<u64> = out
+        .iter()
+        .filter_map(|o| if let LinkOut::Close(id, CloseCode::Limit) = o { Some(id.0) } else { None })
+        .collect();
+    assert_eq!(closed, (2..=17).collect::<Vec<_>>(), "the oldest first, and never the one in use");
+    assert_eq!(out.iter().filter(|o| matches!(o, LinkOut::Stopped("connections of one peer"))).count(), 16);
+    assert!(pair.ends[1].is_up());
 }

@@ -29,6 +29,8 @@ pub struct ConnInfo {
     pub channel: [u8; 16],
     /// Key material of the same session, for the proof of membership.
     pub binding: [u8; 32],
+    /// Random bytes that the other end's proof has to cover.
+    pub nonce: [u8; 32],
 }
 
 /// What is the same for every link.
@@ -70,6 +72,8 @@ pub enum LinkOut {
     Write(ConnId, Vec<u8>),
     /// Close it.
     Close(ConnId, CloseCode),
+    /// Its handshake is done: the peer may send ahead on it what a link takes.
+    Widen(ConnId),
     /// The link is usable.
     Up {
         /// Whether a new session began: the peer remembers nothing of us.

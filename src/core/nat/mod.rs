@@ -31,6 +31,7 @@ mod budget;
 mod classify;
 pub mod datagram;
 mod lifetime;
+mod order;
 mod probe;
 pub mod reach;
 mod responder;

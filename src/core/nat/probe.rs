@@ -15,7 +15,7 @@ use super::tools::Tools;
 use super::{Family, NatAction, SocketId, VantagePoint, verdict};
 use crate::core::wire::DialBackAnswer;
 use crate::core::{Mono, Now};
-use crate::model::{Behaviour, NatType, NatView, PeerId, Reason};
+use crate::model::{Behaviour, NatType, NatView, PeerId, PortOrder, Reason};
 
 /// From one run to the next: with the run itself, a change is noticed within a
 /// minute.
@@ -135,12 +135,43 @@ impl NatProbe {
         self.run_by(now.mono + GATHER);
     }
 
+    /// Whether what is known says that everybody sees us at one port.
+    pub fn has_one_mapping(&self) -> bool {
+        self.view.measured.is_some()
+            && (self.view.mapping == Some(Behaviour::EndpointIndependent)
+                || self.view.nat_type == NatType::None)
+    }
+
+    /// Somebody sees us where the NAT that was measured cannot have put us: nothing is
+    /// known until it was measured again, which is done at once.
+    pub fn contradicted(&mut self, by: PeerId, seen: SocketAddr, now: Now) {
+        self.address_changed(now);
+        // What it has found so far may be of the NAT before.
+        if let Some(run) = self.run.take() {
+            run.close(&mut self.tools);
+            self.ended = Some(now.mono);
+        }
+        self.confirmed = None;
+        let evidence = format!("{} sees us at {seen}, where others do not: it changed", by.short());
+        let view = NatView { evidence: vec![evidence], ..NatView::unknown(Reason::NatChanging) };
+        self.view = NatView { lifetime: self.lifetime.known(), ..view };
+        self.tools.out.push_back(NatAction::Result(Box::new(self.view.clone())));
+        self.run_by(now.mono);
+    }
+
     /// Whether a link is relayed now: then a better NAT is looked for often.
     pub fn set_relayed(&mut self, relayed: bool, now: Now) {
         if relayed && !self.relayed {
             self.run_by(now.mono + RELAYED_INTERVAL);
         }
         self.relayed = relayed;
+    }
+
+    /// A look is wanted as soon as may be; nobody waits for its end.
+    pub fn look(&mut self, now: Now) {
+        if self.run.is_none() {
+            self.run_by(now.mono);
+        }
     }
 
     /// Somebody wants to know now; [`NatAction::Answered`] tells.
@@ -289,6 +320,7 @@ impl NatProbe {
         if run.plan.glance {
             if verdict::is_still(&run, &self.view) {
                 self.view.measured = Some(now.stamp);
+                self.follow_ports(&run);
                 self.confirmed = Some(now.mono);
                 self.tools.out.push_back(NatAction::Result(Box::new(self.view.clone())));
                 if self.asked {
@@ -354,6 +386,16 @@ impl NatProbe {
         self.moved = false;
         self.tools.out.push_back(NatAction::Result(Box::new(self.view.clone())));
         self.answer();
+    }
+
+    /// A glance sees how far the ports have come; too few of them to say that
+    /// their order is another one.
+    fn follow_ports(&mut self, run: &Run) {
+        if let Some(PortOrder::Steps { step, last }) = &mut self.view.ports
+            && let Some(newest) = run.newest_port(*step)
+        {
+            *last = newest;
+        }
     }
 
     fn answer(&mut self) {

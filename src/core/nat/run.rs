@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use super::classify::{self, Seen};
 use super::datagram::Datagram;
+use super::order;
 use super::tools::Tools;
 use super::{NatAction, Nonce, SocketId, VantagePoint};
 use crate::core::gossip::rules::is_public;
 use crate::core::wire::{DialBack, DialBackAnswer, Message};
 use crate::core::{Mono, Now};
-use crate::model::{PeerId, Reason};
+use crate::model::{PeerId, PortOrder, Reason};
 
 /// Between two tries of one request, on top of the link's round trip.
 const RETRY: Duration = Duration::from_millis(150);
@@ -332,6 +333,34 @@ impl Run {
             }
         }
         seen
+    }
+
+    /// The ports of its mappings in the order in which they were made: those of
+    /// the main socket, each for another destination, then those of the pairs.
+    fn mapped_ports(&self) -> (Vec<u16>, Vec<u16>) {
+        let of = |contact: bool| {
+            let wanted = move |r: &&Request| match r.what {
+                What::Map { .. } => !contact,
+                What::Contact { .. } => contact,
+                What::OtherPort { .. } => false,
+            };
+            let seen = self.requests.iter().filter(wanted).filter_map(|r| r.seen);
+            seen.map(|at| at.port()).collect()
+        };
+        (of(false), of(true))
+    }
+
+    /// In which order the ports come, as far as this run shows it.
+    pub(super) fn port_order(&self) -> Option<PortOrder> {
+        let (main, pairs) = self.mapped_ports();
+        order::of(&main, &pairs)
+    }
+
+    /// The newest port of an order that is known; `None` if this run shows none,
+    /// or another order.
+    pub(super) fn newest_port(&self, step: i16) -> Option<u16> {
+        let (main, pairs) = self.mapped_ports();
+        order::newest(step, &main, &pairs)
     }
 
     fn send_requests(&mut self, tools: &mut Tools, now: Now) {

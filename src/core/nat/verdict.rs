@@ -94,6 +94,7 @@ pub(super) fn view(run: &Run, silent: impl Fn(PeerId, PeerId) -> usize, now: Now
         mapping: mapping.behaviour.clone().ok(),
         filtering: filtering.clone().ok(),
         port_preservation: mapping.behaviour.is_ok().then(|| preserved.iter().all(|p| *p)),
+        ports: run.port_order().filter(|_| mapping.behaviour.is_ok() && mapping.external.is_none()),
         hairpinning: run.hairpinning().filter(|_| translated),
         confidence: known.then(|| confidence(&mapping)),
         evidence: evidence(run, &mapping, filtering.as_ref().ok().copied(), translated),

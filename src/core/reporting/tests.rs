@@ -195,6 +195,7 @@ fn the_largest_batch_fits_into_what_a_registry_takes() {
             attempt: AttemptId(u64::MAX),
             peer: Some(ME),
             cause: Cause::Reconnect,
+            again: false,
             outcome: AttemptOutcome::Unreachable,
             path: Some(crate::model::Path::Relayed),
             elapsed_ms: u64::MAX,

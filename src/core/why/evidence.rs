@@ -43,7 +43,8 @@ fn attempted(facts: &Facts<'_>) -> Vec<String> {
     let Some(attempt) = facts.attempt.filter(|_| facts.link.is_none()) else { return lines };
     let dialled = facts.trace.addresses();
     let failed = attempt.outcome == Some(AttemptOutcome::Unreachable);
-    let closed = |reason: &Reason| matches!(reason, Reason::Closed { close: Some(_) });
+    let closed =
+        |reason: &Reason| matches!(reason, Reason::Closed { close: Some(_) } | Reason::OtherVersion { .. });
     if let Some(reason) = attempt.stages.iter().filter_map(|s| s.reason.as_ref()).find(|r| closed(r)) {
         let at = dialled.first().map(|at| format!(" at {at}")).unwrap_or_default();
         lines.push(format!("it answered{at} {}, and ended it: {reason}", facts.ago(attempt.started)));

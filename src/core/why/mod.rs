@@ -16,7 +16,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 pub use knock::{Knock, Knocked};
-pub use trace::{Deed, Trace};
+pub use trace::{Deed, Dial, Trace};
 
 use super::ladder::Terrain;
 use super::wire::Standing;
@@ -36,8 +36,11 @@ pub struct Facts<'a> {
     pub now: Stamp,
     /// The name of our network.
     pub network: &'a str,
-    /// The path of the link, and its relay, if it stands.
-    pub link: Option<(Path, Option<PeerId>)>,
+    /// The link, if it stands.
+    pub link: Option<LinkFact>,
+    /// The attempt of ours to which the link is owed, and what that did; none made a
+    /// link that came in.
+    pub made: Option<(&'a Attempt, &'a Trace)>,
     /// When and why our last link to it ended, if one did.
     pub gone: Option<(Stamp, Reason)>,
     /// Until when an operator, ours or its own, holds automatic dials off.
@@ -52,6 +55,8 @@ pub struct Facts<'a> {
     pub nat: &'a NatView,
     /// What is measured of both ends.
     pub terrain: Terrain,
+    /// Whether a port can be guessed where no punch gets through.
+    pub guessable: bool,
     /// Whether the peer's NAT type is its own word.
     pub first_hand: bool,
     /// Where its record says that it is now.
@@ -60,7 +65,7 @@ pub struct Facts<'a> {
     pub homes: Vec<PeerId>,
     /// When it was last seen, by anybody's word.
     pub seen: Option<Stamp>,
-    /// The latest attempt of ours.
+    /// The latest attempt of ours; of a link that stands, the latest since it does.
     pub attempt: Option<&'a Attempt>,
     /// What that did, step by step.
     pub trace: &'a Trace,
@@ -76,6 +81,19 @@ pub struct Facts<'a> {
     pub fell_silent: Vec<Stamp>,
     /// What is known of the peer, and where it is from.
     pub known: Vec<WhyFact>,
+}
+
+/// A link that stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LinkFact {
+    /// Its path.
+    pub path: Path,
+    /// Its relay.
+    pub via: Option<PeerId>,
+    /// Since when the connection in use carries it.
+    pub since: Stamp,
+    /// Whether we dialled that.
+    pub ours: bool,
 }
 
 /// The other half.
@@ -166,7 +184,7 @@ pub fn explain(facts: &Facts<'_>) -> Why {
     let Finding { verdict, level, because, would_help, next } = verdict::find(facts);
     Why {
         peer_id: facts.peer,
-        path: facts.link.map(|(path, _)| path),
+        path: facts.link.map(|link| link.path),
         verdict,
         confidence: Confidence { level, because },
         timeline: timeline(facts),
@@ -180,14 +198,22 @@ pub fn explain(facts: &Facts<'_>) -> Why {
 /// What all who took part did and saw, in the order in which it happened.
 fn timeline(facts: &Facts<'_>) -> Vec<WhyLine> {
     let mut lines: Vec<(Stamp, u8, PeerId, String)> = Vec::new();
-    if let Some(attempt) = facts.attempt {
+    let latest = facts.attempt.map(|attempt| (attempt, facts.trace));
+    // What made the link, and what was tried since.
+    let made = facts.made.filter(|(made, _)| facts.attempt.is_none_or(|latest| latest.id != made.id));
+    for (attempt, trace) in made.into_iter().chain(latest) {
         // A stage begins before what it does, and ends behind it.
         let begins = |what: &str| what.contains(" skipped") || !what.contains(' ') || what.contains(" via ");
         let rank = |what: &str| if begins(what) { 0 } else { 3 };
         lines.extend(notes(attempt).into_iter().map(|(at, what)| (at, rank(&what), facts.me, what)));
+        lines.extend(trace.steps().iter().map(|step| (step.at, 1, facts.me, step.what.text())));
     }
-    lines.extend(facts.trace.steps().iter().map(|step| (step.at, 1, facts.me, step.what.text())));
-    let begun = facts.attempt.map(|a| a.started);
+    if let Some(link) = facts.link {
+        let who = if link.ours { "we dialled" } else { "it dialled us" };
+        lines.push((link.since, 4, facts.me, format!("link up, {}: {who}", link.path)));
+    }
+    let begun = made.map(|(a, _)| a.started).or(facts.attempt.map(|a| a.started));
+    let begun = begun.into_iter().chain(facts.link.map(|link| link.since)).min();
     let belongs = |at: Stamp| begun.is_none_or(|begun| at.after(BEFORE) >= begun);
     if let Theirs::Told { notes, .. } = &facts.theirs {
         let notes = notes.iter().filter(|(at, _)| belongs(*at));

@@ -19,7 +19,15 @@ fn addr(host: u8) -> SocketAddr {
 }
 
 fn stage(stage: StageKind, outcome: StageOutcome, ms: u64, took: u64, reason: Option<Reason>) -> StageReport {
-    StageReport { stage, outcome, reason, started: at(ms), elapsed_ms: Some(took), via: Some(RELAY) }
+    StageReport {
+        stage,
+        outcome,
+        reason,
+        started: at(ms),
+        elapsed_ms: Some(took),
+        via: Some(RELAY),
+        guess: None,
+    }
 }
 
 fn attempt(stages: Vec<StageReport>, outcome: AttemptOutcome) -> Attempt {
@@ -46,11 +54,27 @@ fn unreached(punch: Reason) -> Attempt {
     attempt(vec![direct, punch, relay], AttemptOutcome::Unreachable)
 }
 
+/// A dial that was handed to a socket.
+fn sent(trace: &mut Trace, dial: DialId, addr: SocketAddr, at: Stamp) {
+    trace.wanted(dial, Dial::To(addr, false));
+    trace.dialled(dial, at);
+}
+
+#[test]
+fn what_no_socket_took_was_not_dialled() {
+    let mut trace = Trace::default();
+    let dial = DialId { attempt: AttemptId(1), n: 1 };
+    trace.wanted(dial, Dial::To(addr(2), true));
+    assert!(trace.steps().is_empty() && trace.addresses().is_empty());
+    trace.dialled(dial, at(3));
+    assert_eq!(trace.addresses(), [addr(2)]);
+}
+
 fn dialled(hosts: &[u8]) -> Trace {
     let mut trace = Trace::default();
     for (n, host) in (0..).zip(hosts) {
         let dial = DialId { attempt: AttemptId(1), n };
-        trace.dialled(dial, addr(*host), false, at(0));
+        sent(&mut trace, dial, addr(*host), at(0));
         trace.dial_failed(dial, &Reason::NoAnswer { addresses: 1 }, at(2_000));
     }
     trace
@@ -91,6 +115,7 @@ impl Case {
             now: at(60_000),
             network: "fleet",
             link: None,
+            made: None,
             gone: None,
             held_off: None,
             no_way: None,
@@ -102,6 +127,7 @@ impl Case {
                 theirs: NatType::PortRestricted,
                 ..Terrain::default()
             },
+            guessable: false,
             first_hand: true,
             addresses: self.trace.addresses(),
             homes: Vec::new(),
@@ -118,8 +144,13 @@ impl Case {
     }
 }
 
+/// A link since the 30th second.
+fn link(path: Path, via: Option<PeerId>, ours: bool) -> LinkFact {
+    LinkFact { path, via, since: at(30_000), ours }
+}
+
 fn relayed(facts: Facts<'_>) -> Facts<'_> {
-    Facts { link: Some((Path::Relayed, Some(RELAY))), ..facts }
+    Facts { link: Some(link(Path::Relayed, Some(RELAY), true)), ..facts }
 }
 
 fn has(lines: &[String], part: &str) -> bool {
@@ -165,7 +196,7 @@ fn a_punch_that_both_made_in_vain_has_two_causes_and_what_tells_them_apart() {
     let punch = stage(StageKind::Punch, StageOutcome::Failed, 10, 30_000, failed);
     let case = Case::new(attempt(vec![punch], AttemptOutcome::Connected), trace);
     let why = explain(&relayed(case.facts()));
-    assert!(why.verdict.contains("no result after 30.0 s"), "{}", why.verdict);
+    assert!(why.verdict.contains("no result after 30.00 s"), "{}", why.verdict);
     assert!(why.verdict.contains("has changed since, or a firewall drops UDP"), "{}", why.verdict);
     assert!(why.verdict.contains("tells them apart"), "{}", why.verdict);
     assert_eq!(why.next.first(), Some(&NextAction::NatProbe));
@@ -309,7 +340,7 @@ fn another_network_is_said_by_the_other_end_and_names_ours() {
     let reason = Reason::Closed { close: Some(CloseCode::Network) };
     let direct = stage(StageKind::Direct, StageOutcome::Failed, 0, 6, Some(reason));
     let mut trace = Trace::default();
-    trace.dialled(DialId { attempt: AttemptId(1), n: 1 }, addr(2), false, at(0));
+    sent(&mut trace, DialId { attempt: AttemptId(1), n: 1 }, addr(2), at(0));
     let case = Case::new(attempt(vec![direct], AttemptOutcome::Unreachable), trace);
     let why = explain(&case.facts());
     assert!(why.verdict.contains("another network") && why.verdict.contains("\"fleet\""), "{}", why.verdict);
@@ -341,7 +372,7 @@ fn a_dead_address_is_stale_only_where_somebody_sees_it_elsewhere() {
 fn somebody_else_at_its_address_makes_that_stale_for_sure() {
     let mut trace = dialled(&[2]);
     let dial = DialId { attempt: AttemptId(1), n: 7 };
-    trace.dialled(dial, addr(3), false, at(0));
+    sent(&mut trace, dial, addr(3), at(0));
     trace.dial_failed(dial, &Reason::WrongIdentity { got: OTHER }, at(5));
     let case = Case::new(unreached(Reason::NoIntermediary), trace);
     let why = explain(&case.facts());
@@ -374,6 +405,7 @@ fn what_all_three_did_stands_in_the_order_in_which_it_happened() {
             (168, PEER, "agreed to a punch"),
             (910, ME, "relay via 030303"),
             (970, ME, "relay ok"),
+            (30_000, ME, "link up, relayed: we dialled"),
         ]
     );
     assert!(has(&why.evidence, "theirs: seen at two ports"));
@@ -395,7 +427,7 @@ fn an_address_that_is_dialled_again_and_again_is_one_step() {
     let mut trace = Trace::default();
     for n in 0..5 {
         let dial = DialId { attempt: AttemptId(1), n };
-        trace.dialled(dial, addr(2), false, at(u64::from(n)));
+        sent(&mut trace, dial, addr(2), at(u64::from(n)));
         trace.dial_failed(dial, &Reason::NoAnswer { addresses: 1 }, at(u64::from(n)));
     }
     let texts: Vec<String> = trace.steps().iter().map(|s| s.what.text()).collect();

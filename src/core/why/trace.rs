@@ -57,8 +57,17 @@ pub enum Deed {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Trace {
     steps: Vec<Step>,
-    /// Where dials went that have no result yet.
-    dials: Vec<(DialId, SocketAddr)>,
+    /// Dials that are wanted, or have no result yet.
+    dials: Vec<(DialId, Dial)>,
+}
+
+/// A dial.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Dial {
+    /// To an address, as our half of a punch or not.
+    To(SocketAddr, bool),
+    /// To a reservation on that relay.
+    Lane(PeerId, SocketAddr),
 }
 
 impl Trace {
@@ -74,10 +83,19 @@ impl Trace {
         }
     }
 
-    /// An address is dialled; the same one again only counts.
-    pub fn dialled(&mut self, dial: DialId, addr: SocketAddr, punch: bool, at: Stamp) {
+    /// Something is to be dialled; it is not yet.
+    pub fn wanted(&mut self, dial: DialId, what: Dial) {
         self.dials.retain(|(d, _)| *d != dial);
-        self.dials.push((dial, addr));
+        self.dials.push((dial, what));
+    }
+
+    /// A dial was handed to a socket; the same address again only counts.
+    pub fn dialled(&mut self, dial: DialId, at: Stamp) {
+        let Some(what) = self.dials.iter().find(|(d, _)| *d == dial).map(|(_, what)| *what) else { return };
+        let (addr, punch) = match what {
+            Dial::To(addr, punch) => (addr, punch),
+            Dial::Lane(relay, addr) => return self.add(Deed::LaneDialled(relay, addr), at),
+        };
         let same = self.steps.iter_mut().find_map(|step| match &mut step.what {
             Deed::Dialled { addr: a, punch: p, times } if (*a, *p) == (addr, punch) => Some(times),
             _ => None,
@@ -90,7 +108,11 @@ impl Trace {
 
     /// A dial came to nothing; the last reason of an address counts.
     pub fn dial_failed(&mut self, dial: DialId, reason: &Reason, at: Stamp) {
-        let Some(addr) = self.dials.iter().find(|(d, _)| *d == dial).map(|(_, addr)| *addr) else { return };
+        let addr = self.dials.iter().find_map(|(d, what)| match what {
+            Dial::To(addr, _) if *d == dial => Some(*addr),
+            _ => None,
+        });
+        let Some(addr) = addr else { return };
         let of = |s: &Step| matches!(s.what, Deed::DialFailed { addr: a, .. } if a == addr);
         self.steps.retain(|s| !of(s));
         self.add(Deed::DialFailed { addr, reason: reason.clone() }, at);

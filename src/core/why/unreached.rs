@@ -11,15 +11,6 @@ use crate::core::wire::Standing;
 use crate::model::{CloseCode, NatType, NextAction, PeerId, Reason, StageKind, Sureness};
 
 pub(super) fn find(facts: &Facts<'_>) -> Finding {
-    if let Some(reason) = other_version(facts) {
-        return Finding {
-            verdict: format!("It is there, and there is no protocol that both speak: {reason}."),
-            level: Sureness::High,
-            because: "both ends said their versions".to_owned(),
-            would_help: vec!["the newer program at the older end".to_owned()],
-            next: vec![NextAction::Connect],
-        };
-    }
     if let Some(code) = closed(facts) {
         return ended_by_it(facts, code);
     }
@@ -68,16 +59,13 @@ pub(super) fn find(facts: &Facts<'_>) -> Finding {
     }
 }
 
-/// Which versions the two ends are, where that is what keeps them apart.
-fn other_version<'a>(facts: &Facts<'a>) -> Option<&'a Reason> {
-    let reasons = facts.attempt?.stages.iter().rev().filter_map(|s| s.reason.as_ref());
-    reasons.into_iter().find(|reason| matches!(reason, Reason::OtherVersion { .. }))
-}
-
 /// The code with which the other end ended our last connection to it.
 fn closed(facts: &Facts<'_>) -> Option<CloseCode> {
     let code = |r: &Reason| match r {
         Reason::Closed { close: Some(code) } if !r.is_lost_choice() => Some(*code),
+        Reason::OtherVersion { .. } => Some(CloseCode::Version),
+        // The same, told to an intermediary.
+        Reason::HeldOffThere => Some(CloseCode::HoldOff),
         _ => None,
     };
     facts.attempt?.stages.iter().rev().filter_map(|s| s.reason.as_ref()).find_map(code)

@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 
-use super::{Deed, Facts, Finding, Theirs, unreached};
+use super::{Deed, Facts, Finding, LinkFact, Theirs, unreached};
 use crate::core::ladder::Terrain;
 use crate::model::{
     AttemptOutcome, CloseCode, NatType, NextAction, Path, PeerId, Reason, SendTrouble, StageKind,
@@ -40,12 +40,12 @@ pub(super) fn find(facts: &Facts<'_>) -> Finding {
         return no_way(why);
     }
     match facts.link {
-        Some((Path::Relayed, via)) => {
+        Some(LinkFact { path: Path::Relayed, via, .. }) => {
             let over = via.map(|via| format!(" over {}", via.short())).unwrap_or_default();
             let found = punch(facts);
             Finding { verdict: format!("It is relayed{over}. {}", found.verdict), ..found }
         }
-        Some((path, _)) => standing(facts, path),
+        Some(LinkFact { path, .. }) => standing(facts, path),
         None => match facts.attempt {
             Some(attempt) if attempt.outcome.is_none() => running(facts),
             // Whatever was tried before, this is why nothing is now.
@@ -179,7 +179,9 @@ pub(super) fn punch(facts: &Facts<'_>) -> Finding {
         },
         Some(Reason::Unpunchable { .. }) => unpunchable(facts),
         Some(Reason::TimedOut { .. }) => nothing_through(facts),
-        Some(Reason::NotNeeded | Reason::CameToUs | Reason::NotAsked) | None => untried(facts),
+        Some(Reason::NotNeeded | Reason::CameToUs | Reason::NotAsked | Reason::AskedAnew) | None => {
+            untried(facts)
+        }
         Some(other) => {
             let (level, because) = nat_sureness(facts);
             Finding {
@@ -221,6 +223,18 @@ fn unpunchable(facts: &Facts<'_>) -> Finding {
             would_help
                 .push(format!("a port forwarded on {whose} router, or one that maps the same for everybody"));
         }
+    }
+    if facts.guessable {
+        return Finding {
+            verdict: format!(
+                "Both NATs are known and no plain punch opens them; a port can be guessed. {}",
+                both(ours, theirs)
+            ),
+            level,
+            because,
+            would_help,
+            next: with(NextAction::Punch, with(NextAction::NatProbe, ways(facts))),
+        };
     }
     let first = if facts.link.is_some() { NextAction::NatProbe } else { NextAction::Relay };
     Finding {
@@ -334,7 +348,9 @@ fn both(ours: NatType, theirs: NatType) -> String {
 /// What can be done beside the first thing.
 fn ways(facts: &Facts<'_>) -> Vec<NextAction> {
     match facts.link {
-        Some((Path::Relayed, _)) => vec![NextAction::Punch, NextAction::Failover, NextAction::NatProbe],
+        Some(LinkFact { path: Path::Relayed, .. }) => {
+            vec![NextAction::Punch, NextAction::Failover, NextAction::NatProbe]
+        }
         Some(_) => Vec::new(),
         None => vec![NextAction::Connect, NextAction::Relay],
     }

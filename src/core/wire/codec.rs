@@ -44,6 +44,17 @@ pub enum Frame {
         /// two connections are told apart.
         turn: u64,
     },
+    /// Opens the conversation in a closed fleet, where nothing else is said before
+    /// both ends have proved that they are members.
+    Nonce {
+        /// Random bytes that the proofs have to cover.
+        nonce: [u8; 32],
+    },
+    /// The sender is a member.
+    Proof {
+        /// Made over both nonces and the connection.
+        proof: [u8; 32],
+    },
     /// A numbered message.
     Message {
         /// The link's session.
@@ -103,6 +114,8 @@ impl Frame {
                 Self::Ack { session, next }
             }
             kind::CARRY => Self::Carry { turn: read(kind, body)? },
+            kind::NONCE => Self::Nonce { nonce: read(kind, body)? },
+            kind::PROOF => Self::Proof { proof: read(kind, body)? },
             kind => Self::Unknown { kind },
         })
     }
@@ -120,6 +133,8 @@ impl Frame {
             Self::Pong { token } => write(kind::PONG, token),
             Self::Ack { session, next } => write(kind::ACK, &(session, next)),
             Self::Carry { turn } => write(kind::CARRY, turn),
+            Self::Nonce { nonce } => write(kind::NONCE, nonce),
+            Self::Proof { proof } => write(kind::PROOF, proof),
             Self::Message { session, seq, message } => message.encode(*session, *seq),
             Self::UnknownMessage { kind, .. } | Self::Unknown { kind } => {
                 Err(WireError::Malformed { kind: *kind })
@@ -161,6 +176,10 @@ impl Message {
             Self::WhyHalf(body) => write(kind, &(number, body)),
             Self::AccountAsk(body) => write(kind, &(number, body)),
             Self::Account(body) => write(kind, &(number, body)),
+            Self::GuessOffer(body) => write(kind, &(number, body)),
+            Self::GuessAnswer(body) => write(kind, &(number, body)),
+            Self::GuessOpened(body) => write(kind, &(number, body)),
+            Self::GuessOver(body) => write(kind, &(number, body)),
             Self::Echo(body) | Self::EchoReply(body) => write(kind, &(number, body)),
         }
     }
@@ -193,6 +212,10 @@ fn decode_message(kind: u16, body: &[u8]) -> Result<Option<Message>, WireError> 
         kind::WHY_HALF => Message::WhyHalf(read(kind, body)?),
         kind::ACCOUNT_ASK => Message::AccountAsk(read(kind, body)?),
         kind::ACCOUNT => Message::Account(read(kind, body)?),
+        kind::GUESS_OFFER => Message::GuessOffer(read(kind, body)?),
+        kind::GUESS_ANSWER => Message::GuessAnswer(read(kind, body)?),
+        kind::GUESS_OPENED => Message::GuessOpened(read(kind, body)?),
+        kind::GUESS_OVER => Message::GuessOver(read(kind, body)?),
         kind::ECHO => Message::Echo(read(kind, body)?),
         kind::ECHO_REPLY => Message::EchoReply(read(kind, body)?),
         _ => return Ok(None),

@@ -38,6 +38,8 @@ pub enum Refusal {
     Replayed,
     /// The target did not answer the intermediary.
     NoAnswer,
+    /// The target's operator disconnected the requester a moment ago.
+    HeldOff,
     /// Something that this program does not know.
     Other,
 }
@@ -51,6 +53,7 @@ impl Refusal {
             Self::BadAddress => 4,
             Self::Replayed => 5,
             Self::NoAnswer => 6,
+            Self::HeldOff => 7,
             Self::Other => 255,
         }
     }
@@ -63,6 +66,7 @@ impl Refusal {
             4 => Self::BadAddress,
             5 => Self::Replayed,
             6 => Self::NoAnswer,
+            7 => Self::HeldOff,
             _ => Self::Other,
         }
     }
@@ -136,4 +140,8 @@ pub struct NoticeAnswer {
     /// nodes do not say.
     #[serde(deserialize_with = "lenient::flag")]
     pub busy: bool,
+    /// Whether it does not because its operator disconnected the requester. Older
+    /// nodes do not say.
+    #[serde(deserialize_with = "lenient::flag")]
+    pub held_off: bool,
 }

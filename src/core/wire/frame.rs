@@ -19,9 +19,9 @@ pub fn frame_limit(kind: u16) -> usize {
     }
 }
 
-/// Whether a header is that of a Hello: then its stream is a control stream.
-pub fn is_hello(header: &[u8; HEADER_LEN]) -> bool {
-    header[LENGTH_LEN..] == kind::HELLO.to_be_bytes()
+/// Whether a header is that of a first frame: then its stream is a control stream.
+pub fn is_first(header: &[u8; HEADER_LEN]) -> bool {
+    [kind::HELLO, kind::NONCE].iter().any(|kind| header[LENGTH_LEN..] == kind.to_be_bytes())
 }
 
 /// A frame whose body was not looked at yet.

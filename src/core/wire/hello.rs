@@ -39,32 +39,12 @@ pub struct Hello {
     pub path: Option<Path>,
     /// Whether the sender dialled this connection.
     pub outbound: bool,
-    /// Proof of membership in a closed network.
+    /// What stood for a proof of membership before [`super::Frame::Proof`] did: nobody
+    /// gives it any more.
     pub proof: Option<[u8; 32]>,
 }
 
 impl Hello {
-    /// What of it anybody may know, until he proved that he is a member: which
-    /// connection it is about, and that we are one.
-    #[must_use]
-    pub fn before_proof(self) -> Self {
-        Self {
-            network: String::new(),
-            name: String::new(),
-            agent: String::new(),
-            nat: NatType::Unknown,
-            observed: SocketAddr::from(([0; 4], 0)),
-            probe_ports: Vec::new(),
-            wall_ms: 0,
-            ..self
-        }
-    }
-
-    /// Whether it keeps back everything but that.
-    pub fn is_before_proof(&self) -> bool {
-        self.network.is_empty()
-    }
-
     /// The version both ends speak, if there is one.
     pub fn version_with_us(&self) -> Option<u16> {
         common_version(PROTOCOL_LOW, PROTOCOL_HIGH, self.low, self.high)

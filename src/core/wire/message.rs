@@ -2,13 +2,16 @@
 //! connection carries it.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
+use super::proof::{Proofs, ProofsOf};
 use super::{
     Account, AccountAsk, CoordinationAnswer, Invite, InviteNotice, NoticeAnswer, PunchNotice, PunchRequest,
 };
 use super::{DialBack, DialBackAnswer, PeerPrefix, ProbeToken, Record, WhyAsk, WhyHalf};
+use super::{GuessAnswer, GuessOffer, GuessOpened, GuessOver};
 use super::{frame_limit, kind, lenient};
 use crate::core::limits::PAGE_RECORDS_MAX;
 use crate::model::PeerId;
@@ -18,7 +21,8 @@ use crate::model::PeerId;
 const OVERHEAD: usize = 64;
 
 /// One page of everything the sender knows.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(from = "FullSyncRead")]
 pub struct FullSync {
     /// Names the sync: the asker's number where it was asked for, else the
     /// sender's.
@@ -28,19 +32,65 @@ pub struct FullSync {
     /// Whether no more follows.
     pub last: bool,
     /// The records.
-    #[serde(deserialize_with = "lenient::at_most::<_, _, PAGE_RECORDS_MAX>")]
     pub records: Vec<Record>,
 }
 
+/// A page as it is read: the proofs come last.
+#[derive(Deserialize)]
+struct FullSyncRead {
+    sync: u32,
+    page: u32,
+    last: bool,
+    #[serde(deserialize_with = "lenient::at_most::<_, _, PAGE_RECORDS_MAX>")]
+    records: Vec<Record>,
+    #[serde(deserialize_with = "Proofs::read")]
+    proofs: Proofs,
+}
+
+impl From<FullSyncRead> for FullSync {
+    fn from(read: FullSyncRead) -> Self {
+        let FullSyncRead { sync, page, last, records, proofs } = read;
+        Self { sync, page, last, records: proofs.onto(records) }
+    }
+}
+
+impl Serialize for FullSync {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        (self.sync, self.page, self.last, &self.records, ProofsOf(&self.records)).serialize(serializer)
+    }
+}
+
 /// What changed.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(from = "DeltaRead")]
 pub struct Delta {
     /// New and changed records.
-    #[serde(deserialize_with = "lenient::at_most::<_, _, PAGE_RECORDS_MAX>")]
     pub added: Vec<Record>,
     /// Peers that are gone for the sender.
-    #[serde(deserialize_with = "lenient::at_most::<_, _, PAGE_RECORDS_MAX>")]
     pub removed: Vec<PeerId>,
+}
+
+/// A delta as it is read: the proofs come last.
+#[derive(Deserialize)]
+struct DeltaRead {
+    #[serde(deserialize_with = "lenient::at_most::<_, _, PAGE_RECORDS_MAX>")]
+    added: Vec<Record>,
+    #[serde(deserialize_with = "lenient::at_most::<_, _, PAGE_RECORDS_MAX>")]
+    removed: Vec<PeerId>,
+    #[serde(deserialize_with = "Proofs::read")]
+    proofs: Proofs,
+}
+
+impl From<DeltaRead> for Delta {
+    fn from(DeltaRead { added, removed, proofs }: DeltaRead) -> Self {
+        Self { added: proofs.onto(added), removed }
+    }
+}
+
+impl Serialize for Delta {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        (&self.added, &self.removed, ProofsOf(&self.added)).serialize(serializer)
+    }
 }
 
 /// Which records a request asks for.
@@ -201,6 +251,14 @@ pub enum Message {
     AccountAsk(AccountAsk),
     /// Answers that.
     Account(Account),
+    /// Offers to guess a port.
+    GuessOffer(GuessOffer),
+    /// Answers that.
+    GuessAnswer(GuessAnswer),
+    /// Tells that the sockets are open.
+    GuessOpened(GuessOpened),
+    /// Ends it.
+    GuessOver(GuessOver),
     /// Asks for an [`Message::EchoReply`] with the same content.
     Echo(Echo),
     /// Answers an echo.
@@ -208,6 +266,20 @@ pub enum Message {
 }
 
 impl Message {
+    /// What it says of sightings is older by so much: it was kept on the way.
+    pub fn grow_older(&mut self, by: Duration) {
+        let records = match self {
+            Self::FullSync(page) => &mut page.records,
+            Self::Delta(delta) => &mut delta.added,
+            _ => return,
+        };
+        // Rounded up, so that no way makes a sighting younger.
+        let by = u32::try_from(by.as_millis().div_ceil(1000)).unwrap_or(u32::MAX);
+        for record in records {
+            record.age_s = record.age_s.saturating_add(by);
+        }
+    }
+
     /// The frame type.
     pub fn kind(&self) -> u16 {
         match self {
@@ -235,6 +307,10 @@ impl Message {
             Self::WhyHalf(_) => kind::WHY_HALF,
             Self::AccountAsk(_) => kind::ACCOUNT_ASK,
             Self::Account(_) => kind::ACCOUNT,
+            Self::GuessOffer(_) => kind::GUESS_OFFER,
+            Self::GuessAnswer(_) => kind::GUESS_ANSWER,
+            Self::GuessOpened(_) => kind::GUESS_OPENED,
+            Self::GuessOver(_) => kind::GUESS_OVER,
             Self::Echo(_) => kind::ECHO,
             Self::EchoReply(_) => kind::ECHO_REPLY,
         }
@@ -261,7 +337,11 @@ impl Message {
                     48 + account.notes.iter().map(|note| note.what.len() + 16).sum::<usize>()
                 }
                 Self::Invite(_) | Self::InviteNotice(_) => 160,
-                Self::CoordinationAnswer(_)
+                Self::GuessOffer(_)
+                | Self::GuessAnswer(_)
+                | Self::GuessOpened(_)
+                | Self::GuessOver(_)
+                | Self::CoordinationAnswer(_)
                 | Self::NoticeAnswer(_)
                 | Self::ProbeToken(_)
                 | Self::DialBack(_)

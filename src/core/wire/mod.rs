@@ -9,10 +9,12 @@
 mod codec;
 mod coordination;
 mod frame;
+mod guess;
 mod hello;
 mod lenient;
 mod message;
 mod probe;
+mod proof;
 mod record;
 #[cfg(test)]
 pub(crate) mod strategies;
@@ -24,13 +26,15 @@ pub use codec::Frame;
 pub use coordination::{
     CoordinationAnswer, Invite, InviteNotice, NoticeAnswer, PunchNotice, PunchRequest, Refusal,
 };
-pub use frame::{FrameReader, HEADER_LEN, RawFrame, frame_limit, is_hello};
+pub use frame::{FrameReader, HEADER_LEN, RawFrame, frame_limit, is_first};
+pub use guess::{GuessAnswer, GuessOffer, GuessOpened, GuessOver, GuessYes, Near, NoGuess};
 pub use hello::{Hello, common_version};
 pub use message::{
     Delta, Digest, DigestEntry, DigestPage, Echo, FullSync, IHave, Message, Observed, Request, SyncRefused,
     UsedTwice, Want, WhoHas,
 };
 pub use probe::{DialBack, DialBackAnswer, ProbeToken};
+pub use proof::Proof;
 pub use record::{Capabilities, PeerPrefix, Record, RelayAddr};
 pub use why::{Account, AccountAsk, Standing, WhyAsk, WhyHalf, WhyNote};
 
@@ -58,6 +62,10 @@ pub mod kind {
     pub const ACK: u16 = 0x0005;
     /// [`super::Frame::Carry`].
     pub const CARRY: u16 = 0x0006;
+    /// [`super::Frame::Nonce`].
+    pub const NONCE: u16 = 0x0007;
+    /// [`super::Frame::Proof`].
+    pub const PROOF: u16 = 0x0008;
     /// The first numbered type.
     pub const NUMBERED: u16 = 0x0100;
     /// [`super::Message::Leave`].
@@ -108,6 +116,14 @@ pub mod kind {
     pub const ACCOUNT_ASK: u16 = 0x0172;
     /// [`super::Account`].
     pub const ACCOUNT: u16 = 0x0173;
+    /// [`super::GuessOffer`].
+    pub const GUESS_OFFER: u16 = 0x01a0;
+    /// [`super::GuessAnswer`].
+    pub const GUESS_ANSWER: u16 = 0x01a1;
+    /// [`super::GuessOpened`].
+    pub const GUESS_OPENED: u16 = 0x01a2;
+    /// [`super::GuessOver`].
+    pub const GUESS_OVER: u16 = 0x01a3;
     /// [`super::Message::Echo`].
     pub const ECHO: u16 = 0x01f0;
     /// [`super::Message::EchoReply`].

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::lenient;
+use super::{Proof, lenient};
 use crate::model::{NatType, PeerId};
 
 /// The first eight bytes of a peer id: enough to tell records apart in a
@@ -62,8 +62,8 @@ pub struct RelayAddr {
     pub addr: SocketAddr,
 }
 
-/// What gossip says of one peer. Unsigned: first-hand only if it came over a
-/// link authenticated as `peer`, else hearsay.
+/// What gossip says of one peer: first-hand only if it came over a link
+/// authenticated as `peer`, else hearsay, which its proof may bear out.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Record {
     /// The subject.
@@ -89,6 +89,10 @@ pub struct Record {
     /// Seconds since somebody was last in contact with it. Only ages travel:
     /// no clock is trusted. No part of the record's identity.
     pub age_s: u32,
+    /// Bears out that the subject says so. It travels at the end of the message
+    /// and is no part of the record's identity either.
+    #[serde(skip)]
+    pub proof: Option<Proof>,
 }
 
 /// Bytes of a postcard varint, at most.
@@ -111,10 +115,11 @@ impl Record {
             relays: Vec::new(),
             homes: Vec::new(),
             age_s: 0,
+            proof: None,
         }
     }
 
-    /// Whether both say the same, version and age aside.
+    /// Whether both say the same, version, age and proof aside.
     pub fn says_the_same(&self, other: &Self) -> bool {
         self.peer == other.peer
             && self.name == other.name
@@ -159,5 +164,6 @@ impl Record {
             + VARINT
             + self.homes.len() * ID
             + VARINT
+            + if self.proof.is_some() { Proof::SIZE_MAX } else { 0 }
     }
 }

@@ -38,13 +38,19 @@ fn standing() -> impl Strategy<Value = Standing> {
     ]
 }
 
+pub(crate) fn proof() -> impl Strategy<Value = Proof> {
+    any::<([u8; 32], [u8; 32], [u8; 32])>()
+        .prop_filter_map("a signature", |(key, a, b)| Proof::new(key, &[a, b].concat()))
+}
+
 pub(crate) fn record() -> impl Strategy<Value = Record> {
     (
         (peer_id(), any::<u64>(), ".{0,16}", nat(), any::<u32>()),
         (vec(addr(), 0..8), vec((peer_id(), addr()), 0..4), vec(peer_id(), 0..3), any::<u32>()),
+        proptest::option::of(proof()),
     )
-        .prop_map(|((peer, version, name, nat, capabilities), (addresses, relays, homes, age_s))| {
-            Record {
+        .prop_map(
+            |((peer, version, name, nat, capabilities), (addresses, relays, homes, age_s), proof)| Record {
                 peer,
                 version,
                 name,
@@ -54,8 +60,13 @@ pub(crate) fn record() -> impl Strategy<Value = Record> {
                 relays: relays.into_iter().map(|(relay, addr)| RelayAddr { relay, addr }).collect(),
                 homes,
                 age_s,
-            }
-        })
+                proof,
+            },
+        )
+}
+
+fn near() -> impl Strategy<Value = Option<Near>> {
+    proptest::option::of((any::<u16>(), any::<i16>()).prop_map(|(port, step)| Near { port, step }))
 }
 
 pub(crate) fn message() -> impl Strategy<Value = Message> {
@@ -120,8 +131,8 @@ pub(crate) fn message() -> impl Strategy<Value = Message> {
         (any::<[u8; 16]>(), peer_id(), vec(addr(), 0..8)).prop_map(|(nonce, requester, addresses)| {
             Message::PunchNotice(PunchNotice { nonce, requester, addresses })
         }),
-        (any::<[u8; 16]>(), any::<bool>(), any::<bool>()).prop_map(|(nonce, accepted, busy)| {
-            Message::NoticeAnswer(NoticeAnswer { nonce, accepted, busy })
+        (any::<[u8; 16]>(), any::<[bool; 3]>()).prop_map(|(nonce, [accepted, busy, held_off])| {
+            Message::NoticeAnswer(NoticeAnswer { nonce, accepted, busy, held_off })
         }),
         (any::<u32>(), peer_id(), any::<[u8; 16]>(), peer_id(), addr()).prop_map(
             |(request, target, nonce, relay, addr)| {
@@ -135,6 +146,16 @@ pub(crate) fn message() -> impl Strategy<Value = Message> {
         (any::<[u8; 16]>(), addr()).prop_map(|(nonce, target)| Message::DialBack(DialBack { nonce, target })),
         (any::<[u8; 16]>(), any::<bool>())
             .prop_map(|(nonce, sent)| Message::DialBackAnswer(DialBackAnswer { nonce, sent })),
+        (any::<[u8; 16]>(), any::<bool>(), addr(), near())
+            .prop_map(|(run, opens, at, near)| Message::GuessOffer(GuessOffer { run, opens, at, near })),
+        (any::<[u8; 16]>(), any::<Option<u8>>(), addr(), near()).prop_map(|(run, no, at, near)| {
+            let result = no.map_or(Ok(GuessYes { at, near }), |no| Err(NoGuess::from_number(no)));
+            Message::GuessAnswer(GuessAnswer { run, result })
+        }),
+        (any::<[u8; 16]>(), any::<u16>())
+            .prop_map(|(run, sockets)| Message::GuessOpened(GuessOpened { run, sockets })),
+        (any::<[u8; 16]>(), any::<bool>(), any::<u16>())
+            .prop_map(|(run, met, probes)| Message::GuessOver(GuessOver { run, met, probes })),
         echo().prop_map(Message::Echo),
         echo().prop_map(Message::EchoReply),
     ]
@@ -190,6 +211,8 @@ pub(crate) fn frame() -> impl Strategy<Value = Frame> {
         any::<u64>().prop_map(|token| Frame::Pong { token }),
         (any::<u64>(), any::<u64>()).prop_map(|(session, next)| Frame::Ack { session, next }),
         any::<u64>().prop_map(|turn| Frame::Carry { turn }),
+        any::<[u8; 32]>().prop_map(|nonce| Frame::Nonce { nonce }),
+        any::<[u8; 32]>().prop_map(|proof| Frame::Proof { proof }),
         (any::<u64>(), any::<u64>(), message()).prop_map(|(session, seq, message)| Frame::Message {
             session,
             seq,

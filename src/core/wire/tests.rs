@@ -225,6 +225,27 @@ fn enum_values_of_the_future_are_read_as_unknown() {
 }
 
 #[test]
+fn nodes_that_know_no_proofs_read_ours_and_are_read_by_us() {
+    // As they encode, and as they read.
+    type Older = ((u64, u64), u32, u32, bool, Vec<Record>);
+    let proof = Proof::new([5; 32], &[6; 64]);
+    let record = Record { proof, ..Record::new(PeerId([3; 32]), 4) };
+    let older: Older = ((1, 2), 0, 0, true, vec![Record { proof: None, ..record.clone() }]);
+    let body = postcard::to_stdvec(&older).unwrap();
+    let read = read_one(&raw(kind::FULL_SYNC, &body));
+    let Ok(Some(Frame::Message { message: Message::FullSync(page), .. })) = read else { panic!("{read:?}") };
+    assert_eq!(page.records, older.4);
+
+    let page = FullSync { sync: 0, page: 0, last: true, records: vec![older.4[0].clone(), record] };
+    let bytes = Message::FullSync(page.clone()).encode(1, 2).unwrap();
+    let (read, rest) = postcard::take_from_bytes::<Older>(&bytes[HEADER_LEN..]).unwrap();
+    assert!(read.4.iter().all(|r| r.proof.is_none()) && read.4.len() == 2);
+    assert!(!rest.is_empty(), "what they do not look at");
+    let Ok(Some(Frame::Message { message, .. })) = read_one(&bytes) else { panic!("malformed") };
+    assert_eq!(message, Message::FullSync(page));
+}
+
+#[test]
 fn an_answer_to_a_notice_is_read_though_its_sender_knows_no_busy() {
     for said in [true, false] {
         let body = postcard::to_stdvec(&((1u64, 2u64), [7u8; 16], said)).unwrap();
@@ -232,8 +253,14 @@ fn an_answer_to_a_notice_is_read_though_its_sender_knows_no_busy() {
         let Ok(Some(Frame::Message { message: Message::NoticeAnswer(answer), .. })) = read else {
             panic!("malformed: {read:?}");
         };
-        assert_eq!((answer.accepted, answer.busy), (said, false));
+        assert_eq!((answer.accepted, answer.busy, answer.held_off), (said, false, false));
     }
+    let body = postcard::to_stdvec(&((1u64, 2u64), [7u8; 16], false, true)).unwrap();
+    let read = read_one(&raw(kind::NOTICE_ANSWER, &body));
+    let Ok(Some(Frame::Message { message: Message::NoticeAnswer(answer), .. })) = read else {
+        panic!("malformed: {read:?}");
+    };
+    assert_eq!((answer.busy, answer.held_off), (true, false), "its sender knows of no hold-offs");
 }
 
 #[test]

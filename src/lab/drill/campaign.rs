@@ -19,7 +19,10 @@ use serde::{Deserialize, Serialize};
 
 use super::arena::{Act, Arena, ArenaError, Member};
 use super::runner::{Runner, Stop, ladder};
+use crate::files::read;
+use crate::files::sealed::{self, Found};
 use crate::model::{Command, CriterionView, Done, NatType, Outcome, Path, PeerId, Stamp, millis};
+use crate::node::disk;
 use crate::registry::{MatrixCell, Overview};
 
 /// What a campaign measures, after the step's name.
@@ -50,6 +53,8 @@ const REPORTED_WITHIN: Duration = Duration::from_secs(10);
 const SPREAD_WITHIN: Duration = Duration::from_secs(100);
 /// A campaign may be long, and its report is read by a person.
 const EXPLAINED_MAX: usize = 40;
+/// A longer one was not written by us.
+const PROGRESS_MAX: u64 = 4 * 1024;
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// How far a campaign is, on disk where it may be interrupted.
@@ -73,8 +78,7 @@ pub(super) fn progress_file(db: &FilePath) -> PathBuf {
 
 /// Whether a campaign of that length was interrupted, whose reports are in `db`.
 pub(in crate::lab) fn was_interrupted(db: &FilePath, time: Duration) -> bool {
-    let left =
-        std::fs::read(progress_file(db)).ok().and_then(|b| serde_json::from_slice::<Progress>(&b).ok());
+    let left = read_progress(&progress_file(db));
     db.exists() && left.is_some_and(|left| left.asked_s == time.as_secs() && left.done_s < left.asked_s)
 }
 
@@ -82,7 +86,7 @@ impl Progress {
     fn begin(db: Option<&FilePath>, time: Duration) -> Self {
         let file = db.map(progress_file);
         let left = file.as_ref().filter(|_| db.is_some_and(|db| was_interrupted(db, time)));
-        let left = left.and_then(|file| serde_json::from_slice(&std::fs::read(file).ok()?).ok());
+        let left = left.and_then(|file| read_progress(file));
         let fresh =
             Self { asked_s: time.as_secs(), done_s: 0, halves: 0, asked: 0, begun: moment(), file: None };
         Self { file, ..left.unwrap_or(fresh) }
@@ -92,11 +96,20 @@ impl Progress {
     fn save(&self) {
         let Some(file) = &self.file else { return };
         let written = serde_json::to_vec(self).map_err(std::io::Error::other);
-        let written = written
-            .and_then(|bytes| crate::node::disk::write_atomic(file, &bytes, crate::node::disk::FILE_MODE));
+        let written =
+            written.and_then(|bytes| disk::write_atomic(file, &sealed::seal(&bytes), disk::FILE_MODE));
         if let Err(error) = written {
             tracing::warn!(%error, "the campaign cannot be resumed from here");
         }
+    }
+}
+
+/// What is damaged is not resumed.
+fn read_progress(file: &FilePath) -> Option<Progress> {
+    let bytes = read::bytes(file, PROGRESS_MAX).ok()?;
+    match sealed::open(&bytes) {
+        Found::Whole(content) | Found::Bare(content) => serde_json::from_slice(content).ok(),
+        Found::Damaged => None,
     }
 }
 

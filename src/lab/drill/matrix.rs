@@ -1,12 +1,13 @@
 //! Every ordered pair of NAT types, a fresh pair of hosts each.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::arena::{Arena, ArenaError};
 use super::report::Pair;
 use super::runner::{Runner, Stop};
 use crate::core::ladder::telling_reason;
-use crate::model::{Command, Done, NatType, Path, StageOutcome};
+use crate::model::{Command, Done, NatType, Path, PeerId, Snapshot, StageOutcome, millis};
 
 /// A fresh pair knows each other by gossip well before this.
 const ACQUAINTED_WITHIN: Duration = Duration::from_secs(30);
@@ -14,17 +15,33 @@ const ACQUAINTED_WITHIN: Duration = Duration::from_secs(30);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// What a matrix measures.
-pub(super) const MEASURED: [&str; 8] =
-    ["connected", "direct", "punched", "relayed", "mean_ms", "mean_round_trips", "p50_ms", "p95_ms"];
+pub(super) const MEASURED: [&str; 12] = [
+    "connected",
+    "direct",
+    "punched",
+    "relayed",
+    "mean_ms",
+    "mean_round_trips",
+    "p50_ms",
+    "p95_ms",
+    "without_relay",
+    "off_relay_p50_ms",
+    "off_relay_worst_ms",
+    "echoes_harmed",
+];
+/// Echoes of a link that is watched: so many, so often, and again until it has left
+/// its relay.
+const ECHOES: (u32, u32) = (100, 20);
 
 pub(super) async fn run<A: Arena>(
     runner: &mut Runner<'_, A>,
     pairs: &[(NatType, NatType)],
+    off_relay: Option<Duration>,
 ) -> Result<(), Stop> {
     let first = runner.pairs.len();
     for (n, (from, to)) in pairs.iter().enumerate() {
         runner.tell(format!("pair {} of {}: {from} to {to}", n + 1, pairs.len()), None);
-        let pair = one(runner, *from, *to).await?;
+        let pair = one(runner, *from, *to, off_relay).await?;
         runner.pairs.push(pair);
     }
     sum_up(runner);
@@ -39,11 +56,52 @@ pub(super) async fn run<A: Arena>(
     Ok(())
 }
 
-async fn one<A: Arena>(runner: &mut Runner<'_, A>, from: NatType, to: NatType) -> Result<Pair, Stop> {
+/// Watches a link that runs over a relay until it has left it, while echoes run over
+/// it: when that was, and how many echoes were harmed.
+async fn watch<A: Arena>(
+    runner: &Runner<'_, A>,
+    node: &str,
+    peer: PeerId,
+    begun: Instant,
+    within: Duration,
+) -> Result<(Option<u64>, u64), Stop> {
+    let mut snapshots = runner.feed(node)?.snapshots;
+    let left = tokio::spawn(async move {
+        let off = |s: &Arc<Snapshot>| s.link(&peer).is_some_and(|l| l.path != Path::Relayed);
+        snapshots.wait_for(off).await.ok().map(|_| millis(begun.elapsed()))
+    });
+    let mut harmed = 0;
+    loop {
+        let (count, every_ms) = ECHOES;
+        let echo = Command::Echo { peer, count, every_ms };
+        match runner.command(node, echo).await?.result {
+            Ok(Done::Echoed(said)) => harmed += said.lost + said.repeated + said.reordered,
+            _ => harmed += u64::from(count),
+        }
+        if left.is_finished() || begun.elapsed() >= within {
+            break;
+        }
+    }
+    let at = if left.is_finished() { left.await.ok().flatten() } else { None };
+    Ok((at.filter(|ms| *ms <= millis(within)), harmed))
+}
+
+async fn one<A: Arena>(
+    runner: &mut Runner<'_, A>,
+    from: NatType,
+    to: NatType,
+    off_relay: Option<Duration>,
+) -> Result<Pair, Stop> {
     let names = runner.arena.pair(from, to).await?;
     acquainted(runner, &names.0, &names.1).await?;
     let peer = runner.member(&names.1)?.peer_id;
+    let begun = Instant::now();
     let outcome = runner.command(&names.0, Command::Connect { peer }).await?;
+    let relayed = matches!(&outcome.result, Ok(Done::Connected(r)) if r.path == Some(Path::Relayed));
+    let watched = match off_relay.filter(|_| relayed) {
+        Some(within) => Some(watch(runner, &names.0, peer, begun, within).await?),
+        None => None,
+    };
     let trip = runner.arena.round_trip(&names.0, &names.1);
     runner.arena.end_pair(names).await;
     let (report, failed) = match &outcome.result {
@@ -66,6 +124,8 @@ async fn one<A: Arena>(runner: &mut Runner<'_, A>, from: NatType, to: NatType) -
         elapsed_ms,
         round_trips: trip.filter(|_| path.is_some()).map(round_trips),
         reason: failed.or(obstacle),
+        off_relay_ms: watched.and_then(|(at, _)| at),
+        echoes_harmed: watched.map(|(_, harmed)| harmed),
         baseline_ms: None,
         baseline_ok: None,
         ratio: None,
@@ -103,6 +163,20 @@ fn sum_up<A: Arena>(runner: &mut Runner<'_, A>) {
         ("punched", count(Path::Punched)),
         ("relayed", count(Path::Relayed)),
     ];
+    let off = |p: &&Pair| {
+        let straight = p.path.as_deref().is_some_and(|path| path != Path::Relayed.name());
+        straight || p.off_relay_ms.is_some()
+    };
+    let without_relay = runner.pairs.iter().filter(off).count() as f64;
+    let mut left: Vec<u64> = runner.pairs.iter().filter_map(|p| p.off_relay_ms).collect();
+    left.sort_unstable();
+    let harmed: u64 = runner.pairs.iter().filter_map(|p| p.echoes_harmed).sum();
+    runner.measured.insert("without_relay".into(), without_relay);
+    runner.measured.insert("echoes_harmed".into(), harmed as f64);
+    if let (Some(median), Some(worst)) = (left.get(left.len() / 2), left.last()) {
+        runner.measured.insert("off_relay_p50_ms".into(), *median as f64);
+        runner.measured.insert("off_relay_worst_ms".into(), *worst as f64);
+    }
     let mut times: Vec<u64> =
         runner.pairs.iter().filter(|p| p.path.is_some()).map(|p| p.elapsed_ms).collect();
     times.sort_unstable();

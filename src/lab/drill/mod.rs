@@ -4,6 +4,7 @@
 //! end, also when it is called off. A step that the fleet cannot take makes it
 //! `unsupported`; nothing is skipped silently.
 
+mod agreement;
 mod arena;
 mod campaign;
 mod journal;

@@ -113,6 +113,13 @@ pub struct Pair {
     pub round_trips: Option<f64>,
     /// Why not, or why not directly.
     pub reason: Option<String>,
+    /// When the link had left its relay, from the start of the attempt, if it ran
+    /// over one and was watched.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub off_relay_ms: Option<u64>,
+    /// Echoes lost, repeated or out of order meanwhile.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub echoes_harmed: Option<u64>,
     /// What the library's own ladder took for the same pair, if it was run.
     pub baseline_ms: Option<u64>,
     /// Whether that connected.
@@ -449,6 +456,8 @@ mod tests {
             elapsed_ms,
             round_trips: None,
             reason: None,
+            off_relay_ms: None,
+            echoes_harmed: None,
             baseline_ms: None,
             baseline_ok: None,
             ratio: None,

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::agreement::{self, Away};
 use super::arena::{Act, Arena, ArenaError, Member};
 use super::journal::Journal;
 use super::report::{Checked, Pair, Report, judge};
@@ -74,6 +75,7 @@ pub struct Runner<'a, A> {
     echoes: Vec<(String, JoinHandle<Option<EchoReport>>)>,
     pub(super) told: Vec<String>,
     pub(super) journal: Option<Journal>,
+    away: Away,
 }
 
 impl<'a, A: Arena> Runner<'a, A> {
@@ -99,6 +101,7 @@ impl<'a, A: Arena> Runner<'a, A> {
             echoes: Vec::new(),
             told: Vec::new(),
             journal: None,
+            away: Away::default(),
         }
     }
 
@@ -150,6 +153,10 @@ impl<'a, A: Arena> Runner<'a, A> {
         }
         self.end_echoes().await;
         self.sum_up();
+        let agreed = match stopped {
+            Some(_) => None,
+            None => Some(agreement::check(self.arena, &self.away).await),
+        };
         self.undo_all().await;
         let reason = match stopped {
             None | Some((_, Stop::Aborted)) => None,
@@ -159,7 +166,11 @@ impl<'a, A: Arena> Runner<'a, A> {
             Some((n, Stop::Arena(error))) => Some(format!("step {n}: {error}")),
             Some((n, Stop::NoOutcome(what))) => Some(format!("step {n}: {what} had no outcome")),
         };
-        let checks = judge(&self.scenario.checks, &self.measured);
+        let mut checks = judge(&self.scenario.checks, &self.measured);
+        if let Some((checked, told)) = agreed {
+            checks.push(checked);
+            self.told.extend(told);
+        }
         let figures = if self.scenario.soaks() { self.tried.figures() } else { Vec::new() };
         Report::new(name, &kind, checks, reason, begun.elapsed())
             .with_pairs(self.pairs)
@@ -232,8 +243,8 @@ impl<'a, A: Arena> Runner<'a, A> {
             }
             Step::Wait { until, within, name } => self.wait(until, *within, name.as_deref()).await?,
             Step::Sleep { time } => tokio::time::sleep(*time).await,
-            Step::Matrix { nats, pairs, repeat, .. } => {
-                matrix::run(self, &matrix_pairs(nats, pairs, *repeat)).await?;
+            Step::Matrix { nats, pairs, repeat, off_relay_within, .. } => {
+                matrix::run(self, &matrix_pairs(nats, pairs, *repeat), *off_relay_within).await?;
             }
         }
         Ok(())
@@ -248,6 +259,7 @@ impl<'a, A: Arena> Runner<'a, A> {
     /// Does something to the fleet, and notes who is away by it.
     pub(super) async fn change(&mut self, act: Act) -> Result<(), ArenaError> {
         self.tried.before(&act, &self.arena.members());
+        self.away.note(&act);
         self.arena.act(act.clone()).await?;
         self.tried.after(&act, &self.arena.members());
         self.follow();

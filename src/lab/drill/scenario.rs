@@ -9,10 +9,13 @@ use serde::{Deserialize, Serialize};
 
 use super::step::{RelayFailure, Step, matrix_pairs};
 use super::{campaign, matrix, relay, runner, soak, storm};
-use crate::model::NatType;
+use crate::model::{HardNat, NatType};
 
 /// Longer than any drill that a person waits for.
 const WITHIN_MAX: Duration = Duration::from_secs(24 * 3600);
+
+/// A link that is still on its relay then stays there.
+const OFF_RELAY_MAX: Duration = Duration::from_secs(600);
 
 /// Each pair has two hosts and two routers of its own from the start.
 const MATRIX_PAIRS_MAX: usize = 250;
@@ -58,6 +61,14 @@ pub struct Fleet {
     /// Whether it makes sense on loopback too.
     #[serde(default)]
     pub loopback: bool,
+    /// Whether its nodes guess ports; off if left out, for a drill that watches
+    /// relays wants links that stay on them.
+    #[serde(default = "off")]
+    pub hard_nat: HardNat,
+}
+
+fn off() -> HardNat {
+    HardNat::Off
 }
 
 fn default_topology() -> String {
@@ -214,6 +225,10 @@ impl Scenario {
                 {
                     return Err(format!("step {n} waits no time; more than 0 is needed"));
                 }
+                Step::Matrix { off_relay_within: Some(within), .. } if *within > OFF_RELAY_MAX => {
+                    let most = OFF_RELAY_MAX.as_secs();
+                    return Err(format!("step {n}: off_relay_within is at most {most} s"));
+                }
                 Step::SetNat { nat: NatType::Unknown, .. } => {
                     return Err(format!("step {n}: a router's NAT cannot be set to unknown"));
                 }
@@ -301,6 +316,8 @@ impl Scenario {
 pub const BUILT_IN: &[(&str, &str)] = &[
     ("gossip_discovery", include_str!("../../../assets/drills/gossip_discovery.toml")),
     ("nat_matrix", include_str!("../../../assets/drills/nat_matrix.toml")),
+    ("hard_nat", include_str!("../../../assets/drills/hard_nat.toml")),
+    ("hard_nat_sequential", include_str!("../../../assets/drills/hard_nat_sequential.toml")),
     ("nat_matrix_20ms", include_str!("../../../assets/drills/nat_matrix_20ms.toml")),
     ("nat_matrix_80ms", include_str!("../../../assets/drills/nat_matrix_80ms.toml")),
     ("nat_matrix_200ms", include_str!("../../../assets/drills/nat_matrix_200ms.toml")),
@@ -324,6 +341,7 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("relay_failover_80ms", include_str!("../../../assets/drills/relay_failover_80ms.toml")),
     ("relay_failover_200ms", include_str!("../../../assets/drills/relay_failover_200ms.toml")),
     ("upgrade", include_str!("../../../assets/drills/upgrade.toml")),
+    ("reconnect", include_str!("../../../assets/drills/reconnect.toml")),
     ("chaos_partition", include_str!("../../../assets/drills/chaos_partition.toml")),
     ("chaos_nat_rebind", include_str!("../../../assets/drills/chaos_nat_rebind.toml")),
     ("same_nat", include_str!("../../../assets/drills/same_nat.toml")),

@@ -227,6 +227,10 @@ pub enum Step {
         /// The regions of dialler and target; both in the topology's first if
         /// left out.
         regions: Option<(String, String)>,
+        /// A pair over a relay is watched for so long whether it leaves it, while
+        /// echoes run.
+        #[serde(default, with = "humantime_serde")]
+        off_relay_within: Option<Duration>,
     },
 }
 

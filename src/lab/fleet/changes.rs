@@ -144,7 +144,8 @@ impl NatLab {
         let from = self.nat(router).await?;
         // Neither outlives a type that cannot have it.
         let cone = matches!(nat, NatType::FullCone | NatType::AddressRestricted | NatType::PortRestricted);
-        let to = Behaves { nat, hairpin: from.hairpin && cone, firewall: false, ..from };
+        let sequential = from.sequential && nat == NatType::Symmetric;
+        let to = Behaves { nat, sequential, hairpin: from.hairpin && cone, firewall: false, ..from };
         self.set_behaviour(router, from, to).await
     }
 

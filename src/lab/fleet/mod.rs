@@ -23,6 +23,7 @@ use super::network::{Network, has_ipv6};
 use super::selftest::SelfTest;
 use super::topology::Topology;
 use super::userns::Userns;
+use crate::model::HardNat;
 use crate::node::RegistryOptions;
 use crate::node::feed::Feed;
 use crate::node::keys;
@@ -46,12 +47,22 @@ pub struct LabOptions {
     pub seed: u64,
     /// Whether to believe the network without measuring it.
     pub skip_self_test: bool,
+    /// Whether its nodes guess ports: off where drills and tests want links that
+    /// stay on their relays.
+    pub hard_nat: HardNat,
 }
 
 impl LabOptions {
     /// That topology, tested, with some seed.
     pub fn new(topology: Topology) -> Self {
-        Self { name: "lab".to_owned(), topology, seed: rand::random(), skip_self_test: false }
+        let (name, seed) = ("lab".to_owned(), rand::random());
+        Self { name, topology, seed, skip_self_test: false, hard_nat: HardNat::Off }
+    }
+
+    /// The same with nodes that guess ports, or do not.
+    #[must_use]
+    pub fn with_hard_nat(self, hard_nat: HardNat) -> Self {
+        Self { hard_nat, ..self }
     }
 }
 
@@ -69,6 +80,8 @@ pub struct NatLab {
     topology: Topology,
     /// Whom its nodes tell what happened.
     registry: Option<RegistryOptions>,
+    /// Whether its nodes guess ports.
+    hard_nat: HardNat,
     without_ipv6: bool,
     begun: Instant,
     dir: LabDir,
@@ -96,7 +109,7 @@ impl NatLab {
     /// [`LabError`]; nothing is left behind.
     pub async fn build(userns: &Userns, options: LabOptions) -> Result<Self, LabError> {
         let begun = Instant::now();
-        let LabOptions { name, topology, seed, skip_self_test } = options;
+        let LabOptions { name, topology, seed, skip_self_test, hard_nat } = options;
         topology.check().map_err(LabError::Topology)?;
         files::suffice_for(&topology, 0)?;
         let without_ipv6 = topology.region.iter().any(|r| r.ipv6) && !has_ipv6();
@@ -140,6 +153,7 @@ impl NatLab {
             tested,
             topology,
             registry: None,
+            hard_nat,
             without_ipv6,
             begun,
             dir,

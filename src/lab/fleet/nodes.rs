@@ -187,6 +187,7 @@ impl NatLab {
             bootstrap,
             passive,
             registry: self.registry.clone(),
+            hard_nat: self.hard_nat,
             ..NodeOptions::new(dir, keys, host, network, bind)
         };
         let started = self.on_host(host, move || Node::start(options, lock)).await?;

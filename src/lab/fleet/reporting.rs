@@ -42,7 +42,8 @@ impl NatLab {
         let token = Token::new(&hex::encode(rand::random::<[u8; 16]>()));
         let listen = (self.addr(&host).await?.ip(), PORT).into();
         let db = keep.map_or_else(|| self.dir.path().join("registry.db"), Path::to_owned);
-        let options = Options { listen, db, token: token.clone(), retention: RETENTION_DEFAULT };
+        let options =
+            Options { listen, db, token: token.clone(), retention: RETENTION_DEFAULT, proxies: Vec::new() };
         let started = self.on_host(&host, move || Registry::start(options)).await?;
         let registry = started.map_err(|error| failed(&error))?;
         let url = RegistryUrl::parse(&format!("http://{}", registry.addr())).map_err(|why| failed(&why))?;

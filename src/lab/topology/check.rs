@@ -115,6 +115,11 @@ fn router(topology: &Topology, router: &Router) -> Result<(), Flaw> {
             format!("a NAT of type {} has no hairpin", router.nat),
             "full-cone, address-restricted and port-restricted can have one",
         )),
+        _ if router.sequential && router.nat != NatType::Symmetric => Err(flaw(
+            at,
+            format!("a NAT of type {} hands out no port for each destination", router.nat),
+            "sequential stands with nat \"symmetric\"",
+        )),
         _ if router.firewall && router.nat != NatType::None => Err(flaw(
             at,
             format!("a NAT of type {} filters by itself", router.nat),

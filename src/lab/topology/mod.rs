@@ -14,10 +14,11 @@ use serde::Deserialize;
 
 use super::conditions::Conditions;
 use super::rules::{Behaves, MAPPING_SECONDS};
+use crate::files::{self, read};
 use crate::model::NatType;
 
 /// The topologies that come with the program, by name.
-const BUILT_IN: [(&str, &str); 8] = [
+const BUILT_IN: [(&str, &str); 9] = [
     ("default", include_str!("../../../assets/topologies/default.toml")),
     ("cgnat", include_str!("../../../assets/topologies/cgnat.toml")),
     ("double_nat", include_str!("../../../assets/topologies/double_nat.toml")),
@@ -26,6 +27,7 @@ const BUILT_IN: [(&str, &str); 8] = [
     ("kpi_mix", include_str!("../../../assets/topologies/kpi_mix.toml")),
     ("dual_stack", include_str!("../../../assets/topologies/dual_stack.toml")),
     ("punch_storm", include_str!("../../../assets/topologies/punch_storm.toml")),
+    ("hard_nat", include_str!("../../../assets/topologies/hard_nat.toml")),
 ];
 
 /// A network to be built. Every name is unique in its own kind; regions and
@@ -102,6 +104,10 @@ pub struct Router {
     pub upstream: String,
     /// What it translates, and how.
     pub nat: NatType,
+    /// With nat "symmetric": whether its ports come one after the other
+    /// (symmetric-sequential), and not at random.
+    #[serde(default)]
+    pub sequential: bool,
     /// Whether hosts behind it reach each other by its public address.
     #[serde(default)]
     pub hairpin: bool,
@@ -120,13 +126,27 @@ impl Router {
     /// One with nothing out of the ordinary.
     pub fn new(name: String, upstream: String, nat: NatType) -> Self {
         let remembers_s = MAPPING_SECONDS;
-        Self { name, upstream, nat, hairpin: false, firewall: false, firewall6: None, remembers_s }
+        Self {
+            name,
+            upstream,
+            nat,
+            sequential: false,
+            hairpin: false,
+            firewall: false,
+            firewall6: None,
+            remembers_s,
+        }
+    }
+
+    /// What it is called.
+    pub fn kind(&self) -> &'static str {
+        if self.sequential { "symmetric-sequential" } else { self.nat.name() }
     }
 
     /// What it does to packets.
     pub fn behaves(&self) -> Behaves {
-        let Self { nat, hairpin, firewall, remembers_s, .. } = *self;
-        Behaves { nat, hairpin, firewall, remembers_s }
+        let Self { nat, sequential, hairpin, firewall, remembers_s, .. } = *self;
+        Behaves { nat, sequential, hairpin, firewall, remembers_s }
     }
 }
 
@@ -250,7 +270,7 @@ impl Topology {
     /// # Errors
     /// [`TopologyError`], which names the file.
     pub fn read(path: &Path) -> Result<Self, TopologyError> {
-        let text = std::fs::read_to_string(path)
+        let text = read::text(path, files::TEXT_MAX)
             .map_err(|source| TopologyError::Unreadable { path: path.to_owned(), source })?;
         Self::parse(&text, &path.display().to_string())
     }

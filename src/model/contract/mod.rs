@@ -18,8 +18,8 @@ use serde::Serialize;
 
 pub use attempts::{AttemptItem, Attempts, Stage};
 pub use nat::{Lifetime, Nat, NatWithVantages, VantageItem};
-pub use node::{Cache, Gossip, InOut, Kpi, LinkCounts, RelayState, Status};
-pub use outcomes::{Connected, Disconnected, EndedServed, FailedOver, Left};
+pub use node::{Cache, Gossip, InOut, Kpi, LinkCounts, RelayState, Save, Status};
+pub use outcomes::{Connected, Disconnected, EndedServed, FailedOver, Left, StageResult, Staged};
 pub use peers::{LinkItem, Links, PeerItem, Peers};
 pub use relays::{FailoverItem, Relays, Reservation, ServedClient, Serving};
 pub use why::{NextItem, WhyItem, WhyReport};

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::age_s;
 use crate::model::{
-    Behaviour, MappingLifetime, NatType, NatView, NoProbePorts, PeerId, Reason, Snapshot, Stamp,
+    Behaviour, MappingLifetime, NatType, NatView, NoProbePorts, PeerId, PortOrder, Reason, Snapshot, Stamp,
 };
 
 /// What our NAT does.
@@ -21,6 +21,10 @@ pub struct Nat {
     pub filtering: Option<Behaviour>,
     /// Whether the port outside is the local one.
     pub port_preservation: Option<bool>,
+    /// In which order new ports come, where each destination gets its own.
+    pub ports: Option<PortOrder>,
+    /// Whether they can be guessed, in a sentence.
+    pub guessing: Option<String>,
     /// Whether hosts behind it reach each other by their outside addresses.
     pub hairpinning: Option<bool>,
     /// How long a mapping lives without traffic.
@@ -65,6 +69,8 @@ impl Nat {
             mapping: view.mapping,
             filtering: view.filtering,
             port_preservation: view.port_preservation,
+            ports: view.ports,
+            guessing: view.guessing(),
             hairpinning: view.hairpinning,
             mapping_lifetime: view.lifetime.as_ref().map(|of| Lifetime::new(of, now)),
             confidence: view.confidence,

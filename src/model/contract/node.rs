@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 use serde::Serialize;
 
 use super::{Nat, age_s, rfc3339};
-use crate::model::{KpiAnswer, Path, PeerId, Phase, Propagation, RelayMode, SendTrouble, Snapshot};
+use crate::model::{
+    KpiAnswer, Path, PeerId, Phase, Propagation, RelayMode, SaveState, SendTrouble, Snapshot, Stamp,
+};
 
 /// The node at a glance.
 #[derive(Debug, Clone, Serialize)]
@@ -67,12 +69,39 @@ pub struct LinkCounts {
 }
 
 /// The peer cache.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Cache {
     /// Peers known.
     pub known: u32,
     /// Peers we ever shook hands with.
     pub tried: u32,
+    /// Whether it is on disk.
+    pub save: Save,
+    /// A damaged file that was set aside at the start, and why.
+    pub set_aside: Option<String>,
+}
+
+/// How the last save went.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Save {
+    /// `empty` (nothing to save yet), `saved`, `due` or `failed`.
+    pub state: &'static str,
+    /// Of one that failed: what the system said.
+    pub detail: Option<String>,
+    /// Since when it is so; nothing where that means nothing.
+    pub since_s: Option<f64>,
+}
+
+impl Save {
+    fn new(save: &SaveState, now: Stamp) -> Self {
+        let (state, detail, since) = match save {
+            SaveState::Empty => ("empty", None, None),
+            SaveState::Saved { at } => ("saved", None, Some(*at)),
+            SaveState::Due => ("due", None, None),
+            SaveState::Failed { detail, since } => ("failed", Some(detail.clone()), Some(*since)),
+        };
+        Self { state, detail, since_s: since.map(|at| age_s(at, now)) }
+    }
 }
 
 /// The relay at a glance.
@@ -117,7 +146,12 @@ impl Status {
             nat6: snapshot.nat.nat6.as_deref().map(|view| Nat::new(view, now)),
             uptime_s: age_s(node.started, now),
             links: LinkCounts::new(snapshot),
-            cache: Cache { known: node.cache.known, tried: node.cache.tried },
+            cache: Cache {
+                known: node.cache.known,
+                tried: node.cache.tried,
+                save: Save::new(&node.cache.save, now),
+                set_aside: node.cache.set_aside.clone(),
+            },
             relay: RelayState { serving: snapshot.relays.served.len(), mode: snapshot.relays.mode },
             used_twice: node
                 .used_twice

@@ -32,8 +32,60 @@ impl Connected {
             outcome,
             path: report.path,
             elapsed_ms: report.elapsed_ms,
-            stages: report.stages.iter().map(Stage::from).collect(),
+            stages: Stage::all(&report.stages),
             note: failed.or(report.note.as_ref()).map(Reason::to_string),
+        }
+    }
+}
+
+/// What came of a stage that was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StageResult {
+    /// A punch made the link.
+    Punched,
+    /// A relay carries the link.
+    Relayed,
+    /// The stage made no link.
+    Failed,
+    /// The link is no worse than what the stage makes; nothing was done.
+    NothingToDo,
+}
+
+/// One stage that was asked for, and it alone.
+#[derive(Debug, Clone, Serialize)]
+pub struct Staged {
+    /// Towards whom.
+    pub peer_id: PeerId,
+    /// What came of it.
+    pub outcome: StageResult,
+    /// The path of the link at the end, as after connecting.
+    pub path: Option<Path>,
+    /// The path of the link when it was asked for.
+    pub path_before: Option<Path>,
+    /// The path of the link at the end, whatever made it.
+    pub path_after: Option<Path>,
+    /// How long it took.
+    pub elapsed_ms: u64,
+    /// That stage, round by round; nothing if there was nothing to do.
+    pub stages: Vec<Stage>,
+    /// Why not, or what else is to be said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+impl Staged {
+    /// Of a report. `result`: what came of it, or why it failed.
+    pub fn new(report: &LinkReport, result: Result<StageResult, &Reason>) -> Self {
+        Self {
+            peer_id: report.peer_id,
+            outcome: result.unwrap_or(StageResult::Failed),
+            path: report.path,
+            path_before: report.before,
+            path_after: report.path,
+            elapsed_ms: report.elapsed_ms,
+            stages: Stage::all(&report.stages),
+            note: result.err().or(report.note.as_ref()).map(Reason::to_string),
         }
     }
 }

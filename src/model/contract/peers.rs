@@ -21,6 +21,8 @@ pub struct PeerItem {
     pub peer_id: PeerId,
     /// The name it gives itself.
     pub name: Option<String>,
+    /// Who else was linked under that name within thirty days.
+    pub also: Option<AlsoItem>,
     /// Where it says that it can be reached.
     pub addresses: Vec<SocketAddr>,
     /// The NAT that it says it has.
@@ -41,12 +43,25 @@ pub struct PeerItem {
     pub source: Source,
 }
 
+/// Another peer with the same name.
+#[derive(Debug, Clone, Serialize)]
+pub struct AlsoItem {
+    /// Who.
+    pub peer_id: PeerId,
+    /// Since it was last linked under it, to the minute.
+    pub last_used_s: f64,
+}
+
 impl Peers {
     /// Of a snapshot.
     pub fn new(snapshot: &Snapshot) -> Self {
         let item = |row: &std::sync::Arc<crate::model::PeerRow>| PeerItem {
             peer_id: row.peer_id,
             name: row.name.clone(),
+            also: row
+                .also
+                .as_deref()
+                .map(|also| AlsoItem { peer_id: also.peer_id, last_used_s: age_s(also.until, snapshot.at) }),
             addresses: row.addresses.clone(),
             nat_type: row.nat_type,
             state: row.state,

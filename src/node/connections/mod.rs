@@ -11,14 +11,16 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use ant_quic::{HighLevelConnection, HighLevelRecvStream, HighLevelSendStream};
+use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
 use self::tasks::{accept_streams, read, watch};
 use super::lanes::{self, Lane, LaneEnd, RelayEnd, Reservation, WarmLane};
-use super::streams::{FrameStream, spawn_writer};
+use super::streams::{FrameStream, FrameWriter};
 use super::transport;
 use crate::core::engine::{ConnBytes, Input};
+use crate::core::guessing::RunId;
 use crate::core::ladder::DialId;
 use crate::core::link::{ConnId, ConnInfo};
 use crate::core::wire::Frame;
@@ -56,17 +58,19 @@ pub(super) enum Report {
         recv: HighLevelRecvStream,
         bind: bool,
     },
+    /// A socket of a guessed punch was met, from there.
+    GuessMet { run: RunId, from: SocketAddr, socket: UdpSocket },
     /// Nothing comes through the reservation of that number.
     ReservationMute { number: u64 },
     /// We opened a control stream.
     Opened { peer: PeerId, conn: ConnId, send: HighLevelSendStream, recv: HighLevelRecvStream },
-    /// The peer opened one and said Hello on it.
+    /// The peer opened one and said what it begins with.
     Accepted {
         peer: PeerId,
         conn: ConnId,
         send: HighLevelSendStream,
         stream: Box<FrameStream>,
-        hello: (Box<Frame>, usize),
+        first: (Box<Frame>, usize),
     },
 }
 
@@ -88,7 +92,7 @@ struct Entry {
     remote: SocketAddr,
     connection: HighLevelConnection,
     carrier: Carrier,
-    writer: Option<mpsc::Sender<Vec<u8>>>,
+    writer: Option<FrameWriter>,
     /// End with the entry.
     _watcher: AbortOnDropHandle<()>,
     _acceptor: AbortOnDropHandle<()>,
@@ -141,6 +145,7 @@ impl Connections {
             via,
             channel,
             binding,
+            nonce: rand::random(),
         };
         let reports = || self.reports.clone();
         let entry = Entry {
@@ -202,18 +207,24 @@ impl Connections {
         stream: FrameStream,
     ) -> bool {
         let Some(entry) = self.entries.get_mut(&conn) else { return false };
-        entry.writer = Some(spawn_writer(send));
+        entry.writer = Some(FrameWriter::spawn(send));
         entry.reader = Some(spawn(read(peer, conn, stream, self.reports.clone())));
         true
     }
 
     /// Queues bytes for a control stream. A queue that is full belongs to a
-    /// peer that takes nothing: its connection is given up.
-    pub(super) fn write(&mut self, conn: ConnId, bytes: Vec<u8>) {
-        let Some(entry) = self.entries.get(&conn) else { return };
-        let Some(writer) = &entry.writer else { return };
-        if matches!(writer.try_send(bytes), Err(mpsc::error::TrySendError::Full(_))) {
-            transport::close(&entry.connection, CloseCode::Limit);
+    /// peer that takes nothing: its connection is given up, and that is told.
+    pub(super) fn write(&mut self, conn: ConnId, bytes: Vec<u8>) -> Option<Input> {
+        let entry = self.entries.get(&conn)?;
+        entry.writer.as_ref()?.write(bytes).err()?;
+        transport::close(&entry.connection, CloseCode::Limit);
+        Some(Input::Stopped("answers that nobody reads"))
+    }
+
+    /// The other end of a connection may open and send ahead what a link takes.
+    pub(super) fn widen(&self, conn: ConnId) {
+        if let Some(entry) = self.entries.get(&conn) {
+            transport::widen(&entry.connection);
         }
     }
 

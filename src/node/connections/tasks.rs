@@ -10,8 +10,8 @@ use super::{Carrier, Report, Reports};
 use crate::core::engine::Input;
 use crate::core::limits::HELLO_TIMEOUT;
 use crate::core::link::ConnId;
-use crate::core::wire::{Frame, HEADER_LEN, is_hello};
-use crate::model::{PeerId, Reason};
+use crate::core::wire::{HEADER_LEN, is_first};
+use crate::model::{CloseCode, PeerId, Reason};
 use crate::node::lanes::RelayEnd;
 use crate::node::streams::{FrameStream, StreamEnd};
 use crate::node::{lanes, serving, transport};
@@ -19,7 +19,8 @@ use crate::node::{lanes, serving, transport};
 /// What we say of a stream that we do not read on.
 const NOT_OURS: VarInt = VarInt::from_u32(0);
 
-/// Waits for the end of a connection. One that came in through a reservation
+/// Waits for the end of a connection, and brings it about where the other end misuses
+/// what the library takes from everybody. One that came in through a reservation
 /// ends with it, and then that is why.
 pub(super) async fn watch(
     peer: PeerId,
@@ -28,7 +29,14 @@ pub(super) async fn watch(
     relay_end: Option<RelayEnd>,
     reports: Reports,
 ) {
-    let error = connection.closed().await;
+    let error = tokio::select! {
+        error = connection.closed() => error,
+        what = transport::misused(&connection) => {
+            transport::close(&connection, CloseCode::Malformed);
+            let _ = reports.send(Report::Input(Input::Stopped(what))).await;
+            connection.closed().await
+        }
+    };
     let reason = match error {
         ConnectionError::LocallyClosed if relay_end.is_some_and(|e| e.borrow().is_some()) => {
             Reason::RelayLost
@@ -94,7 +102,7 @@ impl Came {
     async fn on_link(mut self) -> Report {
         let mut head = [0; HEADER_LEN];
         match timeout(HELLO_TIMEOUT, self.recv.read_exact(&mut head)).await {
-            Ok(Ok(())) if is_hello(&head) => self.greet(&head).await,
+            Ok(Ok(())) if is_first(&head) => self.greet(&head).await,
             Ok(Ok(())) => self.relay_request(head).await,
             _ => self.stop("no hello in time"),
         }
@@ -108,14 +116,14 @@ impl Came {
         }
     }
 
-    /// Reads the Hello of a control stream.
+    /// Reads what a control stream begins with.
     async fn greet(self, head: &[u8]) -> Report {
         let Self { peer, conn, send, recv } = self;
         let mut stream = Box::new(FrameStream::after(head, recv));
-        match stream.hello().await {
-            Ok((hello, len)) => {
-                let hello = (Box::new(Frame::Hello(hello)), len);
-                Report::Accepted { peer, conn, send, stream, hello }
+        match stream.first().await {
+            Ok((frame, len)) => {
+                let first = (Box::new(frame), len);
+                Report::Accepted { peer, conn, send, stream, first }
             }
             Err(StreamEnd::Malformed) => Report::Input(Input::Stopped("malformed hello")),
             Err(StreamEnd::Closed) => Report::Input(Input::Stopped("no hello in time")),

@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::core::engine::{Action, Engine, Input, Settings};
+use crate::core::engine::{Action, Engine, GuessAction, Input, Settings};
 use crate::core::host::Ways;
 use crate::core::ladder::DialId;
 use crate::model::{CloseCode, Event, Outcome, Reason, Snapshot};
@@ -22,13 +22,14 @@ use crate::node::cache::CacheFiles;
 use crate::node::clock::Clock;
 use crate::node::connections::{Connections, Report, Reports};
 use crate::node::feed::Request;
+use crate::node::guessing::Guesses;
 use crate::node::knock;
 use crate::node::lanes::Lane;
 use crate::node::probe::{self, Probes};
 use crate::node::relaying::Relaying;
 use crate::node::reporting::Reporter;
 use crate::node::serving::Serving;
-use crate::node::transport::Transport;
+use crate::node::transport::{self, Transport};
 
 /// At most ten snapshots a second.
 const PUBLISH_EVERY: Duration = Duration::from_millis(100);
@@ -78,6 +79,7 @@ pub(super) struct Driver {
     pub(super) relaying: Relaying,
     pub(super) serving: Serving,
     pub(super) probes: Probes,
+    pub(super) guesses: Guesses,
     pub(super) reports: Reports,
     pub(super) files: CacheFiles,
     pub(super) library: Arc<BootstrapCache>,
@@ -209,15 +211,19 @@ impl Driver {
                 let input = self.relaying.mute(number);
                 self.feed_if(input);
             }
+            Report::GuessMet { run, from, socket } => {
+                let input = self.guesses.met(run, from, socket);
+                self.feed_if(input);
+            }
             Report::Opened { peer, conn, send, recv } => {
                 if let Some(input) = self.connections.opened(peer, conn, send, recv) {
                     self.feed(input);
                 }
             }
-            Report::Accepted { peer, conn, send, stream, hello: (hello, len) } => {
+            Report::Accepted { peer, conn, send, stream, first: (frame, len) } => {
                 if self.connections.start(peer, conn, send, *stream) {
                     self.feed(Input::ControlUp { peer, conn });
-                    self.feed(Input::Frame { peer, conn, frame: hello, len });
+                    self.feed(Input::Frame { peer, conn, frame, len });
                 }
             }
         }
@@ -242,6 +248,9 @@ impl Driver {
             self.transport.addresses_changed();
             self.feed(Input::HostAddresses { own });
         }
+        for (what, count) in self.transport.take_turned_away() {
+            self.engine.handle(Input::ProbeDropped { what, count }, self.clock.now());
+        }
         if self.refused_told.is_none_or(|at| at.elapsed() >= REFUSED_EVERY) {
             for (why, count) in self.transport.take_refused() {
                 self.refused_told = Some(Instant::now());
@@ -264,15 +273,24 @@ impl Driver {
     fn act(&mut self, action: Action) {
         match action {
             Action::OpenControl { peer, conn } => self.connections.open_control(peer, conn),
-            Action::Write { conn, bytes } => self.connections.write(conn, bytes),
+            Action::Write { conn, bytes } => {
+                let full = self.connections.write(conn, bytes);
+                self.feed_if(full);
+            }
             Action::Close { conn, code } => self.connections.close(conn, code),
+            Action::Widen { conn } => self.connections.widen(conn),
             Action::Dial { dial, addr, within } => self.dial(dial, addr, within),
             Action::DialLane { dial, peer, relay, addr, within } => {
                 let task = tokio::spawn(self.relaying.dial(dial, peer, relay, addr, within));
                 self.dials.insert(dial, AbortOnDropHandle::new(task));
             }
             Action::Reserve { relay } => {
-                let input = self.relaying.reserve(relay, self.connections.native(relay));
+                let connection = self.connections.native(relay);
+                // A relay that is no node of ours never gets that far by itself.
+                if let Some(connection) = connection {
+                    transport::widen(connection);
+                }
+                let input = self.relaying.reserve(relay, connection);
                 self.feed_if(input);
             }
             Action::TryReservation { relay } => self.relaying.try_again(relay),
@@ -304,6 +322,7 @@ impl Driver {
             Action::ProbeSend { from, to, bytes } => self.probes.send(from, to, &bytes),
             Action::Reach { peer, addr, name } => self.probes.reach(peer, addr, name),
             Action::Knock { query, addrs } => self.knock(query, addrs),
+            Action::Guess(action) => self.guess(action),
             Action::Save => self.save(),
             Action::Event(event) => self.tell(event),
             Action::Outcome(outcome) => {
@@ -335,15 +354,36 @@ impl Driver {
     }
 
     fn dial(&mut self, dial: DialId, addr: SocketAddr, within: Duration) {
-        let (dialling, reports) = (self.transport.clone().dial(addr, within), self.reports.clone());
+        let connecting = match self.transport.dial(addr) {
+            Ok(connecting) => connecting,
+            Err(reason) => return self.feed(Input::DialFailed { dial, reason }),
+        };
+        self.feed(Input::DialSent { dial });
+        let reports = self.reports.clone();
         let task = tokio::spawn(async move {
-            let report = match dialling.await {
+            let report = match transport::answered(connecting, within).await {
                 Ok((peer, connection)) => Report::Dialled { dial, peer, connection },
                 Err(reason) => Report::Input(Input::DialFailed { dial, reason }),
             };
             let _ = reports.send(report).await;
         });
         self.dials.insert(dial, AbortOnDropHandle::new(task));
+    }
+
+    fn guess(&mut self, action: GuessAction) {
+        match action {
+            GuessAction::Open { run, towards, count, bytes } => {
+                let input = self.guesses.open(run, towards, count, bytes);
+                self.feed(input);
+            }
+            GuessAction::Probe { to, bytes } => {
+                for to in to {
+                    self.transport.send_beside(to, &bytes);
+                }
+            }
+            GuessAction::Dial { run, to, within } => self.guesses.dial(run, to, within),
+            GuessAction::Close(run) => self.guesses.close(run),
+        }
     }
 
     fn knock(&mut self, query: u32, addrs: Vec<SocketAddr>) {
@@ -400,6 +440,7 @@ impl Driver {
         tokio::time::sleep(LAST_WORDS).await;
         self.dials.clear();
         self.knocking = None;
+        self.guesses.shut_down();
         // Lanes first: their goodbyes travel over the other connections.
         self.connections.close_lanes(CloseCode::Leave);
         self.relaying.shut_down().await;

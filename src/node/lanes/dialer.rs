@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use ant_quic::{ConnectionError, Endpoint, HighLevelConnection, VarInt};
+use ant_quic::{Connecting, ConnectionError, Endpoint, HighLevelConnection, VarInt};
 use tokio::time::{Instant, timeout};
 
 use super::error::LaneError;
@@ -34,19 +34,33 @@ impl LaneDialer {
         Self { bind, tls, v4: Mutex::new(None), v6: Mutex::new(None) }
     }
 
-    /// Dials a peer's address on a relay. Whoever else answers is closed. The
+    /// Dials an address on a relay: from here on it is a socket's.
+    ///
+    /// # Errors
+    /// [`LaneError`]; nothing was sent then.
+    pub fn dial(&self, addr: SocketAddr) -> Result<Connecting, LaneError> {
+        self.endpoint(addr)?
+            .connect_with(self.tls.lane.client.clone(), addr, SERVER_NAME)
+            .map_err(|e| LaneError::Local(e.to_string()))
+    }
+
+    /// What comes of dialling a peer there. Whoever else answers is closed. The
     /// other end keeps quiet about the connection until it is used.
     ///
     /// # Errors
     /// [`LaneError`]; no connection is left then.
-    pub async fn dial(
+    pub async fn answered(
         &self,
+        connecting: Connecting,
         peer: PeerId,
         via: Option<PeerId>,
-        addr: SocketAddr,
         within: Duration,
     ) -> Result<WarmLane, LaneError> {
-        let connection = self.connect(addr, within).await?;
+        let connection = match timeout(within, connecting).await {
+            Ok(Ok(connection)) => connection,
+            Ok(Err(ConnectionError::TimedOut)) | Err(_) => return Err(LaneError::NoAnswer),
+            Ok(Err(e)) => return Err(LaneError::Handshake(transport::close_reason(&e))),
+        };
         let lane = WarmLane { peer, via, connection };
         match identity(&lane.connection) {
             Some(got) if got == peer => Ok(lane),
@@ -68,7 +82,7 @@ impl LaneDialer {
         within: Duration,
     ) -> Result<Lane, LaneError> {
         let until = Instant::now() + within;
-        let warm = self.dial(peer, via, addr, within).await?;
+        let warm = self.answered(self.dial(addr)?, peer, via, within).await?;
         warm.take_into_use(until.duration_since(Instant::now())).await
     }
 
@@ -81,18 +95,6 @@ impl LaneDialer {
         let lane = self.lane(self.tls.me, None, reservation, within).await?;
         lane.connection.close(VarInt::from_u32(CloseCode::Replaced.code()), b"");
         Ok(())
-    }
-
-    async fn connect(&self, addr: SocketAddr, within: Duration) -> Result<HighLevelConnection, LaneError> {
-        let connecting = self
-            .endpoint(addr)?
-            .connect_with(self.tls.lane.client.clone(), addr, SERVER_NAME)
-            .map_err(|e| LaneError::Local(e.to_string()))?;
-        match timeout(within, connecting).await {
-            Ok(Ok(connection)) => Ok(connection),
-            Ok(Err(ConnectionError::TimedOut)) | Err(_) => Err(LaneError::NoAnswer),
-            Ok(Err(e)) => Err(LaneError::Handshake(transport::close_reason(&e))),
-        }
     }
 
     fn endpoint(&self, to: SocketAddr) -> Result<Endpoint, LaneError> {

@@ -171,7 +171,12 @@ async fn accept(endpoint: Endpoint, relay: PeerId, me: PeerId, end: RelayEnd, la
             let Ok(Ok(connection)) = timeout(HANDSHAKE_WITHIN, shake(incoming)).await else { return };
             drop(slot);
             // It may be a long time until the other end uses what it warmed.
-            let Ok(lane) = wanted(connection, relay, end).await else { return };
+            let lane = tokio::select! {
+                lane = wanted(connection.clone(), relay, end) => lane,
+                _ = transport::misused(&connection) => return,
+            };
+            drop(connection);
+            let Ok(lane) = lane else { return };
             if lane.peer == me {
                 // Our own dialer, trying whether the relay carries anything.
                 lane.connection.closed().await;

@@ -25,6 +25,7 @@ use super::sources::Sources;
 use crate::core::limits::LANE_QUEUE_MAX;
 use crate::model::plain_addr;
 use crate::node::locks::lock;
+use crate::node::transport;
 
 /// Written to the stream at once; what is taken from the queue for it can no
 /// longer be dropped.
@@ -52,7 +53,8 @@ pub struct LaneCounts {
     pub bytes_rx: u64,
     /// Datagrams dropped because the queue towards the relay was full.
     pub dropped_tx: u64,
-    /// Datagrams dropped because the queue from it was full.
+    /// Datagrams dropped because the queue from it was full, or because they ask
+    /// for an answer that is longer than they are.
     pub dropped_rx: u64,
     /// Datagrams not sent because nothing ever came from where they should go.
     pub unasked: u64,
@@ -79,6 +81,7 @@ struct Shared {
     bytes_tx: AtomicU64,
     bytes_rx: AtomicU64,
     unasked: AtomicU64,
+    strays: AtomicU64,
     end: watch::Sender<Option<LaneEnd>>,
 }
 
@@ -105,6 +108,7 @@ impl LaneSocket {
                 bytes_tx: AtomicU64::new(0),
                 bytes_rx: AtomicU64::new(0),
                 unasked: AtomicU64::new(0),
+                strays: AtomicU64::new(0),
                 end: watch::Sender::new(None),
             }),
         }
@@ -116,7 +120,8 @@ impl LaneSocket {
             bytes_tx: self.shared.bytes_tx.load(Ordering::Relaxed),
             bytes_rx: self.shared.bytes_rx.load(Ordering::Relaxed),
             dropped_tx: lock(&self.shared.outbound).dropped(),
-            dropped_rx: lock(&self.shared.inbound).queue.dropped(),
+            dropped_rx: lock(&self.shared.inbound).queue.dropped()
+                + self.shared.strays.load(Ordering::Relaxed),
             unasked: self.shared.unasked.load(Ordering::Relaxed),
         }
     }
@@ -164,6 +169,10 @@ impl LaneSocket {
     }
 
     fn received(&self, from: SocketAddr, payload: Bytes) {
+        if transport::is_stray(&payload) {
+            self.shared.strays.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
         let source = plain_addr(from);
         if source.is_ipv4() {
             self.shared.mapped.store(from.is_ipv6(), Ordering::Relaxed);

@@ -1,13 +1,14 @@
 //! Accepts connections: who is let in is [`Door`]'s to say, here it is done.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 
 use ant_quic::high_level::Incoming;
-use ant_quic::{ConnectionError, Endpoint, HighLevelConnection};
+use ant_quic::{ConnectionError, HighLevelConnection};
 use tokio::task::{AbortHandle, Id, JoinSet};
 use tokio::time::timeout;
 
-use super::identity;
+use super::{Transport, identity};
 use crate::core::door::{Door, HandshakeId, Verdict};
 use crate::core::limits::HANDSHAKE_WITHIN;
 use crate::model::plain_addr;
@@ -53,7 +54,8 @@ impl Shaking {
 }
 
 /// Accepts until the endpoint closes.
-pub(in crate::node) async fn accept(endpoint: Endpoint, mut door: Door, clock: Clock, reports: Reports) {
+pub(in crate::node) async fn accept(transport: Transport, mut door: Door, clock: Clock, reports: Reports) {
+    let Transport { endpoint, turned, .. } = transport;
     let mut shaking = Shaking::default();
     loop {
         let incoming = tokio::select! {
@@ -70,15 +72,20 @@ pub(in crate::node) async fn accept(endpoint: Endpoint, mut door: Door, clock: C
         match door.knock(ip, incoming.remote_address_validated(), clock.now().mono) {
             Verdict::Accept(id) => shaking.begin(id, incoming, reports.clone()),
             Verdict::AcceptInstead(id, old) => {
+                turned.gave_way.fetch_add(1, Ordering::Relaxed);
                 shaking.give_up(old);
                 shaking.begin(id, incoming, reports.clone());
             }
             Verdict::Retry => {
+                turned.asked_again.fetch_add(1, Ordering::Relaxed);
                 if let Err(error) = incoming.retry() {
                     error.into_incoming().ignore();
                 }
             }
-            Verdict::Ignore => incoming.ignore(),
+            Verdict::Ignore => {
+                turned.ignored.fetch_add(1, Ordering::Relaxed);
+                incoming.ignore();
+            }
         }
     }
 }

@@ -13,18 +13,20 @@ use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use ant_quic::high_level::default_runtime;
-use ant_quic::{ConnectionError, Endpoint, EndpointConfig, HighLevelConnection, Side, VarInt};
+use ant_quic::{Connecting, ConnectionError, Endpoint, EndpointConfig, HighLevelConnection, Side, VarInt};
 use tokio::time::timeout;
 
 pub(super) use self::accept::accept;
 pub use self::bind::BindError;
 use self::socket::NodeSocket;
+pub(super) use self::socket::is_stray;
 pub use self::tls::Tls;
-pub(super) use self::tls::identity;
-use crate::core::limits::LINKS_MAX;
+pub(super) use self::tls::{identity, widen};
+use crate::core::limits::{FRAMES_LOOKED_AT_EVERY, LINKS_MAX, OBSERVED_FRAMES_MAX};
 use crate::model::{CloseCode, PeerId, Reason, SendTrouble, clean, plain_addr};
 
 /// The library wants a name; identities are keys here.
@@ -41,6 +43,15 @@ pub(super) struct Transport {
     endpoint: Endpoint,
     socket: NodeSocket,
     tls: Tls,
+    turned: Arc<Turned>,
+}
+
+/// Handshakes from outside that did not just begin.
+#[derive(Debug, Default)]
+struct Turned {
+    asked_again: AtomicU64,
+    gave_way: AtomicU64,
+    ignored: AtomicU64,
 }
 
 /// Who answered, and over which connection.
@@ -61,7 +72,7 @@ impl Transport {
         )
         .map_err(|error| BindError::of(addr, &error))?;
         endpoint.set_max_connections(CONNECTIONS_MAX);
-        Ok(Self { endpoint, socket, tls })
+        Ok(Self { endpoint, socket, tls, turned: Arc::default() })
     }
 
     /// Where it listens, plain.
@@ -69,26 +80,17 @@ impl Transport {
         plain_addr(self.socket.bound())
     }
 
-    /// For whoever accepts.
-    pub(super) fn endpoint(&self) -> Endpoint {
-        self.endpoint.clone()
+    /// Dials one address: from here on it is the socket's.
+    pub(super) fn dial(&self, addr: SocketAddr) -> Result<Connecting, Reason> {
+        self.endpoint
+            .connect_with(self.tls.link.client.clone(), addr, SERVER_NAME)
+            .map_err(|error| Reason::Other { detail: clean(&error.to_string()) })
     }
 
-    /// Dials one address.
-    pub(super) async fn dial(self, addr: SocketAddr, within: Duration) -> Dialled {
-        let connecting = self
-            .endpoint
-            .connect_with(self.tls.link.client, addr, SERVER_NAME)
-            .map_err(|error| Reason::Other { detail: clean(&error.to_string()) })?;
-        match timeout(within, connecting).await {
-            Ok(Ok(connection)) => {
-                let peer = identity(&connection)
-                    .ok_or_else(|| Reason::Handshake { detail: "it has no identity".into() })?;
-                Ok((peer, connection))
-            }
-            Ok(Err(ConnectionError::TimedOut)) | Err(_) => Err(Reason::NoAnswer { addresses: 1 }),
-            Ok(Err(error)) => Err(close_reason(&error)),
-        }
+    /// Sends a datagram that is no QUIC from the node's own socket; what does not go
+    /// is as lost as on the way.
+    pub(super) fn send_beside(&self, to: SocketAddr, bytes: &[u8]) {
+        self.socket.send_beside(to, bytes);
     }
 
     /// The host's own addresses are others now: each connection that we dialled
@@ -119,6 +121,18 @@ impl Transport {
         self.socket.try_barred().into_iter().map(|(ip, kind)| (ip, trouble(kind))).collect()
     }
 
+    /// What was turned away at the door since this was last asked, by its name.
+    pub(super) fn take_turned_away(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let taken = |counter: &AtomicU64| counter.swap(0, Ordering::Relaxed);
+        let all = [
+            ("handshakes asked to prove an address", taken(&self.turned.asked_again)),
+            ("handshakes that gave way", taken(&self.turned.gave_way)),
+            ("handshakes ignored", taken(&self.turned.ignored)),
+            ("short questions for versions", self.socket.take_strays()),
+        ];
+        all.into_iter().filter(|(_, count)| *count > 0)
+    }
+
     /// Closes every connection and gives up the socket.
     pub(super) async fn shut_down(self, code: CloseCode) {
         self.endpoint.close(VarInt::from_u32(code.code()), b"");
@@ -138,6 +152,38 @@ fn trouble(kind: ErrorKind) -> SendTrouble {
             SendTrouble::NoRoute
         }
         _ => SendTrouble::Other,
+    }
+}
+
+/// Dials from a socket of its own, which lives as long as the connection.
+pub(super) async fn dial_from(
+    socket: std::net::UdpSocket,
+    tls: Tls,
+    to: SocketAddr,
+    within: Duration,
+) -> Dialled {
+    let unusable = |detail: String| Reason::Other { detail: clean(&detail) };
+    let socket = NodeSocket::new(socket).map_err(|error| unusable(error.to_string()))?;
+    let runtime = default_runtime().ok_or_else(|| unusable("no runtime".to_owned()))?;
+    let config = EndpointConfig::default();
+    let endpoint = Endpoint::new_with_abstract_socket(config, None, Arc::new(socket), runtime)
+        .map_err(|error| unusable(error.to_string()))?;
+    let connecting = endpoint
+        .connect_with(tls.link.client, to, SERVER_NAME)
+        .map_err(|error| unusable(error.to_string()))?;
+    answered(connecting, within).await
+}
+
+/// What comes of a dial.
+pub(super) async fn answered(connecting: Connecting, within: Duration) -> Dialled {
+    match timeout(within, connecting).await {
+        Ok(Ok(connection)) => {
+            let peer = identity(&connection)
+                .ok_or_else(|| Reason::Handshake { detail: "it has no identity".into() })?;
+            Ok((peer, connection))
+        }
+        Ok(Err(ConnectionError::TimedOut)) | Err(_) => Err(Reason::NoAnswer { addresses: 1 }),
+        Ok(Err(error)) => Err(close_reason(&error)),
     }
 }
 
@@ -173,5 +219,21 @@ pub(super) fn close_reason(error: &ConnectionError) -> Reason {
         }
         ConnectionError::TimedOut => Reason::ConnectionTimedOut,
         other => Reason::Other { detail: clean(&other.to_string()) },
+    }
+}
+
+/// Waits until the other end sends frames of which the library keeps something each time,
+/// for as long as the connection stands: what to count it as.
+pub(super) async fn misused(connection: &HighLevelConnection) -> &'static str {
+    let mut look = tokio::time::interval(FRAMES_LOOKED_AT_EVERY);
+    loop {
+        look.tick().await;
+        let came = connection.stats().frame_rx;
+        if came.try_connect_to + came.try_connect_to_response > 0 {
+            return "frames that aim a node";
+        }
+        if came.observed_address > OBSERVED_FRAMES_MAX {
+            return "observed addresses without end";
+        }
     }
 }

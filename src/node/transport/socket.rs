@@ -3,13 +3,15 @@
 //! It keeps the local address of each path, so that a host with several
 //! addresses answers from the one that was asked. It never fails: what the
 //! system refuses to send is a lost datagram, counted by what the system said.
-//! And it can be given up at once, whoever still holds the endpoint.
+//! What would be answered with more bytes than it has is not handed on. And it can
+//! be given up at once, whoever still holds the endpoint.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, ErrorKind, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -20,12 +22,19 @@ use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tokio::time::Sleep;
 
+use crate::core::guessing;
+use crate::core::limits::FIRST_PACKET_MIN;
 use crate::model::plain_addr;
 use crate::node::locks::lock;
 
 /// Hosts remembered to which the system would not send: each is tried twice a second.
 /// Above, it is likely not about hosts but about all of them.
 const BARRED_MAX: usize = 32;
+/// Set in the first byte of the packets of a handshake.
+const LONG_HEADER: u8 = 0x80;
+/// The version of a packet that names versions. It is never answered.
+const NEGOTIATION: u32 = 0;
+
 /// A socket that only fails is read again after this long.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -44,6 +53,8 @@ struct Shared {
     refused: Mutex<BTreeMap<ErrorKind, u64>>,
     /// Where the system would not send to, by host, and what it said last.
     barred: Mutex<BTreeMap<IpAddr, (SocketAddr, ErrorKind)>>,
+    /// Datagrams that were dropped as they came.
+    strays: AtomicU64,
     pause: Mutex<Option<Pin<Box<Sleep>>>>,
 }
 
@@ -67,6 +78,7 @@ impl NodeSocket {
             io,
             refused: Mutex::default(),
             barred: Mutex::default(),
+            strays: AtomicU64::new(0),
             pause: Mutex::default(),
         };
         Ok(Self { shared: Arc::new(shared) })
@@ -88,6 +100,23 @@ impl NodeSocket {
     pub(super) fn take_refused(&self) -> Vec<(ErrorKind, u64)> {
         let mut refused = lock(&self.shared.refused);
         std::mem::take(&mut *refused).into_iter().collect()
+    }
+
+    /// How many datagrams were not handed on since this was last asked: they ask for
+    /// a version negotiation that is longer than they are.
+    pub(super) fn take_strays(&self) -> u64 {
+        self.shared.strays.swap(0, Ordering::Relaxed)
+    }
+
+    /// Takes out what is not to be answered. An empty datagram is none to the
+    /// endpoint.
+    fn sift(&self, bufs: &[IoSliceMut<'_>], meta: &mut [RecvMeta]) {
+        for (buf, meta) in bufs.iter().zip(meta) {
+            if is_stray(buf.get(..meta.len).unwrap_or_default()) {
+                meta.len = 0;
+                self.shared.strays.fetch_add(1, Ordering::Relaxed);
+            }
+        }
     }
 
     fn io(&self) -> Option<Arc<Io>> {
@@ -116,6 +145,16 @@ impl NodeSocket {
             }
             Ok(()) => Ok(()),
         }
+    }
+
+    /// Sends a datagram that is no QUIC, if there is room for it just now.
+    pub(super) fn send_beside(&self, to: SocketAddr, contents: &[u8]) {
+        let destination = match to.ip() {
+            IpAddr::V4(ip) if self.shared.local.is_ipv6() => (ip.to_ipv6_mapped(), to.port()).into(),
+            _ => to,
+        };
+        let transmit = Transmit { destination, ecn: None, contents, segment_size: None, src_ip: None };
+        drop(self.send(&transmit));
     }
 
     fn refuse(&self, to: SocketAddr, error: &io::Error) {
@@ -185,12 +224,36 @@ fn without_coalescing(socket: &std::net::UdpSocket) {
     let _ = socket;
 }
 
+/// Datagrams of guessed punches come in here, too: those with which the other end
+/// opened its sockets. They are no QUIC, and an endpoint that took them for some
+/// would answer with a reset. Empty, they are passed over.
+fn leave_out_guesses(bufs: &[IoSliceMut<'_>], meta: &mut [RecvMeta]) {
+    for (buf, meta) in bufs.iter().zip(meta) {
+        if guessing::is_ours(&buf[..meta.len]) {
+            meta.len = 0;
+        }
+    }
+}
+
 /// What the system says when it is to send from an address that it does not have.
 fn is_source_gone(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         ErrorKind::InvalidInput | ErrorKind::AddrNotAvailable | ErrorKind::NetworkUnreachable
     )
+}
+
+/// Whether a datagram is the first of a connection of another version and shorter
+/// than first ones have to be (RFC 9000, 14.1 and 6.1). The endpoint would say
+/// which versions it speaks, to an address that may be forged, in more bytes than
+/// it was sent.
+pub(in crate::node) fn is_stray(datagram: &[u8]) -> bool {
+    let [first, v0, v1, v2, v3, ..] = *datagram else { return false };
+    let version = u32::from_be_bytes([v0, v1, v2, v3]);
+    first & LONG_HEADER != 0
+        && version != NEGOTIATION
+        && !ant_quic::DEFAULT_SUPPORTED_VERSIONS.contains(&version)
+        && datagram.len() < FIRST_PACKET_MIN
 }
 
 fn is_too_long(error: &io::Error) -> bool {
@@ -215,7 +278,11 @@ impl AsyncUdpSocket for NodeSocket {
             let received =
                 io.socket.try_io(Interest::READABLE, || io.state.recv((&io.socket).into(), bufs, meta));
             match received {
-                Ok(count) => return Poll::Ready(Ok(count)),
+                Ok(count) => {
+                    self.sift(bufs, meta.get_mut(..count).unwrap_or_default());
+                    leave_out_guesses(bufs, &mut meta[..count]);
+                    return Poll::Ready(Ok(count));
+                }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 Err(error) => {
                     tracing::debug!(%error, "the node's socket cannot be read");
@@ -275,7 +342,7 @@ impl UdpSender for NodeSender {
 
 #[cfg(test)]
 mod tests {
-    use std::net::{IpAddr, Ipv4Addr};
+    use std::net::Ipv4Addr;
     use std::task::Waker;
 
     use super::*;
@@ -355,6 +422,46 @@ mod tests {
         assert!(matches!(sent, Poll::Ready(Ok(()))));
         next.set_nonblocking(true).unwrap();
         assert!(next.recv_from(&mut [0; 16]).is_err());
+    }
+
+    #[tokio::test]
+    async fn a_short_question_for_versions_is_not_handed_on_and_counted() {
+        let node = bound("127.0.0.1:0");
+        let peer = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let asks = |version: u32, len: usize| {
+            let mut bytes = vec![0xc0];
+            bytes.extend(version.to_be_bytes());
+            bytes.resize(len, 0);
+            bytes
+        };
+        // The next one is there, so nothing waits for the first.
+        for stray in [asks(0xdead_beef, 7), asks(0xdead_beef, FIRST_PACKET_MIN - 1)] {
+            peer.send_to(&stray, node.bound()).unwrap();
+            assert_eq!(receive(&node).await.0, b"");
+        }
+        assert_eq!((node.take_strays(), node.take_strays()), (2, 0));
+        let passed =
+            [asks(0xdead_beef, FIRST_PACKET_MIN), asks(1, 40), asks(NEGOTIATION, 40), vec![0x40; 40]];
+        for bytes in passed {
+            peer.send_to(&bytes, node.bound()).unwrap();
+            assert_eq!(receive(&node).await.0, bytes);
+        }
+        assert_eq!(node.take_strays(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_datagram_beside_quic_leaves_from_the_same_port_and_none_is_handed_to_the_endpoint() {
+        let [node, other] = [bound("[::]:0"), bound("127.0.0.1:0")];
+        let at = SocketAddr::from((Ipv4Addr::LOCALHOST, node.bound().port()));
+        for socket in [&node, &other] {
+            socket.io().unwrap().socket.writable().await.unwrap();
+        }
+        let bytes = guessing::datagram(guessing::RunId([7; 16]));
+        node.send_beside(other.bound(), &bytes);
+        let (_, meta) = receive(&other).await;
+        assert_eq!((meta.addr, meta.len), (at, 0), "it came, and nothing of it is shown");
+        other.send_beside(at, b"quic, for all we know");
+        assert_eq!(receive(&node).await.0, b"quic, for all we know");
     }
 
     #[tokio::test]

@@ -17,15 +17,12 @@ use ant_quic::{ClientConfig, HighLevelConnection, ServerConfig, TransportConfig,
 use rustls_pki_types::CertificateDer;
 
 use crate::core::limits::{
-    CONNECTION_IDLE, CONNECTION_STREAMS_MAX, HANDSHAKE_BUFFER_EACH, HANDSHAKE_BUFFER_MAX,
-    HANDSHAKES_WAITING_MAX, LANE_IDLE, UNACKED_MAX,
+    CONNECTION_IDLE, CONNECTION_STREAMS_MAX, CONNECTION_WINDOW, HANDSHAKE_AHEAD_MAX, HANDSHAKE_BUFFER_EACH,
+    HANDSHAKE_BUFFER_MAX, HANDSHAKES_WAITING_MAX, LANE_IDLE, STRANGER_STREAMS_MAX, STRANGER_WINDOW,
 };
 use crate::model::PeerId;
 use crate::node::keys::{self, KeyBytes, KeyError};
 
-/// Bytes that either end may send ahead: twice what a link keeps
-/// unacknowledged.
-const RECEIVE_WINDOW: usize = 2 * UNACKED_MAX;
 /// A connection that carries no heartbeats of ours, as to a stock node, is kept
 /// open by this.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
@@ -115,17 +112,26 @@ impl Tls {
     }
 }
 
+/// Whoever comes may open and send ahead no more than a Hello takes; see [`widen`].
 fn transport() -> TransportConfig {
     let mut transport = TransportConfig::default();
     transport
         .enable_address_discovery(true)
         .nat_traversal_config(None)
-        .max_concurrent_bidi_streams(VarInt::from_u32(CONNECTION_STREAMS_MAX))
+        .max_concurrent_bidi_streams(VarInt::from_u32(STRANGER_STREAMS_MAX))
         .max_concurrent_uni_streams(VarInt::from_u32(0))
         .datagram_receive_buffer_size(None)
-        .receive_window(VarInt::from_u32(RECEIVE_WINDOW as u32))
-        .send_window(RECEIVE_WINDOW as u64);
+        .crypto_buffer_size(HANDSHAKE_AHEAD_MAX)
+        .stream_receive_window(VarInt::from_u32(CONNECTION_WINDOW))
+        .receive_window(VarInt::from_u32(STRANGER_WINDOW))
+        .send_window(CONNECTION_WINDOW.into());
     transport
+}
+
+/// The other end may open and send ahead what a link takes.
+pub(in crate::node) fn widen(connection: &HighLevelConnection) {
+    connection.set_max_concurrent_bi_streams(VarInt::from_u32(CONNECTION_STREAMS_MAX));
+    connection.set_receive_window(VarInt::from_u32(CONNECTION_WINDOW));
 }
 
 /// Who is at the other end, by the key of its TLS session.
@@ -134,4 +140,65 @@ pub(in crate::node) fn identity(connection: &HighLevelConnection) -> Option<Peer
     let keys = identity.downcast_ref::<Vec<CertificateDer<'static>>>()?;
     let key = extract_public_key_from_spki(keys.first()?).ok()?;
     Some(PeerId(derive_peer_id_from_public_key(&key).0))
+}
+
+#[cfg(test)]
+mod tests {
+    use ant_quic::high_level::default_runtime;
+    use ant_quic::{Endpoint, EndpointConfig, HighLevelSendStream};
+
+    use super::*;
+
+    fn endpoint(tls: &Tls) -> Endpoint {
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let server = Some(tls.server_config());
+        Endpoint::new(EndpointConfig::default(), server, socket, default_runtime().unwrap()).unwrap()
+    }
+
+    /// Both ends of a connection, and their endpoints.
+    async fn pair() -> ([HighLevelConnection; 2], [Endpoint; 2]) {
+        let [ours, theirs] = [(); 2].map(|()| Tls::new(&keys::generate().unwrap()).unwrap());
+        let ends = [endpoint(&ours), endpoint(&theirs)];
+        let at = ends[0].local_addr().unwrap();
+        let dialling = ends[1].connect_with(theirs.client_config(), at, "peer").unwrap();
+        let accepting = async { ends[0].accept().await.unwrap().accept().unwrap().await.unwrap() };
+        let (came, dialled) = tokio::join!(accepting, dialling);
+        ([came, dialled.unwrap()], ends)
+    }
+
+    /// Says as much as the other end lets it, until it takes nothing more.
+    async fn say_all(from: &HighLevelConnection, send: &mut HighLevelSendStream) -> u64 {
+        let before = from.stats().udp_tx.bytes;
+        let (chunk, no_more) = (vec![7; 16 * 1024], Duration::from_millis(300));
+        while let Ok(Ok(_)) = tokio::time::timeout(no_more, send.write(&chunk)).await {}
+        from.stats().udp_tx.bytes - before
+    }
+
+    #[tokio::test]
+    async fn until_its_link_is_up_a_peer_sends_ahead_no_more_than_a_hello_and_then_what_a_link_takes() {
+        let ([ours, theirs], _ends) = pair().await;
+        let (mut send, _recv) = theirs.open_bi().await.unwrap();
+        let stranger = say_all(&theirs, &mut send).await;
+        assert!((4_000..32_000).contains(&stranger), "{stranger} bytes");
+        let [one_way, third] = [theirs.open_uni().comes_soon().await, {
+            let _second = theirs.open_bi().await.unwrap();
+            theirs.open_bi().comes_soon().await
+        }];
+        assert!(!one_way && !third, "and opens no more than two streams");
+
+        widen(&ours);
+        let member = say_all(&theirs, &mut send).await;
+        assert!((400_000..1_000_000).contains(&member), "{member} bytes");
+        assert!(theirs.open_bi().comes_soon().await);
+        assert!(!theirs.open_uni().comes_soon().await);
+    }
+
+    trait Soon: Future + Sized {
+        /// Whether it is there before long.
+        async fn comes_soon(self) -> bool {
+            tokio::time::timeout(Duration::from_millis(200), self).await.is_ok()
+        }
+    }
+
+    impl<F: Future> Soon for F {}
 }

@@ -178,7 +178,7 @@ impl App {
     }
 
     fn ask_or_send(&mut self, command: Command, danger: Danger) -> Vec<Effect> {
-        if danger >= Danger::Disruptive {
+        if danger >= Danger::Disruptive || self.guess_of(&command).is_some() {
             self.ask_first(command);
             return Vec::new();
         }

@@ -14,6 +14,8 @@ const GIVEN_UP_AFTER: Duration = Duration::from_secs(120);
 pub(crate) enum Tone {
     /// It happened.
     Good,
+    /// There was nothing to do.
+    Nothing,
     /// It did not happen, for a reason one can act on.
     Warn,
     /// It failed.
@@ -104,7 +106,11 @@ impl Commands {
         let before = self.running.len();
         self.running.retain(|r| r.id != outcome.id || r.command != outcome.command);
         if self.running.len() < before && !outcome.command.is_question() {
-            let tone = if outcome.result.is_ok() { Tone::Good } else { Tone::Bad };
+            let tone = match &outcome.result {
+                Ok(done) if done.is_nothing() => Tone::Nothing,
+                Ok(_) => Tone::Good,
+                Err(_) => Tone::Bad,
+            };
             self.say(tone, outcome.to_string(), now);
         }
     }

@@ -2,7 +2,7 @@
 //! that a question wants. Keys and pastes reach all of them the same way.
 
 use super::{App, Overlay};
-use crate::model::clean;
+use crate::model::visible;
 
 /// The longest line, in characters.
 const LINE_MAX: usize = 128;
@@ -47,7 +47,7 @@ impl App {
         // Where nothing is typed a paste is not a row of commands.
         let Some(typed) = self.typed() else { return };
         let room = LINE_MAX.saturating_sub(typed.chars().count());
-        let pasted: String = clean(text).chars().take(room).collect();
+        let pasted: String = visible(text).trim().chars().take(room).collect();
         // At once: each change may look through all peers.
         self.edit(|text| text.push_str(&pasted));
     }

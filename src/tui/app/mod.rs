@@ -39,7 +39,7 @@ use super::past::{About, Door};
 use super::theme::Theme;
 use super::view::Places;
 use crate::model::{
-    Attempt, Command, CommandId, Event, EventKind, LogLine, Outcome, PeerId, PeerRow, ReservationRow,
+    Attempt, Command, CommandId, Done, Event, EventKind, LogLine, Outcome, PeerId, PeerRow, ReservationRow,
     ServedRow, Snapshot, Stamp,
 };
 use crate::node::feed::SendError;
@@ -382,7 +382,12 @@ impl App {
             self.answered(peer, &outcome);
             return;
         }
-        self.note(Entry::Outcome { at: now, outcome });
+        // A failover has one time, wherever it stands.
+        let at = match &outcome.result {
+            Ok(Done::FailedOver(over)) => over.at.min(now),
+            _ => now,
+        };
+        self.note(Entry::Outcome { at, outcome });
     }
 
     fn key(&mut self, event: &KeyEvent) -> Vec<Effect> {

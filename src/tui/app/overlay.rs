@@ -1,7 +1,9 @@
 //! What lies over the panes, and questions that want an answer first.
 
 use super::{App, Effect, Palette, Tone};
-use crate::model::{Command, PeerId};
+use crate::core::guessing::{self, DATAGRAM_LEN};
+use crate::core::limits::{GUESS_PROBES_MAX, GUESS_SOCKETS_MAX};
+use crate::model::{Command, NatType, Path, PeerId};
 use crate::tui::bindings::{Action, LabKey, Scope};
 use crate::tui::lab::LabCommand;
 
@@ -67,12 +69,37 @@ impl App {
             );
             return self.put_question(text, None, Effect::Send(command));
         }
+        if let Some(text) = self.guess_of(&command) {
+            return self.put_question(text, None, Effect::Send(command));
+        }
         let connect = self.keys.key_of(Scope::Main, Action::Order(crate::tui::bindings::Order::Connect));
         let text = format!(
             "{} {whom}? Automatic dials to and from it wait for 60 s; {connect} connects it again at once.",
             capital(command.verb()),
         );
         self.put_question(text, None, Effect::Send(command));
+    }
+
+    /// What a punch would be that no plain one can be: a port is guessed. It says how
+    /// likely that is, and what it costs.
+    pub(super) fn guess_of(&self, command: &Command) -> Option<String> {
+        let Command::Punch { peer } = command else { return None };
+        let row = self.peer(*peer).filter(|row| row.path == Some(Path::Relayed))?;
+        let (ours, theirs) = (self.shown().nat.claim(), row.nat_type);
+        let opens = match (ours, theirs) {
+            (NatType::Symmetric, NatType::PortRestricted) => true,
+            (NatType::PortRestricted, NatType::Symmetric) => false,
+            _ => return None,
+        };
+        let (sockets, probes) = (GUESS_SOCKETS_MAX, GUESS_PROBES_MAX);
+        let (here, there) = if opens { ("here", "there") } else { ("there", "here") };
+        Some(format!(
+            "Guess a port with {}? {sockets} sockets open {here}, each a mapping of that router, and up to \
+             {probes} datagrams of {DATAGRAM_LEN} bytes leave {there} within two seconds. They meet in {:.0} \
+             of 100 runs; the link stays on its relay meanwhile.",
+            self.call(*peer),
+            guessing::odds(sockets, probes) * 100.0,
+        ))
     }
 
     /// Asks for the name of what the lab is to destroy. Nothing else of the lab

@@ -53,6 +53,13 @@ pub(super) fn to_ascii(buf: &mut Buffer) {
     }
 }
 
+/// The same for a text that is no part of the screen.
+pub(super) fn text_to_ascii(text: &str) -> String {
+    let plain =
+        |c: char| if c.is_ascii() { c.to_string() } else { ascii_of(c.encode_utf8(&mut [0; 4])).to_owned() };
+    text.chars().map(plain).collect()
+}
+
 fn ascii_of(symbol: &str) -> &'static str {
     match symbol {
         "─" | "━" => "-",

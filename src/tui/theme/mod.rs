@@ -164,6 +164,11 @@ impl Theme {
             glyphs::to_ascii(buf);
         }
     }
+
+    /// The terminal's title, as far as the terminal can show it.
+    pub(crate) fn title(&self, title: String) -> String {
+        if self.ascii { glyphs::text_to_ascii(&title) } else { title }
+    }
 }
 
 fn true_colour(Rgb(r, g, b): Rgb) -> Color {

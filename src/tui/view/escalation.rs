@@ -1,6 +1,8 @@
 //! Attempts as ladders: the reason stands where the failure stands, and what
 //! happens next below it.
 
+use std::time::Duration;
+
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -8,7 +10,8 @@ use ratatui::text::{Line, Span};
 
 use super::{Pen, frame};
 use crate::model::{
-    Attempt, AttemptOutcome, NatType, NextStep, Path, StageKind, StageOutcome, StageReport, printable,
+    Attempt, AttemptOutcome, NatType, NextStep, Path, Since, StageKind, StageOutcome, StageReport, millis,
+    printable, stage_place,
 };
 use crate::tui::app::{App, Pane, Spot};
 use crate::tui::fmt;
@@ -72,8 +75,17 @@ pub(super) fn draw(app: &mut App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) -
 /// The stages of an attempt, line by line, and what is next. A reason that does
 /// not fit goes on in another line: it is what one came for.
 pub(super) fn ladder(app: &App, pen: &Pen<'_>, attempt: &Attempt, width: usize) -> Vec<Line<'static>> {
-    let stages = attempt.stages.iter();
-    let mut lines: Vec<_> = stages.flat_map(|stage| stage_lines(app, pen, stage, width)).collect();
+    let stages = (0..attempt.stages.len()).map(|at| (at, &attempt.stages));
+    let mut lines: Vec<_> =
+        stages.flat_map(|(at, all)| stage_lines(app, pen, (&all[at], stage_place(all, at)), width)).collect();
+    if let Some(since) = attempt.since(app.shown()) {
+        let head = vec![Span::styled("   now    ", pen.theme.dim)];
+        let age = match since {
+            Since::Linked { since, .. } => format!(" {} ago", pen.age(since)),
+            Since::NoLink => String::new(),
+        };
+        lines.extend(frame::flow(head, &[(&format!("{since}{age}"), Style::new())], width, INDENT));
+    }
     if let Some(text) = next_step(pen, attempt) {
         let head = vec![Span::styled("   next   → ", pen.theme.dim)];
         lines.extend(frame::flow(head, &[(&text, Style::new())], width, INDENT));
@@ -118,9 +130,9 @@ fn head_line(app: &App, pen: &Pen<'_>, attempt: &Attempt, left: bool) -> Line<'s
         },
         (None, _) => ("◐", theme.accent, "running".to_owned()),
         (Some(AttemptOutcome::Connected), Some(path)) => ("●", theme.good, path.name().to_owned()),
-        (Some(AttemptOutcome::Connected), None) => ("●", theme.good, "connected".to_owned()),
-        (Some(AttemptOutcome::Unreachable), _) => ("✗", theme.bad, "unreachable".to_owned()),
-        (Some(AttemptOutcome::Abandoned), _) => ("─", theme.dim, "called off".to_owned()),
+        (Some(ended @ AttemptOutcome::Connected), None) => ("●", theme.good, ended.word().to_owned()),
+        (Some(ended @ AttemptOutcome::Unreachable), _) => ("✗", theme.bad, ended.word().to_owned()),
+        (Some(ended), _) => ("─", theme.dim, ended.word().to_owned()),
     };
     let whom = match (attempt.peer_id, attempt.target) {
         (Some(id), _) => app.call(id),
@@ -149,7 +161,12 @@ fn head_line(app: &App, pen: &Pen<'_>, attempt: &Attempt, left: bool) -> Line<'s
     ])
 }
 
-fn stage_lines(app: &App, pen: &Pen<'_>, stage: &StageReport, width: usize) -> Vec<Line<'static>> {
+fn stage_lines(
+    app: &App,
+    pen: &Pen<'_>,
+    (stage, (begun, beside)): (&StageReport, (Duration, bool)),
+    width: usize,
+) -> Vec<Line<'static>> {
     let theme = pen.theme;
     let (glyph, style, word) = match stage.outcome {
         StageOutcome::Running => ("◐", theme.accent, "running"),
@@ -172,5 +189,15 @@ fn stage_lines(app: &App, pen: &Pen<'_>, stage: &StageReport, width: usize) -> V
     let reason = stage.reason.as_ref().map(|reason| printable(&reason.text_via(via.as_deref())));
     let (reason, via) =
         (reason.unwrap_or_default(), via.map_or_else(String::new, |via| format!("via {via}")));
-    frame::flow(head, &[(&reason, Style::new()), (&via, theme.dim)], width, INDENT)
+    let guess = stage.guess.map_or_else(String::new, |guess| guess.to_string());
+    // What ran beside another stage does not add to the time of the whole.
+    let place =
+        if beside { format!("from +{} in parallel", fmt::elapsed(millis(begun))) } else { String::new() };
+    let parts = [
+        (reason.as_str(), Style::new()),
+        (guess.as_str(), Style::new()),
+        (via.as_str(), theme.dim),
+        (place.as_str(), theme.dim),
+    ];
+    frame::flow(head, &parts, width, INDENT)
 }

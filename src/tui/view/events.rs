@@ -38,8 +38,12 @@ fn line(app: &App, pen: &Pen<'_>, entry: &Entry, roomy: bool) -> Line<'static> {
     let theme = pen.theme;
     let (glyph, style) = match entry {
         Entry::Event(event) => mark(pen, &event.kind),
-        Entry::Outcome { outcome, .. } if outcome.result.is_ok() => ("✓", theme.good),
-        Entry::Outcome { .. } | Entry::Fault { .. } => ("✗", theme.bad),
+        Entry::Outcome { outcome, .. } => match &outcome.result {
+            Ok(done) if done.is_nothing() => ("─", theme.dim),
+            Ok(_) => ("✓", theme.good),
+            Err(_) => ("✗", theme.bad),
+        },
+        Entry::Fault { .. } => ("✗", theme.bad),
         Entry::Lost { .. } => ("!", theme.warn),
     };
     let peer = entry.peer();

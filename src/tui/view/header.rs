@@ -272,6 +272,7 @@ pub(super) fn message(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
     if let Some(message) = app.commands.message() {
         let (mark, style) = match message.tone {
             Tone::Good => ("✓", theme.good),
+            Tone::Nothing => ("─", theme.dim),
             Tone::Warn => ("!", theme.warn),
             Tone::Bad => ("✗", theme.bad),
             Tone::Info => (" ", Style::new()),

@@ -42,19 +42,19 @@ fn lines(app: &App, pen: &Pen<'_>, area: Rect) -> Vec<Line<'static>> {
     let gossip = &snapshot.gossip;
     let rate = match (kpi.rate, kpi.interval) {
         (Some(rate), Some(interval)) => format!(
-            "{} of {}  {:.1} % [{:.1}, {:.1}]{}",
+            "{} of {} attempts  {:.1} % [{:.1}, {:.1}]{}",
             kpi.connected,
             kpi.attempts,
             rate * 100.0,
             interval.lo * 100.0,
             interval.hi * 100.0,
-            if kpi.attempts < FEW { "  under 30 attempts" } else { "" },
+            if kpi.attempts < FEW { "  under 30" } else { "" },
         ),
         _ => "- no attempt has ended".to_owned(),
     };
     let paths = format!(
-        "direct {}  punched {}  relayed {}  unreachable {}",
-        kpi.direct, kpi.punched, kpi.relayed, kpi.unreachable
+        "direct {}  punched {}  relayed {}  unreached {}",
+        kpi.direct, kpi.punched, kpi.relayed, kpi.unreached
     );
     let times = format!(
         "mean {}  p50 {}  p95 {}",
@@ -77,7 +77,7 @@ fn lines(app: &App, pen: &Pen<'_>, area: Rect) -> Vec<Line<'static>> {
     let stopped: u64 = snapshot.counters.0.values().sum();
     let mut lines = vec![
         frame::labelled(pen, "connected", rate),
-        frame::labelled(pen, "by path", paths),
+        frame::labelled(pen, "1st link", paths),
         frame::labelled(pen, "to a link", times),
     ];
     lines.extend(chart(app, pen, area));

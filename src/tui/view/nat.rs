@@ -43,6 +43,9 @@ fn lines(app: &App, pen: &Pen<'_>, nat: &NatView, width: usize) -> Vec<Line<'sta
         lines.extend(frame::flow(head, &[(text, Style::new())], width, 10));
     };
     flow("lifetime", &lifetime(app, pen, nat));
+    if let Some(text) = nat.guessing() {
+        flow("guessing", &text);
+    }
     for (i, text) in nat.evidence.iter().enumerate() {
         flow(if i == 0 { "evidence" } else { "" }, &printable(text));
     }

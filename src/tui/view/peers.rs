@@ -129,7 +129,7 @@ pub(super) fn draw(app: &mut App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) -
     }
     if let Some(Listed { row, left: false }) = cursor.and_then(|at| app.peers.row(at)) {
         let room = usize::from(area.width.saturating_sub(34));
-        frame::note_left(pen, &provenance::of_row(row, room), area, buf);
+        frame::note_left(pen, &provenance::of_row(pen, row, room), area, buf);
     }
     rows
 }
@@ -170,6 +170,16 @@ fn what_happened(app: &App, peer: PeerId) -> &'static str {
     word.unwrap_or("gone")
 }
 
+/// A name under which somebody else was linked lately: who, where there is room.
+fn with_doubt(row: &PeerRow, name: &str, width: u16, pen: &Pen<'_>) -> String {
+    let name = clean(name);
+    let whole = provenance::also(pen, row).map(|also| format!("{name} {also}"));
+    match whole.filter(|whole| whole.width() <= width.into()) {
+        Some(whole) => whole,
+        None => ellipsize(&name, usize::from(width).saturating_sub(1), '…') + "!",
+    }
+}
+
 fn draw_row(
     row: &PeerRow,
     left: Option<&'static str>,
@@ -193,6 +203,7 @@ fn draw_row(
         let (text, style) = match column.by {
             SortBy::Peer => (row.peer_id.short(), Style::new()),
             SortBy::Name => match &row.name {
+                Some(name) if row.also.is_some() => (with_doubt(row, name, width, pen), theme.warn),
                 Some(name) => (ellipsize(&clean(name), width.into(), '…'), hearsay),
                 None => ("-".to_owned(), theme.dim),
             },

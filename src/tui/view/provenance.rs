@@ -8,15 +8,23 @@ use super::Pen;
 use crate::model::{LinkRow, PeerRow, Provenance, Stamp, WhyFact, clean};
 use crate::tui::fmt;
 
+/// Who else was linked under a peer's name lately.
+pub(super) fn also(pen: &Pen<'_>, row: &PeerRow) -> Option<String> {
+    let also = row.also.as_deref()?;
+    Some(format!("also {} until {}", also.peer_id.short(), fmt::until(also.until, pen.now, pen.zone)))
+}
+
 /// Of a row of the table, as much as fits.
-pub(super) fn of_row(row: &PeerRow, room: usize) -> String {
+pub(super) fn of_row(pen: &Pen<'_>, row: &PeerRow, room: usize) -> String {
     let word = if row.first_hand { "as the peer says" } else { "hearsay" };
     let rtt = match (row.rtt_ms, row.state.is_up()) {
         (None, _) => "never measured",
         (_, true) => "measured now",
         (_, false) => "~ last value before the link ended",
     };
-    let mut parts = vec![format!("NAT: {word}"), format!("RTT {rtt}"), "OK counted by us".to_owned()];
+    // What may be somebody else comes before everything else.
+    let mut parts: Vec<String> = also(pen, row).map(|also| format!("name {also}")).into_iter().collect();
+    parts.extend([format!("NAT: {word}"), format!("RTT {rtt}"), "OK counted by us".to_owned()]);
     if !row.addresses.is_empty() {
         parts.push(format!("address {word}"));
     }
@@ -88,6 +96,9 @@ pub(super) fn shown(pen: &Pen<'_>, peer: &PeerRow) -> Vec<Fact> {
         Fact::new("name", peer.name.as_deref().map(clean), claimed),
         Fact::new("NAT type", nat.map(|nat| nat.name().to_owned()), claimed),
     ];
+    if let Some(also) = also(pen, peer) {
+        facts.insert(1, Fact::new("", also, "measured: who was linked under it"));
+    }
     if peer.addresses.is_empty() {
         facts.push(Fact::new("address", None, "not known"));
     }

@@ -12,8 +12,8 @@ use ratatui::style::Color;
 
 use super::*;
 use crate::model::{
-    CloseCode, Command, CommandId, Done, Event, EventKind, Failure, Outcome, Path, PeerRow, Reason,
-    RelayMode, SaveState, Snapshot,
+    AlsoCalled, CloseCode, Command, CommandId, Done, Event, EventKind, Failure, Outcome, Path, PeerRow,
+    Reason, RelayMode, SaveState, Snapshot,
 };
 use crate::tui::app::{Effect, Gone, Input};
 use crate::tui::bindings::Keymap;
@@ -22,6 +22,7 @@ use crate::tui::lab::{DrillInfo, DrillStage, DrillView, LabView};
 use crate::tui::logs::Logs;
 use crate::tui::theme::GlyphChoice;
 
+mod said;
 mod states;
 
 const SMALL: (u16, u16) = (80, 24);
@@ -373,6 +374,24 @@ fn peer_supplied_text_cannot_move_the_screen() {
             assert!(!cell.symbol().chars().any(|c| c.is_control() || c == '\u{202e}'), "{:?}", cell.symbol());
         }
     }
+}
+
+#[test]
+fn a_name_that_somebody_else_was_linked_under_says_who_and_until_when() {
+    let mut snapshot = Snapshot::clone(&demo::busy());
+    let mut rows: Vec<_> = snapshot.peers.iter().map(|row| PeerRow::clone(row)).collect();
+    let until = crate::model::Stamp(snapshot.at.0 - 60_000);
+    let other = demo::id([0x3f, 0x0c, 0x77]);
+    for row in &mut rows {
+        row.also = Some(Box::new(AlsoCalled { peer_id: other, until }));
+        row.name = Some("a-name-of-a-fair-length".into());
+    }
+    snapshot.peers = Arc::new(rows.into_iter().map(Arc::new).collect());
+    let expected = format!("also 3f0c77 until {}", fmt::until(until, snapshot.at, &TimeZone::UTC));
+    let small = Shot::of(Arc::new(snapshot.clone()), SMALL).text();
+    assert!(small.contains("…!"), "where there is no room a mark stands: {small}");
+    let why = Shot::of(Arc::new(snapshot), LARGE).keys("j\n").text();
+    assert!(why.contains(&expected), "{expected} in {why}");
 }
 
 #[test]

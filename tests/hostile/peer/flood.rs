@@ -103,7 +103,7 @@ pub fn unknown_versions(count: u8, len: usize) -> Vec<Vec<Vec<u8>>> {
 }
 
 /// The same first packets by handshake.
-pub fn by_handshake(initials: Vec<Vec<u8>>) -> Vec<Vec<Vec<u8>>> {
+fn by_handshake(initials: Vec<Vec<u8>>) -> Vec<Vec<Vec<u8>>> {
     let connection = |datagram: &Vec<u8>| datagram[6..6 + usize::from(datagram[5])].to_vec();
     let mut handshakes: Vec<Vec<Vec<u8>>> = Vec::new();
     for initial in initials {
@@ -125,9 +125,20 @@ pub fn garbage() -> Vec<Vec<u8>> {
     (0..512).map(|n| (0..40 + n * 2).map(|_| byte()).collect()).collect()
 }
 
-/// First packets of so many real handshakes with whoever listens on a socket that
+/// So many first packets of real handshakes with whoever listens on a socket that
 /// answers nothing.
 pub fn record_initials(count: usize) -> Vec<Vec<u8>> {
+    record(count, Duration::from_micros(100))
+}
+
+/// Whole first flights of so many of them.
+pub fn record_flights(count: usize) -> Vec<Vec<Vec<u8>>> {
+    let mut flights = by_handshake(record(4 * count, Duration::from_millis(3)));
+    flights.truncate(count);
+    flights
+}
+
+fn record(count: usize, linger: Duration) -> Vec<Vec<u8>> {
     let mute = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     mute.set_nonblocking(true).unwrap();
     let to = mute.local_addr().unwrap();
@@ -140,7 +151,7 @@ pub fn record_initials(count: usize) -> Vec<Vec<u8>> {
         let (mut recorded, mut buffer) = (Vec::new(), [0; 2048]);
         while recorded.len() < count {
             let dialling = endpoint.connect_with(tls.client_config(), to, "peer").unwrap();
-            tokio::time::sleep(Duration::from_micros(100)).await;
+            tokio::time::sleep(linger).await;
             drop(dialling);
             while let Ok(len) = mute.recv(&mut buffer) {
                 // A long header of version 1 whose packet is an Initial.

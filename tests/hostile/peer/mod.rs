@@ -35,7 +35,7 @@ use punchdeck::model::PeerId;
 use punchdeck::node::keys::{self, KeyBytes};
 
 pub use self::bystander::{A_WHILE, bystander, got, is_hit};
-pub use self::flood::{Flood, Volley, by_handshake, garbage, record_initials, unknown_versions, volley};
+pub use self::flood::{Flood, Volley, garbage, record_flights, record_initials, unknown_versions, volley};
 pub use self::raw::{Forger, frames};
 pub use self::relayed::Asked;
 pub use self::scripted::{Saying, Scripted};

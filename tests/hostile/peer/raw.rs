@@ -27,6 +27,8 @@ pub struct Forger(Arc<Mutex<Plan>>);
 #[derive(Default)]
 struct Plan {
     frames: Vec<u8>,
+    /// What comes after them.
+    more: Option<More>,
     /// For so many packets that have room for them.
     packets: usize,
     /// Whether nothing else is said either: nothing is acknowledged.
@@ -49,13 +51,20 @@ impl Forger {
 
     /// Sends these frames over a connection, in a packet of their own.
     pub async fn send(&self, connection: &HighLevelConnection, frames: &[u8]) {
-        self.carry(connection, Plan { frames: frames.to_vec(), packets: 1, mute: false }).await;
+        self.carry(connection, Plan { frames: frames.to_vec(), more: None, packets: 1, mute: false }).await;
     }
 
-    /// Flood: the same in so many packets, and from now on not a word of anything
+    /// Flood: so many packets of what this gives, and from now on not a word of anything
     /// else.
-    pub async fn floods(&self, connection: &HighLevelConnection, frames: &[u8], packets: usize) {
-        self.carry(connection, Plan { frames: frames.to_vec(), packets, mute: true }).await;
+    pub async fn floods(
+        &self,
+        connection: &HighLevelConnection,
+        packets: usize,
+        mut frames: impl FnMut() -> Vec<u8> + Send + 'static,
+    ) {
+        let first = frames();
+        let more: More = Box::new(frames);
+        self.carry(connection, Plan { frames: first, more: Some(more), packets, mute: true }).await;
     }
 
     async fn carry(&self, connection: &HighLevelConnection, plan: Plan) {
@@ -81,6 +90,8 @@ impl Forger {
     }
 }
 
+type More = Box<dyn FnMut() -> Vec<u8> + Send>;
+
 /// Frames of the library's that aim the other end at an address.
 pub mod frames {
     use std::net::SocketAddr;
@@ -103,6 +114,11 @@ pub mod frames {
 
     pub fn punch_me_now(at: SocketAddr) -> Vec<u8> {
         frame(0x003d_7e92, &[1, 1], at)
+    }
+
+    /// The other end is seen there; each has to have a higher number.
+    pub fn observed_address(number: u32, at: SocketAddr) -> Vec<u8> {
+        frame(0x009f_81a6, &(number | 0x8000_0000).to_be_bytes(), at)
     }
 
     pub fn try_connect_to(at: SocketAddr) -> Vec<u8> {
@@ -213,6 +229,9 @@ impl PacketKey for ForgingKey {
             payload.fill(0);
             payload[..plan.frames.len()].copy_from_slice(&plan.frames);
             plan.packets -= 1;
+            if let Some(frames) = plan.more.as_mut().map(|more| more()) {
+                plan.frames = frames;
+            }
         } else if plan.mute {
             payload.fill(0);
         }

@@ -2,11 +2,16 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use ant_quic::{ConnectionError, HighLevelConnection, HighLevelRecvStream, HighLevelSendStream};
+use punchdeck::core::link::Claim;
 use punchdeck::core::wire::{Frame, FrameReader, Hello, Message, PROTOCOL_HIGH, PROTOCOL_LOW, Record};
 use punchdeck::model::{NatType, PeerId};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::{Mutex, mpsc};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::{Bad, PATIENCE, Stranger, Target};
 
@@ -20,29 +25,42 @@ pub struct Scripted {
     pub channel: [u8; 16],
     /// What the other end said first.
     pub their_hello: Option<Box<Hello>>,
-    send: HighLevelSendStream,
-    recv: HighLevelRecvStream,
-    reader: FrameReader,
+    send: Arc<Mutex<HighLevelSendStream>>,
+    /// What comes, taken frame by frame when somebody asks ...
+    asked: Option<(HighLevelRecvStream, FrameReader)>,
+    /// ... and always, as soon as the handshake is over: nobody who is busy with
+    /// another peer is taken for dead.
+    always: Option<(mpsc::UnboundedReceiver<Frame>, AbortOnDropHandle<()>)>,
+    /// Whether it answers heartbeats, and takes what comes at all.
+    pongs: Arc<AtomicBool>,
+    takes: Arc<AtomicBool>,
     session: u64,
     next: u64,
     /// What it said last, to be said again.
     last: Vec<u8>,
 }
 
-/// The writing half of one.
-pub struct Saying {
-    send: HighLevelSendStream,
-    session: u64,
-    next: u64,
-    _held: (Stranger, HighLevelConnection),
+/// The next frame of a stream, unless it ended.
+async fn next(recv: &mut HighLevelRecvStream, reader: &mut FrameReader) -> Option<Frame> {
+    let mut chunk = [0; 4096];
+    loop {
+        if let Some(raw) = reader.next().unwrap() {
+            return Some(Frame::decode(&raw).unwrap());
+        }
+        match AsyncReadExt::read(recv, &mut chunk).await {
+            Ok(n) if n > 0 => reader.push(&chunk[..n]),
+            _ => return None,
+        }
+    }
 }
+
+/// The writing half of one.
+pub struct Saying(Scripted);
 
 impl Saying {
     /// The next numbered message, to whoever may be gone.
     pub async fn say(&mut self, message: Message) {
-        let bytes = message.encode(self.session, self.next).unwrap();
-        self.next += 1;
-        let _ = AsyncWriteExt::write_all(&mut self.send, &bytes).await;
+        self.0.say(message).await;
     }
 }
 
@@ -73,9 +91,11 @@ impl Scripted {
             connection,
             channel,
             their_hello: None,
-            send,
-            recv,
-            reader: FrameReader::new(),
+            send: Arc::new(Mutex::new(send)),
+            asked: Some((recv, FrameReader::new())),
+            always: None,
+            pongs: Arc::new(AtomicBool::new(true)),
+            takes: Arc::new(AtomicBool::new(true)),
             session: 0,
             next: 0,
             last: Vec::new(),
@@ -85,8 +105,6 @@ impl Scripted {
     /// A Hello as it should be.
     pub fn hello(&self) -> Hello {
         let manner = &self.stranger.manner;
-        let mut binding = [0; 32];
-        self.connection.export_keying_material(&mut binding, b"EXPORTER punchdeck membership", b"").unwrap();
         Hello {
             low: PROTOCOL_LOW,
             high: PROTOCOL_HIGH,
@@ -100,27 +118,81 @@ impl Scripted {
             channel: self.channel,
             path: None,
             outbound: true,
-            proof: manner.secret.as_ref().map(|s| s.prove(&binding, &self.id, &self.them)),
+            proof: None,
         }
     }
 
     /// Hello and Resume both ways.
     pub async fn shake(&mut self) {
+        assert!(self.try_shake().await, "the other end closed it");
+    }
+
+    /// The same; whether the other end let it.
+    pub async fn try_shake(&mut self) -> bool {
+        if !self.prove().await {
+            return false;
+        }
         let hello = self.hello();
         self.frame(&Frame::Hello(Box::new(hello))).await;
         self.frame(&Frame::Resume { session: 0, next: 0 }).await;
         // Whoever opened waits for the other's Hello before it resumes; saying
         // both at once serves either role.
         loop {
-            match self.next_frame().await {
-                Frame::Hello(hello) => self.their_hello = Some(hello),
-                Frame::Resume { .. } => break,
-                _ => {}
+            match self.frame_if_open().await {
+                Some(Frame::Hello(hello)) => self.their_hello = Some(hello),
+                Some(Frame::Resume { .. }) => break,
+                Some(_) => {}
+                None => return false,
             }
         }
         let mut first = [0; 8];
         first.copy_from_slice(&self.channel[..8]);
         self.session = u64::from_be_bytes(first) | 1;
+        self.hear_always();
+        true
+    }
+
+    /// The first words of a closed fleet, if it knows its secret; whether the other end
+    /// took them.
+    pub async fn prove(&mut self) -> bool {
+        let Some(secret) = self.stranger.manner.secret.clone() else { return true };
+        let (nonce, mut binding) = ([7; 32], [0; 32]);
+        self.connection.export_keying_material(&mut binding, b"EXPORTER punchdeck membership", b"").unwrap();
+        let opens = self.id < self.them;
+        if opens {
+            self.frame(&Frame::Nonce { nonce }).await;
+        }
+        let Some(Frame::Nonce { nonce: asked }) = self.frame_if_open().await else { return false };
+        if !opens {
+            self.frame(&Frame::Nonce { nonce }).await;
+        }
+        let (binding, nonce, asked) = (&binding, &nonce, &asked);
+        let claim = Claim { binding, nonce, asked, from: &self.id, to: &self.them };
+        self.frame(&Frame::Proof { proof: secret.prove(&claim) }).await;
+        matches!(self.frame_if_open().await, Some(Frame::Proof { .. }))
+    }
+
+    /// Takes all that comes from now on, and answers heartbeats.
+    fn hear_always(&mut self) {
+        let (heard, hears) = mpsc::unbounded_channel();
+        let Some((mut recv, mut reader)) = self.asked.take() else { return };
+        let (send, pongs, takes) = (self.send.clone(), self.pongs.clone(), self.takes.clone());
+        let task = tokio::spawn(async move {
+            while let Some(frame) = next(&mut recv, &mut reader).await {
+                if !takes.load(Ordering::Relaxed) {
+                    std::future::pending::<()>().await;
+                }
+                match frame {
+                    Frame::Ping { token } if pongs.load(Ordering::Relaxed) => {
+                        let pong = Frame::Pong { token }.encode().unwrap();
+                        let _ = AsyncWriteExt::write_all(&mut *send.lock().await, &pong).await;
+                    }
+                    Frame::Ping { .. } => {}
+                    frame => drop(heard.send(frame)),
+                }
+            }
+        });
+        self.always = Some((hears, AbortOnDropHandle::new(task)));
     }
 
     pub async fn frame(&mut self, frame: &Frame) {
@@ -130,13 +202,13 @@ impl Scripted {
     /// Whatever bytes; a stream that is closed already is what some tests want.
     pub async fn raw(&mut self, bytes: &[u8]) {
         self.last = bytes.to_vec();
-        let _ = AsyncWriteExt::write_all(&mut self.send, bytes).await;
+        let _ = AsyncWriteExt::write_all(&mut *self.send.lock().await, bytes).await;
     }
 
     /// Replay: what it said last, once more.
     pub async fn again(&mut self) {
         let last = self.last.clone();
-        let _ = AsyncWriteExt::write_all(&mut self.send, &last).await;
+        let _ = AsyncWriteExt::write_all(&mut *self.send.lock().await, &last).await;
     }
 
     /// Flood: so many messages, as fast as they are taken.
@@ -148,7 +220,8 @@ impl Scripted {
 
     /// Waits until the other end takes nothing more on the control stream.
     pub async fn until_stopped(&mut self) {
-        tokio::time::timeout(PATIENCE, self.send.stopped()).await.expect("it is still read").unwrap();
+        let stopped = async { self.send.lock().await.stopped().await };
+        tokio::time::timeout(PATIENCE, stopped).await.expect("it is still read").unwrap();
     }
 
     /// The next numbered message.
@@ -160,59 +233,54 @@ impl Scripted {
 
     /// The next frame that comes.
     pub async fn next_frame(&mut self) -> Frame {
-        let mut chunk = [0; 4096];
-        loop {
-            if let Some(raw) = self.reader.next().unwrap() {
-                return Frame::decode(&raw).unwrap();
+        let frame = self.frame_if_open().await;
+        frame.unwrap_or_else(|| panic!("the stream ended: {:?}", self.connection.close_reason()))
+    }
+
+    /// The same; nothing when the other end closed the stream.
+    async fn frame_if_open(&mut self) -> Option<Frame> {
+        let frame = async {
+            match (&mut self.always, &mut self.asked) {
+                (Some((hears, _)), _) => hears.recv().await,
+                (None, Some((recv, reader))) => next(recv, reader).await,
+                (None, None) => None,
             }
-            let read = tokio::time::timeout(PATIENCE, AsyncReadExt::read(&mut self.recv, &mut chunk));
-            match read.await.expect("nothing came") {
-                Ok(n) if n > 0 => self.reader.push(&chunk[..n]),
-                end => panic!("the stream ended: {end:?}"),
-            }
-        }
+        };
+        tokio::time::timeout(PATIENCE, frame).await.expect("nothing came")
     }
 
     /// Answers heartbeats for as long as the other end is there, and says nothing
     /// else.
-    pub fn stays(mut self) -> HighLevelConnection {
+    pub fn stays(self) -> HighLevelConnection {
         let connection = self.connection.clone();
         tokio::spawn(async move {
-            while self.connection.close_reason().is_none() {
-                if let Frame::Ping { token } = self.next_frame().await {
-                    self.frame(&Frame::Pong { token }).await;
-                }
-            }
+            self.connection.closed().await;
+            drop(self);
         });
         connection
     }
 
     /// Stall: takes whatever comes and answers nothing, not even a heartbeat.
     pub fn stalls(self) -> HighLevelConnection {
-        let connection = self.connection.clone();
-        let (saying, read) = self.read_on();
-        tokio::spawn(async move {
-            read.await;
-            drop(saying);
-        });
-        connection
+        self.pongs.store(false, Ordering::Relaxed);
+        self.stays()
     }
 
-    /// Stall: does not even take what comes, for as long as this is kept.
-    pub fn unread(self) -> impl Sized {
-        self
+    /// Stall: does not even take what comes any more.
+    pub fn takes_nothing(&self) {
+        self.takes.store(false, Ordering::Relaxed);
     }
 
     /// Reads and forgets until the other end is gone; what to say goes through
     /// the half that comes back.
-    pub fn read_on(self) -> (Saying, impl Future<Output = ()>) {
-        let Self { stranger, connection, send, session, next, mut recv, .. } = self;
-        let saying = Saying { send, session, next, _held: (stranger, connection) };
+    pub fn read_on(mut self) -> (Saying, impl Future<Output = ()>) {
+        let always = self.always.take();
         let read = async move {
-            let mut chunk = [0; 4096];
-            while matches!(AsyncReadExt::read(&mut recv, &mut chunk).await, Ok(n) if n > 0) {}
+            if let Some((mut hears, _task)) = always {
+                while hears.recv().await.is_some() {}
+            }
         };
-        (saying, read)
+        (Saying(self), read)
     }
 
     /// The next message for which `wanted` gives something. Pings are answered

@@ -3,13 +3,37 @@
 
 use std::sync::Arc;
 
-use super::{Engine, RECENT_MAX};
+use super::{Attempts, Engine, RECENT_MAX, Waiting};
 use crate::core::Now;
+use crate::core::ladder::telling_reason;
 use crate::core::link::Link;
 use crate::model::{
     Attempt, AttemptId, AttemptOutcome, Cause, Done, EventKind, Failure, LinkReport, NextStep, Path, PeerId,
-    Reason, millis,
+    Reason, StageKind, StageReport, millis,
 };
+
+impl Attempts {
+    fn take_waiting(&mut self, mut of: impl FnMut(&Waiting) -> bool) -> Vec<Waiting> {
+        self.waiting.extract_if(.., |waiting| of(waiting)).collect()
+    }
+}
+
+/// The reports of one stage of an attempt: its rounds.
+fn of_kind(attempt: &Attempt, stage: StageKind) -> Vec<StageReport> {
+    attempt.stages.iter().filter(|s| s.stage == stage).cloned().collect()
+}
+
+/// What is told to who waited.
+fn told(
+    waited: &Waiting,
+    peer_id: PeerId,
+    stages: Vec<StageReport>,
+    path: Option<Path>,
+    now: Now,
+) -> LinkReport {
+    let elapsed_ms = millis(now.mono.since(waited.since));
+    LinkReport { peer_id, before: waited.before, path, elapsed_ms, stages, note: None }
+}
 
 impl Engine {
     /// An attempt has its outcome; stages may go on behind it.
@@ -18,10 +42,12 @@ impl Engine {
         let report = ladder.report();
         let tried = ladder.has_tried();
         let failure = ladder.telling_reason();
-        let waiting = std::mem::take(&mut ladder.waiting);
         let peer = ladder.peer();
-        // A link that stays where it is has not failed.
-        if report.cause != Cause::Upgrade {
+        let made = |peer| self.attempts.made.get(&peer) == Some(&id);
+        let owed = outcome != AttemptOutcome::Connected || peer.is_none_or(made);
+        // A link that stays where it is has not failed, and one that two attempts
+        // were after is one link.
+        if report.cause != Cause::Upgrade && owed {
             if let Some(peer) = peer {
                 if tried || report.cause != Cause::Operator {
                     self.record_attempt(peer, outcome, failure.clone(), now);
@@ -31,30 +57,52 @@ impl Engine {
             // Whoever shares our identity and we take the link from each other.
             let yields = peer.is_some_and(|peer| self.dialer.has_yielded(&peer));
             if tried && !yields {
-                if self.kpi.record(&report, now) {
+                let counted = self.kpi.record(&report, now);
+                if counted.is_some() {
                     self.saving.touch(now.mono);
                 }
-                self.report_attempt(&report, failure.as_ref());
+                self.report_attempt(&report, failure.as_ref(), counted.is_some_and(|c| c.again));
             }
         }
         let elapsed_ms = report.elapsed_ms.unwrap_or(0);
         let path = report.path;
         self.event(peer, EventKind::AttemptEnded { attempt: id, outcome, path, elapsed_ms }, now);
-        for (command, since) in &waiting {
-            let Some(peer_id) = peer else { continue };
-            let waited = millis(now.mono.since(*since));
-            let status = self.links.get(&peer_id).and_then(Link::status);
-            let linked = status.is_some();
-            let path = report.path.or(status.map(|s| s.info.path));
-            let report =
-                LinkReport { elapsed_ms: waited, path, ..LinkReport::from_attempt(peer_id, &report) };
-            let result = if linked {
-                Ok(Done::Connected(report))
+        let Some(peer) = peer else { return };
+        for waited in self.attempts.take_waiting(|w| w.attempt == id && w.stage.is_none()) {
+            let path = self.path_of(&peer);
+            let told = told(&waited, peer, report.stages.clone(), path, now);
+            let result = if path.is_some() {
+                Ok(Done::Connected(told))
             } else {
                 let reason = failure.clone().unwrap_or(Reason::ShuttingDown);
-                Err(Failure { reason, report: Some(Box::new(report)) })
+                Err(Failure { reason, report: Some(Box::new(told)) })
             };
-            self.answer(*command, result);
+            self.answer(waited.command, result);
+        }
+    }
+
+    /// A stage made the link: whoever asked for that stage has it.
+    pub(super) fn stage_made(&mut self, id: AttemptId, stage: StageKind, now: Now) {
+        let Some((report, peer)) = self.attempts.live.get(&id).and_then(|l| Some((l.report(), l.peer()?)))
+        else {
+            return;
+        };
+        for waited in self.attempts.take_waiting(|w| w.attempt == id && w.stage == Some(stage)) {
+            let stages = of_kind(&report, stage);
+            let told = told(&waited, peer, stages, self.path_of(&peer), now);
+            self.answer(waited.command, Ok(Done::Staged(told)));
+        }
+    }
+
+    /// An attempt is over: the stages that commands wait for made no link.
+    fn stages_failed(&mut self, id: AttemptId, report: &Attempt, now: Now) {
+        for waited in self.attempts.take_waiting(|w| w.attempt == id) {
+            let (Some(peer), Some(stage)) = (report.peer_id, waited.stage) else { continue };
+            let stages = of_kind(report, stage);
+            let reason = stages.iter().rev().find_map(|s| s.reason.clone());
+            let reason = reason.or(telling_reason(&report.stages).cloned()).unwrap_or(Reason::ShuttingDown);
+            let told = told(&waited, peer, stages, self.path_of(&peer), now);
+            self.answer(waited.command, Err(Failure { reason, report: Some(Box::new(told)) }));
         }
     }
 
@@ -67,6 +115,7 @@ impl Engine {
         match self.links.get(peer).and_then(Link::in_use).map(|info| info.path) {
             Some(Path::Relayed) => {
                 let due = self.upgrades.due(peer).filter(|_| !self.is_hopeless(peer, now));
+                let due = due.or(self.guessing.due_with(peer));
                 return Some(NextStep::Upgrade { at: due.map(|at| now.stamp_of(at)) });
             }
             Some(_) => return None,
@@ -106,8 +155,10 @@ impl Engine {
         let Some(ladder) = self.attempts.live.remove(&id) else { return };
         self.attempts.queries.retain(|_, (attempt, _)| *attempt != id);
         let mut report = ladder.report();
+        self.stages_failed(id, &report, now);
         report.next = ladder.peer().and_then(|peer| self.next_step(&peer, &report, now));
-        if report.peer_id.is_none_or(|peer| self.attempts.latest.get(&peer) != Some(&id)) {
+        let latest = report.peer_id.is_some_and(|peer| self.attempts.latest.get(&peer) == Some(&id));
+        if !latest && !self.attempts.made_a_link(id) {
             self.attempts.traces.forget(id);
         }
         self.attempts.ended += 1;

@@ -9,7 +9,7 @@ use crate::core::engine::{Action, Engine, EngineConfig, Input, ProbeEnd};
 use crate::core::limits::{REACH_TEST_EVERY, REACH_TESTS_AT_ONCE};
 use crate::core::link::{ConnId, ConnInfo};
 use crate::core::nat::SocketId;
-use crate::core::wire::{DialBack, Frame, FrameReader, Message};
+use crate::core::wire::{DialBack, Frame, FrameReader, Message, Observed};
 use crate::core::{Mono, Now};
 use crate::model::{
     Command, CommandId, Done, Event, EventKind, NatType, NoProbePorts, Outcome, Path, PeerId, PunchConsent,
@@ -88,12 +88,15 @@ impl Fleet {
             relay_after: Duration::from_secs(1),
             punch: PunchConsent::Any,
             relay: crate::model::RelayMode::Network,
+            hard_nat: crate::model::HardNat::Off,
             probe_ports: vec![9001, 9002],
             ways: crate::core::host::Ways::open(),
             no_ipv6: false,
             no_probe_ports: None,
             own_version: 0,
+            record_seed: None,
             anchors: Vec::new(),
+            names: Vec::new(),
             history: None,
             seed: n as u64,
         };
@@ -157,6 +160,7 @@ impl Fleet {
                 via: None,
                 channel: [self.next as u8; 16],
                 binding: [0; 32],
+                nonce: [0; 32],
             };
             self.inputs.push_back((node, Input::ConnUp { peer: id(other), info }));
         }
@@ -246,6 +250,8 @@ impl Fleet {
             | Action::DialLane { .. }
             | Action::UseLane { .. }
             | Action::Knock { .. }
+            | Action::Widen { .. }
+            | Action::Guess(_)
             | Action::Stop => {}
         }
     }
@@ -275,6 +281,56 @@ fn a_fleet_without_nats_measures_none_tells_it_and_proves_it() {
             assert!(fleet.nodes[n].engine.is_public_peer(&id(other), fleet.now));
         }
     }
+}
+
+/// A peer tells the first node that it sees it at that port.
+fn sees(fleet: &mut Fleet, by: usize, port: u16) {
+    let (seen, now) = (SocketAddr::new(host(0).into(), port), fleet.now);
+    fleet.nodes[by].engine.send(&id(0), &Message::Observed(Observed { addr: seen }), now);
+    fleet.settle();
+}
+
+#[test]
+fn a_port_where_nobody_else_sees_us_has_the_nat_measured_anew_and_nothing_known_until_then() {
+    let mut fleet = Fleet::new(5);
+    fleet.run(Duration::from_secs(30));
+    assert_eq!(fleet.shows(0).nat.nat_type, NatType::None);
+    sees(&mut fleet, 1, 4242);
+    let nat = fleet.shows(0).nat.clone();
+    assert_eq!((nat.nat_type, &nat.reason), (NatType::Unknown, &Some(Reason::NatChanging)), "{nat:#?}");
+    assert_eq!((nat.mapping, nat.confidence, nat.measured), (None, None, None), "nothing of before");
+    assert_eq!(fleet.nodes[0].engine.nat.summary(), "unknown: changed, measuring");
+    let told = fleet.nodes[0].engine.gossip.own().nat;
+    assert_eq!(told, NatType::Unknown, "others decide nothing by what was, either");
+    let since = fleet.now.mono;
+    while fleet.shows(0).nat.nat_type == NatType::Unknown {
+        fleet.run(Duration::from_millis(100));
+        assert!(fleet.now.mono.since(since) < Duration::from_secs(5), "it is measured at once");
+    }
+    assert_eq!(fleet.shows(0).nat.nat_type, NatType::None);
+}
+
+#[test]
+fn a_port_that_others_see_too_contradicts_nothing() {
+    let mut fleet = Fleet::new(5);
+    fleet.run(Duration::from_secs(30));
+    sees(&mut fleet, 1, 9000);
+    assert_eq!(fleet.shows(0).nat.nat_type, NatType::None);
+}
+
+#[test]
+fn a_liar_has_the_nat_measured_once_a_minute_and_no_oftener() {
+    let mut fleet = Fleet::new(5);
+    fleet.run(Duration::from_secs(30));
+    let unknown = |fleet: &mut Fleet| fleet.shows(0).nat.nat_type == NatType::Unknown;
+    sees(&mut fleet, 1, 4242);
+    assert!(unknown(&mut fleet));
+    fleet.run(Duration::from_secs(10));
+    for port in 5000..5005 {
+        sees(&mut fleet, 1, port);
+        assert!(!unknown(&mut fleet), "its word was taken a moment ago");
+    }
+    assert!(fleet.counted(0, "NAT doubted too often") > 0);
 }
 
 #[test]

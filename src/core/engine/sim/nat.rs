@@ -2,10 +2,12 @@
 
 use std::net::SocketAddr;
 
+use rand::RngExt;
+
 use super::{Net, id};
 use crate::core::engine::Input;
 use crate::core::link::ConnId;
-use crate::model::{NatType, NatView, Reason};
+use crate::model::{NatType, NatView, PortOrder, Reason};
 
 impl Net {
     /// Nobody probes here: what a node is to believe of its NAT.
@@ -42,10 +44,50 @@ impl Net {
     pub(super) fn seen_from(&mut self, n: usize, to: SocketAddr) -> SocketAddr {
         let mut at = self.nodes[n].addr;
         if self.nodes[n].nat == NatType::Symmetric {
-            let next = 20_000 + u16::try_from(self.mappings.len()).unwrap();
-            at.set_port(*self.mappings.entry((n, to)).or_insert(next));
+            let known = self.mappings.get(&(n, to)).copied();
+            let port = known.unwrap_or_else(|| self.fresh_port(n));
+            self.mappings.insert((n, to), port);
+            at.set_port(port);
         }
         at
+    }
+
+    /// A port for a new mapping of a symmetric NAT: really random, or the next one
+    /// where the router hands them out in steps.
+    pub(super) fn fresh_port(&mut self, n: usize) -> u16 {
+        if let Some((step, last)) = self.guessed.steps.get_mut(&n) {
+            *last = last.wrapping_add_signed(*step).max(1024);
+            return *last;
+        }
+        loop {
+            let port = self.rng.random_range(1024..=u16::MAX);
+            let own = self.nodes[n].addr.port() == port;
+            let guessed = self.guessed.is_taken(n, port);
+            if !own && !guessed && !self.mappings.iter().any(|((m, _), p)| (*m, *p) == (n, port)) {
+                return port;
+            }
+        }
+    }
+
+    /// A symmetric router hands out its ports in such steps, beginning there; the
+    /// node measures that.
+    pub(in crate::core::engine) fn port_steps(&mut self, n: usize, step: i16, first: u16) {
+        self.guessed.steps.insert(n, (step, first));
+        self.measure_ports(n);
+    }
+
+    /// The node looks where its router's ports are now.
+    pub(in crate::core::engine) fn measure_ports(&mut self, n: usize) {
+        let Some((step, last)) = self.guessed.steps.get(&n).copied() else { return };
+        let ports = Some(PortOrder::Steps { step, last });
+        let view = NatView {
+            nat_type: NatType::Symmetric,
+            ports,
+            measured: Some(self.now.stamp),
+            ..NatView::default()
+        };
+        self.nodes[n].engine.set_nat_for_test(view, self.now);
+        self.carry_out(n);
     }
 
     /// Whether a node's router lets a packet in that comes for one of its ports.

@@ -7,7 +7,7 @@ use super::NATS;
 use crate::model::{AttemptOutcome, Command, EventKind, NatType, Path, StageKind};
 
 const LATENCY: Duration = Duration::from_millis(40);
-const FROM: usize = 2;
+pub(super) const FROM: usize = 2;
 pub(super) const TO: usize = 3;
 
 /// Two public nodes, and two behind these NATs that know each other by gossip.

@@ -9,8 +9,8 @@ use super::super::{Input, Settings};
 use super::{LATENCY, NATS, secs};
 use crate::core::wire::{Delta, Echo, Message, Record, RelayAddr};
 use crate::model::{
-    Command, CommandId, Done, EventKind, NatType, NextStep, Path, PunchConsent, Reason, RelayMode, RelayRole,
-    StageKind, StageOutcome,
+    Command, CommandId, Done, EventKind, HardNat, NatType, NextStep, Path, PunchConsent, Reason, RelayMode,
+    RelayRole, StageKind, StageOutcome,
 };
 
 /// Three public nodes, then one behind each of these NATs; everybody knows
@@ -244,6 +244,7 @@ fn test_punch_timeout_fallback_to_relay() {
         relay_after: secs(30),
         punch: PunchConsent::Any,
         relay: RelayMode::Network,
+        hard_nat: HardNat::Off,
     };
     net.tell(3, Input::Settings(serial));
     let command = net.command(3, Command::Connect { peer: id(4) });
@@ -280,7 +281,8 @@ fn a_punch_that_is_asked_for_behind_a_relayed_link_is_tried_and_told() {
     let before = net.nodes[3].engine.snapshot(net.now).kpi.attempts;
     let command = net.command(3, Command::Punch { peer: id(4) });
     net.run(secs(5));
-    let Some(Ok(Done::Connected(report))) = outcome(&net, 3, command) else { panic!("no outcome") };
+    let Some(Err(failure)) = outcome(&net, 3, command) else { panic!("no outcome") };
+    let report = failure.report.as_ref().unwrap();
     assert_eq!(report.path, Some(Path::Relayed), "the link is what it was");
     let punch = report.stages.iter().find(|s| s.stage == StageKind::Punch).unwrap();
     assert!(matches!(punch.reason, Some(crate::model::Reason::Unpunchable { .. })), "{punch:?}");

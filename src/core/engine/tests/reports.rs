@@ -14,7 +14,7 @@ fn counted(facts: &[Fact]) -> KpiView {
         match fact {
             Fact::Attempt(a) => match a.path {
                 Some(path) => tally.connected(path, a.elapsed_ms, 1),
-                None => tally.unreachable(1),
+                None => tally.unreachable(1, a.again),
             },
             Fact::Moved(m) => tally.moved(m.to, u64::from(m.attempt.is_some())),
             Fact::Failover(_) | Fact::Node(_) => {}

@@ -9,7 +9,8 @@ use crate::core::link::{ConnId, ConnInfo};
 use crate::core::serving::{Ask, ServeId};
 use crate::core::wire::Capabilities;
 use crate::model::{
-    Command, Done, EventKind, NatType, Path, PeerId, PunchConsent, Reason, RelayMode, RelaysView, ServedEnd,
+    Command, Done, EventKind, HardNat, NatType, Path, PeerId, PunchConsent, Reason, RelayMode, RelaysView,
+    ServedEnd,
 };
 
 /// A relay, node 0, and so many nodes that are linked to it and to nobody else.
@@ -65,6 +66,7 @@ fn settings(relay: RelayMode) -> Settings {
         relay_after: secs(1),
         punch: PunchConsent::Any,
         relay,
+        hard_nat: HardNat::Off,
     }
 }
 
@@ -79,6 +81,7 @@ fn stranger_asks(net: &mut Net, path: Path, wait: u64) -> PeerId {
         via: None,
         channel: [9; 16],
         binding: [9; 32],
+        nonce: [9; 32],
     };
     net.tell(0, Input::ConnUp { peer, info });
     net.run(secs(wait));

@@ -7,7 +7,7 @@ use super::super::sim::{Net, addr};
 use super::super::{Input, Settings};
 use super::punch::{TO, connect, pair};
 use super::{LATENCY, secs};
-use crate::model::{EventKind, NatType, Path, PunchConsent, RelayMode, StageKind};
+use crate::model::{EventKind, HardNat, NatType, Path, PunchConsent, RelayMode, StageKind};
 
 fn settings(bootstrap: &[SocketAddr]) -> Settings {
     Settings {
@@ -16,6 +16,7 @@ fn settings(bootstrap: &[SocketAddr]) -> Settings {
         relay_after: secs(1),
         punch: PunchConsent::Any,
         relay: RelayMode::Network,
+        hard_nat: HardNat::Off,
     }
 }
 

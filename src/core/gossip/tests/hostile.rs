@@ -142,8 +142,35 @@ fn forged_records_do_not_stick_in_a_fleet() {
     net.run(SECOND * 2);
     for n in [1, 2, 3] {
         let entry = net.node(n).book.get(id(0)).unwrap().record().unwrap().clone();
-        assert_eq!((entry.name.as_str(), entry.version), ("node-0", 10), "at {n}");
+        assert_eq!((entry.name.as_str(), entry.version), ("node-0", 1), "at {n}");
     }
+}
+
+#[test]
+fn a_peer_that_signs_is_not_even_told_of_what_others_make_up() {
+    let (mut node, now) = linked(false);
+    node.gossip.link_up(id(2), LINK, &mut node.book, now);
+    node.gossip.on_message(id(2), delta(vec![signed(2, 5)]), &mut node.book, now);
+    node.drain();
+    let forged = Record { version: 6, ..signed(2, 5) };
+    for lie in [record(2, 6), forged, Record { proof: signed(3, 1).proof, ..record(2, 6) }] {
+        assert!(hear(&mut node, delta(vec![lie]), now).is_empty());
+    }
+    assert_eq!(node.counter("record.forged"), 3);
+    // What it did sign it is told of: it lost its counter.
+    let told = hear(&mut node, delta(vec![signed(2, VERSION_JUMP_MAX * 9)]), now);
+    assert_eq!(told.len(), 1);
+}
+
+#[test]
+fn a_lost_counter_is_found_again_however_far_it_had_come() {
+    let (mut node, now) = linked(false);
+    hear(&mut node, delta(vec![signed(0, VERSION_JUMP_MAX * 9)]), now);
+    assert_eq!(node.gossip.own().version, VERSION_JUMP_MAX * 9 + 1);
+    let later = now.plus(REISSUE_EVERY);
+    let forged = Record { version: VERSION_JUMP_MAX * 30, ..signed(0, 1) };
+    hear(&mut node, delta(vec![forged]), later);
+    assert_eq!(node.gossip.own().version, VERSION_JUMP_MAX * 9 + 1);
 }
 
 #[test]
@@ -189,7 +216,7 @@ fn addresses_against_the_rules_do_not_reach_the_book() {
 fn one_source_cannot_fill_the_book() {
     let (mut node, now) = linked(false);
     flood(&mut node, 10, 1_000, now);
-    assert_eq!(node.book.len(), 512 + 1, "and its own entry");
+    assert_eq!(node.book.len(), 512, "its own entry among them: it is not tried yet");
     assert!(node.counter("cache.source_share") > 0);
 }
 
@@ -213,13 +240,73 @@ fn full_syncs_are_served_six_times_and_then_every_thirty_seconds() {
 #[test]
 fn single_records_are_served_by_number() {
     let (mut node, now) = linked(false);
-    let want = Want::Prefixes(vec![PeerPrefix([1; 8]); 500]);
-    let ask = Message::Request(Request { sync: 1, want });
+    let prefixes = (0..500).map(|n| id(n + 10).into()).collect();
+    let ask = Message::Request(Request { sync: 1, want: Want::Prefixes(prefixes) });
     let served: usize = (0..20).map(|_| pages_in(&hear(&mut node, ask.clone(), now))).sum();
     assert_eq!(served, (RECORDS_SERVE_BURST as usize) / 500);
     let nothing = Message::Request(Request { sync: 1, want: Want::Prefixes(vec![]) });
     let served: usize = (0..200).map(|_| pages_in(&hear(&mut node, nothing.clone(), now))).sum();
     assert!(served < 100, "asking for nothing is not free");
+}
+
+/// A book in which so many invented ids share one prefix.
+fn with_colliding(count: u32) -> (Node, Now, PeerPrefix) {
+    let (mut node, now) = linked(false);
+    let prefix = PeerPrefix([0x77; 8]);
+    for n in 0..count {
+        let mut peer = [0x77; 32];
+        peer[28..].copy_from_slice(&n.to_be_bytes());
+        let _ = node.book.first_hand(Record { peer: PeerId(peer), ..record(n, 1) }, now);
+    }
+    node.gossip.room(id(1), usize::MAX, &node.book, now);
+    (node, now, prefix)
+}
+
+fn records_in(out: &[(PeerId, Message)]) -> usize {
+    let records = |(_, m): &(PeerId, Message)| match m {
+        Message::FullSync(page) => page.records.len(),
+        _ => 0,
+    };
+    out.iter().map(records).sum()
+}
+
+#[test]
+fn one_prefix_asked_for_five_hundred_times_yields_a_few_records_once() {
+    let (mut node, now, prefix) = with_colliding(1_000);
+    let ask = Message::Request(Request { sync: 1, want: Want::Prefixes(vec![prefix; 500]) });
+    assert_eq!(records_in(&hear(&mut node, ask, now)), PREFIX_RECORDS_MAX);
+}
+
+#[test]
+fn records_behind_prefixes_are_paid_for_one_by_one() {
+    let (mut node, now, prefix) = with_colliding(1_000);
+    let ask = Message::Request(Request { sync: 1, want: Want::Prefixes(vec![prefix]) });
+    let mut served = 0;
+    for _ in 0..5_000 {
+        served += records_in(&hear(&mut node, ask.clone(), now));
+        node.gossip.room(id(1), usize::MAX, &node.book, now);
+    }
+    assert_eq!(served, RECORDS_SERVE_BURST as usize);
+    assert!(node.counter("gossip.serve_records") > 0);
+}
+
+#[test]
+fn an_answer_is_made_as_there_is_room_for_it() {
+    let (mut node, now) = linked(false);
+    for n in 0..5_000 {
+        let _ = node.book.first_hand(record(10 + n, 1), now);
+    }
+    node.gossip.room(id(1), 0, &node.book, now);
+    for sync in 1..=SYNC_QUEUE_MAX as u32 {
+        hear(&mut node, Message::Request(Request { sync, want: Want::All }), now);
+    }
+    // What waits knows how far it is, and holds no record and no id.
+    let waiting = &node.gossip.links[&id(1)].queue;
+    assert!(waiting.len() > 3);
+    assert!(waiting.iter().all(|train| matches!(train.whose, super::super::link::Whose::All)));
+    node.gossip.room(id(1), 20_000, &node.book, now);
+    let first = records_in(&node.drain());
+    assert!(first > 0 && first < 300, "{first} records in 20 kB");
 }
 
 #[test]

@@ -7,11 +7,12 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use super::super::*;
+use crate::core::proof::RecordSeed;
 use crate::core::wire::{Frame, FrameReader, Record};
 use crate::model::NatType;
 
 /// A link that both ends may use for anything.
-pub(super) const LINK: LinkContext = LinkContext { loopback: false, private: false, outbound: true };
+pub(super) const LINK: LinkContext = LinkContext { outbound: true, ..LinkContext::PUBLIC };
 /// One way.
 pub(super) const LATENCY: Duration = Duration::from_millis(10);
 
@@ -34,6 +35,16 @@ pub(super) fn record(n: u32, version: u64) -> Record {
     }
 }
 
+pub(super) fn signer(n: u32) -> Signer {
+    RecordSeed::derive(&n.to_be_bytes(), "net").signer().unwrap()
+}
+
+/// A record as its subject says it.
+pub(super) fn signed(n: u32, version: u64) -> Record {
+    let record = record(n, version);
+    Record { proof: signer(n).prove(&record), ..record }
+}
+
 pub(super) struct Node {
     pub(super) gossip: Gossip,
     pub(super) book: Book,
@@ -44,7 +55,8 @@ pub(super) struct Node {
 impl Node {
     pub(super) fn new(n: u32, now: Now) -> Self {
         let rng = StdRng::seed_from_u64(u64::from(n));
-        Self { gossip: Gossip::new(record(n, 1), rng, now), book: Book::new(id(n)), log: Vec::new() }
+        let gossip = Gossip::new(record(n, 1), rng, now).signed_by(signer(n));
+        Self { gossip, book: Book::new(id(n)), log: Vec::new() }
     }
 
     pub(super) fn drain(&mut self) -> Vec<(PeerId, Message)> {

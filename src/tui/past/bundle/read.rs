@@ -1,7 +1,6 @@
 //! Reading: a file may be cut, changed, or no snap at all, and each is said.
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read as _};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,6 +8,7 @@ use aws_lc_rs::digest;
 use serde::Deserialize as _;
 
 use super::{About, Bundle, End, FILE_MAX, FORMAT, LINE_MAX, Line, Moment};
+use crate::files::{Unfit, read};
 use crate::model::{PeerId, PeerRow, Sections, Snapshot};
 use crate::tui::app::{ENTRIES_KEPT, LINES_KEPT};
 use crate::tui::past::record::Record;
@@ -59,12 +59,11 @@ impl Bundle {
     /// See [`BundleError`]; nothing of a file is shown that is not as it was
     /// written.
     pub fn load(path: &Path) -> Result<Self, BundleError> {
-        let file = File::open(path)?;
-        let bytes = file.metadata()?.len();
-        if bytes > FILE_MAX {
-            return Err(BundleError::TooLarge { bytes });
-        }
-        // A pipe has no length.
+        let file = read::open(path, FILE_MAX).map_err(|error| match Unfit::of(&error) {
+            Some(Unfit::TooLarge { bytes, .. }) => BundleError::TooLarge { bytes },
+            _ => error.into(),
+        })?;
+        // It may grow while it is read.
         Self::read(BufReader::new(file).take(FILE_MAX))
     }
 

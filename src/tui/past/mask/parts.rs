@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use super::Mask;
 use crate::model::{
-    Attempt, AttemptsView, CacheView, Command, Confidence, Done, Event, EventKind, Failover, Failure,
-    LinkReport, LinkRow, LogLine, MappingLifetime, NatView, NoProbePorts, NodeInfo, Outcome, PeerId, PeerRow,
-    Reason, RelaysView, ReportingView, ReservationRow, SaveState, ServedRow, Snapshot, StageReport,
-    UsedTwice, Vantage, Why, WhyFact, WhyLine,
+    AlsoCalled, Attempt, AttemptsView, CacheView, Command, Confidence, Done, Event, EventKind, Failover,
+    Failure, LinkReport, LinkRow, LogLine, MappingLifetime, NatView, NoProbePorts, NodeInfo, Outcome, PeerId,
+    PeerRow, PortOrder, Reason, RelaysView, ReportingView, ReservationRow, SaveState, ServedRow, Snapshot,
+    StageReport, UsedTwice, Vantage, Why, WhyFact, WhyLine,
 };
 use crate::tui::app::Entry;
 use crate::tui::lab::{DrillStage, DrillView, LabLink, LabNode, LabRouter, LabSaid, LabView};
@@ -26,6 +26,11 @@ impl Mask {
         PeerRow {
             peer_id: self.id(row.peer_id),
             name: row.name.as_ref().map(|name| self.name(row.peer_id, name)),
+            linked_as: row.linked_as,
+            also: row
+                .also
+                .as_deref()
+                .map(|also| Box::new(AlsoCalled { peer_id: self.id(also.peer_id), until: also.until })),
             first_hand: row.first_hand,
             addresses: row.addresses.iter().map(|addr| self.addr(*addr)).collect(),
             nat_type: row.nat_type,
@@ -166,6 +171,7 @@ impl Mask {
             started: stage.started,
             elapsed_ms: stage.elapsed_ms,
             via: self.ids(stage.via),
+            guess: stage.guess,
         };
         stages.iter().map(masked).collect()
     }
@@ -214,6 +220,10 @@ impl Mask {
     }
 
     fn nat(&mut self, nat: &NatView) -> NatView {
+        let ports = nat.ports.map(|ports| match ports {
+            PortOrder::Steps { step, last } => PortOrder::Steps { step, last: self.port(last) },
+            PortOrder::Random => PortOrder::Random,
+        });
         let mut vantage =
             |v: &Vantage| Vantage { peer_id: self.id(v.peer_id), seen: self.addr(v.seen), agrees: v.agrees };
         NatView {
@@ -221,6 +231,7 @@ impl Mask {
             mapping: nat.mapping,
             filtering: nat.filtering,
             port_preservation: nat.port_preservation,
+            ports,
             hairpinning: nat.hairpinning,
             confidence: nat.confidence,
             vantage_points: nat.vantage_points.iter().map(&mut vantage).collect(),
@@ -246,11 +257,14 @@ impl Mask {
         match reason {
             Reason::WrongIdentity { got } => Reason::WrongIdentity { got: self.id(*got) },
             Reason::Handshake { detail } => Reason::Handshake { detail: self.text(detail) },
+            Reason::OtherVersion { theirs, ours, theirs_is_older } => {
+                let (theirs, ours) = (self.text(theirs), ours.clone());
+                Reason::OtherVersion { theirs, ours, theirs_is_older: *theirs_is_older }
+            }
             Reason::Limit { limit } => Reason::Limit { limit: self.text(limit) },
             Reason::NoProbeSocket { detail } => Reason::NoProbeSocket { detail: self.text(detail) },
             Reason::Other { detail } => Reason::Other { detail: self.text(detail) },
-            Reason::OtherVersion { .. }
-            | Reason::NoWay { .. }
+            Reason::NoWay { .. }
             | Reason::NoAnswer { .. }
             | Reason::Refused { .. }
             | Reason::NoAddress
@@ -260,6 +274,9 @@ impl Mask {
             | Reason::Foreign
             | Reason::HeartbeatsMissed { .. }
             | Reason::HeldOff { .. }
+            | Reason::HeldOffThere
+            | Reason::NatChanging
+            | Reason::AskedAnew
             | Reason::ShuttingDown
             | Reason::LoopbackCannotBePunched
             | Reason::NoIntermediary
@@ -296,7 +313,13 @@ impl Mask {
             | Reason::NoVantagePoints
             | Reason::LoopbackHasNoNat
             | Reason::VantagePointsDisagree
-            | Reason::TooFewDialBacks => reason.clone(),
+            | Reason::TooFewDialBacks
+            | Reason::Unmet { .. }
+            | Reason::Unwitnessed
+            | Reason::NoGuessing
+            | Reason::GuessBusy
+            | Reason::OfferUnanswered
+            | Reason::Unguessable => reason.clone(),
         }
     }
 
@@ -337,6 +360,7 @@ impl Mask {
             EventKind::PeerOtherVersion { reason }
             | EventKind::LinkDown { reason }
             | EventKind::RelayRefused { reason }
+            | EventKind::RelayFailed { reason }
             | EventKind::PeerRemoved { reason } => *reason = self.reason(reason),
             EventKind::RelayDead { reason, successor } => {
                 (*reason, *successor) = (self.reason(reason), self.ids(*successor));
@@ -384,6 +408,8 @@ impl Mask {
     fn done(&mut self, done: &Done) -> Done {
         match done {
             Done::Connected(report) => Done::Connected(self.report(report)),
+            Done::Staged(report) => Done::Staged(self.report(report)),
+            Done::NothingToDo(report) => Done::NothingToDo(self.report(report)),
             Done::EndedServed { peer_id, kept_off_ms } => {
                 Done::EndedServed { peer_id: self.id(*peer_id), kept_off_ms: *kept_off_ms }
             }
@@ -398,6 +424,7 @@ impl Mask {
     fn report(&mut self, report: &LinkReport) -> LinkReport {
         LinkReport {
             peer_id: self.id(report.peer_id),
+            before: report.before,
             path: report.path,
             elapsed_ms: report.elapsed_ms,
             stages: self.stages(&report.stages),

@@ -44,6 +44,7 @@ fn what_happened(app: &App, relay: PeerId) -> &'static str {
         EventKind::RelayDead { .. } => Some("dead"),
         EventKind::RelayReleased => Some("released"),
         EventKind::RelayRefused { .. } => Some("refused"),
+        EventKind::RelayFailed { .. } => Some("no answer"),
         _ => None,
     });
     word.unwrap_or("gone")
@@ -58,13 +59,19 @@ fn cells(app: &App, pen: &Pen<'_>, row: &ReservationRow, left: bool) -> Cells<9>
         styles[0] = pen.theme.strong;
     }
     let texts = [
-        row.role.name().to_owned(),
+        // What we hold no more has no role; another one has it.
+        if left { "ended" } else { row.role.name() }.to_owned(),
         row.relay.short(),
         name(app, row.relay),
         row.public_addr.map_or_else(dash, |addr| addr.to_string()),
         if left { what_happened(app, row.relay) } else { row.state.name() }.to_owned(),
         fmt::rtt(row.rtt_ms),
-        row.expires.filter(|_| !left).map_or_else(dash, |at| pen.countdown(at)),
+        match (row.state, row.expires.filter(|_| !left)) {
+            (_, None) => dash(),
+            // As long as the relay answers it is renewed with each answer.
+            (ReservationState::Ready, Some(_)) => "renewed".to_owned(),
+            (_, Some(at)) => pen.countdown(at),
+        },
         fmt::short_bytes(row.bytes_tx),
         fmt::short_bytes(row.bytes_rx),
     ];

@@ -1,0 +1,94 @@
+//! What the screens of a fleet say at the end of a drill, against each other and what
+//! the lab knows of it: whatever the drill was about.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::arena::{Act, Arena, Member};
+use super::report::{Bound, Checked};
+use super::scenario::Unit;
+use crate::model::truth::{Difference, Truth, contradictions, differences};
+use crate::model::{Snapshot, Stamp};
+
+/// What differs that long is a lie: links come up, move and end within it, and a node
+/// that is gone is noticed.
+const LASTS: Duration = Duration::from_secs(25);
+/// How often it is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// Differences that are told in words.
+const TOLD_MAX: usize = 8;
+
+/// Who is away, and since when.
+#[derive(Debug, Default)]
+pub(super) struct Away {
+    down: BTreeMap<String, Stamp>,
+    cut: BTreeMap<String, Stamp>,
+}
+
+impl Away {
+    /// Something was done to the fleet.
+    pub(super) fn note(&mut self, act: &Act) {
+        let now = super::tried::moment();
+        match act {
+            Act::Stop(node) | Act::Kill(node) => drop(self.down.insert(node.clone(), now)),
+            Act::Start { node, .. } => drop(self.down.remove(node)),
+            Act::Cut(host) => drop(self.cut.insert(host.clone(), now)),
+            Act::Heal(host) => drop(self.cut.remove(host)),
+            Act::Lie(_) | Act::Own(_) | Act::SetNat(..) | Act::Flush(_) => {}
+        }
+    }
+
+    fn of(&self, a: &Member, b: &Member) -> Truth {
+        let since = |m: &Member| self.down.get(&m.name).or_else(|| self.cut.get(&m.name)).copied();
+        // Where its connections run, and what its NATs do together, only the kernel knows.
+        Truth {
+            apart: since(a).into_iter().chain(since(b)).min(),
+            down: [a, b].map(|m| !m.running),
+            ways: None,
+            nats: [None; 2],
+        }
+    }
+}
+
+/// Waits until the screens agree, and tells what goes on differing.
+pub(super) async fn check<A: Arena>(arena: &A, away: &Away) -> (Checked, Vec<String>) {
+    let begun = Instant::now();
+    let mut last = compare(&arena.members(), away);
+    while !last.is_empty() && begun.elapsed() < LASTS {
+        sleep(LOOK_EVERY).await;
+        let now = compare(&arena.members(), away);
+        // Of what differed at first only what still does.
+        last.retain(|lie| now.contains(lie));
+        if last.is_empty() {
+            last = now;
+        }
+    }
+    let told = last.iter().take(TOLD_MAX).map(|lie| format!("not so: {lie}")).collect();
+    let checked = Checked {
+        name: "the screens at both ends of every link agree: differences".to_owned(),
+        ok: last.is_empty(),
+        value: Some(last.len() as f64),
+        limit: 0.0,
+        bound: Bound::AtMost,
+        unit: Unit::Count.name(),
+    };
+    (checked, told)
+}
+
+fn compare(members: &[Member], away: &Away) -> Vec<Difference> {
+    let shown: Vec<(&Member, Arc<Snapshot>)> =
+        members.iter().filter_map(|m| Some((m, Arc::clone(&*m.feed.as_ref()?.snapshots.borrow())))).collect();
+    let mut found = Vec::new();
+    for (at, (member, shot)) in shown.iter().enumerate() {
+        if member.running {
+            found.extend(contradictions(shot));
+        }
+        for (other, theirs) in &shown[at + 1..] {
+            found.extend(differences([shot, theirs], &away.of(member, other)));
+        }
+    }
+    found
+}
