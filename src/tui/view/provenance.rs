@@ -16,7 +16,7 @@ pub(super) fn also(pen: &Pen<'_>, row: &PeerRow) -> Option<String> {
 
 /// Of a row of the table, as much as fits.
 pub(super) fn of_row(pen: &Pen<'_>, row: &PeerRow, room: usize) -> String {
-    let word = if row.first_hand { "as the peer says" } else { "hearsay" };
+    let word = if row.first_hand { "as it says" } else { "hearsay" };
     let rtt = match (row.rtt_ms, row.state.is_up()) {
         (None, _) => "never measured",
         (_, true) => "measured now",
