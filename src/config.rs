@@ -29,18 +29,18 @@ pub use reload::Change;
 pub use resolve::{Raw, Resolved, Sources, resolve};
 pub use secret::registry_token;
 pub use validate::{
-    BIND_PORT_MIN, BOOTSTRAP_MAX, DIRECT_WINDOW, RELAY_AFTER, Refused, SWITCH_WORDS, validate_ascii,
-    validate_bind, validate_bootstrap, validate_direct_window, validate_group, validate_hard_nat,
-    validate_log_filter, validate_log_format, validate_name, validate_network, validate_path,
-    validate_probe_ports, validate_punch, validate_registry_url, validate_relay, validate_relay_after,
-    validate_switch, validate_theme,
+    BIND_PORT_MIN, BOOTSTRAP_MAX, DIRECT_WINDOW, ESCAPE_WAITS, RELAY_AFTER, Refused, SWITCH_WORDS,
+    validate_ascii, validate_bind, validate_bootstrap, validate_direct_window, validate_escape_wait,
+    validate_group, validate_hard_nat, validate_log_filter, validate_log_format, validate_name,
+    validate_network, validate_path, validate_probe_ports, validate_punch, validate_registry_url,
+    validate_relay, validate_relay_after, validate_switch, validate_theme,
 };
 
 use crate::model::{HardNat, ProbePorts, PunchConsent, RelayMode, ThemeChoice};
 use crate::node::keys::KeyBytes;
 use crate::node::options::{NodeOptions, Settings};
 use crate::node::{RegistryOptions, RegistryUrl};
-use crate::tui::Keymap;
+use crate::tui::{ESCAPE_WAIT, Keymap};
 
 /// The commented file that `punchdeck config init` writes; it says the
 /// defaults.
@@ -91,6 +91,8 @@ pub struct Config {
     pub mask: bool,
     /// Whether the console sets the terminal's title.
     pub title: bool,
+    /// How long a lone escape may be the beginning of a key's sequence.
+    pub escape_wait: Duration,
     /// The console's keys.
     pub keys: Keymap,
     /// Whom to tell what happened.
@@ -129,6 +131,7 @@ impl Config {
             mouse: true,
             mask: false,
             title: true,
+            escape_wait: ESCAPE_WAIT,
             keys: Keymap::default(),
             registry_url: None,
             registry_token_file: None,
@@ -148,6 +151,7 @@ impl Resolved {
             network: config.network,
             secret: self.secret.as_ref().map(|(secret, _)| secret.clone()),
             bind: config.bind,
+            bind_asked: self.origin(Key::Bind) != Origin::Default,
             probe_ports: config.probe_ports,
             bootstrap,
             passive: false,

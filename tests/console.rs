@@ -101,6 +101,28 @@ fn main() {
             c.wait_to_write("\x1b]52;c;NzdjMmFi", 1, "the id, which begins with 77c2ab")?;
             gives_back(c, |c| c.press("q"))
         }),
+        trial("a_slow_line_that_cuts_every_sequence_at_every_byte_changes_nothing", "slow line", |c| {
+            c.wait_for("Peers")?;
+            c.press("?")?;
+            c.wait_for("lines 1-")?;
+            let slow = |c: &mut Console, sequences: &[&str]| {
+                sequences.iter().try_for_each(|sequence| press_slowly(c, sequence))
+            };
+            slow(c, &["\x1b[B", "\x1bOB", "\x1b[1;2B"])?;
+            c.wait_for("lines 4-")?;
+            slow(c, &["\x1b[<65;40;10M"])?;
+            c.wait_for("lines 7-")?;
+            // A lone escape would end the help, and a letter would do what its key does.
+            slow(
+                c,
+                &["\x1bOP", "\x1b[12~", "\x1b[15~", "\x1b[24;5~", "\x1b[[C", "\x1b[200~q[]\x1b[Bq\x1b[201~"],
+            )?;
+            slow(c, &["\x1b[<64;40;10M", "\x1b[A"])?;
+            c.wait_for("lines 3-")?;
+            press_slowly(c, "\x1b")?;
+            c.wait_for("[1 Peers]")?;
+            gives_back(c, |c| c.press("q"))
+        }),
         trial("it_follows_the_size_of_the_terminal", "", |c| {
             c.wait_for("Peers")?;
             c.resize(39, 9)?;
@@ -171,6 +193,15 @@ fn trial(
         let run = || test(&mut start(role, true)?);
         run().map_err(|e| format!("{e:#}").into())
     })
+}
+
+/// Byte by byte, as over a line that is slow.
+fn press_slowly(c: &mut Console, keys: &str) -> Result<()> {
+    for byte in keys.bytes() {
+        c.press(&char::from(byte).to_string())?;
+        std::thread::sleep(Duration::from_millis(8));
+    }
+    Ok(())
 }
 
 /// Waits for the first screen, ends the console, and looks at what is left.
@@ -332,6 +363,8 @@ fn be_the_console(role: &str) -> i32 {
     let (outcomes_in, outcomes) = tokio::sync::broadcast::channel(OUTCOME_BACKLOG);
     let feed = Feed { snapshots, events, outcomes, commands, presence: None, logs: None };
     let takes = role != "plain";
+    // A host under load may take its time, which is no matter of the line.
+    let escape_wait = if role == "slow line" { Duration::from_millis(800) } else { tui::ESCAPE_WAIT };
     let role = role.to_owned();
     std::thread::spawn(move || {
         let (_open, mut last) = ((events_in, outcomes_in), first);
@@ -350,7 +383,10 @@ fn be_the_console(role: &str) -> i32 {
             let _ = snapshots_in.send(last.clone());
         }
     });
-    match tui::run(feed, tui::Options { mouse: takes, title: takes, glyphs, ..tui::Options::default() }) {
+    match tui::run(
+        feed,
+        tui::Options { mouse: takes, title: takes, glyphs, escape_wait, ..tui::Options::default() },
+    ) {
         Ok(()) => 0,
         Err(_) => 1,
     }

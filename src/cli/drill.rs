@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use tokio::sync::mpsc;
@@ -57,13 +57,20 @@ pub(super) fn run(args: &DrillArgs) -> Result<(), Failure> {
     let session = Session::begin(Screen::Headless, Look::default(), &Log::only(LOG_FILTER), Hangup::Ends)?;
     let abort = session.stopped();
     let events = args.events.as_deref().map(new_file).transpose()?;
-    let mut reports = Vec::new();
+    let (mut reports, begun) = (Vec::new(), Instant::now());
     for (scenario, ground) in scenarios.iter().zip(&grounds) {
         for n in 1..=args.repeat {
             if abort.is_cancelled() {
                 break;
             }
-            let report = session.block_on(once(ground, scenario, args, events.as_ref(), abort.clone()))?;
+            let run = once(ground, scenario, args, events.as_ref(), abort.clone());
+            let Some(report) = session.block_on(within_reason(run, &abort)) else {
+                // Its fleet takes its time to end; what is left of it goes with us.
+                let when = "called off while its fleet began or ended".to_owned();
+                reports.push(Report::called_off(&scenario.name, "no fleet", when, begun.elapsed()));
+                break;
+            };
+            let report = report?;
             if !args.json {
                 let head =
                     if args.repeat > 1 { format!("run {n} of {}\n", args.repeat) } else { String::new() };
@@ -163,6 +170,22 @@ fn load(name: &str) -> Result<Scenario, Failure> {
     Scenario::parse(&stem, name, &text).map_err(Failure::usage)
 }
 
+/// Who calls a drill off does not wait for its fleet.
+const CALLED_OFF_WITHIN: Duration = Duration::from_millis(1500);
+
+/// What a run comes to; nothing where it was called off and does not end.
+async fn within_reason<T>(run: impl Future<Output = T>, abort: &CancellationToken) -> Option<T> {
+    let late = async {
+        abort.cancelled().await;
+        tokio::time::sleep(CALLED_OFF_WITHIN).await;
+    };
+    tokio::select! {
+        biased;
+        ended = run => Some(ended),
+        () = late => None,
+    }
+}
+
 async fn once(
     ground: &Ground,
     scenario: &Scenario,
@@ -246,9 +269,10 @@ fn finish(args: &DrillArgs, mut reports: Vec<Report>) -> Result<(), Failure> {
         Verdict::Pass => 0,
         Verdict::Unsupported => 1,
         Verdict::Fail => 2,
+        Verdict::CalledOff => 3,
     };
     let Some(worst) = reports.iter().max_by_key(|r| rank(r.verdict)).cloned() else {
-        return Err(Failure::failed(anyhow::anyhow!("it was interrupted before it began")));
+        return Err(Failure::failed(anyhow::anyhow!("it was called off before it began")));
     };
     let verdict = worst.verdict;
     if args.json {
@@ -261,6 +285,6 @@ fn finish(args: &DrillArgs, mut reports: Vec<Report>) -> Result<(), Failure> {
     }
     match verdict {
         Verdict::Pass => Ok(()),
-        Verdict::Fail | Verdict::Unsupported => Err(Failure::told()),
+        Verdict::Fail | Verdict::Unsupported | Verdict::CalledOff => Err(Failure::told()),
     }
 }

@@ -100,6 +100,7 @@ pub(super) struct Look {
     mouse: bool,
     mask: bool,
     title: bool,
+    escape_wait: Duration,
 }
 
 impl Look {
@@ -117,6 +118,7 @@ impl Look {
             mouse: config.mouse,
             mask: config.mask,
             title: config.title,
+            escape_wait: config.escape_wait,
         }
     }
 }
@@ -265,7 +267,7 @@ impl Session {
 
     /// How every console of this session looks and listens, and where it writes.
     fn options(&self) -> tui::Options {
-        let Look { glyphs, theme, keys, mouse, mask, title } = self.look.clone();
+        let Look { glyphs, theme, keys, mouse, mask, title, escape_wait } = self.look.clone();
         tui::Options {
             glyphs,
             theme,
@@ -273,6 +275,7 @@ impl Session {
             mouse,
             mask,
             title,
+            escape_wait,
             snaps: self.snaps.clone(),
             ..tui::Options::default()
         }

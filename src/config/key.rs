@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::validate::{self as check, DIRECT_WINDOW, RELAY_AFTER, Refused, seconds};
+use super::validate::{self as check, DIRECT_WINDOW, ESCAPE_WAITS, RELAY_AFTER, Refused, seconds};
 use super::{Ascii, BIND_PORT_MIN, BOOTSTRAP_MAX, Config, Host, LogFormat, Raw};
 use crate::core::limits::{NAME_BYTES_MAX, NETWORK_BYTES_MAX};
 use crate::core::token::TOKEN_LEN;
@@ -90,6 +90,8 @@ pub enum Key {
     Mask,
     /// `title`
     Title,
+    /// `escape_wait`
+    EscapeWait,
     /// `registry.url`
     RegistryUrl,
     /// `registry.token_file`
@@ -98,7 +100,7 @@ pub enum Key {
 
 impl Key {
     /// Every key, in the order in which they are shown.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::DataDir,
         Self::Name,
         Self::Network,
@@ -120,6 +122,7 @@ impl Key {
         Self::Mouse,
         Self::Mask,
         Self::Title,
+        Self::EscapeWait,
         Self::RegistryUrl,
         Self::RegistryTokenFile,
     ];
@@ -148,6 +151,7 @@ impl Key {
             Self::Mouse => ("mouse", "PUNCHDECK_MOUSE", Some("--no-mouse")),
             Self::Mask => ("mask", "PUNCHDECK_MASK", Some("--mask")),
             Self::Title => ("title", "PUNCHDECK_TITLE", None),
+            Self::EscapeWait => ("escape_wait", "PUNCHDECK_ESCAPE_WAIT", None),
             Self::RegistryUrl => ("registry.url", "PUNCHDECK_REGISTRY_URL", None),
             Self::RegistryTokenFile => ("registry.token_file", "PUNCHDECK_REGISTRY_TOKEN_FILE", None),
         }
@@ -197,6 +201,9 @@ impl Key {
             Self::Mouse => "whether the console takes the mouse; the flag says no",
             Self::Mask => "whether the console shows pseudonyms for peers, addresses and names",
             Self::Title => "whether the console sets the terminal's title",
+            Self::EscapeWait => {
+                "how long a lone escape may be the beginning of a key that a slow line cut in two"
+            }
             Self::RegistryUrl => "the registry that is told what happened",
             Self::RegistryTokenFile => "a file with the token that lets us in there",
         }
@@ -222,6 +229,10 @@ impl Key {
             Self::Bootstrap => format!("at most {BOOTSTRAP_MAX} unicast IP addresses with their ports"),
             Self::DirectWindow => range(&DIRECT_WINDOW),
             Self::RelayAfter => range(&RELAY_AFTER),
+            Self::EscapeWait => {
+                let (least, most) = (seconds(*ESCAPE_WAITS.start()), seconds(*ESCAPE_WAITS.end()));
+                format!("a time from {least} to {most}, such as \"50ms\"")
+            }
             Self::Punch => one_of(PunchConsent::ALL.map(PunchConsent::name)),
             Self::Relay => one_of(RelayMode::ALL.map(RelayMode::name)),
             Self::HardNat => one_of(HardNat::ALL.map(HardNat::name)),
@@ -286,6 +297,7 @@ impl Key {
             Self::Mouse => config.mouse = check::validate_switch(&raw.to_string())?,
             Self::Mask => config.mask = check::validate_switch(&raw.to_string())?,
             Self::Title => config.title = check::validate_switch(&raw.to_string())?,
+            Self::EscapeWait => config.escape_wait = check::validate_escape_wait(raw.text()?)?,
             Self::RegistryUrl => config.registry_url = Some(check::validate_registry_url(raw.text()?)?),
             Self::RegistryTokenFile => {
                 config.registry_token_file = Some(base.join(check::validate_path(raw.text()?)?));
@@ -330,6 +342,7 @@ impl Key {
             Self::Mouse => Some(config.mouse.to_string()),
             Self::Mask => Some(config.mask.to_string()),
             Self::Title => Some(config.title.to_string()),
+            Self::EscapeWait => text(&seconds(config.escape_wait)),
             Self::RegistryUrl => text(&config.registry_url.as_ref()?.to_string()),
             Self::RegistryTokenFile => text(&config.registry_token_file.as_ref()?.to_string_lossy()),
         }

@@ -126,6 +126,14 @@ fn mistakes_among_the_keys_name_their_lines() {
 }
 
 #[test]
+fn how_long_an_escape_is_waited_for_has_bounds() {
+    let r = with_file("escape_wait = \"300ms\"\n", &[], &[]).unwrap();
+    assert_eq!(r.config.escape_wait, Duration::from_millis(300));
+    let wrong = "escape_wait = \"5ms\" (config.toml:1): must be a time from 10ms to 2s, such as \"50ms\"";
+    assert_eq!(errors("escape_wait = \"5ms\"", &[]), [wrong]);
+}
+
+#[test]
 fn the_mouse_and_the_title_are_switched_by_file_variable_and_flag() {
     let r = with_file("mouse = false\ntitle = false\n", &[("PUNCHDECK_TITLE", "true")], &[]).unwrap();
     assert_eq!((r.config.mouse, r.config.title), (false, true));

@@ -19,6 +19,8 @@ use crate::node::RegistryUrl;
 pub const DIRECT_WINDOW: RangeInclusive<Duration> = Duration::from_secs(2)..=Duration::from_secs(5);
 /// At 30 s, the whole time of a punch, the ladder is serial.
 pub const RELAY_AFTER: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(30);
+/// Below, nothing is gained; above, the key that goes back feels broken.
+pub const ESCAPE_WAITS: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(2);
 /// A bootstrap list is a way in; the cache knows the rest.
 pub const BOOTSTRAP_MAX: usize = 64;
 /// The lowest port to listen on: below, other nodes drop our address.
@@ -156,6 +158,14 @@ pub fn validate_direct_window(text: &str) -> Result<Duration, Refused> {
 /// [`Refused`] if it is no time or out of bounds.
 pub fn validate_relay_after(text: &str) -> Result<Duration, Refused> {
     validate_duration(text, &RELAY_AFTER)
+}
+
+/// How long a lone escape is waited for, within [`ESCAPE_WAITS`].
+///
+/// # Errors
+/// [`Refused`] if it is no time or out of bounds.
+pub fn validate_escape_wait(text: &str) -> Result<Duration, Refused> {
+    validate_duration(text, &ESCAPE_WAITS)
 }
 
 fn validate_duration(text: &str, bounds: &RangeInclusive<Duration>) -> Result<Duration, Refused> {

@@ -9,7 +9,7 @@ use super::lines::{self, ReadError, Reader};
 use super::paging::Assembly;
 use super::protocol::{Ask, Greeting, Refusal, SERVER_LINE_MAX, Tell, VERSION};
 use super::target::{Holder, Input, Output, Target};
-use crate::model::{Command, CommandId, Event, Outcome, Snapshot};
+use crate::model::{Command, CommandId, Event, Outcome, Snapshot, clean};
 
 /// How long a node may take to take a line.
 const WRITE_TIME: Duration = Duration::from_secs(10);
@@ -133,8 +133,9 @@ impl Client {
         let silent = || ClientError::NoAnswer { at: client.at.clone(), pid: client.holder.pid() };
         match greeted.unwrap_or_else(|_| Err(silent()))? {
             Tell::Hello(greeting) if greeting.version == VERSION => client.greeting = greeting,
-            Tell::Hello(Greeting { version: speaks, .. }) => {
-                return Err(client.refused(Refusal::Version { speaks }));
+            Tell::Hello(Greeting { version: speaks, program, .. }) => {
+                let program = clean(&program);
+                return Err(client.refused(Refusal::Version { speaks, program }));
             }
             _ => return Err(client.strange("it does not greet")),
         }

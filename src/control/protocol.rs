@@ -100,10 +100,13 @@ pub struct Greeting {
 #[serde(rename_all = "kebab-case")]
 pub enum Refusal {
     /// Another version.
-    #[error("the node speaks version {speaks} of the control protocol, this program version {VERSION}")]
+    #[error("{}", other_version(*speaks, program))]
     Version {
         /// The node's.
         speaks: u32,
+        /// Its program's version; empty of one that does not say.
+        #[serde(default)]
+        program: String,
     },
     /// Too many clients.
     #[error("the node has {max} clients already; one of them has to go first")]
@@ -135,4 +138,15 @@ pub enum Refusal {
         /// How long was waited.
         after_ms: u64,
     },
+}
+
+/// A node of another version, as its client says it.
+fn other_version(speaks: u32, program: &str) -> String {
+    let ours = env!("CARGO_PKG_VERSION");
+    let theirs = if program.is_empty() { "another version" } else { program };
+    let which = if speaks > VERSION { "this program" } else { "the node, and start it again" };
+    format!(
+        "the node is punchdeck {theirs} (control protocol {speaks}), this program {ours} (control protocol \
+         {VERSION}): upgrade {which}"
+    )
 }

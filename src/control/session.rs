@@ -110,7 +110,10 @@ impl Session {
         match hello.map_err(|_| End::Refused(Refusal::Silent { after_ms }))?? {
             None => return Ok(()),
             Some(Ask::Hello { version: VERSION, read_only }) => self.read_only = read_only,
-            Some(Ask::Hello { .. }) => return Err(End::Refused(Refusal::Version { speaks: VERSION })),
+            Some(Ask::Hello { .. }) => {
+                let program = env!("CARGO_PKG_VERSION").to_owned();
+                return Err(End::Refused(Refusal::Version { speaks: VERSION, program }));
+            }
             Some(_) => return Err(out_of_place("hello comes first")),
         }
         loop {

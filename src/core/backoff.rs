@@ -22,6 +22,10 @@ pub const PEER: Backoff = Backoff { first: Duration::from_secs(5), most: Duratio
 /// names: from the shortest time between two dials of a host to an hour.
 pub const HEARSAY: Backoff = Backoff { first: Duration::from_secs(10), most: Duration::from_secs(3600) };
 
+/// Before a peer is dialled again that has another connection of our own identity:
+/// each dial of ours ends that one.
+pub const YIELD: Backoff = Backoff { first: Duration::from_secs(1), most: Duration::from_secs(300) };
+
 impl Backoff {
     /// How long to wait after so many failures in a row (at least one).
     pub fn after(self, failures: u32, rng: &mut impl Rng) -> Duration {

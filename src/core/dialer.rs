@@ -17,16 +17,21 @@ use rand::{RngExt, SeedableRng};
 pub use self::view::{Prospect, View};
 
 use self::caution::{Caution, Leave};
-use super::backoff::{ISOLATION, PEER};
+use super::backoff::{ISOLATION, PEER, YIELD};
 use super::ladder::{Plan, Target};
 use super::limits::{
     FEELER_EVERY, GOSSIP_DIAL_JITTER, GOSSIP_DIALS_AT_ONCE, OUTBOUND_WANTED, SCHEDULE_MAX, WORD_FORGOTTEN,
 };
 use super::{Mono, Now};
-use crate::model::{AttemptOutcome, Cause, PeerId, Phase};
+use crate::model::{AttemptOutcome, Cause, PeerId, Phase, SendTrouble};
 
 /// After an operator's disconnect no automatic dial for this long.
 pub const HOLD_OFF: Duration = Duration::from_secs(60);
+/// Who yielded to another holder of our identity and was left alone for this long has
+/// the peer for himself.
+pub const YIELD_KEPT: Duration = Duration::from_secs(600);
+/// First links that come in quick succession make us dial all others only so often.
+const RESET_APART: Duration = Duration::from_secs(30);
 /// Cached peers dialled at once in a round.
 const ROUND_PEERS: usize = 8;
 /// How often a peer that is due but may not be dialled yet is looked at again.
@@ -65,13 +70,29 @@ struct HeldOff {
     ours: bool,
 }
 
+/// Another holder of our identity has a peer's link.
+#[derive(Debug, Clone, Copy)]
+struct Yielded {
+    until: Mono,
+    times: u32,
+}
+
 /// What the phase is, without the time that is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    Joining { cached: bool },
+    Joining {
+        cached: bool,
+    },
     Joined,
-    Isolated { retry: Mono },
+    Isolated {
+        retry: Mono,
+    },
     NothingToDial,
+    /// The host lets us send to nobody whom we know.
+    NoWay {
+        why: SendTrouble,
+        since: Mono,
+    },
 }
 
 /// The schedule of automatic dials.
@@ -85,6 +106,9 @@ pub struct Dialer {
     next_feeler: Mono,
     schedule: BTreeMap<PeerId, Due>,
     held_off: BTreeMap<PeerId, HeldOff>,
+    yielded: BTreeMap<PeerId, Yielded>,
+    reset_at: Option<Mono>,
+    was_joined: bool,
     caution: Caution,
     state: State,
     rounds: u32,
@@ -109,6 +133,9 @@ impl Dialer {
             next_feeler: now + FEELER_EVERY,
             schedule: BTreeMap::new(),
             held_off: BTreeMap::new(),
+            yielded: BTreeMap::new(),
+            reset_at: None,
+            was_joined: false,
             caution: Caution::new(loopback, now),
             state: State::NothingToDial,
             rounds: 0,
@@ -134,7 +161,11 @@ impl Dialer {
 
     /// The first round: cached peers, else the bootstrap list.
     pub fn begin(&mut self, view: &impl View, now: Now) -> Vec<Start> {
-        let cached = self.cached_round(view);
+        if let Some(why) = self.no_way(view) {
+            self.state = State::NoWay { why, since: now.mono };
+            return Vec::new();
+        }
+        let cached = self.cached_round(view, now.mono);
         if cached.is_empty() {
             return self.bootstrap_round(view, now);
         }
@@ -149,13 +180,20 @@ impl Dialer {
             State::Joined => Phase::Joined,
             State::Isolated { retry } => Phase::Isolated { retry: now.stamp_of(retry), rounds: self.rounds },
             State::NothingToDial => Phase::NothingToDial,
+            State::NoWay { why, since } => Phase::NoWay { why, since: now.stamp_of(since) },
         }
+    }
+
+    /// Whether the host keeps us from everybody whom we know.
+    pub fn is_cut_off(&self) -> bool {
+        matches!(self.state, State::NoWay { .. })
     }
 
     /// When the peer is due, if it is.
     pub fn due(&self, peer: &PeerId) -> Option<Mono> {
         let due = self.schedule.get(peer).map(|d| d.at)?;
-        Some(self.held_off.get(peer).map_or(due, |held| due.max(held.until)))
+        let waits = [self.held_off.get(peer).map(|h| h.until), self.yielded.get(peer).map(|y| y.until)];
+        Some(waits.into_iter().flatten().fold(due, Mono::max))
     }
 
     /// Until when an operator holds automatic dials off, if one does.
@@ -166,6 +204,16 @@ impl Dialer {
     /// Whether an operator, ours or the peer's, holds automatic dials off.
     pub fn is_held_off(&self, peer: &PeerId, now: Mono) -> bool {
         self.held_off_until(peer, now).is_some()
+    }
+
+    /// Whether the peer had another connection of our own identity lately.
+    pub fn has_yielded(&self, peer: &PeerId) -> bool {
+        self.yielded.contains_key(peer)
+    }
+
+    /// Whether no automatic dial goes to the peer now, whatever is due.
+    fn waits(&self, peer: &PeerId, now: Mono) -> bool {
+        self.is_held_off(peer, now) || self.yielded.get(peer).is_some_and(|y| y.until > now)
     }
 
     /// Whether a connection from the peer is to be refused: our own operator
@@ -195,14 +243,42 @@ impl Dialer {
         }
     }
 
-    /// A link is up. Returns how long we were alone if this is the first.
-    pub fn on_link_up(&mut self, peer: &PeerId, now: Mono) -> Option<Duration> {
+    /// A link is up. Returns how long we were alone if this is the first, and whether it
+    /// is the first of all.
+    pub fn on_link_up(&mut self, peer: &PeerId, now: Mono) -> Option<(Duration, bool)> {
         self.schedule.remove(peer);
         self.asked_by(peer);
         let was_alone = self.state != State::Joined;
         self.state = State::Joined;
         self.rounds = 0;
-        was_alone.then(|| now.since(self.alone_since))
+        // Who was cut off from one was cut off from all.
+        if was_alone && self.reset_at.is_none_or(|at| now.since(at) >= RESET_APART) {
+            self.reset_waits(now);
+        }
+        let first = !std::mem::replace(&mut self.was_joined, true);
+        was_alone.then(|| (now.since(self.alone_since), first))
+    }
+
+    /// A way opened: what failed before says nothing of now.
+    pub fn reset_waits(&mut self, now: Mono) {
+        self.reset_at = Some(now);
+        // What waits for news waits on: a way is none.
+        for due in self.schedule.values_mut().filter(|due| !due.parked) {
+            *due = Due { at: due.at.min(now), failures: 0, cause: due.cause, parked: false };
+        }
+        self.rounds = 0;
+        if let State::Isolated { retry } = &mut self.state {
+            *retry = now;
+        }
+    }
+
+    /// The peer closed our link for another connection of our own identity, which is not
+    /// ours: whoever holds it does the same as we, so each is to leave the other longer
+    /// and longer alone.
+    pub fn yield_to(&mut self, peer: PeerId, now: Mono) {
+        let times = self.yielded.get(&peer).map_or(0, |y| y.times).saturating_add(1);
+        let until = now + YIELD.after(times, &mut self.rng);
+        self.yielded.insert(peer, Yielded { until, times });
     }
 
     /// A link is lost: dial again at once, or a little later if the peer said
@@ -287,7 +363,19 @@ impl Dialer {
     /// What is to be dialled now. Returns the wait when isolation begins.
     pub fn on_timeout(&mut self, view: &impl View, now: Now) -> (Vec<Start>, Option<Duration>) {
         self.held_off.retain(|_, held| held.until > now.mono);
+        self.yielded.retain(|_, y| now.mono.since(y.until) < YIELD_KEPT);
         self.caution.forget_old(now.mono);
+        if self.state != State::Joined {
+            match (self.no_way(view), self.state) {
+                (Some(why), State::NoWay { why: before, .. }) if why == before => return (Vec::new(), None),
+                (Some(why), _) => {
+                    self.state = State::NoWay { why, since: now.mono };
+                    return (Vec::new(), None);
+                }
+                (None, State::NoWay { .. }) => self.state = State::Isolated { retry: now.mono },
+                (None, _) => {}
+            }
+        }
         match self.state {
             State::Joined => {
                 let mut starts = self.due_peers(view, now);
@@ -306,8 +394,8 @@ impl Dialer {
                 if due.is_empty() { (due, Some(self.isolate(now))) } else { (due, None) }
             }
             State::Isolated { retry } if retry <= now.mono && view.attempts() == 0 => {
-                let mut round = self.cached_round(view);
-                round.extend(self.bootstrap_targets(view));
+                let mut round = self.cached_round(view, now.mono);
+                round.extend(self.bootstrap_targets(view, now.mono));
                 if round.is_empty() {
                     return (round, Some(self.isolate(now)));
                 }
@@ -316,7 +404,7 @@ impl Dialer {
             }
             State::NothingToDial if !view.best(1).is_empty() => {
                 self.state = State::Joining { cached: false };
-                (self.cached_round(view), None)
+                (self.cached_round(view, now.mono), None)
             }
             _ => (Vec::new(), None),
         }
@@ -334,31 +422,52 @@ impl Dialer {
             }
             State::Joining { .. } => (view.attempts() == 0).then_some(now),
             State::Isolated { retry } => Some(retry),
-            State::NothingToDial => None,
+            State::NothingToDial | State::NoWay { .. } => None,
         }
+    }
+
+    /// What keeps us from everybody, where the host does.
+    fn no_way(&self, view: &impl View) -> Option<SendTrouble> {
+        if view.is_open() {
+            return None;
+        }
+        let listed = self.bootstrap.iter().map(|addr| vec![*addr]);
+        let anchors = self.anchors.iter().filter_map(|peer| view.prospect(peer));
+        let known = anchors.chain(view.best(ROUND_PEERS)).map(|p| p.addresses);
+        let mut found = None;
+        for addresses in listed.chain(known).filter(|addresses| !addresses.is_empty()) {
+            match view.way(&addresses) {
+                Ok(()) => return None,
+                Err(why) => found = found.min(Some(why)).or(Some(why)),
+            }
+        }
+        found
     }
 
     fn isolate(&mut self, now: Now) -> Duration {
         self.rounds = self.rounds.saturating_add(1);
         let wait = ISOLATION.after(self.rounds, &mut self.rng);
         // Who is held off until then may be all that there is.
-        let freed = self.held_off.values().map(|held| held.until.since(now.mono)).min();
+        let held = self.held_off.values().map(|held| held.until);
+        let yielded = self.yielded.values().map(|y| y.until).filter(|until| *until > now.mono);
+        let freed = held.chain(yielded).map(|until| until.since(now.mono)).min();
         let wait = freed.map_or(wait, |freed| wait.min(freed));
         self.state = State::Isolated { retry: now.mono + wait };
         wait
     }
 
-    fn cached_round(&self, view: &impl View) -> Vec<Start> {
+    fn cached_round(&self, view: &impl View, now: Mono) -> Vec<Start> {
         let anchors = self.anchors.iter().filter_map(|peer| view.prospect(peer));
-        let best = view.best(ROUND_PEERS + self.held_off.len());
+        let best = view.best(ROUND_PEERS + self.held_off.len() + self.yielded.len());
         let best = best.into_iter().filter(|p| !self.anchors.contains(&p.peer));
         let all = anchors.chain(best);
-        let free = all.filter(|p| !self.held_off.contains_key(&p.peer) && !view.is_busy(&p.peer));
+        let free = all.filter(|p| !self.waits(&p.peer, now) && !view.is_busy(&p.peer));
+        let free = free.filter(|p| view.way(&p.addresses).is_ok());
         free.take(ROUND_PEERS).map(|p| start(p, Cause::Cache)).collect()
     }
 
     fn bootstrap_round(&mut self, view: &impl View, now: Now) -> Vec<Start> {
-        let targets = self.bootstrap_targets(view);
+        let targets = self.bootstrap_targets(view, now.mono);
         self.state = if targets.is_empty() {
             if view.best(1).is_empty() {
                 State::NothingToDial
@@ -372,9 +481,12 @@ impl Dialer {
         targets
     }
 
-    fn bootstrap_targets(&self, view: &impl View) -> Vec<Start> {
-        let held_off = |addr: &SocketAddr| self.held_off.keys().any(|peer| view.is_at(peer, addr));
+    fn bootstrap_targets(&self, view: &impl View, now: Mono) -> Vec<Start> {
+        let waiting = self.yielded.iter().filter(|(_, y)| y.until > now).map(|(peer, _)| peer);
+        let left: Vec<&PeerId> = self.held_off.keys().chain(waiting).collect();
+        let held_off = |addr: &SocketAddr| left.iter().any(|peer| view.is_at(peer, addr));
         let free = self.bootstrap.iter().filter(|addr| !view.is_busy_addr(addr) && !held_off(addr));
+        let free = free.filter(|addr| view.way(&[**addr]).is_ok());
         free.map(|addr| Start {
             target: Target { addresses: vec![*addr], ..Target::default() },
             cause: Cause::Bootstrap,
@@ -390,9 +502,7 @@ impl Dialer {
         let due: Vec<(PeerId, Due)> = self
             .schedule
             .iter()
-            .filter(|(peer, due)| {
-                due.at <= now.mono && !self.is_held_off(peer, now.mono) && !view.is_busy(peer)
-            })
+            .filter(|(peer, due)| due.at <= now.mono && !self.waits(peer, now.mono) && !view.is_busy(peer))
             .map(|(peer, due)| (*peer, *due))
             .collect();
         // Networks that we have no link into come first: whoever owns one
@@ -401,6 +511,8 @@ impl Dialer {
         let mut prospects: Vec<(Prospect, Due)> = Vec::new();
         for (peer, due) in due {
             match view.prospect(&peer) {
+                // It stays due until there is a way.
+                Some(prospect) if view.way(&prospect.addresses).is_err() => {}
                 Some(prospect) => prospects.push((prospect, due)),
                 None => drop(self.schedule.remove(&peer)),
             }
@@ -463,7 +575,8 @@ impl Dialer {
             return None;
         }
         let peer = untried[self.rng.random_range(0..untried.len())];
-        let mut prospect = view.prospect(&peer).filter(|_| !self.is_held_off(&peer, now.mono))?;
+        let mut prospect = view.prospect(&peer).filter(|_| !self.waits(&peer, now.mono))?;
+        view.way(&prospect.addresses).ok()?;
         let Leave::Dial(addresses) = self.caution.leave(&prospect, now.mono) else { return None };
         prospect.addresses = addresses;
         self.caution.dialled(&prospect, now.mono);

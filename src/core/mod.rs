@@ -13,6 +13,7 @@ pub mod door;
 pub mod engine;
 pub mod gossip;
 pub mod guessing;
+pub mod host;
 pub mod kpi;
 pub mod ladder;
 pub mod limits;

@@ -256,6 +256,10 @@ impl Arena for RealFleet {
         format!("{} running nodes", self.nodes.len())
     }
 
+    fn outlives_the_drill(&self) -> bool {
+        true
+    }
+
     fn can(&self, step: &Step) -> Result<(), ArenaError> {
         let given = |node: &str, what: &str, command: fn(&NodeEntry) -> Option<&Vec<String>>| {
             let node = self.node(node)?;

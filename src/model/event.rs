@@ -33,6 +33,9 @@ pub enum EventKind {
     NodeStarted {
         /// Where.
         local_addr: SocketAddr,
+        /// Whether by IPv4 alone because this host has no IPv6.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        no_ipv6: bool,
         /// At which ports it answers the NAT probes of others.
         #[serde(default)]
         probe_ports: Vec<u16>,
@@ -44,6 +47,12 @@ pub enum EventKind {
     NodeIsolated {
         /// How long until the next try, in milliseconds.
         retry_ms: u64,
+    },
+    /// The first link of all.
+    #[serde(rename = "node.joined")]
+    NodeJoined {
+        /// How long it took, in milliseconds.
+        after_ms: u64,
     },
     /// The first link after isolation.
     #[serde(rename = "node.rejoined")]
@@ -153,9 +162,21 @@ pub enum EventKind {
         /// Why.
         reason: Reason,
     },
+    /// A peer of another version: there is no protocol that both speak.
+    #[serde(rename = "peer.other_version")]
+    PeerOtherVersion {
+        /// Which versions, and which end is to be upgraded.
+        reason: Reason,
+    },
     /// A connected peer does not speak our protocol.
     #[serde(rename = "peer.foreign")]
     PeerForeign,
+    /// An identity is used in two places; ours, where the peer is this node.
+    #[serde(rename = "identity.used_twice")]
+    IdentityUsedTwice {
+        /// Where, as far as that is known.
+        addresses: Vec<SocketAddr>,
+    },
     /// A relay gave us an address.
     #[serde(rename = "relay.reserved")]
     RelayReserved {
@@ -321,6 +342,7 @@ impl EventKind {
         match self {
             Self::NodeStarted { .. } => "node.started",
             Self::NodeIsolated { .. } => "node.isolated",
+            Self::NodeJoined { .. } => "node.joined",
             Self::NodeRejoined { .. } => "node.rejoined",
             Self::AddressesChanged { .. } => "node.addresses_changed",
             Self::SendsRefused { .. } => "node.sends_refused",
@@ -334,6 +356,8 @@ impl EventKind {
             Self::LinkRestored { .. } => "link.restored",
             Self::LinkDown { .. } => "link.down",
             Self::PeerForeign => "peer.foreign",
+            Self::PeerOtherVersion { .. } => "peer.other_version",
+            Self::IdentityUsedTwice { .. } => "identity.used_twice",
             Self::RelayReserved { .. } => "relay.reserved",
             Self::RelayRefused { .. } => "relay.refused",
             Self::RelayFailed { .. } => "relay.failed",
@@ -367,6 +391,8 @@ impl EventKind {
             Self::LinkDown { reason: Reason::Closed { close: Some(CloseCode::Replaced) } } => false,
             Self::NodeIsolated { .. }
             | Self::SendsRefused { .. }
+            | Self::IdentityUsedTwice { .. }
+            | Self::PeerOtherVersion { .. }
             | Self::LinkSuspect { .. }
             | Self::LinkDown { .. }
             | Self::RelayRefused { .. }
@@ -397,6 +423,27 @@ pub enum SendTrouble {
     Other,
 }
 
+impl SendTrouble {
+    /// What it means for somebody whom we would send to.
+    pub fn there(self) -> &'static str {
+        match self {
+            Self::Forbidden => {
+                "this host forbids sending there: a firewall of its own, or its service's unit"
+            }
+            Self::NoRoute => "this host has no route there",
+            Self::Other => "this host's system refuses to send there",
+        }
+    }
+
+    /// What it means where it holds for everybody, as a word.
+    pub fn state(self) -> &'static str {
+        match self {
+            Self::NoRoute => "no network",
+            Self::Forbidden | Self::Other => "sending forbidden",
+        }
+    }
+}
+
 impl fmt::Display for SendTrouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -411,8 +458,9 @@ impl fmt::Display for SendTrouble {
 impl fmt::Display for EventKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NodeStarted { local_addr, probe_ports, cached } => {
-                write!(f, "listens on {local_addr}, {cached} peers in the cache")?;
+            Self::NodeStarted { local_addr, no_ipv6, probe_ports, cached } => {
+                let alone = if *no_ipv6 { " alone, for this host has no IPv6" } else { "" };
+                write!(f, "listens on {local_addr}{alone}, {cached} peers in the cache")?;
                 match probe_ports[..] {
                     [one, other] => write!(f, ", answers NAT probes at ports {one} and {other}"),
                     _ => Ok(()),
@@ -421,9 +469,16 @@ impl fmt::Display for EventKind {
             Self::NodeIsolated { retry_ms } => {
                 write!(f, "no links, next try in {:.1} s", *retry_ms as f64 / 1e3)
             }
-            Self::NodeRejoined { alone_ms } => write!(f, "first link after {:.1} s", *alone_ms as f64 / 1e3),
+            Self::NodeJoined { after_ms } => write!(f, "first link after {:.1} s", *after_ms as f64 / 1e3),
+            Self::NodeRejoined { alone_ms } => {
+                write!(f, "a link again after {:.1} s without any", *alone_ms as f64 / 1e3)
+            }
             Self::AddressesChanged { addresses } if addresses.is_empty() => {
                 f.write_str("this host has no address that leads anywhere now")
+            }
+            Self::IdentityUsedTwice { addresses } => {
+                let at = super::snapshot::twice_at(addresses);
+                write!(f, "one identity, used {at}: one of the two needs a key of its own")
             }
             Self::AddressesChanged { addresses } => {
                 let list: Vec<String> = addresses.iter().map(ToString::to_string).collect();
@@ -475,6 +530,7 @@ impl fmt::Display for EventKind {
             Self::RelayServedEnded { reason, bytes_tx, bytes_rx } => {
                 write!(f, "{reason}; {bytes_tx} bytes sent, {bytes_rx} received")
             }
+            Self::PeerOtherVersion { reason } => write!(f, "{reason}"),
             Self::PeerForeign => f.write_str("connected, but speaks no punchdeck"),
             Self::PeerAdded { from: Some(from) } => write!(f, "told by {}", from.short()),
             Self::PeerAdded { from: None } => f.write_str("met"),

@@ -6,6 +6,7 @@
 mod attempt;
 mod command;
 pub mod contract;
+mod counted;
 mod event;
 mod id;
 mod kpi;
@@ -28,6 +29,7 @@ pub use attempt::{
     StageReport, stage_place,
 };
 pub use command::{Command, CommandId, Done, EchoReport, Failure, LinkReport, Outcome, SyncReport};
+pub use counted::counted;
 pub use event::{Event, EventKind, SendTrouble};
 pub use id::{ParsePeerIdError, PeerId};
 pub use kpi::{CriterionView, Interval, KpiAnswer, KpiPoint, KpiSeries, KpiView, Moved, Propagation};
@@ -42,7 +44,9 @@ pub use report::{
     REPORT_SCHEMA, RelayLoad, Report, ReportId, Reporter, ReportingState, ReportingView,
 };
 pub use sections::Sections;
-pub use snapshot::{AttemptsView, CacheView, Counters, GossipView, NodeInfo, Phase, SaveState, Snapshot};
+pub use snapshot::{
+    AttemptsView, CacheView, Counters, GossipView, NodeInfo, Phase, SaveState, Snapshot, UsedTwice, twice_at,
+};
 pub use text::{SHOWN_TEXT_MAX, clean, clean_sentence, ellipsize, printable, visible};
 pub use time::{Stamp, millis, took};
 pub use why::{Confidence, NextAction, Provenance, Sureness, Why, WhyFact, WhyLine};

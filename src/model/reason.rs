@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{NatType, Path, PeerId, millis, took};
+use super::{NatType, Path, PeerId, SendTrouble, millis, took};
 
 /// Application codes with which a link is closed; no text travels with them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -101,6 +101,11 @@ pub enum Reason {
     },
     /// The address is our own.
     OwnAddress,
+    /// This host does not let us send there.
+    NoWay {
+        /// What keeps us.
+        why: SendTrouble,
+    },
     /// The handshake failed.
     Handshake {
         /// What the library said, cleaned.
@@ -291,6 +296,14 @@ impl Reason {
         Self::TooSoon { retry_ms: millis(wait) }
     }
 
+    /// In words, where a stage ran through somebody who is called so.
+    pub fn text_via(&self, via: Option<&str>) -> String {
+        match (self, via) {
+            (Self::RateLimited, Some(via)) => format!("{via} is rate-limiting us"),
+            _ => self.to_string(),
+        }
+    }
+
     /// Its code, as it stands in JSON.
     pub fn code(&self) -> String {
         match serde_json::to_value(self) {
@@ -317,8 +330,9 @@ impl Reason {
                 Self::NoAddress
                     | Self::WrongIdentity { .. }
                     | Self::OwnAddress
-                    | Self::Closed { close: Some(_) }
                     | Self::OtherVersion { .. }
+                    | Self::NoWay { .. }
+                    | Self::Closed { close: Some(_) }
                     | Self::ShuttingDown
                     | Self::Limit { .. }
             )
@@ -334,6 +348,7 @@ impl fmt::Display for Reason {
             Self::NoAddress => f.write_str("no address known"),
             Self::WrongIdentity { got } => write!(f, "{} answered at its address", got.short()),
             Self::OwnAddress => f.write_str("the address is our own"),
+            Self::NoWay { why } => f.write_str(why.there()),
             Self::Handshake { detail } => write!(f, "handshake failed: {detail}"),
             Self::Closed { close: Some(code) } => write!(f, "closed: {code}"),
             Self::Closed { close: None } => f.write_str("closed by the other end"),
@@ -359,7 +374,7 @@ impl fmt::Display for Reason {
             Self::Unpunchable { ours, theirs } => write!(f, "{ours} × {theirs} cannot be punched"),
             Self::NoConsent => f.write_str("it takes no punches"),
             Self::NobodyToInvite => f.write_str("nobody to pass an invitation on"),
-            Self::RateLimited => f.write_str("the intermediary takes no request just now"),
+            Self::RateLimited => f.write_str("the intermediary is rate-limiting us"),
             Self::UnknownTarget => f.write_str("the intermediary is not connected to it"),
             Self::TimedOut { after_ms } => write!(f, "no result after {}", took(*after_ms)),
             Self::NotNeeded => f.write_str("another stage was faster"),
@@ -367,7 +382,7 @@ impl fmt::Display for Reason {
             Self::NatChanging => f.write_str("changed, measuring"),
             Self::NatChanged => f.write_str("a NAT changed meanwhile"),
             Self::AskedAnew => f.write_str("the operator asked for it, and it was begun anew"),
-            Self::NotAsked => f.write_str("not asked for"),
+            Self::NotAsked => f.write_str("not part of this attempt"),
             Self::NoRelay => f.write_str("it has no reservation, nobody to invite"),
             Self::NoStandby => f.write_str("there is no second relay to hand over to"),
             Self::ChosenByPeer => f.write_str("the other end chose the relay, and only it can hand over"),
@@ -377,7 +392,7 @@ impl fmt::Display for Reason {
                 let tenths = retry_ms.div_ceil(100);
                 write!(f, "too soon after the last one: try again in {}.{} s", tenths / 10, tenths % 10)
             }
-            Self::UnknownRelay => f.write_str("nobody we know relays there"),
+            Self::UnknownRelay => f.write_str("no record of ours says that anybody relays at that address"),
             Self::NoRelayInUse => f.write_str("no relay is in use"),
             Self::ReservationTaken => f.write_str("the relay holds a reservation for our address already"),
             Self::RelayRefused { status } => write!(f, "the relay refused with status {status}"),
@@ -395,7 +410,7 @@ impl fmt::Display for Reason {
             }
             Self::NoVantagePoints => f.write_str("too few public peers to measure with"),
             Self::LoopbackHasNoNat => f.write_str("on loopback there is no NAT to measure"),
-            Self::VantagePointsDisagree => f.write_str("the vantage points disagree, and too few agree"),
+            Self::VantagePointsDisagree => f.write_str("the observers disagree, and too few agree"),
             Self::TooFewDialBacks => f.write_str("too few dial-backs to say what is filtered"),
             Self::NoProbeSocket { detail } => write!(f, "no socket to measure with: {detail}"),
             Self::Unmet { sockets, probes } => {

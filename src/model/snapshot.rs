@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Attempt, KpiView, LinkRow, NatView, NoProbePorts, PeerId, PeerRow, Propagation, RelaysView,
-    ReportingView, Stamp,
+    ReportingView, SendTrouble, Stamp,
 };
 
 /// Everything a console shows. Sections that did not change share their `Arc`
@@ -75,6 +75,14 @@ pub enum Phase {
         /// How many rounds have failed.
         rounds: u32,
     },
+    /// This host lets us send to nobody whom we know: nothing is attempted until it
+    /// does.
+    NoWay {
+        /// What keeps us.
+        why: SendTrouble,
+        /// Since when.
+        since: Stamp,
+    },
     /// Saying goodbye.
     Leaving,
 }
@@ -92,6 +100,9 @@ pub struct NodeInfo {
     pub network: String,
     /// Where we listen.
     pub local_addr: SocketAddr,
+    /// Whether by IPv4 alone because this host has no IPv6.
+    #[serde(default)]
+    pub no_ipv6: bool,
     /// Our addresses as peers see them (claimed by them).
     pub observed_addrs: Vec<SocketAddr>,
     /// When the node started.
@@ -106,6 +117,20 @@ pub struct NodeInfo {
     /// Why at none.
     #[serde(default)]
     pub no_probe_ports: Option<NoProbePorts>,
+    /// Identities, ours or a peer's, that are used in two places.
+    #[serde(default)]
+    pub used_twice: Vec<UsedTwice>,
+}
+
+/// An identity that is used in two places: somebody copied a key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsedTwice {
+    /// Which.
+    pub peer_id: PeerId,
+    /// Where, as far as that is known.
+    pub addresses: Vec<SocketAddr>,
+    /// Since when that is known.
+    pub since: Stamp,
 }
 
 /// The peer cache on disk.
@@ -188,3 +213,9 @@ impl GossipView {
 /// What limits and decoders stopped, by name; only those above zero.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counters(pub BTreeMap<String, u64>);
+
+/// Where an identity is used twice, in words.
+pub fn twice_at(addresses: &[SocketAddr]) -> String {
+    let from: Vec<String> = addresses.iter().map(|addr| format!("from {addr}")).collect();
+    if from.is_empty() { "from here and from elsewhere".to_owned() } else { from.join(" and ") }
+}

@@ -43,6 +43,15 @@ pub enum Sureness {
 }
 
 impl Sureness {
+    /// Of a share from 0 to 1, as measurements say how sure they are.
+    pub fn of(share: f64) -> Self {
+        match share {
+            0.85.. => Self::High,
+            0.5.. => Self::Medium,
+            _ => Self::Low,
+        }
+    }
+
     /// The name as it stands in JSON and texts.
     pub fn name(self) -> &'static str {
         match self {

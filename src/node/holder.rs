@@ -34,9 +34,15 @@ pub(super) fn why_not(addr: SocketAddr, error: &io::Error) -> String {
             Some(holder) => format!("address already in use ({holder})"),
             None => "address already in use".to_owned(),
         },
+        _ if is_family_unknown(error) => "this host has no IPv6; 0.0.0.0 takes IPv4 alone".to_owned(),
         ErrorKind::AddrNotAvailable => "this host has no such address".to_owned(),
         _ => clean(&error.to_string()),
     }
+}
+
+/// Whether the system has no such sockets at all: a kernel without IPv6.
+pub(super) fn is_family_unknown(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error())
 }
 
 /// Who holds a UDP address. Nobody where the system has no such tables, or where

@@ -33,6 +33,7 @@ use std::sync::Arc;
 
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -55,6 +56,7 @@ use self::transport::Transport;
 pub use self::transport::{BindError, Tls};
 use crate::core::door::Door;
 use crate::core::engine::{Engine, EngineConfig};
+use crate::core::host::Ways;
 use crate::core::proof::RecordSeed;
 use crate::model::PeerId;
 
@@ -186,7 +188,7 @@ async fn assemble(options: NodeOptions) -> Result<Assembled, StartError> {
     let files = CacheFiles::new(&options.data_dir);
     let found =
         files.prepare().map_err(|source| StartError::Cache { dir: files.dir().to_owned(), source })?;
-    let transport = Transport::bind(tls.clone(), options.bind)?;
+    let transport = Transport::bind(tls.clone(), options.bind, options.bind_asked)?;
     let local_addr = transport.local_addr();
     let ports = probe::bind_ports(options.probe_ports, local_addr, options.bind.port() != 0)?;
     let library = cache::open_library(&files)
@@ -198,6 +200,7 @@ async fn assemble(options: NodeOptions) -> Result<Assembled, StartError> {
     let (settings, new_settings) = watch::channel(options.settings());
     let network = options.network.clone();
     let own = probe::own_addresses(local_addr);
+    let ways = Ways { out: probe::leads_out(local_addr), ..Ways::open() };
     let record_seed = RecordSeed::derive(&options.keys.secret, &options.network);
     let config = EngineConfig {
         me,
@@ -207,6 +210,8 @@ async fn assemble(options: NodeOptions) -> Result<Assembled, StartError> {
         secret: options.secret,
         local_addr,
         own: own.clone(),
+        ways: ways.clone(),
+        no_ipv6: options.bind.is_ipv6() && local_addr.is_ipv4(),
         bootstrap: probe::without_own(options.bootstrap, local_addr),
         passive: options.passive,
         direct_window: options.direct_window,
@@ -254,9 +259,11 @@ async fn assemble(options: NodeOptions) -> Result<Assembled, StartError> {
         clock,
         local_addr,
         own,
+        ways,
+        look: Instant::now(),
         refused_told: None,
         connections: Connections::new(reports.clone()),
-        relaying: Relaying::new(tls.clone(), options.bind.ip(), reports.clone()),
+        relaying: Relaying::new(tls.clone(), local_addr.ip(), reports.clone()),
         serving: Serving::new(local_addr.ip(), clock, reports.clone()),
         probes: Probes::new(local_addr, ports.sockets, clock, reports.clone()),
         guesses: Guesses::new(local_addr.ip(), tls, reports.clone()),

@@ -28,6 +28,9 @@ pub struct NodeOptions {
     pub secret: Option<NetworkSecret>,
     /// Where to listen. Port 0 is any.
     pub bind: SocketAddr,
+    /// Whether somebody asked for that very address. Else a host without IPv6 is
+    /// listened on by IPv4 alone.
+    pub bind_asked: bool,
     /// At which ports the NAT probes of others are answered, beside the one
     /// where we listen.
     pub probe_ports: ProbePorts,
@@ -73,6 +76,7 @@ impl NodeOptions {
             network: network.to_owned(),
             secret: None,
             bind,
+            bind_asked: true,
             probe_ports: ProbePorts::default(),
             bootstrap: Vec::new(),
             passive: false,

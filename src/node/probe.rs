@@ -2,7 +2,7 @@
 //! ones for each measurement, and the dials that test a claim to be public.
 //! What they carry is decided by [`crate::core::nat`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
@@ -93,17 +93,34 @@ pub(super) fn bind_ports(
     }
 }
 
+/// Addresses for documentation: nothing is ever sent there.
+const WORLD: [IpAddr; 2] =
+    [IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1))];
+
 /// From which addresses this host would send to the world, one per family that
 /// leads somewhere, where we listen on a wildcard.
 pub(super) fn own_addresses(local: SocketAddr) -> Vec<IpAddr> {
     if !local.ip().is_unspecified() {
         return Vec::new();
     }
-    // Addresses for documentation: nothing is ever sent there.
-    let world: [IpAddr; 2] =
-        [Ipv4Addr::new(192, 0, 2, 1).into(), Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into()];
-    let ours = world.into_iter().filter(|to| local.is_ipv6() || to.is_ipv4());
+    let ours = WORLD.into_iter().filter(|to| local.is_ipv6() || to.is_ipv4());
     ours.filter_map(|to| source((to, 9).into()).ok()).collect()
+}
+
+/// Whether a route leads to the world, from where we listen.
+pub(super) fn leads_out(local: SocketAddr) -> bool {
+    if local.ip().is_loopback() {
+        return true;
+    }
+    if local.ip().is_unspecified() {
+        return !own_addresses(local).is_empty();
+    }
+    WORLD.into_iter().any(|to| to.is_ipv4() == local.is_ipv4() && source((to, 9).into()).is_ok())
+}
+
+/// Those of some addresses to which a route leads.
+pub(super) fn led_to(addrs: Vec<SocketAddr>) -> BTreeSet<IpAddr> {
+    addrs.into_iter().filter(|addr| source(*addr).is_ok()).map(|addr| addr.ip()).collect()
 }
 
 /// Leaves the addresses of a list that are not our own.

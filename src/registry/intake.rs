@@ -25,13 +25,41 @@ fn wrong<T>(why: impl Into<String>) -> Result<T, Malformed> {
     Err(Malformed::Wrong(why.into()))
 }
 
+/// What of a batch says which version it is of.
+#[derive(serde::Deserialize)]
+struct Head {
+    schema: u32,
+    #[serde(default)]
+    reporter: Who,
+}
+
+#[derive(Default, serde::Deserialize)]
+struct Who {
+    #[serde(default)]
+    version: String,
+}
+
+fn other_version(head: &Head) -> String {
+    let (ours, theirs) = (env!("CARGO_PKG_VERSION"), clean(&head.reporter.version));
+    let theirs = if theirs.is_empty() { "another version".to_owned() } else { theirs };
+    let which = if head.schema > REPORT_SCHEMA { "the registry" } else { "the node" };
+    format!(
+        "the node is punchdeck {theirs} (reports of schema {}), this registry {ours} (schema {REPORT_SCHEMA}): \
+         upgrade {which}",
+        head.schema
+    )
+}
+
 /// Reads a batch. Texts come out cleaned of what could move a screen.
 pub(super) fn read(body: &[u8]) -> Result<Batch, Malformed> {
+    // What follows in another version's batch may be something that we cannot read.
+    if let Ok(head) = serde_json::from_slice::<Head>(body)
+        && head.schema != REPORT_SCHEMA
+    {
+        return wrong(other_version(&head));
+    }
     let mut batch: Batch =
         serde_json::from_slice(body).map_err(|e| Malformed::Wrong(format!("no batch of reports: {e}")))?;
-    if batch.schema != REPORT_SCHEMA {
-        return wrong(format!("schema {} is not {REPORT_SCHEMA}", batch.schema));
-    }
     if batch.reports.len() > REGISTRY_BATCH_MAX {
         return Err(Malformed::TooMany(batch.reports.len()));
     }

@@ -47,12 +47,14 @@ pub fn empty() -> Arc<Snapshot> {
             version: "0.1.0".to_owned(),
             network: "fleet".to_owned(),
             local_addr: addr(1, 9000),
+            no_ipv6: false,
             observed_addrs: Vec::new(),
             started: ago(2),
             phase: Phase::NothingToDial,
             cache: CacheView { known: 0, tried: 0, save: SaveState::Empty, set_aside: None },
             probe_ports: vec![9001, 9002],
             no_probe_ports: None,
+            used_twice: Vec::new(),
         }),
         peers: Arc::default(),
         links: Arc::default(),
@@ -76,8 +78,8 @@ fn nat() -> NatView {
         port_preservation: Some(true),
         confidence: Some(0.95),
         evidence: vec![
-            "2 vantage points saw our own address and port".to_owned(),
-            "a dial-back came from a peer that was never contacted".to_owned(),
+            "2 observers saw our own address and port".to_owned(),
+            "a dial-back from a peer that this probe had not contacted came in".to_owned(),
         ],
         vantage_points: vec![seen([0x1b, 0x88, 0xf0]), seen([0x5e, 0x01, 0xc9])],
         measured: Some(ago(120)),
@@ -446,7 +448,7 @@ pub fn why() -> Why {
         confidence: Confidence {
             level: Sureness::High,
             because:
-                "ours: 3 vantage points agree, measured 2 min ago; theirs: its own word, measured 40 s ago"
+                "ours: 3 observers, same verdict: port-restricted, measured 2 min ago; theirs: as the peer says, measured 40 s ago"
                     .to_owned(),
         },
         timeline: vec![
@@ -459,7 +461,7 @@ pub fn why() -> Why {
             line(1_040, us, "relay at 1b88f0, nonce back in 41 ms"),
         ],
         evidence: vec![
-            "their mapping: 2 vantage points, 2 ports (46440, 54498), measured 40 s ago".to_owned(),
+            "their mapping: 2 observers, 2 ports (46440, 54498), measured 40 s ago".to_owned(),
             "our filtering: dial-back from 5e01c9 dropped, measured 2 min ago".to_owned(),
         ],
         would_help: vec![
@@ -560,8 +562,8 @@ pub fn drill() -> DrillView {
             limit: Some(Duration::from_secs(60)),
         },
         checks: vec![
-            check("time until the cut is noticed", Some("15234 ms"), "21000 ms"),
-            check("time from the healing until both sides are linked", None, "90000 ms"),
+            check("time until the cut is noticed", Some("15234 ms"), "at most 21000 ms"),
+            check("time from the healing until both sides are linked", None, "at most 90000 ms"),
         ],
     }
 }

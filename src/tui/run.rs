@@ -45,7 +45,7 @@ const JUST_NOW: Duration = Duration::from_millis(500);
 const LONG: Duration = Duration::from_secs(3600);
 
 /// How the console looks, and what else it is given.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Options {
     /// Which characters are drawn.
     pub glyphs: GlyphChoice,
@@ -57,6 +57,8 @@ pub struct Options {
     pub mouse: bool,
     /// Whether the terminal's title is.
     pub title: bool,
+    /// How long a lone escape may be the beginning of a sequence.
+    pub escape_wait: Duration,
     /// The lab that the node is in.
     pub lab: Option<Lab>,
     /// Whether the console may only look.
@@ -65,6 +67,27 @@ pub struct Options {
     pub mask: bool,
     /// Where snaps are written; the current directory if nowhere.
     pub snaps: PathBuf,
+}
+
+/// How long a lone escape is waited for where nobody says otherwise: longer than the
+/// gaps of a bad line, shorter than anybody notices.
+pub const ESCAPE_WAIT: Duration = Duration::from_millis(50);
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            glyphs: GlyphChoice::default(),
+            theme: ThemeChoice::default(),
+            keys: Keymap::default(),
+            mouse: false,
+            title: false,
+            escape_wait: ESCAPE_WAIT,
+            lab: None,
+            read_only: false,
+            mask: false,
+            snaps: PathBuf::new(),
+        }
+    }
 }
 
 /// Why there is no console.
@@ -168,7 +191,7 @@ async fn console(mut app: App, feed: Feed, options: Options) -> Result<(), Conso
     let (snapped, snaps) = mpsc::channel(1);
     let watch = faults::Watch::start();
     let terminal = Terminal::take(Features { mouse: options.mouse, title: options.title })?;
-    let keyboard = Keyboard::start()?;
+    let keyboard = Keyboard::start(options.escape_wait)?;
     let (recent, node_lines) = feed.logs.as_ref().map(NodeLines::of).unzip();
     let mut console = Console {
         app,
@@ -176,6 +199,7 @@ async fn console(mut app: App, feed: Feed, options: Options) -> Result<(), Conso
         lab,
         terminal,
         keyboard,
+        escape_wait: options.escape_wait,
         signals,
         start: Instant::now(),
         dirty: true,
@@ -210,6 +234,7 @@ struct Console {
     lab: Option<Lab>,
     terminal: Terminal,
     keyboard: Keyboard,
+    escape_wait: Duration,
     signals: Signals,
     start: Instant,
     /// Whether the picture may have changed since the last frame.
@@ -476,7 +501,7 @@ impl Console {
     fn resume(&mut self) -> Result<(), ConsoleError> {
         self.keyboard.stop();
         self.terminal.enter()?;
-        self.keyboard = Keyboard::start()?;
+        self.keyboard = Keyboard::start(self.escape_wait)?;
         self.resumed = Some(Instant::now());
         self.dirty = true;
         Ok(())

@@ -12,6 +12,7 @@ mod control;
 mod ctl;
 mod drills;
 mod dual_stack;
+mod field;
 mod full_disk;
 mod gossip;
 mod headless;
@@ -28,6 +29,7 @@ mod process;
 mod punch;
 mod real_fleet;
 mod relays;
+mod scene;
 mod start;
 mod support;
 mod why;
@@ -57,6 +59,7 @@ fn main() {
         lab::trials(userns.clone()),
         lanes::trials(),
         links::trials(),
+        field::trials(userns.clone()),
         moves::trials(userns.clone()),
         nat::trials(),
         nat_names::trials(userns.clone()),

@@ -2,16 +2,15 @@
 //! hosts that forbid sending.
 
 use std::net::Ipv4Addr;
-use std::process::Command as Program;
 use std::time::Duration;
 
 use libtest_mimic::Trial;
-use punchdeck::lab::{LabOptions, NatLab, Topology, Unsupported, Userns};
-use punchdeck::model::{Event, EventKind, PeerId, SendTrouble, Snapshot};
-use punchdeck::node::feed::Feed;
+use punchdeck::lab::{Unsupported, Userns};
+use punchdeck::model::{EventKind, SendTrouble};
 
 use super::hostile::peer::Stranger;
-use super::support::{PATIENCE, TestNode, ignored, trial};
+use super::scene::{Scene, event, linked, until};
+use super::support::{TestNode, ignored, trial};
 
 pub fn trials(userns: Result<Userns, Unsupported>) -> Vec<Trial> {
     let several = trial("a_node_on_all_addresses_answers_from_the_one_that_was_asked", several);
@@ -42,96 +41,6 @@ async fn several() {
     let stranger = Stranger::start().await;
     let connection = stranger.dial_at(asked, node.id()).await;
     assert_eq!(connection.remote_address(), asked);
-}
-
-struct Scene {
-    lab: NatLab,
-    feeds: Vec<(String, Feed)>,
-}
-
-impl Scene {
-    async fn start(userns: &Userns) -> Self {
-        let topology = Topology::built_in("default").unwrap().without_latency();
-        let options = LabOptions { skip_self_test: true, seed: 1, ..LabOptions::new(topology) };
-        let mut lab = NatLab::start(userns, options).await.unwrap();
-        let feeds = lab.take_feeds();
-        Self { lab, feeds }
-    }
-
-    fn feed(&self, host: &str) -> Feed {
-        self.feeds.iter().find(|(name, _)| name == host).unwrap().1.clone()
-    }
-
-    async fn id(&self, host: &str) -> PeerId {
-        self.lab.peer_id(host).await.unwrap()
-    }
-
-    /// Runs programs in a host's network; each must succeed.
-    async fn run(&self, host: &str, lines: &[String]) {
-        let lines = lines.to_vec();
-        let work = move || async move {
-            for line in lines {
-                let mut words = line.split(' ');
-                let path = "/usr/sbin:/sbin:/usr/bin:/bin";
-                let mut program = Program::new(words.next().unwrap());
-                let done = program.args(words).env("PATH", path).output().unwrap();
-                assert!(done.status.success(), "{line}: {}", String::from_utf8_lossy(&done.stderr));
-            }
-        };
-        self.lab.on_host(host, work).await.unwrap();
-    }
-
-    /// Gives a host another address in its network and takes the one it had.
-    async fn readdress(&self, host: &str) -> Ipv4Addr {
-        let shown = self.shown(host, "ip -4 -o addr show scope global").await;
-        let words: Vec<&str> = shown.lines().next().unwrap().split_whitespace().collect();
-        let (interface, old) = (words[1].to_owned(), words[3].to_owned());
-        let (ip, prefix) = old.split_once('/').unwrap();
-        let routes = self.shown(host, "ip -4 route show default").await;
-        let gateway = routes.split_whitespace().nth(2).unwrap().to_owned();
-        let octets = ip.parse::<Ipv4Addr>().unwrap().octets();
-        let new = Ipv4Addr::new(octets[0], octets[1], octets[2], octets[3] ^ 0x40);
-        let lines = [
-            // The first address of a network takes those after it along.
-            format!("ip addr del {old} dev {interface}"),
-            format!("ip addr add {new}/{prefix} dev {interface}"),
-            format!("ip route replace default via {gateway} dev {interface}"),
-        ];
-        self.run(host, &lines).await;
-        new
-    }
-
-    async fn shown(&self, host: &str, line: &str) -> String {
-        let line = line.to_owned();
-        let work = move || async move {
-            let mut words = line.split(' ');
-            let output = Program::new(words.next().unwrap()).args(words).output().unwrap();
-            String::from_utf8(output.stdout).unwrap()
-        };
-        self.lab.on_host(host, work).await.unwrap()
-    }
-}
-
-async fn until(feed: &Feed, what: &str, holds: impl Fn(&Snapshot) -> bool) {
-    let mut snapshots = feed.snapshots.clone();
-    let found = tokio::time::timeout(PATIENCE, snapshots.wait_for(|s| holds(s))).await;
-    assert!(found.is_ok(), "no {what}: {:#?}", feed.snapshots.borrow().links);
-}
-
-async fn event(feed: &mut Feed, what: &str, wanted: impl Fn(&Event) -> bool) -> Event {
-    let hear = async {
-        loop {
-            let event = feed.events.recv().await.unwrap();
-            if wanted(&event) {
-                return Event::clone(&event);
-            }
-        }
-    };
-    tokio::time::timeout(PATIENCE, hear).await.unwrap_or_else(|_| panic!("no {what}"))
-}
-
-fn linked(snapshot: &Snapshot, peers: &[PeerId]) -> bool {
-    peers.iter().all(|peer| snapshot.links.iter().any(|l| l.peer_id == *peer && !l.foreign))
 }
 
 async fn dialled(userns: &Userns) {
@@ -177,16 +86,13 @@ async fn forbidden(userns: &Userns) {
     let scene = Scene::start(userns).await;
     let (mut feed, peer) = (scene.feed("pub-2"), scene.id("pub-1").await);
     until(&feed, "link", |s| linked(s, &[peer])).await;
-    let rules = ["add table inet stop", "add chain inet stop out { type filter hook output priority 0 ; }"];
-    let mut lines: Vec<String> = rules.iter().map(|rule| format!("nft {rule}")).collect();
-    lines.push("nft add rule inet stop out meta l4proto udp drop".to_owned());
-    scene.run("pub-2", &lines).await;
+    scene.shut("pub-2").await;
     let told = event(&mut feed, "trouble", |e| e.kind.name() == "node.sends_refused").await;
     let EventKind::SendsRefused { why: SendTrouble::Forbidden, count } = told.kind else {
         panic!("{told:?}")
     };
     assert!(count > 0);
-    scene.run("pub-2", &["nft delete table inet stop".to_owned()]).await;
+    scene.open("pub-2").await;
     until(&feed, "link again", |s| linked(s, &[peer])).await;
     scene.lab.stop().await;
 }

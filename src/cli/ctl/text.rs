@@ -9,7 +9,7 @@ use crate::model::contract::{
 };
 use crate::model::{
     AttemptOutcome, CriterionView, Event, Outcome, Path, PeerId, PeerState, Propagation, RelayMode,
-    ReservationState, Snapshot, StageOutcome, printable,
+    ReservationState, Snapshot, StageOutcome, Sureness, printable, twice_at,
 };
 use crate::tui::fmt;
 
@@ -68,13 +68,14 @@ pub(super) fn status(status: &Status) -> String {
     let links = status.links;
     let total = links.direct + links.punched + links.relayed;
     let foreign = if links.foreign > 0 { format!(", and {} foreign", links.foreign) } else { String::new() };
+    let alone = if status.no_ipv6 { " (this host has no IPv6)" } else { "" };
     let mut rows = vec![
         ("node", left(&status.name).tone(Tone::Strong)),
         ("id", left(status.peer_id)),
         ("version", left(&status.version)),
         ("network", left(&status.network)),
         ("state", left(format!("{}, up {}", status.phase, seconds(status.uptime_s)))),
-        ("listens at", left(status.local_addr)),
+        ("listens at", left(format!("{}{alone}", status.local_addr))),
         ("seen at", left(list(&status.observed_addrs))),
         ("nat", left(nat_line(&status.nat))),
     ];
@@ -90,6 +91,10 @@ pub(super) fn status(status: &Status) -> String {
         ("cache", cache(&status.cache)),
         ("relay", left(format!("serves {} ({})", status.relay.serving, status.relay.mode))),
     ]);
+    rows.extend(status.used_twice.iter().map(|t| {
+        let whose = if t.peer_id == status.peer_id { "our own".to_owned() } else { t.peer_id.short() };
+        ("used twice", left(format!("{whose}: {}", twice_at(&t.addresses))).tone(Tone::Bad))
+    }));
     pairs(rows)
 }
 
@@ -107,7 +112,7 @@ fn cache(cache: &Cache) -> Cell {
 }
 
 fn nat_line(nat: &Nat) -> String {
-    let sure = nat.confidence.map(|c| format!(", confidence {c:.2}")).unwrap_or_default();
+    let sure = nat.confidence.map(|c| format!(", confidence {}", Sureness::of(c).name())).unwrap_or_default();
     let age = nat.measured_s.map(|s| format!(", measured {} ago", seconds(s))).unwrap_or_default();
     let why = nat.reason.as_ref().map(|r| format!(": {r}")).unwrap_or_default();
     format!("{}{why}{sure}{age}", nat.nat_type)
@@ -190,7 +195,9 @@ fn stage_line(stage: &Stage, now: &Snapshot) -> String {
     } else {
         String::new()
     };
-    let why = stage.reason.as_ref().map(|r| format!("  {r}")).unwrap_or_default();
+    let limited = stage.reason_code.as_deref() == Some("rate_limited");
+    let named = stage.via.filter(|_| limited).map(|via| format!("  {} is rate-limiting us", who(via, now)));
+    let why = named.or(stage.reason.as_ref().map(|r| format!("  {r}"))).unwrap_or_default();
     let guess = stage.guess.map(|guess| format!("  {guess}")).unwrap_or_default();
     let line = format!("  {:<7} {sign:<8} {took:>8}{beside}{via}{why}{guess}", stage.stage.name());
     line.trim_end().to_owned() + "\n"
@@ -342,7 +349,7 @@ pub(super) fn nat(nat: &NatWithVantages, now: &Snapshot) -> String {
         .collect();
     if !rows.is_empty() {
         out += "\n";
-        out += &table(&["vantage point", "saw us at", ""], &rows);
+        out += &table(&["observer", "saw us at", ""], &rows);
     }
     out
 }
@@ -458,7 +465,7 @@ pub(super) fn why(report: &WhyReport, now: &Snapshot) -> String {
             .iter()
             .map(|line| {
                 let ours = line.who == now.node.peer_id;
-                let account = if ours { String::new() } else { " (their account)".to_owned() };
+                let account = if ours { String::new() } else { " (it says)".to_owned() };
                 let name = if ours { "us".to_owned() } else { line.who.short() };
                 vec![
                     right(Some(format!("+{}", fmt::elapsed(line.at_ms)))),

@@ -143,7 +143,9 @@ impl Run {
             Ok(report) => (report.verdict == Verdict::Pass, format!("{name}: {}", report.verdict.name())),
             Err(why) => (false, format!("{name}: {why}")),
         };
+        let called_off = self.abort.is_cancelled() && report.is_err();
         let (stage, checks) = match report {
+            Err(why) if called_off => (called_off_early(why), Vec::new()),
             Ok(report) => (ended(&report), report.checks),
             Err(why) => (stopped(why), Vec::new()),
         };
@@ -220,9 +222,14 @@ impl Run {
         };
         let runner = Runner::new(fleet, &self.scenario, self.abort.clone(), tell);
         let report = self.quit.run_until_cancelled(runner.run()).await;
+        // Who called it off does not wait for its fleet to end.
+        let over = report.as_ref().filter(|report| report.verdict == Verdict::CalledOff).map(ended);
         change(&self.view, |view| {
             if let Some(drill) = &mut view.drill {
-                drill.stage = DrillStage::Ending;
+                if over.is_some() {
+                    drill.checks.clear();
+                }
+                drill.stage = over.unwrap_or(DrillStage::Ending);
             }
         });
         report.ok_or_else(|| "the console has ended".to_owned())
@@ -236,6 +243,12 @@ fn ended(report: &Report) -> DrillStage {
         reason: report.reason.clone(),
         elapsed_s: report.elapsed_s,
     }
+}
+
+/// A drill that was called off before its fleet stood.
+fn called_off_early(why: String) -> DrillStage {
+    let verdict = Verdict::CalledOff.name().to_owned();
+    DrillStage::Ended { passed: false, verdict, reason: Some(why), elapsed_s: 0.0 }
 }
 
 /// A drill that has no report: its fleet never stood.

@@ -11,6 +11,8 @@ struct World {
     attempts: usize,
     gossip_attempts: usize,
     prefixes: BTreeSet<NetPrefix>,
+    /// What keeps us from everybody.
+    no_way: Option<SendTrouble>,
 }
 
 impl View for World {
@@ -28,6 +30,12 @@ impl View for World {
     }
     fn is_busy_addr(&self, _: &SocketAddr) -> bool {
         false
+    }
+    fn way(&self, addrs: &[SocketAddr]) -> Result<(), SendTrouble> {
+        self.no_way.filter(|_| !addrs.is_empty()).map_or(Ok(()), Err)
+    }
+    fn is_open(&self) -> bool {
+        self.no_way.is_none()
     }
     fn links(&self) -> usize {
         self.links
@@ -393,4 +401,74 @@ fn what_waits_to_be_dialled_is_bounded() {
         dialer.on_learned(PeerId(id), Cause::Gossip, at(0).mono);
     }
     assert_eq!(dialer.schedule.len(), SCHEDULE_MAX);
+}
+
+#[test]
+fn without_a_way_to_anybody_nothing_is_dialled_and_no_wait_grows() {
+    let mut dialer = dialer(&[addr(1)]);
+    let mut world =
+        World { known: vec![prospect(2, true)], no_way: Some(SendTrouble::NoRoute), ..World::default() };
+    assert!(dialer.begin(&world, at(0)).is_empty());
+    let phase = Phase::NoWay { why: SendTrouble::NoRoute, since: at(0).stamp };
+    assert_eq!(dialer.phase(at(0)), phase);
+    for s in 1..600 {
+        let (starts, alone) = dialer.on_timeout(&world, at(s * 1000));
+        assert!(starts.is_empty() && alone.is_none(), "at {s} s");
+    }
+    assert_eq!((dialer.phase(at(600_000)), dialer.next_timeout(&world, at(600_000).mono)), (phase, None));
+    world.no_way = None;
+    dialer.reset_waits(at(600_100).mono);
+    let (starts, _) = dialer.on_timeout(&world, at(600_100));
+    assert_eq!(starts.len(), 2, "the cache and the list, at once");
+}
+
+#[test]
+fn a_way_that_opens_ends_every_wait() {
+    let (mut dialer, mut world) = joined(vec![prospect(1, true)]);
+    dialer.on_learned(peer(1), Cause::Cache, at(0).mono);
+    for _ in 0..5 {
+        dialer.on_attempt_ended(peer(1), AttemptOutcome::Unreachable, at(1000).mono);
+    }
+    assert!(dialer.due(&peer(1)).unwrap() > at(30_000).mono);
+    world.no_way = Some(SendTrouble::Forbidden);
+    dialer.reset_waits(at(2000).mono);
+    assert!(dialer.on_timeout(&world, at(2000)).0.is_empty(), "not yet");
+    world.no_way = None;
+    assert_eq!(whom(&dialer.on_timeout(&world, at(2001)).0), [1]);
+}
+
+#[test]
+fn the_first_link_ends_every_wait_but_not_each_of_many() {
+    let mut dialer = dialer(&[]);
+    let down = |dialer: &mut Dialer, ms| {
+        dialer.on_link_down(peer(9), 0, false, at(ms).mono);
+        dialer.on_attempt_ended(peer(1), AttemptOutcome::Unreachable, at(ms).mono);
+    };
+    down(&mut dialer, 0);
+    dialer.on_link_up(&peer(9), at(1000).mono);
+    assert_eq!(dialer.due(&peer(1)), Some(at(1000).mono));
+    down(&mut dialer, 2000);
+    dialer.on_link_up(&peer(9), at(3000).mono);
+    assert!(dialer.due(&peer(1)).unwrap() > at(5000).mono, "too soon after the last time");
+}
+
+#[test]
+fn who_yields_waits_longer_each_time_and_no_way_that_opens_ends_that() {
+    let (mut dialer, world) = joined(vec![prospect(1, true)]);
+    let mut now = 0;
+    for (nth, nominal) in [1_u64, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300].into_iter().enumerate() {
+        dialer.yield_to(peer(1), at(now).mono);
+        dialer.on_link_down(peer(1), 1, false, at(now).mono);
+        dialer.reset_waits(at(now).mono);
+        let wait = dialer.due(&peer(1)).unwrap().since(at(now).mono).as_millis() as u64;
+        assert!((nominal * 800..=nominal * 1200).contains(&wait), "{nth}: {wait} ms");
+        assert!(dialer.on_timeout(&world, at(now + wait - 1)).0.is_empty());
+        assert_eq!(whom(&dialer.on_timeout(&world, at(now + wait + 1)).0), [1]);
+        assert!(dialer.has_yielded(&peer(1)));
+        now += wait;
+        dialer.on_link_up(&peer(1), at(now).mono);
+    }
+    now += 301_000 + YIELD_KEPT.as_millis() as u64;
+    dialer.on_timeout(&world, at(now));
+    assert!(!dialer.has_yielded(&peer(1)), "left alone for long enough");
 }

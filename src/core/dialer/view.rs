@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use crate::core::book::NetPrefix;
-use crate::model::PeerId;
+use crate::model::{PeerId, SendTrouble};
 
 /// What the dialer must know of a peer to choose.
 #[derive(Debug, Clone)]
@@ -41,6 +41,13 @@ pub trait View {
     fn is_busy_addr(&self, addr: &SocketAddr) -> bool;
     /// Whether the peer is known to be at that address.
     fn is_at(&self, peer: &PeerId, addr: &SocketAddr) -> bool;
+    /// Whether the host lets us send to one of these.
+    ///
+    /// # Errors
+    /// What keeps us from all of them.
+    fn way(&self, addrs: &[SocketAddr]) -> Result<(), SendTrouble>;
+    /// Whether it lets us send to everybody.
+    fn is_open(&self) -> bool;
     /// Links that are up.
     fn links(&self) -> usize;
     /// Those of them that we dialled.

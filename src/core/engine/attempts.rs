@@ -213,6 +213,8 @@ impl Engine {
         now: Now,
     ) -> Result<(), Failure> {
         let target = self.target_of(peer, now).ok_or(Reason::UnknownPeer)?;
+        // It would say nothing of the peer, and be no news to anybody.
+        self.ways.to(&target.addresses).map_err(|why| Reason::NoWay { why })?;
         let stage = plan.only();
         let joins = |l: &&Ladder| match stage {
             // One that has its outcome answers nobody any more.
@@ -363,6 +365,11 @@ impl Engine {
             ladder.on_timeout(now, &mut out);
             self.carry_ladder(id, out, now);
         }
+    }
+
+    /// Calls one off.
+    pub(super) fn abandon_attempt(&mut self, id: AttemptId, reason: &Reason, now: Now) {
+        self.with_ladder(id, now, |ladder, out| ladder.abandon(reason, now, out));
     }
 
     /// Calls every attempt off.

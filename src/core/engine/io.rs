@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::{GuessAction, GuessInput, Settings};
+use crate::core::host::Ways;
 use crate::core::ladder::DialId;
 use crate::core::link::{ConnId, ConnInfo};
 use crate::core::nat::datagram::Bytes;
@@ -213,6 +214,8 @@ pub enum Input {
         /// somewhere.
         own: Vec<IpAddr>,
     },
+    /// Where the host lets us send is another than before.
+    Ways(Ways),
     /// The system did not send what we handed it.
     SendsRefused {
         /// Why.

@@ -199,6 +199,7 @@ impl Engine {
                 }
                 LinkOut::StandsBy => self.on_stands_by(peer, now),
                 LinkOut::StandbyLost => self.want_standby(peer, now),
+                LinkOut::Usurped(old) => self.on_usurped(peer, &old, now),
                 LinkOut::Restored { gap } => {
                     self.restored_relay(&peer);
                     let gap_ms = millis(gap);
@@ -210,7 +211,12 @@ impl Engine {
                 LinkOut::Down(reason) => self.on_link_down(peer, reason, now),
                 LinkOut::Foreign => self.on_foreign(peer, now),
                 LinkOut::Refused(reason) => {
-                    self.refusals.insert(peer, (now.mono, reason.clone()));
+                    let told = self.refusals.insert(peer, (now.mono, reason.clone()));
+                    let anew = told.is_none_or(|(_, before)| before != reason);
+                    if anew && matches!(reason, Reason::OtherVersion { .. }) {
+                        let kind = EventKind::PeerOtherVersion { reason: reason.clone() };
+                        self.event(Some(peer), kind, now);
+                    }
                     self.attempts_refused(&peer, &reason, now);
                 }
                 LinkOut::Message(message) => self.on_message(peer, *message, now),
@@ -234,9 +240,11 @@ impl Engine {
         let Some(status) = link.status() else { return };
         let observed = link.greeting().map(|g| g.observed);
         let info = status.info.clone();
-        if let Some(alone) = self.dialer.on_link_up(&peer, now.mono) {
-            let alone_ms = millis(alone);
-            self.event(None, EventKind::NodeRejoined { alone_ms }, now);
+        if let Some((alone, first)) = self.dialer.on_link_up(&peer, now.mono) {
+            let ms = millis(alone);
+            let joined = EventKind::NodeJoined { after_ms: ms };
+            let kind = if first { joined } else { EventKind::NodeRejoined { alone_ms: ms } };
+            self.event(None, kind, now);
         }
         let kind = EventKind::LinkUp { path: info.path, remote_addr: info.remote, outbound: info.outbound };
         self.event(Some(peer), kind, now);
@@ -284,6 +292,7 @@ impl Engine {
         // Who leaves, or has links enough, is not to be dialled at once.
         let left = matches!(reason, Reason::Closed { close: Some(CloseCode::Leave | CloseCode::Limit) });
         let held = reason == Reason::Closed { close: Some(CloseCode::HoldOff) };
+        let replaced = reason == Reason::Closed { close: Some(CloseCode::Replaced) };
         if self.relaying.relays.is_relay(&peer) {
             self.on_relay_lost(peer, reason.clone(), now);
         }
@@ -301,6 +310,10 @@ impl Engine {
         self.dialer.on_link_down(peer, links, left, now.mono);
         if held {
             self.dialer.hold_off(peer, false, now.mono);
+        }
+        if replaced {
+            self.dialer.yield_to(peer, now.mono);
+            self.on_replaced(peer, now);
         }
         self.republish(now);
         self.disconnected(peer);
@@ -329,6 +342,7 @@ impl Engine {
             Message::DialBack(request) => self.on_dial_back(peer, request, now),
             Message::DialBackAnswer(answer) => self.on_dial_back_answer(peer, answer, now),
             Message::Observed(seen) => self.on_observed_anew(peer, seen.addr, now),
+            Message::UsedTwice(told) => self.on_used_twice(peer, told, now),
             Message::WhyAsk(ask) => self.on_why_ask(peer, ask, now),
             Message::WhyHalf(half) => self.on_why_half(peer, half, now),
             Message::AccountAsk(ask) => self.on_account_ask(peer, ask, now),

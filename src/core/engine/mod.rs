@@ -33,6 +33,7 @@ mod standby;
 #[cfg(test)]
 mod tests;
 mod traces;
+mod twice;
 mod upgrade;
 mod view;
 mod why;
@@ -59,6 +60,7 @@ use self::relays::Relaying;
 use self::save::{Ended, Saving};
 use self::sights::Sights;
 use self::standby::Standbys;
+use self::twice::Twice;
 use self::upgrade::Upgrades;
 use self::view::ViewCache;
 use self::why::Whys;
@@ -69,6 +71,7 @@ use super::dialer::Dialer;
 use super::gossip::Gossip;
 use super::gossip::rules::is_public;
 use super::guessing::Guessing;
+use super::host::Ways;
 use super::kpi::{History, Kpi};
 use super::link::{Link, LinkConfig, NetworkSecret};
 use super::proof::RecordSeed;
@@ -98,6 +101,10 @@ pub struct EngineConfig {
     /// From which addresses this host would send to others, one per family that
     /// leads somewhere; empty unless we listen on a wildcard.
     pub own: Vec<IpAddr>,
+    /// Where the host lets us send.
+    pub ways: Ways,
+    /// Whether we would listen by IPv6 too, and this host has none.
+    pub no_ipv6: bool,
     /// Whom to dial when nobody is known.
     pub bootstrap: Vec<SocketAddr>,
     /// Dial nobody but those, unless somebody asks.
@@ -177,6 +184,8 @@ pub struct Engine {
     /// The addresses of our own interfaces towards others, one per family: a
     /// socket on the wildcard has no address of its own.
     inside: BTreeSet<IpAddr>,
+    /// Where the host lets us send.
+    ways: Ways,
     who_has: BTreeMap<PeerId, Bucket>,
     /// How often peers told us that they see us elsewhere.
     seen_anew: BTreeMap<PeerId, Bucket>,
@@ -192,6 +201,7 @@ pub struct Engine {
     /// When a guess last took ports of our NAT.
     guess_moved: Option<Stamp>,
     whys: Whys,
+    twice: Twice,
     echoes: Echoes,
     /// Punches that we agreed to.
     punches_coming: BTreeMap<PeerId, PunchComing>,
@@ -253,6 +263,7 @@ impl Engine {
         let observed = Sights::new(config.loopback());
         let inside = config.own.iter().copied().filter(|ip| ip.is_ipv6() && is_public(*ip)).collect();
         Self {
+            ways: config.ways.clone(),
             config,
             link_config,
             book,
@@ -279,6 +290,7 @@ impl Engine {
             guess_shown: None,
             guess_moved: None,
             whys: Whys::default(),
+            twice: Twice::default(),
             echoes: Echoes::default(),
             punches_coming: BTreeMap::new(),
             free_dials: 0,
@@ -304,7 +316,11 @@ impl Engine {
     pub fn begin(&mut self, now: Now) {
         let cached = u32::try_from(self.book.len()).unwrap_or(u32::MAX);
         let (local_addr, probe_ports) = (self.config.local_addr, self.config.probe_ports.clone());
-        self.event(None, EventKind::NodeStarted { local_addr, probe_ports, cached }, now);
+        self.event(
+            None,
+            EventKind::NodeStarted { local_addr, no_ipv6: self.config.no_ipv6, probe_ports, cached },
+            now,
+        );
         for (file, detail) in self.set_aside.clone() {
             self.event(None, EventKind::CacheSetAside { file, detail }, now);
         }
@@ -351,6 +367,7 @@ impl Engine {
             Input::Reached { peer, addr, reached } => self.on_reached(peer, addr, reached, now),
             Input::Knocked { query, results } => self.on_knocked(query, &results, now),
             Input::HostAddresses { own } => self.on_host_addresses(own, now),
+            Input::Ways(ways) => self.on_ways(ways, now),
             Input::SendsRefused { why, count } => self.on_sends_refused(why, count, now),
             Input::Guess(input) => self.on_guess(input, now),
             Input::Stopped(what) => self.stopped(what),

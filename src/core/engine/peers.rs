@@ -9,11 +9,14 @@ use crate::core::Now;
 use crate::core::book::{Change, Entry, NetPrefix};
 use crate::core::dialer::{Dialer, Prospect, View};
 use crate::core::gossip::rules::is_public;
+use crate::core::host::Ways;
 use crate::core::ladder::{Candidate, NAT_FRESH, Target, Terrain};
 use crate::core::limits::{ANCHORS, KEPT_LINK, OUTBOUND_WANTED, RECORD_ADDRESSES_MAX, RECORD_HOMES_MAX};
 use crate::core::link::ConnInfo;
 use crate::core::nat::Family;
-use crate::model::{AttemptOutcome, Cause, CloseCode, EventKind, NatType, Path, PeerId, Reason, Source};
+use crate::model::{
+    AttemptOutcome, Cause, CloseCode, EventKind, NatType, Path, PeerId, Reason, SendTrouble, Source,
+};
 
 /// Direct links by IPv4 before IPv6 has its turn: as many vantage points settle
 /// what a NAT does even if one of them lies.
@@ -294,12 +297,12 @@ impl Engine {
         now: Now,
         f: impl FnOnce(&mut Dialer, &DialerView<'_>) -> T,
     ) -> T {
-        let Self { dialer, book, links, attempts, .. } = self;
-        f(dialer, &DialerView { book, links, attempts, now })
+        let Self { dialer, book, links, attempts, ways, .. } = self;
+        f(dialer, &DialerView { book, links, attempts, ways, now })
     }
 
     pub(super) fn dialer_view(&self, now: Now) -> DialerView<'_> {
-        DialerView { book: &self.book, links: &self.links, attempts: &self.attempts, now }
+        DialerView { book: &self.book, links: &self.links, attempts: &self.attempts, ways: &self.ways, now }
     }
 }
 
@@ -313,6 +316,7 @@ pub(super) struct DialerView<'a> {
     book: &'a crate::core::book::Book,
     links: &'a std::collections::BTreeMap<PeerId, Link>,
     attempts: &'a super::Attempts,
+    ways: &'a Ways,
     now: Now,
 }
 
@@ -354,6 +358,14 @@ impl View for DialerView<'_> {
     fn is_busy_addr(&self, addr: &SocketAddr) -> bool {
         self.attempts.live().any(|l| l.address() == Some(*addr))
             || self.links.values().any(|l| l.status().is_some_and(|s| s.info.remote == *addr))
+    }
+
+    fn way(&self, addrs: &[SocketAddr]) -> Result<(), SendTrouble> {
+        self.ways.to(addrs)
+    }
+
+    fn is_open(&self) -> bool {
+        self.ways.is_open()
     }
 
     fn links(&self) -> usize {

@@ -10,6 +10,7 @@ mod said;
 mod serving;
 mod settings;
 mod storm;
+mod ways;
 mod why;
 
 use std::time::Duration;

@@ -105,6 +105,7 @@ impl Engine {
             version: self.config.agent.clone(),
             network: self.config.network.clone(),
             local_addr: self.config.local_addr,
+            no_ipv6: self.config.no_ipv6,
             observed_addrs: self.observed.believed(),
             started: self.started.stamp,
             phase: if self.leaving { Phase::Leaving } else { self.dialer.phase(now) },
@@ -116,6 +117,7 @@ impl Engine {
             },
             probe_ports: self.config.probe_ports.clone(),
             no_probe_ports: self.config.no_probe_ports.clone(),
+            used_twice: self.twice.view(now),
         }
     }
 

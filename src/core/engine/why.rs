@@ -207,6 +207,9 @@ impl Engine {
             made: made.as_ref().map(|(made, trace)| (&**made, trace.unwrap_or(&none))),
             gone,
             held_off: self.dialer.held_off_until(&peer, now.mono).map(|until| now.stamp_of(until)),
+            no_way: self.ways.to(&addresses).err(),
+            twice: self.twice.of(&peer, now.mono),
+            we_twice: self.twice.of(&self.config.me, now.mono),
             nat: &self.nat,
             terrain,
             guessable: self.is_guessable(&peer, now),
@@ -249,8 +252,9 @@ impl Engine {
         let followed = self.coordination.told(from, None);
         told.extend(followed.map(|noted| (now.stamp_of(noted.at), noted.text())));
         if let Some(status) = self.links.get(&from).and_then(Link::status) {
-            let how = if status.info.outbound { "our dial" } else { "their dial" };
-            told.push((now.stamp_of(status.since), format!("link up by {how}")));
+            // In the words of who asked.
+            let how = if status.info.outbound { "it dialled" } else { "we dialled" };
+            told.push((now.stamp_of(status.since), format!("link up: {how}")));
         }
         let half = WhyHalf {
             query: ask.query,

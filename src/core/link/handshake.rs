@@ -212,6 +212,7 @@ impl Link {
     fn carry_anew(&mut self, id: ConnId, resumed: bool, now: Mono, out: &mut Vec<LinkOut>) {
         let Some(to) = self.conn(id).map(|c| c.info.path) else { return };
         let left = self.active.replace(id).and_then(|old| self.conn(old)).map(|c| c.info.clone());
+        let usurped = left.clone().filter(|old| !resumed && old.id != id);
         let before = left.or(self.following.take());
         let unanswered =
             before.as_ref().and_then(|old| self.conn(old.id)).and_then(|c| c.beat.waiting_since());
@@ -236,6 +237,14 @@ impl Link {
                 }
             }
             _ => self.since = now,
+        }
+        if let Some(old) = usurped {
+            // Whoever is at its other end has no part in this session. Where we do not
+            // open, nobody else would tell it.
+            if !self.is_opener() {
+                out.push(LinkOut::Close(old.id, CloseCode::Replaced));
+            }
+            out.push(LinkOut::Usurped(old));
         }
     }
 

@@ -95,6 +95,9 @@ pub enum LinkOut {
         /// How long nothing came though something was due, on any connection.
         gap: Duration,
     },
+    /// A session that is not the one before took the link over from this connection,
+    /// which stood.
+    Usurped(ConnInfo),
     /// A lane stands by for the connection in use.
     StandsBy,
     /// It is gone.

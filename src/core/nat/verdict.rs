@@ -129,14 +129,14 @@ fn evidence(run: &Run, mapping: &Mapping, filtering: Option<Behaviour>, translat
     };
     match (mapping.behaviour.as_ref(), mapping.external) {
         (Ok(_), Some(external)) => {
-            said.push(format!("{agreeing} of {answered} vantage points see {local} as {external}"));
+            said.push(format!("{agreeing} of {answered} observers see {local} as {external}"));
         }
         (Ok(behaviour), None) => said.push(format!(
-            "{agreeing} of {answered} vantage points see {local} at different ports ({}): {behaviour}",
+            "{agreeing} of {answered} observers see {local} at different ports ({}): {behaviour}",
             ports(true)
         )),
         (Err(_), _) if answered >= 2 => {
-            said.push(format!("{answered} vantage points see {local} at ports {}", ports(false)));
+            said.push(format!("{answered} observers see {local} at ports {}", ports(false)));
         }
         (Err(_), _) => {}
     }
@@ -173,7 +173,7 @@ fn filter_evidence(run: &Run, filtering: Option<Behaviour>) -> Vec<String> {
     let mut said = Vec::new();
     if let Some(pair) = tested().find(|p| p.stranger.is_some()) {
         said.push(format!(
-            "a dial-back from {}, which this mapping never contacted, came in",
+            "a dial-back from {}, which this probe had not contacted, came in",
             points[pair.dialler].peer.short()
         ));
         return said;
@@ -181,7 +181,9 @@ fn filter_evidence(run: &Run, filtering: Option<Behaviour>) -> Vec<String> {
     let sent: usize = tested().map(|p| usize::from(p.sent)).sum();
     if sent > 0 {
         let from = tested().filter(|p| p.sent > 0).count();
-        said.push(format!("{sent} dial-backs from {from} peers never contacted stayed out"));
+        said.push(format!(
+            "{sent} dial-backs from {from} addresses that this probe had not contacted stayed out"
+        ));
     }
     if run.was_refused() {
         said.push(

@@ -29,7 +29,7 @@ pub(super) fn lines(facts: &Facts<'_>) -> Vec<String> {
         lines.push(format!("our last link to it ended {}: {reason}", facts.ago(*at)));
     }
     if let (None, Some(at)) = (facts.link, facts.seen) {
-        lines.push(format!("last seen {}, by anybody's word", facts.ago(at)));
+        lines.push(format!("last heard by us or others {}", facts.ago(at)));
     }
     if facts.link.is_none() {
         lines.extend(nats(facts));
@@ -82,8 +82,8 @@ fn account(facts: &Facts<'_>, told: &Told) -> String {
     let at = seen.at.map(|at| format!(", at {at}")).unwrap_or_default();
     let what = match seen.standing {
         Standing::Never => "not connected to it, and remembers no link".to_owned(),
-        Standing::Linked => format!("connected to it{at}, since {}", for_how_long(facts, seen)),
-        Standing::Relayed => format!("connected to it over a relay, since {}", for_how_long(facts, seen)),
+        Standing::Linked => format!("connected to it{at}, for {}", for_how_long(facts, seen)),
+        Standing::Relayed => format!("connected to it over a relay, for {}", for_how_long(facts, seen)),
         Standing::Left => format!("it said goodbye{since}"),
         Standing::Silent => format!("its link to it fell silent{since}"),
         Standing::Ended => format!("its link to it ended{since}"),
@@ -100,7 +100,7 @@ fn nats(facts: &Facts<'_>) -> Vec<String> {
     let measured = facts.nat.measured.map(|at| format!(", measured {}", facts.ago(at))).unwrap_or_default();
     lines.push(format!("our NAT: {}{measured}", facts.nat.summary()));
     lines.extend(facts.nat.evidence.iter().map(|e| format!("ours: {e}")));
-    let word = if facts.first_hand { "its own word" } else { "hearsay" };
+    let word = if facts.first_hand { "as the peer says" } else { "hearsay" };
     lines.push(format!("their NAT: {}, {word}", facts.terrain.theirs));
     match &facts.theirs {
         Theirs::NotAsked => {
@@ -109,7 +109,7 @@ fn nats(facts: &Facts<'_>) -> Vec<String> {
         Theirs::Silent => lines.push(format!("no account from {}: it did not answer", facts.peer.short())),
         Theirs::Told { measured, evidence, .. } => {
             let at = measured.map(|at| facts.ago(at));
-            lines.extend(at.map(|at| format!("theirs was measured {at}, by their account")));
+            lines.extend(at.map(|at| format!("theirs was measured {at}, it says")));
             lines.extend(evidence.iter().map(|e| format!("theirs: {e}")));
         }
     }

@@ -21,8 +21,8 @@ pub use trace::{Deed, Dial, Trace};
 use super::ladder::Terrain;
 use super::wire::Standing;
 use crate::model::{
-    Attempt, Confidence, NatView, NextAction, Path, PeerId, Reason, StageKind, StageOutcome, Stamp, Sureness,
-    Why, WhyFact, WhyLine,
+    Attempt, Confidence, NatView, NextAction, Path, PeerId, Reason, SendTrouble, StageKind, StageOutcome,
+    Stamp, Sureness, Why, WhyFact, WhyLine,
 };
 
 /// What one end knows of it.
@@ -45,6 +45,12 @@ pub struct Facts<'a> {
     pub gone: Option<(Stamp, Reason)>,
     /// Until when an operator, ours or its own, holds automatic dials off.
     pub held_off: Option<Stamp>,
+    /// What this host does not let us do towards it, if that is so.
+    pub no_way: Option<SendTrouble>,
+    /// Where its identity is used twice, if it is.
+    pub twice: Option<&'a [SocketAddr]>,
+    /// The same of our own.
+    pub we_twice: Option<&'a [SocketAddr]>,
     /// Our own NAT.
     pub nat: &'a NatView,
     /// What is measured of both ends.
@@ -150,8 +156,10 @@ pub fn notes(attempt: &Attempt) -> Vec<(Stamp, String)> {
     let mut notes = Vec::new();
     for stage in &attempt.stages {
         let kind = stage.stage;
-        let via = stage.via.map(|via| format!(" via {}", via.short())).unwrap_or_default();
-        let why = stage.reason.as_ref().map(|r| format!(": {r}")).unwrap_or_default();
+        let name = stage.via.map(|via| via.short());
+        let via = name.as_ref().map(|via| format!(" via {via}")).unwrap_or_default();
+        let why = stage.reason.as_ref().map(|r| format!(": {}", r.text_via(name.as_deref())));
+        let why = why.unwrap_or_default();
         let ended = |word| {
             let took = Duration::from_millis(stage.elapsed_ms.unwrap_or(0));
             (stage.started.after(took), format!("{kind} {word}{why}"))

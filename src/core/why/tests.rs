@@ -118,6 +118,9 @@ impl Case {
             made: None,
             gone: None,
             held_off: None,
+            no_way: None,
+            twice: None,
+            we_twice: None,
             nat: &self.nat,
             terrain: Terrain {
                 ours: NatType::PortRestricted,
@@ -169,7 +172,7 @@ fn two_nats_that_cannot_be_punched_are_the_verdict_and_a_punch_is_not_proposed()
     assert!(has(&why.would_help, "their router"));
     assert_eq!(why.next, [NextAction::NatProbe, NextAction::Failover]);
     assert_eq!(why.confidence.level, Sureness::High);
-    let because = "ours: 2 vantage points agree, measured 40 s ago; theirs: its own word, measured 50 s ago";
+    let because = "ours: 2 observers, same verdict: port-restricted, measured 40 s ago; theirs: as the peer says, measured 50 s ago";
     assert_eq!(why.confidence.because, because);
 }
 

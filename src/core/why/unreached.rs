@@ -286,7 +286,7 @@ fn nobody(facts: &Facts<'_>) -> Finding {
         return Finding {
             verdict: format!("It is offline: it said goodbye to {who}."),
             level: if we_heard_it_leave { Sureness::High } else { Sureness::Medium },
-            because: format!("its own word{}", last(facts)),
+            because: format!("the peer said so itself{}", last(facts)),
             would_help: vec!["starting its node again".to_owned()],
             next: vec![NextAction::Connect],
         };

@@ -1,10 +1,13 @@
 //! The verdict on a link that stands, and the way to the one on a peer that is
 //! not reached.
 
+use std::net::SocketAddr;
+
 use super::{Deed, Facts, Finding, LinkFact, Theirs, unreached};
 use crate::core::ladder::Terrain;
 use crate::model::{
-    AttemptOutcome, NatType, NextAction, Path, Reason, StageKind, StageOutcome, Stamp, Sureness,
+    AttemptOutcome, CloseCode, NatType, NextAction, Path, PeerId, Reason, SendTrouble, StageKind,
+    StageOutcome, Stamp, Sureness, twice_at,
 };
 
 /// A measurement older than this says little: routers change.
@@ -26,6 +29,16 @@ fn what_it_does(nat: NatType) -> &'static str {
 
 /// Concludes what there is to conclude.
 pub(super) fn find(facts: &Facts<'_>) -> Finding {
+    if let Some(addresses) = facts.twice {
+        return used_twice("Its identity", facts.peer, addresses);
+    }
+    let replaced = matches!(facts.gone, Some((_, Reason::Closed { close: Some(CloseCode::Replaced) })));
+    if let Some(addresses) = facts.we_twice.filter(|_| facts.link.is_none() && replaced) {
+        return used_twice("Our identity", facts.me, addresses);
+    }
+    if let Some(why) = facts.no_way.filter(|_| facts.link.is_none()) {
+        return no_way(why);
+    }
     match facts.link {
         Some(LinkFact { path: Path::Relayed, via, .. }) => {
             let over = via.map(|via| format!(" over {}", via.short())).unwrap_or_default();
@@ -40,6 +53,42 @@ pub(super) fn find(facts: &Facts<'_>) -> Finding {
             Some(attempt) if attempt.outcome == Some(AttemptOutcome::Unreachable) => unreached::find(facts),
             _ => idle(facts),
         },
+    }
+}
+
+/// Two nodes have one key.
+fn used_twice(whose: &str, identity: PeerId, addresses: &[SocketAddr]) -> Finding {
+    Finding {
+        verdict: format!(
+            "{whose} ({}) is used twice, {}: a link goes to one of the two, and each takes it from the other.",
+            identity.short(),
+            twice_at(addresses)
+        ),
+        level: Sureness::High,
+        because: "links were taken over in turn by two that know nothing of each other".to_owned(),
+        would_help: vec![
+            "stopping one of the two, removing the key from its data directory and starting it again"
+                .to_owned(),
+        ],
+        next: Vec::new(),
+    }
+}
+
+/// This host keeps us from it.
+fn no_way(why: SendTrouble) -> Finding {
+    let (because, help) = match why {
+        SendTrouble::NoRoute => ("the system knows no route", "a network for this host, or a route there"),
+        SendTrouble::Forbidden | SendTrouble::Other => (
+            "the system refused to send the datagram",
+            "UDP let out by this host: its firewall, its routes (blackhole, prohibit), its service's unit",
+        ),
+    };
+    Finding {
+        verdict: format!("It is us: {}. Nothing is tried until that ends, and then at once.", why.there()),
+        level: Sureness::High,
+        because: because.to_owned(),
+        would_help: vec![help.to_owned()],
+        next: Vec::new(),
     }
 }
 
@@ -321,16 +370,20 @@ fn nat_sureness(facts: &Facts<'_>) -> (Sureness, String) {
     let (ours, our_words) = match facts.nat.measured {
         Some(at) if known(facts.terrain.ours) => (
             fresh(at) && agree >= 2,
-            format!("ours: {agree} vantage points agree, measured {}", facts.ago(at)),
+            format!(
+                "ours: {agree} observers, same verdict: {}, measured {}",
+                facts.terrain.ours,
+                facts.ago(at)
+            ),
         ),
         _ => (false, "ours is not measured".to_owned()),
     };
     let (theirs, their_words) = match (&facts.theirs, facts.first_hand) {
         _ if !known(facts.terrain.theirs) => (false, "theirs is not known".to_owned()),
         (Theirs::Told { measured: Some(at), .. }, _) => {
-            (fresh(*at), format!("theirs: its own word, measured {}", facts.ago(*at)))
+            (fresh(*at), format!("theirs: as the peer says, measured {}", facts.ago(*at)))
         }
-        (_, true) => (true, "theirs: its own word".to_owned()),
+        (_, true) => (true, "theirs: as the peer says".to_owned()),
         _ => (false, "theirs: hearsay".to_owned()),
     };
     let level = match (ours, theirs) {

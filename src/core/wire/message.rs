@@ -183,6 +183,13 @@ pub struct Observed {
     pub addr: SocketAddr,
 }
 
+/// "I hear your identity from there, too."
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsedTwice {
+    /// Where.
+    pub other: SocketAddr,
+}
+
 /// A numbered payload that comes back, for drills.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Echo {
@@ -234,6 +241,8 @@ pub enum Message {
     DialBackAnswer(DialBackAnswer),
     /// Tells where the receiver is seen now.
     Observed(Observed),
+    /// Tells that the receiver's identity has another holder.
+    UsedTwice(UsedTwice),
     /// Asks for the receiver's half of the story.
     WhyAsk(WhyAsk),
     /// Answers that.
@@ -293,6 +302,7 @@ impl Message {
             Self::DialBack(_) => kind::DIAL_BACK,
             Self::DialBackAnswer(_) => kind::DIAL_BACK_ANSWER,
             Self::Observed(_) => kind::OBSERVED,
+            Self::UsedTwice(_) => kind::USED_TWICE,
             Self::WhyAsk(_) => kind::WHY_ASK,
             Self::WhyHalf(_) => kind::WHY_HALF,
             Self::AccountAsk(_) => kind::ACCOUNT_ASK,
@@ -339,6 +349,7 @@ impl Message {
                 | Self::WhyAsk(_)
                 | Self::AccountAsk(_)
                 | Self::Observed(_)
+                | Self::UsedTwice(_)
                 | Self::Leave
                 | Self::Request(_)
                 | Self::SyncRefused(_)

@@ -31,7 +31,7 @@ pub use guess::{GuessAnswer, GuessOffer, GuessOpened, GuessOver, GuessYes, Near,
 pub use hello::{Hello, common_version};
 pub use message::{
     Delta, Digest, DigestEntry, DigestPage, Echo, FullSync, IHave, Message, Observed, Request, SyncRefused,
-    Want, WhoHas,
+    UsedTwice, Want, WhoHas,
 };
 pub use probe::{DialBack, DialBackAnswer, ProbeToken};
 pub use proof::Proof;
@@ -88,6 +88,8 @@ pub mod kind {
     pub const I_HAVE: u16 = 0x0121;
     /// [`super::Observed`].
     pub const OBSERVED: u16 = 0x0122;
+    /// [`super::UsedTwice`].
+    pub const USED_TWICE: u16 = 0x0123;
     /// [`super::PunchRequest`].
     pub const PUNCH_REQUEST: u16 = 0x0130;
     /// [`super::CoordinationAnswer`].

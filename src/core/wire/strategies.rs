@@ -78,6 +78,7 @@ pub(crate) fn message() -> impl Strategy<Value = Message> {
         addr().prop_map(|addr| Message::Observed(Observed { addr })),
         (any::<u32>(), any::<u16>())
             .prop_map(|(sync, retry_s)| Message::SyncRefused(SyncRefused { sync, retry_s })),
+        addr().prop_map(|other| Message::UsedTwice(UsedTwice { other })),
         any::<u32>().prop_map(|query| Message::WhyAsk(WhyAsk { query })),
         (
             any::<u32>(),

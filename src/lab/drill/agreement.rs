@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::arena::{Act, Arena, Member};
-use super::report::Checked;
+use super::report::{Bound, Checked};
 use super::scenario::Unit;
 use crate::model::truth::{Difference, Truth, contradictions, differences};
 use crate::model::{Snapshot, Stamp};
@@ -72,6 +72,7 @@ pub(super) async fn check<A: Arena>(arena: &A, away: &Away) -> (Checked, Vec<Str
         ok: last.is_empty(),
         value: Some(last.len() as f64),
         limit: 0.0,
+        bound: Bound::AtMost,
         unit: Unit::Count.name(),
     };
     (checked, told)

@@ -93,6 +93,11 @@ pub trait Arena {
         true
     }
 
+    /// Whether it goes on when the drill is over.
+    fn outlives_the_drill(&self) -> bool {
+        false
+    }
+
     /// The nodes, running or not, in the order of their first start.
     fn members(&self) -> Vec<Member>;
 

@@ -11,7 +11,7 @@ use super::scenario::{Check, Unit};
 
 /// The end of a drill.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// Every check holds.
     Pass,
@@ -19,6 +19,8 @@ pub enum Verdict {
     Fail,
     /// This host or fleet cannot take a step.
     Unsupported,
+    /// Somebody called it off: nothing is judged.
+    CalledOff,
 }
 
 impl Verdict {
@@ -28,6 +30,7 @@ impl Verdict {
             Self::Pass => "pass",
             Self::Fail => "fail",
             Self::Unsupported => "unsupported",
+            Self::CalledOff => "called-off",
         }
     }
 }
@@ -43,6 +46,8 @@ pub struct Checked {
     pub value: Option<f64>,
     /// The limit; the upper one where there are two.
     pub limit: f64,
+    /// On which side of it the value has to be.
+    pub bound: Bound,
     /// Of what.
     pub unit: &'static str,
 }
@@ -53,10 +58,25 @@ impl Checked {
         self.value.map(|value| figure(value, self.unit))
     }
 
-    /// The limit, with its unit.
+    /// The limit in words, with its unit.
     pub fn limit_text(&self) -> String {
-        figure(self.limit, self.unit)
+        let limit = figure(self.limit, self.unit);
+        match self.bound {
+            Bound::AtLeast => format!("at least {limit}"),
+            Bound::AtMost if self.limit == 0.0 => format!("allowed {limit}"),
+            Bound::AtMost => format!("at most {limit}"),
+        }
     }
+}
+
+/// On which side of a limit a value has to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Bound {
+    /// On it or below.
+    AtMost,
+    /// On it or above.
+    AtLeast,
 }
 
 /// What the nodes that ran at the end had counted, all together since each
@@ -216,6 +236,7 @@ pub fn judge(checks: &[Check], measured: &BTreeMap<String, f64>) -> Vec<Checked>
             ok: value.is_some_and(holds),
             value,
             limit: check.max.or(check.min).unwrap_or(f64::NAN),
+            bound: if check.max.is_some() { Bound::AtMost } else { Bound::AtLeast },
             unit: check.unit.name(),
         }
     };
@@ -253,6 +274,13 @@ impl Report {
         Self { verdict, ..Self::new(scenario, fleet, Vec::new(), Some(why), Duration::ZERO) }
     }
 
+    /// The report of a drill that somebody called off: what it had measured until then
+    /// is not what it was to measure.
+    pub fn called_off(scenario: &str, fleet: &str, when: String, elapsed: Duration) -> Self {
+        let verdict = Verdict::CalledOff;
+        Self { verdict, ..Self::new(scenario, fleet, Vec::new(), Some(when), elapsed) }
+    }
+
     /// With what came of each connect.
     #[must_use]
     pub(super) fn told(self, connects: Vec<String>) -> Self {
@@ -288,7 +316,7 @@ impl Report {
             let mark = if check.ok { "ok  " } else { "FAIL" };
             let value = check.value_text().unwrap_or("not measured".to_owned());
             let limit = check.limit_text();
-            let _ = writeln!(out, "  {mark}  {:width$}  {value}  (limit {limit})", check.name);
+            let _ = writeln!(out, "  {mark}  {:width$}  {value}  ({limit})", check.name);
         }
         for Figure { name, value, unit } in &self.figures {
             let value = value.map_or("-".to_owned(), |v| figure(v, unit));
@@ -310,10 +338,12 @@ impl Report {
 }
 
 fn figure(value: f64, unit: &str) -> String {
+    // What is counted stands in the name.
+    let unit = if unit == Unit::Count.name() { String::new() } else { format!(" {unit}") };
     if value.fract().abs() < 1e-9 || value.abs() >= 1000.0 {
-        format!("{value:.0} {unit}")
+        format!("{value:.0}{unit}")
     } else {
-        format!("{value:.2} {unit}")
+        format!("{value:.2}{unit}")
     }
 }
 
@@ -396,6 +426,14 @@ mod tests {
     }
 
     #[test]
+    fn a_drill_that_was_called_off_has_neither_passed_nor_failed() {
+        let report = Report::called_off("x", "lab", "called off in step 2".into(), Duration::from_secs(3));
+        let json = serde_json::to_value(&report).unwrap();
+        assert_eq!((&json["verdict"], &json["checks"]), (&"called-off".into(), &serde_json::json!([])));
+        assert_eq!(report.text(), "  called off in step 2\nx: called-off on lab after 3.00 s\n");
+    }
+
+    #[test]
     fn the_json_has_the_contracts_fields() {
         let checks = judge(&[check(Some(5.0), None)], &with(1.5));
         let json =
@@ -406,7 +444,7 @@ mod tests {
         assert_eq!(json["elapsed_s"], 1.23);
         assert_eq!(
             json["checks"][0],
-            serde_json::json!({"name": "n", "ok": true, "value": 1.5, "limit": 5.0, "unit": "ms"})
+            serde_json::json!({"name": "n", "ok": true, "value": 1.5, "limit": 5.0, "bound": "at-most", "unit": "ms"})
         );
     }
 
@@ -467,6 +505,6 @@ mod tests {
     fn the_text_puts_value_and_limit_beside_each_other() {
         let checks = judge(&[check(Some(5.0), None)], &with(7.0));
         let text = Report::new("x", "lab", checks, None, Duration::ZERO).text();
-        assert!(text.contains("FAIL  n  7 ms  (limit 5 ms)"), "{text}");
+        assert!(text.contains("FAIL  n  7 ms  (at most 5 ms)"), "{text}");
     }
 }

@@ -140,6 +140,17 @@ impl<'a, A: Arena> Runner<'a, A> {
                 break;
             }
         }
+        let (name, kind) = (&self.scenario.name, self.arena.kind());
+        if let Some((n, Stop::Aborted)) = stopped {
+            for (_, task) in std::mem::take(&mut self.echoes) {
+                task.abort();
+            }
+            // A fleet that was built for this goes as it is.
+            if self.arena.outlives_the_drill() {
+                self.undo_all().await;
+            }
+            return Report::called_off(name, &kind, format!("called off in step {n}"), begun.elapsed());
+        }
         self.end_echoes().await;
         self.sum_up();
         let agreed = match stopped {
@@ -147,15 +158,13 @@ impl<'a, A: Arena> Runner<'a, A> {
             None => Some(agreement::check(self.arena, &self.away).await),
         };
         self.undo_all().await;
-        let (name, kind) = (&self.scenario.name, self.arena.kind());
         let reason = match stopped {
-            None => None,
+            None | Some((_, Stop::Aborted)) => None,
             Some((n, Stop::Arena(error @ ArenaError::Unsupported(_)))) => {
                 return Report::unsupported(name, &kind, format!("step {n}: {error}"));
             }
             Some((n, Stop::Arena(error))) => Some(format!("step {n}: {error}")),
             Some((n, Stop::NoOutcome(what))) => Some(format!("step {n}: {what} had no outcome")),
-            Some((n, Stop::Aborted)) => Some(format!("called off in step {n}")),
         };
         let mut checks = judge(&self.scenario.checks, &self.measured);
         if let Some((checked, told)) = agreed {

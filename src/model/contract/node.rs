@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 use serde::Serialize;
 
 use super::{Nat, age_s, rfc3339};
-use crate::model::{KpiAnswer, Path, PeerId, Phase, Propagation, RelayMode, SaveState, Snapshot, Stamp};
+use crate::model::{
+    KpiAnswer, Path, PeerId, Phase, Propagation, RelayMode, SaveState, SendTrouble, Snapshot, Stamp,
+};
 
 /// The node at a glance.
 #[derive(Debug, Clone, Serialize)]
@@ -22,6 +24,8 @@ pub struct Status {
     pub phase: &'static str,
     /// Where it listens.
     pub local_addr: SocketAddr,
+    /// Whether by IPv4 alone because the host has no IPv6.
+    pub no_ipv6: bool,
     /// Where peers see it.
     pub observed_addrs: Vec<SocketAddr>,
     /// Its NAT.
@@ -36,6 +40,19 @@ pub struct Status {
     pub cache: Cache,
     /// What it relays for others.
     pub relay: RelayState,
+    /// Identities, its own or a peer's, that are used in two places.
+    pub used_twice: Vec<Twice>,
+}
+
+/// An identity that is used in two places.
+#[derive(Debug, Clone, Serialize)]
+pub struct Twice {
+    /// Which.
+    pub peer_id: PeerId,
+    /// Where, as far as that is known.
+    pub addresses: Vec<SocketAddr>,
+    /// Since when that is known.
+    pub since_s: f64,
 }
 
 /// Links, by path; those to nodes of another kind apart.
@@ -123,6 +140,7 @@ impl Status {
             network: node.network.clone(),
             phase: phase(&node.phase),
             local_addr: node.local_addr,
+            no_ipv6: node.no_ipv6,
             observed_addrs: node.observed_addrs.clone(),
             nat: Nat::new(&snapshot.nat, now),
             nat6: snapshot.nat.nat6.as_deref().map(|view| Nat::new(view, now)),
@@ -135,6 +153,15 @@ impl Status {
                 set_aside: node.cache.set_aside.clone(),
             },
             relay: RelayState { serving: snapshot.relays.served.len(), mode: snapshot.relays.mode },
+            used_twice: node
+                .used_twice
+                .iter()
+                .map(|t| Twice {
+                    peer_id: t.peer_id,
+                    addresses: t.addresses.clone(),
+                    since_s: age_s(t.since, now),
+                })
+                .collect(),
         }
     }
 }
@@ -146,6 +173,10 @@ fn phase(phase: &Phase) -> &'static str {
         Phase::Joining => "joining",
         Phase::Joined => "joined",
         Phase::Isolated { .. } => "isolated",
+        Phase::NoWay { why, .. } => match why {
+            SendTrouble::NoRoute => "no-network",
+            SendTrouble::Forbidden | SendTrouble::Other => "sending-forbidden",
+        },
         Phase::Leaving => "leaving",
     }
 }

@@ -68,6 +68,8 @@ fn end(me: PeerId, peer_id: PeerId, link: Option<LinkRow>) -> Snapshot {
             cache: CacheView { known: 1, tried: 1, save: SaveState::Empty, set_aside: None },
             probe_ports: Vec::new(),
             no_probe_ports: None,
+            no_ipv6: false,
+            used_twice: Vec::new(),
         }),
         peers: Arc::new(vec![Arc::new(peer)]),
         links: Arc::new(link.into_iter().collect()),

@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::core::engine::{Action, Engine, GuessAction, Input, Settings};
+use crate::core::host::Ways;
 use crate::core::ladder::DialId;
 use crate::model::{CloseCode, Event, Outcome, Reason, Snapshot};
 use crate::node::cache::CacheFiles;
@@ -39,6 +40,8 @@ const PUBLISH_AT_LEAST: Duration = Duration::from_secs(1);
 const BATCH: usize = 256;
 /// Looks at the host's addresses. They change when a cable or a network does.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// The same while it keeps us from everybody.
+const LOOK_SOON: Duration = Duration::from_millis(500);
 /// What the system refused to send is told at most this often.
 const REFUSED_EVERY: Duration = Duration::from_secs(60);
 /// How long the last messages get to leave before connections close.
@@ -65,6 +68,10 @@ pub(super) struct Driver {
     pub(super) local_addr: SocketAddr,
     /// From which addresses the host would send to others.
     pub(super) own: Vec<IpAddr>,
+    /// Where the host lets us send.
+    pub(super) ways: Ways,
+    /// When it is looked at next.
+    pub(super) look: Instant,
     /// When it was last told what the system refused to send.
     pub(super) refused_told: Option<Instant>,
     pub(super) transport: Transport,
@@ -97,7 +104,6 @@ impl Driver {
         stop: CancellationToken,
     ) {
         let mut published = Instant::now();
-        let mut look = Instant::now() + LOOK_EVERY;
         self.engine.begin(self.clock.now());
         self.carry_out();
         while !self.stopping {
@@ -120,10 +126,7 @@ impl Driver {
                     self.engine.on_timeout(self.clock.now());
                     self.changed = true;
                 }
-                () = sleep_until(look) => {
-                    look = Instant::now() + LOOK_EVERY;
-                    self.look_at_host();
-                }
+                () = sleep_until(self.look) => self.look_at_host(),
                 Some(report) = inbox.recv() => {
                     self.take(report);
                     for _ in 0..BATCH {
@@ -227,9 +230,18 @@ impl Driver {
         self.carry_out();
     }
 
-    /// Whether the host's addresses are others now, and what its system did not
-    /// send.
+    /// Whether the host's addresses are others now, where its routes lead, and what its
+    /// system did not send.
     fn look_at_host(&mut self) {
+        let barred = self.transport.barred();
+        let out = probe::leads_out(self.local_addr);
+        let near = if out { BTreeSet::new() } else { probe::led_to(self.engine.wanted(self.clock.now())) };
+        let ways = Ways { out, near, barred };
+        if ways != self.ways {
+            self.ways = ways.clone();
+            self.feed(Input::Ways(ways));
+        }
+        self.look = Instant::now() + if self.engine.is_cut_off() { LOOK_SOON } else { LOOK_EVERY };
         let own = probe::own_addresses(self.local_addr);
         if own != self.own {
             self.own.clone_from(&own);
@@ -395,6 +407,10 @@ impl Driver {
 
     fn publish(&mut self) {
         self.changed = false;
+        if self.ways.barred.is_empty() && self.transport.is_barred() {
+            // Before anybody concludes anything from the silence.
+            self.look_at_host();
+        }
         for moved in self.connections.moved() {
             self.feed(moved);
         }

@@ -35,14 +35,27 @@ impl BindError {
 }
 
 /// Binds a socket; on the wildcard of IPv6 it takes both families.
-pub(super) fn bind(addr: SocketAddr) -> Result<UdpSocket, BindError> {
+/// Where the system has no IPv6 and nobody `asked` for it, IPv4 will do.
+pub(super) fn bind(addr: SocketAddr, asked: bool) -> Result<UdpSocket, BindError> {
+    bind_by(addr, asked, open)
+}
+
+/// A system that opens sockets: an address, and whether for both families.
+type Open = fn(SocketAddr, bool) -> io::Result<UdpSocket>;
+
+fn bind_by(addr: SocketAddr, asked: bool, open: Open) -> Result<UdpSocket, BindError> {
     let both = addr.ip().is_unspecified() && addr.is_ipv6();
     let v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, addr.port()));
     if both && addr.port() != 0 {
         // A socket for both families does not say which of them is taken.
         UdpSocket::bind(v4).map_err(|error| BindError::of(v4, &error))?;
     }
-    open(addr, both).map_err(|error| BindError::of(addr, &error))
+    match open(addr, both) {
+        Err(error) if both && !asked && holder::is_family_unknown(&error) => {
+            open(v4, false).map_err(|error| BindError::of(v4, &error))
+        }
+        other => other.map_err(|error| BindError::of(addr, &error)),
+    }
 }
 
 fn open(addr: SocketAddr, both: bool) -> io::Result<UdpSocket> {
@@ -66,6 +79,7 @@ mod tests {
 
     #[test]
     fn a_wildcard_takes_both_families_and_names_the_one_that_is_taken() {
+        let bind = |addr| bind(addr, true);
         let both = bind("[::]:0".parse().unwrap()).unwrap();
         let port = both.local_addr().unwrap().port();
         let error = bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))).unwrap_err().to_string();
@@ -77,9 +91,28 @@ mod tests {
         drop(four);
     }
 
+    /// A kernel without IPv6.
+    fn old(addr: SocketAddr, both: bool) -> io::Result<UdpSocket> {
+        match addr {
+            SocketAddr::V4(_) => open(addr, both),
+            SocketAddr::V6(_) => Err(rustix::io::Errno::AFNOSUPPORT.into()),
+        }
+    }
+
+    #[test]
+    fn without_ipv6_the_default_is_ipv4_and_what_was_asked_for_is_refused_with_the_way_out() {
+        let any = "[::]:0".parse().unwrap();
+        assert!(bind_by(any, false, old).unwrap().local_addr().unwrap().is_ipv4());
+        let error = bind_by(any, true, old).unwrap_err().to_string();
+        assert_eq!(error, "cannot listen on [::]:0: this host has no IPv6; 0.0.0.0 takes IPv4 alone");
+        let one = "[2001:2::1]:9000".parse().unwrap();
+        let error = bind_by(one, false, old).unwrap_err().to_string();
+        assert!(error.starts_with("cannot listen on [2001:2::1]:9000: this host has no IPv6"), "{error}");
+    }
+
     #[test]
     fn an_address_of_another_host_is_named() {
-        let error = bind("198.18.255.254:9000".parse().unwrap()).unwrap_err().to_string();
+        let error = bind("198.18.255.254:9000".parse().unwrap(), true).unwrap_err().to_string();
         assert_eq!(error, "cannot listen on 198.18.255.254:9000: this host has no such address");
     }
 }

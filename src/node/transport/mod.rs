@@ -11,7 +11,7 @@ mod tls;
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -58,9 +58,11 @@ struct Turned {
 pub(super) type Dialled = Result<(PeerId, HighLevelConnection), Reason>;
 
 impl Transport {
-    /// Binds, on the current runtime.
-    pub(super) fn bind(tls: Tls, addr: SocketAddr) -> Result<Self, BindError> {
-        let socket = NodeSocket::new(bind::bind(addr)?).map_err(|error| BindError::of(addr, &error))?;
+    /// Binds, on the current runtime. `asked`: whether by somebody, else a host without
+    /// IPv6 will do.
+    pub(super) fn bind(tls: Tls, addr: SocketAddr, asked: bool) -> Result<Self, BindError> {
+        let socket =
+            NodeSocket::new(bind::bind(addr, asked)?).map_err(|error| BindError::of(addr, &error))?;
         let runtime = default_runtime().ok_or_else(|| BindError::of(addr, &ErrorKind::Unsupported.into()))?;
         let endpoint = Endpoint::new_with_abstract_socket(
             EndpointConfig::default(),
@@ -103,16 +105,20 @@ impl Transport {
     pub(super) fn take_refused(&self) -> BTreeMap<SendTrouble, u64> {
         let mut refused = BTreeMap::new();
         for (kind, count) in self.socket.take_refused() {
-            let why = match kind {
-                ErrorKind::PermissionDenied => SendTrouble::Forbidden,
-                ErrorKind::NetworkUnreachable | ErrorKind::HostUnreachable | ErrorKind::AddrNotAvailable => {
-                    SendTrouble::NoRoute
-                }
-                _ => SendTrouble::Other,
-            };
-            *refused.entry(why).or_default() += count;
+            *refused.entry(trouble(kind)).or_default() += count;
         }
         refused
+    }
+
+    /// Whether the system refused to send to anybody.
+    pub(super) fn is_barred(&self) -> bool {
+        self.socket.is_barred()
+    }
+
+    /// Whom the system will not send to, each tried once more: by a datagram of one
+    /// byte, which means nothing to anybody.
+    pub(super) fn barred(&self) -> BTreeMap<IpAddr, SendTrouble> {
+        self.socket.try_barred().into_iter().map(|(ip, kind)| (ip, trouble(kind))).collect()
     }
 
     /// What was turned away at the door since this was last asked, by its name.
@@ -134,6 +140,18 @@ impl Transport {
         // Connections linger for a while after they were closed, in case the
         // other end did not hear of it. The port need not wait for them.
         self.socket.release();
+    }
+}
+
+/// What an error of sending means.
+fn trouble(kind: ErrorKind) -> SendTrouble {
+    match kind {
+        // The second is what a blackhole route says.
+        ErrorKind::PermissionDenied | ErrorKind::InvalidInput => SendTrouble::Forbidden,
+        ErrorKind::NetworkUnreachable | ErrorKind::HostUnreachable | ErrorKind::AddrNotAvailable => {
+            SendTrouble::NoRoute
+        }
+        _ => SendTrouble::Other,
     }
 }
 

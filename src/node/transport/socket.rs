@@ -24,8 +24,12 @@ use tokio::time::Sleep;
 
 use crate::core::guessing;
 use crate::core::limits::FIRST_PACKET_MIN;
+use crate::model::plain_addr;
 use crate::node::locks::lock;
 
+/// Hosts remembered to which the system would not send: each is tried twice a second.
+/// Above, it is likely not about hosts but about all of them.
+const BARRED_MAX: usize = 32;
 /// Set in the first byte of the packets of a handshake.
 const LONG_HEADER: u8 = 0x80;
 /// The version of a packet that names versions. It is never answered.
@@ -47,6 +51,8 @@ struct Shared {
     /// Nothing after [`Self::release`].
     io: RwLock<Option<Arc<Io>>>,
     refused: Mutex<BTreeMap<ErrorKind, u64>>,
+    /// Where the system would not send to, by host, and what it said last.
+    barred: Mutex<BTreeMap<IpAddr, (SocketAddr, ErrorKind)>>,
     /// Datagrams that were dropped as they came.
     strays: AtomicU64,
     pause: Mutex<Option<Pin<Box<Sleep>>>>,
@@ -71,6 +77,7 @@ impl NodeSocket {
             local,
             io,
             refused: Mutex::default(),
+            barred: Mutex::default(),
             strays: AtomicU64::new(0),
             pause: Mutex::default(),
         };
@@ -133,7 +140,7 @@ impl NodeSocket {
             // Longer than the path takes: that is what probing for its size is for.
             Err(error) if is_too_long(&error) => Ok(()),
             Err(error) => {
-                self.refuse(&error);
+                self.refuse(transmit.destination, &error);
                 Ok(())
             }
             Ok(()) => Ok(()),
@@ -150,9 +157,40 @@ impl NodeSocket {
         drop(self.send(&transmit));
     }
 
-    fn refuse(&self, error: &io::Error) {
-        let mut refused = lock(&self.shared.refused);
-        *refused.entry(error.kind()).or_default() += 1;
+    fn refuse(&self, to: SocketAddr, error: &io::Error) {
+        *lock(&self.shared.refused).entry(error.kind()).or_default() += 1;
+        // A full queue says nothing of whom it is for.
+        if error.raw_os_error() == Some(rustix::io::Errno::NOBUFS.raw_os_error()) {
+            return;
+        }
+        let to = plain_addr(to);
+        let mut barred = lock(&self.shared.barred);
+        if barred.len() < BARRED_MAX || barred.contains_key(&to.ip()) {
+            barred.insert(to.ip(), (to, error.kind()));
+        }
+    }
+
+    /// Whether the system refused to send to somebody, as far as is known.
+    pub(super) fn is_barred(&self) -> bool {
+        !lock(&self.shared.barred).is_empty()
+    }
+
+    /// Tries everybody to whom the system would not send once more; those to whom it
+    /// still does not.
+    pub(super) fn try_barred(&self) -> Vec<(IpAddr, ErrorKind)> {
+        let barred: Vec<SocketAddr> = lock(&self.shared.barred).values().map(|(to, _)| *to).collect();
+        for to in barred {
+            let destination = if self.shared.local.is_ipv6() { mapped(to) } else { to };
+            let byte = Transmit { destination, ecn: None, contents: &[0], segment_size: None, src_ip: None };
+            let Some(io) = self.io() else { break };
+            let sent = io.socket.try_io(Interest::WRITABLE, || io.state.try_send((&io.socket).into(), &byte));
+            match sent {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(error) => drop(lock(&self.shared.barred).insert(to.ip(), (to, error.kind()))),
+                Ok(()) => drop(lock(&self.shared.barred).remove(&to.ip())),
+            }
+        }
+        lock(&self.shared.barred).iter().map(|(ip, (_, kind))| (*ip, *kind)).collect()
     }
 
     /// Waits after an error of reading; whether that is over.
@@ -163,6 +201,14 @@ impl NodeSocket {
             *pause = None;
         }
         Poll::Ready(())
+    }
+}
+
+/// As a socket for both families names it.
+fn mapped(addr: SocketAddr) -> SocketAddr {
+    match addr.ip() {
+        IpAddr::V4(ip) => (ip.to_ipv6_mapped(), addr.port()).into(),
+        IpAddr::V6(_) => addr,
     }
 }
 
@@ -352,13 +398,15 @@ mod tests {
     async fn what_the_system_refuses_to_send_is_lost_and_counted() {
         let node = bound("127.0.0.1:0");
         // Nothing leaves the loopback interface for elsewhere.
-        let elsewhere = "198.18.255.254:9".parse().unwrap();
+        let elsewhere: SocketAddr = "198.18.255.254:9".parse().unwrap();
         for _ in 0..3 {
             send(&node, &transmit(elsewhere, None, b"x")).await;
         }
         let refused = node.take_refused();
         assert_eq!(refused.iter().map(|(_, count)| count).sum::<u64>(), 3, "{refused:?}");
         assert!(node.take_refused().is_empty(), "told once");
+        let barred: Vec<IpAddr> = node.try_barred().into_iter().map(|(ip, _)| ip).collect();
+        assert_eq!(barred, [elsewhere.ip()], "still");
     }
 
     #[tokio::test]

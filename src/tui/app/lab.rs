@@ -159,7 +159,7 @@ impl App {
     pub(super) fn switch(&mut self, snapshot: Arc<Snapshot>) {
         let fresh = Self::new(snapshot, self.theme.clone(), self.zone.clone(), Logs::Off);
         let old = std::mem::replace(self, fresh);
-        self.at = old.at;
+        (self.at, self.closed_by) = (old.at, old.closed_by);
         self.received = old.at;
         self.anchor.0 = old.at;
         // What is about the console, the lab and its threads stays.

@@ -32,7 +32,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use ratatui::crossterm::event::{KeyEvent, KeyEventKind, MouseEvent};
 
-use super::bindings::{Key, Keymap, Scope};
+use super::bindings::{Action, Key, Keymap, Scope};
 use super::lab::{LabCommand, LabView};
 use super::logs::Logs;
 use super::past::{About, Door};
@@ -68,6 +68,8 @@ pub(crate) use why::Asked;
 /// A snapshot older than this is marked as stale. Nodes send one at least
 /// every second.
 pub(crate) const STALE_AFTER: Duration = Duration::from_secs(3);
+/// A key that closed something is not meant to quit so soon after.
+const TWICE_BY_MISTAKE: Duration = Duration::from_millis(700);
 /// Faulted tasks that are kept; the first are the telling ones.
 const FAULTS_MAX: usize = 16;
 
@@ -204,6 +206,12 @@ pub(crate) struct App {
     pub(crate) faults: Vec<String>,
     /// How the node is gone, if it is.
     pub(crate) gone: Option<Gone>,
+    /// Its time when it went: nothing of it grows older than that.
+    gone_at: Option<Stamp>,
+    /// When the console came to this node, by the node's clock.
+    pub(crate) came: Stamp,
+    /// When a key that may also quit last closed something.
+    closed_by: Option<(Key, Duration)>,
     /// Whether the console may only look.
     pub(crate) read_only: bool,
     /// What the last frame looked like.
@@ -224,6 +232,9 @@ impl App {
         let mut app = Self {
             door: Door::new(Arc::clone(&snapshot)),
             anchor: (Duration::ZERO, snapshot.at),
+            came: snapshot.at,
+            gone_at: None,
+            closed_by: None,
             live: snapshot,
             moment: None,
             replay: None,
@@ -305,7 +316,11 @@ impl App {
                 let now = self.node_now();
                 self.commands.sent(command, result, self.at, now);
             }
-            Input::NodeGone(how) => self.gone = Some(how),
+            Input::NodeGone(how) => {
+                let now = self.node_now();
+                self.gone_at.get_or_insert(now);
+                self.gone = Some(how);
+            }
             Input::NodeBack(snapshot) => {
                 self.welcome(snapshot);
                 return self.ask_again();
@@ -335,7 +350,7 @@ impl App {
 
     fn note(&mut self, entry: Entry) {
         let passes = entry.passes(&self.sieves.events, &self.live);
-        self.timeline.push(entry, passes);
+        self.timeline.push_in_order(entry, passes);
     }
 
     fn note_fault(&mut self, text: String) {
@@ -382,12 +397,31 @@ impl App {
         let Some(key) = Key::of(event) else { return Vec::new() };
         let scope = self.scope();
         if let Some(binding) = self.keys.lookup(scope, key) {
-            return self.perform(binding, &key.to_string());
+            if self.means_close(binding.action, key) {
+                let now = self.node_now();
+                let text = format!("{key} closed what was open; {key} once more leaves");
+                self.commands.say(Tone::Info, text, now);
+                return Vec::new();
+            }
+            let before = self.overlays.len();
+            let effects = self.perform(binding, &key.to_string());
+            if self.overlays.len() < before {
+                self.closed_by = Some((key, self.at));
+            }
+            return effects;
         }
         if let Some(c) = key.typed().filter(|_| scope.is_typing()) {
             self.type_char(c);
         }
         Vec::new()
+    }
+
+    /// Whether a key that would quit was pressed once too often to close something: it
+    /// has done so a moment ago. It counts once.
+    fn means_close(&mut self, action: Action, key: Key) -> bool {
+        let lately = self.closed_by.take();
+        action == Action::Quit
+            && lately.is_some_and(|(by, at)| by == key && self.at.saturating_sub(at) < TWICE_BY_MISTAKE)
     }
 
     /// What the keys mean now.
@@ -421,6 +455,9 @@ impl App {
     pub(crate) fn node_now(&self) -> Stamp {
         if let (Some(_), Some(moment)) = (&self.replay, &self.moment) {
             return moment.now;
+        }
+        if let Some(gone_at) = self.gone_at {
+            return gone_at;
         }
         self.anchor.1.after(self.at.saturating_sub(self.anchor.0))
     }

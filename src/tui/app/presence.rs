@@ -52,7 +52,7 @@ impl App {
     /// The node is back. It may have been started anew: its clock and what it was
     /// asked have nothing to do with before. What the operator set up stays.
     pub(super) fn welcome(&mut self, snapshot: Arc<Snapshot>) {
-        self.gone = None;
+        (self.gone, self.gone_at) = (None, None);
         self.anchor = (self.at, snapshot.at);
         self.take_snapshot(snapshot);
     }

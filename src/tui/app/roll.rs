@@ -2,8 +2,16 @@
 //! its end.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use super::actions::Move;
+use crate::model::Stamp;
+
+/// Entries are put in order when they are out of it by no more than this: what is
+/// further apart is of another run of a node, or of a clock that was set.
+const NEARLY: Duration = Duration::from_secs(5);
+/// Entries that are looked at for that.
+const BACK_MAX: usize = 256;
 
 /// A list that grows at its end and loses its beginning. Entries are numbered
 /// from 0 in the order in which they came.
@@ -41,6 +49,37 @@ impl<T> Roll<T> {
             passing.push_back(self.first + self.entries.len() as u64);
         }
         self.entries.push_back(entry);
+    }
+
+    /// Takes an entry, and puts it before those that are later by `at`, if only by a
+    /// little: what comes from two places comes nearly in order.
+    pub(super) fn push_by(&mut self, entry: T, passes: bool, at: impl Fn(&T) -> Stamp) {
+        let when = at(&entry);
+        let is_later = |other: &T| at(other) > when && when.age_at(at(other)) <= NEARLY;
+        let later = self.entries.iter().rev().take(BACK_MAX).take_while(|other| is_later(other)).count();
+        self.push(entry, passes);
+        if later == 0 {
+            return;
+        }
+        let (last, to) = (self.entries.len() - 1, self.entries.len() - 1 - later);
+        if let Some(entry) = self.entries.remove(last) {
+            self.entries.insert(to, entry);
+        }
+        let number = self.first + to as u64;
+        let moved = |n: u64| if n >= number { n + 1 } else { n };
+        if let Some(passing) = &mut self.passing {
+            if passes {
+                passing.pop_back();
+            }
+            let place = passing.partition_point(|n| *n < number);
+            for n in passing.iter_mut().skip(place) {
+                *n += 1;
+            }
+            if passes {
+                passing.insert(place, number);
+            }
+        }
+        (self.cursor, self.bottom) = (self.cursor.map(moved), self.bottom.map(moved));
     }
 
     /// Puts another filter in front; `None` lets everything through.

@@ -48,8 +48,11 @@ impl App {
         let now = self.node_now();
         match snapped {
             Ok((path, bytes)) => {
-                let text =
-                    format!("wrote {} ({}): punchdeck replay opens it", path.display(), fmt::bytes(bytes));
+                let record = self.door.record();
+                let reach = record.first().map(|first| first.age_at(record.last().unwrap_or(first)));
+                let reach = fmt::exactly(reach.unwrap_or_default());
+                let (path, bytes) = (path.display(), fmt::bytes(bytes));
+                let text = format!("wrote the last {reach} to {path} ({bytes}): punchdeck replay opens it");
                 self.commands.say(Tone::Good, text, now);
             }
             Err(why) => self.commands.say(Tone::Bad, format!("nothing was written: {why}"), now),

@@ -14,6 +14,7 @@ use crate::tui::theme::GlyphChoice;
 mod mouse;
 mod palette;
 mod tables;
+mod told;
 
 const NYC: [u8; 3] = [0x1b, 0x88, 0xf0];
 
@@ -841,7 +842,7 @@ fn a_snap_is_asked_for_once_and_what_came_of_it_is_said() {
     assert!(b.keys("w").is_empty());
     assert_eq!(b.message(), "w: a file is being written already");
     b.send(Input::Snapped(Ok(("snaps/snap-1.jsonl".into(), 2048))));
-    assert_eq!(b.message(), "wrote snaps/snap-1.jsonl (2.0 KiB): punchdeck replay opens it");
+    assert_eq!(b.message(), "wrote the last 4 s to snaps/snap-1.jsonl (2.0 KiB): punchdeck replay opens it");
     assert_eq!(b.keys("w"), [Effect::Snap]);
     b.send(Input::Snapped(Err("snaps: No space left on device".to_owned())));
     assert_eq!(b.message(), "nothing was written: snaps: No space left on device");

@@ -108,6 +108,12 @@ impl Default for Timeline {
 }
 
 impl Timeline {
+    /// Takes an entry to its place: what the node tells and what the console notes
+    /// come by two ways.
+    pub(super) fn push_in_order(&mut self, entry: Entry, passes: bool) {
+        self.push_by(entry, passes, Entry::at);
+    }
+
     /// What the newest event about a peer says that has something to say.
     pub(crate) fn latest<T>(&self, peer: PeerId, say: impl Fn(&EventKind) -> Option<T>) -> Option<T> {
         let mut about = self.all().rev().take(LOOK_BACK).filter_map(|entry| match entry {

@@ -39,7 +39,9 @@ impl App {
             return Some("cache not saved");
         }
         match node.phase {
+            _ if !node.used_twice.is_empty() => Some("identity used twice"),
             Phase::Isolated { .. } => Some("isolated"),
+            Phase::NoWay { why, .. } => Some(why.state()),
             Phase::NothingToDial => Some("alone"),
             _ => None,
         }

@@ -81,7 +81,7 @@ pub(crate) static BINDINGS: &[Binding] = table! {
     "copy-why": Action::CopyWhy, "", PEER, "", None,
         "copy the explanation of the selected peer as text, once the node gave one";
     "snap": Action::Snap, "w", PEER, "snap", None,
-        "write the last ten minutes to a file that punchdeck replay opens: moments, events, log, lab";
+        "write what is remembered, up to ten minutes, to a file for punchdeck replay: moments, events, log, lab";
     "mask": Action::Mask, "m", PEER, "", None,
         "pseudonyms for peers, addresses and names, on the screen, in copies and in snaps; again to undo it";
     "lab-show": Action::Lab(LabKey::Show), "enter", LAB, "go there", None,

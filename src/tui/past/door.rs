@@ -34,6 +34,17 @@ fn push<T>(list: &mut VecDeque<T>, max: usize, item: T) {
     list.push_back(item);
 }
 
+/// The same, in order where they are nearly so.
+fn push_entry(list: &mut VecDeque<Entry>, entry: Entry) {
+    let nearly = std::time::Duration::from_secs(5);
+    let later = |other: &&Entry| other.at() > entry.at() && entry.at().age_at(other.at()) <= nearly;
+    let later = list.iter().rev().take(256).take_while(later).count();
+    push(list, ENTRIES_KEPT, entry);
+    if let Some(entry) = list.pop_back() {
+        list.insert(list.len() - later.min(list.len()), entry);
+    }
+}
+
 impl Door {
     /// On a node whose state is that.
     pub(crate) fn new(live: Arc<Snapshot>) -> Self {
@@ -77,20 +88,20 @@ impl Door {
                 Input::Switched(self.take(snapshot))
             }
             Input::Event(event) => {
-                push(&mut self.entries, ENTRIES_KEPT, Entry::Event(Arc::clone(&event)));
+                push_entry(&mut self.entries, Entry::Event(Arc::clone(&event)));
                 Input::Event(match &mut self.mask {
                     Some(mask) => Arc::new(mask.event(&event)),
                     None => event,
                 })
             }
             Input::EventsLost(events) => {
-                push(&mut self.entries, ENTRIES_KEPT, Entry::Lost { at: now, events });
+                push_entry(&mut self.entries, Entry::Lost { at: now, events });
                 Input::EventsLost(events)
             }
             Input::Outcome(outcome) => {
                 if !outcome.command.is_question() {
                     let entry = Entry::Outcome { at: now, outcome: Arc::clone(&outcome) };
-                    push(&mut self.entries, ENTRIES_KEPT, entry);
+                    push_entry(&mut self.entries, entry);
                 }
                 Input::Outcome(match &mut self.mask {
                     Some(mask) => Arc::new(mask.outcome(&outcome)),
@@ -98,7 +109,7 @@ impl Door {
                 })
             }
             Input::Fault(text) => {
-                push(&mut self.entries, ENTRIES_KEPT, Entry::Fault { at: now, text: text.clone() });
+                push_entry(&mut self.entries, Entry::Fault { at: now, text: text.clone() });
                 Input::Fault(self.text(text))
             }
             Input::Lines(mut lines, dropped) => {

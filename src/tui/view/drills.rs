@@ -16,6 +16,9 @@ use crate::tui::lab::{DrillCheck, DrillInfo, DrillStage, DrillView};
 /// Where what a drill is about begins.
 const ABOUT: usize = 24;
 
+/// The verdict of a drill that was called off, as a word.
+const CALLED_OFF: &str = "called-off";
+
 /// Rows that the list has at least, however much there is to say of a drill.
 const LIST_MIN: usize = 4;
 
@@ -96,8 +99,13 @@ fn progress(app: &App, pen: &Pen<'_>, drill: &DrillView, width: usize) -> Vec<Li
         DrillStage::Running { step, of, .. } => ("◐", theme.accent, format!("step {step} of {of}")),
         DrillStage::Ending => ("◐", theme.accent, "everything is undone".to_owned()),
         DrillStage::Ended { passed, verdict, elapsed_s, .. } => {
-            let (glyph, style) = if *passed { ("✓", theme.good) } else { ("✗", theme.bad) };
-            (glyph, style, format!("{verdict} after {elapsed_s:.1} s, all undone"))
+            let (glyph, style) = match (*passed, verdict.as_str()) {
+                (true, _) => ("✓", theme.good),
+                (false, CALLED_OFF) => ("·", theme.warn),
+                (false, _) => ("✗", theme.bad),
+            };
+            let undone = if verdict == CALLED_OFF { "" } else { ", all undone" };
+            (glyph, style, format!("{} after {elapsed_s:.1} s{undone}", verdict.replace('-', " ")))
         }
     };
     let mut lines = vec![Line::from(vec![
@@ -121,17 +129,16 @@ fn progress(app: &App, pen: &Pen<'_>, drill: &DrillView, width: usize) -> Vec<Li
         _ => {}
     }
     let running = drill.is_running();
-    let figures: Vec<String> = drill.checks.iter().map(|check| figures(check, running)).collect();
-    let column = figures.iter().map(|f| f.chars().count()).max().unwrap_or(0);
-    for (check, figures) in drill.checks.iter().zip(figures) {
+    for check in &drill.checks {
+        let figures = figures(check, running);
         let (mark, style) = match (check.holds, &check.value, running) {
             (true, ..) => ("✓ ok  ", theme.good),
             (false, None, true) => ("·     ", theme.dim),
             (false, ..) => ("✗ FAIL", theme.bad),
         };
-        let head =
-            vec![Span::styled(format!("  {mark} "), style), Span::raw(format!("{figures:<column$}  "))];
-        lines.extend(frame::flow(head, &[(&check.name, theme.dim)], width, 11 + column));
+        let head = vec![Span::styled(format!("  {mark} "), style)];
+        let name = format!("{}:", check.name);
+        lines.extend(frame::flow(head, &[(&name, theme.dim), (&figures, Style::new())], width, 11));
     }
     if drill.is_running() {
         let key = app.keys.key_of(Scope::Drills, Action::Lab(LabKey::CallOff));
@@ -160,7 +167,7 @@ fn figures(check: &DrillCheck, running: bool) -> String {
         (None, true) => "not yet",
         (None, false) => "not measured",
     };
-    format!("{value}, limit {}", check.limit)
+    format!("{value} ({})", check.limit)
 }
 
 /// What runs while the overlay is closed.

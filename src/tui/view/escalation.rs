@@ -113,11 +113,21 @@ fn next_step(pen: &Pen<'_>, attempt: &Attempt) -> Option<String> {
     alone.then(|| "punch, if nobody answers".to_owned())
 }
 
+/// Who answered at the address that an attempt dialled, where it named nobody.
+fn named(app: &App, attempt: &Attempt) -> Option<String> {
+    let target = attempt.target.filter(|_| attempt.peer_id.is_none())?;
+    let link = app.shown().links.iter().find(|link| link.remote_addr == target)?;
+    Some(app.call(link.peer_id))
+}
+
 fn head_line(app: &App, pen: &Pen<'_>, attempt: &Attempt, left: bool) -> Line<'static> {
     let theme = pen.theme;
     let (glyph, style, word) = match (attempt.outcome, attempt.path) {
         // The node remembers only so many.
-        _ if left => ("×", theme.dim, "forgotten".to_owned()),
+        _ if left => match named(app, attempt) {
+            Some(name) => ("×", theme.dim, format!("now known as {name}")),
+            None => ("×", theme.dim, "no longer kept".to_owned()),
+        },
         (None, _) => ("◐", theme.accent, "running".to_owned()),
         (Some(AttemptOutcome::Connected), Some(path)) => ("●", theme.good, path.name().to_owned()),
         (Some(ended @ AttemptOutcome::Connected), None) => ("●", theme.good, ended.word().to_owned()),
@@ -175,8 +185,10 @@ fn stage_lines(
         Span::styled(format!("{glyph} {word:<7} "), style),
         Span::styled(took, Style::new()),
     ];
-    let reason = stage.reason.as_ref().map_or_else(String::new, |reason| printable(&reason.to_string()));
-    let via = stage.via.map_or_else(String::new, |via| format!("via {}", app.call(via)));
+    let via = stage.via.map(|via| app.call(via));
+    let reason = stage.reason.as_ref().map(|reason| printable(&reason.text_via(via.as_deref())));
+    let (reason, via) =
+        (reason.unwrap_or_default(), via.map_or_else(String::new, |via| format!("via {via}")));
     let guess = stage.guess.map_or_else(String::new, |guess| guess.to_string());
     // What ran beside another stage does not add to the time of the whole.
     let place =

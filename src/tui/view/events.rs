@@ -7,7 +7,7 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use super::{Pen, frame};
-use crate::model::{EventKind, PeerId};
+use crate::model::{EventKind, PeerId, clean};
 use crate::tui::app::{App, Entry, Pane};
 use crate::tui::bindings::{Action, Scope};
 
@@ -17,17 +17,18 @@ const ROOMY: u16 = 86;
 /// Draws the newest entries, or those gone back to, and returns the rows.
 pub(super) fn draw(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) -> usize {
     let limit = app.timeline_end();
-    let right = frame::roll_title(app, &app.timeline, limit, app.sieves.events.text());
+    let right =
+        frame::roll_title(app, &app.timeline, limit, (app.sieves.events.text(), app.sieves.events.wrong()));
     let inner = frame::pane(app, pen, Pane::Events, &right, area, buf);
     let empty = if app.timeline.count(limit) > 0 {
         format!(
             "nothing that happened matches the filter ({} clears it)",
             app.keys.key_of(Scope::Main, Action::Back)
         )
-    } else if app.moment().is_some_and(|moment| moment.past) {
-        "nothing had happened since the console came here".to_owned()
     } else {
-        "nothing happened since the console came here".to_owned()
+        let time = pen.time_of_day(app.came);
+        let name = clean(&app.shown().node.name);
+        format!("nothing was told of {name} since the console came to it at {}", &time[..time.len().min(8)])
     };
     let line = |entry: &Entry| line(app, pen, entry, inner.width >= ROOMY);
     frame::roll(pen, &app.timeline, limit, &empty, line, (area, inner), buf)
@@ -70,9 +71,10 @@ fn mark(pen: &Pen<'_>, kind: &EventKind) -> (&'static str, Style) {
         }
         EventKind::LinkDown { .. } if kind.is_trouble() => ("✗", pen.theme.bad),
         kind if kind.is_trouble() => ("!", pen.theme.warn),
-        EventKind::LinkUp { .. } | EventKind::LinkRestored { .. } | EventKind::NodeRejoined { .. } => {
-            ("●", pen.theme.good)
-        }
+        EventKind::LinkUp { .. }
+        | EventKind::LinkRestored { .. }
+        | EventKind::NodeJoined { .. }
+        | EventKind::NodeRejoined { .. } => ("●", pen.theme.good),
         _ => (" ", Style::new()),
     }
 }

@@ -57,7 +57,7 @@ fn timeline_lines(app: &App, pen: &Pen<'_>, line: &WhyLine, width: usize) -> Vec
     };
     let at = format!("  +{:<9} ", fmt::elapsed(line.at_ms));
     let head = vec![Span::styled(at, pen.theme.dim), Span::raw(format!("{name:<room$} "))];
-    let account = if ours { "" } else { "(their account)" };
+    let account = if ours { "" } else { "(it says)" };
     let what = [(printable(&line.what), Style::new()), (account.to_owned(), pen.theme.dim)];
     frame::flow(head, &what.each_ref().map(|(text, style)| (text.as_str(), *style)), width, WHO + room + 1)
 }

@@ -13,6 +13,7 @@ use unicode_width::UnicodeWidthStr;
 use super::{MIN_HEIGHT, MIN_WIDTH, Pen};
 use crate::tui::app::{App, Pane, Question, Roll, Spot};
 use crate::tui::bindings::{Action, Scope};
+use crate::tui::filter::Wrong;
 use crate::tui::theme::Theme;
 
 /// Draws a pane's box and returns the room inside.
@@ -256,14 +257,25 @@ pub(super) fn too_small(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) 
 }
 
 /// What stands above a list that follows what comes.
-pub(super) fn roll_title<T>(app: &App, roll: &Roll<T>, limit: u64, filter: &str) -> String {
+pub(super) fn roll_title<T>(
+    app: &App,
+    roll: &Roll<T>,
+    limit: u64,
+    (filter, wrong): (&str, Option<&Wrong>),
+) -> String {
     let follows = app.keys.key_of(Scope::Main, Action::Bottom);
     let held = if roll.is_held() { format!("held ─ {follows} follows") } else { String::new() };
     if filter.is_empty() {
         return held;
     }
     let dash = if held.is_empty() { "" } else { " ─ " };
-    format!("{held}{dash}filter \"{filter}\" {} of {}", roll.passing(limit), roll.count(limit))
+    let unread = unread(wrong);
+    format!("{held}{dash}filter \"{filter}\"{unread} {} of {}", roll.passing(limit), roll.count(limit))
+}
+
+/// Marks a filter of which a part could not be read, and so does not hold.
+pub(super) fn unread(wrong: Option<&Wrong>) -> &'static str {
+    if wrong.is_some() { " ✗ partly unreadable," } else { "" }
 }
 
 /// Draws a list that follows what comes, and returns the rows there are.

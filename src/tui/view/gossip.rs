@@ -6,7 +6,7 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::{Pen, frame};
-use crate::model::{Event, EventKind, ellipsize};
+use crate::model::{Event, EventKind, counted, ellipsize};
 use crate::tui::app::{App, Pane};
 
 /// Of the latest exchanges, so many.
@@ -44,8 +44,8 @@ fn lines(app: &App, pen: &Pen<'_>) -> Vec<Line<'static>> {
     let stopped = &snapshot.counters.0;
     if !stopped.is_empty() {
         lines.push(Line::default());
-        lines.push(Line::styled("what limits and decoders stopped", pen.theme.dim));
-        lines.extend(stopped.iter().map(|(what, count)| Line::raw(format!("{count:>8}  {what}"))));
+        lines.push(Line::styled("what was refused or could not be read", pen.theme.dim));
+        lines.extend(stopped.iter().map(|(what, count)| Line::raw(format!("{count:>8}  {}", counted(what)))));
     }
     let exchanges = app.timeline.newest((app.timeline_end(), EXCHANGES), |event| exchange(app, pen, event));
     if !exchanges.is_empty() {

@@ -8,7 +8,7 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use super::{Pen, drills, frame, lab};
-use crate::model::{Path, Phase, SaveState, clean};
+use crate::model::{Path, Phase, SaveState, SendTrouble, Snapshot, clean};
 use crate::tui::app::{App, Filtered, Moment, Pane, Prompt, Spot, Step, Tone};
 use crate::tui::bindings::{Action, Scope};
 use crate::tui::fmt;
@@ -17,7 +17,7 @@ use crate::tui::past::About;
 /// The links by path, in words where there is room. Foreign connections carry
 /// no link of ours, so they are counted apart.
 fn links(app: &App, in_words: bool) -> String {
-    let links = &app.live().links;
+    let links = &of_status(app).links;
     let of = |path| links.iter().filter(|l| !l.foreign && l.path == path).count();
     let (direct, punched, relayed) = (of(Path::Direct), of(Path::Punched), of(Path::Relayed));
     let all = direct + punched + relayed;
@@ -33,9 +33,15 @@ fn links(app: &App, in_words: bool) -> String {
     text
 }
 
+/// What the status line is about: now also where the screen is held, and where one
+/// looks at the past the moment that is looked at.
+fn of_status(app: &App) -> &Snapshot {
+    if app.moment().is_some_and(|moment| moment.past) { app.shown() } else { app.live() }
+}
+
 /// The status line. Its fields have fixed places, and it is never frozen.
 pub(super) fn draw(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
-    let snapshot = app.live();
+    let snapshot = of_status(app);
     let node = &snapshot.node;
     let theme = pen.theme;
     let wide = area.width >= 120;
@@ -93,15 +99,17 @@ pub(super) fn draw(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
 
 /// What the node does about being connected, as a word.
 fn phase(app: &App, pen: &Pen<'_>) -> (&'static str, Style) {
-    if let Some(gone) = &app.gone {
+    if let Some(gone) = app.gone.as_ref().filter(|_| !app.moment().is_some_and(|moment| moment.past)) {
         return (gone.word(), pen.theme.bad);
     }
-    match app.live().node.phase {
+    match of_status(app).node.phase {
         Phase::Starting => ("starting", pen.theme.warn),
         Phase::NothingToDial => ("alone", pen.theme.warn),
         Phase::Joining => ("joining", pen.theme.warn),
         Phase::Joined => ("joined", pen.theme.good),
         Phase::Isolated { .. } => ("isolated", pen.theme.bad),
+        Phase::NoWay { why: SendTrouble::NoRoute, .. } => ("no network", pen.theme.bad),
+        Phase::NoWay { .. } => ("barred", pen.theme.bad),
         Phase::Leaving => ("leaving", pen.theme.warn),
     }
 }
@@ -177,18 +185,43 @@ fn trouble(app: &App, pen: &Pen<'_>) -> Option<String> {
         }
         SaveState::Empty | SaveState::Saved { .. } | SaveState::Due => {}
     }
+    if let Some(twice) = node.used_twice.first() {
+        let whose = if twice.peer_id == node.peer_id {
+            "our own".to_owned()
+        } else {
+            app.live().peer(&twice.peer_id).and_then(|row| row.name.as_deref()).map_or_else(
+                || twice.peer_id.short(),
+                |name| format!("{} {}", twice.peer_id.short(), clean(name)),
+            )
+        };
+        let at = crate::model::twice_at(&twice.addresses);
+        return Some(format!(" IDENTITY USED TWICE: {whose}, {at}: one of the two needs a key of its own"));
+    }
     match &node.phase {
         Phase::Isolated { retry, rounds } => Some(format!(
             " ISOLATED: no links after {}, next try {}",
             fmt::count(u64::from(*rounds), "round"),
             pen.countdown(*retry)
         )),
+        Phase::NoWay { why, since } => {
+            let (state, age) = (why.state().to_uppercase(), pen.age(*since));
+            Some(format!(" {state} for {age}: {}; nothing is tried until that ends", no_way(*why)))
+        }
         Phase::NothingToDial => {
             Some(" NOTHING TO DIAL: no peer cached, no bootstrap address; waiting to be dialled".to_owned())
         }
         _ => {
             node.cache.set_aside.as_ref().map(|why| format!(" CACHE SET ASIDE at start: {}", clean_line(why)))
         }
+    }
+}
+
+/// What keeps us from everybody.
+fn no_way(why: SendTrouble) -> &'static str {
+    match why {
+        SendTrouble::NoRoute => "no route of this host leads to anybody we know",
+        SendTrouble::Forbidden => "a firewall of this host, or its service's unit, lets no UDP out",
+        SendTrouble::Other => "this host's system refuses to send",
     }
 }
 

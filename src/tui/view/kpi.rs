@@ -82,7 +82,9 @@ fn lines(app: &App, pen: &Pen<'_>, area: Rect) -> Vec<Line<'static>> {
     ];
     lines.extend(chart(app, pen, area));
     lines.push(frame::labelled(pen, "spread", known));
-    let text = format!("{} known, {} tried, {save}; limits stopped {stopped}", cache.known, cache.tried);
+    // Which, stands in the gossip pane.
+    let refused = format!("{stopped} refused, see {}", Pane::Gossip.number());
+    let text = format!("{} known, {} tried, {save}; {refused}", cache.known, cache.tried);
     lines.push(frame::labelled(pen, "cache", text));
     lines.push(Line::default());
     lines.extend(criteria(app, pen));

@@ -13,7 +13,7 @@ use crate::tui::logs::Logs;
 /// Draws the newest lines, or those gone back to, and returns the rows.
 pub(super) fn draw(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) -> usize {
     let limit = app.lines_end();
-    let right = frame::roll_title(app, &app.lines, limit, app.sieves.lines.text());
+    let right = frame::roll_title(app, &app.lines, limit, (app.sieves.lines.text(), None));
     let inner = frame::pane(app, pen, Pane::Logs, &right, area, buf);
     let hint = match app.logs {
         Logs::Off => "no log is caught",

@@ -6,7 +6,7 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use super::{Pen, frame};
-use crate::model::{Behaviour, NatType, NatView, Vantage, printable};
+use crate::model::{Behaviour, NatType, NatView, Sureness, Vantage, printable};
 use crate::tui::app::{App, Pane};
 
 /// Draws it, and returns the rows there are.
@@ -30,7 +30,7 @@ pub(super) fn draw(app: &mut App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) -
 fn lines(app: &App, pen: &Pen<'_>, nat: &NatView, width: usize) -> Vec<Line<'static>> {
     let word = |b: Option<Behaviour>| b.map_or_else(|| "-".to_owned(), |b| b.to_string());
     let yes = |b: Option<bool>| b.map_or("-", |b| if b { "yes" } else { "no" }).to_owned();
-    let sure = nat.confidence.map(|c| format!(", confidence {c:.2}")).unwrap_or_default();
+    let sure = nat.confidence.map(|c| format!(", confidence {}", Sureness::of(c).name())).unwrap_or_default();
     let mut lines = vec![
         frame::labelled(pen, "type", format!("{}{sure}", nat.summary())),
         frame::labelled(pen, "mapping", word(nat.mapping)),

@@ -33,7 +33,7 @@ pub(super) fn draw(app: &App, pen: &Pen<'_>, palette: &mut Palette, body: Rect, 
     let rows = usize::from(inner.height.saturating_sub(2));
     let found = palette.hits.len();
     if found == 0 {
-        let line = Line::styled("  nothing is called so, and no peer", pen.theme.dim);
+        let line = Line::styled("  no action or peer matches", pen.theme.dim);
         frame::put(buf, (inner.x, inner.y + 1), &line, inner.width);
         return rows;
     }

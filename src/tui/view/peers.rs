@@ -84,7 +84,8 @@ pub(super) fn draw(app: &mut App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) -
     let right = if filter.is_empty() {
         format!("sort {} {arrow} ─ {}", sort.by.name(), fmt::count(total as u64, "peer"))
     } else {
-        format!("sort {} {arrow} ─ filter \"{filter}\" {present} of {total}", sort.by.name())
+        let unread = frame::unread(app.peers.filter().wrong());
+        format!("sort {} {arrow} ─ filter \"{filter}\"{unread} {present} of {total}", sort.by.name())
     };
     let inner = frame::pane(app, pen, Pane::Peers, &right, area, buf);
     if inner.height < 2 {

@@ -16,15 +16,15 @@ pub(super) fn also(pen: &Pen<'_>, row: &PeerRow) -> Option<String> {
 
 /// Of a row of the table, as much as fits.
 pub(super) fn of_row(pen: &Pen<'_>, row: &PeerRow, room: usize) -> String {
-    let word = if row.first_hand { "its own word" } else { "hearsay" };
+    let word = if row.first_hand { "as it says" } else { "hearsay" };
     let rtt = match (row.rtt_ms, row.state.is_up()) {
         (None, _) => "never measured",
         (_, true) => "measured now",
-        (_, false) => "measured then",
+        (_, false) => "~ last value before the link ended",
     };
     // What may be somebody else comes before everything else.
     let mut parts: Vec<String> = also(pen, row).map(|also| format!("name {also}")).into_iter().collect();
-    parts.extend([format!("NAT {word}"), format!("RTT {rtt}"), "OK counted by us".to_owned()]);
+    parts.extend([format!("NAT: {word}"), format!("RTT {rtt}"), "OK counted by us".to_owned()]);
     if !row.addresses.is_empty() {
         parts.push(format!("address {word}"));
     }

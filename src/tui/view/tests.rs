@@ -140,7 +140,7 @@ fn the_palette() {
     assert_snapshot!("palette_140x40", Shot::busy(LARGE).keys(":").text());
     assert_snapshot!("palette_found_80x24", Shot::busy(SMALL).keys(":co").text());
     assert_snapshot!("palette_peer_140x40", Shot::busy(LARGE).keys(":sync 5").text());
-    assert!(Shot::busy(SMALL).keys(":zzzz").text().contains("nothing is called so, and no peer"));
+    assert!(Shot::busy(SMALL).keys(":zzzz").text().contains("no action or peer matches"));
 }
 
 #[test]

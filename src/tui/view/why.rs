@@ -35,10 +35,14 @@ pub(super) fn draw(
     let width = 96.min(body.width);
     let text_width = usize::from(width.saturating_sub(4));
     let mut lines = Vec::new();
+    if let Some(gone) = &app.gone {
+        let text = format!("{}: this is what it last said.", gone.reason());
+        lines.push(Line::styled(text, pen.theme.warn));
+    }
     if let Some(why) = app.asked(id).and_then(|asked| asked.answer.as_deref()) {
         lines.extend(explained::lines(app, pen, why, text_width));
     } else {
-        let verdict = frame::wrap(&verdict(pen, peer, link), text_width);
+        let verdict = frame::wrap(&verdict(pen, peer, link, app.gone.is_some()), text_width);
         lines.extend(verdict.into_iter().map(Line::from));
         lines.push(Line::default());
         lines.extend(attempt_lines(app, pen, peer, text_width));
@@ -60,7 +64,7 @@ pub(super) fn draw(
 }
 
 /// What it is now, in a sentence.
-fn verdict(pen: &Pen<'_>, peer: &PeerRow, link: Option<&LinkRow>) -> String {
+fn verdict(pen: &Pen<'_>, peer: &PeerRow, link: Option<&LinkRow>, gone: bool) -> String {
     let failure = peer.last_failure.as_ref().map_or_else(String::new, |r| format!(": {r}"));
     let next = peer.next_attempt.map_or_else(
         || "No automatic try is due.".to_owned(),
@@ -71,6 +75,7 @@ fn verdict(pen: &Pen<'_>, peer: &PeerRow, link: Option<&LinkRow>) -> String {
             let who = if link.outbound { "we dialled it" } else { "it dialled us" };
             let via = link.via.map_or_else(String::new, |id| format!(" via {}", id.short()));
             let health = match link.missed {
+                _ if gone => "what it is now is not known".to_owned(),
                 0 => "heartbeats are answered".to_owned(),
                 n => format!("{} missed in a row", fmt::count(u64::from(n), "heartbeat")),
             };

@@ -54,7 +54,9 @@ impl Engine {
                 }
                 self.dialer.on_attempt_ended(peer, outcome, now.mono);
             }
-            if tried {
+            // Whoever shares our identity and we take the link from each other.
+            let yields = peer.is_some_and(|peer| self.dialer.has_yielded(&peer));
+            if tried && !yields {
                 let counted = self.kpi.record(&report, now);
                 if counted.is_some() {
                     self.saving.touch(now.mono);

@@ -90,6 +90,8 @@ impl Fleet {
             relay: crate::model::RelayMode::Network,
             hard_nat: crate::model::HardNat::Off,
             probe_ports: vec![9001, 9002],
+            ways: crate::core::host::Ways::open(),
+            no_ipv6: false,
             no_probe_ports: None,
             own_version: 0,
             record_seed: None,

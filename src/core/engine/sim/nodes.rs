@@ -102,6 +102,8 @@ impl Net {
             relay: crate::model::RelayMode::Network,
             hard_nat: self.hard_nat,
             probe_ports: Vec::new(),
+            ways: crate::core::host::Ways::open(),
+            no_ipv6: false,
             no_probe_ports: None,
             own_version: 0,
             record_seed: Some(RecordSeed::derive(&id(n).0, "sim")),

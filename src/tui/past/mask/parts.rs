@@ -8,7 +8,7 @@ use crate::model::{
     AlsoCalled, Attempt, AttemptsView, CacheView, Command, Confidence, Done, Event, EventKind, Failover,
     Failure, LinkReport, LinkRow, LogLine, MappingLifetime, NatView, NoProbePorts, NodeInfo, Outcome, PeerId,
     PeerRow, PortOrder, Reason, RelaysView, ReportingView, ReservationRow, SaveState, ServedRow, Snapshot,
-    StageReport, Vantage, Why, WhyFact, WhyLine,
+    StageReport, UsedTwice, Vantage, Why, WhyFact, WhyLine,
 };
 use crate::tui::app::Entry;
 use crate::tui::lab::{DrillStage, DrillView, LabLink, LabNode, LabRouter, LabSaid, LabView};
@@ -93,6 +93,7 @@ impl Mask {
             version: node.version.clone(),
             network: self.network(&node.network),
             local_addr: self.addr(node.local_addr),
+            no_ipv6: node.no_ipv6,
             observed_addrs: node.observed_addrs.iter().map(|addr| self.addr(*addr)).collect(),
             started: node.started,
             phase: node.phase.clone(),
@@ -104,6 +105,15 @@ impl Mask {
             },
             probe_ports: node.probe_ports.iter().map(|port| self.port(*port)).collect(),
             no_probe_ports: node.no_probe_ports.as_ref().map(|why| self.no_probe_ports(why)),
+            used_twice: node.used_twice.iter().map(|twice| self.used_twice(twice)).collect(),
+        }
+    }
+
+    fn used_twice(&mut self, twice: &UsedTwice) -> UsedTwice {
+        UsedTwice {
+            peer_id: self.id(twice.peer_id),
+            addresses: twice.addresses.iter().map(|addr| self.addr(*addr)).collect(),
+            since: twice.since,
         }
     }
 
@@ -254,7 +264,8 @@ impl Mask {
             Reason::Limit { limit } => Reason::Limit { limit: self.text(limit) },
             Reason::NoProbeSocket { detail } => Reason::NoProbeSocket { detail: self.text(detail) },
             Reason::Other { detail } => Reason::Other { detail: self.text(detail) },
-            Reason::NoAnswer { .. }
+            Reason::NoWay { .. }
+            | Reason::NoAnswer { .. }
             | Reason::Refused { .. }
             | Reason::NoAddress
             | Reason::OwnAddress
@@ -319,7 +330,7 @@ impl Mask {
     fn kind(&mut self, kind: &EventKind) -> EventKind {
         let mut kind = kind.clone();
         match &mut kind {
-            EventKind::NodeStarted { local_addr, probe_ports, cached: _ } => {
+            EventKind::NodeStarted { local_addr, no_ipv6: _, probe_ports, cached: _ } => {
                 *local_addr = self.addr(*local_addr);
                 for port in probe_ports {
                     *port = self.port(*port);
@@ -330,6 +341,11 @@ impl Mask {
             | EventKind::RelayReserved { public_addr: addr, .. }
             | EventKind::RelayServing { public_addr: addr }
             | EventKind::PeerVerifiedPublic { addr } => *addr = self.addr(*addr),
+            EventKind::IdentityUsedTwice { addresses } => {
+                for addr in addresses {
+                    *addr = self.addr(*addr);
+                }
+            }
             EventKind::AddressesChanged { addresses } => {
                 for ip in addresses {
                     *ip = self.ip(*ip);
@@ -341,7 +357,8 @@ impl Mask {
                 *id = self.ids(*id);
             }
             EventKind::StageEnded { reason, .. } => *reason = reason.as_ref().map(|r| self.reason(r)),
-            EventKind::LinkDown { reason }
+            EventKind::PeerOtherVersion { reason }
+            | EventKind::LinkDown { reason }
             | EventKind::RelayRefused { reason }
             | EventKind::RelayFailed { reason }
             | EventKind::PeerRemoved { reason } => *reason = self.reason(reason),
@@ -356,6 +373,7 @@ impl Mask {
                 (*task, *detail) = (self.text(task), self.text(detail));
             }
             EventKind::NodeIsolated { .. }
+            | EventKind::NodeJoined { .. }
             | EventKind::NodeRejoined { .. }
             | EventKind::SendsRefused { .. }
             | EventKind::AttemptStarted { .. }

@@ -1,25 +1,26 @@
-//! Reads the keyboard in a thread of its own. It looks for a hang-up before it
-//! lets crossterm read: crossterm's reader spins for ever on a terminal that
-//! has vanished (crossterm issue 793), and must never do so in our loop.
+//! Reads the terminal in a thread of its own, until it vanishes or the console ends.
+//! What the bytes mean, and how long the rest of a sequence is waited for, says the
+//! decoder (`decode.rs`).
+
+mod decode;
 
 use std::io::{self, PipeWriter};
 use std::sync::mpsc as std_mpsc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crossterm::event::{self, Event};
-use rustix::event::{PollFd, PollFlags};
+use crossterm::event::Event;
+use rustix::event::{PollFd, PollFlags, Timespec};
 use tokio::sync::mpsc;
+
+use self::decode::Decoder;
 
 /// Key presses that wait for the console; the terminal holds the rest.
 const BACKLOG: usize = 1024;
 /// How long a stopped reader may take to end before it is left alone.
 const PATIENCE: Duration = Duration::from_millis(100);
-/// How long crossterm looks for an event: with none at all it does not look.
-const LOOK: Duration = Duration::from_millis(1);
-/// Between two looks at input that crossterm does not hand over yet: the rest
-/// of an escape sequence is still on its way.
-const INCOMPLETE: Duration = Duration::from_millis(10);
+/// Bytes taken at once.
+const CHUNK: usize = 1024;
 
 /// The reading thread.
 #[derive(Debug)]
@@ -31,13 +32,14 @@ pub(super) struct Keyboard {
 }
 
 impl Keyboard {
-    /// Starts reading.
-    pub(super) fn start() -> io::Result<Self> {
+    /// Starts reading. `escape_wait`: how long a lone escape may be the beginning of
+    /// a sequence.
+    pub(super) fn start(escape_wait: Duration) -> io::Result<Self> {
         let (stopped, stop) = io::pipe()?;
         let (sender, events) = mpsc::channel(BACKLOG);
         let (end, ended) = std_mpsc::channel();
         thread::Builder::new().name("keyboard".to_owned()).spawn(move || {
-            read(&sender, &stopped);
+            read(&sender, &stopped, Decoder::new(escape_wait));
             drop(end);
         })?;
         Ok(Self { events: Some(events), stop: Some(stop), ended })
@@ -66,12 +68,15 @@ impl Drop for Keyboard {
     }
 }
 
-fn read(sender: &mpsc::Sender<Event>, stopped: &io::PipeReader) {
+fn read(sender: &mpsc::Sender<Event>, stopped: &io::PipeReader, mut decoder: Decoder) {
     let stdin = rustix::stdio::stdin();
     let gone = PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL;
+    let (start, mut bytes) = (Instant::now(), [0; CHUNK]);
     loop {
         let mut fds = [PollFd::new(&stdin, PollFlags::IN), PollFd::new(stopped, PollFlags::IN)];
-        match rustix::event::poll(&mut fds, None) {
+        let wait = decoder.timeout().map(|at| at.saturating_sub(start.elapsed()));
+        let wait = wait.and_then(|wait| Timespec::try_from(wait).ok());
+        match rustix::event::poll(&mut fds, wait.as_ref()) {
             Err(rustix::io::Errno::INTR) => continue,
             Err(_) => return,
             Ok(_) => {}
@@ -80,16 +85,22 @@ fn read(sender: &mpsc::Sender<Event>, stopped: &io::PipeReader) {
         if !stop.is_empty() || keys.intersects(gone) {
             return;
         }
-        let mut any = false;
-        while let Ok(true) = event::poll(LOOK) {
-            let Ok(event) = event::read() else { return };
-            any = true;
+        let now = start.elapsed();
+        let events = if keys.is_empty() {
+            decoder.on_timeout(now)
+        } else {
+            match rustix::io::read(stdin, &mut bytes) {
+                // The terminal has vanished.
+                Ok(0) => return,
+                Ok(count) => decoder.take(&bytes[..count], now),
+                Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => continue,
+                Err(_) => return,
+            }
+        };
+        for event in events {
             if sender.blocking_send(event).is_err() {
                 return;
             }
-        }
-        if !any {
-            thread::sleep(INCOMPLETE);
         }
     }
 }
