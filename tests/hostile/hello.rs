@@ -88,5 +88,5 @@ async fn dirty_name() {
     peer.frame(&Frame::Hello(Box::new(hello))).await;
     peer.frame(&Frame::Resume { session: 0, next: 0 }).await;
     node.until_linked(peer.id).await;
-    assert_eq!(node.peer(peer.id).unwrap().name.as_deref(), Some("]0;evilnice"));
+    assert_eq!(node.peer(peer.id).unwrap().name.as_deref(), Some(r"\u{1b}]0;evil\u{7}nice\u{202e}"));
 }

@@ -70,7 +70,7 @@ async fn eight(userns: &Userns) {
 
     let (report, code, said) = drill(home.path(), &fleet, "fleet_check").await;
     assert_eq!((code, &report["verdict"]), (0, &"pass".into()), "{report:#} {said}");
-    assert_eq!(report["checks"].as_array().unwrap().len(), 3);
+    assert_eq!(report["checks"].as_array().unwrap().len(), 4);
 
     // SIGKILL by the command of the file; what starts it again is ours.
     let restart = async {
