@@ -135,7 +135,8 @@ impl Engine {
                 && !self.relaying.relays.is_refused(peer)
                 && !self.dialer.is_held_off(peer, now.mono)
         };
-        let found = self.book.best_first(now.stamp).into_iter().find(free);
+        let reachable = |peer: &PeerId| self.ways.to(&self.addresses_of(peer).unwrap_or_default()).is_ok();
+        let found = self.book.best_first(now.stamp).into_iter().find(|peer| free(peer) && reachable(peer));
         if let Some(target) = found.and_then(|peer| self.target_of(peer, now)) {
             self.start_attempt(Start { target, cause: Cause::Relay, plan: Plan::DIRECT }, now);
         }

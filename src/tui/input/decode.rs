@@ -229,7 +229,7 @@ fn cursor(last: u8) -> Option<KeyCode> {
 /// After `ESC [`.
 fn control_sequence(bytes: &[u8]) -> Step {
     match bytes {
-        [] | [b'['] | [b'M'] | [b'M', _] | [b'M', _, _] => return Step::More,
+        [] | [b'[' | b'M'] | [b'M', _] | [b'M', _, _] => return Step::More,
         // Function keys of the Linux console.
         [b'[', last, ..] => {
             let code = (b'A'..=b'E').contains(last).then(|| KeyCode::F(last - b'A' + 1));
