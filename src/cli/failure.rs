@@ -75,7 +75,7 @@ impl Failure {
     }
 
     /// Why, in one line.
-    fn line(&self) -> Option<String> {
+    pub(super) fn line(&self) -> Option<String> {
         let error = self.error.as_ref()?;
         let mut line = String::new();
         for cause in error.chain().map(ToString::to_string) {

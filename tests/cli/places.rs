@@ -57,11 +57,14 @@ fn no_files(home: &Home) -> Vec<(String, &'static str)> {
     ]
 }
 
+/// The arguments of a command that reads this file.
+type Reader<'a> = &'a dyn Fn(&str) -> Vec<String>;
+
 #[test]
 #[cfg(target_os = "linux")]
 fn whatever_is_no_file_of_that_kind_is_refused_at_once_wherever_a_file_is_read() {
     let home = Home::new();
-    let readers: [&dyn Fn(&str) -> Vec<String>; 8] = [
+    let readers: [Reader<'_>; 8] = [
         &|path| vec!["config".into(), "check".into(), "--config".into(), path.into()],
         &|path| vec!["keys".into(), "--config".into(), path.into()],
         &|path| {

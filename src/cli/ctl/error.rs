@@ -137,7 +137,11 @@ impl From<serde_json::Error> for CtlError {
 }
 
 impl From<Failure> for CtlError {
+    /// Standard output took nothing: that is said on the other one, here and now.
     fn from(failure: Failure) -> Self {
+        if let Some(line) = failure.line() {
+            say(&line);
+        }
         Self { exit: failure.code(), item: None }
     }
 }
