@@ -128,7 +128,7 @@ async fn a_sync_with_nobody_linked_says_so() {
 
 async fn hearsay_never_wins() {
     let hub = TestNode::start("hub", &[]).await;
-    let mut subject = TestNode::start("subject", &[hub.addr()]).await;
+    let subject = TestNode::start("subject", &[hub.addr()]).await;
     hub.until_linked(subject.id()).await;
     let id = subject.id();
     hub.until("its own record", |s| s.peers.iter().any(|p| p.peer_id == id && p.version > 0)).await;
@@ -138,7 +138,7 @@ async fn hearsay_never_wins() {
     hub.until_counted("record.forged").await;
     assert_eq!(hub.peer(id).unwrap().name.as_deref(), Some("subject"));
     // Nor once it has left, when nobody else can say better.
-    subject.stop().await;
+    let _ = subject.command(Command::Leave).await;
     hub.until("forgotten", |s| s.peers.iter().all(|p| p.peer_id != id)).await;
     liar.say(Message::Delta(Delta { added: vec![forged], removed: vec![] })).await;
     hub.until_counted("record.gone").await;

@@ -57,8 +57,10 @@ pub(super) enum Whose {
 pub(super) struct Place {
     /// Of all: our own record is sent, ...
     pub(super) begun: bool,
-    /// ... and those up to this one.
+    /// ... and those up to this one: first whom we had to do with, then whom we only
+    /// heard of.
     pub(super) after: Option<PeerId>,
+    pub(super) hearsay: bool,
     /// Of prefixes: so many are through, ...
     pub(super) done: usize,
     /// ... and so many records of the next.

@@ -29,6 +29,13 @@ pub(super) fn shared(entry: &Entry, now: Now) -> Option<&Record> {
     entry.record().filter(|_| fresh)
 }
 
+/// Whether we had to do with a peer ourselves. Those come first in a train: who hears
+/// us takes only so much from one source, and invented peers must not push the others
+/// out of that.
+fn is_vouched_for(entry: &Entry) -> bool {
+    entry.linked || entry.measured.tried || entry.known.is_first_hand()
+}
+
 impl Gossip {
     /// Who comes next in a train, and the place behind him. Nothing is gathered
     /// before: the train walks through the book as it is when there is room.
@@ -39,8 +46,17 @@ impl Gossip {
                 Some((self.own.peer, Place { begun: true, ..Place::default() }))
             }
             Whose::All => {
-                let mut behind = book.behind(place.after);
-                let (peer, _) = behind.find(|(_, entry)| shared(entry, now).is_some())?;
+                let next = |place: Place| {
+                    let mut behind = book.behind(place.after);
+                    let of_this_pass = |entry| is_vouched_for(entry) != place.hearsay;
+                    behind.find(|(_, entry)| shared(entry, now).is_some() && of_this_pass(entry))
+                };
+                let hearsay = Place { hearsay: true, after: None, ..place };
+                let (place, (peer, _)) = match next(place) {
+                    Some(found) => (place, found),
+                    None if place.hearsay => return None,
+                    None => (hearsay, next(hearsay)?),
+                };
                 Some((peer, Place { after: Some(peer), ..place }))
             }
             Whose::Prefixes(prefixes) => {

@@ -213,6 +213,30 @@ fn addresses_against_the_rules_do_not_reach_the_book() {
 }
 
 #[test]
+fn whom_we_had_to_do_with_comes_before_whom_somebody_invented() {
+    let (mut node, now) = linked(false);
+    flood(&mut node, 10, 300, now);
+    let honest = id(4_000);
+    node.gossip.link_up(honest, LINK, &mut node.book, now);
+    node.gossip.on_message(honest, delta(vec![record(4_000, 3)]), &mut node.book, now);
+    let newcomer = id(5_000);
+    node.gossip.link_up(newcomer, LINK, &mut node.book, now);
+    node.gossip.room(newcomer, ROOM_AT_START, &node.book, now);
+    let told: Vec<PeerId> = node
+        .drain()
+        .into_iter()
+        .filter(|(to, _)| *to == newcomer)
+        .filter_map(|(_, message)| match message {
+            Message::FullSync(page) => Some(page.records.into_iter().map(|r| r.peer)),
+            _ => None,
+        })
+        .flatten()
+        .collect();
+    assert!(told.len() > 300, "{}", told.len());
+    assert!(told.iter().position(|peer| *peer == honest).unwrap() < 4);
+}
+
+#[test]
 fn one_source_cannot_fill_the_book() {
     let (mut node, now) = linked(false);
     flood(&mut node, 10, 1_000, now);
