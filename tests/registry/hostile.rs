@@ -98,7 +98,7 @@ async fn ten_thousand_invented_reporters_lock_nobody_out() {
     let insert = "INSERT INTO nodes (peer_id, name, version, network, first_seen, last_seen) \
                   VALUES (randomblob(32), 'x', '0', 'n', ?1, ?1)";
     db.execute_batch("BEGIN").unwrap();
-    for n in 0..limits::REGISTRY_REPORTERS_MAX as i64 {
+    for n in 0..limits::REGISTRY_REPORTERS_MAX.cast_signed() {
         db.execute(insert, [now - 600_000 - n]).unwrap();
     }
     db.execute_batch("COMMIT").unwrap();
