@@ -36,11 +36,11 @@ pub use validate::{
     validate_relay, validate_relay_after, validate_switch, validate_theme,
 };
 
-use crate::model::{HardNat, ProbePorts, PunchConsent, RelayMode, ThemeChoice};
+use crate::model::{ESCAPE_WAIT, HardNat, ProbePorts, PunchConsent, RelayMode, ThemeChoice};
 use crate::node::keys::KeyBytes;
 use crate::node::options::{NodeOptions, Settings};
 use crate::node::{RegistryOptions, RegistryUrl};
-use crate::tui::{ESCAPE_WAIT, Keymap};
+use crate::tui::Keymap;
 
 /// The commented file that `punchdeck config init` writes; it says the
 /// defaults.

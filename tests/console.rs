@@ -83,6 +83,8 @@ fn main() {
             c.wait_to_write("\x1b]2;k?ln: 4 links\x07", 1, "the title")?;
             for key in ["?", "\x1b", "2", "3", "4", "5", "6", "7", "1"] {
                 c.press(key)?;
+                // Longer than a lone escape is waited for: else it is one sequence.
+                std::thread::sleep(Duration::from_millis(150));
             }
             c.press("7")?;
             c.wait_for("[7 Events]")?;
@@ -364,7 +366,8 @@ fn be_the_console(role: &str) -> i32 {
     let feed = Feed { snapshots, events, outcomes, commands, presence: None, logs: None };
     let takes = role != "plain";
     // A host under load may take its time, which is no matter of the line.
-    let escape_wait = if role == "slow line" { Duration::from_millis(800) } else { tui::ESCAPE_WAIT };
+    let escape_wait =
+        if role == "slow line" { Duration::from_millis(800) } else { punchdeck::model::ESCAPE_WAIT };
     let role = role.to_owned();
     std::thread::spawn(move || {
         let (_open, mut last) = ((events_in, outcomes_in), first);

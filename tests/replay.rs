@@ -115,7 +115,7 @@ fn what_cannot_be_opened_is_refused_with_its_reason_and_exits_2() -> Result<()> 
         ("empty", "this is no snap of a punchdeck console"),
         ("huge", "it has 314572800 bytes, and 268435456 are read at most"),
         ("nowhere", "No such file or directory"),
-        (".", "Is a directory"),
+        (".", "it is a directory, not a file"),
     ] {
         let said = refused(&home, file)?;
         ensure!(said.starts_with(&format!("punchdeck: {file}: ")) && said.contains(why), "{file}: {said}");

@@ -36,7 +36,7 @@ pub use kpi::{CriterionView, Interval, KpiAnswer, KpiPoint, KpiSeries, KpiView, 
 pub use log::{LogLevel, LogLine};
 pub use nat::{Behaviour, MappingLifetime, NatType, NatView, PortOrder, Vantage};
 pub use peer::{AlsoCalled, LinkRow, Path, PeerRow, PeerState, Source};
-pub use policy::{HardNat, NoProbePorts, ProbePorts, PunchConsent, RelayMode, ThemeChoice};
+pub use policy::{ESCAPE_WAIT, HardNat, NoProbePorts, ProbePorts, PunchConsent, RelayMode, ThemeChoice};
 pub use reason::{CloseCode, Reason};
 pub use relay::{Failover, RelayRole, RelaysView, ReservationRow, ReservationState, ServedEnd, ServedRow};
 pub use report::{

@@ -2,8 +2,13 @@
 //! obeys.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+/// How long the console waits for what may follow a lone escape, where nobody says
+/// otherwise: longer than the gaps of a bad line, shorter than anybody notices.
+pub const ESCAPE_WAIT: Duration = Duration::from_millis(50);
 
 /// Whose coordinated punch requests this node answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]

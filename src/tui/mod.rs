@@ -34,5 +34,5 @@ pub mod demo;
 pub use bindings::{Keymap, KeymapError};
 pub use logs::log_layer;
 pub use past::{Bundle, BundleError};
-pub use run::{ConsoleError, ESCAPE_WAIT, Options, replay, run};
+pub use run::{ConsoleError, Options, replay, run};
 pub use theme::GlyphChoice;

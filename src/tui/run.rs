@@ -27,7 +27,7 @@ use super::past::Bundle;
 use super::terminal::{self, Features, Terminal};
 use super::theme::{GlyphChoice, Theme};
 use super::view;
-use crate::model::{Command, Event, Snapshot, ThemeChoice};
+use crate::model::{Command, ESCAPE_WAIT, Event, Snapshot, ThemeChoice};
 use crate::node::feed::{CommandSender, Feed, Presence};
 
 /// Between two frames: at most 20 a second. What answers a key may come one frame
@@ -68,10 +68,6 @@ pub struct Options {
     /// Where snaps are written; the current directory if nowhere.
     pub snaps: PathBuf,
 }
-
-/// How long a lone escape is waited for where nobody says otherwise: longer than the
-/// gaps of a bad line, shorter than anybody notices.
-pub const ESCAPE_WAIT: Duration = Duration::from_millis(50);
 
 impl Default for Options {
     fn default() -> Self {

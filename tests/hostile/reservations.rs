@@ -39,10 +39,16 @@ async fn stranger() {
 
 async fn stock() {
     let node = closed("node", &[]).await;
-    let stock = Stock::start().await;
-    let connection = stock.dial(&node).await;
-    let asked = Asked::on(&connection, ConnectUdpRequest::bind_any()).await;
-    assert_eq!((asked.status, asked.public), (403, None));
+    // The library gives up a connection now and then, and with it what was asked.
+    for _ in 0..3 {
+        let stock = Stock::start().await;
+        let connection = stock.dial(&node).await;
+        let asking = async move { Asked::on(&connection, ConnectUdpRequest::bind_any()).await };
+        if let Ok(asked) = tokio::spawn(asking).await {
+            return assert_eq!((asked.status, asked.public), (403, None));
+        }
+    }
+    panic!("three times no answer");
 }
 
 async fn targeted() {

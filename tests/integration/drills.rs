@@ -226,7 +226,7 @@ async fn called_off() {
         }
     });
     let report = runner.run().await;
-    assert_eq!(report.verdict, Verdict::Fail);
+    assert_eq!(report.verdict, Verdict::CalledOff);
     assert_eq!(report.reason.as_deref(), Some("called off in step 2"));
     assert!(report.elapsed_s < 10.0);
     let names: Vec<String> = fleet.members().into_iter().filter(|m| m.running).map(|m| m.name).collect();

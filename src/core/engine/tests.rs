@@ -47,6 +47,16 @@ fn all_know_all(net: &Net) -> bool {
     (0..net.nodes.len()).all(|n| net.known(n) == net.nodes.len() - 1)
 }
 
+/// Every test ends with a look at both ends' screens.
+impl Drop for Net {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            let lies = self.not_so();
+            assert!(lies.is_empty(), "the screens do not equal the network:\n{}", lies.join("\n"));
+        }
+    }
+}
+
 #[test]
 fn sixteen_strangers_with_one_bootstrap_know_each_other_within_a_second() {
     for seed in 0..5 {
