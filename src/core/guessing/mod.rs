@@ -28,7 +28,7 @@
 //! of them at the address in question and none of them seen through a relay
 //! ([`Evidence`]). A liar alone, at whichever end, aims us at nobody. Who holds
 //! several identities at several addresses can; he gets at most 1 024 datagrams of
-//! 24 bytes a run towards one address, [`GUESS_RUNS_PER_IP`] runs in ten minutes
+//! 24 bytes a run towards one address, [`GUESS_RUNS_PER_IP`](crate::core::limits::GUESS_RUNS_PER_IP) runs in ten minutes
 //! however many peers say that they are there, and that is less than he can send
 //! there himself. Of an end whose mapping is one for all the port is witnessed too;
 //! of a symmetric one the ports are what is guessed, and its word on them chooses
