@@ -130,7 +130,7 @@ const OPENERS: [&str; 12] = [
     "files/",
     "node/disk.rs",
     "node/cache.rs",
-    "tui/past/bundle/write.rs",
+    "tui/history/bundle/write.rs",
     "node/holder.rs",
     "control/client.rs",
     "control/socket.rs",

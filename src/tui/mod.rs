@@ -16,10 +16,10 @@ mod faults;
 mod filter;
 pub(crate) mod fmt;
 mod fuzzy;
+mod history;
 mod input;
 pub mod lab;
 mod logs;
-mod past;
 #[cfg(test)]
 mod property;
 mod run;
@@ -32,7 +32,7 @@ mod view;
 pub mod demo;
 
 pub use bindings::{Keymap, KeymapError};
+pub use history::{Bundle, BundleError};
 pub use logs::log_layer;
-pub use past::{Bundle, BundleError};
 pub use run::{ConsoleError, Options, replay, run};
 pub use theme::GlyphChoice;

@@ -20,10 +20,10 @@ use self::sources::{News, NodeLines, Open, Signalled, Signals, lines_of, news_of
 use super::app::{App, Effect, Gone, Input, Snapped};
 use super::bindings::Keymap;
 use super::faults;
+use super::history::Bundle;
 use super::input::Keyboard;
 use super::lab::{Lab, LabCommand};
 use super::logs::{self, Logs};
-use super::past::Bundle;
 use super::terminal::{self, Features, Terminal};
 use super::theme::{GlyphChoice, Theme};
 use super::view;

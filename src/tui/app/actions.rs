@@ -141,7 +141,7 @@ impl App {
             Action::Freeze => self.toggle_freeze(),
             Action::Step(step) => self.step(step),
             Action::Snap => return self.snap(),
-            Action::Mask => self.set_masked(!self.door.is_masked()),
+            Action::Mask => self.set_masked(!self.boundary.is_masked()),
             Action::Zoom => self.zoom = !self.zoom,
             Action::NextPane => self.focus = self.focus.step(1),
             Action::PrevPane => self.focus = self.focus.step(Pane::ALL.len() - 1),

@@ -168,7 +168,7 @@ impl App {
         (self.lab, self.faults, self.logs) = (old.lab, old.faults, old.logs);
         (self.peers, self.prompt, self.kept) = (old.peers, old.prompt, old.kept);
         (self.sieves, self.lines) = (old.sieves, old.lines);
-        self.door = old.door;
+        self.boundary = old.boundary;
         self.filter_anew();
         (self.attempts, self.reservations, self.served) = (old.attempts, old.reservations, old.served);
         self.peers.forget_rows();

@@ -6,19 +6,19 @@ use super::{App, Filtered, Gone, Lines, Overlay, Timeline};
 impl App {
     /// Whether pseudonyms stand for peers, addresses and names.
     pub(crate) fn is_masked(&self) -> bool {
-        self.door.is_masked() || self.replay.as_ref().is_some_and(|about| about.masked)
+        self.boundary.is_masked() || self.replay.as_ref().is_some_and(|about| about.masked)
     }
 
     /// Shows pseudonyms, or who is really meant. The selected peer stays.
     pub(crate) fn set_masked(&mut self, on: bool) {
-        if on == self.door.is_masked() {
+        if on == self.boundary.is_masked() {
             return;
         }
-        let renamed = self.door.set_mask(on);
+        let renamed = self.boundary.set_mask(on);
         let selected = self.peers.selected().or(self.peers.hidden_selection()).map(&renamed);
         let past = self.moment.take().filter(|moment| moment.past).map(|moment| moment.now);
-        self.live = self.door.live();
-        if let (Some(side), Some(view)) = (&mut self.lab, self.door.lab()) {
+        self.live = self.boundary.live();
+        if let (Some(side), Some(view)) = (&mut self.lab, self.boundary.lab()) {
             side.view = view;
         }
         if on {
@@ -28,9 +28,9 @@ impl App {
             }
             self.kept = <[Kept; 3]>::default();
             self.faults =
-                std::mem::take(&mut self.faults).into_iter().map(|text| self.door.text(text)).collect();
+                std::mem::take(&mut self.faults).into_iter().map(|text| self.boundary.text(text)).collect();
             if let Some(Gone::Lost { detail }) = &mut self.gone {
-                *detail = self.door.text(std::mem::take(detail));
+                *detail = self.boundary.text(std::mem::take(detail));
             }
         }
         self.prompt = None;
@@ -54,13 +54,13 @@ impl App {
 
     /// Shows everything that happened and was logged anew.
     pub(super) fn recall_all(&mut self) {
-        self.replay = self.door.about();
+        self.replay = self.boundary.about();
         (self.timeline, self.lines) = (Timeline::default(), Lines::default());
         self.filter_anew();
-        for entry in self.door.entries() {
+        for entry in self.boundary.entries() {
             self.note(entry);
         }
-        let lines = self.door.lines();
+        let lines = self.boundary.lines();
         self.take_lines(lines);
     }
 }

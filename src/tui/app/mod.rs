@@ -33,9 +33,9 @@ use jiff::tz::TimeZone;
 use ratatui::crossterm::event::{KeyEvent, KeyEventKind, MouseEvent};
 
 use super::bindings::{Action, Key, Keymap, Scope};
+use super::history::{About, RecordingBoundary};
 use super::lab::{LabCommand, LabView};
 use super::logs::Logs;
-use super::past::{About, Door};
 use super::theme::Theme;
 use super::view::Places;
 use crate::model::{
@@ -149,7 +149,7 @@ pub(crate) struct Drawn {
 pub(crate) struct App {
     live: Arc<Snapshot>,
     /// What everything passes that comes in; it remembers it as it was.
-    door: Door,
+    boundary: RecordingBoundary,
     /// The moment that is looked at, if it is not now.
     moment: Option<Moment>,
     /// What is looked at, if it is a file and not a node.
@@ -230,7 +230,7 @@ impl App {
     /// A console on a node whose state is `snapshot`.
     pub(crate) fn new(snapshot: Arc<Snapshot>, theme: Theme, zone: TimeZone, logs: Logs) -> Self {
         let mut app = Self {
-            door: Door::new(Arc::clone(&snapshot)),
+            boundary: RecordingBoundary::new(Arc::clone(&snapshot)),
             anchor: (Duration::ZERO, snapshot.at),
             came: snapshot.at,
             gone_at: None,
@@ -279,9 +279,9 @@ impl App {
     /// returns what is to be done. The screen may have changed after any input.
     pub(crate) fn update(&mut self, input: Input, at: Duration) -> Vec<Effect> {
         self.at = self.at.max(at);
-        let input = self.door.admit(input, self.node_now());
+        let input = self.boundary.admit(input, self.node_now());
         let effects = self.take_in(input);
-        effects.into_iter().map(|effect| self.door.release(effect)).collect()
+        effects.into_iter().map(|effect| self.boundary.release(effect)).collect()
     }
 
     fn take_in(&mut self, input: Input) -> Vec<Effect> {

@@ -77,8 +77,8 @@ impl App {
             return;
         }
         // From the end there is only the beginning to go to.
-        if self.door.record().last().is_none_or(|last| last <= moment.now)
-            && let Some(first) = self.door.record().first()
+        if self.boundary.record().last().is_none_or(|last| last <= moment.now)
+            && let Some(first) = self.boundary.record().first()
         {
             self.look_at(first);
         }
@@ -97,12 +97,12 @@ impl App {
         let Some(Moment { playing: Some(began), snapshot, .. }) = &self.moment else { return };
         let (began, shown) = (*began, snapshot.at);
         let now = began.1.after(self.at.saturating_sub(began.0));
-        let Some(last) = self.door.record().last() else { return };
+        let Some(last) = self.boundary.record().last() else { return };
         if now >= last {
             self.look_at(last);
             return;
         }
-        if self.door.record().moment_at(now).is_some_and(|at| at != shown) {
+        if self.boundary.record().moment_at(now).is_some_and(|at| at != shown) {
             self.look_at(now);
         }
         let (timeline_end, lines_end) = (self.timeline.end_at(now), self.lines.end_at(now));
@@ -115,14 +115,14 @@ impl App {
     /// How soon a file that is played shows something else.
     pub(crate) fn plays_on_in(&self) -> Option<Duration> {
         let moment = self.moment.as_ref().filter(|moment| moment.playing.is_some())?;
-        let next = self.door.record().moment_from(moment.now.after(Duration::from_millis(1)))?;
+        let next = self.boundary.record().moment_from(moment.now.after(Duration::from_millis(1)))?;
         Some(moment.now.age_at(next).min(Duration::from_secs(1)))
     }
 
     /// Shows what is, again; of a file, its end.
     pub(super) fn back_to_now(&mut self) {
         if self.replay.is_some() {
-            if let Some(last) = self.door.record().last() {
+            if let Some(last) = self.boundary.record().last() {
                 self.look_at(last);
             }
             return;
@@ -159,7 +159,7 @@ impl App {
     /// Where a step leads; `None` is now. Or why it leads nowhere.
     pub(super) fn where_to(&self, step: Step) -> Result<Option<Stamp>, String> {
         let from = self.moment.as_ref().map_or_else(|| self.live.at, |moment| moment.now);
-        let record = self.door.record();
+        let record = self.boundary.record();
         match step {
             Step::Back => record.change_before(from).map(Some).ok_or_else(|| self.how_far_back()),
             Step::LeapBack => {
@@ -177,24 +177,27 @@ impl App {
 
     /// When the newest moment that is kept was.
     pub(crate) fn last_moment(&self) -> Stamp {
-        self.door.record().last().unwrap_or(self.live.at)
+        self.boundary.record().last().unwrap_or(self.live.at)
     }
 
     /// Whether it is a file, and its last moment is looked at.
     pub(super) fn is_at_the_end(&self) -> bool {
         let now = self.moment.as_ref().map(|moment| moment.now);
-        self.replay.is_some() && now >= self.door.record().last()
+        self.replay.is_some() && now >= self.boundary.record().last()
     }
 
     fn how_far_back(&self) -> String {
-        let time =
-            self.door.record().first().map_or_else(|| "-".to_owned(), |at| fmt::time_of_day(at, &self.zone));
+        let time = self
+            .boundary
+            .record()
+            .first()
+            .map_or_else(|| "-".to_owned(), |at| fmt::time_of_day(at, &self.zone));
         format!("nothing older is kept than {}", &time[..time.len().min(8)])
     }
 
     /// Shows the moment of a kept time.
     pub(super) fn look_at(&mut self, at: Stamp) {
-        let Some(snapshot) = self.door.at(at) else { return };
+        let Some(snapshot) = self.boundary.at(at) else { return };
         let missed = self.moment.as_ref().map_or(0, |moment| moment.missed);
         if self.replay.is_some() {
             self.live = Arc::clone(&snapshot);
@@ -218,7 +221,7 @@ impl App {
     /// Whether the moment of the chosen event can be gone to.
     pub(super) fn event_in_reach(&self) -> Result<Stamp, String> {
         let chosen = self.timeline.chosen(self.timeline_end()).ok_or("there is no event to go to")?;
-        let first = self.door.record().first().filter(|first| *first <= chosen.at());
+        let first = self.boundary.record().first().filter(|first| *first <= chosen.at());
         first.map(|_| chosen.at()).ok_or_else(|| self.how_far_back())
     }
 
@@ -226,10 +229,10 @@ impl App {
     pub(super) fn go_to_event(&mut self) {
         let Ok(at) = self.event_in_reach() else { return };
         // The newest state may be the first that shows it, and is not kept yet.
-        if self.door.record().moment_from(at).is_none() {
-            self.door.keep();
+        if self.boundary.record().moment_from(at).is_none() {
+            self.boundary.keep();
         }
-        match self.door.record().moment_from(at) {
+        match self.boundary.record().moment_from(at) {
             Some(moment) => self.look_at(moment),
             None => self.back_to_now(),
         }

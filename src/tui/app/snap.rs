@@ -6,8 +6,8 @@ use jiff::tz::TimeZone;
 
 use super::{App, Effect, Tone};
 use crate::tui::fmt;
+use crate::tui::history::{About, Bundle, RecordingBoundary};
 use crate::tui::logs::Logs;
-use crate::tui::past::{About, Bundle, Door};
 use crate::tui::theme::Theme;
 
 /// What came of writing a file: where it is and how long, or why there is none.
@@ -16,11 +16,11 @@ pub(crate) type Snapped = Result<(PathBuf, u64), String>;
 impl App {
     /// A console on a file; `None` if there is no moment in it.
     pub(crate) fn replay(bundle: Bundle, theme: Theme, zone: TimeZone) -> Option<Self> {
-        let mut door = Door::on_file(bundle)?;
-        let mut app = Self::new(door.live(), theme, zone, Logs::Here);
-        app.door = door;
+        let mut boundary = RecordingBoundary::on_file(bundle)?;
+        let mut app = Self::new(boundary.live(), theme, zone, Logs::Here);
+        app.boundary = boundary;
         app.recall_all();
-        if let Some(lab) = app.door.lab() {
+        if let Some(lab) = app.boundary.lab() {
             app.take_lab(lab);
         }
         app.look_at(app.live.at);
@@ -35,7 +35,7 @@ impl App {
     /// Everything that is remembered, as it is now, ready to be written elsewhere.
     pub(crate) fn bundle(&mut self) -> Bundle {
         let now = self.node_now();
-        self.door.bundle(now)
+        self.boundary.bundle(now)
     }
 
     pub(super) fn snap(&mut self) -> Vec<Effect> {
@@ -48,7 +48,7 @@ impl App {
         let now = self.node_now();
         match snapped {
             Ok((path, bytes)) => {
-                let record = self.door.record();
+                let record = self.boundary.record();
                 let reach = record.first().map(|first| first.age_at(record.last().unwrap_or(first)));
                 let reach = fmt::exactly(reach.unwrap_or_default());
                 let (path, bytes) = (path.display(), fmt::bytes(bytes));

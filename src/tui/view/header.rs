@@ -12,7 +12,7 @@ use crate::model::{Path, Phase, SaveState, SendTrouble, Snapshot, clean};
 use crate::tui::app::{App, Filtered, Moment, Pane, Prompt, Spot, Step, Tone};
 use crate::tui::bindings::{Action, Scope};
 use crate::tui::fmt;
-use crate::tui::past::About;
+use crate::tui::history::About;
 
 /// The links by path, in words where there is room. Foreign connections carry
 /// no link of ours, so they are counted apart.

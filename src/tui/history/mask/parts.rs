@@ -50,7 +50,7 @@ impl Mask {
     }
 
     /// Rows that changed, for a file.
-    pub(in crate::tui::past) fn change(
+    pub(in crate::tui::history) fn change(
         &mut self,
         (id, row): &(PeerId, Option<Arc<PeerRow>>),
     ) -> (PeerId, Option<Arc<PeerRow>>) {
@@ -58,7 +58,7 @@ impl Mask {
     }
 
     /// A state without its peers.
-    pub(in crate::tui::past) fn rest(&mut self, snapshot: &Snapshot) -> Snapshot {
+    pub(in crate::tui::history) fn rest(&mut self, snapshot: &Snapshot) -> Snapshot {
         // First who is who: texts elsewhere may name them.
         let node = Arc::new(self.node(&snapshot.node));
         Snapshot {
@@ -323,7 +323,7 @@ impl Mask {
         }
     }
 
-    pub(in crate::tui::past) fn event(&mut self, event: &Event) -> Event {
+    pub(in crate::tui::history) fn event(&mut self, event: &Event) -> Event {
         Event { seq: event.seq, at: event.at, peer_id: self.ids(event.peer_id), kind: self.kind(&event.kind) }
     }
 
@@ -394,7 +394,7 @@ impl Mask {
         kind
     }
 
-    pub(in crate::tui::past) fn outcome(&mut self, outcome: &Outcome) -> Outcome {
+    pub(in crate::tui::history) fn outcome(&mut self, outcome: &Outcome) -> Outcome {
         let result = match &outcome.result {
             Ok(done) => Ok(self.done(done)),
             Err(Failure { reason, report }) => Err(Failure {
@@ -476,7 +476,7 @@ impl Mask {
         command
     }
 
-    pub(in crate::tui::past) fn entry(&mut self, entry: &Entry) -> Entry {
+    pub(in crate::tui::history) fn entry(&mut self, entry: &Entry) -> Entry {
         match entry {
             Entry::Event(event) => Entry::Event(Arc::new(self.event(event))),
             Entry::Outcome { at, outcome } => {
@@ -487,7 +487,7 @@ impl Mask {
         }
     }
 
-    pub(in crate::tui::past) fn line(&self, line: &LogLine) -> LogLine {
+    pub(in crate::tui::history) fn line(&self, line: &LogLine) -> LogLine {
         LogLine {
             at: line.at,
             level: line.level,

@@ -11,7 +11,7 @@ use super::{About, Bundle, End, FILE_MAX, FORMAT, LINE_MAX, Line, Moment};
 use crate::files::{Unfit, read};
 use crate::model::{PeerId, PeerRow, Sections, Snapshot};
 use crate::tui::app::{ENTRIES_KEPT, LINES_KEPT};
-use crate::tui::past::record::Record;
+use crate::tui::history::record::Record;
 
 /// Why a file cannot be reopened.
 #[derive(Debug, thiserror::Error)]

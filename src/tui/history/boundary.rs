@@ -1,5 +1,5 @@
-//! The console's door. Whatever comes in passes it, and is kept here as it was
-//! told; what the rest of the console gets of it bears pseudonyms where that was
+//! The console's recording boundary. Whatever comes in passes it, and is recorded here as it
+//! was told; what the rest of the console gets of it bears pseudonyms where that was
 //! asked for, and what the console wants done is about those who are really
 //! meant again. So no view can show what is to be hidden: it never has it.
 
@@ -15,7 +15,7 @@ use crate::tui::lab::LabView;
 
 /// What the console remembers, as it was told.
 #[derive(Debug)]
-pub(crate) struct Door {
+pub(crate) struct RecordingBoundary {
     mask: Option<Mask>,
     /// The pseudonyms of this run, while they are not shown.
     spare: Option<Mask>,
@@ -45,7 +45,7 @@ fn push_entry(list: &mut VecDeque<Entry>, entry: Entry) {
     }
 }
 
-impl Door {
+impl RecordingBoundary {
     /// On a node whose state is that.
     pub(crate) fn new(live: Arc<Snapshot>) -> Self {
         let mut record = Record::default();
