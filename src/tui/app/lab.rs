@@ -166,8 +166,8 @@ impl App {
         (self.focus, self.zoom, self.drawn) = (old.focus, old.zoom, old.drawn);
         (self.places, self.kpi_span) = (old.places, old.kpi_span);
         (self.lab, self.faults, self.logs) = (old.lab, old.faults, old.logs);
-        (self.peers, self.prompt, self.kept) = (old.peers, old.prompt, old.kept);
-        (self.sieves, self.lines) = (old.sieves, old.lines);
+        (self.peers, self.prompt, self.filter_history) = (old.peers, old.prompt, old.filter_history);
+        (self.stream_filters, self.lines) = (old.stream_filters, old.lines);
         self.boundary = old.boundary;
         self.filter_anew();
         (self.attempts, self.reservations, self.served) = (old.attempts, old.reservations, old.served);

@@ -1,14 +1,14 @@
 //! The log: what came of it, in order.
 
 use super::App;
-use super::roll::Roll;
+use super::filtered_log::FilteredLog;
 use crate::model::{LogLine, Stamp};
 
 /// Lines that are kept, about 1 MiB.
 pub(crate) const KEPT: usize = 5_000;
 
 /// The lines that are kept.
-pub(crate) type Lines = Roll<LogLine>;
+pub(crate) type Lines = FilteredLog<LogLine>;
 
 impl Default for Lines {
     fn default() -> Self {
@@ -28,7 +28,7 @@ impl App {
     /// Takes in what was logged.
     pub(super) fn take_lines(&mut self, lines: Vec<LogLine>) {
         for line in lines {
-            let passes = self.sieves.lines.matches(&line);
+            let passes = self.stream_filters.lines.matches(&line);
             self.lines.push(line, passes);
         }
     }

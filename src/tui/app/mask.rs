@@ -1,6 +1,6 @@
 //! Pseudonyms on and off: what the console shows is told anew.
 
-use super::prompt::Kept;
+use super::prompt::FilterHistory;
 use super::{App, Filtered, Gone, Lines, Overlay, Timeline};
 
 impl App {
@@ -26,7 +26,7 @@ impl App {
             for of in [Filtered::Peers, Filtered::Events, Filtered::Lines] {
                 self.set_filter(of, "");
             }
-            self.kept = <[Kept; 3]>::default();
+            self.filter_history = <[FilterHistory; 3]>::default();
             self.faults =
                 std::mem::take(&mut self.faults).into_iter().map(|text| self.boundary.text(text)).collect();
             if let Some(Gone::Lost { detail }) = &mut self.gone {

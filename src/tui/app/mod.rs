@@ -5,6 +5,7 @@
 mod actions;
 mod clipboard;
 mod commands;
+mod filtered_log;
 mod lab;
 mod line;
 mod logs;
@@ -18,7 +19,6 @@ mod peers;
 mod presence;
 mod prompt;
 mod relays;
-mod roll;
 mod rows;
 mod snap;
 mod table;
@@ -46,6 +46,7 @@ use crate::node::feed::SendError;
 
 use actions::Move;
 pub(crate) use commands::{Commands, Tone};
+pub(crate) use filtered_log::FilteredLog;
 pub(crate) use lab::{LabRow, LabSide};
 pub(crate) use logs::KEPT as LINES_KEPT;
 use logs::Lines;
@@ -56,10 +57,9 @@ pub(crate) use palette::{Hit, Palette, What};
 pub(crate) use pane::Pane;
 pub(crate) use peers::{Listed, Peers};
 pub(crate) use presence::Gone;
-use prompt::Kept;
-pub(crate) use prompt::{Filtered, Prompt, Sieves};
+use prompt::FilterHistory;
+pub(crate) use prompt::{Filtered, Prompt, StreamFilters};
 use relays::RelaysPlace;
-pub(crate) use roll::Roll;
 pub(crate) use rows::Rows;
 pub(crate) use snap::Snapped;
 pub(crate) use timeline::{Entry, KEPT as ENTRIES_KEPT, Timeline};
@@ -169,9 +169,9 @@ pub(crate) struct App {
     /// The filter line, while it is typed.
     pub(crate) prompt: Option<Prompt>,
     /// Filters that were kept.
-    kept: [Kept; 3],
+    filter_history: [FilterHistory; 3],
     /// Filters over what comes in order.
-    pub(crate) sieves: Sieves,
+    pub(crate) stream_filters: StreamFilters,
     /// Order, filter and selection of the peers.
     pub(crate) peers: Peers,
     /// Order and selection of the attempts.
@@ -245,8 +245,8 @@ impl App {
             zoom: false,
             overlays: Vec::new(),
             prompt: None,
-            kept: Default::default(),
-            sieves: Sieves::default(),
+            filter_history: Default::default(),
+            stream_filters: StreamFilters::default(),
             peers: Peers::default(),
             attempts: Rows::default(),
             reservations: Rows::default(),
@@ -349,7 +349,7 @@ impl App {
     }
 
     fn note(&mut self, entry: Entry) {
-        let passes = entry.passes(&self.sieves.events, &self.live);
+        let passes = entry.passes(&self.stream_filters.events, &self.live);
         self.timeline.push_in_order(entry, passes);
     }
 

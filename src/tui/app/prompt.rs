@@ -32,7 +32,7 @@ impl Filtered {
 
 /// The filters of what comes in order; the peers have theirs with their table.
 #[derive(Debug, Default)]
-pub(crate) struct Sieves {
+pub(crate) struct StreamFilters {
     /// Over what happened.
     pub(crate) events: EventFilter,
     /// Over the log.
@@ -70,9 +70,9 @@ impl Prompt {
 
 /// Filters that were kept.
 #[derive(Debug, Default)]
-pub(super) struct Kept(VecDeque<String>);
+pub(super) struct FilterHistory(VecDeque<String>);
 
-impl Kept {
+impl FilterHistory {
     fn push(&mut self, text: &str) {
         if text.is_empty() {
             return;
@@ -88,7 +88,7 @@ impl App {
     pub(crate) fn wrong_filter(&self) -> Option<&Wrong> {
         match self.prompt.as_ref()?.of {
             Filtered::Peers => self.peers.filter().wrong(),
-            Filtered::Events => self.sieves.events.wrong(),
+            Filtered::Events => self.stream_filters.events.wrong(),
             Filtered::Lines => None,
         }
     }
@@ -109,8 +109,8 @@ impl App {
     pub(super) fn filter_text(&self, of: Filtered) -> &str {
         match of {
             Filtered::Peers => self.peers.filter().text(),
-            Filtered::Events => self.sieves.events.text(),
-            Filtered::Lines => self.sieves.lines.text(),
+            Filtered::Events => self.stream_filters.events.text(),
+            Filtered::Lines => self.stream_filters.lines.text(),
         }
     }
 
@@ -149,14 +149,14 @@ impl App {
                 self.refresh();
             }
             Filtered::Events => {
-                self.sieves.events = EventFilter::new(text);
-                let (filter, snapshot) = (&self.sieves.events, &self.live);
+                self.stream_filters.events = EventFilter::new(text);
+                let (filter, snapshot) = (&self.stream_filters.events, &self.live);
                 let passes = |entry: &Entry| entry.passes(filter, snapshot);
                 self.timeline.set_filter((!filter.is_empty()).then_some(passes));
             }
             Filtered::Lines => {
-                self.sieves.lines = LineFilter::new(text);
-                let filter = &self.sieves.lines;
+                self.stream_filters.lines = LineFilter::new(text);
+                let filter = &self.stream_filters.lines;
                 self.lines.set_filter((!filter.is_empty()).then_some(|line: &_| filter.matches(line)));
             }
         }
@@ -173,7 +173,7 @@ impl App {
     /// Ends the typing, with the filter as it stands.
     pub(super) fn keep_filter(&mut self) {
         if let Some(prompt) = self.prompt.take() {
-            self.kept[prompt.of as usize].push(prompt.text.trim());
+            self.filter_history[prompt.of as usize].push(prompt.text.trim());
         }
     }
 
@@ -193,7 +193,7 @@ impl App {
     /// Goes so many filters back, or forth.
     pub(super) fn recall(&mut self, by: isize) {
         let Some(prompt) = &mut self.prompt else { return };
-        let kept = &self.kept[prompt.of as usize].0;
+        let kept = &self.filter_history[prompt.of as usize].0;
         let back = prompt.back.saturating_add_signed(by).min(kept.len());
         if back == prompt.back {
             return;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::roll::Roll;
+use super::filtered_log::FilteredLog;
 use crate::model::{Event, EventKind, Outcome, PeerId, Snapshot, Stamp};
 use crate::tui::filter::{EventFilter, EventText};
 use crate::tui::fmt;
@@ -99,7 +99,7 @@ impl Entry {
 }
 
 /// The timeline.
-pub(crate) type Timeline = Roll<Entry>;
+pub(crate) type Timeline = FilteredLog<Entry>;
 
 impl Default for Timeline {
     fn default() -> Self {

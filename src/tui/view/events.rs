@@ -17,8 +17,12 @@ const ROOMY: u16 = 86;
 /// Draws the newest entries, or those gone back to, and returns the rows.
 pub(super) fn draw(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) -> usize {
     let limit = app.timeline_end();
-    let right =
-        frame::roll_title(app, &app.timeline, limit, (app.sieves.events.text(), app.sieves.events.wrong()));
+    let right = frame::log_title(
+        app,
+        &app.timeline,
+        limit,
+        (app.stream_filters.events.text(), app.stream_filters.events.wrong()),
+    );
     let inner = frame::pane(app, pen, Pane::Events, &right, area, buf);
     let empty = if app.timeline.count(limit) > 0 {
         format!(
@@ -31,7 +35,7 @@ pub(super) fn draw(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) -> us
         format!("nothing was told of {name} since the console came to it at {}", &time[..time.len().min(8)])
     };
     let line = |entry: &Entry| line(app, pen, entry, inner.width >= ROOMY);
-    frame::roll(pen, &app.timeline, limit, &empty, line, (area, inner), buf)
+    frame::log(pen, &app.timeline, limit, &empty, line, (area, inner), buf)
 }
 
 fn line(app: &App, pen: &Pen<'_>, entry: &Entry, roomy: bool) -> Line<'static> {

@@ -11,7 +11,7 @@ use ratatui::widgets::{Block, Clear, Paragraph, Widget, Wrap};
 use unicode_width::UnicodeWidthStr;
 
 use super::{MIN_HEIGHT, MIN_WIDTH, Pen};
-use crate::tui::app::{App, Pane, Question, Roll, Spot};
+use crate::tui::app::{App, FilteredLog, Pane, Question, Spot};
 use crate::tui::bindings::{Action, Scope};
 use crate::tui::filter::Wrong;
 use crate::tui::theme::Theme;
@@ -257,20 +257,20 @@ pub(super) fn too_small(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) 
 }
 
 /// What stands above a list that follows what comes.
-pub(super) fn roll_title<T>(
+pub(super) fn log_title<T>(
     app: &App,
-    roll: &Roll<T>,
+    log: &FilteredLog<T>,
     limit: u64,
     (filter, wrong): (&str, Option<&Wrong>),
 ) -> String {
     let follows = app.keys.key_of(Scope::Main, Action::Bottom);
-    let held = if roll.is_held() { format!("held ─ {follows} follows") } else { String::new() };
+    let held = if log.is_held() { format!("held ─ {follows} follows") } else { String::new() };
     if filter.is_empty() {
         return held;
     }
     let dash = if held.is_empty() { "" } else { " ─ " };
     let unread = unread(wrong);
-    format!("{held}{dash}filter \"{filter}\"{unread} {} of {}", roll.passing(limit), roll.count(limit))
+    format!("{held}{dash}filter \"{filter}\"{unread} {} of {}", log.passing(limit), log.count(limit))
 }
 
 /// Marks a filter of which a part could not be read, and so does not hold.
@@ -279,9 +279,9 @@ pub(super) fn unread(wrong: Option<&Wrong>) -> &'static str {
 }
 
 /// Draws a list that follows what comes, and returns the rows there are.
-pub(super) fn roll<T>(
+pub(super) fn log<T>(
     pen: &Pen<'_>,
-    roll: &Roll<T>,
+    log: &FilteredLog<T>,
     limit: u64,
     empty: &str,
     line: impl Fn(&T) -> Line<'static>,
@@ -289,8 +289,8 @@ pub(super) fn roll<T>(
     buf: &mut Buffer,
 ) -> usize {
     let rows = usize::from(inner.height);
-    let (top, entries) = roll.view(rows, limit);
-    let cursor = roll.cursor(limit).filter(|_| roll.is_held());
+    let (top, entries) = log.view(rows, limit);
+    let cursor = log.cursor(limit).filter(|_| log.is_held());
     let mut y = inner.y;
     for (entry, place) in entries.zip(top..) {
         let at = Rect { y, height: 1, ..inner };
@@ -305,7 +305,7 @@ pub(super) fn roll<T>(
         hint(pen.theme, empty, inner, buf);
     }
     if let Some(cursor) = cursor {
-        note(pen, &format!("{} of {}", cursor + 1, roll.passing(limit)), area, buf);
+        note(pen, &format!("{} of {}", cursor + 1, log.passing(limit)), area, buf);
     }
     rows
 }

@@ -13,7 +13,7 @@ use crate::tui::logs::Logs;
 /// Draws the newest lines, or those gone back to, and returns the rows.
 pub(super) fn draw(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) -> usize {
     let limit = app.lines_end();
-    let right = frame::roll_title(app, &app.lines, limit, (app.sieves.lines.text(), None));
+    let right = frame::log_title(app, &app.lines, limit, (app.stream_filters.lines.text(), None));
     let inner = frame::pane(app, pen, Pane::Logs, &right, area, buf);
     let hint = match app.logs {
         Logs::Off => "no log is caught",
@@ -21,7 +21,7 @@ pub(super) fn draw(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) -> us
         Logs::Here if app.lines.count(limit) == 0 => "nothing logged yet",
         Logs::Here => "no line matches the filter",
     };
-    frame::roll(pen, &app.lines, limit, hint, |line| of_line(pen, line), (area, inner), buf)
+    frame::log(pen, &app.lines, limit, hint, |line| of_line(pen, line), (area, inner), buf)
 }
 
 fn of_line(pen: &Pen<'_>, line: &LogLine) -> Line<'static> {

@@ -16,7 +16,7 @@ const BACK_MAX: usize = 256;
 /// A list that grows at its end and loses its beginning. Entries are numbered
 /// from 0 in the order in which they came.
 #[derive(Debug)]
-pub(crate) struct Roll<T> {
+pub(crate) struct FilteredLog<T> {
     max: usize,
     entries: VecDeque<T>,
     first: u64,
@@ -28,7 +28,7 @@ pub(crate) struct Roll<T> {
     bottom: Option<u64>,
 }
 
-impl<T> Roll<T> {
+impl<T> FilteredLog<T> {
     /// At most so many.
     pub(super) fn new(max: usize) -> Self {
         Self { max, entries: VecDeque::new(), first: 0, passing: None, cursor: None, bottom: None }
