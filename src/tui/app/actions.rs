@@ -1,8 +1,8 @@
 //! What each action does to the state, and when it can be done.
 
-use super::{App, Effect, LabRow, LabSide, Overlay, Pane, Tone};
+use super::{App, Effect, LabPanel, LabRow, Overlay, Pane, Tone};
 use crate::model::{Command, Path, PeerId, PeerRow, PeerState, Reason, clean};
-use crate::tui::bindings::{Action, Binding, Danger, Order, Scope};
+use crate::tui::bindings::{Action, Binding, Danger, NodeCommand, Scope};
 
 /// Which way and how far to move.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,8 +58,8 @@ impl App {
     pub(super) fn act(&mut self, binding: &Binding, target: Option<PeerId>) -> Vec<Effect> {
         let action = binding.action;
         match action {
-            Action::Order(order) => {
-                let command = self.command_of(order, target);
+            Action::Node(asked) => {
+                let command = self.command_of(asked, target);
                 return command.map_or_else(Vec::new, |command| self.ask_or_send(command, binding.danger));
             }
             Action::Quit => return vec![Effect::Quit],
@@ -76,7 +76,7 @@ impl App {
             Action::OpenLab => self.overlays.push(Overlay::Lab { scroll: 0 }),
             Action::OpenDrills => self.overlays.push(Overlay::Drills),
             Action::ChooseNat => {
-                if let Some(LabRow::Node(node)) = self.lab.as_ref().and_then(LabSide::chosen) {
+                if let Some(LabRow::Node(node)) = self.lab.as_ref().and_then(LabPanel::chosen) {
                     let host = node.name.clone();
                     self.overlays.push(Overlay::Nat { host });
                 }
@@ -160,20 +160,20 @@ impl App {
         Vec::new()
     }
 
-    /// The command of an order, if there is a peer for it.
-    fn command_of(&self, order: Order, peer: Option<PeerId>) -> Option<Command> {
-        Some(match order {
-            Order::Sync => Command::Sync { peer: Some(peer?) },
-            Order::SyncAll => Command::Sync { peer: None },
-            Order::Connect => Command::Connect { peer: peer? },
-            Order::Punch => Command::Punch { peer: peer? },
-            Order::Relay => Command::Relay { peer: peer? },
-            Order::Disconnect => Command::Disconnect { peer: peer? },
-            Order::Failover => {
+    /// What is asked as a command, if there is a peer for it.
+    fn command_of(&self, asked: NodeCommand, peer: Option<PeerId>) -> Option<Command> {
+        Some(match asked {
+            NodeCommand::Sync => Command::Sync { peer: Some(peer?) },
+            NodeCommand::SyncAll => Command::Sync { peer: None },
+            NodeCommand::Connect => Command::Connect { peer: peer? },
+            NodeCommand::Punch => Command::Punch { peer: peer? },
+            NodeCommand::Relay => Command::Relay { peer: peer? },
+            NodeCommand::Disconnect => Command::Disconnect { peer: peer? },
+            NodeCommand::Failover => {
                 let relayed = |id: &PeerId| self.peer(*id).is_some_and(|p| p.path == Some(Path::Relayed));
                 Command::Failover { peer: peer.filter(relayed) }
             }
-            Order::NatProbe => Command::NatProbe,
+            NodeCommand::NatProbe => Command::NatProbe,
         })
     }
 
@@ -280,29 +280,31 @@ impl App {
         match action {
             Action::Step(step) => self.where_to(step).map(|_| ()),
             Action::Snap if self.snapping => Err("a file is being written already".to_owned()),
-            Action::Why | Action::CopyId | Action::Order(Order::Connect | Order::Punch | Order::Relay) => {
+            Action::Why
+            | Action::CopyId
+            | Action::Node(NodeCommand::Connect | NodeCommand::Punch | NodeCommand::Relay) => {
                 self.known(target).map(|_| ())
             }
             Action::CopyAddress | Action::CopyWhy => self.text_of(action, target).map(|_| ()),
-            Action::Order(Order::Sync) => {
+            Action::Node(NodeCommand::Sync) => {
                 let peer = self.known(target)?;
                 if peer.state == PeerState::Foreign {
                     return Err(Reason::Foreign.to_string());
                 }
                 if peer.state.is_up() { Ok(()) } else { Err(Reason::NotLinked.to_string()) }
             }
-            Action::Order(Order::Disconnect) => {
+            Action::Node(NodeCommand::Disconnect) => {
                 let peer = self.known(target)?;
                 if peer.state.is_up() { Ok(()) } else { Err(Reason::NotLinked.to_string()) }
             }
-            Action::Order(Order::SyncAll) => {
+            Action::Node(NodeCommand::SyncAll) => {
                 if self.shown().links.iter().any(|l| !l.foreign) {
                     Ok(())
                 } else {
                     Err(Reason::NoLinks.to_string())
                 }
             }
-            Action::Order(Order::Failover) => {
+            Action::Node(NodeCommand::Failover) => {
                 if self.shown().links.iter().any(|l| l.path == Path::Relayed) {
                     Ok(())
                 } else {
@@ -328,10 +330,8 @@ impl App {
     /// Whether anything may be changed, and there is somebody to ask for it.
     fn may_change(&self, action: Action) -> Result<(), String> {
         match &self.gone {
-            Some(gone) if matches!(action, Action::Order(_)) => Err(gone.reason().to_owned()),
-            _ if matches!(action, Action::Order(_)) && self.of_this_moment().is_err() => {
-                self.of_this_moment()
-            }
+            Some(gone) if matches!(action, Action::Node(_)) => Err(gone.reason().to_owned()),
+            _ if matches!(action, Action::Node(_)) && self.of_this_moment().is_err() => self.of_this_moment(),
             _ if self.replay.is_some() && action.changes_something() => {
                 Err("this is a replay, there is no lab to change".to_owned())
             }

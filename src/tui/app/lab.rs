@@ -12,7 +12,7 @@ use crate::tui::logs::Logs;
 
 /// What the console knows of its lab.
 #[derive(Debug)]
-pub(crate) struct LabSide {
+pub(crate) struct LabPanel {
     /// The newest state.
     pub(crate) view: Arc<LabView>,
     /// The chosen row: the nodes, and then the links.
@@ -30,7 +30,7 @@ pub(crate) enum LabRow<'a> {
     Link(&'a LabLink),
 }
 
-impl LabSide {
+impl LabPanel {
     fn new(view: Arc<LabView>, at: Duration) -> Self {
         Self { view, row: 0, drill: 0, step: (0, at) }
     }
@@ -133,17 +133,17 @@ impl App {
     /// Takes in the lab's newest state.
     pub(super) fn take_lab(&mut self, view: Arc<LabView>) {
         let (at, now) = (self.at, self.node_now());
-        let side = self.lab.get_or_insert_with(|| LabSide::new(view.clone(), at));
-        let said = view.said.clone().filter(|said| side.view.said.as_ref() != Some(said));
+        let panel = self.lab.get_or_insert_with(|| LabPanel::new(view.clone(), at));
+        let said = view.said.clone().filter(|said| panel.view.said.as_ref() != Some(said));
         let step = match view.drill.as_ref().map(|d| &d.stage) {
             Some(DrillStage::Running { step, .. }) => *step,
             _ => 0,
         };
-        if side.step.0 != step {
-            side.step = (step, at);
+        if panel.step.0 != step {
+            panel.step = (step, at);
         }
-        side.view = view;
-        side.row = side.row.min(side.last_row());
+        panel.view = view;
+        panel.row = panel.row.min(panel.last_row());
         if let Some(said) = said {
             let tone = if said.done { Tone::Good } else { Tone::Bad };
             self.commands.say(tone, said.text, now);
@@ -207,7 +207,7 @@ impl App {
     }
 
     /// The console's lab, or how to get one.
-    pub(super) fn lab_here(&self, for_what: &str) -> Result<&LabSide, String> {
+    pub(super) fn lab_here(&self, for_what: &str) -> Result<&LabPanel, String> {
         self.lab
             .as_ref()
             .ok_or_else(|| format!("{for_what} a lab: punchdeck lab starts one, with a console on it"))

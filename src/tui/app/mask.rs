@@ -18,8 +18,8 @@ impl App {
         let selected = self.peers.selected().or(self.peers.hidden_selection()).map(&renamed);
         let past = self.moment.take().filter(|moment| moment.past).map(|moment| moment.now);
         self.live = self.boundary.live();
-        if let (Some(side), Some(view)) = (&mut self.lab, self.boundary.lab()) {
-            side.view = view;
+        if let (Some(panel), Some(view)) = (&mut self.lab, self.boundary.lab()) {
+            panel.view = view;
         }
         if on {
             // What was typed may name somebody; so may what went wrong.

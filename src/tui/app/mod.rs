@@ -47,7 +47,7 @@ use crate::node::feed::SendError;
 use actions::Move;
 pub(crate) use commands::{Commands, Tone};
 pub(crate) use filtered_log::FilteredLog;
-pub(crate) use lab::{LabRow, LabSide};
+pub(crate) use lab::{LabPanel, LabRow};
 pub(crate) use logs::KEPT as LINES_KEPT;
 use logs::Lines;
 pub(crate) use moment::{Moment, Step};
@@ -187,7 +187,7 @@ pub(crate) struct App {
     /// Commands under way and what came of the last.
     pub(crate) commands: Commands,
     /// The lab that the node is in, if it is in one of ours.
-    pub(crate) lab: Option<LabSide>,
+    pub(crate) lab: Option<LabPanel>,
     /// What was asked about the peer of the why view.
     asked: Option<Asked>,
     /// How often the KPI pane was turned to another span of time.

@@ -72,7 +72,7 @@ impl App {
         if let Some(text) = self.guess_of(&command) {
             return self.put_question(text, None, Effect::Send(command));
         }
-        let connect = self.keys.key_of(Scope::Main, Action::Order(crate::tui::bindings::Order::Connect));
+        let connect = self.keys.key_of(Scope::Main, Action::Node(crate::tui::bindings::NodeCommand::Connect));
         let text = format!(
             "{} {whom}? Automatic dials to and from it wait for 60 s; {connect} connects it again at once.",
             capital(command.verb()),

@@ -5,7 +5,7 @@ use super::actions::Move;
 use super::rows::Row as _;
 use super::{App, Pane};
 use crate::model::{Command, PeerId, ReservationRow};
-use crate::tui::bindings::{Action, Order};
+use crate::tui::bindings::{Action, NodeCommand};
 
 /// Where one is in the relays pane.
 #[derive(Debug, Default)]
@@ -102,7 +102,7 @@ impl App {
     /// that disconnects ends what that peer holds here, and never its link; or why it
     /// cannot.
     pub(super) fn end_of_served(&self, action: Action) -> Option<Result<Command, String>> {
-        if action != Action::Order(Order::Disconnect) || !self.is_on_served() {
+        if action != Action::Node(NodeCommand::Disconnect) || !self.is_on_served() {
             return None;
         }
         let (row, left) = self.served.selected()?;

@@ -6,7 +6,7 @@ use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::*;
 use crate::model::{Done, PeerState, Reason, SyncReport};
-use crate::tui::bindings::{Action, Order};
+use crate::tui::bindings::{Action, NodeCommand};
 use crate::tui::demo;
 use crate::tui::lab::LabSaid;
 use crate::tui::theme::GlyphChoice;
@@ -781,10 +781,13 @@ fn a_node_that_is_lost_is_said_to_be_and_is_welcome_when_it_returns() {
     let selected = b.app.target();
     b.send(Input::NodeGone(Gone::Lost { detail: "no node answers".to_owned() }));
     assert!(b.app.gone.as_ref().unwrap().banner("q").contains("no node answers"));
-    assert_eq!(b.app.available(Action::Order(Order::SyncAll)), Err("the node does not answer".to_owned()));
+    assert_eq!(
+        b.app.available(Action::Node(NodeCommand::SyncAll)),
+        Err("the node does not answer".to_owned())
+    );
     b.send(Input::NodeBack(demo::busy()));
     assert!(b.app.gone.is_none());
-    assert_eq!(b.app.available(Action::Order(Order::SyncAll)), Ok(()));
+    assert_eq!(b.app.available(Action::Node(NodeCommand::SyncAll)), Ok(()));
     assert_eq!(b.app.target(), selected, "what the operator chose stays chosen");
 }
 
@@ -792,9 +795,15 @@ fn a_node_that_is_lost_is_said_to_be_and_is_welcome_when_it_returns() {
 fn a_read_only_console_offers_no_order_and_says_why() {
     let mut b = Bench::new(demo::busy());
     b.app.read_only = true;
-    for order in [Order::SyncAll, Order::Connect, Order::Disconnect, Order::Failover, Order::NatProbe] {
-        let refused = b.app.available(Action::Order(order));
-        assert_eq!(refused, Err("this console may only look".to_owned()), "{order:?}");
+    for asked in [
+        NodeCommand::SyncAll,
+        NodeCommand::Connect,
+        NodeCommand::Disconnect,
+        NodeCommand::Failover,
+        NodeCommand::NatProbe,
+    ] {
+        let refused = b.app.available(Action::Node(asked));
+        assert_eq!(refused, Err("this console may only look".to_owned()), "{asked:?}");
     }
     assert_eq!(b.app.available(Action::Why), Ok(()));
 }

@@ -101,7 +101,7 @@ impl Scope {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Action {
     /// Has the node do something.
-    Order(Order),
+    Node(NodeCommand),
     /// Has the lab do something.
     Lab(LabKey),
     OpenLab,
@@ -152,7 +152,7 @@ pub(crate) enum Action {
 
 /// What a key has the node do; each becomes a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Order {
+pub(crate) enum NodeCommand {
     Sync,
     SyncAll,
     Connect,
@@ -247,7 +247,7 @@ impl Action {
     /// Whether it changes anything but what is shown.
     pub(crate) fn changes_something(self) -> bool {
         match self {
-            Self::Order(_) | Self::ChooseNat => true,
+            Self::Node(_) | Self::ChooseNat => true,
             Self::Lab(key) => key != LabKey::Show,
             _ => false,
         }
@@ -257,7 +257,9 @@ impl Action {
     pub(crate) fn is_about_a_peer(self) -> bool {
         match self {
             Self::Why | Self::CopyId | Self::CopyAddress | Self::CopyWhy => true,
-            Self::Order(order) => !matches!(order, Order::SyncAll | Order::Failover | Order::NatProbe),
+            Self::Node(command) => {
+                !matches!(order, NodeCommand::SyncAll | NodeCommand::Failover | NodeCommand::NatProbe)
+            }
             _ => false,
         }
     }
@@ -285,15 +287,15 @@ impl Binding {
     }
 }
 
-/// The order that does what the node proposes, and what it is in words.
-pub(crate) fn order_of(step: NextAction) -> (Order, &'static str) {
+/// The command that does what the node proposes, and what it is in words.
+pub(crate) fn node_command_of(step: NextAction) -> (NodeCommand, &'static str) {
     match step {
-        NextAction::Connect => (Order::Connect, "run the ladder"),
-        NextAction::Punch => (Order::Punch, "punch again"),
-        NextAction::Relay => (Order::Relay, "connect through a relay"),
-        NextAction::Failover => (Order::Failover, "use another relay"),
-        NextAction::SyncAll => (Order::SyncAll, "ask all links for what they know"),
-        NextAction::NatProbe => (Order::NatProbe, "probe our NAT again"),
+        NextAction::Connect => (NodeCommand::Connect, "run the ladder"),
+        NextAction::Punch => (NodeCommand::Punch, "punch again"),
+        NextAction::Relay => (NodeCommand::Relay, "connect through a relay"),
+        NextAction::Failover => (NodeCommand::Failover, "use another relay"),
+        NextAction::SyncAll => (NodeCommand::SyncAll, "ask all links for what they know"),
+        NextAction::NatProbe => (NodeCommand::NatProbe, "probe our NAT again"),
     }
 }
 

@@ -3,7 +3,7 @@
 //! word for the footer (empty: it does not stand there), what it can cost, and a
 //! sentence for the help. Lines stand in the order of the footer and the help.
 
-use super::{Action, Binding, Danger, LabKey, Order, Scope};
+use super::{Action, Binding, Danger, LabKey, NodeCommand, Scope};
 use crate::model::NatType;
 use crate::tui::app::Step;
 
@@ -39,19 +39,19 @@ macro_rules! table {
 pub(crate) static BINDINGS: &[Binding] = table! {
     "why": Action::Why, "enter", MAIN, "why", None,
         "why the selected peer is what it is: attempt, reasons, evidence; in the events: to that moment";
-    "sync": Action::Order(Order::Sync), "s", PEER, "sync", Traffic,
+    "sync": Action::Node(NodeCommand::Sync), "s", PEER, "sync", Traffic,
         "exchange records with the selected peer (needs a link)";
-    "sync-all": Action::Order(Order::SyncAll), "S", PEER, "all", Traffic,
+    "sync-all": Action::Node(NodeCommand::SyncAll), "S", PEER, "all", Traffic,
         "exchange records with every linked peer";
-    "connect": Action::Order(Order::Connect), "c", PEER, "connect", Traffic,
+    "connect": Action::Node(NodeCommand::Connect), "c", PEER, "connect", Traffic,
         "run the ladder to the selected peer now; lifts a hold-off";
-    "punch": Action::Order(Order::Punch), "p", PEER, "punch", Traffic,
+    "punch": Action::Node(NodeCommand::Punch), "p", PEER, "punch", Traffic,
         "run the punch stage alone to the selected peer, and report what came of it";
-    "relay": Action::Order(Order::Relay), "r", PEER, "relay", Traffic,
+    "relay": Action::Node(NodeCommand::Relay), "r", PEER, "relay", Traffic,
         "run the relay stage alone to the selected peer, and report what came of it";
-    "failover": Action::Order(Order::Failover), "f", PEER, "failover", Traffic,
+    "failover": Action::Node(NodeCommand::Failover), "f", PEER, "failover", Traffic,
         "hand relayed links over to the standby relay";
-    "disconnect": Action::Order(Order::Disconnect), "x", PEER, "disconnect", Disruptive,
+    "disconnect": Action::Node(NodeCommand::Disconnect), "x", PEER, "disconnect", Disruptive,
         "close the link to the selected peer and hold off automatic dials for 60 s; in the relays on a peer that we serve: end its reservation, and give it none for 10 min";
     "filter": Action::Filter, "/", MAIN, "filter", None,
         "show only some peers: a text, or nat=symmetric path!=direct rtt>80 name~vps seen<5m; in the events: kind=relay peer=vps-1; in the logs: words";
@@ -72,7 +72,7 @@ pub(crate) static BINDINGS: &[Binding] = table! {
     "sort": Action::Sort, "o", MAIN, "sort", None,
         "sort the focused table by its next column; in the KPI pane the next span of time";
     "sort-inverse": Action::SortInverse, "O", MAIN, "", None, "turn that order around";
-    "nat-probe": Action::Order(Order::NatProbe), "n", PEER, "NAT", Traffic, "measure our own NAT again";
+    "nat-probe": Action::Node(NodeCommand::NatProbe), "n", PEER, "NAT", Traffic, "measure our own NAT again";
     "zoom": Action::Zoom, "z", MAIN, "zoom", None, "give the focused pane the whole screen, and back";
     "copy-id": Action::CopyId, "y", PEER, "copy", None,
         "copy the selected peer's full id to the terminal's clipboard (OSC 52)";

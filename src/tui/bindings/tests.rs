@@ -90,12 +90,12 @@ fn the_text_of_the_keys_names_each_binding() {
 #[test]
 fn a_moved_action_leaves_its_key_and_has_the_new_ones() {
     let map = with(&[("sync", &["ctrl-y", "Y"]), ("freeze", &[])]).unwrap();
-    let sync = Some(Action::Order(Order::Sync));
+    let sync = Some(Action::Node(NodeCommand::Sync));
     assert_eq!(found(&map, Scope::Main, "ctrl-y"), sync);
     assert_eq!(found(&map, Scope::Why, "Y"), sync);
     assert_eq!(found(&map, Scope::Main, "s"), None);
     assert_eq!(found(&map, Scope::Main, "space"), None);
-    assert_eq!(map.key_of(Scope::Main, Action::Order(Order::Sync)), "ctrl-y");
+    assert_eq!(map.key_of(Scope::Main, Action::Node(NodeCommand::Sync)), "ctrl-y");
     assert_eq!(map.key_of(Scope::Main, Action::Freeze), "freeze", "what has no key is called by its name");
     let changed: Vec<_> = map.changed().collect();
     assert_eq!(changed, [("sync", "[\"ctrl-y\", \"Y\"]".to_owned()), ("freeze", "[]".to_owned())]);
@@ -104,8 +104,8 @@ fn a_moved_action_leaves_its_key_and_has_the_new_ones() {
 #[test]
 fn two_actions_can_change_places() {
     let map = with(&[("sync", &["c"]), ("connect", &["s"])]).unwrap();
-    assert_eq!(found(&map, Scope::Main, "c"), Some(Action::Order(Order::Sync)));
-    assert_eq!(found(&map, Scope::Main, "s"), Some(Action::Order(Order::Connect)));
+    assert_eq!(found(&map, Scope::Main, "c"), Some(Action::Node(NodeCommand::Sync)));
+    assert_eq!(found(&map, Scope::Main, "s"), Some(Action::Node(NodeCommand::Connect)));
 }
 
 #[test]

@@ -25,11 +25,11 @@ const LIST_MIN: usize = 4;
 /// Draws the overlay and returns its page: what runs or ran stays in view, the
 /// list moves below it.
 pub(super) fn draw(app: &App, pen: &Pen<'_>, body: Rect, buf: &mut Buffer) -> usize {
-    let Some(side) = &app.lab else { return 1 };
+    let Some(panel) = &app.lab else { return 1 };
     let width = 104.min(body.width);
     let text = usize::from(width.saturating_sub(4));
     let rows = usize::from(body.height.saturating_sub(2));
-    let mut lines = match &side.view.drill {
+    let mut lines = match &panel.view.drill {
         Some(drill) => progress(app, pen, drill, text),
         None => {
             let note = "A drill runs on a fleet of its own, built beside this one and taken down at its end.";
@@ -38,11 +38,11 @@ pub(super) fn draw(app: &App, pen: &Pen<'_>, body: Rect, buf: &mut Buffer) -> us
     };
     lines.push(Line::default());
     let (mut list, mut at, mut places) = (Vec::new(), 0, Vec::new());
-    for (n, info) in side.view.drills.iter().enumerate() {
+    for (n, info) in panel.view.drills.iter().enumerate() {
         let first = list.len();
-        list.extend(info_lines(pen, info, n == side.drill, text));
+        list.extend(info_lines(pen, info, n == panel.drill, text));
         places.push((first, list.len() - first, n));
-        if n == side.drill {
+        if n == panel.drill {
             at = list.len();
         }
     }
@@ -57,7 +57,7 @@ pub(super) fn draw(app: &App, pen: &Pen<'_>, body: Rect, buf: &mut Buffer) -> us
     }
     places.retain(|(first, ..)| *first >= above && *first < lines.len());
     // The list may go on below.
-    let (place, count) = (side.drill + 1, side.view.drills.len());
+    let (place, count) = (panel.drill + 1, panel.view.drills.len());
     let title =
         format!("Drills ─ {place} of {count} ─ {} closes", app.keys.key_of(Scope::Drills, Action::Close));
     frame::popup(pen, &title, &lines, &mut 0, (width, body), buf);

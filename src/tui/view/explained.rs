@@ -8,7 +8,7 @@ use ratatui::text::{Line, Span};
 use super::{Pen, frame};
 use crate::model::{NextAction, PeerRow, Why, WhyLine, ellipsize, printable};
 use crate::tui::app::App;
-use crate::tui::bindings::{Action, Scope, order_of};
+use crate::tui::bindings::{Action, Scope, node_command_of};
 use crate::tui::fmt;
 
 /// Where it is said who did or saw it, in the timeline.
@@ -85,8 +85,8 @@ pub(super) fn awaited(app: &App, pen: &Pen<'_>, peer: &PeerRow, width: usize) ->
 /// What the node proposes, each with the key of the table that does it.
 pub(super) fn next_lines(app: &App, pen: &Pen<'_>, next: &[NextAction]) -> Vec<Line<'static>> {
     let line = |(i, step): (usize, &NextAction)| {
-        let (order, words) = order_of(*step);
-        let action = Action::Order(order);
+        let (command, words) = node_command_of(*step);
+        let action = Action::Node(command);
         let label = if i == 0 { "Next" } else { "" };
         let key = app.keys.key_of(Scope::Why, action);
         let mut line = Line::from(vec![

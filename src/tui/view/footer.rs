@@ -8,7 +8,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::Pen;
 use crate::tui::app::{App, Pane, Spot};
-use crate::tui::bindings::{Action, Bound, LabKey, Order, Scope};
+use crate::tui::bindings::{Action, Bound, LabKey, NodeCommand, Scope};
 use crate::tui::lab::LabCommand;
 
 /// The keys that do something here and now.
@@ -54,7 +54,7 @@ pub(super) fn draw(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
             (Action::Back, _) if app.moment().is_some() => "now",
             (Action::Why, Scope::Main) if app.focus == Pane::Events => "go there",
             (Action::Zoom, Scope::Main) if app.zoom => "unzoom",
-            (Action::Order(Order::Disconnect), Scope::Main) if app.is_on_served() => "end it",
+            (Action::Node(NodeCommand::Disconnect), Scope::Main) if app.is_on_served() => "end it",
             (Action::Lab(key), _) => lab_label(app, key).unwrap_or(binding.label),
             _ => binding.label,
         };
@@ -79,15 +79,21 @@ fn lab_label(app: &App, key: LabKey) -> Option<&'static str> {
 
 /// Whether an action is what a pane is looked at for.
 fn belongs(action: Action, pane: Pane) -> bool {
-    let peer = matches!(action, Action::Why | Action::Order(Order::Connect | Order::Punch | Order::Relay));
+    let peer = matches!(
+        action,
+        Action::Why | Action::Node(NodeCommand::Connect | NodeCommand::Punch | NodeCommand::Relay)
+    );
     match pane {
         Pane::Peers => true,
         Pane::Escalation => peer || action == Action::Sort,
         Pane::Relays => {
-            matches!(action, Action::Why | Action::Order(Order::Failover | Order::Disconnect) | Action::Sort)
+            matches!(
+                action,
+                Action::Why | Action::Node(NodeCommand::Failover | NodeCommand::Disconnect) | Action::Sort
+            )
         }
-        Pane::Gossip => matches!(action, Action::Order(Order::Sync | Order::SyncAll)),
-        Pane::Nat => action == Action::Order(Order::NatProbe),
+        Pane::Gossip => matches!(action, Action::Node(NodeCommand::Sync | NodeCommand::SyncAll)),
+        Pane::Nat => action == Action::Node(NodeCommand::NatProbe),
         Pane::Kpi => action == Action::Sort,
         Pane::Events => matches!(action, Action::Why | Action::Filter),
         Pane::Logs => action == Action::Filter,

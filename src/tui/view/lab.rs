@@ -8,15 +8,15 @@ use ratatui::text::{Line, Span};
 
 use super::{Pen, frame};
 use crate::model::{NatType, ellipsize};
-use crate::tui::app::{App, LabSide};
+use crate::tui::app::{App, LabPanel};
 use crate::tui::bindings::{Action, LabKey, Scope};
 use crate::tui::fmt;
 use crate::tui::lab::{LabLink, LabNode, LabView};
 
 /// Draws the overlay and returns its page.
 pub(super) fn draw(app: &App, pen: &Pen<'_>, scroll: &mut u16, body: Rect, buf: &mut Buffer) -> usize {
-    let Some(side) = &app.lab else { return 1 };
-    let view = &side.view;
+    let Some(panel) = &app.lab else { return 1 };
+    let view = &panel.view;
     let width = 92.min(body.width);
     let mut lines = vec![Line::styled(
         "    NODE       REGION  ROUTER  NAT                UPLINK  NODE IS",
@@ -25,22 +25,22 @@ pub(super) fn draw(app: &App, pen: &Pen<'_>, scroll: &mut u16, body: Rect, buf: 
     let (mut at, mut rows) = (lines.len(), Vec::new());
     for (row, node) in view.nodes.iter().enumerate() {
         rows.push((lines.len(), 1, row));
-        if row == side.row {
+        if row == panel.row {
             at = lines.len();
         }
-        lines.push(node_line(pen, view, node, row == side.row));
+        lines.push(node_line(pen, view, node, row == panel.row));
     }
     if !view.links.is_empty() {
         lines.push(Line::styled("    WIRE BETWEEN       ROUND TRIP", pen.theme.dim));
     }
     for (row, link) in (view.nodes.len()..).zip(&view.links) {
         rows.push((lines.len(), 1, row));
-        if row == side.row {
+        if row == panel.row {
             at = lines.len();
         }
-        lines.push(link_line(pen, link, row == side.row));
+        lines.push(link_line(pen, link, row == panel.row));
     }
-    lines.extend(below(app, pen, side, usize::from(width.saturating_sub(4))));
+    lines.extend(below(app, pen, panel, usize::from(width.saturating_sub(4))));
     let title = format!(
         "Lab ─ {}, {}, console on {} ─ {} closes",
         view.kind,
@@ -115,8 +115,8 @@ fn link_line(pen: &Pen<'_>, link: &LabLink, chosen: bool) -> Line<'static> {
 }
 
 /// What is being done, what is changed, and what cannot be.
-fn below(app: &App, pen: &Pen<'_>, side: &LabSide, width: usize) -> Vec<Line<'static>> {
-    let view = &side.view;
+fn below(app: &App, pen: &Pen<'_>, panel: &LabPanel, width: usize) -> Vec<Line<'static>> {
+    let view = &panel.view;
     // Its line is there while nothing is done, too, or the box would jump.
     let doing = view.doing.as_ref().map_or_else(String::new, |doing| format!("◐ {doing}…"));
     let mut lines = vec![Line::styled(doing, pen.theme.accent)];
@@ -142,7 +142,7 @@ fn below(app: &App, pen: &Pen<'_>, side: &LabSide, width: usize) -> Vec<Line<'st
 
 /// The choice of the NAT before a node.
 pub(super) fn choose_nat(app: &App, pen: &Pen<'_>, host: &str, body: Rect, buf: &mut Buffer) {
-    let node = app.lab.as_ref().and_then(|side| side.view.nodes.iter().find(|n| n.name == host));
+    let node = app.lab.as_ref().and_then(|panel| panel.view.nodes.iter().find(|n| n.name == host));
     let Some(router) = node.and_then(|n| n.router.as_ref()) else { return };
     let mut lines = vec![
         Line::raw(format!("Router {} becomes, and forgets its mappings:", router.name)),

@@ -135,7 +135,7 @@ fn next_lines(app: &App, pen: &Pen<'_>, id: PeerId) -> Vec<Line<'static>> {
     }
     let mut spans = vec![Span::styled("Next  ", pen.theme.strong)];
     for binding in app.keys.of_scope(Scope::Why) {
-        let acts = matches!(binding.action, Action::Order(_) | Action::CopyId);
+        let acts = matches!(binding.action, Action::Node(_) | Action::CopyId);
         if acts && !binding.keys.is_empty() && app.available(binding.action).is_ok() {
             spans.push(Span::styled(binding.key(), pen.theme.accent));
             spans.push(Span::raw(format!(" {}   ", binding.label)));
