@@ -1,10 +1,10 @@
 //! `punchdeck lab`: the console on one node of a fleet in this process, behind
-//! real NATs where the host allows it, and a desk that changes the fleet.
+//! real NATs where the host allows it, and a controller that changes the fleet.
 
 use std::time::Instant;
 
-use super::desk::{Desk, DrillGround};
 use super::failure::say;
+use super::lab_controller::{DrillGround, LabController};
 use super::session::{Hangup, Log, Look, Screen, Session};
 use super::{Failure, LabArgs, SettingsArgs, print};
 use crate::lab::drill::Arena as _;
@@ -159,9 +159,10 @@ fn attend(
 ) -> Result<(), Failure> {
     let Some((name, shown)) = feeds.last().cloned() else { return Ok(()) };
     let (ended, ground) = if session.has_console() {
-        let (desk, lab) = Desk::open(ground, name, drills, session.runtime()).map_err(Failure::failed)?;
+        let (controller, lab) =
+            LabController::open(ground, name, drills, session.runtime()).map_err(Failure::failed)?;
         let ended = session.attend(shown, Some(lab), std::future::ready(Ok(())));
-        (ended, desk.close())
+        (ended, controller.close())
     } else {
         let feeds = feeds.into_iter().map(|(_, feed)| feed).collect();
         (session.attend(shown, None, tell_when_joined(feeds, begun)), Some(ground))

@@ -78,8 +78,8 @@ impl LabArena {
         let dials = |host: &Host| {
             // Where attempts are counted, the public ones make none of their own.
             let counts = scenario.reports_for().is_some();
-            let shy = scenario.fleet.passive && (counts || !topology.is_public(host));
-            if shy { Dials::Public } else { Dials::Anybody }
+            let passive = scenario.fleet.passive && (counts || !topology.is_public(host));
+            if passive { Dials::Public } else { Dials::Anybody }
         };
         let run: Vec<(String, Dials)> = topology.host.iter().map(|h| (h.name.clone(), dials(h))).collect();
         let killed = scenario.all_steps().filter_map(|step| match step {
@@ -143,7 +143,7 @@ impl LabArena {
             State::Here(match dials {
                 Dials::Anybody => self.lab.start_node(host).await?,
                 Dials::Public => self.lab.start_passive(host).await?,
-                Dials::Bootstrap => self.lab.start_shy(host).await?,
+                Dials::Bootstrap => self.lab.start_bootstrap_only(host).await?,
             })
         };
         if self.members.insert(host.to_owned(), (id, state)).is_none() {

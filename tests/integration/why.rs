@@ -427,7 +427,7 @@ async fn out_of_date(userns: &Userns) {
     let new = lab.addr("south-1").await.unwrap();
     // It cannot dial us by itself, and tells the first one where it is.
     lab.cut_link("west", "south", true).await.unwrap();
-    let there = lab.start_shy("south-1").await.unwrap();
+    let there = lab.start_bootstrap_only("south-1").await.unwrap();
     until_links(&there, 1).await;
     until(&here, "new record", |s| s.peer(&peer).is_some_and(|p| p.addresses.contains(&new))).await;
     let found = why(&here, peer).await;

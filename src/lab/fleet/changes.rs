@@ -21,7 +21,7 @@ impl NatLab {
     /// [`LabError::Network`].
     pub async fn cut(&self, host: &str) -> Result<(), LabError> {
         self.network.lock().await.cut(host)?;
-        slot(&mut *self.slots.lock().await, host)?.hushed = false;
+        slot(&mut *self.slots.lock().await, host)?.muted = false;
         self.note(Happening::Cut { host: host.to_owned() });
         Ok(())
     }
@@ -224,9 +224,9 @@ impl NatLab {
             }
         };
         for host in &self.topology.host {
-            let hushed = slot(&mut *self.slots.lock().await, &host.name)?.hushed;
+            let muted = slot(&mut *self.slots.lock().await, &host.name)?.muted;
             let mut network = self.network.lock().await;
-            if hushed {
+            if muted {
                 // It is healed when its node starts.
                 network.set_uplink(&host.name, Conditions { cut: true, ..Conditions::default() })?;
                 continue;

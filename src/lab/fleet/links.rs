@@ -18,8 +18,8 @@ impl NatLab {
     /// # Errors
     /// [`LabError::Network`] if there is no such host.
     pub async fn is_cut(&self, host: &str) -> Result<bool, LabError> {
-        let hushed = slot(&mut *self.slots.lock().await, host)?.hushed;
-        Ok(self.network.lock().await.uplink(host)?.cut && !hushed)
+        let muted = slot(&mut *self.slots.lock().await, host)?.muted;
+        Ok(self.network.lock().await.uplink(host)?.cut && !muted)
     }
 
     /// Whether the port of a host's node is free: the library lets go of it up to

@@ -140,7 +140,7 @@ impl NatLab {
                 id: keys::peer_id(&keys.public)?,
                 keys,
                 runs: Runs::Nothing,
-                hushed: false,
+                muted: false,
             };
             slots.insert(host.name.clone(), slot);
         }

@@ -65,7 +65,7 @@ pub(super) struct Slot {
     pub(super) runs: Runs,
     /// Killed in this process: its host stays cut until it is started again, as
     /// the library's endpoint goes on answering with a goodbye for some seconds.
-    pub(super) hushed: bool,
+    pub(super) muted: bool,
 }
 
 impl NatLab {
@@ -160,7 +160,7 @@ impl NatLab {
     ///
     /// # Errors
     /// [`LabError::State`] if it runs already.
-    pub async fn start_shy(&self, host: &str) -> Result<Feed, LabError> {
+    pub async fn start_bootstrap_only(&self, host: &str) -> Result<Feed, LabError> {
         let bootstrap = self.bootstrap_for(host).await?;
         let ip = self.addr(host).await?.ip();
         self.start_with(host, bootstrap.into_iter().collect(), true, Some(ip), NETWORK).await
@@ -178,7 +178,7 @@ impl NatLab {
         let slot = slot(&mut slots, host)?;
         idle(host, &mut slot.runs)?;
         let lock = DataDirLock::acquire(&slot.dir)?;
-        if std::mem::take(&mut slot.hushed) {
+        if std::mem::take(&mut slot.muted) {
             self.network.lock().await.heal(host)?;
         }
         let bind = (ip.unwrap_or(slot.any()), slot.addr.port()).into();
@@ -210,7 +210,7 @@ impl NatLab {
         let mut slots = self.slots.lock().await;
         let slot = slot(&mut slots, host)?;
         idle(host, &mut slot.runs)?;
-        if std::mem::take(&mut slot.hushed) {
+        if std::mem::take(&mut slot.muted) {
             self.network.lock().await.heal(host)?;
         }
         let log = self.dir.path().join(format!("{host}.log"));
@@ -255,7 +255,7 @@ impl NatLab {
                 // For its peers it is dead from here on.
                 self.note(Happening::Killed { host: host.to_owned() });
                 node.stop().await;
-                slot(&mut *self.slots.lock().await, host)?.hushed = !was_cut;
+                slot(&mut *self.slots.lock().await, host)?.muted = !was_cut;
             }
         }
         Ok(())

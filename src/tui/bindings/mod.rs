@@ -258,7 +258,7 @@ impl Action {
         match self {
             Self::Why | Self::CopyId | Self::CopyAddress | Self::CopyWhy => true,
             Self::Node(command) => {
-                !matches!(order, NodeCommand::SyncAll | NodeCommand::Failover | NodeCommand::NatProbe)
+                !matches!(command, NodeCommand::SyncAll | NodeCommand::Failover | NodeCommand::NatProbe)
             }
             _ => false,
         }

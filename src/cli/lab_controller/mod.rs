@@ -27,13 +27,13 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const NO_NETWORK: &str = "on loopback there is no wire to cut and no NAT to change, and a node is stopped with \
                           a goodbye, not killed";
 
-/// A desk at work, to be ended.
-pub(super) struct Desk {
+/// A controller at work, to be ended.
+pub(super) struct LabController {
     thread: JoinHandle<Ground>,
     quit: CancellationToken,
 }
 
-impl Desk {
+impl LabController {
     /// Begins to work on a fleet whose node `shown` the console is on.
     pub(super) fn open(
         ground: Ground,
@@ -55,7 +55,7 @@ impl Desk {
         let drills = Drills::new(drills, runtime.clone(), quit.clone());
         let mut worker = Worker { ground, view: Arc::new(shown_in), feeds, drills };
         let (runtime, told) = (runtime.clone(), quit.clone());
-        let thread = std::thread::Builder::new().name("lab desk".to_owned()).spawn(move || {
+        let thread = std::thread::Builder::new().name("lab controller".to_owned()).spawn(move || {
             runtime.block_on(worker.work(asked, &told));
             worker.drills.join();
             worker.ground
@@ -64,14 +64,14 @@ impl Desk {
     }
 
     /// Ends the work, a running drill's too, and gives the fleet back; `None` if
-    /// the desk has failed, and its fleet went with it.
+    /// the controller has failed, and its fleet went with it.
     pub(super) fn close(self) -> Option<Ground> {
         self.quit.cancel();
         self.thread.join().ok()
     }
 }
 
-/// The view that a desk and its drill both change.
+/// The view that a controller and its drill both change.
 type Shown = Arc<watch::Sender<Arc<LabView>>>;
 
 fn change(view: &Shown, how: impl FnOnce(&mut LabView)) {

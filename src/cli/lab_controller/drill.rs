@@ -55,7 +55,7 @@ impl DrillGround {
     }
 }
 
-/// The drills of a desk.
+/// The drills of a controller.
 pub(super) struct Drills {
     ground: DrillGround,
     runtime: Handle,
