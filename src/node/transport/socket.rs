@@ -112,9 +112,14 @@ impl NodeSocket {
     /// endpoint.
     fn sift(&self, bufs: &[IoSliceMut<'_>], meta: &mut [RecvMeta]) {
         for (buf, meta) in bufs.iter().zip(meta) {
-            if is_stray(buf.get(..meta.len).unwrap_or_default()) {
+            let datagram = buf.get(..meta.len).unwrap_or_default();
+            if is_stray(datagram) {
                 meta.len = 0;
                 self.shared.strays.fetch_add(1, Ordering::Relaxed);
+            } else if guessing::is_ours(datagram) {
+                // The other end of a guessed punch opened its sockets with it. An
+                // endpoint that took it for QUIC would answer with a reset.
+                meta.len = 0;
             }
         }
     }
@@ -149,12 +154,13 @@ impl NodeSocket {
 
     /// Sends a datagram that is no QUIC, if there is room for it just now.
     pub(super) fn send_beside(&self, to: SocketAddr, contents: &[u8]) {
-        let destination = match to.ip() {
-            IpAddr::V4(ip) if self.shared.local.is_ipv6() => (ip.to_ipv6_mapped(), to.port()).into(),
-            _ => to,
-        };
-        let transmit = Transmit { destination, ecn: None, contents, segment_size: None, src_ip: None };
-        drop(self.send(&transmit));
+        drop(self.send(&self.beside(to, contents)));
+    }
+
+    /// A datagram that no connection sends.
+    fn beside<'a>(&self, to: SocketAddr, contents: &'a [u8]) -> Transmit<'a> {
+        let destination = if self.shared.local.is_ipv6() { mapped(to) } else { to };
+        Transmit { destination, ecn: None, contents, segment_size: None, src_ip: None }
     }
 
     fn refuse(&self, to: SocketAddr, error: &io::Error) {
@@ -180,8 +186,7 @@ impl NodeSocket {
     pub(super) fn try_barred(&self) -> Vec<(IpAddr, ErrorKind)> {
         let barred: Vec<SocketAddr> = lock(&self.shared.barred).values().map(|(to, _)| *to).collect();
         for to in barred {
-            let destination = if self.shared.local.is_ipv6() { mapped(to) } else { to };
-            let byte = Transmit { destination, ecn: None, contents: &[0], segment_size: None, src_ip: None };
+            let byte = self.beside(to, &[0]);
             let Some(io) = self.io() else { break };
             let sent = io.socket.try_io(Interest::WRITABLE, || io.state.try_send((&io.socket).into(), &byte));
             match sent {
@@ -222,17 +227,6 @@ fn without_coalescing(socket: &std::net::UdpSocket) {
     }
     #[cfg(not(target_os = "linux"))]
     let _ = socket;
-}
-
-/// Datagrams of guessed punches come in here, too: those with which the other end
-/// opened its sockets. They are no QUIC, and an endpoint that took them for some
-/// would answer with a reset. Empty, they are passed over.
-fn leave_out_guesses(bufs: &[IoSliceMut<'_>], meta: &mut [RecvMeta]) {
-    for (buf, meta) in bufs.iter().zip(meta) {
-        if guessing::is_ours(&buf[..meta.len]) {
-            meta.len = 0;
-        }
-    }
 }
 
 /// What the system says when it is to send from an address that it does not have.
@@ -280,7 +274,6 @@ impl AsyncUdpSocket for NodeSocket {
             match received {
                 Ok(count) => {
                     self.sift(bufs, meta.get_mut(..count).unwrap_or_default());
-                    leave_out_guesses(bufs, &mut meta[..count]);
                     return Poll::Ready(Ok(count));
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
