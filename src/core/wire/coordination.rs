@@ -24,7 +24,8 @@ pub struct PunchRequest {
 }
 
 /// Why a request was turned down.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "u8", into = "u8")]
 pub enum Refusal {
     /// The intermediary is not connected to the target.
     UnknownTarget,
@@ -44,21 +45,23 @@ pub enum Refusal {
     Other,
 }
 
-impl Refusal {
-    pub(super) fn number(self) -> u8 {
-        match self {
-            Self::UnknownTarget => 1,
-            Self::RateLimited => 2,
-            Self::NoConsent => 3,
-            Self::BadAddress => 4,
-            Self::Replayed => 5,
-            Self::NoAnswer => 6,
-            Self::HeldOff => 7,
-            Self::Other => 255,
+impl From<Refusal> for u8 {
+    fn from(value: Refusal) -> Self {
+        match value {
+            Refusal::UnknownTarget => 1,
+            Refusal::RateLimited => 2,
+            Refusal::NoConsent => 3,
+            Refusal::BadAddress => 4,
+            Refusal::Replayed => 5,
+            Refusal::NoAnswer => 6,
+            Refusal::HeldOff => 7,
+            Refusal::Other => 255,
         }
     }
+}
 
-    pub(super) fn from_number(number: u8) -> Self {
+impl From<u8> for Refusal {
+    fn from(number: u8) -> Self {
         match number {
             1 => Self::UnknownTarget,
             2 => Self::RateLimited,
@@ -69,18 +72,6 @@ impl Refusal {
             7 => Self::HeldOff,
             _ => Self::Other,
         }
-    }
-}
-
-impl Serialize for Refusal {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.number().serialize(serializer)
-    }
-}
-
-impl<'de> Deserialize<'de> for Refusal {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        u8::deserialize(deserializer).map(Self::from_number)
     }
 }
 

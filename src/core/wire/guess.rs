@@ -31,7 +31,8 @@ pub struct GuessOffer {
 }
 
 /// Why an offer was turned down.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "u8", into = "u8")]
 pub enum NoGuess {
     /// The operator lets none happen, or not with this peer.
     NoConsent,
@@ -45,18 +46,20 @@ pub enum NoGuess {
     Other,
 }
 
-impl NoGuess {
-    pub(super) fn number(self) -> u8 {
-        match self {
-            Self::NoConsent => 1,
-            Self::Busy => 2,
-            Self::Hopeless => 3,
-            Self::Unwitnessed => 4,
-            Self::Other => 255,
+impl From<NoGuess> for u8 {
+    fn from(value: NoGuess) -> Self {
+        match value {
+            NoGuess::NoConsent => 1,
+            NoGuess::Busy => 2,
+            NoGuess::Hopeless => 3,
+            NoGuess::Unwitnessed => 4,
+            NoGuess::Other => 255,
         }
     }
+}
 
-    pub(super) fn from_number(number: u8) -> Self {
+impl From<u8> for NoGuess {
+    fn from(number: u8) -> Self {
         match number {
             1 => Self::NoConsent,
             2 => Self::Busy,
@@ -64,18 +67,6 @@ impl NoGuess {
             4 => Self::Unwitnessed,
             _ => Self::Other,
         }
-    }
-}
-
-impl Serialize for NoGuess {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.number().serialize(serializer)
-    }
-}
-
-impl<'de> Deserialize<'de> for NoGuess {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        u8::deserialize(deserializer).map(Self::from_number)
     }
 }
 

@@ -125,7 +125,7 @@ pub(crate) fn message() -> impl Strategy<Value = Message> {
             }
         ),
         (any::<u32>(), proptest::option::of(addr()), any::<u8>()).prop_map(|(request, addr, reason)| {
-            let result = addr.ok_or(Refusal::from_number(reason));
+            let result = addr.ok_or(Refusal::from(reason));
             Message::CoordinationAnswer(CoordinationAnswer { request, result })
         }),
         (any::<[u8; 16]>(), peer_id(), vec(addr(), 0..8)).prop_map(|(nonce, requester, addresses)| {
@@ -149,7 +149,7 @@ pub(crate) fn message() -> impl Strategy<Value = Message> {
         (any::<[u8; 16]>(), any::<bool>(), addr(), near())
             .prop_map(|(run, opens, at, near)| Message::GuessOffer(GuessOffer { run, opens, at, near })),
         (any::<[u8; 16]>(), any::<Option<u8>>(), addr(), near()).prop_map(|(run, no, at, near)| {
-            let result = no.map_or(Ok(GuessYes { at, near }), |no| Err(NoGuess::from_number(no)));
+            let result = no.map_or(Ok(GuessYes { at, near }), |no| Err(NoGuess::from(no)));
             Message::GuessAnswer(GuessAnswer { run, result })
         }),
         (any::<[u8; 16]>(), any::<u16>())

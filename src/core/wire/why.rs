@@ -58,7 +58,8 @@ pub struct AccountAsk {
 }
 
 /// How somebody stands with a peer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "u8", into = "u8")]
 pub enum Standing {
     /// No link to it is remembered.
     Never,
@@ -74,35 +75,29 @@ pub enum Standing {
     Ended,
 }
 
-impl Standing {
-    pub(super) fn number(self) -> u8 {
-        match self {
-            Self::Never => 0,
-            Self::Linked => 1,
-            Self::Relayed => 2,
-            Self::Left => 3,
-            Self::Silent => 4,
-            Self::Ended => 5,
+impl From<Standing> for u8 {
+    fn from(value: Standing) -> Self {
+        match value {
+            Standing::Never => 0,
+            Standing::Linked => 1,
+            Standing::Relayed => 2,
+            Standing::Left => 3,
+            Standing::Silent => 4,
+            Standing::Ended => 5,
         }
     }
 }
 
-impl Serialize for Standing {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.number().serialize(serializer)
-    }
-}
-
-impl<'de> Deserialize<'de> for Standing {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(match u8::deserialize(deserializer)? {
+impl From<u8> for Standing {
+    fn from(number: u8) -> Self {
+        match number {
             1 => Self::Linked,
             2 => Self::Relayed,
             3 => Self::Left,
             4 => Self::Silent,
             5 => Self::Ended,
             _ => Self::Never,
-        })
+        }
     }
 }
 
