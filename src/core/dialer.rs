@@ -163,6 +163,10 @@ impl Dialer {
     pub fn begin(&mut self, view: &impl View, now: Now) -> Vec<Start> {
         if let Some(why) = self.no_way(view) {
             self.state = State::NoWay { why, since: now.mono };
+            // A link may come in before the first round: the others are due then, too.
+            for prospect in self.first(view) {
+                self.on_learned(prospect.peer, Cause::Cache, now.mono);
+            }
             return Vec::new();
         }
         let cached = self.cached_round(view, now.mono);
@@ -457,13 +461,17 @@ impl Dialer {
     }
 
     fn cached_round(&self, view: &impl View, now: Mono) -> Vec<Start> {
-        let anchors = self.anchors.iter().filter_map(|peer| view.prospect(peer));
-        let best = view.best(ROUND_PEERS + self.held_off.len() + self.yielded.len());
-        let best = best.into_iter().filter(|p| !self.anchors.contains(&p.peer));
-        let all = anchors.chain(best);
-        let free = all.filter(|p| !self.waits(&p.peer, now) && !view.is_busy(&p.peer));
+        let first = self.first(view).into_iter();
+        let free = first.filter(|p| !self.waits(&p.peer, now) && !view.is_busy(&p.peer));
         let free = free.filter(|p| view.way(&p.addresses).is_ok());
         free.take(ROUND_PEERS).map(|p| start(p, Cause::Cache)).collect()
+    }
+
+    /// Whom to dial first: the anchors, then the best known.
+    fn first(&self, view: &impl View) -> Vec<Prospect> {
+        let anchors = self.anchors.iter().filter_map(|peer| view.prospect(peer));
+        let best = view.best(ROUND_PEERS + self.held_off.len() + self.yielded.len());
+        anchors.chain(best.into_iter().filter(|p| !self.anchors.contains(&p.peer))).collect()
     }
 
     fn bootstrap_round(&mut self, view: &impl View, now: Now) -> Vec<Start> {

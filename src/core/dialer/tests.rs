@@ -423,6 +423,19 @@ fn without_a_way_to_anybody_nothing_is_dialled_and_no_wait_grows() {
 }
 
 #[test]
+fn a_link_that_comes_in_before_the_first_round_keeps_nobody_else_waiting() {
+    let known = vec![prospect(1, true), prospect(2, true)];
+    let mut world = World { known, no_way: Some(SendTrouble::NoRoute), ..World::default() };
+    let mut dialer = dialer(&[]);
+    assert!(dialer.begin(&world, at(0)).is_empty());
+    world.no_way = None;
+    dialer.reset_waits(at(1000).mono);
+    dialer.on_link_up(&peer(1), at(1000).mono);
+    world.busy.insert(peer(1));
+    assert_eq!(whom(&dialer.on_timeout(&world, at(1001)).0), [2]);
+}
+
+#[test]
 fn a_way_that_opens_ends_every_wait() {
     let (mut dialer, mut world) = joined(vec![prospect(1, true)]);
     dialer.on_learned(peer(1), Cause::Cache, at(0).mono);
