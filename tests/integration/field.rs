@@ -68,6 +68,15 @@ async fn why(feed: &Feed, peer: PeerId) -> Why {
     }
 }
 
+/// Waits for links to all, which have to be there in time; what stood in the way, if not.
+async fn linked_to_all(feed: &Feed, all: &[PeerId], begun: Instant, within: Duration, after: &str) {
+    until(feed, "links to all", |s| linked(s, all)).await;
+    let took = begun.elapsed();
+    println!("linked to all {took:?} after {after}");
+    let snapshot = feed.snapshots.borrow().clone();
+    assert!(took < within, "{took:?} after {after}: {:#?}", snapshot.attempts.recent);
+}
+
 /// The identities of all hosts but one.
 async fn others(scene: &Scene, host: &str) -> Vec<PeerId> {
     let mut all = Vec::new();
@@ -104,10 +113,7 @@ async fn offline(userns: &Userns, host: &str) {
     assert_eq!(failed.reason, Reason::NoWay { why: SendTrouble::NoRoute });
     let begun = Instant::now();
     scene.plug_in(host, &way).await;
-    until(&feed, "links to all again", |s| linked(s, &all)).await;
-    let took = begun.elapsed();
-    println!("{host}: linked to all {took:?} after the network came back");
-    assert!(took < BACK_WITHIN, "{host}: {took:?}");
+    linked_to_all(&feed, &all, begun, BACK_WITHIN, &format!("the network of {host} came back")).await;
     scene.lab.stop().await;
 }
 
@@ -124,10 +130,7 @@ async fn early(userns: &Userns) {
     assert_eq!(feed.snapshots.borrow().attempts.ended, 0);
     let begun = Instant::now();
     scene.plug_in(host, &way).await;
-    until(&feed, "links to all", |s| linked(s, &all)).await;
-    let took = begun.elapsed();
-    println!("linked to all {took:?} after the network came");
-    assert!(took < BACK_WITHIN, "{took:?}");
+    linked_to_all(&feed, &all, begun, BACK_WITHIN, "the network came").await;
     scene.lab.stop().await;
 }
 
@@ -153,10 +156,7 @@ async fn forbidden(userns: &Userns) {
     assert!(verdict.contains("this host forbids sending there"), "{verdict}");
     let begun = Instant::now();
     scene.open(host).await;
-    until(&feed, "links to all again", |s| linked(s, &all)).await;
-    let took = begun.elapsed();
-    println!("linked to all {took:?} after the firewall was opened");
-    assert!(took < OPEN_WITHIN, "{took:?}");
+    linked_to_all(&feed, &all, begun, OPEN_WITHIN, "the firewall was opened").await;
     // Routes that say no, in the three ways that there are.
     let way = scene.way_out(host).await;
     for kind in ["blackhole", "prohibit", "unreachable"] {
@@ -173,10 +173,7 @@ async fn forbidden(userns: &Userns) {
         // The interface brings its own route along.
         scene.unplug(host, &way).await;
         scene.plug_in(host, &way).await;
-        until(&feed, "links to all again", |s| linked(s, &all)).await;
-        let took = begun.elapsed();
-        println!("{kind}: linked to all {took:?} after the route came back");
-        assert!(took < OPEN_WITHIN, "{kind}: {took:?}");
+        linked_to_all(&feed, &all, begun, OPEN_WITHIN, &format!("the route came back ({kind})")).await;
     }
     scene.lab.stop().await;
 }
