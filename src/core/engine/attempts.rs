@@ -317,7 +317,7 @@ impl Engine {
     /// The peer is linked: every attempt towards it ends.
     pub(super) fn attempts_reached(&mut self, peer: &PeerId, now: Now) {
         let Some(status) = self.links.get(peer).and_then(super::Link::status) else { return };
-        if status.info.path != Path::Relayed {
+        if status.info.path.is_straight() {
             self.end_punch_dials(peer);
         }
         for id in self.attempts.ids_towards(peer) {

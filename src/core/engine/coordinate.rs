@@ -45,7 +45,7 @@ impl Links for View<'_> {
     fn observed(&self, peer: &PeerId) -> Option<SocketAddr> {
         // What is seen of a relayed peer is its relay's.
         let info = self.links.get(peer).and_then(Link::in_use)?;
-        (info.path != Path::Relayed).then_some(info.remote)
+        (info.path.is_straight()).then_some(info.remote)
     }
 
     fn is_linked_relay(&self, relay: &PeerId, addr: &SocketAddr) -> bool {
@@ -132,7 +132,7 @@ impl Engine {
         let standing = self.links.get(&requester).filter(|l| l.is_up()).and_then(Link::status);
         // Whose operator disconnected us wants us again.
         self.dialer.asked_by(&requester);
-        if standing.is_some_and(|s| s.info.path != Path::Relayed) {
+        if standing.is_some_and(|s| s.info.path.is_straight()) {
             return;
         }
         let mut dials = Vec::new();

@@ -69,7 +69,7 @@ impl Over {
     /// the wait for it.
     fn on_link(&mut self, peer: PeerId, path: Path, via: Option<PeerId>) -> bool {
         let Some(from) = self.waiting.get(&peer).copied() else { return false };
-        if self.is_forced() && path != Path::Relayed {
+        if self.is_forced() && path.is_straight() {
             self.waiting.remove(&peer);
             self.left = Some(path);
             return false;
@@ -213,7 +213,7 @@ impl Engine {
         self.doubt_relay(peer, via);
         let Some(info) = self.links.get(&peer).and_then(Link::in_use) else { return };
         let (path, to) = (info.path, info.via.filter(|_| info.path == Path::Relayed));
-        if path != Path::Relayed {
+        if path.is_straight() {
             // A lane that is being dialled is not wanted any more.
             self.restored_relay(&peer);
         }

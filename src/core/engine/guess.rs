@@ -179,7 +179,7 @@ impl Engine {
             return false;
         };
         let sees = answer.observed.map(crate::model::plain_addr).filter(|_| answer.peer == about);
-        let info = self.links.get(&from).and_then(Link::in_use).filter(|i| i.path != Path::Relayed);
+        let info = self.links.get(&from).and_then(Link::in_use).filter(|i| i.path.is_straight());
         if let (Some(sees), Some(info)) = (sees, info) {
             let proven = self.is_public_peer(&from, now);
             let witness = Witness { peer: from, ip: info.remote.ip(), proven, sees };
@@ -193,7 +193,7 @@ impl Engine {
     /// Asks those who can be believed most where they see a peer.
     fn ask_witnesses(&mut self, about: PeerId, query: u32, now: Now) {
         let rank = |(peer, link): (&PeerId, &Link)| {
-            let status = link.status().filter(|s| link.is_up() && s.info.path != Path::Relayed)?;
+            let status = link.status().filter(|s| link.is_up() && s.info.path.is_straight())?;
             let rtt = status.rtt_ms.unwrap_or(f64::MAX).to_bits();
             (*peer != about).then_some((!self.is_public_peer(peer, now), rtt, *peer))
         };

@@ -83,7 +83,7 @@ impl Engine {
     /// Linked peers that dialled us, over no relay.
     fn came_in(&self) -> Vec<PeerId> {
         let came = self.links.iter().filter(|(_, link)| {
-            link.in_use().is_some_and(|info| !info.outbound && info.path != Path::Relayed)
+            link.in_use().is_some_and(|info| !info.outbound && info.path.is_straight())
         });
         came.map(|(peer, _)| *peer).collect()
     }

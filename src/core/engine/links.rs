@@ -76,7 +76,7 @@ impl Engine {
         let addr = crate::model::plain_addr(addr);
         let Some(link) = self.links.get_mut(&peer) else { return };
         link.on_observed(addr);
-        if let Some(info) = link.in_use().filter(|info| info.path != Path::Relayed).cloned() {
+        if let Some(info) = link.in_use().filter(|info| info.path.is_straight()).cloned() {
             self.on_observed(peer, addr, &info, now);
             self.upgrade_all(now);
         }
@@ -254,7 +254,7 @@ impl Engine {
         let feeler = self.attempts.towards(&peer).is_some_and(|l| l.cause() == Cause::Feeler);
         self.attempts_reached(&peer, now);
         // What a relay shows of us is the relay's.
-        if let Some(observed) = observed.filter(|_| info.path != Path::Relayed) {
+        if let Some(observed) = observed.filter(|_| info.path.is_straight()) {
             self.on_observed(peer, observed, &info, now);
         }
         self.gossip_link_up(peer, &info, now);
@@ -269,7 +269,7 @@ impl Engine {
             return;
         };
         self.nat_link(peer, false, now);
-        match observed.filter(|_| info.path != Path::Relayed) {
+        match observed.filter(|_| info.path.is_straight()) {
             Some(observed) => self.on_observed(peer, observed, &info, now),
             None => self.observed.forget(&peer),
         }
@@ -377,7 +377,7 @@ impl Engine {
         }
         // Nobody can aim at a peer that we see only through a relay.
         let status = self.links.get(&question.peer).and_then(Link::status);
-        let observed = status.map(|s| s.info).filter(|i| i.path != Path::Relayed).map(|i| i.remote);
+        let observed = status.map(|s| s.info).filter(|i| i.path.is_straight()).map(|i| i.remote);
         let answer = IHave { query: question.query, peer: question.peer, observed };
         self.send(&from, &Message::IHave(answer), now);
     }

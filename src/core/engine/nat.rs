@@ -116,7 +116,7 @@ impl Engine {
     pub(super) fn nat_link(&mut self, peer: PeerId, fresh: bool, now: Now) {
         let Some(status) = self.links.get(&peer).and_then(Link::status) else { return };
         // What is seen of a relayed peer is its relay: no dial-back may go there.
-        let ip = (status.info.path != Path::Relayed).then(|| status.info.remote.ip());
+        let ip = (status.info.path.is_straight()).then(|| status.info.remote.ip());
         let token = self.nat_state.responder.link_up(peer, ip, now);
         if let Some(token) = token.filter(|_| fresh) {
             self.send(&peer, &Message::ProbeToken(token), now);

@@ -74,7 +74,7 @@ impl Engine {
         let bootstrap = self.attempts.towards(&peer).is_some_and(|l| l.cause() == Cause::Bootstrap);
         let source = if bootstrap { Source::Bootstrap } else { Source::Inbound };
         // A relay's address is not the peer's.
-        let dialled = (info.outbound && info.path != Path::Relayed).then_some(info.remote);
+        let dialled = (info.outbound && info.path.is_straight()).then_some(info.remote);
         let change = self.book.contact(peer, source, dialled, now);
         self.on_own_change(peer, &change, now);
         let change = self.book.set_linked(peer, true);

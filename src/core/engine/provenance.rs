@@ -123,7 +123,7 @@ impl Engine {
             }
         };
         if let Some(info) = self.links.get(&peer).and_then(Link::in_use)
-            && info.path != Path::Relayed
+            && info.path.is_straight()
         {
             add(info.remote, ", of its link", measured, Some(now.stamp));
         }

@@ -62,7 +62,7 @@ impl Engine {
         let reached = self.book.get(at.relay).and_then(|e| e.measured.reached_at);
         at.relay != self.config.me
             && (reached.is_some_and(|addr| same_host(&addr))
-                || linked.is_some_and(|i| i.path != Path::Relayed && same_host(&i.remote)))
+                || linked.is_some_and(|i| i.path.is_straight() && same_host(&i.remote)))
     }
 
     /// Who could be a relay for us, the best first: who was proven to be

@@ -295,7 +295,7 @@ impl Engine {
             standing,
             since_s: since.map(|at| age_ms(now.stamp_of(at), now) / 1_000),
             // What is seen of a relayed peer is its relay's.
-            seen_at: status.filter(|s| s.info.path != Path::Relayed).map(|s| s.info.remote),
+            seen_at: status.filter(|s| s.info.path.is_straight()).map(|s| s.info.remote),
             notes: newest(told, now),
         };
         self.send(&from, &Message::Account(account), now);

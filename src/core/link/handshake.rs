@@ -259,7 +259,7 @@ impl Link {
         let to = self.conns[at].info.path;
         let idle = |c: &Conn| matches!(c.phase, Phase::Waiting { .. } | Phase::Foreign);
         let left = self.conns.iter().enumerate().filter(|(n, c)| {
-            idle(c) && c.info.path != Path::Relayed && (c.info.path > to || c.info.path == to && *n < at)
+            idle(c) && c.info.path.is_straight() && (c.info.path > to || c.info.path == to && *n < at)
         });
         out.extend(left.map(|(_, c)| LinkOut::Close(c.info.id, CloseCode::Replaced)));
     }

@@ -398,7 +398,7 @@ impl Link {
     /// The other end of a connection is seen elsewhere; whether it is the one in
     /// use. What is seen of a lane is its relay.
     pub fn on_remote(&mut self, id: ConnId, remote: SocketAddr) -> bool {
-        let moved = self.conn_mut(id).filter(|c| c.info.path != Path::Relayed);
+        let moved = self.conn_mut(id).filter(|c| c.info.path.is_straight());
         if let Some(conn) = moved {
             conn.info.remote = remote;
             return self.active == Some(id);

@@ -67,7 +67,7 @@ async fn watch<A: Arena>(
 ) -> Result<(Option<u64>, u64), Stop> {
     let mut snapshots = runner.feed(node)?.snapshots;
     let left = tokio::spawn(async move {
-        let off = |s: &Arc<Snapshot>| s.link(&peer).is_some_and(|l| l.path != Path::Relayed);
+        let off = |s: &Arc<Snapshot>| s.link(&peer).is_some_and(|l| l.path.is_straight());
         snapshots.wait_for(off).await.ok().map(|_| millis(begun.elapsed()))
     });
     let mut harmed = 0;

@@ -579,7 +579,7 @@ fn a_question_without_an_answer_says_why_and_keeps_what_the_console_knows() {
 fn an_action_that_cannot_be_done_now_says_so_beside_its_key() {
     let mut snapshot = Snapshot::clone(&demo::busy());
     let links = Vec::clone(&snapshot.links);
-    snapshot.links = Arc::new(links.into_iter().filter(|l| l.path != Path::Relayed).collect());
+    snapshot.links = Arc::new(links.into_iter().filter(|l| l.path.is_straight()).collect());
     let mut shot = Shot::of(Arc::new(snapshot), LARGE).keys("jjj\n");
     explain(&mut shot, Ok(Done::Explained(Box::new(demo::why()))));
     let text = shot.text();

@@ -50,7 +50,7 @@ fn who_is_told_the_reports_counts_what_the_node_counts() {
     let attempt = attempt.expect("an attempt that ended relayed");
     assert_eq!((attempt.own_nat, attempt.peer_nat), (NatType::Symmetric, NatType::Symmetric));
     let off =
-        |f: &Fact| matches!(f, Fact::Moved(m) if m.attempt == Some(attempt.attempt) && m.to != Path::Relayed);
+        |f: &Fact| matches!(f, Fact::Moved(m) if m.attempt == Some(attempt.attempt) && m.to.is_straight());
     assert!(reports.iter().any(off), "and left its relay: {reports:?}");
     assert!(reports.iter().any(|f| matches!(f, Fact::Failover(_))), "{reports:?}");
 }

@@ -86,7 +86,7 @@ impl Crowd {
             let now = self.net.now;
             let shown = self.net.nodes[c.from].engine.snapshot(now);
             let path = shown.links.iter().find(|l| l.peer_id == id(c.to)).map(|l| l.path);
-            assert!(path.is_some_and(|p| p != Path::Relayed), "{} to {} is {path:?}", c.from, c.to);
+            assert!(path.is_some_and(Path::is_straight), "{} to {} is {path:?}", c.from, c.to);
         }
     }
 }
