@@ -3,9 +3,7 @@
 mod ended;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::traces::Traces;
 use super::{Action, Engine};
@@ -24,9 +22,6 @@ use crate::model::{
 
 /// Ended attempts kept for the screen.
 const RECENT_MAX: usize = 200;
-
-/// Why a connection was refused is remembered for the dial that made it.
-pub(super) const REFUSAL_KEPT: Duration = Duration::from_secs(5);
 
 /// Live ladders and ended attempts.
 #[derive(Debug, Default)]
@@ -181,17 +176,17 @@ impl Engine {
         let Start { target, cause, plan } = start;
         let mut target = match target.peer {
             Some(peer) => {
-                self.count_unknown_relays(&peer);
-                self.target_at(peer, target.addresses, now)
+                self.outbox.stopped_often("relay that nobody knows", self.peers(now).unknown_relays(&peer));
+                self.targets(now).at(peer, target.addresses)
             }
             None => target,
         };
         if cause == Cause::Gossip {
-            self.drop_hearsay_relays(&mut target.relays);
+            self.drop_hearsay_relays(&mut target.relays, now);
         }
         let id = self.attempts.fresh_id();
         let peer = target.peer;
-        self.event(peer, EventKind::AttemptStarted { attempt: id, cause }, now);
+        self.outbox.event(peer, EventKind::AttemptStarted { attempt: id, cause }, now);
         if let Some(peer) = peer {
             self.attempts.set_latest(peer, id);
         }
@@ -212,7 +207,7 @@ impl Engine {
         cause: Cause,
         now: Now,
     ) -> Result<(), Failure> {
-        let target = self.target_of(peer, now).ok_or(Reason::UnknownPeer)?;
+        let target = self.targets(now).of(peer).ok_or(Reason::UnknownPeer)?;
         // It would say nothing of the peer, and be no news to anybody.
         self.ways.to(&target.addresses).map_err(|why| Reason::NoWay { why })?;
         let stage = plan.only();
@@ -227,7 +222,7 @@ impl Engine {
         }
         // It may be over as soon as it begins.
         let attempt = running.unwrap_or(AttemptId(self.attempts.next_id + 1));
-        let before = self.path_of(&peer);
+        let before = self.links.path(&peer);
         let waiting = Waiting { command: id, attempt, since: now.mono, stage, before };
         self.attempts.waiting.push(waiting);
         if running.is_none() {
@@ -261,7 +256,7 @@ impl Engine {
             return self.on_handover_dialled(dial, peer);
         }
         let Some(ladder) = self.attempts.live.get_mut(&dial.attempt) else {
-            return self.out.push_back(Action::Cancel { dial });
+            return self.outbox.push(Action::Cancel { dial });
         };
         let mut out = Vec::new();
         if ladder.is_lane(dial) {
@@ -289,9 +284,9 @@ impl Engine {
         }
         self.carry_ladder(dial.attempt, out, now);
         // Its connection may be gone before we hear of the dial.
-        if !self.links.get(&peer).is_some_and(super::Link::is_connected) {
-            let known = self.refusals.get(&peer).filter(|(at, _)| now.mono.since(*at) < REFUSAL_KEPT);
-            let reason = known.map_or(Reason::Closed { close: None }, |(_, reason)| reason.clone());
+        if !self.links.is_connected(&peer) {
+            let known = self.links.refusal(&peer, now.mono).cloned();
+            let reason = known.unwrap_or(Reason::Closed { close: None });
             self.attempts_refused(&peer, &reason, now);
         }
         // The link may have been there all along.
@@ -304,7 +299,7 @@ impl Engine {
         let lane = Self::is_free(dial) && self.is_handover(dial)
             || self.attempts.live.get(&dial.attempt).is_some_and(|l| l.is_lane(dial));
         if lane && matches!(reason, Reason::WrongIdentity { .. }) {
-            self.stopped("impostor on a lane");
+            self.outbox.stopped("impostor on a lane");
         }
         if Self::is_free(dial) {
             self.on_punch_dial_failed(dial, now);
@@ -316,7 +311,7 @@ impl Engine {
 
     /// The peer is linked: every attempt towards it ends.
     pub(super) fn attempts_reached(&mut self, peer: &PeerId, now: Now) {
-        let Some(status) = self.links.get(peer).and_then(super::Link::status) else { return };
+        let Some(status) = self.links.status(peer) else { return };
         if status.info.path.is_straight() {
             self.end_punch_dials(peer);
         }
@@ -392,9 +387,9 @@ impl Engine {
         self.attempts.note_has(id, from, &answer, now);
         let observed = answer.observed.map(crate::model::plain_addr);
         let observed = observed.filter(|target| self.may_aim_at(from, *target));
-        let known = self.addresses_of(&answer.peer).unwrap_or_default();
-        let target = observed.and_then(|target| self.alike(from, target, &known));
-        let candidate = target.and_then(|target| self.candidate(from, target, now));
+        let known = self.peers(now).addresses_of(&answer.peer).unwrap_or_default();
+        let target = observed.and_then(|target| self.peers(now).target_in_family(from, target, &known));
+        let candidate = target.and_then(|target| self.peers(now).candidate(from, target));
         let Some(ladder) = self.attempts.live.get_mut(&id).filter(|l| l.peer() == Some(answer.peer)) else {
             return;
         };
@@ -403,49 +398,36 @@ impl Engine {
         self.carry_ladder(id, out, now);
     }
 
-    pub(super) fn candidate(&self, from: PeerId, target: SocketAddr, now: Now) -> Option<Candidate> {
-        let status = self.links.get(&from)?.status()?;
-        let known = self.book.get(from)?;
-        Some(Candidate {
-            peer: from,
-            addr: status.info.remote,
-            target,
-            verified_public: self.is_public_peer(&from, now),
-            rtt_ms: status.rtt_ms,
-            success_rate: known.measured.success_rate(),
-        })
-    }
-
     fn carry_ladder(&mut self, id: AttemptId, out: Vec<LadderOut>, now: Now) {
         let peer = self.attempts.live.get(&id).and_then(Ladder::peer);
         if let Some(peer) = peer {
-            self.touch_row(peer);
+            self.outbox.touch_row(peer);
         }
         for wanted in out {
             self.attempts.note_wanted(id, &wanted, now);
             match wanted {
                 LadderOut::Dial { dial, addr, within } | LadderOut::Punch { dial, addr, within } => {
-                    self.out.push_back(Action::Dial { dial, addr, within });
+                    self.outbox.push(Action::Dial { dial, addr, within });
                 }
-                LadderOut::Cancel(dial) => self.out.push_back(Action::Cancel { dial }),
+                LadderOut::Cancel(dial) => self.outbox.push(Action::Cancel { dial }),
                 LadderOut::AskWhoHas => self.ask_who_has(id, now),
                 LadderOut::RequestPunch(via) => self.request_punch(id, &via, now),
                 LadderOut::DialLane { dial, relay: at, within } => {
                     let Some(peer) = peer else { continue };
                     let (relay, addr) = (Some(at.relay), at.addr);
-                    self.out.push_back(Action::DialLane { dial, peer, relay, addr, within });
+                    self.outbox.push(Action::DialLane { dial, peer, relay, addr, within });
                 }
-                LadderOut::UseLane(dial) => self.out.push_back(Action::UseLane { dial }),
+                LadderOut::UseLane(dial) => self.outbox.push(Action::UseLane { dial }),
                 LadderOut::Reserve => self.reserve_for(id, now),
                 LadderOut::Invite { via, relay } => self.request_invite(id, via, relay, now),
                 LadderOut::StageStarted { stage, via } => {
-                    self.event(peer, EventKind::StageStarted { attempt: id, stage, via }, now);
+                    self.outbox.event(peer, EventKind::StageStarted { attempt: id, stage, via }, now);
                 }
                 LadderOut::StageEnded(report) => {
                     let (stage, outcome, reason) = (report.stage, report.outcome, report.reason);
                     let elapsed_ms = report.elapsed_ms.unwrap_or(0);
                     let kind = EventKind::StageEnded { attempt: id, stage, outcome, reason, elapsed_ms };
-                    self.event(peer, kind, now);
+                    self.outbox.event(peer, kind, now);
                     if outcome == StageOutcome::Ok {
                         self.stage_made(id, stage, now);
                     }
@@ -468,10 +450,10 @@ impl Engine {
         let request = self.next_query(id, Asked::Punch);
         let nonce = self.nonce();
         // Where the intermediary sees us is where the target is to aim.
-        let seen = self.links.get(&via.peer).and_then(super::Link::greeting).map(|g| g.observed);
+        let seen = self.links.greeting(&via.peer).map(|g| g.observed);
         let addresses = seen.into_iter().collect();
         let ask = PunchRequest { request, target, nonce, addresses };
-        self.send(&via.peer, &Message::PunchRequest(ask), now);
+        self.links.send(&via.peer, &Message::PunchRequest(ask), now, &mut self.outbox);
     }
 
     /// Asks an intermediary to invite the target to a reservation of ours.
@@ -480,7 +462,12 @@ impl Engine {
         let request = self.next_query(id, Asked::Invite);
         let nonce = self.nonce();
         self.note_followed(target, now);
-        self.send(&via, &Message::Invite(Invite { request, target, nonce, relay }), now);
+        self.links.send(
+            &via,
+            &Message::Invite(Invite { request, target, nonce, relay }),
+            now,
+            &mut self.outbox,
+        );
     }
 
     /// An intermediary answered a request of ours.
@@ -525,7 +512,7 @@ impl Engine {
         let ask: Vec<PeerId> =
             self.links.iter().filter(|(p, l)| **p != peer && l.is_up()).map(|(p, _)| *p).collect();
         for to in &ask {
-            self.send(to, &Message::WhoHas(WhoHas { query, peer }), now);
+            self.links.send(to, &Message::WhoHas(WhoHas { query, peer }), now, &mut self.outbox);
         }
         self.attempts.note_asked(id, ask.len(), now);
         let Some(ladder) = self.attempts.live.get_mut(&id) else { return };

@@ -1,17 +1,17 @@
 //! Coordination, wired: our part as intermediary and as target.
 
-use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use rand::RngExt;
 
-use super::{Action, Engine, Link};
+use super::{Action, Engine};
 use crate::core::book::Book;
-use crate::core::coordination::{CoordinationOut, Links};
+use crate::core::coordination::{CoordinationOut, Links as LinksView};
 use crate::core::dialer::Dialer;
 use crate::core::gossip::LinkContext;
 use crate::core::ladder::DialId;
+use crate::core::links::Links;
 use crate::core::wire::Message;
 use crate::core::{Mono, Now};
 use crate::model::{Path, PeerId};
@@ -32,7 +32,7 @@ struct View<'a> {
     me: PeerId,
     /// Our own addresses, by most peers' word.
     own: Vec<SocketAddr>,
-    links: &'a BTreeMap<PeerId, Link>,
+    links: &'a Links,
     book: &'a Book,
     bind: IpAddr,
     /// Our addresses outside.
@@ -41,10 +41,10 @@ struct View<'a> {
     now: Mono,
 }
 
-impl Links for View<'_> {
+impl LinksView for View<'_> {
     fn observed(&self, peer: &PeerId) -> Option<SocketAddr> {
         // What is seen of a relayed peer is its relay's.
-        let info = self.links.get(peer).and_then(Link::in_use)?;
+        let info = self.links.in_use(peer)?;
         (info.path.is_straight()).then_some(info.remote)
     }
 
@@ -70,9 +70,9 @@ impl Links for View<'_> {
 
 impl Engine {
     pub(super) fn coordinate(&mut self, from: PeerId, message: Message, now: Now) {
-        let own = self.own_addresses();
-        let Self { coordination, links, book, config, observed, dialer, .. } = self;
-        let ours = observed.believed().iter().map(SocketAddr::ip).collect();
+        let own = self.nat.own_addresses();
+        let Self { coordination, links, book, config, nat, dialer, .. } = self;
+        let ours = nat.seen_at().iter().map(SocketAddr::ip).collect();
         let bind = config.local_addr.ip();
         let view = View { me: config.me, own, links, book, bind, ours, dialer, now: now.mono };
         let mut out = Vec::new();
@@ -103,13 +103,13 @@ impl Engine {
         for wanted in out {
             match wanted {
                 CoordinationOut::Send { peer, message } => {
-                    self.send(&peer, &message, now);
+                    self.links.send(&peer, &message, now, &mut self.outbox);
                 }
                 CoordinationOut::PunchComing { requester, addresses } => {
                     self.meet_punch(requester, addresses, now);
                 }
                 CoordinationOut::Invited { requester, relay } => self.on_invited(requester, relay, now),
-                CoordinationOut::Stopped(what) => self.stopped(what),
+                CoordinationOut::Stopped(what) => self.outbox.stopped(what),
             }
         }
     }
@@ -118,10 +118,10 @@ impl Engine {
     /// sees what it says it sees, or it does not: nothing is dialled that no
     /// record of its could name.
     pub(super) fn may_aim_at(&mut self, on_word_of: PeerId, addr: SocketAddr) -> bool {
-        let info = self.links.get(&on_word_of).and_then(Link::in_use);
+        let info = self.links.in_use(&on_word_of);
         let allowed = info.is_some_and(|info| self.link_context(on_word_of, info).allows(addr));
         if !allowed {
-            self.stopped("punch aimed at a third party");
+            self.outbox.stopped("punch aimed at a third party");
         }
         allowed
     }
@@ -129,7 +129,7 @@ impl Engine {
     /// Dials somebody who punches towards us.
     fn meet_punch(&mut self, requester: PeerId, addresses: Vec<SocketAddr>, now: Now) {
         self.end_punch_dials(&requester);
-        let standing = self.links.get(&requester).filter(|l| l.is_up()).and_then(Link::status);
+        let standing = self.links.status(&requester).filter(|_| self.links.is_up(&requester));
         // Whose operator disconnected us wants us again.
         self.dialer.asked_by(&requester);
         if standing.is_some_and(|s| s.info.path.is_straight()) {
@@ -138,7 +138,7 @@ impl Engine {
         let mut dials = Vec::new();
         for addr in addresses {
             let dial = self.free_dial();
-            self.out.push_back(Action::Dial { dial, addr, within: PUNCH_DIAL });
+            self.outbox.push(Action::Dial { dial, addr, within: PUNCH_DIAL });
             dials.push((dial, addr));
         }
         self.punches_coming.insert(requester, PunchComing { since: now.mono, dials });
@@ -148,7 +148,9 @@ impl Engine {
     pub(super) fn end_punch_dials(&mut self, requester: &PeerId) {
         let Some(coming) = self.punches_coming.get_mut(requester) else { return };
         let dials = std::mem::take(&mut coming.dials);
-        self.out.extend(dials.into_iter().map(|(dial, _)| Action::Cancel { dial }));
+        for (dial, _) in dials {
+            self.outbox.push(Action::Cancel { dial });
+        }
     }
 
     /// What we dial for a punch was handed to the socket.

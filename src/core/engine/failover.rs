@@ -4,8 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::{Action, Engine, Link};
+use super::{Action, Engine};
 use crate::core::link::ConnInfo;
+use crate::core::peers::came_over;
 use crate::core::{Mono, Now};
 use crate::model::{CommandId, Done, Failover, Failure, Path, PeerId, Reason, millis};
 
@@ -109,14 +110,14 @@ impl Engine {
             return Err(Reason::NoRelayInUse.into());
         }
         let active = self.relaying.relays.active().map(|a| a.relay);
-        let ours = relayed.iter().any(|(_, info)| active.is_some() && Self::came_over(info) == active);
+        let ours = relayed.iter().any(|(_, info)| active.is_some() && came_over(info) == active);
         // Who came over another relay than the active one chose it.
         let chosen = relayed.iter().any(|(_, info)| !info.outbound);
         let none = if chosen { Reason::ChosenByPeer } else { Reason::NoRelayInUse };
         let mut change: Result<(PeerId, Option<PeerId>), Reason> = Err(none);
         let (mut waiting, mut swapped) = (BTreeMap::new(), None);
         if ours || relayed.is_empty() {
-            let moving = active.map(|from| self.links_over(from)).unwrap_or_default();
+            let moving = active.map(|from| self.peers(now).linked_over(from)).unwrap_or_default();
             // Half of it done would be told as all of it.
             let (from, to) = self.swap_relays(&moving, now)?;
             swapped = Some((from, to));
@@ -124,7 +125,7 @@ impl Engine {
             change = Ok((from, Some(to)));
         }
         for (peer, info) in relayed.iter().filter(|(_, info)| info.outbound) {
-            let options = self.other_relays(peer, info.via);
+            let options = self.peers(now).other_relays(peer, info.via);
             let (Some(from), Some(to)) = (info.via, options.first()) else {
                 change = change.or(Err(Reason::NoStandby));
                 continue;
@@ -169,7 +170,7 @@ impl Engine {
     /// The active relay is gone.
     pub(super) fn relay_died(&mut self, relay: PeerId, successor: Option<PeerId>, now: Now) {
         let waiting: BTreeMap<PeerId, PeerId> =
-            self.links_over(relay).into_iter().map(|peer| (peer, relay)).collect();
+            self.peers(now).linked_over(relay).into_iter().map(|peer| (peer, relay)).collect();
         for peer in waiting.keys() {
             self.note_followed(*peer, now);
         }
@@ -211,7 +212,7 @@ impl Engine {
     ) {
         self.upgrade_path(peer, now);
         self.doubt_relay(peer, via);
-        let Some(info) = self.links.get(&peer).and_then(Link::in_use) else { return };
+        let Some(info) = self.links.in_use(&peer) else { return };
         let (path, to) = (info.path, info.via.filter(|_| info.path == Path::Relayed));
         if path.is_straight() {
             // A lane that is being dialled is not wanted any more.
@@ -239,10 +240,10 @@ impl Engine {
     /// perhaps it only says that it relays.
     fn doubt_relay(&mut self, peer: PeerId, via: Option<PeerId>) {
         let Some(relay) = via.filter(|relay| self.relaying.relays.is_relay(relay)) else { return };
-        let relayed = self.links.get(&peer).and_then(Link::in_use).is_some_and(|i| i.path == Path::Relayed);
+        let relayed = self.links.lane(&peer).is_some();
         let asked = self.relaying.over.as_ref().is_some_and(Over::is_forced);
         if relayed && !asked {
-            self.out.push_back(Action::TryReservation { relay });
+            self.outbox.push(Action::TryReservation { relay });
         }
     }
 
@@ -285,7 +286,7 @@ impl Engine {
                 Ok(Done::FailedOver(failover))
             }
         };
-        self.answer(forced.command, result);
+        self.outbox.answer(forced.command, result);
     }
 
     /// The links did not follow: our record says again where they are.

@@ -13,7 +13,7 @@ use crate::core::link::ConnInfo;
 use crate::core::proof::RecordSeed;
 use crate::core::wire::{Capabilities, Message, Record};
 use crate::model::{
-    Cause, Command, CommandId, Done, EventKind, Failure, GossipView, Path, PeerId, Reason, SyncReport,
+    Cause, CommandId, Done, EventKind, Failure, GossipView, Path, PeerId, Reason, SyncReport,
 };
 
 /// More new peers than this at once are told of in one event: a reader of
@@ -59,7 +59,7 @@ impl Engine {
     /// What addresses mean over a link. Of a relayed peer we see the relay;
     /// where it is, it says itself.
     pub(super) fn link_context(&self, peer: PeerId, info: &ConnInfo) -> LinkContext {
-        let ours: Vec<IpAddr> = self.observed.believed().iter().map(SocketAddr::ip).collect();
+        let ours: Vec<IpAddr> = self.nat.seen_at().iter().map(SocketAddr::ip).collect();
         let remote = info.remote.ip();
         let theirs: Vec<IpAddr> = if info.path == Path::Relayed {
             let said = self.book.get(peer).map(Entry::addresses).unwrap_or_default();
@@ -91,10 +91,9 @@ impl Engine {
 
     /// Why a sync came to nothing: who was asked is silent, or gone meanwhile.
     fn sync_failure(&self, command: CommandId, report: &SyncReport) -> Reason {
-        let peer = self.commands.get(&command).and_then(Command::peer);
-        match peer {
-            Some(peer) if !self.links.get(&peer).is_some_and(Link::is_up) => Reason::NotLinked,
-            None if !self.links.values().any(Link::is_up) => Reason::NoLinks,
+        match self.outbox.asked_about(command) {
+            Some(peer) if !self.links.is_up(&peer) => Reason::NotLinked,
+            None if self.links.count_up() == 0 => Reason::NoLinks,
             _ => match report.retry_ms {
                 Some(retry_ms) => Reason::TooSoon { retry_ms },
                 None => Reason::TimedOut { after_ms: report.elapsed_ms },
@@ -112,26 +111,26 @@ impl Engine {
         let outputs: Vec<Output> = std::iter::from_fn(|| self.gossip.poll()).collect();
         let added = outputs.iter().filter(|o| is_added(o)).count();
         if added > ADDED_ONE_BY_ONE {
-            self.event(None, EventKind::PeersAdded { count: added as u64 }, now);
+            self.outbox.event(None, EventKind::PeersAdded { count: added as u64 }, now);
         }
         for output in outputs {
             match output {
                 added_one @ Output::Event { .. } if added > ADDED_ONE_BY_ONE && is_added(&added_one) => {}
                 Output::Send { peer, message } => {
-                    self.send(&peer, &message, now);
+                    self.links.send(&peer, &message, now, &mut self.outbox);
                 }
                 Output::Ask { peer } => self.dialer.on_learned(peer, Cause::Gossip, now.mono),
                 Output::Changed { peer, change } => self.on_change(peer, &change, now),
                 Output::Published { .. } => self.saving.touch(now.mono),
                 Output::Synced { command, report } if report.peers_synced > 0 => {
-                    self.answer(command, Ok(Done::Synced(report)));
+                    self.outbox.answer(command, Ok(Done::Synced(report)));
                 }
                 // Nobody answered: the thing asked for did not happen.
                 Output::Synced { command, report } => {
                     let reason = self.sync_failure(command, &report);
-                    self.answer(command, Err(reason.into()));
+                    self.outbox.answer(command, Err(reason.into()));
                 }
-                Output::Event { peer, kind } => self.event(peer, kind, now),
+                Output::Event { peer, kind } => self.outbox.event(peer, kind, now),
             }
         }
     }

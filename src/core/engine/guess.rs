@@ -94,7 +94,7 @@ pub(super) struct GuessShown {
 impl Engine {
     /// The path of a link is another one, or it is gone.
     pub(super) fn guess_path(&mut self, peer: PeerId, now: Now) {
-        match self.links.get(&peer).and_then(Link::in_use).map(|i| i.path) {
+        match self.links.in_use(&peer).map(|i| i.path) {
             Some(Path::Relayed) if self.guess_ground(&peer, now).relayed => {
                 let asked = self.attempts.latest_report(&peer).is_some_and(|a| a.cause == Cause::Operator);
                 self.guessing.relayed(peer, asked, now.mono);
@@ -117,8 +117,8 @@ impl Engine {
 
     /// What is known of both ends.
     pub(super) fn guess_ground(&self, peer: &PeerId, now: Now) -> Ground {
-        let relayed = self.links.get(peer).and_then(Link::in_use).is_some_and(|i| i.path == Path::Relayed);
-        let near = match self.nat.ports {
+        let relayed = self.links.lane(peer).is_some();
+        let near = match self.nat.view().ports {
             Some(PortOrder::Steps { step, last }) => Some(Near { port: last, step }),
             _ => None,
         };
@@ -132,11 +132,11 @@ impl Engine {
         };
         Ground {
             ours: self.nat.claim(),
-            theirs: self.claimed_nat(peer),
-            at: self.observed.believed().into_iter().find(SocketAddr::is_ipv4),
+            theirs: self.peers(now).claimed_nat(peer),
+            at: self.nat.seen_at().into_iter().find(SocketAddr::is_ipv4),
             near,
-            fresh: self.nat.measured.as_ref().is_some_and(fresh),
-            relayed: relayed && self.is_hopeless(peer, now),
+            fresh: self.nat.view().measured.as_ref().is_some_and(fresh),
+            relayed: relayed && self.targets(now).is_hopeless(peer),
             consents: consents && !self.dialer.is_held_off(peer, now.mono),
         }
     }
@@ -149,7 +149,7 @@ impl Engine {
     pub(super) fn on_guess_message(&mut self, peer: PeerId, message: &Message, now: Now) {
         let ground = self.guess_ground(&peer, now);
         if ground.is_stale() {
-            self.nat_look(now);
+            self.nat.look(now);
         }
         match message {
             Message::GuessOffer(offer) => self.guessing.on_offer(peer, offer, &ground, now.mono),
@@ -179,9 +179,9 @@ impl Engine {
             return false;
         };
         let sees = answer.observed.map(crate::model::plain_addr).filter(|_| answer.peer == about);
-        let info = self.links.get(&from).and_then(Link::in_use).filter(|i| i.path.is_straight());
+        let info = self.links.in_use(&from).filter(|i| i.path.is_straight());
         if let (Some(sees), Some(info)) = (sees, info) {
-            let proven = self.is_public_peer(&from, now);
+            let proven = self.peers(now).is_public(&from);
             let witness = Witness { peer: from, ip: info.remote.ip(), proven, sees };
             let ground = self.guess_ground(&about, now);
             self.guessing.on_witness(query, witness, &ground, now.mono);
@@ -195,12 +195,12 @@ impl Engine {
         let rank = |(peer, link): (&PeerId, &Link)| {
             let status = link.status().filter(|s| link.is_up() && s.info.path.is_straight())?;
             let rtt = status.rtt_ms.unwrap_or(f64::MAX).to_bits();
-            (*peer != about).then_some((!self.is_public_peer(peer, now), rtt, *peer))
+            (*peer != about).then_some((!self.peers(now).is_public(peer), rtt, *peer))
         };
         let mut witnesses: Vec<_> = self.links.iter().filter_map(rank).collect();
         witnesses.sort_unstable();
         for (.., to) in witnesses.into_iter().take(GUESS_WITNESSES_MAX) {
-            self.send(&to, &Message::WhoHas(WhoHas { query, peer: about }), now);
+            self.links.send(&to, &Message::WhoHas(WhoHas { query, peer: about }), now, &mut self.outbox);
         }
     }
 
@@ -209,7 +209,7 @@ impl Engine {
         while let Some(peer) = self.guessing.due(now.mono) {
             let ground = self.guess_ground(&peer, now);
             if ground.is_stale() {
-                self.nat_look(now);
+                self.nat.look(now);
             }
             self.guessing.start_due(peer, &ground, now.mono);
         }
@@ -225,26 +225,26 @@ impl Engine {
         while let Some(wanted) = self.guessing.poll() {
             match wanted {
                 Out::Say { peer, message } => {
-                    self.send(&peer, &message, now);
+                    self.links.send(&peer, &message, now, &mut self.outbox);
                 }
                 Out::Ask { about, query } => self.ask_witnesses(about, query, now),
                 Out::Begun { peer } => self.guess_begun(peer, now),
                 Out::Open { run, towards, count } => {
                     self.guess_moved = Some(now.stamp);
                     let bytes = datagram(run);
-                    self.out.push_back(Action::Guess(GuessAction::Open { run, towards, count, bytes }));
+                    self.outbox.push(Action::Guess(GuessAction::Open { run, towards, count, bytes }));
                 }
                 Out::Probe { run, to, ports } => {
                     self.guess_moved = Some(now.stamp);
                     let to = ports.into_iter().map(|port| SocketAddr::new(to, port)).collect();
-                    self.out.push_back(Action::Guess(GuessAction::Probe { to, bytes: datagram(run) }));
+                    self.outbox.push(Action::Guess(GuessAction::Probe { to, bytes: datagram(run) }));
                 }
                 Out::Dial { run, to, within } => {
-                    self.out.push_back(Action::Guess(GuessAction::Dial { run, to, within }));
+                    self.outbox.push(Action::Guess(GuessAction::Dial { run, to, within }));
                 }
-                Out::Close(run) => self.out.push_back(Action::Guess(GuessAction::Close(run))),
+                Out::Close(run) => self.outbox.push(Action::Guess(GuessAction::Close(run))),
                 Out::Ended(ended) => self.guess_ended(ended, now),
-                Out::Stopped(what) => self.stopped(what),
+                Out::Stopped(what) => self.outbox.stopped(what),
             }
         }
     }
@@ -254,8 +254,12 @@ impl Engine {
         let cause = Cause::Upgrade;
         self.guess_shown =
             Some(GuessShown { attempt, peer, begun: now.mono, started: now.stamp, waiting: Vec::new() });
-        self.event(Some(peer), EventKind::AttemptStarted { attempt, cause }, now);
-        self.event(Some(peer), EventKind::StageStarted { attempt, stage: StageKind::Guess, via: None }, now);
+        self.outbox.event(Some(peer), EventKind::AttemptStarted { attempt, cause }, now);
+        self.outbox.event(
+            Some(peer),
+            EventKind::StageStarted { attempt, stage: StageKind::Guess, via: None },
+            now,
+        );
     }
 
     fn guess_ended(&mut self, ended: Ended, now: Now) {
@@ -277,20 +281,20 @@ impl Engine {
         let (attempt, kind) = (shown.attempt, StageKind::Guess);
         let told =
             EventKind::StageEnded { attempt, stage: kind, outcome, reason: reason.clone(), elapsed_ms: took };
-        self.event(Some(shown.peer), told, now);
+        self.outbox.event(Some(shown.peer), told, now);
         let of_attempt = match &reason {
             None => AttemptOutcome::Connected,
             Some(Reason::NotNeeded | Reason::NotLinked | Reason::ShuttingDown) => AttemptOutcome::Abandoned,
             Some(_) => AttemptOutcome::Unreachable,
         };
         let told = EventKind::AttemptEnded { attempt, outcome: of_attempt, path, elapsed_ms: took };
-        self.event(Some(shown.peer), told, now);
+        self.outbox.event(Some(shown.peer), told, now);
         let report = shown.report(stage, Some(of_attempt), path);
         for (command, since) in &shown.waiting {
             let link = LinkReport {
                 peer_id: shown.peer,
                 before: Some(Path::Relayed),
-                path: self.path_of(&shown.peer),
+                path: self.links.path(&shown.peer),
                 elapsed_ms: millis(now.mono.since(*since)),
                 stages: report.stages.clone(),
                 note: None,
@@ -299,10 +303,10 @@ impl Engine {
                 None => Ok(Done::Staged(link)),
                 Some(reason) => Err(Failure { reason: reason.clone(), report: Some(Box::new(link)) }),
             };
-            self.answer(*command, result);
+            self.outbox.answer(*command, result);
         }
         self.attempts.guessed(report);
-        self.touch_row(shown.peer);
+        self.outbox.touch_row(shown.peer);
     }
 
     /// The run under way, as an attempt of one stage.

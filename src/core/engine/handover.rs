@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Action, Engine, Link};
+use super::{Action, Engine};
 use crate::core::bucket::Bucket;
 use crate::core::ladder::DialId;
 use crate::core::limits::{HANDOVERS_BURST, HANDOVERS_PER_MINUTE};
@@ -72,32 +72,13 @@ impl Engine {
         dial.attempt == NO_ATTEMPT
     }
 
-    /// A peer's reservations at which we could dial it, but for one.
-    pub(super) fn other_relays(&self, peer: &PeerId, but: Option<PeerId>) -> Vec<RelayAddr> {
-        let record = self.book.get(*peer).and_then(|e| e.record());
-        let relays = record.map(|r| r.relays.clone()).unwrap_or_default();
-        relays.into_iter().filter(|at| Some(at.relay) != but && self.is_known_relay(at)).collect()
-    }
-
-    /// Counts the relays that a peer's record names and nobody knows: none of
-    /// them is dialled.
-    pub(super) fn count_unknown_relays(&mut self, peer: &PeerId) {
-        let record = self.book.get(*peer).and_then(|e| e.record());
-        let unknown = record.map_or(0, |r| r.relays.iter().filter(|at| !self.is_known_relay(at)).count());
-        for _ in 0..unknown {
-            self.stopped("relay that nobody knows");
-        }
-    }
-
     /// Leaves those relays where we were ourselves. What gossip has us dial is
     /// limited per host, by the addresses in a record; a relay that is made up
     /// at somebody's host would be a way round.
-    pub(super) fn drop_hearsay_relays(&mut self, relays: &mut Vec<RelayAddr>) {
+    pub(super) fn drop_hearsay_relays(&mut self, relays: &mut Vec<RelayAddr>, now: Now) {
         let before = relays.len();
-        relays.retain(|at| self.is_met_relay(at));
-        for _ in relays.len()..before {
-            self.stopped("relay known by hearsay");
-        }
+        relays.retain(|at| self.peers(now).is_met_relay(at));
+        self.outbox.stopped_often("relay known by hearsay", (before - relays.len()) as u64);
     }
 
     /// Dials the first of these, because of what the peer says or is; the others
@@ -122,14 +103,14 @@ impl Engine {
             return None;
         }
         let wait = meter.wait(now.mono);
-        self.stopped("handovers of a peer");
+        self.outbox.stopped("handovers of a peer");
         Some(wait)
     }
 
     /// Has a link run over one of these relays: at once where a lane over it stands
     /// by, else when one was dialled.
     pub(super) fn move_link(&mut self, peer: PeerId, relays: Vec<RelayAddr>, now: Now) {
-        let warm = self.standby_of(&peer).and_then(|info| info.via);
+        let warm = self.links.standby(&peer).and_then(|info| info.via);
         if let Some(via) = warm.filter(|via| relays.iter().any(|at| at.relay == *via))
             && self.carry_link_over(peer, via, now)
         {
@@ -168,7 +149,7 @@ impl Engine {
     pub(super) fn drop_handover_but(&mut self, peer: &PeerId, relays: &[RelayAddr]) {
         let elsewhere = self.handovers.dialling.get(peer).is_some_and(|d| !relays.contains(&d.at));
         if elsewhere && let Some(dialling) = self.handovers.dialling.remove(peer) {
-            self.out.push_back(Action::Cancel { dial: dialling.dial });
+            self.outbox.push(Action::Cancel { dial: dialling.dial });
         }
     }
 
@@ -195,7 +176,7 @@ impl Engine {
         let dial = self.free_dial();
         self.handovers.dialling.insert(peer, Dialling { dial, at, since: now.mono, invited: false, rest });
         let (relay, addr, within) = (Some(at.relay), at.addr, LANE_WITHIN);
-        self.out.push_back(Action::DialLane { dial, peer, relay, addr, within });
+        self.outbox.push(Action::DialLane { dial, peer, relay, addr, within });
     }
 
     pub(super) fn on_handover_sent(&mut self, dial: DialId, now: Now) {
@@ -208,9 +189,9 @@ impl Engine {
     /// The lane stands: it is used at once. A dial for a punch needs nothing more.
     pub(super) fn on_handover_dialled(&mut self, dial: DialId, peer: PeerId) {
         if self.handovers.dialling.get(&peer).is_some_and(|d| d.dial == dial) {
-            self.out.push_back(Action::UseLane { dial });
+            self.outbox.push(Action::UseLane { dial });
         } else {
-            self.out.push_back(Action::Cancel { dial });
+            self.outbox.push(Action::Cancel { dial });
         }
     }
 
@@ -240,13 +221,13 @@ impl Engine {
     /// A link's heartbeat is overdue: if nothing stands by for it, a reservation of
     /// the peer is dialled before the link is dead.
     pub(super) fn suspect_path(&mut self, peer: PeerId, now: Now) {
-        let Some(info) = self.links.get(&peer).and_then(Link::in_use) else { return };
+        let Some(info) = self.links.in_use(&peer) else { return };
         let relayed = info.path == Path::Relayed;
         // The end that dialled a lane dials the next one.
         let ours = !relayed || info.outbound;
-        let warm = self.standby_of(&peer).is_some() && !self.lacks_standby(&peer);
+        let warm = self.links.standby(&peer).is_some() && !self.lacks_standby(&peer);
         if ours && !warm {
-            let relays = self.other_relays(&peer, info.via.filter(|_| relayed));
+            let relays = self.peers(now).other_relays(&peer, info.via.filter(|_| relayed));
             self.hand_over(peer, relays, now);
         }
     }
@@ -258,26 +239,26 @@ impl Engine {
             return;
         }
         if let Some(dialling) = self.handovers.dialling.remove(peer) {
-            self.out.push_back(Action::Cancel { dial: dialling.dial });
+            self.outbox.push(Action::Cancel { dial: dialling.dial });
         }
     }
 
     /// What a peer says of itself changed: if its first relay is another one
     /// now, the lane to it follows.
     pub(super) fn follow_relay(&mut self, peer: PeerId, now: Now) {
-        let lane = self.links.get(&peer).and_then(Link::in_use).filter(|i| i.path == Path::Relayed);
+        let lane = self.links.lane(&peer);
         let Some(via) = lane.filter(|i| i.outbound).map(|i| i.via) else { return };
         let own_word = self.book.get(peer).filter(|e| e.known.is_first_hand());
         let Some(first) = own_word.and_then(|e| e.record()).and_then(|r| r.relays.first().copied()) else {
             return;
         };
         if Some(first.relay) != via {
-            if !self.is_known_relay(&first) {
-                return self.stopped("relay that nobody knows");
+            if !self.peers(now).is_known_relay(&first) {
+                return self.outbox.stopped("relay that nobody knows");
             }
             // Only where it is now: no other one is any better than the old.
             self.drop_late_handover(&peer, now);
-            let warm = self.standby_of(&peer).is_some_and(|info| info.via == Some(first.relay));
+            let warm = self.links.standby(&peer).is_some_and(|info| info.via == Some(first.relay));
             if !warm && self.is_handing_over(&peer) {
                 self.handovers.wanted.insert(peer, (vec![first], now.mono + WANTED_FOR));
             } else if let Some(wait) = self.meter_handover(peer, now) {
@@ -300,14 +281,14 @@ impl Engine {
 
     /// A peer invites us to its reservation.
     pub(super) fn on_invited(&mut self, requester: PeerId, relay: RelayAddr, now: Now) {
-        if !self.is_known_relay(&relay) {
-            return self.stopped("invitation to an unknown relay");
+        if !self.peers(now).is_known_relay(&relay) {
+            return self.outbox.stopped("invitation to an unknown relay");
         }
         // Whose operator disconnected us wants us again.
         self.dialer.asked_by(&requester);
         // Who has to invite us could not reach us: the next one shall.
         self.relaying.relays.want(now.mono);
-        if !self.links.get(&requester).is_some_and(Link::is_up) {
+        if !self.links.is_up(&requester) {
             self.hand_over(requester, vec![relay], now);
             if let Some(dialling) = self.handovers.dialling.get_mut(&requester).filter(|d| d.at == relay) {
                 dialling.invited = true;

@@ -6,9 +6,9 @@ use std::net::{IpAddr, SocketAddr};
 use super::Engine;
 use crate::core::Now;
 use crate::core::dialer::Start;
-use crate::core::gossip::rules::is_public;
 use crate::core::host::Ways;
 use crate::core::ladder::Plan;
+use crate::core::nat;
 use crate::model::{AttemptId, Cause, EventKind, Path, PeerId, Reason, SendTrouble};
 
 /// Addresses of which we want to know whether a route leads there, where none leads to
@@ -31,7 +31,7 @@ impl Engine {
     /// Where the host lets us send is another than before.
     pub(super) fn on_ways(&mut self, ways: Ways, now: Now) {
         let before = std::mem::replace(&mut self.ways, ways);
-        for (id, why) in self.cut_off() {
+        for (id, why) in self.cut_off(now) {
             let peer =
                 self.attempts.live().find(|l| l.id() == id).and_then(crate::core::ladder::Ladder::peer);
             self.abandon_attempt(id, &Reason::NoWay { why }, now);
@@ -47,9 +47,9 @@ impl Engine {
 
     /// Attempts that lead nowhere now, and nobody helps either: what becomes of them
     /// says nothing of whom they are towards.
-    fn cut_off(&self) -> Vec<(AttemptId, SendTrouble)> {
+    fn cut_off(&self, now: Now) -> Vec<(AttemptId, SendTrouble)> {
         let addresses = |ladder: &crate::core::ladder::Ladder| match ladder.peer() {
-            Some(peer) => self.addresses_of(&peer).unwrap_or_default(),
+            Some(peer) => self.peers(now).addresses_of(&peer).unwrap_or_default(),
             None => ladder.address().into_iter().collect(),
         };
         let open = |ladder: &&crate::core::ladder::Ladder| ladder.outcome().is_none();
@@ -61,18 +61,15 @@ impl Engine {
     /// came or went. Connections that we dialled follow by themselves. Those that
     /// came in do not, for their other end sends to where we were: we dial.
     pub(super) fn on_host_addresses(&mut self, own: Vec<IpAddr>, now: Now) {
-        if own == self.config.own {
+        if own == self.nat.host_addresses() {
             return;
         }
-        let before = std::mem::replace(&mut self.config.own, own.clone());
-        self.inside.retain(|ip| !before.contains(ip) || own.contains(ip));
-        self.inside.extend(own.iter().filter(|ip| ip.is_ipv6() && is_public(**ip)));
+        self.tell_nat(nat::Input::HostAddresses(own.clone()), now);
         let leads = !own.is_empty();
-        self.event(None, EventKind::AddressesChanged { addresses: own }, now);
+        self.outbox.event(None, EventKind::AddressesChanged { addresses: own }, now);
         self.republish(now);
         if leads {
             self.dialer.reset_waits(now.mono);
-            self.nat_moved(now);
             self.upgrade_all(now);
             for peer in self.came_in() {
                 self.dial_again(peer, now);
@@ -82,22 +79,23 @@ impl Engine {
 
     /// Linked peers that dialled us, over no relay.
     fn came_in(&self) -> Vec<PeerId> {
-        let came = self.links.iter().filter(|(_, link)| {
-            link.in_use().is_some_and(|info| !info.outbound && info.path.is_straight())
-        });
+        let came = self
+            .links
+            .iter()
+            .filter(|(_, link)| link.in_use().is_some_and(|info| !info.outbound && info.path.is_straight()));
         came.map(|(peer, _)| *peer).collect()
     }
 
     fn dial_again(&mut self, peer: PeerId, now: Now) {
         if self.attempts.towards(&peer).is_none()
-            && let Some(target) = self.target_of(peer, now)
+            && let Some(target) = self.targets(now).of(peer)
         {
             self.start_attempt(Start { target, cause: Cause::Upgrade, plan: Plan::UPGRADE }, now);
         }
     }
 
     pub(super) fn on_sends_refused(&mut self, why: SendTrouble, count: u64, now: Now) {
-        *self.stopped.entry("datagrams that the system did not send").or_default() += count;
-        self.event(None, EventKind::SendsRefused { why, count }, now);
+        self.outbox.stopped_often("datagrams that the system did not send", count);
+        self.outbox.event(None, EventKind::SendsRefused { why, count }, now);
     }
 }

@@ -9,58 +9,45 @@
 mod attempts;
 mod commands;
 mod coordinate;
-mod echo;
 mod failover;
 mod gossip;
 mod guess;
 mod handover;
 mod host;
-mod io;
-mod links;
-mod nat;
+mod link_events;
 mod peers;
 mod provenance;
 mod relays;
 mod report;
-mod room;
-mod save;
 mod serving;
 mod settings;
-mod sights;
 #[cfg(test)]
 mod sim;
 mod standby;
 #[cfg(test)]
 mod tests;
 mod traces;
-mod twice;
 mod upgrade;
 mod view;
 mod why;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::time::Duration;
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
+pub use super::io::{Action, ConnBytes, Input, ProbeEnd, ReservationBytes};
 pub use guess::{GuessAction, GuessInput};
-pub use io::{Action, ConnBytes, Input, ProbeEnd, ReservationBytes};
 pub use settings::Settings;
 
 use self::attempts::Attempts;
 use self::coordinate::PunchComing;
-use self::echo::Echoes;
 use self::guess::GuessShown;
 use self::handover::Handovers;
-use self::nat::Nat;
 use self::relays::Relaying;
-use self::save::{Ended, Saving};
-use self::sights::Sights;
 use self::standby::Standbys;
-use self::twice::Twice;
 use self::upgrade::Upgrades;
 use self::view::ViewCache;
 use self::why::Whys;
@@ -68,19 +55,23 @@ use super::book::{Book, CacheEntry, NameUse};
 use super::bucket::Bucket;
 use super::coordination::Coordination;
 use super::dialer::Dialer;
+use super::echo::Echoes;
 use super::gossip::Gossip;
-use super::gossip::rules::is_public;
 use super::guessing::Guessing;
 use super::host::Ways;
 use super::kpi::{History, Kpi};
 use super::link::{Link, LinkConfig, NetworkSecret};
+use super::links::{self, Links};
+use super::nat::{self, Nat};
+use super::outbox::{Outbox, Wanted};
+use super::peers::Peers;
 use super::proof::RecordSeed;
-use super::room::Room;
+use super::saving::Saving;
 use super::serving::{self as relay_service, Serving};
+use super::twice::Twice;
 use super::{Mono, Now};
 use crate::model::{
-    Command, CommandId, Event, EventKind, HardNat, NatView, NoProbePorts, Outcome, PeerId, PunchConsent,
-    Reason, RelayMode, Stamp, millis,
+    EventKind, HardNat, NoProbePorts, PeerId, PunchConsent, Reason, RelayMode, Stamp, millis,
 };
 
 /// What an engine is told before it begins.
@@ -167,28 +158,16 @@ pub struct Unsaved {
 #[derive(Debug)]
 pub struct Engine {
     config: EngineConfig,
-    link_config: Arc<LinkConfig>,
     book: Book,
     gossip: Gossip,
     dialer: Dialer,
-    links: BTreeMap<PeerId, Link>,
-    room: Room,
-    /// Peers whose handshake was done when there was no room, until they are gone.
-    turned_away: BTreeSet<PeerId>,
+    links: Links,
     attempts: Attempts,
     kpi: Kpi,
-    nat: Arc<NatView>,
-    nat_state: Nat,
-    /// Our address as each linked peer sees it.
-    observed: Sights,
-    /// The addresses of our own interfaces towards others, one per family: a
-    /// socket on the wildcard has no address of its own.
-    inside: BTreeSet<IpAddr>,
+    nat: Nat,
     /// Where the host lets us send.
     ways: Ways,
     who_has: BTreeMap<PeerId, Bucket>,
-    /// How often peers told us that they see us elsewhere.
-    seen_anew: BTreeMap<PeerId, Bucket>,
     coordination: Coordination,
     relaying: Relaying,
     serving: Serving,
@@ -207,26 +186,15 @@ pub struct Engine {
     punches_coming: BTreeMap<PeerId, PunchComing>,
     /// Counts dials that belong to no attempt.
     free_dials: u32,
-    /// Why connections were lately refused that never became links.
-    refusals: BTreeMap<PeerId, (Mono, Reason)>,
-    /// Commands without an outcome yet.
-    commands: BTreeMap<CommandId, Command>,
     saving: Saving,
     /// When it is looked at again who of the linked stayed.
     next_keep: Mono,
-    /// Peers that changed since the last save.
-    unsaved: BTreeSet<PeerId>,
     set_aside: Vec<(String, String)>,
-    stopped: BTreeMap<&'static str, u64>,
     view: ViewCache,
-    out: VecDeque<Action>,
-    next_event: u64,
+    outbox: Outbox,
     rng: StdRng,
     leaving: bool,
     started: Now,
-    /// Numbers of the echoes that came, in their order.
-    #[cfg(test)]
-    echoed: Vec<u64>,
 }
 
 impl Engine {
@@ -239,11 +207,9 @@ impl Engine {
         now: Now,
     ) -> Self {
         let mut rng = StdRng::seed_from_u64(config.seed);
-        let link_config = Arc::new(LinkConfig {
-            me: config.me,
-            network: config.network.clone(),
-            secret: config.secret.clone(),
-        });
+        let link_config =
+            LinkConfig { me: config.me, network: config.network.clone(), secret: config.secret.clone() };
+        let links = Links::new(link_config, config.loopback());
         let mut book = Book::new(config.me);
         book.load_names(std::mem::take(&mut config.names), now);
         book.set_anchors(config.anchors.iter().copied());
@@ -256,30 +222,24 @@ impl Engine {
         let coordination = Coordination::new(config.punch, now.mono);
         let serving = Serving::new(config.relay, config.local_addr.ip());
         let guessing = Guessing::new(config.me, config.hard_nat, seed(&mut rng));
-        let nat_state = Nat::new(&config, || seed(&mut rng), now);
+        let own = std::mem::take(&mut config.own);
+        let twice = Twice::new(config.me);
+        let setup = nat::Setup { local: config.local_addr, own, ports: config.probe_ports.len() };
+        let nat = Nat::new(setup, || seed(&mut rng), now.mono);
         let kpi = Kpi::new(config.history.take().unwrap_or_else(|| History::new(now.stamp)));
-        let view = ViewCache::new(book.iter().map(|(peer, _)| peer));
-        // Nobody translates it: it is ours before anybody has seen it.
-        let observed = Sights::new(config.loopback());
-        let inside = config.own.iter().copied().filter(|ip| ip.is_ipv6() && is_public(*ip)).collect();
+        let mut outbox = Outbox::default();
+        book.iter().for_each(|(peer, _)| outbox.touch_row(peer));
         Self {
             ways: config.ways.clone(),
             config,
-            link_config,
             book,
             gossip,
             dialer,
-            links: BTreeMap::new(),
-            room: Room::default(),
-            turned_away: BTreeSet::new(),
+            links,
             attempts: Attempts::default(),
             kpi,
-            nat: Arc::new(nat_state.view()),
-            nat_state,
-            observed,
-            inside,
+            nat,
             who_has: BTreeMap::new(),
-            seen_anew: BTreeMap::new(),
             coordination,
             relaying: Relaying::default(),
             serving,
@@ -290,25 +250,18 @@ impl Engine {
             guess_shown: None,
             guess_moved: None,
             whys: Whys::default(),
-            twice: Twice::default(),
+            twice,
             echoes: Echoes::default(),
             punches_coming: BTreeMap::new(),
             free_dials: 0,
-            refusals: BTreeMap::new(),
-            commands: BTreeMap::new(),
             saving: Saving::default(),
             next_keep: now.mono,
-            unsaved: BTreeSet::new(),
             set_aside,
-            stopped: BTreeMap::new(),
-            view,
-            out: VecDeque::new(),
-            next_event: 1,
+            view: ViewCache::default(),
+            outbox,
             rng,
             leaving: false,
             started: now,
-            #[cfg(test)]
-            echoed: Vec::new(),
         }
     }
 
@@ -316,16 +269,16 @@ impl Engine {
     pub fn begin(&mut self, now: Now) {
         let cached = u32::try_from(self.book.len()).unwrap_or(u32::MAX);
         let (local_addr, probe_ports) = (self.config.local_addr, self.config.probe_ports.clone());
-        self.event(
+        self.outbox.event(
             None,
             EventKind::NodeStarted { local_addr, no_ipv6: self.config.no_ipv6, probe_ports, cached },
             now,
         );
         for (file, detail) in self.set_aside.clone() {
-            self.event(None, EventKind::CacheSetAside { file, detail }, now);
+            self.outbox.event(None, EventKind::CacheSetAside { file, detail }, now);
         }
         if let Some(reason) = self.config.no_probe_ports.clone() {
-            self.event(None, EventKind::NatNoResponder { reason }, now);
+            self.outbox.event(None, EventKind::NatNoResponder { reason }, now);
         }
         self.republish(now);
         let starts = self.with_dialer(now, |dialer, view| dialer.begin(view, now));
@@ -339,10 +292,16 @@ impl Engine {
         match input {
             Input::ConnUp { peer, info } => self.on_conn_up(peer, info, now),
             Input::ConnRemote { peer, conn, remote } => self.on_conn_remote(peer, conn, remote, now),
-            Input::ConnClosed { peer, conn, reason } => self.on_conn_closed(peer, conn, reason, now),
-            Input::ControlUp { peer, conn } => self.on_control_up(peer, conn, now),
-            Input::ControlLost { peer, conn, malformed } => self.on_control_lost(peer, conn, malformed, now),
-            Input::Frame { peer, conn, frame, len } => self.on_frame(peer, conn, *frame, len, now),
+            Input::ConnClosed { peer, conn, reason } => {
+                self.on_conn(peer, conn, links::Input::Closed(reason), now);
+            }
+            Input::ControlUp { peer, conn } => self.on_conn(peer, conn, links::Input::Control, now),
+            Input::ControlLost { peer, conn, malformed } => {
+                self.on_conn(peer, conn, links::Input::ControlLost { malformed }, now);
+            }
+            Input::Frame { peer, conn, frame, len } => {
+                self.on_conn(peer, conn, links::Input::Frame { frame, len }, now);
+            }
             Input::DialSent { dial } => self.on_dial_sent(dial, now),
             Input::Dialled { dial, peer } => self.on_dialled(dial, peer, now),
             Input::DialFailed { dial, reason } => self.on_dial_failed(dial, &reason, now),
@@ -361,18 +320,22 @@ impl Engine {
             Input::RelayTraffic(all) => self.on_serving(relay_service::Input::Traffic(all), now),
             Input::Settings(settings) => self.on_settings(settings, now),
             Input::Saved { result } => self.on_saved(result, now),
-            Input::ProbeSocket { socket, result } => self.on_probe_socket(socket, result, now),
-            Input::ProbeDatagram { at, from, bytes } => self.on_probe_datagram(at, from, &bytes, now),
-            Input::ProbeDropped { what, count } => *self.stopped.entry(what).or_default() += count,
-            Input::Reached { peer, addr, reached } => self.on_reached(peer, addr, reached, now),
+            Input::ProbeSocket { socket, result } => self.tell_nat(nat::Input::Socket(socket, result), now),
+            Input::ProbeDatagram { at, from, bytes } => {
+                self.tell_nat(nat::Input::Datagram(at, from, bytes), now);
+            }
+            Input::ProbeDropped { what, count } => self.outbox.stopped_often(what, count),
+            Input::Reached { peer, addr, reached } => {
+                self.tell_nat(nat::Input::Reached(peer, addr, reached), now);
+            }
             Input::Knocked { query, results } => self.on_knocked(query, &results, now),
             Input::HostAddresses { own } => self.on_host_addresses(own, now),
             Input::Ways(ways) => self.on_ways(ways, now),
             Input::SendsRefused { why, count } => self.on_sends_refused(why, count, now),
             Input::Guess(input) => self.on_guess(input, now),
-            Input::Stopped(what) => self.stopped(what),
+            Input::Stopped(what) => self.outbox.stopped(what),
             Input::TaskFaulted { task, detail } => {
-                self.event(None, EventKind::TaskFaulted { task, detail }, now);
+                self.outbox.event(None, EventKind::TaskFaulted { task, detail }, now);
             }
         }
         self.after(now);
@@ -388,9 +351,12 @@ impl Engine {
         self.handovers_timeout(now);
         self.standbys_timeout(now);
         self.whys_timeout(now);
-        self.echoes_timeout(now);
+        self.echoes.timeout(now.mono, &mut self.outbox);
+        self.route(now);
         if !self.leaving {
-            self.nat_timeout(now);
+            let Self { nat, outbox, config, book, links, .. } = self;
+            nat.timeout(&Peers { me: config.me, book, links, now }, outbox);
+            self.route(now);
             self.upgrades_timeout(now);
             self.guesses_timeout(now);
         }
@@ -399,7 +365,8 @@ impl Engine {
 
     /// What follows of anything.
     fn after(&mut self, now: Now) {
-        self.carry_nat(now);
+        self.nat.advance(now, &mut self.outbox);
+        self.route(now);
         self.settle_relays(now);
         self.settle_serving(now);
         self.carry_gossip(now);
@@ -407,30 +374,88 @@ impl Engine {
             let (starts, alone) = self.with_dialer(now, |dialer, view| dialer.on_timeout(view, now));
             if let Some(wait) = alone {
                 let retry_ms = millis(wait);
-                self.event(None, EventKind::NodeIsolated { retry_ms }, now);
+                self.outbox.event(None, EventKind::NodeIsolated { retry_ms }, now);
             }
             for start in starts {
                 self.start_attempt(start, now);
             }
         }
-        if self.saving.take_due(now.mono) {
-            self.out.push_back(Action::Save);
+        self.saving.timeout(now.mono, &mut self.outbox);
+    }
+
+    /// Carries on what parts want of each other: what follows of one comes before the
+    /// next.
+    fn route(&mut self, now: Now) {
+        for wanted in self.outbox.take_wanted() {
+            match wanted {
+                Wanted::Link(peer, told) => self.on_link(peer, told, now),
+                Wanted::Send(peer, message) => {
+                    self.links.send(&peer, &message, now, &mut self.outbox);
+                }
+                Wanted::Republish => self.republish(now),
+                Wanted::NatChanged => self.on_nat_changed(now),
+                Wanted::ProvenPublic(peer, addr) => self.on_proven_public(peer, addr, now),
+            }
+            self.route(now);
         }
+    }
+
+    /// Something happened that concerns NATs.
+    fn tell_nat(&mut self, input: nat::Input, now: Now) {
+        let Self { nat, outbox, config, book, links, .. } = self;
+        nat.handle(input, &Peers { me: config.me, book, links, now }, outbox);
+        self.route(now);
+    }
+
+    fn on_nat_changed(&mut self, now: Now) {
+        self.relays_for_nat(now);
+        self.upgrade_all(now);
+        self.drop_hopeless_punches(now);
+    }
+
+    /// A peer's claim to be public was borne out.
+    fn on_proven_public(&mut self, peer: PeerId, addr: SocketAddr, now: Now) {
+        let known = self.peers(now).is_public(&peer);
+        let change = self.book.verified_public(peer, now);
+        self.on_change(peer, &change, now);
+        if !known {
+            self.outbox.event(Some(peer), EventKind::PeerVerifiedPublic { addr }, now);
+            self.republish(now);
+        }
+        let Self { nat, config, book, links, .. } = self;
+        nat.vantage(peer, &Peers { me: config.me, book, links, now });
+    }
+
+    /// Says something over a link, whatever there is to say.
+    #[cfg(test)]
+    fn send(&mut self, peer: &PeerId, message: &super::wire::Message, now: Now) {
+        self.links.send(peer, message, now, &mut self.outbox);
+    }
+
+    /// What a measurement would have brought.
+    #[cfg(test)]
+    fn set_nat_for_test(&mut self, view: crate::model::NatView, now: Now) {
+        let changed = self.nat.set_for_test(view);
+        self.relays_for_nat(now);
+        self.republish(now);
+        if changed {
+            self.upgrade_all(now);
+        }
+        self.after(now);
     }
 
     /// The next thing to be done outside.
     pub fn poll_action(&mut self) -> Option<Action> {
-        self.out.pop_front()
+        self.outbox.poll()
     }
 
     /// When [`Self::on_timeout`] wants to be called.
     pub fn next_timeout(&self, now: Now) -> Option<Mono> {
         let dialer = self.dialer.next_timeout(&self.dialer_view(now), now.mono);
-        let links = self.links.values().filter_map(Link::next_timeout).min();
-        let nat = self.nat_state.next_timeout(now).filter(|_| !self.leaving);
+        let nat = self.nat.next_timeout(now).filter(|_| !self.leaving);
         [
             dialer,
-            links,
+            self.links.next_timeout(),
             nat,
             self.attempts.next_timeout(),
             self.gossip.next_timeout(),
@@ -453,32 +478,25 @@ impl Engine {
     /// Calls everything off; connections are closed by whoever calls this.
     pub fn stop(&mut self, now: Now) {
         self.leaving = true;
-        for peer in self.links.keys().copied().collect::<Vec<_>>() {
+        for peer in self.links.peers() {
             self.keep_rtt(peer, now);
         }
-        self.stop_nat();
+        self.nat.stop(&mut self.outbox);
         self.stop_guesses(now);
         self.on_serving(relay_service::Input::Stop, now);
         self.abandon_attempts(&Reason::ShuttingDown, now);
     }
 
     fn on_saved(&mut self, result: Result<(), String>, now: Now) {
-        match self.saving.on_saved(result.clone(), now, &mut self.rng) {
-            Ended::Saved => {}
-            Ended::SavedAgain => self.event(None, EventKind::CacheSavedAgain, now),
-            Ended::Failed(wait) => {
-                self.kpi.not_saved();
-                let detail = result.err().unwrap_or_default();
-                let retry_ms = millis(wait);
-                self.event(None, EventKind::CacheSaveFailed { detail, retry_ms }, now);
-            }
+        if !self.saving.on_saved(result, now, &mut self.rng, &mut self.outbox) {
+            self.kpi.not_saved();
         }
     }
 
     /// What is to be written.
     pub fn take_unsaved(&mut self) -> Unsaved {
         let all: Vec<CacheEntry> = self.book.cache_entries().collect();
-        let changed = std::mem::take(&mut self.unsaved);
+        let changed = self.saving.take_changed();
         let entry = |peer: &PeerId| {
             all.binary_search_by_key(peer, |e| e.peer).ok().and_then(|at| all.get(at)).cloned()
         };
@@ -489,20 +507,6 @@ impl Engine {
         }
         let names = self.book.names().cloned().collect();
         Unsaved { own_version, anchors, names, all, changed, history: self.kpi.take_unsaved() }
-    }
-
-    fn event(&mut self, peer_id: Option<PeerId>, kind: EventKind, now: Now) {
-        let event = Event { seq: self.next_event, at: now.stamp, peer_id, kind };
-        self.next_event += 1;
-        self.out.push_back(Action::Event(event));
-    }
-
-    fn stopped(&mut self, what: &'static str) {
-        *self.stopped.entry(what).or_default() += 1;
-    }
-
-    fn outcome(&mut self, outcome: Outcome) {
-        self.out.push_back(Action::Outcome(outcome));
     }
 }
 

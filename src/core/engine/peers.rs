@@ -4,48 +4,52 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::{Engine, Link};
+use super::{Engine, Link, Links};
 use crate::core::Now;
-use crate::core::book::{Change, Entry, NetPrefix};
+use crate::core::book::{Change, NetPrefix};
 use crate::core::dialer::{Dialer, Prospect, View};
-use crate::core::gossip::rules::is_public;
 use crate::core::host::Ways;
-use crate::core::ladder::{Candidate, NAT_FRESH, Target, Terrain};
 use crate::core::limits::{ANCHORS, KEPT_LINK, OUTBOUND_WANTED, RECORD_ADDRESSES_MAX, RECORD_HOMES_MAX};
 use crate::core::link::ConnInfo;
-use crate::core::nat::Family;
-use crate::model::{
-    AttemptOutcome, Cause, CloseCode, EventKind, NatType, Path, PeerId, Reason, SendTrouble, Source,
-};
-
-/// Direct links by IPv4 before IPv6 has its turn: as many vantage points settle
-/// what a NAT does even if one of them lies.
-const FOURTH_WANTED: usize = 3;
+use crate::core::nat;
+use crate::core::peers::Peers;
+use crate::core::targets::Targets;
+use crate::model::{AttemptOutcome, Cause, CloseCode, EventKind, Path, PeerId, Reason, SendTrouble, Source};
 
 /// How often it is looked at who stayed: more often nothing changes by it.
 const KEEP_EVERY: Duration = Duration::from_secs(5);
 
 impl Engine {
+    /// What the book and the links say of peers.
+    pub(super) fn peers(&self, now: Now) -> Peers<'_> {
+        Peers { me: self.config.me, book: &self.book, links: &self.links, now }
+    }
+
+    /// What is known for a dial at somebody.
+    pub(super) fn targets(&self, now: Now) -> Targets<'_> {
+        Targets { peers: self.peers(now), nat: &self.nat }
+    }
+
     /// Keeps up with a change of the book.
     pub(super) fn on_change(&mut self, peer: PeerId, change: &Change, now: Now) {
-        if change.added && !self.links.get(&peer).is_some_and(Link::is_connected) {
+        if change.added && !self.links.is_connected(&peer) {
             self.dialer.on_learned(peer, Cause::Gossip, now.mono);
         }
         if change.removed {
             self.dialer.forget(&peer);
         }
         if change.touched || change.added || change.removed {
-            self.touch_row(peer);
-            self.unsaved.insert(peer);
+            self.outbox.touch_row(peer);
+            self.saving.note(peer);
         }
         for evicted in &change.evicted {
             self.dialer.forget(evicted);
-            self.touch_row(*evicted);
-            self.unsaved.insert(*evicted);
-            self.stopped("cache.evicted");
+            self.outbox.touch_row(*evicted);
+            self.saving.note(*evicted);
+            self.outbox.stopped("cache.evicted");
         }
-        if change.status && self.links.contains_key(&peer) {
-            self.nat_claim(peer, now);
+        if change.status && self.links.get(&peer).is_some() {
+            self.tell_nat(nat::Input::Claimed(peer), now);
             self.follow_relay(peer, now);
             self.want_standby(peer, now);
             // It may have become a home of ours, or is none any more.
@@ -64,7 +68,7 @@ impl Engine {
     fn on_own_change(&mut self, peer: PeerId, change: &Change, now: Now) {
         self.gossip.spread(peer, change, now);
         if change.added {
-            self.event(Some(peer), EventKind::PeerAdded { from: None }, now);
+            self.outbox.event(Some(peer), EventKind::PeerAdded { from: None }, now);
         }
         self.on_change(peer, change, now);
     }
@@ -92,7 +96,7 @@ impl Engine {
         if self.book.linked_as(peer, &name, now) {
             self.saving.touch(now.mono);
             for used in self.book.users_of(&name, now.stamp).map(|used| used.peer).collect::<Vec<_>>() {
-                self.touch_row(used);
+                self.outbox.touch_row(used);
             }
         }
     }
@@ -103,7 +107,7 @@ impl Engine {
             return;
         }
         self.next_keep = now.mono + KEEP_EVERY;
-        for peer in self.links.keys().copied().collect::<Vec<_>>() {
+        for peer in self.links.peers() {
             self.note_name(peer, now);
         }
         let kept = |(peer, link): (&PeerId, &Link)| {
@@ -125,7 +129,7 @@ impl Engine {
         reason: Option<Reason>,
         now: Now,
     ) {
-        let alone = !self.links.values().any(Link::is_up);
+        let alone = self.links.count_up() == 0;
         let change = match outcome {
             AttemptOutcome::Connected => self.book.attempt_succeeded(peer, now),
             AttemptOutcome::Unreachable => {
@@ -136,7 +140,7 @@ impl Engine {
         };
         if change.removed {
             let reason = Reason::NoAnswer { addresses: 0 };
-            self.event(Some(peer), EventKind::PeerRemoved { reason }, now);
+            self.outbox.event(Some(peer), EventKind::PeerRemoved { reason }, now);
         }
         self.on_own_change(peer, &change, now);
     }
@@ -160,41 +164,17 @@ impl Engine {
     pub(super) fn end_feeler(&mut self, peer: PeerId, was_feeler: bool, now: Now) {
         let outbound = self.dialer_view(now).outbound();
         if was_feeler && outbound > OUTBOUND_WANTED {
-            let mut out = Vec::new();
-            if let Some(link) = self.links.get_mut(&peer) {
-                let enough = Reason::Limit { limit: "outbound links".into() };
-                link.close(CloseCode::Limit, enough, &mut out);
-            }
-            self.carry_link(peer, out, now);
+            let enough = Reason::Limit { limit: "outbound links".into() };
+            self.links.close(peer, CloseCode::Limit, enough, now, &mut self.outbox);
+            self.route(now);
         }
-    }
-
-    /// A peer told us our address as it sees it, over this connection.
-    pub(super) fn on_observed(&mut self, peer: PeerId, addr: SocketAddr, info: &ConnInfo, now: Now) {
-        let before = self.observed.note(peer, addr, info.remote.ip(), info.outbound);
-        self.nat_observed(now);
-        self.doubt_nat(peer, addr, before, now);
-        self.republish(now);
     }
 
     /// Says of ourselves what is true now; gossip spreads it if it changed.
     pub(super) fn republish(&mut self, now: Now) {
-        let mut addresses = self.own_addresses();
+        let mut addresses = self.nat.own_addresses();
         addresses.truncate(RECORD_ADDRESSES_MAX);
         self.publish_own(addresses, self.capabilities(), now);
-    }
-
-    /// Where we are, as we see it and as others do.
-    pub(super) fn own_addresses(&self) -> Vec<SocketAddr> {
-        let local = self.config.local_addr;
-        let mut addresses: Vec<SocketAddr> = if local.ip().is_unspecified() {
-            self.inside.iter().map(|ip| SocketAddr::new(*ip, local.port())).collect()
-        } else {
-            vec![local]
-        };
-        let observed = self.observed.believed();
-        addresses.extend(observed.into_iter().filter(|seen| !addresses.contains(seen)).collect::<Vec<_>>());
-        addresses
     }
 
     /// Verified public peers that we keep links to: who wants a punch with us
@@ -205,90 +185,13 @@ impl Engine {
         let mut homes: Vec<_> = self
             .links
             .iter()
-            .filter(|(peer, link)| link.is_up() && self.is_public_peer(peer, now))
+            .filter(|(peer, link)| link.is_up() && self.peers(now).is_public(peer))
             .filter_map(|(peer, link)| link.status().map(|s| (peer, s)))
             .filter(|(_, status)| status.info.path.is_straight())
             .map(|(peer, status)| (!named.contains(peer), status.since, *peer))
             .collect();
         homes.sort_unstable();
         homes.into_iter().take(RECORD_HOMES_MAX).map(|(.., peer)| peer).collect()
-    }
-
-    /// A peer's homes that are linked to us, as intermediaries towards it.
-    fn homes_of(&self, peer: PeerId, addresses: &[SocketAddr], now: Now) -> Vec<Candidate> {
-        let (Some(at), Some(record)) = (addresses.first(), self.book.get(peer).and_then(Entry::record))
-        else {
-            return Vec::new();
-        };
-        let linked = |home: &&PeerId| self.links.get(home).is_some_and(Link::is_up);
-        let homes = record.homes.iter().filter(linked);
-        homes.filter_map(|home| self.candidate(*home, self.alike(*home, *at, addresses)?, now)).collect()
-    }
-
-    /// Where a punch is to aim: an intermediary shows the target our address in
-    /// the family of our link to it, so it is the target's address in that one.
-    pub(super) fn alike(
-        &self,
-        via: PeerId,
-        target: SocketAddr,
-        addresses: &[SocketAddr],
-    ) -> Option<SocketAddr> {
-        let seen = self.links.get(&via)?.status()?.info.remote;
-        let fits = |at: &&SocketAddr| at.is_ipv4() == seen.is_ipv4();
-        Some(target).filter(|at| fits(&at)).or_else(|| addresses.iter().find(fits).copied())
-    }
-
-    /// Where a peer can be dialled; `None` if nobody knows it.
-    pub(super) fn addresses_of(&self, peer: &PeerId) -> Option<Vec<SocketAddr>> {
-        let linked = self.links.get(peer).and_then(Link::status).map(|s| vec![s.info.remote]);
-        self.book.get(*peer).map(Entry::addresses).or(linked)
-    }
-
-    /// What an attempt at a peer is about; `None` if nobody knows it.
-    pub(super) fn target_of(&self, peer: PeerId, now: Now) -> Option<Target> {
-        let addresses = self.addresses_of(&peer)?;
-        Some(self.target_at(peer, addresses, now))
-    }
-
-    /// The same, at these addresses.
-    pub(super) fn target_at(&self, peer: PeerId, addresses: Vec<SocketAddr>, now: Now) -> Target {
-        Target {
-            peer: Some(peer),
-            relays: self.other_relays(&peer, None),
-            terrain: self.terrain(peer, &addresses, now),
-            first: self.first_family(),
-            homes: self.homes_of(peer, &addresses, now),
-            addresses,
-        }
-    }
-
-    /// In which family somebody who has both is dialled first. Only links by IPv4
-    /// measure what its NAT does; further ones go by IPv6, so that somebody sees
-    /// us there too and can have others punch towards us.
-    fn first_family(&self) -> Option<Family> {
-        let has = |family| self.config.own.iter().any(|ip| Family::of(*ip) == family);
-        if !has(Family::V4) || !public_sixth(&self.own_addresses()) {
-            return None;
-        }
-        let measures = |(peer, link): &(&PeerId, &Link)| {
-            link.in_use().is_some_and(|i| i.path.is_straight() && i.remote.is_ipv4())
-                && matches!(self.claimed_nat(peer), NatType::None | NatType::Unknown)
-        };
-        let fourth = self.links.iter().filter(measures).count();
-        Some(if fourth < FOURTH_WANTED { Family::V4 } else { Family::V6 })
-    }
-
-    /// What is measured of both ends.
-    fn terrain(&self, peer: PeerId, addresses: &[SocketAddr], now: Now) -> Terrain {
-        let entry = self.book.get(peer);
-        let fresh = |e: &&Entry| e.last_seen().is_some_and(|at| at.age_at(now.stamp) <= NAT_FRESH);
-        Terrain {
-            // A firewall filters like a NAT.
-            ours: self.nat.claim(),
-            theirs: entry.filter(fresh).and_then(Entry::record).map_or(NatType::Unknown, |r| r.nat),
-            sixth: public_sixth(&self.own_addresses()) && public_sixth(addresses),
-            loopback: !addresses.is_empty() && addresses.iter().all(|a| a.ip().is_loopback()),
-        }
     }
 
     /// Runs the dialer on the rest of the node.
@@ -306,15 +209,10 @@ impl Engine {
     }
 }
 
-/// Whether there is a public IPv6 address among these.
-fn public_sixth(addresses: &[SocketAddr]) -> bool {
-    addresses.iter().any(|at| at.is_ipv6() && is_public(at.ip()))
-}
-
 /// The rest of the node, as the dialer sees it.
 pub(super) struct DialerView<'a> {
     book: &'a crate::core::book::Book,
-    links: &'a std::collections::BTreeMap<PeerId, Link>,
+    links: &'a Links,
     attempts: &'a super::Attempts,
     ways: &'a Ways,
     now: Now,
@@ -347,7 +245,7 @@ impl View for DialerView<'_> {
     }
 
     fn is_busy(&self, peer: &PeerId) -> bool {
-        self.links.get(peer).is_some_and(Link::is_connected) || self.attempts.towards(peer).is_some()
+        self.links.is_connected(peer) || self.attempts.towards(peer).is_some()
     }
 
     fn is_at(&self, peer: &PeerId, addr: &SocketAddr) -> bool {
@@ -369,7 +267,7 @@ impl View for DialerView<'_> {
     }
 
     fn links(&self) -> usize {
-        self.links.values().filter(|l| l.is_up()).count()
+        self.links.count_up()
     }
 
     fn outbound(&self) -> usize {

@@ -56,7 +56,7 @@ impl Engine {
                 facts.push(at(fact("name", value, measured), Some(used.until)));
             }
         }
-        let nat = self.claimed_nat(&peer);
+        let nat = self.peers(now).claimed_nat(&peer);
         let nat_value = (nat != NatType::Unknown).then(|| nat.name().to_owned());
         let by_greeting = greeting.is_some() && !own;
         facts.push(if by_greeting {
@@ -122,7 +122,7 @@ impl Engine {
                 found.push((addr, WhyFact { at, ..fact("address", Some(value), from) }));
             }
         };
-        if let Some(info) = self.links.get(&peer).and_then(Link::in_use)
+        if let Some(info) = self.links.in_use(&peer)
             && info.path.is_straight()
         {
             add(info.remote, ", of its link", measured, Some(now.stamp));

@@ -9,7 +9,8 @@ use super::failover::Over;
 use super::{Action, Engine, Link, ReservationBytes};
 use crate::core::dialer::Start;
 use crate::core::ladder::Plan;
-use crate::core::link::{BRISK_INTERVAL, ConnInfo};
+use crate::core::link::BRISK_INTERVAL;
+use crate::core::peers::came_over;
 use crate::core::relays::{Relays, RelaysOut};
 use crate::core::wire::{Capabilities, RelayAddr};
 use crate::core::{Mono, Now};
@@ -46,33 +47,14 @@ impl Relaying {
 }
 
 impl Engine {
-    /// Whether a relay is one that we know, at an address of its own: nobody
-    /// aims our dials at whatever host he likes.
-    pub(super) fn is_known_relay(&self, at: &RelayAddr) -> bool {
-        let same_host = |addr: &SocketAddr| addr.ip() == at.addr.ip();
-        let known = self.book.get(at.relay).is_some_and(|e| e.addresses().iter().any(same_host));
-        at.relay != self.config.me && (known || self.is_met_relay(at))
-    }
-
-    /// Whether a relay is one that we are linked to, or have dialled, at the
-    /// host of that address: nobody's word is needed.
-    pub(super) fn is_met_relay(&self, at: &RelayAddr) -> bool {
-        let same_host = |addr: &SocketAddr| addr.ip() == at.addr.ip();
-        let linked = self.links.get(&at.relay).and_then(Link::in_use);
-        let reached = self.book.get(at.relay).and_then(|e| e.measured.reached_at);
-        at.relay != self.config.me
-            && (reached.is_some_and(|addr| same_host(&addr))
-                || linked.is_some_and(|i| i.path.is_straight() && same_host(&i.remote)))
-    }
-
     /// Who could be a relay for us, the best first: who was proven to be
     /// public, then who was dialled directly and claims no NAT; ours before stock
     /// nodes, IPv4 before IPv6, the near before the far.
     pub(super) fn relay_candidates(&self, now: Now) -> Vec<PeerId> {
         let rank = |(peer, link): (&PeerId, &Link)| {
             let status = link.status()?;
-            let proven = self.is_public_peer(peer, now) || self.config.loopback();
-            let claim = self.claimed_nat(peer);
+            let proven = self.peers(now).is_public(peer) || self.config.loopback();
+            let claim = self.peers(now).claimed_nat(peer);
             let unasked = status.info.outbound && status.info.path == Path::Direct;
             let reached = unasked && matches!(claim, NatType::None | NatType::Unknown);
             let fits = status.info.path.is_straight() && (proven || reached);
@@ -90,11 +72,6 @@ impl Engine {
         ranked.into_iter().map(|(.., peer)| peer).collect()
     }
 
-    /// The relay of ours over which a link came in.
-    pub(super) fn came_over(info: &ConnInfo) -> Option<PeerId> {
-        info.via.filter(|_| info.path == Path::Relayed && !info.outbound)
-    }
-
     /// Brings our reservations to what is wanted.
     pub(super) fn settle_relays(&mut self, now: Now) {
         let handing_over = self.relaying.over.as_ref().is_some_and(Over::is_forced);
@@ -103,7 +80,7 @@ impl Engine {
         }
         // A lane that is kept beside a better path needs its reservation too.
         let used: BTreeSet<PeerId> =
-            self.links.values().flat_map(Link::conns).filter_map(Self::came_over).collect();
+            self.links.values().flat_map(Link::conns).filter_map(came_over).collect();
         let mut relays = std::mem::take(&mut self.relaying.relays);
         let mut out = Vec::new();
         relays.settle(|| self.relay_candidates(now), |relay| used.contains(relay), now.mono, &mut out);
@@ -131,13 +108,14 @@ impl Engine {
         let free = |peer: &PeerId| {
             let record = self.book.get(*peer).and_then(|e| e.record());
             record.is_some_and(|r| r.nat == NatType::None && r.capabilities.has(Capabilities::RELAY))
-                && !self.links.get(peer).is_some_and(Link::is_connected)
+                && !self.links.is_connected(peer)
                 && !self.relaying.relays.is_refused(peer)
                 && !self.dialer.is_held_off(peer, now.mono)
         };
-        let reachable = |peer: &PeerId| self.ways.to(&self.addresses_of(peer).unwrap_or_default()).is_ok();
+        let reachable =
+            |peer: &PeerId| self.ways.to(&self.peers(now).addresses_of(peer).unwrap_or_default()).is_ok();
         let found = self.book.best_first(now.stamp).into_iter().find(|peer| free(peer) && reachable(peer));
-        if let Some(target) = found.and_then(|peer| self.target_of(peer, now)) {
+        if let Some(target) = found.and_then(|peer| self.targets(now).of(peer)) {
             self.start_attempt(Start { target, cause: Cause::Relay, plan: Plan::DIRECT }, now);
         }
     }
@@ -145,7 +123,7 @@ impl Engine {
     /// Our NAT was measured: who maps anew for everybody is reached over relays
     /// only by half the world.
     pub(super) fn relays_for_nat(&mut self, now: Now) {
-        match self.nat.nat_type {
+        match self.nat.view().nat_type {
             NatType::Unknown => {}
             known => self.relaying.relays.set_always(known == NatType::Symmetric, now.mono),
         }
@@ -198,14 +176,14 @@ impl Engine {
     pub(super) fn carry_relays(&mut self, out: Vec<RelaysOut>, now: Now) {
         for wanted in out {
             match wanted {
-                RelaysOut::Reserve(relay) => self.out.push_back(Action::Reserve { relay }),
+                RelaysOut::Reserve(relay) => self.outbox.push(Action::Reserve { relay }),
                 RelaysOut::Release(relay) => {
-                    self.out.push_back(Action::Release { relay });
-                    self.event(Some(relay), EventKind::RelayReleased, now);
+                    self.outbox.push(Action::Release { relay });
+                    self.outbox.event(Some(relay), EventKind::RelayReleased, now);
                 }
                 RelaysOut::Changed => self.relays_changed(now),
                 RelaysOut::Reserved { relay, addr, role } => {
-                    self.event(Some(relay), EventKind::RelayReserved { public_addr: addr, role }, now);
+                    self.outbox.event(Some(relay), EventKind::RelayReserved { public_addr: addr, role }, now);
                 }
                 RelaysOut::Refused { relay, reason } => {
                     self.relaying.refusal = Some(reason.clone());
@@ -216,12 +194,12 @@ impl Engine {
                     } else {
                         EventKind::RelayFailed { reason }
                     };
-                    self.event(Some(relay), kind, now);
+                    self.outbox.event(Some(relay), kind, now);
                 }
                 RelaysOut::Lost { relay, reason, successor, active } => {
                     // The link may be gone and the reservation not yet.
-                    self.out.push_back(Action::Release { relay });
-                    self.event(Some(relay), EventKind::RelayDead { reason, successor }, now);
+                    self.outbox.push(Action::Release { relay });
+                    self.outbox.event(Some(relay), EventKind::RelayDead { reason, successor }, now);
                     if active {
                         self.relay_died(relay, successor, now);
                     }
@@ -234,12 +212,6 @@ impl Engine {
     fn relays_changed(&mut self, now: Now) {
         self.pace_links(now);
         self.republish(now);
-    }
-
-    /// The peers that came to us over that relay.
-    pub(super) fn links_over(&self, relay: PeerId) -> BTreeSet<PeerId> {
-        let over = |link: &Link| link.in_use().and_then(Self::came_over) == Some(relay);
-        self.links.iter().filter(|(_, link)| over(link)).map(|(peer, _)| *peer).collect()
     }
 
     // ---- view --------------------------------------------------------------
@@ -276,7 +248,7 @@ impl Engine {
             public_addr: None,
             role: role(relays.held().len()),
             state: ReservationState::Reserving,
-            rtt_ms: self.links.get(&relay).and_then(Link::rtt).map(|(ms, _)| ms),
+            rtt_ms: self.links.rtt(&relay).map(|(ms, _)| ms),
             expires: None,
             bytes_tx: 0,
             bytes_rx: 0,

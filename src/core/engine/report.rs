@@ -1,20 +1,23 @@
 //! What a registry is told of: facts, as they happen. Whether there is one to
 //! tell, the engine does not know.
 
-use super::{Action, Engine};
+use super::Engine;
+use crate::core::Now;
 use crate::model::{Attempt, AttemptFact, AttemptOutcome, Fact, Failover, FailoverFact, NatType, Reason};
 
 impl Engine {
-    pub(super) fn report(&mut self, fact: Fact) {
-        self.out.push_back(Action::Report(fact));
-    }
-
     /// An attempt ended; one that was called off says nothing of anybody.
-    pub(super) fn report_attempt(&mut self, attempt: &Attempt, failure: Option<&Reason>, again: bool) {
+    pub(super) fn report_attempt(
+        &mut self,
+        attempt: &Attempt,
+        failure: Option<&Reason>,
+        again: bool,
+        now: Now,
+    ) {
         let Some(outcome) = attempt.outcome.filter(|o| *o != AttemptOutcome::Abandoned) else { return };
         let failed = outcome == AttemptOutcome::Unreachable;
-        let peer_nat = attempt.peer_id.map_or(NatType::Unknown, |peer| self.claimed_nat(&peer));
-        self.report(Fact::Attempt(AttemptFact {
+        let peer_nat = attempt.peer_id.map_or(NatType::Unknown, |peer| self.peers(now).claimed_nat(&peer));
+        self.outbox.report(Fact::Attempt(AttemptFact {
             attempt: attempt.id,
             peer: attempt.peer_id,
             cause: attempt.cause,
@@ -30,6 +33,6 @@ impl Engine {
 
     pub(super) fn report_failover(&mut self, failover: &Failover) {
         let Failover { from, to, gap_ms, lost, .. } = *failover;
-        self.report(Fact::Failover(FailoverFact { from, to, gap_ms, lost }));
+        self.outbox.report(Fact::Failover(FailoverFact { from, to, gap_ms, lost }));
     }
 }

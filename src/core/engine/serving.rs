@@ -1,10 +1,9 @@
 //! The relay service, wired: what it must know of the links, and what its decisions
 //! mean outside.
 
-use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
-use super::{Action, Engine, Link};
+use super::{Action, Engine, Links};
 use crate::core::gossip::rules::is_public;
 use crate::core::link::ConnId;
 use crate::core::serving::{Dropped, Input, Output, Refusal, Serving, Sight, Standing, Way};
@@ -13,7 +12,7 @@ use crate::core::{Mono, Now};
 use crate::model::{Done, EventKind, Failure, Path, PeerId, RelayMode, ServedEnd, ServedRow, millis};
 
 /// What the links say of a peer and one of its connections.
-fn sight(links: &BTreeMap<PeerId, Link>, peer: &PeerId, conn: ConnId) -> Sight {
+fn sight(links: &Links, peer: &PeerId, conn: ConnId) -> Sight {
     let Some(link) = links.get(peer) else {
         return Sight { standing: Standing::Stranger, way: None, heard: Mono::default() };
     };
@@ -34,7 +33,9 @@ impl Engine {
             Input::Started { id, public_addr } => {
                 *public_addr = self.reached_at(self.serving.holder(*id), *public_addr);
             }
-            Input::Ended { why: ServedEnd::SocketFailed, .. } => self.stopped(Refusal::NoSocket.counter()),
+            Input::Ended { why: ServedEnd::SocketFailed, .. } => {
+                self.outbox.stopped(Refusal::NoSocket.counter());
+            }
             _ => {}
         }
         self.with_serving(now, |serving, view| serving.handle(input, view, now));
@@ -54,23 +55,27 @@ impl Engine {
     fn carry_serving(&mut self, now: Now) {
         while let Some(output) = self.serving.poll() {
             match output {
-                Output::Grant(id) => self.out.push_back(Action::ServeRelay { id }),
+                Output::Grant(id) => self.outbox.push(Action::ServeRelay { id }),
                 Output::Refuse { id, peer, why } => {
-                    self.stopped(why.counter());
+                    self.outbox.stopped(why.counter());
                     // A limit that honest peers may meet is for the operator to see.
                     if matches!(why, Refusal::Full | Refusal::PerAddress) {
-                        self.event(Some(peer), EventKind::LimitHit { limit: why.counter().into() }, now);
+                        self.outbox.event(
+                            Some(peer),
+                            EventKind::LimitHit { limit: why.counter().into() },
+                            now,
+                        );
                     }
-                    self.out.push_back(Action::RefuseRelay { id, why });
+                    self.outbox.push(Action::RefuseRelay { id, why });
                 }
-                Output::End { id, why } => self.out.push_back(Action::EndRelay { id, why }),
+                Output::End { id, why } => self.outbox.push(Action::EndRelay { id, why }),
                 Output::Serving { peer, public_addr } => {
-                    self.event(Some(peer), EventKind::RelayServing { public_addr }, now);
+                    self.outbox.event(Some(peer), EventKind::RelayServing { public_addr }, now);
                 }
                 Output::Served { peer, why, traffic } => {
                     let (bytes_tx, bytes_rx) = (traffic.bytes_tx, traffic.bytes_rx);
                     let kind = EventKind::RelayServedEnded { reason: why, bytes_tx, bytes_rx };
-                    self.event(Some(peer), kind, now);
+                    self.outbox.event(Some(peer), kind, now);
                 }
             }
         }
@@ -80,7 +85,7 @@ impl Engine {
     /// us in place of one that leads nowhere from outside, and so do we.
     fn reached_at(&self, holder: Option<PeerId>, at: SocketAddr) -> SocketAddr {
         let at = crate::model::plain_addr(at);
-        let seen: Option<IpAddr> = holder.and_then(|peer| self.observed.of(&peer)).map(|at| at.ip());
+        let seen: Option<IpAddr> = holder.and_then(|peer| self.nat.seen_by(&peer)).map(|at| at.ip());
         match seen {
             Some(ip) if at.ip().is_unspecified() || (is_public(ip) && !is_public(at.ip())) => {
                 SocketAddr::new(ip, at.port())

@@ -464,6 +464,6 @@ impl Net {
     }
 
     pub(super) fn up_links(&self, n: usize) -> usize {
-        self.nodes[n].engine.links.values().filter(|l| l.is_up()).count()
+        self.nodes[n].engine.links.count_up()
     }
 }

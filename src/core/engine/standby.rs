@@ -4,10 +4,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Engine, Link};
+use super::Engine;
 use crate::core::bucket::Bucket;
 use crate::core::limits::{STANDBYS_BURST, STANDBYS_PER_MINUTE};
-use crate::core::link::ConnInfo;
 use crate::core::wire::RelayAddr;
 use crate::core::{Mono, Now};
 use crate::model::{Path, PeerId};
@@ -46,10 +45,10 @@ impl Engine {
 
     /// Where a standby could be dialled: the end that dialled the lane does, and
     /// the other one only if it has itself no second reservation to be dialled at.
-    fn standby_relays(&self, peer: &PeerId) -> Vec<RelayAddr> {
-        let Some(lane) = self.links.get(peer).and_then(Link::in_use) else { return Vec::new() };
+    fn standby_relays(&self, peer: &PeerId, now: Now) -> Vec<RelayAddr> {
+        let Some(lane) = self.links.in_use(peer) else { return Vec::new() };
         let ours = self.relaying.relays.held().iter().any(|held| Some(held.at.relay) != lane.via);
-        if lane.outbound || !ours { self.other_relays(peer, lane.via) } else { Vec::new() }
+        if lane.outbound || !ours { self.peers(now).other_relays(peer, lane.via) } else { Vec::new() }
     }
 
     /// Something is new: the link, its lanes, or what the peer says of its relays.
@@ -63,7 +62,7 @@ impl Engine {
     }
 
     fn dial_standby(&mut self, peer: PeerId, now: Now) {
-        let mut relays = self.standby_relays(&peer);
+        let mut relays = self.standby_relays(&peer, now);
         // What the peer gave up meanwhile is not waited for.
         self.drop_handover_but(&peer, &relays);
         let nothing = relays.is_empty() || self.is_handing_over(&peer);
@@ -76,7 +75,7 @@ impl Engine {
         let meter = self.standbys.meters.entry(peer).or_insert_with(full);
         if !meter.take(now.mono) {
             lacking.next = now.mono + meter.wait(now.mono);
-            return self.stopped("standbys of a peer");
+            return self.outbox.stopped("standbys of a peer");
         }
         // With the next try the next one has its turn.
         let first = lacking.tries % relays.len();
@@ -88,7 +87,7 @@ impl Engine {
     /// A lane stands by for a link: perhaps it is what we waited for.
     pub(super) fn on_stands_by(&mut self, peer: PeerId, now: Now) {
         self.want_standby(peer, now);
-        let via = self.links.get(&peer).and_then(Link::standby).and_then(|info| info.via);
+        let via = self.links.standby(&peer).and_then(|info| info.via);
         if let Some(via) = via.filter(|via| self.is_wanted_over(&peer, *via)) {
             self.carry_link_over(peer, via, now);
         }
@@ -96,16 +95,9 @@ impl Engine {
 
     /// Hands a link over to the lane that stands by over this relay, if one does.
     pub(super) fn carry_link_over(&mut self, peer: PeerId, via: PeerId, now: Now) -> bool {
-        let Some(link) = self.links.get_mut(&peer) else { return false };
-        let mut out = Vec::new();
-        let carried = link.carry_over(via, now.mono, &mut out);
-        self.carry_link(peer, out, now);
+        let carried = self.links.carry_over(peer, via, now, &mut self.outbox);
+        self.route(now);
         carried
-    }
-
-    /// The relay of the lane that stands by for a link.
-    pub(super) fn standby_of(&self, peer: &PeerId) -> Option<&ConnInfo> {
-        self.links.get(peer).and_then(Link::standby)
     }
 
     pub(super) fn standbys_timeout(&mut self, now: Now) {

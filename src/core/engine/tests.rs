@@ -3,6 +3,7 @@ mod failover;
 mod guess;
 mod lanes;
 mod liars;
+mod nat;
 mod punch;
 mod relays;
 mod reports;

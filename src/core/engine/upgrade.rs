@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::{Engine, Link};
+use super::Engine;
 use crate::core::dialer::Start;
-use crate::core::ladder::{Plan, Terrain};
+use crate::core::ladder::Plan;
 use crate::core::{Mono, Now};
 use crate::model::{Cause, NatType, Path, PeerId, Reason};
 
@@ -53,8 +53,8 @@ impl Engine {
     /// The path of a link is another one, or it is gone.
     pub(super) fn upgrade_path(&mut self, peer: PeerId, now: Now) {
         self.guess_path(peer, now);
-        let path = self.links.get(&peer).and_then(Link::in_use).map(|i| i.path);
-        let theirs = self.place_of(&peer);
+        let path = self.links.in_use(&peer).map(|i| i.path);
+        let theirs = self.peers(now).place_of(&peer);
         let planned = self.upgrades.0.get_mut(&peer);
         match (path, planned) {
             (Some(Path::Relayed), Some(upgrade)) => {
@@ -84,7 +84,7 @@ impl Engine {
     /// A peer says something new of itself: perhaps its NAT, or where it is, is
     /// another one.
     pub(super) fn upgrade_soon(&mut self, peer: PeerId, now: Now) {
-        let theirs = self.place_of(&peer);
+        let theirs = self.peers(now).place_of(&peer);
         let addresses = theirs.1.clone();
         if let Some(upgrade) = self.upgrades.0.get_mut(&peer)
             && upgrade.theirs != theirs
@@ -99,31 +99,16 @@ impl Engine {
         }
     }
 
-    /// Whether measurement says that nothing but a relay leads there: then
-    /// nothing is tried until a NAT changes.
-    pub(super) fn is_hopeless(&self, peer: &PeerId, now: Now) -> bool {
-        self.terrain_towards(peer, now).is_hopeless()
-    }
-
     /// What set out before the NATs were known, or were others, ends where measurement
     /// says now that it cannot succeed.
     pub(super) fn drop_hopeless_punches(&mut self, now: Now) {
         let live: Vec<_> = self.attempts.live().filter_map(|l| Some((l.id(), l.peer()?))).collect();
         for (id, peer) in live {
-            let terrain = self.terrain_towards(&peer, now);
+            let terrain = self.targets(now).terrain(&peer);
             if terrain.is_hopeless() {
                 self.with_ladder(id, now, |ladder, out| ladder.on_unpunchable(terrain, now, out));
             }
         }
-    }
-
-    fn terrain_towards(&self, peer: &PeerId, now: Now) -> Terrain {
-        let addresses = self.addresses_of(peer).unwrap_or_default();
-        self.target_at(*peer, addresses, now).terrain
-    }
-
-    fn place_of(&self, peer: &PeerId) -> (NatType, Vec<SocketAddr>) {
-        (self.claimed_nat(peer), self.addresses_of(peer).unwrap_or_default())
     }
 
     pub(super) fn upgrades_timeout(&mut self, now: Now) {
@@ -150,7 +135,7 @@ impl Engine {
                 self.with_ladder(id, now, |ladder, out| ladder.abandon(&Reason::NatChanged, now, out));
             }
             Some((id, _)) => {
-                let terrain = self.terrain_towards(&peer, now);
+                let terrain = self.targets(now).terrain(&peer);
                 if terrain.is_hopeless() {
                     self.with_ladder(id, now, |ladder, out| ladder.on_unpunchable(terrain, now, out));
                 }
@@ -160,8 +145,8 @@ impl Engine {
         }
         let upgrade = self.upgrades.0.get_mut(&peer)?;
         upgrade.tries += 1;
-        if !self.is_hopeless(&peer, now) {
-            let target = self.target_of(peer, now)?;
+        if !self.targets(now).is_hopeless(&peer) {
+            let target = self.targets(now).of(peer)?;
             self.start_attempt(Start { target, cause: Cause::Upgrade, plan: Plan::UPGRADE }, now);
         }
         None

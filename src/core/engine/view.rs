@@ -1,7 +1,7 @@
 //! The engine's state as it is shown. Sections that did not change keep their
 //! `Arc`, and of ten thousand peers only the changed rows are made anew.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{Engine, Link};
@@ -12,11 +12,10 @@ use crate::model::{
 };
 
 /// The sections of the snapshot before.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct ViewCache {
     seq: u64,
     rows: BTreeMap<PeerId, Arc<PeerRow>>,
-    dirty: BTreeSet<PeerId>,
     peers: Arc<Vec<Arc<PeerRow>>>,
     node: Option<Arc<NodeInfo>>,
     links: Arc<Vec<LinkRow>>,
@@ -28,25 +27,6 @@ pub(super) struct ViewCache {
     reporting: Arc<ReportingView>,
 }
 
-impl ViewCache {
-    pub(super) fn new(peers: impl Iterator<Item = PeerId>) -> Self {
-        Self {
-            seq: 0,
-            rows: BTreeMap::new(),
-            dirty: peers.collect(),
-            peers: Arc::default(),
-            node: None,
-            links: Arc::default(),
-            attempts: Arc::default(),
-            relays: Arc::default(),
-            gossip: Arc::default(),
-            kpi: Arc::default(),
-            counters: Arc::default(),
-            reporting: Arc::default(),
-        }
-    }
-}
-
 /// Replaces a section if it changed.
 fn renew<T: PartialEq>(section: &mut Arc<T>, new: T) -> Arc<T> {
     if **section != new {
@@ -56,11 +36,6 @@ fn renew<T: PartialEq>(section: &mut Arc<T>, new: T) -> Arc<T> {
 }
 
 impl Engine {
-    /// A row must be made anew.
-    pub(super) fn touch_row(&mut self, peer: PeerId) {
-        self.view.dirty.insert(peer);
-    }
-
     /// Everything that is shown.
     pub fn snapshot(&mut self, now: Now) -> Snapshot {
         self.view.seq += 1;
@@ -88,7 +63,7 @@ impl Engine {
             attempts: renew(&mut self.view.attempts, attempts),
             relays: renew(&mut self.view.relays, relays),
             gossip: renew(&mut self.view.gossip, gossip),
-            nat: Arc::clone(&self.nat),
+            nat: Arc::clone(self.nat.view()),
             kpi: renew(&mut self.view.kpi, self.kpi.view()),
             // Not the engine's: who reports puts its own in.
             reporting: Arc::clone(&self.view.reporting),
@@ -106,7 +81,7 @@ impl Engine {
             network: self.config.network.clone(),
             local_addr: self.config.local_addr,
             no_ipv6: self.config.no_ipv6,
-            observed_addrs: self.observed.believed(),
+            observed_addrs: self.nat.seen_at(),
             started: self.started.stamp,
             phase: if self.leaving { Phase::Leaving } else { self.dialer.phase(now) },
             cache: CacheView {
@@ -146,11 +121,10 @@ impl Engine {
 
     fn peer_rows(&mut self, now: Now) -> Arc<Vec<Arc<PeerRow>>> {
         // Who is linked is seen again with every heartbeat.
-        let linked: Vec<PeerId> =
-            self.links.iter().filter(|(_, l)| l.is_connected()).map(|(p, _)| *p).collect();
-        self.view.dirty.extend(linked);
+        let mut due = self.outbox.take_changed();
+        due.extend(self.links.iter().filter(|(_, l)| l.is_connected()).map(|(p, _)| *p));
         let mut changed = false;
-        for peer in std::mem::take(&mut self.view.dirty) {
+        for peer in due {
             match self.peer_row(peer, now) {
                 Some(row) if self.view.rows.get(&peer).is_some_and(|old| **old == row) => {}
                 Some(row) => {
@@ -187,7 +161,7 @@ impl Engine {
             name,
             first_hand: greeting.is_some() || entry.known.is_first_hand(),
             addresses: entry.addresses(),
-            nat_type: self.claimed_nat(&peer),
+            nat_type: self.peers(now).claimed_nat(&peer),
             state: self.peer_state(peer, now),
             path: status.as_ref().map(|s| s.info.path),
             // What was measured of an earlier link says nothing of this one.
@@ -223,7 +197,7 @@ impl Engine {
 
     fn counters(&self) -> Counters {
         let mut all: BTreeMap<String, u64> =
-            self.stopped.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect();
+            self.outbox.counters().map(|(name, count)| (name.to_owned(), count)).collect();
         for (name, count) in self.gossip_counters() {
             *all.entry(name.to_owned()).or_default() += count;
         }

@@ -84,7 +84,7 @@ impl Engine {
     /// Somebody asks why; the others are asked for their parts first.
     pub(super) fn on_why(&mut self, id: CommandId, peer: PeerId, now: Now) -> Result<Option<Done>, Failure> {
         let known = self.book.get(peer).is_some()
-            || self.links.contains_key(&peer)
+            || self.links.get(&peer).is_some()
             || self.attempts.latest(&peer).is_some()
             || self.whys.gone.contains_key(&peer);
         if !known {
@@ -92,11 +92,17 @@ impl Engine {
         }
         self.whys.next = self.whys.next.wrapping_add(1);
         let query = self.whys.next;
-        let up = self.links.get(&peer).is_some_and(Link::is_up);
-        let half_awaited = up && self.send(&peer, &Message::WhyAsk(WhyAsk { query }), now);
+        let up = self.links.is_up(&peer);
+        let half_awaited =
+            up && self.links.send(&peer, &Message::WhyAsk(WhyAsk { query }), now, &mut self.outbox);
         let mut accounts = Vec::new();
         for who in self.witnesses(&peer, now) {
-            if self.send(&who, &Message::AccountAsk(AccountAsk { query, about: peer }), now) {
+            if self.links.send(
+                &who,
+                &Message::AccountAsk(AccountAsk { query, about: peer }),
+                now,
+                &mut self.outbox,
+            ) {
                 accounts.push(Told { who, account: None });
             }
         }
@@ -106,7 +112,7 @@ impl Engine {
         if !knocked.is_empty() {
             self.whys.knocked = Some((now.mono, peer, Vec::new()));
             let addrs = knocked.iter().map(|(addr, _)| *addr).collect();
-            self.out.push_back(Action::Knock { query, addrs });
+            self.outbox.push(Action::Knock { query, addrs });
         }
         let theirs = if half_awaited { Theirs::Silent } else { Theirs::NotAsked };
         let until = now.mono + ANSWER_WITHIN;
@@ -124,15 +130,15 @@ impl Engine {
         let mut all = self.attempts.trace(peer).map(Trace::helpers).unwrap_or_default();
         let attempt = self.attempts.telling(peer).map(|(attempt, _)| attempt);
         all.extend(attempt.iter().flat_map(|a| a.stages.iter().filter_map(|s| s.via)));
-        if !self.links.get(peer).is_some_and(Link::is_up) {
+        if !self.links.is_up(peer) {
             let mut others: Vec<_> =
-                self.links.keys().map(|who| (!self.is_public_peer(who, now), *who)).collect();
+                self.links.iter().map(|(who, _)| (!self.peers(now).is_public(who), *who)).collect();
             others.sort_unstable();
             all.extend(others.into_iter().map(|(_, who)| who));
         }
         let mut asked: Vec<PeerId> = Vec::new();
         for who in all {
-            let up = self.links.get(&who).is_some_and(Link::is_up);
+            let up = self.links.is_up(&who);
             if up && who != *peer && !asked.contains(&who) && asked.len() < ACCOUNTS_ASKED_MAX {
                 asked.push(who);
             }
@@ -149,9 +155,9 @@ impl Engine {
         }
         let mut all: Vec<(SocketAddr, PeerId)> =
             trace.addresses().into_iter().take(2).map(|addr| (addr, *peer)).collect();
-        if !self.links.values().any(Link::is_up) {
+        if self.links.count_up() == 0 {
             // A host without a NAT answers for itself.
-            let public = |who: &PeerId| self.claimed_nat(who) == NatType::None;
+            let public = |who: &PeerId| self.peers(now).claimed_nat(who) == NatType::None;
             for who in self.book.best_first(now.stamp).into_iter().filter(|who| who != peer && public(who)) {
                 let reached = self.book.get(who).and_then(|e| e.measured.reached_at);
                 all.extend(
@@ -168,18 +174,18 @@ impl Engine {
 
     fn explained(&self, open: &Open, now: Now) -> Done {
         let peer = open.peer;
-        let status = self.links.get(&peer).and_then(Link::status);
+        let status = self.links.status(&peer);
         let link = status.map(|s| LinkFact {
             path: s.info.path,
             via: s.info.via,
             since: now.stamp_of(s.since),
             ours: s.info.outbound,
         });
-        let addresses = self.addresses_of(&peer).unwrap_or_default();
-        let mut terrain = self.target_at(peer, addresses.clone(), now).terrain;
+        let addresses = self.peers(now).addresses_of(&peer).unwrap_or_default();
+        let mut terrain = self.targets(now).at(peer, addresses.clone()).terrain;
         // What a linked peer says of itself is as fresh as its link.
         if link.is_some() {
-            terrain.theirs = self.claimed_nat(&peer);
+            terrain.theirs = self.peers(now).claimed_nat(&peer);
         }
         let none = Trace::default();
         let made = self.attempts.made_by(&peer).filter(|_| link.is_some());
@@ -192,7 +198,7 @@ impl Engine {
         let (attempt, trace) = telling.filter(|(attempt, _)| since(attempt)).unzip();
         let trace = trace.flatten().unwrap_or(&none);
         let entry = self.book.get(peer);
-        let up = |who: &PeerId| self.links.get(who).is_some_and(Link::is_up);
+        let up = |who: &PeerId| self.links.is_up(who);
         let homes = entry.and_then(|e| e.record()).map(|r| r.homes.clone()).unwrap_or_default();
         let silent = |(who, (at, reason)): &(&PeerId, &(Mono, Reason))| {
             is_silence(reason) && now.mono.since(*at) < SILENCE_COUNTS && !up(who)
@@ -210,7 +216,7 @@ impl Engine {
             no_way: self.ways.to(&addresses).err(),
             twice: self.twice.of(&peer, now.mono),
             we_twice: self.twice.of(&self.config.me, now.mono),
-            nat: &self.nat,
+            nat: self.nat.view(),
             terrain,
             guessable: self.is_guessable(&peer, now),
             first_hand: entry.is_some_and(|e| e.known.is_first_hand()),
@@ -222,7 +228,7 @@ impl Engine {
             theirs: open.theirs.clone(),
             accounts: open.accounts.clone(),
             knocks: open.knocks.clone(),
-            links: self.links.values().filter(|l| l.is_up()).count(),
+            links: self.links.count_up(),
             fell_silent: self.whys.gone.iter().filter(silent).map(|(_, (at, _))| now.stamp_of(*at)).collect(),
             known: self.provenance(peer, &open.accounts, now),
         })))
@@ -234,7 +240,7 @@ impl Engine {
         let meter = meter.or_insert_with(|| Bucket::new(WHY_PER_MINUTE, WHY_PER_MINUTE / 60.0, now.mono));
         let may = meter.take(now.mono);
         if !may {
-            self.stopped("why rate");
+            self.outbox.stopped("why rate");
         }
         may
     }
@@ -251,7 +257,7 @@ impl Engine {
             .unwrap_or_default();
         let followed = self.coordination.told(from, None);
         told.extend(followed.map(|noted| (now.stamp_of(noted.at), noted.text())));
-        if let Some(status) = self.links.get(&from).and_then(Link::status) {
+        if let Some(status) = self.links.status(&from) {
             // In the words of who asked.
             let how = if status.info.outbound { "it dialled" } else { "we dialled" };
             told.push((now.stamp_of(status.since), format!("link up: {how}")));
@@ -259,9 +265,10 @@ impl Engine {
         let half = WhyHalf {
             query: ask.query,
             nat: self.nat.claim(),
-            measured_s: self.nat.measured.map(|at| age_ms(at, now) / 1_000),
+            measured_s: self.nat.view().measured.map(|at| age_ms(at, now) / 1_000),
             evidence: self
                 .nat
+                .view()
                 .evidence
                 .iter()
                 .take(WhyHalf::EVIDENCE_MAX)
@@ -269,7 +276,7 @@ impl Engine {
                 .collect(),
             notes: newest(told, now),
         };
-        self.send(&from, &Message::WhyHalf(half), now);
+        self.links.send(&from, &Message::WhyHalf(half), now, &mut self.outbox);
     }
 
     /// A peer asks what we saw of another, and what became of its requests.
@@ -298,13 +305,13 @@ impl Engine {
             seen_at: status.filter(|s| s.info.path.is_straight()).map(|s| s.info.remote),
             notes: newest(told, now),
         };
-        self.send(&from, &Message::Account(account), now);
+        self.links.send(&from, &Message::Account(account), now, &mut self.outbox);
     }
 
     /// The peer told its half.
     pub(super) fn on_why_half(&mut self, from: PeerId, half: WhyHalf, now: Now) {
         let open = self.whys.open.get_mut(&half.query).filter(|o| o.peer == from && o.half_awaited);
-        let Some(open) = open else { return self.stopped("answer to no question") };
+        let Some(open) = open else { return self.outbox.stopped("answer to no question") };
         open.half_awaited = false;
         open.theirs = Theirs::Told {
             measured: half.measured_s.map(|s| now.stamp.before(Duration::from_secs(s.into()))),
@@ -318,7 +325,7 @@ impl Engine {
     pub(super) fn on_account(&mut self, from: PeerId, account: Account, now: Now) {
         let open = self.whys.open.get_mut(&account.query);
         let told = open.and_then(|o| o.accounts.iter_mut().find(|t| t.who == from && t.account.is_none()));
-        let Some(told) = told else { return self.stopped("answer to no question") };
+        let Some(told) = told else { return self.outbox.stopped("answer to no question") };
         told.account = Some(Seen {
             standing: account.standing,
             since: account.since_s.map(|s| now.stamp.before(Duration::from_secs(s.into()))),
@@ -332,7 +339,7 @@ impl Engine {
     pub(super) fn on_knocked(&mut self, query: u32, results: &[(SocketAddr, Knocked, Knocked)], now: Now) {
         let knocked = self.whys.open.get(&query).map(|open| open.knocked.clone()).unwrap_or_default();
         let mut natless: Vec<PeerId> = knocked.into_iter().map(|(_, of)| of).collect();
-        natless.retain(|of| self.claimed_nat(of) == NatType::None);
+        natless.retain(|of| self.peers(now).claimed_nat(of) == NatType::None);
         let Some(open) = self.whys.open.get_mut(&query) else { return };
         for (addr, udp, tcp) in results {
             let of = open.knocked.iter().find(|(at, _)| at == addr).map(|(_, of)| *of);
@@ -357,7 +364,7 @@ impl Engine {
     fn close_why(&mut self, query: u32, now: Now) {
         let Some(open) = self.whys.open.remove(&query) else { return };
         let done = self.explained(&open, now);
-        self.answer(open.id, Ok(done));
+        self.outbox.answer(open.id, Ok(done));
     }
 
     pub(super) fn whys_timeout(&mut self, now: Now) {

@@ -28,14 +28,17 @@
 //! private networks and of loopback are no vantage points.
 
 mod budget;
+mod claims;
 mod classify;
 pub mod datagram;
 mod lifetime;
 mod order;
+mod part;
 mod probe;
 pub mod reach;
 mod responder;
 mod run;
+mod sights;
 #[cfg(test)]
 mod tests;
 mod tools;
@@ -44,6 +47,7 @@ mod verdict;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+pub(in crate::core) use part::{Input, Nat, Setup};
 pub use probe::{INTERVAL, NatProbe, RELAYED_INTERVAL, VALID};
 pub use responder::{Reply, Responder};
 

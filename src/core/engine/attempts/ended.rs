@@ -6,7 +6,6 @@ use std::sync::Arc;
 use super::{Attempts, Engine, RECENT_MAX, Waiting};
 use crate::core::Now;
 use crate::core::ladder::telling_reason;
-use crate::core::link::Link;
 use crate::model::{
     Attempt, AttemptId, AttemptOutcome, Cause, Done, EventKind, Failure, LinkReport, NextStep, Path, PeerId,
     Reason, StageKind, StageReport, millis,
@@ -61,15 +60,15 @@ impl Engine {
                 if counted.is_some() {
                     self.saving.touch(now.mono);
                 }
-                self.report_attempt(&report, failure.as_ref(), counted.is_some_and(|c| c.again));
+                self.report_attempt(&report, failure.as_ref(), counted.is_some_and(|c| c.again), now);
             }
         }
         let elapsed_ms = report.elapsed_ms.unwrap_or(0);
         let path = report.path;
-        self.event(peer, EventKind::AttemptEnded { attempt: id, outcome, path, elapsed_ms }, now);
+        self.outbox.event(peer, EventKind::AttemptEnded { attempt: id, outcome, path, elapsed_ms }, now);
         let Some(peer) = peer else { return };
         for waited in self.attempts.take_waiting(|w| w.attempt == id && w.stage.is_none()) {
-            let path = self.path_of(&peer);
+            let path = self.links.path(&peer);
             let told = told(&waited, peer, report.stages.clone(), path, now);
             let result = if path.is_some() {
                 Ok(Done::Connected(told))
@@ -77,7 +76,7 @@ impl Engine {
                 let reason = failure.clone().unwrap_or(Reason::ShuttingDown);
                 Err(Failure { reason, report: Some(Box::new(told)) })
             };
-            self.answer(waited.command, result);
+            self.outbox.answer(waited.command, result);
         }
     }
 
@@ -89,8 +88,8 @@ impl Engine {
         };
         for waited in self.attempts.take_waiting(|w| w.attempt == id && w.stage == Some(stage)) {
             let stages = of_kind(&report, stage);
-            let told = told(&waited, peer, stages, self.path_of(&peer), now);
-            self.answer(waited.command, Ok(Done::Staged(told)));
+            let told = told(&waited, peer, stages, self.links.path(&peer), now);
+            self.outbox.answer(waited.command, Ok(Done::Staged(told)));
         }
     }
 
@@ -101,8 +100,8 @@ impl Engine {
             let stages = of_kind(report, stage);
             let reason = stages.iter().rev().find_map(|s| s.reason.clone());
             let reason = reason.or(telling_reason(&report.stages).cloned()).unwrap_or(Reason::ShuttingDown);
-            let told = told(&waited, peer, stages, self.path_of(&peer), now);
-            self.answer(waited.command, Err(Failure { reason, report: Some(Box::new(told)) }));
+            let told = told(&waited, peer, stages, self.links.path(&peer), now);
+            self.outbox.answer(waited.command, Err(Failure { reason, report: Some(Box::new(told)) }));
         }
     }
 
@@ -112,9 +111,9 @@ impl Engine {
         if self.attempts.latest.get(peer).is_some_and(|latest| *latest != report.id) {
             return None;
         }
-        match self.links.get(peer).and_then(Link::in_use).map(|info| info.path) {
+        match self.links.in_use(peer).map(|info| info.path) {
             Some(Path::Relayed) => {
-                let due = self.upgrades.due(peer).filter(|_| !self.is_hopeless(peer, now));
+                let due = self.upgrades.due(peer).filter(|_| !self.targets(now).is_hopeless(peer));
                 let due = due.or(self.guessing.due_with(peer));
                 return Some(NextStep::Upgrade { at: due.map(|at| now.stamp_of(at)) });
             }

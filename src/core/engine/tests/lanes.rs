@@ -36,7 +36,7 @@ fn warm(seed: u64, one_way_ms: u64) -> Net {
 
 /// The relay of the lane that stands by at a node for the link to the other.
 fn standby_of(net: &Net, node: usize) -> Option<usize> {
-    let via = net.nodes[node].engine.standby_of(&id(7 - node))?.via?;
+    let via = net.nodes[node].engine.links.standby(&id(7 - node))?.via?;
     (0..net.nodes.len()).find(|n| id(*n) == via)
 }
 

@@ -104,7 +104,7 @@ impl Echoes {
     }
 
     fn all_arrived_in_order(&self, net: &Net, at: usize) -> bool {
-        net.nodes[at].engine.echoed == (1..=self.sent).collect::<Vec<_>>()
+        net.nodes[at].engine.echoes.came == (1..=self.sent).collect::<Vec<_>>()
     }
 }
 

@@ -40,7 +40,7 @@ fn counted(net: &mut Net, what: &str) -> u64 {
 
 /// The connection that carries the link of a node to the relay.
 fn conn_of(net: &Net, n: usize) -> ConnId {
-    net.nodes[0].engine.links[&id(n)].in_use().unwrap().id
+    net.nodes[0].engine.links.in_use(&id(n)).unwrap().id
 }
 
 /// A node asks the relay, and a second passes.
@@ -181,7 +181,7 @@ fn whom_the_operator_ends_is_kept_off_for_ten_minutes() {
     net.run(secs(10));
     ask(&mut net, 1);
     assert_eq!(served(&mut net), [id(1)]);
-    assert!(net.nodes[0].engine.links[&id(1)].is_up(), "its link is another matter");
+    assert!(net.nodes[0].engine.links.is_up(&id(1)), "its link is another matter");
 }
 
 #[test]

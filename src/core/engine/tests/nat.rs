@@ -278,7 +278,7 @@ fn a_fleet_without_nats_measures_none_tells_it_and_proves_it() {
         assert_eq!(named("nat.changed"), 1);
         assert_eq!(named("peer.public"), 3);
         for other in (0..4).filter(|o| *o != n) {
-            assert!(fleet.nodes[n].engine.is_public_peer(&id(other), fleet.now));
+            assert!(fleet.nodes[n].engine.peers(fleet.now).is_public(&id(other)));
         }
     }
 }
@@ -299,7 +299,7 @@ fn a_port_where_nobody_else_sees_us_has_the_nat_measured_anew_and_nothing_known_
     let nat = fleet.shows(0).nat.clone();
     assert_eq!((nat.nat_type, &nat.reason), (NatType::Unknown, &Some(Reason::NatChanging)), "{nat:#?}");
     assert_eq!((nat.mapping, nat.confidence, nat.measured), (None, None, None), "nothing of before");
-    assert_eq!(fleet.nodes[0].engine.nat.summary(), "unknown: changed, measuring");
+    assert_eq!(fleet.nodes[0].engine.nat.view().summary(), "unknown: changed, measuring");
     let told = fleet.nodes[0].engine.gossip.own().nat;
     assert_eq!(told, NatType::Unknown, "others decide nothing by what was, either");
     let since = fleet.now.mono;
@@ -368,7 +368,7 @@ fn by_public_peers_whose_links_a_punch_made_the_nat_is_measured_as_well() {
     }
     fleet.run(Duration::from_secs(10));
     assert_eq!(fleet.shows(0).links.len(), 3);
-    assert!(fleet.nodes[0].engine.is_public_peer(&id(1), fleet.now), "a fresh socket reached it");
+    assert!(fleet.nodes[0].engine.peers(fleet.now).is_public(&id(1)), "a fresh socket reached it");
     assert_eq!(fleet.shows(0).nat.nat_type, NatType::None);
 }
 
@@ -398,7 +398,7 @@ fn claims_are_tested_few_at_a_time_and_not_often() {
     fleet.answer_reach = false;
     fleet.run(Duration::from_secs(30));
     assert_eq!(fleet.nodes[0].reaches.len(), REACH_TESTS_AT_ONCE);
-    assert!(!fleet.nodes[0].engine.is_public_peer(&id(1), fleet.now), "a claim alone is nothing");
+    assert!(!fleet.nodes[0].engine.peers(fleet.now).is_public(&id(1)), "a claim alone is nothing");
     // They fail: each is tried again, but not soon.
     let mut last: BTreeMap<PeerId, Mono> = BTreeMap::new();
     for _ in 0..300 {
@@ -413,7 +413,7 @@ fn claims_are_tested_few_at_a_time_and_not_often() {
     }
     assert_eq!(last.len(), 5, "everybody had his turn");
     assert!(fleet.counted(0, "claim to be public not borne out") > 5);
-    assert!(!fleet.nodes[0].engine.is_public_peer(&id(1), fleet.now));
+    assert!(!fleet.nodes[0].engine.peers(fleet.now).is_public(&id(1)));
 }
 
 #[test]
@@ -423,7 +423,7 @@ fn a_proof_is_renewed_before_it_expires() {
     let first = fleet.nodes[0].reaches.len();
     fleet.run(Duration::from_secs(13 * 3600));
     assert!(fleet.nodes[0].reaches.len() > first);
-    assert!(fleet.nodes[0].engine.is_public_peer(&id(1), fleet.now));
+    assert!(fleet.nodes[0].engine.peers(fleet.now).is_public(&id(1)));
     let news = |e: &&Event| matches!(e.kind, EventKind::PeerVerifiedPublic { .. });
     assert_eq!(fleet.nodes[0].events.iter().filter(news).count(), 2, "and that is no news");
 }

@@ -4,9 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::{Engine, Link};
-use crate::core::wire::{Echo, Message};
-use crate::core::{Mono, Now};
+use super::Mono;
+use super::links::Links;
+use super::outbox::Outbox;
+use super::wire::{Echo, Message};
 use crate::model::{CommandId, Done, EchoReport, Failure, PeerId, Reason, millis};
 
 /// How long the last answers have to come.
@@ -39,17 +40,35 @@ struct Run {
     trips: Vec<Duration>,
 }
 
-/// What the engine holds of them.
+/// The runs under way.
 #[derive(Debug, Default)]
-pub(super) struct Echoes(BTreeMap<CommandId, Run>);
-
-impl Echoes {
-    pub(super) fn next_timeout(&self) -> Option<Mono> {
-        self.0.values().map(|run| run.due).min()
-    }
+pub(super) struct Echoes {
+    runs: BTreeMap<CommandId, Run>,
+    /// Numbers of the echoes that came, in their order.
+    #[cfg(test)]
+    pub(super) came: Vec<u64>,
 }
 
 impl Run {
+    fn new(peer: PeerId, count: u64, every: Duration, now: Mono) -> Self {
+        Self {
+            peer,
+            count,
+            every,
+            due: now,
+            sent: 0,
+            next: 0,
+            missing: BTreeSet::new(),
+            repeated: 0,
+            reordered: 0,
+            answered: 0,
+            last: now,
+            gap: Duration::ZERO,
+            under_way: BTreeMap::new(),
+            trips: Vec::new(),
+        }
+    }
+
     fn on_reply(&mut self, n: u64, now: Mono) {
         self.gap = self.gap.max(now.since(self.last));
         self.last = now;
@@ -91,77 +110,78 @@ impl Run {
     }
 }
 
-impl Engine {
-    pub(super) fn on_echo_command(
+impl Echoes {
+    pub(super) fn next_timeout(&self) -> Option<Mono> {
+        self.runs.values().map(|run| run.due).min()
+    }
+
+    /// A command to send echoes.
+    pub(super) fn run(
         &mut self,
         id: CommandId,
         peer: PeerId,
-        count: u32,
-        every_ms: u32,
-        now: Now,
+        (count, every_ms): (u32, u32),
+        links: &Links,
+        now: Mono,
+        out: &mut Outbox,
     ) -> Result<(), Failure> {
-        if !self.links.get(&peer).is_some_and(Link::is_up) {
+        if !links.is_up(&peer) {
             return Err(Reason::NotLinked.into());
         }
-        let run = Run {
-            peer,
-            count: count.into(),
-            every: Duration::from_millis(every_ms.max(1).into()),
-            due: now.mono,
-            sent: 0,
-            next: 0,
-            missing: BTreeSet::new(),
-            repeated: 0,
-            reordered: 0,
-            answered: 0,
-            last: now.mono,
-            gap: Duration::ZERO,
-            under_way: BTreeMap::new(),
-            trips: Vec::new(),
-        };
-        self.echoes.0.insert(id, run);
-        self.echoes_timeout(now);
+        let every = Duration::from_millis(every_ms.max(1).into());
+        self.runs.insert(id, Run::new(peer, count.into(), every, now));
+        self.timeout(now, out);
         Ok(())
     }
 
-    /// An answer came.
-    pub(super) fn on_echo_reply(&mut self, from: PeerId, echo: &Echo, now: Now) {
+    /// A message came.
+    pub(super) fn handle(&mut self, from: PeerId, message: Message, now: Mono, out: &mut Outbox) {
+        match message {
+            Message::Echo(echo) => {
+                #[cfg(test)]
+                self.came.push(echo.id);
+                out.send(from, Message::EchoReply(echo));
+            }
+            Message::EchoReply(echo) => self.on_reply(from, &echo, now, out),
+            _ => {}
+        }
+    }
+
+    fn on_reply(&mut self, from: PeerId, echo: &Echo, now: Mono, out: &mut Outbox) {
         let run = self
-            .echoes
-            .0
+            .runs
             .iter_mut()
             .find(|(id, run)| (id.0 & WITHIN_RUN) << 32 == echo.id & !WITHIN_RUN && run.peer == from);
         let Some((id, run)) = run else { return };
-        run.on_reply(echo.id & WITHIN_RUN, now.mono);
+        run.on_reply(echo.id & WITHIN_RUN, now);
         if run.sent == run.count && run.answered == run.sent {
             let id = *id;
-            self.end_echo(id);
+            self.end(id, out);
         }
     }
 
-    pub(super) fn echoes_timeout(&mut self, now: Now) {
-        let due: Vec<CommandId> =
-            self.echoes.0.iter().filter(|(_, run)| run.due <= now.mono).map(|(id, _)| *id).collect();
-        for id in due {
-            let Some(run) = self.echoes.0.get_mut(&id) else { continue };
+    pub(super) fn timeout(&mut self, now: Mono, out: &mut Outbox) {
+        let due = |(id, run): (&CommandId, &Run)| (run.due <= now).then_some(*id);
+        for id in self.runs.iter().filter_map(due).collect::<Vec<_>>() {
+            let Some(run) = self.runs.get_mut(&id) else { continue };
             if run.sent == run.count {
-                self.end_echo(id);
+                self.end(id, out);
                 continue;
             }
             let (peer, number) = (run.peer, (id.0 & WITHIN_RUN) << 32 | run.sent);
-            run.under_way.insert(run.sent, now.mono);
+            run.under_way.insert(run.sent, now);
             run.sent += 1;
             run.due = run.due + run.every;
             if run.sent == run.count {
-                run.due = now.mono + LAST_WITHIN;
+                run.due = now + LAST_WITHIN;
             }
-            self.send(&peer, &Message::Echo(Echo { id: number, payload: Vec::new() }), now);
+            out.send(peer, Message::Echo(Echo { id: number, payload: Vec::new() }));
         }
     }
 
-    fn end_echo(&mut self, id: CommandId) {
-        if let Some(run) = self.echoes.0.remove(&id) {
-            self.answer(id, Ok(Done::Echoed(run.report())));
+    fn end(&mut self, id: CommandId, out: &mut Outbox) {
+        if let Some(run) = self.runs.remove(&id) {
+            out.answer(id, Ok(Done::Echoed(run.report())));
         }
     }
 }
@@ -174,20 +194,9 @@ mod tests {
     fn what_is_lost_repeated_or_reordered_is_counted_apart() {
         let at = Mono::from_millis;
         let mut run = Run {
-            peer: PeerId([1; 32]),
-            count: 7,
-            every: Duration::from_millis(1),
-            due: at(0),
             sent: 7,
-            next: 0,
-            missing: BTreeSet::new(),
-            repeated: 0,
-            reordered: 0,
-            answered: 0,
-            last: at(0),
-            gap: Duration::ZERO,
             under_way: (0..7).map(|n| (n, at(0))).collect(),
-            trips: Vec::new(),
+            ..Run::new(PeerId([1; 32]), 7, Duration::from_millis(1), at(0))
         };
         for (n, ms) in [(0, 1), (1, 2), (3, 3), (2, 4), (3, 5), (6, 500)] {
             run.on_reply(n, at(ms));

@@ -7,10 +7,11 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::Engine;
-use crate::core::link::ConnInfo;
-use crate::core::wire::{Message, UsedTwice as Told};
-use crate::core::{Mono, Now};
+use super::link::ConnInfo;
+use super::links::Links;
+use super::outbox::Outbox;
+use super::wire::{Message, UsedTwice as Told};
+use super::{Mono, Now};
 use crate::model::{EventKind, Path, PeerId, UsedTwice, plain_addr};
 
 /// What happened longer ago than this says nothing of now. Copies that wait for each
@@ -20,7 +21,7 @@ const REMEMBERED: Duration = Duration::from_secs(900);
 /// without anybody's word: a single one may be a race of two dials of ours.
 const REPLACED_OFTEN: u32 = 3;
 /// Peers of which this much is remembered: as many as links. The oldest goes.
-const PEERS_MAX: usize = crate::core::limits::LINKS_MAX;
+const PEERS_MAX: usize = super::limits::LINKS_MAX;
 
 /// A session of which the peer remembered nothing took a link over that stood.
 #[derive(Debug, Clone, Copy)]
@@ -38,9 +39,10 @@ struct Sighting {
     last: Mono,
 }
 
-/// What the engine holds of it.
-#[derive(Debug, Default)]
+/// Whose identity was seen to be used twice.
+#[derive(Debug)]
 pub(super) struct Twice {
+    me: PeerId,
     usurped: BTreeMap<PeerId, Usurped>,
     /// Who closed links of ours so, how often, and when last.
     replaced: BTreeMap<PeerId, (u32, Mono)>,
@@ -56,6 +58,10 @@ fn make_room<T>(map: &mut BTreeMap<PeerId, T>, peer: &PeerId, at: impl Fn(&T) ->
 }
 
 impl Twice {
+    pub(super) fn new(me: PeerId) -> Self {
+        Self { me, usurped: BTreeMap::new(), replaced: BTreeMap::new(), seen: BTreeMap::new() }
+    }
+
     fn forget(&mut self, now: Mono) {
         let fresh = |at: Mono| now.since(at) < REMEMBERED;
         self.usurped.retain(|_, u| fresh(u.at));
@@ -79,58 +85,63 @@ impl Twice {
             })
             .collect()
     }
-}
 
-impl Engine {
     /// A peer's link runs over a connection whose other end remembers nothing of it,
     /// though it stood.
-    pub(super) fn on_usurped(&mut self, peer: PeerId, old: &ConnInfo, now: Now) {
-        let Some(new) = self.links.get(&peer).and_then(|l| l.in_use()).cloned() else { return };
+    pub(super) fn on_usurped(
+        &mut self,
+        peer: PeerId,
+        old: &ConnInfo,
+        links: &Links,
+        now: Now,
+        out: &mut Outbox,
+    ) {
+        let Some(new) = links.in_use(&peer).cloned() else { return };
         // What is seen of a lane is its relay; and who starts again where it was is one.
         if [old.path, new.path].contains(&Path::Relayed) || old.remote == new.remote {
             return;
         }
-        self.twice.forget(now.mono);
-        make_room(&mut self.twice.usurped, &peer, |u| u.at);
+        self.forget(now.mono);
+        make_room(&mut self.usurped, &peer, |u| u.at);
         let this = Usurped { from: old.remote, to: new.remote, at: now.mono };
-        let before = self.twice.usurped.insert(peer, this);
+        let before = self.usurped.insert(peer, this);
         // A node that moved and started again is where it was before no more: only two
         // take turns. Later a NAT may show either at another port.
         let back = before.is_some_and(|b| b.from == this.to && b.to == this.from);
-        if back || self.twice.of(&peer, now.mono).is_some() {
-            self.sighted(peer, &[old.remote, new.remote], now);
-            self.send(&peer, &Message::UsedTwice(Told { other: old.remote }), now);
+        if back || self.of(&peer, now.mono).is_some() {
+            self.sighted(peer, &[old.remote, new.remote], now, out);
+            out.send(peer, Message::UsedTwice(Told { other: old.remote }));
         }
     }
 
     /// A peer closed our link for another one of our identity.
-    pub(super) fn on_replaced(&mut self, peer: PeerId, now: Now) {
-        self.twice.forget(now.mono);
-        make_room(&mut self.twice.replaced, &peer, |(_, at)| *at);
-        let (times, at) = self.twice.replaced.entry(peer).or_insert((0, now.mono));
+    pub(super) fn on_replaced(&mut self, peer: PeerId, now: Now, out: &mut Outbox) {
+        self.forget(now.mono);
+        make_room(&mut self.replaced, &peer, |(_, at)| *at);
+        let (times, at) = self.replaced.entry(peer).or_insert((0, now.mono));
         (*times, *at) = (times.saturating_add(1), now.mono);
         if *times >= REPLACED_OFTEN {
-            self.sighted(self.config.me, &[], now);
+            self.sighted(self.me, &[], now, out);
         }
     }
 
     /// A peer says where else our identity is used. Only who did to our link what that
     /// would make it do is believed.
-    pub(super) fn on_used_twice(&mut self, peer: PeerId, told: Told, now: Now) {
-        self.twice.forget(now.mono);
-        if !self.twice.replaced.contains_key(&peer) {
-            return self.stopped("used twice, by hearsay");
+    pub(super) fn on_told(&mut self, peer: PeerId, told: Told, links: &Links, now: Now, out: &mut Outbox) {
+        self.forget(now.mono);
+        if !self.replaced.contains_key(&peer) {
+            return out.stopped("used twice, by hearsay");
         }
-        let ours = self.links.get(&peer).and_then(|l| l.greeting()).map(|g| g.observed);
+        let ours = links.greeting(&peer).map(|g| g.observed);
         let both: Vec<SocketAddr> = ours.into_iter().chain([plain_addr(told.other)]).collect();
-        self.sighted(self.config.me, &both, now);
+        self.sighted(self.me, &both, now, out);
     }
 
-    fn sighted(&mut self, peer: PeerId, addresses: &[SocketAddr], now: Now) {
-        make_room(&mut self.twice.seen, &peer, |s| s.last);
-        let anew = !self.twice.seen.contains_key(&peer);
+    fn sighted(&mut self, peer: PeerId, addresses: &[SocketAddr], now: Now, out: &mut Outbox) {
+        make_room(&mut self.seen, &peer, |s| s.last);
+        let anew = !self.seen.contains_key(&peer);
         let first = Sighting { addresses: Vec::new(), since: now.mono, last: now.mono };
-        let seen = self.twice.seen.entry(peer).or_insert(first);
+        let seen = self.seen.entry(peer).or_insert(first);
         seen.last = now.mono;
         let unknown = seen.addresses.is_empty() && !addresses.is_empty();
         if !addresses.is_empty() {
@@ -138,7 +149,7 @@ impl Engine {
         }
         if anew || unknown {
             let kind = EventKind::IdentityUsedTwice { addresses: addresses.to_vec() };
-            self.event(Some(peer), kind, now);
+            out.event(Some(peer), kind, now);
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::{GuessAction, GuessInput, Settings};
+use super::engine::{GuessAction, GuessInput, Settings};
 use crate::core::host::Ways;
 use crate::core::ladder::DialId;
 use crate::core::link::{ConnId, ConnInfo};
@@ -423,7 +423,7 @@ pub enum Action {
 
 impl Action {
     /// What our responder sends.
-    pub(super) fn reflect(reply: Reply) -> Self {
+    pub(crate) fn reflect(reply: Reply) -> Self {
         Self::ProbeSend { from: ProbeEnd::Port(reply.port), to: reply.to, bytes: reply.bytes }
     }
 }

@@ -1,0 +1,135 @@
+//! What the parts of a node leave behind: what is to be done outside, what is told,
+//! what is counted, and the answers to commands. Every part writes here, in the order
+//! in which things happened; nothing is read back but by the engine, which also carries
+//! from part to part what one wants of another.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::SocketAddr;
+
+use super::Now;
+use super::io::Action;
+use super::link::LinkOut;
+use super::wire::Message;
+use crate::model::{Command, CommandId, Done, Event, EventKind, Fact, Failure, Outcome, PeerId};
+
+/// What one part wants of others, or has to tell them.
+#[derive(Debug)]
+pub(super) enum Wanted {
+    /// A link to this peer tells something.
+    Link(PeerId, LinkOut),
+    /// This peer is to be told something over its link.
+    Send(PeerId, Message),
+    /// What our record says may be out of date.
+    Republish,
+    /// Our NAT is of another type, or filters where it did not.
+    NatChanged,
+    /// A dial from a fresh socket reached this peer at this address.
+    ProvenPublic(PeerId, SocketAddr),
+}
+
+/// One for all parts.
+#[derive(Debug, Default)]
+pub(super) struct Outbox {
+    actions: VecDeque<Action>,
+    wanted: Vec<Wanted>,
+    /// Events so far.
+    events: u64,
+    /// Why something was stopped, and how often.
+    stopped: BTreeMap<&'static str, u64>,
+    /// Commands without an outcome yet.
+    commands: BTreeMap<CommandId, Command>,
+    /// Peers of whom something is shown that changed.
+    changed: BTreeSet<PeerId>,
+}
+
+impl Outbox {
+    /// Something is to be done outside.
+    pub(super) fn push(&mut self, action: Action) {
+        self.actions.push_back(action);
+    }
+
+    /// The next thing to be done outside.
+    pub(super) fn poll(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// Something is wanted of another part.
+    pub(super) fn want(&mut self, wanted: Wanted) {
+        self.wanted.push(wanted);
+    }
+
+    /// A peer is to be told something over its link.
+    pub(super) fn send(&mut self, peer: PeerId, message: Message) {
+        self.want(Wanted::Send(peer, message));
+    }
+
+    /// What is to be carried from part to part.
+    pub(super) fn take_wanted(&mut self) -> Vec<Wanted> {
+        std::mem::take(&mut self.wanted)
+    }
+
+    /// Everybody is told of something, about this peer if about any.
+    pub(super) fn event(&mut self, peer_id: Option<PeerId>, kind: EventKind, now: Now) {
+        self.events += 1;
+        let event = Event { seq: self.events, at: now.stamp, peer_id, kind };
+        self.push(Action::Event(event));
+    }
+
+    /// A registry is told of something. Whether there is one, nobody here knows.
+    pub(super) fn report(&mut self, fact: Fact) {
+        self.push(Action::Report(fact));
+    }
+
+    /// Something was stopped by the limit or rule of this name.
+    pub(super) fn stopped(&mut self, what: &'static str) {
+        self.stopped_often(what, 1);
+    }
+
+    /// The same, so many times.
+    pub(super) fn stopped_often(&mut self, what: &'static str, count: u64) {
+        if count > 0 {
+            *self.stopped.entry(what).or_default() += count;
+        }
+    }
+
+    /// What was stopped since the start.
+    pub(super) fn counters(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        self.stopped.iter().map(|(what, count)| (*what, *count))
+    }
+
+    /// Somebody asks for something; [`Self::answer`] is to follow.
+    pub(super) fn asked(&mut self, id: CommandId, command: Command) {
+        self.commands.insert(id, command);
+    }
+
+    /// Whom a command is about that has no outcome yet.
+    pub(super) fn asked_about(&self, id: CommandId) -> Option<PeerId> {
+        self.commands.get(&id).and_then(Command::peer)
+    }
+
+    /// Gives a command its outcome, if it has none yet.
+    pub(super) fn answer(&mut self, id: CommandId, result: Result<Done, Failure>) {
+        if let Some(command) = self.commands.remove(&id) {
+            self.push(Action::Outcome(Outcome { id, command, result }));
+        }
+    }
+
+    /// A link is down: whoever asked for that has it.
+    pub(super) fn answer_disconnected(&mut self, peer: PeerId) {
+        let asked = |(id, c): (&CommandId, &Command)| (*c == Command::Disconnect { peer }).then_some(*id);
+        let ids: Vec<CommandId> = self.commands.iter().filter_map(asked).collect();
+        for id in ids {
+            self.answer(id, Ok(Done::Disconnected { peer_id: peer }));
+        }
+    }
+
+    /// What is shown of a peer changed.
+    pub(super) fn touch_row(&mut self, peer: PeerId) {
+        self.changed.insert(peer);
+    }
+
+    /// Of whom something else is shown than the last time this was asked.
+    pub(super) fn take_changed(&mut self) -> BTreeSet<PeerId> {
+        std::mem::take(&mut self.changed)
+    }
+}

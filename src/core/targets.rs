@@ -1,0 +1,87 @@
+//! What is known for a dial at a peer: where it is, who could help, and what the NATs
+//! of both ends allow.
+
+use std::net::SocketAddr;
+
+use super::book::Entry;
+use super::gossip::rules::is_public;
+use super::ladder::{NAT_FRESH, Target, Terrain};
+use super::link::Link;
+use super::nat::{Family, Nat};
+use super::peers::Peers;
+use crate::model::{NatType, PeerId};
+
+/// Direct links by IPv4 before IPv6 has its turn: as many vantage points settle
+/// what a NAT does even if one of them lies.
+const MIN_IPV4_LINKS: usize = 3;
+
+/// A look at it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Targets<'a> {
+    pub(super) peers: Peers<'a>,
+    pub(super) nat: &'a Nat,
+}
+
+impl Targets<'_> {
+    /// What an attempt at a peer is about; `None` if nobody knows it.
+    pub(super) fn of(&self, peer: PeerId) -> Option<Target> {
+        Some(self.at(peer, self.peers.addresses_of(&peer)?))
+    }
+
+    /// The same, at these addresses.
+    pub(super) fn at(&self, peer: PeerId, addresses: Vec<SocketAddr>) -> Target {
+        Target {
+            peer: Some(peer),
+            relays: self.peers.other_relays(&peer, None),
+            terrain: self.terrain_at(&peer, &addresses),
+            first: self.first_family(),
+            homes: self.peers.homes_of(&peer, &addresses),
+            addresses,
+        }
+    }
+
+    /// What is measured of both ends.
+    pub(super) fn terrain(&self, peer: &PeerId) -> Terrain {
+        self.terrain_at(peer, &self.peers.addresses_of(peer).unwrap_or_default())
+    }
+
+    /// Whether measurement says that nothing but a relay leads there: then nothing is
+    /// tried until a NAT changes.
+    pub(super) fn is_hopeless(&self, peer: &PeerId) -> bool {
+        self.terrain(peer).is_hopeless()
+    }
+
+    fn terrain_at(&self, peer: &PeerId, addresses: &[SocketAddr]) -> Terrain {
+        let entry = self.peers.book.get(*peer);
+        let stamp = self.peers.now.stamp;
+        let fresh = |e: &&Entry| e.last_seen().is_some_and(|at| at.age_at(stamp) <= NAT_FRESH);
+        Terrain {
+            // A firewall filters like a NAT.
+            ours: self.nat.claim(),
+            theirs: entry.filter(fresh).and_then(Entry::record).map_or(NatType::Unknown, |r| r.nat),
+            sixth: has_public_ipv6(&self.nat.own_addresses()) && has_public_ipv6(addresses),
+            loopback: !addresses.is_empty() && addresses.iter().all(|a| a.ip().is_loopback()),
+        }
+    }
+
+    /// In which family somebody who has both is dialled first. Only links by IPv4
+    /// measure what its NAT does; further ones go by IPv6, so that somebody sees
+    /// us there too and can have others punch towards us.
+    fn first_family(&self) -> Option<Family> {
+        let has_ipv4 = self.nat.host_addresses().iter().any(|ip| Family::of(*ip) == Family::V4);
+        if !has_ipv4 || !has_public_ipv6(&self.nat.own_addresses()) {
+            return None;
+        }
+        let measures = |(peer, link): &(&PeerId, &Link)| {
+            link.in_use().is_some_and(|i| i.path.is_straight() && i.remote.is_ipv4())
+                && matches!(self.peers.claimed_nat(peer), NatType::None | NatType::Unknown)
+        };
+        let by_ipv4 = self.peers.links.iter().filter(measures).count();
+        Some(if by_ipv4 < MIN_IPV4_LINKS { Family::V4 } else { Family::V6 })
+    }
+}
+
+/// Whether there is a public IPv6 address among these.
+fn has_public_ipv6(addresses: &[SocketAddr]) -> bool {
+    addresses.iter().any(|at| at.is_ipv6() && is_public(at.ip()))
+}
