@@ -14,7 +14,7 @@ use crate::core::ladder::DialId;
 use crate::core::links::Links;
 use crate::core::wire::Message;
 use crate::core::{Mono, Now};
-use crate::model::{Path, PeerId};
+use crate::model::PeerId;
 
 /// How long a target dials for a punch: QUIC sends its first packet four times
 /// in it.

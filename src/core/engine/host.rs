@@ -9,7 +9,7 @@ use crate::core::dialer::Start;
 use crate::core::host::Ways;
 use crate::core::ladder::Plan;
 use crate::core::nat;
-use crate::model::{AttemptId, Cause, EventKind, Path, PeerId, Reason, SendTrouble};
+use crate::model::{AttemptId, Cause, EventKind, PeerId, Reason, SendTrouble};
 
 /// Addresses of which we want to know whether a route leads there, where none leads to
 /// the world.

@@ -14,7 +14,7 @@ use crate::core::link::ConnInfo;
 use crate::core::nat;
 use crate::core::peers::Peers;
 use crate::core::targets::Targets;
-use crate::model::{AttemptOutcome, Cause, CloseCode, EventKind, Path, PeerId, Reason, SendTrouble, Source};
+use crate::model::{AttemptOutcome, Cause, CloseCode, EventKind, PeerId, Reason, SendTrouble, Source};
 
 /// How often it is looked at who stayed: more often nothing changes by it.
 const KEEP_EVERY: Duration = Duration::from_secs(5);
