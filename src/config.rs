@@ -160,6 +160,7 @@ impl Resolved {
             punch,
             relay,
             hard_nat,
+            clock_off: std::sync::Arc::default(),
             registry: config.registry_url.map(|url| RegistryOptions {
                 url,
                 token: self.registry_token.as_ref().map(|(token, _)| token.clone()),

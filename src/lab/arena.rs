@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::drill::{Act, Arena, ArenaError, Baseline, Member, RelayFailure, Scenario, Step, matrix_pairs};
+use super::drill::{
+    Act, Arena, ArenaError, Baseline, Fault, Member, RelayFailure, Scenario, Step, matrix_pairs,
+};
 use super::error::LabError;
 use super::files;
 use super::fleet::{LabOptions, NatLab, StockResult};
@@ -83,7 +85,7 @@ impl LabArena {
         };
         let run: Vec<(String, Dials)> = topology.host.iter().map(|h| (h.name.clone(), dials(h))).collect();
         let killed = scenario.all_steps().filter_map(|step| match step {
-            Step::Kill { node } => Some(node.clone()),
+            Step::Kill { node } | Step::Suspend { node } => Some(node.clone()),
             _ => None,
         });
         let mut apart: Vec<String> = killed.collect();
@@ -188,7 +190,7 @@ fn extend(topology: &mut Topology, scenario: &Scenario) -> Vec<PairHosts> {
     for step in scenario.all_steps() {
         match step {
             Step::Start { node, .. } if !topology.host.iter().any(|h| h.name == *node) => {
-                topology.host.push(Host { name: node.clone(), upstream: region.clone(), ipv6: None });
+                topology.host.push(Host::new(node.clone(), region.clone()));
             }
             Step::Matrix { nats, pairs: further, repeat, regions, .. } => {
                 let (here, there) = regions.clone().unwrap_or((region.clone(), region.clone()));
@@ -197,11 +199,7 @@ fn extend(topology: &mut Topology, scenario: &Scenario) -> Vec<PairHosts> {
                     let (a, b) = (format!("a{n}"), format!("b{n}"));
                     for (name, nat, upstream) in [(&a, from, &here), (&b, to, &there)] {
                         let router = Router::new(format!("r{name}"), upstream.clone(), nat);
-                        topology.host.push(Host {
-                            name: name.clone(),
-                            upstream: router.name.clone(),
-                            ipv6: None,
-                        });
+                        topology.host.push(Host::new(name.clone(), router.name.clone()));
                         topology.router.push(router);
                     }
                     pairs.push((from, to, a, b));
@@ -308,7 +306,20 @@ impl Arena for LabArena {
                 let router = self.router_before(&host)?;
                 self.lab.flush(&router).await.map_err(|e| failed(&e))
             }
+            Act::Fault(fault) => {
+                self.lab.fault(&fault).await.map_err(|e| failed(&e))?;
+                if let Fault::Twin { node, .. } = &fault {
+                    // It is somebody else from now on.
+                    self.members.remove(node);
+                    self.order.retain(|name| name != node);
+                }
+                Ok(())
+            }
         }
+    }
+
+    async fn undoes(&self, fault: &Fault) -> Result<Option<Fault>, ArenaError> {
+        self.lab.undoes(fault).await.map_err(|e| failed(&e))
     }
 
     async fn mapped_port(&self, host: &str) -> Result<Option<u16>, ArenaError> {

@@ -42,8 +42,8 @@ pub enum ChildError {
         /// What the system said.
         detail: String,
     },
-    /// It could not be ended.
-    #[error("process {pid} does not end: {detail}")]
+    /// It could not be ended, stopped or woken.
+    #[error("process {pid} does not take a signal: {detail}")]
     End {
         /// Which.
         pid: u32,
@@ -130,6 +130,16 @@ impl Child {
         !matches!(self.process.try_wait(), Ok(None))
     }
 
+    /// SIGSTOP, as a machine that sleeps; or SIGCONT.
+    pub(super) fn suspend(&self, asleep: bool) -> Result<(), ChildError> {
+        let pid = self.pid;
+        let failed = |detail: String| ChildError::End { pid, detail };
+        let raw = self.process.id().and_then(|pid| Pid::from_raw(pid.cast_signed()));
+        let raw = raw.ok_or_else(|| failed("it has ended".to_owned()))?;
+        let signal = if asleep { Signal::STOP } else { Signal::CONT };
+        kill_process(raw, signal).map_err(|e| failed(e.to_string()))
+    }
+
     /// SIGKILL.
     pub(super) async fn kill(mut self) -> Result<(), ChildError> {
         let pid = self.pid;
@@ -139,6 +149,8 @@ impl Child {
     /// SIGTERM, and SIGKILL for one that does not listen.
     pub(super) async fn terminate(mut self) -> Result<(), ChildError> {
         if let Some(pid) = self.process.id().and_then(|pid| Pid::from_raw(pid.cast_signed())) {
+            // One that stands still hears nothing.
+            let _ = kill_process(pid, Signal::CONT);
             let _ = kill_process(pid, Signal::TERM);
         }
         if tokio::time::timeout(GOODBYE, self.process.wait()).await.is_ok() {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use tokio::net::UdpSocket;
@@ -15,6 +15,13 @@ use super::wire::Conditions;
 /// As large as the packets that a rate is about.
 const BULK_BYTES: usize = 1200;
 const PING_BYTES: usize = 64;
+/// The longest packet that the lab's interfaces take, and what of it IPv4 and UDP need.
+const PACKET_MAX: u16 = 1500;
+const HEADERS: u16 = 28;
+/// Datagrams of one size: some may be lost for other reasons.
+const SIZE_TRIES: u32 = 3;
+/// What those begin with, beside the numbers of pings.
+const SIZES: u32 = 2_000_000;
 /// Between two pings.
 const SPACING: Duration = Duration::from_millis(5);
 /// What an echo may take beyond what was asked for.
@@ -31,8 +38,15 @@ pub struct Measured {
     pub sent: u32,
     /// Pings that came back.
     pub received: u32,
+    /// Pings that came back after a later one.
+    pub overtaken: u32,
     /// Bits a second, if a rate was asked for.
     pub rate: Option<f64>,
+    /// The longest packet that came back, if a limit was asked for and longer ones did
+    /// not: bytes of IP.
+    pub mtu: Option<u16>,
+    /// Whether TCP connects, if UDP is not to pass.
+    pub tcp: Option<bool>,
 }
 
 impl Measured {
@@ -44,18 +58,31 @@ impl Measured {
 
 impl fmt::Display for Measured {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(rtt) = self.rtt else { return write!(f, "0 of {} came back", self.sent) };
+        let tcp = match self.tcp {
+            Some(true) => ", TCP connects",
+            Some(false) => ", TCP does not connect",
+            None => "",
+        };
+        let Some(rtt) = self.rtt else { return write!(f, "0 of {} came back{tcp}", self.sent) };
         write!(f, "{:.1} ms", 1000.0 * rtt.as_secs_f64())?;
         if self.received < self.sent {
             write!(f, ", {} of {} came back", self.received, self.sent)?;
         }
+        if self.overtaken > 0 {
+            write!(f, ", {} overtaken", self.overtaken)?;
+        }
+        if let Some(mtu) = self.mtu {
+            write!(f, ", at most {mtu} bytes")?;
+        }
+        f.write_str(tcp)?;
         self.rate.map_or(Ok(()), |rate| write!(f, ", {:.0} kbit/s", rate / 1000.0))
     }
 }
 
-/// Sends what it gets back to where it came from, until dropped.
+/// Sends what it gets back to where it came from, and lets TCP connect, until dropped.
 pub(super) struct Echo {
     pub(super) addr: SocketAddr,
+    _listener: TcpListener,
     _task: AbortOnDropHandle<()>,
 }
 
@@ -63,6 +90,7 @@ impl Echo {
     pub(super) fn start(place: &Place, ip: Ipv4Addr) -> Result<Self, NetworkError> {
         let socket = place.socket(ip)?;
         let addr = socket.local_addr().map_err(|e| failed(place, &e))?;
+        let listener = place.run(move || TcpListener::bind(addr))?;
         let task = tokio::spawn(async move {
             let mut buffer = [0; 2048];
             while let Ok((len, from)) = socket.recv_from(&mut buffer).await {
@@ -70,7 +98,7 @@ impl Echo {
                 let _ = socket.try_send_to(&buffer[..len], from);
             }
         });
-        Ok(Self { addr, _task: AbortOnDropHandle::new(task) })
+        Ok(Self { addr, _listener: listener, _task: AbortOnDropHandle::new(task) })
     }
 }
 
@@ -88,8 +116,13 @@ pub(super) async fn measure(
     let patience = 2 * (asked.delay + asked.jitter) + GRACE;
     // The first asks for the neighbours' addresses, which takes trips too.
     trip(&socket, 0, PING_BYTES, 2 * patience).await;
-    let mut trips = burst(&socket, pings, PING_BYTES, SPACING, patience).await;
+    let (mut trips, overtaken) = burst(&socket, pings, PING_BYTES, SPACING, patience).await;
     trips.sort_unstable();
+    let mtu = match asked.mtu {
+        Some(mtu) => longest(&socket, mtu, patience).await,
+        None => None,
+    };
+    let tcp = asked.no_udp.then(|| place.run(move || TcpStream::connect_timeout(&echo, patience)).is_ok());
     let rate = match asked.rate {
         Some(rate) => {
             // A quarter of a second's worth, as the wire holds no more.
@@ -105,7 +138,10 @@ pub(super) async fn measure(
         spread,
         sent: pings,
         received: trips.len() as u32,
+        overtaken,
         rate,
+        mtu,
+        tcp,
     })
 }
 
@@ -119,14 +155,42 @@ async fn trip(socket: &UdpSocket, number: u32, bytes: usize, patience: Duration)
     matches!(answered, Ok(Ok(_))).then(|| begun.elapsed())
 }
 
-/// Round trips of numbered datagrams that are on their way at the same time.
+/// The longest packet that comes back, of those around a limit; `None` if the longest
+/// that the lab takes does.
+async fn longest(socket: &UdpSocket, limit: u16, patience: Duration) -> Option<u16> {
+    let around =
+        [limit.saturating_sub(100), limit.saturating_sub(1), limit, limit + 1, limit + 100, PACKET_MAX];
+    let payload = |bytes: u16| usize::from(bytes.clamp(HEADERS + 4, PACKET_MAX) - HEADERS);
+    for _ in 0..SIZE_TRIES {
+        for bytes in around {
+            let mut datagram = vec![0; payload(bytes)];
+            datagram[..4].copy_from_slice(&SIZES.to_be_bytes());
+            let _ = socket.try_send(&datagram);
+        }
+    }
+    let end = tokio::time::Instant::now() + patience;
+    let mut buffer = vec![0; usize::from(PACKET_MAX)];
+    let mut longest = 0;
+    while let Ok(came) = timeout_at(end, socket.recv(&mut buffer)).await {
+        if let Ok(len) = came
+            && buffer[..len].starts_with(&SIZES.to_be_bytes())
+        {
+            longest = longest.max(len as u16 + HEADERS);
+        }
+    }
+    Some(longest).filter(|longest| *longest < PACKET_MAX)
+}
+
+/// Round trips of numbered datagrams that are on their way at the same time, and how
+/// many of them a later one overtook.
 async fn burst(
     socket: &UdpSocket,
     count: u32,
     bytes: usize,
     spacing: Duration,
     patience: Duration,
-) -> Vec<Duration> {
+) -> (Vec<Duration>, u32) {
+    let (mut newest, mut overtaken) = (0, 0);
     let mut sent: BTreeMap<u32, Instant> = BTreeMap::new();
     let mut trips = Vec::new();
     let mut buffer = vec![0; bytes];
@@ -151,9 +215,11 @@ async fn burst(
             && let Some(at) = sent.remove(&number)
         {
             trips.push(at.elapsed());
+            overtaken += u32::from(number < newest);
+            newest = newest.max(number);
         }
     }
-    trips
+    (trips, overtaken)
 }
 
 /// Bits a second of datagrams that are sent at once and come back one after

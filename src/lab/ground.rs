@@ -38,6 +38,8 @@ pub struct Spot {
     pub running: bool,
     /// Whether its host is cut off.
     pub cut: bool,
+    /// What is wrong with its host's uplink, a phrase each.
+    pub faults: Vec<String>,
 }
 
 /// A wire between two regions.
@@ -49,6 +51,19 @@ pub struct Span {
     pub rtt: Duration,
     /// Whether it is cut.
     pub cut: bool,
+    /// What is wrong with it, a phrase each.
+    pub faults: Vec<String>,
+    /// Whether that is as it was built.
+    pub as_built: bool,
+}
+
+/// Where something can go wrong by a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Where {
+    /// The uplink of a host.
+    Uplink(String),
+    /// The wire between two regions.
+    Link([String; 2]),
 }
 
 /// What something that was done came to: nodes that run anew, with their feeds.
@@ -87,6 +102,7 @@ impl Ground {
                     router: None,
                     running: member.running,
                     cut: false,
+                    faults: Vec::new(),
                 })
                 .collect()),
         }
@@ -98,9 +114,11 @@ impl Ground {
             #[cfg(target_os = "linux")]
             Self::Nat(lab) => {
                 let span = |(between, now): ([String; 2], super::Conditions)| Span {
-                    between,
                     rtt: now.delay * 2,
                     cut: now.cut,
+                    faults: now.faults(),
+                    as_built: now.faults() == lab.topology().between(&between).faults(),
+                    between,
                 };
                 lab.links().await.into_iter().map(span).collect()
             }
@@ -134,6 +152,20 @@ impl Ground {
             #[cfg(target_os = "linux")]
             Self::Nat(lab) => lab.cut_link(a, b, cut).await.map_err(|e| e.to_string()),
             Self::Loopback(_) => Err(format!("there is no wire between {a} and {b}")),
+        }
+    }
+
+    /// Has the next thing go wrong with the wire between two regions, or with the
+    /// uplink of a host; in the end nothing. Says what is wrong then.
+    ///
+    /// # Errors
+    /// Why not, in words.
+    #[cfg_attr(not(target_os = "linux"), allow(unused_variables))]
+    pub async fn next_fault(&mut self, at: &Where) -> Result<Vec<String>, String> {
+        match self {
+            #[cfg(target_os = "linux")]
+            Self::Nat(lab) => lab.next_fault(at).await.map_err(|e| e.to_string()),
+            Self::Loopback(_) => Err("there are no wires".to_owned()),
         }
     }
 

@@ -189,6 +189,7 @@ impl Arena for LoopbackFleet {
             Act::Cut(_) | Act::Heal(_) => Err(unsupported("cut a host off")),
             Act::Lie(_) | Act::Own(_) => Err(unsupported("make a relay lie")),
             Act::SetNat(..) | Act::Flush(_) => Err(unsupported("change a NAT")),
+            Act::Fault(_) => Err(unsupported(FAULTS)),
         }
     }
 
@@ -206,6 +207,9 @@ impl Arena for LoopbackFleet {
         Err(unsupported("put nodes behind NATs"))
     }
 }
+
+/// What it takes a network of one's own for.
+const FAULTS: &str = "have a wire, a clock, an address or a sleeping machine go wrong";
 
 fn unsupported(what: &str) -> ArenaError {
     ArenaError::Unsupported(format!("{what} (it is on loopback)"))

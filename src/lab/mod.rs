@@ -40,7 +40,7 @@ mod wire;
 
 pub use conditions::Conditions;
 pub use error::{LabError, Unsupported};
-pub use ground::{Anew, Ground, Span, Spot};
+pub use ground::{Anew, Ground, Span, Spot, Where};
 pub use loopback::LoopbackFleet;
 pub use real::{FleetError, FleetFile, RealFleet};
 pub use topology::{Flaw, Host, Link, Region, Router, Topology, TopologyError};

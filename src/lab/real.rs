@@ -282,6 +282,15 @@ impl Arena for RealFleet {
             Step::SetNat { .. } | Step::Flush { .. } | Step::Rebind { .. } => {
                 Err(unsupported("change a NAT"))
             }
+            Step::SetLink { .. }
+            | Step::SetUplink { .. }
+            | Step::SetUdpTimeout { .. }
+            | Step::Suspend { .. }
+            | Step::Wake { .. }
+            | Step::Readdress { .. }
+            | Step::Plug { .. }
+            | Step::JumpClock { .. }
+            | Step::Twin { .. } => Err(unsupported(FAULTS)),
             Step::Matrix { .. } => Err(unsupported("put fresh nodes behind NATs")),
             Step::Echo { .. } | Step::LoseDelta { .. } => {
                 Err(unsupported("do what only a drill's own nodes do: echoes, and losing a delta"))
@@ -293,6 +302,7 @@ impl Arena for RealFleet {
             | Step::Storm { .. }
             | Step::Failover { .. }
             | Step::Sync { .. }
+            | Step::Advertised { .. }
             | Step::Connect { .. }
             | Step::Disconnect { .. }
             | Step::Wait { .. }
@@ -337,6 +347,7 @@ impl Arena for RealFleet {
             }
             Act::Lie(_) | Act::Own(_) => Err(unsupported("make a relay lie")),
             Act::SetNat(..) | Act::Flush(_) => Err(unsupported("change a NAT")),
+            Act::Fault(_) => Err(unsupported(FAULTS)),
         }
     }
 
@@ -354,6 +365,8 @@ impl Arena for RealFleet {
         Err(unsupported("put fresh nodes behind NATs"))
     }
 }
+
+const FAULTS: &str = "have a wire, a clock, an address or a sleeping machine go wrong";
 
 fn not_given(what: &str, node: &str) -> ArenaError {
     unsupported(&format!("{what} {node}: its file gives no command for that"))

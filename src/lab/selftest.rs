@@ -13,8 +13,8 @@ use tokio::net::UdpSocket;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::echo::{Echo, Measured, measure};
-use super::network::{HostPart, LinkPart, Network, NetworkError, Place};
-use super::topology::Topology;
+use super::network::{HostPart, LinkPart, Network, NetworkError, Place, RouterPart, Wired, tested_from};
+use super::topology::{Host, Topology};
 use super::wire::Conditions;
 use crate::model::{Behaviour, NatType};
 
@@ -23,6 +23,7 @@ const PATIENCE: Duration = Duration::from_millis(250);
 /// How often a question is sent while its answer is waited for.
 const TRIES: u32 = 3;
 const PINGS: u32 = 20;
+const MANY_PINGS: u32 = 200;
 /// Ports that come one after the other are no further apart.
 const STEP_MAX: u16 = 64;
 /// How often a wire may be measured wrong before it is wrong.
@@ -159,17 +160,20 @@ impl Network {
         let begun = Instant::now();
         let mut rows = self.test_nats(topology).await?;
         rows.extend(self.test_links().await?);
+        rows.extend(self.test_uplinks().await?);
         Ok(SelfTest { rows, took: begun.elapsed() })
     }
 
     /// The same for a network that nobody uses yet. It has been built without
     /// conditions, so that the NATs are tested before the wires make everything
     /// slow, and gets those of the topology here.
-    pub(super) async fn first_test(&self, topology: &Topology) -> Result<SelfTest, NetworkError> {
+    pub(super) async fn first_test(&mut self, topology: &Topology) -> Result<SelfTest, NetworkError> {
         let begun = Instant::now();
         let mut rows = self.test_nats(topology).await?;
         self.set_links(topology);
+        self.set_uplinks(topology)?;
         rows.extend(self.test_links().await?);
+        rows.extend(self.test_uplinks().await?);
         Ok(SelfTest { rows, took: begun.elapsed() })
     }
 
@@ -184,24 +188,24 @@ impl Network {
             2 * (conditions.delay + conditions.jitter)
         });
         let patience = PATIENCE + slowest.max().unwrap_or_default();
-        let behind = topology.host.iter().filter(|h| !topology.is_public(h));
+        let behind = topology.host.iter().filter(|h| !topology.is_public(h) && h.ipv4);
         let nats = behind.map(async |host| {
-            let asked = expected(topology, &host.upstream);
+            let asked = (!self.blocks_udp(topology, host)).then(|| expected(topology, &host.upstream));
             let own = self.host(&host.name)?.ip.into();
             let got = self.nat_of(&host.name, own, &servers, patience).await?;
             let nats: Vec<&str> = topology.chain(&host.upstream).iter().map(|r| r.kind()).collect();
             Ok::<_, NetworkError>(Row {
                 what: format!("nat {} of {}", nats.join(" behind "), host.name),
-                asked: asked.to_string(),
+                asked: shown(asked),
                 got: shown(got),
-                ok: got == Some(asked),
+                ok: got == asked,
             })
         });
         let mut rows = try_join_all(nats).await?;
         if let Some(servers) = &sixth {
             let with = topology.host.iter().filter(|h| topology.has_ipv6(h));
             let sixths = with.map(async |host| {
-                let asked = expected6(topology, &host.upstream);
+                let asked = (!self.blocks_udp(topology, host)).then(|| expected6(topology, &host.upstream));
                 let own = self.host(&host.name)?.ip6;
                 let own = own.ok_or_else(|| NetworkError::Place {
                     place: host.name.clone(),
@@ -209,12 +213,7 @@ impl Network {
                 })?;
                 let got = self.nat_of(&host.name, own.into(), servers, patience).await?;
                 let what = format!("ipv6 of {}", host.name);
-                Ok::<_, NetworkError>(Row {
-                    what,
-                    asked: asked.to_string(),
-                    got: shown(got),
-                    ok: got == Some(asked),
-                })
+                Ok::<_, NetworkError>(Row { what, asked: shown(asked), got: shown(got), ok: got == asked })
             });
             rows.extend(try_join_all(sixths).await?);
         }
@@ -233,6 +232,35 @@ impl Network {
             })
         });
         try_join_all(links).await
+    }
+
+    async fn test_uplinks(&self) -> Result<Vec<Row>, NetworkError> {
+        let uplinks = self.wired().into_iter().map(async |wired| {
+            let (name, asked, got) = match wired {
+                Wired::Host(name, part) => (name, part.conditions(), part.measure().await?),
+                Wired::Router(name, part) => (name, part.conditions(), part.measure().await?),
+            };
+            Ok::<_, NetworkError>(Row {
+                what: format!("uplink of {name}"),
+                asked: asked.to_string(),
+                got: got.to_string(),
+                ok: agrees(&asked, &got),
+            })
+        });
+        try_join_all(uplinks).await
+    }
+
+    /// Whether UDP gets lost between a host and the self-test's servers.
+    fn blocks_udp(&self, topology: &Topology, host: &Host) -> bool {
+        let uplink = |name: &str| self.uplink(name).is_ok_and(|now| now.no_udp);
+        let (own, servers) = (topology.region_of(&host.upstream), tested_from(topology));
+        let joins = |link: &LinkPart| {
+            let between = |region: &str| link.between.iter().any(|b| b == region);
+            between(own) && servers.is_some_and(between)
+        };
+        uplink(&host.name)
+            || topology.chain(&host.upstream).iter().any(|router| uplink(&router.name))
+            || servers != Some(own) && self.links.iter().any(|l| joins(l) && l.wire.conditions().no_udp)
     }
 
     /// What the NAT in front of a host shows; `None` if the servers cannot be
@@ -307,6 +335,16 @@ impl HostPart {
     }
 }
 
+impl RouterPart {
+    /// What its uplink does, seen from the router: what comes from outside unasked
+    /// it takes for strays.
+    pub(super) async fn measure(&self) -> Result<Measured, NetworkError> {
+        let (upstream, address) = &self.gateway;
+        let echo = Echo::start(&Place::Router(upstream.clone()), *address)?;
+        until_it_agrees(&self.place, self.outside.1, &echo, &self.conditions()).await
+    }
+}
+
 /// A machine that is busy with something else for a moment is no wire's fault:
 /// what is wrong is measured again.
 async fn until_it_agrees(
@@ -315,12 +353,14 @@ async fn until_it_agrees(
     echo: &Echo,
     asked: &Conditions,
 ) -> Result<Measured, NetworkError> {
-    let mut got = measure(place, own, echo.addr, asked, PINGS).await?;
+    // What only some packets meet takes many of them to be seen.
+    let pings = if asked.loss > 0.0 || asked.reorder > 0.0 { MANY_PINGS } else { PINGS };
+    let mut got = measure(place, own, echo.addr, asked, pings).await?;
     for _ in 1..MEASURE_TRIES {
         if agrees(asked, &got) {
             break;
         }
-        got = measure(place, own, echo.addr, asked, PINGS).await?;
+        got = measure(place, own, echo.addr, asked, pings).await?;
     }
     Ok(got)
 }
@@ -441,18 +481,28 @@ pub(super) fn agrees(asked: &Conditions, got: &Measured) -> bool {
     if asked.cut {
         return got.received == 0;
     }
+    if asked.no_udp {
+        return got.received == 0 && got.tcp == Some(true);
+    }
     let trip = 2 * asked.delay;
     // Jitter only adds, half of it on average, and the median wanders in it.
     let off = RTT_OFF.max(trip.mul_f64(RTT_OFF_SHARE)) + 2 * asked.jitter;
     let trips = got.rtt.is_some_and(|rtt| rtt.abs_diff(trip) <= off) || asked.loss >= 1.0;
     // There and back, and four standard deviations of luck.
-    let lost = 1.0 - (1.0 - asked.loss).powi(2);
-    let luck = 4.0 * (lost * (1.0 - lost) / f64::from(got.sent.max(1))).sqrt();
-    let losses = (got.lost() - lost).abs() <= luck + f64::EPSILON;
+    let both_ways = |share: f64| 1.0 - (1.0 - share).powi(2);
+    let luck = |share: f64, of: u32| 4.0 * (share * (1.0 - share) / f64::from(of.max(1))).sqrt();
+    let lost = both_ways(asked.loss);
+    let losses = (got.lost() - lost).abs() <= luck(lost, got.sent) + f64::EPSILON;
+    // What is held back on both ways may pass as if it was on none.
+    let late = both_ways(asked.reorder);
+    let overtaken = f64::from(got.overtaken) / f64::from(got.received.max(1));
+    let least = late - asked.reorder.powi(2) - luck(late, got.received);
+    let orders = (least..=late + luck(late, got.received) + f64::EPSILON).contains(&overtaken);
+    let sizes = got.mtu == asked.mtu;
     let rates = match (asked.rate, got.rate) {
         (Some(asked), Some(got)) => (got / asked as f64 - 1.0).abs() <= RATE_OFF_SHARE,
         (Some(_), None) => false,
         (None, _) => true,
     };
-    trips && losses && rates
+    trips && losses && rates && orders && sizes
 }

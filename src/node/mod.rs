@@ -196,7 +196,7 @@ async fn assemble(options: NodeOptions) -> Result<Assembled, StartError> {
         .map_err(|source| StartError::Cache { dir: files.dir().to_owned(), source })?;
     let cached = cache::merge(&library, &found.own).await;
 
-    let clock = Clock::start();
+    let clock = Clock::start_off(Arc::clone(&options.clock_off));
     let (settings, new_settings) = watch::channel(options.settings());
     let network = options.network.clone();
     let own = probe::own_addresses(local_addr);
@@ -245,18 +245,19 @@ async fn assemble(options: NodeOptions) -> Result<Assembled, StartError> {
     };
 
     let door = Door::new(local_addr.ip().is_loopback(), clock.now().mono);
-    let helpers = [spawn(transport::accept(transport.clone(), door, clock, reports.clone()))];
+    let helpers = [spawn(transport::accept(transport.clone(), door, clock.clone(), reports.clone()))];
     let who = crate::model::Reporter {
         peer_id: me,
         name: options.name.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         network,
     };
-    let reporter = options.registry.map(|registry| Reporter::start(registry, who, &options.data_dir, clock));
+    let reporter =
+        options.registry.map(|registry| Reporter::start(registry, who, &options.data_dir, clock.clone()));
     let driver = Driver {
         name: options.name,
         engine,
-        clock,
+        clock: clock.clone(),
         local_addr,
         own,
         ways,
@@ -264,8 +265,8 @@ async fn assemble(options: NodeOptions) -> Result<Assembled, StartError> {
         refused_told: None,
         connections: Connections::new(reports.clone()),
         relaying: Relaying::new(tls.clone(), local_addr.ip(), reports.clone()),
-        serving: Serving::new(local_addr.ip(), clock, reports.clone()),
-        probes: Probes::new(local_addr, ports.sockets, clock, reports.clone()),
+        serving: Serving::new(local_addr.ip(), clock.clone(), reports.clone()),
+        probes: Probes::new(local_addr, ports.sockets, clock.clone(), reports.clone()),
         guesses: Guesses::new(local_addr.ip(), tls, reports.clone()),
         knocking: None,
         transport,

@@ -3,6 +3,8 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
 use super::keys::KeyBytes;
@@ -51,6 +53,9 @@ pub struct NodeOptions {
     pub hard_nat: HardNat,
     /// Whom to tell what happened; nobody where there is none.
     pub registry: Option<RegistryOptions>,
+    /// By how many milliseconds the clock is off that it shows and stores: 0 but in a
+    /// lab, which has it jump.
+    pub clock_off: Arc<AtomicI64>,
 }
 
 impl NodeOptions {
@@ -86,6 +91,7 @@ impl NodeOptions {
             relay: RelayMode::default(),
             hard_nat: HardNat::default(),
             registry: None,
+            clock_off: Arc::default(),
         }
     }
 }

@@ -211,7 +211,7 @@ impl Probes {
 
     fn read(&mut self, at: ProbeEnd, socket: UdpSocket) -> io::Result<()> {
         let reading = tokio::net::UdpSocket::from_std(socket.try_clone()?)?;
-        let reader = tokio::spawn(receive(reading, at, self.clock, self.reports.clone()));
+        let reader = tokio::spawn(receive(reading, at, self.clock.clone(), self.reports.clone()));
         self.open.insert(at, Open { socket, _reader: AbortOnDropHandle::new(reader) });
         Ok(())
     }

@@ -505,6 +505,7 @@ pub fn lab() -> LabView {
         router: nat.map(|(name, nat)| LabRouter { name: name.to_owned(), nat, built: nat }),
         up: true,
         cut: false,
+        wrong: None,
     };
     let mut nodes = vec![
         node(1, "pub-1", "east", None),
@@ -518,7 +519,13 @@ pub fn lab() -> LabView {
     if let Some(router) = &mut nodes[3].router {
         router.nat = NatType::Symmetric;
     }
-    let link = |a: &str, b: &str, rtt_ms, cut| LabLink { between: [a.to_owned(), b.to_owned()], rtt_ms, cut };
+    let link = |a: &str, b: &str, rtt_ms, cut| LabLink {
+        between: [a.to_owned(), b.to_owned()],
+        rtt_ms,
+        cut,
+        wrong: None,
+        spoilt: false,
+    };
     let drill = |name: &str, about: &str| DrillInfo {
         name: name.to_owned(),
         about: about.to_owned(),

@@ -37,6 +37,10 @@ pub enum LabCommand {
     CutLink([String; 2]),
     /// Undo that.
     HealLink([String; 2]),
+    /// Have the next thing go wrong with the uplink of a node's host; in the end nothing.
+    Spoil(String),
+    /// The same with the wire between two regions.
+    SpoilLink([String; 2]),
     /// End a node without a word.
     Kill(String),
     /// Start it again, as who it was.
@@ -104,6 +108,9 @@ pub struct LabNode {
     pub up: bool,
     /// Whether its host is cut off.
     pub cut: bool,
+    /// What else is wrong with its uplink, in words.
+    #[serde(default)]
+    pub wrong: Option<String>,
 }
 
 /// A router.
@@ -126,18 +133,26 @@ pub struct LabLink {
     pub rtt_ms: f64,
     /// Whether it is cut.
     pub cut: bool,
+    /// What else is wrong with it, in words.
+    #[serde(default)]
+    pub wrong: Option<String>,
+    /// Whether that differs from how it was built.
+    #[serde(default)]
+    pub spoilt: bool,
 }
 
 impl LabView {
     /// What differs from the lab as it was built.
     pub fn changes(&self) -> usize {
-        let of_node = |node: &LabNode| usize::from(!node.up) + usize::from(node.cut);
+        let of_node = |node: &LabNode| {
+            usize::from(!node.up) + usize::from(node.cut) + usize::from(node.wrong.is_some())
+        };
         let mut routers: Vec<&LabRouter> = self.nodes.iter().filter_map(|n| n.router.as_ref()).collect();
         // Several hosts may be behind one.
         routers.sort_by(|a, b| a.name.cmp(&b.name));
         routers.dedup_by(|a, b| a.name == b.name);
         self.nodes.iter().map(of_node).sum::<usize>()
-            + self.links.iter().filter(|link| link.cut).count()
+            + self.links.iter().filter(|link| link.cut || link.spoilt).count()
             + routers.into_iter().filter(|router| router.nat != router.built).count()
     }
 }

@@ -13,6 +13,7 @@ mod control;
 mod ctl;
 mod drills;
 mod dual_stack;
+mod faults;
 mod field;
 mod full_disk;
 mod gossip;
@@ -60,6 +61,7 @@ fn main() {
         lab::trials(userns.clone()),
         lanes::trials(),
         links::trials(),
+        faults::trials(userns.clone()),
         field::trials(userns.clone()),
         moves::trials(userns.clone()),
         nat::trials(),

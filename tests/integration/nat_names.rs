@@ -77,7 +77,7 @@ async fn lifetimes(userns: &Userns) {
         for (seconds, range) in [(20, (0, Some(25))), (40, (25, Some(55)))] {
             let name = format!("{nat}-{seconds}");
             let _ = writeln!(text, "[[router]]\nname = \"r-{name}\"\nupstream = \"r\"\nnat = \"{nat}\"");
-            let _ = writeln!(text, "remembers_s = {seconds}");
+            let _ = writeln!(text, "udp_timeout = \"{seconds}s\"");
             let _ = writeln!(text, "[[host]]\nname = \"{name}\"\nupstream = \"r-{name}\"");
             behind.push((name, range));
         }

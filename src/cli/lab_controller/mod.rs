@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::drill::Drills;
 use crate::lab::drill::Act;
-use crate::lab::{Anew, Ground, Span, Spot};
+use crate::lab::{Anew, Ground, Span, Spot, Where};
 use crate::node::feed::Feed;
 use crate::tui::lab::{BACKLOG, Lab, LabCommand, LabLink, LabNode, LabRouter, LabSaid, LabView};
 
@@ -167,6 +167,14 @@ impl Worker {
                 self.ground.cut_link(between, false).await?;
                 return Ok(format!("the wire {} is healed", between.join("-")));
             }
+            LabCommand::Spoil(host) => {
+                let wrong = self.ground.next_fault(&Where::Uplink(host.clone())).await?;
+                return Ok(format!("the uplink of {host}: {}", words(&wrong)));
+            }
+            LabCommand::SpoilLink(between) => {
+                let wrong = self.ground.next_fault(&Where::Link(between.clone())).await?;
+                return Ok(format!("the wire {}: {}", between.join("-"), words(&wrong)));
+            }
             LabCommand::Show(node) => {
                 let feed = self.ground.feed(node).await?;
                 change(&self.view, |view| view.shown.clone_from(node));
@@ -203,11 +211,23 @@ fn node(spot: Spot) -> LabNode {
         router: spot.router.map(|(name, nat, built)| LabRouter { name, nat, built }),
         up: spot.running,
         cut: spot.cut,
+        wrong: Some(spot.faults.join(", ")).filter(|wrong| !wrong.is_empty()),
     }
 }
 
 fn link(span: &Span) -> LabLink {
-    LabLink { between: span.between.clone(), rtt_ms: span.rtt.as_secs_f64() * 1e3, cut: span.cut }
+    LabLink {
+        between: span.between.clone(),
+        rtt_ms: span.rtt.as_secs_f64() * 1e3,
+        cut: span.cut,
+        wrong: Some(span.faults.join(", ")).filter(|wrong| !wrong.is_empty()),
+        spoilt: !span.as_built,
+    }
+}
+
+/// What is wrong with a wire.
+fn words(wrong: &[String]) -> String {
+    if wrong.is_empty() { "nothing is wrong with it now".to_owned() } else { wrong.join(", ") }
 }
 
 /// What a command is doing, in words.
@@ -217,6 +237,8 @@ fn doing(command: &LabCommand) -> String {
         LabCommand::Heal(host) => format!("healing {host}"),
         LabCommand::CutLink(between) => format!("cutting {}", between.join("-")),
         LabCommand::HealLink(between) => format!("healing {}", between.join("-")),
+        LabCommand::Spoil(host) => format!("changing the uplink of {host}"),
+        LabCommand::SpoilLink(between) => format!("changing {}", between.join("-")),
         LabCommand::Kill(node) => format!("killing {node}"),
         LabCommand::Start(node) => format!("starting {node}"),
         LabCommand::SetNat(host, nat) => format!("making the NAT before {host} {nat}"),

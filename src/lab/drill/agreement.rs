@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::arena::{Act, Arena, Member};
+use super::fault::Fault;
 use super::report::{Bound, Checked};
 use super::scenario::Unit;
 use crate::model::truth::{Difference, Truth, contradictions, differences};
@@ -37,7 +38,9 @@ impl Away {
             Act::Start { node, .. } => drop(self.down.remove(node)),
             Act::Cut(host) => drop(self.cut.insert(host.clone(), now)),
             Act::Heal(host) => drop(self.cut.remove(host)),
-            Act::Lie(_) | Act::Own(_) | Act::SetNat(..) | Act::Flush(_) => {}
+            Act::Fault(Fault::Suspend { node }) => drop(self.cut.insert(node.clone(), now)),
+            Act::Fault(Fault::Wake { node }) => drop(self.cut.remove(node)),
+            Act::Fault(_) | Act::Lie(_) | Act::Own(_) | Act::SetNat(..) | Act::Flush(_) => {}
         }
     }
 

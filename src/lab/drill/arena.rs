@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::fault::Fault;
 use super::step::Step;
 use crate::model::{NatType, PeerId};
 use crate::node::feed::Feed;
 use crate::registry::Overview;
 
 /// Something done to the fleet.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Act {
     /// Start a node that does not run, or one more; a passive one dials its
     /// bootstrap only.
@@ -35,6 +36,8 @@ pub enum Act {
     SetNat(String, NatType),
     /// Forget the mappings in front of a host.
     Flush(String),
+    /// Have something go wrong, or right again.
+    Fault(Fault),
 }
 
 /// Why something was not done.
@@ -103,6 +106,11 @@ pub trait Arena {
 
     /// The NAT in front of a host, for undoing a change.
     fn nat_of(&self, host: &str) -> Option<NatType>;
+
+    /// What undoes something that is about to go wrong, if anything does.
+    fn undoes(&self, _: &Fault) -> impl Future<Output = Result<Option<Fault>, ArenaError>> {
+        std::future::ready(Ok(None))
+    }
 
     /// What the wires between two hosts cost there and back; `None` where
     /// nothing delays.

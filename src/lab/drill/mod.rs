@@ -7,6 +7,7 @@
 mod agreement;
 mod arena;
 mod campaign;
+mod fault;
 mod journal;
 mod matrix;
 mod rebind;
@@ -23,6 +24,7 @@ mod wait;
 pub(super) use campaign::was_interrupted;
 
 pub use arena::{Act, Arena, ArenaError, Baseline, Member};
+pub use fault::{Change, Fault, Net};
 pub use journal::{Entry, Journal};
 pub use report::{Checked, Comparison, Figure, Pair, Report, Verdict};
 pub use runner::{Progress, Runner};

@@ -1,6 +1,6 @@
 //! Runs a scenario's steps on a fleet.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::agreement::{self, Away};
 use super::arena::{Act, Arena, ArenaError, Member};
+use super::fault::Net;
 use super::journal::Journal;
 use super::report::{Checked, Pair, Report, judge};
 use super::scenario::Scenario;
@@ -241,6 +242,21 @@ impl<'a, A: Arena> Runner<'a, A> {
             Step::LoseDelta { node } => {
                 self.command(node, Command::LoseNextDelta).await?;
             }
+            Step::Advertised { node, within, name } => self.advertised(node, within, name)?,
+            Step::SetLink { .. }
+            | Step::SetUplink { .. }
+            | Step::SetUdpTimeout { .. }
+            | Step::Suspend { .. }
+            | Step::Wake { .. }
+            | Step::Readdress { .. }
+            | Step::Plug { .. }
+            | Step::JumpClock { .. }
+            | Step::Twin { .. } => {
+                if let Some(fault) = step.fault() {
+                    let undo = self.arena.undoes(&fault).await?.map(Act::Fault);
+                    self.act(Act::Fault(fault), undo).await?;
+                }
+            }
             Step::Wait { until, within, name } => self.wait(until, *within, name.as_deref()).await?,
             Step::Sleep { time } => tokio::time::sleep(*time).await,
             Step::Matrix { nats, pairs, repeat, off_relay_within, .. } => {
@@ -390,6 +406,21 @@ impl<'a, A: Arena> Runner<'a, A> {
             _ => 0.0,
         };
         self.measured.insert(name.to_owned(), share);
+        Ok(())
+    }
+
+    /// Counts what others know of a node's addresses in a network.
+    fn advertised(&mut self, node: &str, within: &Net, name: &str) -> Result<(), ArenaError> {
+        let peer = self.member(node)?.peer_id;
+        let mut known = BTreeSet::new();
+        for member in self.arena.members().iter().filter(|m| m.running && m.peer_id != peer) {
+            let Some(feed) = &member.feed else { continue };
+            let snapshot = feed.snapshots.borrow();
+            let addresses = snapshot.peer(&peer).map(|p| p.addresses.clone()).unwrap_or_default();
+            known.extend(addresses.into_iter().filter(|at| within.contains(at.ip())));
+        }
+        self.told.extend(known.iter().map(|at| format!("others know {node} at {at}")));
+        self.measured.insert(name.to_owned(), known.len() as f64);
         Ok(())
     }
 

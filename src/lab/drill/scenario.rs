@@ -200,6 +200,9 @@ impl Scenario {
         }
         for (n, step) in self.all_steps().enumerate() {
             let n = n + 1;
+            if let Some(flaw) = step.flaw() {
+                return Err(format!("step {n}: {flaw}"));
+            }
             match step {
                 Step::Wait { within, .. }
                 | Step::Rebind { within, .. }
@@ -288,7 +291,9 @@ impl Scenario {
         let mut names = BTreeSet::from(["gossip_repairs", "unreachable", "lost_attempts"].map(String::from));
         for step in self.all_steps() {
             match step {
-                Step::Wait { name: Some(name), .. } | Step::Sync { name, .. } => {
+                Step::Wait { name: Some(name), .. }
+                | Step::Sync { name, .. }
+                | Step::Advertised { name, .. } => {
                     names.insert(name.clone());
                 }
                 Step::Connect { name, .. } => {
@@ -422,6 +427,14 @@ mod tests {
                 "connects nobody",
             ),
             ("{ do = \"sleep\", for = \"48h\" }", "24 hours"),
+            ("{ do = \"set-uplink\", of = \"a\", to = { mtu = 100 } }", "mtu = 100; 576 to 1500"),
+            ("{ do = \"set-link\", between = [\"a\", \"b\"], to = { loss = 101 } }", "loss = 101; 0 to 100"),
+            ("{ do = \"set-udp-timeout\", host = \"a\", to = \"5s\" }", "10 to 3600"),
+            ("{ do = \"jump-clock\", node = \"a\", by_s = 0 }", "-86400 to 86400"),
+            (
+                "{ do = \"plug\", host = \"a\", interface = \"a/b\", address = \"10.0.0.1/8\" }",
+                "letters, digits",
+            ),
             ("{ do = \"soak\", for = \"1s\", steps = [] }", "has no steps"),
             (
                 "{ do = \"soak\", for = \"1s\", steps = [{ do = \"matrix\", nats = [\"none\"] }] }",

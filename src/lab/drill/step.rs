@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::fault::Net;
+use crate::lab::conditions::WireSpec;
 use crate::model::{NatType, Path};
 
 /// One thing that is done.
@@ -212,6 +214,79 @@ pub enum Step {
         #[serde(rename = "for", with = "humantime_serde")]
         time: Duration,
     },
+    /// Changes what the wire between two regions does.
+    SetLink {
+        /// Which.
+        between: [String; 2],
+        /// To what; the rest stays.
+        to: WireSpec,
+    },
+    /// Changes what the uplink of a host or a router does.
+    SetUplink {
+        /// Whose.
+        of: String,
+        /// To what; the rest stays.
+        to: WireSpec,
+    },
+    /// Changes how long a router remembers a mapping; those it has are gone.
+    SetUdpTimeout {
+        /// The host behind the router.
+        host: String,
+        /// To what.
+        #[serde(with = "humantime_serde")]
+        to: Duration,
+    },
+    /// Has a node's process stand still, as a machine that sleeps: it says nothing and
+    /// hears nothing.
+    Suspend {
+        /// Which.
+        node: String,
+    },
+    /// Has it go on.
+    Wake {
+        /// Which.
+        node: String,
+    },
+    /// Gives a host another IPv4 address, in the same network.
+    Readdress {
+        /// Which.
+        host: String,
+    },
+    /// Gives a host an interface that leads nowhere, as a bridge of containers or a
+    /// tunnel is one.
+    Plug {
+        /// Which.
+        host: String,
+        /// Called so.
+        interface: String,
+        /// With this address.
+        address: Net,
+    },
+    /// Has a node's clock jump.
+    JumpClock {
+        /// Which.
+        node: String,
+        /// By so many seconds; backwards below 0.
+        by_s: i64,
+    },
+    /// Gives a node that does not run yet the key of another one.
+    Twin {
+        /// Which.
+        node: String,
+        /// Whose.
+        of: String,
+    },
+    /// Counts the addresses of a node that others know and that are in a network:
+    /// `NAME`.
+    Advertised {
+        /// Whose.
+        node: String,
+        /// In which.
+        within: Net,
+        /// What is measured.
+        #[serde(rename = "as")]
+        name: String,
+    },
     /// Pairs of NAT types, a fresh pair of hosts each: every ordered pair of
     /// `nats`, then `pairs`, and all of it `repeat` times.
     Matrix {
@@ -361,6 +436,18 @@ pub(super) fn describe(step: &Step) -> String {
         Step::Failover { node, .. } => format!("{node} hands its relayed links over"),
         Step::Echo { from, to, time, .. } => {
             format!("{from} sends echoes to {to} for {} s", time.as_secs())
+        }
+        Step::SetLink { .. }
+        | Step::SetUplink { .. }
+        | Step::SetUdpTimeout { .. }
+        | Step::Suspend { .. }
+        | Step::Wake { .. }
+        | Step::Readdress { .. }
+        | Step::Plug { .. }
+        | Step::JumpClock { .. }
+        | Step::Twin { .. } => step.fault().map(|fault| fault.to_string()).unwrap_or_default(),
+        Step::Advertised { node, within, .. } => {
+            format!("count the addresses of {node} in {within} that others know")
         }
         Step::LoseDelta { node } => format!("{node} loses its next delta"),
         Step::Wait { until, within, .. } => {

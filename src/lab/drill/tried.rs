@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::arena::{Act, Member};
+use super::fault::Fault;
 use super::report::Figure;
 use super::scenario::Unit;
 use crate::core::ladder::telling_reason;
@@ -43,7 +44,13 @@ pub(super) fn moment() -> Stamp {
 impl Tried {
     /// Something is about to be done to the fleet: who is taken away by it.
     pub(super) fn before(&mut self, act: &Act, members: &[Member]) {
-        let (Act::Stop(name) | Act::Kill(name) | Act::Cut(name)) = act else { return };
+        let (Act::Stop(name)
+        | Act::Kill(name)
+        | Act::Cut(name)
+        | Act::Fault(Fault::Suspend { node: name } | Fault::Readdress { host: name })) = act
+        else {
+            return;
+        };
         // What it tried so far is forgotten with it.
         self.collect(members);
         let Some(peer) = members.iter().find(|m| m.name == *name).map(|m| m.peer_id) else { return };
@@ -54,7 +61,12 @@ impl Tried {
 
     /// Something was done: who is back.
     pub(super) fn after(&mut self, act: &Act, members: &[Member]) {
-        let (Act::Start { node: name, .. } | Act::Heal(name)) = act else { return };
+        let (Act::Start { node: name, .. }
+        | Act::Heal(name)
+        | Act::Fault(Fault::Wake { node: name } | Fault::Readdress { host: name })) = act
+        else {
+            return;
+        };
         if matches!(act, Act::Start { .. }) {
             // It counts its attempts from one again.
             self.counted.remove(name);

@@ -9,7 +9,7 @@ use super::nodes::slot;
 use super::{Happening, NatLab};
 use crate::lab::LabError;
 use crate::lab::network::Place;
-use crate::lab::topology::{self, Router};
+use crate::lab::topology::Router;
 use crate::lab::{Behaves, Conditions, Measured, Passed, SelfTest};
 use crate::model::NatType;
 use crate::node::feed::Feed;
@@ -47,23 +47,29 @@ impl NatLab {
         Ok(())
     }
 
-    /// Sets what a host's uplink does, in both directions. It does so at once;
-    /// what comes back later is what was measured then.
+    /// Sets what the uplink of a host or a router does, in both directions. It does so
+    /// at once; what comes back later is what was measured then.
     ///
     /// # Errors
     /// [`LabError::Network`].
-    pub async fn set_uplink(&self, host: &str, conditions: Conditions) -> Result<Measured, LabError> {
-        self.network.lock().await.set_uplink(host, conditions)?;
-        self.note(Happening::UplinkSet { host: host.to_owned(), conditions });
-        self.measure_uplink(host).await
+    pub async fn set_uplink(&self, of: &str, conditions: Conditions) -> Result<Measured, LabError> {
+        self.network.lock().await.set_uplink(of, conditions)?;
+        self.note(Happening::UplinkSet { host: of.to_owned(), conditions });
+        self.measure_uplink(of).await
     }
 
-    /// Measures what a host's uplink does now.
+    /// Measures what the uplink of a host or a router does now.
     ///
     /// # Errors
     /// [`LabError::Network`].
-    pub async fn measure_uplink(&self, host: &str) -> Result<Measured, LabError> {
-        let part = self.network.lock().await.host(host)?.clone();
+    pub async fn measure_uplink(&self, of: &str) -> Result<Measured, LabError> {
+        let network = self.network.lock().await;
+        if let Some(router) = network.router_part(of) {
+            drop(network);
+            return Ok(router.measure().await?);
+        }
+        let part = network.host(of)?.clone();
+        drop(network);
         Ok(part.measure().await?)
     }
 
@@ -160,7 +166,12 @@ impl NatLab {
         Ok(self.network.lock().await.mapped_port(&upstream.unwrap_or_default(), inside)?)
     }
 
-    async fn set_behaviour(&self, router: &str, from: Behaves, to: Behaves) -> Result<(), LabError> {
+    pub(super) async fn set_behaviour(
+        &self,
+        router: &str,
+        from: Behaves,
+        to: Behaves,
+    ) -> Result<(), LabError> {
         self.network.lock().await.set_nat(router, to)?;
         self.note(Happening::NatChanged { router: router.to_owned(), from, to });
         Ok(())
@@ -239,16 +250,19 @@ impl NatLab {
         }
         let links: Vec<[String; 2]> =
             self.network.lock().await.links.iter().map(|l| l.between.clone()).collect();
-        for [a, b] in links {
-            let is = |l: &&topology::Link| l.between.contains(&a) && l.between.contains(&b);
-            let asked = self.topology.link.iter().find(is).map(topology::Link::conditions);
-            let asked = asked.unwrap_or_default();
+        for between in links {
+            let asked = self.topology.between(&between);
+            let [a, b] = between;
             let now = self.network.lock().await.link_state(&a, &b)?.0;
             if now != asked {
                 keep(self.set_link(&a, &b, asked).await.map(drop));
             }
         }
         for router in &self.topology.router {
+            let changed = self.network.lock().await.uplink(&router.name)? != router.uplink();
+            if changed {
+                keep(self.set_uplink(&router.name, router.uplink()).await.map(drop));
+            }
             keep(self.rebuild_router(&router.name).await);
         }
         failed.map_or(Ok(()), Err)

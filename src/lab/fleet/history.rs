@@ -1,6 +1,7 @@
 //! What was done to a lab, and when.
 
 use std::fmt;
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use crate::lab::{Behaves, Conditions};
@@ -67,7 +68,44 @@ pub enum Happening {
         /// Which.
         router: String,
     },
-    /// A host's uplink was set.
+    /// A node's process stands still, or goes on.
+    Slept {
+        /// Its host.
+        host: String,
+        /// Whether it stands still.
+        asleep: bool,
+    },
+    /// A host has another address.
+    Readdressed {
+        /// Which.
+        host: String,
+        /// The new one.
+        ip: Ipv4Addr,
+    },
+    /// A host has one more interface, or one less.
+    Plugged {
+        /// Which.
+        host: String,
+        /// Called so.
+        interface: String,
+        /// Whether it is there.
+        there: bool,
+    },
+    /// A node's clock jumped.
+    ClockJumped {
+        /// Its host.
+        host: String,
+        /// Seconds; backwards below 0.
+        by_s: i64,
+    },
+    /// A node has the key of another one.
+    Twinned {
+        /// Its host.
+        host: String,
+        /// Whose.
+        of: String,
+    },
+    /// The uplink of a host or a router was set.
     UplinkSet {
         /// Whose.
         host: String,
@@ -99,6 +137,15 @@ impl fmt::Display for Happening {
                 write!(f, "router {router} is {} instead of {}, its mappings are gone", to.nat, from.nat)
             }
             Self::Flushed { router } => write!(f, "router {router}: its mappings are gone"),
+            Self::Slept { host, asleep: true } => write!(f, "{host} asleep"),
+            Self::Slept { host, asleep: false } => write!(f, "{host} awake"),
+            Self::Readdressed { host, ip } => write!(f, "{host} is at {ip}"),
+            Self::Plugged { host, interface, there } => {
+                let word = if *there { "has" } else { "lost" };
+                write!(f, "{host} {word} the interface {interface}")
+            }
+            Self::ClockJumped { host, by_s } => write!(f, "the clock of {host} jumped by {by_s} s"),
+            Self::Twinned { host, of } => write!(f, "{host} has the key of {of}"),
             Self::UplinkSet { host, conditions } => write!(f, "uplink of {host}: {conditions}"),
             Self::LinkSet { between: [a, b], conditions } => write!(f, "wire {a}-{b}: {conditions}"),
         }

@@ -2,6 +2,7 @@
 //! happen to them.
 
 mod changes;
+mod faults;
 mod history;
 mod links;
 mod nodes;
@@ -10,7 +11,7 @@ mod stock;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Mutex as AsyncMutex;
@@ -118,11 +119,12 @@ impl NatLab {
             tracing::warn!("{name}: the topology has IPv6, this host's namespaces have none: IPv4 only");
         }
         let dir = LabDir::make()?;
-        let network = Network::build(userns, &topology, seed).await?;
+        let mut network = Network::build(userns, &topology, seed).await?;
         dir.note_namespaces(&network.prefix())?;
         let built = begun.elapsed();
         let tested = if skip_self_test {
             network.set_links(&topology);
+            network.set_uplinks(&topology)?;
             None
         } else {
             Some(network.first_test(&topology).await?)
@@ -141,6 +143,7 @@ impl NatLab {
                 keys,
                 runs: Runs::Nothing,
                 muted: false,
+                clock: Arc::default(),
             };
             slots.insert(host.name.clone(), slot);
         }

@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 
 use super::{Happening, NatLab};
 use crate::control::SOCKET_FILE;
@@ -66,6 +68,8 @@ pub(super) struct Slot {
     /// Killed in this process: its host stays cut until it is started again, as
     /// the library's endpoint goes on answering with a goodbye for some seconds.
     pub(super) muted: bool,
+    /// By how many milliseconds its clock is off, if it runs in this process.
+    pub(super) clock: Arc<AtomicI64>,
 }
 
 impl NatLab {
@@ -135,6 +139,21 @@ impl NatLab {
         Ok(())
     }
 
+    /// Has a host's node that does not run be who another one is, from its next start.
+    pub(super) async fn take_identity(&self, host: &str, of: &str) -> Result<(), LabError> {
+        let mut slots = self.slots.lock().await;
+        let (keys, id) = {
+            let other = slot(&mut slots, of)?;
+            (other.keys.clone(), other.id)
+        };
+        let slot = slot(&mut slots, host)?;
+        idle(host, &mut slot.runs)?;
+        (slot.keys, slot.id) = (keys, id);
+        drop(slots);
+        self.note(Happening::Twinned { host: host.to_owned(), of: of.to_owned() });
+        Ok(())
+    }
+
     /// The same for a passive node: it dials every public node that runs and
     /// nobody else, so that it can measure its NAT and be measured itself.
     ///
@@ -142,13 +161,14 @@ impl NatLab {
     /// [`LabError::State`] if it runs already.
     pub async fn start_passive(&self, host: &str) -> Result<Feed, LabError> {
         let ip6 = slot(&mut *self.slots.lock().await, host)?.ip6;
+        let fourth = self.topology.host.iter().any(|h| h.name == host && h.ipv4);
         let mut public = Vec::new();
         for other in self.topology.host.iter().filter(|h| self.topology.is_public(h) && h.name != host) {
             let mut slots = self.slots.lock().await;
             let slot = slot(&mut slots, &other.name)?;
             if !matches!(slot.runs, Runs::Nothing) {
                 // As nodes by themselves do: IPv4 until its NAT can be measured.
-                let sixth = ip6.filter(|_| public.len() >= FOURTH_WANTED);
+                let sixth = ip6.filter(|_| !fourth || public.len() >= FOURTH_WANTED);
                 public.push(slot.seen_from(sixth));
             }
         }
@@ -188,6 +208,7 @@ impl NatLab {
             passive,
             registry: self.registry.clone(),
             hard_nat: self.hard_nat,
+            clock_off: Arc::clone(&slot.clock),
             ..NodeOptions::new(dir, keys, host, network, bind)
         };
         let started = self.on_host(host, move || Node::start(options, lock)).await?;
@@ -282,7 +303,10 @@ impl NatLab {
     /// Whom a host's node is told to dial: the bootstrap, unless it is that.
     async fn bootstrap_for(&self, host: &str) -> Result<Option<SocketAddr>, LabError> {
         let Some(first) = self.topology.bootstrap().filter(|b| b.name != host) else { return Ok(None) };
-        self.addr(&first.name).await.map(Some)
+        let fourth = self.topology.host.iter().any(|h| h.name == host && h.ipv4);
+        let mut slots = self.slots.lock().await;
+        let first = slot(&mut slots, &first.name)?;
+        Ok(Some(if fourth { first.addr } else { first.seen_from(first.ip6) }))
     }
 
     async fn take(&self, host: &str) -> Result<Runs, LabError> {
@@ -302,7 +326,7 @@ fn idle(host: &str, runs: &mut Runs) -> Result<(), LabError> {
     if runs.ended() { Ok(()) } else { Err(state(host, "running already")) }
 }
 
-fn state(host: &str, state: &'static str) -> LabError {
+pub(super) fn state(host: &str, state: &'static str) -> LabError {
     LabError::State { name: host.to_owned(), state }
 }
 

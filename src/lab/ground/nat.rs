@@ -29,6 +29,7 @@ pub(super) async fn spots(lab: &NatLab) -> Result<Vec<Spot>, LabError> {
             router,
             running: lab.is_running(&host.name).await?,
             cut: lab.is_cut(&host.name).await?,
+            faults: lab.uplink(&host.name).await?.faults(),
         });
     }
     Ok(spots)
@@ -57,6 +58,7 @@ pub(super) async fn act(lab: &NatLab, act: Act) -> Result<Anew, LabError> {
             }
         }
         Act::Flush(host) => lab.flush(&before(&host)).await?,
+        Act::Fault(fault) => lab.fault(&fault).await?,
     }
     Ok(Vec::new())
 }

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::path::Path;
 
-use patchbay::{Firewall, IfaceConfig, IpSupport, Lab, NatConfig, NatV6Mode, Region, RouterPreset};
+use patchbay::{
+    Firewall, IfaceConfig, IpSupport, Lab, NatConfig, NatV6Mode, NodeId, Region, Router, RouterPreset,
+};
 
 use super::{HostPart, LinkPart, Network, NetworkError, Place, RouterPart, sixth};
 use crate::lab::error::Unsupported;
@@ -92,13 +94,14 @@ impl Network {
         order.sort_by_key(|r| topology.chain(&r.name).len());
         for router in order {
             let builder = self.lab.add_router(&router.name);
-            let builder = match (regions.get(&router.upstream), self.routers.get(&router.upstream)) {
-                (Some(region), _) => builder.region(region),
-                (_, Some(RouterPart { place: Place::Router(upstream), .. })) => {
-                    builder.upstream(upstream.id())
-                }
-                _ => return Err(part_missing(&router.upstream)),
-            };
+            let (builder, upstream) =
+                match (regions.get(&router.upstream), self.routers.get(&router.upstream)) {
+                    (Some(region), _) => (builder.region(region), region.router_id()),
+                    (_, Some(RouterPart { place: Place::Router(upstream), .. })) => {
+                        (builder.upstream(upstream.id()), upstream.id())
+                    }
+                    _ => return Err(part_missing(&router.upstream)),
+                };
             // The preset decides which addresses are behind it; what it does to
             // packets is our own.
             let preset =
@@ -113,11 +116,16 @@ impl Network {
                 .await
                 .map_err(at(&router.name))?;
             let ip = built.uplink_ip().ok_or_else(|| part_missing(&router.name))?;
-            let part =
-                RouterPart { place: Place::Router(built), outside: ("wan", ip), behaves: router.behaves() };
+            let part = RouterPart {
+                place: Place::Router(built),
+                outside: ("wan", ip),
+                behaves: router.behaves(),
+                gateway: self.gateway(upstream, &router.upstream)?,
+                uplink: None,
+            };
             plain_bridge(&part.place)?;
             apply(&self.tools, &part)?;
-            if router.nat != NatType::None {
+            if router.nat != NatType::None || router.firewall {
                 keep_mappings(&part.place, part.behaves.remembers_s)?;
             }
             self.routers.insert(router.name.clone(), part);
@@ -138,24 +146,34 @@ impl Network {
         let builder = self.lab.add_device(&host.name).iface("eth0", IfaceConfig::routed(gateway));
         let device = builder.build().await.map_err(at(&host.name))?;
         let ip = device.ip().ok_or_else(|| part_missing(&host.name))?;
-        let router = self.lab.router(gateway).ok_or_else(|| part_missing(&host.upstream))?;
-        let inside = router.downstream_gw().ok_or_else(|| part_missing(&host.upstream))?;
+        let gateway = self.gateway(gateway, &host.upstream)?;
         let place = Place::Host(device.clone());
         unbatch(&self.tools, &place, "eth0")?;
-        let part = HostPart { device, ip, ip6: None, gateway: (router, inside), uplink: None };
+        let part = HostPart { device, ip, ip6: None, gateway, uplink: None };
         self.hosts.insert(host.name.clone(), part);
         Ok(())
     }
 
-    /// Lays a wire into a host's uplink, in the namespace of what it is plugged
-    /// into.
-    pub(super) fn lay_uplink(&mut self, host: &str) -> Result<Wire, NetworkError> {
-        let part = self.host(host)?;
-        if let Some(wire) = &part.uplink {
+    /// What others are plugged into, and its address there.
+    fn gateway(&self, router: NodeId, name: &str) -> Result<(Router, Ipv4Addr), NetworkError> {
+        let router = self.lab.router(router).ok_or_else(|| part_missing(name))?;
+        let inside = router.downstream_gw().ok_or_else(|| part_missing(name))?;
+        Ok((router, inside))
+    }
+
+    /// Lays a wire into the uplink of a host or a router, in the namespace of what it
+    /// is plugged into.
+    pub(super) fn lay_uplink(&mut self, of: &str) -> Result<Wire, NetworkError> {
+        let (inside, interface, gateway, laid) = match (self.hosts.get(of), self.routers.get(of)) {
+            (Some(part), _) => (Place::Host(part.device.clone()), "eth0", &part.gateway.0, &part.uplink),
+            (_, Some(part)) => (part.place.clone(), part.outside.0, &part.gateway.0, &part.uplink),
+            _ => return Err(self.no_uplink(of)),
+        };
+        if let Some(wire) = laid {
             return Ok(wire.clone());
         }
-        let place = Place::Router(part.gateway.0.clone());
-        let port = port_of(&self.tools, &part.device, &place)?;
+        let place = Place::Router(gateway.clone());
+        let port = port_of(&self.tools, &inside, interface, &place)?;
         let (near, far) = (format!("{port}a"), format!("{port}b"));
         let bridge = bridge_of(&self.tools, &place, &port)?;
         let known = hardware_address(&self.tools, &place, &bridge)?;
@@ -180,7 +198,9 @@ impl Network {
         sixth::switch_off(&place, &port)?;
         let taps = open_taps(&place, port, far)?;
         let wire = self.exchange.join(taps.0, taps.1, Conditions::default());
-        if let Some(part) = self.hosts.get_mut(host) {
+        if let Some(part) = self.hosts.get_mut(of) {
+            part.uplink = Some(wire.clone());
+        } else if let Some(part) = self.routers.get_mut(of) {
             part.uplink = Some(wire.clone());
         }
         Ok(wire)
@@ -189,7 +209,7 @@ impl Network {
 
 /// Where the self-test's servers are: in the first region with IPv6, if there is
 /// one.
-pub(super) fn tested_from(topology: &Topology) -> Option<&str> {
+pub(in crate::lab) fn tested_from(topology: &Topology) -> Option<&str> {
     let sixth = topology.region.iter().find(|r| r.ipv6);
     sixth.or(topology.region.first()).map(|r| r.name.as_str())
 }
@@ -265,12 +285,12 @@ fn open_taps(place: &Place, a: String, b: String) -> Result<(Tap, Tap), NetworkE
     place.run(move || Ok((Tap::open(&a)?, Tap::open(&b)?)))
 }
 
-/// The interface of `place` at the other end of the host's.
-fn port_of(tools: &Tools, device: &patchbay::Device, place: &Place) -> Result<String, NetworkError> {
-    let shown = Place::Host(device.clone()).ask(&tools.ip, &["-o", "link", "show", "dev", "eth0"])?;
+/// The interface of `place` at the other end of that one inside.
+fn port_of(tools: &Tools, inside: &Place, interface: &str, place: &Place) -> Result<String, NetworkError> {
+    let shown = inside.ask(&tools.ip, &["-o", "link", "show", "dev", interface])?;
     // `2: eth0@if7: <...`: 7 is the other end's number in its own namespace.
     let number = shown.split_once("@if").and_then(|(_, rest)| rest.split(':').next()).map(str::to_owned);
-    let number = number.ok_or_else(|| part_missing(device.name()))?;
+    let number = number.ok_or_else(|| part_missing(inside.name()))?;
     let all = place.ask(&tools.ip, &["-o", "link", "show"])?;
     let line = all.lines().find(|l| l.split(':').next() == Some(number.as_str()));
     let name = line.and_then(|l| l.split(':').nth(1)).map(|n| n.trim().split('@').next().unwrap_or_default());

@@ -1,31 +1,43 @@
 //! Changing a network while nodes run in it. Everything can be changed back.
 
-use std::net::SocketAddrV4;
+use std::net::{Ipv4Addr, SocketAddrV4};
 
-use super::build::apply;
+use super::build::{apply, batch, keep_mappings, part_missing};
 use super::place::Place;
 use super::{LinkPart, Network, NetworkError};
 use crate::lab::error::Unsupported;
 use crate::lab::rules::{Behaves, OPENED, closed_and_forgotten};
-use crate::lab::topology::{self, Topology};
+use crate::lab::topology::Topology;
 use crate::lab::wire::{Conditions, Passed};
 
+/// The last address of a network of 256 that a host can have.
+const LAST_HOST: u8 = 250;
+
 impl Network {
-    /// Sets what a host's uplink does, in both directions.
+    /// Sets what the uplink of a host or a router does, in both directions.
     ///
     /// # Errors
-    /// [`NetworkError`] if there is no such host, or no wire could be laid.
-    pub fn set_uplink(&mut self, host: &str, conditions: Conditions) -> Result<(), NetworkError> {
-        self.lay_uplink(host)?.set(conditions);
+    /// [`NetworkError`] if there is no such host or router, or no wire could be laid.
+    pub fn set_uplink(&mut self, of: &str, conditions: Conditions) -> Result<(), NetworkError> {
+        self.lay_uplink(of)?.set(conditions);
         Ok(())
     }
 
-    /// What a host's uplink does.
+    /// What the uplink of a host or a router does.
     ///
     /// # Errors
     /// [`NetworkError::Unknown`].
-    pub fn uplink(&self, host: &str) -> Result<Conditions, NetworkError> {
-        Ok(self.host(host)?.conditions())
+    pub fn uplink(&self, of: &str) -> Result<Conditions, NetworkError> {
+        match (self.hosts.get(of), self.routers.get(of)) {
+            (Some(part), _) => Ok(part.conditions()),
+            (_, Some(part)) => Ok(part.conditions()),
+            _ => Err(self.no_uplink(of)),
+        }
+    }
+
+    pub(super) fn no_uplink(&self, of: &str) -> NetworkError {
+        let known: Vec<&str> = self.hosts.keys().chain(self.routers.keys()).map(String::as_str).collect();
+        NetworkError::Unknown { kind: "host or router", name: of.to_owned(), known: known.join(", ") }
     }
 
     /// Cuts a host off without a word: its interface stays up, nothing passes.
@@ -97,11 +109,18 @@ impl Network {
     /// Sets all wires between regions as a topology says.
     pub(in crate::lab) fn set_links(&self, topology: &Topology) {
         for link in &self.links {
-            let [a, b] = &link.between;
-            let is = |l: &&topology::Link| l.between.contains(a) && l.between.contains(b);
-            let asked = topology.link.iter().find(is).map(topology::Link::conditions);
-            link.wire.set(asked.unwrap_or_default());
+            link.wire.set(topology.between(&link.between));
         }
+    }
+
+    /// Sets the uplinks of all routers as a topology says.
+    pub(in crate::lab) fn set_uplinks(&mut self, topology: &Topology) -> Result<(), NetworkError> {
+        for router in &topology.router {
+            if router.uplink() != self.uplink(&router.name)? {
+                self.set_uplink(&router.name, router.uplink())?;
+            }
+        }
+        Ok(())
     }
 
     /// Makes a router behave otherwise, as if it had been replaced: no mapping
@@ -115,7 +134,9 @@ impl Network {
         if let Some(part) = self.routers.get_mut(router) {
             part.behaves = behaves;
         }
-        apply(&self.tools, self.router(router)?)?;
+        let part = self.router(router)?;
+        apply(&self.tools, part)?;
+        keep_mappings(&part.place, behaves.remembers_s)?;
         self.flush(router)
     }
 
@@ -147,6 +168,63 @@ impl Network {
         let families = ["ipv4", "ipv6"].map(|f| part.place.ask(conntrack, &["-F", "-f", f]).map(|_| ()));
         part.place.feed(&self.tools.nft, &["-f", "-"], OPENED.to_owned())?;
         families.into_iter().collect()
+    }
+
+    /// Gives a host another IPv4 address in its network, as when a lease ran out: its
+    /// interface and its routes stay.
+    ///
+    /// # Errors
+    /// [`NetworkError`] if there is no such host, or the system refused.
+    pub fn readdress(&mut self, host: &str) -> Result<Ipv4Addr, NetworkError> {
+        let part = self.host(host)?;
+        let taken = |ip: &Ipv4Addr| {
+            self.hosts.values().any(|h| h.ip == *ip) || self.testers.iter().any(|(_, at)| at == ip)
+        };
+        let [a, b, c, _] = part.ip.octets();
+        let free = (2..=LAST_HOST).rev().map(|last| Ipv4Addr::new(a, b, c, last)).find(|ip| !taken(ip));
+        let ip = free.ok_or_else(|| NetworkError::Place {
+            place: host.to_owned(),
+            detail: "no address of its network is free".to_owned(),
+        })?;
+        let (old, gateway) = (part.ip, part.gateway.1);
+        let place = Place::Host(part.device.clone());
+        let shown = place.ask(&self.tools.ip, &["-o", "-4", "addr", "show", "dev", "eth0"])?;
+        let own = shown.split_whitespace().find(|word| word.starts_with(&format!("{old}/")));
+        let own = own.ok_or_else(|| part_missing(host))?.to_owned();
+        let prefix = own.rsplit('/').next().unwrap_or_default();
+        let lines = [
+            format!("addr del {own} dev eth0"),
+            format!("addr add {ip}/{prefix} dev eth0"),
+            format!("route replace default via {gateway} dev eth0"),
+        ];
+        batch(&self.tools, &place, &lines)?;
+        if let Some(part) = self.hosts.get_mut(host) {
+            part.ip = ip;
+        }
+        Ok(ip)
+    }
+
+    /// Gives a host an interface that leads nowhere, with an address.
+    ///
+    /// # Errors
+    /// [`NetworkError`] if there is no such host, or the system refused.
+    pub fn plug(&self, host: &str, interface: &str, address: &str) -> Result<(), NetworkError> {
+        let place = Place::Host(self.host(host)?.device.clone());
+        let lines = [
+            format!("link add {interface} type bridge"),
+            format!("addr add {address} dev {interface}"),
+            format!("link set {interface} up"),
+        ];
+        batch(&self.tools, &place, &lines)
+    }
+
+    /// Takes it away again.
+    ///
+    /// # Errors
+    /// [`NetworkError`] if there is no such host or interface.
+    pub fn unplug(&self, host: &str, interface: &str) -> Result<(), NetworkError> {
+        let place = Place::Host(self.host(host)?.device.clone());
+        batch(&self.tools, &place, &[format!("link del {interface}")])
     }
 
     /// The external port of a mapping of a cone NAT; `None` where there is none,

@@ -15,6 +15,7 @@ use super::error::Unsupported;
 use super::rules::Behaves;
 use super::userns::Tools;
 use super::wire::{Conditions, Exchange, Wire};
+pub(super) use build::tested_from;
 pub(super) use place::Place;
 pub(super) use sixth::is_here as has_ipv6;
 
@@ -45,12 +46,24 @@ pub enum NetworkError {
 }
 
 /// A router of the topology.
-struct RouterPart {
-    place: Place,
+#[derive(Clone)]
+pub(super) struct RouterPart {
+    pub(super) place: Place,
     /// Its interface and address towards the outside.
-    outside: (&'static str, Ipv4Addr),
+    pub(super) outside: (&'static str, Ipv4Addr),
     /// What it does now.
     behaves: Behaves,
+    /// What it is plugged into, and that one's address there.
+    pub(super) gateway: (Router, Ipv4Addr),
+    /// The wire to its outside, once there is a reason for one.
+    uplink: Option<Wire>,
+}
+
+impl RouterPart {
+    /// What its uplink does.
+    pub(super) fn conditions(&self) -> Conditions {
+        self.uplink.as_ref().map(Wire::conditions).unwrap_or_default()
+    }
 }
 
 /// A host of the topology.
@@ -70,6 +83,13 @@ impl HostPart {
     pub(super) fn conditions(&self) -> Conditions {
         self.uplink.as_ref().map(Wire::conditions).unwrap_or_default()
     }
+}
+
+/// Something with a wire in its uplink.
+#[derive(Clone, Copy)]
+pub(super) enum Wired<'a> {
+    Host(&'a str, &'a HostPart),
+    Router(&'a str, &'a RouterPart),
 }
 
 /// Where two regions meet.
@@ -136,6 +156,21 @@ impl Network {
 
     pub(super) fn host(&self, name: &str) -> Result<&HostPart, NetworkError> {
         self.hosts.get(name).ok_or_else(|| unknown("host", name, self.hosts.keys()))
+    }
+
+    /// A router, unless a host is called so.
+    pub(super) fn router_part(&self, name: &str) -> Option<RouterPart> {
+        if self.hosts.contains_key(name) { None } else { self.routers.get(name).cloned() }
+    }
+
+    /// The hosts and routers into whose uplink a wire was laid.
+    pub(super) fn wired(&self) -> Vec<Wired<'_>> {
+        let hosts = self.hosts.iter().filter(|(_, part)| part.uplink.is_some());
+        let routers = self.routers.iter().filter(|(_, part)| part.uplink.is_some());
+        hosts
+            .map(|(name, part)| Wired::Host(name, part))
+            .chain(routers.map(|(name, part)| Wired::Router(name, part)))
+            .collect()
     }
 
     fn router(&self, name: &str) -> Result<&RouterPart, NetworkError> {

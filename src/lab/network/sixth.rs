@@ -113,6 +113,9 @@ impl Network {
             let net = plan.behind(&host.upstream).filter(|_| topology.has_ipv6(host));
             part.ip6 = net.map(|net| address(net, HOSTS + n as u16));
             ipv6_of_host(&self.tools, &place, part.ip6)?;
+            if !host.ipv4 {
+                batch(&self.tools, &place, &["-4 addr flush dev eth0".to_owned()])?;
+            }
         }
         let net = tested_from(topology).and_then(|region| plan.region(region));
         self.testers6 = net.map(|net| TESTERS.map(|last| address(net, last)));
@@ -158,7 +161,7 @@ impl Network {
         let firewall = router.firewall6 != Some(false);
         place.feed(&self.tools.nft, &["-f", "-"], rules6(firewall, wan))?;
         if firewall {
-            keep_mappings(place, router.remembers_s)?;
+            keep_mappings(place, router.remembers_s())?;
         }
         Ok(())
     }

@@ -46,7 +46,16 @@ fn the_strictest_nat_in_a_row_decides() {
 #[test]
 fn a_wire_agrees_within_two_milliseconds_or_a_tenth() {
     let ms = Duration::from_millis;
-    let got = |rtt, received| Measured { rtt, spread: ms(0), sent: 20, received, rate: None };
+    let got = |rtt, received| Measured {
+        rtt,
+        spread: ms(0),
+        sent: 20,
+        received,
+        overtaken: 0,
+        rate: None,
+        mtu: None,
+        tcp: None,
+    };
     let asked = Conditions::round_trip(ms(80));
     assert!(agrees(&asked, &got(Some(ms(87)), 20)));
     assert!(!agrees(&asked, &got(Some(ms(89)), 20)));
@@ -64,4 +73,32 @@ fn a_wire_agrees_within_two_milliseconds_or_a_tenth() {
     let at = |rate| Measured { rate, ..got(Some(ms(80)), 20) };
     assert!(agrees(&slow, &at(Some(0.9e6))));
     assert!(!agrees(&slow, &at(Some(2e6))) && !agrees(&slow, &at(None)));
+}
+
+#[test]
+fn a_wire_with_faults_agrees_only_where_each_was_seen() {
+    let clean = Measured {
+        rtt: Some(Duration::from_millis(1)),
+        spread: Duration::ZERO,
+        sent: 200,
+        received: 200,
+        overtaken: 0,
+        rate: None,
+        mtu: None,
+        tcp: None,
+    };
+    let narrow = Conditions { mtu: Some(1200), ..Conditions::default() };
+    assert!(agrees(&narrow, &Measured { mtu: Some(1200), ..clean }));
+    assert!(!agrees(&narrow, &Measured { mtu: Some(1201), ..clean }) && !agrees(&narrow, &clean));
+    let blocked = Conditions { no_udp: true, ..Conditions::default() };
+    let nothing = Measured { received: 0, rtt: None, tcp: Some(true), ..clean };
+    assert!(agrees(&blocked, &nothing));
+    assert!(!agrees(&blocked, &Measured { tcp: Some(false), ..nothing }), "that is a cut");
+    assert!(!agrees(&blocked, &Measured { received: 1, ..nothing }));
+    let shuffled = Conditions { reorder: 0.05, ..Conditions::default() };
+    assert!(agrees(&shuffled, &Measured { overtaken: 19, ..clean }));
+    assert!(!agrees(&shuffled, &clean), "five of a hundred are seen");
+    assert!(!agrees(&Conditions::default(), &Measured { overtaken: 1, ..clean }), "none was asked for");
+    let lossy = Conditions { loss: 0.05, ..Conditions::default() };
+    assert!(agrees(&lossy, &Measured { received: 181, ..clean }) && !agrees(&lossy, &clean));
 }

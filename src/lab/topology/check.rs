@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use super::{Flaw, Host, Link, Router, Topology};
+use super::{Flaw, Host, Router, Topology};
+use crate::lab::conditions::WireSpec;
 use crate::model::NatType;
 
-/// Seconds that a router may remember a mapping; less would lose one between two
+/// How long a router may remember a mapping; less would lose one between two
 /// heartbeats.
-const REMEMBERS: std::ops::RangeInclusive<u32> = 10..=3600;
+pub(crate) const REMEMBERS_S: std::ops::RangeInclusive<u32> = 10..=3600;
 
 /// Each pair of regions gets a wire.
 const REGIONS_MAX: usize = 6;
@@ -19,8 +20,6 @@ const ROUTED_MAX: usize = 14;
 /// Provider, home, and a router of one's own is as deep as it gets.
 const DEPTH_MAX: usize = 4;
 const NAME_MAX: usize = 24;
-const RTT_MS_MAX: f64 = 10_000.0;
-const RATE_KBIT: std::ops::RangeInclusive<u64> = 8..=10_000_000;
 
 fn flaw(at: String, what: impl Into<String>, allowed: impl Into<String>) -> Flaw {
     Flaw { at, what: what.into(), allowed: allowed.into() }
@@ -125,15 +124,17 @@ fn router(topology: &Topology, router: &Router) -> Result<(), Flaw> {
             format!("a NAT of type {} filters by itself", router.nat),
             "firewall stands with nat \"none\"",
         )),
-        _ if !REMEMBERS.contains(&router.remembers_s) => Err(flaw(
-            at,
-            format!("remembers_s is {}", router.remembers_s),
-            format!("{} to {}", REMEMBERS.start(), REMEMBERS.end()),
-        )),
+        _ if !REMEMBERS_S.contains(&router.remembers_s()) || router.udp_timeout.subsec_nanos() > 0 => {
+            Err(flaw(
+                at,
+                format!("udp_timeout is {:?}", router.udp_timeout),
+                format!("whole seconds, {} to {}", REMEMBERS_S.start(), REMEMBERS_S.end()),
+            ))
+        }
         _ if router.firewall6.is_some() && !topology.is_ipv6(topology.region_of(&router.name)) => {
             Err(flaw(at, "firewall6, but its region has no IPv6", "the region has ipv6 = true"))
         }
-        _ => Ok(()),
+        _ => wire(&router.spec(), &at),
     }
 }
 
@@ -155,6 +156,9 @@ fn host(topology: &Topology, host: &Host) -> Result<(), Flaw> {
     if host.ipv6 == Some(true) && !topology.has_ipv6(host) {
         return Err(flaw(at, "ipv6, but its region has none", "the region has ipv6 = true"));
     }
+    if !host.ipv4 && !topology.has_ipv6(host) {
+        return Err(flaw(at, "neither IPv4 nor IPv6", "without IPv4 its region has ipv6 = true"));
+    }
     Ok(())
 }
 
@@ -175,27 +179,11 @@ fn links(topology: &Topology) -> Result<(), Flaw> {
         if !seen.insert((a.min(b), a.max(b))) {
             return Err(flaw(at, "it is there twice", "one link for two regions"));
         }
-        values(link, &at)?;
+        wire(&link.spec(), &at)?;
     }
     Ok(())
 }
 
-fn values(link: &Link, at: &str) -> Result<(), Flaw> {
-    for (key, value, most) in [
-        ("rtt_ms", link.rtt_ms, RTT_MS_MAX),
-        ("jitter_ms", link.jitter_ms, RTT_MS_MAX),
-        ("loss_percent", link.loss_percent, 100.0),
-    ] {
-        if !(0.0..=most).contains(&value) {
-            return Err(flaw(at.to_owned(), format!("{key} = {value}"), format!("0 to {most}")));
-        }
-    }
-    match link.rate_kbit {
-        Some(rate) if !RATE_KBIT.contains(&rate) => Err(flaw(
-            at.to_owned(),
-            format!("rate_kbit = {rate}"),
-            format!("{} to {}", RATE_KBIT.start(), RATE_KBIT.end()),
-        )),
-        _ => Ok(()),
-    }
+fn wire(spec: &WireSpec, at: &str) -> Result<(), Flaw> {
+    spec.check().map_err(|(what, allowed)| flaw(at.to_owned(), what, allowed))
 }

@@ -10,9 +10,10 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub(super) use self::check::REMEMBERS_S;
 use serde::Deserialize;
 
-use super::conditions::Conditions;
+use super::conditions::{Conditions, Udp, WireSpec};
 use super::rules::{Behaves, MAPPING_SECONDS};
 use crate::files::{self, read};
 use crate::model::NatType;
@@ -62,7 +63,7 @@ pub struct Region {
 }
 
 /// The wire between two regions. Both directions are alike.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Link {
     /// The two regions.
@@ -74,28 +75,43 @@ pub struct Link {
     #[serde(default)]
     pub jitter_ms: f64,
     /// Packets lost each way, in percent.
+    #[serde(default, alias = "loss_percent")]
+    pub loss: f64,
+    /// Packets that later ones overtake each way, in percent.
     #[serde(default)]
-    pub loss_percent: f64,
+    pub reorder: f64,
     /// Kilobits a second each way; unlimited without it.
     pub rate_kbit: Option<u64>,
+    /// The longest packet that passes, in bytes of IP; nobody is told of a longer one.
+    pub mtu: Option<u16>,
+    /// Whether UDP passes.
+    #[serde(default)]
+    pub udp: Udp,
 }
 
 impl Link {
     /// What its wire is set to.
     pub fn conditions(&self) -> Conditions {
-        let ms = |ms: f64| Duration::try_from_secs_f64(ms / 1000.0).unwrap_or_default();
-        Conditions {
-            delay: ms(self.rtt_ms / 2.0),
-            jitter: ms(self.jitter_ms),
-            loss: self.loss_percent / 100.0,
-            rate: self.rate_kbit.map(|kbit| kbit * 1000),
-            cut: false,
+        self.spec().on(Conditions::default())
+    }
+
+    fn spec(&self) -> WireSpec {
+        let Self { rtt_ms, jitter_ms, loss, reorder, rate_kbit, mtu, udp, .. } = *self;
+        let (rtt_ms, jitter_ms) = (Some(rtt_ms), Some(jitter_ms));
+        WireSpec {
+            rtt_ms,
+            jitter_ms,
+            loss: Some(loss),
+            reorder: Some(reorder),
+            rate_kbit,
+            mtu,
+            udp: Some(udp),
         }
     }
 }
 
 /// A router, and what its NAT does.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Router {
     /// Its name.
@@ -117,15 +133,25 @@ pub struct Router {
     /// Whether only answers come in by IPv6, which no router translates; yes
     /// if left out.
     pub firewall6: Option<bool>,
-    /// How many seconds it remembers a mapping without traffic.
-    #[serde(default = "remembers_s")]
-    pub remembers_s: u32,
+    /// How long it remembers a mapping without traffic.
+    #[serde(default = "udp_timeout", with = "humantime_serde")]
+    pub udp_timeout: Duration,
+    /// Packets lost each way between it and what it is behind, in percent.
+    #[serde(default)]
+    pub loss: f64,
+    /// Packets that later ones overtake there each way, in percent.
+    #[serde(default)]
+    pub reorder: f64,
+    /// The longest packet that passes there, in bytes of IP.
+    pub mtu: Option<u16>,
+    /// Whether UDP passes there.
+    #[serde(default)]
+    pub udp: Udp,
 }
 
 impl Router {
     /// One with nothing out of the ordinary.
     pub fn new(name: String, upstream: String, nat: NatType) -> Self {
-        let remembers_s = MAPPING_SECONDS;
         Self {
             name,
             upstream,
@@ -134,7 +160,11 @@ impl Router {
             hairpin: false,
             firewall: false,
             firewall6: None,
-            remembers_s,
+            udp_timeout: udp_timeout(),
+            loss: 0.0,
+            reorder: 0.0,
+            mtu: None,
+            udp: Udp::Passes,
         }
     }
 
@@ -145,13 +175,28 @@ impl Router {
 
     /// What it does to packets.
     pub fn behaves(&self) -> Behaves {
-        let Self { nat, sequential, hairpin, firewall, remembers_s, .. } = *self;
-        Behaves { nat, sequential, hairpin, firewall, remembers_s }
+        let Self { nat, sequential, hairpin, firewall, .. } = *self;
+        Behaves { nat, sequential, hairpin, firewall, remembers_s: self.remembers_s() }
+    }
+
+    /// The same in seconds, as rules have it.
+    pub fn remembers_s(&self) -> u32 {
+        u32::try_from(self.udp_timeout.as_secs()).unwrap_or(u32::MAX)
+    }
+
+    /// What the wire to its outside is set to.
+    pub fn uplink(&self) -> Conditions {
+        self.spec().on(Conditions::default())
+    }
+
+    fn spec(&self) -> WireSpec {
+        let Self { loss, reorder, mtu, udp, .. } = *self;
+        WireSpec { loss: Some(loss), reorder: Some(reorder), mtu, udp: Some(udp), ..WireSpec::default() }
     }
 }
 
-fn remembers_s() -> u32 {
-    MAPPING_SECONDS
+fn udp_timeout() -> Duration {
+    Duration::from_secs(MAPPING_SECONDS.into())
 }
 
 /// A machine that a node runs on.
@@ -164,6 +209,20 @@ pub struct Host {
     pub upstream: String,
     /// Whether it has an IPv6 address; what its region has if left out.
     pub ipv6: Option<bool>,
+    /// Whether it has an IPv4 address; yes if left out.
+    #[serde(default = "yes")]
+    pub ipv4: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Host {
+    /// One with nothing out of the ordinary.
+    pub fn new(name: String, upstream: String) -> Self {
+        Self { name, upstream, ipv6: None, ipv4: true }
+    }
 }
 
 /// Hosts behind one router, called NAME-1, NAME-2 and so on.
@@ -177,8 +236,7 @@ struct Crowd {
 
 impl Crowd {
     fn hosts(&self) -> impl Iterator<Item = Host> {
-        let host =
-            |n| Host { name: format!("{}-{n}", self.name), upstream: self.upstream.clone(), ipv6: None };
+        let host = |n| Host::new(format!("{}-{n}", self.name), self.upstream.clone());
         (1..=self.count).map(host)
     }
 }
@@ -299,10 +357,14 @@ impl Topology {
         check::check(self)
     }
 
-    /// The same network with all regions next to each other.
+    /// The same network with all regions next to each other; whatever else its links
+    /// do stays.
     #[must_use]
     pub fn without_latency(mut self) -> Self {
-        self.link.clear();
+        for link in &mut self.link {
+            (link.rtt_ms, link.jitter_ms) = (0.0, 0.0);
+        }
+        self.link.retain(|link| link.conditions() != Conditions::default());
         self
     }
 
@@ -326,7 +388,7 @@ impl Topology {
             self.host.extend(pattern.host.iter().map(|h| Host {
                 name: format!("{}-{copy}", h.name),
                 upstream: upstream(&h.upstream),
-                ipv6: h.ipv6,
+                ..h.clone()
             }));
         }
         self.host.truncate(count);
@@ -370,6 +432,12 @@ impl Topology {
         (!trip.is_zero()).then_some(trip)
     }
 
+    /// What the wire between two regions does.
+    pub fn between(&self, [a, b]: &[String; 2]) -> Conditions {
+        let is = |l: &&Link| l.between.contains(a) && l.between.contains(b);
+        self.link.iter().find(is).map(Link::conditions).unwrap_or_default()
+    }
+
     /// Whether that host has an IPv6 address.
     pub fn has_ipv6(&self, host: &Host) -> bool {
         host.ipv6 != Some(false) && self.is_ipv6(self.region_of(&host.upstream))
@@ -387,7 +455,7 @@ impl Topology {
             region.ipv6 = false;
         }
         for host in &mut self.host {
-            host.ipv6 = None;
+            (host.ipv6, host.ipv4) = (None, true);
         }
         for router in &mut self.router {
             router.firewall6 = None;

@@ -11,7 +11,7 @@ name = "us"
 between = ["eu", "us"]
 rtt_ms = 80
 jitter_ms = 2.5
-loss_percent = 1
+loss = 1
 rate_kbit = 1000
 [[router]]
 name = "isp"
@@ -85,7 +85,26 @@ fn what_is_written_is_what_is_built() {
     assert_eq!(chain, ["home", "isp"]);
     assert_eq!((topology.region_of("home"), topology.region_of("eu")), ("us", "eu"));
     assert_eq!(topology.bootstrap().unwrap().name, "pub-1");
-    assert!(topology.without_latency().link.is_empty());
+    let near = topology.without_latency().link[0].conditions();
+    assert_eq!((near.delay, near.jitter, near.loss), (Duration::ZERO, Duration::ZERO, 0.01));
+    let default = Topology::built_in("default").unwrap();
+    assert!(default.without_latency().link.is_empty(), "next to each other, without a wire");
+}
+
+#[test]
+fn what_is_wrong_with_a_wire_or_a_routers_uplink_is_built_as_it_is_written() {
+    let text = GOOD.replace("loss = 1", "loss = 5\nreorder = 10\nmtu = 1280\nudp = \"blocked\"").replace(
+        "hairpin = true",
+        "loss = 20\nmtu = 1200\nreorder = 1\nudp = \"blocked\"\nudp_timeout = \"20s\"",
+    );
+    let topology = Topology::parse(&text, "faults").unwrap();
+    let wire = topology.link[0].conditions();
+    assert_eq!((wire.loss, wire.reorder, wire.mtu, wire.no_udp), (0.05, 0.1, Some(1280), true));
+    let home = &topology.router[1];
+    let uplink = home.uplink();
+    assert_eq!((uplink.loss, uplink.reorder, uplink.mtu, uplink.no_udp), (0.2, 0.01, Some(1200), true));
+    assert_eq!(home.behaves().remembers_s, 20);
+    assert_eq!(topology.router[0].uplink(), Conditions::default());
 }
 
 #[test]
@@ -102,8 +121,18 @@ fn a_bad_file_is_refused_with_what_where_and_what_is_allowed() {
         &with("rtt_ms = 80", "rtt_ms = -1"),
         &["link between \"eu\" and \"us\"", "rtt_ms = -1", "0 to 10000"],
     );
-    refused(&with("loss_percent = 1", "loss_percent = 101"), &["loss_percent = 101", "0 to 100"]);
-    refused(&with("loss_percent = 1", "loss_percent = nan"), &["loss_percent"]);
+    refused(&with("loss = 1", "loss = 101"), &["loss = 101", "0 to 100"]);
+    refused(&with("loss = 1", "loss = nan"), &["loss = NaN"]);
+    refused(&with("loss = 1", "mtu = 200"), &["mtu = 200", "576 to 1500"]);
+    refused(&with("loss = 1", "udp = \"off\""), &["unknown variant `off`", "blocked"]);
+    refused(
+        &with("\"symmetric\"", "\"symmetric\"\nreorder = 60"),
+        &["router \"isp\"", "reorder = 60", "0 to 50"],
+    );
+    refused(
+        &with("\"symmetric\"", "\"symmetric\"\nudp_timeout = \"9s\""),
+        &["router \"isp\"", "udp_timeout is 9s", "10 to 3600"],
+    );
     refused(&with("rate_kbit = 1000", "rate_kbit = 1"), &["rate_kbit = 1", "8 to"]);
     refused(&with("\"eu\", \"us\"", "\"eu\", \"mars\""), &["\"mars\" is no region", "eu, us"]);
     refused(&with("\"eu\", \"us\"", "\"eu\", \"eu\""), &["leads nowhere"]);

@@ -102,6 +102,8 @@ impl Strand {
             let counter = match self.lanes[end].push(frame, &conditions, Instant::now()) {
                 Fate::Queued => continue,
                 Fate::Lost => &counters.lost,
+                Fate::TooLong => &counters.too_long,
+                Fate::NoUdp => &counters.no_udp,
                 Fate::Cut => &counters.cut,
                 Fate::Overflowed => &counters.overflowed,
             };

@@ -3,7 +3,8 @@
 //!
 //! It needs no `netem` and no root beyond the user namespace: both ends are
 //! packet sockets on interfaces of the lab. What it does is set live and alike
-//! for both directions. It never reorders: jitter stretches, as a queue does.
+//! for both directions. It reorders only where it is asked to: jitter stretches, as
+//! a queue does.
 
 mod checksum;
 mod exchange;
@@ -24,6 +25,10 @@ pub struct Passed {
     pub delivered: u64,
     /// Lost because [`Conditions::loss`] says so.
     pub lost: u64,
+    /// Lost because they were longer than [`Conditions::mtu`].
+    pub too_long: u64,
+    /// Lost because they were UDP.
+    pub no_udp: u64,
     /// Lost because the wire was cut.
     pub cut: u64,
     /// Dropped because too many were waiting.
@@ -36,6 +41,8 @@ pub struct Passed {
 struct Counters {
     delivered: AtomicU64,
     lost: AtomicU64,
+    too_long: AtomicU64,
+    no_udp: AtomicU64,
     cut: AtomicU64,
     overflowed: AtomicU64,
     refused: AtomicU64,
@@ -80,6 +87,8 @@ impl Wire {
         Passed {
             delivered: read(&counters.delivered),
             lost: read(&counters.lost),
+            too_long: read(&counters.too_long),
+            no_udp: read(&counters.no_udp),
             cut: read(&counters.cut),
             overflowed: read(&counters.overflowed),
             refused: read(&counters.refused),

@@ -111,8 +111,13 @@ impl Serving {
         let public_addr = SocketAddr::new(public_ip(self.bind, asked.local), port);
         let ground = Ground::new(host::addresses(), self.bind);
         let gate = Arc::new(Mutex::new(Gate::new(ground, self.clock.now().mono)));
-        let pump =
-            Pump { socket, down: asked.down, up: asked.up, gate: Arc::clone(&gate), clock: self.clock };
+        let pump = Pump {
+            socket,
+            down: asked.down,
+            up: asked.up,
+            gate: Arc::clone(&gate),
+            clock: self.clock.clone(),
+        };
         let (reports, counted) = (self.reports.clone(), Arc::clone(&gate));
         let task = tokio::spawn(async move {
             let why = pump.run(public_addr).await;

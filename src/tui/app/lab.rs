@@ -90,6 +90,14 @@ impl LabPanel {
                     None => Err("nothing is chosen".to_owned()),
                 }
             }
+            LabKey::Spoil => {
+                self.has_network()?;
+                match self.chosen() {
+                    Some(LabRow::Node(n)) => Ok(LabCommand::Spoil(n.name.clone())),
+                    Some(LabRow::Link(l)) => Ok(LabCommand::SpoilLink(l.between.clone())),
+                    None => Err("nothing is chosen".to_owned()),
+                }
+            }
             LabKey::Kill => {
                 let node = self.node()?;
                 let name = node.name.clone();

@@ -172,6 +172,8 @@ pub(crate) enum LabKey {
     Kill,
     Nat(NatType),
     Flush,
+    /// Have the next thing go wrong with a wire.
+    Spoil,
     Show,
     Undo,
     /// Start the chosen drill.

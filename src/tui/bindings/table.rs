@@ -88,6 +88,8 @@ pub(crate) static BINDINGS: &[Binding] = table! {
         "put the console on the chosen node";
     "lab-cut": Action::Lab(LabKey::Cut), "x", LAB, "cut", Traffic,
         "cut the chosen node's uplink or wire without a word; again to heal it";
+    "lab-spoil": Action::Lab(LabKey::Spoil), "w", LAB, "spoil", Traffic,
+        "have the next thing go wrong with the wire: MTU, UDP blocked, loss, reordering, nothing";
     "lab-kill": Action::Lab(LabKey::Kill), "K", LAB, "kill", Destructive,
         "kill the chosen node without a goodbye; again to start it as who it was";
     "lab-nat": Action::ChooseNat, "t", LAB, "NAT", Traffic, "change the NAT before the chosen node";

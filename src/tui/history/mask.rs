@@ -264,10 +264,12 @@ impl Mask {
             LabCommand::Start(name) => LabCommand::Start(real(name)),
             LabCommand::SetNat(name, nat) => LabCommand::SetNat(real(name), nat),
             LabCommand::Flush(name) => LabCommand::Flush(real(name)),
+            LabCommand::Spoil(name) => LabCommand::Spoil(real(name)),
             LabCommand::Show(name) => LabCommand::Show(real(name)),
             // Regions and drills bear no names of peers.
             other @ (LabCommand::CutLink(_)
             | LabCommand::HealLink(_)
+            | LabCommand::SpoilLink(_)
             | LabCommand::Undo
             | LabCommand::Drill(_)
             | LabCommand::CallOff) => other,

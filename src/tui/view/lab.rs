@@ -96,6 +96,7 @@ fn node_line(pen: &Pen<'_>, view: &LabView, node: &LabNode, chosen: bool) -> Lin
         Span::styled(format!("{nat:<18} "), nat_style),
         uplink,
         state,
+        Span::styled(node.wrong.as_ref().map(|w| format!("  {w}")).unwrap_or_default(), theme.warn),
         Span::styled(shown, theme.accent),
     ]);
     if chosen { line.patch_style(theme.selected) } else { line }
@@ -103,13 +104,14 @@ fn node_line(pen: &Pen<'_>, view: &LabView, node: &LabNode, chosen: bool) -> Lin
 
 fn link_line(pen: &Pen<'_>, link: &LabLink, chosen: bool) -> Line<'static> {
     let [a, b] = &link.between;
-    let (glyph, style) = if link.cut { ("!", pen.theme.warn) } else { ("●", pen.theme.good) };
+    let (glyph, style) =
+        if link.cut || link.wrong.is_some() { ("!", pen.theme.warn) } else { ("●", pen.theme.good) };
     let line = Line::from(vec![
         mark(pen, chosen),
         Span::styled(format!("{glyph} "), style),
         Span::styled(format!("{:<18} ", format!("{a} ─ {b}")), pen.theme.strong),
         Span::raw(format!("{:<10} ", format!("{} ms", link.rtt_ms))),
-        Span::styled(if link.cut { "cut" } else { "" }, style),
+        Span::styled(if link.cut { "cut".to_owned() } else { link.wrong.clone().unwrap_or_default() }, style),
     ]);
     if chosen { line.patch_style(pen.theme.selected) } else { line }
 }

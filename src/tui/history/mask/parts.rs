@@ -506,9 +506,16 @@ impl Mask {
             router: n.router.as_ref().map(|r| router(self, r)),
             up: n.up,
             cut: n.cut,
+            wrong: n.wrong.clone(),
         };
         let nodes = view.nodes.iter().map(&mut node).collect();
-        let link = |l: &LabLink| LabLink { between: l.between.clone(), rtt_ms: l.rtt_ms, cut: l.cut };
+        let link = |l: &LabLink| LabLink {
+            between: l.between.clone(),
+            rtt_ms: l.rtt_ms,
+            cut: l.cut,
+            wrong: l.wrong.clone(),
+            spoilt: l.spoilt,
+        };
         let said = |s: &LabSaid| LabSaid { n: s.n, done: s.done, text: self.text(&s.text) };
         LabView {
             kind: view.kind.clone(),
