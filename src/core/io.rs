@@ -3,7 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::engine::{GuessAction, GuessInput, Settings};
+use super::engine::Settings;
+use crate::core::guessing::{GuessAction, GuessInput};
 use crate::core::host::Ways;
 use crate::core::ladder::DialId;
 use crate::core::link::{ConnId, ConnInfo};

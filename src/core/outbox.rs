@@ -10,7 +10,9 @@ use super::Now;
 use super::io::Action;
 use super::link::LinkOut;
 use super::wire::Message;
-use crate::model::{Command, CommandId, Done, Event, EventKind, Fact, Failure, Outcome, PeerId};
+use crate::model::{
+    Attempt, AttemptId, Command, CommandId, Done, Event, EventKind, Fact, Failure, Outcome, PeerId,
+};
 
 /// What one part wants of others, or has to tell them.
 #[derive(Debug)]
@@ -21,6 +23,10 @@ pub(super) enum Wanted {
     Send(PeerId, Message),
     /// What our record says may be out of date.
     Republish,
+    /// What our NAT does is to be looked at as soon as may be.
+    NatLook,
+    /// A guessed punch ended so.
+    Guessed(Box<Attempt>),
     /// Our NAT is of another type, or filters where it did not.
     NatChanged,
     /// A dial from a fresh socket reached this peer at this address.
@@ -34,6 +40,8 @@ pub(super) struct Outbox {
     wanted: Vec<Wanted>,
     /// Events so far.
     events: u64,
+    /// Attempts so far.
+    attempts: u64,
     /// Why something was stopped, and how often.
     stopped: BTreeMap<&'static str, u64>,
     /// Commands without an outcome yet.
@@ -73,6 +81,12 @@ impl Outbox {
         self.events += 1;
         let event = Event { seq: self.events, at: now.stamp, peer_id, kind };
         self.push(Action::Event(event));
+    }
+
+    /// The number of one more attempt.
+    pub(super) fn fresh_attempt(&mut self) -> AttemptId {
+        self.attempts += 1;
+        AttemptId(self.attempts)
     }
 
     /// A registry is told of something. Whether there is one, nobody here knows.

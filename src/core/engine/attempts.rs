@@ -9,6 +9,7 @@ use super::traces::Traces;
 use super::{Action, Engine};
 use crate::core::coordination::TARGET_WAIT;
 use crate::core::dialer::Start;
+use crate::core::guessing;
 use crate::core::ladder::{Candidate, Consent, DialId, Ladder, LadderOut, Plan, Settings};
 use crate::core::why::Trace;
 use crate::core::wire::{
@@ -29,7 +30,6 @@ pub(super) struct Attempts {
     live: BTreeMap<AttemptId, Ladder>,
     recent: VecDeque<Arc<Attempt>>,
     ended: u64,
-    next_id: u64,
     /// What attempts asked of linked peers and is not answered yet.
     queries: BTreeMap<u32, (AttemptId, Asked)>,
     next_query: u32,
@@ -111,17 +111,16 @@ impl Attempts {
         self.report(*self.latest.get(peer)?)
     }
 
+    /// Whether somebody here asked for the newest attempt towards a peer.
+    pub(super) fn is_by_hand(&self, peer: &PeerId) -> bool {
+        self.latest_report(peer).is_some_and(|attempt| attempt.cause == Cause::Operator)
+    }
+
     pub(super) fn report(&self, id: AttemptId) -> Option<Arc<Attempt>> {
         match self.live.get(&id) {
             Some(ladder) => Some(Arc::new(ladder.report())),
             None => self.recent.iter().find(|a| a.id == id).cloned(),
         }
-    }
-
-    /// The number of the next attempt.
-    pub(super) fn fresh_id(&mut self) -> AttemptId {
-        self.next_id += 1;
-        AttemptId(self.next_id)
     }
 
     /// The latest guessed punch towards a peer that ended.
@@ -172,7 +171,12 @@ impl Attempts {
 
 impl Engine {
     /// Runs the ladder towards somebody.
-    pub(super) fn start_attempt(&mut self, start: Start, now: Now) -> AttemptId {
+    pub(super) fn start_attempt(&mut self, start: Start, now: Now) {
+        let id = self.outbox.fresh_attempt();
+        self.start_numbered(id, start, now);
+    }
+
+    fn start_numbered(&mut self, id: AttemptId, start: Start, now: Now) {
         let Start { target, cause, plan } = start;
         let mut target = match target.peer {
             Some(peer) => {
@@ -184,7 +188,6 @@ impl Engine {
         if cause == Cause::Gossip {
             self.drop_hearsay_relays(&mut target.relays, now);
         }
-        let id = self.attempts.fresh_id();
         let peer = target.peer;
         self.outbox.event(peer, EventKind::AttemptStarted { attempt: id, cause }, now);
         if let Some(peer) = peer {
@@ -195,7 +198,6 @@ impl Engine {
         let ladder = Ladder::start(id, target, cause, plan, settings, now, &mut out);
         self.attempts.live.insert(id, ladder);
         self.carry_ladder(id, out, now);
-        id
     }
 
     /// A command to connect, or for one stage: joins what runs, or starts it.
@@ -221,12 +223,12 @@ impl Engine {
             self.make_way(peer, now);
         }
         // It may be over as soon as it begins.
-        let attempt = running.unwrap_or(AttemptId(self.attempts.next_id + 1));
+        let attempt = running.unwrap_or_else(|| self.outbox.fresh_attempt());
         let before = self.links.path(&peer);
         let waiting = Waiting { command: id, attempt, since: now.mono, stage, before };
         self.attempts.waiting.push(waiting);
         if running.is_none() {
-            self.start_attempt(Start { target, cause, plan }, now);
+            self.start_numbered(attempt, Start { target, cause, plan }, now);
         }
         Ok(())
     }
@@ -380,8 +382,8 @@ impl Engine {
 
     /// An answer to one of our who-has questions.
     pub(super) fn on_i_have(&mut self, from: PeerId, answer: IHave, now: Now) {
-        if self.guess_witness(from, &answer, now) {
-            return;
+        if self.guesses.awaits(answer.query) {
+            return self.tell_guesses(guessing::Input::Witness(from, answer), now);
         }
         let Some((id, Asked::WhoHas)) = self.attempts.queries.get(&answer.query).copied() else { return };
         self.attempts.note_has(id, from, &answer, now);

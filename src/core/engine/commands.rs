@@ -60,7 +60,8 @@ impl Engine {
             // Who asks for a punch behind a relayed link wants the link to leave it.
             Some(Path::Relayed) if plan == Plan::PUNCH => {
                 if self.is_guessable(&peer, now) {
-                    return self.guess_by_hand(id, peer, now).map(|()| None);
+                    let asked = self.with_guesses(now, |guesses, view, out| guesses.ask(id, peer, view, out));
+                    return asked.map(|()| None);
                 }
                 Cause::Upgrade
             }

@@ -12,7 +12,7 @@ use crate::core::limits::WHO_HAS_PER_MINUTE;
 use crate::core::link::{ConnId, ConnInfo, LinkOut};
 use crate::core::room::Footing;
 use crate::core::wire::{Hello, IHave, Message, Observed, PROTOCOL_HIGH, PROTOCOL_LOW, WhoHas};
-use crate::core::{links, nat};
+use crate::core::{guessing, links, nat};
 use crate::model::{Cause, CloseCode, EventKind, Fact, MovedFact, NatType, Path, PeerId, Reason, millis};
 
 impl Engine {
@@ -65,7 +65,7 @@ impl Engine {
         let filters = Terrain { theirs: self.nat.claim(), ..Terrain::default() }.can_dial() == Some(false);
         let crossed =
             filters && !info.outbound && self.attempts.towards(peer).is_some_and(Ladder::is_dialling);
-        ours || theirs || crossed || self.guessing.is_meeting(peer)
+        ours || theirs || crossed || self.guesses.is_meeting(peer)
     }
 
     /// Something happened to a connection of a peer.
@@ -300,7 +300,7 @@ impl Engine {
             Message::GuessOffer(_)
             | Message::GuessAnswer(_)
             | Message::GuessOpened(_)
-            | Message::GuessOver(_) => self.on_guess_message(peer, &message, now),
+            | Message::GuessOver(_) => self.tell_guesses(guessing::Input::Message(peer, message), now),
             mut gossip => {
                 // Ages travel, and one that was kept on the way has grown.
                 let late = self.links.get(&peer).map_or(std::time::Duration::ZERO, |l| l.late(now.mono));

@@ -11,7 +11,6 @@ mod commands;
 mod coordinate;
 mod failover;
 mod gossip;
-mod guess;
 mod handover;
 mod host;
 mod link_events;
@@ -38,13 +37,12 @@ use std::time::Duration;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
+pub use super::guessing::{GuessAction, GuessInput};
 pub use super::io::{Action, ConnBytes, Input, ProbeEnd, ReservationBytes};
-pub use guess::{GuessAction, GuessInput};
 pub use settings::Settings;
 
 use self::attempts::Attempts;
 use self::coordinate::PunchComing;
-use self::guess::GuessShown;
 use self::handover::Handovers;
 use self::relays::Relaying;
 use self::standby::Standbys;
@@ -57,7 +55,7 @@ use super::coordination::Coordination;
 use super::dialer::Dialer;
 use super::echo::Echoes;
 use super::gossip::Gossip;
-use super::guessing::Guessing;
+use super::guessing::{self, Guesses};
 use super::host::Ways;
 use super::kpi::{History, Kpi};
 use super::link::{Link, LinkConfig, NetworkSecret};
@@ -68,11 +66,10 @@ use super::peers::Peers;
 use super::proof::RecordSeed;
 use super::saving::Saving;
 use super::serving::{self as relay_service, Serving};
+use super::targets::Targets;
 use super::twice::Twice;
 use super::{Mono, Now};
-use crate::model::{
-    EventKind, HardNat, NoProbePorts, PeerId, PunchConsent, Reason, RelayMode, Stamp, millis,
-};
+use crate::model::{EventKind, HardNat, NoProbePorts, PeerId, PunchConsent, Reason, RelayMode, millis};
 
 /// What an engine is told before it begins.
 #[derive(Debug, Clone)]
@@ -174,11 +171,7 @@ pub struct Engine {
     handovers: Handovers,
     standbys: Standbys,
     upgrades: Upgrades,
-    guessing: Guessing,
-    /// The guessed punch under way, as it is told.
-    guess_shown: Option<GuessShown>,
-    /// When a guess last took ports of our NAT.
-    guess_moved: Option<Stamp>,
+    guesses: Guesses,
     whys: Whys,
     twice: Twice,
     echoes: Echoes,
@@ -221,7 +214,7 @@ impl Engine {
         let gossip = Self::new_gossip(&config, seed(&mut rng), now);
         let coordination = Coordination::new(config.punch, now.mono);
         let serving = Serving::new(config.relay, config.local_addr.ip());
-        let guessing = Guessing::new(config.me, config.hard_nat, seed(&mut rng));
+        let guesses = Guesses::new(config.me, config.hard_nat, seed(&mut rng));
         let own = std::mem::take(&mut config.own);
         let twice = Twice::new(config.me);
         let setup = nat::Setup { local: config.local_addr, own, ports: config.probe_ports.len() };
@@ -246,9 +239,7 @@ impl Engine {
             handovers: Handovers::default(),
             standbys: Standbys::default(),
             upgrades: Upgrades::default(),
-            guessing,
-            guess_shown: None,
-            guess_moved: None,
+            guesses,
             whys: Whys::default(),
             twice,
             echoes: Echoes::default(),
@@ -332,7 +323,7 @@ impl Engine {
             Input::HostAddresses { own } => self.on_host_addresses(own, now),
             Input::Ways(ways) => self.on_ways(ways, now),
             Input::SendsRefused { why, count } => self.on_sends_refused(why, count, now),
-            Input::Guess(input) => self.on_guess(input, now),
+            Input::Guess(input) => self.tell_guesses(guessing::Input::Sockets(input), now),
             Input::Stopped(what) => self.outbox.stopped(what),
             Input::TaskFaulted { task, detail } => {
                 self.outbox.event(None, EventKind::TaskFaulted { task, detail }, now);
@@ -358,7 +349,7 @@ impl Engine {
             nat.timeout(&Peers { me: config.me, book, links, now }, outbox);
             self.route(now);
             self.upgrades_timeout(now);
-            self.guesses_timeout(now);
+            self.with_guesses(now, Guesses::timeout);
         }
         self.after(now);
     }
@@ -392,6 +383,8 @@ impl Engine {
                 Wanted::Send(peer, message) => {
                     self.links.send(&peer, &message, now, &mut self.outbox);
                 }
+                Wanted::NatLook => self.nat.look(now),
+                Wanted::Guessed(report) => self.attempts.guessed(*report),
                 Wanted::Republish => self.republish(now),
                 Wanted::NatChanged => self.on_nat_changed(now),
                 Wanted::ProvenPublic(peer, addr) => self.on_proven_public(peer, addr, now),
@@ -405,6 +398,33 @@ impl Engine {
         let Self { nat, outbox, config, book, links, .. } = self;
         nat.handle(input, &Peers { me: config.me, book, links, now }, outbox);
         self.route(now);
+    }
+
+    /// Something happened that concerns guessed punches.
+    fn tell_guesses(&mut self, input: guessing::Input, now: Now) {
+        self.with_guesses(now, |guesses, view, out| guesses.handle(input, view, out));
+    }
+
+    fn with_guesses<T>(
+        &mut self,
+        now: Now,
+        f: impl FnOnce(&mut Guesses, &guessing::View<'_>, &mut Outbox) -> T,
+    ) -> T {
+        let Self { guesses, outbox, config, book, links, nat, coordination, dialer, attempts, .. } = self;
+        let targets = Targets { peers: Peers { me: config.me, book, links, now }, nat };
+        let by_hand = |peer: &PeerId| attempts.is_by_hand(peer);
+        let consent = coordination.consent();
+        let done = f(guesses, &guessing::View { targets, consent, dialer, by_hand: &by_hand }, outbox);
+        self.route(now);
+        done
+    }
+
+    /// Whether a guessed punch with this peer is of any use.
+    fn is_guessable(&self, peer: &PeerId, now: Now) -> bool {
+        let by_hand = |peer: &PeerId| self.attempts.is_by_hand(peer);
+        let (targets, consent) = (self.targets(now), self.coordination.consent());
+        let view = guessing::View { targets, consent, dialer: &self.dialer, by_hand: &by_hand };
+        self.guesses.could(peer, &view)
     }
 
     fn on_nat_changed(&mut self, now: Now) {
@@ -467,7 +487,7 @@ impl Engine {
             self.whys.next_timeout(),
             self.echoes.next_timeout(),
             self.upgrades.next_timeout().filter(|_| !self.leaving),
-            self.guessing.next_timeout().filter(|_| !self.leaving),
+            self.guesses.next_timeout().filter(|_| !self.leaving),
             self.saving.next_timeout(),
         ]
         .into_iter()
@@ -482,7 +502,7 @@ impl Engine {
             self.keep_rtt(peer, now);
         }
         self.nat.stop(&mut self.outbox);
-        self.stop_guesses(now);
+        self.with_guesses(now, Guesses::stop);
         self.on_serving(relay_service::Input::Stop, now);
         self.abandon_attempts(&Reason::ShuttingDown, now);
     }

@@ -31,8 +31,7 @@ impl Engine {
         (self.config.direct_window, self.config.relay_after) = (direct_window, relay_after);
         self.coordination.set_consent(punch);
         self.set_relay_mode(relay, now);
-        self.guessing.set_mode(hard_nat, now.mono);
-        self.guess_all(now);
+        self.with_guesses(now, |guesses, view, out| guesses.set_mode(hard_nat, view, out));
         self.dialer.set_bootstrap(bootstrap.into_iter().map(plain_addr), now.mono);
     }
 }

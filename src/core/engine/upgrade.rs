@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::Engine;
 use crate::core::dialer::Start;
+use crate::core::guessing;
 use crate::core::ladder::Plan;
 use crate::core::{Mono, Now};
 use crate::model::{Cause, NatType, Path, PeerId, Reason};
@@ -52,7 +53,7 @@ impl Upgrades {
 impl Engine {
     /// The path of a link is another one, or it is gone.
     pub(super) fn upgrade_path(&mut self, peer: PeerId, now: Now) {
-        self.guess_path(peer, now);
+        self.tell_guesses(guessing::Input::Path(peer), now);
         let path = self.links.in_use(&peer).map(|i| i.path);
         let theirs = self.peers(now).place_of(&peer);
         let planned = self.upgrades.0.get_mut(&peer);
@@ -78,7 +79,7 @@ impl Engine {
         for upgrade in self.upgrades.0.values_mut() {
             upgrade.sooner(now.mono);
         }
-        self.guess_all(now);
+        self.tell_guesses(guessing::Input::NatChanged, now);
     }
 
     /// A peer says something new of itself: perhaps its NAT, or where it is, is
@@ -91,7 +92,7 @@ impl Engine {
         {
             upgrade.theirs = theirs;
             upgrade.sooner(now.mono + AFTER_THEIRS);
-            self.guess_path(peer, now);
+            self.tell_guesses(guessing::Input::Path(peer), now);
             // What runs already need not end first.
             for id in self.attempts.ids_towards(&peer) {
                 self.with_ladder(id, now, |ladder, out| ladder.on_addresses(&addresses, now, out));

@@ -50,7 +50,7 @@ impl Engine {
         self.view.node = Some(Arc::clone(&node));
         self.refresh_next_steps(now);
         let mut attempts = self.attempts.view();
-        attempts.live.extend(self.guess_attempt());
+        attempts.live.extend(self.guesses.attempt());
         let gossip = self.gossip_view();
         let counters = self.counters();
         let relays = self.relays_view(now);

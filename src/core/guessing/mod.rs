@@ -42,7 +42,9 @@
 //! This module sends and opens nothing: [`Out`] says what is wanted.
 
 mod evidence;
+mod io;
 mod odds;
+mod part;
 mod plan;
 mod ports;
 mod rates;
@@ -60,7 +62,9 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 pub use self::evidence::{Evidence, Witness};
+pub use self::io::{GuessAction, GuessInput};
 pub use self::odds::odds;
+pub(super) use self::part::{Guesses, Input, View};
 pub use self::plan::{Role, role};
 use self::rates::Rates;
 use self::run::Run;

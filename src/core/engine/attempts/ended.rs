@@ -114,7 +114,7 @@ impl Engine {
         match self.links.in_use(peer).map(|info| info.path) {
             Some(Path::Relayed) => {
                 let due = self.upgrades.due(peer).filter(|_| !self.targets(now).is_hopeless(peer));
-                let due = due.or(self.guessing.due_with(peer));
+                let due = due.or(self.guesses.due_with(peer));
                 return Some(NextStep::Upgrade { at: due.map(|at| now.stamp_of(at)) });
             }
             Some(_) => return None,

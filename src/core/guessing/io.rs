@@ -1,0 +1,70 @@
+//! What a run wants of sockets, and what comes of it.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::types::{Datagram, RunId};
+use crate::model::Reason;
+
+/// What a run wants of the sockets outside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GuessAction {
+    /// Open sockets and send `bytes` from each; [`GuessInput::Opened`] answers.
+    Open {
+        /// Of which run.
+        run: RunId,
+        /// Where to, and where alone anything may come from.
+        towards: SocketAddr,
+        /// How many more.
+        count: u16,
+        /// What is sent, and what is to come in.
+        bytes: Datagram,
+    },
+    /// Send `bytes` from the node's own socket.
+    Probe {
+        /// To which addresses.
+        to: Vec<SocketAddr>,
+        /// What.
+        bytes: Datagram,
+    },
+    /// Dial from the socket that was met; the others are closed.
+    /// [`GuessInput::DialFailed`] answers where nothing comes up.
+    Dial {
+        /// Of which run.
+        run: RunId,
+        /// Where to.
+        to: SocketAddr,
+        /// When to give up.
+        within: Duration,
+    },
+    /// Close every socket of that run, but for a connection that stands on one.
+    Close(RunId),
+}
+
+/// What comes of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GuessInput {
+    /// Sockets were opened.
+    Opened {
+        /// Of which run.
+        run: RunId,
+        /// How many are open now.
+        open: u16,
+        /// What the system said, where they are fewer than were asked for.
+        trouble: Option<String>,
+    },
+    /// The run's datagram came in on a socket.
+    Met {
+        /// Of which run.
+        run: RunId,
+        /// From where.
+        from: SocketAddr,
+    },
+    /// The dial came to nothing.
+    DialFailed {
+        /// Of which run.
+        run: RunId,
+        /// Why.
+        reason: Reason,
+    },
+}
