@@ -4,6 +4,7 @@
 //! is no clock, no task, no environment, no disk and no global state, so every
 //! rule of the protocol is tested in virtual time.
 
+mod attempts;
 pub mod backoff;
 pub mod book;
 pub mod bucket;
@@ -34,6 +35,7 @@ mod targets;
 mod time;
 pub mod token;
 mod twice;
+mod upgrades;
 pub mod why;
 pub mod wire;
 

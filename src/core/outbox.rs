@@ -7,12 +7,24 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 
 use super::Now;
+use super::attempts::{self, Decided};
+use super::dialer::Start;
+use super::guessing;
 use super::io::Action;
+use super::ladder::DialId;
 use super::link::LinkOut;
 use super::wire::Message;
 use crate::model::{
     Attempt, AttemptId, Command, CommandId, Done, Event, EventKind, Fact, Failure, Outcome, PeerId,
 };
+
+/// Attempts count from one: behind a dial with this number there is none.
+const NO_ATTEMPT: AttemptId = AttemptId(0);
+
+/// Whether a dial belongs to no attempt.
+pub(super) fn is_free(dial: DialId) -> bool {
+    dial.attempt == NO_ATTEMPT
+}
 
 /// What one part wants of others, or has to tell them.
 #[derive(Debug)]
@@ -21,6 +33,22 @@ pub(super) enum Wanted {
     Link(PeerId, LinkOut),
     /// This peer is to be told something over its link.
     Send(PeerId, Message),
+    /// This is for the attempts to hear.
+    Attempts(attempts::Input),
+    /// This is for guessed punches to hear.
+    Guesses(guessing::Input),
+    /// An attempt is to be started.
+    Start(Start),
+    /// An attempt has its outcome.
+    Decided(Box<Decided>),
+    /// An attempt wants a reservation of ours.
+    Reserve(AttemptId),
+    /// This peer has to dial a relay of ours because of what we say.
+    Followed(PeerId),
+    /// What was dialled to meet a punch of this peer is not needed any more.
+    PunchOver(PeerId),
+    /// Nobody but we is at this address.
+    OwnAddress(SocketAddr),
     /// What our record says may be out of date.
     Republish,
     /// What our NAT does is to be looked at as soon as may be.
@@ -40,6 +68,8 @@ pub(super) struct Outbox {
     wanted: Vec<Wanted>,
     /// Events so far.
     events: u64,
+    /// Dials so far that belong to no attempt.
+    free_dials: u32,
     /// Attempts so far.
     attempts: u64,
     /// Why something was stopped, and how often.
@@ -87,6 +117,18 @@ impl Outbox {
     pub(super) fn fresh_attempt(&mut self) -> AttemptId {
         self.attempts += 1;
         AttemptId(self.attempts)
+    }
+
+    /// Names a dial that belongs to no attempt.
+    pub(super) fn free_dial(&mut self) -> DialId {
+        self.free_dials = self.free_dials.wrapping_add(1);
+        DialId { attempt: NO_ATTEMPT, n: self.free_dials }
+    }
+
+    /// How many dials so far belong to no attempt.
+    #[cfg(test)]
+    pub(super) fn free_dials(&self) -> u32 {
+        self.free_dials
     }
 
     /// A registry is told of something. Whether there is one, nobody here knows.

@@ -1,9 +1,10 @@
 //! What is known for a dial at a peer: where it is, who could help, and what the NATs
 //! of both ends allow.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
-use super::book::Entry;
+use super::book::{Entry, Quarter};
+use super::gossip::LinkContext;
 use super::gossip::rules::is_public;
 use super::ladder::{NAT_FRESH, Target, Terrain};
 use super::link::Link;
@@ -38,6 +39,22 @@ impl Targets<'_> {
             homes: self.peers.homes_of(&peer, &addresses),
             addresses,
         }
+    }
+
+    /// What addresses mean that a linked peer names. Of a relayed peer we see the relay;
+    /// where it is, it says itself.
+    pub(super) fn link_context(&self, peer: &PeerId) -> Option<LinkContext> {
+        let info = self.peers.links.in_use(peer)?;
+        let ours: Vec<IpAddr> = self.nat.seen_at().iter().map(SocketAddr::ip).collect();
+        let (remote, relayed) = (info.remote.ip(), !info.path.is_straight());
+        let theirs: Vec<IpAddr> = if relayed {
+            let said = self.peers.book.get(*peer).map(Entry::addresses).unwrap_or_default();
+            said.iter().map(SocketAddr::ip).collect()
+        } else {
+            vec![remote]
+        };
+        let context = LinkContext::new(self.nat.bound_to(), remote, &ours, &theirs, info.outbound);
+        Some(if relayed { LinkContext { from: Quarter::Relay, ..context } } else { context })
     }
 
     /// What is measured of both ends.

@@ -44,7 +44,7 @@ impl Engine {
         if let Some(path) = self.links.path(&peer) {
             return Ok(Some(Done::Connected(stands(peer, path))));
         }
-        self.connect(id, peer, Plan::ALL, Cause::Operator, now).map(|()| None)
+        self.connect(id, peer, Plan::ALL, Cause::Operator, now)
     }
 
     /// A single stage, whatever link there is: only its own result is an answer.
@@ -73,7 +73,25 @@ impl Engine {
             }
             None => Cause::Operator,
         };
-        self.connect(id, peer, plan, cause, now).map(|()| None)
+        self.connect(id, peer, plan, cause, now)
+    }
+
+    /// A command to connect, or for one stage.
+    fn connect(
+        &mut self,
+        id: CommandId,
+        peer: PeerId,
+        plan: Plan,
+        cause: Cause,
+        now: Now,
+    ) -> Result<Option<Done>, Failure> {
+        let target = self.targets(now).of(peer).ok_or(Reason::UnknownPeer)?;
+        // It would say nothing of the peer, and be no news to anybody.
+        self.ways.to(&target.addresses).map_err(|why| Reason::NoWay { why })?;
+        self.with_attempts(now, |attempts, view, out| {
+            attempts.connect(id, (peer, target), plan, cause, view, out);
+        });
+        Ok(None)
     }
 
     fn on_disconnect(&mut self, peer: PeerId, now: Now) -> Result<Option<Done>, Failure> {

@@ -3,8 +3,6 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use rand::RngExt;
-
 use super::{Action, Engine};
 use crate::core::book::Book;
 use crate::core::coordination::{CoordinationOut, Links as LinksView};
@@ -114,18 +112,6 @@ impl Engine {
         }
     }
 
-    /// Whether a punch may go where a linked peer says that its target is. It
-    /// sees what it says it sees, or it does not: nothing is dialled that no
-    /// record of its could name.
-    pub(super) fn may_aim_at(&mut self, on_word_of: PeerId, addr: SocketAddr) -> bool {
-        let info = self.links.in_use(&on_word_of);
-        let allowed = info.is_some_and(|info| self.link_context(on_word_of, info).allows(addr));
-        if !allowed {
-            self.outbox.stopped("punch aimed at a third party");
-        }
-        allowed
-    }
-
     /// Dials somebody who punches towards us.
     fn meet_punch(&mut self, requester: PeerId, addresses: Vec<SocketAddr>, now: Now) {
         self.end_punch_dials(&requester);
@@ -137,7 +123,7 @@ impl Engine {
         }
         let mut dials = Vec::new();
         for addr in addresses {
-            let dial = self.free_dial();
+            let dial = self.outbox.free_dial();
             self.outbox.push(Action::Dial { dial, addr, within: PUNCH_DIAL });
             dials.push((dial, addr));
         }
@@ -173,9 +159,5 @@ impl Engine {
         if let Some((requester, addr)) = found {
             self.coordination.on_heard_nothing(requester, addr, now.mono);
         }
-    }
-
-    pub(super) fn nonce(&mut self) -> [u8; 16] {
-        self.rng.random()
     }
 }

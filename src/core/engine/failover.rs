@@ -210,7 +210,7 @@ impl Engine {
         lost: u64,
         now: Now,
     ) {
-        self.upgrade_path(peer, now);
+        self.with_upgrades(now, |upgrades, peers, out| upgrades.on_path(peer, peers, out));
         self.doubt_relay(peer, via);
         let Some(info) = self.links.in_use(&peer) else { return };
         let (path, to) = (info.path, info.via.filter(|_| info.path == Path::Relayed));

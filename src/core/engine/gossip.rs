@@ -1,20 +1,16 @@
 //! Gossip, wired: which links it runs over, and what becomes of its decisions.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use super::{Engine, EngineConfig, Link};
 use crate::core::Now;
-use crate::core::book::{Entry, Quarter};
-use crate::core::gossip::{Gossip, LinkContext, Output};
-use crate::core::link::ConnInfo;
+use crate::core::gossip::{Gossip, Output};
 use crate::core::proof::RecordSeed;
 use crate::core::wire::{Capabilities, Message, Record};
-use crate::model::{
-    Cause, CommandId, Done, EventKind, Failure, GossipView, Path, PeerId, Reason, SyncReport,
-};
+use crate::model::{Cause, CommandId, Done, EventKind, Failure, GossipView, PeerId, Reason, SyncReport};
 
 /// More new peers than this at once are told of in one event: a reader of
 /// events must not lose the others for them.
@@ -46,29 +42,16 @@ impl Engine {
         self.gossip.set_own(Record { nat, capabilities, addresses, relays, homes, ..own }, now);
     }
 
-    pub(super) fn gossip_link_up(&mut self, peer: PeerId, info: &ConnInfo, now: Now) {
-        let context = self.link_context(peer, info);
-        self.gossip.link_up(peer, context, &mut self.book, now);
+    pub(super) fn gossip_link_up(&mut self, peer: PeerId, now: Now) {
+        if let Some(context) = self.targets(now).link_context(&peer) {
+            self.gossip.link_up(peer, context, &mut self.book, now);
+        }
     }
 
-    pub(super) fn gossip_link_moved(&mut self, peer: PeerId, info: &ConnInfo, now: Now) {
-        let context = self.link_context(peer, info);
-        self.gossip.set_context(peer, context, &self.book, now);
-    }
-
-    /// What addresses mean over a link. Of a relayed peer we see the relay;
-    /// where it is, it says itself.
-    pub(super) fn link_context(&self, peer: PeerId, info: &ConnInfo) -> LinkContext {
-        let ours: Vec<IpAddr> = self.nat.seen_at().iter().map(SocketAddr::ip).collect();
-        let remote = info.remote.ip();
-        let theirs: Vec<IpAddr> = if info.path == Path::Relayed {
-            let said = self.book.get(peer).map(Entry::addresses).unwrap_or_default();
-            said.iter().map(SocketAddr::ip).collect()
-        } else {
-            vec![remote]
-        };
-        let context = LinkContext::new(self.config.local_addr.ip(), remote, &ours, &theirs, info.outbound);
-        if info.path == Path::Relayed { LinkContext { from: Quarter::Relay, ..context } } else { context }
+    pub(super) fn gossip_link_moved(&mut self, peer: PeerId, now: Now) {
+        if let Some(context) = self.targets(now).link_context(&peer) {
+            self.gossip.set_context(peer, context, &self.book, now);
+        }
     }
 
     pub(super) fn gossip_link_down(&mut self, peer: PeerId, now: Now) {

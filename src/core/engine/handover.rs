@@ -12,10 +12,8 @@ use crate::core::limits::{HANDOVERS_BURST, HANDOVERS_PER_MINUTE};
 use crate::core::link::ConnInfo;
 use crate::core::wire::RelayAddr;
 use crate::core::{Mono, Now};
-use crate::model::{AttemptId, Path, PeerId};
+use crate::model::{Path, PeerId, Reason};
 
-/// Attempts count from one: behind a dial with this number there is none.
-const NO_ATTEMPT: AttemptId = AttemptId(0);
 /// How long a lane has to come up.
 const LANE_WITHIN: Duration = Duration::from_secs(5);
 /// A lane that is to be had comes up within this time.
@@ -61,26 +59,6 @@ fn meter(now: Now) -> Bucket {
 }
 
 impl Engine {
-    /// Names a dial that belongs to no attempt.
-    pub(super) fn free_dial(&mut self) -> DialId {
-        self.free_dials = self.free_dials.wrapping_add(1);
-        DialId { attempt: NO_ATTEMPT, n: self.free_dials }
-    }
-
-    /// Whether a dial belongs to no attempt.
-    pub(super) fn is_free(dial: DialId) -> bool {
-        dial.attempt == NO_ATTEMPT
-    }
-
-    /// Leaves those relays where we were ourselves. What gossip has us dial is
-    /// limited per host, by the addresses in a record; a relay that is made up
-    /// at somebody's host would be a way round.
-    pub(super) fn drop_hearsay_relays(&mut self, relays: &mut Vec<RelayAddr>, now: Now) {
-        let before = relays.len();
-        relays.retain(|at| self.peers(now).is_met_relay(at));
-        self.outbox.stopped_often("relay known by hearsay", (before - relays.len()) as u64);
-    }
-
     /// Dials the first of these, because of what the peer says or is; the others
     /// if it comes to nothing. Says how long that has to wait, if the peer has us
     /// do it too often.
@@ -173,7 +151,7 @@ impl Engine {
     }
 
     fn dial_handover(&mut self, peer: PeerId, at: RelayAddr, rest: Vec<RelayAddr>, now: Now) {
-        let dial = self.free_dial();
+        let dial = self.outbox.free_dial();
         self.handovers.dialling.insert(peer, Dialling { dial, at, since: now.mono, invited: false, rest });
         let (relay, addr, within) = (Some(at.relay), at.addr, LANE_WITHIN);
         self.outbox.push(Action::DialLane { dial, peer, relay, addr, within });
@@ -195,14 +173,12 @@ impl Engine {
         }
     }
 
-    /// Whether a dial is one of these, and not one for a punch.
-    pub(super) fn is_handover(&self, dial: DialId) -> bool {
-        self.handovers.dialling.values().any(|d| d.dial == dial)
-    }
-
-    pub(super) fn on_handover_failed(&mut self, dial: DialId, now: Now) {
+    pub(super) fn on_handover_failed(&mut self, dial: DialId, reason: &Reason, now: Now) {
         let found = self.handovers.dialling.iter().find(|(_, d)| d.dial == dial).map(|(peer, _)| *peer);
         let Some(peer) = found else { return };
+        if matches!(reason, Reason::WrongIdentity { .. }) {
+            self.outbox.stopped("impostor on a lane");
+        }
         let Some(Dialling { mut rest, .. }) = self.handovers.dialling.remove(&peer) else { return };
         if !rest.is_empty() {
             let at = rest.remove(0);

@@ -8,7 +8,7 @@ use crate::core::Now;
 use crate::core::dialer::Start;
 use crate::core::host::Ways;
 use crate::core::ladder::Plan;
-use crate::core::nat;
+use crate::core::{attempts, nat};
 use crate::model::{AttemptId, Cause, EventKind, PeerId, Reason, SendTrouble};
 
 /// Addresses of which we want to know whether a route leads there, where none leads to
@@ -34,14 +34,14 @@ impl Engine {
         for (id, why) in self.cut_off(now) {
             let peer =
                 self.attempts.live().find(|l| l.id() == id).and_then(crate::core::ladder::Ladder::peer);
-            self.abandon_attempt(id, &Reason::NoWay { why }, now);
+            self.tell_attempts(attempts::Input::Abandon(id, Reason::NoWay { why }), now);
             if let Some(peer) = peer {
                 self.dialer.on_learned(peer, Cause::Reconnect, now.mono);
             }
         }
         if self.ways.opens(&before) {
             self.dialer.reset_waits(now.mono);
-            self.upgrade_all(now);
+            self.upgrades_sooner(now);
         }
     }
 
@@ -70,7 +70,7 @@ impl Engine {
         self.republish(now);
         if leads {
             self.dialer.reset_waits(now.mono);
-            self.upgrade_all(now);
+            self.upgrades_sooner(now);
             for peer in self.came_in() {
                 self.dial_again(peer, now);
             }

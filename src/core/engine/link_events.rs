@@ -12,7 +12,7 @@ use crate::core::limits::WHO_HAS_PER_MINUTE;
 use crate::core::link::{ConnId, ConnInfo, LinkOut};
 use crate::core::room::Footing;
 use crate::core::wire::{Hello, IHave, Message, Observed, PROTOCOL_HIGH, PROTOCOL_LOW, WhoHas};
-use crate::core::{guessing, links, nat};
+use crate::core::{attempts, guessing, links, nat};
 use crate::model::{Cause, CloseCode, EventKind, Fact, MovedFact, NatType, Path, PeerId, Reason, millis};
 
 impl Engine {
@@ -102,7 +102,7 @@ impl Engine {
         let addr = crate::model::plain_addr(addr);
         if let Some(info) = self.links.on_observed(&peer, addr) {
             self.seen_at(peer, addr, &info, now);
-            self.upgrade_all(now);
+            self.upgrades_sooner(now);
         }
     }
 
@@ -166,7 +166,7 @@ impl Engine {
             }
             LinkOut::Down(reason) => self.on_link_down(peer, reason, now),
             LinkOut::Foreign => self.on_foreign(peer, now),
-            LinkOut::Refused(reason) => self.attempts_refused(&peer, &reason, now),
+            LinkOut::Refused(reason) => self.tell_attempts(attempts::Input::Refused(peer, reason), now),
             LinkOut::Message(message) => self.on_message(peer, *message, now),
             // What is wanted of connections, the links have done.
             _ => {}
@@ -197,12 +197,12 @@ impl Engine {
         self.kpi.reached(&peer);
         self.note_name(peer, now);
         let feeler = self.attempts.towards(&peer).is_some_and(|l| l.cause() == Cause::Feeler);
-        self.attempts_reached(&peer, now);
+        self.tell_attempts(attempts::Input::Linked(peer), now);
         // What a relay shows of us is the relay's.
         if let Some(observed) = observed.filter(|_| info.path.is_straight()) {
             self.seen_at(peer, observed, &info, now);
         }
-        self.gossip_link_up(peer, &info, now);
+        self.gossip_link_up(peer, now);
         self.tell_nat(nat::Input::LinkUp(peer), now);
         self.end_feeler(peer, feeler, now);
     }
@@ -218,8 +218,8 @@ impl Engine {
             Some(observed) => self.seen_at(peer, observed, &info, now),
             None => self.tell_nat(nat::Input::Unseen(peer), now),
         }
-        self.gossip_link_moved(peer, &info, now);
-        self.attempts_reached(&peer, now);
+        self.gossip_link_moved(peer, now);
+        self.tell_attempts(attempts::Input::Linked(peer), now);
     }
 
     fn on_foreign(&mut self, peer: PeerId, now: Now) {
@@ -227,7 +227,7 @@ impl Engine {
         self.links.mute(&peer);
         self.outbox.event(Some(peer), EventKind::PeerForeign, now);
         self.met(peer, &status.info, now);
-        self.attempts_reached(&peer, now);
+        self.tell_attempts(attempts::Input::Linked(peer), now);
         // It carries nothing of ours, but it is somebody to coordinate a punch
         // and no reason to dial on.
         self.dialer.on_link_up(&peer, now.mono);
@@ -244,8 +244,8 @@ impl Engine {
         self.whys.link_ended(peer, reason.clone(), now.mono);
         self.outbox.event(Some(peer), EventKind::LinkDown { reason }, now);
         self.kpi.gone(&peer);
-        self.attempts.link_ended(&peer);
-        self.upgrade_path(peer, now);
+        self.tell_attempts(attempts::Input::LinkGone(peer), now);
+        self.with_upgrades(now, |upgrades, peers, out| upgrades.on_path(peer, peers, out));
         self.keep_rtt(peer, now);
         self.gossip_link_down(peer, now);
         self.tell_nat(nat::Input::LinkDown(peer), now);
@@ -275,8 +275,13 @@ impl Engine {
         match message {
             Message::Leave => self.on_leave(peer, now),
             Message::WhoHas(question) => self.on_who_has(peer, question, now),
-            Message::IHave(answer) => self.on_i_have(peer, answer, now),
-            Message::CoordinationAnswer(said) => self.on_coordination_answer(peer, said, now),
+            Message::IHave(answer) if self.guesses.awaits(answer.query) => {
+                self.tell_guesses(guessing::Input::Witness(peer, answer), now);
+            }
+            Message::IHave(answer) => self.tell_attempts(attempts::Input::IHave(peer, answer), now),
+            Message::CoordinationAnswer(said) => {
+                self.tell_attempts(attempts::Input::Answer(peer, said), now);
+            }
             Message::PunchRequest(_)
             | Message::PunchNotice(_)
             | Message::NoticeAnswer(_)

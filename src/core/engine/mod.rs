@@ -6,7 +6,6 @@
 //! ([`link`](super::link), [`ladder`](super::ladder),
 //! [`gossip`](super::gossip), [`dialer`](super::dialer)); here they are wired.
 
-mod attempts;
 mod commands;
 mod coordinate;
 mod failover;
@@ -25,8 +24,6 @@ mod sim;
 mod standby;
 #[cfg(test)]
 mod tests;
-mod traces;
-mod upgrade;
 mod view;
 mod why;
 
@@ -41,35 +38,38 @@ pub use super::guessing::{GuessAction, GuessInput};
 pub use super::io::{Action, ConnBytes, Input, ProbeEnd, ReservationBytes};
 pub use settings::Settings;
 
-use self::attempts::Attempts;
 use self::coordinate::PunchComing;
 use self::handover::Handovers;
 use self::relays::Relaying;
 use self::standby::Standbys;
-use self::upgrade::Upgrades;
 use self::view::ViewCache;
 use self::why::Whys;
+use super::attempts::{self, Attempts, Decided};
 use super::book::{Book, CacheEntry, NameUse};
 use super::bucket::Bucket;
 use super::coordination::Coordination;
-use super::dialer::Dialer;
+use super::dialer::{Dialer, Start};
 use super::echo::Echoes;
 use super::gossip::Gossip;
 use super::guessing::{self, Guesses};
 use super::host::Ways;
 use super::kpi::{History, Kpi};
+use super::ladder;
 use super::link::{Link, LinkConfig, NetworkSecret};
 use super::links::{self, Links};
 use super::nat::{self, Nat};
-use super::outbox::{Outbox, Wanted};
+use super::outbox::{Outbox, Wanted, is_free};
 use super::peers::Peers;
 use super::proof::RecordSeed;
 use super::saving::Saving;
 use super::serving::{self as relay_service, Serving};
 use super::targets::Targets;
 use super::twice::Twice;
+use super::upgrades::Upgrades;
 use super::{Mono, Now};
-use crate::model::{EventKind, HardNat, NoProbePorts, PeerId, PunchConsent, Reason, RelayMode, millis};
+use crate::model::{
+    Cause, EventKind, HardNat, NoProbePorts, PeerId, PunchConsent, Reason, RelayMode, millis,
+};
 
 /// What an engine is told before it begins.
 #[derive(Debug, Clone)]
@@ -177,8 +177,6 @@ pub struct Engine {
     echoes: Echoes,
     /// Punches that we agreed to.
     punches_coming: BTreeMap<PeerId, PunchComing>,
-    /// Counts dials that belong to no attempt.
-    free_dials: u32,
     saving: Saving,
     /// When it is looked at again who of the linked stayed.
     next_keep: Mono,
@@ -217,6 +215,8 @@ impl Engine {
         let guesses = Guesses::new(config.me, config.hard_nat, seed(&mut rng));
         let own = std::mem::take(&mut config.own);
         let twice = Twice::new(config.me);
+        let settings = ladder::Settings { window: config.direct_window, relay_after: config.relay_after };
+        let attempts = Attempts::new(config.me, settings, seed(&mut rng));
         let setup = nat::Setup { local: config.local_addr, own, ports: config.probe_ports.len() };
         let nat = Nat::new(setup, || seed(&mut rng), now.mono);
         let kpi = Kpi::new(config.history.take().unwrap_or_else(|| History::new(now.stamp)));
@@ -229,7 +229,7 @@ impl Engine {
             gossip,
             dialer,
             links,
-            attempts: Attempts::default(),
+            attempts,
             kpi,
             nat,
             who_has: BTreeMap::new(),
@@ -244,7 +244,6 @@ impl Engine {
             twice,
             echoes: Echoes::default(),
             punches_coming: BTreeMap::new(),
-            free_dials: 0,
             saving: Saving::default(),
             next_keep: now.mono,
             set_aside,
@@ -293,9 +292,20 @@ impl Engine {
             Input::Frame { peer, conn, frame, len } => {
                 self.on_conn(peer, conn, links::Input::Frame { frame, len }, now);
             }
-            Input::DialSent { dial } => self.on_dial_sent(dial, now),
-            Input::Dialled { dial, peer } => self.on_dialled(dial, peer, now),
-            Input::DialFailed { dial, reason } => self.on_dial_failed(dial, &reason, now),
+            Input::DialSent { dial } if is_free(dial) => {
+                self.on_punch_dial_sent(dial, now);
+                self.on_handover_sent(dial, now);
+            }
+            Input::DialSent { dial } => self.tell_attempts(attempts::Input::DialSent(dial), now),
+            Input::Dialled { dial, peer } if is_free(dial) => self.on_handover_dialled(dial, peer),
+            Input::Dialled { dial, peer } => self.tell_attempts(attempts::Input::Dialled(dial, peer), now),
+            Input::DialFailed { dial, reason } if is_free(dial) => {
+                self.on_punch_dial_failed(dial, now);
+                self.on_handover_failed(dial, &reason, now);
+            }
+            Input::DialFailed { dial, reason } => {
+                self.tell_attempts(attempts::Input::DialFailed(dial, reason), now);
+            }
             Input::Command { id, command } => self.on_command(id, command, now),
             Input::Reserved { relay, public_addr } => self.on_reserved(relay, public_addr, now),
             Input::ReserveFailed { relay, reason } => self.on_reserve_failed(relay, reason, now),
@@ -335,7 +345,7 @@ impl Engine {
     /// Time has passed.
     pub fn on_timeout(&mut self, now: Now) {
         self.links_timeout(now);
-        self.attempts_timeout(now);
+        self.with_attempts(now, Attempts::timeout);
         self.gossip_timeout(now);
         self.coordination_timeout(now);
         self.relays_timeout(now);
@@ -348,7 +358,10 @@ impl Engine {
             let Self { nat, outbox, config, book, links, .. } = self;
             nat.timeout(&Peers { me: config.me, book, links, now }, outbox);
             self.route(now);
-            self.upgrades_timeout(now);
+            let Self { upgrades, attempts, outbox, config, book, links, nat, .. } = self;
+            let targets = Targets { peers: Peers { me: config.me, book, links, now }, nat };
+            upgrades.timeout(&targets, attempts, outbox);
+            self.route(now);
             self.with_guesses(now, Guesses::timeout);
         }
         self.after(now);
@@ -383,6 +396,14 @@ impl Engine {
                 Wanted::Send(peer, message) => {
                     self.links.send(&peer, &message, now, &mut self.outbox);
                 }
+                Wanted::Attempts(input) => self.tell_attempts(input, now),
+                Wanted::Guesses(input) => self.tell_guesses(input, now),
+                Wanted::Start(start) => self.start_attempt(start, now),
+                Wanted::Decided(decided) => self.on_decided(&decided, now),
+                Wanted::Reserve(attempt) => self.reserve_for(attempt, now),
+                Wanted::Followed(peer) => self.note_followed(peer, now),
+                Wanted::PunchOver(peer) => self.end_punch_dials(&peer),
+                Wanted::OwnAddress(addr) => self.dialer.drop_own_address(&addr),
                 Wanted::NatLook => self.nat.look(now),
                 Wanted::Guessed(report) => self.attempts.guessed(*report),
                 Wanted::Republish => self.republish(now),
@@ -397,6 +418,62 @@ impl Engine {
     fn tell_nat(&mut self, input: nat::Input, now: Now) {
         let Self { nat, outbox, config, book, links, .. } = self;
         nat.handle(input, &Peers { me: config.me, book, links, now }, outbox);
+        self.route(now);
+    }
+
+    /// Something happened that concerns attempts.
+    fn tell_attempts(&mut self, input: attempts::Input, now: Now) {
+        self.with_attempts(now, |attempts, view, out| attempts.handle(input, view, out));
+    }
+
+    fn start_attempt(&mut self, start: Start, now: Now) {
+        self.with_attempts(now, |attempts, view, out| {
+            let id = out.fresh_attempt();
+            attempts.start(id, start, view, out);
+        });
+    }
+
+    fn with_attempts(&mut self, now: Now, f: impl FnOnce(&mut Attempts, attempts::View<'_>, &mut Outbox)) {
+        let Self { attempts, outbox, config, book, links, nat, dialer, guesses, upgrades, .. } = self;
+        let targets = Targets { peers: Peers { me: config.me, book, links, now }, nat };
+        f(attempts, attempts::View { targets, dialer, guesses, upgrades }, outbox);
+        self.route(now);
+    }
+
+    /// An attempt has its outcome: what it counts for, and who is told.
+    fn on_decided(&mut self, decided: &Decided, now: Now) {
+        let Decided { report, outcome, failure, tried, owed } = decided;
+        let peer = report.peer_id;
+        // A link that stays where it is has not failed, and one that two attempts
+        // were after is one link.
+        if report.cause != Cause::Upgrade && *owed {
+            if let Some(peer) = peer {
+                if *tried || report.cause != Cause::Operator {
+                    self.record_attempt(peer, *outcome, failure.clone(), now);
+                }
+                self.dialer.on_attempt_ended(peer, *outcome, now.mono);
+            }
+            // Whoever shares our identity and we take the link from each other.
+            let yields = peer.is_some_and(|peer| self.dialer.has_yielded(&peer));
+            if *tried && !yields {
+                let counted = self.kpi.record(report, now);
+                if counted.is_some() {
+                    self.saving.touch(now.mono);
+                }
+                self.report_attempt(report, failure.as_ref(), counted.is_some_and(|c| c.again), now);
+            }
+        }
+        self.with_attempts(now, |attempts, view, out| attempts.tell(decided, view, out));
+    }
+
+    fn with_upgrades(&mut self, now: Now, f: impl FnOnce(&mut Upgrades, &Peers<'_>, &mut Outbox)) {
+        let Self { upgrades, outbox, config, book, links, .. } = self;
+        f(upgrades, &Peers { me: config.me, book, links, now }, outbox);
+        self.route(now);
+    }
+
+    fn upgrades_sooner(&mut self, now: Now) {
+        self.upgrades.all_sooner(now.mono, &mut self.outbox);
         self.route(now);
     }
 
@@ -429,8 +506,8 @@ impl Engine {
 
     fn on_nat_changed(&mut self, now: Now) {
         self.relays_for_nat(now);
-        self.upgrade_all(now);
-        self.drop_hopeless_punches(now);
+        self.upgrades_sooner(now);
+        self.tell_attempts(attempts::Input::NatChanged, now);
     }
 
     /// A peer's claim to be public was borne out.
@@ -459,7 +536,7 @@ impl Engine {
         self.relays_for_nat(now);
         self.republish(now);
         if changed {
-            self.upgrade_all(now);
+            self.upgrades_sooner(now);
         }
         self.after(now);
     }
@@ -504,7 +581,7 @@ impl Engine {
         self.nat.stop(&mut self.outbox);
         self.with_guesses(now, Guesses::stop);
         self.on_serving(relay_service::Input::Stop, now);
-        self.abandon_attempts(&Reason::ShuttingDown, now);
+        self.tell_attempts(attempts::Input::AbandonAll(Reason::ShuttingDown), now);
     }
 
     fn on_saved(&mut self, result: Result<(), String>, now: Now) {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::{Engine, Link, Links};
 use crate::core::Now;
+use crate::core::attempts::Attempts;
 use crate::core::book::{Change, NetPrefix};
 use crate::core::dialer::{Dialer, Prospect, View};
 use crate::core::host::Ways;
@@ -57,7 +58,7 @@ impl Engine {
         }
         if change.updated {
             self.dialer.on_news(&peer, now.mono);
-            self.upgrade_soon(peer, now);
+            self.with_upgrades(now, |upgrades, peers, out| upgrades.on_news(peer, peers, out));
         }
         if change.significant() {
             self.saving.touch(now.mono);
@@ -213,7 +214,7 @@ impl Engine {
 pub(super) struct DialerView<'a> {
     book: &'a crate::core::book::Book,
     links: &'a Links,
-    attempts: &'a super::Attempts,
+    attempts: &'a Attempts,
     ways: &'a Ways,
     now: Now,
 }

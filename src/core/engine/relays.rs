@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::failover::Over;
 use super::{Action, Engine, Link, ReservationBytes};
+use crate::core::attempts;
 use crate::core::dialer::Start;
 use crate::core::ladder::Plan;
 use crate::core::link::BRISK_INTERVAL;
@@ -143,7 +144,7 @@ impl Engine {
 
     fn tell_reserved(&mut self, result: &Result<RelayAddr, Reason>, now: Now) {
         for id in std::mem::take(&mut self.relaying.waiting) {
-            self.with_ladder(id, now, |ladder, out| ladder.on_reserved(result.clone(), now, out));
+            self.tell_attempts(attempts::Input::Reserved(id, result.clone()), now);
         }
     }
 

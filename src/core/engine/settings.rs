@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::Engine;
-use crate::core::Now;
+use crate::core::{Now, ladder};
 use crate::model::{HardNat, PunchConsent, RelayMode, plain_addr};
 
 /// What can be changed while a node runs. The values have been validated.
@@ -28,7 +28,7 @@ impl Engine {
     /// They hold from now on. What runs already ends as it began.
     pub(super) fn on_settings(&mut self, settings: Settings, now: Now) {
         let Settings { bootstrap, direct_window, relay_after, punch, relay, hard_nat } = settings;
-        (self.config.direct_window, self.config.relay_after) = (direct_window, relay_after);
+        self.attempts.set_settings(ladder::Settings { window: direct_window, relay_after });
         self.coordination.set_consent(punch);
         self.set_relay_mode(relay, now);
         self.with_guesses(now, |guesses, view, out| guesses.set_mode(hard_nat, view, out));

@@ -48,7 +48,7 @@ impl Engine {
             _ => Arc::new(node),
         };
         self.view.node = Some(Arc::clone(&node));
-        self.refresh_next_steps(now);
+        self.with_attempts(now, |attempts, view, _| attempts.refresh_next_steps(view));
         let mut attempts = self.attempts.view();
         attempts.live.extend(self.guesses.attempt());
         let gossip = self.gossip_view();

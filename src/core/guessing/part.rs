@@ -186,7 +186,7 @@ impl Guesses {
         let Some((query, about)) = open.filter(|(query, _)| *query == answer.query) else { return };
         let peers = view.targets.peers;
         let sees = answer.observed.map(plain_addr).filter(|_| answer.peer == about);
-        let info = peers.links.in_use(&from).filter(|i| i.path != Path::Relayed);
+        let info = peers.links.in_use(&from).filter(|i| i.path.is_straight());
         if let (Some(sees), Some(info)) = (sees, info) {
             let witness = Witness { peer: from, ip: info.remote.ip(), proven: peers.is_public(&from), sees };
             self.machine.on_witness(query, witness, &self.ground(&about, view), view.now());
@@ -197,7 +197,7 @@ impl Guesses {
     fn ask_witnesses(about: PeerId, query: u32, view: &View<'_>, out: &mut Outbox) {
         let peers = view.targets.peers;
         let rank = |(peer, link): (&PeerId, &Link)| {
-            let status = link.status().filter(|s| link.is_up() && s.info.path != Path::Relayed)?;
+            let status = link.status().filter(|s| link.is_up() && s.info.path.is_straight())?;
             let rtt = status.rtt_ms.unwrap_or(f64::MAX).to_bits();
             (*peer != about).then_some((!peers.is_public(peer), rtt, *peer))
         };

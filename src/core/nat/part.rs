@@ -150,6 +150,11 @@ impl Nat {
         self.view.claim()
     }
 
+    /// The IP at which we listen.
+    pub(in crate::core) fn bound_to(&self) -> IpAddr {
+        self.local.ip()
+    }
+
     /// From which addresses this host sends to others.
     pub(in crate::core) fn host_addresses(&self) -> &[IpAddr] {
         &self.own

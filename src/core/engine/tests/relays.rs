@@ -364,7 +364,7 @@ fn a_peer_that_changes_its_relay_all_the_time_is_followed_six_times_and_once_mor
         let moved = |e: &&crate::model::Event| matches!(e.kind, EventKind::LinkMoved { .. });
         net.nodes[near].events.iter().filter(moved).filter(|e| e.peer_id == Some(id(far))).count()
     };
-    let before = (moves(&net), net.nodes[near].engine.free_dials);
+    let before = (moves(&net), net.nodes[near].engine.outbox.free_dials());
     for _ in 0..17 {
         record.version += 1;
         record.relays.swap(0, 1);
@@ -374,7 +374,8 @@ fn a_peer_that_changes_its_relay_all_the_time_is_followed_six_times_and_once_mor
     }
     assert_eq!(moves(&net) - before.0, 6);
     assert_eq!(
-        net.nodes[near].engine.free_dials, before.1,
+        net.nodes[near].engine.outbox.free_dials(),
+        before.1,
         "over the lane that stands by: nothing is dialled"
     );
     // Each second time it moves to where the link still is.
@@ -400,10 +401,10 @@ fn a_peer_that_moves_to_a_relay_nobody_knows_is_not_followed() {
     let (near, far, mut record) = dialler(&mut net);
     record.version += 1;
     record.relays = vec![RelayAddr { relay: id(99), addr: addr(99) }];
-    let before = net.nodes[near].engine.free_dials;
+    let before = net.nodes[near].engine.outbox.free_dials();
     net.send(far, near, &Message::Delta(Delta { added: vec![record], removed: Vec::new() }));
     net.run(secs(1));
-    assert_eq!(net.nodes[near].engine.free_dials, before, "nothing was dialled");
+    assert_eq!(net.nodes[near].engine.outbox.free_dials(), before, "nothing was dialled");
     assert_eq!(counted(&mut net, near, "relay that nobody knows"), 1);
 }
 
