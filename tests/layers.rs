@@ -141,6 +141,25 @@ const OPENERS: [&str; 12] = [
     "cli/config.rs",
 ];
 
+/// The parts of a layer, the lowest first: each names only those before it, so that no two
+/// of them, however many lie between, name each other.
+const FLOORS: [(&str, &[&str]); 1] = [(
+    "tui",
+    &[
+        "theme", "fmt", "filter", "logs", "lab", "fuzzy", "line", "input", "bindings", "pane", "lists",
+        "message", "entry", "commands", "history", "draw", "panes", "overlays", "app", "view", "terminal",
+        "faults", "run",
+    ],
+)];
+
+/// Parts that lie beside each other and do not name each other, but for what all of them
+/// are made by.
+const BESIDE: [(&[&str], &str); 2] =
+    [(&["crate", "tui", "panes"], "component"), (&["crate", "tui", "overlays"], "")];
+
+/// The structs that only hold parts, and how many those may be.
+const SWITCHBOARDS: [(&str, &str, usize); 1] = [("tui/app/mod.rs", "pub(crate) struct App {", 14)];
+
 /// Files that belong to no layer: they only tie them together.
 const TIES: [&str; 2] = ["lib", "main"];
 
@@ -177,6 +196,35 @@ fn violations(path: &Path, source: &str) -> BTreeSet<String> {
             && !OPENERS.iter().any(|o| path.to_string_lossy().starts_with(o));
         if wrong || banned || upper || opens {
             found.insert(format!("{}: {top} must not name {text}", path.display()));
+        }
+    }
+    found
+}
+
+/// What a part of a layer names that lies above it or beside it.
+fn crossings(path: &Path, source: &str) -> BTreeSet<String> {
+    let module = module_path(path);
+    let mut found = BTreeSet::new();
+    for written in paths(&code_of(source)) {
+        let full = absolute(&module, &written);
+        if full[0] != "crate" || module.len() < 2 {
+            continue;
+        }
+        let floor = FLOORS.iter().find(|(layer, _)| *layer == module[0] && full.get(1) == Some(&module[0]));
+        let place = |part: Option<&String>| {
+            floor.and_then(|(_, parts)| parts.iter().position(|p| part.is_some_and(|part| part == p)))
+        };
+        let above = matches!((place(module.get(1)), place(full.get(2))), (Some(own), Some(it)) if it > own);
+        let beside = BESIDE.iter().any(|(parts, common)| {
+            let depth = parts.len();
+            let is_in = module.len() >= depth && module[..depth - 1].iter().eq(parts[1..].iter());
+            let own = module.get(depth - 1);
+            let it = full.get(depth).filter(|_| full[..depth].iter().eq(parts.iter()));
+            let is_part = |name: &String| name.chars().next().is_some_and(char::is_lowercase);
+            is_in && own.is_some() && it.is_some_and(|it| Some(it) != own && it != common && is_part(it))
+        });
+        if above || beside {
+            found.insert(format!("{}: {} must not name {}", path.display(), module[1], full.join("::")));
         }
     }
     found
@@ -373,6 +421,54 @@ fn every_layer_names_only_what_lies_below_it() {
         .flat_map(|f| violations(f.strip_prefix(&src).unwrap(), &fs::read_to_string(f).unwrap()))
         .collect();
     assert!(found.is_empty(), "\n{}", found.join("\n"));
+}
+
+#[test]
+fn parts_of_a_layer_name_only_what_lies_below_them() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = Vec::new();
+    for (layer, parts) in FLOORS {
+        let mut files = Vec::new();
+        sources(&src.join(layer), &mut files);
+        for file in files {
+            let path = file.strip_prefix(&src).unwrap();
+            if path.components().any(|part| part.as_os_str() == "tests") {
+                continue;
+            }
+            let part = module_path(path).get(1).cloned();
+            // What only tests see may see all.
+            let known = part.is_none_or(|part| {
+                parts.contains(&part.as_str()) || ["demo", "property"].contains(&part.as_str())
+            });
+            assert!(known, "{}: its part has no place in FLOORS", path.display());
+            found.extend(crossings(path, &fs::read_to_string(&file).unwrap()));
+        }
+    }
+    assert!(found.is_empty(), "\n{}", found.join("\n"));
+}
+
+#[test]
+fn a_part_that_names_one_above_or_beside_it_is_caught() {
+    let caught = |path: &str, source: &str| !crossings(Path::new(path), source).is_empty();
+    assert!(caught("tui/panes/nat.rs", "use crate::tui::app::App;"));
+    assert!(caught("tui/lists/rows.rs", "use super::super::draw::Pen;"));
+    assert!(caught("tui/panes/nat.rs", "use super::gossip::Gossip;"));
+    assert!(caught("tui/overlays/help.rs", "use crate::tui::overlays::palette::Hit;"));
+    assert!(!caught("tui/panes/nat.rs", "use super::component::Component;\nuse crate::tui::draw::Pen;"));
+    assert!(!caught("tui/panes/relays/held.rs", "use super::table::Cells;"));
+    assert!(!caught("tui/overlays/why/draw.rs", "use crate::tui::panes::ladder;"));
+}
+
+#[test]
+fn a_switchboard_holds_few_parts() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    for (file, start, most) in SWITCHBOARDS {
+        let code = code_of(&fs::read_to_string(src.join(file)).unwrap());
+        let (_, after) = code.split_once(start).expect("the struct is there");
+        let (fields, _) = after.split_once('}').unwrap();
+        let fields = fields.lines().filter(|line| line.contains(':')).count();
+        assert!((1..=most).contains(&fields), "{file}: {fields} fields, at most {most} are wanted");
+    }
 }
 
 #[track_caller]

@@ -59,7 +59,7 @@ pub(super) fn take() -> (Vec<LogLine>, u64) {
 
 /// Where log lines come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Logs {
+pub(crate) enum LogSource {
     /// From nowhere: none are caught in this process, or a test wants none.
     #[default]
     Off,
@@ -69,7 +69,7 @@ pub(crate) enum Logs {
     Here,
 }
 
-impl Logs {
+impl LogSource {
     /// Here if a layer is installed in this process.
     pub(crate) fn of_process() -> Self {
         if INSTALLED.get().is_some() { Self::Here } else { Self::Off }
@@ -88,7 +88,7 @@ mod tests {
         let targets = Targets::new().with_target("shown::here", tracing::Level::INFO);
         let layer = log_layer::<tracing_subscriber::Registry>(targets.clone()).expect("the first");
         assert!(log_layer::<tracing_subscriber::Registry>(targets).is_none());
-        assert_eq!(Logs::of_process(), Logs::Here);
+        assert_eq!(LogSource::of_process(), LogSource::Here);
 
         let subscriber = tracing_subscriber::registry().with(layer);
         tracing::subscriber::with_default(subscriber, || {

@@ -12,6 +12,9 @@
 
 mod app;
 mod bindings;
+mod commands;
+mod draw;
+mod entry;
 mod faults;
 mod filter;
 pub(crate) mod fmt;
@@ -19,11 +22,16 @@ mod fuzzy;
 mod history;
 mod input;
 pub mod lab;
+mod line;
+mod lists;
 mod logs;
+mod message;
+mod overlays;
+mod pane;
+mod panes;
 #[cfg(test)]
 mod property;
 mod run;
-mod sort;
 mod terminal;
 mod theme;
 mod view;

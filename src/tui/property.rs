@@ -13,11 +13,14 @@ use ratatui::buffer::Buffer;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 use ratatui::layout::Rect;
 
-use super::app::{App, Effect, Gone, Input};
+use super::app::App;
 use super::bindings::{Key, Keymap};
 use super::demo;
 use super::lab::LabView;
-use super::logs::Logs;
+use super::logs::LogSource;
+use super::message::{Effect, Gone, Input};
+use super::pane::Pane;
+use super::panes::component::{Component as _, Filterable as _};
 use super::theme::{GlyphChoice, Theme};
 use super::view;
 use crate::model::{
@@ -152,7 +155,7 @@ struct Console {
 impl Console {
     fn new() -> Self {
         let theme = Theme::resolve(Some(true), GlyphChoice::Unicode, |_| None);
-        let app = App::new(demo::busy(), theme, TimeZone::UTC, Logs::Off);
+        let app = App::new(demo::busy(), theme, TimeZone::UTC, LogSource::Off);
         let buffer = Buffer::empty(Rect::new(0, 0, 140, 40));
         Self { app, at: Duration::ZERO, buffer, sent: None }
     }
@@ -234,7 +237,8 @@ impl Console {
         self.input(Input::Tick);
         self.buffer.reset();
         let area = self.buffer.area;
-        view::draw(&mut self.app, area, &mut self.buffer);
+        let picture = view::draw(&self.app, area, &mut self.buffer);
+        self.app.on_drawn(picture.layout);
     }
 
     fn is_marked(&self, peer: PeerId) -> bool {
@@ -253,7 +257,7 @@ impl Console {
     /// What has to hold after every step. `before`: who was selected, if the step
     /// was none of the operator's.
     fn check(&self, before: Option<PeerId>) -> Result<(), TestCaseError> {
-        let peers = &self.app.peers;
+        let peers = &self.app.panes().peers;
         let chosen = peers.selected().or(peers.hidden_selection());
         if let Some(before) = before.filter(|id| self.app.peer(*id).is_some()) {
             prop_assert_eq!(chosen, Some(before), "it is still there");
@@ -265,7 +269,7 @@ impl Console {
             None => prop_assert!(
                 peers.len() == 0
                     || self.app.moment().is_some()
-                    || !peers.filter().text().is_empty()
+                    || !peers.filter().is_empty()
                         && chosen.is_some_and(|id| {
                             self.app.peer(id).is_some() || peers.changes_in(self.at).is_some()
                         }),
@@ -277,8 +281,8 @@ impl Console {
         let drawn = self.buffer.area.width >= view::MIN_WIDTH && self.buffer.area.height >= view::MIN_HEIGHT;
         if let Some(id) = peers.selected()
             && drawn
-            && self.app.drawn.peers
-            && self.app.overlays.is_empty()
+            && self.app.layout().pane(Pane::Peers).is_some()
+            && self.app.overlays().is_empty()
         {
             prop_assert!(self.is_marked(id), "{} is not in view", id.short());
         }
@@ -296,7 +300,7 @@ proptest! {
         let mut console = Console::new();
         console.draw();
         for step in &steps {
-            let peers = &console.app.peers;
+            let peers = &console.app.panes().peers;
             let before = peers.selected().or(peers.hidden_selection());
             let by_operator = matches!(step, Step::Bound(_) | Step::Key(..) | Step::Paste(_) | Step::Mouse(..));
             console.step(step);

@@ -4,6 +4,7 @@
 
 mod sources;
 
+use std::collections::VecDeque;
 use std::io;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -17,13 +18,14 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
 use self::sources::{News, NodeLines, Open, Signalled, Signals, lines_of, news_of, presence_of};
-use super::app::{App, Effect, Gone, Input, Snapped};
+use super::app::App;
 use super::bindings::Keymap;
 use super::faults;
 use super::history::Bundle;
 use super::input::Keyboard;
 use super::lab::{Lab, LabCommand};
-use super::logs::{self, Logs};
+use super::logs::{self, LogSource};
+use super::message::{Effect, Gone, Input, Snapped};
 use super::terminal::{self, Features, Terminal};
 use super::theme::{GlyphChoice, Theme};
 use super::view;
@@ -115,9 +117,9 @@ pub fn run(feed: Feed, options: Options) -> Result<(), ConsoleError> {
             let mut feed = feed;
             let first = feed.snapshots.borrow_and_update().clone();
             let logs = match (&feed.logs, &feed.presence) {
-                (Some(_), _) => Logs::Here,
-                (None, Some(_)) => Logs::Elsewhere,
-                (None, None) => Logs::of_process(),
+                (Some(_), _) => LogSource::Here,
+                (None, Some(_)) => LogSource::Elsewhere,
+                (None, None) => LogSource::of_process(),
             };
             let mut app = App::new(first, theme, TimeZone::system(), logs);
             if let Some(lab) = &mut options.lab {
@@ -180,8 +182,8 @@ fn show(
 
 async fn console(mut app: App, feed: Feed, options: Options) -> Result<(), ConsoleError> {
     let signals = Signals::listen()?;
-    app.read_only = options.read_only;
-    app.keys = options.keys;
+    app.settings.read_only = options.read_only;
+    app.settings.keys = options.keys;
     app.set_masked(options.mask);
     let lab = options.lab;
     let (snapped, snaps) = mpsc::channel(1);
@@ -191,6 +193,7 @@ async fn console(mut app: App, feed: Feed, options: Options) -> Result<(), Conso
     let (recent, node_lines) = feed.logs.as_ref().map(NodeLines::of).unzip();
     let mut console = Console {
         app,
+        effects: VecDeque::new(),
         feed,
         lab,
         terminal,
@@ -226,6 +229,8 @@ async fn console(mut app: App, feed: Feed, options: Options) -> Result<(), Conso
 
 struct Console {
     app: App,
+    /// What it wants done.
+    effects: VecDeque<Effect>,
     feed: Feed,
     lab: Option<Lab>,
     terminal: Terminal,
@@ -264,6 +269,10 @@ impl Console {
     async fn run(&mut self) -> Result<(), ConsoleError> {
         loop {
             self.draw_if_due()?;
+            // A frame takes the time in, and that may ask for something.
+            if self.carry_out()?.is_break() {
+                return Ok(());
+            }
             let wake = self.next_wake();
             let wait_for_logs = !self.logs_came;
             let written = self.terminal.changes();
@@ -280,9 +289,7 @@ impl Console {
                 event = self.keyboard.next() => match event {
                     // The terminal is gone.
                     None => return Ok(()),
-                    Some(event) => if self.terminal_event(event)?.is_break() {
-                        return Ok(());
-                    }
+                    Some(event) => self.terminal_event(event),
                 },
                 () = written => if self.terminal.is_gone() {
                     return Ok(());
@@ -331,6 +338,9 @@ impl Console {
                 // What is due is drawn; that takes the time in.
                 () = sleep_until(wake) => {}
             }
+            if self.carry_out()?.is_break() {
+                return Ok(());
+            }
         }
     }
 
@@ -352,12 +362,22 @@ impl Console {
 
     fn update(&mut self, input: Input) {
         let effects = self.app.update(input, self.start.elapsed());
-        for effect in effects {
-            // What comes from the node and from time asks for nothing else.
-            if let Effect::Send(command) = effect {
-                self.send(command);
+        self.effects.extend(effects);
+    }
+
+    /// Carries out what the console wants done; breaks where it wants to end.
+    fn carry_out(&mut self) -> Result<ControlFlow<()>, ConsoleError> {
+        while let Some(effect) = self.effects.pop_front() {
+            match effect {
+                Effect::Quit => return Ok(ControlFlow::Break(())),
+                Effect::Suspend => self.suspend()?,
+                Effect::Copy(text) => self.terminal.copy(&text)?,
+                Effect::Send(command) => self.send(command),
+                Effect::Lab(command) => self.ask_lab(command),
+                Effect::Snap => self.snap(),
             }
         }
+        Ok(ControlFlow::Continue(()))
     }
 
     /// An event, and how many are missing before it, wherever they were dropped.
@@ -390,7 +410,7 @@ impl Console {
     /// Writes what is remembered to a file, on a thread of its own: a disk may
     /// take its time, and the console does not wait for it.
     fn snap(&mut self) {
-        let (bundle, dir, zone) = (self.app.bundle(), self.snap_dir.clone(), self.app.zone.clone());
+        let (bundle, dir, zone) = (self.app.bundle(), self.snap_dir.clone(), self.app.settings.zone.clone());
         let (done, failed) = (self.snapped.clone(), self.snapped.clone());
         let write = move || {
             let written = bundle.save(&dir, &zone).map_err(|error| format!("{}: {error}", dir.display()));
@@ -443,39 +463,29 @@ impl Console {
             self.take(Input::Lines(lines, dropped));
         }
         self.update(Input::Tick);
-        let (app, mut changes_in) = (&mut self.app, None);
-        let title = app.theme.title(app.title());
-        self.terminal.draw(&title, |area, buf| changes_in = view::draw(app, area, buf))?;
-        self.ages_change = changes_in.map(|left| now + left.clamp(FRAME, LONG));
+        let app = &self.app;
+        let title = app.settings.theme.title(app.title());
+        let picture = self.terminal.draw(&title, |area, buf| view::draw(app, area, buf))?;
+        self.app.on_drawn(picture.layout);
+        self.ages_change = picture.changes_in.map(|left| now + left.clamp(FRAME, LONG));
         self.frames_until = now.max(self.frames_until) + FRAME;
         (self.dirty, self.answers, self.quiet_until) = (false, false, None);
         self.logs_came = false;
         Ok(())
     }
 
-    fn terminal_event(&mut self, event: TerminalEvent) -> Result<ControlFlow<()>, ConsoleError> {
+    fn terminal_event(&mut self, event: TerminalEvent) {
         let input = match event {
             TerminalEvent::Key(key) => Input::Key(key),
             TerminalEvent::Paste(text) => Input::Paste(text),
             TerminalEvent::Mouse(event) => Input::Mouse(event),
             _ => {
                 self.dirty = true;
-                return Ok(ControlFlow::Continue(()));
+                return;
             }
         };
-        let effects = self.app.update(input, self.start.elapsed());
-        (self.dirty, self.answers, self.stirred) = (true, true, Instant::now());
-        for effect in effects {
-            match effect {
-                Effect::Quit => return Ok(ControlFlow::Break(())),
-                Effect::Suspend => self.suspend()?,
-                Effect::Copy(text) => self.terminal.copy(&text)?,
-                Effect::Send(command) => self.send(command),
-                Effect::Lab(command) => self.ask_lab(command),
-                Effect::Snap => self.snap(),
-            }
-        }
-        Ok(ControlFlow::Continue(()))
+        self.take(input);
+        self.answers = true;
     }
 
     /// Gives the terminal back and stops, as a shell expects it of ctrl-z.
@@ -489,7 +499,7 @@ impl Console {
         let refused = stopped.elapsed() < REFUSED;
         self.resume()?;
         if refused {
-            self.app.refuse_suspend();
+            self.take(Input::SuspendRefused);
         }
         Ok(())
     }

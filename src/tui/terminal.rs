@@ -258,12 +258,16 @@ impl Terminal {
     }
 
     /// Draws a frame and writes what differs from the one before, and the title
-    /// if that is another; nothing if nothing is.
-    pub(super) fn draw(&mut self, title: &str, paint: impl FnOnce(Rect, &mut Buffer)) -> io::Result<()> {
+    /// if that is another; nothing if nothing is. Returns what painting comes to.
+    pub(super) fn draw<T>(
+        &mut self,
+        title: &str,
+        paint: impl FnOnce(Rect, &mut Buffer) -> T,
+    ) -> io::Result<T> {
         let area = self.area();
         self.next.resize(area);
         self.next.reset();
-        paint(area, &mut self.next);
+        let painted = paint(area, &mut self.next);
 
         let mut out = Vec::new();
         let resized = self.shown.area != area;
@@ -289,7 +293,7 @@ impl Terminal {
             self.submit(out, None);
         }
         std::mem::swap(&mut self.shown, &mut self.next);
-        Ok(())
+        Ok(painted)
     }
 
     /// Puts a text on the terminal's clipboard, if it takes OSC 52.

@@ -2,10 +2,12 @@
 
 use std::fmt::Write as _;
 
-use super::{App, Effect, Tone};
+use super::App;
 use crate::model::{PeerId, Why, printable};
 use crate::tui::bindings::{Action, Scope};
+use crate::tui::commands::Tone;
 use crate::tui::fmt;
+use crate::tui::message::Effect;
 
 impl App {
     /// The text of a copying action, and what it is; or why there is none.
@@ -20,8 +22,8 @@ impl App {
                 Ok((text, "address"))
             }
             Action::CopyWhy => {
-                let answer = self.asked(id).and_then(|asked| asked.answer.as_deref());
-                let key = self.keys.key_of(Scope::Main, Action::Why);
+                let answer = self.overlays.asked(id).and_then(|asked| asked.answer.as_deref());
+                let key = self.settings.keys.key_of(Scope::Main, Action::Why);
                 let why =
                     answer.ok_or_else(|| format!("the node gave no explanation yet ({key} asks for it)"))?;
                 Ok((self.why_text(why), "explanation"))
@@ -34,8 +36,7 @@ impl App {
         let Ok((text, what)) = self.text_of(action, Some(peer)) else { return Vec::new() };
         let said =
             format!("the {what} of {} went to the terminal's clipboard, if it takes OSC 52", self.call(peer));
-        let now = self.node_now();
-        self.commands.say(Tone::Info, said, now);
+        self.say(Tone::Info, said);
         vec![Effect::Copy(text)]
     }
 

@@ -2,13 +2,21 @@
 
 use std::time::Duration;
 
-use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
 use super::*;
-use crate::model::{Done, PeerState, Reason, SyncReport};
+use crate::model::{Attempt, CommandId, Event, LogLine, PeerState, Reason, SyncReport};
+use crate::node::feed::SendError;
 use crate::tui::bindings::{Action, NodeCommand};
 use crate::tui::demo;
-use crate::tui::lab::LabSaid;
+use crate::tui::draw::Drawn;
+use crate::tui::entry::Timeline;
+use crate::tui::lab::{LabCommand, LabSaid, LabView};
+use crate::tui::lists::Stamped as _;
+use crate::tui::overlays::Palette;
+use crate::tui::pane::Pane;
+use crate::tui::panes::Filtered;
+use crate::tui::panes::component::Filterable as _;
 use crate::tui::theme::GlyphChoice;
 
 mod mouse;
@@ -26,7 +34,7 @@ struct Bench {
 impl Bench {
     fn new(snapshot: Arc<Snapshot>) -> Self {
         let theme = Theme::resolve(Some(false), GlyphChoice::Unicode, |_| None);
-        Self { app: App::new(snapshot, theme, TimeZone::UTC, Logs::Off), at: Duration::ZERO }
+        Self { app: App::new(snapshot, theme, TimeZone::UTC, LogSource::Off), at: Duration::ZERO }
     }
 
     fn send(&mut self, input: Input) -> Vec<Effect> {
@@ -46,7 +54,7 @@ impl Bench {
     fn select(&mut self, head: [u8; 3]) {
         self.keys("g");
         for _ in 0..100 {
-            if self.app.peers.selected() == Some(demo::id(head)) {
+            if self.app.panes.peers.selected() == Some(demo::id(head)) {
                 return;
             }
             self.keys("j");
@@ -59,8 +67,15 @@ impl Bench {
     }
 
     fn names(&self) -> Vec<String> {
-        (0..self.app.peers.len()).filter_map(|at| self.app.peers.row(at)?.row.name.clone()).collect()
+        (0..self.app.panes.peers.len())
+            .filter_map(|at| self.app.panes.peers.row(at)?.row.name.clone())
+            .collect()
     }
+}
+
+/// A screen on which the events have ten rows.
+fn page_of_ten() -> Layout {
+    Layout { panes: vec![(Pane::Events, Drawn { rows: 10, top: 0, below: 0 })], ..Layout::default() }
 }
 
 fn busy() -> Bench {
@@ -81,7 +96,7 @@ fn with_peers(change: impl FnOnce(&mut Vec<Arc<PeerRow>>)) -> Arc<Snapshot> {
 fn the_selection_follows_the_peer_when_rows_move_or_come_and_go() {
     let mut b = busy();
     b.select(NYC);
-    let before = b.app.peers.cursor();
+    let before = b.app.panes.peers.cursor();
     // The row above leaves, another one comes in front.
     b.send(Input::Snapshot(with_peers(|peers| {
         peers.retain(|p| p.name.as_deref() != Some("lab-3"));
@@ -92,10 +107,10 @@ fn the_selection_follows_the_peer_when_rows_move_or_come_and_go() {
         row.peer_id = demo::id([0, 0, 2]);
         peers.insert(1, Arc::new(row));
     })));
-    assert_eq!(b.app.peers.selected(), Some(demo::id(NYC)));
-    assert_ne!(b.app.peers.cursor(), before);
+    assert_eq!(b.app.panes.peers.selected(), Some(demo::id(NYC)));
+    assert_ne!(b.app.panes.peers.cursor(), before);
     b.keys("oooO");
-    assert_eq!(b.app.peers.selected(), Some(demo::id(NYC)));
+    assert_eq!(b.app.panes.peers.selected(), Some(demo::id(NYC)));
 }
 
 #[test]
@@ -105,15 +120,15 @@ fn a_filter_that_hides_the_selected_peer_selects_the_first_it_finds_and_gives_it
     b.keys("/home");
     b.press(KeyCode::Enter);
     assert_eq!(b.names(), ["home-ber"]);
-    assert_eq!(b.app.peers.selected(), Some(demo::id([0x77, 0xc2, 0xab])));
+    assert_eq!(b.app.panes.peers.selected(), Some(demo::id([0x77, 0xc2, 0xab])));
     b.press(KeyCode::Esc);
-    assert_eq!(b.app.peers.selected(), Some(demo::id(NYC)), "it is selected again");
+    assert_eq!(b.app.panes.peers.selected(), Some(demo::id(NYC)), "it is selected again");
 
     b.keys("/home");
     b.press(KeyCode::Enter);
     b.keys("j");
     b.press(KeyCode::Esc);
-    assert_eq!(b.app.peers.selected(), Some(demo::id([0x77, 0xc2, 0xab])), "unless another was chosen");
+    assert_eq!(b.app.panes.peers.selected(), Some(demo::id([0x77, 0xc2, 0xab])), "unless another was chosen");
 }
 
 #[test]
@@ -127,7 +142,7 @@ fn a_peer_that_no_longer_passes_the_filter_leaves_nothing_selected() {
             Arc::make_mut(row).state = PeerState::Unreachable;
         }
     })));
-    assert_eq!(b.app.peers.selected(), None);
+    assert_eq!(b.app.panes.peers.selected(), None);
     assert!(b.keys("x").is_empty() && b.app.overlays.is_empty());
 }
 
@@ -148,9 +163,9 @@ fn escape_in_the_filter_line_brings_the_filter_before_back() {
 fn the_filter_line_takes_keys_that_are_commands_elsewhere() {
     let mut b = busy();
     assert!(b.keys("/qsx ?").is_empty());
-    assert_eq!(b.app.prompt.as_ref().map(|p| p.text.as_str()), Some("qsx ?"));
+    assert_eq!(b.app.prompt().map(|p| p.line().text()), Some("qsx ?"));
     b.press(KeyCode::Backspace);
-    assert_eq!(b.app.prompt.as_ref().map(|p| p.text.as_str()), Some("qsx "));
+    assert_eq!(b.app.prompt().map(|p| p.line().text()), Some("qsx "));
 }
 
 #[test]
@@ -160,7 +175,7 @@ fn a_paste_is_text_in_the_filter_line_and_nothing_anywhere_else() {
     assert!(b.app.overlays.is_empty());
     b.keys("/");
     b.send(Input::Paste("lab\u{1b}[31m-3\n".to_owned()));
-    assert_eq!(b.app.prompt.as_ref().map(|p| p.text.as_str()), Some("lab[31m-3"));
+    assert_eq!(b.app.prompt().map(|p| p.line().text()), Some("lab[31m-3"));
 }
 
 #[test]
@@ -187,7 +202,7 @@ fn the_outcome_of_somebody_elses_command_is_an_event_and_not_our_message() {
     let outcome = Outcome { id: CommandId(7), command, result: Err(Reason::NoVantagePoints.into()) };
     b.send(Input::Outcome(Arc::new(outcome)));
     assert_eq!(b.message(), "");
-    assert!(matches!(b.app.timeline.window(1, u64::MAX).next(), Some(Entry::Outcome { .. })));
+    assert!(matches!(b.app.panes.events.log().window(1).next(), Some(Entry::Outcome { .. })));
 }
 
 #[test]
@@ -212,7 +227,7 @@ fn disconnect_asks_first_and_only_a_yes_does_it() {
     let mut b = busy();
     b.select(NYC);
     assert!(b.keys("x").is_empty());
-    assert!(matches!(b.app.overlays.last(), Some(Overlay::Confirm(_))));
+    assert!(matches!(b.app.overlays.top(), Some(Overlay::Confirm(_))));
     assert!(b.press(KeyCode::Enter).is_empty(), "enter is no answer");
     assert!(b.keys("n").is_empty());
     assert!(b.app.overlays.is_empty());
@@ -227,8 +242,12 @@ fn whom_we_serve_is_ended_after_a_question_and_its_link_is_left_alone() {
     b.keys("3jj");
     assert_eq!(b.app.target(), Some(served));
     assert!(b.keys("x").is_empty());
-    let Some(Overlay::Confirm(question)) = b.app.overlays.last() else { panic!() };
-    assert!(question.text.starts_with("End the reservation of 77c2ab home-ber here?"), "{}", question.text);
+    let Some(Overlay::Confirm(question)) = b.app.overlays.top() else { panic!() };
+    assert!(
+        question.text().starts_with("End the reservation of 77c2ab home-ber here?"),
+        "{}",
+        question.text()
+    );
     assert!(b.keys("n").is_empty());
     assert_eq!(b.keys("xy"), [Effect::Send(Command::EndServed { peer: served })]);
     // One above is a relay of ours: there the key means its link.
@@ -252,7 +271,7 @@ fn whom_we_serve_no_more_is_not_disconnected_in_its_place() {
 #[test]
 fn the_cursor_of_the_relays_goes_through_both_tables_and_back() {
     let mut b = busy();
-    let at = |b: &Bench| (b.app.relays_cursor(), b.app.is_in_served());
+    let at = |b: &Bench| (b.app.panes.relays.cursor(), b.app.panes.relays.is_in_served());
     b.keys("3");
     assert_eq!(at(&b), (Some(0), false));
     b.keys("jj");
@@ -262,8 +281,8 @@ fn the_cursor_of_the_relays_goes_through_both_tables_and_back() {
     b.keys("g");
     assert_eq!(at(&b), (Some(0), false));
     b.keys("jjo");
-    assert_eq!(b.app.served.sort(), ("peer", false), "the table with the cursor is sorted");
-    assert_eq!(b.app.reservations.sort(), ("role", false));
+    assert_eq!(b.app.panes.relays.served().sort(), ("peer", false), "the table with the cursor is sorted");
+    assert_eq!(b.app.panes.relays.held().sort(), ("role", false));
 }
 
 #[test]
@@ -301,7 +320,7 @@ fn what_cannot_work_is_not_sent_and_the_reason_is_said() {
 #[test]
 fn peer_actions_do_nothing_while_the_peers_are_not_on_the_screen() {
     let mut b = busy();
-    b.app.drawn.peers = false;
+    b.app.on_drawn(Layout { panes: vec![(Pane::Nat, Drawn::default())], ..Layout::default() });
     assert!(b.keys("c").is_empty());
     assert_eq!(b.message(), "c: the peers are not on the screen (1 shows them)");
 }
@@ -360,12 +379,12 @@ fn freezing_holds_the_panes_and_counts_what_is_missed() {
     assert!(Arc::ptr_eq(b.app.shown(), &shown));
     let frozen = b.app.moment().expect("held");
     assert_eq!((frozen.missed, frozen.past), (1, false));
-    assert_eq!(b.app.timeline.end() - frozen.timeline_end, demo::events().len() as u64);
-    assert_eq!(b.app.timeline.window(9, frozen.timeline_end).count(), 0);
+    assert_eq!(b.app.panes.events.log().unseen(), demo::events().len() as u64);
+    assert_eq!(b.app.panes.events.log().window(9).count(), 0);
 
     b.keys(" ");
     assert!(b.app.shown().peers.is_empty());
-    assert_eq!(b.app.timeline.window(9, u64::MAX).count(), demo::events().len().min(9));
+    assert_eq!(b.app.panes.events.log().window(9).count(), demo::events().len().min(9));
 }
 
 /// Three states a few seconds apart: a link is lost, and comes back.
@@ -405,16 +424,16 @@ fn one_steps_back_through_what_changed_and_forward_to_now_with_the_same_peer_sel
     b.select(NYC);
     b.keys("[");
     assert!(b.app.moment().is_some_and(|m| m.past));
-    assert_eq!((state_shown(&b), b.app.timeline.passing(b.app.timeline_end())), (PeerState::Suspect, 1));
+    assert_eq!((state_shown(&b), b.app.panes.events.log().passing()), (PeerState::Suspect, 1));
     b.keys("[");
-    assert_eq!((state_shown(&b), b.app.timeline.passing(b.app.timeline_end())), (PeerState::Linked, 0));
+    assert_eq!((state_shown(&b), b.app.panes.events.log().passing()), (PeerState::Linked, 0));
     b.keys("[");
     assert_eq!(b.message(), "[: nothing older is kept than 14:02:11");
-    assert_eq!(b.app.peers.selected(), Some(demo::id(NYC)));
+    assert_eq!(b.app.panes.peers.selected(), Some(demo::id(NYC)));
 
     // What comes meanwhile does not move it.
     all_leave(&mut b);
-    assert_eq!(b.app.peers.selected(), Some(demo::id(NYC)));
+    assert_eq!(b.app.panes.peers.selected(), Some(demo::id(NYC)));
     b.keys("]]]]");
     assert!(b.app.moment().is_none() && b.app.shown().peers.is_empty(), "it is now again");
     b.keys("]");
@@ -441,7 +460,7 @@ fn nothing_is_asked_of_the_node_from_a_moment_that_is_over() {
     }
     let asked = b.press(KeyCode::Enter);
     assert!(asked.is_empty(), "the why view shows what is known, and asks nobody: {asked:?}");
-    assert!(matches!(b.app.overlays.last(), Some(Overlay::Why { .. })));
+    assert!(matches!(b.app.overlays.top(), Some(Overlay::Why(_))));
     b.press(KeyCode::Esc);
     b.press(KeyCode::Esc);
     assert!(b.app.moment().is_none(), "escape comes back");
@@ -451,11 +470,11 @@ fn nothing_is_asked_of_the_node_from_a_moment_that_is_over() {
 #[test]
 fn enter_on_an_event_goes_to_the_first_moment_that_shows_it() {
     let mut b = lost_and_found();
-    b.app.drawn.page = 10;
+    b.app.on_drawn(page_of_ten());
     b.keys("7k");
     b.press(KeyCode::Enter);
     assert_eq!(state_shown(&b), PeerState::Suspect);
-    assert_eq!(b.app.timeline.passing(b.app.timeline_end()), 1);
+    assert_eq!(b.app.panes.events.log().passing(), 1);
     b.press(KeyCode::Esc);
     b.send(Input::Event(demo::events()[0].clone()));
     b.press(KeyCode::Enter);
@@ -477,22 +496,25 @@ fn the_screen_can_be_held_in_the_past_only_by_looking_there_and_space_goes_on() 
 #[test]
 fn the_filter_of_the_events_shows_some_of_them_and_enter_goes_to_one() {
     let mut b = lost_and_found();
-    b.app.drawn.page = 10;
+    b.app.on_drawn(page_of_ten());
     for event in demo::events() {
         b.send(Input::Event(event));
     }
     b.keys("7/kind=link.susp peer=vps-nyc");
-    assert_eq!(b.app.filtered(Filtered::Events), (2, demo::events().len() + 2));
+    assert_eq!(b.app.panes.filtered(Filtered::Events).passing(), (2, demo::events().len() + 2));
     b.press(KeyCode::Enter);
     b.keys("g");
     b.press(KeyCode::Enter);
     assert_eq!(state_shown(&b), PeerState::Suspect, "the first that passes is that of vps-nyc");
     b.press(KeyCode::Esc);
     b.send(Input::Event(demo::events()[0].clone()));
-    assert_eq!(b.app.filtered(Filtered::Events).0, 2, "what comes is filtered, too");
+    assert_eq!(b.app.panes.filtered(Filtered::Events).passing().0, 2, "what comes is filtered, too");
     b.press(KeyCode::Esc);
-    assert_eq!(b.app.filtered(Filtered::Events), (demo::events().len() + 3, demo::events().len() + 3));
-    assert_eq!(b.app.peers.filter().text(), "", "the peers were never filtered");
+    assert_eq!(
+        b.app.panes.filtered(Filtered::Events).passing(),
+        (demo::events().len() + 3, demo::events().len() + 3)
+    );
+    assert_eq!(b.app.panes.peers.filter(), "", "the peers were never filtered");
 }
 
 #[test]
@@ -505,14 +527,18 @@ fn the_filter_of_the_log_looks_for_words_and_the_past_has_no_later_lines() {
         text: text.to_owned(),
     };
     b.send(Input::Lines(vec![line(1, "saved the cache"), line(3, "lost a link"), line(5, "saved again")], 4));
-    assert_eq!(b.app.filtered(Filtered::Lines), (4, 4), "and one about those that are missing");
+    assert_eq!(
+        b.app.panes.filtered(Filtered::Lines).passing(),
+        (4, 4),
+        "and one about those that are missing"
+    );
     b.keys("8/saved");
-    assert_eq!(b.app.filtered(Filtered::Lines), (2, 4));
+    assert_eq!(b.app.panes.filtered(Filtered::Lines).passing(), (2, 4));
     b.press(KeyCode::Enter);
     b.keys("[[");
-    assert_eq!(b.app.filtered(Filtered::Lines), (0, 0), "it was before all of them");
+    assert_eq!(b.app.panes.filtered(Filtered::Lines).passing(), (0, 0), "it was before all of them");
     b.keys("]");
-    assert_eq!(b.app.filtered(Filtered::Lines), (1, 1));
+    assert_eq!(b.app.panes.filtered(Filtered::Lines).passing(), (1, 1));
 }
 
 #[test]
@@ -521,7 +547,7 @@ fn dropped_events_are_counted_and_leave_a_mark_in_the_timeline() {
     b.send(Input::EventsLost(3));
     b.send(Input::EventsLost(4));
     assert_eq!(b.app.events_dropped, 7);
-    assert!(matches!(b.app.timeline.window(1, u64::MAX).next(), Some(Entry::Lost { events: 4, .. })));
+    assert!(matches!(b.app.panes.events.log().window(1).next(), Some(Entry::Lost { events: 4, .. })));
 }
 
 #[test]
@@ -534,14 +560,14 @@ fn a_timeline_that_was_scrolled_back_stands_still_until_its_end_is_reached() {
     for seq in 0..100 {
         b.send(Input::Event(event(seq)));
     }
-    b.app.drawn.page = 10;
+    b.app.on_drawn(page_of_ten());
     b.keys("7k");
     let seq = |entry: Option<&Entry>| match entry {
         Some(Entry::Event(e)) => e.seq,
         _ => panic!("an event"),
     };
-    let chosen = |b: &Bench| seq(b.app.timeline.chosen(u64::MAX));
-    let last = |b: &Bench| seq(b.app.timeline.window(10, u64::MAX).last());
+    let chosen = |b: &Bench| seq(b.app.panes.events.log().chosen());
+    let last = |b: &Bench| seq(b.app.panes.events.log().window(10).last());
     assert_eq!((chosen(&b), last(&b)), (98, 99));
     b.send(Input::Event(event(100)));
     assert_eq!((chosen(&b), last(&b)), (98, 99));
@@ -551,7 +577,7 @@ fn a_timeline_that_was_scrolled_back_stands_still_until_its_end_is_reached() {
     assert_eq!((chosen(&b), last(&b)), (89, 98), "it moves only as far as it must");
     b.keys("g");
     assert_eq!(chosen(&b), 0);
-    assert_eq!(b.app.timeline.window(10, u64::MAX).count(), 10, "the first page is a full one");
+    assert_eq!(b.app.panes.events.log().window(10).count(), 10, "the first page is a full one");
     b.keys("G");
     b.send(Input::Event(event(101)));
     assert_eq!((chosen(&b), last(&b)), (101, 101));
@@ -563,9 +589,9 @@ fn the_timeline_is_bounded_and_keeps_the_newest() {
     for n in 0..6_000 {
         timeline.push(Entry::Lost { at: demo::NOW, events: n }, true);
     }
-    assert_eq!(timeline.end(), 6_000);
-    assert_eq!(timeline.window(10_000, u64::MAX).count(), 5_000);
-    assert!(matches!(timeline.window(1, u64::MAX).next(), Some(Entry::Lost { events: 5_999, .. })));
+    assert_eq!(timeline.count(), 5_000);
+    assert_eq!(timeline.window(10_000).count(), 5_000);
+    assert!(matches!(timeline.window(1).next(), Some(Entry::Lost { events: 5_999, .. })));
 }
 
 #[test]
@@ -617,16 +643,16 @@ fn enter_asks_why_once_and_its_answer_is_neither_a_message_nor_an_event() {
     let why = Command::Why { peer: demo::id(NYC) };
     assert_eq!(b.press(KeyCode::Enter), [Effect::Send(why.clone())]);
     b.send(Input::Sent(why.clone(), Ok(CommandId(3))));
-    assert!(b.app.is_asking(demo::id(NYC)));
+    assert!(b.app.commands.is_running(&Command::Why { peer: demo::id(NYC) }));
     b.press(KeyCode::Esc);
     assert!(b.press(KeyCode::Enter).is_empty(), "the question is still open");
 
     let explained = Done::Explained(Box::new(crate::model::Why { peer_id: demo::id(NYC), ..demo::why() }));
     let outcome = Outcome { id: CommandId(3), command: why, result: Ok(explained) };
     b.send(Input::Outcome(Arc::new(outcome)));
-    assert!(b.app.asked(demo::id(NYC)).is_some_and(|asked| asked.answer.is_some()));
-    assert!(!b.app.is_asking(demo::id(NYC)));
-    assert_eq!((b.message(), b.app.timeline.end()), ("", 0));
+    assert!(b.app.overlays.asked(demo::id(NYC)).is_some_and(|asked| asked.answer.is_some()));
+    assert!(!b.app.commands.is_running(&Command::Why { peer: demo::id(NYC) }));
+    assert_eq!((b.message(), b.app.panes.events.log().count()), ("", 0));
 }
 
 #[test]
@@ -657,7 +683,7 @@ fn a_question_that_could_not_be_sent_says_so_in_the_view() {
     b.select(NYC);
     b.press(KeyCode::Enter);
     b.send(Input::Sent(Command::Why { peer: demo::id(NYC) }, Err(SendError::Busy)));
-    let failure = b.app.asked(demo::id(NYC)).and_then(|asked| asked.failure.clone());
+    let failure = b.app.overlays.asked(demo::id(NYC)).and_then(|asked| asked.failure.clone());
     assert_eq!(failure.as_deref(), Some("the command queue is full, nothing was done"));
     assert_eq!(b.message(), "");
 }
@@ -764,13 +790,13 @@ fn another_node_brings_its_own_state_and_leaves_the_console_as_it_was() {
     b.send(Input::Sent(Command::NatProbe, Ok(CommandId(4))));
     b.send(Input::NodeGone(Gone::Stopped));
     b.keys("oz");
-    let sort = b.app.peers.sort();
+    let sort = b.app.panes.peers.sort();
     b.send(Input::Switched(demo::empty()));
-    assert!(b.app.shown().peers.is_empty() && b.app.gone.is_none());
-    assert_eq!(b.app.timeline.end(), 0, "those were events of the other node");
+    assert!(b.app.shown().peers.is_empty() && b.app.node.gone.is_none());
+    assert_eq!(b.app.panes.events.log().count(), 0, "those were events of the other node");
     assert!(b.app.commands.running().is_empty());
-    assert!(b.app.zoom && b.app.lab.is_some());
-    assert_eq!(b.app.peers.sort(), sort);
+    assert!(b.app.panes.zoom && b.app.lab.is_some());
+    assert_eq!(b.app.panes.peers.sort(), sort);
     assert!(b.app.stale().is_none());
     assert!(b.app.node_now() >= demo::NOW);
 }
@@ -780,13 +806,13 @@ fn a_node_that_is_lost_is_said_to_be_and_is_welcome_when_it_returns() {
     let mut b = Bench::new(demo::busy());
     let selected = b.app.target();
     b.send(Input::NodeGone(Gone::Lost { detail: "no node answers".to_owned() }));
-    assert!(b.app.gone.as_ref().unwrap().banner("q").contains("no node answers"));
+    assert!(b.app.node.gone.as_ref().unwrap().banner("q").contains("no node answers"));
     assert_eq!(
         b.app.available(Action::Node(NodeCommand::SyncAll)),
         Err("the node does not answer".to_owned())
     );
     b.send(Input::NodeBack(demo::busy()));
-    assert!(b.app.gone.is_none());
+    assert!(b.app.node.gone.is_none());
     assert_eq!(b.app.available(Action::Node(NodeCommand::SyncAll)), Ok(()));
     assert_eq!(b.app.target(), selected, "what the operator chose stays chosen");
 }
@@ -794,7 +820,7 @@ fn a_node_that_is_lost_is_said_to_be_and_is_welcome_when_it_returns() {
 #[test]
 fn a_read_only_console_offers_no_order_and_says_why() {
     let mut b = Bench::new(demo::busy());
-    b.app.read_only = true;
+    b.app.settings.read_only = true;
     for asked in [
         NodeCommand::SyncAll,
         NodeCommand::Connect,
@@ -811,14 +837,14 @@ fn a_read_only_console_offers_no_order_and_says_why() {
 #[test]
 fn the_filter_line_completes_and_goes_back_to_what_was_kept() {
     let mut b = Bench::new(demo::busy());
-    let text = |b: &Bench| b.app.prompt.as_ref().unwrap().text.clone();
+    let text = |b: &Bench| b.app.prompt().unwrap().line().text().to_owned();
     for kept in ["name~vps", "nat=symmetric"] {
         b.keys("/");
         b.send(Input::Key(KeyEvent::new(KeyCode::Char('u'), KeyModifiers::CONTROL)));
         b.keys(kept);
         b.press(KeyCode::Enter);
     }
-    assert_eq!(b.app.peers.len(), 1, "the filter holds after it was typed");
+    assert_eq!(b.app.panes.peers.len(), 1, "the filter holds after it was typed");
     b.keys("/");
     b.send(Input::Key(KeyEvent::new(KeyCode::Char('u'), KeyModifiers::CONTROL)));
     b.keys("pa");
@@ -826,7 +852,7 @@ fn the_filter_line_completes_and_goes_back_to_what_was_kept() {
     assert_eq!(text(&b), "path");
     b.keys("=");
     b.press(KeyCode::Tab);
-    assert!(b.app.prompt.as_ref().unwrap().candidates.contains(&"path=relayed".to_owned()));
+    assert!(b.app.prompt().unwrap().candidates().contains(&"path=relayed".to_owned()));
     let mut seen = Vec::new();
     for key in [KeyCode::Up, KeyCode::Up, KeyCode::Up, KeyCode::Down, KeyCode::Down] {
         b.press(key);
@@ -834,13 +860,13 @@ fn the_filter_line_completes_and_goes_back_to_what_was_kept() {
     }
     assert_eq!(seen, ["nat=symmetric", "name~vps", "name~vps", "nat=symmetric", "path="]);
     b.press(KeyCode::Esc);
-    assert_eq!(b.app.peers.filter().text(), "nat=symmetric", "esc goes back to the filter before");
+    assert_eq!(b.app.panes.peers.filter(), "nat=symmetric", "esc goes back to the filter before");
 }
 
 /// What a console remembers, opened again.
 fn replayed(mut b: Bench) -> Bench {
     let bundle = b.app.bundle();
-    let theme = b.app.theme.clone();
+    let theme = b.app.settings.theme.clone();
     Bench { app: App::replay(bundle, theme, TimeZone::UTC).expect("there are moments"), at: Duration::ZERO }
 }
 
@@ -867,7 +893,7 @@ fn a_replay_stands_at_its_last_moment_and_can_be_walked_but_not_acted_on() {
     assert_eq!(state_shown(&b), PeerState::Linked);
     b.keys("[");
     b.select(NYC);
-    assert_eq!((state_shown(&b), b.app.timeline.passing(b.app.timeline_end())), (PeerState::Suspect, 1));
+    assert_eq!((state_shown(&b), b.app.panes.events.log().passing()), (PeerState::Suspect, 1));
     for key in ["s", "S", "c", "p", "r", "f", "x", "n"] {
         assert!(b.keys(key).is_empty() && b.app.overlays.is_empty(), "{key}");
         assert_eq!(b.message(), format!("{key}: this is a replay, there is no node to ask"));
@@ -887,12 +913,12 @@ fn a_replay_stands_at_its_last_moment_and_can_be_walked_but_not_acted_on() {
 fn a_replay_plays_as_time_went_and_stops_at_its_end_or_when_it_is_told_to() {
     let mut b = replayed(lost_and_found());
     b.keys(" ");
-    assert!(b.app.is_playing());
+    assert!(b.app.history.is_playing());
     assert_eq!(b.app.moment().map(|m| m.now), Some(demo::NOW), "from its beginning, as it stood at the end");
     b.at += Duration::from_millis(2_500);
     b.send(Input::Tick);
     assert_eq!(state_shown(&b), PeerState::Suspect);
-    assert_eq!(b.app.timeline.passing(b.app.timeline_end()), 1);
+    assert_eq!(b.app.panes.events.log().passing(), 1);
     b.keys(" ");
     b.at += Duration::from_secs(9);
     b.send(Input::Tick);
@@ -900,7 +926,7 @@ fn a_replay_plays_as_time_went_and_stops_at_its_end_or_when_it_is_told_to() {
     b.keys(" ");
     b.at += Duration::from_secs(9);
     b.send(Input::Tick);
-    assert_eq!((state_shown(&b), b.app.is_playing()), (PeerState::Linked, false));
+    assert_eq!((state_shown(&b), b.app.history.is_playing()), (PeerState::Linked, false));
 }
 
 #[test]
@@ -908,7 +934,7 @@ fn what_is_done_to_a_pseudonym_is_done_to_whom_it_stands_for() {
     let mut b = lost_and_found();
     b.select(NYC);
     b.keys("m");
-    let masked = b.app.peers.selected().expect("the same peer");
+    let masked = b.app.panes.peers.selected().expect("the same peer");
     assert_ne!(masked, demo::id(NYC));
     assert!(b.app.peer(masked).is_some_and(|p| p.name.as_deref().is_some_and(|n| n.starts_with("peer-"))));
     let connect = Command::Connect { peer: demo::id(NYC) };
@@ -924,7 +950,7 @@ fn what_is_done_to_a_pseudonym_is_done_to_whom_it_stands_for() {
     assert!(b.app.peer(masked).is_some(), "and so does the past");
     b.press(KeyCode::Esc);
     b.keys("m");
-    assert_eq!(b.app.peers.selected(), Some(demo::id(NYC)));
+    assert_eq!(b.app.panes.peers.selected(), Some(demo::id(NYC)));
     b.keys("m");
-    assert_eq!(b.app.peers.selected(), Some(masked), "one is called the same all the time");
+    assert_eq!(b.app.panes.peers.selected(), Some(masked), "one is called the same all the time");
 }

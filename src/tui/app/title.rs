@@ -1,8 +1,9 @@
 //! What the terminal's title says: which console this is among many windows,
 //! and whether it wants a look.
 
-use super::{App, Gone};
+use super::App;
 use crate::model::{Phase, SaveState, clean, ellipsize};
+use crate::tui::message::Gone;
 
 /// Titles are cut anyway; what matters stands first.
 const LONGEST: usize = 80;
@@ -24,7 +25,7 @@ impl App {
     /// What is wrong, in a word or two; the worst of it.
     fn alarm(&self) -> Option<&'static str> {
         let node = &self.live().node;
-        match &self.gone {
+        match self.gone() {
             Some(Gone::Stopped) => return Some("node stopped"),
             Some(Gone::Lost { .. }) => return Some("node lost"),
             None => {}

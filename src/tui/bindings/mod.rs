@@ -7,8 +7,9 @@ mod key;
 mod keymap;
 mod table;
 
+use tui_input::InputRequest;
+
 use crate::model::{NatType, NextAction};
-use crate::tui::app::Step;
 
 pub(crate) use key::Key;
 pub(crate) use keymap::Bound;
@@ -141,8 +142,8 @@ pub(crate) enum Action {
     No,
     Apply,
     Cancel,
-    Erase,
-    EraseAll,
+    /// Changes a line that is typed, or moves its cursor.
+    Edit(InputRequest),
     Complete,
     Older,
     Newer,
@@ -179,6 +180,19 @@ pub(crate) enum LabKey {
     /// Start the chosen drill.
     Start,
     CallOff,
+}
+
+/// A way through the moments that are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Step {
+    /// To where something last changed.
+    Back,
+    /// To where something changes next.
+    Forth,
+    /// A minute back.
+    LeapBack,
+    /// A minute forth.
+    LeapForth,
 }
 
 /// What an action can cost.

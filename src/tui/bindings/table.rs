@@ -3,9 +3,10 @@
 //! word for the footer (empty: it does not stand there), what it can cost, and a
 //! sentence for the help. Lines stand in the order of the footer and the help.
 
-use super::{Action, Binding, Danger, LabKey, NodeCommand, Scope};
+use tui_input::InputRequest as Edit;
+
+use super::{Action, Binding, Danger, LabKey, NodeCommand, Scope, Step};
 use crate::model::NatType;
-use crate::tui::app::Step;
 
 const PEER: &[Scope] = &[Scope::Main, Scope::Why];
 const MAIN: &[Scope] = &[Scope::Main];
@@ -156,8 +157,22 @@ pub(crate) static BINDINGS: &[Binding] = table! {
     "search": Action::Search, "/", HELP, "search", None, "show only the keys with some words in them";
     "search-keep": Action::Apply, "enter", SEARCH, "keep", None, "keep what was found, and read on";
     "search-cancel": Action::Cancel, "esc", SEARCH, "all again", None, "show every key again";
-    "erase": Action::Erase, "backspace ctrl-h", TYPING, "", None, "erase the last character";
-    "erase-line": Action::EraseAll, "ctrl-u", TYPING, "", None, "erase the line";
+    "cursor-left": Action::Edit(Edit::GoToPrevChar), "left ctrl-b", TYPING, "", None, "one character left";
+    "cursor-right": Action::Edit(Edit::GoToNextChar), "right ctrl-f", TYPING, "", None, "one character right";
+    "word-left": Action::Edit(Edit::GoToPrevWord), "ctrl-left alt-b", TYPING, "", None, "one word left";
+    "word-right": Action::Edit(Edit::GoToNextWord), "ctrl-right alt-f", TYPING, "", None, "one word right";
+    "line-start": Action::Edit(Edit::GoToStart), "home ctrl-a", TYPING, "", None,
+        "to the beginning of the line";
+    "line-end": Action::Edit(Edit::GoToEnd), "end ctrl-e", TYPING, "", None, "to the end of the line";
+    "erase": Action::Edit(Edit::DeletePrevChar), "backspace ctrl-h", TYPING, "", None,
+        "erase the character before the cursor";
+    "erase-next": Action::Edit(Edit::DeleteNextChar), "delete ctrl-d", TYPING, "", None,
+        "erase the character under the cursor";
+    "erase-word": Action::Edit(Edit::DeletePrevWord), "ctrl-w", TYPING, "", None,
+        "erase the word before the cursor";
+    "erase-rest": Action::Edit(Edit::DeleteTillEnd), "ctrl-k", TYPING, "", None,
+        "erase everything from the cursor on";
+    "erase-line": Action::Edit(Edit::DeleteLine), "ctrl-u", TYPING, "", None, "erase the line";
     "palette": Action::Palette, ":", OVERVIEWS, "palette", None, "find an action or a peer by a few letters";
     "help": Action::Help, "?", OVERVIEWS, "help", None,
         "what every key does, and why some do nothing now";

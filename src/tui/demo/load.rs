@@ -9,8 +9,9 @@ use ratatui::layout::Rect;
 
 use super::{NOW, ago, busy, peer};
 use crate::model::{PeerRow, PeerState, Snapshot, ThemeChoice};
-use crate::tui::app::{App, Input};
-use crate::tui::logs::Logs;
+use crate::tui::app::App;
+use crate::tui::logs::LogSource;
+use crate::tui::message::Input;
 use crate::tui::terminal::{Features, Terminal};
 use crate::tui::theme::{GlyphChoice, Theme};
 use crate::tui::{faults, view};
@@ -88,7 +89,7 @@ impl Screen {
     /// A console of that size on a snapshot, in colour and with symbols.
     pub fn new(snapshot: Arc<Snapshot>, width: u16, height: u16) -> Self {
         let theme = Theme::named(ThemeChoice::Auto, GlyphChoice::Unicode, |_| None);
-        let app = App::new(snapshot, theme, TimeZone::UTC, Logs::Off);
+        let app = App::new(snapshot, theme, TimeZone::UTC, LogSource::Off);
         let blank = Buffer::empty(Rect::new(0, 0, width, height));
         Self { app, shown: blank.clone(), next: blank, at: Duration::ZERO }
     }
@@ -102,7 +103,8 @@ impl Screen {
     /// Draws one frame and returns how many cells would be written.
     pub fn frame(&mut self) -> usize {
         self.next.reset();
-        view::draw(&mut self.app, self.next.area, &mut self.next);
+        let picture = view::draw(&self.app, self.next.area, &mut self.next);
+        self.app.on_drawn(picture.layout);
         let changed = self.shown.diff_iter(&self.next).count();
         std::mem::swap(&mut self.shown, &mut self.next);
         changed

@@ -3,15 +3,15 @@
 //! asked for, and what the console wants done is about those who are really
 //! meant again. So no view can show what is to be hidden: it never has it.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::bundle::{About, Bundle, FORMAT, Holds};
 use super::mask::Mask;
 use super::record::Record;
 use crate::model::{Command, LogLevel, LogLine, PeerId, Snapshot, Stamp, clean};
-use crate::tui::app::{ENTRIES_KEPT, Effect, Entry, Gone, Input, LINES_KEPT};
+use crate::tui::entry::{Entry, LogLines, Timeline};
 use crate::tui::lab::LabView;
+use crate::tui::message::{Effect, Gone, Input};
 
 /// What the console remembers, as it was told.
 #[derive(Debug)]
@@ -21,28 +21,10 @@ pub(crate) struct RecordingBoundary {
     spare: Option<Mask>,
     live: Arc<Snapshot>,
     record: Record,
-    entries: VecDeque<Entry>,
-    lines: VecDeque<LogLine>,
+    entries: Timeline,
+    lines: LogLines,
     lab: Option<Arc<LabView>>,
     about: Option<About>,
-}
-
-fn push<T>(list: &mut VecDeque<T>, max: usize, item: T) {
-    if list.len() == max {
-        list.pop_front();
-    }
-    list.push_back(item);
-}
-
-/// The same, in order where they are nearly so.
-fn push_entry(list: &mut VecDeque<Entry>, entry: Entry) {
-    let nearly = std::time::Duration::from_secs(5);
-    let later = |other: &&Entry| other.at() > entry.at() && entry.at().age_at(other.at()) <= nearly;
-    let later = list.iter().rev().take(256).take_while(later).count();
-    push(list, ENTRIES_KEPT, entry);
-    if let Some(entry) = list.pop_back() {
-        list.insert(list.len() - later.min(list.len()), entry);
-    }
 }
 
 impl RecordingBoundary {
@@ -55,8 +37,8 @@ impl RecordingBoundary {
             spare: None,
             live,
             record,
-            entries: VecDeque::new(),
-            lines: VecDeque::new(),
+            entries: Timeline::default(),
+            lines: LogLines::default(),
             lab: None,
             about: None,
         }
@@ -70,8 +52,8 @@ impl RecordingBoundary {
             spare: None,
             live,
             record: bundle.record,
-            entries: bundle.entries.into(),
-            lines: bundle.lines.into(),
+            entries: Timeline::default().with(bundle.entries),
+            lines: LogLines::default().with(bundle.lines),
             lab: bundle.lab,
             about: Some(bundle.about),
         })
@@ -84,24 +66,24 @@ impl RecordingBoundary {
             Input::Snapshot(snapshot) => Input::Snapshot(self.take(snapshot)),
             Input::NodeBack(snapshot) => Input::NodeBack(self.take(snapshot)),
             Input::Switched(snapshot) => {
-                (self.record, self.entries) = (Record::default(), VecDeque::new());
+                (self.record, self.entries) = (Record::default(), Timeline::default());
                 Input::Switched(self.take(snapshot))
             }
             Input::Event(event) => {
-                push_entry(&mut self.entries, Entry::Event(Arc::clone(&event)));
+                self.record_entry(Entry::Event(Arc::clone(&event)));
                 Input::Event(match &mut self.mask {
                     Some(mask) => Arc::new(mask.event(&event)),
                     None => event,
                 })
             }
             Input::EventsLost(events) => {
-                push_entry(&mut self.entries, Entry::Lost { at: now, events });
+                self.record_entry(Entry::Lost { at: now, events });
                 Input::EventsLost(events)
             }
             Input::Outcome(outcome) => {
                 if !outcome.command.is_question() {
                     let entry = Entry::Outcome { at: now, outcome: Arc::clone(&outcome) };
-                    push_entry(&mut self.entries, entry);
+                    self.record_entry(entry);
                 }
                 Input::Outcome(match &mut self.mask {
                     Some(mask) => Arc::new(mask.outcome(&outcome)),
@@ -109,7 +91,7 @@ impl RecordingBoundary {
                 })
             }
             Input::Fault(text) => {
-                push_entry(&mut self.entries, Entry::Fault { at: now, text: text.clone() });
+                self.record_entry(Entry::Fault { at: now, text: text.clone() });
                 Input::Fault(self.text(text))
             }
             Input::Lines(mut lines, dropped) => {
@@ -119,7 +101,7 @@ impl RecordingBoundary {
                     lines.push(LogLine { at: now, level: LogLevel::Warn, target, text });
                 }
                 for line in &lines {
-                    push(&mut self.lines, LINES_KEPT, line.clone());
+                    self.lines.push(line.clone(), true);
                 }
                 if let Some(mask) = &self.mask {
                     lines = lines.iter().map(|line| mask.line(line)).collect();
@@ -146,8 +128,13 @@ impl RecordingBoundary {
             | Input::NodeGone(Gone::Stopped)
             | Input::Snapped(Ok(_))
             | Input::LabBusy
+            | Input::SuspendRefused
             | Input::Tick) => same,
         }
+    }
+
+    fn record_entry(&mut self, entry: Entry) {
+        self.entries.push_in_order(entry, true);
     }
 
     fn take(&mut self, snapshot: Arc<Snapshot>) -> Arc<Snapshot> {
@@ -237,16 +224,16 @@ impl RecordingBoundary {
     /// What happened so far, as it may be seen.
     pub(crate) fn entries(&mut self) -> Vec<Entry> {
         match &mut self.mask {
-            Some(mask) => self.entries.iter().map(|entry| mask.entry(entry)).collect(),
-            None => self.entries.iter().cloned().collect(),
+            Some(mask) => self.entries.all().map(|entry| mask.entry(entry)).collect(),
+            None => self.entries.all().cloned().collect(),
         }
     }
 
     /// The log so far, as it may be seen.
     pub(crate) fn lines(&self) -> Vec<LogLine> {
         match &self.mask {
-            Some(mask) => self.lines.iter().map(|line| mask.line(line)).collect(),
-            None => self.lines.iter().cloned().collect(),
+            Some(mask) => self.lines.all().map(|line| mask.line(line)).collect(),
+            None => self.lines.all().cloned().collect(),
         }
     }
 
@@ -275,8 +262,8 @@ impl RecordingBoundary {
         let node = &self.live.node;
         let holds = Holds {
             moments: self.record.len() as u64,
-            entries: self.entries.len() as u64,
-            log_lines: self.lines.len() as u64,
+            entries: self.entries.all().len() as u64,
+            log_lines: self.lines.all().len() as u64,
             lab: self.lab.is_some(),
         };
         Bundle {
@@ -291,8 +278,8 @@ impl RecordingBoundary {
                 holds,
             },
             record: self.record.clone(),
-            entries: self.entries.iter().cloned().collect(),
-            lines: self.lines.iter().cloned().collect(),
+            entries: self.entries.all().cloned().collect(),
+            lines: self.lines.all().cloned().collect(),
             lab: self.lab.clone(),
             mask: self.mask.clone(),
         }

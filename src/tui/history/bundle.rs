@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::mask::Mask;
 use super::record::Record;
 use crate::model::{LogLine, PeerId, PeerRow, Sections, Stamp, clean};
-use crate::tui::app::Entry;
+use crate::tui::entry::Entry;
 use crate::tui::fmt;
 use crate::tui::lab::LabView;
 

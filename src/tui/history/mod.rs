@@ -5,8 +5,10 @@
 mod boundary;
 mod bundle;
 mod mask;
+mod moments;
 mod record;
 
 pub(crate) use boundary::RecordingBoundary;
 pub(crate) use bundle::About;
 pub use bundle::{Bundle, BundleError};
+pub(crate) use moments::{History, Moment, Place};

@@ -6,27 +6,30 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 use unicode_width::UnicodeWidthStr;
 
-use super::Pen;
-use crate::tui::app::{App, Pane, Spot};
+use crate::tui::app::App;
 use crate::tui::bindings::{Action, Bound, LabKey, NodeCommand, Scope};
+use crate::tui::draw::{Pen, Spot};
 use crate::tui::lab::LabCommand;
+use crate::tui::pane::Pane;
 
 /// The keys that do something here and now.
 pub(super) fn draw(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
     let scope = app.scope();
-    let works = |b: &&Bound| !b.label.is_empty() && !b.keys.is_empty() && app.available(b.action).is_ok();
+    let (focus, zoom) = (app.panes().focus(), app.panes().zoom);
+    let works =
+        |b: &&Bound| !b.label.is_empty() && !b.keys.is_empty() && pen.possible.available(b.action).is_ok();
     // How to get help and out is never cut off.
     let last = |b: &Bound| {
-        (app.zoom && b.action == Action::Zoom)
+        (zoom && b.action == Action::Zoom)
             || matches!(
                 b.action,
                 Action::Help | Action::Palette | Action::Quit | Action::Close | Action::No | Action::Cancel
             )
     };
-    let (tail, mut head): (Vec<_>, Vec<_>) = app.keys.of_scope(scope).filter(works).partition(|b| last(b));
+    let (tail, mut head): (Vec<_>, Vec<_>) = pen.keys.of_scope(scope).filter(works).partition(|b| last(b));
     if scope == Scope::Main {
         // In a narrow terminal the first ones are all that is seen.
-        head.sort_by_key(|b| !belongs(b.action, app.focus));
+        head.sort_by_key(|b| !belongs(b.action, focus));
     }
     let width = |b: &Bound| b.key().width() + b.label.width() + 3;
     let mut room = usize::from(area.width).saturating_sub(1 + tail.iter().map(|b| width(b)).sum::<usize>());
@@ -42,18 +45,14 @@ pub(super) fn draw(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
     let (mut spans, mut x) = (vec![Span::raw(" ")], area.x + 1);
     for binding in shown {
         let label = match (binding.action, scope) {
-            (Action::Freeze, Scope::Main) if app.replayed().is_some() => {
-                if app.is_playing() {
-                    "stop"
-                } else {
-                    "play"
-                }
+            (Action::Freeze, Scope::Main) if app.history().replayed().is_some() => {
+                if app.history().is_playing() { "stop" } else { "play" }
             }
             (Action::Freeze, Scope::Main) if app.moment().is_some() => "go on",
-            (Action::Back, _) if app.replayed().is_some() => "to its end",
+            (Action::Back, _) if app.history().replayed().is_some() => "to its end",
             (Action::Back, _) if app.moment().is_some() => "now",
-            (Action::Why, Scope::Main) if app.focus == Pane::Events => "go there",
-            (Action::Zoom, Scope::Main) if app.zoom => "unzoom",
+            (Action::Why, Scope::Main) if focus == Pane::Events => "go there",
+            (Action::Zoom, Scope::Main) if zoom => "unzoom",
             (Action::Node(NodeCommand::Disconnect), Scope::Main) if app.is_on_served() => "end it",
             (Action::Lab(key), _) => lab_label(app, key).unwrap_or(binding.label),
             _ => binding.label,
@@ -70,7 +69,7 @@ pub(super) fn draw(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
 
 /// What a key does to the chosen row of the lab, where it undoes.
 fn lab_label(app: &App, key: LabKey) -> Option<&'static str> {
-    match app.lab.as_ref()?.command(key).ok()? {
+    match app.lab()?.command(key).ok()? {
         LabCommand::Heal(_) | LabCommand::HealLink(_) => Some("heal"),
         LabCommand::Start(_) => Some("start"),
         _ => None,

@@ -7,12 +7,15 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-use super::{Pen, drills, frame, lab};
 use crate::model::{Path, Phase, SaveState, SendTrouble, Snapshot, clean};
-use crate::tui::app::{App, Filtered, Moment, Pane, Prompt, Spot, Step, Tone};
-use crate::tui::bindings::{Action, Scope};
+use crate::tui::app::{App, Prompt};
+use crate::tui::bindings::{Action, Scope, Step};
+use crate::tui::commands::Tone;
+use crate::tui::draw::{Pen, Spot, frame};
 use crate::tui::fmt;
-use crate::tui::history::About;
+use crate::tui::history::{About, Moment};
+use crate::tui::pane::Pane;
+use crate::tui::panes::Filtered;
 
 /// The links by path, in words where there is room. Foreign connections carry
 /// no link of ours, so they are counted apart.
@@ -47,15 +50,15 @@ pub(super) fn draw(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
     let wide = area.width >= 120;
     let narrow = area.width < 60;
 
-    let dropped_style = if app.events_dropped > 0 { theme.warn } else { theme.dim };
+    let dropped_style = if app.events_dropped() > 0 { theme.warn } else { theme.dim };
     let mut right = Vec::new();
     if !narrow {
         right.extend([Span::styled("up ", theme.dim), Span::raw(format!("{:>6}", pen.age(node.started)))]);
     }
     if wide {
-        right.push(Span::styled(format!("  events {} dropped", app.events_dropped), dropped_style));
-    } else if app.events_dropped > 0 {
-        right.insert(0, Span::styled(format!(" {} dropped  ", app.events_dropped), dropped_style));
+        right.push(Span::styled(format!("  events {} dropped", app.events_dropped()), dropped_style));
+    } else if app.events_dropped() > 0 {
+        right.insert(0, Span::styled(format!(" {} dropped  ", app.events_dropped()), dropped_style));
     }
     right.push(Span::raw(" "));
     let right = Line::from(right);
@@ -83,10 +86,10 @@ pub(super) fn draw(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
         ]);
     }
     left.extend([Span::styled(format!("{phase:<8}"), phase_style), gap()]);
-    if app.is_masked() {
+    if app.history().is_masked() {
         left.extend([Span::styled("masked", theme.warn), gap()]);
     }
-    if app.read_only {
+    if app.settings.read_only {
         left.extend([Span::styled("read-only", theme.warn), gap()]);
     }
     if !narrow {
@@ -99,7 +102,7 @@ pub(super) fn draw(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
 
 /// What the node does about being connected, as a word.
 fn phase(app: &App, pen: &Pen<'_>) -> (&'static str, Style) {
-    if let Some(gone) = app.gone.as_ref().filter(|_| !app.moment().is_some_and(|moment| moment.past)) {
+    if let Some(gone) = app.gone().filter(|_| !app.moment().is_some_and(|moment| moment.past)) {
         return (gone.word(), pen.theme.bad);
     }
     match of_status(app).node.phase {
@@ -119,35 +122,38 @@ pub(super) fn banners(app: &App, pen: &Pen<'_>) -> Vec<Line<'static>> {
     let moment = app.moment().map(|moment| moment_banner(app, pen, moment));
     let banner = |text: String| Line::styled(text, pen.theme.banner);
     let told = moment.into_iter().chain(trouble(app, pen));
-    told.chain(drills::reminder(app)).chain(lab::reminder(app)).map(banner).take(2).collect()
+    let lab = app.lab().into_iter();
+    let lab = lab.flat_map(|lab| [lab.drill_reminder(pen.keys), lab.reminder(pen.keys)]).flatten();
+    told.chain(lab).map(banner).take(2).collect()
 }
 
 /// Which moment is looked at, and what is missed by that.
 fn moment_banner(app: &App, pen: &Pen<'_>, moment: &Moment) -> String {
     let time = pen.time_of_day(moment.now);
-    if let Some(about) = app.replayed() {
+    if let Some(about) = app.history().replayed() {
         return replay_banner(app, pen, about, moment);
     }
-    let events = fmt::count(app.timeline.end() - moment.timeline_end, "event");
+    let events = fmt::count(app.panes().events.log().unseen(), "event");
     if !moment.past {
         let updates = fmt::count(moment.missed, "update");
         let age = pen.age(moment.now);
-        let key = app.keys.key_of(Scope::Main, Action::Freeze);
+        let key = pen.keys.key_of(Scope::Main, Action::Freeze);
         return format!(" FROZEN at {time}, {age} ago: missed {events} and {updates} ({key} goes on)");
     }
     pen.changes_within(std::time::Duration::from_secs(1));
     let ago = fmt::exactly(moment.now.age_at(pen.now));
-    let key = |action| app.keys.key_of(Scope::Main, action);
+    let key = |action| pen.keys.key_of(Scope::Main, action);
     let (forth, now) = (key(Action::Step(Step::Forth)), key(Action::Back));
     format!(" THEN {}, {ago} ago: {events} since ({forth} forward, {now} now)", &time[..time.len().min(8)])
 }
 
 /// Whose past is looked at, and how much of it is left.
 fn replay_banner(app: &App, pen: &Pen<'_>, about: &About, moment: &Moment) -> String {
-    let left = fmt::exactly(moment.now.age_at(app.last_moment()));
-    let key = |action| app.keys.key_of(Scope::Main, action);
+    let last = app.history().reach().1.unwrap_or(app.live().at);
+    let left = fmt::exactly(moment.now.age_at(last));
+    let key = |action| pen.keys.key_of(Scope::Main, action);
     let play = key(Action::Freeze);
-    let where_in_it = match (app.is_playing(), app.last_moment() <= moment.now) {
+    let where_in_it = match (app.history().is_playing(), last <= moment.now) {
         (true, _) => format!("{left} before the end, playing ({play} stops)"),
         (false, true) => format!("the end ({} back, {play} plays)", key(Action::Step(Step::Back))),
         (false, false) => format!("{left} before the end ({play} plays)"),
@@ -164,8 +170,8 @@ fn replay_banner(app: &App, pen: &Pen<'_>, about: &About, moment: &Moment) -> St
 
 fn trouble(app: &App, pen: &Pen<'_>) -> Option<String> {
     let node = &app.live().node;
-    if let Some(gone) = &app.gone {
-        return Some(gone.banner(&app.keys.key_of(Scope::Main, Action::Quit)));
+    if let Some(gone) = app.gone() {
+        return Some(gone.banner(&pen.keys.key_of(Scope::Main, Action::Quit)));
     }
     if let Some(age) = app.stale() {
         pen.changes_within(std::time::Duration::from_secs(1));
@@ -174,8 +180,8 @@ fn trouble(app: &App, pen: &Pen<'_>) -> Option<String> {
     if let Some(left) = app.stale_in() {
         pen.changes_within(left);
     }
-    if let Some(first) = app.faults.first() {
-        let more = app.faults.len() - 1;
+    if let Some(first) = app.faults().first() {
+        let more = app.faults().len() - 1;
         let more = if more > 0 { format!(" (and {more} more)") } else { String::new() };
         return Some(format!(" A TASK FAULTED: {}{more}", clean_line(first)));
     }
@@ -230,14 +236,14 @@ fn clean_line(text: &str) -> String {
 }
 
 /// The panes by number, where not all are shown.
-pub(super) fn tabs(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
+pub(super) fn tabs(focus: Pane, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
     // Each has its number, a space, and one on either side.
     let room = usize::from(area.width).saturating_sub(4 * Pane::ALL.len());
     let fits = |most: usize| Pane::ALL.iter().map(|p| p.title().len().min(most)).sum::<usize>() <= room;
     let most = [usize::MAX, 4].into_iter().find(|most| fits(*most));
     let (mut spans, mut x) = (Vec::new(), area.x);
     for pane in Pane::ALL {
-        let focused = pane == app.focus;
+        let focused = pane == focus;
         // Where there is room for no names, there is for the one that matters.
         let most = most.unwrap_or(if focused { usize::MAX } else { 0 });
         let name: String = pane.title().chars().take(most).collect();
@@ -259,17 +265,17 @@ pub(super) fn tabs(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
 pub(super) fn message(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
     let theme = pen.theme;
     let mut spans = Vec::new();
-    if let Some(prompt) = &app.prompt {
+    if let Some(prompt) = app.prompt() {
         prompt_line(app, pen, prompt, area, buf);
         return;
     }
-    let running: Vec<_> = app.commands.running().iter().filter(|r| !r.is_question()).collect();
+    let running: Vec<_> = app.commands().running().iter().filter(|r| !r.is_question()).collect();
     if let Some(first) = running.first() {
         let more = if running.len() > 1 { format!(" and {} more", running.len() - 1) } else { String::new() };
         let text = format!(" ◐ {} runs, {}{more}  ", first.describe(), pen.age(first.since));
         spans.push(Span::styled(text, theme.accent));
     }
-    if let Some(message) = app.commands.message() {
+    if let Some(message) = app.commands().message() {
         let (mark, style) = match message.tone {
             Tone::Good => ("✓", theme.good),
             Tone::Nothing => ("─", theme.dim),
@@ -288,30 +294,21 @@ pub(super) fn message(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
 /// behind it.
 fn prompt_line(app: &App, pen: &Pen<'_>, prompt: &Prompt, area: Rect, buf: &mut Buffer) {
     let theme = pen.theme;
-    let (passing, all) = app.filtered(prompt.of);
+    let filtered = app.panes().filtered(prompt.of());
+    let (passing, all) = filtered.passing();
     let count = format!("  {passing} of {all}");
-    let head = match prompt.of {
+    let head = match prompt.of() {
         Filtered::Peers => " filter / ",
         Filtered::Events => " events / ",
         Filtered::Lines => " log / ",
     };
     let room = usize::from(area.width).saturating_sub(count.len() + 12);
-    let shown = frame::tail(&prompt.text, room);
-    let cut = prompt.text.len() - shown.len();
+    let wrong = filtered.wrong();
     let mut spans = vec![Span::styled(head, theme.accent)];
-    let wrong = app.wrong_filter();
-    let marked = wrong.map(|w| w.at.start.saturating_sub(cut)..w.at.end.saturating_sub(cut));
-    match marked.filter(|at| at.end <= shown.len() && shown.is_char_boundary(at.start)) {
-        Some(at) => spans.extend([
-            Span::raw(shown[..at.start].to_owned()),
-            Span::styled(shown[at.clone()].to_owned(), theme.bad.underlined()),
-            Span::raw(shown[at.end..].to_owned()),
-        ]),
-        None => spans.push(Span::raw(shown)),
-    }
-    spans.extend([Span::styled("█", theme.accent), Span::styled(count, theme.dim)]);
-    if !prompt.candidates.is_empty() {
-        spans.push(Span::styled(format!("  {}", prompt.candidates.join("  ")), theme.dim));
+    spans.extend(frame::typed_text(pen, prompt.line(), room, wrong.map(|wrong| wrong.at.clone()), true));
+    spans.push(Span::styled(count, theme.dim));
+    if !prompt.candidates().is_empty() {
+        spans.push(Span::styled(format!("  {}", prompt.candidates().join("  ")), theme.dim));
     } else if let Some(wrong) = wrong {
         spans.push(Span::styled(format!("  ✗ {}", wrong.why), theme.bad));
     }

@@ -2,7 +2,8 @@
 
 use ratatui::layout::Rect;
 
-use crate::tui::app::Pane;
+use crate::tui::pane::Pane;
+use crate::tui::panes::Places;
 
 /// From this size on there are six panes.
 const SIX: (u16, u16) = (140, 40);
@@ -22,37 +23,6 @@ pub(super) struct Parts {
     pub(super) message: Rect,
     /// The keys.
     pub(super) footer: Rect,
-}
-
-/// Panes that share a place: the one that was last looked at has it, so that it
-/// stays when somebody goes on to another pane.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Places {
-    /// The last of six.
-    sixth: Pane,
-    /// The third of four.
-    third: Pane,
-    /// The last of four.
-    fourth: Pane,
-}
-
-impl Default for Places {
-    fn default() -> Self {
-        Self { sixth: Pane::Logs, third: Pane::Relays, fourth: Pane::Events }
-    }
-}
-
-impl Places {
-    /// Somebody looks at that pane.
-    pub(super) fn look_at(&mut self, pane: Pane) {
-        match pane {
-            Pane::Peers | Pane::Escalation => {}
-            Pane::Relays | Pane::Kpi => self.third = pane,
-            Pane::Gossip | Pane::Nat => (self.third, self.sixth) = (pane, pane),
-            Pane::Logs => (self.fourth, self.sixth) = (pane, pane),
-            Pane::Events => self.fourth = pane,
-        }
-    }
 }
 
 /// Splits the screen.

@@ -1,135 +1,83 @@
-//! Draws the console's state into a buffer. It changes nothing but what the
-//! next key needs to know of the screen, and it reports when the picture will
-//! change by itself because an age in it steps.
+//! Draws the console: the panes, what lies over them, and the lines around. It changes
+//! nothing: how all of it came to lie on the screen, and when the picture will change by
+//! itself because an age in it steps, is what it returns.
 
-mod chart;
-mod drills;
-mod escalation;
-mod events;
-mod explained;
 mod footer;
-mod frame;
-mod gossip;
 mod header;
-mod help;
-mod kpi;
-mod lab;
 mod layout;
-mod logs;
-mod nat;
-mod palette;
-mod peers;
-mod provenance;
-mod relays;
-mod why;
 
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
-use jiff::tz::TimeZone;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use ratatui::style::Style;
 
-use super::app::{App, Drawn, Overlay, Pane, Region, Spot};
-use super::bindings::Danger;
-use super::fmt::{self, Ageing};
-use super::theme::Theme;
+use super::app::App;
+use super::bindings::{Action, Scope};
+use super::draw::{Layout, Pen, Spot, frame};
+use super::pane::Pane;
 use crate::model::Stamp;
-pub(crate) use layout::Places;
 
 /// The smallest terminal that the panes fit in.
 pub(crate) const MIN_WIDTH: u16 = 40;
 /// See [`MIN_WIDTH`].
 pub(crate) const MIN_HEIGHT: u16 = 10;
 
-/// What every part of the picture needs.
-pub(crate) struct Pen<'a> {
-    theme: &'a Theme,
-    zone: &'a TimeZone,
-    now: Stamp,
-    /// Whether `now` goes on.
-    running: bool,
-    changes_in: Cell<Option<Duration>>,
-    /// What was drawn where, for the mouse.
-    regions: &'a RefCell<Vec<Region>>,
+/// What drawing comes to.
+#[derive(Debug)]
+pub(crate) struct Picture {
+    /// How all of it lies on the screen.
+    pub(crate) layout: Layout,
+    /// How long until a text in it changes by itself, if one does.
+    pub(crate) changes_in: Option<Duration>,
 }
 
-impl Pen<'_> {
-    /// How long ago something was.
-    fn age(&self, stamp: Stamp) -> String {
-        self.ageing(fmt::age(stamp, self.now))
-    }
-
-    /// How long until something is due. The picture's moment is the beginning of
-    /// a second, on average half a second ago: a started second is not counted,
-    /// or what lasts 30 s would begin at 31.
-    fn countdown(&self, stamp: Stamp) -> String {
-        self.ageing(fmt::countdown(stamp.before(Duration::from_millis(999)), self.now))
-    }
-
-    fn ageing(&self, ageing: Ageing) -> String {
-        if self.running {
-            self.changes_within(ageing.changes_in);
-        }
-        ageing.text
-    }
-
-    /// Notes that the picture changes by itself that soon.
-    fn changes_within(&self, left: Duration) {
-        self.changes_in.set(Some(self.changes_in.get().map_or(left, |old| old.min(left))));
-    }
-
-    /// Notes what lies somewhere; what is noted later lies on top.
-    fn mark(&self, area: Rect, spot: Spot) {
-        self.regions.borrow_mut().push(Region { area, spot });
-    }
-
-    /// How the mark of what an action costs looks.
-    fn danger(&self, danger: Danger) -> Style {
-        match danger {
-            Danger::None | Danger::Traffic => self.theme.dim,
-            Danger::Disruptive => self.theme.warn,
-            Danger::Destructive => self.theme.bad,
-        }
-    }
-
-    fn time_of_day(&self, stamp: Stamp) -> String {
-        fmt::time_of_day(stamp, self.zone)
-    }
-}
-
-/// Draws everything, and returns how long until a text in it changes by
-/// itself, if one does.
-pub(crate) fn draw(app: &mut App, area: Rect, buf: &mut Buffer) -> Option<Duration> {
-    let theme = app.theme.clone();
-    let zone = app.zone.clone();
+/// Draws everything.
+pub(crate) fn draw(app: &App, area: Rect, buf: &mut Buffer) -> Picture {
     // Ages step together, on whole seconds of the node's clock: one draw a
     // second is enough for all of them, whatever fraction each began with.
     let (now, into) = whole_second(app.node_now());
-    let regions = RefCell::new(Vec::with_capacity(app.drawn.regions.len()));
+    let regions = RefCell::new(Vec::with_capacity(app.layout().regions.len()));
+    let panes = app.panes();
+    let fits = area.width >= MIN_WIDTH && area.height >= MIN_HEIGHT;
+    let on_screen = if fits {
+        let parts = layout::split(area, 0, panes.focus(), panes.zoom, panes.places());
+        parts.panes.into_iter().map(|(pane, _)| pane).collect()
+    } else {
+        Vec::new()
+    };
     let pen = Pen {
-        theme: &theme,
-        zone: &zone,
+        theme: &app.settings.theme,
+        zone: &app.settings.zone,
+        keys: &app.settings.keys,
+        shown: app.shown(),
+        events: panes.events.log(),
+        commands: app.commands(),
+        possible: &app.possible(on_screen),
+        gone: app.gone(),
+        focus: app.overlays().is_empty().then_some(panes.focus()),
+        acting: panes.acting(),
+        at: app.at(),
         now: app.moment().map_or(now, |moment| moment.now),
         running: app.moment().is_none(),
         changes_in: Cell::new(None),
         regions: &regions,
     };
-    if area.width < MIN_WIDTH || area.height < MIN_HEIGHT {
-        frame::too_small(app, &pen, area, buf);
+    let mut layout = if fits {
+        draw_console(app, &pen, area, buf)
     } else {
-        draw_console(app, &pen, area, buf);
-    }
-    theme.finish(buf);
+        too_small(&pen, area, buf);
+        app.layout().clone()
+    };
+    app.settings.theme.finish(buf);
     let changes_in = pen.changes_in.get();
-    app.drawn.regions = regions.into_inner();
-    if let Some(next) = app.plays_on_in() {
-        return Some(next);
-    }
-    let left = changes_in?;
-    let seconds = left.as_secs().saturating_add(u64::from(left.subsec_nanos() > 0));
-    Some(Duration::from_secs(seconds).saturating_sub(into))
+    layout.regions = regions.into_inner();
+    let changes_in = app.history().plays_on_in().or_else(|| {
+        let left = changes_in?;
+        let seconds = left.as_secs().saturating_add(u64::from(left.subsec_nanos() > 0));
+        Some(Duration::from_secs(seconds).saturating_sub(into))
+    });
+    Picture { layout, changes_in }
 }
 
 /// The second a moment lies in, and how far into it.
@@ -138,85 +86,66 @@ fn whole_second(now: Stamp) -> (Stamp, Duration) {
     (now.before(into), into)
 }
 
-fn draw_console(app: &mut App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
+/// The page for a terminal on which nothing fits.
+fn too_small(pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
+    let lines = [
+        "The terminal is too small".to_owned(),
+        format!("needs {MIN_WIDTH}x{MIN_HEIGHT}, has {}x{}", area.width, area.height),
+        format!("{} quits", pen.keys.key_of(Scope::Confirm, Action::Quit)),
+    ];
+    for (text, y) in lines.iter().zip(area.y..area.bottom()) {
+        buf.set_stringn(area.x, y, text, area.width.into(), pen.theme.strong);
+    }
+}
+
+fn draw_console(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) -> Layout {
     // What is about the console itself goes on while the panes stand still.
-    let live =
-        Pen { now: whole_second(app.node_now()).0, running: true, changes_in: Cell::new(None), ..*pen };
+    let live = pen.of(whole_second(app.node_now()).0);
     let banners = header::banners(app, &live);
-    app.places.look_at(app.focus);
-    let parts = layout::split(area, banners.len(), app.focus, app.zoom, app.places);
+    let panes = app.panes();
+    let parts = layout::split(area, banners.len(), panes.focus(), panes.zoom, panes.places());
     header::draw(app, &live, parts.header, buf);
     for (line, y) in banners.iter().zip(parts.header.y + 1..) {
         buf.set_style(Rect { y, ..parts.header }, line.style);
         frame::put(buf, (area.x, y), line, area.width);
     }
     if let Some(tabs) = parts.tabs {
-        header::tabs(app, pen, tabs, buf);
+        header::tabs(panes.focus(), pen, tabs, buf);
     }
-    let mut page = 10;
+    let mut drawn = Vec::with_capacity(parts.panes.len());
     for (pane, area) in &parts.panes {
         pen.mark(*area, Spot::Pane(*pane));
-        let rows = match pane {
-            Pane::Peers => peers::draw(app, pen, *area, buf),
-            Pane::Escalation => escalation::draw(app, pen, *area, buf),
-            Pane::Relays => relays::draw(app, pen, *area, buf),
-            Pane::Gossip => gossip::draw(app, pen, *area, buf),
-            Pane::Nat => nat::draw(app, pen, *area, buf),
-            Pane::Kpi => kpi::draw(app, pen, *area, buf),
-            Pane::Events => events::draw(app, pen, *area, buf),
-            Pane::Logs => logs::draw(app, pen, *area, buf),
-        };
-        if *pane == app.focus {
-            page = rows;
-        }
+        drawn.push((*pane, panes.get(*pane).draw(pen, *area, buf)));
     }
     if let (None, Some((_, last))) = (parts.tabs, parts.panes.last()) {
-        let hidden = Pane::ALL.iter().filter(|pane| !parts.panes.iter().any(|(p, _)| p == *pane));
-        let hidden: Vec<_> =
-            hidden.map(|pane| (*pane, format!("{} {}", pane.number(), pane.title()))).collect();
-        let names: Vec<&str> = hidden.iter().map(|(_, name)| name.as_str()).collect();
-        if frame::note_left(pen, &names.join("  "), *last, buf) {
-            let mut x = last.x + 3;
-            for (pane, name) in &hidden {
-                let width = u16::try_from(name.len()).unwrap_or(0);
-                pen.mark(Rect { x, y: last.bottom() - 1, width, height: 1 }, Spot::Pane(*pane));
-                x += width + 2;
-            }
-        }
+        name_hidden(pen, &drawn.iter().map(|(pane, _)| *pane).collect::<Vec<_>>(), *last, buf);
     }
-    app.drawn = Drawn {
-        peers: parts.panes.iter().any(|(p, _)| *p == Pane::Peers),
-        several: parts.panes.len() > 1,
-        page,
-        regions: Vec::new(),
-    };
     if let Some(left) = app.rows_change_in() {
         live.changes_within(left);
     }
     header::message(app, &live, parts.message, buf);
+    let layout = Layout { regions: Vec::new(), panes: drawn, overlays: Vec::new() };
     footer::draw(app, pen, parts.footer, buf);
     let body = Rect { y: area.y + 1, height: area.height - 3, ..area };
-    for n in 0..app.overlays.len() {
-        // What can be done depends on all that lies there, so all stays there.
-        let mut overlay = app.overlays[n].clone();
-        // Nothing below it is clicked through it.
-        pen.mark(body, Spot::Overlay);
-        match &mut overlay {
-            Overlay::Help { from, search, typing, scroll } => {
-                let search = help::Search { text: search, typing: *typing };
-                app.drawn.page = help::draw(app, pen, *from, search, scroll, (body, buf));
-            }
-            Overlay::Palette(palette) => app.drawn.page = palette::draw(app, pen, palette, body, buf),
-            Overlay::Why { peer, scroll } => app.drawn.page = why::draw(app, pen, *peer, scroll, body, buf),
-            Overlay::Lab { scroll } => app.drawn.page = lab::draw(app, pen, scroll, body, buf),
-            Overlay::Nat { host } => lab::choose_nat(app, pen, host, body, buf),
-            Overlay::Drills => app.drawn.page = drills::draw(app, &live, body, buf),
-            Overlay::Confirm(question) => frame::question(app, pen, question, body, buf),
-        }
-        app.overlays[n] = overlay;
-    }
+    let overlays = app.overlays().draw(pen, app.lab(), body, buf);
     if let Some(left) = live.changes_in.get() {
         pen.changes_within(left);
+    }
+    Layout { overlays, ..layout }
+}
+
+/// Names the panes that are not on the screen, on the lower border of the last one.
+fn name_hidden(pen: &Pen<'_>, shown: &[Pane], last: Rect, buf: &mut Buffer) {
+    let hidden = Pane::ALL.into_iter().filter(|pane| !shown.contains(pane));
+    let hidden: Vec<_> = hidden.map(|pane| (pane, format!("{} {}", pane.number(), pane.title()))).collect();
+    let names: Vec<&str> = hidden.iter().map(|(_, name)| name.as_str()).collect();
+    if frame::note_left(pen, &names.join("  "), last, buf) {
+        let mut x = last.x + 3;
+        for (pane, name) in &hidden {
+            let width = u16::try_from(name.len()).unwrap_or(0);
+            pen.mark(Rect { x, y: last.bottom() - 1, width, height: 1 }, Spot::Pane(*pane));
+            x += width + 2;
+        }
     }
 }
 

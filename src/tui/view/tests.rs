@@ -10,17 +10,20 @@ use ratatui::backend::TestBackend;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::style::Color;
 
+use jiff::tz::TimeZone;
+
 use super::*;
 use crate::model::{
     AlsoCalled, CloseCode, Command, CommandId, Done, Event, EventKind, Failure, Outcome, Path, PeerRow,
     Reason, RelayMode, SaveState, Snapshot,
 };
-use crate::tui::app::{Effect, Gone, Input};
 use crate::tui::bindings::Keymap;
 use crate::tui::demo;
+use crate::tui::fmt;
 use crate::tui::lab::{DrillInfo, DrillStage, DrillView, LabView};
-use crate::tui::logs::Logs;
-use crate::tui::theme::GlyphChoice;
+use crate::tui::logs::LogSource;
+use crate::tui::message::{Effect, Gone, Input};
+use crate::tui::theme::{GlyphChoice, Theme};
 
 mod said;
 mod states;
@@ -42,7 +45,7 @@ impl Shot {
 
     fn with(snapshot: Arc<Snapshot>, (w, h): (u16, u16), colours: Option<bool>, glyphs: GlyphChoice) -> Self {
         let theme = Theme::resolve(colours, glyphs, |_| None);
-        let app = App::new(snapshot, theme, TimeZone::UTC, Logs::Off);
+        let app = App::new(snapshot, theme, TimeZone::UTC, LogSource::Off);
         let terminal = Terminal::new(TestBackend::new(w, h)).unwrap();
         let mut shot = Self { app, at: Duration::ZERO, wake: None, terminal };
         shot.draw();
@@ -80,9 +83,11 @@ impl Shot {
     }
 
     fn draw(&mut self) {
-        let (app, mut wake) = (&mut self.app, None);
-        self.terminal.draw(|frame| wake = draw(app, frame.area(), frame.buffer_mut())).unwrap();
-        self.wake = wake;
+        let (app, mut picture) = (&self.app, None);
+        self.terminal.draw(|frame| picture = Some(draw(app, frame.area(), frame.buffer_mut()))).unwrap();
+        let picture = picture.expect("it was drawn");
+        self.app.on_drawn(picture.layout);
+        self.wake = picture.changes_in;
     }
 
     fn text_now(&self) -> String {
@@ -167,7 +172,7 @@ fn every_text_shows_the_keys_in_force_and_none_that_were_moved() {
     let map = Keymap::with(keys.map(|(name, key)| (name, vec![key]))).unwrap();
     let start = || {
         let mut shot = Shot::busy(LARGE);
-        shot.app.keys = map.clone();
+        shot.app.settings.keys = map.clone();
         shot
     };
     let press = |shot: &mut Shot, n: u8| {
@@ -400,7 +405,7 @@ fn no_size_and_no_view_panics_or_loses_the_selection() {
         ["", "?", "jjj\n", "jx", "/vps", " ", "z2", "3", "4k", "5k", "6j", "7k", "8", "lG", "ljjt", "dj"]
     {
         let mut shot = in_lab(LARGE, |view| view.drill = Some(demo::drill())).keys("jj").keys(keys);
-        let before = shot.app.peers.selected();
+        let before = shot.app.panes().peers.selected();
         for (w, h) in [
             (1, 1),
             (7, 3),
@@ -418,7 +423,7 @@ fn no_size_and_no_view_panics_or_loses_the_selection() {
         }
         shot.terminal.backend_mut().resize(140, 40);
         shot.draw();
-        assert_eq!(shot.app.peers.selected(), before, "{keys:?}");
+        assert_eq!(shot.app.panes().peers.selected(), before, "{keys:?}");
     }
 }
 
@@ -746,7 +751,7 @@ fn a_snap_of_a_masked_console_names_nobody_and_can_be_replayed() {
         assert!(!text.contains(&secret.to_lowercase()), "{secret}");
     }
     let bundle = crate::tui::Bundle::load(&path).unwrap();
-    let app = App::replay(bundle, shot.app.theme.clone(), TimeZone::UTC).unwrap();
+    let app = App::replay(bundle, shot.app.settings.theme.clone(), TimeZone::UTC).unwrap();
     let replayed = Shot { app, ..Shot::busy(LARGE) }.keys("1");
     assert!(replayed.text_now().contains("masked"), "it says so");
     assert!(replayed.text_now().contains("peer-"), "{}", replayed.text_now());

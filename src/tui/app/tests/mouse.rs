@@ -25,7 +25,8 @@ impl Screen {
     fn draw(&mut self) {
         self.buffer.reset();
         let area = self.buffer.area;
-        view::draw(&mut self.bench.app, area, &mut self.buffer);
+        let picture = view::draw(&self.bench.app, area, &mut self.buffer);
+        self.bench.app.on_drawn(picture.layout);
     }
 
     fn keys(&mut self, keys: &str) {
@@ -89,16 +90,16 @@ fn many_peers() -> Bench {
 fn a_click_focuses_the_pane_and_selects_the_row() {
     let mut s = Screen::new(busy(), LARGE);
     s.click("3 Relays");
-    assert_eq!(s.app().focus, Pane::Relays);
+    assert_eq!(s.app().panes.focus(), Pane::Relays);
     s.click("home-ber   linked");
-    assert_eq!(s.app().focus, Pane::Peers);
-    assert_eq!(s.app().peers.selected(), Some(demo::id([0x77, 0xc2, 0xab])));
+    assert_eq!(s.app().panes.focus(), Pane::Peers);
+    assert_eq!(s.app().panes.peers.selected(), Some(demo::id([0x77, 0xc2, 0xab])));
     s.click("standby");
-    assert_eq!((s.app().focus, s.app().reservations.cursor()), (Pane::Relays, Some(1)));
+    assert_eq!((s.app().panes.focus(), s.app().panes.relays.held().cursor()), (Pane::Relays, Some(1)));
     s.click("nobody we know is connected");
-    let chosen = s.app().attempts.selected_peer();
+    let chosen = s.app().panes.escalation.attempts().selected_peer();
     assert_eq!(
-        (s.app().focus, chosen),
+        (s.app().panes.focus(), chosen),
         (Pane::Escalation, Some(demo::id([0xc0, 0xff, 0xee]))),
         "the whole ladder"
     );
@@ -108,58 +109,62 @@ fn a_click_focuses_the_pane_and_selects_the_row() {
 fn what_a_click_selected_stays_selected_wherever_the_focus_goes() {
     let mut s = Screen::new(busy(), LARGE);
     s.click("nobody we know is connected");
-    let chosen = s.app().attempts.cursor().unwrap();
+    let chosen = s.app().panes.escalation.attempts().cursor().unwrap();
     s.click("1 Peers");
     let mut snapshot = Snapshot::clone(&demo::busy());
     let attempts = Arc::make_mut(&mut snapshot.attempts);
     let first = Attempt { id: crate::model::AttemptId(90), ..(*attempts.live[0]).clone() };
     attempts.live.insert(0, Arc::new(first));
     s.bench.send(Input::Snapshot(Arc::new(snapshot)));
-    assert_eq!(s.app().attempts.cursor(), Some(chosen + 1));
+    assert_eq!(s.app().panes.escalation.attempts().cursor(), Some(chosen + 1));
 }
 
 #[test]
 fn a_click_on_a_heading_sorts_by_it_and_another_one_inverts() {
     let mut s = Screen::new(busy(), LARGE);
     s.click("RTT      OK");
-    assert_eq!(s.app().peers.sort().by.name(), "rtt");
-    assert!(!s.app().peers.sort().inverse);
+    assert_eq!(s.app().panes.peers.sort().0, "rtt");
+    assert!(!s.app().panes.peers.sort().1);
     s.click("RTT      OK");
-    assert!(s.app().peers.sort().inverse);
+    assert!(s.app().panes.peers.sort().1);
     s.click("PEER   NAME");
-    assert_eq!((s.app().peers.sort().by.name(), s.app().peers.sort().inverse), ("peer", false));
+    assert_eq!((s.app().panes.peers.sort().0, s.app().panes.peers.sort().1), ("peer", false));
     s.click("OUR ADDRESS");
-    assert_eq!(s.app().reservations.sort(), ("address", false));
+    assert_eq!(s.app().panes.relays.held().sort(), ("address", false));
     s.click("OUR ADDRESS");
-    assert_eq!(s.app().reservations.sort(), ("address", true));
+    assert_eq!(s.app().panes.relays.held().sort(), ("address", true));
 }
 
 #[test]
 fn the_wheel_moves_what_is_under_it_and_leaves_the_focus() {
     let mut s = Screen::new(many_peers(), SMALL);
-    let before = s.app().peers.selected();
+    let before = s.app().panes.peers.selected();
     s.wheel("extra-", MouseEventKind::ScrollDown);
-    assert_eq!(s.app().peers.top, 3);
-    assert_ne!(s.app().peers.selected(), before, "the selection is never out of view");
-    assert_eq!(s.app().peers.cursor(), Some(3));
+    assert_eq!(s.app().panes.peers.top(), 3);
+    assert_ne!(s.app().panes.peers.selected(), before, "the selection is never out of view");
+    assert_eq!(s.app().panes.peers.cursor(), Some(3));
     s.wheel("extra-", MouseEventKind::ScrollUp);
-    assert_eq!((s.app().peers.top, s.app().peers.cursor()), (0, Some(3)), "and moves no more than that");
+    assert_eq!(
+        (s.app().panes.peers.top(), s.app().panes.peers.cursor()),
+        (0, Some(3)),
+        "and moves no more than that"
+    );
 
     let mut s = Screen::new(busy(), LARGE);
     s.keys("7");
     s.wheel("connected 41", MouseEventKind::ScrollDown);
-    assert_eq!((s.app().focus, s.app().scrolls[Pane::Kpi as usize]), (Pane::Events, 3));
-    let peer = s.app().peers.cursor();
+    assert_eq!((s.app().panes.focus(), s.app().panes.kpi.top()), (Pane::Events, 3));
+    let peer = s.app().panes.peers.cursor();
     s.wheel("standby", MouseEventKind::ScrollDown);
-    assert_eq!((s.app().focus, s.app().reservations.cursor()), (Pane::Events, Some(1)));
-    assert_eq!(s.app().peers.cursor(), peer);
+    assert_eq!((s.app().panes.focus(), s.app().panes.relays.held().cursor()), (Pane::Events, Some(1)));
+    assert_eq!(s.app().panes.peers.cursor(), peer);
 }
 
 #[test]
 fn tabs_and_the_keys_of_the_footer_are_clicked() {
     let mut s = Screen::new(busy(), SMALL);
     s.click("5 NAT");
-    assert_eq!(s.app().focus, Pane::Nat);
+    assert_eq!(s.app().panes.focus(), Pane::Nat);
     s.click("1 Peers");
     assert_eq!(s.click("S all"), [Effect::Send(Command::Sync { peer: None })]);
     s.click("? help");
@@ -168,19 +173,22 @@ fn tabs_and_the_keys_of_the_footer_are_clicked() {
     assert!(s.app().overlays.is_empty());
     let mut s = Screen::new(busy(), LARGE);
     s.click("5 NAT");
-    assert_eq!(s.app().focus, Pane::Nat, "the names of the panes that have no place, too");
+    assert_eq!(s.app().panes.focus(), Pane::Nat, "the names of the panes that have no place, too");
 }
 
 #[test]
 fn what_lies_on_top_takes_the_click_and_nothing_below_it_moves() {
     let mut s = Screen::new(busy(), LARGE);
-    let before = (s.app().focus, s.app().peers.selected());
+    let before = (s.app().panes.focus(), s.app().panes.peers.selected());
     s.keys("?");
     s.mouse(MouseEventKind::Down(MouseButton::Left), (2, 5));
     s.mouse(MouseEventKind::Down(MouseButton::Left), (60, 8));
-    assert_eq!((s.app().focus, s.app().peers.selected(), s.app().scope()), (before.0, before.1, Scope::Help));
+    assert_eq!(
+        (s.app().panes.focus(), s.app().panes.peers.selected(), s.app().scope()),
+        (before.0, before.1, Scope::Help)
+    );
     s.wheel("Help ─", MouseEventKind::ScrollDown);
-    assert!(matches!(s.app().overlays.last(), Some(Overlay::Help { scroll: 3, .. })));
+    assert!(matches!(s.app().overlays.top(), Some(Overlay::Help(help)) if help.top() == 3));
 }
 
 #[test]
@@ -198,14 +206,14 @@ fn rows_of_the_lab_and_of_the_drills_are_chosen_by_a_click() {
     let mut s = Screen::new(in_lab(), LARGE);
     s.keys("l");
     s.click("port-1");
-    assert_eq!(s.app().lab.as_ref().map(|lab| lab.row), Some(3));
+    assert_eq!(s.app().lab.as_ref().map(LabPanel::row), Some(3));
     s.click("east ─ south");
-    assert_eq!(s.app().lab.as_ref().map(|lab| lab.row), Some(6));
+    assert_eq!(s.app().lab.as_ref().map(LabPanel::row), Some(6));
     s.keys("d");
     s.click("chaos_partition");
-    assert_eq!(s.app().lab.as_ref().map(|lab| lab.drill), Some(1));
+    assert_eq!(s.app().lab.as_ref().map(LabPanel::drill), Some(1));
     s.wheel("chaos_partition", MouseEventKind::ScrollUp);
-    assert_eq!(s.app().lab.as_ref().map(|lab| lab.drill), Some(0));
+    assert_eq!(s.app().lab.as_ref().map(LabPanel::drill), Some(0));
 }
 
 #[test]
@@ -213,16 +221,16 @@ fn a_click_elsewhere_keeps_the_filter_that_was_being_typed() {
     let mut s = Screen::new(busy(), LARGE);
     s.keys("/lab");
     s.click("lab-7");
-    assert!(s.app().prompt.is_none());
-    assert_eq!(s.app().peers.filter().text(), "lab");
-    assert_eq!(s.app().peers.cursor(), Some(2));
+    assert!(s.app().prompt().is_none());
+    assert_eq!(s.app().panes.peers.filter(), "lab");
+    assert_eq!(s.app().panes.peers.cursor(), Some(2));
 }
 
 #[test]
 fn a_terminal_that_is_too_small_has_nothing_to_click() {
     let mut s = Screen::new(busy(), (39, 9));
     assert!(s.mouse(MouseEventKind::Down(MouseButton::Left), (3, 3)).is_empty());
-    assert!(s.app().drawn.regions.is_empty());
+    assert!(s.app().layout.regions.is_empty());
 }
 
 #[test]

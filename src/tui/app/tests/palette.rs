@@ -9,14 +9,14 @@ const BER: [u8; 3] = [0x77, 0xc2, 0xab];
 const OLD: [u8; 3] = [0xc0, 0xff, 0xee];
 
 fn palette(b: &Bench) -> &Palette {
-    match b.app.overlays.last() {
+    match b.app.overlays.top() {
         Some(Overlay::Palette(palette)) => palette,
         other => panic!("no palette but {other:?}"),
     }
 }
 
 fn titles(b: &Bench) -> Vec<&str> {
-    palette(b).hits.iter().map(|hit| hit.title.as_str()).collect()
+    palette(b).hits().iter().map(|hit| hit.title.as_str()).collect()
 }
 
 fn ctrl(c: char) -> Input {
@@ -60,13 +60,13 @@ fn a_peer_is_found_by_name_and_by_id_and_enter_selects_it() {
         b.keys(typed);
         assert_eq!(titles(&b)[0], "77c2ab home-ber");
         assert!(b.press(KeyCode::Enter).is_empty());
-        assert_eq!(b.app.peers.selected(), Some(demo::id(BER)), "{typed}");
+        assert_eq!(b.app.panes.peers.selected(), Some(demo::id(BER)), "{typed}");
     }
     b.keys("/lab");
     b.press(KeyCode::Enter);
     b.keys(":77c2ab");
     b.press(KeyCode::Enter);
-    assert_eq!(b.app.peers.selected(), Some(demo::id(BER)), "the filter that hid it is gone");
+    assert_eq!(b.app.panes.peers.selected(), Some(demo::id(BER)), "the filter that hid it is gone");
 }
 
 #[test]
@@ -75,9 +75,9 @@ fn an_action_and_a_peer_act_on_that_peer_whichever_is_selected() {
     b.select(NYC);
     b.keys(":punch home");
     assert_eq!(titles(&b)[0], "punch 77c2ab home-ber");
-    assert_eq!(palette(&b).hits[0].marks, [0, 1, 2, 3, 4, 13, 14, 15, 16]);
+    assert_eq!(palette(&b).hits()[0].marks(), [0, 1, 2, 3, 4, 13, 14, 15, 16]);
     assert_eq!(b.press(KeyCode::Enter), [Effect::Send(Command::Punch { peer: demo::id(BER) })]);
-    assert_eq!(b.app.peers.selected(), Some(demo::id(BER)), "it is selected");
+    assert_eq!(b.app.panes.peers.selected(), Some(demo::id(BER)), "it is selected");
 
     b.keys(":disco home");
     assert!(b.press(KeyCode::Enter).is_empty(), "what is disruptive asks first");
@@ -105,13 +105,13 @@ fn from_the_why_view_of_one_peer_another_one_can_be_acted_on() {
 fn what_cannot_be_done_says_why_and_leaves_the_palette_open() {
     let mut b = busy();
     b.keys(":sync c0ffee");
-    let hit = palette(&b).hits[0].clone();
+    let hit = palette(&b).hits()[0].clone();
     assert_eq!(hit.title, "sync c0ffee old-box");
-    assert_eq!(b.app.hit_available(&hit), Err("no link to it".to_owned()));
+    assert_eq!(hit.possible(&b.app.here()), Err("no link to it".to_owned()));
     assert!(b.press(KeyCode::Enter).is_empty());
     assert_eq!(b.message(), "sync c0ffee old-box: no link to it");
     assert_eq!(b.app.scope(), Scope::Palette);
-    assert_ne!(b.app.peers.selected(), Some(demo::id(OLD)));
+    assert_ne!(b.app.panes.peers.selected(), Some(demo::id(OLD)));
 }
 
 #[test]
@@ -119,24 +119,24 @@ fn the_palette_is_typed_and_pasted_into_and_its_keys_move_and_complete() {
     let mut b = busy();
     b.keys(":");
     b.send(Input::Paste("nat\u{1b}[2J-probe\n".to_owned()));
-    assert_eq!(palette(&b).text, "nat[2J-probe");
+    assert_eq!(palette(&b).text(), "nat[2J-probe");
     b.send(ctrl('u'));
-    assert_eq!(palette(&b).text, "");
+    assert_eq!(palette(&b).text(), "");
     b.press(KeyCode::Down);
     b.send(ctrl('n'));
-    assert_eq!(palette(&b).row, 2);
+    assert_eq!(palette(&b).row(), 2);
     b.send(ctrl('p'));
-    assert_eq!(palette(&b).row, 1);
+    assert_eq!(palette(&b).row(), 1);
     b.keys("pun");
-    assert_eq!(palette(&b).row, 0, "another text begins at the best again");
+    assert_eq!(palette(&b).row(), 0, "another text begins at the best again");
     b.press(KeyCode::Tab);
-    assert_eq!(palette(&b).text, "punch ", "a peer may follow");
+    assert_eq!(palette(&b).text(), "punch ", "a peer may follow");
     assert!(titles(&b).contains(&"punch 77c2ab home-ber"), "{:?}", titles(&b));
     assert!(b.keys("q").is_empty(), "a letter is a letter");
     b.press(KeyCode::Esc);
     assert!(b.app.overlays.is_empty());
     b.keys(":zzzzzz");
-    assert!(b.press(KeyCode::Enter).is_empty() && palette(&b).hits.is_empty());
+    assert!(b.press(KeyCode::Enter).is_empty() && palette(&b).hits().is_empty());
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn the_chosen_row_stays_with_its_peer_while_peers_come_and_go() {
     let mut b = busy();
     b.keys(":lab-");
     b.press(KeyCode::Down);
-    let chosen = palette(&b).hits[1].what;
+    let chosen = palette(&b).hits()[1].what;
     b.send(Input::Snapshot(with_peers(|peers| {
         let mut row = PeerRow::clone(&peers[0]);
         row.peer_id = demo::id([0, 0, 1]);
@@ -152,8 +152,8 @@ fn the_chosen_row_stays_with_its_peer_while_peers_come_and_go() {
         peers.insert(0, Arc::new(row));
     })));
     let palette = palette(&b);
-    assert_eq!(palette.hits[palette.row].what, chosen);
-    assert_eq!(palette.row, 2, "the newcomer fits better");
+    assert_eq!(palette.hits()[palette.row()].what, chosen);
+    assert_eq!(palette.row(), 2, "the newcomer fits better");
 }
 
 #[test]
@@ -195,12 +195,10 @@ fn the_search_of_the_help_is_typed_kept_and_given_up() {
     assert_eq!(b.app.typed(), Some("relayed"));
     b.press(KeyCode::Enter);
     assert_eq!((b.app.scope(), b.app.typed()), (Scope::Help, None));
-    assert!(matches!(b.app.overlays.last(), Some(Overlay::Help { search, .. }) if search == "relayed"));
+    assert!(matches!(b.app.overlays.top(), Some(Overlay::Help(help)) if help.sought() == "relayed"));
     b.keys("/");
     b.press(KeyCode::Esc);
-    assert!(
-        matches!(b.app.overlays.last(), Some(Overlay::Help { search, typing: false, .. }) if search.is_empty())
-    );
+    assert!(matches!(b.app.overlays.top(), Some(Overlay::Help(help)) if help.sought().is_empty()));
     b.press(KeyCode::Esc);
     assert!(b.app.overlays.is_empty());
 }
@@ -239,7 +237,7 @@ fn a_drill_that_kills_wants_its_name_and_another_one_starts_at_once() {
 #[test]
 fn a_console_that_may_only_look_changes_nothing_whatever_the_action() {
     let mut b = in_lab();
-    b.app.read_only = true;
+    b.app.settings.read_only = true;
     for line in Keymap::default().lines() {
         let refused = b.app.available(line.action) == Err("this console may only look".to_owned());
         assert_eq!(refused, line.danger > Danger::None, "{}", line.name);
@@ -252,7 +250,7 @@ fn a_console_that_may_only_look_changes_nothing_whatever_the_action() {
 #[test]
 fn keys_that_were_moved_are_the_ones_that_work() {
     let mut b = busy();
-    b.app.keys = Keymap::with([("sync-all", vec!["ctrl-y"]), ("quit", vec!["Q"])]).unwrap();
+    b.app.settings.keys = Keymap::with([("sync-all", vec!["ctrl-y"]), ("quit", vec!["Q"])]).unwrap();
     assert!(b.keys("Sq").is_empty());
     assert_eq!(b.send(ctrl('y')), [Effect::Send(Command::Sync { peer: None })]);
     assert_eq!(b.keys("Q"), [Effect::Quit]);

@@ -63,12 +63,13 @@ fn what_happened_stands_in_order_whichever_way_it_came() {
         peer_id: None,
         kind: EventKind::PeerForeign,
     })));
-    let times: Vec<i64> = b.app.timeline.all().map(|entry| entry.at().0 - demo::busy().at.0).collect();
+    let times: Vec<i64> =
+        b.app.panes.events.log().all().map(|entry| entry.at().0 - demo::busy().at.0).collect();
     assert_eq!(times, [0, 30, 200, 400, -3_600_000]);
     // A filter knows them by their places.
     b.keys("7/command");
-    assert_eq!(b.app.filtered(Filtered::Events), (1, 5));
+    assert_eq!(b.app.panes.filtered(Filtered::Events).passing(), (1, 5));
     b.press(KeyCode::Enter);
     b.send(event(300));
-    assert_eq!(b.app.filtered(Filtered::Events), (1, 6));
+    assert_eq!(b.app.panes.filtered(Filtered::Events).passing(), (1, 6));
 }

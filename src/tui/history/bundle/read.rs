@@ -10,7 +10,7 @@ use serde::Deserialize as _;
 use super::{About, Bundle, End, FILE_MAX, FORMAT, LINE_MAX, Line, Moment};
 use crate::files::{Unfit, read};
 use crate::model::{PeerId, PeerRow, Sections, Snapshot};
-use crate::tui::app::{ENTRIES_KEPT, LINES_KEPT};
+use crate::tui::entry::{ENTRIES_KEPT, LINES_KEPT};
 use crate::tui::history::record::Record;
 
 /// Why a file cannot be reopened.

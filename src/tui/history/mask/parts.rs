@@ -10,7 +10,7 @@ use crate::model::{
     PeerRow, PortOrder, Reason, RelaysView, ReportingView, ReservationRow, SaveState, ServedRow, Snapshot,
     StageReport, UsedTwice, Vantage, Why, WhyFact, WhyLine,
 };
-use crate::tui::app::Entry;
+use crate::tui::entry::Entry;
 use crate::tui::lab::{DrillStage, DrillView, LabLink, LabNode, LabRouter, LabSaid, LabView};
 
 impl Mask {

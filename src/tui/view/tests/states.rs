@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use ratatui::buffer::Buffer;
 use ratatui::style::{Color, Modifier, Style};
 
-use super::super::peers::state_look;
 use super::*;
 use crate::model::ThemeChoice;
+use crate::tui::panes::state_look;
 
 /// Every pane, alone on the screen and full, and what lies over them.
 const SCREENS: [&str; 16] =
@@ -19,7 +19,7 @@ fn themed(choice: ThemeChoice, depth: &str) -> Theme {
 
 /// A screen of the busy fleet in its lab.
 fn screen(theme: Theme, keys: &str) -> Shot {
-    let app = App::new(demo::busy(), theme, TimeZone::UTC, Logs::Off);
+    let app = App::new(demo::busy(), theme, TimeZone::UTC, LogSource::Off);
     let terminal = Terminal::new(TestBackend::new(LARGE.0, LARGE.1)).unwrap();
     let mut shot = Shot { app, at: Duration::ZERO, wake: None, terminal };
     shot.draw();
