@@ -38,7 +38,7 @@ pub fn trials(userns: Result<Userns, Unsupported>) -> Vec<Trial> {
     vec![
         copied,
         trial(names[0], move || async move {
-            for host in ["pub-2", "port-1"] {
+            for host in ["pub-2", "port-1", "sym-1"] {
                 offline(&a, host).await;
             }
         }),
