@@ -260,6 +260,17 @@ impl Arena for LabArena {
         self.lab.topology().router.iter().find(|r| r.name == router).map(|r| r.nat)
     }
 
+    fn nat_seen_of(&self, host: &str) -> Option<NatType> {
+        let topology = self.lab.topology();
+        let host = topology.host.iter().find(|h| h.name == host)?;
+        match *topology.chain(&host.upstream) {
+            [] => Some(NatType::None),
+            // What is behind a firewall, or behind two of them, has no name of its own.
+            [router] if !router.firewall => Some(router.nat),
+            _ => None,
+        }
+    }
+
     async fn reported(&self, window: Duration) -> Result<Arc<Overview>, ArenaError> {
         let none = || ArenaError::Unknown("registry".into());
         let registry = self.registry.as_ref().ok_or_else(none)?;

@@ -44,14 +44,14 @@ impl Away {
         }
     }
 
-    fn of(&self, a: &Member, b: &Member) -> Truth {
+    fn of<A: Arena>(&self, arena: &A, a: &Member, b: &Member) -> Truth {
         let since = |m: &Member| self.down.get(&m.name).or_else(|| self.cut.get(&m.name)).copied();
-        // Where its connections run, and what its NATs do together, only the kernel knows.
+        // Where its connections run only the kernel knows.
         Truth {
             apart: since(a).into_iter().chain(since(b)).min(),
             down: [a, b].map(|m| !m.running),
             ways: None,
-            nats: [None; 2],
+            nats: [a, b].map(|m| arena.nat_seen_of(&m.name)),
         }
     }
 }
@@ -59,10 +59,10 @@ impl Away {
 /// Waits until the screens agree, and tells what goes on differing.
 pub(super) async fn check<A: Arena>(arena: &A, away: &Away) -> (Checked, Vec<String>) {
     let begun = Instant::now();
-    let mut last = compare(&arena.members(), away);
+    let mut last = compare(arena, away);
     while !last.is_empty() && begun.elapsed() < LASTS {
         sleep(LOOK_EVERY).await;
-        let now = compare(&arena.members(), away);
+        let now = compare(arena, away);
         // Of what differed at first only what still does.
         last.retain(|lie| now.contains(lie));
         if last.is_empty() {
@@ -81,7 +81,8 @@ pub(super) async fn check<A: Arena>(arena: &A, away: &Away) -> (Checked, Vec<Str
     (checked, told)
 }
 
-fn compare(members: &[Member], away: &Away) -> Vec<Difference> {
+fn compare<A: Arena>(arena: &A, away: &Away) -> Vec<Difference> {
+    let members = arena.members();
     let shown: Vec<(&Member, Arc<Snapshot>)> =
         members.iter().filter_map(|m| Some((m, Arc::clone(&*m.feed.as_ref()?.snapshots.borrow())))).collect();
     let mut found = Vec::new();
@@ -90,7 +91,7 @@ fn compare(members: &[Member], away: &Away) -> Vec<Difference> {
             found.extend(contradictions(shot));
         }
         for (other, theirs) in &shown[at + 1..] {
-            found.extend(differences([shot, theirs], &away.of(member, other)));
+            found.extend(differences([shot, theirs], &away.of(arena, member, other)));
         }
     }
     found

@@ -112,6 +112,12 @@ pub trait Arena {
         std::future::ready(Ok(None))
     }
 
+    /// What a node on that host has to find out about the NATs in front of it; `None`
+    /// where that is not known.
+    fn nat_seen_of(&self, _host: &str) -> Option<NatType> {
+        None
+    }
+
     /// What the wires between two hosts cost there and back; `None` where
     /// nothing delays.
     fn round_trip(&self, a: &str, b: &str) -> Option<Duration>;
