@@ -32,6 +32,8 @@ const GRACE: Duration = Duration::from_millis(150);
 pub struct Measured {
     /// The median round trip; `None` if nothing came back.
     pub rtt: Option<Duration>,
+    /// The quickest one: a busy machine only adds.
+    pub quickest: Option<Duration>,
     /// The slowest and the fastest lie this far apart.
     pub spread: Duration,
     /// Pings sent.
@@ -135,6 +137,7 @@ pub(super) async fn measure(
         trips.last().zip(trips.first()).map(|(slow, fast)| slow.saturating_sub(*fast)).unwrap_or_default();
     Ok(Measured {
         rtt: trips.get(trips.len() / 2).copied(),
+        quickest: trips.first().copied(),
         spread,
         sent: pings,
         received: trips.len() as u32,

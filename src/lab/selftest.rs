@@ -487,7 +487,8 @@ pub(super) fn agrees(asked: &Conditions, got: &Measured) -> bool {
     let trip = 2 * asked.delay;
     // Jitter only adds, half of it on average, and the median wanders in it.
     let off = RTT_OFF.max(trip.mul_f64(RTT_OFF_SHARE)) + 2 * asked.jitter;
-    let trips = got.rtt.is_some_and(|rtt| rtt.abs_diff(trip) <= off) || asked.loss >= 1.0;
+    let told = if asked.jitter.is_zero() { got.quickest } else { got.rtt };
+    let trips = told.is_some_and(|rtt| rtt.abs_diff(trip) <= off) || asked.loss >= 1.0;
     // There and back, and four standard deviations of luck.
     let both_ways = |share: f64| 1.0 - (1.0 - share).powi(2);
     let luck = |share: f64, of: u32| 4.0 * (share * (1.0 - share) / f64::from(of.max(1))).sqrt();

@@ -48,6 +48,7 @@ fn a_wire_agrees_within_two_milliseconds_or_a_tenth() {
     let ms = Duration::from_millis;
     let got = |rtt, received| Measured {
         rtt,
+        quickest: rtt,
         spread: ms(0),
         sent: 20,
         received,
@@ -62,6 +63,10 @@ fn a_wire_agrees_within_two_milliseconds_or_a_tenth() {
     assert!(!agrees(&asked, &got(Some(ms(70)), 20)));
     assert!(!agrees(&asked, &got(Some(ms(80)), 19)), "no loss was asked for");
     assert!(!agrees(&asked, &got(None, 0)));
+    let busy = Measured { rtt: Some(ms(95)), ..got(Some(ms(80)), 20) };
+    assert!(agrees(&asked, &busy), "a machine that is busy makes no wire longer");
+    let jitter = Conditions { jitter: ms(5), ..asked };
+    assert!(!agrees(&jitter, &Measured { rtt: Some(ms(99)), ..got(Some(ms(80)), 20) }));
     assert!(agrees(&Conditions::default(), &got(Some(ms(2)), 20)));
     assert!(!agrees(&Conditions::default(), &got(Some(ms(3)), 20)));
     let lossy = Conditions { loss: 0.5, ..asked };
@@ -79,6 +84,7 @@ fn a_wire_agrees_within_two_milliseconds_or_a_tenth() {
 fn a_wire_with_faults_agrees_only_where_each_was_seen() {
     let clean = Measured {
         rtt: Some(Duration::from_millis(1)),
+        quickest: Some(Duration::from_millis(1)),
         spread: Duration::ZERO,
         sent: 200,
         received: 200,
@@ -91,7 +97,7 @@ fn a_wire_with_faults_agrees_only_where_each_was_seen() {
     assert!(agrees(&narrow, &Measured { mtu: Some(1200), ..clean }));
     assert!(!agrees(&narrow, &Measured { mtu: Some(1201), ..clean }) && !agrees(&narrow, &clean));
     let blocked = Conditions { no_udp: true, ..Conditions::default() };
-    let nothing = Measured { received: 0, rtt: None, tcp: Some(true), ..clean };
+    let nothing = Measured { received: 0, rtt: None, quickest: None, tcp: Some(true), ..clean };
     assert!(agrees(&blocked, &nothing));
     assert!(!agrees(&blocked, &Measured { tcp: Some(false), ..nothing }), "that is a cut");
     assert!(!agrees(&blocked, &Measured { received: 1, ..nothing }));
