@@ -2,12 +2,13 @@
 //! thread of its own, so that a terminal that takes nothing never stops the
 //! console, and what the console changed is undone however it ends.
 
-use std::io::{self, Write as _};
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
 
+use crossterm::clipboard::CopyToClipboard;
 use crossterm::event::{DisableBracketedPaste, EnableBracketedPaste};
 use crossterm::style::Print;
 use crossterm::terminal::{
@@ -299,8 +300,7 @@ impl Terminal {
     /// Puts a text on the terminal's clipboard, if it takes OSC 52.
     pub(super) fn copy(&self, text: &str) -> io::Result<()> {
         let mut out = Vec::new();
-        queue!(out, Print(format!("\x1b]52;c;{}\x07", base64(text.as_bytes()))))?;
-        out.flush()?;
+        queue!(out, CopyToClipboard::to_clipboard_from(text))?;
         self.submit(out, None);
         Ok(())
     }
@@ -325,43 +325,9 @@ fn write_jobs(queue: &mpsc::Receiver<Job>, shared: &Shared) {
     }
 }
 
-/// Base64 with padding (RFC 4648, 4).
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for chunk in bytes.chunks(3) {
-        let byte = |i: usize| u32::from(chunk.get(i).copied().unwrap_or(0));
-        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-        for digit in 0..4 {
-            if digit <= chunk.len() {
-                out.push(char::from(DIGITS[(bits >> (18 - 6 * digit)) as usize & 63]));
-            } else {
-                out.push('=');
-            }
-        }
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn base64_matches_the_vectors_of_rfc_4648() {
-        let vectors = [
-            ("", ""),
-            ("f", "Zg=="),
-            ("fo", "Zm8="),
-            ("foo", "Zm9v"),
-            ("foob", "Zm9vYg=="),
-            ("fooba", "Zm9vYmE="),
-            ("foobar", "Zm9vYmFy"),
-        ];
-        for (plain, coded) in vectors {
-            assert_eq!(base64(plain.as_bytes()), coded);
-        }
-    }
 
     #[test]
     fn what_is_entered_is_left_again() {
