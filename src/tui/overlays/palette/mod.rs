@@ -11,7 +11,7 @@ use ratatui::layout::Rect;
 use crate::model::{PeerId, PeerRow, clean};
 use crate::tui::bindings::{Binding, Bound, Keymap, Scope};
 use crate::tui::draw::{Drawn, Pen, Possible};
-use crate::tui::fuzzy::{Match, fuzzy};
+use crate::tui::fuzzy::{Finder, Match, Pattern};
 use crate::tui::line::TextLine;
 use crate::tui::lists::Move;
 
@@ -20,7 +20,9 @@ type Peers = Arc<Vec<Arc<PeerRow>>>;
 /// More rows than this nobody reads; the next letter finds better.
 const HITS_MAX: usize = 200;
 /// A word that stands in an action's sentence, not in its name.
-const IN_HELP: i32 = -10;
+const IN_HELP: i32 = -1_000;
+/// The beginning of an id: no name fits as well.
+const IS_ID: i32 = 1_000_000;
 /// So many digits of an id are meant as one; where an action stands before them
 /// one is enough.
 const ID_DIGITS: usize = 3;
@@ -180,17 +182,20 @@ impl Palette {
 }
 
 fn hits(text: &str, from: Scope, keys: &Keymap, peers: &Peers) -> Vec<Hit> {
-    let mut hits = actions(text, from, keys);
+    let mut finder = Finder::new();
     let wanted = text.trim();
-    if !wanted.is_empty() {
-        hits.extend(peers.iter().filter_map(|peer| {
-            let (title, found) = named(peer, wanted, ID_DIGITS)?;
-            let what = What::Select(peer.peer_id);
-            Some(Hit { what, title, marks: found.at, score: found.score })
-        }));
+    let mut hits = actions(&mut finder, wanted, from, keys);
+    if wanted.is_empty() {
+        return hits;
     }
+    let pattern = Pattern::new(wanted);
+    hits.extend(peers.iter().filter_map(|peer| {
+        let (title, found) = named(&mut finder, peer, (wanted, &pattern), ID_DIGITS)?;
+        let what = What::Select(peer.peer_id);
+        Some(Hit { what, title, marks: found.at, score: found.score })
+    }));
     if let Some((verb, whom)) = text.trim_start().split_once(char::is_whitespace) {
-        aimed((verb, whom.trim()), from, (keys, peers), &mut hits);
+        aimed(&mut finder, (verb, whom.trim()), from, (keys, peers), &mut hits);
     }
     // Stable: what fits equally well stays in the order of the table.
     hits.sort_by_key(|hit| -hit.score);
@@ -199,20 +204,22 @@ fn hits(text: &str, from: Scope, keys: &Keymap, peers: &Peers) -> Vec<Hit> {
 }
 
 /// The actions of a scope in which every word is found, by name or by what they do.
-fn actions(text: &str, from: Scope, keys: &Keymap) -> Vec<Hit> {
+fn actions(finder: &mut Finder, text: &str, from: Scope, keys: &Keymap) -> Vec<Hit> {
+    let words: Vec<(String, Pattern)> =
+        text.split_whitespace().map(|word| (word.to_lowercase(), Pattern::new(word))).collect();
     let mut hits: Vec<Hit> = Vec::new();
     for line in keys.of_scope(from).map(Bound::line) {
         let twice = |hit: &Hit| matches!(hit.what, What::Do(other) if other.action == line.action);
         if !line.action.is_found() || hits.iter().any(twice) {
             continue;
         }
-        let found = text.split_whitespace().try_fold(Match::default(), |mut all, word| {
-            match fuzzy(word, line.name) {
+        let found = words.iter().try_fold(Match::default(), |mut all, (word, pattern)| {
+            match finder.find(pattern, line.name) {
                 Some(found) => {
                     all.score += found.score;
                     all.at.extend(found.at);
                 }
-                None if line.help.to_lowercase().contains(&word.to_lowercase()) => all.score += IN_HELP,
+                None if line.help.to_lowercase().contains(word) => all.score += IN_HELP,
                 None => return None,
             }
             Some(all)
@@ -225,13 +232,21 @@ fn actions(text: &str, from: Scope, keys: &Keymap) -> Vec<Hit> {
 }
 
 /// The action that a first word means, on each peer that the rest means.
-fn aimed((verb, whom): (&str, &str), from: Scope, (keys, peers): (&Keymap, &Peers), hits: &mut Vec<Hit>) {
+fn aimed(
+    finder: &mut Finder,
+    (verb, whom): (&str, &str),
+    from: Scope,
+    (keys, peers): (&Keymap, &Peers),
+    hits: &mut Vec<Hit>,
+) {
+    let (verb, pattern) = (Pattern::new(verb), Pattern::new(whom));
     let lines = keys.of_scope(from).map(Bound::line);
     let lines = lines.filter(|line| line.action.is_about_a_peer());
-    let best = lines.filter_map(|line| Some((fuzzy(verb, line.name)?, line)));
-    let Some((verb, line)) = best.max_by_key(|(found, _)| found.score) else { return };
+    let best = lines.filter_map(|line| Some((finder.find(&verb, line.name)?, line)));
+    let best = best.max_by_key(|(found, _)| found.score);
+    let Some((verb, line)) = best else { return };
     for peer in peers.iter() {
-        let Some((title, found)) = named(peer, whom, 1) else { continue };
+        let Some((title, found)) = named(finder, peer, (whom, &pattern), 1) else { continue };
         let shift = line.name.chars().count() + 1;
         let marks = verb.at.iter().copied().chain(found.at.iter().map(|at| at + shift)).collect();
         let title = format!("{} {title}", line.name);
@@ -241,16 +256,21 @@ fn aimed((verb, whom): (&str, &str), from: Scope, (keys, peers): (&Keymap, &Peer
 }
 
 /// A peer as it is called, if what is wanted is in its name or begins its id.
-fn named(peer: &PeerRow, wanted: &str, least: usize) -> Option<(String, Match)> {
+fn named(
+    finder: &mut Finder,
+    peer: &PeerRow,
+    (wanted, pattern): (&str, &Pattern),
+    least: usize,
+) -> Option<(String, Match)> {
     let short = peer.peer_id.short();
     let name = peer.name.as_deref().map(clean);
     let title = name.as_ref().map_or_else(|| short.clone(), |name| format!("{short} {name}"));
     let digits = wanted.len();
     if digits >= least && peer.peer_id.to_string().starts_with(&wanted.to_lowercase()) {
         let at = (0..digits.min(short.len())).collect();
-        return Some((title, Match { score: 100, at }));
+        return Some((title, Match { score: IS_ID, at }));
     }
     let shift = short.chars().count() + 1;
-    let Match { score, at } = fuzzy(wanted, &name.unwrap_or_default())?;
+    let Match { score, at } = finder.find(pattern, &name.unwrap_or_default())?;
     Some((title, Match { score, at: at.into_iter().map(|at| at + shift).collect() }))
 }
