@@ -1,7 +1,9 @@
 //! The panes in the order of their numbers.
 
+use strum::{IntoStaticStr, VariantArray};
+
 /// A pane.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, IntoStaticStr, VariantArray)]
 pub(crate) enum Pane {
     /// The peer cache.
     #[default]
@@ -13,8 +15,10 @@ pub(crate) enum Pane {
     /// Syncs, deltas, repairs, and how far records have spread.
     Gossip,
     /// What our NAT does, and who saw it.
+    #[strum(serialize = "NAT")]
     Nat,
     /// Rates and times of our attempts, against the criteria.
+    #[strum(serialize = "KPI")]
     Kpi,
     /// The timeline.
     Events,
@@ -24,29 +28,11 @@ pub(crate) enum Pane {
 
 impl Pane {
     /// Every pane; pane `n` is the one at `n - 1`.
-    pub(crate) const ALL: [Self; 8] = [
-        Self::Peers,
-        Self::Escalation,
-        Self::Relays,
-        Self::Gossip,
-        Self::Nat,
-        Self::Kpi,
-        Self::Events,
-        Self::Logs,
-    ];
+    pub(crate) const ALL: &'static [Self] = Self::VARIANTS;
 
     /// Its name.
     pub(crate) fn title(self) -> &'static str {
-        match self {
-            Self::Peers => "Peers",
-            Self::Escalation => "Escalation",
-            Self::Relays => "Relays",
-            Self::Gossip => "Gossip",
-            Self::Nat => "NAT",
-            Self::Kpi => "KPI",
-            Self::Events => "Events",
-            Self::Logs => "Logs",
-        }
+        self.into()
     }
 
     /// Its number, from 1.

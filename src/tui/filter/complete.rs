@@ -22,7 +22,7 @@ pub(super) fn last_word(text: &str, candidates: impl FnOnce(&str) -> Vec<String>
 
 fn candidates(word: &str) -> Vec<String> {
     let lower = word.to_lowercase();
-    let valued = Field::ALL.into_iter().find_map(|field| {
+    let valued = Field::ALL.iter().copied().find_map(|field| {
         let rest = lower.strip_prefix(field.key())?;
         let (sign, value) = ["!=", "="].iter().find_map(|sign| Some((*sign, rest.strip_prefix(sign)?)))?;
         Some((field, sign, value.to_owned()))
@@ -36,7 +36,7 @@ fn candidates(word: &str) -> Vec<String> {
             .collect(),
         None if word.is_empty() => Vec::new(),
         None => {
-            let keys = Field::ALL.into_iter().map(Field::key).filter(|key| key.starts_with(&lower));
+            let keys = Field::ALL.iter().copied().map(Field::key).filter(|key| key.starts_with(&lower));
             keys.map(str::to_owned).collect()
         }
     }

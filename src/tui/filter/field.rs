@@ -1,9 +1,12 @@
 //! What a term can ask about.
 
+use strum::{IntoStaticStr, VariantArray};
+
 use crate::model::{NatType, Path, PeerState, Source};
 
 /// A property of a peer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "lowercase")]
 pub(crate) enum Field {
     Id,
     Name,
@@ -32,38 +35,14 @@ pub(crate) enum Kind {
 }
 
 impl Field {
-    pub(super) const ALL: [Self; 11] = [
-        Self::Id,
-        Self::Name,
-        Self::Addr,
-        Self::Nat,
-        Self::Path,
-        Self::State,
-        Self::Source,
-        Self::Rtt,
-        Self::Ok,
-        Self::Attempts,
-        Self::Seen,
-    ];
+    pub(super) const ALL: &'static [Self] = Self::VARIANTS;
 
     pub(super) fn key(self) -> &'static str {
-        match self {
-            Self::Id => "id",
-            Self::Name => "name",
-            Self::Addr => "addr",
-            Self::Nat => "nat",
-            Self::Path => "path",
-            Self::State => "state",
-            Self::Source => "source",
-            Self::Rtt => "rtt",
-            Self::Ok => "ok",
-            Self::Attempts => "attempts",
-            Self::Seen => "seen",
-        }
+        self.into()
     }
 
     pub(super) fn by_key(key: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|field| field.key().eq_ignore_ascii_case(key))
+        Self::ALL.iter().copied().find(|field| field.key().eq_ignore_ascii_case(key))
     }
 
     pub(super) fn kind(self) -> Kind {

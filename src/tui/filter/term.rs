@@ -87,7 +87,7 @@ impl Parse for Term {
             return Ok(Self::Word { needle, hex });
         };
         let Some(field) = Field::by_key(key) else {
-            let keys = Field::ALL.map(Field::key).join(", ");
+            let keys = Field::ALL.iter().copied().map(Field::key).collect::<Vec<_>>().join(", ");
             return Err(format!("there is no {key:?}; keys: {keys}"));
         };
         let (key, kind) = (field.key(), field.kind());

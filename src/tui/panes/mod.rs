@@ -186,7 +186,7 @@ impl Panes {
 
     /// Takes in a moment.
     pub(crate) fn on_snapshot(&mut self, shown: &Shown<'_>) {
-        for pane in Pane::ALL {
+        for &pane in Pane::ALL {
             let focused = self.focus == pane;
             self.get_mut(pane).on_snapshot(shown, focused);
         }
@@ -206,7 +206,7 @@ impl Panes {
 
     /// Rows are of another node from now on, or of the same under other names.
     pub(crate) fn forget_rows(&mut self) {
-        for pane in Pane::ALL {
+        for &pane in Pane::ALL {
             self.get_mut(pane).forget_rows();
         }
     }

@@ -242,7 +242,7 @@ pub(super) fn tabs(focus: Pane, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
     let fits = |most: usize| Pane::ALL.iter().map(|p| p.title().len().min(most)).sum::<usize>() <= room;
     let most = [usize::MAX, 4].into_iter().find(|most| fits(*most));
     let (mut spans, mut x) = (Vec::new(), area.x);
-    for pane in Pane::ALL {
+    for &pane in Pane::ALL {
         let focused = pane == focus;
         // Where there is room for no names, there is for the one that matters.
         let most = most.unwrap_or(if focused { usize::MAX } else { 0 });

@@ -98,7 +98,7 @@ mod tests {
     fn at_every_size_the_parts_lie_inside_the_screen_and_beside_each_other() {
         for width in (40..=220).step_by(3) {
             for height in 10..=70 {
-                for focus in Pane::ALL {
+                for &focus in Pane::ALL {
                     for zoom in [false, true] {
                         let area = Rect::new(0, 0, width, height);
                         let mut places = Places::default();

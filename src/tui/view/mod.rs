@@ -136,7 +136,7 @@ fn draw_console(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) -> Layou
 
 /// Names the panes that are not on the screen, on the lower border of the last one.
 fn name_hidden(pen: &Pen<'_>, shown: &[Pane], last: Rect, buf: &mut Buffer) {
-    let hidden = Pane::ALL.into_iter().filter(|pane| !shown.contains(pane));
+    let hidden = Pane::ALL.iter().copied().filter(|pane| !shown.contains(pane));
     let hidden: Vec<_> = hidden.map(|pane| (pane, format!("{} {}", pane.number(), pane.title()))).collect();
     let names: Vec<&str> = hidden.iter().map(|(_, name)| name.as_str()).collect();
     if frame::note_left(pen, &names.join("  "), last, buf) {

@@ -4,10 +4,13 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 
+use strum::{IntoStaticStr, VariantArray};
+
 use crate::model::{PeerRow, PeerState};
 
 /// A column by which the table can be sorted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "lowercase")]
 pub(super) enum SortBy {
     /// How it stands with us: links first.
     #[default]
@@ -32,31 +35,11 @@ pub(super) enum SortBy {
 
 impl SortBy {
     /// Every column in the order in which a key goes through them.
-    pub(super) const ALL: [Self; 9] = [
-        Self::State,
-        Self::Peer,
-        Self::Name,
-        Self::Nat,
-        Self::Path,
-        Self::Rtt,
-        Self::Ok,
-        Self::Seen,
-        Self::From,
-    ];
+    pub(super) const ALL: &'static [Self] = Self::VARIANTS;
 
     /// The name as it stands in the pane's title.
     pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::State => "state",
-            Self::Peer => "peer",
-            Self::Name => "name",
-            Self::Nat => "nat",
-            Self::Path => "path",
-            Self::Rtt => "rtt",
-            Self::Ok => "ok",
-            Self::Seen => "seen",
-            Self::From => "from",
-        }
+        self.into()
     }
 }
 
@@ -171,7 +154,7 @@ mod tests {
     #[test]
     fn equal_rows_keep_the_order_of_their_ids_in_both_directions() {
         let rows = demo::busy().peers.clone();
-        for by in SortBy::ALL {
+        for by in SortBy::ALL.iter().copied() {
             for inverse in [false, true] {
                 let sort = Sort { by, inverse };
                 let order = order(sort, &rows);
@@ -197,7 +180,7 @@ mod tests {
     fn going_through_the_columns_visits_each_and_comes_back() {
         let mut sort = Sort::default();
         for by in SortBy::ALL {
-            assert_eq!(sort.by, by);
+            assert_eq!(sort.by, *by);
             sort = sort.next();
         }
         assert_eq!(sort, Sort::default());
