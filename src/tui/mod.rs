@@ -36,6 +36,7 @@ mod terminal;
 mod theme;
 mod view;
 
+#[cfg(any(test, feature = "test-support"))]
 #[doc(hidden)]
 pub mod demo;
 
