@@ -6,7 +6,7 @@ use ratatui::crossterm::event::{KeyEvent, KeyEventKind};
 
 use super::App;
 use crate::model::{Command, Path, PeerId};
-use crate::tui::bindings::{Action, Binding, Danger, Key, NodeCommand, Scope};
+use crate::tui::bindings::{Action, Binding, Danger, Key, NodeCommand};
 use crate::tui::commands::{Tone, describe};
 use crate::tui::lists::Move;
 use crate::tui::message::Effect;
@@ -24,8 +24,8 @@ impl App {
             return Vec::new();
         }
         let Some(key) = Key::of(event) else { return Vec::new() };
-        let scope = self.scope();
-        if let Some(binding) = self.settings.keys.lookup(scope, key) {
+        let scopes = self.scopes();
+        if let Some(binding) = self.settings.keys.lookup(&scopes, key) {
             if self.means_close(binding.action, key) {
                 let text = format!("{key} closed what was open; {key} once more leaves");
                 self.say(Tone::Info, text);
@@ -38,7 +38,7 @@ impl App {
             }
             return effects;
         }
-        if let Some(c) = key.typed().filter(|_| scope.is_typing()) {
+        if let Some(c) = key.typed().filter(|_| scopes.iter().any(|scope| scope.is_typing())) {
             self.type_char(c);
         }
         Vec::new()
@@ -60,13 +60,6 @@ impl App {
             self.say(Tone::Warn, format!("{by}: {reason}"));
             return Vec::new();
         }
-        if self.goes_to_event(action) {
-            self.go_to_event();
-            return Vec::new();
-        }
-        if let Some(Ok(command)) = self.end_of_served(action) {
-            return self.ask_or_send(command, binding.danger);
-        }
         self.act(binding, self.target())
     }
 
@@ -78,6 +71,12 @@ impl App {
                 let command = self.command_of(asked, target);
                 return command.map_or_else(Vec::new, |command| self.ask_or_send(command, binding.danger));
             }
+            Action::EndServed => {
+                if let Ok(peer) = self.served() {
+                    return self.ask_or_send(Command::EndServed { peer }, binding.danger);
+                }
+            }
+            Action::GoToEvent => self.go_to_event(),
             Action::Quit => return vec![Effect::Quit],
             Action::Suspend => return vec![Effect::Suspend],
             Action::CopyId | Action::CopyAddress | Action::CopyWhy => {
@@ -102,27 +101,21 @@ impl App {
                 }
             }
             Action::Lab(key) => return self.ask_lab(key),
-            Action::Help => self.overlays.push(Overlay::Help(Help::new(self.scope()))),
+            Action::Help => self.overlays.push(Overlay::Help(Help::new(self.scopes()))),
             Action::Palette => {
-                let palette = Palette::open(self.scope(), &self.settings.keys, &self.shown().peers);
+                let palette = Palette::open(self.scopes(), &self.settings.keys, &self.shown().peers);
                 self.overlays.push(Overlay::Palette(palette));
             }
             Action::Search => self.with_help(|help| help.search(true)),
             Action::Close | Action::No => drop(self.overlays.pop()),
             Action::Filter => self.open_prompt(),
-            Action::Apply => match self.scope() {
-                Scope::Palette => return self.do_chosen(),
-                Scope::Name => return self.confirmed(),
-                Scope::Search => self.with_help(|help| help.search(false)),
-                _ => self.filter_line.keep(),
-            },
-            Action::Cancel => match self.scope() {
-                Scope::Palette | Scope::Name => drop(self.overlays.pop()),
-                Scope::Search => self.with_help(Help::cancel_search),
-                _ => self.cancel_prompt(),
-            },
-            Action::Complete if self.scope() == Scope::Palette => self.complete_chosen(),
-            Action::Complete => self.complete(),
+            Action::FilterKeep => self.filter_line.keep(),
+            Action::FilterCancel => self.cancel_prompt(),
+            Action::FilterComplete => self.complete(),
+            Action::SearchKeep => self.with_help(|help| help.search(false)),
+            Action::SearchCancel => self.with_help(Help::cancel_search),
+            Action::PaletteDo => return self.do_chosen(),
+            Action::PaletteComplete => self.complete_chosen(),
             Action::Older => self.recall(1),
             Action::Newer => self.recall(-1),
             Action::Edit(request) => self.edit(request),
@@ -133,17 +126,16 @@ impl App {
                 }
             }
             Action::Sort => {
-                match self.panes.focus() {
-                    Pane::Kpi => self.panes.kpi.turn(),
-                    _ => self.panes.on_action(self.sorted(), PaneAction::Sort),
-                }
+                self.panes.on_action(self.sorted(), PaneAction::Sort);
                 self.refresh();
             }
+            Action::NextSpan => self.panes.kpi.turn(),
             Action::SortInverse => {
                 self.panes.on_action(self.sorted(), PaneAction::SortInverse);
                 self.refresh();
             }
             Action::Freeze => self.toggle_freeze(),
+            Action::Play => self.toggle_play(),
             Action::Step(step) => self.step(step),
             Action::Snap => return self.snap(),
             Action::Mask => self.set_masked(!self.history.boundary().is_masked()),

@@ -33,6 +33,7 @@ use super::logs::LogSource;
 use super::message::{Effect, Gone, Input};
 use super::overlays::lab::LabPanel;
 use super::overlays::{Overlay, Overlays, WhyView};
+use super::pane::Pane;
 use super::panes::Panes;
 use super::theme::Theme;
 use crate::model::{Command, Done, EventKind, Outcome, PeerId, PeerRow, Snapshot, Stamp};
@@ -244,13 +245,26 @@ impl App {
         vec![Effect::Send(Command::Why { peer })]
     }
 
-    /// What the keys mean now.
-    pub(crate) fn scope(&self) -> Scope {
+    /// What the keys mean now: the scopes that hold, the innermost first.
+    pub(crate) fn scopes(&self) -> Vec<Scope> {
         match self.overlays.top() {
-            Some(overlay) => overlay.scope(),
-            None if self.filter_line.prompt().is_some() => Scope::Prompt,
-            None => Scope::Main,
+            Some(overlay) => return vec![overlay.scope()],
+            None if self.filter_line.prompt().is_some() => return vec![Scope::Prompt],
+            None => {}
         }
+        let pane = match self.panes.focus() {
+            Pane::Events => Some(Scope::Events),
+            Pane::Kpi => Some(Scope::Kpi),
+            Pane::Relays if self.panes.relays.is_in_served() => Some(Scope::Served),
+            _ => None,
+        };
+        let replay = self.history.replayed().map(|_| Scope::Replay);
+        pane.into_iter().chain(replay).chain([Scope::Main]).collect()
+    }
+
+    /// The place that these keys belong to: what lies on top, or the panes.
+    pub(crate) fn scope(&self) -> Scope {
+        self.scopes().last().copied().unwrap_or(Scope::Main)
     }
 
     /// The panes.

@@ -10,11 +10,9 @@ use crate::tui::lists::Stamped;
 use crate::tui::pane::Pane;
 
 impl App {
-    /// Holds the screen still, or goes on; plays a file, or stops.
+    /// Holds the screen still, or goes on.
     pub(super) fn toggle_freeze(&mut self) {
-        if self.history.replayed().is_some() {
-            self.toggle_play();
-        } else if self.moment().is_some() {
+        if self.moment().is_some() {
             self.back_to_now();
         } else {
             self.history.hold(Arc::clone(&self.node.live), self.node_now());
@@ -24,7 +22,8 @@ impl App {
         }
     }
 
-    fn toggle_play(&mut self) {
+    /// Plays a file, or stops.
+    pub(super) fn toggle_play(&mut self) {
         if self.history.stop() {
             return;
         }

@@ -1,7 +1,7 @@
 //! What can be done here and now, and if not, why.
 
 use super::App;
-use crate::model::{Command, NatType, Path, PeerId, PeerRow, PeerState, Reason};
+use crate::model::{NatType, Path, PeerId, PeerRow, PeerState, Reason};
 use crate::tui::bindings::{Action, LabKey, NodeCommand, Scope};
 use crate::tui::draw::Possible;
 use crate::tui::fmt;
@@ -20,13 +20,6 @@ pub(crate) struct Here<'a> {
 impl Possible for Here<'_> {
     fn available(&self, action: Action) -> Result<(), String> {
         let app = self.app;
-        if app.goes_to_event(action) {
-            return app.event_in_reach();
-        }
-        if let Some(ends) = app.end_of_served(action) {
-            app.may_change(action)?;
-            return ends.map(|_| ());
-        }
         if action.is_about_a_peer() {
             app.may_change(action)?;
             self.peers_in_sight()?;
@@ -40,6 +33,12 @@ impl Possible for Here<'_> {
         let relayed = || app.shown().links.iter().any(|l| l.path == Path::Relayed);
         match action {
             Action::Step(step) => app.history.where_to(step, app.live().at, &app.settings.zone).map(|_| ()),
+            Action::GoToEvent => app.event_in_reach(),
+            Action::EndServed => app.served().map(|_| ()),
+            Action::Freeze if app.history.replayed().is_some() => {
+                Err("a replay stands still unless it is played".to_owned())
+            }
+            Action::Play if app.history.replayed().is_none() => Err("this is no replay".to_owned()),
             Action::Snap if app.history.writing => Err("a file is being written already".to_owned()),
             Action::Why
             | Action::CopyId
@@ -110,8 +109,8 @@ impl App {
     /// Whether anything may be changed, and there is somebody to ask for it.
     fn may_change(&self, action: Action) -> Result<(), String> {
         match self.gone() {
-            Some(gone) if matches!(action, Action::Node(_)) => Err(gone.reason().to_owned()),
-            _ if matches!(action, Action::Node(_)) && self.of_this_moment().is_err() => self.of_this_moment(),
+            Some(gone) if action.is_for_the_node() => Err(gone.reason().to_owned()),
+            _ if action.is_for_the_node() && self.of_this_moment().is_err() => self.of_this_moment(),
             _ if self.history.replayed().is_some() && action.changes_something() => {
                 Err("this is a replay, there is no lab to change".to_owned())
             }
@@ -162,34 +161,18 @@ impl App {
             .ok_or_else(|| format!("{for_what} a lab: punchdeck lab starts one, with a console on it"))
     }
 
-    /// Whether the key that asks why goes to a moment here.
-    pub(super) fn goes_to_event(&self, action: Action) -> bool {
-        action == Action::Why && self.overlays.is_empty() && self.panes.focus() == Pane::Events
-    }
-
     /// Whether the moment of the chosen event can be gone to.
     fn event_in_reach(&self) -> Result<(), String> {
         let chosen = self.panes.events.log().chosen().ok_or("there is no event to go to")?;
         self.history.in_reach(chosen.at(), &self.settings.zone)
     }
 
-    /// Whether keys are about somebody whom we serve.
-    pub(crate) fn is_on_served(&self) -> bool {
-        self.overlays.is_empty() && self.panes.focus() == Pane::Relays && self.panes.relays.is_in_served()
-    }
-
-    /// What an action means where the cursor is on somebody whom we serve: the key
-    /// that disconnects ends what that peer holds here, and never its link; or why it
-    /// cannot.
-    pub(super) fn end_of_served(&self, action: Action) -> Option<Result<Command, String>> {
-        if action != Action::Node(NodeCommand::Disconnect) || !self.is_on_served() {
-            return None;
+    /// The chosen peer among those whom we serve.
+    pub(super) fn served(&self) -> Result<PeerId, String> {
+        match self.panes.relays.selected_served() {
+            Some((peer, false)) => Ok(peer),
+            Some((peer, true)) => Err(format!("{} is not served any more", peer.short())),
+            None => Err("no peer that we serve is chosen".to_owned()),
         }
-        let (peer, left) = self.panes.relays.selected_served()?;
-        Some(if left {
-            Err(format!("{} is not served any more", peer.short()))
-        } else {
-            Ok(Command::EndServed { peer })
-        })
     }
 }

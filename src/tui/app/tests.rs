@@ -14,7 +14,6 @@ use crate::tui::entry::Timeline;
 use crate::tui::lab::{LabCommand, LabSaid, LabView};
 use crate::tui::lists::Stamped as _;
 use crate::tui::overlays::Palette;
-use crate::tui::pane::Pane;
 use crate::tui::panes::Filtered;
 use crate::tui::panes::component::Filterable as _;
 use crate::tui::theme::GlyphChoice;

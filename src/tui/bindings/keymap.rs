@@ -159,9 +159,20 @@ impl Keymap {
         self.bound.iter().filter(move |b| b.scopes.contains(&scope))
     }
 
-    /// What a key means in a scope.
-    pub(crate) fn lookup(&self, scope: Scope, key: Key) -> Option<&'static Binding> {
-        self.of_scope(scope).find(|b| b.keys.contains(&key)).map(Bound::line)
+    /// The lines of scopes that hold together, in the order of the table.
+    pub(crate) fn of_scopes(&self, scopes: &[Scope]) -> impl Iterator<Item = &Bound> {
+        self.bound.iter().filter(|b| b.scopes.iter().any(|scope| scopes.contains(scope)))
+    }
+
+    /// What a key means where these scopes hold, the innermost first.
+    pub(crate) fn lookup(&self, scopes: &[Scope], key: Key) -> Option<&'static Binding> {
+        let found = |scope| self.of_scope(scope).find(|b| b.keys.contains(&key)).map(Bound::line);
+        scopes.iter().find_map(|scope| found(*scope))
+    }
+
+    /// Whether the key that is shown for a line does what it says, where these scopes hold.
+    pub(crate) fn is_reached(&self, bound: &Bound, scopes: &[Scope]) -> bool {
+        bound.keys.first().is_some_and(|key| self.lookup(scopes, *key) == Some(bound.line))
     }
 
     /// The line of an action in a scope.
@@ -203,7 +214,7 @@ impl Keymap {
         let keys = self.bound.iter().map(|b| b.key_names().chars().count()).max().unwrap_or(0);
         let names = self.bound.iter().map(|b| b.name.len()).max().unwrap_or(0);
         let mut out = String::new();
-        for scope in Scope::ALL {
+        for &scope in Scope::ALL {
             if !out.is_empty() {
                 out.push('\n');
             }

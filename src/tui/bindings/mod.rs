@@ -7,6 +7,7 @@ mod key;
 mod keymap;
 mod table;
 
+use strum::VariantArray;
 use tui_input::InputRequest;
 
 use crate::model::{NatType, NextAction};
@@ -15,53 +16,54 @@ pub(crate) use key::Key;
 pub(crate) use keymap::Bound;
 pub use keymap::{Keymap, KeymapError};
 
-/// What the keys mean just now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// What the keys mean just now. A key means what it does in the innermost scope that has it:
+/// that of a pane, of a replay, and of all panes; or of what lies over them alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, VariantArray)]
 pub(crate) enum Scope {
     /// The panes.
     Main,
+    /// The relays, on somebody whom we serve.
+    Served,
+    /// The rates and times.
+    Kpi,
+    /// The events.
+    Events,
+    /// A file instead of a node.
+    Replay,
     /// The why view of a peer.
     Why,
-    /// The help.
-    Help,
     /// The lab's nodes and wires.
     Lab,
     /// The choice of a NAT.
     Nat,
     /// The drills.
     Drills,
+    /// The palette.
+    Palette,
+    /// The help.
+    Help,
+    /// The search of the help being typed.
+    Search,
     /// A question that wants yes or no.
     Confirm,
     /// A question that wants a name.
     Name,
     /// The filter being typed.
     Prompt,
-    /// The palette.
-    Palette,
-    /// The search of the help being typed.
-    Search,
 }
 
 impl Scope {
     /// Every scope.
-    pub(crate) const ALL: [Self; 11] = [
-        Self::Main,
-        Self::Why,
-        Self::Lab,
-        Self::Nat,
-        Self::Drills,
-        Self::Palette,
-        Self::Help,
-        Self::Search,
-        Self::Confirm,
-        Self::Name,
-        Self::Prompt,
-    ];
+    pub(crate) const ALL: &'static [Self] = Self::VARIANTS;
 
     /// A heading for it.
     pub(crate) fn title(self) -> &'static str {
         match self {
             Self::Main => "Panes",
+            Self::Served => "Relays, on a peer that we serve",
+            Self::Kpi => "KPI",
+            Self::Events => "Events",
+            Self::Replay => "Replay",
             Self::Why => "Why view",
             Self::Help => "Help",
             Self::Lab => "Lab",
@@ -79,6 +81,10 @@ impl Scope {
     pub(crate) fn place(self) -> &'static str {
         match self {
             Self::Main => "in the panes",
+            Self::Served => "on a peer that we serve",
+            Self::Kpi => "in the KPI pane",
+            Self::Events => "in the events",
+            Self::Replay => "in a replay",
             Self::Why => "in the why view",
             Self::Help => "in the help",
             Self::Lab => "in the lab",
@@ -90,6 +96,11 @@ impl Scope {
             Self::Palette => "in the palette",
             Self::Search => "in the search of the help",
         }
+    }
+
+    /// Whether keys that it has not mean there what they mean in all panes.
+    pub(crate) fn is_within_main(self) -> bool {
+        matches!(self, Self::Served | Self::Kpi | Self::Events | Self::Replay)
     }
 
     /// Whether characters are text there, and no keys.
@@ -109,12 +120,20 @@ pub(crate) enum Action {
     OpenDrills,
     ChooseNat,
     Why,
+    /// To the first moment that shows the chosen event.
+    GoToEvent,
+    /// Ends what the chosen peer holds here as a relay's client.
+    EndServed,
     Filter,
     /// Back to now; else without the filter.
     Back,
     Sort,
     SortInverse,
+    /// To the next span of time.
+    NextSpan,
     Freeze,
+    /// Plays a file, or stops.
+    Play,
     /// Goes through the moments that are kept.
     Step(Step),
     /// Writes what is remembered to a file.
@@ -140,11 +159,15 @@ pub(crate) enum Action {
     Close,
     Yes,
     No,
-    Apply,
-    Cancel,
+    PaletteDo,
+    PaletteComplete,
+    SearchKeep,
+    SearchCancel,
+    FilterKeep,
+    FilterCancel,
+    FilterComplete,
     /// Changes a line that is typed, or moves its cursor.
     Edit(InputRequest),
-    Complete,
     Older,
     Newer,
     Suspend,
@@ -263,10 +286,16 @@ impl Action {
     /// Whether it changes anything but what is shown.
     pub(crate) fn changes_something(self) -> bool {
         match self {
-            Self::Node(_) | Self::ChooseNat => true,
+            Self::ChooseNat => true,
+            action if action.is_for_the_node() => true,
             Self::Lab(key) => key != LabKey::Show,
             _ => false,
         }
+    }
+
+    /// Whether the node is to do it.
+    pub(crate) fn is_for_the_node(self) -> bool {
+        matches!(self, Self::Node(_) | Self::EndServed)
     }
 
     /// Whether it is about one peer, whoever that is.
@@ -299,7 +328,15 @@ impl Action {
 impl Binding {
     /// Whether somebody without a key for it could not get help or out.
     pub(crate) fn is_essential(&self) -> bool {
-        matches!(self.action, Action::Help | Action::Quit | Action::Close | Action::No | Action::Cancel)
+        matches!(
+            self.action,
+            Action::Help
+                | Action::Quit
+                | Action::Close
+                | Action::No
+                | Action::FilterCancel
+                | Action::SearchCancel
+        )
     }
 }
 

@@ -19,6 +19,19 @@ const PALETTE: &[Scope] = &[Scope::Palette];
 const HELP: &[Scope] = &[Scope::Help];
 const SEARCH: &[Scope] = &[Scope::Search];
 const TYPING: &[Scope] = &[Scope::Prompt, Scope::Palette, Scope::Search, Scope::Name];
+const EVERYWHERE: &[Scope] = &[
+    Scope::Main,
+    Scope::Why,
+    Scope::Lab,
+    Scope::Nat,
+    Scope::Drills,
+    Scope::Palette,
+    Scope::Help,
+    Scope::Search,
+    Scope::Confirm,
+    Scope::Name,
+    Scope::Prompt,
+];
 const OVERVIEWS: &[Scope] = &[Scope::Main, Scope::Why, Scope::Lab, Scope::Drills];
 
 macro_rules! table {
@@ -39,7 +52,9 @@ macro_rules! table {
 /// The table.
 pub(crate) static BINDINGS: &[Binding] = table! {
     "why": Action::Why, "enter", MAIN, "why", None,
-        "why the selected peer is what it is: attempt, reasons, evidence; in the events: to that moment";
+        "why the selected peer is what it is: attempt, reasons, evidence";
+    "go-to-event": Action::GoToEvent, "enter", &[Scope::Events], "go there", None,
+        "to the first moment that shows the chosen event";
     "sync": Action::Node(NodeCommand::Sync), "s", PEER, "sync", Traffic,
         "exchange records with the selected peer (needs a link)";
     "sync-all": Action::Node(NodeCommand::SyncAll), "S", PEER, "all", Traffic,
@@ -53,13 +68,16 @@ pub(crate) static BINDINGS: &[Binding] = table! {
     "failover": Action::Node(NodeCommand::Failover), "f", PEER, "failover", Traffic,
         "hand relayed links over to the standby relay";
     "disconnect": Action::Node(NodeCommand::Disconnect), "x", PEER, "disconnect", Disruptive,
-        "close the link to the selected peer and hold off automatic dials for 60 s; in the relays on a peer that we serve: end its reservation, and give it none for 10 min";
+        "close the link to the selected peer and hold off automatic dials for 60 s";
+    "end-served": Action::EndServed, "x", &[Scope::Served], "end it", Disruptive,
+        "end the reservation of the chosen peer here, and give it none for 10 min; its link stays";
     "filter": Action::Filter, "/", MAIN, "filter", None,
         "show only some peers: a text, or nat=symmetric path!=direct rtt>80 name~vps seen<5m; in the events: kind=relay peer=vps-1; in the logs: words";
     "back": Action::Back, "esc", MAIN, "clear filter", None,
         "back to now from another moment; else everything again, without the filter";
     "freeze": Action::Freeze, "space", MAIN, "freeze", None,
-        "hold the screen still; the node goes on, and what is missed is counted; plays a replay";
+        "hold the screen still; the node goes on, and what is missed is counted";
+    "play": Action::Play, "space", &[Scope::Replay], "play", None, "play the file as time went, or stop";
     "moment-before": Action::Step(Step::Back), "[", PEER, "back", None,
         "back to the moment at which something last changed, up to ten minutes";
     "moment-after": Action::Step(Step::Forth), "]", PEER, "forward", None,
@@ -71,7 +89,8 @@ pub(crate) static BINDINGS: &[Binding] = table! {
     "drills": Action::OpenDrills, "d", MAIN, "drills", None,
         "the drills: run one on a fleet of its own, and see its verdict (in the lab)";
     "sort": Action::Sort, "o", MAIN, "sort", None,
-        "sort the focused table by its next column; in the KPI pane the next span of time";
+        "sort the focused table by its next column";
+    "next-span": Action::NextSpan, "o", &[Scope::Kpi], "span", None, "show the next span of time";
     "sort-inverse": Action::SortInverse, "O", MAIN, "", None, "turn that order around";
     "nat-probe": Action::Node(NodeCommand::NatProbe), "n", PEER, "NAT", Traffic, "measure our own NAT again";
     "zoom": Action::Zoom, "z", MAIN, "zoom", None, "give the focused pane the whole screen, and back";
@@ -135,28 +154,28 @@ pub(crate) static BINDINGS: &[Binding] = table! {
         "back to where you were";
     "yes": Action::Yes, "y Y", &[Scope::Confirm], "yes, do it", None, "do what is asked";
     "no": Action::No, "n N esc q", &[Scope::Confirm], "no", None, "do nothing";
-    "filter-keep": Action::Apply, "enter", &[Scope::Prompt], "keep the filter", None,
+    "filter-keep": Action::FilterKeep, "enter", &[Scope::Prompt], "keep the filter", None,
         "keep the filter as it stands";
-    "filter-cancel": Action::Cancel, "esc", &[Scope::Prompt], "back to the filter before", None,
+    "filter-cancel": Action::FilterCancel, "esc", &[Scope::Prompt], "back to the filter before", None,
         "back to the filter that was set before";
-    "filter-complete": Action::Complete, "tab", &[Scope::Prompt], "complete", None,
+    "filter-complete": Action::FilterComplete, "tab", &[Scope::Prompt], "complete", None,
         "complete a key or a value, and list what it may be";
     "filter-older": Action::Older, "up", &[Scope::Prompt], "", None, "the filter that was kept before";
     "filter-newer": Action::Newer, "down", &[Scope::Prompt], "", None, "the filter that was kept after";
-    "name-confirm": Action::Apply, "enter", NAME, "do it", None, "do it, if the name is right";
-    "name-cancel": Action::Cancel, "esc", NAME, "no", None, "do nothing";
-    "palette-do": Action::Apply, "enter", PALETTE, "do it", None,
+    "name-confirm": Action::Yes, "enter", NAME, "do it", None, "do it, if the name is right";
+    "name-cancel": Action::No, "esc", NAME, "no", None, "do nothing";
+    "palette-do": Action::PaletteDo, "enter", PALETTE, "do it", None,
         "do what is chosen, or select the peer that is";
-    "palette-close": Action::Cancel, "esc", PALETTE, "close", None, "back to where you were";
-    "palette-complete": Action::Complete, "tab", PALETTE, "complete", None,
+    "palette-close": Action::Close, "esc", PALETTE, "close", None, "back to where you were";
+    "palette-complete": Action::PaletteComplete, "tab", PALETTE, "complete", None,
         "write out what is chosen; a peer may follow an action, as in: punch home";
     "palette-up": Action::Up, "up ctrl-p", PALETTE, "", None, "one row up";
     "palette-down": Action::Down, "down ctrl-n", PALETTE, "", None, "one row down";
     "palette-page-up": Action::PageUp, "pgup", PALETTE, "", None, "one page up";
     "palette-page-down": Action::PageDown, "pgdn", PALETTE, "", None, "one page down";
     "search": Action::Search, "/", HELP, "search", None, "show only the keys with some words in them";
-    "search-keep": Action::Apply, "enter", SEARCH, "keep", None, "keep what was found, and read on";
-    "search-cancel": Action::Cancel, "esc", SEARCH, "all again", None, "show every key again";
+    "search-keep": Action::SearchKeep, "enter", SEARCH, "keep", None, "keep what was found, and read on";
+    "search-cancel": Action::SearchCancel, "esc", SEARCH, "all again", None, "show every key again";
     "cursor-left": Action::Edit(Edit::GoToPrevChar), "left ctrl-b", TYPING, "", None, "one character left";
     "cursor-right": Action::Edit(Edit::GoToNextChar), "right ctrl-f", TYPING, "", None, "one character right";
     "word-left": Action::Edit(Edit::GoToPrevWord), "ctrl-left alt-b", TYPING, "", None, "one word left";
@@ -176,9 +195,9 @@ pub(crate) static BINDINGS: &[Binding] = table! {
     "palette": Action::Palette, ":", OVERVIEWS, "palette", None, "find an action or a peer by a few letters";
     "help": Action::Help, "?", OVERVIEWS, "help", None,
         "what every key does, and why some do nothing now";
-    "suspend": Action::Suspend, "ctrl-z", &Scope::ALL, "", None,
+    "suspend": Action::Suspend, "ctrl-z", EVERYWHERE, "", None,
         "suspend; a node in this process stands still until the shell's fg";
     "quit": Action::Quit, "q", MAIN, "quit", None, "leave the console and stop the node in it";
-    "quit-anywhere": Action::Quit, "ctrl-c", &Scope::ALL, "", None,
+    "quit-anywhere": Action::Quit, "ctrl-c", EVERYWHERE, "", None,
         "leave the console from anywhere, and stop the node in it";
 };

@@ -16,7 +16,7 @@ use crate::tui::lists::Move;
 #[derive(Debug, Clone)]
 pub(crate) struct Help {
     /// Where help was asked for: its keys come first.
-    from: Scope,
+    from: Vec<Scope>,
     /// What is looked for; empty for everything.
     search: TextLine,
     /// Whether that is being typed.
@@ -27,7 +27,7 @@ pub(crate) struct Help {
 
 impl Help {
     /// As it is asked for there.
-    pub(crate) fn new(from: Scope) -> Self {
+    pub(crate) fn new(from: Vec<Scope>) -> Self {
         Self { from, search: TextLine::default(), typing: false, top: 0 }
     }
 
@@ -93,8 +93,8 @@ impl Help {
         }
         let (head, mut found) = (lines.len(), 0);
         // Where one came from goes first.
-        let scopes =
-            std::iter::once(self.from).chain(Scope::ALL.into_iter().filter(|scope| *scope != self.from));
+        let others = Scope::ALL.iter().filter(|scope| !self.from.contains(scope));
+        let scopes = self.from.iter().chain(others).copied();
         for scope in scopes {
             let fits: Vec<&Bound> = pen.keys.of_scope(scope).filter(|b| has(b, &words)).collect();
             if fits.is_empty() {
@@ -156,7 +156,8 @@ fn entry(pen: &Pen<'_>, scope: Scope, bound: &Bound, (keys, room): (usize, usize
         ]));
     }
     // What an open question or a line that is typed allows is seen there.
-    let judged = matches!(scope, Scope::Main | Scope::Why | Scope::Lab | Scope::Drills);
+    let judged =
+        scope.is_within_main() || matches!(scope, Scope::Main | Scope::Why | Scope::Lab | Scope::Drills);
     if let Err(reason) = pen.possible.available(bound.action)
         && judged
     {

@@ -63,17 +63,13 @@ impl Question {
         Paragraph::new(self.text.as_str())
             .wrap(Wrap { trim: true })
             .render(Rect { height: inner.height.saturating_sub(1), ..inner }, buf);
-        let (yes, no) = match self.name {
-            Some(_) => (Action::Apply, Action::Cancel),
-            None => (Action::Yes, Action::No),
-        };
         if let Some((name, line)) = &self.name {
             let label = format!("type {name} to do it:");
             let line = frame::typed(pen, &label, line, inner.width.into(), true);
             frame::put(buf, (inner.x, inner.bottom() - 3), &line, inner.width);
         }
         let mut spans = Vec::new();
-        for action in [yes, no] {
+        for action in [Action::Yes, Action::No] {
             if let Some(bound) = pen.keys.find(self.scope(), action) {
                 spans.push(Span::styled(bound.key(), pen.theme.accent));
                 spans.push(Span::raw(format!(" {}   ", bound.label)));

@@ -14,19 +14,26 @@ use crate::tui::pane::Pane;
 
 /// The keys that do something here and now.
 pub(super) fn draw(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
-    let scope = app.scope();
+    let (scopes, scope) = (app.scopes(), app.scope());
     let (focus, zoom) = (app.panes().focus(), app.panes().zoom);
-    let works =
-        |b: &&Bound| !b.label.is_empty() && !b.keys.is_empty() && pen.possible.available(b.action).is_ok();
+    let works = |b: &&Bound| {
+        !b.label.is_empty() && pen.keys.is_reached(b, &scopes) && pen.possible.available(b.action).is_ok()
+    };
     // How to get help and out is never cut off.
     let last = |b: &Bound| {
         (zoom && b.action == Action::Zoom)
             || matches!(
                 b.action,
-                Action::Help | Action::Palette | Action::Quit | Action::Close | Action::No | Action::Cancel
+                Action::Help
+                    | Action::Palette
+                    | Action::Quit
+                    | Action::Close
+                    | Action::No
+                    | Action::FilterCancel
+                    | Action::SearchCancel
             )
     };
-    let (tail, mut head): (Vec<_>, Vec<_>) = pen.keys.of_scope(scope).filter(works).partition(|b| last(b));
+    let (tail, mut head): (Vec<_>, Vec<_>) = pen.keys.of_scopes(&scopes).filter(works).partition(|b| last(b));
     if scope == Scope::Main {
         // In a narrow terminal the first ones are all that is seen.
         head.sort_by_key(|b| !belongs(b.action, focus));
@@ -45,15 +52,11 @@ pub(super) fn draw(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
     let (mut spans, mut x) = (vec![Span::raw(" ")], area.x + 1);
     for binding in shown {
         let label = match (binding.action, scope) {
-            (Action::Freeze, Scope::Main) if app.history().replayed().is_some() => {
-                if app.history().is_playing() { "stop" } else { "play" }
-            }
+            (Action::Play, _) if app.history().is_playing() => "stop",
             (Action::Freeze, Scope::Main) if app.moment().is_some() => "go on",
             (Action::Back, _) if app.history().replayed().is_some() => "to its end",
             (Action::Back, _) if app.moment().is_some() => "now",
-            (Action::Why, Scope::Main) if focus == Pane::Events => "go there",
             (Action::Zoom, Scope::Main) if zoom => "unzoom",
-            (Action::Node(NodeCommand::Disconnect), Scope::Main) if app.is_on_served() => "end it",
             (Action::Lab(key), _) => lab_label(app, key).unwrap_or(binding.label),
             _ => binding.label,
         };
@@ -88,13 +91,16 @@ fn belongs(action: Action, pane: Pane) -> bool {
         Pane::Relays => {
             matches!(
                 action,
-                Action::Why | Action::Node(NodeCommand::Failover | NodeCommand::Disconnect) | Action::Sort
+                Action::Why
+                    | Action::Node(NodeCommand::Failover | NodeCommand::Disconnect)
+                    | Action::EndServed
+                    | Action::Sort
             )
         }
         Pane::Gossip => matches!(action, Action::Node(NodeCommand::Sync | NodeCommand::SyncAll)),
         Pane::Nat => action == Action::Node(NodeCommand::NatProbe),
-        Pane::Kpi => action == Action::Sort,
-        Pane::Events => matches!(action, Action::Why | Action::Filter),
+        Pane::Kpi => action == Action::NextSpan,
+        Pane::Events => matches!(action, Action::GoToEvent | Action::Filter),
         Pane::Logs => action == Action::Filter,
     }
 }

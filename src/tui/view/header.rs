@@ -152,7 +152,7 @@ fn replay_banner(app: &App, pen: &Pen<'_>, about: &About, moment: &Moment) -> St
     let last = app.history().reach().1.unwrap_or(app.live().at);
     let left = fmt::exactly(moment.now.age_at(last));
     let key = |action| pen.keys.key_of(Scope::Main, action);
-    let play = key(Action::Freeze);
+    let play = pen.keys.key_of(Scope::Replay, Action::Play);
     let where_in_it = match (app.history().is_playing(), last <= moment.now) {
         (true, _) => format!("{left} before the end, playing ({play} stops)"),
         (false, true) => format!("the end ({} back, {play} plays)", key(Action::Step(Step::Back))),

@@ -23,7 +23,7 @@ const TITLE: usize = 34;
 /// Draws the palette.
 pub(super) fn draw(palette: &Palette, pen: &Pen<'_>, body: Rect, buf: &mut Buffer) -> Drawn {
     let width = WIDTH.min(body.width);
-    let close = pen.keys.key_of(Scope::Palette, Action::Cancel);
+    let close = pen.keys.key_of(Scope::Palette, Action::Close);
     let title = format!("Palette ─ {close} closes");
     let height = HEIGHT.min(body.height);
     let (area, inner) = frame::window(pen, &title, Rect { height, ..body }, width, buf);
@@ -44,7 +44,7 @@ pub(super) fn draw(palette: &Palette, pen: &Pen<'_>, body: Rect, buf: &mut Buffe
     let longest = palette.hits.iter().map(|hit| hit.title.width()).max().unwrap_or(0).clamp(18, TITLE);
     for ((n, hit), y) in shown.zip(inner.y + 1..) {
         pen.mark(Rect { y, height: 1, ..inner }, Spot::Choice(n));
-        let line = row(pen, hit, n == palette.row, palette.from, (longest, room));
+        let line = row(pen, hit, n == palette.row, &palette.from, (longest, room));
         frame::put(buf, (inner.x, y), &line, inner.width);
     }
     if let Some(hit) = palette.chosen() {
@@ -60,14 +60,14 @@ fn row(
     pen: &Pen<'_>,
     hit: &Hit,
     chosen: bool,
-    from: Scope,
+    from: &[Scope],
     (longest, width): (usize, usize),
 ) -> Line<'static> {
     let theme = pen.theme;
     let refused = hit.possible(pen.possible).err();
     let (key, danger) = match hit.what {
         What::Do(line) | What::DoTo(line, _) => {
-            (pen.keys.find(from, line.action).map(Bound::key), line.danger)
+            (pen.keys.of_scopes(from).find(|b| b.action == line.action).map(Bound::key), line.danger)
         }
         What::Select(_) => (None, Danger::None),
     };

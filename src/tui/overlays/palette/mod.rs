@@ -32,7 +32,7 @@ const ID_DIGITS: usize = 3;
 pub(crate) struct Palette {
     line: TextLine,
     /// Where it was opened: whose actions are offered.
-    from: Scope,
+    from: Vec<Scope>,
     /// What was found, the best first.
     hits: Vec<Hit>,
     /// The chosen row of them.
@@ -85,7 +85,7 @@ impl Hit {
 
 impl Palette {
     /// Opens it on the actions that work there.
-    pub(crate) fn open(from: Scope, keys: &Keymap, peers: &Peers) -> Self {
+    pub(crate) fn open(from: Vec<Scope>, keys: &Keymap, peers: &Peers) -> Self {
         let mut palette = Self {
             line: TextLine::default(),
             from,
@@ -175,13 +175,13 @@ impl Palette {
 
     /// Looks for what is typed.
     fn find(&mut self, keys: &Keymap, peers: &Peers) {
-        self.hits = hits(self.line.text(), self.from, keys, peers);
+        self.hits = hits(self.line.text(), &self.from, keys, peers);
         self.found_in = Arc::clone(peers);
         self.row = self.row.min(self.hits.len().saturating_sub(1));
     }
 }
 
-fn hits(text: &str, from: Scope, keys: &Keymap, peers: &Peers) -> Vec<Hit> {
+fn hits(text: &str, from: &[Scope], keys: &Keymap, peers: &Peers) -> Vec<Hit> {
     let mut finder = Finder::new();
     let wanted = text.trim();
     let mut hits = actions(&mut finder, wanted, from, keys);
@@ -204,11 +204,11 @@ fn hits(text: &str, from: Scope, keys: &Keymap, peers: &Peers) -> Vec<Hit> {
 }
 
 /// The actions of a scope in which every word is found, by name or by what they do.
-fn actions(finder: &mut Finder, text: &str, from: Scope, keys: &Keymap) -> Vec<Hit> {
+fn actions(finder: &mut Finder, text: &str, from: &[Scope], keys: &Keymap) -> Vec<Hit> {
     let words: Vec<(String, Pattern)> =
         text.split_whitespace().map(|word| (word.to_lowercase(), Pattern::new(word))).collect();
     let mut hits: Vec<Hit> = Vec::new();
-    for line in keys.of_scope(from).map(Bound::line) {
+    for line in keys.of_scopes(from).map(Bound::line) {
         let twice = |hit: &Hit| matches!(hit.what, What::Do(other) if other.action == line.action);
         if !line.action.is_found() || hits.iter().any(twice) {
             continue;
@@ -235,12 +235,12 @@ fn actions(finder: &mut Finder, text: &str, from: Scope, keys: &Keymap) -> Vec<H
 fn aimed(
     finder: &mut Finder,
     (verb, whom): (&str, &str),
-    from: Scope,
+    from: &[Scope],
     (keys, peers): (&Keymap, &Peers),
     hits: &mut Vec<Hit>,
 ) {
     let (verb, pattern) = (Pattern::new(verb), Pattern::new(whom));
-    let lines = keys.of_scope(from).map(Bound::line);
+    let lines = keys.of_scopes(from).map(Bound::line);
     let lines = lines.filter(|line| line.action.is_about_a_peer());
     let best = lines.filter_map(|line| Some((finder.find(&verb, line.name)?, line)));
     let best = best.max_by_key(|(found, _)| found.score);
