@@ -20,7 +20,7 @@ impl Engine {
             Command::Sync { peer } => self.on_sync(id, peer, now).map(|()| None),
             Command::Failover { peer } => self.on_failover(id, peer, now).map(|()| None),
             Command::EndServed { peer } => self.on_end_served(peer, now),
-            Command::Why { peer } => self.on_why(id, peer, now),
+            Command::Why { peer } => self.with_why(now, |why, view, out| why.ask(id, peer, view, out)),
             Command::NatProbe => Ok(self.nat.measure(id, now)),
             Command::Echo { peer, count, every_ms } => {
                 let Self { echoes, links, outbox, .. } = self;

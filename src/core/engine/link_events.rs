@@ -241,7 +241,7 @@ impl Engine {
         if self.relaying.relays.is_relay(&peer) {
             self.on_relay_lost(peer, reason.clone(), now);
         }
-        self.whys.link_ended(peer, reason.clone(), now.mono);
+        self.why.link_ended(peer, reason.clone(), now.mono);
         self.outbox.event(Some(peer), EventKind::LinkDown { reason }, now);
         self.kpi.gone(&peer);
         self.tell_attempts(attempts::Input::LinkGone(peer), now);
@@ -295,10 +295,9 @@ impl Engine {
                 let Self { twice, links, outbox, .. } = self;
                 twice.on_told(peer, told, links, now, outbox);
             }
-            Message::WhyAsk(ask) => self.on_why_ask(peer, ask, now),
-            Message::WhyHalf(half) => self.on_why_half(peer, half, now),
-            Message::AccountAsk(ask) => self.on_account_ask(peer, ask, now),
-            Message::Account(account) => self.on_account(peer, account, now),
+            Message::WhyAsk(_) | Message::WhyHalf(_) | Message::AccountAsk(_) | Message::Account(_) => {
+                self.with_why(now, |why, view, out| why.handle(peer, message, view, out));
+            }
             Message::Echo(_) | Message::EchoReply(_) => {
                 self.echoes.handle(peer, message, now.mono, &mut self.outbox);
             }

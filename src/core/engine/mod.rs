@@ -14,7 +14,6 @@ mod handover;
 mod host;
 mod link_events;
 mod peers;
-mod provenance;
 mod relays;
 mod report;
 mod serving;
@@ -25,7 +24,6 @@ mod standby;
 #[cfg(test)]
 mod tests;
 mod view;
-mod why;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -43,7 +41,6 @@ use self::handover::Handovers;
 use self::relays::Relaying;
 use self::standby::Standbys;
 use self::view::ViewCache;
-use self::why::Whys;
 use super::attempts::{self, Attempts, Decided};
 use super::book::{Book, CacheEntry, NameUse};
 use super::bucket::Bucket;
@@ -66,6 +63,7 @@ use super::serving::{self as relay_service, Serving};
 use super::targets::Targets;
 use super::twice::Twice;
 use super::upgrades::Upgrades;
+use super::why::{self, WhyQueries};
 use super::{Mono, Now};
 use crate::model::{
     Cause, EventKind, HardNat, NoProbePorts, PeerId, PunchConsent, Reason, RelayMode, millis,
@@ -172,7 +170,7 @@ pub struct Engine {
     standbys: Standbys,
     upgrades: Upgrades,
     guesses: Guesses,
-    whys: Whys,
+    why: WhyQueries,
     twice: Twice,
     echoes: Echoes,
     /// Punches that we agreed to.
@@ -240,7 +238,7 @@ impl Engine {
             standbys: Standbys::default(),
             upgrades: Upgrades::default(),
             guesses,
-            whys: Whys::default(),
+            why: WhyQueries::default(),
             twice,
             echoes: Echoes::default(),
             punches_coming: BTreeMap::new(),
@@ -329,7 +327,9 @@ impl Engine {
             Input::Reached { peer, addr, reached } => {
                 self.tell_nat(nat::Input::Reached(peer, addr, reached), now);
             }
-            Input::Knocked { query, results } => self.on_knocked(query, &results, now),
+            Input::Knocked { query, results } => {
+                self.with_why(now, |why, view, out| why.on_knocked(query, &results, view, out));
+            }
             Input::HostAddresses { own } => self.on_host_addresses(own, now),
             Input::Ways(ways) => self.on_ways(ways, now),
             Input::SendsRefused { why, count } => self.on_sends_refused(why, count, now),
@@ -351,7 +351,7 @@ impl Engine {
         self.relays_timeout(now);
         self.handovers_timeout(now);
         self.standbys_timeout(now);
-        self.whys_timeout(now);
+        self.with_why(now, WhyQueries::timeout);
         self.echoes.timeout(now.mono, &mut self.outbox);
         self.route(now);
         if !self.leaving {
@@ -496,6 +496,47 @@ impl Engine {
         done
     }
 
+    fn with_why<T>(
+        &mut self,
+        now: Now,
+        f: impl FnOnce(&mut WhyQueries, why::View<'_>, &mut Outbox) -> T,
+    ) -> T {
+        let Self {
+            why,
+            outbox,
+            config,
+            book,
+            links,
+            nat,
+            attempts,
+            dialer,
+            ways,
+            twice,
+            coordination,
+            guesses,
+            ..
+        } = self;
+        let targets = Targets { peers: Peers { me: config.me, book, links, now }, nat };
+        let by_hand = |peer: &PeerId| attempts.is_by_hand(peer);
+        let consent = coordination.consent();
+        let guess = guessing::View { targets, consent, dialer, by_hand: &by_hand };
+        let guessable = |peer: &PeerId| guesses.could(peer, &guess);
+        let network = &config.network;
+        let view = why::View {
+            targets,
+            attempts,
+            dialer,
+            ways,
+            twice,
+            coordination,
+            network,
+            guessable: &guessable,
+        };
+        let done = f(why, view, outbox);
+        self.route(now);
+        done
+    }
+
     /// Whether a guessed punch with this peer is of any use.
     fn is_guessable(&self, peer: &PeerId, now: Now) -> bool {
         let by_hand = |peer: &PeerId| self.attempts.is_by_hand(peer);
@@ -561,7 +602,7 @@ impl Engine {
             self.serving.next_timeout(),
             self.handovers.next_timeout(),
             self.standbys.next_timeout(),
-            self.whys.next_timeout(),
+            self.why.next_timeout(),
             self.echoes.next_timeout(),
             self.upgrades.next_timeout().filter(|_| !self.leaving),
             self.guesses.next_timeout().filter(|_| !self.leaving),

@@ -6,6 +6,8 @@
 
 mod evidence;
 mod knock;
+mod part;
+mod provenance;
 #[cfg(test)]
 mod tests;
 mod trace;
@@ -16,6 +18,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 pub use knock::{Knock, Knocked};
+pub(in crate::core) use part::{View, WhyQueries};
 pub use trace::{Deed, Dial, Trace};
 
 use super::ladder::Terrain;
