@@ -13,7 +13,7 @@ use super::guessing;
 use super::io::Action;
 use super::ladder::DialId;
 use super::link::LinkOut;
-use super::wire::Message;
+use super::wire::{Message, RelayAddr};
 use crate::model::{
     Attempt, AttemptId, Command, CommandId, Done, Event, EventKind, Fact, Failure, Outcome, PeerId,
 };
@@ -47,6 +47,10 @@ pub(super) enum Wanted {
     Followed(PeerId),
     /// What was dialled to meet a punch of this peer is not needed any more.
     PunchOver(PeerId),
+    /// This peer invites us to its reservation.
+    Invited(PeerId, RelayAddr),
+    /// This peer wants a link with us again, whatever its operator did before.
+    AskedBy(PeerId),
     /// Nobody but we is at this address.
     OwnAddress(SocketAddr),
     /// What our record says may be out of date.

@@ -2,6 +2,7 @@
 //! or an invitation. Nobody can aim our messages at a third party with them.
 
 mod log;
+mod part;
 mod replay;
 
 use std::collections::BTreeMap;
@@ -9,6 +10,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 pub use self::log::{Declined, Noted, Step};
+pub(super) use self::part::{Coordinator, View};
 
 use self::log::Log;
 use self::replay::Nonces;

@@ -19,7 +19,9 @@ impl Engine {
             Command::Disconnect { peer } => self.on_disconnect(peer, now),
             Command::Sync { peer } => self.on_sync(id, peer, now).map(|()| None),
             Command::Failover { peer } => self.on_failover(id, peer, now).map(|()| None),
-            Command::EndServed { peer } => self.on_end_served(peer, now),
+            Command::EndServed { peer } => {
+                self.with_serving(now, |part, targets, out| part.end_for(peer, targets, out))
+            }
             Command::Why { peer } => self.with_why(now, |why, view, out| why.ask(id, peer, view, out)),
             Command::NatProbe => Ok(self.nat.measure(id, now)),
             Command::Echo { peer, count, every_ms } => {

@@ -160,7 +160,7 @@ impl Engine {
     pub(super) fn on_handover_sent(&mut self, dial: DialId, now: Now) {
         let found = self.handovers.dialling.iter().find(|(_, d)| d.dial == dial && d.invited);
         if let Some((requester, addr)) = found.map(|(peer, d)| (*peer, d.at.addr)) {
-            self.coordination.on_dialled(requester, true, addr, now.mono);
+            self.coordination.on_lane_sent(requester, addr, now.mono);
         }
     }
 

@@ -5,13 +5,11 @@ use std::net::SocketAddr;
 
 use super::{Engine, EngineConfig};
 use crate::core::Now;
-use crate::core::bucket::Bucket;
 use crate::core::gossip::rules::is_public;
-use crate::core::ladder::{Ladder, PUNCH_WINDOW, Terrain};
-use crate::core::limits::WHO_HAS_PER_MINUTE;
+use crate::core::ladder::{Ladder, Terrain};
 use crate::core::link::{ConnId, ConnInfo, LinkOut};
 use crate::core::room::Footing;
-use crate::core::wire::{Hello, IHave, Message, Observed, PROTOCOL_HIGH, PROTOCOL_LOW, WhoHas};
+use crate::core::wire::{Hello, Message, Observed, PROTOCOL_HIGH, PROTOCOL_LOW};
 use crate::core::{attempts, guessing, links, nat};
 use crate::model::{Cause, CloseCode, EventKind, Fact, MovedFact, NatType, Path, PeerId, Reason, millis};
 
@@ -42,7 +40,7 @@ impl Engine {
             return Err(CloseCode::HoldOff);
         }
         // A dial that it asked us for is no wish of ours.
-        Ok(if info.outbound && !self.punches_coming.contains_key(peer) {
+        Ok(if info.outbound && !self.coordination.expects(peer) {
             Footing::Ours
         } else if self.book.get(*peer).is_some_and(|entry| entry.measured.tried) {
             Footing::Known
@@ -55,7 +53,7 @@ impl Engine {
     /// that we agreed to.
     fn is_punching(&self, peer: &PeerId, info: &ConnInfo, now: Now) -> bool {
         let ours = self.attempts.towards(peer).is_some_and(|l| l.path_now() == Path::Punched);
-        let theirs = self.punches_coming.get(peer).is_some_and(|p| now.mono.since(p.since) < PUNCH_WINDOW);
+        let theirs = self.coordination.is_punching(peer, now.mono);
         // Between two private addresses there is no NAT.
         if !is_public(info.remote.ip()) {
             return false;
@@ -116,9 +114,7 @@ impl Engine {
         self.links.timeout(now, &mut self.outbox);
         self.route(now);
         self.keep_linked(now);
-        self.punches_coming.retain(|_, p| now.mono.since(p.since) < PUNCH_WINDOW);
         self.forget_handovers(now);
-        self.who_has.retain(|_, meter| !meter.is_full(now.mono));
         self.links.forget(now.mono);
     }
 
@@ -274,7 +270,6 @@ impl Engine {
     fn on_message(&mut self, peer: PeerId, message: Message, now: Now) {
         match message {
             Message::Leave => self.on_leave(peer, now),
-            Message::WhoHas(question) => self.on_who_has(peer, question, now),
             Message::IHave(answer) if self.guesses.awaits(answer.query) => {
                 self.tell_guesses(guessing::Input::Witness(peer, answer), now);
             }
@@ -282,11 +277,14 @@ impl Engine {
             Message::CoordinationAnswer(said) => {
                 self.tell_attempts(attempts::Input::Answer(peer, said), now);
             }
-            Message::PunchRequest(_)
+            Message::WhoHas(_)
+            | Message::PunchRequest(_)
             | Message::PunchNotice(_)
             | Message::NoticeAnswer(_)
             | Message::Invite(_)
-            | Message::InviteNotice(_) => self.coordinate(peer, message, now),
+            | Message::InviteNotice(_) => {
+                self.with_coordination(now, |part, view, out| part.handle(peer, message, view, out));
+            }
             Message::ProbeToken(_) | Message::DialBack(_) | Message::DialBackAnswer(_) => {
                 self.tell_nat(nat::Input::Message(peer, message), now);
             }
@@ -312,22 +310,6 @@ impl Engine {
                 self.gossip_message(peer, gossip, now);
             }
         }
-    }
-
-    fn on_who_has(&mut self, from: PeerId, question: WhoHas, now: Now) {
-        let bucket = self
-            .who_has
-            .entry(from)
-            .or_insert_with(|| Bucket::new(WHO_HAS_PER_MINUTE, WHO_HAS_PER_MINUTE / 60.0, now.mono));
-        if !bucket.take(now.mono) {
-            self.outbox.stopped("who-has rate");
-            return;
-        }
-        // Nobody can aim at a peer that we see only through a relay.
-        let status = self.links.status(&question.peer);
-        let observed = status.map(|s| s.info).filter(|i| i.path.is_straight()).map(|i| i.remote);
-        let answer = IHave { query: question.query, peer: question.peer, observed };
-        self.links.send(&from, &Message::IHave(answer), now, &mut self.outbox);
     }
 
     /// The peer says goodbye: gossip forgets it, and so do we.

@@ -7,7 +7,6 @@
 //! [`gossip`](super::gossip), [`dialer`](super::dialer)); here they are wired.
 
 mod commands;
-mod coordinate;
 mod failover;
 mod gossip;
 mod handover;
@@ -16,7 +15,6 @@ mod link_events;
 mod peers;
 mod relays;
 mod report;
-mod serving;
 mod settings;
 #[cfg(test)]
 mod sim;
@@ -25,7 +23,6 @@ mod standby;
 mod tests;
 mod view;
 
-use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -36,15 +33,13 @@ pub use super::guessing::{GuessAction, GuessInput};
 pub use super::io::{Action, ConnBytes, Input, ProbeEnd, ReservationBytes};
 pub use settings::Settings;
 
-use self::coordinate::PunchComing;
 use self::handover::Handovers;
 use self::relays::Relaying;
 use self::standby::Standbys;
 use self::view::ViewCache;
 use super::attempts::{self, Attempts, Decided};
 use super::book::{Book, CacheEntry, NameUse};
-use super::bucket::Bucket;
-use super::coordination::Coordination;
+use super::coordination::{self, Coordinator};
 use super::dialer::{Dialer, Start};
 use super::echo::Echoes;
 use super::gossip::Gossip;
@@ -59,7 +54,7 @@ use super::outbox::{Outbox, Wanted, is_free};
 use super::peers::Peers;
 use super::proof::RecordSeed;
 use super::saving::Saving;
-use super::serving::{self as relay_service, Serving};
+use super::serving::{self as relay_service, RelayService};
 use super::targets::Targets;
 use super::twice::Twice;
 use super::upgrades::Upgrades;
@@ -162,10 +157,9 @@ pub struct Engine {
     nat: Nat,
     /// Where the host lets us send.
     ways: Ways,
-    who_has: BTreeMap<PeerId, Bucket>,
-    coordination: Coordination,
+    coordination: Coordinator,
     relaying: Relaying,
-    serving: Serving,
+    serving: RelayService,
     handovers: Handovers,
     standbys: Standbys,
     upgrades: Upgrades,
@@ -173,8 +167,6 @@ pub struct Engine {
     why: WhyQueries,
     twice: Twice,
     echoes: Echoes,
-    /// Punches that we agreed to.
-    punches_coming: BTreeMap<PeerId, PunchComing>,
     saving: Saving,
     /// When it is looked at again who of the linked stayed.
     next_keep: Mono,
@@ -208,8 +200,8 @@ impl Engine {
                 .with_anchors(config.anchors.clone())
                 .passive(config.passive);
         let gossip = Self::new_gossip(&config, seed(&mut rng), now);
-        let coordination = Coordination::new(config.punch, now.mono);
-        let serving = Serving::new(config.relay, config.local_addr.ip());
+        let coordination = Coordinator::new(config.punch, now.mono);
+        let serving = RelayService::new(config.relay, config.local_addr.ip());
         let guesses = Guesses::new(config.me, config.hard_nat, seed(&mut rng));
         let own = std::mem::take(&mut config.own);
         let twice = Twice::new(config.me);
@@ -230,7 +222,6 @@ impl Engine {
             attempts,
             kpi,
             nat,
-            who_has: BTreeMap::new(),
             coordination,
             relaying: Relaying::default(),
             serving,
@@ -241,7 +232,6 @@ impl Engine {
             why: WhyQueries::default(),
             twice,
             echoes: Echoes::default(),
-            punches_coming: BTreeMap::new(),
             saving: Saving::default(),
             next_keep: now.mono,
             set_aside,
@@ -291,14 +281,14 @@ impl Engine {
                 self.on_conn(peer, conn, links::Input::Frame { frame, len }, now);
             }
             Input::DialSent { dial } if is_free(dial) => {
-                self.on_punch_dial_sent(dial, now);
+                self.coordination.on_dial_sent(dial, now.mono);
                 self.on_handover_sent(dial, now);
             }
             Input::DialSent { dial } => self.tell_attempts(attempts::Input::DialSent(dial), now),
             Input::Dialled { dial, peer } if is_free(dial) => self.on_handover_dialled(dial, peer),
             Input::Dialled { dial, peer } => self.tell_attempts(attempts::Input::Dialled(dial, peer), now),
             Input::DialFailed { dial, reason } if is_free(dial) => {
-                self.on_punch_dial_failed(dial, now);
+                self.coordination.on_dial_failed(dial, now.mono);
                 self.on_handover_failed(dial, &reason, now);
             }
             Input::DialFailed { dial, reason } => {
@@ -309,14 +299,14 @@ impl Engine {
             Input::ReserveFailed { relay, reason } => self.on_reserve_failed(relay, reason, now),
             Input::ReservationLost { relay, reason } => self.on_relay_lost(relay, reason, now),
             Input::LaneBytes { reservations, .. } => self.on_lane_bytes(reservations),
-            Input::RelayAsked(ask) => self.on_serving(relay_service::Input::Asked(ask), now),
+            Input::RelayAsked(ask) => self.tell_serving(relay_service::Input::Asked(ask), now),
             Input::RelayStarted { id, public_addr } => {
-                self.on_serving(relay_service::Input::Started { id, public_addr }, now);
+                self.tell_serving(relay_service::Input::Started { id, public_addr }, now);
             }
             Input::RelayEnded { id, why, traffic } => {
-                self.on_serving(relay_service::Input::Ended { id, why, traffic }, now);
+                self.tell_serving(relay_service::Input::Ended { id, why, traffic }, now);
             }
-            Input::RelayTraffic(all) => self.on_serving(relay_service::Input::Traffic(all), now),
+            Input::RelayTraffic(all) => self.tell_serving(relay_service::Input::Traffic(all), now),
             Input::Settings(settings) => self.on_settings(settings, now),
             Input::Saved { result } => self.on_saved(result, now),
             Input::ProbeSocket { socket, result } => self.tell_nat(nat::Input::Socket(socket, result), now),
@@ -347,7 +337,7 @@ impl Engine {
         self.links_timeout(now);
         self.with_attempts(now, Attempts::timeout);
         self.gossip_timeout(now);
-        self.coordination_timeout(now);
+        self.with_coordination(now, Coordinator::timeout);
         self.relays_timeout(now);
         self.handovers_timeout(now);
         self.standbys_timeout(now);
@@ -372,7 +362,7 @@ impl Engine {
         self.nat.advance(now, &mut self.outbox);
         self.route(now);
         self.settle_relays(now);
-        self.settle_serving(now);
+        self.with_serving(now, RelayService::timeout);
         self.carry_gossip(now);
         if !self.leaving {
             let (starts, alone) = self.with_dialer(now, |dialer, view| dialer.on_timeout(view, now));
@@ -402,7 +392,9 @@ impl Engine {
                 Wanted::Decided(decided) => self.on_decided(&decided, now),
                 Wanted::Reserve(attempt) => self.reserve_for(attempt, now),
                 Wanted::Followed(peer) => self.note_followed(peer, now),
-                Wanted::PunchOver(peer) => self.end_punch_dials(&peer),
+                Wanted::PunchOver(peer) => self.coordination.end_dials(&peer, &mut self.outbox),
+                Wanted::Invited(peer, relay) => self.on_invited(peer, relay, now),
+                Wanted::AskedBy(peer) => self.dialer.asked_by(&peer),
                 Wanted::OwnAddress(addr) => self.dialer.drop_own_address(&addr),
                 Wanted::NatLook => self.nat.look(now),
                 Wanted::Guessed(report) => self.attempts.guessed(*report),
@@ -492,6 +484,34 @@ impl Engine {
         let by_hand = |peer: &PeerId| attempts.is_by_hand(peer);
         let consent = coordination.consent();
         let done = f(guesses, &guessing::View { targets, consent, dialer, by_hand: &by_hand }, outbox);
+        self.route(now);
+        done
+    }
+
+    fn with_coordination(
+        &mut self,
+        now: Now,
+        f: impl FnOnce(&mut Coordinator, coordination::View<'_>, &mut Outbox),
+    ) {
+        let Self { coordination, outbox, config, book, links, nat, dialer, .. } = self;
+        let targets = Targets { peers: Peers { me: config.me, book, links, now }, nat };
+        f(coordination, coordination::View { targets, dialer }, outbox);
+        self.route(now);
+    }
+
+    /// Something happened that concerns those whom we serve as a relay.
+    fn tell_serving(&mut self, input: relay_service::Input, now: Now) {
+        self.with_serving(now, |serving, targets, out| serving.handle(input, targets, out));
+    }
+
+    fn with_serving<T>(
+        &mut self,
+        now: Now,
+        f: impl FnOnce(&mut RelayService, &Targets<'_>, &mut Outbox) -> T,
+    ) -> T {
+        let Self { serving, outbox, config, book, links, nat, .. } = self;
+        let targets = Targets { peers: Peers { me: config.me, book, links, now }, nat };
+        let done = f(serving, &targets, outbox);
         self.route(now);
         done
     }
@@ -621,7 +641,7 @@ impl Engine {
         }
         self.nat.stop(&mut self.outbox);
         self.with_guesses(now, Guesses::stop);
-        self.on_serving(relay_service::Input::Stop, now);
+        self.tell_serving(relay_service::Input::Stop, now);
         self.tell_attempts(attempts::Input::AbandonAll(Reason::ShuttingDown), now);
     }
 

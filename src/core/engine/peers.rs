@@ -175,7 +175,7 @@ impl Engine {
     pub(super) fn republish(&mut self, now: Now) {
         let mut addresses = self.nat.own_addresses();
         addresses.truncate(RECORD_ADDRESSES_MAX);
-        self.publish_own(addresses, self.capabilities(), now);
+        self.publish_own(addresses, self.serving.capabilities(), now);
     }
 
     /// Verified public peers that we keep links to: who wants a punch with us

@@ -254,7 +254,7 @@ impl Engine {
             bytes_tx: 0,
             bytes_rx: 0,
         }));
-        let (served, served_bytes) = self.served();
+        let (served, served_bytes) = self.serving.served();
         RelaysView {
             reservations,
             mode: self.serving.mode(),

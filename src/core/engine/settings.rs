@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::Engine;
+use super::{Engine, relay_service};
 use crate::core::{Now, ladder};
 use crate::model::{HardNat, PunchConsent, RelayMode, plain_addr};
 
@@ -30,7 +30,9 @@ impl Engine {
         let Settings { bootstrap, direct_window, relay_after, punch, relay, hard_nat } = settings;
         self.attempts.set_settings(ladder::Settings { window: direct_window, relay_after });
         self.coordination.set_consent(punch);
-        self.set_relay_mode(relay, now);
+        if relay != self.serving.mode() {
+            self.tell_serving(relay_service::Input::Mode(relay), now);
+        }
         self.with_guesses(now, |guesses, view, out| guesses.set_mode(hard_nat, view, out));
         self.dialer.set_bootstrap(bootstrap.into_iter().map(plain_addr), now.mono);
     }

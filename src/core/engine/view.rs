@@ -201,7 +201,7 @@ impl Engine {
         for (name, count) in self.gossip_counters() {
             *all.entry(name.to_owned()).or_default() += count;
         }
-        for (name, count) in self.serving_counters() {
+        for (name, count) in self.serving.counters() {
             *all.entry(name.to_owned()).or_default() += count;
         }
         Counters(all)

@@ -8,6 +8,7 @@
 
 mod gate;
 mod ground;
+mod part;
 mod speed;
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,7 @@ use std::time::Duration;
 
 pub use gate::{Dropped, Drops, Gate, Traffic};
 pub use ground::Ground;
+pub(super) use part::RelayService;
 pub use types::{Ask, Input, Output, Refusal, ServeId, Sight, Standing, Way};
 
 use self::speed::Speed;

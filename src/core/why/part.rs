@@ -10,7 +10,7 @@ use super::{Facts, Knock, Knocked, LinkFact, Seen, Theirs, Told, Trace, explain,
 use crate::core::attempts::Attempts;
 use crate::core::book::Entry;
 use crate::core::bucket::Bucket;
-use crate::core::coordination::Coordination;
+use crate::core::coordination::Coordinator;
 use crate::core::dialer::Dialer;
 use crate::core::host::Ways;
 use crate::core::io::Action;
@@ -64,7 +64,7 @@ pub(in crate::core) struct View<'a> {
     pub(in crate::core) dialer: &'a Dialer,
     pub(in crate::core) ways: &'a Ways,
     pub(in crate::core) twice: &'a Twice,
-    pub(in crate::core) coordination: &'a Coordination,
+    pub(in crate::core) coordination: &'a Coordinator,
     /// The name of our network.
     pub(in crate::core) network: &'a str,
     /// Whether a guessed punch with a peer is of any use.
