@@ -26,6 +26,7 @@ pub mod nat;
 mod outbox;
 mod peers;
 pub mod proof;
+mod relaying;
 pub mod relays;
 pub mod reporting;
 pub mod room;

@@ -13,7 +13,8 @@ use super::guessing;
 use super::io::Action;
 use super::ladder::DialId;
 use super::link::LinkOut;
-use super::wire::{Message, RelayAddr};
+use super::relaying;
+use super::wire::Message;
 use crate::model::{
     Attempt, AttemptId, Command, CommandId, Done, Event, EventKind, Fact, Failure, Outcome, PeerId,
 };
@@ -41,14 +42,16 @@ pub(super) enum Wanted {
     Start(Start),
     /// An attempt has its outcome.
     Decided(Box<Decided>),
-    /// An attempt wants a reservation of ours.
-    Reserve(AttemptId),
-    /// This peer has to dial a relay of ours because of what we say.
-    Followed(PeerId),
+    /// This is for what is done about relays to hear.
+    Relaying(relaying::Input),
+    /// This link is to go on over the lane that stands by over this relay.
+    CarryOver(PeerId, PeerId),
+    /// The lane to which this peer invited us is being dialled there.
+    LaneSent(PeerId, SocketAddr),
+    /// How often links are pinged may be out of date.
+    Pace,
     /// What was dialled to meet a punch of this peer is not needed any more.
     PunchOver(PeerId),
-    /// This peer invites us to its reservation.
-    Invited(PeerId, RelayAddr),
     /// This peer wants a link with us again, whatever its operator did before.
     AskedBy(PeerId),
     /// Nobody but we is at this address.

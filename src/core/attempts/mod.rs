@@ -18,6 +18,7 @@ use super::guessing::Guesses;
 use super::io::Action;
 use super::ladder::{Candidate, Consent, DialId, Ladder, LadderOut, Plan, Settings, Target, Terrain};
 use super::outbox::{Outbox, Wanted};
+use super::relaying;
 use super::targets::Targets;
 use super::upgrades::Upgrades;
 use super::why::Trace;
@@ -560,7 +561,7 @@ impl Attempts {
                     out.push(Action::DialLane { dial, peer, relay, addr, within });
                 }
                 LadderOut::UseLane(dial) => out.push(Action::UseLane { dial }),
-                LadderOut::Reserve => out.want(Wanted::Reserve(id)),
+                LadderOut::Reserve => out.want(Wanted::Relaying(relaying::Input::Reserve(id))),
                 LadderOut::Invite { via, relay } => self.request_invite(id, via, relay, out),
                 LadderOut::StageStarted { stage, via } => {
                     out.event(peer, EventKind::StageStarted { attempt: id, stage, via }, view.now());
@@ -615,7 +616,7 @@ impl Attempts {
         let Some(target) = self.live.get(&id).and_then(Ladder::peer) else { return };
         let request = self.next_query(id, Asked::Invite);
         let nonce = self.rng.random();
-        out.want(Wanted::Followed(target));
+        out.want(Wanted::Relaying(relaying::Input::Followed(target)));
         out.send(via, Message::Invite(Invite { request, target, nonce, relay }));
     }
 }

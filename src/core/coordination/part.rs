@@ -14,6 +14,7 @@ use crate::core::io::Action;
 use crate::core::ladder::{DialId, PUNCH_WINDOW};
 use crate::core::limits::WHO_HAS_PER_MINUTE;
 use crate::core::outbox::{Outbox, Wanted};
+use crate::core::relaying;
 use crate::core::targets::Targets;
 use crate::core::wire::{IHave, Message, WhoHas};
 use crate::model::{Path, PeerId, PunchConsent};
@@ -171,7 +172,7 @@ impl Coordinator {
                     self.meet(requester, addresses, view, out);
                 }
                 CoordinationOut::Invited { requester, relay } => {
-                    out.want(Wanted::Invited(requester, relay));
+                    out.want(Wanted::Relaying(relaying::Input::Invited(requester, relay)));
                 }
                 CoordinationOut::Stopped(what) => out.stopped(what),
             }

@@ -18,7 +18,9 @@ impl Engine {
             Command::Relay { peer } => self.on_stage(id, peer, Plan::RELAY, now),
             Command::Disconnect { peer } => self.on_disconnect(peer, now),
             Command::Sync { peer } => self.on_sync(id, peer, now).map(|()| None),
-            Command::Failover { peer } => self.on_failover(id, peer, now).map(|()| None),
+            Command::Failover { peer } => {
+                self.with_relaying(now, |part, view, out| part.fail_over(id, peer, view, out)).map(|()| None)
+            }
             Command::EndServed { peer } => {
                 self.with_serving(now, |part, targets, out| part.end_for(peer, targets, out))
             }

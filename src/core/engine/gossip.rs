@@ -38,7 +38,7 @@ impl Engine {
     pub(super) fn publish_own(&mut self, addresses: Vec<SocketAddr>, capabilities: Capabilities, now: Now) {
         let own = self.gossip.own().clone();
         let (nat, homes) = (self.nat.claim(), self.homes(now));
-        let relays = self.relaying.relays.addresses();
+        let relays = self.relaying.addresses();
         self.gossip.set_own(Record { nat, capabilities, addresses, relays, homes, ..own }, now);
     }
 

@@ -2,6 +2,7 @@
 //! mean for the rest.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use super::{Engine, EngineConfig};
 use crate::core::Now;
@@ -10,14 +11,14 @@ use crate::core::ladder::{Ladder, Terrain};
 use crate::core::link::{ConnId, ConnInfo, LinkOut};
 use crate::core::room::Footing;
 use crate::core::wire::{Hello, Message, Observed, PROTOCOL_HIGH, PROTOCOL_LOW};
-use crate::core::{attempts, guessing, links, nat};
+use crate::core::{attempts, guessing, links, nat, relaying};
 use crate::model::{Cause, CloseCode, EventKind, Fact, MovedFact, NatType, Path, PeerId, Reason, millis};
 
 impl Engine {
     pub(super) fn on_conn_up(&mut self, peer: PeerId, mut info: ConnInfo, now: Now) {
         let footing = self.footing(&peer, &info, now);
         let Self { links, relaying, outbox, .. } = self;
-        let is_relay = |peer: &PeerId| relaying.relays.is_relay(peer);
+        let is_relay = |peer: &PeerId| relaying.is_relay(peer);
         let admitted = links.admit(peer, &info, footing, is_relay, now, outbox);
         self.route(now);
         if !admitted {
@@ -26,7 +27,8 @@ impl Engine {
         if info.path == Path::Direct && self.is_punching(&peer, &info, now) {
             info.path = Path::Punched;
         }
-        self.handover_arrived(&peer, &info);
+        let lane = info.path == Path::Relayed && info.outbound;
+        self.tell_relaying(relaying::Input::Connected(peer, lane), now);
         self.links.on_conn(peer, info, now, &mut self.outbox);
         self.route(now);
     }
@@ -114,7 +116,6 @@ impl Engine {
         self.links.timeout(now, &mut self.outbox);
         self.route(now);
         self.keep_linked(now);
-        self.forget_handovers(now);
         self.links.forget(now.mono);
     }
 
@@ -124,7 +125,6 @@ impl Engine {
             LinkOut::Up { gap, lost, .. } => {
                 self.on_link_up(peer, now);
                 self.path_changed(peer, None, gap, lost, now);
-                self.want_standby(peer, now);
             }
             LinkOut::Moved { from, to, via, gap } => {
                 let gap_ms = millis(gap);
@@ -137,23 +137,22 @@ impl Engine {
                 self.outbox.report(Fact::Moved(MovedFact { peer, attempt, from, to, gap_ms }));
                 self.on_link_moved(peer, now);
                 self.path_changed(peer, via, Some(gap), 0, now);
-                self.want_standby(peer, now);
             }
             LinkOut::Suspect(missed) => {
                 self.outbox.event(Some(peer), EventKind::LinkSuspect { missed }, now);
-                if self.relaying.relays.is_relay(&peer) {
+                if self.relaying.is_relay(&peer) {
                     self.outbox.event(Some(peer), EventKind::RelaySuspect { missed }, now);
                 }
-                self.suspect_path(peer, now);
+                self.tell_relaying(relaying::Input::Suspect(peer), now);
             }
-            LinkOut::StandsBy => self.on_stands_by(peer, now),
-            LinkOut::StandbyLost => self.want_standby(peer, now),
+            LinkOut::StandsBy => self.tell_relaying(relaying::Input::StandsBy(peer), now),
+            LinkOut::StandbyLost => self.tell_relaying(relaying::Input::StandbyLost(peer), now),
             LinkOut::Usurped(old) => {
                 let Self { twice, links, outbox, .. } = self;
                 twice.on_usurped(peer, &old, links, now, outbox);
             }
             LinkOut::Restored { gap } => {
-                self.restored_relay(&peer);
+                self.tell_relaying(relaying::Input::Restored(peer), now);
                 let gap_ms = millis(gap);
                 if let Some(status) = self.links.status(&peer) {
                     let path = status.info.path;
@@ -169,10 +168,23 @@ impl Engine {
         }
     }
 
+    /// A link runs again, over whatever. `via`: the relay that it left.
+    fn path_changed(
+        &mut self,
+        peer: PeerId,
+        via: Option<PeerId>,
+        gap: Option<Duration>,
+        lost: u64,
+        now: Now,
+    ) {
+        self.with_upgrades(now, |upgrades, peers, out| upgrades.on_path(peer, peers, out));
+        self.tell_relaying(relaying::Input::Path { peer, via, gap, lost }, now);
+    }
+
     /// Links may be pinged as often as their number and our relays have it now.
     pub(super) fn pace_links(&mut self, now: Now) {
         let Self { links, relaying, .. } = self;
-        links.pace(|peer| relaying.relays.is_relay(peer), now.mono);
+        links.pace(|peer| relaying.is_relay(peer), now.mono);
     }
 
     fn on_link_up(&mut self, peer: PeerId, now: Now) {
@@ -234,8 +246,8 @@ impl Engine {
         let left = matches!(reason, Reason::Closed { close: Some(CloseCode::Leave | CloseCode::Limit) });
         let held = reason == Reason::Closed { close: Some(CloseCode::HoldOff) };
         let replaced = reason == Reason::Closed { close: Some(CloseCode::Replaced) };
-        if self.relaying.relays.is_relay(&peer) {
-            self.on_relay_lost(peer, reason.clone(), now);
+        if self.relaying.is_relay(&peer) {
+            self.tell_relaying(relaying::Input::Lost(peer, reason.clone()), now);
         }
         self.why.link_ended(peer, reason.clone(), now.mono);
         self.outbox.event(Some(peer), EventKind::LinkDown { reason }, now);

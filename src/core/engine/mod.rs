@@ -7,18 +7,14 @@
 //! [`gossip`](super::gossip), [`dialer`](super::dialer)); here they are wired.
 
 mod commands;
-mod failover;
 mod gossip;
-mod handover;
 mod host;
 mod link_events;
 mod peers;
-mod relays;
 mod report;
 mod settings;
 #[cfg(test)]
 mod sim;
-mod standby;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -33,9 +29,6 @@ pub use super::guessing::{GuessAction, GuessInput};
 pub use super::io::{Action, ConnBytes, Input, ProbeEnd, ReservationBytes};
 pub use settings::Settings;
 
-use self::handover::Handovers;
-use self::relays::Relaying;
-use self::standby::Standbys;
 use self::view::ViewCache;
 use super::attempts::{self, Attempts, Decided};
 use super::book::{Book, CacheEntry, NameUse};
@@ -53,6 +46,7 @@ use super::nat::{self, Nat};
 use super::outbox::{Outbox, Wanted, is_free};
 use super::peers::Peers;
 use super::proof::RecordSeed;
+use super::relaying::{self, Relaying};
 use super::saving::Saving;
 use super::serving::{self as relay_service, RelayService};
 use super::targets::Targets;
@@ -160,8 +154,6 @@ pub struct Engine {
     coordination: Coordinator,
     relaying: Relaying,
     serving: RelayService,
-    handovers: Handovers,
-    standbys: Standbys,
     upgrades: Upgrades,
     guesses: Guesses,
     why: WhyQueries,
@@ -225,8 +217,6 @@ impl Engine {
             coordination,
             relaying: Relaying::default(),
             serving,
-            handovers: Handovers::default(),
-            standbys: Standbys::default(),
             upgrades: Upgrades::default(),
             guesses,
             why: WhyQueries::default(),
@@ -282,23 +272,33 @@ impl Engine {
             }
             Input::DialSent { dial } if is_free(dial) => {
                 self.coordination.on_dial_sent(dial, now.mono);
-                self.on_handover_sent(dial, now);
+                self.tell_relaying(relaying::Input::DialSent(dial), now);
             }
             Input::DialSent { dial } => self.tell_attempts(attempts::Input::DialSent(dial), now),
-            Input::Dialled { dial, peer } if is_free(dial) => self.on_handover_dialled(dial, peer),
+            Input::Dialled { dial, peer } if is_free(dial) => {
+                self.tell_relaying(relaying::Input::Dialled(dial, peer), now);
+            }
             Input::Dialled { dial, peer } => self.tell_attempts(attempts::Input::Dialled(dial, peer), now),
             Input::DialFailed { dial, reason } if is_free(dial) => {
                 self.coordination.on_dial_failed(dial, now.mono);
-                self.on_handover_failed(dial, &reason, now);
+                self.tell_relaying(relaying::Input::DialFailed(dial, reason), now);
             }
             Input::DialFailed { dial, reason } => {
                 self.tell_attempts(attempts::Input::DialFailed(dial, reason), now);
             }
             Input::Command { id, command } => self.on_command(id, command, now),
-            Input::Reserved { relay, public_addr } => self.on_reserved(relay, public_addr, now),
-            Input::ReserveFailed { relay, reason } => self.on_reserve_failed(relay, reason, now),
-            Input::ReservationLost { relay, reason } => self.on_relay_lost(relay, reason, now),
-            Input::LaneBytes { reservations, .. } => self.on_lane_bytes(reservations),
+            Input::Reserved { relay, public_addr } => {
+                self.tell_relaying(relaying::Input::Reserved(relay, public_addr), now);
+            }
+            Input::ReserveFailed { relay, reason } => {
+                self.tell_relaying(relaying::Input::ReserveFailed(relay, reason), now);
+            }
+            Input::ReservationLost { relay, reason } => {
+                self.tell_relaying(relaying::Input::Lost(relay, reason), now);
+            }
+            Input::LaneBytes { reservations, .. } => {
+                self.tell_relaying(relaying::Input::Bytes(reservations), now);
+            }
             Input::RelayAsked(ask) => self.tell_serving(relay_service::Input::Asked(ask), now),
             Input::RelayStarted { id, public_addr } => {
                 self.tell_serving(relay_service::Input::Started { id, public_addr }, now);
@@ -338,9 +338,7 @@ impl Engine {
         self.with_attempts(now, Attempts::timeout);
         self.gossip_timeout(now);
         self.with_coordination(now, Coordinator::timeout);
-        self.relays_timeout(now);
-        self.handovers_timeout(now);
-        self.standbys_timeout(now);
+        self.with_relaying(now, Relaying::timeout);
         self.with_why(now, WhyQueries::timeout);
         self.echoes.timeout(now.mono, &mut self.outbox);
         self.route(now);
@@ -361,7 +359,7 @@ impl Engine {
     fn after(&mut self, now: Now) {
         self.nat.advance(now, &mut self.outbox);
         self.route(now);
-        self.settle_relays(now);
+        self.with_relaying(now, Relaying::advance);
         self.with_serving(now, RelayService::timeout);
         self.carry_gossip(now);
         if !self.leaving {
@@ -390,10 +388,11 @@ impl Engine {
                 Wanted::Guesses(input) => self.tell_guesses(input, now),
                 Wanted::Start(start) => self.start_attempt(start, now),
                 Wanted::Decided(decided) => self.on_decided(&decided, now),
-                Wanted::Reserve(attempt) => self.reserve_for(attempt, now),
-                Wanted::Followed(peer) => self.note_followed(peer, now),
+                Wanted::Relaying(input) => self.tell_relaying(input, now),
+                Wanted::CarryOver(peer, via) => self.links.carry_over(peer, via, now, &mut self.outbox),
+                Wanted::LaneSent(peer, addr) => self.coordination.on_lane_sent(peer, addr, now.mono),
+                Wanted::Pace => self.pace_links(now),
                 Wanted::PunchOver(peer) => self.coordination.end_dials(&peer, &mut self.outbox),
-                Wanted::Invited(peer, relay) => self.on_invited(peer, relay, now),
                 Wanted::AskedBy(peer) => self.dialer.asked_by(&peer),
                 Wanted::OwnAddress(addr) => self.dialer.drop_own_address(&addr),
                 Wanted::NatLook => self.nat.look(now),
@@ -499,6 +498,25 @@ impl Engine {
         self.route(now);
     }
 
+    /// Something happened that concerns our relays.
+    fn tell_relaying(&mut self, input: relaying::Input, now: Now) {
+        self.with_relaying(now, |relaying, view, out| relaying.handle(input, view, out));
+    }
+
+    fn with_relaying<T>(
+        &mut self,
+        now: Now,
+        f: impl FnOnce(&mut Relaying, relaying::View<'_>, &mut Outbox) -> T,
+    ) -> T {
+        let Self { relaying, outbox, config, book, links, nat, attempts, dialer, ways, leaving, .. } = self;
+        let targets = Targets { peers: Peers { me: config.me, book, links, now }, nat };
+        let (loopback, leaving) = (config.loopback(), *leaving);
+        let view = relaying::View { targets, attempts, dialer, ways, loopback, leaving };
+        let done = f(relaying, view, outbox);
+        self.route(now);
+        done
+    }
+
     /// Something happened that concerns those whom we serve as a relay.
     fn tell_serving(&mut self, input: relay_service::Input, now: Now) {
         self.with_serving(now, |serving, targets, out| serving.handle(input, targets, out));
@@ -566,7 +584,7 @@ impl Engine {
     }
 
     fn on_nat_changed(&mut self, now: Now) {
-        self.relays_for_nat(now);
+        self.tell_relaying(relaying::Input::Nat(self.nat.view().nat_type), now);
         self.upgrades_sooner(now);
         self.tell_attempts(attempts::Input::NatChanged, now);
     }
@@ -594,7 +612,7 @@ impl Engine {
     #[cfg(test)]
     fn set_nat_for_test(&mut self, view: crate::model::NatView, now: Now) {
         let changed = self.nat.set_for_test(view);
-        self.relays_for_nat(now);
+        self.tell_relaying(relaying::Input::Nat(self.nat.view().nat_type), now);
         self.republish(now);
         if changed {
             self.upgrades_sooner(now);
@@ -620,8 +638,6 @@ impl Engine {
             self.coordination.next_timeout(),
             self.relaying.next_timeout(now),
             self.serving.next_timeout(),
-            self.handovers.next_timeout(),
-            self.standbys.next_timeout(),
             self.why.next_timeout(),
             self.echoes.next_timeout(),
             self.upgrades.next_timeout().filter(|_| !self.leaving),

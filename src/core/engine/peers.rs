@@ -12,9 +12,9 @@ use crate::core::dialer::{Dialer, Prospect, View};
 use crate::core::host::Ways;
 use crate::core::limits::{ANCHORS, KEPT_LINK, OUTBOUND_WANTED, RECORD_ADDRESSES_MAX, RECORD_HOMES_MAX};
 use crate::core::link::ConnInfo;
-use crate::core::nat;
 use crate::core::peers::Peers;
 use crate::core::targets::Targets;
+use crate::core::{nat, relaying};
 use crate::model::{AttemptOutcome, Cause, CloseCode, EventKind, PeerId, Reason, SendTrouble, Source};
 
 /// How often it is looked at who stayed: more often nothing changes by it.
@@ -51,8 +51,7 @@ impl Engine {
         }
         if change.status && self.links.get(&peer).is_some() {
             self.tell_nat(nat::Input::Claimed(peer), now);
-            self.follow_relay(peer, now);
-            self.want_standby(peer, now);
+            self.tell_relaying(relaying::Input::News(peer), now);
             // It may have become a home of ours, or is none any more.
             self.republish(now);
         }

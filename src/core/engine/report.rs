@@ -3,7 +3,7 @@
 
 use super::Engine;
 use crate::core::Now;
-use crate::model::{Attempt, AttemptFact, AttemptOutcome, Fact, Failover, FailoverFact, NatType, Reason};
+use crate::model::{Attempt, AttemptFact, AttemptOutcome, Fact, NatType, Reason};
 
 impl Engine {
     /// An attempt ended; one that was called off says nothing of anybody.
@@ -29,10 +29,5 @@ impl Engine {
             reason: failure.filter(|_| failed).map(Reason::code),
             again,
         }));
-    }
-
-    pub(super) fn report_failover(&mut self, failover: &Failover) {
-        let Failover { from, to, gap_ms, lost, .. } = *failover;
-        self.outbox.report(Fact::Failover(FailoverFact { from, to, gap_ms, lost }));
     }
 }

@@ -53,7 +53,10 @@ impl Engine {
         attempts.live.extend(self.guesses.attempt());
         let gossip = self.gossip_view();
         let counters = self.counters();
-        let relays = self.relays_view(now);
+        let relays = {
+            let (mode, served) = (self.serving.mode(), self.serving.served());
+            self.relaying.view(mode, served, &self.peers(now))
+        };
         Snapshot {
             seq: self.view.seq,
             at: now.stamp,

@@ -108,6 +108,12 @@ impl Link {
         }
     }
 
+    /// Whether [`Self::carry_over`] would find a lane over this relay.
+    pub fn can_carry_over(&self, via: PeerId) -> bool {
+        let on_lane = self.in_use().is_some_and(|info| info.path == Path::Relayed);
+        on_lane && self.standby().is_some_and(|lane| lane.via == Some(via))
+    }
+
     /// Hands a link over a lane to the one that stands by over this relay. Says
     /// whether there is one that answers.
     pub fn carry_over(&mut self, via: PeerId, now: Mono, out: &mut Vec<LinkOut>) -> bool {

@@ -121,6 +121,11 @@ impl Links {
         self.get(peer)?.standby()
     }
 
+    /// Whether a link can go on over the lane that stands by over this relay.
+    pub(super) fn can_carry_over(&self, peer: &PeerId, via: PeerId) -> bool {
+        self.get(peer).is_some_and(|link| link.can_carry_over(via))
+    }
+
     pub(super) fn status(&self, peer: &PeerId) -> Option<LinkStatus> {
         self.get(peer)?.status()
     }
@@ -270,12 +275,11 @@ impl Links {
     }
 
     /// Hands a link over to the lane that stands by over this relay, if one does.
-    pub(super) fn carry_over(&mut self, peer: PeerId, via: PeerId, now: Now, out: &mut Outbox) -> bool {
-        let Some(link) = self.all.get_mut(&peer) else { return false };
+    pub(super) fn carry_over(&mut self, peer: PeerId, via: PeerId, now: Now, out: &mut Outbox) {
+        let Some(link) = self.all.get_mut(&peer) else { return };
         let mut told = Vec::new();
-        let carried = link.carry_over(via, now.mono, &mut told);
+        link.carry_over(via, now.mono, &mut told);
         self.carry(peer, told, now, out);
-        carried
     }
 
     /// How often links may be pinged depends on how many there are, and which are
