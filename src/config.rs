@@ -32,11 +32,11 @@ pub use validate::{
     BIND_PORT_MIN, BOOTSTRAP_MAX, DIRECT_WINDOW, ESCAPE_WAITS, RELAY_AFTER, Refused, SWITCH_WORDS,
     validate_ascii, validate_bind, validate_bootstrap, validate_direct_window, validate_escape_wait,
     validate_group, validate_hard_nat, validate_log_filter, validate_log_format, validate_name,
-    validate_network, validate_path, validate_probe_ports, validate_punch, validate_registry_url,
-    validate_relay, validate_relay_after, validate_switch, validate_theme,
+    validate_network, validate_path, validate_path_test, validate_probe_ports, validate_punch,
+    validate_registry_url, validate_relay, validate_relay_after, validate_switch, validate_theme,
 };
 
-use crate::model::{ESCAPE_WAIT, HardNat, ProbePorts, PunchConsent, RelayMode, ThemeChoice};
+use crate::model::{ESCAPE_WAIT, HardNat, ProbePorts, PunchConsent, RelayMode, TestConsent, ThemeChoice};
 use crate::node::keys::KeyBytes;
 use crate::node::options::{NodeOptions, Settings};
 use crate::node::{RegistryOptions, RegistryUrl};
@@ -73,6 +73,8 @@ pub struct Config {
     pub relay: RelayMode,
     /// Whether ports are guessed.
     pub hard_nat: HardNat,
+    /// Whose tests of a path are answered.
+    pub path_test: TestConsent,
     /// Where the control socket is, if not in the data directory.
     pub socket: Option<PathBuf>,
     /// The group that may use it, too.
@@ -122,6 +124,7 @@ impl Config {
             punch: PunchConsent::default(),
             relay: RelayMode::default(),
             hard_nat: HardNat::default(),
+            path_test: TestConsent::default(),
             socket: None,
             control_group: None,
             log_filter: "info".to_owned(),
@@ -143,7 +146,8 @@ impl Resolved {
     /// What a node is told before it starts.
     pub fn node_options(&self, keys: KeyBytes) -> NodeOptions {
         let config = self.config.clone();
-        let Settings { bootstrap, direct_window, relay_after, punch, relay, hard_nat } = self.settings();
+        let Settings { bootstrap, direct_window, relay_after, punch, relay, hard_nat, path_test } =
+            self.settings();
         NodeOptions {
             data_dir: config.data_dir,
             keys,
@@ -161,6 +165,7 @@ impl Resolved {
             relay,
             hard_nat,
             clock_off: std::sync::Arc::default(),
+            path_test,
             registry: config.registry_url.map(|url| RegistryOptions {
                 url,
                 token: self.registry_token.as_ref().map(|(token, _)| token.clone()),

@@ -11,6 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueHint};
 use crate::config::{
     ConfigErrors, Host, Key, Raw, Resolved, SWITCH_WORDS, Sources, one_of, resolve, validate_switch,
 };
+use crate::core::limits::{TEST_FOR_MAX, TEST_FOR_MIN};
 use crate::lab::Topology;
 
 /// An operator console for a gossip-first, NAT-traversing peer-to-peer node.
@@ -193,6 +194,16 @@ pub enum Verb {
         /// Only for the link to this peer
         #[arg(value_hint = ValueHint::Other)]
         peer: Option<String>,
+    },
+    /// Test each path that stands to a peer: round trip, jitter, loss, rates, largest
+    /// datagram
+    Test {
+        /// To whom
+        #[arg(value_hint = ValueHint::Other)]
+        peer: String,
+        /// How long each path is tested: 1s to 60s
+        #[arg(long = "for", value_name = "TIME", default_value = "5s", env = "PUNCHDECK_CTL_FOR", value_parser = test_time)]
+        time: Duration,
     },
     /// Measure the NAT again
     NatProbe,
@@ -446,6 +457,12 @@ fn switch(text: &str) -> Result<bool, String> {
 
 fn time(text: &str) -> Result<Duration, String> {
     humantime_serde::re::humantime::parse_duration(text).map_err(|e| e.to_string())
+}
+
+fn test_time(text: &str) -> Result<Duration, String> {
+    let time = time(text)?;
+    let allowed = TEST_FOR_MIN..=TEST_FOR_MAX;
+    if allowed.contains(&time) { Ok(time) } else { Err("it must be 1s to 60s".to_owned()) }
 }
 
 /// A quarter of a minute or a century is a slip.

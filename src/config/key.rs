@@ -8,7 +8,7 @@ use super::validate::{self as check, DIRECT_WINDOW, ESCAPE_WAITS, RELAY_AFTER, R
 use super::{Ascii, BIND_PORT_MIN, BOOTSTRAP_MAX, Config, Host, LogFormat, Raw};
 use crate::core::limits::{NAME_BYTES_MAX, NETWORK_BYTES_MAX};
 use crate::core::token::TOKEN_LEN;
-use crate::model::{HardNat, ProbePorts, PunchConsent, RelayMode, ThemeChoice};
+use crate::model::{HardNat, ProbePorts, PunchConsent, RelayMode, TestConsent, ThemeChoice};
 
 /// The variable that holds the network secret itself. There is no such key and
 /// no such flag: a secret belongs neither into a file that is shown around nor
@@ -22,6 +22,7 @@ pub const REGISTRY_TOKEN_VARIABLE: &str = "PUNCHDECK_REGISTRY_TOKEN";
 pub const OTHER_VARIABLES: &[&str] = &[
     "PUNCHDECK_CONFIG",
     "PUNCHDECK_CTL_FOLLOW",
+    "PUNCHDECK_CTL_FOR",
     "PUNCHDECK_CTL_JSON",
     "PUNCHDECK_DIE_WITH_PARENT",
     "PUNCHDECK_HEADLESS",
@@ -72,6 +73,8 @@ pub enum Key {
     Relay,
     /// `hard_nat`
     HardNat,
+    /// `path_test`
+    PathTest,
     /// `socket`
     Socket,
     /// `control_group`
@@ -100,7 +103,7 @@ pub enum Key {
 
 impl Key {
     /// Every key, in the order in which they are shown.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::DataDir,
         Self::Name,
         Self::Network,
@@ -113,6 +116,7 @@ impl Key {
         Self::Punch,
         Self::Relay,
         Self::HardNat,
+        Self::PathTest,
         Self::Socket,
         Self::ControlGroup,
         Self::LogFilter,
@@ -142,6 +146,7 @@ impl Key {
             Self::Punch => ("punch", "PUNCHDECK_PUNCH", None),
             Self::Relay => ("relay", "PUNCHDECK_RELAY", None),
             Self::HardNat => ("hard_nat", "PUNCHDECK_HARD_NAT", None),
+            Self::PathTest => ("path_test", "PUNCHDECK_PATH_TEST", None),
             Self::Socket => ("socket", "PUNCHDECK_SOCKET", Some("--socket")),
             Self::ControlGroup => ("control_group", "PUNCHDECK_CONTROL_GROUP", None),
             Self::LogFilter => ("log_filter", "PUNCHDECK_LOG_FILTER", None),
@@ -192,6 +197,7 @@ impl Key {
             Self::Punch => "whose coordinated punch requests are answered",
             Self::Relay => "whom this node serves as a relay",
             Self::HardNat => "whether ports of a symmetric NAT are guessed to leave a relay",
+            Self::PathTest => "whose tests of a path are answered",
             Self::Socket => "where the control socket is",
             Self::ControlGroup => "the group that may use the control socket, too",
             Self::LogFilter => "which log lines are kept",
@@ -236,6 +242,7 @@ impl Key {
             Self::Punch => one_of(PunchConsent::ALL.map(PunchConsent::name)),
             Self::Relay => one_of(RelayMode::ALL.map(RelayMode::name)),
             Self::HardNat => one_of(HardNat::ALL.map(HardNat::name)),
+            Self::PathTest => one_of(TestConsent::ALL.map(TestConsent::name)),
             Self::LogFilter => {
                 "off, error, warn, info, debug or trace, alone or as target=level with commas between"
                     .to_owned()
@@ -288,6 +295,7 @@ impl Key {
             Self::Punch => config.punch = check::validate_punch(raw.text()?)?,
             Self::Relay => config.relay = check::validate_relay(raw.text()?)?,
             Self::HardNat => config.hard_nat = check::validate_hard_nat(raw.text()?)?,
+            Self::PathTest => config.path_test = check::validate_path_test(raw.text()?)?,
             Self::Socket => config.socket = Some(base.join(check::validate_path(raw.text()?)?)),
             Self::ControlGroup => config.control_group = Some(check::validate_group(raw.text()?)?),
             Self::LogFilter => config.log_filter = check::validate_log_filter(raw.text()?)?,
@@ -333,6 +341,7 @@ impl Key {
             Self::Punch => text(config.punch.name()),
             Self::Relay => text(config.relay.name()),
             Self::HardNat => text(config.hard_nat.name()),
+            Self::PathTest => text(config.path_test.name()),
             Self::Socket => text(&config.socket.as_ref()?.to_string_lossy()),
             Self::ControlGroup => text(config.control_group.as_ref()?),
             Self::LogFilter => text(&config.log_filter),

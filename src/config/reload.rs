@@ -28,6 +28,7 @@ impl Key {
                 | Self::Punch
                 | Self::Relay
                 | Self::HardNat
+                | Self::PathTest
                 | Self::LogFilter
         )
     }
@@ -76,8 +77,17 @@ impl Resolved {
 
     /// Takes on what a running node can; the rest stays as it holds.
     pub fn take_on(&mut self, newer: &Self) {
-        let Config { bootstrap, direct_window, relay_after, punch, relay, hard_nat, log_filter, .. } =
-            newer.config.clone();
+        let Config {
+            bootstrap,
+            direct_window,
+            relay_after,
+            punch,
+            relay,
+            hard_nat,
+            path_test,
+            log_filter,
+            ..
+        } = newer.config.clone();
         self.config = Config {
             bootstrap,
             direct_window,
@@ -85,6 +95,7 @@ impl Resolved {
             punch,
             relay,
             hard_nat,
+            path_test,
             log_filter,
             ..self.config.clone()
         };
@@ -99,8 +110,9 @@ impl Resolved {
     /// configured; the node dials either only when its cache is empty or it is
     /// alone.
     pub fn settings(&self) -> Settings {
-        let Config { bootstrap, direct_window, relay_after, punch, relay, hard_nat, network, .. } =
-            &self.config;
+        let Config {
+            bootstrap, direct_window, relay_after, punch, relay, hard_nat, path_test, network, ..
+        } = &self.config;
         Settings {
             bootstrap: if bootstrap.is_empty() { bootstrap_of(network) } else { bootstrap.clone() },
             direct_window: *direct_window,
@@ -108,6 +120,7 @@ impl Resolved {
             punch: *punch,
             relay: *relay,
             hard_nat: *hard_nat,
+            path_test: *path_test,
         }
     }
 }

@@ -11,7 +11,9 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use super::{Ascii, LogFormat};
 use crate::core::limits::{NAME_BYTES_MAX, NETWORK_BYTES_MAX, RECORD_PORT_MIN};
-use crate::model::{HardNat, ProbePorts, PunchConsent, RelayMode, ThemeChoice, clean, plain_addr};
+use crate::model::{
+    HardNat, ProbePorts, PunchConsent, RelayMode, TestConsent, ThemeChoice, clean, plain_addr,
+};
 use crate::node::RegistryUrl;
 
 /// Shorter, and a slow handshake is cut off; longer, and a peer that cannot be
@@ -199,6 +201,14 @@ pub fn validate_relay(text: &str) -> Result<RelayMode, Refused> {
 /// [`Refused`] if it is none of the choices.
 pub fn validate_hard_nat(text: &str) -> Result<HardNat, Refused> {
     HardNat::ALL.into_iter().find(|c| c.name() == text).ok_or(Refused::RULE)
+}
+
+/// Whose tests of a path are answered.
+///
+/// # Errors
+/// [`Refused`] if it is none of the choices.
+pub fn validate_path_test(text: &str) -> Result<TestConsent, Refused> {
+    TestConsent::ALL.into_iter().find(|c| c.name() == text).ok_or(Refused::RULE)
 }
 
 /// Log filter directives.

@@ -10,6 +10,7 @@ use crate::core::ladder::DialId;
 use crate::core::link::{ConnId, ConnInfo};
 use crate::core::nat::datagram::Bytes;
 use crate::core::nat::{Family, Reply, SocketId, reach};
+use crate::core::pathtest::{self, RunId};
 use crate::core::serving::{Ask, Refusal, ServeId, Traffic};
 use crate::core::why::Knocked;
 use crate::core::wire::Frame;
@@ -226,6 +227,22 @@ pub enum Input {
     },
     /// What came of the sockets of a guessed punch.
     Guess(GuessInput),
+    /// A datagram came on a connection on which a path is tested.
+    TestDatagram {
+        /// On which.
+        conn: ConnId,
+        /// What.
+        bytes: pathtest::Bytes,
+        /// The largest datagram that the connection has found to pass from here.
+        mtu: u16,
+    },
+    /// Load of a test was read.
+    TestRead {
+        /// Of which run.
+        run: RunId,
+        /// Bytes since it began.
+        total: u64,
+    },
     /// Something worth counting was stopped outside.
     Stopped(&'static str),
     /// A background task died.
@@ -410,6 +427,8 @@ pub enum Action {
     },
     /// What a guessed punch wants of its sockets.
     Guess(GuessAction),
+    /// What a test of a path wants of its connection.
+    Test(TestAction),
     /// Write what changed to disk; [`Input::Saved`] answers.
     Save,
     /// Tell everybody.
@@ -427,4 +446,43 @@ impl Action {
     pub(crate) fn reflect(reply: Reply) -> Self {
         Self::ProbeSend { from: ProbeEnd::Port(reply.port), to: reply.to, bytes: reply.bytes }
     }
+}
+
+/// What a test of a path wants of its connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TestAction {
+    /// A run begins: hand the connection's datagrams on, and open a stream for load or
+    /// take the one that the other end opens.
+    Begin {
+        /// Which run.
+        run: RunId,
+        /// On which connection.
+        conn: ConnId,
+        /// Whether this end opens the stream.
+        opens: bool,
+    },
+    /// Send a datagram.
+    Datagram {
+        /// Of which run.
+        run: RunId,
+        /// What.
+        bytes: pathtest::Bytes,
+    },
+    /// Write so much more load.
+    Load {
+        /// Of which run.
+        run: RunId,
+        /// Bytes.
+        bytes: u64,
+    },
+    /// Write no more load, and drop what is not sent yet.
+    Quieten {
+        /// Of which run.
+        run: RunId,
+    },
+    /// The run is over.
+    End {
+        /// Which.
+        run: RunId,
+    },
 }

@@ -51,8 +51,8 @@ pub const STRANGER_WINDOW: u32 = FRAME_MAX as u32;
 /// post-quantum certificate and its signature are 6 KiB.
 pub const HANDSHAKE_AHEAD_MAX: usize = 8 * 1024;
 /// Streams that it may have open once the link is up: a control stream, one that it
-/// replaces, and reservations in the same way.
-pub const CONNECTION_STREAMS_MAX: u32 = 4;
+/// replaces, reservations in the same way, and the load of a path test.
+pub const CONNECTION_STREAMS_MAX: u32 = 5;
 /// Bytes that either end may have under way over one connection: 5 MB/s at a round
 /// trip of 100 ms, which is more than a relay carries. Four connections of a peer
 /// gone bad come to 2 MiB of what we receive, and so to 4 MiB with what its link
@@ -448,6 +448,49 @@ pub const GUESS_OFFERS_PER_PEER: usize = 12;
 /// Who sees the other end is asked for no longer than this, and so many answers
 /// are kept.
 pub const GUESS_WITNESSES_MAX: usize = 16;
+
+/// The shortest time that a path is tested.
+pub const TEST_FOR_MIN: Duration = Duration::from_secs(1);
+/// The longest time that a path is tested, whatever is asked for.
+pub const TEST_FOR_MAX: Duration = Duration::from_secs(60);
+/// A run that is not over so long after its time is ended by the tested end ...
+pub const TEST_GRACE: Duration = Duration::from_secs(5);
+/// ... and so is one of which nothing is heard for this long.
+pub const TEST_SILENT: Duration = Duration::from_secs(3);
+/// Load of a test each way, in bytes per second: 100 Mbit/s. What is faster is shown
+/// as at least that.
+pub const TEST_RATE_MAX: u32 = 12_500_000;
+/// The same over a relay: three quarters of what a reservation carries, so that the
+/// rest goes on, and nothing of it is dropped.
+pub const TEST_RELAY_RATE_MAX: u32 = (SERVED_BYTES_PER_SECOND * 0.75) as u32;
+/// Load of a run each way, in bytes: more than a second at the highest rate. A member
+/// can have a node send and take this much, so often as [`TEST_RUNS_PER_PEER`] says.
+pub const TEST_BYTES_MAX: u32 = 16 * 1024 * 1024;
+/// Bytes of load under way at once: half of what a connection takes
+/// ([`CONNECTION_WINDOW`]), so that there is always room for what the link says.
+pub const TEST_WINDOW_MAX: u64 = CONNECTION_WINDOW as u64 / 2;
+/// Runs at which a node is the tested end at once; of one peer it is one.
+pub const TESTS_SERVED_MAX: usize = 2;
+/// Runs of one peer, which are a test of three paths eight times, within
+/// [`TEST_WINDOW`].
+pub const TEST_RUNS_PER_PEER: usize = 24;
+/// Runs of everybody within [`TEST_WINDOW`].
+pub const TEST_RUNS_PER_NODE: usize = 96;
+/// Offers of one peer that are answered within [`TEST_WINDOW`]; further ones are
+/// dropped.
+pub const TEST_OFFERS_PER_PEER: usize = 48;
+/// How long runs and offers count.
+pub const TEST_WINDOW: Duration = Duration::from_secs(600);
+/// Datagrams of a test that are answered a second: twice as many as there are.
+pub const TEST_ECHOES_PER_SECOND: f64 = 200.0;
+/// Bytes of datagrams that wait to be read on one connection, and the longest one that
+/// the other end may send. A test's are 48 bytes, 100 a second.
+pub const DATAGRAM_BUFFER: usize = 4 * 1024;
+/// Datagrams between two looks ([`FRAMES_LOOKED_AT_EVERY`]) for which a connection is
+/// closed: ten times what a test sends, or the library would note each that it drops.
+pub const DATAGRAMS_PER_LOOK: u64 = 250;
+/// Peers of which the latest test is kept.
+pub const TESTS_KEPT: usize = 64;
 
 /// Largest body that a registry reads, in bytes.
 pub const REGISTRY_BODY_MAX: usize = 256 * 1024;

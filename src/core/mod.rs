@@ -24,6 +24,7 @@ pub mod link;
 mod links;
 pub mod nat;
 mod outbox;
+pub mod pathtest;
 mod peers;
 pub mod proof;
 mod relaying;

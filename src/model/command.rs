@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Failover, NatView, Path, PeerId, Reason, StageKind, StageReport, Why};
+use super::{Failover, NatView, Path, PathTest, PeerId, Reason, StageKind, StageReport, Why};
 
 /// Names a command; its outcome bears the same id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -50,6 +50,18 @@ pub enum Command {
         /// Whose.
         peer: PeerId,
     },
+    /// Test every path that stands to a peer.
+    Test {
+        /// To whom.
+        peer: PeerId,
+        /// How long each path is tested, in milliseconds.
+        for_ms: u32,
+    },
+    /// Call that off.
+    EndTest {
+        /// To whom.
+        peer: PeerId,
+    },
     /// Measure the NAT again.
     NatProbe,
     /// Say why the link to a peer is what it is; its half is asked for.
@@ -85,6 +97,8 @@ impl Command {
             Self::Sync { .. } => "sync",
             Self::Failover { .. } => "failover",
             Self::EndServed { .. } => "relays end",
+            Self::Test { .. } => "test",
+            Self::EndTest { .. } => "end the test",
             Self::NatProbe => "nat-probe",
             Self::Why { .. } => "why",
             Self::Leave => "leave",
@@ -122,6 +136,8 @@ impl Command {
             | Self::Why { peer }
             | Self::EndServed { peer }
             | Self::Echo { peer, .. }
+            | Self::Test { peer, .. }
+            | Self::EndTest { peer }
             | Self::Disconnect { peer } => *peer = to(*peer),
             Self::Sync { peer } | Self::Failover { peer } => *peer = peer.map(to),
             Self::NatProbe | Self::Leave | Self::LoseNextDelta => {}
@@ -137,6 +153,8 @@ impl Command {
             | Self::Why { peer }
             | Self::EndServed { peer }
             | Self::Echo { peer, .. }
+            | Self::Test { peer, .. }
+            | Self::EndTest { peer }
             | Self::Disconnect { peer } => Some(*peer),
             Self::Sync { peer } | Self::Failover { peer } => *peer,
             Self::NatProbe | Self::Leave | Self::LoseNextDelta => None,
@@ -234,6 +252,13 @@ pub enum Done {
     Probed(Box<NatView>),
     /// The active relay was changed; nothing was lost unless it says so.
     FailedOver(Failover),
+    /// The paths were tested; some of them perhaps not to their end.
+    Tested(Box<PathTest>),
+    /// The test was called off.
+    EndedTest {
+        /// Of whose paths.
+        peer_id: PeerId,
+    },
     /// Why it is what it is.
     Explained(Box<Why>),
     /// Goodbye was said; the node stops.
@@ -342,6 +367,11 @@ impl fmt::Display for Outcome {
                 over.gap_ms.map_or(Ok(()), |ms| write!(f, ", gap {ms} ms"))?;
                 over.lost.map_or(Ok(()), |n| write!(f, ", {n} messages lost"))
             }
+            Ok(Done::Tested(test)) => {
+                let paths: Vec<String> = test.paths.iter().map(super::TestedPath::summary).collect();
+                write!(f, "{verb}{whom}: {}", paths.join("; "))
+            }
+            Ok(Done::EndedTest { .. }) => write!(f, "{verb}{whom}: done"),
             Ok(Done::Explained(why)) => write!(f, "{verb}{whom}: {}", why.verdict),
             Ok(Done::Left) => write!(f, "{verb}: goodbye was said"),
             Err(failure) => {

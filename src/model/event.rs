@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     AttemptId, AttemptOutcome, Cause, CloseCode, NatType, NoProbePorts, Path, PeerId, Reason, RelayRole,
-    ServedEnd, StageKind, StageOutcome, Stamp,
+    ServedEnd, StageKind, StageOutcome, Stamp, TestPhase, took,
 };
 
 /// Something that happened.
@@ -230,6 +230,36 @@ pub enum EventKind {
         /// Bytes of datagrams that came for it.
         bytes_rx: u64,
     },
+    /// A test of the paths to a peer began.
+    #[serde(rename = "test.started")]
+    TestStarted {
+        /// How many paths.
+        paths: u32,
+        /// How long each is tested, in milliseconds.
+        for_ms: u32,
+    },
+    /// It came to another stage, or to another path.
+    #[serde(rename = "test.stage")]
+    TestStage {
+        /// Which path.
+        path: Path,
+        /// The relay that carries it.
+        via: Option<PeerId>,
+        /// Which stage.
+        phase: TestPhase,
+    },
+    /// It is over.
+    #[serde(rename = "test.ended")]
+    TestEnded {
+        /// Whether anything was measured.
+        measured: bool,
+    },
+    /// A peer tests a path to us, with our consent.
+    #[serde(rename = "test.served")]
+    TestServed {
+        /// For how long, in milliseconds.
+        for_ms: u32,
+    },
     /// A peer entered the cache.
     #[serde(rename = "peer.added")]
     PeerAdded {
@@ -366,6 +396,10 @@ impl EventKind {
             Self::RelayReleased => "relay.released",
             Self::RelayServing { .. } => "relay.serving",
             Self::RelayServedEnded { .. } => "relay.served_ended",
+            Self::TestStarted { .. } => "test.started",
+            Self::TestStage { .. } => "test.stage",
+            Self::TestEnded { .. } => "test.ended",
+            Self::TestServed { .. } => "test.served",
             Self::PeerAdded { .. } => "peer.added",
             Self::PeersAdded { .. } => "peers.added",
             Self::PeerRemoved { .. } => "peer.removed",
@@ -532,6 +566,18 @@ impl fmt::Display for EventKind {
             }
             Self::PeerOtherVersion { reason } => write!(f, "{reason}"),
             Self::PeerForeign => f.write_str("connected, but speaks no punchdeck"),
+            Self::TestStarted { paths, for_ms } => {
+                let paths = if *paths == 1 { "one path".to_owned() } else { format!("{paths} paths") };
+                write!(f, "testing {paths}, {} each", took((*for_ms).into()))
+            }
+            Self::TestStage { path, via, phase } => {
+                write!(f, "{path}")?;
+                via.map_or(Ok(()), |via| write!(f, " via {}", via.short()))?;
+                write!(f, ": {}", phase.name())
+            }
+            Self::TestEnded { measured: true } => f.write_str("tested"),
+            Self::TestEnded { measured: false } => f.write_str("nothing was measured"),
+            Self::TestServed { for_ms } => write!(f, "it tests a path to us for {}", took((*for_ms).into())),
             Self::PeerAdded { from: Some(from) } => write!(f, "told by {}", from.short()),
             Self::PeerAdded { from: None } => f.write_str("met"),
             Self::PeersAdded { count } => write!(f, "{count} peers at once"),

@@ -12,6 +12,7 @@ mod id;
 mod kpi;
 mod log;
 mod nat;
+mod pathtest;
 mod peer;
 mod policy;
 mod reason;
@@ -35,8 +36,11 @@ pub use id::{ParsePeerIdError, PeerId};
 pub use kpi::{CriterionView, Interval, KpiAnswer, KpiPoint, KpiSeries, KpiView, Moved, Propagation};
 pub use log::{LogLevel, LogLine};
 pub use nat::{Behaviour, MappingLifetime, NatType, NatView, PortOrder, Vantage};
+pub use pathtest::{PathTest, TestCount, TestPhase, TestRate, TestRtt, Tested, TestedPath};
 pub use peer::{AlsoCalled, LinkRow, Path, PeerRow, PeerState, Source};
-pub use policy::{ESCAPE_WAIT, HardNat, NoProbePorts, ProbePorts, PunchConsent, RelayMode, ThemeChoice};
+pub use policy::{
+    ESCAPE_WAIT, HardNat, NoProbePorts, ProbePorts, PunchConsent, RelayMode, TestConsent, ThemeChoice,
+};
 pub use reason::{CloseCode, Reason};
 pub use relay::{Failover, RelayRole, RelaysView, ReservationRow, ReservationState, ServedEnd, ServedRow};
 pub use report::{

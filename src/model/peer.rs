@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{AttemptId, NatType, PeerId, Reason, Stamp};
+use super::{AttemptId, NatType, PeerId, Reason, Stamp, Tested};
 
 /// How a link's bytes travel. Always read off the remote address in use and
 /// agreed with the peer, never off the method that opened it.
@@ -164,6 +164,9 @@ pub struct PeerRow {
     pub next_attempt: Option<Stamp>,
     /// The running or most recent attempt towards it.
     pub attempt: Option<AttemptId>,
+    /// What the latest test says of a path like that of its link.
+    #[serde(default)]
+    pub tested: Option<Box<Tested>>,
 }
 
 impl PeerRow {

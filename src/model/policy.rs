@@ -43,6 +43,39 @@ impl fmt::Display for PunchConsent {
     }
 }
 
+/// Whose tests of a path this node answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TestConsent {
+    /// Those of linked peers of its network.
+    #[default]
+    Network,
+    /// Those of linked peers that it dialled, or that kept a link for a minute.
+    Known,
+    /// Nobody's.
+    Off,
+}
+
+impl TestConsent {
+    /// Every choice.
+    pub const ALL: [Self; 3] = [Self::Network, Self::Known, Self::Off];
+
+    /// The name as it stands in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Network => "network",
+            Self::Known => "known",
+            Self::Off => "off",
+        }
+    }
+}
+
+impl fmt::Display for TestConsent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
 /// At which ports a node answers the NAT probes of others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

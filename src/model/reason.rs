@@ -269,6 +269,26 @@ pub enum Reason {
     OfferUnanswered,
     /// Neither NAT lets its ports be guessed.
     Unguessable,
+    /// The peer lets no paths to it be tested, or not by us.
+    NoTesting,
+    /// The peer tests with somebody else just now.
+    TestBusy,
+    /// The peer was tested too often of late.
+    TestedTooOften,
+    /// The connection that was tested is gone, here or at the other end.
+    PathGone,
+    /// No answer to the offer to test a path: an older version knows none.
+    CannotBeTested,
+    /// The test was called off.
+    CalledOff,
+    /// The other end ended the test before its time.
+    EndedThere,
+    /// Another test runs on this node.
+    TestRuns,
+    /// No test of that peer runs.
+    NoTestRuns,
+    /// Of a test's datagrams none came back.
+    NothingEchoed,
     /// Something went wrong that has no name of its own.
     Other {
         /// What, cleaned.
@@ -425,6 +445,16 @@ impl fmt::Display for Reason {
                 f.write_str("it did not answer the offer: an older version knows nothing of it")
             }
             Self::Unguessable => f.write_str("neither NAT lets its ports be guessed"),
+            Self::NoTesting => f.write_str("it lets us test no path to it (its path_test setting)"),
+            Self::TestBusy => f.write_str("it tests with somebody else just now"),
+            Self::TestedTooOften => f.write_str("it was tested too often within ten minutes"),
+            Self::PathGone => f.write_str("the connection is gone"),
+            Self::CannotBeTested => f.write_str("it did not answer the offer: its version cannot be tested"),
+            Self::CalledOff => f.write_str("called off"),
+            Self::EndedThere => f.write_str("the other end ended it"),
+            Self::TestRuns => f.write_str("this node runs a test already"),
+            Self::NoTestRuns => f.write_str("no test of it runs"),
+            Self::NothingEchoed => f.write_str("no datagram came back"),
             Self::Other { detail } => f.write_str(detail),
         }
     }

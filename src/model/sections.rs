@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AttemptsView, Counters, GossipView, KpiView, LinkRow, NatView, NodeInfo, PeerRow, RelaysView,
+    AttemptsView, Counters, GossipView, KpiView, LinkRow, NatView, NodeInfo, PathTest, PeerRow, RelaysView,
     ReportingView, Snapshot, Stamp,
 };
 
@@ -44,6 +44,9 @@ pub struct Sections {
     /// What limits stopped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counters: Option<Arc<Counters>>,
+    /// Tests of paths.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tests: Option<Arc<Vec<Arc<PathTest>>>>,
 }
 
 impl Sections {
@@ -76,6 +79,7 @@ impl Sections {
             kpi: differ.section(|s| &s.kpi),
             reporting: differ.section(|s| &s.reporting),
             counters: differ.section(|s| &s.counters),
+            tests: differ.section(|s| &s.tests),
         }
     }
 
@@ -95,6 +99,8 @@ impl Sections {
             kpi: self.kpi.or_else(|| before.map(|b| Arc::clone(&b.kpi)))?,
             reporting: self.reporting.or_else(|| before.map(|b| Arc::clone(&b.reporting)))?,
             counters: self.counters.or_else(|| before.map(|b| Arc::clone(&b.counters)))?,
+            // An older node has none.
+            tests: self.tests.or_else(|| before.map(|b| Arc::clone(&b.tests))).unwrap_or_default(),
         })
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Attempt, KpiView, LinkRow, NatView, NoProbePorts, PeerId, PeerRow, Propagation, RelaysView,
+    Attempt, KpiView, LinkRow, NatView, NoProbePorts, PathTest, PeerId, PeerRow, Propagation, RelaysView,
     ReportingView, SendTrouble, Stamp,
 };
 
@@ -40,6 +40,9 @@ pub struct Snapshot {
     pub reporting: Arc<ReportingView>,
     /// What limits and decoders stopped.
     pub counters: Arc<Counters>,
+    /// The latest test of the paths to each peer; one that runs comes first.
+    #[serde(default)]
+    pub tests: Arc<Vec<Arc<PathTest>>>,
 }
 
 impl Snapshot {
@@ -47,6 +50,11 @@ impl Snapshot {
     pub fn peer(&self, id: &PeerId) -> Option<&Arc<PeerRow>> {
         let at = self.peers.binary_search_by_key(id, |row| row.peer_id).ok()?;
         self.peers.get(at)
+    }
+
+    /// The latest test of the paths to a peer.
+    pub fn test(&self, id: &PeerId) -> Option<&Arc<PathTest>> {
+        self.tests.iter().find(|test| test.peer_id == *id)
     }
 
     /// The link to a peer; links are in the order of their peers' ids.

@@ -18,6 +18,7 @@ pub mod lanes;
 pub mod lock;
 mod locks;
 pub mod options;
+mod pathtest;
 mod probe;
 mod relaying;
 mod reporting;
@@ -46,6 +47,7 @@ use self::feed::{CommandSender, EVENT_BACKLOG, Feed, OUTCOME_BACKLOG};
 use self::guessing::Guesses;
 use self::lock::DataDirLock;
 use self::options::{NodeOptions, Settings};
+use self::pathtest::Tests;
 pub use self::probe::ProbePortError;
 use self::probe::Probes;
 use self::relaying::Relaying;
@@ -219,6 +221,7 @@ async fn assemble(options: NodeOptions) -> Result<Assembled, StartError> {
         punch: options.punch,
         relay: options.relay,
         hard_nat: options.hard_nat,
+        path_test: options.path_test,
         probe_ports: ports.numbers(),
         no_probe_ports: ports.none.clone(),
         own_version: found.own.own_version,
@@ -268,6 +271,7 @@ async fn assemble(options: NodeOptions) -> Result<Assembled, StartError> {
         serving: Serving::new(local_addr.ip(), clock.clone(), reports.clone()),
         probes: Probes::new(local_addr, ports.sockets, clock.clone(), reports.clone()),
         guesses: Guesses::new(local_addr.ip(), tls, reports.clone()),
+        tests: Tests::new(reports.clone()),
         knocking: None,
         transport,
         reports,

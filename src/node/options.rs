@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::keys::KeyBytes;
 use super::reporting::RegistryOptions;
-use crate::model::{HardNat, ProbePorts, PunchConsent, RelayMode};
+use crate::model::{HardNat, ProbePorts, PunchConsent, RelayMode, TestConsent};
 
 pub use crate::core::engine::Settings;
 pub use crate::core::link::NetworkSecret;
@@ -51,6 +51,8 @@ pub struct NodeOptions {
     pub relay: RelayMode,
     /// Whether ports are guessed.
     pub hard_nat: HardNat,
+    /// Whose tests of a path are answered.
+    pub path_test: TestConsent,
     /// Whom to tell what happened; nobody where there is none.
     pub registry: Option<RegistryOptions>,
     /// By how many milliseconds the clock is off that it shows and stores: 0 but in a
@@ -68,6 +70,7 @@ impl NodeOptions {
             punch: self.punch,
             relay: self.relay,
             hard_nat: self.hard_nat,
+            path_test: self.path_test,
         }
     }
 
@@ -90,6 +93,7 @@ impl NodeOptions {
             punch: PunchConsent::default(),
             relay: RelayMode::default(),
             hard_nat: HardNat::default(),
+            path_test: TestConsent::default(),
             registry: None,
             clock_off: Arc::default(),
         }

@@ -65,6 +65,7 @@ pub fn empty() -> Arc<Snapshot> {
         kpi: Arc::default(),
         reporting: Arc::default(),
         counters: Arc::default(),
+        tests: Arc::default(),
     })
 }
 
@@ -108,6 +109,7 @@ fn peer(head: [u8; 3], name: &str, state: PeerState) -> PeerRow {
         last_failure: None,
         next_attempt: None,
         attempt: None,
+        tested: None,
     }
 }
 

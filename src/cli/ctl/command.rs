@@ -5,11 +5,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
 use super::error::CtlError;
 use super::{Out, peer, text};
 use crate::control::{Client, ClientError, Told};
 use crate::model::contract::{
-    Connected, Disconnected, EndedServed, FailedOver, Left, NatWithVantages, StageResult, Staged, WhyReport,
+    Connected, Disconnected, EndedServed, FailedOver, Left, NatWithVantages, StageResult, Staged, TestReport,
+    WhyReport,
 };
 use crate::model::{Command, Done, Event, EventKind, Outcome, PeerId, Snapshot};
 
@@ -54,8 +57,17 @@ async fn finish(mut client: Client, now: Snapshot, out: Out<'_>, command: Comman
     }
     let verb = command.verb();
     let id = client.send(command.clone()).await?;
+    let mut called_off = CalledOff::of(&command)?;
     let outcome = loop {
-        match client.next().await {
+        let told = tokio::select! {
+            told = client.next() => told,
+            peer = called_off.asked() => {
+                // The node says what was measured until then.
+                client.send(Command::EndTest { peer }).await?;
+                continue;
+            }
+        };
+        match told {
             Ok(Some(Told::Outcome(outcome))) if outcome.id == id => break outcome,
             Ok(Some(Told::Event(event))) => progress(&event, command.peer()),
             Ok(Some(Told::Outcome(_))) => {}
@@ -70,14 +82,54 @@ async fn finish(mut client: Client, now: Snapshot, out: Out<'_>, command: Comman
             return Err(CtlError::refused(verb, &crate::model::Reason::timed_out(STOP_TIME)));
         }
     }
-    tell(&outcome, &now, out)
+    tell(&outcome, &now, out)?;
+    if called_off.was_asked { Err(CtlError::told()) } else { Ok(()) }
+}
+
+/// What ends at the node when whoever asked for it wants it no more: a test. Other
+/// commands are as short as they are.
+struct CalledOff {
+    signals: Option<(PeerId, Signal, Signal)>,
+    was_asked: bool,
+}
+
+impl CalledOff {
+    fn of(command: &Command) -> std::io::Result<Self> {
+        let signals = match command {
+            Command::Test { peer, .. } => {
+                Some((*peer, signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?))
+            }
+            _ => None,
+        };
+        Ok(Self { signals, was_asked: false })
+    }
+
+    /// Waits until somebody wants it ended: once, as a second time is meant for us.
+    async fn asked(&mut self) -> PeerId {
+        let Some((peer, interrupt, terminate)) = &mut self.signals else {
+            return std::future::pending().await;
+        };
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        if self.was_asked {
+            std::process::exit(130);
+        }
+        self.was_asked = true;
+        *peer
+    }
 }
 
 /// What an attempt towards the peer is doing, on standard error.
 fn progress(event: &Arc<Event>, about: Option<PeerId>) {
     let of_interest = matches!(
         event.kind,
-        EventKind::StageStarted { .. } | EventKind::StageEnded { .. } | EventKind::LinkMoved { .. }
+        EventKind::StageStarted { .. }
+            | EventKind::StageEnded { .. }
+            | EventKind::LinkMoved { .. }
+            | EventKind::TestStarted { .. }
+            | EventKind::TestStage { .. }
     );
     if of_interest && about.is_some() && event.peer_id == about {
         // Nobody to tell is no reason to stop.
@@ -131,8 +183,9 @@ fn tell(outcome: &Outcome, now: &Snapshot, out: Out<'_>) -> Result<(), CtlError>
             .say(WhyReport::new(why, now.at, |step| out.keys.key_of_next(step)), |report| {
                 text::why(report, now)
             }),
+        Done::Tested(test) => out.say(TestReport::new(test, now.at), |_| text::tested(test, now)),
         Done::Left => out.say(Left {}, |_| format!("{outcome}\n")),
         // Nobody can ask for these here.
-        Done::Echoed(_) | Done::WillLose => Ok(()),
+        Done::EndedTest { .. } | Done::Echoed(_) | Done::WillLose => Ok(()),
     }
 }

@@ -78,6 +78,13 @@ async fn verb(verb: &Verb, socket: &Path, out: Out<'_>) -> Result<(), CtlError> 
         Verb::Failover { peer } => {
             execute(socket, out, about_some(peer.as_deref(), |peer| Command::Failover { peer })).await
         }
+        Verb::Test { peer, time } => {
+            let for_ms = u32::try_from(crate::model::millis(*time)).unwrap_or(u32::MAX);
+            let wanted = move |now: &crate::model::Snapshot| {
+                peer::find(peer, now).map(|peer| Command::Test { peer, for_ms })
+            };
+            execute(socket, out, wanted).await
+        }
         Verb::NatProbe => execute(socket, out, |_| Ok(Command::NatProbe)).await,
         Verb::Leave => execute(socket, out, |_| Ok(Command::Leave)).await,
     }

@@ -8,8 +8,8 @@ use crate::model::contract::{
     Relays, Save, Serving, Stage, Staged, Status, WhyReport,
 };
 use crate::model::{
-    AttemptOutcome, CriterionView, Event, Outcome, Path, PeerId, PeerState, Propagation, RelayMode,
-    ReservationState, Snapshot, StageOutcome, Sureness, printable, twice_at,
+    AttemptOutcome, CriterionView, Event, Outcome, Path, PathTest, PeerId, PeerState, Propagation, RelayMode,
+    ReservationState, Snapshot, StageOutcome, Sureness, TestRate, TestedPath, printable, twice_at,
 };
 use crate::tui::fmt;
 
@@ -248,6 +248,38 @@ pub(super) fn connected(report: &Connected, now: &Snapshot) -> String {
 /// One stage that was asked for: what came of it, and its rounds.
 pub(super) fn staged(report: &Staged, outcome: &Outcome, now: &Snapshot) -> String {
     report.stages.iter().fold(format!("{outcome}\n"), |out, stage| out + &stage_line(stage, now))
+}
+
+/// A test, path by path.
+pub(super) fn tested(test: &PathTest, now: &Snapshot) -> String {
+    let rate = |rate: Option<TestRate>| right(rate.map(|rate| format!("{rate} Mbit/s")));
+    let row = |path: &TestedPath| {
+        let loss = path.loss().zip(path.loss_interval);
+        let loss =
+            loss.map(|(loss, i)| format!("{} [{:.1}, {:.1}]", percent(loss), i.lo * 100.0, i.hi * 100.0));
+        let via = path.via.map(|via| format!(" via {}", who(via, now))).unwrap_or_default();
+        vec![
+            left(format!("{}{via}", path.path)),
+            ms(path.rtt.map(|rtt| rtt.min)),
+            ms(path.rtt.map(|rtt| rtt.p50)),
+            ms(path.rtt.map(|rtt| rtt.p95)),
+            ms(path.jitter_ms),
+            right(loss),
+            right(path.rtt.map(|_| path.reordered())),
+            rate(path.rate_up),
+            rate(path.rate_down),
+            right(path.mtu),
+        ]
+    };
+    let rows: Vec<Vec<Cell>> = test.paths.iter().map(row).collect();
+    let heads = ["path", "rtt min", "p50", "p95", "jitter", "loss [95 %]", "reordered", "up", "down", "mtu"];
+    let mut out = table(&heads, &rows);
+    for path in &test.paths {
+        if let Some(reason) = &path.reason {
+            let _ = writeln!(out, "{}: {reason}", path.name());
+        }
+    }
+    out
 }
 
 pub(super) fn relays(relays: &Relays, now: &Snapshot) -> String {

@@ -25,6 +25,8 @@ impl Engine {
                 self.with_serving(now, |part, targets, out| part.end_for(peer, targets, out))
             }
             Command::Why { peer } => self.with_why(now, |why, view, out| why.ask(id, peer, view, out)),
+            Command::Test { peer, for_ms } => self.on_test(id, peer, for_ms, now),
+            Command::EndTest { peer } => self.on_end_test(peer, now),
             Command::NatProbe => Ok(self.nat.measure(id, now)),
             Command::Echo { peer, count, every_ms } => {
                 let Self { echoes, links, outbox, .. } = self;

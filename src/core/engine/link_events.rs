@@ -11,7 +11,7 @@ use crate::core::ladder::{Ladder, Terrain};
 use crate::core::link::{ConnId, ConnInfo, LinkOut};
 use crate::core::room::Footing;
 use crate::core::wire::{Hello, Message, Observed, PROTOCOL_HIGH, PROTOCOL_LOW};
-use crate::core::{attempts, guessing, links, nat, relaying};
+use crate::core::{attempts, guessing, links, nat, pathtest, relaying};
 use crate::model::{Cause, CloseCode, EventKind, Fact, MovedFact, NatType, Path, PeerId, Reason, millis};
 
 impl Engine {
@@ -81,6 +81,7 @@ impl Engine {
         links.handle(peer, conn, input, &|| hello(config, nat.claim(), now), now, outbox);
         self.route(now);
         if closed {
+            self.test_conn_closed(conn, now);
             self.links.leave_room(peer, now.mono, &mut self.outbox);
         }
     }
@@ -251,6 +252,7 @@ impl Engine {
         }
         self.why.link_ended(peer, reason.clone(), now.mono);
         self.outbox.event(Some(peer), EventKind::LinkDown { reason }, now);
+        self.on_test_input(pathtest::Input::Unlinked { peer }, now);
         self.kpi.gone(&peer);
         self.tell_attempts(attempts::Input::LinkGone(peer), now);
         self.with_upgrades(now, |upgrades, peers, out| upgrades.on_path(peer, peers, out));
@@ -315,6 +317,9 @@ impl Engine {
             | Message::GuessAnswer(_)
             | Message::GuessOpened(_)
             | Message::GuessOver(_) => self.tell_guesses(guessing::Input::Message(peer, message), now),
+            Message::TestOffer(_) | Message::TestAnswer(_) | Message::TestOver(_) => {
+                self.on_test_message(peer, &message, now);
+            }
             mut gossip => {
                 // Ages travel, and one that was kept on the way has grown.
                 let late = self.links.get(&peer).map_or(std::time::Duration::ZERO, |l| l.late(now.mono));

@@ -10,6 +10,7 @@ mod commands;
 mod gossip;
 mod host;
 mod link_events;
+mod pathtest;
 mod peers;
 mod report;
 mod settings;
@@ -26,9 +27,10 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 pub use super::guessing::{GuessAction, GuessInput};
-pub use super::io::{Action, ConnBytes, Input, ProbeEnd, ReservationBytes};
+pub use super::io::{Action, ConnBytes, Input, ProbeEnd, ReservationBytes, TestAction};
 pub use settings::Settings;
 
+use self::pathtest::TestsShown;
 use self::view::ViewCache;
 use super::attempts::{self, Attempts, Decided};
 use super::book::{Book, CacheEntry, NameUse};
@@ -44,6 +46,7 @@ use super::link::{Link, LinkConfig, NetworkSecret};
 use super::links::{self, Links};
 use super::nat::{self, Nat};
 use super::outbox::{Outbox, Wanted, is_free};
+use super::pathtest::{self as path_test, PathTests};
 use super::peers::Peers;
 use super::proof::RecordSeed;
 use super::relaying::{self, Relaying};
@@ -55,7 +58,7 @@ use super::upgrades::Upgrades;
 use super::why::{self, WhyQueries};
 use super::{Mono, Now};
 use crate::model::{
-    Cause, EventKind, HardNat, NoProbePorts, PeerId, PunchConsent, Reason, RelayMode, millis,
+    Cause, EventKind, HardNat, NoProbePorts, PeerId, PunchConsent, Reason, RelayMode, TestConsent, millis,
 };
 
 /// What an engine is told before it begins.
@@ -94,6 +97,8 @@ pub struct EngineConfig {
     pub relay: RelayMode,
     /// Whether ports are guessed.
     pub hard_nat: HardNat,
+    /// Whose tests of a path we answer.
+    pub path_test: TestConsent,
     /// Where we answer the NAT probes of others: two ports, or none.
     pub probe_ports: Vec<u16>,
     /// Why there are none, if there are none.
@@ -157,6 +162,8 @@ pub struct Engine {
     upgrades: Upgrades,
     guesses: Guesses,
     why: WhyQueries,
+    path_tests: PathTests,
+    tests_shown: TestsShown,
     twice: Twice,
     echoes: Echoes,
     saving: Saving,
@@ -195,6 +202,7 @@ impl Engine {
         let coordination = Coordinator::new(config.punch, now.mono);
         let serving = RelayService::new(config.relay, config.local_addr.ip());
         let guesses = Guesses::new(config.me, config.hard_nat, seed(&mut rng));
+        let path_tests = PathTests::new(config.path_test, seed(&mut rng));
         let own = std::mem::take(&mut config.own);
         let twice = Twice::new(config.me);
         let settings = ladder::Settings { window: config.direct_window, relay_after: config.relay_after };
@@ -220,6 +228,8 @@ impl Engine {
             upgrades: Upgrades::default(),
             guesses,
             why: WhyQueries::default(),
+            path_tests,
+            tests_shown: TestsShown::default(),
             twice,
             echoes: Echoes::default(),
             saving: Saving::default(),
@@ -324,6 +334,10 @@ impl Engine {
             Input::Ways(ways) => self.on_ways(ways, now),
             Input::SendsRefused { why, count } => self.on_sends_refused(why, count, now),
             Input::Guess(input) => self.tell_guesses(guessing::Input::Sockets(input), now),
+            Input::TestDatagram { conn, bytes, mtu } => {
+                self.on_test_input(path_test::Input::Datagram { conn, bytes, mtu }, now);
+            }
+            Input::TestRead { run, total } => self.on_test_input(path_test::Input::Read { run, total }, now),
             Input::Stopped(what) => self.outbox.stopped(what),
             Input::TaskFaulted { task, detail } => {
                 self.outbox.event(None, EventKind::TaskFaulted { task, detail }, now);
@@ -351,6 +365,7 @@ impl Engine {
             upgrades.timeout(&targets, attempts, outbox);
             self.route(now);
             self.with_guesses(now, Guesses::timeout);
+            self.tests_timeout(now);
         }
         self.after(now);
     }
@@ -552,8 +567,10 @@ impl Engine {
             twice,
             coordination,
             guesses,
+            tests_shown,
             ..
         } = self;
+        let tested = |peer: &PeerId| tests_shown.latest(peer);
         let targets = Targets { peers: Peers { me: config.me, book, links, now }, nat };
         let by_hand = |peer: &PeerId| attempts.is_by_hand(peer);
         let consent = coordination.consent();
@@ -569,6 +586,7 @@ impl Engine {
             coordination,
             network,
             guessable: &guessable,
+            tested: &tested,
         };
         let done = f(why, view, outbox);
         self.route(now);
@@ -642,6 +660,7 @@ impl Engine {
             self.echoes.next_timeout(),
             self.upgrades.next_timeout().filter(|_| !self.leaving),
             self.guesses.next_timeout().filter(|_| !self.leaving),
+            self.path_tests.next_timeout().filter(|_| !self.leaving),
             self.saving.next_timeout(),
         ]
         .into_iter()
@@ -658,6 +677,7 @@ impl Engine {
         self.nat.stop(&mut self.outbox);
         self.with_guesses(now, Guesses::stop);
         self.tell_serving(relay_service::Input::Stop, now);
+        self.stop_tests(now);
         self.tell_attempts(attempts::Input::AbandonAll(Reason::ShuttingDown), now);
     }
 

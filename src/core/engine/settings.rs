@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{Engine, relay_service};
 use crate::core::{Now, ladder};
-use crate::model::{HardNat, PunchConsent, RelayMode, plain_addr};
+use crate::model::{HardNat, PunchConsent, RelayMode, TestConsent, plain_addr};
 
 /// What can be changed while a node runs. The values have been validated.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,18 +22,22 @@ pub struct Settings {
     pub relay: RelayMode,
     /// Whether ports are guessed.
     pub hard_nat: HardNat,
+    /// Whose tests of a path we answer.
+    pub path_test: TestConsent,
 }
 
 impl Engine {
     /// They hold from now on. What runs already ends as it began.
     pub(super) fn on_settings(&mut self, settings: Settings, now: Now) {
-        let Settings { bootstrap, direct_window, relay_after, punch, relay, hard_nat } = settings;
+        let Settings { bootstrap, direct_window, relay_after, punch, relay, hard_nat, path_test } = settings;
         self.attempts.set_settings(ladder::Settings { window: direct_window, relay_after });
         self.coordination.set_consent(punch);
         if relay != self.serving.mode() {
             self.tell_serving(relay_service::Input::Mode(relay), now);
         }
         self.with_guesses(now, |guesses, view, out| guesses.set_mode(hard_nat, view, out));
+        self.path_tests.set_consent(path_test);
+        self.tests_timeout(now);
         self.dialer.set_bootstrap(bootstrap.into_iter().map(plain_addr), now.mono);
     }
 }

@@ -5,6 +5,7 @@ mod agreement;
 mod guess;
 mod nat;
 mod nodes;
+mod pathtest;
 mod relays;
 mod wires;
 
@@ -119,6 +120,7 @@ pub(super) struct Net {
     pub(super) hard_nat: HardNat,
     pub(super) guessed: guess::Guessed,
     relayed: relays::Relayed,
+    tests: pathtest::Runs,
     heap: BinaryHeap<Due>,
     conns: BTreeMap<u64, Conn>,
     /// Ports of symmetric NATs, by destination.
@@ -147,6 +149,7 @@ impl Net {
             hard_nat: HardNat::Off,
             guessed: guess::Guessed::default(),
             relayed: relays::Relayed::default(),
+            tests: pathtest::Runs::default(),
             heap: BinaryHeap::new(),
             conns: BTreeMap::new(),
             mappings: BTreeMap::new(),
@@ -345,6 +348,7 @@ impl Net {
                 | Action::ProbeSend { .. }
                 | Action::Widen { .. } => {}
                 Action::Guess(action) => self.guess(n, action),
+                Action::Test(action) => self.test(n, action),
                 Action::Knock { addrs, .. } => self.nodes[n].knocked.push(addrs),
                 Action::Event(event) => self.nodes[n].events.push(event),
                 Action::Report(fact) => self.nodes[n].reports.push(fact),

@@ -4,6 +4,7 @@ mod guess;
 mod lanes;
 mod liars;
 mod nat;
+mod pathtest;
 mod punch;
 mod relays;
 mod reports;

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use super::{Engine, Link};
 use crate::core::Now;
 use crate::model::{
-    AlsoCalled, AttemptsView, CacheView, Counters, GossipView, KpiView, LinkRow, NodeInfo, PeerId, PeerRow,
-    PeerState, Phase, RelaysView, ReportingView, Snapshot, clean,
+    AlsoCalled, AttemptsView, CacheView, Counters, GossipView, KpiView, LinkRow, NodeInfo, PathTest, PeerId,
+    PeerRow, PeerState, Phase, RelaysView, ReportingView, Snapshot, clean,
 };
 
 /// The sections of the snapshot before.
@@ -25,6 +25,7 @@ pub(super) struct ViewCache {
     kpi: Arc<KpiView>,
     counters: Arc<Counters>,
     reporting: Arc<ReportingView>,
+    tests: Arc<Vec<Arc<PathTest>>>,
 }
 
 /// Replaces a section if it changed.
@@ -57,6 +58,7 @@ impl Engine {
             let (mode, served) = (self.serving.mode(), self.serving.served());
             self.relaying.view(mode, served, &self.peers(now))
         };
+        let tests = self.tests_view(now);
         Snapshot {
             seq: self.view.seq,
             at: now.stamp,
@@ -71,6 +73,7 @@ impl Engine {
             // Not the engine's: who reports puts its own in.
             reporting: Arc::clone(&self.view.reporting),
             counters: renew(&mut self.view.counters, counters),
+            tests: renew(&mut self.view.tests, tests),
         }
     }
 
@@ -181,6 +184,7 @@ impl Engine {
             last_failure: entry.measured.last_failure.clone(),
             next_attempt: due.map(|at| now.stamp_of(at)),
             attempt: latest,
+            tested: self.tested(&peer).map(Box::new),
         })
     }
 

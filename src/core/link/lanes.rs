@@ -24,6 +24,13 @@ impl Link {
         self.conns.iter().filter(|c| matches!(c.phase, Phase::Up) && c.refused.is_none())
     }
 
+    /// Every connection that carries or could: the one in use first.
+    pub fn usable(&self) -> impl Iterator<Item = &ConnInfo> {
+        let in_use = self.in_use();
+        let others = self.up().map(|c| &c.info).filter(|info| self.active != Some(info.id));
+        in_use.into_iter().chain(others)
+    }
+
     /// The lane that stands by: one that answers before one that does not, one
     /// over another relay than the link's before one over the same, the newest.
     pub(super) fn standby_id(&self) -> Option<ConnId> {

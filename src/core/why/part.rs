@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::provenance::provenance;
@@ -22,8 +23,8 @@ use crate::core::twice::Twice;
 use crate::core::wire::{Account, AccountAsk, Message, Standing, WhyAsk, WhyHalf, WhyNote};
 use crate::core::{Mono, Now};
 use crate::model::{
-    Attempt, AttemptOutcome, CloseCode, CommandId, Done, Failure, NatType, Path, PeerId, Reason, Stamp,
-    clean_sentence, plain_addr,
+    Attempt, AttemptOutcome, CloseCode, CommandId, Done, Failure, NatType, Path, PathTest, PeerId, Reason,
+    Stamp, clean_sentence, plain_addr,
 };
 
 /// How long the others have to tell their parts.
@@ -69,6 +70,8 @@ pub(in crate::core) struct View<'a> {
     pub(in crate::core) network: &'a str,
     /// Whether a guessed punch with a peer is of any use.
     pub(in crate::core) guessable: &'a dyn Fn(&PeerId) -> bool,
+    /// The latest test of the paths to a peer.
+    pub(in crate::core) tested: &'a dyn Fn(&PeerId) -> Option<Arc<PathTest>>,
 }
 
 impl<'a> View<'a> {

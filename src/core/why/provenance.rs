@@ -75,6 +75,12 @@ pub(super) fn provenance(peer: PeerId, accounts: &[Told], view: View<'_>) -> Vec
         guessed_fact(&peer, view)
             .map(|(value, when)| at(fact("guessed punch", Some(value), measured), Some(when))),
     );
+    if let Some(test) = (view.tested)(&peer) {
+        let when = test.ended.unwrap_or(test.started);
+        facts.extend(
+            test.paths.iter().map(|p| at(fact("path test", Some(p.summary()), measured), Some(when))),
+        );
+    }
     facts.extend(addresses_from(peer, accounts, said, heard, view));
     for relay in record.into_iter().flat_map(|r| &r.relays) {
         let value = format!("{} on {}", relay.addr, relay.relay.short());

@@ -180,6 +180,9 @@ impl Message {
             Self::GuessAnswer(body) => write(kind, &(number, body)),
             Self::GuessOpened(body) => write(kind, &(number, body)),
             Self::GuessOver(body) => write(kind, &(number, body)),
+            Self::TestOffer(body) => write(kind, &(number, body)),
+            Self::TestAnswer(body) => write(kind, &(number, body)),
+            Self::TestOver(body) => write(kind, &(number, body)),
             Self::Echo(body) | Self::EchoReply(body) => write(kind, &(number, body)),
         }
     }
@@ -216,6 +219,9 @@ fn decode_message(kind: u16, body: &[u8]) -> Result<Option<Message>, WireError> 
         kind::GUESS_ANSWER => Message::GuessAnswer(read(kind, body)?),
         kind::GUESS_OPENED => Message::GuessOpened(read(kind, body)?),
         kind::GUESS_OVER => Message::GuessOver(read(kind, body)?),
+        kind::TEST_OFFER => Message::TestOffer(read(kind, body)?),
+        kind::TEST_ANSWER => Message::TestAnswer(read(kind, body)?),
+        kind::TEST_OVER => Message::TestOver(read(kind, body)?),
         kind::ECHO => Message::Echo(read(kind, body)?),
         kind::ECHO_REPLY => Message::EchoReply(read(kind, body)?),
         _ => return Ok(None),

@@ -12,6 +12,7 @@ use super::{
 };
 use super::{DialBack, DialBackAnswer, PeerPrefix, ProbeToken, Record, WhyAsk, WhyHalf};
 use super::{GuessAnswer, GuessOffer, GuessOpened, GuessOver};
+use super::{TestAnswer, TestOffer, TestOver};
 use super::{frame_limit, kind, lenient};
 use crate::core::limits::PAGE_RECORDS_MAX;
 use crate::model::PeerId;
@@ -259,6 +260,12 @@ pub enum Message {
     GuessOpened(GuessOpened),
     /// Ends it.
     GuessOver(GuessOver),
+    /// Offers to test a connection.
+    TestOffer(TestOffer),
+    /// Answers that.
+    TestAnswer(TestAnswer),
+    /// Ends it.
+    TestOver(TestOver),
     /// Asks for an [`Message::EchoReply`] with the same content.
     Echo(Echo),
     /// Answers an echo.
@@ -311,6 +318,9 @@ impl Message {
             Self::GuessAnswer(_) => kind::GUESS_ANSWER,
             Self::GuessOpened(_) => kind::GUESS_OPENED,
             Self::GuessOver(_) => kind::GUESS_OVER,
+            Self::TestOffer(_) => kind::TEST_OFFER,
+            Self::TestAnswer(_) => kind::TEST_ANSWER,
+            Self::TestOver(_) => kind::TEST_OVER,
             Self::Echo(_) => kind::ECHO,
             Self::EchoReply(_) => kind::ECHO_REPLY,
         }
@@ -341,6 +351,9 @@ impl Message {
                 | Self::GuessAnswer(_)
                 | Self::GuessOpened(_)
                 | Self::GuessOver(_)
+                | Self::TestOffer(_)
+                | Self::TestAnswer(_)
+                | Self::TestOver(_)
                 | Self::CoordinationAnswer(_)
                 | Self::NoticeAnswer(_)
                 | Self::ProbeToken(_)

@@ -18,6 +18,7 @@ mod proof;
 mod record;
 #[cfg(test)]
 pub(crate) mod strategies;
+mod test;
 #[cfg(test)]
 mod tests;
 mod why;
@@ -36,6 +37,7 @@ pub use message::{
 pub use probe::{DialBack, DialBackAnswer, ProbeToken};
 pub use proof::Proof;
 pub use record::{Capabilities, PeerPrefix, Record, RelayAddr};
+pub use test::{NoTest, TestAnswer, TestOffer, TestOver, TestTerms};
 pub use why::{Account, AccountAsk, Standing, WhyAsk, WhyHalf, WhyNote};
 
 /// The lowest protocol version this program speaks.
@@ -124,6 +126,12 @@ pub mod kind {
     pub const GUESS_OPENED: u16 = 0x01a2;
     /// [`super::GuessOver`].
     pub const GUESS_OVER: u16 = 0x01a3;
+    /// [`super::TestOffer`].
+    pub const TEST_OFFER: u16 = 0x01b0;
+    /// [`super::TestAnswer`].
+    pub const TEST_ANSWER: u16 = 0x01b1;
+    /// [`super::TestOver`].
+    pub const TEST_OVER: u16 = 0x01b2;
     /// [`super::Message::Echo`].
     pub const ECHO: u16 = 0x01f0;
     /// [`super::Message::EchoReply`].

@@ -156,9 +156,20 @@ pub(crate) fn message() -> impl Strategy<Value = Message> {
             .prop_map(|(run, sockets)| Message::GuessOpened(GuessOpened { run, sockets })),
         (any::<[u8; 16]>(), any::<bool>(), any::<u16>())
             .prop_map(|(run, met, probes)| Message::GuessOver(GuessOver { run, met, probes })),
+        (any::<[u8; 16]>(), any::<[u8; 16]>(), terms())
+            .prop_map(|(run, channel, terms)| Message::TestOffer(TestOffer { run, channel, terms })),
+        (any::<[u8; 16]>(), any::<Option<u8>>(), terms()).prop_map(|(run, no, terms)| {
+            let result = no.map_or(Ok(terms), |no| Err(NoTest::from(no)));
+            Message::TestAnswer(TestAnswer { run, result })
+        }),
+        any::<[u8; 16]>().prop_map(|run| Message::TestOver(TestOver { run })),
         echo().prop_map(Message::Echo),
         echo().prop_map(Message::EchoReply),
     ]
+}
+
+fn terms() -> impl Strategy<Value = TestTerms> {
+    any::<[u32; 3]>().prop_map(|[for_ms, rate, bytes]| TestTerms { for_ms, rate, bytes })
 }
 
 pub(crate) fn hello() -> impl Strategy<Value = Hello> {

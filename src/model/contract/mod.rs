@@ -12,6 +12,7 @@ mod node;
 mod outcomes;
 mod peers;
 mod relays;
+mod tested;
 mod why;
 
 use serde::Serialize;
@@ -22,6 +23,7 @@ pub use node::{Cache, Gossip, InOut, Kpi, LinkCounts, RelayState, Save, Status};
 pub use outcomes::{Connected, Disconnected, EndedServed, FailedOver, Left, StageResult, Staged};
 pub use peers::{LinkItem, Links, PeerItem, Peers};
 pub use relays::{FailoverItem, Relays, Reservation, ServedClient, Serving};
+pub use tested::{TestItem, TestReport};
 pub use why::{NextItem, WhyItem, WhyReport};
 
 use super::{Event, Stamp};

@@ -51,6 +51,7 @@ fn end(me: PeerId, peer_id: PeerId, link: Option<LinkRow>) -> Snapshot {
         version: 1,
         last_failure: None,
         next_attempt: None,
+        tested: None,
         attempt: None,
     };
     Snapshot {
@@ -80,6 +81,7 @@ fn end(me: PeerId, peer_id: PeerId, link: Option<LinkRow>) -> Snapshot {
         kpi: Arc::default(),
         reporting: Arc::default(),
         counters: Arc::default(),
+        tests: Arc::default(),
     }
 }
 

@@ -9,13 +9,15 @@ mod tasks;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use ant_quic::{HighLevelConnection, HighLevelRecvStream, HighLevelSendStream};
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
-use self::tasks::{accept_streams, read, watch};
+use self::tasks::{accept_streams, read, read_datagrams, watch};
 use super::lanes::{self, Lane, LaneEnd, RelayEnd, Reservation, WarmLane};
 use super::streams::{FrameStream, FrameWriter};
 use super::transport;
@@ -23,6 +25,7 @@ use crate::core::engine::{ConnBytes, Input};
 use crate::core::guessing::RunId;
 use crate::core::ladder::DialId;
 use crate::core::link::{ConnId, ConnInfo};
+use crate::core::nat::Nonce;
 use crate::core::wire::Frame;
 use crate::model::{CloseCode, Path, PeerId, Reason, plain_addr};
 
@@ -60,6 +63,8 @@ pub(super) enum Report {
     },
     /// A socket of a guessed punch was met, from there.
     GuessMet { run: RunId, from: SocketAddr, socket: UdpSocket },
+    /// The peer opened the stream of a path test.
+    TestStream { conn: ConnId, run: Nonce, stream: lanes::Stream },
     /// Nothing comes through the reservation of that number.
     ReservationMute { number: u64 },
     /// We opened a control stream.
@@ -93,9 +98,12 @@ struct Entry {
     connection: HighLevelConnection,
     carrier: Carrier,
     writer: Option<FrameWriter>,
+    /// Whether datagrams are handed on: only those of a path test are.
+    tested: Arc<AtomicBool>,
     /// End with the entry.
     _watcher: AbortOnDropHandle<()>,
     _acceptor: AbortOnDropHandle<()>,
+    _datagrams: AbortOnDropHandle<()>,
     reader: Option<AbortOnDropHandle<()>>,
 }
 
@@ -148,6 +156,7 @@ impl Connections {
             nonce: rand::random(),
         };
         let reports = || self.reports.clone();
+        let tested = Arc::new(AtomicBool::new(false));
         let entry = Entry {
             peer,
             remote: info.remote,
@@ -155,6 +164,8 @@ impl Connections {
             writer: None,
             _watcher: spawn(watch(peer, id, connection.clone(), relay_end, reports())),
             _acceptor: spawn(accept_streams(peer, id, connection.clone(), carrier, reports())),
+            _datagrams: spawn(read_datagrams(id, connection.clone(), Arc::clone(&tested), reports())),
+            tested,
             reader: None,
             connection,
         };
@@ -257,6 +268,11 @@ impl Connections {
         };
         let found = self.entries.iter().filter(|(_, e)| open(e));
         found.max_by_key(|(id, e)| (e.writer.is_some(), **id)).map(|(_, e)| &e.connection)
+    }
+
+    /// A connection, and whether its datagrams are handed on: for a path test.
+    pub(super) fn to_test(&self, conn: ConnId) -> Option<(HighLevelConnection, Arc<AtomicBool>)> {
+        self.entries.get(&conn).map(|entry| (entry.connection.clone(), Arc::clone(&entry.tested)))
     }
 
     /// The address of ours at which a connection arrives, if the system tells.

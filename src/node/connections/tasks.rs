@@ -1,6 +1,9 @@
 //! The tasks of a connection: one waits for its end, one takes the streams that
 //! the other end opens, one reads the frames.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use ant_quic::{ConnectionError, HighLevelConnection, HighLevelRecvStream, HighLevelSendStream, VarInt};
 use tokio::io::AsyncReadExt;
 use tokio::task::JoinSet;
@@ -10,9 +13,11 @@ use super::{Carrier, Report, Reports};
 use crate::core::engine::Input;
 use crate::core::limits::HELLO_TIMEOUT;
 use crate::core::link::ConnId;
+use crate::core::pathtest;
 use crate::core::wire::{HEADER_LEN, is_first};
 use crate::model::{CloseCode, PeerId, Reason};
 use crate::node::lanes::RelayEnd;
+use crate::node::pathtest::TAG;
 use crate::node::streams::{FrameStream, StreamEnd};
 use crate::node::{lanes, serving, transport};
 
@@ -55,6 +60,32 @@ pub(super) async fn read(peer: PeerId, conn: ConnId, mut stream: FrameStream, re
         };
         let over = matches!(input, Input::ControlLost { .. });
         if reports.send(Report::Input(input)).await.is_err() || over {
+            return;
+        }
+    }
+}
+
+/// Reads datagrams, and hands those of a path test on. The library keeps a note of each
+/// that it dropped, so those are read, too.
+pub(super) async fn read_datagrams(
+    conn: ConnId,
+    connection: HighLevelConnection,
+    tested: Arc<AtomicBool>,
+    reports: Reports,
+) {
+    loop {
+        let datagram = tokio::select! {
+            datagram = connection.read_datagram() => datagram,
+            dropped = connection.on_datagram_drop() => match dropped {
+                Ok(_) => continue,
+                Err(_) => return,
+            },
+        };
+        let Ok(datagram) = datagram else { return };
+        let bytes = pathtest::Bytes::try_from(&datagram[..]);
+        let Some(bytes) = bytes.ok().filter(|_| tested.load(Ordering::Relaxed)) else { continue };
+        let mtu = transport::mtu(&connection);
+        if reports.send(Report::Input(Input::TestDatagram { conn, bytes, mtu })).await.is_err() {
             return;
         }
     }
@@ -103,16 +134,17 @@ impl Came {
         let mut head = [0; HEADER_LEN];
         match timeout(HELLO_TIMEOUT, self.recv.read_exact(&mut head)).await {
             Ok(Ok(())) if is_first(&head) => self.greet(&head).await,
+            Ok(Ok(())) if TAG.starts_with(&head) => self.test(&head).await,
             Ok(Ok(())) => self.relay_request(head).await,
             _ => self.stop("no hello in time"),
         }
     }
 
     async fn on_lane(mut self) -> Report {
-        if lanes::is_control(&mut self.recv).await {
-            self.greet(&[]).await
-        } else {
-            self.stop("unknown stream on a lane")
+        match lanes::read_tag(&mut self.recv).await {
+            Some(lanes::CONTROL) => self.greet(&[]).await,
+            Some(TAG) => self.test(&TAG).await,
+            _ => self.stop("unknown stream on a lane"),
         }
     }
 
@@ -127,6 +159,22 @@ impl Came {
             }
             Err(StreamEnd::Malformed) => Report::Input(Input::Stopped("malformed hello")),
             Err(StreamEnd::Closed) => Report::Input(Input::Stopped("no hello in time")),
+        }
+    }
+
+    /// Reads which test it is of, behind what was read of the tag.
+    async fn test(mut self, head: &[u8]) -> Report {
+        let (mut rest, mut run) = ([0; TAG.len()], [0; 16]);
+        let rest = &mut rest[head.len()..];
+        let named = async {
+            self.recv.read_exact(rest).await.ok()?;
+            self.recv.read_exact(&mut run).await.ok()
+        };
+        match timeout(HELLO_TIMEOUT, named).await {
+            Ok(Some(())) if *rest == TAG[head.len()..] => {
+                Report::TestStream { conn: self.conn, run, stream: (self.send, self.recv) }
+            }
+            _ => self.stop("unknown stream"),
         }
     }
 

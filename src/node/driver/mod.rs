@@ -25,6 +25,7 @@ use crate::node::feed::Request;
 use crate::node::guessing::Guesses;
 use crate::node::knock;
 use crate::node::lanes::Lane;
+use crate::node::pathtest::Tests;
 use crate::node::probe::{self, Probes};
 use crate::node::relaying::Relaying;
 use crate::node::reporting::Reporter;
@@ -80,6 +81,7 @@ pub(super) struct Driver {
     pub(super) serving: Serving,
     pub(super) probes: Probes,
     pub(super) guesses: Guesses,
+    pub(super) tests: Tests,
     pub(super) reports: Reports,
     pub(super) files: CacheFiles,
     pub(super) library: Arc<BootstrapCache>,
@@ -215,6 +217,10 @@ impl Driver {
                 let input = self.guesses.met(run, from, socket);
                 self.feed_if(input);
             }
+            Report::TestStream { conn, run, stream } => {
+                let input = self.tests.take(conn, run, stream);
+                self.feed_if(input);
+            }
             Report::Opened { peer, conn, send, recv } => {
                 if let Some(input) = self.connections.opened(peer, conn, send, recv) {
                     self.feed(input);
@@ -323,6 +329,7 @@ impl Driver {
             Action::Reach { peer, addr, name } => self.probes.reach(peer, addr, name),
             Action::Knock { query, addrs } => self.knock(query, addrs),
             Action::Guess(action) => self.guess(action),
+            Action::Test(action) => self.tests.act(action, |conn| self.connections.to_test(conn)),
             Action::Save => self.save(),
             Action::Event(event) => self.tell(event),
             Action::Outcome(outcome) => {
@@ -441,6 +448,7 @@ impl Driver {
         self.dials.clear();
         self.knocking = None;
         self.guesses.shut_down();
+        self.tests.shut_down();
         // Lanes first: their goodbyes travel over the other connections.
         self.connections.close_lanes(CloseCode::Leave);
         self.relaying.shut_down().await;

@@ -27,7 +27,7 @@ pub use self::dialer::{LaneDialer, WarmLane};
 pub use self::error::{LaneError, ReserveError};
 pub use self::reservation::Reservation;
 pub use self::socket::{LaneCounts, LaneEnd};
-pub(super) use self::tags::{is_control, open_control};
+pub(super) use self::tags::{CONTROL, Stream, open_control, read_tag};
 use crate::model::PeerId;
 
 /// Tells of the end of a reservation.

@@ -17,7 +17,7 @@ const NONCE_LEN: usize = 32;
 /// The nonce comes back on it.
 const NONCE: [u8; TAG_LEN] = *b"pd-nonce";
 /// Frames travel on it.
-const CONTROL: [u8; TAG_LEN] = *b"pd-ctrl1";
+pub(crate) const CONTROL: [u8; TAG_LEN] = *b"pd-ctrl1";
 /// An opened stream says within this time what it is for.
 const TAG_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -72,8 +72,8 @@ pub(crate) async fn open_control(connection: &HighLevelConnection) -> Option<Str
     Some((send, recv))
 }
 
-/// Whether a stream that the other end of a lane opened is a control stream.
-pub(crate) async fn is_control(recv: &mut HighLevelRecvStream) -> bool {
+/// What a stream that the other end of a lane opened says that it is for.
+pub(crate) async fn read_tag(recv: &mut HighLevelRecvStream) -> Option<[u8; TAG_LEN]> {
     let mut tag = [0; TAG_LEN];
-    matches!(timeout(TAG_TIMEOUT, recv.read_exact(&mut tag)).await, Ok(Ok(()))) && tag == CONTROL
+    matches!(timeout(TAG_TIMEOUT, recv.read_exact(&mut tag)).await, Ok(Ok(()))).then_some(tag)
 }

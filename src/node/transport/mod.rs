@@ -26,7 +26,7 @@ use self::socket::NodeSocket;
 pub(super) use self::socket::is_stray;
 pub use self::tls::Tls;
 pub(super) use self::tls::{identity, widen};
-use crate::core::limits::{FRAMES_LOOKED_AT_EVERY, LINKS_MAX, OBSERVED_FRAMES_MAX};
+use crate::core::limits::{DATAGRAMS_PER_LOOK, FRAMES_LOOKED_AT_EVERY, LINKS_MAX, OBSERVED_FRAMES_MAX};
 use crate::model::{CloseCode, PeerId, Reason, SendTrouble, clean, plain_addr};
 
 /// The library wants a name; identities are keys here.
@@ -52,6 +52,12 @@ struct Turned {
     asked_again: AtomicU64,
     gave_way: AtomicU64,
     ignored: AtomicU64,
+}
+
+/// The largest datagram that a connection has found to pass from here, in bytes of UDP
+/// payload.
+pub(super) fn mtu(connection: &HighLevelConnection) -> u16 {
+    connection.stats().path.current_mtu
 }
 
 /// Who answered, and over which connection.
@@ -226,9 +232,14 @@ pub(super) fn close_reason(error: &ConnectionError) -> Reason {
 /// for as long as the connection stands: what to count it as.
 pub(super) async fn misused(connection: &HighLevelConnection) -> &'static str {
     let mut look = tokio::time::interval(FRAMES_LOOKED_AT_EVERY);
+    let mut datagrams = 0;
     loop {
         look.tick().await;
         let came = connection.stats().frame_rx;
+        if came.datagram.saturating_sub(datagrams) > DATAGRAMS_PER_LOOK {
+            return "datagrams without end";
+        }
+        datagrams = came.datagram;
         if came.try_connect_to + came.try_connect_to_response > 0 {
             return "frames that aim a node";
         }

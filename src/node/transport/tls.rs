@@ -17,8 +17,9 @@ use ant_quic::{ClientConfig, HighLevelConnection, ServerConfig, TransportConfig,
 use rustls_pki_types::CertificateDer;
 
 use crate::core::limits::{
-    CONNECTION_IDLE, CONNECTION_STREAMS_MAX, CONNECTION_WINDOW, HANDSHAKE_AHEAD_MAX, HANDSHAKE_BUFFER_EACH,
-    HANDSHAKE_BUFFER_MAX, HANDSHAKES_WAITING_MAX, LANE_IDLE, STRANGER_STREAMS_MAX, STRANGER_WINDOW,
+    CONNECTION_IDLE, CONNECTION_STREAMS_MAX, CONNECTION_WINDOW, DATAGRAM_BUFFER, HANDSHAKE_AHEAD_MAX,
+    HANDSHAKE_BUFFER_EACH, HANDSHAKE_BUFFER_MAX, HANDSHAKES_WAITING_MAX, LANE_IDLE, STRANGER_STREAMS_MAX,
+    STRANGER_WINDOW,
 };
 use crate::model::PeerId;
 use crate::node::keys::{self, KeyBytes, KeyError};
@@ -120,7 +121,9 @@ fn transport() -> TransportConfig {
         .nat_traversal_config(None)
         .max_concurrent_bidi_streams(VarInt::from_u32(STRANGER_STREAMS_MAX))
         .max_concurrent_uni_streams(VarInt::from_u32(0))
-        .datagram_receive_buffer_size(None)
+        // Those of path tests; each connection has a reader for them.
+        .datagram_receive_buffer_size(Some(DATAGRAM_BUFFER))
+        .datagram_send_buffer_size(DATAGRAM_BUFFER)
         .crypto_buffer_size(HANDSHAKE_AHEAD_MAX)
         .stream_receive_window(VarInt::from_u32(CONNECTION_WINDOW))
         .receive_window(VarInt::from_u32(STRANGER_WINDOW))

@@ -101,6 +101,7 @@ impl Net {
             punch: crate::model::PunchConsent::Any,
             relay: crate::model::RelayMode::Network,
             hard_nat: self.hard_nat,
+            path_test: crate::model::TestConsent::Network,
             probe_ports: Vec::new(),
             ways: crate::core::host::Ways::open(),
             no_ipv6: false,

@@ -83,6 +83,7 @@ fn settings(hard_nat: HardNat) -> Settings {
         punch: PunchConsent::Any,
         relay: RelayMode::Network,
         hard_nat,
+        path_test: crate::model::TestConsent::Network,
     }
 }
 

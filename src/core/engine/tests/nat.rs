@@ -89,6 +89,7 @@ impl Fleet {
             punch: PunchConsent::Any,
             relay: crate::model::RelayMode::Network,
             hard_nat: crate::model::HardNat::Off,
+            path_test: crate::model::TestConsent::Network,
             probe_ports: vec![9001, 9002],
             ways: crate::core::host::Ways::open(),
             no_ipv6: false,
@@ -252,6 +253,7 @@ impl Fleet {
             | Action::Knock { .. }
             | Action::Widen { .. }
             | Action::Guess(_)
+            | Action::Test(_)
             | Action::Stop => {}
         }
     }

@@ -245,6 +245,7 @@ fn test_punch_timeout_fallback_to_relay() {
         punch: PunchConsent::Any,
         relay: RelayMode::Network,
         hard_nat: HardNat::Off,
+        path_test: crate::model::TestConsent::Network,
     };
     net.tell(3, Input::Settings(serial));
     let command = net.command(3, Command::Connect { peer: id(4) });

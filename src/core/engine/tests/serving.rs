@@ -67,6 +67,7 @@ fn settings(relay: RelayMode) -> Settings {
         punch: PunchConsent::Any,
         relay,
         hard_nat: HardNat::Off,
+        path_test: crate::model::TestConsent::Network,
     }
 }
 

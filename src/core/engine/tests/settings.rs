@@ -17,6 +17,7 @@ fn settings(bootstrap: &[SocketAddr]) -> Settings {
         punch: PunchConsent::Any,
         relay: RelayMode::Network,
         hard_nat: HardNat::Off,
+        path_test: crate::model::TestConsent::Network,
     }
 }
 

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use super::Mask;
 use crate::model::{
     AlsoCalled, Attempt, AttemptsView, CacheView, Command, Confidence, Done, Event, EventKind, Failover,
-    Failure, LinkReport, LinkRow, LogLine, MappingLifetime, NatView, NoProbePorts, NodeInfo, Outcome, PeerId,
-    PeerRow, PortOrder, Reason, RelaysView, ReportingView, ReservationRow, SaveState, ServedRow, Snapshot,
-    StageReport, UsedTwice, Vantage, Why, WhyFact, WhyLine,
+    Failure, LinkReport, LinkRow, LogLine, MappingLifetime, NatView, NoProbePorts, NodeInfo, Outcome,
+    PathTest, PeerId, PeerRow, PortOrder, Reason, RelaysView, ReportingView, ReservationRow, SaveState,
+    ServedRow, Snapshot, StageReport, TestedPath, UsedTwice, Vantage, Why, WhyFact, WhyLine,
 };
 use crate::tui::entry::Entry;
 use crate::tui::lab::{DrillStage, DrillView, LabLink, LabNode, LabRouter, LabSaid, LabView};
@@ -46,6 +46,7 @@ impl Mask {
             last_failure: row.last_failure.as_ref().map(|reason| self.reason(reason)),
             next_attempt: row.next_attempt,
             attempt: row.attempt,
+            tested: row.tested.clone(),
         }
     }
 
@@ -75,6 +76,7 @@ impl Mask {
             kpi: Arc::clone(&snapshot.kpi),
             reporting: Arc::new(self.reporting(&snapshot.reporting)),
             counters: Arc::clone(&snapshot.counters),
+            tests: Arc::new(snapshot.tests.iter().map(|test| Arc::new(self.test(test))).collect()),
         }
         .in_order()
     }
@@ -319,7 +321,17 @@ impl Mask {
             | Reason::NoGuessing
             | Reason::GuessBusy
             | Reason::OfferUnanswered
-            | Reason::Unguessable => reason.clone(),
+            | Reason::Unguessable
+            | Reason::NoTesting
+            | Reason::TestBusy
+            | Reason::TestedTooOften
+            | Reason::PathGone
+            | Reason::CannotBeTested
+            | Reason::CalledOff
+            | Reason::EndedThere
+            | Reason::TestRuns
+            | Reason::NoTestRuns
+            | Reason::NothingEchoed => reason.clone(),
         }
     }
 
@@ -352,6 +364,7 @@ impl Mask {
                 }
             }
             EventKind::StageStarted { via: id, .. }
+            | EventKind::TestStage { via: id, .. }
             | EventKind::LinkMoved { via: id, .. }
             | EventKind::PeerAdded { from: id } => {
                 *id = self.ids(*id);
@@ -384,6 +397,9 @@ impl Mask {
             | EventKind::RelaySuspect { .. }
             | EventKind::RelayReleased
             | EventKind::RelayServedEnded { .. }
+            | EventKind::TestStarted { .. }
+            | EventKind::TestEnded { .. }
+            | EventKind::TestServed { .. }
             | EventKind::PeersAdded { .. }
             | EventKind::PeerLeft
             | EventKind::GossipSync { .. }
@@ -416,9 +432,21 @@ impl Mask {
             Done::Disconnected { peer_id } => Done::Disconnected { peer_id: self.id(*peer_id) },
             Done::Probed(nat) => Done::Probed(Box::new(self.nat(nat))),
             Done::FailedOver(over) => Done::FailedOver(self.failover(over)),
+            Done::Tested(test) => Done::Tested(Box::new(self.test(test))),
+            Done::EndedTest { peer_id } => Done::EndedTest { peer_id: self.id(*peer_id) },
             Done::Explained(why) => Done::Explained(Box::new(self.why(why))),
             Done::Synced(_) | Done::Left | Done::Echoed(_) | Done::WillLose => done.clone(),
         }
+    }
+
+    fn test(&mut self, test: &PathTest) -> PathTest {
+        let mut path = |path: &TestedPath| TestedPath {
+            via: self.ids(path.via),
+            reason: path.reason.as_ref().map(|reason| self.reason(reason)),
+            ..path.clone()
+        };
+        let paths = test.paths.iter().map(&mut path).collect();
+        PathTest { peer_id: self.id(test.peer_id), paths, ..*test }
     }
 
     fn report(&mut self, report: &LinkReport) -> LinkReport {
