@@ -8,6 +8,7 @@ mod handshakes;
 mod hello;
 mod lanes;
 mod library;
+mod pathtests;
 pub mod peer;
 mod punches;
 mod questions;
@@ -33,6 +34,7 @@ pub fn trials() -> Vec<Trial> {
         hello::trials(),
         lanes::trials(),
         library::trials(),
+        pathtests::trials(),
         punches::trials(),
         questions::trials(),
         relays::trials(),

@@ -24,6 +24,7 @@ pub fn trials() -> Vec<Trial> {
         trial("ctl_names_peers_by_any_unique_prefix_or_by_name", named),
         trial("ctl_says_the_same_to_people_in_aligned_columns_without_colour_in_a_pipe", for_people),
         trial("ctl_events_follow_tells_what_happens_until_the_node_leaves", events_follow),
+        trial("a_test_that_is_interrupted_ends_at_the_node_and_says_what_it_measured", interrupted),
         trial("ctl_events_follow_ends_when_its_reader_has_gone_though_nothing_happens", reader_gone),
         trial("ctl_says_of_a_stopped_node_that_it_is_stopped_and_how_it_goes_on", stopped),
         trial("ctl_status_says_that_saves_fail_and_why_and_when_they_go_through_again", failing_saves),
@@ -349,6 +350,26 @@ async fn commands() {
     fields(&sync, &["peers_synced", "records_sent", "records_received", "elapsed_ms"]);
     assert_eq!(sync["peers_synced"], 1);
     assert_eq!(leaf.done(&["sync"]).await["peers_synced"], 1);
+    let test = leaf.done(&["test", "hub", "--for", "1s"]).await;
+    fields(&test, &["peer_id", "for_ms", "elapsed_ms", "paths"]);
+    let path = &test["paths"][0];
+    fields(
+        path,
+        &[
+            "path",
+            "via",
+            "rtt_ms",
+            "jitter_ms",
+            "loss",
+            "mbit_up",
+            "mbit_down",
+            "mtu",
+            "reordered",
+            "complete",
+        ],
+    );
+    fields(&path["rtt_ms"], &["min", "p50", "p95"]);
+    assert_eq!((&path["path"], &path["complete"]), (&"direct".into(), &true.into()), "{test:#}");
     let probed = leaf.done(&["nat-probe"]).await;
     fields(&probed, &["type", "vantage_points"]);
     let away = leaf.done(&["disconnect", "hub"]).await;
@@ -362,6 +383,30 @@ async fn commands() {
         let there = leaf.done(&[verb, "hub"]).await;
         assert_eq!((&there["path"], &there["stages"]), (&"direct".into(), &serde_json::json!([])), "{verb}");
     }
+}
+
+async fn interrupted() {
+    let (hub, leaf) = two().await;
+    let mut command = punchdeck(leaf.home.path());
+    command.args(["ctl", "--json", "--data-dir"]).arg(leaf.home.path().join("data"));
+    command.args(["test", "hub", "--for", "60s"]);
+    let running = command.spawn().unwrap();
+    let pid = running.id().unwrap();
+    // Two seconds of it are enough to have measured something.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
+    rustix::process::kill_process(pid, Signal::INT).unwrap();
+    let output =
+        timeout(Duration::from_secs(10), running.wait_with_output()).await.expect("it goes on").unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        (&told["paths"][0]["note"], &told["paths"][0]["complete"]),
+        (&"called off".into(), &false.into())
+    );
+    let again = leaf.done(&["test", "hub", "--for", "1s"]).await;
+    assert_eq!(again["paths"][0]["complete"], true, "no test runs at the node any more");
+    drop(hub);
 }
 
 async fn did_not_happen() {
@@ -417,7 +462,7 @@ async fn asked_wrongly() {
     assert_eq!((code, &nobody["error"]["code"]), (2, &"unknown_peer".into()));
     let (me, code) = hub.json(&["connect", "hub"]).await;
     assert_eq!(code, 2, "{me}");
-    for args in [&["dance"][..], &["connect"], &["status", "--colour"]] {
+    for args in [&["dance"][..], &["connect"], &["status", "--colour"], &["test", "twin", "--for", "61s"]] {
         let (wrong, code) = hub.json(args).await;
         assert_eq!((code, &wrong["error"]["code"]), (2, &"usage".into()), "{args:?}");
     }

@@ -27,6 +27,7 @@ mod links;
 mod moves;
 mod nat;
 mod nat_names;
+mod pathtests;
 mod process;
 mod punch;
 mod real_fleet;
@@ -66,6 +67,7 @@ fn main() {
         moves::trials(userns.clone()),
         nat::trials(),
         nat_names::trials(userns.clone()),
+        pathtests::trials(),
         real_fleet::trials(userns.clone()),
         why::trials(userns),
         process::trials(),
