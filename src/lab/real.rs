@@ -303,6 +303,7 @@ impl Arena for RealFleet {
             | Step::Failover { .. }
             | Step::Sync { .. }
             | Step::Advertised { .. }
+            | Step::PathTest { .. }
             | Step::Connect { .. }
             | Step::Disconnect { .. }
             | Step::Wait { .. }

@@ -15,7 +15,7 @@ use super::report::{Checked, Pair, Report, judge};
 use super::scenario::Scenario;
 use super::step::{Step, describe, limit, matrix_pairs};
 use super::tried::{Tried, moment};
-use super::{campaign, matrix, rebind, relay, soak, storm};
+use super::{campaign, matrix, pathtest, rebind, relay, soak, storm};
 use crate::model::{Command, Done, EchoReport, Outcome, Path, Reason, Snapshot, StageOutcome};
 use crate::node::feed::Feed;
 
@@ -227,6 +227,9 @@ impl<'a, A: Arena> Runner<'a, A> {
             Step::Echo { from, to, time, every, name } => self.echo(from, to, *time, *every, name)?,
             Step::Sync { node, name } => self.sync(node, name).await?,
             Step::Soak { time, steps } => soak::run(self, *time, steps).await?,
+            Step::PathTest { from, to, time, asked, name } => {
+                pathtest::run(self, (from, to), *time, asked, name).await?;
+            }
             Step::Connect { from, to, name } => self.connect(from, to, name).await?,
             Step::Storm { from, to, each, within, name } => {
                 storm::run(self, (from, to, *each), *within, name).await?;

@@ -8,7 +8,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::step::{RelayFailure, Step, matrix_pairs};
-use super::{campaign, matrix, relay, runner, soak, storm};
+use super::{campaign, matrix, pathtest, relay, runner, soak, storm};
+use crate::core::limits::{TEST_FOR_MAX, TEST_FOR_MIN};
 use crate::model::{HardNat, NatType};
 
 /// Longer than any drill that a person waits for.
@@ -232,6 +233,9 @@ impl Scenario {
                     let most = OFF_RELAY_MAX.as_secs();
                     return Err(format!("step {n}: off_relay_within is at most {most} s"));
                 }
+                Step::PathTest { time, .. } if !(TEST_FOR_MIN..=TEST_FOR_MAX).contains(time) => {
+                    return Err(format!("step {n}: a path is tested for 1 s to 60 s"));
+                }
                 Step::SetNat { nat: NatType::Unknown, .. } => {
                     return Err(format!("step {n}: a router's NAT cannot be set to unknown"));
                 }
@@ -305,6 +309,7 @@ impl Scenario {
                     names.extend(["_ms", "_gap_ms", "_lost"].map(|s| format!("{name}{s}")));
                 }
                 Step::Echo { name, .. } => names.extend(runner::ECHOED.map(|s| format!("{name}{s}"))),
+                Step::PathTest { name, .. } => names.extend(pathtest::MEASURED.map(|s| format!("{name}{s}"))),
                 Step::Rebind { name, .. } => names.extend(["_ms", "_mapping"].map(|s| format!("{name}{s}"))),
                 Step::Soak { .. } => names.extend(soak::MEASURED.map(String::from)),
                 Step::Campaign { name, .. } => names.extend(campaign::MEASURED.map(|s| format!("{name}{s}"))),
@@ -322,6 +327,7 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("gossip_discovery", include_str!("../../../assets/drills/gossip_discovery.toml")),
     ("nat_matrix", include_str!("../../../assets/drills/nat_matrix.toml")),
     ("hard_nat", include_str!("../../../assets/drills/hard_nat.toml")),
+    ("path_test", include_str!("../../../assets/drills/path_test.toml")),
     ("hard_nat_sequential", include_str!("../../../assets/drills/hard_nat_sequential.toml")),
     ("nat_matrix_20ms", include_str!("../../../assets/drills/nat_matrix_20ms.toml")),
     ("nat_matrix_80ms", include_str!("../../../assets/drills/nat_matrix_80ms.toml")),

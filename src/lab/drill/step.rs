@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::fault::Net;
+use super::pathtest::AskedOfPath;
 use crate::lab::conditions::WireSpec;
 use crate::model::{NatType, Path};
 
@@ -127,6 +128,26 @@ pub enum Step {
         /// One so often.
         #[serde(with = "humantime_serde")]
         every: Duration,
+        /// What is measured.
+        #[serde(rename = "as")]
+        name: String,
+    },
+    /// Tests the paths between two nodes. Of the path in use, beside what was asked of
+    /// its wires: `NAME_rtt_ms`, `NAME_rtt_beyond_ms`, by how much it is off beyond a
+    /// tenth and 2 ms; `NAME_loss_outside`, how far the loss that was asked for lies
+    /// outside of the measured interval; `NAME_rate_off`, by which share the worse
+    /// direction is off; `NAME_mtu`. And `NAME_paths` that were measured, and
+    /// `NAME_missed`, times that a heartbeat was late meanwhile.
+    PathTest {
+        /// From which.
+        from: String,
+        /// To which.
+        to: String,
+        /// How long each path is tested.
+        #[serde(rename = "for", with = "humantime_serde")]
+        time: Duration,
+        /// What its wires were asked to do.
+        asked: AskedOfPath,
         /// What is measured.
         #[serde(rename = "as")]
         name: String,
@@ -426,6 +447,7 @@ pub(super) fn describe(step: &Step) -> String {
         }
         Step::Sync { node, .. } => format!("{node} exchanges records with all it is linked to"),
         Step::Soak { time, .. } => format!("soak for {} s", time.as_secs()),
+        Step::PathTest { from, to, .. } => format!("test the paths from {from} to {to}"),
         Step::Connect { from, to, .. } => format!("connect {from} to {to}"),
         Step::Storm { from, to, each, .. } => format!("every {from} connects to {each} {to} at once"),
         Step::Campaign { time, .. } => {
