@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
@@ -399,11 +400,19 @@ impl<'a, A: Arena> Runner<'a, A> {
     }
 
     async fn sync(&mut self, node: &str, name: &str) -> Result<(), Stop> {
+        let mut snapshots = self.feed(node)?.snapshots.clone();
+        let before = Arc::clone(&*snapshots.borrow());
         let outcome = self.command(node, Command::Sync { peer: None }).await?;
         let share = match &outcome.result {
             // Who says that it serves no more syncs just now has answered.
             Ok(Done::Synced(r)) if r.peers_asked > 0 => {
-                f64::from(r.peers_synced + r.peers_refused) / f64::from(r.peers_asked)
+                let silent = r.peers_asked - (r.peers_synced + r.peers_refused).min(r.peers_asked);
+                // Who was cut off before, and whose link ends meanwhile, cannot answer.
+                let gone =
+                    |s: &Snapshot| before.links.iter().filter(|l| s.link(&l.peer_id).is_none()).count();
+                let excused = snapshots.wait_for(|s| gone(s) >= silent as usize);
+                let excused = matches!(tokio::time::timeout(SHOWN_WITHIN, excused).await, Ok(Ok(_)));
+                if excused { 1.0 } else { f64::from(r.peers_asked - silent) / f64::from(r.peers_asked) }
             }
             Err(failure) if matches!(failure.reason, Reason::TooSoon { .. }) => 1.0,
             _ => 0.0,
