@@ -77,6 +77,13 @@ pub const OBSERVED_FRAMES_MAX: u64 = 4_096;
 /// forged, and the answer must not be longer than the question. QUIC wants it so long.
 pub const FIRST_PACKET_MIN: usize = 1_200;
 
+/// Spells of our own NAT that are remembered and shown.
+pub const NAT_SPELLS_MAX: usize = 16;
+
+/// Soundings that are answered in a second, whoever asks: as many bytes go back as came,
+/// to an address that may be forged. A dial asks three times.
+pub const SOUNDINGS_ANSWERED_PER_S: f64 = 20.0;
+
 /// Links at once.
 pub const LINKS_MAX: usize = 256;
 /// Of those for peers that came by themselves and that we never had to do with: half.

@@ -35,7 +35,7 @@ pub use event::{Event, EventKind, SendTrouble};
 pub use id::{ParsePeerIdError, PeerId};
 pub use kpi::{CriterionView, Interval, KpiAnswer, KpiPoint, KpiSeries, KpiView, Moved, Propagation};
 pub use log::{LogLevel, LogLine};
-pub use nat::{Behaviour, MappingLifetime, NatType, NatView, PortOrder, Vantage};
+pub use nat::{Behaviour, MappingLifetime, NatSpell, NatType, NatView, PortOrder, Vantage};
 pub use pathtest::{PathTest, TestCount, TestPhase, TestRate, TestRtt, Tested, TestedPath};
 pub use peer::{AlsoCalled, LinkRow, Path, PeerRow, PeerState, Source};
 pub use policy::{
@@ -53,7 +53,7 @@ pub use snapshot::{
 };
 pub use text::{SHOWN_TEXT_MAX, clean, clean_sentence, ellipsize, printable, visible};
 pub use time::{Stamp, millis, took};
-pub use why::{Confidence, NextAction, Provenance, Sureness, Why, WhyFact, WhyLine};
+pub use why::{Confidence, NextAction, Provenance, Sureness, Why, WhyCause, WhyFact, WhyLine, WhyNats};
 
 /// Rewrites an IPv4-mapped IPv6 address (`::ffff:a.b.c.d`) to plain IPv4.
 ///

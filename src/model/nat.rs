@@ -1,7 +1,7 @@
 //! NAT behaviour in the terms of RFC 4787 and by its classic names.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
@@ -129,6 +129,29 @@ impl fmt::Display for MappingLifetime {
     }
 }
 
+/// For how long our NAT was found to be of one type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NatSpell {
+    /// Which.
+    #[serde(rename = "type")]
+    pub nat_type: NatType,
+    /// Whether nothing was translated, and a firewall kept strangers out.
+    pub firewalled: bool,
+    /// Our address outside, where it was known.
+    pub at: Option<IpAddr>,
+    /// When it was measured first.
+    pub from: Stamp,
+    /// When something contradicted it; `None` while it holds.
+    pub until: Option<Stamp>,
+}
+
+impl NatSpell {
+    /// In one line: the type, and a firewall if there was one.
+    pub fn summary(&self) -> String {
+        if self.firewalled { "none, behind a firewall".to_owned() } else { self.nat_type.to_string() }
+    }
+}
+
 /// In which order a symmetric NAT hands out the ports of its mappings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "order", rename_all = "kebab-case")]
@@ -186,6 +209,13 @@ pub struct NatView {
     /// How long a mapping lives without traffic; `None` until it was measured.
     #[serde(default)]
     pub lifetime: Option<MappingLifetime>,
+    /// Since when it is measured again, because something contradicts what was known;
+    /// `None` while nothing does.
+    #[serde(default)]
+    pub again_since: Option<Stamp>,
+    /// What it was before, the oldest first, and what it is now.
+    #[serde(default)]
+    pub history: Vec<NatSpell>,
     /// The same for IPv6, measured apart; `None` where the node has none.
     pub nat6: Option<Box<NatView>>,
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Path, PeerId, Stamp};
+use super::{NatType, Path, PeerId, Stamp};
 
 /// The whole answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -11,8 +11,14 @@ pub struct Why {
     pub peer_id: PeerId,
     /// The path of the link now, if one stands.
     pub path: Option<Path>,
+    /// The verdict, as a program reads it.
+    #[serde(default)]
+    pub cause: WhyCause,
     /// In a sentence or two.
     pub verdict: String,
+    /// The NATs of both ends, as far as they are known.
+    #[serde(default)]
+    pub nats: WhyNats,
     /// How sure that is, and why.
     #[serde(default)]
     pub confidence: Confidence,
@@ -27,6 +33,98 @@ pub struct Why {
     /// Every number and address that is known of the peer, and where it is from.
     #[serde(default)]
     pub facts: Vec<WhyFact>,
+}
+
+/// The NATs that a verdict goes by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct WhyNats {
+    /// Ours, as measured.
+    pub ours: NatType,
+    /// The peer's, as it says or as others say.
+    pub theirs: NatType,
+}
+
+/// Why a link is what it is, or there is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WhyCause {
+    /// No stage got through, and nothing says why.
+    #[default]
+    Unknown,
+    /// A plain dial got through.
+    Direct,
+    /// A punch did.
+    Punched,
+    /// Its identity is used twice.
+    UsedTwice,
+    /// Ours is.
+    UsedTwiceHere,
+    /// Our own host knows no way there.
+    NoRoute,
+    /// Our own host lets nothing out there.
+    SendingForbidden,
+    /// An attempt runs.
+    Running,
+    /// There is no link, and nothing against one.
+    Idle,
+    /// Our operator ended it.
+    DisconnectedHere,
+    /// An intermediary takes no more requests just now.
+    RateLimited,
+    /// Nobody linked to us is linked to it.
+    NoIntermediary,
+    /// It takes no punches.
+    NoConsent,
+    /// The two NATs cannot be punched.
+    Unpunchable,
+    /// No plain punch opens them, a guessed port may.
+    GuessablePort,
+    /// The punch failed for a reason of its own.
+    PunchFailed,
+    /// No punch was tried yet.
+    PunchUntried,
+    /// Nobody agreed to the punch in time.
+    PunchUnanswered,
+    /// Both ends dialled, and nothing came through.
+    NothingThrough,
+    /// The path takes short datagrams and none as long as QUIC needs.
+    PathTooNarrow,
+    /// It is of another network.
+    OtherNetwork,
+    /// It speaks no version that we do.
+    OtherVersion,
+    /// Its operator disconnected us.
+    HeldOff,
+    /// It takes no more links.
+    Full,
+    /// It said goodbye.
+    Left,
+    /// It ended the connection for another reason.
+    EndedByIt,
+    /// Somebody else answers where it was.
+    OtherIdentity,
+    /// It is somewhere else.
+    Moved,
+    /// UDP is blocked on our side.
+    UdpBlockedHere,
+    /// UDP is blocked between us, on whose side is not known.
+    UdpBlockedBetween,
+    /// UDP is blocked on its side.
+    UdpBlockedThere,
+    /// We have no network.
+    Offline,
+    /// Nobody at all answers us.
+    NobodyAnswers,
+    /// It was silent, and answers now.
+    AnswersNow,
+    /// Its host is up, its node is not.
+    NotRunning,
+    /// Others are linked to it now.
+    LinkedToOthers,
+    /// It fell silent.
+    FellSilent,
+    /// Nobody that we can ask ever saw it.
+    Unseen,
 }
 
 /// How sure a verdict is.

@@ -409,11 +409,22 @@ fn nat_rows(nat: &Nat) -> String {
         ("hairpins", yes(nat.hairpinning)),
         ("a silent mapping lives", left(nat.mapping_lifetime.as_ref().map_or("-".to_owned(), lifetime))),
     ];
+    rows.extend(nat.again_since_s.map(|s| ("measuring again", left(format!("since {}", seconds(s))))));
     rows.extend(nat.guessing.as_ref().map(|text| ("guessing", left(text))));
     rows.extend(
         nat.evidence.iter().enumerate().map(|(i, e)| (if i == 0 { "evidence" } else { "" }, left(e))),
     );
+    let before = nat.history.iter().rev().filter(|spell| spell.until_s.is_some());
+    rows.extend(before.enumerate().map(|(i, s)| (if i == 0 { "before" } else { "" }, left(spell(s)))));
     pairs(rows)
+}
+
+/// What our NAT was, and when.
+fn spell(spell: &crate::model::contract::Spell) -> String {
+    let firewall = if spell.firewalled { ", behind a firewall" } else { "" };
+    let at = spell.at.map(|ip| format!(" at {ip}")).unwrap_or_default();
+    let until = spell.until_s.map(seconds).unwrap_or_default();
+    format!("{}{firewall}{at}, from {} to {until} ago", spell.nat_type, seconds(spell.from_s))
 }
 
 pub(super) fn kpi(report: &Kpi) -> String {

@@ -39,6 +39,7 @@ pub mod reach;
 mod responder;
 mod run;
 mod sights;
+mod spells;
 #[cfg(test)]
 mod tests;
 mod tools;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::claims::Claims;
 use super::datagram::Bytes;
 use super::sights::Sights;
+use super::spells::Spells;
 use super::{Family, NatAction, NatProbe, Nonce, Responder, SocketId, VantagePoint};
 use crate::core::bucket::Bucket;
 use crate::core::gossip::rules::is_public;
@@ -99,6 +100,7 @@ pub(in crate::core) struct Nat {
     waiting: Vec<CommandId>,
     pending: BTreeSet<Family>,
     claims: Claims,
+    spells: Spells,
     /// How often what peers see of us may still have us doubt what was measured.
     doubts: Bucket,
     doubts_of: BTreeMap<PeerId, Bucket>,
@@ -131,6 +133,7 @@ impl Nat {
             waiting: Vec::new(),
             pending: BTreeSet::new(),
             claims: Claims::new(seed(), now),
+            spells: Spells::default(),
             doubts: Bucket::new(NAT_DOUBTS_PER_MINUTE, NAT_DOUBTS_PER_MINUTE / 60.0, now),
             doubts_of: BTreeMap::new(),
             #[cfg(test)]
@@ -196,6 +199,7 @@ impl Nat {
         };
         let ipv6 = self.probes.iter().find(|(family, _)| *family == Family::V6);
         view.nat6 = ipv6.map(|(_, probe)| Box::new(probe.view().clone()));
+        view.history = self.spells.all();
         view
     }
 
@@ -423,24 +427,29 @@ impl Nat {
         let ours = self.outside.get(&family) == Some(&seen.ip());
         let probe = self.probes.iter().position(|(of, probe)| *of == family && probe.has_one_mapping());
         let Some(probe) = probe.filter(|_| ours) else { return };
+        let elsewhere = before.is_some_and(|before| before.ip() == seen.ip() && before.port() != seen.port());
         let others = self.sights.iter().filter(|(who, at)| **who != peer && at.ip() == seen.ip());
         let mut ports = others.map(|(_, at)| at.port()).peekable();
         let other = match ports.peek() {
             Some(_) => ports.all(|port| port != seen.port()),
-            None => before.is_some_and(|before| before.ip() == seen.ip() && before.port() != seen.port()),
+            None => elsewhere,
         };
         drop(ports);
-        if !other {
-            return;
+        if other && self.may_doubt(peer, now, out) {
+            self.probes[probe].1.contradicted(peer, seen, now);
         }
+    }
+
+    /// Whether a peer may have us doubt what was measured once more.
+    fn may_doubt(&mut self, peer: PeerId, now: Now, out: &mut Outbox) -> bool {
         self.doubts_of.retain(|_, meter| !meter.is_full(now.mono));
         let full = || Bucket::new(NAT_DOUBTS_PER_PEER_MINUTE, NAT_DOUBTS_PER_PEER_MINUTE / 60.0, now.mono);
         let may =
             self.doubts_of.entry(peer).or_insert_with(full).take(now.mono) && self.doubts.take(now.mono);
         if !may {
-            return out.stopped("NAT doubted too often");
+            out.stopped("NAT doubted too often");
         }
-        self.probes[probe].1.contradicted(peer, seen, now);
+        may
     }
 
     /// Somebody needs to know how things are now: a look is taken as soon as may be.
@@ -512,7 +521,10 @@ impl Nat {
 
     /// A probe has something new: whoever looks at us must see it.
     fn on_result(&mut self, now: Now, out: &mut Outbox) {
-        let new = Arc::new(self.measured());
+        let found = self.measured();
+        let at = self.probes.first().and_then(|(family, _)| self.outside.get(family)).copied();
+        self.spells.note(&found, at, now.stamp);
+        let new = Arc::new(NatView { history: self.spells.all(), ..found });
         let old = std::mem::replace(&mut self.view, Arc::clone(&new));
         let of = |view: &NatView| view.nat6.as_ref().map(|v| v.nat_type).unwrap_or_default();
         let changed = |a: &NatView, b: &NatView| {

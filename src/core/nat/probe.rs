@@ -38,6 +38,8 @@ const WANTED: usize = 3;
 const SILENT_FOR: Duration = Duration::from_secs(5 * 60);
 /// Dial-backs that stayed out count for this long.
 const SILENCE_KEPT: Duration = Duration::from_secs(120);
+/// How sure a result is that fewer dial-backs bear out than found it.
+const BORNE_OUT: f64 = 0.8;
 /// A known result outlives so many runs without one: datagrams get lost.
 const FAILURES_MAX: u32 = 3;
 
@@ -56,6 +58,8 @@ pub struct NatProbe {
     /// Dial-backs that stayed out: (contacted, dialler), when.
     stayed_out: VecDeque<((PeerId, PeerId), Mono)>,
     view: NatView,
+    /// What was known before somebody saw us at another port.
+    before: Option<NatView>,
     /// When the view was last borne out.
     confirmed: Option<Mono>,
     failures: u32,
@@ -87,6 +91,7 @@ impl NatProbe {
             turn: 0,
             stayed_out: VecDeque::new(),
             view: NatView::unknown(Reason::NoVantagePoints),
+            before: None,
             confirmed: None,
             failures: 0,
             moved: false,
@@ -129,10 +134,30 @@ impl NatProbe {
 
     /// Our address changed: what was measured was another NAT.
     pub fn address_changed(&mut self, now: Now) {
+        self.forget_the_past(now);
+        self.before = None;
+        if self.view.measured.is_some() {
+            self.again("our address is another one".to_owned(), now);
+        }
+        self.run_by(now.mono + GATHER);
+    }
+
+    fn forget_the_past(&mut self, now: Now) {
         self.stayed_out.clear();
         self.moved = true;
         self.lifetime.forget(&mut self.tools, now);
-        self.run_by(now.mono + GATHER);
+    }
+
+    /// What was known is contradicted: nothing is, until it was measured again.
+    fn again(&mut self, evidence: String, now: Now) {
+        self.confirmed = None;
+        self.view = NatView {
+            lifetime: self.lifetime.known(),
+            evidence: vec![evidence],
+            again_since: Some(now.stamp),
+            ..NatView::unknown(Reason::NatChanging)
+        };
+        self.tools.out.push_back(NatAction::Result(Box::new(self.view.clone())));
     }
 
     /// Whether what is known says that everybody sees us at one port.
@@ -145,17 +170,15 @@ impl NatProbe {
     /// Somebody sees us where the NAT that was measured cannot have put us: nothing is
     /// known until it was measured again, which is done at once.
     pub fn contradicted(&mut self, by: PeerId, seen: SocketAddr, now: Now) {
-        self.address_changed(now);
+        self.forget_the_past(now);
+        // Bearing it out takes less than finding it.
+        self.before = Some(self.view.clone());
         // What it has found so far may be of the NAT before.
         if let Some(run) = self.run.take() {
             run.close(&mut self.tools);
             self.ended = Some(now.mono);
         }
-        self.confirmed = None;
-        let evidence = format!("{} sees us at {seen}, where others do not: it changed", by.short());
-        let view = NatView { evidence: vec![evidence], ..NatView::unknown(Reason::NatChanging) };
-        self.view = NatView { lifetime: self.lifetime.known(), ..view };
-        self.tools.out.push_back(NatAction::Result(Box::new(self.view.clone())));
+        self.again(format!("{} sees us at {seen}, where it or others did not: it changed", by.short()), now);
         self.run_by(now.mono);
     }
 
@@ -356,6 +379,17 @@ impl NatProbe {
             if agreeing < WANTED && untried && points.len() == ASKED_MAX {
                 self.run_by(now.mono + REST);
             }
+        } else if let Some(before) = self.before.as_ref().filter(|b| verdict::is_borne_out(&run, b)) {
+            // It forgot its mappings, and is what it was: the mapping was measured
+            // anew, and all dial-backs that could be had went as before.
+            let confidence = before.confidence.map(|c| c * BORNE_OUT);
+            let NatView { nat_type, filtering, .. } = *before;
+            let found =
+                NatView { nat_type, filtering, confidence, measured: Some(now.stamp), reason: None, ..view };
+            self.failures = 0;
+            self.confirmed = Some(now.mono);
+            self.publish(found);
+            self.measure_lifetime(now);
         } else if run.was_refused() && verdict::is_still(&run, &self.view) {
             // We asked so often that our peers send no more dial-backs for now.
             // Nothing speaks against what is known.
@@ -382,7 +416,11 @@ impl NatProbe {
     }
 
     fn publish(&mut self, view: NatView) {
-        self.view = NatView { lifetime: self.lifetime.known(), ..view };
+        let again_since = self.view.again_since.filter(|_| view.measured.is_none());
+        if view.measured.is_some() {
+            self.before = None;
+        }
+        self.view = NatView { lifetime: self.lifetime.known(), again_since, ..view };
         self.moved = false;
         self.tools.out.push_back(NatAction::Result(Box::new(self.view.clone())));
         self.answer();

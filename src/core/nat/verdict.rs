@@ -90,6 +90,8 @@ pub(super) fn view(run: &Run, silent: impl Fn(PeerId, PeerId) -> usize, now: Now
     let vantage_points: Vec<Vantage> = seen.iter().enumerate().filter_map(vantage).collect();
     let known = named.is_ok();
     NatView {
+        again_since: None,
+        history: Vec::new(),
         nat_type: named.clone().unwrap_or_default(),
         mapping: mapping.behaviour.clone().ok(),
         filtering: filtering.clone().ok(),
@@ -205,6 +207,15 @@ fn filter_evidence(run: &Run, filtering: Option<Behaviour>) -> Vec<String> {
         _ => {}
     }
     said
+}
+
+/// Whether what a whole run found bears out what was known before, where it alone does
+/// not suffice to say it: the mapping is as it was, and so is what became of the
+/// dial-backs that were sent.
+pub(super) fn is_borne_out(run: &Run, before: &NatView) -> bool {
+    let open = before.filtering == Some(Behaviour::EndpointIndependent);
+    let tried = if open { run.is_open() } else { run.pairs.iter().any(|p| p.sent > 0) };
+    run.was_refused() && tried && is_still(run, before)
 }
 
 /// Whether a glance found everything as it was.

@@ -18,7 +18,7 @@ mod why;
 use serde::Serialize;
 
 pub use attempts::{AttemptItem, Attempts, Stage};
-pub use nat::{Lifetime, Nat, NatWithVantages, VantageItem};
+pub use nat::{Lifetime, Nat, NatWithVantages, Spell, VantageItem};
 pub use node::{Cache, Gossip, InOut, Kpi, LinkCounts, RelayState, Save, Status};
 pub use outcomes::{Connected, Disconnected, EndedServed, FailedOver, Left, StageResult, Staged};
 pub use peers::{LinkItem, Links, PeerItem, Peers};

@@ -1,12 +1,13 @@
 //! Our NAT.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use serde::Serialize;
 
 use super::age_s;
 use crate::model::{
-    Behaviour, MappingLifetime, NatType, NatView, NoProbePorts, PeerId, PortOrder, Reason, Snapshot, Stamp,
+    Behaviour, MappingLifetime, NatSpell, NatType, NatView, NoProbePorts, PeerId, PortOrder, Reason,
+    Snapshot, Stamp,
 };
 
 /// What our NAT does.
@@ -37,6 +38,33 @@ pub struct Nat {
     pub measured_s: Option<f64>,
     /// Why the type is unknown, if it is.
     pub reason: Option<String>,
+    /// Since it is measured again, because something contradicts what was known.
+    pub again_since_s: Option<f64>,
+    /// What it was, the oldest first; the last one holds where it has not ended.
+    pub history: Vec<Spell>,
+}
+
+/// For how long our NAT was found to be of one type.
+#[derive(Debug, Clone, Serialize)]
+pub struct Spell {
+    /// Which.
+    #[serde(rename = "type")]
+    pub nat_type: NatType,
+    /// Whether nothing was translated, and a firewall kept strangers out.
+    pub firewalled: bool,
+    /// Our address outside.
+    pub at: Option<IpAddr>,
+    /// Since it was measured first.
+    pub from_s: f64,
+    /// Since something contradicted it; `null` while it holds.
+    pub until_s: Option<f64>,
+}
+
+impl Spell {
+    fn new(of: &NatSpell, now: Stamp) -> Self {
+        let NatSpell { nat_type, firewalled, at, from, until } = *of;
+        Self { nat_type, firewalled, at, from_s: age_s(from, now), until_s: until.map(|at| age_s(at, now)) }
+    }
 }
 
 /// How long a mapping lives without traffic.
@@ -77,6 +105,8 @@ impl Nat {
             evidence: view.evidence.clone(),
             measured_s: view.measured.map(|at| age_s(at, now)),
             reason: view.reason.as_ref().map(Reason::to_string),
+            again_since_s: view.again_since.map(|at| age_s(at, now)),
+            history: view.history.iter().map(|spell| Spell::new(spell, now)).collect(),
         }
     }
 }

@@ -6,7 +6,7 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use super::component::{Component, PaneAction};
-use crate::model::{Behaviour, NatType, NatView, Sureness, Vantage, printable};
+use crate::model::{Behaviour, NatSpell, NatType, NatView, Sureness, Vantage, printable};
 use crate::tui::draw::{Drawn, Pen, frame};
 use crate::tui::pane::Pane;
 
@@ -24,12 +24,16 @@ impl Component for Nat {
     fn draw(&self, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) -> Drawn {
         let nat = &pen.shown.nat;
         let right = match nat.measured {
+            None if nat.again_since.is_some() => {
+                format!("measuring again since {}", nat.again_since.map(|at| pen.age(at)).unwrap_or_default())
+            }
             Some(at) => format!("measured {} ago", pen.age(at)),
             None => "not measured".to_owned(),
         };
         let width = usize::from(area.width.saturating_sub(4));
         let mut lines = lines(pen, nat, width);
         lines.extend(answering(pen, width));
+        lines.extend(spells(pen, nat));
         if let Some(nat6) = &nat.nat6 {
             lines.push(Line::default());
             lines.push(Line::styled("IPv6, measured apart", pen.theme.strong));
@@ -67,6 +71,20 @@ fn lines(pen: &Pen<'_>, nat: &NatView, width: usize) -> Vec<Line<'static>> {
     }
     lines.extend(nat.vantage_points.iter().enumerate().map(|(i, seen)| vantage(pen, i == 0, seen)));
     lines
+}
+
+/// What our NAT was before, the newest first; nothing while it was one all the time.
+fn spells(pen: &Pen<'_>, nat: &NatView) -> Vec<Line<'static>> {
+    let before = nat.history.iter().rev().filter(|spell| spell.until.is_some());
+    let line = |(n, spell): (usize, &NatSpell)| {
+        let at = spell.at.map(|ip| format!(" at {ip}")).unwrap_or_default();
+        let ended = spell.until.map(|until| pen.age(until)).unwrap_or_default();
+        Line::from(vec![
+            Span::styled(format!("{:<10}", if n == 0 { "before" } else { "" }), pen.theme.dim),
+            Span::raw(format!("{}{at}, from {} to {ended} ago", spell.summary(), pen.age(spell.from))),
+        ])
+    };
+    before.enumerate().map(line).collect()
 }
 
 /// At which ports others measure with us, or why they cannot.

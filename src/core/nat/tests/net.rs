@@ -259,6 +259,12 @@ impl Net {
         }
     }
 
+    /// A peer sees us at another port than the NAT that was measured can have given us.
+    pub(super) fn contradict(&mut self) {
+        let seen = SocketAddr::new(self.nat.ip(), 4242);
+        self.probe.contradicted(peer(0), seen, self.now);
+    }
+
     pub(super) fn view(&self) -> &NatView {
         self.probe.view()
     }

@@ -180,3 +180,34 @@ fn a_port_that_was_used_lately_is_not_used_again() {
     net.run(Duration::from_secs(3));
     assert_eq!(net.answered[0].nat_type, NatType::PortRestricted, "{:#?}", net.view());
 }
+
+#[test]
+fn a_nat_that_forgot_its_mappings_is_known_again_within_seconds_though_few_dial_backs_are_left() {
+    for nat in TYPES {
+        let mut net = Net::new(kind(nat), 3, 1);
+        net.run(Duration::from_secs(10));
+        assert_eq!(net.view().nat_type, nat);
+        net.change(kind(nat));
+        net.contradict();
+        assert_eq!((net.view().nat_type, net.view().measured), (NatType::Unknown, None));
+        let since = net.view().again_since;
+        assert!(since.is_some());
+        net.run(Duration::from_secs(5));
+        assert_eq!((net.view().nat_type, net.view().again_since), (nat, None), "{:#?}", net.view());
+    }
+}
+
+#[test]
+fn a_nat_that_became_another_one_is_never_taken_for_what_it_was() {
+    for (before, after) in TYPES.iter().flat_map(|a| TYPES.iter().map(move |b| (*a, *b))) {
+        let mut net = Net::new(kind(before), 3, 1);
+        net.run(Duration::from_secs(10));
+        let results = net.results.len();
+        net.change(kind(after));
+        net.contradict();
+        net.run(Duration::from_secs(60));
+        let told = net.results[results..].iter().map(|(_, view)| view.nat_type);
+        let others: Vec<_> = told.filter(|nat| ![after, NatType::Unknown].contains(nat)).collect();
+        assert_eq!(others, [], "{before} became {after}");
+    }
+}

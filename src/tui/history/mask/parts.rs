@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Mask;
 use crate::model::{
     AlsoCalled, Attempt, AttemptsView, CacheView, Command, Confidence, Done, Event, EventKind, Failover,
-    Failure, LinkReport, LinkRow, LogLine, MappingLifetime, NatView, NoProbePorts, NodeInfo, Outcome,
+    Failure, LinkReport, LinkRow, LogLine, MappingLifetime, NatSpell, NatView, NoProbePorts, NodeInfo, Outcome,
     PathTest, PeerId, PeerRow, PortOrder, Reason, RelaysView, ReportingView, ReservationRow, SaveState,
     ServedRow, Snapshot, StageReport, TestedPath, UsedTwice, Vantage, Why, WhyFact, WhyLine,
 };
@@ -246,6 +246,8 @@ impl Mask {
                 measured: l.measured,
                 under_way: l.under_way,
             }),
+            again_since: nat.again_since,
+            history: nat.history.iter().map(|s| NatSpell { at: s.at.map(|ip| self.ip(ip)), ..*s }).collect(),
             reason: nat.reason.as_ref().map(|reason| self.reason(reason)),
             nat6: nat.nat6.as_ref().map(|nat6| Box::new(self.nat(nat6))),
         }
@@ -475,6 +477,8 @@ impl Mask {
         Why {
             peer_id: self.id(why.peer_id),
             path: why.path,
+            cause: why.cause,
+            nats: why.nats,
             verdict: self.text(&why.verdict),
             confidence: Confidence {
                 level: why.confidence.level,
