@@ -12,7 +12,7 @@ use crate::core::nat::datagram::Bytes;
 use crate::core::nat::{Family, Reply, SocketId, reach};
 use crate::core::pathtest::{self, RunId};
 use crate::core::serving::{Ask, Refusal, ServeId, Traffic};
-use crate::core::why::Knocked;
+use crate::core::why::Heard;
 use crate::core::wire::Frame;
 use crate::model::{
     CloseCode, Command, CommandId, Event, Fact, Outcome, PeerId, Reason, SendTrouble, ServedEnd,
@@ -203,12 +203,17 @@ pub enum Input {
         /// Whether it answered.
         reached: bool,
     },
+    /// Where a dial of ours hears nothing, a short datagram was answered.
+    Sounded {
+        /// Where.
+        addr: SocketAddr,
+    },
     /// The answer to [`Action::Knock`].
     Knocked {
         /// Which.
         query: u32,
         /// Each address, what came of UDP, and what of TCP.
-        results: Vec<(SocketAddr, Knocked, Knocked)>,
+        results: Vec<(SocketAddr, Heard)>,
     },
     /// The host sends from other addresses than before.
     HostAddresses {

@@ -33,6 +33,7 @@ pub mod reporting;
 pub mod room;
 mod saving;
 pub mod serving;
+pub mod sounding;
 mod targets;
 mod time;
 pub mod token;

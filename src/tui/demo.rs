@@ -15,7 +15,8 @@ use crate::model::{
     Event, EventKind, Failover, GossipView, Interval, KpiPoint, KpiSeries, KpiView, LinkRow, Moved, NatType,
     NatView, NextAction, NextStep, NodeInfo, Path, PeerId, PeerRow, PeerState, Phase, Provenance, Reason,
     RelayMode, RelayRole, RelaysView, ReservationRow, ReservationState, SaveState, ServedRow, Snapshot,
-    Source, StageKind, StageOutcome, StageReport, Stamp, Sureness, Vantage, Why, WhyFact, WhyLine,
+    Source, StageKind, StageOutcome, StageReport, Stamp, Sureness, Vantage, Why, WhyCause, WhyFact, WhyLine,
+    WhyNats,
 };
 
 /// The moment of every made-up snapshot: 14:02:11 UTC.
@@ -444,6 +445,8 @@ pub fn why() -> Why {
     Why {
         peer_id: ber,
         path: Some(Path::Relayed),
+        cause: WhyCause::Unpunchable,
+        nats: WhyNats { ours: NatType::PortRestricted, theirs: NatType::Symmetric },
         verdict: "Both NATs are known and cannot be punched: theirs maps per destination (symmetric), ours \
                   accepts only the exact address and port it sent to (port-restricted)."
             .to_owned(),

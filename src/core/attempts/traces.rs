@@ -1,6 +1,7 @@
 //! What attempts do and hear, noted as it passes, for whoever asks why.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::Attempts;
@@ -107,6 +108,13 @@ impl Attempts {
     pub(super) fn note_sent(&mut self, dial: DialId, now: Now) {
         if self.is_live(dial.attempt) {
             self.traces.traces.entry(dial.attempt).or_default().dialled(dial, now.stamp);
+        }
+    }
+
+    /// A short datagram was answered where attempts dialled and heard nothing.
+    pub(in crate::core) fn note_short_passed(&mut self, addr: SocketAddr, now: Now) {
+        for trace in self.traces.traces.values_mut() {
+            trace.short_passed_at(addr, now.stamp);
         }
     }
 }

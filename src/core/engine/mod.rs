@@ -327,6 +327,7 @@ impl Engine {
             Input::Reached { peer, addr, reached } => {
                 self.tell_nat(nat::Input::Reached(peer, addr, reached), now);
             }
+            Input::Sounded { addr } => self.attempts.note_short_passed(addr, now),
             Input::Knocked { query, results } => {
                 self.with_why(now, |why, view, out| why.on_knocked(query, &results, view, out));
             }

@@ -1,6 +1,7 @@
 //! Knocking: whether a host that stays silent to our dials is there at all, and
-//! whether it is UDP alone that does not pass. One datagram and one TCP connect
-//! to where we dialled before, and only when a person asks why.
+//! whether it is UDP alone that does not pass, or only its long datagrams. A long and a
+//! short datagram and one TCP connect to where we dialled before, and only when a
+//! person asks why.
 
 use std::net::SocketAddr;
 
@@ -38,6 +39,17 @@ impl Knocked {
     }
 }
 
+/// What was heard of one host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Heard {
+    /// By UDP, with the beginning of a QUIC handshake.
+    pub udp: Knocked,
+    /// By UDP, with a short datagram.
+    pub short: Knocked,
+    /// By TCP, at the same port.
+    pub tcp: Knocked,
+}
+
 /// A host that was knocked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Knock {
@@ -48,31 +60,36 @@ pub struct Knock {
     /// Whether that peer has no NAT, so that it is its own host that answers, and
     /// not the router in front.
     pub own: bool,
-    /// By UDP, with the beginning of a QUIC handshake.
-    pub udp: Knocked,
-    /// By TCP, at the same port.
-    pub tcp: Knocked,
+    /// What was heard.
+    pub heard: Heard,
 }
 
 impl Knock {
+    /// Whether short datagrams are answered there and long ones are not.
+    pub fn is_narrow(&self) -> bool {
+        self.heard.short == Knocked::Answered && self.heard.udp == Knocked::Silent
+    }
+
     /// Whether its host says that nothing listens at that port.
     pub fn is_not_running(&self) -> bool {
-        self.own && self.udp == Knocked::Refused
+        self.own && self.heard.udp == Knocked::Refused
     }
 
     /// Whether its host is heard by TCP and not by UDP.
     pub fn is_udp_alone(&self) -> bool {
-        self.own && self.tcp.is_heard() && !self.udp.is_heard()
+        self.own && self.heard.tcp.is_heard() && !self.heard.udp.is_heard() && !self.heard.short.is_heard()
     }
 
     /// As evidence.
     pub fn text(&self) -> String {
-        let heard = self.udp.is_heard() || self.tcp.is_heard();
+        let Heard { udp, short, tcp } = self.heard;
+        let heard = udp.is_heard() || tcp.is_heard() || short.is_heard();
+        let narrow = if self.is_narrow() { ", a short datagram is answered" } else { "" };
         let so = match (heard, self.own) {
             (true, true) => ", so its host is up",
             (true, false) => ", by its host or the router in front",
             _ => "",
         };
-        format!("knocked at {}: UDP {}, TCP {}{so}", self.addr, self.udp.text(), self.tcp.text())
+        format!("knocked at {}: UDP {}{narrow}, TCP {}{so}", self.addr, udp.text(), tcp.text())
     }
 }

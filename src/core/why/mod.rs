@@ -17,7 +17,7 @@ mod verdict;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-pub use knock::{Knock, Knocked};
+pub use knock::{Heard, Knock, Knocked};
 pub(in crate::core) use part::{View, WhyQueries};
 pub use trace::{Deed, Dial, Trace};
 
@@ -25,7 +25,7 @@ use super::ladder::Terrain;
 use super::wire::Standing;
 use crate::model::{
     Attempt, Confidence, NatView, NextAction, Path, PeerId, Reason, SendTrouble, StageKind, StageOutcome,
-    Stamp, Sureness, Why, WhyFact, WhyLine,
+    Stamp, Sureness, Why, WhyCause, WhyFact, WhyLine, WhyNats,
 };
 
 /// What one end knows of it.
@@ -143,6 +143,7 @@ pub struct Seen {
 /// What is concluded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Finding {
+    cause: WhyCause,
     verdict: String,
     level: Sureness,
     because: String,
@@ -184,11 +185,13 @@ pub fn notes(attempt: &Attempt) -> Vec<(Stamp, String)> {
 
 /// Tells it.
 pub fn explain(facts: &Facts<'_>) -> Why {
-    let Finding { verdict, level, because, would_help, next } = verdict::find(facts);
+    let Finding { cause, verdict, level, because, would_help, next } = verdict::find(facts);
     Why {
         peer_id: facts.peer,
         path: facts.link.map(|link| link.path),
+        cause,
         verdict,
+        nats: WhyNats { ours: facts.nat.nat_type, theirs: facts.terrain.theirs },
         confidence: Confidence { level, because },
         timeline: timeline(facts),
         evidence: evidence::lines(facts),

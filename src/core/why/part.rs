@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::provenance::provenance;
-use super::{Facts, Knock, Knocked, LinkFact, Seen, Theirs, Told, Trace, explain, notes};
+use super::{Facts, Heard, Knock, LinkFact, Seen, Theirs, Told, Trace, explain, notes};
 use crate::core::attempts::Attempts;
 use crate::core::book::Entry;
 use crate::core::bucket::Bucket;
@@ -396,7 +396,7 @@ impl WhyQueries {
     pub(in crate::core) fn on_knocked(
         &mut self,
         query: u32,
-        results: &[(SocketAddr, Knocked, Knocked)],
+        results: &[(SocketAddr, Heard)],
         view: View<'_>,
         out: &mut Outbox,
     ) {
@@ -405,11 +405,11 @@ impl WhyQueries {
         let mut natless: Vec<PeerId> = knocked.into_iter().map(|(_, of)| of).collect();
         natless.retain(|of| peers.claimed_nat(of) == NatType::None);
         let Some(open) = self.open.get_mut(&query) else { return };
-        for (addr, udp, tcp) in results {
+        for (addr, heard) in results {
             let of = open.knocked.iter().find(|(at, _)| at == addr).map(|(_, of)| *of);
             open.knocks.extend(of.map(|of| {
                 let own = natless.contains(&of);
-                Knock { addr: *addr, of, own, udp: *udp, tcp: *tcp }
+                Knock { addr: *addr, of, own, heard: *heard }
             }));
         }
         if let Some((.., last)) = self.knocked.as_mut().filter(|(_, of, _)| *of == open.peer) {

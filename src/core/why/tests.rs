@@ -86,7 +86,8 @@ fn told(who: PeerId, standing: Standing, seen: Option<SocketAddr>) -> Told {
 }
 
 fn knock(of: PeerId, host: u8, udp: Knocked, tcp: Knocked) -> Knock {
-    Knock { addr: addr(host), of, own: true, udp, tcp }
+    // What is no node answers no short datagram.
+    Knock { addr: addr(host), of, own: true, heard: Heard { udp, short: Knocked::Silent, tcp } }
 }
 
 /// What is known where nothing is.
@@ -432,4 +433,36 @@ fn an_address_that_is_dialled_again_and_again_is_one_step() {
     }
     let texts: Vec<String> = trace.steps().iter().map(|s| s.what.text()).collect();
     assert_eq!(texts, ["dial 198.18.0.2:41000, 5 times", "heard nothing from 198.18.0.2:41000"]);
+}
+
+#[test]
+fn a_path_that_takes_only_short_datagrams_is_told_from_one_that_is_blocked() {
+    let mut trace = dialled(&[2]);
+    trace.short_passed_at(addr(9), at(1));
+    assert_eq!(trace.short_passed(), None, "nobody dialled there");
+    trace.short_passed_at(addr(2), at(1));
+    let case = Case::new(unreached(Reason::NoIntermediary), trace);
+    for links in [0, 3] {
+        let why = explain(&Facts { links, ..case.facts() });
+        assert_eq!(why.cause, WhyCause::PathTooNarrow, "{}", why.verdict);
+        assert!(why.verdict.contains("1 228 bytes") && why.next.first() == Some(&NextAction::Relay));
+    }
+    let told =
+        case.facts().trace.steps().iter().filter(|s| s.what.text().contains("a short datagram")).count();
+    assert_eq!(told, 1, "once, however often it is answered");
+}
+
+#[test]
+fn a_knock_tells_a_narrow_path_from_blocked_udp() {
+    let case = Case::new(unreached(Reason::NoIntermediary), dialled(&[2]));
+    let with = |short, links| {
+        let mut knock = knock(PEER, 2, Knocked::Silent, Knocked::Refused);
+        knock.heard.short = short;
+        explain(&Facts { links, knocks: vec![knock], ..case.facts() })
+    };
+    for links in [0, 3] {
+        assert_eq!(with(Knocked::Answered, links).cause, WhyCause::PathTooNarrow);
+    }
+    assert_eq!(with(Knocked::Silent, 0).cause, WhyCause::UdpBlockedBetween);
+    assert_eq!(with(Knocked::Silent, 3).cause, WhyCause::UdpBlockedThere);
 }

@@ -49,6 +49,8 @@ pub enum Deed {
     Agreed(PeerId, SocketAddr),
     /// It did not.
     TurnedDown(PeerId, Reason),
+    /// A short datagram was answered there, the long ones of the handshake were not.
+    ShortPassed(SocketAddr),
     /// Its reservation on that relay was dialled.
     LaneDialled(PeerId, SocketAddr),
 }
@@ -137,6 +139,22 @@ impl Trace {
         self.steps.iter().all(|s| !matches!(&s.what, Deed::DialFailed { reason, .. } if !quiet(reason)))
     }
 
+    /// A short datagram was answered at an address that was dialled.
+    pub fn short_passed_at(&mut self, addr: SocketAddr, at: Stamp) {
+        let noted = Deed::ShortPassed(addr);
+        if self.addresses().contains(&addr) && self.steps.iter().all(|step| step.what != noted) {
+            self.add(noted, at);
+        }
+    }
+
+    /// Where short datagrams pass and long ones do not.
+    pub fn short_passed(&self) -> Option<SocketAddr> {
+        self.steps.iter().find_map(|step| match step.what {
+            Deed::ShortPassed(addr) => Some(addr),
+            _ => None,
+        })
+    }
+
     /// Somebody else who answered at an address of it.
     pub fn impostor(&self) -> Option<(SocketAddr, PeerId)> {
         self.steps.iter().find_map(|s| match s.what {
@@ -194,6 +212,9 @@ impl Deed {
             Self::Asked(via, true) => format!("asked {} to invite it to our relay", via.short()),
             Self::Agreed(via, at) => format!("{}: it agreed, and is seen at {at}", via.short()),
             Self::TurnedDown(via, reason) => format!("{} turned it down: {reason}", via.short()),
+            Self::ShortPassed(at) => {
+                format!("a short datagram was answered by {at}, the long ones of a handshake are not")
+            }
             Self::LaneDialled(relay, at) => format!("dial its reservation on {}, {at}", relay.short()),
         }
     }

@@ -3,12 +3,12 @@
 
 use std::net::SocketAddr;
 
-use super::verdict::{punch, with};
+use super::verdict::{narrow, punch, with};
 use super::{Facts, Finding, Knock, Knocked, Seen, names};
 use crate::core::coordination::TARGET_WAIT;
 use crate::core::ladder::telling_reason;
 use crate::core::wire::Standing;
-use crate::model::{CloseCode, NatType, NextAction, PeerId, Reason, StageKind, Sureness};
+use crate::model::{CloseCode, NatType, NextAction, PeerId, Reason, StageKind, Sureness, WhyCause};
 
 pub(super) fn find(facts: &Facts<'_>) -> Finding {
     if let Some(code) = closed(facts) {
@@ -16,6 +16,7 @@ pub(super) fn find(facts: &Facts<'_>) -> Finding {
     }
     if let Some((at, who)) = facts.trace.impostor() {
         return Finding {
+            cause: WhyCause::OtherIdentity,
             verdict: format!(
                 "The address that we have of it is out of date: {} answers at {at} now, not it.",
                 who.short()
@@ -25,6 +26,9 @@ pub(super) fn find(facts: &Facts<'_>) -> Finding {
             would_help: vec!["a peer that is linked to it: its record has the new address".to_owned()],
             next: vec![NextAction::SyncAll, NextAction::Connect],
         };
+    }
+    if let Some(at) = facts.trace.short_passed() {
+        return narrow(facts, at);
     }
     if facts.links == 0 {
         return alone(facts);
@@ -99,7 +103,16 @@ fn ended_by_it(facts: &Facts<'_>, code: CloseCode) -> Finding {
         other => (format!("It is there, and ended the connection: {other}."), "its log".to_owned()),
     };
     let at = facts.attempt.map(|a| format!(" {}", facts.ago(a.started))).unwrap_or_default();
+    let cause = match code {
+        CloseCode::Network => WhyCause::OtherNetwork,
+        CloseCode::Version => WhyCause::OtherVersion,
+        CloseCode::HoldOff => WhyCause::HeldOff,
+        CloseCode::Limit => WhyCause::Full,
+        CloseCode::Leave => WhyCause::Left,
+        _ => WhyCause::EndedByIt,
+    };
     Finding {
+        cause,
         verdict,
         level: Sureness::High,
         because: format!("it proved its key and the connection was closed with that code{at}"),
@@ -123,8 +136,9 @@ fn alone(facts: &Facts<'_>) -> Finding {
     let all = |f: &dyn Fn(&Knock) -> bool| !knocks.is_empty() && knocks.iter().all(f);
     let next = vec![NextAction::Connect];
     let udp_open = "UDP let out and its answers let in, by the firewall of this host and its network";
-    if all(&|k: &Knock| k.udp == Knocked::Forbidden) {
+    if all(&|k: &Knock| k.heard.udp == Knocked::Forbidden) {
         return Finding {
+            cause: WhyCause::UdpBlockedHere,
             verdict: "UDP is blocked on our side: this host's own firewall lets none out.".to_owned(),
             level: Sureness::High,
             because: "the system refused to send the datagram".to_owned(),
@@ -132,8 +146,9 @@ fn alone(facts: &Facts<'_>) -> Finding {
             next,
         };
     }
-    if all(&|k: &Knock| k.udp == Knocked::NoRoute && k.tcp == Knocked::NoRoute) {
+    if all(&|k: &Knock| k.heard.udp == Knocked::NoRoute && k.heard.tcp == Knocked::NoRoute) {
         return Finding {
+            cause: WhyCause::Offline,
             verdict: "This host has no way to any network: it is offline itself.".to_owned(),
             level: Sureness::High,
             because: "the system knows no route".to_owned(),
@@ -141,13 +156,17 @@ fn alone(facts: &Facts<'_>) -> Finding {
             next,
         };
     }
+    if let Some(knock) = knocks.iter().find(|k| k.is_narrow()) {
+        return narrow(facts, knock.addr);
+    }
     // One that was heard by UDP speaks against all of it.
-    let heard = any(&|k: &Knock| k.udp.is_heard());
+    let heard = any(&|k: &Knock| k.heard.udp.is_heard());
     match hosts(&udp_alone) {
         _ if heard => {}
         0 => {}
         1 => {
             return Finding {
+                cause: WhyCause::UdpBlockedBetween,
                 verdict: "UDP is blocked between us and its host, which answers over TCP. On whose side \
                           cannot be said by one host: if another one that is known to run stays silent \
                           too, it is ours."
@@ -160,6 +179,7 @@ fn alone(facts: &Facts<'_>) -> Finding {
         }
         n => {
             return Finding {
+                cause: WhyCause::UdpBlockedHere,
                 verdict: "UDP is blocked on our side: hosts that have nothing to do with each other answer \
                           over TCP, and none of them over UDP."
                     .to_owned(),
@@ -170,8 +190,9 @@ fn alone(facts: &Facts<'_>) -> Finding {
             };
         }
     }
-    if any(&|k: &Knock| k.udp == Knocked::Answered) {
+    if any(&|k: &Knock| k.heard.udp == Knocked::Answered) {
         return Finding {
+            cause: WhyCause::AnswersNow,
             verdict: "It was silent at our last attempt, and answers now.".to_owned(),
             level: Sureness::High,
             because: "it was heard just now".to_owned(),
@@ -183,6 +204,7 @@ fn alone(facts: &Facts<'_>) -> Finding {
         return not_running(facts, next);
     }
     Finding {
+        cause: WhyCause::NobodyAnswers,
         verdict: "Nobody answers us, over UDP or TCP. Either this host is cut off from the network, or \
                   everybody we know is offline. Whether another program here reaches the network tells \
                   them apart."
@@ -200,6 +222,7 @@ fn alone(facts: &Facts<'_>) -> Finding {
 /// Nothing listens where it was.
 fn not_running(facts: &Facts<'_>, next: Vec<NextAction>) -> Finding {
     Finding {
+        cause: WhyCause::NotRunning,
         verdict: "Its host is up, and nothing listens at its port: its node is offline, or has another \
                   port now. A newer record of it would tell them apart."
             .to_owned(),
@@ -243,6 +266,7 @@ fn moved(facts: &Facts<'_>) -> Option<Finding> {
         (None, None) => return None,
     };
     Some(Finding {
+        cause: WhyCause::Moved,
         verdict: format!(
             "It has moved: we dialled {}, which is out of date; it is at {at} now.",
             old.join(" and ")
@@ -270,6 +294,7 @@ fn nobody(facts: &Facts<'_>) -> Finding {
     let never = by(&|seen| seen.standing == Standing::Never);
     if !linked.is_empty() {
         return Finding {
+            cause: WhyCause::LinkedToOthers,
             verdict: format!(
                 "{} is connected to it now; at our last attempt it did not answer, or nobody was.",
                 names(&linked)
@@ -284,6 +309,7 @@ fn nobody(facts: &Facts<'_>) -> Finding {
     if !left.is_empty() || we_heard_it_leave {
         let who = if we_heard_it_leave { "us".to_owned() } else { names(&left) };
         return Finding {
+            cause: WhyCause::Left,
             verdict: format!("It is offline: it said goodbye to {who}."),
             level: if we_heard_it_leave { Sureness::High } else { Sureness::Medium },
             because: format!("the peer said so itself{}", last(facts)),
@@ -292,11 +318,15 @@ fn nobody(facts: &Facts<'_>) -> Finding {
         };
     }
     let knock = facts.knocks.iter().find(|k| k.of == facts.peer);
+    if let Some(knock) = knock.filter(|knock| knock.is_narrow()) {
+        return narrow(facts, knock.addr);
+    }
     if knock.is_some_and(Knock::is_not_running) {
         return not_running(facts, vec![NextAction::Connect, NextAction::SyncAll]);
     }
     if knock.is_some_and(Knock::is_udp_alone) {
         return Finding {
+            cause: WhyCause::UdpBlockedThere,
             verdict: "UDP is blocked on its side: its host answers over TCP and not over UDP, while others \
                       answer us over UDP."
                 .to_owned(),
@@ -322,6 +352,7 @@ fn nobody(facts: &Facts<'_>) -> Finding {
             who.push(names(&silent));
         }
         return Finding {
+            cause: WhyCause::FellSilent,
             verdict: format!(
                 "It is offline, most likely: {} lost it without a goodbye, and nobody we are linked to is \
                  connected to it. Cut off from the network, or with its UDP blocked, it would look the \
@@ -359,6 +390,7 @@ fn unseen(facts: &Facts<'_>, never: &[PeerId]) -> Finding {
         would_help.insert(0, format!("a link to {}", names(&facts.homes)));
     }
     Finding {
+        cause: WhyCause::Unseen,
         verdict: format!(
             "No intermediary: nobody we are linked to is connected to it, so nobody can coordinate a punch \
              or pass an invitation on; and {direct}. It is offline, or linked to others only: {homes}. \
@@ -379,6 +411,7 @@ fn by_its_reason(facts: &Facts<'_>) -> Finding {
     let stages = facts.attempt.map(|a| a.stages.as_slice()).unwrap_or_default();
     let why = telling_reason(stages).map_or_else(String::new, |reason| format!(": {reason}"));
     Finding {
+        cause: WhyCause::Unknown,
         verdict: format!("No stage of the last attempt got through{why}."),
         level: Sureness::Low,
         because: "nothing but that attempt is known".to_owned(),

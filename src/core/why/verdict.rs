@@ -7,7 +7,7 @@ use super::{Deed, Facts, Finding, LinkFact, Theirs, unreached};
 use crate::core::ladder::Terrain;
 use crate::model::{
     AttemptOutcome, CloseCode, NatType, NextAction, Path, PeerId, Reason, SendTrouble, StageKind,
-    StageOutcome, Stamp, Sureness, twice_at,
+    StageOutcome, Stamp, Sureness, WhyCause, twice_at,
 };
 
 /// A measurement older than this says little: routers change.
@@ -30,11 +30,11 @@ fn what_it_does(nat: NatType) -> &'static str {
 /// Concludes what there is to conclude.
 pub(super) fn find(facts: &Facts<'_>) -> Finding {
     if let Some(addresses) = facts.twice {
-        return used_twice("Its identity", facts.peer, addresses);
+        return used_twice(WhyCause::UsedTwice, "Its identity", facts.peer, addresses);
     }
     let replaced = matches!(facts.gone, Some((_, Reason::Closed { close: Some(CloseCode::Replaced) })));
     if let Some(addresses) = facts.we_twice.filter(|_| facts.link.is_none() && replaced) {
-        return used_twice("Our identity", facts.me, addresses);
+        return used_twice(WhyCause::UsedTwiceHere, "Our identity", facts.me, addresses);
     }
     if let Some(why) = facts.no_way.filter(|_| facts.link.is_none()) {
         return no_way(why);
@@ -57,8 +57,9 @@ pub(super) fn find(facts: &Facts<'_>) -> Finding {
 }
 
 /// Two nodes have one key.
-fn used_twice(whose: &str, identity: PeerId, addresses: &[SocketAddr]) -> Finding {
+fn used_twice(cause: WhyCause, whose: &str, identity: PeerId, addresses: &[SocketAddr]) -> Finding {
     Finding {
+        cause,
         verdict: format!(
             "{whose} ({}) is used twice, {}: a link goes to one of the two, and each takes it from the other.",
             identity.short(),
@@ -76,14 +77,18 @@ fn used_twice(whose: &str, identity: PeerId, addresses: &[SocketAddr]) -> Findin
 
 /// This host keeps us from it.
 fn no_way(why: SendTrouble) -> Finding {
-    let (because, help) = match why {
-        SendTrouble::NoRoute => ("the system knows no route", "a network for this host, or a route there"),
+    let (cause, because, help) = match why {
+        SendTrouble::NoRoute => {
+            (WhyCause::NoRoute, "the system knows no route", "a network for this host, or a route there")
+        }
         SendTrouble::Forbidden | SendTrouble::Other => (
+            WhyCause::SendingForbidden,
             "the system refused to send the datagram",
             "UDP let out by this host: its firewall, its routes (blackhole, prohibit), its service's unit",
         ),
     };
     Finding {
+        cause,
         verdict: format!("It is us: {}. Nothing is tried until that ends, and then at once.", why.there()),
         level: Sureness::High,
         because: because.to_owned(),
@@ -102,7 +107,8 @@ fn standing(facts: &Facts<'_>, path: Path) -> Finding {
         _ => "Its address, or ours, answers a plain dial; no help was needed.".to_owned(),
     };
     let because = "the link stands, and its heartbeats are answered".to_owned();
-    Finding { verdict, level: Sureness::High, because, would_help: Vec::new(), next: Vec::new() }
+    let cause = if path == Path::Punched { WhyCause::Punched } else { WhyCause::Direct };
+    Finding { cause, verdict, level: Sureness::High, because, would_help: Vec::new(), next: Vec::new() }
 }
 
 fn running(facts: &Facts<'_>) -> Finding {
@@ -115,6 +121,7 @@ fn running(facts: &Facts<'_>) -> Finding {
         return Finding { verdict, ..found };
     }
     Finding {
+        cause: WhyCause::Running,
         verdict: format!("An attempt is running{stage}."),
         level: Sureness::Medium,
         because: "it has not ended".to_owned(),
@@ -151,7 +158,9 @@ fn idle(facts: &Facts<'_>) -> Finding {
         Some(_) => "we saw it end",
         None => "nothing was tried",
     };
+    let cause = if is_disconnected_here(facts) { WhyCause::DisconnectedHere } else { WhyCause::Idle };
     Finding {
+        cause,
         verdict,
         level,
         because: because.to_owned(),
@@ -164,6 +173,9 @@ fn idle(facts: &Facts<'_>) -> Finding {
 pub(super) fn punch(facts: &Facts<'_>) -> Finding {
     let terrain = facts.terrain;
     let reason = facts.failed(StageKind::Punch);
+    if let Some(at) = facts.trace.short_passed() {
+        return narrow(facts, at);
+    }
     if !terrain.can_punch() {
         return unpunchable(facts);
     }
@@ -171,6 +183,7 @@ pub(super) fn punch(facts: &Facts<'_>) -> Finding {
         Some(Reason::RateLimited) => limited(facts),
         Some(Reason::NoIntermediary | Reason::UnknownTarget) => nobody_between(facts),
         Some(Reason::NoConsent) => Finding {
+            cause: WhyCause::NoConsent,
             verdict: "It takes no punches: its configuration says whose it follows.".to_owned(),
             level: Sureness::High,
             because: "it said so itself, to the intermediary".to_owned(),
@@ -185,6 +198,7 @@ pub(super) fn punch(facts: &Facts<'_>) -> Finding {
         Some(other) => {
             let (level, because) = nat_sureness(facts);
             Finding {
+                cause: WhyCause::PunchFailed,
                 verdict: format!("The punch has not succeeded: {other}."),
                 level: level.min(Sureness::Medium),
                 because,
@@ -192,6 +206,31 @@ pub(super) fn punch(facts: &Facts<'_>) -> Finding {
                 next: with(NextAction::Punch, ways(facts)),
             }
         }
+    }
+}
+
+/// What a handshake's datagrams measure as packets: UDP and IP before 1 200 bytes.
+const NEEDED: &str = "1 228 bytes by IPv4, 1 248 by IPv6";
+
+/// Short datagrams are answered, and a handshake is not.
+pub(super) fn narrow(facts: &Facts<'_>, at: SocketAddr) -> Finding {
+    let now = if facts.link.is_some() {
+        " The relay's path has room."
+    } else {
+        " A relay whose path has room could carry the link."
+    };
+    Finding {
+        cause: WhyCause::PathTooNarrow,
+        verdict: format!(
+            "The path to {at} is too narrow: short datagrams pass, and those of a handshake get lost. QUIC \
+             needs paths that take packets of {NEEDED}.{now}"
+        ),
+        level: Sureness::High,
+        because: "a datagram of 64 bytes was answered there while the handshake's 1 200 were not".to_owned(),
+        would_help: vec![format!(
+            "an MTU of at least {NEEDED} on every link between: tunnels and PPPoE take some of it"
+        )],
+        next: with(NextAction::Relay, ways(facts)),
     }
 }
 
@@ -206,6 +245,7 @@ fn untried(facts: &Facts<'_>) -> Finding {
     };
     let (level, because) = nat_sureness(facts);
     Finding {
+        cause: WhyCause::PunchUntried,
         verdict: verdict.to_owned(),
         level,
         because,
@@ -226,6 +266,7 @@ fn unpunchable(facts: &Facts<'_>) -> Finding {
     }
     if facts.guessable {
         return Finding {
+            cause: WhyCause::GuessablePort,
             verdict: format!(
                 "Both NATs are known and no plain punch opens them; a port can be guessed. {}",
                 both(ours, theirs)
@@ -238,6 +279,7 @@ fn unpunchable(facts: &Facts<'_>) -> Finding {
     }
     let first = if facts.link.is_some() { NextAction::NatProbe } else { NextAction::Relay };
     Finding {
+        cause: WhyCause::Unpunchable,
         verdict: format!("Both NATs are known and cannot be punched. {}", both(ours, theirs)),
         level,
         because,
@@ -263,6 +305,7 @@ fn limited(facts: &Facts<'_>) -> Finding {
         who.extend(via);
     }
     Finding {
+        cause: WhyCause::RateLimited,
         verdict: format!(
             "{} coordinates no further punch for us just now: a rate limit was reached. The NATs do \
              not stand in the way.",
@@ -286,6 +329,7 @@ fn nobody_between(facts: &Facts<'_>) -> Finding {
         n => (Sureness::High, format!("{n} of {n} asked said so: {}", super::names(&not))),
     };
     Finding {
+        cause: WhyCause::NoIntermediary,
         verdict: "No intermediary is connected to it straight: nobody can tell it to punch with us. The \
                   NATs do not stand in the way."
             .to_owned(),
@@ -305,6 +349,7 @@ fn nothing_through(facts: &Facts<'_>) -> Finding {
     let reason = facts.failed(StageKind::Punch).map(|r| format!(" ({r})")).unwrap_or_default();
     if !agreed {
         return Finding {
+            cause: WhyCause::PunchUnanswered,
             verdict: format!(
                 "The punch was not agreed to in time{reason}: the intermediary or it is silent."
             ),
@@ -330,6 +375,7 @@ fn nothing_through(facts: &Facts<'_>) -> Finding {
             .to_owned()
     };
     Finding {
+        cause: WhyCause::NothingThrough,
         verdict: format!("Both ends dialled and nothing came through{reason}: {causes}."),
         level: level.min(Sureness::Medium),
         because,

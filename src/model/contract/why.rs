@@ -2,7 +2,9 @@
 
 use serde::Serialize;
 
-use crate::model::{Confidence, NextAction, Path, PeerId, Provenance, Stamp, Why, WhyFact, WhyLine};
+use crate::model::{
+    Confidence, NextAction, Path, PeerId, Provenance, Stamp, Why, WhyCause, WhyFact, WhyLine, WhyNats,
+};
 
 /// The whole answer.
 #[derive(Debug, Clone, Serialize)]
@@ -11,8 +13,12 @@ pub struct WhyReport {
     pub peer_id: PeerId,
     /// The path now.
     pub path: Option<Path>,
+    /// The verdict as a word that stays.
+    pub cause: WhyCause,
     /// In a sentence or two.
     pub verdict: String,
+    /// The NATs of both ends.
+    pub nats: WhyNats,
     /// How sure that is, and why.
     pub confidence: Confidence,
     /// What happened at both ends, in order.
@@ -76,6 +82,8 @@ impl WhyReport {
         Self {
             peer_id: why.peer_id,
             path: why.path,
+            cause: why.cause,
+            nats: why.nats,
             verdict: why.verdict.clone(),
             confidence: why.confidence.clone(),
             timeline: why.timeline.iter().map(item).collect(),

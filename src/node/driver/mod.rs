@@ -366,9 +366,18 @@ impl Driver {
             Err(reason) => return self.feed(Input::DialFailed { dial, reason }),
         };
         self.feed(Input::DialSent { dial });
-        let reports = self.reports.clone();
+        let (reports, transport) = (self.reports.clone(), self.transport.clone());
         let task = tokio::spawn(async move {
-            let report = match transport::answered(connecting, within).await {
+            let mut answered = std::pin::pin!(transport::answered(connecting, within));
+            let answer = tokio::select! {
+                biased;
+                answer = &mut answered => answer,
+                () = transport.sound(addr) => {
+                    let _ = reports.send(Report::Input(Input::Sounded { addr })).await;
+                    answered.await
+                }
+            };
+            let report = match answer {
                 Ok((peer, connection)) => Report::Dialled { dial, peer, connection },
                 Err(reason) => Report::Input(Input::DialFailed { dial, reason }),
             };

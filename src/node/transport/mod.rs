@@ -34,6 +34,13 @@ pub(super) const SERVER_NAME: &str = "peer";
 /// Connections that the library lets in before the engine is asked: ours, and
 /// as many again that come while others go.
 const CONNECTIONS_MAX: usize = 2 * LINKS_MAX;
+/// How long a dial is silent before its path is sounded, and again: the first question
+/// of two that dial each other may only open a NAT. By then QUIC has repeated itself,
+/// or whoever dials has.
+const SOUNDED_AFTER: [Duration; 3] =
+    [Duration::from_millis(300), Duration::from_millis(300), Duration::from_millis(600)];
+/// How often its answer is looked for.
+const SOUNDING_LOOK: Duration = Duration::from_millis(100);
 /// Time for goodbyes to leave before the port is given up.
 const GOODBYE: Duration = Duration::from_millis(100);
 
@@ -93,6 +100,21 @@ impl Transport {
             .map_err(|error| Reason::Other { detail: clean(&error.to_string()) })
     }
 
+    /// Asks an address that stays silent to a dial by short datagrams; ends only once it
+    /// is answered.
+    pub(super) async fn sound(&self, addr: SocketAddr) {
+        for wait in SOUNDED_AFTER {
+            tokio::time::sleep(wait).await;
+            if self.socket.take_heard(addr) {
+                return;
+            }
+            self.socket.sound(addr);
+        }
+        while !self.socket.take_heard(addr) {
+            tokio::time::sleep(SOUNDING_LOOK).await;
+        }
+    }
+
     /// Sends a datagram that is no QUIC from the node's own socket; what does not go
     /// is as lost as on the way.
     pub(super) fn send_beside(&self, to: SocketAddr, bytes: &[u8]) {
@@ -135,6 +157,7 @@ impl Transport {
             ("handshakes that gave way", taken(&self.turned.gave_way)),
             ("handshakes ignored", taken(&self.turned.ignored)),
             ("short questions for versions", self.socket.take_strays()),
+            ("soundings", self.socket.take_soundings_stopped()),
         ];
         all.into_iter().filter(|(_, count)| *count > 0)
     }

@@ -14,7 +14,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ant_quic::high_level::{AsyncUdpSocket, UdpSender};
 use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
@@ -22,8 +22,10 @@ use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tokio::time::Sleep;
 
+use crate::core::Mono;
 use crate::core::guessing;
 use crate::core::limits::FIRST_PACKET_MIN;
+use crate::core::sounding::{self, Came, Soundings};
 use crate::model::plain_addr;
 use crate::node::locks::lock;
 
@@ -55,6 +57,10 @@ struct Shared {
     barred: Mutex<BTreeMap<IpAddr, (SocketAddr, ErrorKind)>>,
     /// Datagrams that were dropped as they came.
     strays: AtomicU64,
+    /// Whether short datagrams pass where long ones do not.
+    soundings: Mutex<Soundings>,
+    soundings_stopped: AtomicU64,
+    begun: Instant,
     pause: Mutex<Option<Pin<Box<Sleep>>>>,
 }
 
@@ -79,6 +85,9 @@ impl NodeSocket {
             refused: Mutex::default(),
             barred: Mutex::default(),
             strays: AtomicU64::new(0),
+            soundings: Mutex::new(Soundings::new(Mono(Duration::ZERO))),
+            soundings_stopped: AtomicU64::new(0),
+            begun: Instant::now(),
             pause: Mutex::default(),
         };
         Ok(Self { shared: Arc::new(shared) })
@@ -108,6 +117,43 @@ impl NodeSocket {
         self.shared.strays.swap(0, Ordering::Relaxed)
     }
 
+    /// Asks by a short datagram whether anything passes there.
+    pub(super) fn sound(&self, to: SocketAddr) {
+        let now = self.elapsed();
+        let question = lock(&self.shared.soundings).ask(plain_addr(to), rand::random(), now);
+        self.send_beside(to, &question);
+    }
+
+    /// Whether an answer came from there since it was asked; it is told once.
+    pub(super) fn take_heard(&self, from: SocketAddr) -> bool {
+        lock(&self.shared.soundings).take_heard(plain_addr(from))
+    }
+
+    /// How many soundings came since this was last asked that were not answered, or
+    /// answered nothing.
+    pub(super) fn take_soundings_stopped(&self) -> u64 {
+        self.shared.soundings_stopped.swap(0, Ordering::Relaxed)
+    }
+
+    fn elapsed(&self) -> Mono {
+        Mono(self.shared.begun.elapsed())
+    }
+
+    /// Whether a datagram is a sounding; what it asks for is done.
+    fn is_sounding(&self, datagram: &[u8], from: SocketAddr) -> bool {
+        if datagram.len() != sounding::LEN {
+            return false;
+        }
+        let came = lock(&self.shared.soundings).came(plain_addr(from), datagram, self.elapsed());
+        match came {
+            Came::Other => return false,
+            Came::Answer(answer) => self.send_beside(plain_addr(from), &answer),
+            Came::Heard => {}
+            Came::Stopped => drop(self.shared.soundings_stopped.fetch_add(1, Ordering::Relaxed)),
+        }
+        true
+    }
+
     /// Takes out what is not to be answered. An empty datagram is none to the
     /// endpoint.
     fn sift(&self, bufs: &[IoSliceMut<'_>], meta: &mut [RecvMeta]) {
@@ -116,6 +162,8 @@ impl NodeSocket {
             if is_stray(datagram) {
                 meta.len = 0;
                 self.shared.strays.fetch_add(1, Ordering::Relaxed);
+            } else if self.is_sounding(datagram, meta.addr) {
+                meta.len = 0;
             } else if guessing::is_ours(datagram) {
                 // The other end of a guessed punch opened its sockets with it. An
                 // endpoint that took it for QUIC would answer with a reset.
@@ -455,6 +503,24 @@ mod tests {
         assert_eq!((meta.addr, meta.len), (at, 0), "it came, and nothing of it is shown");
         other.send_beside(at, b"quic, for all we know");
         assert_eq!(receive(&node).await.0, b"quic, for all we know");
+    }
+
+    #[tokio::test]
+    async fn a_sounding_is_answered_by_the_socket_alone_and_heard_where_it_was_asked() {
+        let (asks, answers) = (bound("127.0.0.1:0"), bound("127.0.0.1:0"));
+        for socket in [&asks, &answers] {
+            socket.io().unwrap().socket.writable().await.unwrap();
+        }
+        asks.sound(answers.bound());
+        let (handed_on, _) = receive(&answers).await;
+        assert!(handed_on.is_empty(), "the endpoint hears nothing of it");
+        let (handed_on, _) = receive(&asks).await;
+        assert!(handed_on.is_empty() && asks.take_heard(answers.bound()));
+        assert!(!asks.take_heard(answers.bound()) && !answers.take_heard(asks.bound()));
+        asks.send_beside(answers.bound(), &sounding::question([1; 8]));
+        receive(&answers).await;
+        receive(&asks).await;
+        assert_eq!(asks.take_soundings_stopped(), 1, "an answer that nobody asked for");
     }
 
     #[tokio::test]
