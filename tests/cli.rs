@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used)] // clippy exempts test functions, not their helpers
 
+#[path = "cli/incident.rs"]
+mod incident;
 #[path = "cli/mistakes.rs"]
 mod mistakes;
 #[path = "cli/places.rs"]

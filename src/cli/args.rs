@@ -299,6 +299,27 @@ pub enum LabCommand {
     List,
     /// Run a drill and print its verdict
     Run(DrillArgs),
+    /// Write a topology and a drill from an incident: a snap, or what ctl why --json printed
+    From(FromArgs),
+}
+
+/// `punchdeck lab from`
+#[derive(Debug, Clone, Args)]
+pub struct FromArgs {
+    /// A console's snap, or what `ctl why PEER --json` printed
+    pub file: PathBuf,
+    /// About which peer, by its name or the beginning of its id; of a snap the last one asked about
+    #[arg(long, env = "PUNCHDECK_LAB_PEER")]
+    pub peer: Option<String>,
+    /// Where to write them; here if left out
+    #[arg(long, value_name = "DIR", env = "PUNCHDECK_LAB_OUT")]
+    pub out: Option<PathBuf>,
+    /// Run the drill at once, and say whether the lab shows the same verdict
+    #[arg(long, env = "PUNCHDECK_LAB_RUN", value_parser = switch)]
+    pub run: bool,
+    /// Print the drill's report as one JSON object
+    #[arg(long, env = "PUNCHDECK_LAB_JSON", value_parser = switch, requires = "run")]
+    pub json: bool,
 }
 
 /// `punchdeck lab run`

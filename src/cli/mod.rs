@@ -10,6 +10,7 @@ mod config;
 mod ctl;
 mod drill;
 mod failure;
+mod from;
 mod keys;
 mod lab;
 mod lab_controller;
@@ -58,6 +59,9 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Lab(args) => match &args.command {
             None => lab::execute(&args),
             Some(LabCommand::List) => drill::list(),
+            Some(LabCommand::From(from)) => {
+                from::execute(from).map_err(|failure| if from.json { failure.print_json() } else { failure })
+            }
             Some(LabCommand::Run(run)) => {
                 drill::run(run).map_err(|failure| if run.json { failure.print_json() } else { failure })
             }

@@ -11,6 +11,7 @@ pub mod drill;
 mod error;
 mod files;
 mod ground;
+pub mod incident;
 mod loopback;
 mod real;
 mod topology;

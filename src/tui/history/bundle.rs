@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::mask::Mask;
 use super::record::Record;
-use crate::model::{LogLine, PeerId, PeerRow, Sections, Stamp, clean};
+use crate::model::{Done, LogLine, PeerId, PeerRow, Sections, Snapshot, Stamp, Why, clean};
 use crate::tui::entry::Entry;
 use crate::tui::fmt;
 use crate::tui::lab::LabView;
@@ -68,6 +68,27 @@ pub(crate) struct About {
 }
 
 impl Bundle {
+    /// Every answer to why in it, the newest first.
+    pub fn explained(&self) -> impl Iterator<Item = &Why> {
+        self.entries.iter().rev().filter_map(|entry| match entry {
+            Entry::Outcome { outcome, .. } => match &outcome.result {
+                Ok(Done::Explained(why)) => Some(&**why),
+                _ => None,
+            },
+            _ => None,
+        })
+    }
+
+    /// Its last moment.
+    pub fn last(&self) -> Option<Arc<Snapshot>> {
+        self.record.at(self.record.last()?)
+    }
+
+    /// Whose console it was.
+    pub fn peer_id(&self) -> PeerId {
+        self.about.peer_id
+    }
+
     /// What is in it, in words, for whoever has no terminal.
     pub fn summary(&self, masked: bool) -> String {
         let about = if masked { &self.about.masked(&mut Mask::new()) } else { &self.about };
