@@ -304,6 +304,7 @@ impl Arena for RealFleet {
             | Step::Sync { .. }
             | Step::Advertised { .. }
             | Step::PathTest { .. }
+            | Step::Why { .. }
             | Step::Connect { .. }
             | Step::Disconnect { .. }
             | Step::Wait { .. }

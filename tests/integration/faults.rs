@@ -1,11 +1,16 @@
 //! What can go wrong in the lab: each fault is what it claims to be, and is undone.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use libtest_mimic::Trial;
-use punchdeck::lab::drill::{Change, Fault};
-use punchdeck::lab::{Conditions, LabOptions, NatLab, Topology, Unsupported, Userns, Where};
+use punchdeck::lab::drill::{BUILT_IN, Change, Fault, Report, Runner, Scenario, Verdict};
+use punchdeck::lab::incident::Incident;
+use punchdeck::lab::{Conditions, LabArena, LabOptions, NatLab, Topology, Unsupported, Userns, Where};
+use punchdeck::model::{Command, Done, NatType, Outcome, Path, WhyCause};
+use punchdeck::node::feed::Feed;
+use tokio_util::sync::CancellationToken;
 
 use super::lab::untested;
 use super::support::{ignored, trial};
@@ -15,17 +20,85 @@ pub fn trials(userns: Result<Userns, Unsupported>) -> Vec<Trial> {
         "each_fault_of_a_wire_or_a_routers_uplink_is_measured_as_it_was_asked_for",
         "a_fault_comes_and_goes_while_the_lab_runs",
         "a_host_gets_another_address_and_is_reached_there",
+        "a_path_too_narrow_for_quic_is_named_and_a_lab_made_of_that_says_the_same",
+        "a_nat_that_changes_is_noticed_within_five_seconds",
     ];
     let userns = match userns {
         Ok(userns) => userns,
         Err(why) => return names.map(|name| ignored(name, &why.to_string())).into(),
     };
-    let [a, b, c] = [(); 3].map(|()| userns.clone());
-    vec![
-        trial(names[0], move || async move { measured(&a).await }),
-        trial(names[1], move || async move { live(&b).await }),
-        trial(names[2], move || async move { moved(&c).await }),
-    ]
+    let mut names = names.into_iter();
+    macro_rules! trials {
+        ($($test:ident),+) => {
+            vec![$({
+                let userns = userns.clone();
+                trial(names.next().unwrap(), move || async move { $test(&userns).await })
+            }),+]
+        };
+    }
+    let trials = trials!(measured, live, moved, incident, noticed);
+    assert_eq!(names.next(), None);
+    trials
+}
+
+async fn noticed(userns: &Userns) {
+    passes(userns, "nat_changes").await;
+}
+
+async fn run(userns: &Userns, topology: Topology, drill: &Scenario) -> Report {
+    let program = PathBuf::from(env!("CARGO_BIN_EXE_punchdeck"));
+    let mut fleet = LabArena::start(userns, topology, drill, program).await.unwrap();
+    let report = Runner::new(&mut fleet, drill, CancellationToken::new(), |_| {}).run().await;
+    fleet.stop().await;
+    report
+}
+
+/// Runs a drill that comes with the program.
+async fn passes(userns: &Userns, name: &str) {
+    let (_, text) = BUILT_IN.iter().find(|(built_in, _)| *built_in == name).unwrap();
+    let drill = Scenario::parse(name, name, text).unwrap();
+    let topology = Topology::built_in(&drill.fleet.topology).unwrap().without_latency();
+    let topology = drill.fleet.nodes.map_or(topology.clone(), |nodes| topology.with_hosts(nodes));
+    let report = run(userns, topology, &drill).await;
+    assert_eq!(report.verdict, Verdict::Pass, "{}", report.text());
+}
+
+async fn outcome(feed: &mut Feed, command: Command) -> Outcome {
+    let id = feed.commands.try_send(command).unwrap();
+    loop {
+        let outcome = feed.outcomes.recv().await.unwrap();
+        if outcome.id == id {
+            return (*outcome).clone();
+        }
+    }
+}
+
+async fn incident(userns: &Userns) {
+    let topology = Topology::built_in("narrow").unwrap();
+    let lab = NatLab::start(userns, LabOptions::new(topology)).await.unwrap();
+    let mut feed = lab.feed("left-1").await.unwrap();
+    let peer = lab.peer_id("right-1").await.unwrap();
+    let begun = std::time::Instant::now();
+    let why = loop {
+        let _ = outcome(&mut feed, Command::Connect { peer }).await;
+        let told = outcome(&mut feed, Command::Why { peer }).await.result;
+        assert!(begun.elapsed() < Duration::from_secs(40), "{told:#?}");
+        if let Ok(Done::Explained(why)) = told
+            && why.cause == WhyCause::PathTooNarrow
+        {
+            break why;
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    };
+    assert_eq!(why.path, Some(Path::Relayed), "a relay has room");
+    let shown = feed.snapshots.borrow().clone();
+    let incident = Incident::of_why(&why, lab.peer_id("left-1").await.unwrap(), Some(&shown));
+    lab.stop().await;
+    assert_eq!((incident.here.nat, incident.there.nat), (NatType::PortRestricted, NatType::PortRestricted));
+    let topology = Topology::parse(&incident.topology(), "incident").unwrap();
+    let drill = Scenario::parse("incident", "incident", &incident.drill("incident")).unwrap();
+    let report = run(userns, topology, &drill).await;
+    assert_eq!(report.verdict, Verdict::Pass, "{}", report.text());
 }
 
 async fn measured(userns: &Userns) {

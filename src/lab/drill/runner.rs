@@ -17,11 +17,15 @@ use super::scenario::Scenario;
 use super::step::{Step, describe, limit, matrix_pairs};
 use super::tried::{Tried, moment};
 use super::{campaign, matrix, pathtest, rebind, relay, soak, storm};
-use crate::model::{Command, Done, EchoReport, Outcome, Path, Reason, Snapshot, StageOutcome};
+use crate::model::{
+    Command, Done, EchoReport, Outcome, Path, PeerId, Reason, Snapshot, StageOutcome, WhyCause,
+};
 use crate::node::feed::Feed;
 
 /// A command that has no outcome by then never will.
 const OUTCOME_WITHIN: Duration = Duration::from_secs(90);
+/// Each question has others asked too.
+const WHY_EVERY: Duration = Duration::from_secs(2);
 /// Snapshots come ten times a second.
 const SHOWN_WITHIN: Duration = Duration::from_secs(1);
 
@@ -246,6 +250,13 @@ impl<'a, A: Arena> Runner<'a, A> {
             Step::LoseDelta { node } => {
                 self.command(node, Command::LoseNextDelta).await?;
             }
+            Step::Why { node, about, cause, tried, within, name } => {
+                let about = self.member(about)?.peer_id;
+                if *tried {
+                    self.command(node, Command::Connect { peer: about }).await?;
+                }
+                self.why(node, about, *cause, *within, name).await?;
+            }
             Step::Advertised { node, within, name } => self.advertised(node, within, name)?,
             Step::SetLink { .. }
             | Step::SetUplink { .. }
@@ -419,6 +430,30 @@ impl<'a, A: Arena> Runner<'a, A> {
         };
         self.measured.insert(name.to_owned(), share);
         Ok(())
+    }
+
+    /// Asks why until that is the cause, or the time is over.
+    async fn why(
+        &mut self,
+        node: &str,
+        peer: PeerId,
+        cause: WhyCause,
+        within: Duration,
+        name: &str,
+    ) -> Result<(), Stop> {
+        let begun = Instant::now();
+        loop {
+            let outcome = self.command(node, Command::Why { peer }).await?;
+            let why = if let Ok(Done::Explained(why)) = &outcome.result { Some(why) } else { None };
+            let so = why.is_some_and(|why| why.cause == cause);
+            self.measured.insert(name.to_owned(), f64::from(u8::from(so)));
+            if so || begun.elapsed() >= within {
+                let said = why.map_or_else(|| "no answer".to_owned(), |why| why.verdict.clone());
+                self.told.push(format!("{node}, asked why: {said}"));
+                return Ok(());
+            }
+            tokio::time::sleep(WHY_EVERY).await;
+        }
     }
 
     /// Counts what others know of a node's addresses in a network.

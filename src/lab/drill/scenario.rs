@@ -210,6 +210,7 @@ impl Scenario {
                 | Step::Storm { within, .. }
                 | Step::Soak { time: within, .. }
                 | Step::Campaign { time: within, .. }
+                | Step::Why { within, .. }
                 | Step::Sleep { time: within }
                     if *within > WITHIN_MAX =>
                 {
@@ -297,6 +298,7 @@ impl Scenario {
             match step {
                 Step::Wait { name: Some(name), .. }
                 | Step::Sync { name, .. }
+                | Step::Why { name, .. }
                 | Step::Advertised { name, .. } => {
                     names.insert(name.clone());
                 }
@@ -360,6 +362,19 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("double_nat", include_str!("../../../assets/drills/double_nat.toml")),
     ("dual_stack", include_str!("../../../assets/drills/dual_stack.toml")),
     ("firewalled", include_str!("../../../assets/drills/firewalled.toml")),
+    ("nat_changes", include_str!("../../../assets/drills/nat_changes.toml")),
+    ("mtu_black_hole", include_str!("../../../assets/drills/mtu_black_hole.toml")),
+    ("mtu_shrinks", include_str!("../../../assets/drills/mtu_shrinks.toml")),
+    ("nat_forgets", include_str!("../../../assets/drills/nat_forgets.toml")),
+    ("udp_blocked", include_str!("../../../assets/drills/udp_blocked.toml")),
+    ("loss_5", include_str!("../../../assets/drills/loss_5.toml")),
+    ("loss_20", include_str!("../../../assets/drills/loss_20.toml")),
+    ("reordering", include_str!("../../../assets/drills/reordering.toml")),
+    ("laptop_sleep", include_str!("../../../assets/drills/laptop_sleep.toml")),
+    ("clock_jump", include_str!("../../../assets/drills/clock_jump.toml")),
+    ("twins", include_str!("../../../assets/drills/twins.toml")),
+    ("public_moves", include_str!("../../../assets/drills/public_moves.toml")),
+    ("tunnels", include_str!("../../../assets/drills/tunnels.toml")),
     ("kpi_validation", include_str!("../../../assets/drills/kpi_validation.toml")),
     ("soak", include_str!("../../../assets/drills/soak.toml")),
     ("fleet_check", include_str!("../../../assets/drills/fleet_check.toml")),

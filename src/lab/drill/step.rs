@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::fault::Net;
 use super::pathtest::AskedOfPath;
 use crate::lab::conditions::WireSpec;
-use crate::model::{NatType, Path};
+use crate::model::{NatType, Path, WhyCause};
 
 /// One thing that is done.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -297,6 +297,25 @@ pub enum Step {
         /// Whose.
         of: String,
     },
+    /// Asks a node why its link to another one is what it is: `NAME` is 1 if that is the
+    /// cause, else 0.
+    Why {
+        /// Who is asked.
+        node: String,
+        /// About whom.
+        about: String,
+        /// What is to be said.
+        cause: WhyCause,
+        /// Whether it is to run the ladder before.
+        #[serde(default)]
+        tried: bool,
+        /// For how long it is asked again until that is said; once if left out.
+        #[serde(default, with = "humantime_serde")]
+        within: Duration,
+        /// What is measured.
+        #[serde(rename = "as")]
+        name: String,
+    },
     /// Counts the addresses of a node that others know and that are in a network:
     /// `NAME`.
     Advertised {
@@ -378,6 +397,18 @@ pub enum Condition {
     AllJoined,
     /// Every running node has measured its NAT.
     AllMeasured,
+    /// A node has measured that its NAT is of this type.
+    Nat {
+        /// Which node.
+        node: String,
+        /// Which type.
+        nat: NatType,
+    },
+    /// A node knows that what it knew of its NAT holds no more.
+    NatDoubted {
+        /// Which node.
+        node: String,
+    },
     /// Every running node is linked to each of these.
     AllLinkedTo {
         /// Which.
@@ -468,6 +499,7 @@ pub(super) fn describe(step: &Step) -> String {
         | Step::Plug { .. }
         | Step::JumpClock { .. }
         | Step::Twin { .. } => step.fault().map(|fault| fault.to_string()).unwrap_or_default(),
+        Step::Why { node, about, .. } => format!("ask {node} why its link to {about} is what it is"),
         Step::Advertised { node, within, .. } => {
             format!("count the addresses of {node} in {within} that others know")
         }
@@ -486,6 +518,8 @@ fn words(condition: &Condition) -> String {
     match condition {
         Condition::AllKnowAll => "everybody to know everybody".into(),
         Condition::AllMeasured => "everybody to have measured its NAT".into(),
+        Condition::Nat { node, nat } => format!("{node} to have measured a NAT of type {nat}"),
+        Condition::NatDoubted { node } => format!("{node} to know that its NAT has changed"),
         Condition::AllJoined => "everybody to have a link".into(),
         Condition::AllLinkedTo { nodes } => format!("everybody to be linked to {}", nodes.join(", ")),
         Condition::Isolated { node } => format!("{node} to be isolated"),

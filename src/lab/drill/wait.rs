@@ -80,6 +80,12 @@ impl<A: Arena> Runner<'_, A> {
             | Condition::AllJoined
             | Condition::AllMeasured
             | Condition::AllLinkedTo { .. } => self.lacking(condition)?.is_empty(),
+            Condition::Nat { node, nat } => {
+                let feed = self.feed(node)?;
+                let shown = &feed.snapshots.borrow().nat;
+                shown.measured.is_some() && shown.nat_type == *nat
+            }
+            Condition::NatDoubted { node } => self.feed(node)?.snapshots.borrow().nat.again_since.is_some(),
             Condition::Isolated { node } => {
                 matches!(self.feed(node)?.snapshots.borrow().node.phase, Phase::Isolated { .. })
             }

@@ -114,7 +114,7 @@ impl Network {
             part.ip6 = net.map(|net| address(net, HOSTS + n as u16));
             ipv6_of_host(&self.tools, &place, part.ip6)?;
             if !host.ipv4 {
-                batch(&self.tools, &place, &["-4 addr flush dev eth0".to_owned()])?;
+                place.ask(&self.tools.ip, &["-4", "addr", "flush", "dev", "eth0"])?;
             }
         }
         let net = tested_from(topology).and_then(|region| plan.region(region));
