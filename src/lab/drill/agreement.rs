@@ -12,7 +12,7 @@ use super::fault::Fault;
 use super::report::{Bound, Checked};
 use super::scenario::Unit;
 use crate::model::truth::{Difference, Truth, contradictions, differences};
-use crate::model::{Snapshot, Stamp};
+use crate::model::{NatType, Snapshot, Stamp};
 
 /// What differs that long is a lie: links come up, move and end within it, and a node
 /// that is gone is noticed.
@@ -27,6 +27,8 @@ const TOLD_MAX: usize = 8;
 pub(super) struct Away {
     down: BTreeMap<String, Stamp>,
     cut: BTreeMap<String, Stamp>,
+    /// What the NAT in front of a host was changed to.
+    nats: BTreeMap<String, NatType>,
 }
 
 impl Away {
@@ -40,7 +42,8 @@ impl Away {
             Act::Heal(host) => drop(self.cut.remove(host)),
             Act::Fault(Fault::Suspend { node }) => drop(self.cut.insert(node.clone(), now)),
             Act::Fault(Fault::Wake { node }) => drop(self.cut.remove(node)),
-            Act::Fault(_) | Act::Lie(_) | Act::Own(_) | Act::SetNat(..) | Act::Flush(_) => {}
+            Act::SetNat(host, nat) => drop(self.nats.insert(host.clone(), *nat)),
+            Act::Fault(_) | Act::Lie(_) | Act::Own(_) | Act::Flush(_) => {}
         }
     }
 
@@ -51,7 +54,10 @@ impl Away {
             apart: since(a).into_iter().chain(since(b)).min(),
             down: [a, b].map(|m| !m.running),
             ways: None,
-            nats: [a, b].map(|m| arena.nat_seen_of(&m.name)),
+            nats: [a, b].map(|m| {
+                let built = arena.nat_seen_of(&m.name);
+                built.map(|built| self.nats.get(&m.name).copied().unwrap_or(built))
+            }),
         }
     }
 }
