@@ -148,7 +148,8 @@ impl Incident {
             }
             WhyCause::UsedTwice => {
                 let twin = step("twin", "node = \"second\"\nof = \"there-1\"");
-                (connect + &twin + &step("start", "node = \"second\""), false)
+                let comes = step("connect", "from = \"second\"\nto = \"here-1\"\nas = \"second\"");
+                (connect + &twin + &step("start", "node = \"second\"") + &comes, false)
             }
             _ => {
                 let unknown = "# Not known: how this came about. The ladder is run, and the same question \
