@@ -6,9 +6,9 @@ use std::sync::Arc;
 use super::Mask;
 use crate::model::{
     AlsoCalled, Attempt, AttemptsView, CacheView, Command, Confidence, Done, Event, EventKind, Failover,
-    Failure, LinkReport, LinkRow, LogLine, MappingLifetime, NatSpell, NatView, NoProbePorts, NodeInfo, Outcome,
-    PathTest, PeerId, PeerRow, PortOrder, Reason, RelaysView, ReportingView, ReservationRow, SaveState,
-    ServedRow, Snapshot, StageReport, TestedPath, UsedTwice, Vantage, Why, WhyFact, WhyLine,
+    Failure, LinkReport, LinkRow, LogLine, MappingLifetime, NatSpell, NatView, NoProbePorts, NodeInfo,
+    Outcome, PathTest, PeerId, PeerRow, PortOrder, Reason, RelaysView, ReportingView, ReservationRow,
+    SaveState, ServedRow, Snapshot, StageReport, TestedPath, UsedTwice, Vantage, Why, WhyFact, WhyLine,
 };
 use crate::tui::entry::Entry;
 use crate::tui::lab::{DrillStage, DrillView, LabLink, LabNode, LabRouter, LabSaid, LabView};
