@@ -38,7 +38,16 @@ pub(super) fn draw(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
         // In a narrow terminal the first ones are all that is seen.
         head.sort_by_key(|b| !belongs(b.action, focus));
     }
-    let width = |b: &Bound| b.key().width() + b.label.width() + 3;
+    let label = |b: &Bound| match (b.action, scope) {
+        (Action::Play, _) if app.history().is_playing() => "stop",
+        (Action::Freeze, Scope::Main) if app.moment().is_some() => "go on",
+        (Action::Back, _) if app.history().replayed().is_some() => "to its end",
+        (Action::Back, _) if app.moment().is_some() => "now",
+        (Action::Zoom, Scope::Main) if zoom => "unzoom",
+        (Action::Lab(key), _) => lab_label(app, key).unwrap_or(b.label),
+        _ => b.label,
+    };
+    let width = |b: &Bound| b.key().width() + label(b).width() + 3;
     let mut room = usize::from(area.width).saturating_sub(1 + tail.iter().map(|b| width(b)).sum::<usize>());
     let mut shown = Vec::new();
     for binding in head {
@@ -51,15 +60,7 @@ pub(super) fn draw(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
     shown.extend(tail);
     let (mut spans, mut x) = (vec![Span::raw(" ")], area.x + 1);
     for binding in shown {
-        let label = match (binding.action, scope) {
-            (Action::Play, _) if app.history().is_playing() => "stop",
-            (Action::Freeze, Scope::Main) if app.moment().is_some() => "go on",
-            (Action::Back, _) if app.history().replayed().is_some() => "to its end",
-            (Action::Back, _) if app.moment().is_some() => "now",
-            (Action::Zoom, Scope::Main) if zoom => "unzoom",
-            (Action::Lab(key), _) => lab_label(app, key).unwrap_or(binding.label),
-            _ => binding.label,
-        };
+        let label = label(binding);
         let key = binding.key();
         let width = u16::try_from(key.width() + 1 + label.width()).unwrap_or(0);
         pen.mark(Rect { x, width, ..area }.intersection(area), Spot::Key(binding.line()));
