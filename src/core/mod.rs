@@ -36,6 +36,7 @@ pub mod serving;
 pub mod sounding;
 mod targets;
 mod time;
+mod timers;
 pub mod token;
 mod twice;
 mod upgrades;

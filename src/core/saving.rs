@@ -4,7 +4,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use rand::Rng;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
 
 use super::backoff::Backoff;
 use super::io::Action;
@@ -18,7 +19,7 @@ const GATHER: Duration = Duration::from_millis(400);
 const RETRY: Backoff = Backoff { first: Duration::from_secs(1), most: Duration::from_secs(60) };
 
 /// The schedule.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Saving {
     due: Option<Mono>,
     running: bool,
@@ -27,9 +28,31 @@ pub(super) struct Saving {
     failed: Option<(String, Stamp)>,
     /// Peers that changed since the last save.
     changed: BTreeSet<PeerId>,
+    /// Files that were damaged, and what is wrong with them.
+    set_aside: Vec<(String, String)>,
+    rng: StdRng,
 }
 
 impl Saving {
+    /// `set_aside`: files that were damaged, and what is wrong with them.
+    pub(super) fn new(set_aside: Vec<(String, String)>, seed: u64) -> Self {
+        Self {
+            due: None,
+            running: false,
+            failures: 0,
+            saved: None,
+            failed: None,
+            changed: BTreeSet::new(),
+            set_aside,
+            rng: StdRng::seed_from_u64(seed),
+        }
+    }
+
+    /// Files that were damaged, and what is wrong with them.
+    pub(super) fn set_aside(&self) -> &[(String, String)] {
+        &self.set_aside
+    }
+
     /// Something significant changed.
     pub(super) fn touch(&mut self, now: Mono) {
         self.due.get_or_insert(now + GATHER);
@@ -60,13 +83,7 @@ impl Saving {
     }
 
     /// A save ended. Whether it did as it should.
-    pub(super) fn on_saved(
-        &mut self,
-        result: Result<(), String>,
-        now: Now,
-        rng: &mut impl Rng,
-        out: &mut Outbox,
-    ) -> bool {
+    pub(super) fn on_saved(&mut self, result: Result<(), String>, now: Now, out: &mut Outbox) -> bool {
         self.running = false;
         let Err(detail) = result else {
             self.saved = Some(now.stamp);
@@ -77,7 +94,7 @@ impl Saving {
             return true;
         };
         self.failures += 1;
-        let wait = RETRY.after(self.failures, rng);
+        let wait = RETRY.after(self.failures, &mut self.rng);
         self.due = Some(now.mono + wait);
         let since = self.failed.take().map_or(now.stamp, |(_, since)| since);
         self.failed = Some((detail.clone(), since));
@@ -98,9 +115,6 @@ impl Saving {
 
 #[cfg(test)]
 mod tests {
-    use rand::SeedableRng;
-    use rand::rngs::StdRng;
-
     use super::*;
 
     fn at(ms: u64) -> Now {
@@ -116,7 +130,7 @@ mod tests {
 
     #[test]
     fn a_change_is_saved_within_a_second_and_further_ones_do_not_put_it_off() {
-        let mut saving = Saving::default();
+        let mut saving = Saving::new(Vec::new(), 1);
         saving.touch(at(0).mono);
         saving.touch(at(300).mono);
         assert!(saving.next_timeout().unwrap() <= at(1000).mono);
@@ -126,25 +140,24 @@ mod tests {
 
     #[test]
     fn one_save_runs_at_a_time_and_a_change_meanwhile_is_not_forgotten() {
-        let mut saving = Saving::default();
+        let mut saving = Saving::new(Vec::new(), 1);
         saving.touch(at(0).mono);
         assert!(saves(&mut saving, at(400)));
         saving.touch(at(500).mono);
         assert!(!saves(&mut saving, at(2000)));
-        saving.on_saved(Ok(()), at(2000), &mut StdRng::seed_from_u64(1), &mut Outbox::default());
+        saving.on_saved(Ok(()), at(2000), &mut Outbox::default());
         assert!(saves(&mut saving, at(2000)));
     }
 
     #[test]
     fn a_failed_save_is_shown_and_retried_after_one_to_sixty_seconds_until_it_succeeds() {
-        let mut rng = StdRng::seed_from_u64(1);
-        let mut saving = Saving::default();
+        let mut saving = Saving::new(Vec::new(), 1);
         saving.touch(at(0).mono);
         let mut now = at(400);
         for round in 1..12u32 {
             assert!(saves(&mut saving, now), "round {round}");
             let mut out = Outbox::default();
-            assert!(!saving.on_saved(Err("disk full".into()), now, &mut rng, &mut out));
+            assert!(!saving.on_saved(Err("disk full".into()), now, &mut out));
             let Some(Action::Event(told)) = out.poll() else { panic!() };
             let EventKind::CacheSaveFailed { retry_ms, .. } = told.kind else { panic!() };
             let wait = Duration::from_millis(retry_ms);
@@ -154,7 +167,7 @@ mod tests {
         }
         assert!(saves(&mut saving, now));
         let mut out = Outbox::default();
-        assert!(saving.on_saved(Ok(()), now, &mut rng, &mut out));
+        assert!(saving.on_saved(Ok(()), now, &mut out));
         let told = out.poll();
         assert!(matches!(told, Some(Action::Event(e)) if e.kind == EventKind::CacheSavedAgain));
         assert_eq!(saving.view(), SaveState::Saved { at: now.stamp });

@@ -93,7 +93,7 @@ impl Engine {
     ) -> Result<Option<Done>, Failure> {
         let target = self.targets(now).of(peer).ok_or(Reason::UnknownPeer)?;
         // It would say nothing of the peer, and be no news to anybody.
-        self.ways.to(&target.addresses).map_err(|why| Reason::NoWay { why })?;
+        self.config.ways.to(&target.addresses).map_err(|why| Reason::NoWay { why })?;
         self.with_attempts(now, |attempts, view, out| {
             attempts.connect(id, (peer, target), plan, cause, view, out);
         });

@@ -30,7 +30,7 @@ impl Engine {
 
     /// Where the host lets us send is another than before.
     pub(super) fn on_ways(&mut self, ways: Ways, now: Now) {
-        let before = std::mem::replace(&mut self.ways, ways);
+        let before = std::mem::replace(&mut self.config.ways, ways);
         for (id, why) in self.cut_off(now) {
             let peer =
                 self.attempts.live().find(|l| l.id() == id).and_then(crate::core::ladder::Ladder::peer);
@@ -39,7 +39,7 @@ impl Engine {
                 self.dialer.on_learned(peer, Cause::Reconnect, now.mono);
             }
         }
-        if self.ways.opens(&before) {
+        if self.config.ways.opens(&before) {
             self.dialer.reset_waits(now.mono);
             self.upgrades_sooner(now);
         }
@@ -54,7 +54,8 @@ impl Engine {
         };
         let open = |ladder: &&crate::core::ladder::Ladder| ladder.outcome().is_none();
         let live = self.attempts.live().filter(open);
-        live.filter_map(|ladder| Some((ladder.id(), self.ways.to(&addresses(ladder)).err()?))).collect()
+        live.filter_map(|ladder| Some((ladder.id(), self.config.ways.to(&addresses(ladder)).err()?)))
+            .collect()
     }
 
     /// The host sends from other addresses: it changed networks, or a tunnel

@@ -53,6 +53,7 @@ use super::relaying::{self, Relaying};
 use super::saving::Saving;
 use super::serving::{self as relay_service, RelayService};
 use super::targets::Targets;
+pub use super::timers::{Timer, Timers};
 use super::twice::Twice;
 use super::upgrades::Upgrades;
 use super::why::{self, WhyQueries};
@@ -154,8 +155,6 @@ pub struct Engine {
     attempts: Attempts,
     kpi: Kpi,
     nat: Nat,
-    /// Where the host lets us send.
-    ways: Ways,
     coordination: Coordinator,
     relaying: Relaying,
     serving: RelayService,
@@ -167,14 +166,9 @@ pub struct Engine {
     twice: Twice,
     echoes: Echoes,
     saving: Saving,
-    /// When it is looked at again who of the linked stayed.
-    next_keep: Mono,
-    set_aside: Vec<(String, String)>,
     view: ViewCache,
     outbox: Outbox,
-    rng: StdRng,
     leaving: bool,
-    started: Now,
 }
 
 impl Engine {
@@ -213,7 +207,6 @@ impl Engine {
         let mut outbox = Outbox::default();
         book.iter().for_each(|(peer, _)| outbox.touch_row(peer));
         Self {
-            ways: config.ways.clone(),
             config,
             book,
             gossip,
@@ -232,14 +225,10 @@ impl Engine {
             tests_shown: TestsShown::default(),
             twice,
             echoes: Echoes::default(),
-            saving: Saving::default(),
-            next_keep: now.mono,
-            set_aside,
-            view: ViewCache::default(),
+            saving: Saving::new(set_aside, seed(&mut rng)),
+            view: ViewCache::new(now.stamp),
             outbox,
-            rng,
             leaving: false,
-            started: now,
         }
     }
 
@@ -252,7 +241,7 @@ impl Engine {
             EventKind::NodeStarted { local_addr, no_ipv6: self.config.no_ipv6, probe_ports, cached },
             now,
         );
-        for (file, detail) in self.set_aside.clone() {
+        for (file, detail) in self.saving.set_aside().to_vec() {
             self.outbox.event(None, EventKind::CacheSetAside { file, detail }, now);
         }
         if let Some(reason) = self.config.no_probe_ports.clone() {
@@ -524,9 +513,9 @@ impl Engine {
         now: Now,
         f: impl FnOnce(&mut Relaying, relaying::View<'_>, &mut Outbox) -> T,
     ) -> T {
-        let Self { relaying, outbox, config, book, links, nat, attempts, dialer, ways, leaving, .. } = self;
+        let Self { relaying, outbox, config, book, links, nat, attempts, dialer, leaving, .. } = self;
         let targets = Targets { peers: Peers { me: config.me, book, links, now }, nat };
-        let (loopback, leaving) = (config.loopback(), *leaving);
+        let (ways, loopback, leaving) = (&config.ways, config.loopback(), *leaving);
         let view = relaying::View { targets, attempts, dialer, ways, loopback, leaving };
         let done = f(relaying, view, outbox);
         self.route(now);
@@ -564,7 +553,6 @@ impl Engine {
             nat,
             attempts,
             dialer,
-            ways,
             twice,
             coordination,
             guesses,
@@ -582,7 +570,7 @@ impl Engine {
             targets,
             attempts,
             dialer,
-            ways,
+            ways: &config.ways,
             twice,
             coordination,
             network,
@@ -646,27 +634,29 @@ impl Engine {
 
     /// When [`Self::on_timeout`] wants to be called.
     pub fn next_timeout(&self, now: Now) -> Option<Mono> {
+        self.timers(now).next().map(|(at, _)| at)
+    }
+
+    /// What fires when.
+    pub fn timers(&self, now: Now) -> Timers {
         let dialer = self.dialer.next_timeout(&self.dialer_view(now), now.mono);
-        let nat = self.nat.next_timeout(now).filter(|_| !self.leaving);
-        [
-            dialer,
-            self.links.next_timeout(),
-            nat,
-            self.attempts.next_timeout(),
-            self.gossip.next_timeout(),
-            self.coordination.next_timeout(),
-            self.relaying.next_timeout(now),
-            self.serving.next_timeout(),
-            self.why.next_timeout(),
-            self.echoes.next_timeout(),
-            self.upgrades.next_timeout().filter(|_| !self.leaving),
-            self.guesses.next_timeout().filter(|_| !self.leaving),
-            self.path_tests.next_timeout().filter(|_| !self.leaving),
-            self.saving.next_timeout(),
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+        let unless_leaving = |at: Option<Mono>| at.filter(|_| !self.leaving);
+        Timers([
+            (Timer::Links, self.links.next_timeout()),
+            (Timer::Dialer, dialer),
+            (Timer::Attempts, self.attempts.next_timeout()),
+            (Timer::Gossip, self.gossip.next_timeout()),
+            (Timer::Coordination, self.coordination.next_timeout()),
+            (Timer::Relaying, self.relaying.next_timeout(now)),
+            (Timer::Serving, self.serving.next_timeout()),
+            (Timer::Nat, unless_leaving(self.nat.next_timeout(now))),
+            (Timer::Upgrades, unless_leaving(self.upgrades.next_timeout())),
+            (Timer::Guesses, unless_leaving(self.guesses.next_timeout())),
+            (Timer::PathTests, unless_leaving(self.path_tests.next_timeout())),
+            (Timer::Why, self.why.next_timeout()),
+            (Timer::Echoes, self.echoes.next_timeout()),
+            (Timer::Saving, self.saving.next_timeout()),
+        ])
     }
 
     /// Calls everything off; connections are closed by whoever calls this.
@@ -683,7 +673,7 @@ impl Engine {
     }
 
     fn on_saved(&mut self, result: Result<(), String>, now: Now) {
-        if !self.saving.on_saved(result, now, &mut self.rng, &mut self.outbox) {
+        if !self.saving.on_saved(result, now, &mut self.outbox) {
             self.kpi.not_saved();
         }
     }

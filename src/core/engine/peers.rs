@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use super::{Engine, Link, Links};
 use crate::core::Now;
@@ -16,9 +15,6 @@ use crate::core::peers::Peers;
 use crate::core::targets::Targets;
 use crate::core::{nat, relaying};
 use crate::model::{AttemptOutcome, Cause, CloseCode, EventKind, PeerId, Reason, SendTrouble, Source};
-
-/// How often it is looked at who stayed: more often nothing changes by it.
-const KEEP_EVERY: Duration = Duration::from_secs(5);
 
 impl Engine {
     /// What the book and the links say of peers.
@@ -103,10 +99,9 @@ impl Engine {
 
     /// Whose link stands for a while is worth knowing, whoever dialled.
     pub(super) fn keep_linked(&mut self, now: Now) {
-        if now.mono < self.next_keep {
+        if !self.links.take_look(now.mono) {
             return;
         }
-        self.next_keep = now.mono + KEEP_EVERY;
         for peer in self.links.peers() {
             self.note_name(peer, now);
         }
@@ -200,12 +195,18 @@ impl Engine {
         now: Now,
         f: impl FnOnce(&mut Dialer, &DialerView<'_>) -> T,
     ) -> T {
-        let Self { dialer, book, links, attempts, ways, .. } = self;
-        f(dialer, &DialerView { book, links, attempts, ways, now })
+        let Self { dialer, book, links, attempts, config, .. } = self;
+        f(dialer, &DialerView { book, links, attempts, ways: &config.ways, now })
     }
 
     pub(super) fn dialer_view(&self, now: Now) -> DialerView<'_> {
-        DialerView { book: &self.book, links: &self.links, attempts: &self.attempts, ways: &self.ways, now }
+        DialerView {
+            book: &self.book,
+            links: &self.links,
+            attempts: &self.attempts,
+            ways: &self.config.ways,
+            now,
+        }
     }
 }
 

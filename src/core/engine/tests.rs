@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use super::sim::{Net, addr, id};
 use crate::core::limits::OUTBOUND_WANTED;
+use crate::core::timers::Timer;
 use crate::model::{AttemptOutcome, Command, Done, EventKind, NatType, PeerState, Phase};
 
 /// Every type there is a name for.
@@ -239,4 +240,18 @@ fn links_in_a_snapshot_are_the_links_that_are_up() {
     for n in 0..5 {
         assert_eq!(net.links(n), net.up_links(n));
     }
+}
+
+#[test]
+fn the_table_of_timers_says_what_fires_next_and_why() {
+    let mut net = fleet(2, 1);
+    assert!(net.run_until(secs(5), |net| net.up_links(0) == 1).is_some());
+    net.run(secs(60));
+    let (now, engine) = (net.now, &net.nodes[0].engine);
+    let timers = engine.timers(now);
+    let (at, _) = timers.next().unwrap();
+    assert_eq!(engine.next_timeout(now), Some(at));
+    let heartbeat = timers.due(Timer::Links).unwrap();
+    assert!(at <= heartbeat && heartbeat <= now.mono + secs(5), "a link is pinged every five seconds");
+    assert_eq!(timers.due(Timer::Attempts), None, "nobody is dialled");
 }

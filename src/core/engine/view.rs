@@ -8,12 +8,14 @@ use super::{Engine, Link};
 use crate::core::Now;
 use crate::model::{
     AlsoCalled, AttemptsView, CacheView, Counters, GossipView, KpiView, LinkRow, NodeInfo, PathTest, PeerId,
-    PeerRow, PeerState, Phase, RelaysView, ReportingView, Snapshot, clean,
+    PeerRow, PeerState, Phase, RelaysView, ReportingView, Snapshot, Stamp, clean,
 };
 
 /// The sections of the snapshot before.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct ViewCache {
+    /// When the node began.
+    started: Stamp,
     seq: u64,
     rows: BTreeMap<PeerId, Arc<PeerRow>>,
     peers: Arc<Vec<Arc<PeerRow>>>,
@@ -26,6 +28,26 @@ pub(super) struct ViewCache {
     counters: Arc<Counters>,
     reporting: Arc<ReportingView>,
     tests: Arc<Vec<Arc<PathTest>>>,
+}
+
+impl ViewCache {
+    pub(super) fn new(started: Stamp) -> Self {
+        Self {
+            started,
+            seq: 0,
+            rows: BTreeMap::new(),
+            peers: Arc::default(),
+            node: None,
+            links: Arc::default(),
+            attempts: Arc::default(),
+            relays: Arc::default(),
+            gossip: Arc::default(),
+            kpi: Arc::default(),
+            counters: Arc::default(),
+            reporting: Arc::default(),
+            tests: Arc::default(),
+        }
+    }
 }
 
 /// Replaces a section if it changed.
@@ -79,7 +101,7 @@ impl Engine {
 
     fn node_info(&self, now: Now) -> NodeInfo {
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        let set_aside = self.set_aside.iter().map(|(file, detail)| format!("{file}: {detail}"));
+        let set_aside = self.saving.set_aside().iter().map(|(file, detail)| format!("{file}: {detail}"));
         NodeInfo {
             peer_id: self.config.me,
             name: self.config.name.clone(),
@@ -88,7 +110,7 @@ impl Engine {
             local_addr: self.config.local_addr,
             no_ipv6: self.config.no_ipv6,
             observed_addrs: self.nat.seen_at(),
-            started: self.started.stamp,
+            started: self.view.started,
             phase: if self.leaving { Phase::Leaving } else { self.dialer.phase(now) },
             cache: CacheView {
                 known: count(self.book.len()),

@@ -21,6 +21,9 @@ use crate::model::{CloseCode, EventKind, Path, PeerId, Reason};
 /// Why a connection was refused is remembered for the dial that made it.
 const REFUSAL_KEPT: Duration = Duration::from_secs(5);
 
+/// How often it is looked at who stayed: more often nothing changes by it.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
 /// All of them.
 #[derive(Debug)]
 pub(super) struct Links {
@@ -33,6 +36,8 @@ pub(super) struct Links {
     turned_away: BTreeSet<PeerId>,
     /// Why connections were lately refused that never became links.
     refusals: BTreeMap<PeerId, (Mono, Reason)>,
+    /// When it is looked at again who stayed.
+    next_look: Mono,
 }
 
 /// Something that happened to a connection of a peer.
@@ -68,6 +73,7 @@ impl Links {
             room: Room::default(),
             turned_away: BTreeSet::new(),
             refusals: BTreeMap::new(),
+            next_look: Mono::default(),
         }
     }
 
@@ -247,6 +253,15 @@ impl Links {
             self.carry(peer, told, now, out);
         }
         self.refusals.retain(|_, (at, _)| now.mono.since(*at) < REFUSAL_KEPT);
+    }
+
+    /// Whether to look now who stayed; the next look is due later then.
+    pub(super) fn take_look(&mut self, now: Mono) -> bool {
+        let due = self.next_look <= now;
+        if due {
+            self.next_look = now + LOOK_EVERY;
+        }
+        due
     }
 
     /// Forgets those whose peers are gone for good.
