@@ -2,7 +2,7 @@
 
 use libtest_mimic::Trial;
 use punchdeck::core::limits::{OBSERVED_PER_MINUTE, WHY_PER_MINUTE};
-use punchdeck::core::wire::{AccountAsk, Echo, Message, Observed, Standing, WhoHas, WhyAsk, WhyHalf};
+use punchdeck::core::wire::{Echo, Message, Observed, PeerLinkStatus, PeerReply, WhoHas, WhyAsk, WitnessAsk};
 use punchdeck::model::{NatType, PeerId};
 
 use super::peer::Scripted;
@@ -57,7 +57,7 @@ async fn why_flood() {
     peer.say(Message::Echo(Echo { id: 7, payload: vec![1] })).await;
     let mut answers = 0;
     peer.hear(|m| {
-        answers += u64::from(matches!(m, Message::WhyHalf(_)));
+        answers += u64::from(matches!(m, Message::PeerReply(_)));
         matches!(m, Message::EchoReply(_)).then_some(())
     })
     .await;
@@ -66,20 +66,23 @@ async fn why_flood() {
     // What it saw of others is asked with the same six.
     let mut nosy = Scripted::linked(&node).await;
     for query in 0..20 {
-        nosy.say(Message::AccountAsk(AccountAsk { query, about: peer.id })).await;
+        nosy.say(Message::WitnessAsk(WitnessAsk { query, about: peer.id })).await;
     }
     nosy.say(Message::Echo(Echo { id: 8, payload: vec![1] })).await;
     let mut accounts = Vec::new();
     nosy.hear(|m| {
-        accounts.extend(if let Message::Account(account) = m { Some(account.clone()) } else { None });
+        accounts.extend(if let Message::WitnessReply(account) = m { Some(account.clone()) } else { None });
         matches!(m, Message::EchoReply(_)).then_some(())
     })
     .await;
     assert_eq!(accounts.len(), WHY_PER_MINUTE as usize);
     // What the other one asked for is not its business.
-    assert!(accounts.iter().all(|a| a.standing == Standing::Linked && a.notes.is_empty()), "{accounts:?}");
+    assert!(
+        accounts.iter().all(|a| a.standing == PeerLinkStatus::Linked && a.notes.is_empty()),
+        "{accounts:?}"
+    );
     // And an answer to no question is none.
-    let half = WhyHalf { query: 99, nat: NatType::None, measured_s: None, evidence: vec![], notes: vec![] };
-    peer.say(Message::WhyHalf(half)).await;
+    let half = PeerReply { query: 99, nat: NatType::None, measured_s: None, evidence: vec![], notes: vec![] };
+    peer.say(Message::PeerReply(half)).await;
     node.until_counted("answer to no question").await;
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::Attempts;
 use crate::core::Now;
 use crate::core::ladder::{Consent, DialId, LadderOut};
-use crate::core::why::{Deed, Dial, Trace};
+use crate::core::why::{Dial, Trace, TraceEvent};
 use crate::core::wire::IHave;
 use crate::model::{Attempt, AttemptId, AttemptOutcome, PeerId, Reason, StageOutcome};
 
@@ -47,8 +47,8 @@ impl Traces {
         match wanted {
             LadderOut::Dial { dial, addr, .. } => trace.wanted(*dial, Dial::To(*addr, false)),
             LadderOut::Punch { dial, addr, .. } => trace.wanted(*dial, Dial::To(*addr, true)),
-            LadderOut::RequestPunch(via) => trace.add(Deed::Asked(via.peer, false), at),
-            LadderOut::Invite { via, .. } => trace.add(Deed::Asked(*via, true), at),
+            LadderOut::RequestPunch(via) => trace.add(TraceEvent::Asked(via.peer, false), at),
+            LadderOut::Invite { via, .. } => trace.add(TraceEvent::Asked(*via, true), at),
             LadderOut::DialLane { dial, relay, .. } => {
                 trace.wanted(*dial, Dial::Lane(relay.relay, relay.addr));
             }
@@ -62,26 +62,28 @@ impl Traces {
     }
 
     pub(super) fn asked(&mut self, id: AttemptId, count: usize, now: Now) {
-        self.add(id, Deed::AskedWhoHas(count), now);
+        self.add(id, TraceEvent::AskedWhoHas(count), now);
     }
 
     pub(super) fn has(&mut self, id: AttemptId, from: PeerId, said: &IHave, now: Now) {
         let deed = match said.observed {
-            Some(at) => Deed::Has(from, crate::model::plain_addr(at)),
-            None => Deed::HasNot(from),
+            Some(at) => TraceEvent::Has(from, crate::model::plain_addr(at)),
+            None => TraceEvent::HasNot(from),
         };
         self.add(id, deed, now);
     }
 
     pub(super) fn answered(&mut self, id: AttemptId, from: PeerId, said: &Consent, now: Now) {
         let deed = match said {
-            Consent::Agreed(at) => Deed::Agreed(from, *at),
-            Consent::Elsewhere(reason) | Consent::Refused(reason) => Deed::TurnedDown(from, reason.clone()),
+            Consent::Agreed(at) => TraceEvent::Agreed(from, *at),
+            Consent::Elsewhere(reason) | Consent::Refused(reason) => {
+                TraceEvent::TurnedDown(from, reason.clone())
+            }
         };
         self.add(id, deed, now);
     }
 
-    fn add(&mut self, id: AttemptId, deed: Deed, now: Now) {
+    fn add(&mut self, id: AttemptId, deed: TraceEvent, now: Now) {
         self.traces.entry(id).or_default().add(deed, now.stamp);
     }
 }

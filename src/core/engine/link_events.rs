@@ -307,7 +307,10 @@ impl Engine {
                 let Self { twice, links, outbox, .. } = self;
                 twice.on_told(peer, told, links, now, outbox);
             }
-            Message::WhyAsk(_) | Message::WhyHalf(_) | Message::AccountAsk(_) | Message::Account(_) => {
+            Message::WhyAsk(_)
+            | Message::PeerReply(_)
+            | Message::WitnessAsk(_)
+            | Message::WitnessReply(_) => {
                 self.with_why(now, |why, view, out| why.handle(peer, message, view, out));
             }
             Message::Echo(_) | Message::EchoReply(_) => {

@@ -1,7 +1,7 @@
 //! What speaks for the verdict: what was measured, and who said what.
 
 use super::{Facts, Theirs, Told, names};
-use crate::core::wire::Standing;
+use crate::core::wire::PeerLinkStatus;
 use crate::model::{AttemptOutcome, Reason};
 
 /// The evidence, what decides first.
@@ -81,12 +81,12 @@ fn account(facts: &Facts<'_>, told: &Told) -> String {
     let since = seen.since.map(|at| format!(", {}", facts.ago(at))).unwrap_or_default();
     let at = seen.at.map(|at| format!(", at {at}")).unwrap_or_default();
     let what = match seen.standing {
-        Standing::Never => "not connected to it, and remembers no link".to_owned(),
-        Standing::Linked => format!("connected to it{at}, for {}", for_how_long(facts, seen)),
-        Standing::Relayed => format!("connected to it over a relay, for {}", for_how_long(facts, seen)),
-        Standing::Left => format!("it said goodbye{since}"),
-        Standing::Silent => format!("its link to it fell silent{since}"),
-        Standing::Ended => format!("its link to it ended{since}"),
+        PeerLinkStatus::Never => "not connected to it, and remembers no link".to_owned(),
+        PeerLinkStatus::Linked => format!("connected to it{at}, for {}", for_how_long(facts, seen)),
+        PeerLinkStatus::Relayed => format!("connected to it over a relay, for {}", for_how_long(facts, seen)),
+        PeerLinkStatus::Left => format!("it said goodbye{since}"),
+        PeerLinkStatus::Silent => format!("its link to it fell silent{since}"),
+        PeerLinkStatus::Ended => format!("its link to it ended{since}"),
     };
     format!("{who}, by its account: {what}")
 }

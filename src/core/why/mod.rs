@@ -19,10 +19,10 @@ use std::time::Duration;
 
 pub use knock::{Heard, Knock, Knocked};
 pub(in crate::core) use part::{View, WhyQueries};
-pub use trace::{Deed, Dial, Trace};
+pub use trace::{Dial, Trace, TraceEvent};
 
 use super::ladder::Terrain;
-use super::wire::Standing;
+use super::wire::PeerLinkStatus;
 use crate::model::{
     Attempt, Confidence, NatView, NextAction, Path, PeerId, Reason, SendTrouble, StageKind, StageOutcome,
     Stamp, Sureness, Why, WhyCause, WhyFact, WhyLine, WhyNats,
@@ -131,7 +131,7 @@ pub struct Told {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
     /// How it stands with the peer.
-    pub standing: Standing,
+    pub standing: PeerLinkStatus,
     /// Since when.
     pub since: Option<Stamp>,
     /// Where it sees it.

@@ -20,7 +20,7 @@ use crate::core::outbox::Outbox;
 use crate::core::peers::Peers;
 use crate::core::targets::Targets;
 use crate::core::twice::Twice;
-use crate::core::wire::{Account, AccountAsk, Message, Standing, WhyAsk, WhyHalf, WhyNote};
+use crate::core::wire::{Message, PeerLinkStatus, PeerReply, WhyAsk, WhyNote, WitnessAsk, WitnessReply};
 use crate::core::{Mono, Now};
 use crate::model::{
     Attempt, AttemptOutcome, CloseCode, CommandId, Done, Failure, NatType, Path, PathTest, PeerId, Reason,
@@ -130,9 +130,9 @@ impl WhyQueries {
     ) {
         match message {
             Message::WhyAsk(ask) => self.on_why_ask(from, ask, view, out),
-            Message::WhyHalf(half) => self.on_why_half(from, half, view, out),
-            Message::AccountAsk(ask) => self.on_account_ask(from, ask, view, out),
-            Message::Account(account) => self.on_account(from, account, view, out),
+            Message::PeerReply(half) => self.on_why_half(from, half, view, out),
+            Message::WitnessAsk(ask) => self.on_account_ask(from, ask, view, out),
+            Message::WitnessReply(account) => self.on_account(from, account, view, out),
             _ => {}
         }
     }
@@ -162,7 +162,7 @@ impl WhyQueries {
         }
         let mut accounts = Vec::new();
         for who in Self::witnesses(&peer, view) {
-            out.send(who, Message::AccountAsk(AccountAsk { query, about: peer }));
+            out.send(who, Message::WitnessAsk(WitnessAsk { query, about: peer }));
             accounts.push(Told { who, account: None });
         }
         let lately = self.knocked.as_ref().filter(|(at, ..)| now.mono.since(*at) < KNOCK_EVERY);
@@ -323,36 +323,36 @@ impl WhyQueries {
             told.push((now.stamp_of(status.since), format!("link up: {how}")));
         }
         let nat = view.targets.nat.view();
-        let half = WhyHalf {
+        let half = PeerReply {
             query: ask.query,
             nat: nat.claim(),
             measured_s: nat.measured.map(|at| age_ms(at, now) / 1_000),
-            evidence: nat.evidence.iter().take(WhyHalf::EVIDENCE_MAX).map(|e| clean_sentence(e)).collect(),
+            evidence: nat.evidence.iter().take(PeerReply::EVIDENCE_MAX).map(|e| clean_sentence(e)).collect(),
             notes: newest(told, now),
         };
-        out.send(from, Message::WhyHalf(half));
+        out.send(from, Message::PeerReply(half));
     }
 
     /// A peer asks what we saw of another, and what became of its requests.
-    fn on_account_ask(&mut self, from: PeerId, ask: AccountAsk, view: View<'_>, out: &mut Outbox) {
+    fn on_account_ask(&mut self, from: PeerId, ask: WitnessAsk, view: View<'_>, out: &mut Outbox) {
         let (peers, now) = (view.peers(), view.now());
         if !self.may_ask(from, now, out) {
             return;
         }
         let status = peers.links.status(&ask.about).filter(|_| peers.links.is_up(&ask.about));
         let (standing, since) = match (&status, self.gone.get(&ask.about)) {
-            (Some(s), _) if s.info.path == Path::Relayed => (Standing::Relayed, Some(s.since)),
-            (Some(s), _) => (Standing::Linked, Some(s.since)),
+            (Some(s), _) if s.info.path == Path::Relayed => (PeerLinkStatus::Relayed, Some(s.since)),
+            (Some(s), _) => (PeerLinkStatus::Linked, Some(s.since)),
             (None, Some((at, Reason::Closed { close: Some(CloseCode::Leave) }))) => {
-                (Standing::Left, Some(*at))
+                (PeerLinkStatus::Left, Some(*at))
             }
-            (None, Some((at, reason))) if is_silence(reason) => (Standing::Silent, Some(*at)),
-            (None, Some((at, _))) => (Standing::Ended, Some(*at)),
-            (None, None) => (Standing::Never, None),
+            (None, Some((at, reason))) if is_silence(reason) => (PeerLinkStatus::Silent, Some(*at)),
+            (None, Some((at, _))) => (PeerLinkStatus::Ended, Some(*at)),
+            (None, None) => (PeerLinkStatus::Never, None),
         };
         let told = view.coordination.told(from, Some(ask.about));
         let told = told.map(|noted| (now.stamp_of(noted.at), noted.text())).collect();
-        let account = Account {
+        let account = WitnessReply {
             query: ask.query,
             standing,
             since_s: since.map(|at| age_ms(now.stamp_of(at), now) / 1_000),
@@ -360,25 +360,25 @@ impl WhyQueries {
             seen_at: status.filter(|s| s.info.path.is_straight()).map(|s| s.info.remote),
             notes: newest(told, now),
         };
-        out.send(from, Message::Account(account));
+        out.send(from, Message::WitnessReply(account));
     }
 
     /// The peer told its half.
-    fn on_why_half(&mut self, from: PeerId, half: WhyHalf, view: View<'_>, out: &mut Outbox) {
+    fn on_why_half(&mut self, from: PeerId, half: PeerReply, view: View<'_>, out: &mut Outbox) {
         let now = view.now();
         let open = self.open.get_mut(&half.query).filter(|o| o.peer == from && o.half_awaited);
         let Some(open) = open else { return out.stopped("answer to no question") };
         open.half_awaited = false;
         open.theirs = Theirs::Told {
             measured: half.measured_s.map(|s| now.stamp.before(Duration::from_secs(s.into()))),
-            evidence: half.evidence.iter().take(WhyHalf::EVIDENCE_MAX).map(|e| clean_sentence(e)).collect(),
+            evidence: half.evidence.iter().take(PeerReply::EVIDENCE_MAX).map(|e| clean_sentence(e)).collect(),
             notes: heard(half.notes, now),
         };
         self.answer_why(half.query, view, out);
     }
 
     /// Somebody told what it saw.
-    fn on_account(&mut self, from: PeerId, account: Account, view: View<'_>, out: &mut Outbox) {
+    fn on_account(&mut self, from: PeerId, account: WitnessReply, view: View<'_>, out: &mut Outbox) {
         let now = view.now();
         let open = self.open.get_mut(&account.query);
         let told = open.and_then(|o| o.accounts.iter_mut().find(|t| t.who == from && t.account.is_none()));
@@ -455,7 +455,7 @@ fn age_ms(at: Stamp, now: Now) -> u32 {
 /// The newest of what is to be told, the oldest first.
 fn newest(mut told: Vec<(Stamp, String)>, now: Now) -> Vec<WhyNote> {
     told.sort_by_key(|(at, _)| *at);
-    let skip = told.len().saturating_sub(WhyHalf::NOTES_MAX);
+    let skip = told.len().saturating_sub(PeerReply::NOTES_MAX);
     let note = |(at, what): (Stamp, String)| WhyNote { age_ms: age_ms(at, now), what: clean_sentence(&what) };
     told.into_iter().skip(skip).map(note).collect()
 }
@@ -463,5 +463,5 @@ fn newest(mut told: Vec<(Stamp, String)>, now: Now) -> Vec<WhyNote> {
 /// What was told, by our clock.
 fn heard(notes: Vec<WhyNote>, now: Now) -> Vec<(Stamp, String)> {
     let at = |note: &WhyNote| now.stamp.before(Duration::from_millis(note.age_ms.into()));
-    notes.into_iter().take(WhyHalf::NOTES_MAX).map(|note| (at(&note), clean_sentence(&note.what))).collect()
+    notes.into_iter().take(PeerReply::NOTES_MAX).map(|note| (at(&note), clean_sentence(&note.what))).collect()
 }

@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 
 use super::part::View;
-use super::{Deed, Told, Trace};
+use super::{Told, Trace, TraceEvent};
 use crate::core::link::Link;
 use crate::model::{NatType, Path, PeerId, Provenance, Stamp, WhyFact, clean};
 
@@ -146,7 +146,7 @@ fn addresses_from(
         }
     }
     for step in view.attempts.trace(&peer).map(Trace::steps).unwrap_or_default() {
-        if let Deed::Has(who, addr) = step.what {
+        if let TraceEvent::Has(who, addr) = step.what {
             add(addr, ", where it was seen", (Provenance::Claimed, Some(who)), Some(step.at));
         }
     }

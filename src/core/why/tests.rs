@@ -80,7 +80,7 @@ fn dialled(hosts: &[u8]) -> Trace {
     trace
 }
 
-fn told(who: PeerId, standing: Standing, seen: Option<SocketAddr>) -> Told {
+fn told(who: PeerId, standing: PeerLinkStatus, seen: Option<SocketAddr>) -> Told {
     let account = Seen { standing, since: Some(at(30_000)), at: seen, notes: Vec::new() };
     Told { who, account: Some(account) }
 }
@@ -192,7 +192,7 @@ fn hearsay_and_old_measurements_make_the_verdict_less_sure() {
 #[test]
 fn a_punch_that_both_made_in_vain_has_two_causes_and_what_tells_them_apart() {
     let mut trace = Trace::default();
-    trace.add(Deed::Agreed(RELAY, addr(2)), at(20));
+    trace.add(TraceEvent::Agreed(RELAY, addr(2)), at(20));
     let failed = Some(Reason::TimedOut { after_ms: 30_000 });
     let punch = stage(StageKind::Punch, StageOutcome::Failed, 10, 30_000, failed);
     let case = Case::new(attempt(vec![punch], AttemptOutcome::Connected), trace);
@@ -210,7 +210,7 @@ fn a_punch_that_both_made_in_vain_has_two_causes_and_what_tells_them_apart() {
 #[test]
 fn a_rate_limit_names_who_refused_and_says_that_the_nats_are_not_in_the_way() {
     let mut trace = Trace::default();
-    trace.add(Deed::TurnedDown(RELAY, Reason::RateLimited), at(20));
+    trace.add(TraceEvent::TurnedDown(RELAY, Reason::RateLimited), at(20));
     let case = Case::new(unreached(Reason::RateLimited), trace);
     for facts in [case.facts(), relayed(case.facts())] {
         let why = explain(&facts);
@@ -226,11 +226,11 @@ fn a_rate_limit_names_who_refused_and_says_that_the_nats_are_not_in_the_way() {
 #[test]
 fn nobody_between_is_told_with_who_was_asked_and_both_causes() {
     let mut trace = dialled(&[2]);
-    trace.add(Deed::HasNot(RELAY), at(2_010));
+    trace.add(TraceEvent::HasNot(RELAY), at(2_010));
     let case = Case::new(unreached(Reason::NoIntermediary), trace);
     let accounts = vec![Told {
         who: RELAY,
-        account: Some(Seen { standing: Standing::Never, since: None, at: None, notes: Vec::new() }),
+        account: Some(Seen { standing: PeerLinkStatus::Never, since: None, at: None, notes: Vec::new() }),
     }];
     let why = explain(&Facts { accounts, homes: vec![OTHER], ..case.facts() });
     assert!(why.verdict.contains("nobody we are linked to is connected to it"), "{}", why.verdict);
@@ -246,7 +246,7 @@ fn nobody_between_is_told_with_who_was_asked_and_both_causes() {
 #[test]
 fn a_peer_that_fell_silent_for_others_is_most_likely_offline_and_never_surely() {
     let case = Case::new(unreached(Reason::NoIntermediary), dialled(&[2]));
-    let accounts = vec![told(RELAY, Standing::Silent, None), told(OTHER, Standing::Never, None)];
+    let accounts = vec![told(RELAY, PeerLinkStatus::Silent, None), told(OTHER, PeerLinkStatus::Never, None)];
     let gone = Some((at(29_000), Reason::HeartbeatsMissed { missed: 3 }));
     let why = explain(&Facts { accounts: accounts.clone(), gone, ..case.facts() });
     assert!(why.verdict.contains("offline, most likely: we and 030303 lost it"), "{}", why.verdict);
@@ -257,14 +257,14 @@ fn a_peer_that_fell_silent_for_others_is_most_likely_offline_and_never_surely() 
     assert_eq!(alone.confidence.level, Sureness::Low, "one witness may be wrong itself");
     // The same where the intermediary still thought that it was connected.
     let silent = Case::new(unreached(Reason::timed_out(TARGET_WAIT)), dialled(&[2]));
-    let accounts = vec![told(RELAY, Standing::Silent, None)];
+    let accounts = vec![told(RELAY, PeerLinkStatus::Silent, None)];
     assert!(explain(&Facts { accounts, ..silent.facts() }).verdict.contains("offline, most likely"));
 }
 
 #[test]
 fn a_goodbye_makes_offline_certain() {
     let case = Case::new(unreached(Reason::NoIntermediary), dialled(&[2]));
-    let why = explain(&Facts { accounts: vec![told(RELAY, Standing::Left, None)], ..case.facts() });
+    let why = explain(&Facts { accounts: vec![told(RELAY, PeerLinkStatus::Left, None)], ..case.facts() });
     assert!(why.verdict.starts_with("It is offline: it said goodbye to 030303"), "{}", why.verdict);
     let gone = Some((at(50_000), Reason::Closed { close: Some(CloseCode::Leave) }));
     let why = explain(&Facts { gone, ..case.facts() });
@@ -275,7 +275,7 @@ fn a_goodbye_makes_offline_certain() {
 #[test]
 fn what_its_own_host_says_decides_between_offline_and_blocked() {
     let case = Case::new(unreached(Reason::NoIntermediary), dialled(&[2]));
-    let accounts = vec![told(RELAY, Standing::Silent, None)];
+    let accounts = vec![told(RELAY, PeerLinkStatus::Silent, None)];
     let terrain = Terrain { theirs: NatType::None, ..case.facts().terrain };
     let with = |udp, tcp| {
         let knocks = vec![knock(PEER, 2, udp, tcp)];
@@ -352,7 +352,7 @@ fn another_network_is_said_by_the_other_end_and_names_ours() {
 #[test]
 fn a_dead_address_is_stale_only_where_somebody_sees_it_elsewhere() {
     let case = Case::new(unreached(Reason::NoIntermediary), dialled(&[2]));
-    let accounts = vec![told(RELAY, Standing::Linked, Some(addr(7)))];
+    let accounts = vec![told(RELAY, PeerLinkStatus::Linked, Some(addr(7)))];
     let why = explain(&Facts { accounts: accounts.clone(), ..case.facts() });
     assert!(why.verdict.contains("It has moved: we dialled 198.18.0.2:41000"), "{}", why.verdict);
     assert!(why.verdict.contains("it is at 198.18.0.7:41000 now"), "{}", why.verdict);
@@ -363,7 +363,7 @@ fn a_dead_address_is_stale_only_where_somebody_sees_it_elsewhere() {
     assert!(has(&why.evidence, "its record says 198.18.0.7:41000 since"), "{:?}", why.evidence);
     // A symmetric NAT shows another port to everybody: that is no move.
     let port = SocketAddr::new(addr(2).ip(), 50_000);
-    let accounts = vec![told(RELAY, Standing::Linked, Some(port))];
+    let accounts = vec![told(RELAY, PeerLinkStatus::Linked, Some(port))];
     let terrain = Terrain { theirs: NatType::Symmetric, ..Terrain::default() };
     let why = explain(&Facts { terrain, accounts, ..case.facts() });
     assert!(!why.verdict.contains("moved"), "{}", why.verdict);
@@ -388,12 +388,12 @@ fn what_all_three_did_stands_in_the_order_in_which_it_happened() {
         stage(StageKind::Relay, StageOutcome::Ok, 910, 60, None),
     ];
     let mut trace = Trace::default();
-    trace.add(Deed::Asked(RELAY, false), at(84));
+    trace.add(TraceEvent::Asked(RELAY, false), at(84));
     let case = Case::new(attempt(stages, AttemptOutcome::Connected), trace);
     let notes = vec![(at(168), "agreed to a punch".to_owned()), (at(0).before(BEFORE * 9), "old".to_owned())];
     let theirs = Theirs::Told { measured: None, evidence: vec!["seen at two ports".into()], notes };
     let seen = vec![(at(126), "punch passed on to the target".to_owned())];
-    let account = Some(Seen { standing: Standing::Linked, since: None, at: None, notes: seen });
+    let account = Some(Seen { standing: PeerLinkStatus::Linked, since: None, at: None, notes: seen });
     let accounts = vec![Told { who: RELAY, account }, Told { who: OTHER, account: None }];
     let why = explain(&relayed(Facts { theirs, accounts, ..case.facts() }));
     let lines: Vec<_> = why.timeline.iter().map(|l| (l.at_ms, l.who, l.what.as_str())).collect();

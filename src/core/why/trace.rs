@@ -15,12 +15,12 @@ pub struct Step {
     /// When.
     pub at: Stamp,
     /// What.
-    pub what: Deed,
+    pub what: TraceEvent,
 }
 
 /// What was done or heard.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Deed {
+pub enum TraceEvent {
     /// An address was dialled, so many times, for a punch or not.
     Dialled {
         /// Where.
@@ -79,7 +79,7 @@ impl Trace {
     }
 
     /// Takes a step in.
-    pub fn add(&mut self, what: Deed, at: Stamp) {
+    pub fn add(&mut self, what: TraceEvent, at: Stamp) {
         if self.steps.len() < STEPS_MAX {
             self.steps.push(Step { at, what });
         }
@@ -96,15 +96,15 @@ impl Trace {
         let Some(what) = self.dials.iter().find(|(d, _)| *d == dial).map(|(_, what)| *what) else { return };
         let (addr, punch) = match what {
             Dial::To(addr, punch) => (addr, punch),
-            Dial::Lane(relay, addr) => return self.add(Deed::LaneDialled(relay, addr), at),
+            Dial::Lane(relay, addr) => return self.add(TraceEvent::LaneDialled(relay, addr), at),
         };
         let same = self.steps.iter_mut().find_map(|step| match &mut step.what {
-            Deed::Dialled { addr: a, punch: p, times } if (*a, *p) == (addr, punch) => Some(times),
+            TraceEvent::Dialled { addr: a, punch: p, times } if (*a, *p) == (addr, punch) => Some(times),
             _ => None,
         });
         match same {
             Some(times) => *times += 1,
-            None => self.add(Deed::Dialled { addr, punch, times: 1 }, at),
+            None => self.add(TraceEvent::Dialled { addr, punch, times: 1 }, at),
         }
     }
 
@@ -115,16 +115,16 @@ impl Trace {
             _ => None,
         });
         let Some(addr) = addr else { return };
-        let of = |s: &Step| matches!(s.what, Deed::DialFailed { addr: a, .. } if a == addr);
+        let of = |s: &Step| matches!(s.what, TraceEvent::DialFailed { addr: a, .. } if a == addr);
         self.steps.retain(|s| !of(s));
-        self.add(Deed::DialFailed { addr, reason: reason.clone() }, at);
+        self.add(TraceEvent::DialFailed { addr, reason: reason.clone() }, at);
     }
 
     /// Where it was dialled, each address once.
     pub fn addresses(&self) -> Vec<SocketAddr> {
         let mut all: Vec<SocketAddr> = Vec::new();
         for step in &self.steps {
-            if let Deed::Dialled { addr, .. } = step.what
+            if let TraceEvent::Dialled { addr, .. } = step.what
                 && !all.contains(&addr)
             {
                 all.push(addr);
@@ -136,12 +136,12 @@ impl Trace {
     /// Whether nobody answered anywhere: no dial ended otherwise than by silence.
     pub fn is_silent(&self) -> bool {
         let quiet = |reason: &Reason| matches!(reason, Reason::NoAnswer { .. } | Reason::TimedOut { .. });
-        self.steps.iter().all(|s| !matches!(&s.what, Deed::DialFailed { reason, .. } if !quiet(reason)))
+        self.steps.iter().all(|s| !matches!(&s.what, TraceEvent::DialFailed { reason, .. } if !quiet(reason)))
     }
 
     /// A short datagram was answered at an address that was dialled.
     pub fn short_passed_at(&mut self, addr: SocketAddr, at: Stamp) {
-        let noted = Deed::ShortPassed(addr);
+        let noted = TraceEvent::ShortPassed(addr);
         if self.addresses().contains(&addr) && self.steps.iter().all(|step| step.what != noted) {
             self.add(noted, at);
         }
@@ -150,7 +150,7 @@ impl Trace {
     /// Where short datagrams pass and long ones do not.
     pub fn short_passed(&self) -> Option<SocketAddr> {
         self.steps.iter().find_map(|step| match step.what {
-            Deed::ShortPassed(addr) => Some(addr),
+            TraceEvent::ShortPassed(addr) => Some(addr),
             _ => None,
         })
     }
@@ -158,7 +158,7 @@ impl Trace {
     /// Somebody else who answered at an address of it.
     pub fn impostor(&self) -> Option<(SocketAddr, PeerId)> {
         self.steps.iter().find_map(|s| match s.what {
-            Deed::DialFailed { addr, reason: Reason::WrongIdentity { got } } => Some((addr, got)),
+            TraceEvent::DialFailed { addr, reason: Reason::WrongIdentity { got } } => Some((addr, got)),
             _ => None,
         })
     }
@@ -169,8 +169,8 @@ impl Trace {
         let (mut has, mut not) = (Vec::new(), Vec::new());
         for step in &self.steps {
             match step.what {
-                Deed::Has(peer, _) => has.push(peer),
-                Deed::HasNot(peer) => not.push(peer),
+                TraceEvent::Has(peer, _) => has.push(peer),
+                TraceEvent::HasNot(peer) => not.push(peer),
                 _ => {}
             }
         }
@@ -181,7 +181,7 @@ impl Trace {
     pub fn helpers(&self) -> Vec<PeerId> {
         let mut all: Vec<PeerId> = Vec::new();
         for step in &self.steps {
-            if let Deed::Asked(peer, _) | Deed::Has(peer, _) = step.what
+            if let TraceEvent::Asked(peer, _) | TraceEvent::Has(peer, _) = step.what
                 && !all.contains(&peer)
             {
                 all.push(peer);
@@ -191,7 +191,7 @@ impl Trace {
     }
 }
 
-impl Deed {
+impl TraceEvent {
     /// As it is told.
     pub fn text(&self) -> String {
         let times = |n: u32| if n > 1 { format!(", {n} times") } else { String::new() };

@@ -7,7 +7,7 @@ use super::verdict::{narrow, punch, with};
 use super::{Facts, Finding, Knock, Knocked, Seen, names};
 use crate::core::coordination::TARGET_WAIT;
 use crate::core::ladder::telling_reason;
-use crate::core::wire::Standing;
+use crate::core::wire::PeerLinkStatus;
 use crate::model::{CloseCode, NatType, NextAction, PeerId, Reason, StageKind, Sureness, WhyCause};
 
 pub(super) fn find(facts: &Facts<'_>) -> Finding {
@@ -247,7 +247,7 @@ fn moved(facts: &Facts<'_>) -> Option<Finding> {
     let symmetric = facts.terrain.theirs == NatType::Symmetric;
     let same = |a: &SocketAddr, b: &SocketAddr| if symmetric { a.ip() == b.ip() } else { a == b };
     let new = |at: &SocketAddr| !dialled.iter().any(|d| same(d, at));
-    let linked = facts.told().filter(|(_, seen)| seen.standing == Standing::Linked);
+    let linked = facts.told().filter(|(_, seen)| seen.standing == PeerLinkStatus::Linked);
     let sees = linked.filter_map(|(who, seen)| Some((who, seen.at?))).find(|(_, at)| new(at));
     let record = facts.addresses.iter().find(|at| new(at));
     let old: Vec<String> = dialled.iter().map(ToString::to_string).collect();
@@ -280,7 +280,7 @@ fn moved(facts: &Facts<'_>) -> Option<Finding> {
 
 /// Whether one knew it and lost it without a word.
 fn lost(seen: &Seen) -> bool {
-    matches!(seen.standing, Standing::Silent | Standing::Ended)
+    matches!(seen.standing, PeerLinkStatus::Silent | PeerLinkStatus::Ended)
 }
 
 /// Nobody we are linked to is connected to it.
@@ -288,10 +288,10 @@ fn nobody(facts: &Facts<'_>) -> Finding {
     let by = |f: &dyn Fn(&Seen) -> bool| -> Vec<PeerId> {
         facts.told().filter(|(_, seen)| f(seen)).map(|(who, _)| who).collect()
     };
-    let left = by(&|seen| seen.standing == Standing::Left);
-    let linked = by(&|seen| matches!(seen.standing, Standing::Linked | Standing::Relayed));
+    let left = by(&|seen| seen.standing == PeerLinkStatus::Left);
+    let linked = by(&|seen| matches!(seen.standing, PeerLinkStatus::Linked | PeerLinkStatus::Relayed));
     let silent = by(&lost);
-    let never = by(&|seen| seen.standing == Standing::Never);
+    let never = by(&|seen| seen.standing == PeerLinkStatus::Never);
     if !linked.is_empty() {
         return Finding {
             cause: WhyCause::LinkedToOthers,

@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 
-use super::{Deed, Facts, Finding, LinkFact, Theirs, unreached};
+use super::{Facts, Finding, LinkFact, Theirs, TraceEvent, unreached};
 use crate::core::ladder::Terrain;
 use crate::model::{
     AttemptOutcome, CloseCode, NatType, NextAction, Path, PeerId, Reason, SendTrouble, StageKind,
@@ -294,8 +294,8 @@ fn unpunchable(facts: &Facts<'_>) -> Finding {
 
 /// An intermediary takes no more requests of ours just now.
 fn limited(facts: &Facts<'_>) -> Finding {
-    let refused = |d: &Deed| match d {
-        Deed::TurnedDown(via, Reason::RateLimited) => Some(*via),
+    let refused = |d: &TraceEvent| match d {
+        TraceEvent::TurnedDown(via, Reason::RateLimited) => Some(*via),
         _ => None,
     };
     let mut who: Vec<_> = facts.trace.steps().iter().filter_map(|s| refused(&s.what)).collect();
@@ -344,7 +344,7 @@ fn nobody_between(facts: &Facts<'_>) -> Finding {
 fn nothing_through(facts: &Facts<'_>) -> Finding {
     let Terrain { ours, theirs, .. } = facts.terrain;
     let unknown = |nat| nat == NatType::Unknown;
-    let agreed = facts.trace.steps().iter().any(|s| matches!(s.what, Deed::Agreed(..)));
+    let agreed = facts.trace.steps().iter().any(|s| matches!(s.what, TraceEvent::Agreed(..)));
     let (level, because) = nat_sureness(facts);
     let reason = facts.failed(StageKind::Punch).map(|r| format!(" ({r})")).unwrap_or_default();
     if !agreed {

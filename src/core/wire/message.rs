@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use super::proof::{Proofs, ProofsOf};
 use super::{
-    Account, AccountAsk, CoordinationAnswer, Invite, InviteNotice, NoticeAnswer, PunchNotice, PunchRequest,
+    CoordinationAnswer, Invite, InviteNotice, NoticeAnswer, PunchNotice, PunchRequest, WitnessAsk,
+    WitnessReply,
 };
-use super::{DialBack, DialBackAnswer, PeerPrefix, ProbeToken, Record, WhyAsk, WhyHalf};
+use super::{DialBack, DialBackAnswer, PeerPrefix, PeerReply, ProbeToken, Record, WhyAsk};
 use super::{GuessAnswer, GuessOffer, GuessOpened, GuessOver};
 use super::{TestAnswer, TestOffer, TestOver};
 use super::{frame_limit, kind, lenient};
@@ -247,11 +248,11 @@ pub enum Message {
     /// Asks for the receiver's half of the story.
     WhyAsk(WhyAsk),
     /// Answers that.
-    WhyHalf(WhyHalf),
+    PeerReply(PeerReply),
     /// Asks what the receiver saw of somebody else.
-    AccountAsk(AccountAsk),
+    WitnessAsk(WitnessAsk),
     /// Answers that.
-    Account(Account),
+    WitnessReply(WitnessReply),
     /// Offers to guess a port.
     GuessOffer(GuessOffer),
     /// Answers that.
@@ -311,9 +312,9 @@ impl Message {
             Self::Observed(_) => kind::OBSERVED,
             Self::UsedTwice(_) => kind::USED_TWICE,
             Self::WhyAsk(_) => kind::WHY_ASK,
-            Self::WhyHalf(_) => kind::WHY_HALF,
-            Self::AccountAsk(_) => kind::ACCOUNT_ASK,
-            Self::Account(_) => kind::ACCOUNT,
+            Self::PeerReply(_) => kind::WHY_HALF,
+            Self::WitnessAsk(_) => kind::ACCOUNT_ASK,
+            Self::WitnessReply(_) => kind::ACCOUNT,
             Self::GuessOffer(_) => kind::GUESS_OFFER,
             Self::GuessAnswer(_) => kind::GUESS_ANSWER,
             Self::GuessOpened(_) => kind::GUESS_OPENED,
@@ -339,11 +340,11 @@ impl Message {
                 Self::Echo(echo) | Self::EchoReply(echo) => echo.payload.len(),
                 Self::PunchRequest(p) => 64 + p.addresses.len() * 20,
                 Self::PunchNotice(p) => 64 + p.addresses.len() * 20,
-                Self::WhyHalf(half) => {
+                Self::PeerReply(half) => {
                     let texts = half.evidence.iter().chain(half.notes.iter().map(|n| &n.what));
                     texts.map(|t| t.len() + 16).sum()
                 }
-                Self::Account(account) => {
+                Self::WitnessReply(account) => {
                     48 + account.notes.iter().map(|note| note.what.len() + 16).sum::<usize>()
                 }
                 Self::Invite(_) | Self::InviteNotice(_) => 160,
@@ -360,7 +361,7 @@ impl Message {
                 | Self::DialBack(_)
                 | Self::DialBackAnswer(_)
                 | Self::WhyAsk(_)
-                | Self::AccountAsk(_)
+                | Self::WitnessAsk(_)
                 | Self::Observed(_)
                 | Self::UsedTwice(_)
                 | Self::Leave

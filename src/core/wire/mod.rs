@@ -38,7 +38,7 @@ pub use probe::{DialBack, DialBackAnswer, ProbeToken};
 pub use proof::Proof;
 pub use record::{Capabilities, PeerPrefix, Record, RelayAddr};
 pub use test::{NoTest, TestAnswer, TestOffer, TestOver, TestTerms};
-pub use why::{Account, AccountAsk, Standing, WhyAsk, WhyHalf, WhyNote};
+pub use why::{PeerLinkStatus, PeerReply, WhyAsk, WhyNote, WitnessAsk, WitnessReply};
 
 /// The lowest protocol version this program speaks.
 pub const PROTOCOL_LOW: u16 = 1;
@@ -112,11 +112,11 @@ pub mod kind {
     pub const DIAL_BACK_ANSWER: u16 = 0x0162;
     /// [`super::WhyAsk`].
     pub const WHY_ASK: u16 = 0x0170;
-    /// [`super::WhyHalf`].
+    /// [`super::PeerReply`].
     pub const WHY_HALF: u16 = 0x0171;
-    /// [`super::AccountAsk`].
+    /// [`super::WitnessAsk`].
     pub const ACCOUNT_ASK: u16 = 0x0172;
-    /// [`super::Account`].
+    /// [`super::WitnessReply`].
     pub const ACCOUNT: u16 = 0x0173;
     /// [`super::GuessOffer`].
     pub const GUESS_OFFER: u16 = 0x01a0;

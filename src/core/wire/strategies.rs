@@ -27,14 +27,14 @@ pub(crate) fn nat() -> impl Strategy<Value = NatType> {
     ]
 }
 
-fn standing() -> impl Strategy<Value = Standing> {
+fn standing() -> impl Strategy<Value = PeerLinkStatus> {
     prop_oneof![
-        Just(Standing::Never),
-        Just(Standing::Linked),
-        Just(Standing::Relayed),
-        Just(Standing::Left),
-        Just(Standing::Silent),
-        Just(Standing::Ended),
+        Just(PeerLinkStatus::Never),
+        Just(PeerLinkStatus::Linked),
+        Just(PeerLinkStatus::Relayed),
+        Just(PeerLinkStatus::Left),
+        Just(PeerLinkStatus::Silent),
+        Just(PeerLinkStatus::Ended),
     ]
 }
 
@@ -89,9 +89,9 @@ pub(crate) fn message() -> impl Strategy<Value = Message> {
         )
             .prop_map(|(query, nat, measured_s, evidence, notes)| {
                 let notes = notes.into_iter().map(|(age_ms, what)| WhyNote { age_ms, what }).collect();
-                Message::WhyHalf(WhyHalf { query, nat, measured_s, evidence, notes })
+                Message::PeerReply(PeerReply { query, nat, measured_s, evidence, notes })
             }),
-        (any::<u32>(), peer_id()).prop_map(|(query, about)| Message::AccountAsk(AccountAsk { query, about })),
+        (any::<u32>(), peer_id()).prop_map(|(query, about)| Message::WitnessAsk(WitnessAsk { query, about })),
         (
             any::<u32>(),
             standing(),
@@ -101,7 +101,7 @@ pub(crate) fn message() -> impl Strategy<Value = Message> {
         )
             .prop_map(|(query, standing, since_s, seen_at, notes)| {
                 let notes = notes.into_iter().map(|(age_ms, what)| WhyNote { age_ms, what }).collect();
-                Message::Account(Account { query, standing, since_s, seen_at, notes })
+                Message::WitnessReply(WitnessReply { query, standing, since_s, seen_at, notes })
             }),
         (any::<u32>(), any::<u32>(), any::<bool>(), vec(record(), 0..4)).prop_map(
             |(sync, page, last, records)| Message::FullSync(FullSync { sync, page, last, records })

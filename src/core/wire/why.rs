@@ -16,7 +16,7 @@ pub struct WhyAsk {
 
 /// The answer to [`WhyAsk`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WhyHalf {
+pub struct PeerReply {
     /// The question's number.
     pub query: u32,
     /// The NAT that the answerer measured for itself.
@@ -41,7 +41,7 @@ pub struct WhyNote {
     pub what: String,
 }
 
-impl WhyHalf {
+impl PeerReply {
     /// Sentences of evidence told.
     pub const EVIDENCE_MAX: usize = 6;
     /// Notes told.
@@ -50,7 +50,7 @@ impl WhyHalf {
 
 /// "What do you know of that peer, and what became of our requests for it?"
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AccountAsk {
+pub struct WitnessAsk {
     /// Echoed in the answer.
     pub query: u32,
     /// Of whom.
@@ -60,7 +60,7 @@ pub struct AccountAsk {
 /// How somebody stands with a peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "u8", into = "u8")]
-pub enum Standing {
+pub enum PeerLinkStatus {
     /// No link to it is remembered.
     Never,
     /// A link stands, straight.
@@ -75,20 +75,20 @@ pub enum Standing {
     Ended,
 }
 
-impl From<Standing> for u8 {
-    fn from(value: Standing) -> Self {
+impl From<PeerLinkStatus> for u8 {
+    fn from(value: PeerLinkStatus) -> Self {
         match value {
-            Standing::Never => 0,
-            Standing::Linked => 1,
-            Standing::Relayed => 2,
-            Standing::Left => 3,
-            Standing::Silent => 4,
-            Standing::Ended => 5,
+            PeerLinkStatus::Never => 0,
+            PeerLinkStatus::Linked => 1,
+            PeerLinkStatus::Relayed => 2,
+            PeerLinkStatus::Left => 3,
+            PeerLinkStatus::Silent => 4,
+            PeerLinkStatus::Ended => 5,
         }
     }
 }
 
-impl From<u8> for Standing {
+impl From<u8> for PeerLinkStatus {
     fn from(number: u8) -> Self {
         match number {
             1 => Self::Linked,
@@ -101,13 +101,13 @@ impl From<u8> for Standing {
     }
 }
 
-/// The answer to [`AccountAsk`].
+/// The answer to [`WitnessAsk`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Account {
+pub struct WitnessReply {
     /// The question's number.
     pub query: u32,
     /// How the answerer stands with the peer.
-    pub standing: Standing,
+    pub standing: PeerLinkStatus,
     /// Since how many seconds.
     pub since_s: Option<u32>,
     /// Where it sees the peer, if it does.
