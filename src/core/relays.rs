@@ -137,7 +137,7 @@ impl Relays {
 
     /// Brings their number to what is wanted. `candidates`: who could be a relay
     /// for us, the best first. `in_use`: whether a link runs over a reservation.
-    pub fn settle(
+    pub fn advance(
         &mut self,
         candidates: impl FnOnce() -> Vec<PeerId>,
         in_use: impl Fn(&PeerId) -> bool,
@@ -259,7 +259,7 @@ mod tests {
     fn grant(relays: &mut Relays, in_use: bool, now: Mono) {
         loop {
             let mut out = Vec::new();
-            relays.settle(|| vec![A, B, C], |_| in_use, now, &mut out);
+            relays.advance(|| vec![A, B, C], |_| in_use, now, &mut out);
             let Some(RelaysOut::Reserve(relay)) = out.pop() else { return };
             relays.on_reserved(relay, addr(relay.0[0]), Now::START, &mut out);
         }
@@ -291,9 +291,9 @@ mod tests {
         assert_eq!(held(&relays), [A, B], "what carries a link has a standby");
         assert_eq!(relays.next_timeout(at(1)), Some(at(0) + LINGER));
         let mut out = Vec::new();
-        relays.settle(|| vec![A, B, C], |relay| *relay == A, at(61), &mut out);
+        relays.advance(|| vec![A, B, C], |relay| *relay == A, at(61), &mut out);
         assert_eq!(held(&relays), [A, B]);
-        relays.settle(|| vec![A, B, C], |_| false, at(61), &mut out);
+        relays.advance(|| vec![A, B, C], |_| false, at(61), &mut out);
         assert!(held(&relays).is_empty());
         assert_eq!(out.iter().filter(|o| matches!(o, RelaysOut::Release(_))).count(), 2);
     }
@@ -317,14 +317,14 @@ mod tests {
         let mut relays = Relays::default();
         relays.want(at(0));
         let mut out = Vec::new();
-        relays.settle(|| vec![A], |_| false, at(0), &mut out);
+        relays.advance(|| vec![A], |_| false, at(0), &mut out);
         assert_eq!(out, [RelaysOut::Reserve(A)]);
         relays.on_refused(A, Reason::RelayRefused { status: 503 }, at(0), &mut out);
         out.clear();
-        relays.settle(|| vec![A], |_| false, at(1), &mut out);
+        relays.advance(|| vec![A], |_| false, at(1), &mut out);
         assert!(out.is_empty());
         let again = relays.next_timeout(at(1)).unwrap();
-        relays.settle(|| vec![A], |_| false, again, &mut out);
+        relays.advance(|| vec![A], |_| false, again, &mut out);
         assert_eq!(out, [RelaysOut::Reserve(A)]);
     }
 

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::book::{Entry, Quarter};
 use super::gossip::LinkContext;
 use super::gossip::rules::is_public;
-use super::ladder::{NAT_FRESH, Target, Terrain};
+use super::ladder::{NAT_FRESH, NatPair, Target};
 use super::link::Link;
 use super::nat::{Family, Nat};
 use super::peers::Peers;
@@ -34,7 +34,7 @@ impl Targets<'_> {
         Target {
             peer: Some(peer),
             relays: self.peers.other_relays(&peer, None),
-            terrain: self.terrain_at(&peer, &addresses),
+            nat_pair: self.nat_pair_at(&peer, &addresses),
             first: self.first_family(),
             homes: self.peers.homes_of(&peer, &addresses),
             addresses,
@@ -58,25 +58,25 @@ impl Targets<'_> {
     }
 
     /// What is measured of both ends.
-    pub(super) fn terrain(&self, peer: &PeerId) -> Terrain {
-        self.terrain_at(peer, &self.peers.addresses_of(peer).unwrap_or_default())
+    pub(super) fn nat_pair(&self, peer: &PeerId) -> NatPair {
+        self.nat_pair_at(peer, &self.peers.addresses_of(peer).unwrap_or_default())
     }
 
     /// Whether measurement says that nothing but a relay leads there: then nothing is
     /// tried until a NAT changes.
     pub(super) fn is_hopeless(&self, peer: &PeerId) -> bool {
-        self.terrain(peer).is_hopeless()
+        self.nat_pair(peer).is_hopeless()
     }
 
-    fn terrain_at(&self, peer: &PeerId, addresses: &[SocketAddr]) -> Terrain {
+    fn nat_pair_at(&self, peer: &PeerId, addresses: &[SocketAddr]) -> NatPair {
         let entry = self.peers.book.get(*peer);
         let stamp = self.peers.now.stamp;
         let fresh = |e: &&Entry| e.last_seen().is_some_and(|at| at.age_at(stamp) <= NAT_FRESH);
-        Terrain {
+        NatPair {
             // A firewall filters like a NAT.
             ours: self.nat.claim(),
             theirs: entry.filter(fresh).and_then(Entry::record).map_or(NatType::Unknown, |r| r.nat),
-            sixth: has_public_ipv6(&self.nat.own_addresses()) && has_public_ipv6(addresses),
+            ipv6: has_public_ipv6(&self.nat.own_addresses()) && has_public_ipv6(addresses),
             loopback: !addresses.is_empty() && addresses.iter().all(|a| a.ip().is_loopback()),
         }
     }

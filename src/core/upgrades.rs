@@ -119,22 +119,22 @@ impl Upgrade {
         attempts: &Attempts,
         out: &mut Outbox,
     ) -> Option<Duration> {
-        let terrain = targets.terrain(&peer);
+        let nat_pair = targets.nat_pair(&peer);
         match attempts.towards(&peer).map(|l| (l.id(), l.cause())) {
             // It set out with what was known of the NATs before.
             Some((id, Cause::Upgrade)) if self.tries == 0 => {
                 out.want(Wanted::Attempts(attempts::Input::Abandon(id, Reason::NatChanged)));
             }
             Some((id, _)) => {
-                if terrain.is_hopeless() {
-                    out.want(Wanted::Attempts(attempts::Input::Unpunchable(id, terrain)));
+                if nat_pair.is_hopeless() {
+                    out.want(Wanted::Attempts(attempts::Input::Unpunchable(id, nat_pair)));
                 }
                 return Some(BUSY);
             }
             None => {}
         }
         self.tries += 1;
-        if let Some(target) = targets.of(peer).filter(|_| !terrain.is_hopeless()) {
+        if let Some(target) = targets.of(peer).filter(|_| !nat_pair.is_hopeless()) {
             out.want(Wanted::Start(Start { target, cause: Cause::Upgrade, plan: Plan::UPGRADE }));
         }
         None

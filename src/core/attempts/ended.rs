@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Attempts, Decided, RECENT_MAX, View, Waiting};
 use crate::core::Now;
-use crate::core::ladder::telling_reason;
+use crate::core::ladder::decisive_reason;
 use crate::core::outbox::{Outbox, Wanted};
 use crate::model::{
     Attempt, AttemptId, AttemptOutcome, Done, EventKind, Failure, LinkReport, NextStep, Path, PeerId, Reason,
@@ -43,7 +43,7 @@ impl Attempts {
         out.want(Wanted::Decided(Box::new(Decided {
             report: ladder.report(),
             outcome,
-            failure: ladder.telling_reason(),
+            failure: ladder.decisive_reason(),
             tried: ladder.has_tried(),
             owed: outcome != AttemptOutcome::Connected || ladder.peer().is_none_or(made),
         })));
@@ -88,7 +88,7 @@ impl Attempts {
             let (Some(peer), Some(stage)) = (report.peer_id, waited.stage) else { continue };
             let stages = of_kind(report, stage);
             let reason = stages.iter().rev().find_map(|s| s.reason.clone());
-            let reason = reason.or(telling_reason(&report.stages).cloned()).unwrap_or(Reason::ShuttingDown);
+            let reason = reason.or(decisive_reason(&report.stages).cloned()).unwrap_or(Reason::ShuttingDown);
             let told = told(&waited, peer, stages, view.targets.peers.links.path(&peer), view.now());
             out.answer(waited.command, Err(Failure { reason, report: Some(Box::new(told)) }));
         }

@@ -16,7 +16,7 @@ use super::coordination::TARGET_WAIT;
 use super::dialer::{Dialer, Start};
 use super::guessing::Guesses;
 use super::io::Action;
-use super::ladder::{Candidate, Consent, DialId, Ladder, LadderOut, Plan, Settings, Target, Terrain};
+use super::ladder::{Candidate, Consent, DialId, Ladder, LadderOut, NatPair, Plan, Settings, Target};
 use super::outbox::{Outbox, Wanted};
 use super::relaying;
 use super::targets::Targets;
@@ -58,7 +58,7 @@ pub(super) enum Input {
     /// Our NAT is another one: what cannot succeed any more ends.
     NatChanged,
     /// An attempt cannot succeed by a punch.
-    Unpunchable(AttemptId, Terrain),
+    Unpunchable(AttemptId, NatPair),
     /// An attempt is called off.
     Abandon(AttemptId, Reason),
     /// Every attempt is.
@@ -357,7 +357,7 @@ impl Attempts {
                 }
             }
             Input::NatChanged => self.drop_hopeless(view, out),
-            Input::Unpunchable(id, terrain) => self.unpunchable(id, terrain, view, out),
+            Input::Unpunchable(id, nat_pair) => self.unpunchable(id, nat_pair, view, out),
             Input::Abandon(id, reason) => self.abandon(id, &reason, view, out),
             Input::AbandonAll(reason) => {
                 for id in self.live.keys().copied().collect::<Vec<_>>() {
@@ -510,16 +510,16 @@ impl Attempts {
     fn drop_hopeless(&mut self, view: View<'_>, out: &mut Outbox) {
         let live: Vec<_> = self.live().filter_map(|l| Some((l.id(), l.peer()?))).collect();
         for (id, peer) in live {
-            let terrain = view.targets.terrain(&peer);
-            if terrain.is_hopeless() {
-                self.unpunchable(id, terrain, view, out);
+            let nat_pair = view.targets.nat_pair(&peer);
+            if nat_pair.is_hopeless() {
+                self.unpunchable(id, nat_pair, view, out);
             }
         }
     }
 
-    fn unpunchable(&mut self, id: AttemptId, terrain: Terrain, view: View<'_>, out: &mut Outbox) {
+    fn unpunchable(&mut self, id: AttemptId, nat_pair: NatPair, view: View<'_>, out: &mut Outbox) {
         let now = view.now();
-        self.with(id, view, out, |ladder, told| ladder.on_unpunchable(terrain, now, told));
+        self.with(id, view, out, |ladder, told| ladder.on_unpunchable(nat_pair, now, told));
     }
 
     fn abandon(&mut self, id: AttemptId, reason: &Reason, view: View<'_>, out: &mut Outbox) {

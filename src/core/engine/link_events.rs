@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{Engine, EngineConfig};
 use crate::core::Now;
 use crate::core::gossip::rules::is_public;
-use crate::core::ladder::{Ladder, Terrain};
+use crate::core::ladder::{Ladder, NatPair};
 use crate::core::link::{ConnId, ConnInfo, LinkOut};
 use crate::core::room::Footing;
 use crate::core::wire::{Hello, Message, Observed, PROTOCOL_HIGH, PROTOCOL_LOW};
@@ -62,7 +62,7 @@ impl Engine {
         }
         // Who comes in through a NAT of ours that keeps strangers out does so
         // because we dialled it too.
-        let filters = Terrain { theirs: self.nat.claim(), ..Terrain::default() }.can_dial() == Some(false);
+        let filters = NatPair { theirs: self.nat.claim(), ..NatPair::default() }.can_dial() == Some(false);
         let crossed =
             filters && !info.outbound && self.attempts.towards(peer).is_some_and(Ladder::is_dialling);
         ours || theirs || crossed || self.guesses.is_meeting(peer)

@@ -9,19 +9,19 @@
 
 mod direct;
 mod intermediary;
+mod nat_pair;
 mod punch;
 mod relay;
 mod report;
-mod terrain;
 mod types;
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 pub use intermediary::{Candidate, better};
+pub use nat_pair::{NAT_FRESH, NatPair};
 pub use punch::Consent;
-pub use report::telling_reason;
-pub use terrain::{NAT_FRESH, Terrain};
+pub use report::decisive_reason;
 pub use types::{DialId, LadderOut, PUNCH_WINDOW, Plan, Settings, Target};
 
 use self::direct::Direct;
@@ -114,7 +114,7 @@ impl Ladder {
             over: false,
         };
         ladder.begin_direct(now, out);
-        ladder.settle(now, out);
+        ladder.advance(now, out);
         ladder
     }
 
@@ -178,20 +178,20 @@ impl Ladder {
             self.set_via(StageKind::Relay, via);
             self.relay = Some(Relay::Warm { dial });
         }
-        self.settle(now, out);
+        self.advance(now, out);
     }
 
     /// A dial or a punch failed.
     pub fn on_dial_failed(&mut self, dial: DialId, reason: &Reason, now: Now, out: &mut Vec<LadderOut>) {
         if self.direct.as_mut().is_some_and(|d| d.on_failed(dial, reason, now.mono)) {
-            return self.settle(now, out);
+            return self.advance(now, out);
         }
         if reason.is_final() && self.punch.as_ref().and_then(Punch::dial) == Some(dial) {
             self.end_punch_round(reason, now, out);
         } else if !self.punch.as_mut().is_some_and(|p| p.on_failed(dial, reason, now.mono)) {
             self.on_lane_failed(dial, reason, now, out);
         }
-        self.settle(now, out);
+        self.advance(now, out);
     }
 
     /// The target was heard to be at further addresses: they are dialled behind
@@ -212,7 +212,7 @@ impl Ladder {
                 self.direct = Some(further);
             }
         }
-        self.settle(now, out);
+        self.advance(now, out);
     }
 
     /// A link to the target is usable, or moved. `ours`: it runs over a
@@ -246,7 +246,7 @@ impl Ladder {
             let reason = if ours { Reason::NotNeeded } else { Reason::CameToUs };
             self.stop_all(&reason, now, out);
         }
-        self.settle(now, out);
+        self.advance(now, out);
     }
 
     /// The connection we made did not become a link. One that only lost against
@@ -263,7 +263,7 @@ impl Ladder {
             if let Some(punch) = &mut self.punch {
                 punch.on_lost(reason, now.mono);
             }
-            return self.settle(now, out);
+            return self.advance(now, out);
         }
         if let Some(running) = self.running_stage() {
             self.end_stage(running, StageOutcome::Failed, Some(reason.clone()), now, out);
@@ -277,7 +277,7 @@ impl Ladder {
                 self.skip(stage, reason.clone(), now, out);
             }
         }
-        self.settle(now, out);
+        self.advance(now, out);
     }
 
     /// Calls the attempt off.
@@ -288,7 +288,7 @@ impl Ladder {
         if self.outcome.is_none() {
             self.decide(AttemptOutcome::Abandoned, None, now, out);
         }
-        self.settle(now, out);
+        self.advance(now, out);
     }
 
     /// Time has passed.
@@ -303,7 +303,7 @@ impl Ladder {
             *second = None;
             self.dial_lane(relay, out);
         }
-        self.settle(now, out);
+        self.advance(now, out);
     }
 
     /// When [`Self::on_timeout`] wants to be called.
@@ -332,9 +332,9 @@ impl Ladder {
         }
         // An address without an identity has no other stage.
         let known = self.target.peer.is_some();
-        self.direct_behind = known && self.target.terrain.can_dial() == Some(false);
+        self.direct_behind = known && self.target.nat_pair.can_dial() == Some(false);
         if self.direct_behind {
-            let reason = Reason::TargetFilters { nat: self.target.terrain.theirs };
+            let reason = Reason::TargetFilters { nat: self.target.nat_pair.theirs };
             self.skip(StageKind::Direct, reason, now, out);
         } else {
             self.begin_stage(StageKind::Direct, None, now, out);
@@ -347,20 +347,20 @@ impl Ladder {
     }
 
     /// Brings every stage as far as it goes now, and decides what is left.
-    fn settle(&mut self, now: Now, out: &mut Vec<LadderOut>) {
+    fn advance(&mut self, now: Now, out: &mut Vec<LadderOut>) {
         if self.over {
             return;
         }
-        self.settle_direct(now, out);
+        self.advance_direct(now, out);
         if (self.direct.is_none() || self.direct_behind) && self.outcome.is_none() {
             self.begin_punch(now, out);
         }
-        self.settle_punch(now, out);
+        self.advance_punch(now, out);
         if self.relay_is_due() && (self.warm_from <= now.mono || !self.plan.relay) {
             self.begin_relay(now, out);
         }
-        self.settle_relay(now, out);
-        self.settle_turned_away(now, out);
+        self.advance_relay(now, out);
+        self.advance_turned_away(now, out);
         let busy = self.relay_is_due()
             || self.asks_again().is_some()
             || self.direct.as_ref().is_some_and(|_| !self.direct_behind || self.outcome.is_none())
@@ -381,7 +381,7 @@ impl Ladder {
         out.push(LadderOut::Over);
     }
 
-    fn settle_direct(&mut self, now: Now, out: &mut Vec<LadderOut>) {
+    fn advance_direct(&mut self, now: Now, out: &mut Vec<LadderOut>) {
         let Some(direct) = &self.direct else { return };
         let Some(reason) = direct.over(now.mono) else { return };
         direct.cancel(out);

@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::types::WARM_PART;
-use super::{Candidate, DialId, Ladder, LadderOut, PUNCH_WINDOW, Terrain, better};
+use super::{Candidate, DialId, Ladder, LadderOut, NatPair, PUNCH_WINDOW, better};
 use crate::core::limits::PUNCH_PER_PAIR;
 use crate::core::{Mono, Now};
 use crate::model::{PeerId, Reason, StageKind, StageOutcome, StageReport};
@@ -159,7 +159,7 @@ impl Ladder {
                 *until = now.mono;
             }
         }
-        self.settle(now, out);
+        self.advance(now, out);
     }
 
     /// A linked peer answered.
@@ -173,7 +173,7 @@ impl Ladder {
         {
             *until = now.mono;
         }
-        self.settle(now, out);
+        self.advance(now, out);
     }
 
     /// The intermediary answered our punch request.
@@ -189,7 +189,7 @@ impl Ladder {
                 // One that sees the target in the other family says nothing of
                 // where we aim.
                 let target = if target.is_ipv4() == via.target.is_ipv4() { target } else { via.target };
-                let comes = self.target.terrain.lets_target_in(target) && via.target == target;
+                let comes = self.target.nat_pair.lets_target_in(target) && via.target == target;
                 let via = Candidate { target, ..via.clone() };
                 let again = Some(if comes { now.mono + PUNCH_AGAIN } else { now.mono });
                 let until = self.punch_until;
@@ -202,20 +202,20 @@ impl Ladder {
                 self.end_stage(StageKind::Punch, StageOutcome::Failed, Some(reason), now, out);
             }
         }
-        self.settle(now, out);
+        self.advance(now, out);
     }
 
     pub(super) fn begin_punch(&mut self, now: Now, out: &mut Vec<LadderOut>) {
         if std::mem::replace(&mut self.punch_begun, true) {
             return;
         }
-        let terrain = self.target.terrain;
+        let nat_pair = self.target.nat_pair;
         let skip = if !self.plan.punch {
             Some(Reason::NotAsked)
-        } else if terrain.loopback {
+        } else if nat_pair.loopback {
             Some(Reason::LoopbackCannotBePunched)
-        } else if !terrain.can_punch() {
-            Some(Reason::Unpunchable { ours: terrain.ours, theirs: terrain.theirs })
+        } else if !nat_pair.can_punch() {
+            Some(Reason::Unpunchable { ours: nat_pair.ours, theirs: nat_pair.theirs })
         } else {
             None
         };
@@ -232,7 +232,7 @@ impl Ladder {
                 self.warm_from = now.mono + self.settings.relay_after / WARM_PART;
                 self.relay_from = now.mono + self.settings.relay_after;
                 let mut homes = std::mem::take(&mut self.target.homes);
-                homes.retain(|home| terrain.can_punch_at(home.target));
+                homes.retain(|home| nat_pair.can_punch_at(home.target));
                 homes.sort_by(better);
                 self.from_homes = !homes.is_empty();
                 if self.from_homes {
@@ -251,7 +251,7 @@ impl Ladder {
         }
     }
 
-    pub(super) fn settle_punch(&mut self, now: Now, out: &mut Vec<LadderOut>) {
+    pub(super) fn advance_punch(&mut self, now: Now, out: &mut Vec<LadderOut>) {
         match &mut self.punch {
             Some(asking @ Punch::Asking { .. }) if asking.next_timeout() <= now.mono => {
                 let found = asking.take_found();
@@ -277,13 +277,13 @@ impl Ladder {
     /// Goes on with the next best intermediary.
     pub(super) fn next_round(&mut self, mut found: Vec<Candidate>, now: Now, out: &mut Vec<LadderOut>) {
         self.punch = None;
-        let terrain = self.target.terrain;
+        let nat_pair = self.target.nat_pair;
         let any = !found.is_empty();
         // Where only IPv6 leads there, who sees us by IPv4 is of no use.
-        found.retain(|via| terrain.can_punch_at(via.target));
+        found.retain(|via| nat_pair.can_punch_at(via.target));
         if found.is_empty() {
             if !self.stages.iter().any(|(s, _)| s.stage == StageKind::Punch) {
-                let nats = Reason::Unpunchable { ours: terrain.ours, theirs: terrain.theirs };
+                let nats = Reason::Unpunchable { ours: nat_pair.ours, theirs: nat_pair.theirs };
                 let reason = if any { nats } else { Reason::NoIntermediary };
                 self.skip(StageKind::Punch, reason, now, out);
             }
@@ -314,7 +314,7 @@ impl Ladder {
         (wanted && at + ROUND_LEAST < self.punch_until).then_some(at)
     }
 
-    pub(super) fn settle_turned_away(&mut self, now: Now, out: &mut Vec<LadderOut>) {
+    pub(super) fn advance_turned_away(&mut self, now: Now, out: &mut Vec<LadderOut>) {
         if self.asks_again().is_some_and(|at| at <= now.mono) {
             let found = std::mem::take(&mut self.turned_away);
             self.next_round(found, now, out);
@@ -344,21 +344,21 @@ impl Ladder {
 
     /// Both NATs are measured by now, and no punch leads through them: what set
     /// out before anybody knew is called off.
-    pub fn on_unpunchable(&mut self, terrain: Terrain, now: Now, out: &mut Vec<LadderOut>) {
-        if self.punch.is_none() || terrain.can_punch() {
+    pub fn on_unpunchable(&mut self, nat_pair: NatPair, now: Now, out: &mut Vec<LadderOut>) {
+        if self.punch.is_none() || nat_pair.can_punch() {
             return;
         }
-        self.target.terrain = terrain;
+        self.target.nat_pair = nat_pair;
         self.stop_punch(out);
         self.turned_away.clear();
-        let reason = Reason::Unpunchable { ours: terrain.ours, theirs: terrain.theirs };
+        let reason = Reason::Unpunchable { ours: nat_pair.ours, theirs: nat_pair.theirs };
         let running = |s: &StageReport| s.stage == StageKind::Punch && s.outcome == StageOutcome::Running;
         if self.stages.iter().any(|(s, _)| running(s)) {
             self.end_stage(StageKind::Punch, StageOutcome::Failed, Some(reason), now, out);
         } else {
             self.skip(StageKind::Punch, reason, now, out);
         }
-        self.settle(now, out);
+        self.advance(now, out);
     }
 
     /// A round failed. "Not me" and "not now" are answers about the

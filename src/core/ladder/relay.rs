@@ -91,7 +91,7 @@ impl Ladder {
                 self.end_stage(StageKind::Relay, StageOutcome::Failed, Some(reason), now, out);
             }
         }
-        self.settle(now, out);
+        self.advance(now, out);
     }
 
     /// The intermediary answered our invitation.
@@ -112,7 +112,7 @@ impl Ladder {
                 self.end_stage(StageKind::Relay, StageOutcome::Failed, Some(reason), now, out);
             }
         }
-        self.settle(now, out);
+        self.advance(now, out);
     }
 
     /// An invitation came to nothing: the next intermediary is asked. Who refused
@@ -216,7 +216,7 @@ impl Ladder {
         self.begin_relay(now, out);
     }
 
-    pub(super) fn settle_relay(&mut self, now: Now, out: &mut Vec<LadderOut>) {
+    pub(super) fn advance_relay(&mut self, now: Now, out: &mut Vec<LadderOut>) {
         if let Some(Relay::Postponed { until, relay }) = self.relay
             && until <= now.mono
         {
@@ -253,7 +253,7 @@ impl Ladder {
             Some(Relay::Invited { until, wait, via, relay }) if *until <= now.mono => {
                 let (via, relay, reason) = (*via, *relay, Reason::timed_out(*wait));
                 self.invite_elsewhere(via, relay, reason, now, out);
-                self.settle_relay(now, out);
+                self.advance_relay(now, out);
             }
             Some(Relay::Dialling { until, .. } | Relay::Using { until, .. }) if *until <= now.mono => {
                 self.lanes_failed(Reason::timed_out(LANE_WAIT), now, out);

@@ -24,9 +24,9 @@ impl Ladder {
     }
 
     /// Why it did not connect, in one reason.
-    pub fn telling_reason(&self) -> Option<Reason> {
+    pub fn decisive_reason(&self) -> Option<Reason> {
         let stages: Vec<StageReport> = self.stages.iter().map(|(s, _)| s.clone()).collect();
-        telling_reason(&stages).cloned()
+        decisive_reason(&stages).cloned()
     }
 
     pub(super) fn running_stage(&self) -> Option<StageKind> {
@@ -121,7 +121,7 @@ impl Ladder {
 
 /// The reason that says most: of the last stage that was tried, else of the
 /// last that was asked for.
-pub fn telling_reason(stages: &[StageReport]) -> Option<&Reason> {
+pub fn decisive_reason(stages: &[StageReport]) -> Option<&Reason> {
     let tried = stages.iter().rev().find(|s| s.outcome == StageOutcome::Failed);
     let asked = || stages.iter().rev().find(|s| s.reason.as_ref().is_some_and(|r| *r != Reason::NotAsked));
     tried.or_else(asked).and_then(|s| s.reason.as_ref())

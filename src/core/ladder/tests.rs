@@ -26,7 +26,7 @@ fn target(addresses: &[SocketAddr]) -> Target {
 }
 
 fn behind(ours: NatType, theirs: NatType) -> Target {
-    Target { terrain: Terrain { ours, theirs, ..Terrain::default() }, ..target(&[addr(1)]) }
+    Target { nat_pair: NatPair { ours, theirs, ..NatPair::default() }, ..target(&[addr(1)]) }
 }
 
 /// A ladder and everything it wanted so far.
@@ -227,7 +227,7 @@ fn a_punch_that_set_out_before_the_nats_were_known_is_called_off_with_the_reason
     run.pass(3200);
     run.link(Path::Relayed, 3250);
     assert_eq!(run.stage(StageKind::Punch).0, StageOutcome::Running);
-    let sees = |theirs| Terrain { ours: NatType::Symmetric, theirs, ..Terrain::default() };
+    let sees = |theirs| NatPair { ours: NatType::Symmetric, theirs, ..NatPair::default() };
     run.ladder.on_unpunchable(sees(NatType::AddressRestricted), at(5000), &mut run.out);
     assert_eq!(run.stage(StageKind::Punch).0, StageOutcome::Running, "that one can be punched");
     run.ladder.on_unpunchable(sees(NatType::PortRestricted), at(6000), &mut run.out);
@@ -541,11 +541,11 @@ fn a_second_reservation_is_dialled_when_the_first_fails_or_is_slow() {
 
 #[test]
 fn on_loopback_the_punch_is_skipped_with_the_reason() {
-    let terrain = Terrain { loopback: true, ..Terrain::default() };
-    let run = Run::start(Target { terrain, ..target(&[([127, 0, 0, 1], 9).into()]) }, Plan::PUNCH);
+    let nat_pair = NatPair { loopback: true, ..NatPair::default() };
+    let run = Run::start(Target { nat_pair, ..target(&[([127, 0, 0, 1], 9).into()]) }, Plan::PUNCH);
     assert_eq!(run.stage(StageKind::Punch), (StageOutcome::Skipped, Some(Reason::LoopbackCannotBePunched)));
     assert_eq!(run.ladder.outcome(), Some(AttemptOutcome::Unreachable));
-    assert_eq!(run.ladder.telling_reason(), Some(Reason::LoopbackCannotBePunched));
+    assert_eq!(run.ladder.decisive_reason(), Some(Reason::LoopbackCannotBePunched));
 }
 
 #[test]
@@ -751,7 +751,7 @@ fn a_connection_of_another_network_makes_the_peer_unreachable_with_that_reason()
     let reason = Reason::Closed { close: Some(CloseCode::Network) };
     run.ladder.on_refused(&reason, at(9), &mut run.out);
     assert_eq!(run.ladder.outcome(), Some(AttemptOutcome::Unreachable));
-    assert_eq!(run.ladder.telling_reason(), Some(reason));
+    assert_eq!(run.ladder.decisive_reason(), Some(reason));
     assert!(run.over());
 }
 
@@ -864,9 +864,9 @@ fn the_wanted_family_is_dialled_a_moment_before_the_other() {
 #[test]
 fn two_symmetric_nats_are_punched_by_ipv6_through_who_sees_us_there() {
     let six: SocketAddr = "[2001:2::1]:9000".parse().unwrap();
-    let nats = Terrain { sixth: true, ours: NatType::Symmetric, theirs: NatType::Symmetric, loopback: false };
+    let nats = NatPair { ipv6: true, ours: NatType::Symmetric, theirs: NatType::Symmetric, loopback: false };
     let home = |id, target| Candidate { target, ..candidate(id) };
-    let there = |homes| Target { homes, terrain: nats, ..target(&[addr(1), six]) };
+    let there = |homes| Target { homes, nat_pair: nats, ..target(&[addr(1), six]) };
     let run = Run::start(there(vec![home(5, addr(1)), home(6, six)]), Plan::ALL);
     let asked = |run: &Run| -> Vec<u8> {
         let via = |o: &LadderOut| if let LadderOut::RequestPunch(c) = o { Some(c.peer.0[0]) } else { None };

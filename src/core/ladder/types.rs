@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::{Candidate, Terrain};
+use super::{Candidate, NatPair};
 use crate::core::nat::Family;
 use crate::core::wire::RelayAddr;
 use crate::model::{AttemptId, AttemptOutcome, PeerId, StageKind, StageReport};
@@ -77,7 +77,7 @@ pub struct Target {
     /// Its reservations.
     pub relays: Vec<RelayAddr>,
     /// What is measured of both ends.
-    pub terrain: Terrain,
+    pub nat_pair: NatPair,
     /// The family to dial first, where it can be dialled in both.
     pub first: Option<Family>,
     /// Linked peers of which the target says that it is linked to them.

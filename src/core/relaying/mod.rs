@@ -225,7 +225,7 @@ impl Relaying {
         let used: BTreeSet<PeerId> =
             view.peers().links.values().flat_map(Link::conns).filter_map(came_over).collect();
         let mut told = Vec::new();
-        self.relays.settle(|| Self::candidates(view), |relay| used.contains(relay), view.mono(), &mut told);
+        self.relays.advance(|| Self::candidates(view), |relay| used.contains(relay), view.mono(), &mut told);
         let lacks = self.relays.lacks(|relay| used.contains(relay), view.mono());
         self.carry_relays(told, view, out);
         if lacks {

@@ -101,7 +101,7 @@ fn nats(facts: &Facts<'_>) -> Vec<String> {
     lines.push(format!("our NAT: {}{measured}", facts.nat.summary()));
     lines.extend(facts.nat.evidence.iter().map(|e| format!("ours: {e}")));
     let word = if facts.first_hand { "as the peer says" } else { "hearsay" };
-    lines.push(format!("their NAT: {}, {word}", facts.terrain.theirs));
+    lines.push(format!("their NAT: {}, {word}", facts.nat_pair.theirs));
     match &facts.theirs {
         Theirs::NotAsked => {
             lines.push(format!("no account from {}: there is no link to ask over", facts.peer.short()));

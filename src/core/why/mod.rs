@@ -21,7 +21,7 @@ pub use knock::{Heard, Knock, Knocked};
 pub(in crate::core) use part::{View, WhyQueries};
 pub use trace::{Dial, Trace, TraceEvent};
 
-use super::ladder::Terrain;
+use super::ladder::NatPair;
 use super::wire::PeerLinkStatus;
 use crate::model::{
     Attempt, Confidence, NatView, NextAction, Path, PeerId, Reason, SendTrouble, StageKind, StageOutcome,
@@ -57,7 +57,7 @@ pub struct Facts<'a> {
     /// Our own NAT.
     pub nat: &'a NatView,
     /// What is measured of both ends.
-    pub terrain: Terrain,
+    pub nat_pair: NatPair,
     /// Whether a port can be guessed where no punch gets through.
     pub guessable: bool,
     /// Whether the peer's NAT type is its own word.
@@ -191,7 +191,7 @@ pub fn explain(facts: &Facts<'_>) -> Why {
         path: facts.link.map(|link| link.path),
         cause,
         verdict,
-        nats: WhyNats { ours: facts.nat.nat_type, theirs: facts.terrain.theirs },
+        nats: WhyNats { ours: facts.nat.nat_type, theirs: facts.nat_pair.theirs },
         confidence: Confidence { level, because },
         timeline: timeline(facts),
         evidence: evidence::lines(facts),

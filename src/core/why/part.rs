@@ -244,10 +244,10 @@ impl WhyQueries {
             ours: s.info.outbound,
         });
         let addresses = peers.addresses_of(&peer).unwrap_or_default();
-        let mut terrain = view.targets.at(peer, addresses.clone()).terrain;
+        let mut nat_pair = view.targets.at(peer, addresses.clone()).nat_pair;
         // What a linked peer says of itself is as fresh as its link.
         if link.is_some() {
-            terrain.theirs = peers.claimed_nat(&peer);
+            nat_pair.theirs = peers.claimed_nat(&peer);
         }
         let none = Trace::default();
         let made = view.attempts.made_by(&peer).filter(|_| link.is_some());
@@ -279,7 +279,7 @@ impl WhyQueries {
             twice: view.twice.of(&peer, now.mono),
             we_twice: view.twice.of(&peers.me, now.mono),
             nat: view.targets.nat.view(),
-            terrain,
+            nat_pair,
             guessable: (view.guessable)(&peer),
             first_hand: entry.is_some_and(|e| e.known.is_first_hand()),
             addresses,

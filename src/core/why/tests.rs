@@ -123,10 +123,10 @@ impl Case {
             twice: None,
             we_twice: None,
             nat: &self.nat,
-            terrain: Terrain {
+            nat_pair: NatPair {
                 ours: NatType::PortRestricted,
                 theirs: NatType::PortRestricted,
-                ..Terrain::default()
+                ..NatPair::default()
             },
             guessable: false,
             first_hand: true,
@@ -164,9 +164,9 @@ fn two_nats_that_cannot_be_punched_are_the_verdict_and_a_punch_is_not_proposed()
     let punch = stage(StageKind::Punch, StageOutcome::Skipped, 0, 0, Some(skipped));
     let case = Case::new(attempt(vec![punch], AttemptOutcome::Connected), Trace::default());
     let facts = case.facts();
-    let terrain = Terrain { theirs: NatType::Symmetric, ..facts.terrain };
+    let nat_pair = NatPair { theirs: NatType::Symmetric, ..facts.nat_pair };
     let theirs = Theirs::Told { measured: Some(at(10_000)), evidence: Vec::new(), notes: Vec::new() };
-    let why = explain(&relayed(Facts { terrain, theirs, ..facts }));
+    let why = explain(&relayed(Facts { nat_pair, theirs, ..facts }));
     assert!(why.verdict.contains("cannot be punched"), "{}", why.verdict);
     assert!(why.verdict.contains("maps per destination") && why.verdict.contains("exact address and port"));
     assert!(has(&why.evidence, "our NAT: port-restricted, measured 40 s ago"), "{:?}", why.evidence);
@@ -180,8 +180,8 @@ fn two_nats_that_cannot_be_punched_are_the_verdict_and_a_punch_is_not_proposed()
 #[test]
 fn hearsay_and_old_measurements_make_the_verdict_less_sure() {
     let case = Case::new(attempt(Vec::new(), AttemptOutcome::Connected), Trace::default());
-    let terrain = Terrain { theirs: NatType::Symmetric, ..case.facts().terrain };
-    let sure = |facts: Facts<'_>| explain(&relayed(Facts { terrain, ..facts })).confidence;
+    let nat_pair = NatPair { theirs: NatType::Symmetric, ..case.facts().nat_pair };
+    let sure = |facts: Facts<'_>| explain(&relayed(Facts { nat_pair, ..facts })).confidence;
     assert_eq!(sure(Facts { first_hand: false, ..case.facts() }).level, Sureness::Medium);
     let old = NatView { measured: Some(at(0).before(Duration::from_secs(3_600))), ..case.nat.clone() };
     let low = sure(Facts { first_hand: false, nat: &old, ..case.facts() });
@@ -201,8 +201,8 @@ fn a_punch_that_both_made_in_vain_has_two_causes_and_what_tells_them_apart() {
     assert!(why.verdict.contains("has changed since, or a firewall drops UDP"), "{}", why.verdict);
     assert!(why.verdict.contains("tells them apart"), "{}", why.verdict);
     assert_eq!(why.next.first(), Some(&NextAction::NatProbe));
-    let terrain = Terrain { theirs: NatType::Unknown, ..case.facts().terrain };
-    let why = explain(&relayed(Facts { terrain, ..case.facts() }));
+    let nat_pair = NatPair { theirs: NatType::Unknown, ..case.facts().nat_pair };
+    let why = explain(&relayed(Facts { nat_pair, ..case.facts() }));
     assert!(why.verdict.contains("its NAT is not measured, so either"), "{}", why.verdict);
     assert!(why.confidence.level < Sureness::High);
 }
@@ -276,10 +276,10 @@ fn a_goodbye_makes_offline_certain() {
 fn what_its_own_host_says_decides_between_offline_and_blocked() {
     let case = Case::new(unreached(Reason::NoIntermediary), dialled(&[2]));
     let accounts = vec![told(RELAY, PeerLinkStatus::Silent, None)];
-    let terrain = Terrain { theirs: NatType::None, ..case.facts().terrain };
+    let nat_pair = NatPair { theirs: NatType::None, ..case.facts().nat_pair };
     let with = |udp, tcp| {
         let knocks = vec![knock(PEER, 2, udp, tcp)];
-        explain(&Facts { accounts: accounts.clone(), terrain, knocks, ..case.facts() })
+        explain(&Facts { accounts: accounts.clone(), nat_pair, knocks, ..case.facts() })
     };
     let stopped = with(Knocked::Refused, Knocked::Refused);
     assert!(stopped.verdict.contains("nothing listens at its port"), "{}", stopped.verdict);
@@ -364,8 +364,8 @@ fn a_dead_address_is_stale_only_where_somebody_sees_it_elsewhere() {
     // A symmetric NAT shows another port to everybody: that is no move.
     let port = SocketAddr::new(addr(2).ip(), 50_000);
     let accounts = vec![told(RELAY, PeerLinkStatus::Linked, Some(port))];
-    let terrain = Terrain { theirs: NatType::Symmetric, ..Terrain::default() };
-    let why = explain(&Facts { terrain, accounts, ..case.facts() });
+    let nat_pair = NatPair { theirs: NatType::Symmetric, ..NatPair::default() };
+    let why = explain(&Facts { nat_pair, accounts, ..case.facts() });
     assert!(!why.verdict.contains("moved"), "{}", why.verdict);
 }
 

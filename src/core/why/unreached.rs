@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use super::verdict::{narrow, punch, with};
 use super::{Facts, Finding, Knock, Knocked, Seen, names};
 use crate::core::coordination::TARGET_WAIT;
-use crate::core::ladder::telling_reason;
+use crate::core::ladder::decisive_reason;
 use crate::core::wire::PeerLinkStatus;
 use crate::model::{CloseCode, NatType, NextAction, PeerId, Reason, StageKind, Sureness, WhyCause};
 
@@ -244,7 +244,7 @@ fn moved(facts: &Facts<'_>) -> Option<Finding> {
         return None;
     }
     // A symmetric NAT shows another port to everybody, and that is no move.
-    let symmetric = facts.terrain.theirs == NatType::Symmetric;
+    let symmetric = facts.nat_pair.theirs == NatType::Symmetric;
     let same = |a: &SocketAddr, b: &SocketAddr| if symmetric { a.ip() == b.ip() } else { a == b };
     let new = |at: &SocketAddr| !dialled.iter().any(|d| same(d, at));
     let linked = facts.told().filter(|(_, seen)| seen.standing == PeerLinkStatus::Linked);
@@ -373,7 +373,7 @@ fn nobody(facts: &Facts<'_>) -> Finding {
 
 /// Nobody we can ask ever saw it.
 fn unseen(facts: &Facts<'_>, never: &[PeerId]) -> Finding {
-    let direct = match facts.terrain.can_dial() {
+    let direct = match facts.nat_pair.can_dial() {
         Some(true) => "a dial of ours to its address stayed without an answer",
         Some(false) => "its NAT lets nobody in whom it has not sent to",
         None => "a dial of ours to its address stayed without an answer, and its NAT is not known",
@@ -409,7 +409,7 @@ fn unseen(facts: &Facts<'_>, never: &[PeerId]) -> Finding {
 /// What the last attempt says by itself.
 fn by_its_reason(facts: &Facts<'_>) -> Finding {
     let stages = facts.attempt.map(|a| a.stages.as_slice()).unwrap_or_default();
-    let why = telling_reason(stages).map_or_else(String::new, |reason| format!(": {reason}"));
+    let why = decisive_reason(stages).map_or_else(String::new, |reason| format!(": {reason}"));
     Finding {
         cause: WhyCause::Unknown,
         verdict: format!("No stage of the last attempt got through{why}."),

@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 
 use super::{Facts, Finding, LinkFact, Theirs, TraceEvent, unreached};
-use crate::core::ladder::Terrain;
+use crate::core::ladder::NatPair;
 use crate::model::{
     AttemptOutcome, CloseCode, NatType, NextAction, Path, PeerId, Reason, SendTrouble, StageKind,
     StageOutcome, Stamp, Sureness, WhyCause, twice_at,
@@ -98,9 +98,9 @@ fn no_way(why: SendTrouble) -> Finding {
 }
 
 fn standing(facts: &Facts<'_>, path: Path) -> Finding {
-    let Terrain { ours, theirs, .. } = facts.terrain;
+    let NatPair { ours, theirs, .. } = facts.nat_pair;
     let verdict = match path {
-        Path::Direct if facts.terrain.can_dial() == Some(true) => {
+        Path::Direct if facts.nat_pair.can_dial() == Some(true) => {
             format!("It is reached directly: it {}.", what_it_does(theirs))
         }
         Path::Punched => format!("A coordinated punch opened both NATs. {}", both(ours, theirs)),
@@ -171,12 +171,12 @@ fn idle(facts: &Facts<'_>) -> Finding {
 
 /// Why there is no straight path: what is known of the punch.
 pub(super) fn punch(facts: &Facts<'_>) -> Finding {
-    let terrain = facts.terrain;
+    let nat_pair = facts.nat_pair;
     let reason = facts.failed(StageKind::Punch);
     if let Some(at) = facts.trace.short_passed() {
         return narrow(facts, at);
     }
-    if !terrain.can_punch() {
+    if !nat_pair.can_punch() {
         return unpunchable(facts);
     }
     match reason {
@@ -255,7 +255,7 @@ fn untried(facts: &Facts<'_>) -> Finding {
 }
 
 fn unpunchable(facts: &Facts<'_>) -> Finding {
-    let Terrain { ours, theirs, .. } = facts.terrain;
+    let NatPair { ours, theirs, .. } = facts.nat_pair;
     let (level, because) = nat_sureness(facts);
     let mut would_help = vec!["IPv6 at both ends".to_owned()];
     for (nat, whose) in [(ours, "our"), (theirs, "their")] {
@@ -342,7 +342,7 @@ fn nobody_between(facts: &Facts<'_>) -> Finding {
 
 /// Both dialled, and nothing came through.
 fn nothing_through(facts: &Facts<'_>) -> Finding {
-    let Terrain { ours, theirs, .. } = facts.terrain;
+    let NatPair { ours, theirs, .. } = facts.nat_pair;
     let unknown = |nat| nat == NatType::Unknown;
     let agreed = facts.trace.steps().iter().any(|s| matches!(s.what, TraceEvent::Agreed(..)));
     let (level, because) = nat_sureness(facts);
@@ -414,18 +414,18 @@ fn nat_sureness(facts: &Facts<'_>) -> (Sureness, String) {
     let agree = facts.nat.vantage_points.iter().filter(|v| v.agrees).count();
     let known = |nat| nat != NatType::Unknown;
     let (ours, our_words) = match facts.nat.measured {
-        Some(at) if known(facts.terrain.ours) => (
+        Some(at) if known(facts.nat_pair.ours) => (
             fresh(at) && agree >= 2,
             format!(
                 "ours: {agree} observers, same verdict: {}, measured {}",
-                facts.terrain.ours,
+                facts.nat_pair.ours,
                 facts.ago(at)
             ),
         ),
         _ => (false, "ours is not measured".to_owned()),
     };
     let (theirs, their_words) = match (&facts.theirs, facts.first_hand) {
-        _ if !known(facts.terrain.theirs) => (false, "theirs is not known".to_owned()),
+        _ if !known(facts.nat_pair.theirs) => (false, "theirs is not known".to_owned()),
         (Theirs::Told { measured: Some(at), .. }, _) => {
             (fresh(*at), format!("theirs: as the peer says, measured {}", facts.ago(*at)))
         }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::arena::{Arena, ArenaError};
 use super::report::Pair;
 use super::runner::{Runner, Stop};
-use crate::core::ladder::telling_reason;
+use crate::core::ladder::decisive_reason;
 use crate::model::{Command, Done, NatType, Path, PeerId, Snapshot, StageOutcome, millis};
 
 /// A fresh pair knows each other by gossip well before this.
@@ -112,7 +112,7 @@ async fn one<A: Arena>(
     // Connected, but not directly: what stood in the way.
     let obstacle = report.and_then(|r| {
         let tried = r.stages.iter().filter(|s| s.outcome != StageOutcome::Ok).cloned().collect::<Vec<_>>();
-        telling_reason(&tried).map(ToString::to_string)
+        decisive_reason(&tried).map(ToString::to_string)
     });
     let path = report.and_then(|r| r.path);
     let elapsed_ms = report.map_or(0, |r| r.elapsed_ms);

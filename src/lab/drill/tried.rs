@@ -8,7 +8,7 @@ use super::arena::{Act, Member};
 use super::fault::Fault;
 use super::report::Figure;
 use super::scenario::Unit;
-use crate::core::ladder::telling_reason;
+use crate::core::ladder::decisive_reason;
 use crate::model::{Attempt, AttemptId, AttemptOutcome, Cause, Path, PeerId, Stamp, millis};
 
 /// When a node could not be reached.
@@ -108,7 +108,7 @@ impl Tried {
                 self.lost += 1;
                 let name = members.iter().find(|m| Some(m.peer_id) == attempt.peer_id).map(|m| &m.name);
                 let to = name.cloned().unwrap_or_else(|| "a bootstrap address".into());
-                let why = telling_reason(&attempt.stages).map_or("no reason".into(), ToString::to_string);
+                let why = decisive_reason(&attempt.stages).map_or("no reason".into(), ToString::to_string);
                 self.told.push(format!("{} to {to}: unreachable: {why}", member.name));
             }
             _ => {}

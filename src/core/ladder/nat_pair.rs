@@ -10,7 +10,7 @@ pub const NAT_FRESH: Duration = Duration::from_secs(15 * 60);
 
 /// What is measured of both ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Terrain {
+pub struct NatPair {
     /// Our own NAT, if it is known now.
     pub ours: NatType,
     /// The target's, if it is known and fresh.
@@ -19,10 +19,10 @@ pub struct Terrain {
     pub loopback: bool,
     /// Whether both ends have a public IPv6 address: no NAT stands between
     /// those, at most firewalls, which a punch opens.
-    pub sixth: bool,
+    pub ipv6: bool,
 }
 
-impl Terrain {
+impl NatPair {
     /// Whether a dial out of the blue can reach the target by IPv4; `None` if
     /// nobody knows.
     pub fn can_dial(self) -> Option<bool> {
@@ -36,17 +36,17 @@ impl Terrain {
     /// Whether the target's dial comes in at the address that an intermediary
     /// sees of us, once we have sent something to the target.
     pub fn lets_target_in(self, target: SocketAddr) -> bool {
-        target.is_ipv6() && self.sixth || !matches!(self.ours, NatType::Symmetric | NatType::Unknown)
+        target.is_ipv6() && self.ipv6 || !matches!(self.ours, NatType::Symmetric | NatType::Unknown)
     }
 
     /// Whether a punch can succeed.
     pub fn can_punch(self) -> bool {
-        self.sixth || self.can_punch_nats()
+        self.ipv6 || self.can_punch_nats()
     }
 
     /// The same towards this address of the target.
     pub fn can_punch_at(self, target: SocketAddr) -> bool {
-        target.is_ipv6() && self.sixth || self.can_punch_nats()
+        target.is_ipv6() && self.ipv6 || self.can_punch_nats()
     }
 
     /// Whether measurement says that nothing but a relay leads there.
@@ -76,9 +76,9 @@ mod tests {
         NatType::Symmetric,
     ];
 
-    fn pairs() -> impl Iterator<Item = Terrain> {
+    fn pairs() -> impl Iterator<Item = NatPair> {
         ALL.into_iter().flat_map(|ours| {
-            ALL.into_iter().map(move |theirs| Terrain { ours, theirs, ..Terrain::default() })
+            ALL.into_iter().map(move |theirs| NatPair { ours, theirs, ..NatPair::default() })
         })
     }
 
@@ -104,18 +104,18 @@ mod tests {
     #[test]
     fn by_ipv6_two_symmetric_nats_can_be_punched() {
         let (four, six) = (([198, 18, 0, 1], 9000).into(), "[2001:2::1]:9000".parse().unwrap());
-        let alone = Terrain { ours: NatType::Symmetric, theirs: NatType::Symmetric, ..Terrain::default() };
+        let alone = NatPair { ours: NatType::Symmetric, theirs: NatType::Symmetric, ..NatPair::default() };
         assert!(!alone.can_punch() && !alone.can_punch_at(six));
-        let both = Terrain { sixth: true, ..alone };
+        let both = NatPair { ipv6: true, ..alone };
         assert!(both.can_punch() && both.can_punch_at(six) && both.lets_target_in(six));
         assert!(!both.can_punch_at(four) && !both.lets_target_in(four), "only there");
     }
 
     #[test]
     fn what_is_not_known_is_tried() {
-        let unknown = Terrain::default();
+        let unknown = NatPair::default();
         assert_eq!(unknown.can_dial(), None);
         assert!(unknown.can_punch());
-        assert!(Terrain { ours: NatType::Symmetric, ..unknown }.can_punch());
+        assert!(NatPair { ours: NatType::Symmetric, ..unknown }.can_punch());
     }
 }
