@@ -181,7 +181,8 @@ pub enum Reason {
     /// Another stage connected first.
     NotNeeded,
     /// The peer connected to us first.
-    CameToUs,
+    #[serde(rename = "came_to_us")]
+    InboundWon,
     /// A NAT was measured to be another one meanwhile.
     NatChanged,
     /// A peer saw us where that NAT cannot have put us: it is another one, or mapped
@@ -190,7 +191,8 @@ pub enum Reason {
     /// The operator asked for it, and it was begun anew.
     AskedAnew,
     /// The operator asked for another stage only.
-    NotAsked,
+    #[serde(rename = "not_asked")]
+    NotRequested,
     /// The peer has no reservation on a relay, and none can be made.
     NoRelay,
     /// No relay is in use.
@@ -398,11 +400,11 @@ impl fmt::Display for Reason {
             Self::UnknownTarget => f.write_str("the intermediary is not connected to it"),
             Self::TimedOut { after_ms } => write!(f, "no result after {}", took(*after_ms)),
             Self::NotNeeded => f.write_str("another stage was faster"),
-            Self::CameToUs => f.write_str("it connected to us first"),
+            Self::InboundWon => f.write_str("it connected to us first"),
             Self::NatChanging => f.write_str("changed, measuring"),
             Self::NatChanged => f.write_str("a NAT changed meanwhile"),
             Self::AskedAnew => f.write_str("the operator asked for it, and it was begun anew"),
-            Self::NotAsked => f.write_str("not part of this attempt"),
+            Self::NotRequested => f.write_str("not part of this attempt"),
             Self::NoRelay => f.write_str("it has no reservation, nobody to invite"),
             Self::NoStandby => f.write_str("there is no second relay to hand over to"),
             Self::ChosenByPeer => f.write_str("the other end chose the relay, and only it can hand over"),

@@ -243,7 +243,7 @@ impl Ladder {
                 }
             }
         } else {
-            let reason = if ours { Reason::NotNeeded } else { Reason::CameToUs };
+            let reason = if ours { Reason::NotNeeded } else { Reason::InboundWon };
             self.stop_all(&reason, now, out);
         }
         self.advance(now, out);
@@ -325,7 +325,7 @@ impl Ladder {
 
     fn begin_direct(&mut self, now: Now, out: &mut Vec<LadderOut>) {
         if !self.plan.direct {
-            return self.skip(StageKind::Direct, Reason::NotAsked, now, out);
+            return self.skip(StageKind::Direct, Reason::NotRequested, now, out);
         }
         if self.target.addresses.is_empty() {
             return self.skip(StageKind::Direct, Reason::NoAddress, now, out);

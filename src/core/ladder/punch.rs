@@ -211,7 +211,7 @@ impl Ladder {
         }
         let nat_pair = self.target.nat_pair;
         let skip = if !self.plan.punch {
-            Some(Reason::NotAsked)
+            Some(Reason::NotRequested)
         } else if nat_pair.loopback {
             Some(Reason::LoopbackCannotBePunched)
         } else if !nat_pair.can_punch() {

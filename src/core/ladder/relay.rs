@@ -152,7 +152,7 @@ impl Ladder {
         self.relay_begun = true;
         if !self.plan.relay {
             if self.target.peer.is_some() {
-                self.skip(StageKind::Relay, Reason::NotAsked, now, out);
+                self.skip(StageKind::Relay, Reason::NotRequested, now, out);
             }
             return;
         }

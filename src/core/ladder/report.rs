@@ -123,6 +123,7 @@ impl Ladder {
 /// last that was asked for.
 pub fn decisive_reason(stages: &[StageReport]) -> Option<&Reason> {
     let tried = stages.iter().rev().find(|s| s.outcome == StageOutcome::Failed);
-    let asked = || stages.iter().rev().find(|s| s.reason.as_ref().is_some_and(|r| *r != Reason::NotAsked));
+    let asked =
+        || stages.iter().rev().find(|s| s.reason.as_ref().is_some_and(|r| *r != Reason::NotRequested));
     tried.or_else(asked).and_then(|s| s.reason.as_ref())
 }

@@ -742,7 +742,7 @@ fn when_the_peer_came_to_us_first_the_attempt_is_not_counted() {
     let mut run = Run::start(target(&[addr(1)]), Plan::ALL);
     run.ladder.on_link(Path::Direct, false, at(7), &mut run.out);
     assert_eq!(run.ladder.outcome(), Some(AttemptOutcome::Abandoned));
-    assert_eq!(run.stage(StageKind::Direct), (StageOutcome::Skipped, Some(Reason::CameToUs)));
+    assert_eq!(run.stage(StageKind::Direct), (StageOutcome::Skipped, Some(Reason::InboundWon)));
 }
 
 #[test]

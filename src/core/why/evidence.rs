@@ -103,7 +103,7 @@ fn nats(facts: &Facts<'_>) -> Vec<String> {
     let word = if facts.first_hand { "as the peer says" } else { "hearsay" };
     lines.push(format!("their NAT: {}, {word}", facts.nat_pair.theirs));
     match &facts.theirs {
-        Theirs::NotAsked => {
+        Theirs::NotRequested => {
             lines.push(format!("no account from {}: there is no link to ask over", facts.peer.short()));
         }
         Theirs::Silent => lines.push(format!("no account from {}: it did not answer", facts.peer.short())),

@@ -103,7 +103,7 @@ pub struct LinkFact {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Theirs {
     /// There is no link to ask over.
-    NotAsked,
+    NotRequested,
     /// It did not answer.
     Silent,
     /// As it told it: when it measured its NAT, what it saw of it, and what it

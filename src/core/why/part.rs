@@ -173,7 +173,7 @@ impl WhyQueries {
             let addrs = knocked.iter().map(|(addr, _)| *addr).collect();
             out.push(Action::Knock { query, addrs });
         }
-        let theirs = if half_awaited { Theirs::Silent } else { Theirs::NotAsked };
+        let theirs = if half_awaited { Theirs::Silent } else { Theirs::NotRequested };
         let until = now.mono + ANSWER_WITHIN;
         let open = Open { id, peer, until, half_awaited, theirs, accounts, knocked, knocks };
         if open.is_complete() {

@@ -135,7 +135,7 @@ impl Case {
             seen: None,
             attempt: self.attempt.as_ref(),
             trace: &self.trace,
-            theirs: Theirs::NotAsked,
+            theirs: Theirs::NotRequested,
             accounts: Vec::new(),
             knocks: Vec::new(),
             links: 2,

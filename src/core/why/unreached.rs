@@ -40,7 +40,7 @@ pub(super) fn find(facts: &Facts<'_>) -> Finding {
     match facts.failed(StageKind::Punch) {
         Some(Reason::NoIntermediary | Reason::UnknownTarget) => nobody(facts),
         Some(reason) if *reason == target_silent => nobody(facts),
-        Some(Reason::NotAsked | Reason::NotNeeded | Reason::LoopbackCannotBePunched) | None => {
+        Some(Reason::NotRequested | Reason::NotNeeded | Reason::LoopbackCannotBePunched) | None => {
             if facts.trace.is_silent() && !facts.trace.addresses().is_empty() {
                 nobody(facts)
             } else {
@@ -49,7 +49,7 @@ pub(super) fn find(facts: &Facts<'_>) -> Finding {
         }
         Some(_) => {
             let found = punch(facts);
-            let relay = facts.failed(StageKind::Relay).filter(|r| **r != Reason::NotAsked);
+            let relay = facts.failed(StageKind::Relay).filter(|r| **r != Reason::NotRequested);
             let relay = relay.map(|r| format!(" No relay carried it either: {r}.")).unwrap_or_default();
             let mut would_help = found.would_help.clone();
             if facts

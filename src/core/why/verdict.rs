@@ -192,7 +192,7 @@ pub(super) fn punch(facts: &Facts<'_>) -> Finding {
         },
         Some(Reason::Unpunchable { .. }) => unpunchable(facts),
         Some(Reason::TimedOut { .. }) => nothing_through(facts),
-        Some(Reason::NotNeeded | Reason::CameToUs | Reason::NotAsked | Reason::AskedAnew) | None => {
+        Some(Reason::NotNeeded | Reason::InboundWon | Reason::NotRequested | Reason::AskedAnew) | None => {
             untried(facts)
         }
         Some(other) => {

@@ -292,9 +292,9 @@ impl Mask {
             | Reason::UnknownTarget
             | Reason::TimedOut { .. }
             | Reason::NotNeeded
-            | Reason::CameToUs
+            | Reason::InboundWon
             | Reason::NatChanged
-            | Reason::NotAsked
+            | Reason::NotRequested
             | Reason::NoRelay
             | Reason::NoRelayInUse
             | Reason::NoStandby
