@@ -11,7 +11,7 @@ use crate::core::Mono;
 
 /// Between pings on the lane that carries a link, and to relays in use: their end
 /// is noticed within two seconds, and how late is late is known at any time.
-pub const BRISK_INTERVAL: Duration = Duration::from_millis(500);
+pub const FAST_HEARTBEAT: Duration = Duration::from_millis(500);
 /// A direct or punched link of a node with few links is pinged when nothing was
 /// heard for this long. A ping with its answer and their acknowledgements, some 250
 /// bytes with all headers, serves both ends.
@@ -47,8 +47,8 @@ const WAITING_MAX: usize = 32;
 /// How a connection is watched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pace {
-    /// Pinged every [`BRISK_INTERVAL`], whatever is heard.
-    Brisk,
+    /// Pinged every [`FAST_HEARTBEAT`], whatever is heard.
+    Fast,
     /// Pinged when nothing was heard, by a node with so many links.
     Calm {
         /// How many.
@@ -65,7 +65,7 @@ impl Pace {
     /// that all together cost no more than half as much again.
     pub fn interval(self) -> Duration {
         match self {
-            Self::Brisk => BRISK_INTERVAL,
+            Self::Fast => FAST_HEARTBEAT,
             Self::Standby => STANDBY_INTERVAL,
             Self::Calm { links, second } => {
                 let max = crate::core::limits::LINKS_MAX;
@@ -79,7 +79,7 @@ impl Pace {
 
     /// Between pings when one was not answered.
     fn urgent(self) -> Duration {
-        if self == Self::Brisk { BRISK_INTERVAL } else { URGENT_INTERVAL }
+        if self == Self::Fast { FAST_HEARTBEAT } else { URGENT_INTERVAL }
     }
 }
 
@@ -163,7 +163,7 @@ impl Heartbeat {
         let measured = now.since(self.measured) < MEASURE_EVERY && !self.is_young();
         if overdue {
             self.missed += 1;
-        } else if self.pace != Pace::Brisk && heard && (measured || !self.waiting.is_empty()) {
+        } else if self.pace != Pace::Fast && heard && (measured || !self.waiting.is_empty()) {
             // What was heard says as much as an answer would.
             self.next = self.heard + self.pace.interval();
             return None;
@@ -175,7 +175,7 @@ impl Heartbeat {
         self.next = now
             + match self.pace {
                 _ if overdue => self.pace.urgent(),
-                Pace::Brisk => BRISK_INTERVAL,
+                Pace::Fast => FAST_HEARTBEAT,
                 // While it is young the answer is looked for no later, and the
                 // next sample is taken then.
                 pace if self.is_young() => pace.interval().min(WARM_INTERVAL),

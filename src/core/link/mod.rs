@@ -23,7 +23,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use heartbeat::{BRISK_INTERVAL, DEAD_AFTER};
+pub use heartbeat::{DEAD_AFTER, FAST_HEARTBEAT};
 pub use membership::{Claim, NetworkSecret};
 pub use session::NotSent;
 pub use types::{ConnId, ConnInfo, Greeting, LinkConfig, LinkOut, LinkStatus};
@@ -104,7 +104,7 @@ pub struct Link {
     /// this one fails. The opener keeps count.
     spare: Option<(ConnId, Mono)>,
     /// Whether the peer is a relay of ours: then its end is noticed soon.
-    brisk: bool,
+    fast_heartbeat: bool,
     /// Links of this node, which say how often each may be pinged.
     links: usize,
     /// The version that both ends speak.
@@ -150,7 +150,7 @@ impl Link {
             active: None,
             following: None,
             spare: None,
-            brisk: false,
+            fast_heartbeat: false,
             links: 0,
             version: 0,
             turn: 0,

@@ -8,18 +8,19 @@ use crate::model::{CloseCode, Path, Reason};
 impl Link {
     /// Whether the end of the peer is to be noticed soon, and how many links this
     /// node has.
-    pub fn set_pace(&mut self, brisk: bool, links: usize, now: Mono) {
-        (self.brisk, self.links) = (brisk, links);
+    pub fn set_pace(&mut self, fast_heartbeat: bool, links: usize, now: Mono) {
+        (self.fast_heartbeat, self.links) = (fast_heartbeat, links);
         self.pace_all(now);
     }
 
     pub(super) fn pace_all(&mut self, now: Mono) {
-        let (active, brisk, links, second) = (self.active, self.brisk, self.links, !self.is_opener());
+        let (active, fast_heartbeat, links, second) =
+            (self.active, self.fast_heartbeat, self.links, !self.is_opener());
         for conn in &mut self.conns {
             let pace = match conn.info.path {
                 _ if active != Some(conn.info.id) => Pace::Standby,
-                Path::Relayed => Pace::Brisk,
-                _ if brisk => Pace::Brisk,
+                Path::Relayed => Pace::Fast,
+                _ if fast_heartbeat => Pace::Fast,
                 _ => Pace::Calm { links, second },
             };
             conn.beat.set_pace(pace, now);

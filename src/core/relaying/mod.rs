@@ -18,7 +18,7 @@ use super::dialer::{Dialer, Start};
 use super::host::Ways;
 use super::io::{Action, ReservationBytes};
 use super::ladder::{DialId, Plan};
-use super::link::{BRISK_INTERVAL, Link};
+use super::link::{FAST_HEARTBEAT, Link};
 use super::outbox::{Outbox, Wanted};
 use super::peers::{Peers, came_over};
 use super::relays::{Relays, RelaysOut};
@@ -381,6 +381,6 @@ impl Relaying {
 
 /// In steps of a heartbeat, so that the section changes no oftener.
 fn coarse(at: Mono) -> Mono {
-    let step = millis(BRISK_INTERVAL);
+    let step = millis(FAST_HEARTBEAT);
     Mono::from_millis(millis(at.0) / step * step)
 }

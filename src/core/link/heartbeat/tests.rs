@@ -83,7 +83,7 @@ fn whatever_is_heard_is_as_good_as_an_answer() {
 
 #[test]
 fn a_lane_in_use_is_measured_whatever_is_heard() {
-    let mut hb = grown(Pace::Brisk, 40.0);
+    let mut hb = grown(Pace::Fast, 40.0);
     let mut pings = 0;
     for ms in (0..10_000).step_by(20) {
         hb.on_heard(at(ms));
@@ -97,7 +97,7 @@ fn a_lane_in_use_is_measured_whatever_is_heard() {
 
 #[test]
 fn an_answer_measures_the_round_trip_and_how_it_varies() {
-    let mut hb = grown(Pace::Brisk, 40.0);
+    let mut hb = grown(Pace::Fast, 40.0);
     let token = hb.ping(at(5_000));
     assert!(hb.on_pong(token, at(5_120)));
     assert_eq!(hb.rtt_ms(), Some(50.0));
@@ -108,13 +108,13 @@ fn an_answer_measures_the_round_trip_and_how_it_varies() {
 
 #[test]
 fn the_round_trip_of_another_connection_is_not_shown_as_this_ones() {
-    let mut hb = Heartbeat::new(Pace::Brisk, Some(1.0), at(0));
+    let mut hb = Heartbeat::new(Pace::Fast, Some(1.0), at(0));
     assert_eq!(hb.rtt_ms(), None);
     let Some(Beat::Ping(token)) = hb.on_timeout(at(0)) else { panic!("no ping") };
     hb.on_pong(token, at(80));
     assert_eq!(hb.rtt_ms(), Some(80.0), "and is not mixed with it");
     // A slow path is given the time that it needed before.
-    let mut slow = Heartbeat::new(Pace::Brisk, Some(2_000.0), at(0));
+    let mut slow = Heartbeat::new(Pace::Fast, Some(2_000.0), at(0));
     slow.on_timeout(at(0));
     assert!(matches!(slow.on_timeout(at(1_000)), Some(Beat::Ping(_))));
 }
@@ -134,7 +134,7 @@ fn a_young_connection_is_measured_three_times_in_quick_succession_and_the_smalle
 
 #[test]
 fn nobody_is_dead_before_it_could_answer_the_first_time() {
-    for pace in [Pace::Brisk, FEW, Pace::Standby] {
+    for pace in [Pace::Fast, FEW, Pace::Standby] {
         let dead = dead_at(&mut Heartbeat::new(pace, None, at(0)));
         assert!((3_000..=10_000).contains(&dead), "{dead} ms, {pace:?}");
     }
@@ -142,7 +142,7 @@ fn nobody_is_dead_before_it_could_answer_the_first_time() {
 
 #[test]
 fn a_path_slower_than_the_interval_is_slow_and_not_dead() {
-    for (pace, takes) in [(Pace::Brisk, 900), (FEW, 900), (FEW, 1_900)] {
+    for (pace, takes) in [(Pace::Fast, 900), (FEW, 900), (FEW, 1_900)] {
         let mut hb = Heartbeat::new(pace, None, at(0));
         let mut sent = VecDeque::new();
         for ms in (0..40_000).step_by(100) {

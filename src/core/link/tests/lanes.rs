@@ -90,12 +90,12 @@ fn with_a_peer_of_the_version_before_a_link_falls_back_on_the_lane_it_left() {
 
 #[test]
 fn a_silent_lane_is_suspect_within_a_second_and_dead_within_two() {
-    for (path, brisk) in [(Path::Relayed, false), (Path::Direct, true)] {
+    for (path, fast_heartbeat) in [(Path::Relayed, false), (Path::Direct, true)] {
         let mut pair = Pair::new();
         pair.connect(1, 0, path);
         pair.run();
         let now = pair.now.mono;
-        pair.ends[0].set_pace(brisk, 1, now);
+        pair.ends[0].set_pace(fast_heartbeat, 1, now);
         pair.wait(10_000);
         assert!(pair.ends[0].is_up(), "answered, it lives");
         pair.mute = true;
