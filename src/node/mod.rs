@@ -50,7 +50,7 @@ use self::options::{NodeOptions, Settings};
 use self::pathtest::Tests;
 pub use self::probe::ProbePortError;
 use self::probe::Probes;
-use self::relaying::Relaying;
+use self::relaying::ReservationTable;
 use self::reporting::Reporter;
 pub use self::reporting::{RegistryOptions, RegistryUrl};
 use self::serving::Serving;
@@ -267,7 +267,7 @@ async fn assemble(options: NodeOptions) -> Result<Assembled, StartError> {
         look: Instant::now(),
         refused_told: None,
         connections: Connections::new(reports.clone()),
-        relaying: Relaying::new(tls.clone(), local_addr.ip(), reports.clone()),
+        relaying: ReservationTable::new(tls.clone(), local_addr.ip(), reports.clone()),
         serving: Serving::new(local_addr.ip(), clock.clone(), reports.clone()),
         probes: Probes::new(local_addr, ports.sockets, clock.clone(), reports.clone()),
         guesses: Guesses::new(local_addr.ip(), tls, reports.clone()),

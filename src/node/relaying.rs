@@ -41,7 +41,7 @@ struct Held {
 }
 
 /// All of them.
-pub(super) struct Relaying {
+pub(super) struct ReservationTable {
     tls: Tls,
     dialer: Arc<LaneDialer>,
     reports: Reports,
@@ -54,7 +54,7 @@ pub(super) struct Relaying {
     next: u64,
 }
 
-impl Relaying {
+impl ReservationTable {
     /// None yet. `bind`: where the node listens.
     pub(super) fn new(tls: Tls, bind: IpAddr, reports: Reports) -> Self {
         let dialer = Arc::new(LaneDialer::new(bind, tls.clone()));

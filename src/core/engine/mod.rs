@@ -49,7 +49,7 @@ use super::outbox::{Outbox, Wanted, is_free};
 use super::pathtest::{self as path_test, PathTests};
 use super::peers::Peers;
 use super::proof::RecordSeed;
-use super::relaying::{self, Relaying};
+use super::relaying::{self, RelayState};
 use super::saving::Saving;
 use super::serving::{self as relay_service, RelayService};
 use super::targets::Targets;
@@ -156,7 +156,7 @@ pub struct Engine {
     kpi: Kpi,
     nat: Nat,
     coordination: Coordinator,
-    relaying: Relaying,
+    relaying: RelayState,
     serving: RelayService,
     upgrades: Upgrades,
     guesses: Guesses,
@@ -216,7 +216,7 @@ impl Engine {
             kpi,
             nat,
             coordination,
-            relaying: Relaying::default(),
+            relaying: RelayState::default(),
             serving,
             upgrades: Upgrades::default(),
             guesses,
@@ -342,7 +342,7 @@ impl Engine {
         self.with_attempts(now, Attempts::timeout);
         self.gossip_timeout(now);
         self.with_coordination(now, Coordinator::timeout);
-        self.with_relaying(now, Relaying::timeout);
+        self.with_relaying(now, RelayState::timeout);
         self.with_why(now, WhyQueries::timeout);
         self.echoes.timeout(now.mono, &mut self.outbox);
         self.route(now);
@@ -364,7 +364,7 @@ impl Engine {
     fn after(&mut self, now: Now) {
         self.nat.advance(now, &mut self.outbox);
         self.route(now);
-        self.with_relaying(now, Relaying::advance);
+        self.with_relaying(now, RelayState::advance);
         self.with_serving(now, RelayService::timeout);
         self.carry_gossip(now);
         if !self.leaving {
@@ -511,7 +511,7 @@ impl Engine {
     fn with_relaying<T>(
         &mut self,
         now: Now,
-        f: impl FnOnce(&mut Relaying, relaying::View<'_>, &mut Outbox) -> T,
+        f: impl FnOnce(&mut RelayState, relaying::View<'_>, &mut Outbox) -> T,
     ) -> T {
         let Self { relaying, outbox, config, book, links, nat, attempts, dialer, leaving, .. } = self;
         let targets = Targets { peers: Peers { me: config.me, book, links, now }, nat };

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::{Relaying, View};
+use super::{RelayState, View};
 use crate::core::io::Action;
 use crate::core::link::ConnInfo;
 use crate::core::outbox::{Outbox, Wanted};
@@ -90,7 +90,7 @@ impl Over {
     }
 }
 
-impl Relaying {
+impl RelayState {
     /// Hands links over to other relays, and lets go of the old ones then.
     pub(in crate::core) fn fail_over(
         &mut self,

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::standbys::lacks_standby;
-use super::{Relaying, View};
+use super::{RelayState, View};
 use crate::core::Mono;
 use crate::core::bucket::Bucket;
 use crate::core::io::Action;
@@ -60,7 +60,7 @@ fn meter(now: Mono) -> Bucket {
     Bucket::new(HANDOVERS_BURST, HANDOVERS_PER_MINUTE / 60.0, now)
 }
 
-impl Relaying {
+impl RelayState {
     /// Dials the first of these, because of what the peer says or is; the others
     /// if it comes to nothing. Says how long that has to wait, if the peer has us
     /// do it too often.

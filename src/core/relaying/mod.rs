@@ -114,7 +114,7 @@ impl<'a> View<'a> {
 
 /// All of it.
 #[derive(Debug, Default)]
-pub(super) struct Relaying {
+pub(super) struct RelayState {
     relays: Relays,
     /// Attempts that wait for a reservation.
     waiting: Vec<AttemptId>,
@@ -128,7 +128,7 @@ pub(super) struct Relaying {
     standbys: Standbys,
 }
 
-impl Relaying {
+impl RelayState {
     /// Whether a peer is a relay of ours.
     pub(super) fn is_relay(&self, peer: &PeerId) -> bool {
         self.relays.is_relay(peer)

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Relaying, View};
+use super::{RelayState, View};
 use crate::core::Mono;
 use crate::core::bucket::Bucket;
 use crate::core::limits::{STANDBYS_BURST, STANDBYS_PER_MINUTE};
@@ -36,7 +36,7 @@ impl Standbys {
     }
 }
 
-impl Relaying {
+impl RelayState {
     /// Where a standby could be dialled: the end that dialled the lane does, and
     /// the other one only if it has itself no second reservation to be dialled at.
     fn standby_relays(&self, peer: &PeerId, view: View<'_>) -> Vec<RelayAddr> {

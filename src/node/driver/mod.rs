@@ -27,7 +27,7 @@ use crate::node::knock;
 use crate::node::lanes::Lane;
 use crate::node::pathtest::Tests;
 use crate::node::probe::{self, Probes};
-use crate::node::relaying::Relaying;
+use crate::node::relaying::ReservationTable;
 use crate::node::reporting::Reporter;
 use crate::node::serving::Serving;
 use crate::node::transport::{self, Transport};
@@ -77,7 +77,7 @@ pub(super) struct Driver {
     pub(super) refused_told: Option<Instant>,
     pub(super) transport: Transport,
     pub(super) connections: Connections,
-    pub(super) relaying: Relaying,
+    pub(super) relaying: ReservationTable,
     pub(super) serving: Serving,
     pub(super) probes: Probes,
     pub(super) guesses: Guesses,
