@@ -173,7 +173,7 @@ impl Relays {
         self.refused.contains_key(peer)
     }
 
-    /// When [`Self::settle`] has something to do by the clock alone.
+    /// When [`Self::advance`] has something to do by the clock alone.
     pub fn next_timeout(&self, now: Mono) -> Option<Mono> {
         let refused = self.refused.values().copied().min().filter(|_| self.held.len() < RESERVATIONS_MAX);
         let lingers = self.wanted_until.filter(|_| !self.always && !self.held.is_empty());

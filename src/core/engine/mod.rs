@@ -3,7 +3,7 @@
 //! Inputs and the present moment go in, actions come out. The engine owns
 //! every piece of a node's state: the book of peers, the links, the attempts,
 //! the gossip, the schedule of dials. Its parts are state machines of their own
-//! ([`link`](super::link), [`ladder`](super::ladder),
+//! ([`link`](super::link), [`ladder`],
 //! [`gossip`](super::gossip), [`dialer`](super::dialer)); here they are wired.
 
 mod commands;

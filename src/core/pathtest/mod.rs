@@ -11,7 +11,7 @@
 //! - *Up*, *Down*: load on a stream of its own, at a lower priority than everything
 //!   else on the connection, while the datagrams go on and carry what arrived back to
 //!   whoever sends. A sender ([`Flow`]) has no more under way than the path carries in a
-//!   round trip and [`flow::TARGET`] more: when round trips grow it backs off, so queues
+//!   round trip and `flow::TARGET` more: when round trips grow it backs off, so queues
 //!   stay short and heartbeats on time.
 //!
 //! **What it costs the tested end** is bounded here, by nobody's word: time, rate and

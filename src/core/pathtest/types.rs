@@ -61,7 +61,7 @@ pub enum Input<'a> {
         /// Which.
         run: Nonce,
     },
-    /// A datagram came on a connection of which [`Out::Begin`] was said.
+    /// A datagram came on a connection of which [`TestAction::Begin`] was said.
     Datagram {
         /// On which.
         conn: ConnId,
