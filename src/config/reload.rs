@@ -77,26 +77,16 @@ impl Resolved {
 
     /// Takes on what a running node can; the rest stays as it holds.
     pub fn take_on(&mut self, newer: &Self) {
-        let Config {
-            bootstrap,
-            direct_window,
-            relay_after,
-            punch,
-            relay,
-            hard_nat,
-            path_test,
-            log_filter,
-            ..
-        } = newer.config.clone();
+        let taken = newer.config.clone();
         self.config = Config {
-            bootstrap,
-            direct_window,
-            relay_after,
-            punch,
-            relay,
-            hard_nat,
-            path_test,
-            log_filter,
+            bootstrap: taken.bootstrap,
+            direct_window: taken.direct_window,
+            relay_after: taken.relay_after,
+            punch: taken.punch,
+            relay: taken.relay,
+            hard_nat: taken.hard_nat,
+            path_test: taken.path_test,
+            log_filter: taken.log_filter,
             ..self.config.clone()
         };
         for key in Key::ALL.into_iter().filter(|key| key.is_live()) {
