@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::drill::{Act, Arena, ArenaError, Baseline, Member, RelayFailure, Step};
+use super::drill::{Act, Arena, ArenaError, Baseline, Member, RelayFailure, Step, fault_step};
 use crate::control::{self, ClientError, Target};
 use crate::files::{self, read};
 use crate::model::{Command, NatType, PeerId};
@@ -282,15 +282,7 @@ impl Arena for RealFleet {
             Step::SetNat { .. } | Step::Flush { .. } | Step::Rebind { .. } => {
                 Err(unsupported("change a NAT"))
             }
-            Step::SetLink { .. }
-            | Step::SetUplink { .. }
-            | Step::SetUdpTimeout { .. }
-            | Step::Suspend { .. }
-            | Step::Wake { .. }
-            | Step::Readdress { .. }
-            | Step::Plug { .. }
-            | Step::JumpClock { .. }
-            | Step::Twin { .. } => Err(unsupported(FAULTS)),
+            fault_step!() => Err(unsupported(FAULTS)),
             Step::Matrix { .. } => Err(unsupported("put fresh nodes behind NATs")),
             Step::Echo { .. } | Step::LoseDelta { .. } => {
                 Err(unsupported("do what only a drill's own nodes do: echoes, and losing a delta"))

@@ -17,6 +17,23 @@ const JUMP_S_MAX: i64 = 86_400;
 /// An interface's name is no longer on Linux.
 const INTERFACE_MAX: usize = 15;
 
+/// The pattern of the steps that are a [`Fault`]: whoever looks at every step names
+/// them at once, and a new one is added here and in [`Step::fault`].
+macro_rules! fault_step {
+    () => {
+        Step::SetLink { .. }
+            | Step::SetUplink { .. }
+            | Step::SetUdpTimeout { .. }
+            | Step::Suspend { .. }
+            | Step::Wake { .. }
+            | Step::Readdress { .. }
+            | Step::Plug { .. }
+            | Step::JumpClock { .. }
+            | Step::Twin { .. }
+    };
+}
+pub(in crate::lab) use fault_step;
+
 /// Something that goes wrong, or right again.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Fault {

@@ -25,6 +25,7 @@ mod wait;
 pub(super) use campaign::was_interrupted;
 
 pub use arena::{Act, Arena, ArenaError, Baseline, Member};
+pub(in crate::lab) use fault::fault_step;
 pub use fault::{Change, Fault, Net};
 pub use journal::{Entry, Journal};
 pub use pathtest::AskedOfPath;

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::agreement::{self, Away};
 use super::arena::{Act, Arena, ArenaError, Member};
-use super::fault::Net;
+use super::fault::{Net, fault_step};
 use super::journal::Journal;
 use super::report::{Checked, Pair, Report, judge};
 use super::scenario::Scenario;
@@ -258,15 +258,7 @@ impl<'a, A: Arena> Runner<'a, A> {
                 self.why(node, about, *cause, *within, name).await?;
             }
             Step::Advertised { node, within, name } => self.advertised(node, within, name)?,
-            Step::SetLink { .. }
-            | Step::SetUplink { .. }
-            | Step::SetUdpTimeout { .. }
-            | Step::Suspend { .. }
-            | Step::Wake { .. }
-            | Step::Readdress { .. }
-            | Step::Plug { .. }
-            | Step::JumpClock { .. }
-            | Step::Twin { .. } => {
+            fault_step!() => {
                 if let Some(fault) = step.fault() {
                     let undo = self.arena.undoes(&fault).await?.map(Act::Fault);
                     self.act(Act::Fault(fault), undo).await?;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::fault::Net;
+use super::fault::{Net, fault_step};
 use super::pathtest::AskedOfPath;
 use crate::lab::conditions::WireSpec;
 use crate::model::{NatType, Path, WhyCause};
@@ -490,15 +490,7 @@ pub(super) fn describe(step: &Step) -> String {
         Step::Echo { from, to, time, .. } => {
             format!("{from} sends echoes to {to} for {} s", time.as_secs())
         }
-        Step::SetLink { .. }
-        | Step::SetUplink { .. }
-        | Step::SetUdpTimeout { .. }
-        | Step::Suspend { .. }
-        | Step::Wake { .. }
-        | Step::Readdress { .. }
-        | Step::Plug { .. }
-        | Step::JumpClock { .. }
-        | Step::Twin { .. } => step.fault().map(|fault| fault.to_string()).unwrap_or_default(),
+        fault_step!() => step.fault().map(|fault| fault.to_string()).unwrap_or_default(),
         Step::Why { node, about, .. } => format!("ask {node} why its link to {about} is what it is"),
         Step::Advertised { node, within, .. } => {
             format!("count the addresses of {node} in {within} that others know")
