@@ -41,7 +41,7 @@ struct Open {
     peer: PeerId,
     until: Mono,
     /// Whether the peer itself is still to answer.
-    half_awaited: bool,
+    reply_awaited: bool,
     theirs: Theirs,
     accounts: Vec<Told>,
     /// Where was knocked, and whose addresses those are.
@@ -51,7 +51,7 @@ struct Open {
 
 impl Open {
     fn is_complete(&self) -> bool {
-        !self.half_awaited
+        !self.reply_awaited
             && self.accounts.iter().all(|told| told.account.is_some())
             && self.knocks.len() >= self.knocked.len()
     }
@@ -130,9 +130,9 @@ impl WhyQueries {
     ) {
         match message {
             Message::WhyAsk(ask) => self.on_why_ask(from, ask, view, out),
-            Message::PeerReply(half) => self.on_why_half(from, half, view, out),
-            Message::WitnessAsk(ask) => self.on_account_ask(from, ask, view, out),
-            Message::WitnessReply(account) => self.on_account(from, account, view, out),
+            Message::PeerReply(reply) => self.on_peer_reply(from, reply, view, out),
+            Message::WitnessAsk(ask) => self.on_witness_ask(from, ask, view, out),
+            Message::WitnessReply(reply) => self.on_witness_reply(from, reply, view, out),
             _ => {}
         }
     }
@@ -156,8 +156,8 @@ impl WhyQueries {
         self.next = self.next.wrapping_add(1);
         let query = self.next;
         let up = peers.links.is_up(&peer);
-        let half_awaited = up && can_ask(&peer, peers);
-        if half_awaited {
+        let reply_awaited = up && can_ask(&peer, peers);
+        if reply_awaited {
             out.send(peer, Message::WhyAsk(WhyAsk { query }));
         }
         let mut accounts = Vec::new();
@@ -173,9 +173,9 @@ impl WhyQueries {
             let addrs = knocked.iter().map(|(addr, _)| *addr).collect();
             out.push(Action::Knock { query, addrs });
         }
-        let theirs = if half_awaited { Theirs::Silent } else { Theirs::NotRequested };
+        let theirs = if reply_awaited { Theirs::Silent } else { Theirs::NotRequested };
         let until = now.mono + ANSWER_WITHIN;
-        let open = Open { id, peer, until, half_awaited, theirs, accounts, knocked, knocks };
+        let open = Open { id, peer, until, reply_awaited, theirs, accounts, knocked, knocks };
         if open.is_complete() {
             return Ok(Some(self.explained(&open, view)));
         }
@@ -307,7 +307,7 @@ impl WhyQueries {
         may
     }
 
-    /// A peer asks for our half.
+    /// A peer asks for our reply.
     fn on_why_ask(&mut self, from: PeerId, ask: WhyAsk, view: View<'_>, out: &mut Outbox) {
         let (peers, now) = (view.peers(), view.now());
         if !self.may_ask(from, now, out) {
@@ -323,18 +323,18 @@ impl WhyQueries {
             told.push((now.stamp_of(status.since), format!("link up: {how}")));
         }
         let nat = view.targets.nat.view();
-        let half = PeerReply {
+        let reply = PeerReply {
             query: ask.query,
             nat: nat.claim(),
             measured_s: nat.measured.map(|at| age_ms(at, now) / 1_000),
             evidence: nat.evidence.iter().take(PeerReply::EVIDENCE_MAX).map(|e| clean_sentence(e)).collect(),
             notes: newest(told, now),
         };
-        out.send(from, Message::PeerReply(half));
+        out.send(from, Message::PeerReply(reply));
     }
 
     /// A peer asks what we saw of another, and what became of its requests.
-    fn on_account_ask(&mut self, from: PeerId, ask: WitnessAsk, view: View<'_>, out: &mut Outbox) {
+    fn on_witness_ask(&mut self, from: PeerId, ask: WitnessAsk, view: View<'_>, out: &mut Outbox) {
         let (peers, now) = (view.peers(), view.now());
         if !self.may_ask(from, now, out) {
             return;
@@ -352,7 +352,7 @@ impl WhyQueries {
         };
         let told = view.coordination.told(from, Some(ask.about));
         let told = told.map(|noted| (now.stamp_of(noted.at), noted.text())).collect();
-        let account = WitnessReply {
+        let reply = WitnessReply {
             query: ask.query,
             standing,
             since_s: since.map(|at| age_ms(now.stamp_of(at), now) / 1_000),
@@ -360,36 +360,41 @@ impl WhyQueries {
             seen_at: status.filter(|s| s.info.path.is_straight()).map(|s| s.info.remote),
             notes: newest(told, now),
         };
-        out.send(from, Message::WitnessReply(account));
+        out.send(from, Message::WitnessReply(reply));
     }
 
-    /// The peer told its half.
-    fn on_why_half(&mut self, from: PeerId, half: PeerReply, view: View<'_>, out: &mut Outbox) {
+    /// The peer told its part.
+    fn on_peer_reply(&mut self, from: PeerId, reply: PeerReply, view: View<'_>, out: &mut Outbox) {
         let now = view.now();
-        let open = self.open.get_mut(&half.query).filter(|o| o.peer == from && o.half_awaited);
+        let open = self.open.get_mut(&reply.query).filter(|o| o.peer == from && o.reply_awaited);
         let Some(open) = open else { return out.stopped("answer to no question") };
-        open.half_awaited = false;
+        open.reply_awaited = false;
         open.theirs = Theirs::Told {
-            measured: half.measured_s.map(|s| now.stamp.before(Duration::from_secs(s.into()))),
-            evidence: half.evidence.iter().take(PeerReply::EVIDENCE_MAX).map(|e| clean_sentence(e)).collect(),
-            notes: heard(half.notes, now),
+            measured: reply.measured_s.map(|s| now.stamp.before(Duration::from_secs(s.into()))),
+            evidence: reply
+                .evidence
+                .iter()
+                .take(PeerReply::EVIDENCE_MAX)
+                .map(|e| clean_sentence(e))
+                .collect(),
+            notes: heard(reply.notes, now),
         };
-        self.answer_why(half.query, view, out);
+        self.answer_why(reply.query, view, out);
     }
 
     /// Somebody told what it saw.
-    fn on_account(&mut self, from: PeerId, account: WitnessReply, view: View<'_>, out: &mut Outbox) {
+    fn on_witness_reply(&mut self, from: PeerId, reply: WitnessReply, view: View<'_>, out: &mut Outbox) {
         let now = view.now();
-        let open = self.open.get_mut(&account.query);
+        let open = self.open.get_mut(&reply.query);
         let told = open.and_then(|o| o.accounts.iter_mut().find(|t| t.who == from && t.account.is_none()));
         let Some(told) = told else { return out.stopped("answer to no question") };
         told.account = Some(Seen {
-            standing: account.standing,
-            since: account.since_s.map(|s| now.stamp.before(Duration::from_secs(s.into()))),
-            at: account.seen_at.map(plain_addr),
-            notes: heard(account.notes, now),
+            standing: reply.standing,
+            since: reply.since_s.map(|s| now.stamp.before(Duration::from_secs(s.into()))),
+            at: reply.seen_at.map(plain_addr),
+            notes: heard(reply.notes, now),
         });
-        self.answer_why(account.query, view, out);
+        self.answer_why(reply.query, view, out);
     }
 
     /// What came of knocking.
