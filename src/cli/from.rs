@@ -50,7 +50,7 @@ fn write(path: &Path, text: &str) -> Result<(), Failure> {
     made.map_err(|e| Failure::usage(anyhow::anyhow!("{}: {e}", path.display())))
 }
 
-/// What a file tells of an incident.
+/// Reads an incident from a snap or from what `ctl why --json` printed.
 fn recorded(args: &FromArgs) -> anyhow::Result<Incident> {
     let at = args.file.display();
     match Bundle::load(&args.file) {

@@ -203,7 +203,7 @@ pub fn validate_hard_nat(text: &str) -> Result<HardNat, Refused> {
     HardNat::ALL.into_iter().find(|c| c.name() == text).ok_or(Refused::RULE)
 }
 
-/// Whose tests of a path are answered.
+/// Which peers may test the path to this node.
 ///
 /// # Errors
 /// [`Refused`] if it is none of the choices.

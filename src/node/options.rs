@@ -51,7 +51,7 @@ pub struct NodeOptions {
     pub relay: RelayMode,
     /// Whether ports are guessed.
     pub hard_nat: HardNat,
-    /// Whose tests of a path are answered.
+    /// Which peers may test the path to this node.
     pub path_test: TestConsent,
     /// Whom to tell what happened; nobody where there is none.
     pub registry: Option<RegistryOptions>,

@@ -419,7 +419,7 @@ fn nat_rows(nat: &Nat) -> String {
     pairs(rows)
 }
 
-/// What our NAT was, and when.
+/// One line: the type our NAT had, its address, and from when until when.
 fn spell(spell: &crate::model::contract::Spell) -> String {
     let firewall = if spell.firewalled { ", behind a firewall" } else { "" };
     let at = spell.at.map(|ip| format!(" at {ip}")).unwrap_or_default();

@@ -225,7 +225,7 @@ fn link(span: &Span) -> LabLink {
     }
 }
 
-/// What is wrong with a wire.
+/// The faults of a wire as one sentence.
 fn words(wrong: &[String]) -> String {
     if wrong.is_empty() { "nothing is wrong with it now".to_owned() } else { wrong.join(", ") }
 }

@@ -23,7 +23,7 @@ fn of_kind(attempt: &Attempt, stage: StageKind) -> Vec<StageReport> {
     attempt.stages.iter().filter(|s| s.stage == stage).cloned().collect()
 }
 
-/// What is told to who waited.
+/// The outcome that the command which waited for this attempt gets.
 fn told(
     waited: &Waiting,
     peer_id: PeerId,
