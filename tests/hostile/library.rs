@@ -12,8 +12,8 @@ use serde_json::json;
 use tokio::net::UdpSocket;
 use tokio::time::timeout;
 
-use super::closed;
 use super::peer::{A_WHILE, Bad, Forger, Stock, Stranger, bystander, frames, is_hit};
+use super::{closed, closed_beside_stock};
 use crate::support::{PATIENCE, TestNode, trial};
 
 pub fn trials() -> Vec<Trial> {
@@ -28,8 +28,7 @@ pub fn trials() -> Vec<Trial> {
 }
 
 async fn not_negotiated() {
-    let node = closed("node", &[]).await;
-    let stock = Stock::start().await;
+    let (node, stock) = closed_beside_stock("node").await;
     let (_, at) = bystander([127, 0, 0, 2]).await;
     for connection in [stock.dial(&node).await, Stranger::start().await.dial(&node).await] {
         assert!(!connection.nat_traversal_supported());
@@ -120,10 +119,9 @@ async fn say(stock: &Stock, to: PeerId, bytes: &[u8]) {
 }
 
 async fn coordinator() {
-    let node = closed("coordinator", &[]).await;
+    let (node, stock) = closed_beside_stock("coordinator").await;
     let target = closed("target", &[node.addr()]).await;
     target.until_linked(node.id()).await;
-    let stock = Stock::start().await;
     stock.dial(&node).await;
     let (victim, at) = bystander([127, 0, 0, 2]).await;
     let request = json!({ "CoordinationRequest": {
@@ -134,8 +132,7 @@ async fn coordinator() {
 }
 
 async fn target() {
-    let node = closed("node", &[]).await;
-    let stock = Stock::start().await;
+    let (node, stock) = closed_beside_stock("node").await;
     stock.dial(&node).await;
     let (victim, at) = bystander([127, 0, 0, 2]).await;
     let accepted = json!({ "CoordinationAccepted": {

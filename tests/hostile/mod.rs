@@ -23,6 +23,7 @@ use libtest_mimic::Trial;
 use punchdeck::core::link::NetworkSecret;
 use punchdeck::model::{CloseCode, PeerId};
 
+use self::peer::Stock;
 use crate::support::TestNode;
 
 pub fn trials() -> Vec<Trial> {
@@ -73,4 +74,18 @@ async fn closed(name: &str, bootstrap: &[SocketAddr]) -> TestNode {
         o.passive = true;
     })
     .await
+}
+
+/// The same, and a stock node that keeps its connection to it.
+///
+/// Of two ends the one with the smaller id opens the control stream. A stock node to
+/// which one is opened resets it, and then our node gives up the connection. Here it is
+/// the stock node that would have to open it.
+async fn closed_beside_stock(name: &str) -> (TestNode, Stock) {
+    loop {
+        let (node, stock) = (closed(name, &[]).await, Stock::start().await);
+        if stock.id() < node.id() {
+            return (node, stock);
+        }
+    }
 }

@@ -10,8 +10,8 @@ use libtest_mimic::Trial;
 use punchdeck::core::limits::{SERVED_MAX, SERVED_UNPROVEN_BYTES};
 use tokio::net::UdpSocket;
 
-use super::closed;
-use super::peer::{A_WHILE, Asked, Scripted, Stock, Stranger, bystander, got, is_hit};
+use super::peer::{A_WHILE, Asked, Scripted, Stranger, bystander, got, is_hit};
+use super::{closed, closed_beside_stock};
 use crate::support::{TestNode, trial};
 
 pub fn trials() -> Vec<Trial> {
@@ -38,17 +38,10 @@ async fn stranger() {
 }
 
 async fn stock() {
-    let node = closed("node", &[]).await;
-    // The library gives up a connection now and then, and with it what was asked.
-    for _ in 0..3 {
-        let stock = Stock::start().await;
-        let connection = stock.dial(&node).await;
-        let asking = async move { Asked::on(&connection, ConnectUdpRequest::bind_any()).await };
-        if let Ok(asked) = tokio::spawn(asking).await {
-            return assert_eq!((asked.status, asked.public), (403, None));
-        }
-    }
-    panic!("three times no answer");
+    let (node, stock) = closed_beside_stock("node").await;
+    let connection = stock.dial(&node).await;
+    let asked = Asked::on(&connection, ConnectUdpRequest::bind_any()).await;
+    assert_eq!((asked.status, asked.public), (403, None));
 }
 
 async fn targeted() {

@@ -28,7 +28,9 @@ impl Asked {
     pub async fn on(connection: &HighLevelConnection, request: ConnectUdpRequest) -> Self {
         let (mut send, mut recv) = connection.open_bi().await.unwrap();
         send.write_all(&framed(&request.encode())).await.unwrap();
-        let answer = timeout(PATIENCE, frame(&mut recv)).await.expect("no answer").expect("no answer");
+        let Some(answer) = timeout(PATIENCE, frame(&mut recv)).await.expect("no answer") else {
+            panic!("the stream ended without an answer, the connection: {:?}", connection.close_reason());
+        };
         let answer = ConnectUdpResponse::decode(&mut Bytes::from(answer)).unwrap();
         let port = answer.proxy_public_address.map(|addr| addr.port());
         let public = port.map(|port| (Ipv4Addr::LOCALHOST, port).into());
