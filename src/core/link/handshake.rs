@@ -16,7 +16,10 @@ impl Link {
     /// one in use, or on a lane that is to stand by. One handshake at a time, so
     /// that no two make a session.
     pub(super) fn open_best(&mut self, now: Mono, out: &mut Vec<LinkOut>) {
-        if !self.is_opener() {
+        // What the peer says on another connection may overtake our word on the first one.
+        // It would name no session there, both would begin anew, and the first connection
+        // would be closed while the peer still takes it for the only one.
+        if !self.is_opener() || self.active.is_some() && !self.agreed {
             return;
         }
         // Direct before punched before relayed; among equals the newest.
@@ -171,6 +174,7 @@ impl Link {
             (conn.beat, conn.next) = (Heartbeat::new(Pace::Standby, before, now.mono), 0);
         }
         let resumed = joined == Joined::Resumed;
+        self.agreed = resumed;
         let warm = greeting.version >= WARM_LANES_SINCE;
         if resumed && warm && to == Path::Relayed && self.active.is_some_and(|active| active != id) {
             self.adopt(id, now.mono, out);
@@ -202,9 +206,13 @@ impl Link {
             conn.next = 0;
         }
         let active = self.active;
-        let old = self.up().map(|c| c.info.id).filter(|old| *old != id && active != Some(*old));
         if self.is_opener() {
+            let old = self.up().map(|c| c.info.id).filter(|old| *old != id && active != Some(*old));
             out.extend(old.map(|old| LinkOut::Close(old, CloseCode::Replaced)));
+        } else {
+            // The opener waits for a sign that we have the session, too.
+            let Resume { session, next } = self.session.resume();
+            self.write_frame(id, &Frame::Ack { session, next }, out);
         }
     }
 

@@ -97,6 +97,9 @@ pub struct Link {
     session: Session,
     conns: Vec<Conn>,
     active: Option<ConnId>,
+    /// Whether the peer has shown that it has this session, too. Until then it may say
+    /// on another connection that it has none.
+    agreed: bool,
     /// What carried the link until the opener moved it, while our end is about
     /// to follow: its close may overtake what was said on the new connection.
     following: Option<ConnInfo>,
@@ -148,6 +151,7 @@ impl Link {
             session: Session::default(),
             conns: Vec::new(),
             active: None,
+            agreed: false,
             following: None,
             spare: None,
             fast_heartbeat: false,
@@ -345,6 +349,11 @@ impl Link {
         let heard_before = self.last_heard;
         if matches!(self.conn(id), Some(Conn { phase: Phase::Up, .. })) {
             self.hear(id, now.mono, out);
+            // Before it has the session it says none of this.
+            if !self.agreed && !matches!(frame, Frame::Hello(_) | Frame::Resume { .. }) {
+                self.agreed = true;
+                self.open_best(now.mono, out);
+            }
         }
         let Some(conn) = self.conn(id) else { return };
         match frame {

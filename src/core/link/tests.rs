@@ -748,3 +748,37 @@ fn of_too_many_connections_of_one_peer_the_oldest_goes_that_is_of_no_use() {
     assert_eq!(out.iter().filter(|o| matches!(o, LinkOut::Stopped("connections of one peer"))).count(), 16);
     assert!(pair.ends[1].is_up());
 }
+
+/// The opener is up as soon as it has the peer's word; its own is still under way on
+/// the first connection when a second one, which is quicker, comes up.
+#[test]
+fn a_quicker_connection_overtakes_no_session_that_only_one_end_has() {
+    for second in [Path::Direct, Path::Relayed] {
+        let mut pair = Pair::new();
+        pair.connect(1, 1, Path::Relayed);
+        while !pair.ends[0].is_up() {
+            pair.step();
+        }
+        assert!(!pair.ends[1].is_up(), "the opener's word is under way");
+        pair.connect(2, 1, second);
+        for _ in 0..8 {
+            // What goes over the second connection arrives first.
+            pair.wire.sort_by_key(|(id, ..)| *id != ConnId(2));
+            if pair.wire.first().is_some_and(|(id, ..)| *id == ConnId(2)) {
+                pair.step();
+            }
+        }
+        pair.run();
+        pair.wait(3_000);
+        for end in 0..2 {
+            let ups = pair.told[end].iter().filter(|o| matches!(o, LinkOut::Up { .. })).count();
+            assert_eq!(ups, 1, "end {end}, {second}: one session");
+            assert!(!pair.told[end].iter().any(|o| matches!(o, LinkOut::Down(_))), "end {end}, {second}");
+        }
+        let used = [0, 1].map(|end| pair.ends[end].status().unwrap().info.id);
+        assert_eq!(used[0], used[1], "both ends use the same connection, {second}");
+        if second == Path::Direct {
+            assert_eq!(used[0], ConnId(2), "the better path is taken once both have the session");
+        }
+    }
+}
