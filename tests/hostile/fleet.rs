@@ -4,9 +4,17 @@
 //!
 //! Six nodes in the gate; twenty-four with
 //! `cargo test --test integration a_fleet_of_twenty_four -- --ignored`.
+//!
+//! On 127.0.0.1 a node does not hold back its dials to one address, and takes as many
+//! connections from one as it likes: a whole fleet shares it. Where this host has the
+//! addresses of 198.18.0.0/15 (`ip route add local 198.18.0.0/15 dev lo` in a network
+//! namespace of one's own), each of the honest and each of the gang has one, and every
+//! limit holds.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use ant_quic::masque::ConnectUdpRequest;
@@ -48,6 +56,30 @@ enum Attackers {
 const GANG: usize = 4;
 /// A newcomer is at home by then.
 const WELCOME: Duration = Duration::from_secs(15);
+
+/// Whether this host has addresses that are not loopback's, as many as it likes.
+static SPACIOUS: LazyLock<bool> =
+    LazyLock::new(|| UdpSocket::bind((Ipv4Addr::new(198, 18, 1, 1), 0)).is_ok());
+/// The honest live in 198.18.0.0/16, those gone bad in 198.19.0.0/16: no attacker uses up
+/// the share of a prefix in which the honest are.
+const HONEST: u8 = 18;
+const GONE_BAD: u8 = 19;
+
+/// An address that nobody else has, if this host has several.
+fn place(side: u8) -> Ipv4Addr {
+    static NEXT: AtomicU16 = AtomicU16::new(1);
+    if !*SPACIOUS {
+        return Ipv4Addr::LOCALHOST;
+    }
+    let [high, low] = NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+    Ipv4Addr::new(198, side, high + 1, low.max(1))
+}
+
+/// An address at which nobody listens.
+fn nowhere(port: u16) -> SocketAddr {
+    let ip = if *SPACIOUS { Ipv4Addr::new(198, GONE_BAD, 250, 9) } else { Ipv4Addr::new(127, 7, 0, 9) };
+    (ip, port).into()
+}
 
 /// One at a time: what is looked for is harm by attackers, not by other tests.
 static SIEGE: Mutex<()> = Mutex::const_new(());
@@ -97,7 +129,11 @@ impl Fleet {
     }
 
     async fn honest(&self, name: &str, known: &[SocketAddr]) -> TestNode {
-        TestNode::with(name, known, |o| o.secret.clone_from(&self.secret)).await
+        TestNode::with(name, known, |o| {
+            o.bind = (place(HONEST), 0).into();
+            o.secret.clone_from(&self.secret);
+        })
+        .await
     }
 
     /// Waits until a node knows every one of the fleet by its own name.
@@ -146,7 +182,7 @@ impl Fleet {
     /// Who attacks: as good a member as they can be.
     fn bad(&self) -> Bad {
         let secret = if self.attackers == Attackers::Members { self.secret.clone() } else { None };
-        Bad::peer().called("honest-1").with_secret(secret)
+        Bad::peer().on((place(GONE_BAD), 0).into()).called("honest-1").with_secret(secret)
     }
 
     /// So many linked to that node, or half-open where they are not let in.
@@ -333,7 +369,7 @@ fn invented(gang: u32, peer: &Scripted) -> Vec<Message> {
         let mut id = peer.id.0;
         id[28..].copy_from_slice(&(gang << 16 | n).to_be_bytes());
         // Of another prefix than the honest: one prefix has a share, whoever is in it.
-        Record { addresses: vec![([127, 7, 0, 9], 3000).into()], ..Record::new(PeerId(id), 1) }
+        Record { addresses: vec![nowhere(3000)], ..Record::new(PeerId(id), 1) }
     };
     let page = |n: u32| (n * 20..(n + 1) * 20).map(record).collect();
     (0..5).map(|n| Message::Delta(Delta { added: page(n), removed: vec![] })).collect()
@@ -343,7 +379,7 @@ fn invented(gang: u32, peer: &Scripted) -> Vec<Message> {
 fn slander(gang: u32, fleet: &Fleet) -> Vec<Message> {
     let lie = |node: &TestNode| {
         let known = fleet.nodes[0].peer(node.id()).map_or(1, |row| row.version);
-        let addresses = vec![([127, 0, 0, 9], 3000).into()];
+        let addresses = vec![nowhere(3001)];
         let version = known + 1 + u64::from(gang);
         Record { name: "stolen".into(), addresses, ..Record::new(node.id(), version) }
     };
@@ -365,7 +401,7 @@ fn notices(gang: u32) -> Vec<Message> {
     let notice = |n: u8| PunchNotice {
         nonce: [gang as u8 ^ n; 16],
         requester: PeerId([n; 32]),
-        addresses: vec![([127, 0, 0, 9], 3000).into()],
+        addresses: vec![nowhere(3002)],
     };
     (0..40).map(|n| Message::PunchNotice(notice(n))).collect()
 }
