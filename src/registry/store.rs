@@ -20,7 +20,7 @@ const MIGRATIONS: [&str; 3] =
 /// Somebody may look into the file with another program.
 const BUSY: Duration = Duration::from_secs(5);
 /// Rows deleted at once: reports wait meanwhile.
-const PRUNE_AT_ONCE: usize = 10_000;
+const PRUNE_AT_ONCE: i64 = 10_000;
 
 /// A reporter that is idle for so long makes way for a new one where there is no room: a
 /// node tells of itself once a minute.
@@ -28,7 +28,7 @@ const IDLE: Duration = Duration::from_secs(300);
 /// Who was heard over so long a time is the last to go.
 const STAYED: Duration = Duration::from_secs(3600);
 /// So many make way at once: looking for them takes longer than for one.
-const MAKE_WAY: usize = 64;
+const MAKE_WAY: i64 = 64;
 /// As far ahead a moment is that a small step of the clock put there.
 const STEP_MS: i64 = 5_000;
 
