@@ -31,8 +31,8 @@ pub use secret::registry_token;
 pub use validate::{
     BIND_PORT_MIN, BOOTSTRAP_MAX, DIRECT_WINDOW, ESCAPE_WAITS, RELAY_AFTER, Refused, SWITCH_WORDS,
     validate_ascii, validate_bind, validate_bootstrap, validate_direct_window, validate_escape_wait,
-    validate_group, validate_hard_nat, validate_log_filter, validate_log_format, validate_name,
-    validate_network, validate_path, validate_path_test, validate_probe_ports, validate_punch,
+    validate_group, validate_hard_nat, validate_log_filter, validate_log_format, validate_metrics_listen,
+    validate_name, validate_network, validate_path, validate_path_test, validate_probe_ports, validate_punch,
     validate_registry_url, validate_relay, validate_relay_after, validate_switch, validate_theme,
 };
 
@@ -101,6 +101,19 @@ pub struct Config {
     pub registry_url: Option<RegistryUrl>,
     /// The file with what lets us in there.
     pub registry_token_file: Option<PathBuf>,
+    /// What a Prometheus finds.
+    pub metrics: MetricsConfig,
+}
+
+/// What a Prometheus finds, and where.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MetricsConfig {
+    /// Where it asks; nowhere if left out.
+    pub listen: Option<SocketAddr>,
+    /// The file with what it must show.
+    pub token_file: Option<PathBuf>,
+    /// Whether linked peers are a label.
+    pub peers: bool,
 }
 
 impl Config {
@@ -138,6 +151,7 @@ impl Config {
             keys: Keymap::default(),
             registry_url: None,
             registry_token_file: None,
+            metrics: MetricsConfig::default(),
         }
     }
 }

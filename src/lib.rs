@@ -23,6 +23,7 @@
 //! | [`registry`] | takes reports, counts them, shows the counts | tell anybody of a peer |
 //! | [`lab`] | local fleets | |
 //! | [`control`] | the control socket, both ends | |
+//! | [`metrics`] | a snapshot as a page for Prometheus | decide what is true |
 //! | [`cli`] | argument types and wiring | logic |
 //! | [`config`], [`identity`], [`telemetry`] | files and logs | |
 //! | [`files`] | files of this host, read bounded and written safely | know what is in them |
@@ -34,6 +35,7 @@ pub mod core;
 pub mod files;
 pub mod identity;
 pub mod lab;
+pub mod metrics;
 pub mod model;
 pub mod node;
 pub mod registry;

@@ -26,7 +26,7 @@ struct Layer {
 const GUARDED: [&str; 8] =
     ["ant_quic", "axum", "crossterm", "patchbay", "ratatui", "reqwest", "rusqlite", "tokio"];
 
-const LAYERS: [Layer; 12] = [
+const LAYERS: [Layer; 13] = [
     Layer { name: "model", modules: &[], crates: &[], banned: PURE },
     Layer { name: "core", modules: &["model"], crates: &[], banned: PURE },
     Layer { name: "files", modules: &[], crates: &[], banned: SOCKETS },
@@ -54,6 +54,7 @@ const LAYERS: [Layer; 12] = [
         crates: &["ant_quic", "patchbay", "tokio"],
         banned: &[],
     },
+    Layer { name: "metrics", modules: &["core", "model"], crates: &["axum", "tokio"], banned: &[] },
     Layer { name: "control", modules: &["files", "model", "node::feed"], crates: &["tokio"], banned: &[] },
     Layer { name: "identity", modules: &["core", "files", "model", "node"], crates: &[], banned: SOCKETS },
     Layer {
@@ -72,6 +73,7 @@ const LAYERS: [Layer; 12] = [
             "files",
             "identity",
             "lab",
+            "metrics",
             "model",
             "node",
             "registry",

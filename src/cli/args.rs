@@ -153,6 +153,12 @@ pub enum Verb {
     Nat,
     /// Rates and times of our attempts
     Kpi,
+    /// The node's figures as text for Prometheus, for a collector that reads files
+    Metrics {
+        /// Linked peers are a label
+        #[arg(long, env = "PUNCHDECK_CTL_PEERS", value_parser = switch)]
+        peers: bool,
+    },
     /// What happened lately; as JSON a line each
     Events {
         /// Go on with what happens

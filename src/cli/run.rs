@@ -5,8 +5,10 @@ use super::reload::Reload;
 use super::service::Service;
 use super::session::{Hangup, Log, Look, Screen, Session};
 use super::{Failure, RunArgs, prepare};
+use crate::config::Resolved;
 use crate::control::{ControlSocket, Server};
 use crate::lab;
+use crate::metrics::{self, Metrics};
 use crate::node::Node;
 use crate::node::feed::{Feed, LogLines};
 
@@ -37,6 +39,18 @@ pub(super) fn execute(args: &RunArgs) -> Result<(), Failure> {
     let (mut node, feed) = started.map_err(Failure::usage)?;
     let served = Feed { logs: Some(lines), ..node.first_feed() };
     let control = session.block_on(async { Server::start(socket, served) }).map_err(Failure::failed)?;
+    let metrics = match metrics_options(&resolved) {
+        Some(options) => session.block_on(Metrics::start(options, node.feed().snapshots)).map(Some),
+        None => Ok(None),
+    };
+    let metrics = match metrics {
+        Ok(metrics) => metrics,
+        Err(error) => {
+            session.block_on(node.stop());
+            session.end();
+            return Err(Failure::usage(error));
+        }
+    };
     let service = Service::find();
     service.ready();
     let hangups = session.take_hangups();
@@ -56,10 +70,18 @@ pub(super) fn execute(args: &RunArgs) -> Result<(), Failure> {
         Ok(())
     });
     service.stopping();
+    drop(metrics);
     session.block_on(async {
         node.stop().await;
         control.finish().await;
     });
     session.end();
     ended
+}
+
+/// Where metrics are asked for, if anywhere.
+fn metrics_options(resolved: &Resolved) -> Option<metrics::Options> {
+    let config = &resolved.config.metrics;
+    let token = resolved.metrics_token.as_ref().map(|(token, _)| token.clone());
+    config.listen.map(|listen| metrics::Options { listen, token, peers: config.peers })
 }

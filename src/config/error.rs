@@ -106,6 +106,14 @@ pub enum ConfigError {
         /// Why not. Never the secret or a part of it.
         why: String,
     },
+    /// The token for metrics cannot be had, or is needed and not there.
+    #[error("the token for metrics ({at}): {why}")]
+    MetricsToken {
+        /// Where it was to come from, or what needs it.
+        at: Origin,
+        /// Why not. Never the token or a part of it.
+        why: String,
+    },
     /// The registry's token cannot be had, or must not go where it would.
     #[error("the registry's token ({at}): {why}")]
     Token {

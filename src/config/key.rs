@@ -23,6 +23,7 @@ pub const OTHER_VARIABLES: &[&str] = &[
     "PUNCHDECK_CONFIG",
     "PUNCHDECK_CTL_FOLLOW",
     "PUNCHDECK_CTL_FOR",
+    "PUNCHDECK_CTL_PEERS",
     "PUNCHDECK_CTL_JSON",
     "PUNCHDECK_DIE_WITH_PARENT",
     "PUNCHDECK_HEADLESS",
@@ -102,11 +103,17 @@ pub enum Key {
     RegistryUrl,
     /// `registry.token_file`
     RegistryTokenFile,
+    /// `metrics.listen`
+    MetricsListen,
+    /// `metrics.token_file`
+    MetricsTokenFile,
+    /// `metrics.peers`
+    MetricsPeers,
 }
 
 impl Key {
     /// Every key, in the order in which they are shown.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 28] = [
         Self::DataDir,
         Self::Name,
         Self::Network,
@@ -132,6 +139,9 @@ impl Key {
         Self::EscapeWait,
         Self::RegistryUrl,
         Self::RegistryTokenFile,
+        Self::MetricsListen,
+        Self::MetricsTokenFile,
+        Self::MetricsPeers,
     ];
 
     /// Its name, its environment variable and its flag.
@@ -162,6 +172,9 @@ impl Key {
             Self::EscapeWait => ("escape_wait", "PUNCHDECK_ESCAPE_WAIT", None),
             Self::RegistryUrl => ("registry.url", "PUNCHDECK_REGISTRY_URL", None),
             Self::RegistryTokenFile => ("registry.token_file", "PUNCHDECK_REGISTRY_TOKEN_FILE", None),
+            Self::MetricsListen => ("metrics.listen", "PUNCHDECK_METRICS_LISTEN", None),
+            Self::MetricsTokenFile => ("metrics.token_file", "PUNCHDECK_METRICS_TOKEN_FILE", None),
+            Self::MetricsPeers => ("metrics.peers", "PUNCHDECK_METRICS_PEERS", None),
         }
     }
 
@@ -215,6 +228,9 @@ impl Key {
             }
             Self::RegistryUrl => "the registry that is told what happened",
             Self::RegistryTokenFile => "a file with the token that lets us in there",
+            Self::MetricsListen => "where a Prometheus finds this node's metrics",
+            Self::MetricsTokenFile => "a file with the token that it must show",
+            Self::MetricsPeers => "whether linked peers are a label of the metrics",
         }
     }
 
@@ -252,11 +268,12 @@ impl Key {
             }
             Self::Ascii => one_of(Ascii::ALL.map(Ascii::name)),
             Self::Theme => one_of(ThemeChoice::ALL.map(ThemeChoice::name)),
-            Self::Mouse | Self::Mask | Self::Title => one_of(check::SWITCH_WORDS),
+            Self::Mouse | Self::Mask | Self::Title | Self::MetricsPeers => one_of(check::SWITCH_WORDS),
+            Self::MetricsListen => "an IP address and a port; beyond this host only with a token".to_owned(),
             Self::RegistryUrl => {
                 "an https address, or http where no token is sent or it is this host".to_owned()
             }
-            Self::RegistryTokenFile => format!(
+            Self::RegistryTokenFile | Self::MetricsTokenFile => format!(
                 "the path of a file that only its owner can read, with {} to {} characters",
                 TOKEN_LEN.start(),
                 TOKEN_LEN.end()
@@ -269,9 +286,12 @@ impl Key {
         match self {
             Self::DataDir => "the platform's data directory".to_owned(),
             Self::Name => "the host's name".to_owned(),
-            Self::NetworkSecretFile | Self::ControlGroup | Self::RegistryUrl | Self::RegistryTokenFile => {
-                "none".to_owned()
-            }
+            Self::NetworkSecretFile
+            | Self::ControlGroup
+            | Self::RegistryUrl
+            | Self::RegistryTokenFile
+            | Self::MetricsListen
+            | Self::MetricsTokenFile => "none".to_owned(),
             Self::Socket => "`control.sock` in the data directory".to_owned(),
             _ => {
                 let host = Host { config_file: None, data_dir: None, name: String::new() };
@@ -313,6 +333,13 @@ impl Key {
             Self::RegistryTokenFile => {
                 config.registry_token_file = Some(base.join(check::validate_path(raw.text()?)?));
             }
+            Self::MetricsListen => {
+                config.metrics.listen = Some(check::validate_metrics_listen(raw.text()?)?);
+            }
+            Self::MetricsTokenFile => {
+                config.metrics.token_file = Some(base.join(check::validate_path(raw.text()?)?));
+            }
+            Self::MetricsPeers => config.metrics.peers = check::validate_switch(&raw.to_string())?,
         }
         Ok(())
     }
@@ -357,6 +384,9 @@ impl Key {
             Self::EscapeWait => text(&seconds(config.escape_wait)),
             Self::RegistryUrl => text(&config.registry_url.as_ref()?.to_string()),
             Self::RegistryTokenFile => text(&config.registry_token_file.as_ref()?.to_string_lossy()),
+            Self::MetricsListen => text(&config.metrics.listen?.to_string()),
+            Self::MetricsTokenFile => text(&config.metrics.token_file.as_ref()?.to_string_lossy()),
+            Self::MetricsPeers => Some(config.metrics.peers.to_string()),
         }
     }
 }

@@ -72,6 +72,8 @@ impl Resolved {
         changes.extend(hidden("the network secret", secret(self), secret(newer)));
         let token = |of: &Self| of.registry_token.as_ref().map(|(token, _)| token.clone());
         changes.extend(hidden("the registry's token", token(self), token(newer)));
+        let token = |of: &Self| of.metrics_token.as_ref().map(|(token, _)| token.clone());
+        changes.extend(hidden("the token for metrics", token(self), token(newer)));
         changes
     }
 

@@ -23,6 +23,8 @@ const PREFIX: &str = "PUNCHDECK_";
 const KEYS: &str = "keys";
 /// The section about the registry.
 const REGISTRY: &str = "registry";
+/// The section about metrics.
+const METRICS: &str = "metrics";
 
 /// A value as it was written, before it is checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -137,6 +139,8 @@ pub struct Resolved {
     pub secret: Option<(NetworkSecret, Origin)>,
     /// The registry's token, and where it came from.
     pub registry_token: Option<(Token, Origin)>,
+    /// The token that whoever asks for metrics must show, and where it came from.
+    pub metrics_token: Option<(Token, Origin)>,
     /// The file that was read, if there was one.
     pub file: Option<PathBuf>,
     pub(super) origins: BTreeMap<Key, Origin>,
@@ -171,12 +175,13 @@ pub fn resolve(sources: &Sources) -> Result<Resolved, ConfigErrors> {
     gather.check_ports();
     let secret = gather.load_secret(network.as_deref());
     let registry_token = gather.load_token(token.as_deref());
+    let metrics_token = gather.load_metrics_token();
     if gather.config.data_dir.as_os_str().is_empty() && gather.errors.is_empty() {
         gather.errors.push(ConfigError::NoHome(Key::DataDir.name()));
     }
     if gather.errors.is_empty() {
         let Gather { config, origins, key_origins, .. } = gather;
-        Ok(Resolved { config, secret, registry_token, file, origins, key_origins })
+        Ok(Resolved { config, secret, registry_token, metrics_token, file, origins, key_origins })
     } else {
         Err(ConfigErrors(gather.errors))
     }
@@ -191,12 +196,12 @@ struct Secrets {
 
 /// Whether settings stand below this name.
 fn is_section(name: &str) -> bool {
-    name == REGISTRY
+    name == REGISTRY || name == METRICS
 }
 
 /// Every name that may stand in the file.
 fn names() -> Vec<&'static str> {
-    Key::ALL.map(Key::name).into_iter().chain([KEYS, REGISTRY]).collect()
+    Key::ALL.map(Key::name).into_iter().chain([KEYS, REGISTRY, METRICS]).collect()
 }
 
 struct Gather {
@@ -403,6 +408,29 @@ impl Gather {
                 None
             }
         }
+    }
+
+    /// The token for metrics, without which nobody but this host may ask.
+    fn load_metrics_token(&mut self) -> Option<(Token, Origin)> {
+        let metrics = &self.config.metrics;
+        if let Some(at) = self.origins.get(&Key::MetricsTokenFile).cloned() {
+            return match secret::registry_token(metrics.token_file.as_deref(), None) {
+                Ok(token) => token.map(|token| (token, at)),
+                Err(why) => {
+                    self.errors.push(ConfigError::MetricsToken { at, why });
+                    None
+                }
+            };
+        }
+        if let (Some(listen), Some(at)) = (metrics.listen, self.origins.get(&Key::MetricsListen).cloned())
+            && !listen.ip().to_canonical().is_loopback()
+        {
+            let why = format!(
+                "there is none, and everybody can reach {listen}: set metrics.token_file, or listen on 127.0.0.1"
+            );
+            self.errors.push(ConfigError::MetricsToken { at, why });
+        }
+        None
     }
 
     fn load_secret(&mut self, variable: Option<&str>) -> Option<(NetworkSecret, Origin)> {

@@ -36,6 +36,9 @@ impl Resolved {
         if let Some((_, at)) = &self.registry_token {
             let _ = writeln!(out, "# the registry's token is set ({at})");
         }
+        if let Some((_, at)) = &self.metrics_token {
+            let _ = writeln!(out, "# the token for metrics is set ({at})");
+        }
         out
     }
 

@@ -62,6 +62,8 @@ fn every_key_stands_in_the_example_and_its_commented_lines_are_valid_too() {
                 | Key::ControlGroup
                 | Key::RegistryUrl
                 | Key::RegistryTokenFile
+                | Key::MetricsListen
+                | Key::MetricsTokenFile
         );
         assert_eq!(commented, is_the_hosts, "{}", key.name());
     }
@@ -179,7 +181,7 @@ fn an_unknown_key_names_the_nearest_one_with_its_line() {
     let far = errors("[zzzzzzzzzz]\nx = 1", &[]);
     assert!(far[0].contains("unknown key \"zzzzzzzzzz\", the nearest is \""), "{far:?}");
     assert!(
-        far[0].contains("; known are data_dir, name,") && far[0].ends_with(", keys, registry"),
+        far[0].contains("; known are data_dir, name,") && far[0].ends_with(", keys, registry, metrics"),
         "{far:?}"
     );
 }
@@ -496,4 +498,18 @@ fn a_registry_s_token_goes_to_nobody_who_could_read_it_on_the_way() {
     }
     let why = errors("", &[("PUNCHDECK_REGISTRY_TOKEN", "short"), ("PUNCHDECK_REGISTRY_URL", "https://x")]);
     assert!(why[0].contains("16 to 256") && !why[0].contains("short"), "{why:?}");
+}
+
+#[test]
+fn metrics_beyond_this_host_need_a_token() {
+    for fine in ["127.0.0.1:9464", "[::1]:9464"] {
+        let r = with_file(&format!("[metrics]\nlisten = \"{fine}\"\n"), &[], &[]).unwrap();
+        assert_eq!(r.config.metrics.listen, Some(fine.parse().unwrap()));
+    }
+    for open in ["0.0.0.0:9464", "198.18.0.1:9464", "[::]:9464"] {
+        let why = errors(&format!("[metrics]\nlisten = \"{open}\"\n"), &[]);
+        assert!(why[0].contains("config.toml:2") && why[0].contains("metrics.token_file"), "{why:?}");
+    }
+    let why = errors("[metrics]\nlisten = \"9464\"\n", &[]);
+    assert!(why[0].starts_with("metrics.listen = "), "{why:?}");
 }

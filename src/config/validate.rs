@@ -279,6 +279,15 @@ pub fn validate_theme(text: &str) -> Result<ThemeChoice, Refused> {
     ThemeChoice::ALL.into_iter().find(|c| c.name() == text).ok_or(Refused::RULE)
 }
 
+/// Where metrics are asked for. Whether a token is needed there is looked at when both
+/// are known.
+///
+/// # Errors
+/// [`Refused`] if it is no address.
+pub fn validate_metrics_listen(text: &str) -> Result<SocketAddr, Refused> {
+    text.parse().map_err(|_| Refused::RULE)
+}
+
 /// Where a registry is. Whether a token may go there is looked at when both are
 /// known.
 ///

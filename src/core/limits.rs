@@ -537,3 +537,9 @@ pub const REGISTRY_GUESS_PAUSE: Duration = Duration::from_secs(1);
 pub const REGISTRY_GUESS_PAUSE_MAX: Duration = Duration::from_secs(300);
 /// A body that is not here after this long is not waited for.
 pub const REGISTRY_BODY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Who scrapes a node's metrics at once; one more takes the place of who came first.
+pub const METRICS_AT_ONCE: usize = 16;
+/// A scrape is over within this time, or is cut off.
+pub const METRICS_WITHIN: Duration = Duration::from_secs(5);
+/// The head of a scrape's request, in bytes.
+pub const METRICS_HEAD_BYTES_MAX: usize = 16 * 1024;

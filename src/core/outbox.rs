@@ -16,7 +16,7 @@ use super::link::LinkOut;
 use super::relaying;
 use super::wire::Message;
 use crate::model::{
-    Attempt, AttemptId, Command, CommandId, Done, Event, EventKind, Fact, Failure, Outcome, PeerId,
+    Attempt, AttemptId, Command, CommandId, Done, Event, EventKind, Fact, Failure, Outcome, PeerId, Totals,
 };
 
 /// Attempts count from one: behind a dial with this number there is none.
@@ -81,6 +81,8 @@ pub(super) struct Outbox {
     attempts: u64,
     /// Why something was stopped, and how often.
     stopped: BTreeMap<&'static str, u64>,
+    /// How often what was told.
+    totals: Totals,
     /// Commands without an outcome yet.
     commands: BTreeMap<CommandId, Command>,
     /// Peers of whom something is shown that changed.
@@ -116,6 +118,7 @@ impl Outbox {
     /// Everybody is told of something, about this peer if about any.
     pub(super) fn event(&mut self, peer_id: Option<PeerId>, kind: EventKind, now: Now) {
         self.events += 1;
+        self.totals.take(&kind);
         let event = Event { seq: self.events, at: now.stamp, peer_id, kind };
         self.push(Action::Event(event));
     }
@@ -158,6 +161,11 @@ impl Outbox {
     /// What was stopped since the start.
     pub(super) fn counters(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
         self.stopped.iter().map(|(what, count)| (*what, *count))
+    }
+
+    /// How often what happened since the start.
+    pub(super) fn totals(&self) -> &Totals {
+        &self.totals
     }
 
     /// Somebody asks for something; [`Self::answer`] is to follow.

@@ -101,7 +101,7 @@ impl fmt::Display for StageKind {
 }
 
 /// Where a stage stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StageOutcome {
     /// Still going.
@@ -112,6 +112,18 @@ pub enum StageOutcome {
     Failed,
     /// It was not begun.
     Skipped,
+}
+
+impl StageOutcome {
+    /// The name as it stands in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Ok => "ok",
+            Self::Failed => "failed",
+            Self::Skipped => "skipped",
+        }
+    }
 }
 
 /// One stage of an attempt.
@@ -189,7 +201,7 @@ pub fn stage_place(stages: &[StageReport], at: usize) -> (Duration, bool) {
 }
 
 /// How an attempt ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AttemptOutcome {
     /// A usable link came of it.
@@ -203,6 +215,16 @@ pub enum AttemptOutcome {
 }
 
 impl AttemptOutcome {
+    /// The name as it stands in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Connected => "connected",
+            Self::Unreachable => "unreachable",
+            Self::NoBetterPath => "no_better_path",
+            Self::Abandoned => "abandoned",
+        }
+    }
+
     /// As it is said, where the path is not.
     pub fn word(self) -> &'static str {
         match self {

@@ -22,6 +22,7 @@ mod sections;
 mod snapshot;
 mod text;
 mod time;
+mod totals;
 pub mod truth;
 mod why;
 
@@ -53,6 +54,7 @@ pub use snapshot::{
 };
 pub use text::{SHOWN_TEXT_MAX, clean, clean_sentence, ellipsize, printable, visible};
 pub use time::{Stamp, millis, took};
+pub use totals::{TIME_BOUNDS_MS, Times, Totals};
 pub use why::{Confidence, NextAction, Provenance, Sureness, Why, WhyCause, WhyFact, WhyLine, WhyNats};
 
 /// Rewrites an IPv4-mapped IPv6 address (`::ffff:a.b.c.d`) to plain IPv4.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     AttemptsView, Counters, GossipView, KpiView, LinkRow, NatView, NodeInfo, PathTest, PeerRow, RelaysView,
-    ReportingView, Snapshot, Stamp,
+    ReportingView, Snapshot, Stamp, Totals,
 };
 
 /// A state without its peers: the sections that changed since the last one.
@@ -44,6 +44,9 @@ pub struct Sections {
     /// What limits stopped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counters: Option<Arc<Counters>>,
+    /// How often what happened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub totals: Option<Arc<Totals>>,
     /// Tests of paths.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tests: Option<Arc<Vec<Arc<PathTest>>>>,
@@ -79,6 +82,7 @@ impl Sections {
             kpi: differ.section(|s| &s.kpi),
             reporting: differ.section(|s| &s.reporting),
             counters: differ.section(|s| &s.counters),
+            totals: differ.section(|s| &s.totals),
             tests: differ.section(|s| &s.tests),
         }
     }
@@ -99,7 +103,8 @@ impl Sections {
             kpi: self.kpi.or_else(|| before.map(|b| Arc::clone(&b.kpi)))?,
             reporting: self.reporting.or_else(|| before.map(|b| Arc::clone(&b.reporting)))?,
             counters: self.counters.or_else(|| before.map(|b| Arc::clone(&b.counters)))?,
-            // An older node has none.
+            // An older node has none of these.
+            totals: self.totals.or_else(|| before.map(|b| Arc::clone(&b.totals))).unwrap_or_default(),
             tests: self.tests.or_else(|| before.map(|b| Arc::clone(&b.tests))).unwrap_or_default(),
         })
     }

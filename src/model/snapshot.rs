@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Attempt, KpiView, LinkRow, NatView, NoProbePorts, PathTest, PeerId, PeerRow, Propagation, RelaysView,
-    ReportingView, SendTrouble, Stamp,
+    ReportingView, SendTrouble, Stamp, Totals,
 };
 
 /// Everything a console shows. Sections that did not change share their `Arc`
@@ -40,6 +40,9 @@ pub struct Snapshot {
     pub reporting: Arc<ReportingView>,
     /// What limits and decoders stopped.
     pub counters: Arc<Counters>,
+    /// How often what happened since the start.
+    #[serde(default)]
+    pub totals: Arc<Totals>,
     /// The latest test of the paths to each peer; one that runs comes first.
     #[serde(default)]
     pub tests: Arc<Vec<Arc<PathTest>>>,

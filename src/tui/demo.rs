@@ -66,6 +66,7 @@ pub fn empty() -> Arc<Snapshot> {
         kpi: Arc::default(),
         reporting: Arc::default(),
         counters: Arc::default(),
+        totals: Arc::default(),
         tests: Arc::default(),
     })
 }
@@ -203,6 +204,7 @@ pub fn busy() -> Arc<Snapshot> {
             series: Arc::new(kpi_series()),
         }),
         counters: Arc::new(Counters([("gossip.page_rate".to_owned(), 3)].into())),
+        totals: Arc::default(),
         ..snapshot
     })
 }

@@ -4,9 +4,10 @@ use std::path::Path;
 
 use super::error::CtlError;
 use super::{Out, peer, text};
-use crate::cli::Verb;
+use crate::cli::{Verb, print};
 use crate::control::Client;
 use crate::core;
+use crate::metrics;
 use crate::model::Snapshot;
 use crate::model::contract::{Attempts, Gossip, Kpi, Links, NatWithVantages, Peers, Relays, Status};
 
@@ -34,4 +35,10 @@ pub(super) async fn attempts(wanted: Option<&str>, socket: &Path, out: Out<'_>) 
     let now = snapshot(socket).await?;
     let peer = wanted.map(|wanted| peer::find(wanted, &now)).transpose()?;
     out.say(Attempts::new(&now, peer), |attempts| text::attempts(attempts, &now))
+}
+
+/// As it is for whoever scrapes, whatever else is asked as JSON.
+pub(super) async fn metrics(peers: bool, socket: &Path) -> Result<(), CtlError> {
+    let now = snapshot(socket).await?;
+    print(metrics::of(&now, peers, metrics::Format::Text).as_bytes()).map_err(CtlError::from)
 }

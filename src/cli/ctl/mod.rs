@@ -62,6 +62,7 @@ async fn verb(verb: &Verb, socket: &Path, out: Out<'_>) -> Result<(), CtlError> 
         | Verb::Gossip
         | Verb::Nat
         | Verb::Kpi => ask::execute(verb, socket, out).await,
+        Verb::Metrics { peers } => ask::metrics(*peers, socket).await,
         Verb::Attempts { peer } => ask::attempts(peer.as_deref(), socket, out).await,
         Verb::Events { follow } => events::execute(*follow, socket, out).await,
         Verb::Bridge => bridge::execute(socket).await,

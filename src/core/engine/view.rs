@@ -8,7 +8,7 @@ use super::{Engine, Link};
 use crate::core::Now;
 use crate::model::{
     AlsoCalled, AttemptsView, CacheView, Counters, GossipView, KpiView, LinkRow, NodeInfo, PathTest, PeerId,
-    PeerRow, PeerState, Phase, RelaysView, ReportingView, Snapshot, Stamp, clean,
+    PeerRow, PeerState, Phase, RelaysView, ReportingView, Snapshot, Stamp, Totals, clean,
 };
 
 /// The sections of the snapshot before.
@@ -26,6 +26,7 @@ pub(super) struct ViewCache {
     gossip: Arc<GossipView>,
     kpi: Arc<KpiView>,
     counters: Arc<Counters>,
+    totals: Arc<Totals>,
     reporting: Arc<ReportingView>,
     tests: Arc<Vec<Arc<PathTest>>>,
 }
@@ -44,6 +45,7 @@ impl ViewCache {
             gossip: Arc::default(),
             kpi: Arc::default(),
             counters: Arc::default(),
+            totals: Arc::default(),
             reporting: Arc::default(),
             tests: Arc::default(),
         }
@@ -95,6 +97,7 @@ impl Engine {
             // Not the engine's: who reports puts its own in.
             reporting: Arc::clone(&self.view.reporting),
             counters: renew(&mut self.view.counters, counters),
+            totals: renew(&mut self.view.totals, self.outbox.totals().clone()),
             tests: renew(&mut self.view.tests, tests),
         }
     }

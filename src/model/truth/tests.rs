@@ -81,6 +81,7 @@ fn end(me: PeerId, peer_id: PeerId, link: Option<LinkRow>) -> Snapshot {
         kpi: Arc::default(),
         reporting: Arc::default(),
         counters: Arc::default(),
+        totals: Arc::default(),
         tests: Arc::default(),
     }
 }

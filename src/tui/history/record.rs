@@ -394,6 +394,7 @@ fn bytes_of_sections(before: Option<&Snapshot>, now: &Snapshot) -> usize {
         + own(before, now, |s| &s.kpi, points)
         + own(before, now, |s| &s.reporting, |_| 0)
         + own(before, now, |s| &s.counters, |c| c.0.len() * 96)
+        + own(before, now, |s| &s.totals, |_| 2_048)
 }
 
 #[cfg(test)]

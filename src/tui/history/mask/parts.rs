@@ -76,6 +76,7 @@ impl Mask {
             kpi: Arc::clone(&snapshot.kpi),
             reporting: Arc::new(self.reporting(&snapshot.reporting)),
             counters: Arc::clone(&snapshot.counters),
+            totals: Arc::clone(&snapshot.totals),
             tests: Arc::new(snapshot.tests.iter().map(|test| Arc::new(self.test(test))).collect()),
         }
         .in_order()
