@@ -154,6 +154,28 @@ fn a_node_is_stopped_and_started_and_the_console_goes_to_another_one() -> Result
 }
 
 #[test]
+fn a_path_is_tested_from_the_console_and_a_test_called_off() -> Result<()> {
+    let (mut lab, left) = start_as(&["lab", "--loopback", "--nodes", "2"], 120, 36)?;
+    lab.wait_for("links 1: 1d")?;
+    lab.press("T")?;
+    lab.wait_for("path 1 of 1, direct: ")?;
+    lab.wait_for(" s left")?;
+    lab.wait_for(", each path for ")?;
+    let screen = lab.screen();
+    for word in ["in use", "p50", "jitter", "loss [95 %]", "reordered", "Mbit/s", "mtu"] {
+        ensure!(screen.contains(word), "{word}: {screen}");
+    }
+    lab.press("T")?;
+    lab.wait_for("x calls it off")?;
+    lab.wait_for("path 1 of 1, direct: ")?;
+    lab.press("x")?;
+    lab.wait_for("this was measured until then")?;
+    lab.press("qz")?;
+    lab.wait_for("LOSS")?;
+    quit(lab, &left)
+}
+
+#[test]
 fn a_drill_runs_from_the_console_and_is_called_off_with_its_verdict() -> Result<()> {
     let (mut lab, left) = start_as(&["lab", "--loopback", "--nodes", "2"], 120, 36)?;
     lab.wait_for("links 1: 1d")?;

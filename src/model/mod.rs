@@ -37,7 +37,7 @@ pub use id::{ParsePeerIdError, PeerId};
 pub use kpi::{CriterionView, Interval, KpiAnswer, KpiPoint, KpiSeries, KpiView, Moved, Propagation};
 pub use log::{LogLevel, LogLine};
 pub use nat::{Behaviour, MappingLifetime, NatSpell, NatType, NatView, PortOrder, Vantage};
-pub use pathtest::{PathTest, TestCount, TestPhase, TestRate, TestRtt, Tested, TestedPath};
+pub use pathtest::{MEASURES, PathTest, TestCount, TestPhase, TestRate, TestRtt, Tested, TestedPath};
 pub use peer::{AlsoCalled, LinkRow, Path, PeerRow, PeerState, Source};
 pub use policy::{
     ESCAPE_WAIT, HardNat, NoProbePorts, ProbePorts, PunchConsent, RelayMode, TestConsent, ThemeChoice,

@@ -94,6 +94,10 @@ impl fmt::Display for TestRate {
     }
 }
 
+/// What is measured of a path, by the names that it has everywhere.
+pub const MEASURES: [&str; 9] =
+    ["rtt min", "p50", "p95", "jitter", "loss [95 %]", "reordered", "up", "down", "mtu"];
+
 /// The test of one path.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TestedPath {
@@ -165,6 +169,27 @@ impl TestedPath {
         self.up.reordered + self.down.reordered
     }
 
+    /// Each of [`MEASURES`] as a text; `None` where it was not measured.
+    pub fn measures(&self) -> [Option<String>; MEASURES.len()] {
+        let ms = |ms: f64| if ms < 10.0 { format!("{ms:.1} ms") } else { format!("{ms:.0} ms") };
+        let loss = self.loss().zip(self.loss_interval).map(|(loss, within)| {
+            let [loss, lo, hi] = [loss, within.lo, within.hi].map(|share| share * 100.0);
+            format!("{loss:.1} % [{lo:.1}, {hi:.1}]")
+        });
+        let rate = |rate: Option<TestRate>| rate.map(|rate| format!("{rate} Mbit/s"));
+        [
+            self.rtt.map(|rtt| ms(rtt.min)),
+            self.rtt.map(|rtt| ms(rtt.p50)),
+            self.rtt.map(|rtt| ms(rtt.p95)),
+            self.jitter_ms.map(ms),
+            loss,
+            self.rtt.map(|_| self.reordered().to_string()),
+            rate(self.rate_up),
+            rate(self.rate_down),
+            self.mtu.map(|bytes| bytes.to_string()),
+        ]
+    }
+
     /// In a line: what was measured of it, or why nothing was.
     pub fn summary(&self) -> String {
         let mut said = Vec::new();
@@ -192,6 +217,12 @@ impl PathTest {
     /// The test of the path that carried the link, if anything came back.
     pub fn in_use(&self) -> Option<&TestedPath> {
         self.paths.iter().find(|path| path.in_use && path.rtt.is_some())
+    }
+
+    /// Which of its paths is tested just now, while it runs.
+    pub fn under_way(&self) -> Option<(usize, &TestedPath)> {
+        let mut paths = self.paths.iter().enumerate().filter(|_| self.ended.is_none());
+        paths.find(|(_, path)| !matches!(path.phase, TestPhase::Waiting | TestPhase::Over))
     }
 
     /// Whether anything was measured.

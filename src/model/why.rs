@@ -244,8 +244,11 @@ impl NextAction {
             Self::Punch => "punch",
             Self::Relay => "relay",
             Self::Failover => "failover",
+    /// Test the path.
+    Test,
             Self::NatProbe => "nat-probe",
             Self::SyncAll => "sync",
         }
     }
 }
+            Self::Test => "test",

@@ -2,6 +2,7 @@
 //! console without a terminal to draw them with. No part of the interface.
 
 mod load;
+mod pathtest;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use super::lab::{DrillCheck, DrillInfo, DrillStage, DrillView, LabLink, LabNode, LabRouter, LabView};
 pub use load::{Screen, changed, large, next_round, panic_on_screen};
+pub use pathtest::{path_test, path_test_refused, path_test_running, with_test};
 
 use crate::model::{
     Attempt, AttemptId, AttemptOutcome, AttemptsView, Behaviour, CacheView, Cause, Confidence, Counters,

@@ -8,8 +8,8 @@ use crate::model::contract::{
     Relays, Save, Serving, Stage, Staged, Status, WhyReport,
 };
 use crate::model::{
-    AttemptOutcome, CriterionView, Event, Outcome, Path, PathTest, PeerId, PeerState, Propagation, RelayMode,
-    ReservationState, Snapshot, StageOutcome, Sureness, TestRate, TestedPath, printable, twice_at,
+    AttemptOutcome, CriterionView, Event, MEASURES, Outcome, Path, PathTest, PeerId, PeerState, Propagation,
+    RelayMode, ReservationState, Snapshot, StageOutcome, Sureness, TestedPath, printable, twice_at,
 };
 use crate::tui::fmt;
 
@@ -252,27 +252,13 @@ pub(super) fn staged(report: &Staged, outcome: &Outcome, now: &Snapshot) -> Stri
 
 /// A test, path by path.
 pub(super) fn tested(test: &PathTest, now: &Snapshot) -> String {
-    let rate = |rate: Option<TestRate>| right(rate.map(|rate| format!("{rate} Mbit/s")));
     let row = |path: &TestedPath| {
-        let loss = path.loss().zip(path.loss_interval);
-        let loss =
-            loss.map(|(loss, i)| format!("{} [{:.1}, {:.1}]", percent(loss), i.lo * 100.0, i.hi * 100.0));
         let via = path.via.map(|via| format!(" via {}", who(via, now))).unwrap_or_default();
-        vec![
-            left(format!("{}{via}", path.path)),
-            ms(path.rtt.map(|rtt| rtt.min)),
-            ms(path.rtt.map(|rtt| rtt.p50)),
-            ms(path.rtt.map(|rtt| rtt.p95)),
-            ms(path.jitter_ms),
-            right(loss),
-            right(path.rtt.map(|_| path.reordered())),
-            rate(path.rate_up),
-            rate(path.rate_down),
-            right(path.mtu),
-        ]
+        let name = left(format!("{}{via}", path.path));
+        std::iter::once(name).chain(path.measures().map(right)).collect()
     };
     let rows: Vec<Vec<Cell>> = test.paths.iter().map(row).collect();
-    let heads = ["path", "rtt min", "p50", "p95", "jitter", "loss [95 %]", "reordered", "up", "down", "mtu"];
+    let heads: Vec<&str> = std::iter::once("path").chain(MEASURES).collect();
     let mut out = table(&heads, &rows);
     for path in &test.paths {
         if let Some(reason) = &path.reason {

@@ -88,6 +88,13 @@ impl App {
                     return self.open_why(peer);
                 }
             }
+            Action::Test => {
+                if let Some(peer) = target {
+                    return self.open_test(peer);
+                }
+            }
+            Action::EndTest => return self.end_test(),
+            Action::Close if self.calls_off() => return self.end_test(),
             Action::OpenLab => {
                 if let Some(lab) = &mut self.lab {
                     lab.open();

@@ -30,7 +30,10 @@ impl App {
         self.panes.switch(snapshot.at);
         self.node = Node::new(snapshot, self.node.at);
         self.overlays.forget_answers();
-        self.overlays.retain(|o| !matches!(o, Overlay::Why(_) | Overlay::Confirm(_) | Overlay::Palette(_)));
+        let of_node = |o: &Overlay| {
+            matches!(o, Overlay::Why(_) | Overlay::Test(_) | Overlay::Confirm(_) | Overlay::Palette(_))
+        };
+        self.overlays.retain(|o| !of_node(o));
         self.commands.forget();
         self.filter_anew();
         self.refresh();

@@ -11,6 +11,7 @@ mod mask;
 mod moment;
 mod mouse;
 mod node;
+mod pathtest;
 mod possible;
 mod snap;
 mod title;
@@ -146,6 +147,9 @@ impl App {
             Input::OutcomesLost(n) => self.commands.lost_track(n, self.node_now()),
             Input::Sent(Command::Why { peer }, Err(error)) => self.overlays.on_refused(peer, error),
             Input::Sent(command, result) => {
+                if let (Command::Test { peer, .. }, Err(error)) = (&command, &result) {
+                    self.overlays.on_test_refused(*peer, *error);
+                }
                 self.commands.sent(command, result, self.node.at, self.node_now());
             }
             Input::NodeGone(how) => self.node.on_gone(how),
@@ -195,6 +199,7 @@ impl App {
 
     fn take_snapshot(&mut self, snapshot: Arc<Snapshot>) {
         self.node.on_snapshot(snapshot);
+        self.overlays.on_newest(&self.node.live);
         if self.history.on_snapshot() {
             self.refresh();
         }
@@ -207,6 +212,9 @@ impl App {
         if let Command::Why { peer } = outcome.command {
             self.overlays.on_outcome(peer, &outcome);
             return;
+        }
+        if let Command::Test { peer, .. } = outcome.command {
+            self.overlays.on_tested(peer, &outcome);
         }
         // A failover has one time, wherever it stands.
         let at = match &outcome.result {

@@ -64,7 +64,7 @@ impl App {
         match spot {
             Spot::Key(_) => {}
             Spot::Overlay | Spot::Choice(_) => match self.overlays.top() {
-                Some(Overlay::Help(_) | Overlay::Why(_)) => self.go(way(WHEEL)),
+                Some(Overlay::Help(_) | Overlay::Why(_) | Overlay::Test(_)) => self.go(way(WHEEL)),
                 _ => self.go(way(1)),
             },
             Spot::Pane(pane) | Spot::Row(pane, _) | Spot::Column(pane, _) => {

@@ -6,8 +6,8 @@ use crate::tui::bindings::{Action, LabKey, NodeCommand, Scope};
 use crate::tui::draw::Possible;
 use crate::tui::fmt;
 use crate::tui::lists::Stamped as _;
-use crate::tui::overlays::Overlay;
 use crate::tui::overlays::lab::LabPanel;
+use crate::tui::overlays::{Overlay, TestView};
 use crate::tui::pane::Pane;
 use crate::tui::panes::Filtered;
 
@@ -51,6 +51,10 @@ impl Possible for Here<'_> {
             }
             Action::Node(NodeCommand::Sync | NodeCommand::Disconnect) => {
                 or(app.known(target)?.state.is_up(), &Reason::NotLinked)
+            }
+            Action::Test => app.can_test(target),
+            Action::EndTest => {
+                or(app.overlays.test().is_some_and(TestView::may_call_off), &Reason::NoTestRuns)
             }
             Action::Node(NodeCommand::SyncAll) => {
                 or(app.shown().links.iter().any(|l| !l.foreign), &Reason::NoLinks)
@@ -152,6 +156,18 @@ impl App {
     pub(super) fn known(&self, target: Option<PeerId>) -> Result<&PeerRow, String> {
         let id = target.ok_or("no peer is selected")?;
         self.peer(id).map(|p| &**p).ok_or_else(|| format!("{} is not in the cache any more", id.short()))
+    }
+
+    /// Whether the paths to a peer can be tested. One that is tested already is watched.
+    fn can_test(&self, target: Option<PeerId>) -> Result<(), String> {
+        let row = self.known(target)?;
+        if row.state == PeerState::Foreign {
+            return Err(Reason::Foreign.to_string());
+        }
+        or(row.state.is_up(), &Reason::NotLinked)?;
+        let running = self.live().tests.iter().find(|test| test.ended.is_none());
+        let watched = self.overlays.test().is_some_and(TestView::is_running);
+        or(!watched && running.is_none_or(|test| test.peer_id == row.peer_id), &Reason::TestRuns)
     }
 
     /// The console's lab, or how to get one.

@@ -20,6 +20,7 @@ use crate::tui::theme::GlyphChoice;
 
 mod mouse;
 mod palette;
+mod pathtest;
 mod tables;
 mod told;
 

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::ops::Deref;
 
 use super::table::BINDINGS;
-use super::{Action, Binding, Key, Scope, node_command_of};
+use super::{Action, Binding, Key, Scope, action_of};
 use crate::model::NextAction;
 
 /// Below this two names have little more in common than letters.
@@ -192,7 +192,7 @@ impl Keymap {
 
     /// The console's key for what a node proposes, where it explains a link.
     pub fn key_of_next(&self, step: NextAction) -> Option<String> {
-        let bound = self.find(Scope::Why, Action::Node(node_command_of(step).0))?;
+        let bound = self.find(Scope::Why, action_of(step).0)?;
         bound.keys.first().map(Key::to_string)
     }
 

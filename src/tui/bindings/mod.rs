@@ -32,6 +32,8 @@ pub(crate) enum Scope {
     Replay,
     /// The why view of a peer.
     Why,
+    /// The test of the paths to a peer.
+    Test,
     /// The lab's nodes and wires.
     Lab,
     /// The choice of a NAT.
@@ -65,6 +67,7 @@ impl Scope {
             Self::Events => "Events",
             Self::Replay => "Replay",
             Self::Why => "Why view",
+            Self::Test => "Path test",
             Self::Help => "Help",
             Self::Lab => "Lab",
             Self::Nat => "Lab, choice of a NAT",
@@ -86,6 +89,7 @@ impl Scope {
             Self::Events => "in the events",
             Self::Replay => "in a replay",
             Self::Why => "in the why view",
+            Self::Test => "in a path test",
             Self::Help => "in the help",
             Self::Lab => "in the lab",
             Self::Nat => "in the choice of a NAT",
@@ -120,6 +124,10 @@ pub(crate) enum Action {
     OpenDrills,
     ChooseNat,
     Why,
+    /// Tests the paths to a peer.
+    Test,
+    /// Calls that off.
+    EndTest,
     /// To the first moment that shows the chosen event.
     GoToEvent,
     /// Ends what the chosen peer holds here as a relay's client.
@@ -295,13 +303,13 @@ impl Action {
 
     /// Whether the node is to do it.
     pub(crate) fn is_for_the_node(self) -> bool {
-        matches!(self, Self::Node(_) | Self::EndServed)
+        matches!(self, Self::Node(_) | Self::EndServed | Self::Test | Self::EndTest)
     }
 
     /// Whether it is about one peer, whoever that is.
     pub(crate) fn is_about_a_peer(self) -> bool {
         match self {
-            Self::Why | Self::CopyId | Self::CopyAddress | Self::CopyWhy => true,
+            Self::Why | Self::Test | Self::CopyId | Self::CopyAddress | Self::CopyWhy => true,
             Self::Node(command) => {
                 !matches!(command, NodeCommand::SyncAll | NodeCommand::Failover | NodeCommand::NatProbe)
             }
@@ -340,16 +348,18 @@ impl Binding {
     }
 }
 
-/// The command that does what the node proposes, and what it is in words.
-pub(crate) fn node_command_of(step: NextAction) -> (NodeCommand, &'static str) {
-    match step {
+/// The action that does what the node proposes, and what it is in words.
+pub(crate) fn action_of(step: NextAction) -> (Action, &'static str) {
+    let (command, words) = match step {
         NextAction::Connect => (NodeCommand::Connect, "run the ladder"),
         NextAction::Punch => (NodeCommand::Punch, "punch again"),
         NextAction::Relay => (NodeCommand::Relay, "connect through a relay"),
         NextAction::Failover => (NodeCommand::Failover, "use another relay"),
         NextAction::SyncAll => (NodeCommand::SyncAll, "ask all links for what they know"),
         NextAction::NatProbe => (NodeCommand::NatProbe, "probe our NAT again"),
-    }
+        NextAction::Test => return (Action::Test, "test the path again"),
+    };
+    (Action::Node(command), words)
 }
 
 #[cfg(test)]

@@ -9,8 +9,10 @@ use super::{Action, Binding, Danger, LabKey, NodeCommand, Scope, Step};
 use crate::model::NatType;
 
 const PEER: &[Scope] = &[Scope::Main, Scope::Why];
+const TESTED: &[Scope] = &[Scope::Main, Scope::Why, Scope::Test];
+const TEST: &[Scope] = &[Scope::Test];
 const MAIN: &[Scope] = &[Scope::Main];
-const SCROLL: &[Scope] = &[Scope::Main, Scope::Why, Scope::Lab, Scope::Drills, Scope::Help];
+const SCROLL: &[Scope] = &[Scope::Main, Scope::Why, Scope::Test, Scope::Lab, Scope::Drills, Scope::Help];
 const LAB: &[Scope] = &[Scope::Lab];
 const NAT: &[Scope] = &[Scope::Nat];
 const DRILLS: &[Scope] = &[Scope::Drills];
@@ -22,6 +24,7 @@ const TYPING: &[Scope] = &[Scope::Prompt, Scope::Palette, Scope::Search, Scope::
 const EVERYWHERE: &[Scope] = &[
     Scope::Main,
     Scope::Why,
+    Scope::Test,
     Scope::Lab,
     Scope::Nat,
     Scope::Drills,
@@ -32,7 +35,7 @@ const EVERYWHERE: &[Scope] = &[
     Scope::Name,
     Scope::Prompt,
 ];
-const OVERVIEWS: &[Scope] = &[Scope::Main, Scope::Why, Scope::Lab, Scope::Drills];
+const OVERVIEWS: &[Scope] = &[Scope::Main, Scope::Why, Scope::Test, Scope::Lab, Scope::Drills];
 
 macro_rules! table {
     ($($name:literal: $action:expr, $keys:literal, $scopes:expr, $label:literal, $danger:ident,
@@ -93,6 +96,10 @@ pub(crate) static BINDINGS: &[Binding] = table! {
     "next-span": Action::NextSpan, "o", &[Scope::Kpi], "span", None, "show the next span of time";
     "sort-inverse": Action::SortInverse, "O", MAIN, "", None, "turn that order around";
     "nat-probe": Action::Node(NodeCommand::NatProbe), "n", PEER, "NAT", Traffic, "measure our own NAT again";
+    "test": Action::Test, "T", TESTED, "test", Traffic,
+        "test each path that stands to the selected peer, 5 s each: round trip, jitter, loss, rates, mtu";
+    "test-call-off": Action::EndTest, "x", TEST, "call off", Traffic,
+        "call the test off; what was measured until then stays";
     "zoom": Action::Zoom, "z", MAIN, "zoom", None, "give the focused pane the whole screen, and back";
     "copy-id": Action::CopyId, "y", PEER, "copy", None,
         "copy the selected peer's full id to the terminal's clipboard (OSC 52)";
@@ -149,6 +156,8 @@ pub(crate) static BINDINGS: &[Binding] = table! {
     "top": Action::Top, "home g", SCROLL, "", None, "to the first row";
     "bottom": Action::Bottom, "end G", SCROLL, "", None, "to the last row; events and logs follow what comes";
     "close-why": Action::Close, "esc enter q", &[Scope::Why], "close", None, "back to the panes";
+    "close-test": Action::Close, "esc q", TEST, "close", None,
+        "call a test that runs off; else back to where you were";
     "close-help": Action::Close, "esc ? q", &[Scope::Help], "close", None, "back to where you were";
     "close-lab": Action::Close, "esc q", &[Scope::Lab, Scope::Nat, Scope::Drills], "close", None,
         "back to where you were";

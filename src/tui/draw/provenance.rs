@@ -25,6 +25,9 @@ pub(crate) fn of_row(pen: &Pen<'_>, row: &PeerRow, room: usize) -> String {
     // What may be somebody else comes before everything else.
     let mut parts: Vec<String> = also(pen, row).map(|also| format!("name {also}")).into_iter().collect();
     parts.extend([format!("NAT: {word}"), format!("RTT {rtt}"), "OK counted by us".to_owned()]);
+    if let Some(tested) = &row.tested {
+        parts.insert(parts.len() - 1, format!("path tested {} ago", pen.age(tested.at)));
+    }
     if !row.addresses.is_empty() {
         parts.push(format!("address {word}"));
     }

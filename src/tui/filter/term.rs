@@ -201,8 +201,12 @@ fn name_of(field: Field, row: &PeerRow) -> &'static str {
 
 /// The number in the field's unit; nothing where it is not known.
 fn number_of(field: Field, row: &PeerRow, now: Stamp) -> Option<f64> {
+    let tested = row.tested.as_ref();
     match field {
         Field::Rtt => row.rtt_ms,
+        Field::Loss => tested?.loss.map(|loss| loss * 100.0),
+        Field::Up => tested?.up.map(|rate| rate.mbit),
+        Field::Down => tested?.down.map(|rate| rate.mbit),
         Field::Ok => row.success_rate().map(|rate| rate * 100.0),
         Field::Attempts => Some(f64::from(row.attempts)),
         _ => row.last_seen.map(|at| at.age_at(now).as_secs_f64()),

@@ -156,8 +156,8 @@ fn entry(pen: &Pen<'_>, scope: Scope, bound: &Bound, (keys, room): (usize, usize
         ]));
     }
     // What an open question or a line that is typed allows is seen there.
-    let judged =
-        scope.is_within_main() || matches!(scope, Scope::Main | Scope::Why | Scope::Lab | Scope::Drills);
+    let judged = scope.is_within_main()
+        || matches!(scope, Scope::Main | Scope::Why | Scope::Test | Scope::Lab | Scope::Drills);
     if let Err(reason) = pen.possible.available(bound.action)
         && judged
     {

@@ -3,6 +3,7 @@
 mod help;
 pub(crate) mod lab;
 mod palette;
+mod pathtest;
 mod question;
 mod why;
 
@@ -22,6 +23,7 @@ use crate::node::feed::SendError;
 
 pub(crate) use self::help::Help;
 pub(crate) use self::palette::{Palette, What};
+pub(crate) use self::pathtest::{FOR_MS, TestView};
 pub(crate) use self::question::Question;
 pub(crate) use self::why::WhyView;
 
@@ -34,6 +36,8 @@ pub(crate) enum Overlay {
     Palette(Palette),
     /// Why a peer is what it is.
     Why(WhyView),
+    /// A test of the paths to a peer.
+    Test(TestView),
     /// The lab's nodes and wires.
     Lab,
     /// The choice of the NAT before a node, by its host's name.
@@ -51,6 +55,7 @@ impl Overlay {
             Self::Help(help) => help.scope(),
             Self::Palette(_) => Scope::Palette,
             Self::Why(_) => Scope::Why,
+            Self::Test(_) => Scope::Test,
             Self::Lab => Scope::Lab,
             Self::Nat(_) => Scope::Nat,
             Self::Drills => Scope::Drills,
@@ -79,6 +84,7 @@ impl Overlay {
             (Self::Help(help), _) => help.draw(pen, body, buf),
             (Self::Palette(palette), _) => palette.draw(pen, body, buf),
             (Self::Why(view), _) => view.draw(pen, asked, body, buf),
+            (Self::Test(view), _) => view.draw(pen, body, buf),
             (Self::Lab, Some(lab)) => lab.draw(pen, body, buf),
             (Self::Nat(host), Some(lab)) => lab.draw_nats(pen, host, body, buf),
             (Self::Drills, Some(lab)) => lab.draw_drills(pen, body, buf),
@@ -146,6 +152,7 @@ impl Overlays {
     pub(crate) fn peer(&self) -> Option<PeerId> {
         self.iter().rev().find_map(|overlay| match overlay {
             Overlay::Why(view) => Some(view.peer()),
+            Overlay::Test(view) => Some(view.peer()),
             _ => None,
         })
     }
@@ -156,6 +163,7 @@ impl Overlays {
             (None, _) => return false,
             (Some(Overlay::Help(help)), _) => help.go(step),
             (Some(Overlay::Why(view)), _) => view.go(step),
+            (Some(Overlay::Test(view)), _) => view.go(step),
             (Some(Overlay::Palette(palette)), _) => palette.go(step),
             (Some(Overlay::Lab), Some(lab)) => lab.go(step),
             (Some(Overlay::Drills), Some(lab)) => lab.go_drills(step),
@@ -187,6 +195,7 @@ impl Overlays {
                 Overlay::Help(help) => help.on_drawn(*drawn),
                 Overlay::Palette(palette) => palette.on_drawn(*drawn),
                 Overlay::Why(view) => view.on_drawn(*drawn),
+                Overlay::Test(view) => view.on_drawn(*drawn),
                 Overlay::Lab => {
                     if let Some(lab) = &mut lab {
                         lab.on_drawn(*drawn);
@@ -212,6 +221,45 @@ impl Overlays {
     /// A question about a peer is asked now; or would be, but for that `failure`.
     pub(crate) fn ask(&mut self, peer: PeerId, newest: &Snapshot, at: Duration, failure: Option<String>) {
         self.asked = Some(Asked::anew(self.asked.take(), peer, newest, at, failure));
+    }
+
+    /// The test on top.
+    pub(crate) fn test(&self) -> Option<&TestView> {
+        match self.top() {
+            Some(Overlay::Test(view)) => Some(view),
+            _ => None,
+        }
+    }
+
+    /// The same, to be changed.
+    pub(crate) fn test_mut(&mut self) -> Option<&mut TestView> {
+        match self.top_mut() {
+            Some(Overlay::Test(view)) => Some(view),
+            _ => None,
+        }
+    }
+
+    /// The views of tests, wherever they lie.
+    fn tests(&mut self) -> impl Iterator<Item = &mut TestView> {
+        self.stack.iter_mut().filter_map(|overlay| match overlay {
+            Overlay::Test(view) => Some(view),
+            _ => None,
+        })
+    }
+
+    /// Takes in the node's newest state, whichever moment is shown.
+    pub(crate) fn on_newest(&mut self, newest: &Snapshot) {
+        self.tests().for_each(|view| view.on_snapshot(newest));
+    }
+
+    /// A test could not be asked for.
+    pub(crate) fn on_test_refused(&mut self, peer: PeerId, error: SendError) {
+        self.tests().filter(|view| view.peer() == peer).for_each(|view| view.on_failure(error.to_string()));
+    }
+
+    /// A test of a peer ended, or did not begin; whoever asked.
+    pub(crate) fn on_tested(&mut self, peer: PeerId, outcome: &Outcome) {
+        self.tests().filter(|view| view.peer() == peer).for_each(|view| view.on_outcome(outcome));
     }
 
     /// Forgets what was asked.

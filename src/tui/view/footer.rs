@@ -41,6 +41,7 @@ pub(super) fn draw(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
     let label = |b: &Bound| match (b.action, scope) {
         (Action::Play, _) if app.history().is_playing() => "stop",
         (Action::Freeze, Scope::Main) if app.moment().is_some() => "go on",
+        (Action::Test, Scope::Test) => "again",
         (Action::Back, _) if app.history().replayed().is_some() => "to its end",
         (Action::Back, _) if app.moment().is_some() => "now",
         (Action::Zoom, Scope::Main) if zoom => "unzoom",

@@ -25,6 +25,7 @@ use crate::tui::logs::LogSource;
 use crate::tui::message::{Effect, Gone, Input};
 use crate::tui::theme::{GlyphChoice, Theme};
 
+mod pathtest;
 mod said;
 mod states;
 

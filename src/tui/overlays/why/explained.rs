@@ -7,7 +7,7 @@ use ratatui::text::{Line, Span};
 
 use super::Asked;
 use crate::model::{Command, NextAction, PeerRow, Why, WhyLine, ellipsize, printable};
-use crate::tui::bindings::{Action, Scope, node_command_of};
+use crate::tui::bindings::{Scope, action_of};
 use crate::tui::draw::{Pen, frame};
 use crate::tui::fmt;
 
@@ -90,8 +90,7 @@ pub(super) fn awaited(
 /// What the node proposes, each with the key of the table that does it.
 pub(super) fn next_lines(pen: &Pen<'_>, next: &[NextAction]) -> Vec<Line<'static>> {
     let line = |(i, step): (usize, &NextAction)| {
-        let (command, words) = node_command_of(*step);
-        let action = Action::Node(command);
+        let (action, words) = action_of(*step);
         let label = if i == 0 { "Next" } else { "" };
         let key = pen.keys.key_of(Scope::Why, action);
         let mut line = Line::from(vec![

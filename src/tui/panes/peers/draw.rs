@@ -8,7 +8,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::sort::SortBy;
 use super::{Listed, Peers};
-use crate::model::{EventKind, PeerId, PeerRow, PeerState, clean, ellipsize};
+use crate::model::{EventKind, PeerId, PeerRow, PeerState, TestRate, clean, ellipsize};
 use crate::tui::bindings::{Action, Scope};
 use crate::tui::draw::{Drawn, Pen, Spot, frame, provenance};
 use crate::tui::fmt;
@@ -29,13 +29,16 @@ struct Column {
     drop: u8,
 }
 
-const COLUMNS: [Column; 9] = [
+const COLUMNS: [Column; 12] = [
     Column { by: SortBy::Peer, title: "PEER", width: 6, right: false, drop: 0 },
     Column { by: SortBy::Name, title: "NAME", width: 8, right: false, drop: 1 },
     Column { by: SortBy::State, title: "STATE", width: 11, right: false, drop: 0 },
     Column { by: SortBy::Path, title: "PATH", width: 7, right: false, drop: 2 },
     Column { by: SortBy::Nat, title: "NAT", width: 5, right: false, drop: 5 },
     Column { by: SortBy::Rtt, title: "RTT", width: 6, right: true, drop: 3 },
+    Column { by: SortBy::Loss, title: "LOSS", width: 5, right: true, drop: 8 },
+    Column { by: SortBy::Up, title: "UP", width: 6, right: true, drop: 9 },
+    Column { by: SortBy::Down, title: "DOWN", width: 6, right: true, drop: 9 },
     Column { by: SortBy::Ok, title: "OK", width: 7, right: true, drop: 4 },
     Column { by: SortBy::Seen, title: "SEEN", width: 6, right: true, drop: 6 },
     Column { by: SortBy::From, title: "FROM", width: 4, right: false, drop: 7 },
@@ -50,9 +53,11 @@ const ADDRESS: u16 = 24;
 const FROM: u16 = 9;
 const NAME_MAX: u16 = 24;
 
-/// The columns that fit, each as wide as it can be, and the room for an address.
-fn fit(width: u16) -> (Vec<Column>, u16) {
+/// The columns that fit, each as wide as it can be, and the room for an address. Those of
+/// path tests are there once there was one.
+fn fit(width: u16, any_tested: bool) -> (Vec<Column>, u16) {
     let mut columns = COLUMNS.to_vec();
+    columns.retain(|c| any_tested || !matches!(c.by, SortBy::Loss | SortBy::Up | SortBy::Down));
     let need = |columns: &[Column]| MARGIN + columns.iter().map(|c| c.width + 1).sum::<u16>();
     while need(&columns) > width && columns.len() > 2 {
         let Some(worst) = columns.iter().map(|c| c.drop).max() else { break };
@@ -105,7 +110,7 @@ pub(super) fn draw(peers: &Peers, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) -
         return nothing;
     }
 
-    let (columns, address) = fit(inner.width);
+    let (columns, address) = fit(inner.width, peers.any_tested);
     heading(&columns, address, pen, sort.by, inner, buf);
     let rows = usize::from(inner.height - 1);
     let cursor = peers.cursor();
@@ -213,6 +218,9 @@ fn draw_row(
                 row.rtt_ms.map_or_else(|| "-".to_owned(), |_| format!("~{}", fmt::rtt(row.rtt_ms))),
                 theme.dim,
             ),
+            SortBy::Loss => (loss(row), Style::new()),
+            SortBy::Up => (rate(row.tested.as_ref().and_then(|tested| tested.up)), Style::new()),
+            SortBy::Down => (rate(row.tested.as_ref().and_then(|tested| tested.down)), Style::new()),
             SortBy::Ok => (ratio(row, width), Style::new()),
             SortBy::Seen => (row.last_seen.map_or_else(|| "-".to_owned(), |at| pen.age(at)), Style::new()),
             SortBy::From => (row.source.name().chars().take(width.into()).collect(), theme.dim),
@@ -227,6 +235,26 @@ fn draw_row(
             if row.addresses.len() > 1 { format!(" +{}", row.addresses.len() - 1) } else { String::new() };
         let room = usize::from(address).saturating_sub(more.len());
         cell(buf, (x, y), address, false, &(ellipsize(&text, room, '…') + &more), theme.dim);
+    }
+}
+
+/// The loss of its path as it was last tested.
+fn loss(row: &PeerRow) -> String {
+    match row.tested.as_ref().and_then(|tested| tested.loss) {
+        Some(loss) if loss < 0.999_5 => format!("{:.1}%", loss * 100.0),
+        Some(_) => "100%".to_owned(),
+        None => "-".to_owned(),
+    }
+}
+
+/// What its path carries, in millions of bits per second.
+fn rate(rate: Option<TestRate>) -> String {
+    let Some(rate) = rate else { return "-".to_owned() };
+    let sign = if rate.at_least { "≥" } else { "" };
+    match rate.mbit {
+        mbit if mbit < 9.995 => format!("{sign}{mbit:.2}M"),
+        mbit if mbit < 99.95 => format!("{sign}{mbit:.1}M"),
+        mbit => format!("{sign}{mbit:.0}M"),
     }
 }
 
@@ -266,7 +294,7 @@ mod tests {
 
     #[test]
     fn narrow_tables_lose_the_least_important_columns_first_and_never_the_peer() {
-        let names = |width| fit(width).0.iter().map(|c| c.title).collect::<Vec<_>>().join(" ");
+        let names = |width| fit(width, false).0.iter().map(|c| c.title).collect::<Vec<_>>().join(" ");
         assert_eq!(names(100), "PEER NAME STATE PATH NAT RTT OK SEEN FROM");
         assert_eq!(names(72), "PEER NAME STATE PATH NAT RTT OK SEEN");
         assert_eq!(names(50), "PEER NAME STATE PATH RTT");
@@ -277,7 +305,7 @@ mod tests {
     #[test]
     fn spare_room_goes_to_names_then_an_address_then_whole_words() {
         let widths = |width| {
-            let (columns, address) = fit(width);
+            let (columns, address) = fit(width, false);
             let of = |by| columns.iter().find(|c| c.by == by).map_or(0, |c| c.width);
             (of(SortBy::Name), address, of(SortBy::From))
         };
@@ -291,8 +319,31 @@ mod tests {
     #[test]
     fn the_columns_never_take_more_than_there_is() {
         for width in 24..250 {
-            let (columns, address) = fit(width);
-            assert!(MARGIN + columns.iter().map(|c| c.width + 1).sum::<u16>() + address <= width, "{width}");
+            for tested in [false, true] {
+                let (columns, address) = fit(width, tested);
+                let used = MARGIN + columns.iter().map(|c| c.width + 1).sum::<u16>() + address;
+                assert!(used <= width, "{width}");
+            }
         }
+    }
+
+    #[test]
+    fn loss_and_rates_stand_where_there_is_room_once_a_path_was_tested() {
+        let names = |width, tested| {
+            let names: Vec<&str> = fit(width, tested).0.iter().map(|c| c.title).collect();
+            names.join(" ")
+        };
+        assert_eq!(names(100, true), "PEER NAME STATE PATH NAT RTT LOSS UP DOWN OK SEEN FROM");
+        assert_eq!(names(80, true), "PEER NAME STATE PATH NAT RTT LOSS OK SEEN FROM");
+        assert_eq!(names(73, true), names(73, false), "nothing else makes way for them");
+    }
+
+    #[test]
+    fn what_was_tested_is_told_in_few_columns() {
+        let mbit = |mbit, at_least| rate(Some(TestRate { mbit, at_least }));
+        assert_eq!(
+            [mbit(1.53, true), mbit(18.64, false), mbit(99.97, true), rate(None)],
+            ["≥1.53M", "18.6M", "≥100M", "-"]
+        );
     }
 }

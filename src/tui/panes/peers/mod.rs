@@ -30,6 +30,8 @@ pub(crate) struct Peers {
     order: Vec<u32>,
     /// How many in it have not left.
     present: usize,
+    /// Whether the path to anybody was tested, which makes columns for it worth room.
+    any_tested: bool,
     computed_for: Option<Computed>,
     selection: Selection<PeerId>,
     /// The peer that was selected before a filter hid it.
@@ -169,6 +171,7 @@ impl Peers {
         self.order.clear();
         self.order.extend(rows.iter().zip(0u32..).filter(|(row, _)| matching(row)).map(|(_, i)| i));
         self.present = self.order.len();
+        self.any_tested = rows.iter().any(|row| row.tested.is_some());
         let behind = u32::try_from(rows.len()).unwrap_or(u32::MAX);
         self.order.extend(self.left.rows().zip(behind..).filter(|(row, _)| matching(row)).map(|(_, i)| i));
         let row = |i: u32| match rows.get(i as usize) {

@@ -25,6 +25,12 @@ pub(super) enum SortBy {
     Path,
     /// Round-trip time.
     Rtt,
+    /// Loss of its path, as last tested.
+    Loss,
+    /// What that carries towards it.
+    Up,
+    /// What that carries from it.
+    Down,
     /// Success rate.
     Ok,
     /// Last contact, newest first.
@@ -107,6 +113,10 @@ impl Sort {
             }
             SortBy::Path => row.path.map(|p| u64::from(p as u8)),
             SortBy::Rtt => row.rtt_ms.map(|ms| (ms * 1e3) as u64),
+            SortBy::Loss => row.tested.as_ref()?.loss.map(|loss| (loss * 1e6) as u64),
+            // The fastest first.
+            SortBy::Up => row.tested.as_ref()?.up.map(|rate| u64::MAX - (rate.mbit * 1e3) as u64),
+            SortBy::Down => row.tested.as_ref()?.down.map(|rate| u64::MAX - (rate.mbit * 1e3) as u64),
             // The best first.
             SortBy::Ok => row.success_rate().map(|r| 1_000_000 - (r * 1e6) as u64),
             // The newest first.
