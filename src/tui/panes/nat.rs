@@ -69,7 +69,8 @@ fn lines(pen: &Pen<'_>, nat: &NatView, width: usize) -> Vec<Line<'static>> {
     for (i, text) in nat.evidence.iter().enumerate() {
         flow(if i == 0 { "evidence" } else { "" }, &printable(text));
     }
-    lines.extend(nat.vantage_points.iter().enumerate().map(|(i, seen)| vantage(pen, i == 0, seen)));
+    let seen = nat.vantage_points.iter().enumerate();
+    lines.extend(seen.map(|(i, seen)| vantage(pen, i == 0, seen, nat.nat_type)));
     lines
 }
 
@@ -116,8 +117,14 @@ fn lifetime(pen: &Pen<'_>, nat: &NatView) -> String {
     }
 }
 
-fn vantage(pen: &Pen<'_>, first: bool, seen: &Vantage) -> Line<'static> {
-    let (word, style) = if seen.agrees { ("agrees", pen.theme.good) } else { ("disagrees", pen.theme.warn) };
+/// Who saw us where, and whether that speaks for what was found. Of a symmetric NAT each
+/// sees another port, and just that is what they agree on.
+fn vantage(pen: &Pen<'_>, first: bool, seen: &Vantage, found: NatType) -> Line<'static> {
+    let (word, style) = match (seen.agrees, found) {
+        (true, NatType::Symmetric) => ("same verdict: symmetric", pen.theme.good),
+        (true, _) => ("agrees", pen.theme.good),
+        (false, _) => ("disagrees", pen.theme.warn),
+    };
     Line::from(vec![
         Span::styled(format!("{:<10}", if first { "seen by" } else { "" }), pen.theme.dim),
         Span::raw(format!("{} at {}  ", pen.call(seen.peer_id), seen.seen)),

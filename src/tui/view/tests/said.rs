@@ -199,3 +199,15 @@ fn a_nat_that_changed_is_said_to_be_measured_and_nothing_of_before() {
     assert!(text.contains("changed, measuring"), "{text}");
     assert!(!text.contains("0.9"), "no confidence of what was: {text}");
 }
+
+#[test]
+fn observers_of_a_symmetric_nat_see_other_ports_and_have_the_same_verdict() {
+    let mut shown = Snapshot::clone(&demo::busy());
+    let mut nat = NatView::clone(&shown.nat);
+    nat.nat_type = crate::model::NatType::Symmetric;
+    nat.vantage_points[1].seen.set_port(54_498);
+    shown.nat = Arc::new(nat);
+    let text = Shot::of(Arc::new(shown), SMALL).keys("5").text();
+    assert!(text.matches("same verdict: symmetric").count() == 2 && !text.contains("agrees"), "{text}");
+    assert!(Shot::busy(SMALL).keys("5").text().contains("agrees"), "where the ports are the same");
+}
