@@ -32,6 +32,7 @@ mod claims;
 mod classify;
 pub mod datagram;
 mod lifetime;
+mod moves;
 mod order;
 mod part;
 mod probe;

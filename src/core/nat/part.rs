@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::claims::Claims;
 use super::datagram::Bytes;
+use super::moves::Moves;
 use super::sights::Sights;
 use super::spells::Spells;
 use super::{Family, NatAction, NatProbe, Nonce, Responder, SocketId, VantagePoint};
@@ -57,6 +58,8 @@ pub(in crate::core) enum Input {
         by: IpAddr,
         /// Whether we dialled it.
         chosen: bool,
+        /// Whether it is the connection that it saw elsewhere before: our port moved under it.
+        moved: bool,
     },
     /// This peer sees us no more.
     Unseen(PeerId),
@@ -104,6 +107,7 @@ pub(in crate::core) struct Nat {
     /// How often what peers see of us may still have us doubt what was measured.
     doubts: Bucket,
     doubts_of: BTreeMap<PeerId, Bucket>,
+    moves: Moves,
     /// What a simulation has measured.
     #[cfg(test)]
     believed: Option<NatView>,
@@ -136,6 +140,7 @@ impl Nat {
             spells: Spells::default(),
             doubts: Bucket::new(NAT_DOUBTS_PER_MINUTE, NAT_DOUBTS_PER_MINUTE / 60.0, now),
             doubts_of: BTreeMap::new(),
+            moves: Moves::default(),
             #[cfg(test)]
             believed: None,
         };
@@ -251,10 +256,10 @@ impl Nat {
             Input::Socket(socket, result) => self.on_socket(socket, &result, now, out),
             Input::Datagram(at, from, bytes) => self.on_datagram(at, from, &bytes, now, out),
             Input::Reached(peer, addr, reached) => self.claims.on_reached(peer, addr, reached, out),
-            Input::Seen { peer, addr, by, chosen } => {
+            Input::Seen { peer, addr, by, chosen, moved } => {
                 let before = self.sights.note(peer, addr, by, chosen);
                 self.compare_outside(peers);
-                self.doubt(peer, addr, before, now, out);
+                self.doubt((peer, plain_addr(addr)), before, moved, now, out);
                 out.want(Wanted::Republish);
             }
             Input::Unseen(peer) => self.sights.forget(&peer),
@@ -412,31 +417,30 @@ impl Nat {
         }
     }
 
-    /// A peer sees us at a port where nobody else does, though our NAT was measured to
-    /// give us one for all: it is another one, or maps us anew.
+    /// A peer sees us at a port where the NAT that was measured cannot have put us: it is
+    /// another one, or maps us anew.
     fn doubt(
         &mut self,
-        peer: PeerId,
-        seen: SocketAddr,
+        (peer, seen): (PeerId, SocketAddr),
         before: Option<SocketAddr>,
         now: Now,
         out: &mut Outbox,
     ) {
-        let seen = plain_addr(seen);
         let family = Family::of(seen.ip());
         let ours = self.outside.get(&family) == Some(&seen.ip());
-        let probe = self.probes.iter().position(|(of, probe)| *of == family && probe.has_one_mapping());
-        let Some(probe) = probe.filter(|_| ours) else { return };
+        let known = |(of, probe): &(Family, NatProbe)| *of == family && probe.view().measured.is_some();
+        let Some(at) = self.probes.iter().position(known).filter(|_| ours) else { return };
+        moved: bool,
         let elsewhere = before.is_some_and(|before| before.ip() == seen.ip() && before.port() != seen.port());
-        let others = self.sights.iter().filter(|(who, at)| **who != peer && at.ip() == seen.ip());
-        let mut ports = others.map(|(_, at)| at.port()).peekable();
-        let other = match ports.peek() {
-            Some(_) => ports.all(|port| port != seen.port()),
-            None => elsewhere,
+        let contradicts = if self.probes[at].1.has_one_mapping() {
+            self.is_seen_by_nobody_else(peer, seen).unwrap_or(elsewhere)
+        } else {
+            // Such a NAT shows another port to each, but under one connection it stays.
+            moved && elsewhere && self.moves.is_news(peer, now.mono)
         };
-        drop(ports);
-        if other && self.may_doubt(peer, now, out) {
-            self.probes[probe].1.contradicted(peer, seen, now);
+        if contradicts && self.may_doubt(peer, now, out) {
+            self.moves.doubted(peer, now.mono);
+            self.probes[at].1.contradicted(peer, seen, now);
         }
     }
 
@@ -448,6 +452,15 @@ impl Nat {
             self.doubts_of.entry(peer).or_insert_with(full).take(now.mono) && self.doubts.take(now.mono);
         if !may {
             out.stopped("NAT doubted too often");
+    /// Whether no other peer sees us at that port; `None` where no other sees us there at
+    /// all.
+    fn is_seen_by_nobody_else(&self, peer: PeerId, seen: SocketAddr) -> Option<bool> {
+        let others = self.sights.iter().filter(|(who, at)| **who != peer && at.ip() == seen.ip());
+        let mut ports = others.map(|(_, at)| at.port()).peekable();
+        ports.peek()?;
+        Some(ports.all(|port| port != seen.port()))
+    }
+
         }
         may
     }

@@ -41,6 +41,9 @@ struct Fleet {
     answer_reach: bool,
     /// Sees the first node at another address than it has.
     liar: Option<(usize, SocketAddr)>,
+    /// A symmetric NAT before the first node, if there is one: where its probes come
+    /// from, by the port that they left and where they go.
+    symmetric: Option<BTreeMap<(u16, SocketAddr), u16>>,
 }
 
 fn host(n: usize) -> Ipv4Addr {
@@ -64,6 +67,7 @@ impl Fleet {
             path: Path::Direct,
             answer_reach: true,
             liar: None,
+            symmetric: None,
         };
         for n in 0..count {
             let known: Vec<SocketAddr> = (0..n).map(|n| (host(n), 9000).into()).collect();
@@ -216,9 +220,11 @@ impl Fleet {
                     ProbeEnd::Port(at) => 9001 + at as u16,
                     ProbeEnd::Socket(socket) => self.nodes[n].sockets[&socket],
                 };
+                let port = self.mapped(n, port, to);
                 let from = SocketAddr::new(self.nodes[n].addr.ip(), port);
                 let Some(other) = self.nodes.iter().position(|o| o.addr.ip() == to.ip()) else { return };
-                let at = match to.port() {
+                let Some(port) = self.let_in(other, to.port(), from) else { return };
+                let at = match port {
                     port @ (9001 | 9002) => Some(ProbeEnd::Port(usize::from(port - 9001))),
                     port => self.nodes[other]
                         .sockets
@@ -255,6 +261,28 @@ impl Fleet {
             | Action::Guess(_)
             | Action::Test(_)
             | Action::Stop => {}
+        }
+    }
+
+    /// The port from which what left at `port` comes.
+    fn mapped(&mut self, n: usize, port: u16, to: SocketAddr) -> u16 {
+        match &mut self.symmetric {
+            Some(mappings) if n == 0 => {
+                let next = 40_000 + mappings.len() as u16;
+                *mappings.entry((port, to)).or_insert(next)
+            }
+            _ => port,
+        }
+    }
+
+    /// The port inside to which what comes to `port` goes, if anywhere.
+    fn let_in(&self, n: usize, port: u16, from: SocketAddr) -> Option<u16> {
+        match &self.symmetric {
+            Some(mappings) if n == 0 => {
+                let here = |(key, outer): &(&(u16, SocketAddr), &u16)| **outer == port && key.1 == from;
+                mappings.iter().find(here).map(|((inner, _), _)| *inner)
+            }
+            _ => Some(port),
         }
     }
 
@@ -318,6 +346,67 @@ fn a_port_that_others_see_too_contradicts_nothing() {
     fleet.run(Duration::from_secs(30));
     sees(&mut fleet, 1, 9000);
     assert_eq!(fleet.shows(0).nat.nat_type, NatType::None);
+}
+
+/// Five nodes, the first behind a symmetric NAT that is known.
+fn behind_a_symmetric_nat() -> Fleet {
+    let mut fleet = Fleet::new(5);
+    fleet.symmetric = Some(BTreeMap::new());
+    fleet.run(Duration::from_secs(30));
+    assert_eq!(fleet.shows(0).nat.nat_type, NatType::Symmetric, "{:#?}", fleet.shows(0).nat);
+    fleet
+}
+
+fn doubted(fleet: &mut Fleet) -> usize {
+    fleet.run(Duration::from_millis(1));
+    let doubt = |e: &&Event| {
+        let EventKind::NatChanged { to, .. } = &e.kind else { return false };
+        *to == NatType::Unknown
+    };
+    fleet.nodes[0].events.iter().filter(doubt).count()
+}
+
+#[test]
+fn under_one_connection_a_symmetric_nat_keeps_its_port_or_has_changed() {
+    let mut fleet = behind_a_symmetric_nat();
+    sees(&mut fleet, 1, 4242);
+    let nat = fleet.shows(0).nat.clone();
+    assert_eq!((nat.nat_type, &nat.reason), (NatType::Unknown, &Some(Reason::NatChanging)), "{nat:#?}");
+    let since = fleet.now.mono;
+    while fleet.shows(0).nat.nat_type == NatType::Unknown {
+        fleet.run(Duration::from_millis(100));
+        assert!(fleet.now.mono.since(since) < Duration::from_secs(5), "it is measured at once");
+    }
+    // The others hear from us later, and tell the same.
+    sees(&mut fleet, 2, 4243);
+    sees(&mut fleet, 3, 4244);
+    assert_eq!(doubted(&mut fleet), 1, "one change is doubted once");
+}
+
+#[test]
+fn another_port_for_each_peer_and_for_each_connection_is_what_a_symmetric_nat_does() {
+    let mut fleet = behind_a_symmetric_nat();
+    // A link that comes back over a connection of its own.
+    for ((node, conn), _) in fleet.conns.clone() {
+        if node == 1 {
+            fleet.carry_out(1, Action::Close { conn, code: crate::model::CloseCode::Silent });
+        }
+    }
+    fleet.liar = Some((1, (host(0), 4242).into()));
+    fleet.run(Duration::from_secs(20));
+    assert!(fleet.nodes[0].engine.nat.seen_by(&id(1)).is_some_and(|at| at.port() == 4242));
+    assert_eq!(doubted(&mut fleet), 0);
+}
+
+#[test]
+fn another_public_address_has_a_symmetric_nat_measured_anew() {
+    let mut fleet = behind_a_symmetric_nat();
+    for by in 1..4 {
+        let (seen, now) = (SocketAddr::new(host(77).into(), 4240 + by as u16), fleet.now);
+        fleet.nodes[by].engine.send(&id(0), &Message::Observed(Observed { addr: seen }), now);
+        fleet.settle();
+    }
+    assert_eq!(fleet.shows(0).nat.reason, Some(Reason::NatChanging));
 }
 
 #[test]
