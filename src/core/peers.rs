@@ -1,7 +1,7 @@
 //! What the book and the links together say of peers: for all parts that own neither.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::Now;
 use super::book::{Book, Entry};
@@ -98,6 +98,16 @@ impl Peers<'_> {
     pub(super) fn unknown_relays(&self, peer: &PeerId) -> u64 {
         let unknown = |r: &Record| r.relays.iter().filter(|at| !self.is_known_relay(at)).count();
         self.record(peer).map_or(0, |record| unknown(record) as u64)
+    }
+
+    /// The hosts at which a peer is: where its link leads, where we reached it, and what its
+    /// record says.
+    pub(super) fn hosts_of(&self, peer: &PeerId) -> Vec<IpAddr> {
+        let linked = self.links.in_use(peer).filter(|i| i.path.is_straight()).map(|i| i.remote);
+        let entry = self.book.get(*peer);
+        let reached = entry.and_then(|e| e.measured.reached_at);
+        let said = entry.map(Entry::addresses).unwrap_or_default();
+        linked.into_iter().chain(reached).chain(said).map(|at| at.ip()).collect()
     }
 
     /// Whether a relay is one that we know, at an address of its own: nobody aims our

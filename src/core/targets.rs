@@ -10,6 +10,7 @@ use super::ladder::{NAT_FRESH, NatPair, Target};
 use super::link::Link;
 use super::nat::{Family, Nat};
 use super::peers::Peers;
+use super::wire::RelayAddr;
 use crate::model::{NatType, PeerId};
 
 /// Direct links by IPv4 before IPv6 has its turn: as many vantage points settle
@@ -57,6 +58,19 @@ impl Targets<'_> {
         Some(if relayed { LinkContext { from: Quarter::Relay, ..context } } else { context })
     }
 
+    /// Where a reservation is dialled. Where this host sends nothing in the family of its
+    /// address, at the same port of the relay in the other one: the socket behind it takes
+    /// both, if its relay has both.
+    pub(super) fn dialled(&self, at: &RelayAddr) -> RelayAddr {
+        let sends = |ip: IpAddr| self.nat.sends_in(Family::of(ip)) != Some(false);
+        if sends(at.addr.ip()) {
+            return *at;
+        }
+        let hosts = self.peers.hosts_of(&at.relay);
+        let host = hosts.into_iter().find(|ip| sends(*ip));
+        host.map_or(*at, |ip| RelayAddr { addr: SocketAddr::new(ip, at.addr.port()), ..*at })
+    }
+
     /// What is measured of both ends.
     pub(super) fn nat_pair(&self, peer: &PeerId) -> NatPair {
         self.nat_pair_at(peer, &self.peers.addresses_of(peer).unwrap_or_default())
@@ -78,6 +92,8 @@ impl Targets<'_> {
             theirs: entry.filter(fresh).and_then(Entry::record).map_or(NatType::Unknown, |r| r.nat),
             ipv6: has_public_ipv6(&self.nat.own_addresses()) && has_public_ipv6(addresses),
             loopback: !addresses.is_empty() && addresses.iter().all(|a| a.ip().is_loopback()),
+            apart: !addresses.is_empty()
+                && addresses.iter().all(|a| self.nat.sends_in(Family::of(a.ip())) == Some(false)),
         }
     }
 

@@ -150,6 +150,8 @@ pub enum Reason {
     ShuttingDown,
     /// Punching needs a NAT in between; on loopback there is nothing to punch.
     LoopbackCannotBePunched,
+    /// One end has IPv4 alone, the other IPv6.
+    NoCommonFamily,
     /// Nobody we are linked to is connected to the peer.
     NoIntermediary,
     /// The target's NAT lets nobody in whom it has not sent to, and it has not
@@ -391,6 +393,7 @@ impl fmt::Display for Reason {
             }
             Self::ShuttingDown => f.write_str("shutting down"),
             Self::LoopbackCannotBePunched => f.write_str("on loopback there is no NAT to punch"),
+            Self::NoCommonFamily => f.write_str("one end has IPv4 alone, the other IPv6 alone"),
             Self::NoIntermediary => f.write_str("nobody we know is connected to it"),
             Self::TargetFilters { nat } => write!(f, "target filters ({nat}), no mapping to us"),
             Self::Unpunchable { ours, theirs } => write!(f, "{ours} × {theirs} cannot be punched"),

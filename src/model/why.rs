@@ -83,6 +83,8 @@ pub enum WhyCause {
     PunchFailed,
     /// No punch was tried yet.
     PunchUntried,
+    /// One end has IPv4 alone, the other IPv6 alone.
+    NoCommonFamily,
     /// Nobody agreed to the punch in time.
     PunchUnanswered,
     /// Both ends dialled, and nothing came through.
@@ -242,10 +244,10 @@ impl NextAction {
         match self {
             Self::Connect => "connect",
             Self::Punch => "punch",
-            Self::Relay => "relay",
-            Self::Failover => "failover",
     /// Test the path.
     Test,
+            Self::Relay => "relay",
+            Self::Failover => "failover",
             Self::NatProbe => "nat-probe",
             Self::SyncAll => "sync",
         }

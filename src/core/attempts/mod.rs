@@ -282,7 +282,7 @@ impl Attempts {
             // What gossip has us dial is limited per host, by the addresses in a record;
             // a relay that is made up at somebody's host would be a way round.
             let before = target.relays.len();
-            target.relays.retain(|at| peers.is_met_relay(at));
+            target.relays.retain(|at| peers.is_met_relay(&view.targets.dialled(at)));
             out.stopped_often("relay known by hearsay", (before - target.relays.len()) as u64);
         }
         let peer = target.peer;
@@ -472,7 +472,8 @@ impl Attempts {
         let candidate = target.and_then(|target| peers.candidate(from, target));
         if self.live.get(&id).is_some_and(|l| l.peer() == Some(answer.peer)) {
             let now = view.now();
-            self.with(id, view, out, |ladder, told| ladder.on_answer(candidate, now, told));
+            let told_of = (seen.is_some(), candidate);
+            self.with(id, view, out, |ladder, told| ladder.on_answer(from, told_of, now, told));
         }
     }
 
@@ -557,7 +558,7 @@ impl Attempts {
                 LadderOut::RequestPunch(via) => self.request_punch(id, &via, view, out),
                 LadderOut::DialLane { dial, relay: at, within } => {
                     let Some(peer) = peer else { continue };
-                    let (relay, addr) = (Some(at.relay), at.addr);
+                    let (relay, addr) = (Some(at.relay), view.targets.dialled(&at).addr);
                     out.push(Action::DialLane { dial, peer, relay, addr, within });
                 }
                 LadderOut::UseLane(dial) => out.push(Action::UseLane { dial }),

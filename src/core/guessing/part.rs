@@ -162,7 +162,9 @@ impl Guesses {
             at: nat.seen_at().into_iter().find(SocketAddr::is_ipv4),
             near,
             fresh: measured.measured.as_ref().is_some_and(fresh),
-            relayed: view.path(peer) == Some(Path::Relayed) && view.targets.is_hopeless(peer),
+            relayed: view.path(peer) == Some(Path::Relayed)
+                && view.targets.is_hopeless(peer)
+                && !view.targets.nat_pair(peer).apart,
             consents: consents && !view.dialer.is_held_off(peer, view.now()),
         }
     }

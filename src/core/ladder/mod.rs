@@ -330,6 +330,9 @@ impl Ladder {
         if self.target.addresses.is_empty() {
             return self.skip(StageKind::Direct, Reason::NoAddress, now, out);
         }
+        if self.target.nat_pair.apart {
+            return self.skip(StageKind::Direct, Reason::NoCommonFamily, now, out);
+        }
         // An address without an identity has no other stage.
         let known = self.target.peer.is_some();
         self.direct_behind = known && self.target.nat_pair.can_dial() == Some(false);

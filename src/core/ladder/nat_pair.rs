@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::model::NatType;
+use crate::model::{NatType, Reason};
 
 /// A NAT type older than this is treated as unknown: routers change.
 pub const NAT_FRESH: Duration = Duration::from_secs(15 * 60);
@@ -20,12 +20,18 @@ pub struct NatPair {
     /// Whether both ends have a public IPv6 address: no NAT stands between
     /// those, at most firewalls, which a punch opens.
     pub ipv6: bool,
+    /// Whether the target has no address in a family in which we send: one end has IPv6
+    /// alone and the other IPv4, and only a relay that has both leads there.
+    pub apart: bool,
 }
 
 impl NatPair {
     /// Whether a dial out of the blue can reach the target by IPv4; `None` if
     /// nobody knows.
     pub fn can_dial(self) -> Option<bool> {
+        if self.apart {
+            return Some(false);
+        }
         match self.theirs {
             NatType::None | NatType::FullCone => Some(true),
             NatType::AddressRestricted | NatType::PortRestricted | NatType::Symmetric => Some(false),
@@ -41,12 +47,20 @@ impl NatPair {
 
     /// Whether a punch can succeed.
     pub fn can_punch(self) -> bool {
-        self.ipv6 || self.can_punch_nats()
+        !self.apart && (self.ipv6 || self.can_punch_nats())
+    }
+
+    /// Why not, where it cannot.
+    pub fn obstacle(self) -> Reason {
+        match self {
+            Self { apart: true, .. } => Reason::NoCommonFamily,
+            Self { ours, theirs, .. } => Reason::Unpunchable { ours, theirs },
+        }
     }
 
     /// The same towards this address of the target.
     pub fn can_punch_at(self, target: SocketAddr) -> bool {
-        target.is_ipv6() && self.ipv6 || self.can_punch_nats()
+        !self.apart && (target.is_ipv6() && self.ipv6 || self.can_punch_nats())
     }
 
     /// Whether measurement says that nothing but a relay leads there.
@@ -109,6 +123,14 @@ mod tests {
         let both = NatPair { ipv6: true, ..alone };
         assert!(both.can_punch() && both.can_punch_at(six) && both.lets_target_in(six));
         assert!(!both.can_punch_at(four) && !both.lets_target_in(four), "only there");
+    }
+
+    #[test]
+    fn without_a_family_in_common_nothing_but_a_relay_leads_there() {
+        for pair in pairs().map(|pair| NatPair { apart: true, ..pair }) {
+            assert!(pair.is_hopeless() && !pair.can_punch_at(([198, 18, 0, 1], 9000).into()), "{pair:?}");
+            assert_eq!(pair.obstacle(), Reason::NoCommonFamily);
+        }
     }
 
     #[test]

@@ -162,11 +162,18 @@ impl Ladder {
         self.advance(now, out);
     }
 
-    /// A linked peer answered.
-    pub fn on_answer(&mut self, candidate: Option<Candidate>, now: Now, out: &mut Vec<LadderOut>) {
-        let new = |peer: &PeerId| !self.intermediaries.contains(peer) && !self.busy.contains(peer);
-        let new = candidate.as_ref().map(|c| c.peer).filter(new);
-        self.intermediaries.extend(new);
+    /// A linked peer answered: whether it sees the target, and how it could coordinate a
+    /// punch. Who sees it in a family that we do not have can still pass an invitation on.
+    pub fn on_answer(
+        &mut self,
+        from: PeerId,
+        (sees, candidate): (bool, Option<Candidate>),
+        now: Now,
+        out: &mut Vec<LadderOut>,
+    ) {
+        if sees && !self.intermediaries.contains(&from) && !self.busy.contains(&from) {
+            self.intermediaries.push(from);
+        }
         if let Some(punch) = &mut self.punch
             && punch.on_answer(candidate, now.mono)
             && let Punch::Asking { until, .. } = punch
@@ -215,7 +222,7 @@ impl Ladder {
         } else if nat_pair.loopback {
             Some(Reason::LoopbackCannotBePunched)
         } else if !nat_pair.can_punch() {
-            Some(Reason::Unpunchable { ours: nat_pair.ours, theirs: nat_pair.theirs })
+            Some(nat_pair.obstacle())
         } else {
             None
         };
@@ -283,8 +290,7 @@ impl Ladder {
         found.retain(|via| nat_pair.can_punch_at(via.target));
         if found.is_empty() {
             if !self.stages.iter().any(|(s, _)| s.stage == StageKind::Punch) {
-                let nats = Reason::Unpunchable { ours: nat_pair.ours, theirs: nat_pair.theirs };
-                let reason = if any { nats } else { Reason::NoIntermediary };
+                let reason = if any { nat_pair.obstacle() } else { Reason::NoIntermediary };
                 self.skip(StageKind::Punch, reason, now, out);
             }
             return;
@@ -351,7 +357,7 @@ impl Ladder {
         self.target.nat_pair = nat_pair;
         self.stop_punch(out);
         self.turned_away.clear();
-        let reason = Reason::Unpunchable { ours: nat_pair.ours, theirs: nat_pair.theirs };
+        let reason = nat_pair.obstacle();
         let running = |s: &StageReport| s.stage == StageKind::Punch && s.outcome == StageOutcome::Running;
         if self.stages.iter().any(|(s, _)| running(s)) {
             self.end_stage(StageKind::Punch, StageOutcome::Failed, Some(reason), now, out);

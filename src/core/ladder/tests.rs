@@ -90,7 +90,8 @@ impl Run {
     }
 
     fn answer(&mut self, candidate: Option<Candidate>, ms: u64) {
-        self.ladder.on_answer(candidate, at(ms), &mut self.out);
+        let (from, sees) = (candidate.as_ref().map_or(PeerId([99; 32]), |c| c.peer), candidate.is_some());
+        self.ladder.on_answer(from, (sees, candidate), at(ms), &mut self.out);
     }
 
     fn agree(&mut self, from: u8, ms: u64) {
@@ -505,6 +506,25 @@ fn a_reservation_that_is_long_in_coming_is_asked_for_again() {
 }
 
 #[test]
+fn without_a_family_in_common_nothing_is_dialled_and_whoever_sees_the_target_passes_an_invitation_on() {
+    let witness = PeerId([7; 32]);
+    let apart = NatPair { apart: true, ..NatPair::default() };
+    let mut run = Run::start(Target { nat_pair: apart, ..target(&[addr(1)]) }, Plan::ALL);
+    assert!(run.dials().is_empty());
+    for stage in [StageKind::Direct, StageKind::Punch] {
+        assert_eq!(run.stage(stage), (StageOutcome::Skipped, Some(Reason::NoCommonFamily)));
+    }
+    assert!(run.out.contains(&LadderOut::AskWhoHas) && run.out.contains(&LadderOut::Reserve));
+    run.asked(1);
+    // It sees the target in a family in which no punch can be aimed.
+    run.ladder.on_answer(witness, (true, None), at(5), &mut run.out);
+    run.ladder.on_reserved(Ok(relay(witness)), at(6), &mut run.out);
+    assert!(run.out.contains(&LadderOut::Invite { via: witness, relay: relay(witness) }));
+    run.ladder.on_link(Path::Relayed, false, at(20), &mut run.out);
+    assert_eq!(run.ladder.outcome(), Some(AttemptOutcome::Connected));
+}
+
+#[test]
 fn a_target_without_reservation_is_invited_to_ours() {
     let mut run = Run::start(behind(NatType::Symmetric, NatType::Symmetric), Plan::ALL);
     assert!(run.out.contains(&LadderOut::Reserve) && run.out.contains(&LadderOut::AskWhoHas));
@@ -864,7 +884,8 @@ fn the_wanted_family_is_dialled_a_moment_before_the_other() {
 #[test]
 fn two_symmetric_nats_are_punched_by_ipv6_through_who_sees_us_there() {
     let six: SocketAddr = "[2001:2::1]:9000".parse().unwrap();
-    let nats = NatPair { ipv6: true, ours: NatType::Symmetric, theirs: NatType::Symmetric, loopback: false };
+    let nats =
+        NatPair { ipv6: true, ours: NatType::Symmetric, theirs: NatType::Symmetric, ..NatPair::default() };
     let home = |id, target| Candidate { target, ..candidate(id) };
     let there = |homes| Target { homes, nat_pair: nats, ..target(&[addr(1), six]) };
     let run = Run::start(there(vec![home(5, addr(1)), home(6, six)]), Plan::ALL);

@@ -168,6 +168,14 @@ impl Nat {
         &self.own
     }
 
+    /// Whether this host sends in that family; `None` while nobody knows.
+    pub(in crate::core) fn sends_in(&self, family: Family) -> Option<bool> {
+        let bound = [self.local.ip()];
+        let own = if self.local.ip().is_unspecified() { &self.own[..] } else { &bound[..] };
+        let sends = |ip: &IpAddr| Family::of(ip.to_canonical()) == family;
+        (!own.is_empty()).then(|| own.iter().any(sends))
+    }
+
     /// The addresses at which others see us, as far as we believe it.
     pub(in crate::core) fn seen_at(&self) -> Vec<SocketAddr> {
         self.sights.believed()
@@ -423,6 +431,7 @@ impl Nat {
         &mut self,
         (peer, seen): (PeerId, SocketAddr),
         before: Option<SocketAddr>,
+        moved: bool,
         now: Now,
         out: &mut Outbox,
     ) {
@@ -430,7 +439,6 @@ impl Nat {
         let ours = self.outside.get(&family) == Some(&seen.ip());
         let known = |(of, probe): &(Family, NatProbe)| *of == family && probe.view().measured.is_some();
         let Some(at) = self.probes.iter().position(known).filter(|_| ours) else { return };
-        moved: bool,
         let elsewhere = before.is_some_and(|before| before.ip() == seen.ip() && before.port() != seen.port());
         let contradicts = if self.probes[at].1.has_one_mapping() {
             self.is_seen_by_nobody_else(peer, seen).unwrap_or(elsewhere)
@@ -444,14 +452,6 @@ impl Nat {
         }
     }
 
-    /// Whether a peer may have us doubt what was measured once more.
-    fn may_doubt(&mut self, peer: PeerId, now: Now, out: &mut Outbox) -> bool {
-        self.doubts_of.retain(|_, meter| !meter.is_full(now.mono));
-        let full = || Bucket::new(NAT_DOUBTS_PER_PEER_MINUTE, NAT_DOUBTS_PER_PEER_MINUTE / 60.0, now.mono);
-        let may =
-            self.doubts_of.entry(peer).or_insert_with(full).take(now.mono) && self.doubts.take(now.mono);
-        if !may {
-            out.stopped("NAT doubted too often");
     /// Whether no other peer sees us at that port; `None` where no other sees us there at
     /// all.
     fn is_seen_by_nobody_else(&self, peer: PeerId, seen: SocketAddr) -> Option<bool> {
@@ -461,6 +461,14 @@ impl Nat {
         Some(ports.all(|port| port != seen.port()))
     }
 
+    /// Whether a peer may have us doubt what was measured once more.
+    fn may_doubt(&mut self, peer: PeerId, now: Now, out: &mut Outbox) -> bool {
+        self.doubts_of.retain(|_, meter| !meter.is_full(now.mono));
+        let full = || Bucket::new(NAT_DOUBTS_PER_PEER_MINUTE, NAT_DOUBTS_PER_PEER_MINUTE / 60.0, now.mono);
+        let may =
+            self.doubts_of.entry(peer).or_insert_with(full).take(now.mono) && self.doubts.take(now.mono);
+        if !may {
+            out.stopped("NAT doubted too often");
         }
         may
     }

@@ -180,7 +180,7 @@ impl RelayState {
     ) {
         let dial = out.free_dial();
         self.handovers.dialling.insert(peer, Dialling { dial, at, since: view.mono(), invited: false, rest });
-        let (relay, addr, within) = (Some(at.relay), at.addr, LANE_WITHIN);
+        let (relay, addr, within) = (Some(at.relay), view.targets.dialled(&at).addr, LANE_WITHIN);
         out.push(Action::DialLane { dial, peer, relay, addr, within });
     }
 

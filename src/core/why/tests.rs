@@ -151,6 +151,18 @@ fn link(path: Path, via: Option<PeerId>, ours: bool) -> LinkFact {
 }
 
 fn relayed(facts: Facts<'_>) -> Facts<'_> {
+#[test]
+fn two_ends_without_a_family_in_common_are_told_so_relayed_or_not() {
+    let case = Case::new(attempt(Vec::new(), AttemptOutcome::Connected), Trace::default());
+    let nat_pair = NatPair { apart: true, ..case.facts().nat_pair };
+    let addresses = vec![addr(9)];
+    let linked = Some(link(Path::Relayed, Some(PeerId([3; 32])), true));
+    let why = explain(&Facts { nat_pair, addresses: addresses.clone(), link: linked, ..case.facts() });
+    assert_eq!(why.cause, WhyCause::NoCommonFamily);
+    assert!(why.verdict.contains("it has IPv4 alone, and this host sends by IPv6 alone"), "{}", why.verdict);
+    assert!(!why.next.contains(&NextAction::Punch), "{:?}", why.next);
+}
+
     Facts { link: Some(link(Path::Relayed, Some(RELAY), true)), ..facts }
 }
 

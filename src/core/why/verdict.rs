@@ -187,6 +187,9 @@ pub(super) fn punch(facts: &Facts<'_>) -> Finding {
             verdict: "It takes no punches: its configuration says whose it follows.".to_owned(),
             level: Sureness::High,
             because: "it said so itself, to the intermediary".to_owned(),
+    if nat_pair.apart {
+        return apart(facts);
+    }
             would_help: vec!["punch = \"any\" or \"known\" in its configuration".to_owned()],
             next: ways(facts),
         },
@@ -248,6 +251,24 @@ fn untried(facts: &Facts<'_>) -> Finding {
         cause: WhyCause::PunchUntried,
         verdict: verdict.to_owned(),
         level,
+/// One end has IPv4 alone, the other IPv6 alone.
+fn apart(facts: &Facts<'_>) -> Finding {
+    let theirs_is_ipv4 = facts.addresses.iter().any(SocketAddr::is_ipv4);
+    let (ours, theirs) = if theirs_is_ipv4 { ("IPv6", "IPv4") } else { ("IPv4", "IPv6") };
+    let first = if facts.link.is_some() { NextAction::Failover } else { NextAction::Relay };
+    Finding {
+        cause: WhyCause::NoCommonFamily,
+        verdict: format!(
+            "The two have no address family in common: it has {theirs} alone, and this host sends by {ours} \
+             alone. Only a relay that has both leads from one to the other."
+        ),
+        level: Sureness::High,
+        because: format!("its record names no other address, and no route of ours leads out by {theirs}"),
+        would_help: vec!["IPv6 at the end that has IPv4 alone".to_owned()],
+        next: with(first, ways(facts)).into_iter().filter(|next| *next != NextAction::Punch).collect(),
+    }
+}
+
         because,
         would_help: Vec::new(),
         next: with(NextAction::Punch, ways(facts)),

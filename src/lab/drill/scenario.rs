@@ -361,6 +361,7 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("cgnat", include_str!("../../../assets/drills/cgnat.toml")),
     ("double_nat", include_str!("../../../assets/drills/double_nat.toml")),
     ("dual_stack", include_str!("../../../assets/drills/dual_stack.toml")),
+    ("ipv6_only", include_str!("../../../assets/drills/ipv6_only.toml")),
     ("firewalled", include_str!("../../../assets/drills/firewalled.toml")),
     ("nat_changes", include_str!("../../../assets/drills/nat_changes.toml")),
     ("mtu_black_hole", include_str!("../../../assets/drills/mtu_black_hole.toml")),

@@ -19,7 +19,7 @@ use crate::files::{self, read};
 use crate::model::NatType;
 
 /// The topologies that come with the program, by name.
-const BUILT_IN: [(&str, &str); 11] = [
+const BUILT_IN: [(&str, &str); 12] = [
     ("default", include_str!("../../../assets/topologies/default.toml")),
     ("cgnat", include_str!("../../../assets/topologies/cgnat.toml")),
     ("double_nat", include_str!("../../../assets/topologies/double_nat.toml")),
@@ -27,6 +27,7 @@ const BUILT_IN: [(&str, &str); 11] = [
     ("firewalled", include_str!("../../../assets/topologies/firewalled.toml")),
     ("kpi_mix", include_str!("../../../assets/topologies/kpi_mix.toml")),
     ("dual_stack", include_str!("../../../assets/topologies/dual_stack.toml")),
+    ("ipv6_only", include_str!("../../../assets/topologies/ipv6_only.toml")),
     ("punch_storm", include_str!("../../../assets/topologies/punch_storm.toml")),
     ("path_test", include_str!("../../../assets/topologies/path_test.toml")),
     ("narrow", include_str!("../../../assets/topologies/narrow.toml")),

@@ -284,6 +284,7 @@ impl Mask {
             | Reason::AskedAnew
             | Reason::ShuttingDown
             | Reason::LoopbackCannotBePunched
+            | Reason::NoCommonFamily
             | Reason::NoIntermediary
             | Reason::TargetFilters { .. }
             | Reason::Unpunchable { .. }
