@@ -236,6 +236,8 @@ pub enum NextAction {
     NatProbe,
     /// Ask every linked peer for what it knows.
     SyncAll,
+    /// Test the path.
+    Test,
 }
 
 impl NextAction {
@@ -244,13 +246,11 @@ impl NextAction {
         match self {
             Self::Connect => "connect",
             Self::Punch => "punch",
-    /// Test the path.
-    Test,
             Self::Relay => "relay",
             Self::Failover => "failover",
             Self::NatProbe => "nat-probe",
             Self::SyncAll => "sync",
+            Self::Test => "test",
         }
     }
 }
-            Self::Test => "test",

@@ -150,7 +150,6 @@ fn link(path: Path, via: Option<PeerId>, ours: bool) -> LinkFact {
     LinkFact { path, via, since: at(30_000), ours }
 }
 
-fn relayed(facts: Facts<'_>) -> Facts<'_> {
 #[test]
 fn two_ends_without_a_family_in_common_are_told_so_relayed_or_not() {
     let case = Case::new(attempt(Vec::new(), AttemptOutcome::Connected), Trace::default());
@@ -163,6 +162,7 @@ fn two_ends_without_a_family_in_common_are_told_so_relayed_or_not() {
     assert!(!why.next.contains(&NextAction::Punch), "{:?}", why.next);
 }
 
+fn relayed(facts: Facts<'_>) -> Facts<'_> {
     Facts { link: Some(link(Path::Relayed, Some(RELAY), true)), ..facts }
 }
 

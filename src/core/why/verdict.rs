@@ -176,6 +176,9 @@ pub(super) fn punch(facts: &Facts<'_>) -> Finding {
     if let Some(at) = facts.trace.short_passed() {
         return narrow(facts, at);
     }
+    if nat_pair.apart {
+        return apart(facts);
+    }
     if !nat_pair.can_punch() {
         return unpunchable(facts);
     }
@@ -187,9 +190,6 @@ pub(super) fn punch(facts: &Facts<'_>) -> Finding {
             verdict: "It takes no punches: its configuration says whose it follows.".to_owned(),
             level: Sureness::High,
             because: "it said so itself, to the intermediary".to_owned(),
-    if nat_pair.apart {
-        return apart(facts);
-    }
             would_help: vec!["punch = \"any\" or \"known\" in its configuration".to_owned()],
             next: ways(facts),
         },
@@ -237,20 +237,6 @@ pub(super) fn narrow(facts: &Facts<'_>, at: SocketAddr) -> Finding {
     }
 }
 
-fn untried(facts: &Facts<'_>) -> Finding {
-    let runs = facts.attempt.is_some_and(|a| {
-        a.stages.iter().any(|s| s.stage == StageKind::Punch && s.outcome == StageOutcome::Running)
-    });
-    let verdict = if runs {
-        "A punch is under way behind it."
-    } else {
-        "No punch of ours has been tried yet; by what is measured one can succeed."
-    };
-    let (level, because) = nat_sureness(facts);
-    Finding {
-        cause: WhyCause::PunchUntried,
-        verdict: verdict.to_owned(),
-        level,
 /// One end has IPv4 alone, the other IPv6 alone.
 fn apart(facts: &Facts<'_>) -> Finding {
     let theirs_is_ipv4 = facts.addresses.iter().any(SocketAddr::is_ipv4);
@@ -269,6 +255,20 @@ fn apart(facts: &Facts<'_>) -> Finding {
     }
 }
 
+fn untried(facts: &Facts<'_>) -> Finding {
+    let runs = facts.attempt.is_some_and(|a| {
+        a.stages.iter().any(|s| s.stage == StageKind::Punch && s.outcome == StageOutcome::Running)
+    });
+    let verdict = if runs {
+        "A punch is under way behind it."
+    } else {
+        "No punch of ours has been tried yet; by what is measured one can succeed."
+    };
+    let (level, because) = nat_sureness(facts);
+    Finding {
+        cause: WhyCause::PunchUntried,
+        verdict: verdict.to_owned(),
+        level,
         because,
         would_help: Vec::new(),
         next: with(NextAction::Punch, ways(facts)),
