@@ -93,7 +93,9 @@ async fn siege(size: usize, attackers: Attackers) {
         let held = attack.run(&fleet).await;
         fleet.unharmed(name).await;
         drop(held);
-        eprintln!("{size} nodes, {name}: unharmed after {:.1} s", begun.elapsed().as_secs_f64());
+        let tried: Vec<u64> = fleet.nodes.iter().map(|node| node.snapshot().attempts.ended).collect();
+        let took = begun.elapsed().as_secs_f64();
+        eprintln!("{size} nodes, {name}: unharmed after {took:.1} s, {tried:?} attempts so far");
     }
 }
 
@@ -169,12 +171,15 @@ impl Fleet {
             }
         }
         for ((n, peer), since) in &self.links {
-            let node = &self.nodes[*n];
+            let node = &mut self.nodes[*n];
             let link = node.link(*peer);
             // Shown times are made from the monotonic clock, and differ by a little.
             let as_before = |l: &LinkRow| l.since.0.abs_diff(since.0) < 500 && !l.foreign;
             let stands = link.as_ref().is_some_and(as_before);
-            assert!(stands, "{what}: a link of {} is gone: {link:?}", node.options.name);
+            if !stands {
+                let told = node.told_of(*peer);
+                panic!("{what}: a link of {} is gone: {link:?}; {told:#?}", node.options.name);
+            }
         }
         drop(newcomer);
     }

@@ -129,6 +129,18 @@ impl TestNode {
         self.snapshot().link(&id).cloned()
     }
 
+    /// What it told of a peer that nobody here waited for, the oldest first.
+    pub fn told_of(&mut self, peer: PeerId) -> Vec<Event> {
+        let mut told = Vec::new();
+        loop {
+            match self.events.try_recv() {
+                Ok(event) if event.peer_id == Some(peer) => told.push((*event).clone()),
+                Ok(_) | Err(broadcast::error::TryRecvError::Lagged(_)) => {}
+                Err(_) => return told,
+            }
+        }
+    }
+
     /// Waits until the node shows something.
     pub async fn until(&self, what: &str, mut holds: impl FnMut(&Snapshot) -> bool) -> Arc<Snapshot> {
         let mut snapshots = self.feed.snapshots.clone();
