@@ -223,6 +223,11 @@ pub enum Input {
     },
     /// Where the host lets us send is another than before.
     Ways(Ways),
+    /// The node runs; told every few seconds.
+    Beat {
+        /// How long its host was suspended so far, as the clocks say.
+        asleep: Duration,
+    },
     /// The system did not send what we handed it.
     SendsRefused {
         /// Why.

@@ -27,6 +27,7 @@ mod outbox;
 pub mod pathtest;
 mod peers;
 pub mod proof;
+pub mod pulse;
 mod relaying;
 pub mod relays;
 pub mod reporting;

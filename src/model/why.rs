@@ -55,6 +55,14 @@ pub enum WhyCause {
     Direct,
     /// A punch did.
     Punched,
+    /// The path of the link loses much.
+    LossyPath,
+    /// This host slept, and the link is another one since, or ended by it.
+    Slept,
+    /// The clock of this host was set, which ends no link.
+    ClockSet,
+    /// Our NAT forgets soon what heartbeats do not remind it of.
+    NatForgets,
     /// Its identity is used twice.
     UsedTwice,
     /// Ours is.
@@ -75,6 +83,8 @@ pub enum WhyCause {
     NoIntermediary,
     /// It takes no punches.
     NoConsent,
+    /// One end has IPv4 alone, the other IPv6 alone.
+    NoCommonFamily,
     /// The two NATs cannot be punched.
     Unpunchable,
     /// No plain punch opens them, a guessed port may.
@@ -83,8 +93,6 @@ pub enum WhyCause {
     PunchFailed,
     /// No punch was tried yet.
     PunchUntried,
-    /// One end has IPv4 alone, the other IPv6 alone.
-    NoCommonFamily,
     /// Nobody agreed to the punch in time.
     PunchUnanswered,
     /// Both ends dialled, and nothing came through.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
 
@@ -14,6 +14,8 @@ use crate::model::Stamp;
 pub(super) struct Clock {
     started: Instant,
     started_wall: Stamp,
+    /// The host's uptime then.
+    started_up: Duration,
     /// Milliseconds by which the wall clock is off, as a lab has it.
     off: Arc<AtomicI64>,
 }
@@ -27,7 +29,7 @@ impl Clock {
 
     /// The same with a wall clock that is off, and may jump.
     pub(super) fn start_off(off: Arc<AtomicI64>) -> Self {
-        Self { started: Instant::now(), started_wall: wall(&off), off }
+        Self { started: Instant::now(), started_wall: wall(&off), started_up: uptime(), off }
     }
 
     /// The present moment.
@@ -36,10 +38,28 @@ impl Clock {
         Now { mono: Mono(mono), wall: wall(&self.off), stamp: self.started_wall.after(mono) }
     }
 
+    /// How long this host was suspended since then, to a second: its uptime counts that, and
+    /// our own clock does not.
+    pub(super) fn asleep(&self) -> Duration {
+        uptime().saturating_sub(self.started_up).saturating_sub(self.started.elapsed())
+    }
+
     /// A moment of the core's as one of the runtime's.
     pub(super) fn instant(&self, at: Mono) -> Instant {
         self.started + at.0
     }
+}
+
+/// How long ago this host started, the times when it was suspended included, in whole seconds.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn uptime() -> Duration {
+    Duration::from_secs(u64::try_from(rustix::system::sysinfo().uptime).unwrap_or(0))
+}
+
+/// Elsewhere nobody can tell.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn uptime() -> Duration {
+    Duration::ZERO
 }
 
 fn wall(off: &AtomicI64) -> Stamp {

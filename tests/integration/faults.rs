@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use libtest_mimic::Trial;
 use punchdeck::lab::drill::{BUILT_IN, Change, Fault, Report, Runner, Scenario, Verdict};
-use punchdeck::lab::incident::Incident;
+use punchdeck::lab::incident::{self, End, Incident};
 use punchdeck::lab::{Conditions, LabArena, LabOptions, NatLab, Topology, Unsupported, Userns, Where};
 use punchdeck::model::{Command, Done, NatType, Outcome, Path, WhyCause};
 use punchdeck::node::feed::Feed;
@@ -27,6 +27,8 @@ pub fn trials(userns: Result<Userns, Unsupported>) -> Vec<Trial> {
         Ok(userns) => userns,
         Err(why) => return names.map(|name| ignored(name, &why.to_string())).into(),
     };
+    let further = userns.clone();
+    let again = STAGED.map(|staged| said_again(&userns, staged));
     let mut names = names.into_iter();
     macro_rules! trials {
         ($($test:ident),+) => {
@@ -36,9 +38,65 @@ pub fn trials(userns: Result<Userns, Unsupported>) -> Vec<Trial> {
             }),+]
         };
     }
-    let trials = trials!(measured, live, moved, incident, noticed);
+    let mut trials = trials!(measured, live, moved, incident, noticed);
     assert_eq!(names.next(), None);
+    trials.extend(again);
+    // By name alone: it takes half a minute.
+    let linked = "a_host_with_ipv6_alone_and_one_with_ipv4_alone_are_linked_over_a_relay_with_both";
+    trials.push(trial(linked, move || async move { apart(&further).await }).with_ignored_flag(true));
     trials
+}
+
+/// What the lab can have somebody say: the verdict, and the NATs here and there.
+const STAGED: [(WhyCause, NatType, NatType); 17] = {
+    use NatType::{None, PortRestricted as Port, Symmetric};
+    [
+        (WhyCause::Direct, Port, None),
+        (WhyCause::Punched, Port, Port),
+        (WhyCause::Unpunchable, Symmetric, Symmetric),
+        (WhyCause::NoCommonFamily, Port, Port),
+        (WhyCause::Left, Port, Port),
+        (WhyCause::HeldOff, Port, Port),
+        (WhyCause::DisconnectedHere, Port, Port),
+        (WhyCause::ClockSet, Port, None),
+        (WhyCause::LossyPath, Port, Port),
+        (WhyCause::Slept, Port, None),
+        (WhyCause::NatForgets, Port, Port),
+        (WhyCause::FellSilent, Port, Port),
+        (WhyCause::NotRunning, Port, None),
+        (WhyCause::UdpBlockedHere, Port, Port),
+        (WhyCause::UdpBlockedThere, Port, None),
+        (WhyCause::NobodyAnswers, Port, Port),
+        (WhyCause::UsedTwice, Port, None),
+    ]
+};
+
+/// A lab that is made of an incident gives its verdict back. By name alone: together they
+/// take minutes.
+fn said_again(userns: &Userns, (cause, here, there): (WhyCause, NatType, NatType)) -> Trial {
+    let name = format!("a_lab_made_of_an_incident_says_{}_again", incident::name_of(cause).replace('-', "_"));
+    let userns = userns.clone();
+    let end = |nat| End { nat, ..End::default() };
+    let remembers_s = (cause == WhyCause::NatForgets).then_some(12);
+    let incident = Incident {
+        cause,
+        verdict: "made up".to_owned(),
+        here: End { remembers_s, ..end(here) },
+        there: end(there),
+        rtt_ms: None,
+        story: Vec::new(),
+    };
+    let test = move || async move {
+        let topology = Topology::parse(&incident.topology(), "incident").unwrap();
+        let drill = Scenario::parse("incident", "incident", &incident.drill("incident")).unwrap();
+        let report = run(&userns, topology, &drill).await;
+        assert_eq!(report.verdict, Verdict::Pass, "{}", report.text());
+    };
+    trial(&name, test).with_ignored_flag(true)
+}
+
+async fn apart(userns: &Userns) {
+    passes(userns, "ipv6_only").await;
 }
 
 async fn noticed(userns: &Userns) {

@@ -49,6 +49,7 @@ use super::outbox::{Outbox, Wanted, is_free};
 use super::pathtest::{self as path_test, PathTests};
 use super::peers::Peers;
 use super::proof::RecordSeed;
+use super::pulse::Pulse;
 use super::relaying::{self, RelayState};
 use super::saving::Saving;
 use super::serving::{self as relay_service, RelayService};
@@ -161,6 +162,7 @@ pub struct Engine {
     upgrades: Upgrades,
     guesses: Guesses,
     why: WhyQueries,
+    pulse: Pulse,
     path_tests: PathTests,
     tests_shown: TestsShown,
     twice: Twice,
@@ -221,6 +223,7 @@ impl Engine {
             upgrades: Upgrades::default(),
             guesses,
             why: WhyQueries::default(),
+            pulse: Pulse::default(),
             path_tests,
             tests_shown: TestsShown::default(),
             twice,
@@ -321,6 +324,7 @@ impl Engine {
                 self.with_why(now, |why, view, out| why.on_knocked(query, &results, view, out));
             }
             Input::HostAddresses { own } => self.on_host_addresses(own, now),
+            Input::Beat { asleep } => self.pulse.beat(asleep, now),
             Input::Ways(ways) => self.on_ways(ways, now),
             Input::SendsRefused { why, count } => self.on_sends_refused(why, count, now),
             Input::Guess(input) => self.tell_guesses(guessing::Input::Sockets(input), now),
@@ -557,6 +561,7 @@ impl Engine {
             coordination,
             guesses,
             tests_shown,
+            pulse,
             ..
         } = self;
         let tested = |peer: &PeerId| tests_shown.latest(peer);
@@ -576,6 +581,7 @@ impl Engine {
             network,
             guessable: &guessable,
             tested: &tested,
+            pulse,
         };
         let done = f(why, view, outbox);
         self.route(now);

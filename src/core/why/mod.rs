@@ -8,6 +8,7 @@ mod evidence;
 mod knock;
 mod part;
 mod provenance;
+mod remarks;
 #[cfg(test)]
 mod tests;
 mod trace;
@@ -22,10 +23,11 @@ pub(in crate::core) use part::{View, WhyQueries};
 pub use trace::{Dial, Trace, TraceEvent};
 
 use super::ladder::NatPair;
+use super::pulse::{ClockSet, StoodStill};
 use super::wire::PeerLinkStatus;
 use crate::model::{
     Attempt, Confidence, NatView, NextAction, Path, PeerId, Reason, SendTrouble, StageKind, StageOutcome,
-    Stamp, Sureness, Why, WhyCause, WhyFact, WhyLine, WhyNats,
+    Stamp, Sureness, TestedPath, Why, WhyCause, WhyFact, WhyLine, WhyNats,
 };
 
 /// What one end knows of it.
@@ -84,6 +86,12 @@ pub struct Facts<'a> {
     pub fell_silent: Vec<Stamp>,
     /// What is known of the peer, and where it is from.
     pub known: Vec<WhyFact>,
+    /// What was measured of the path that the link has, and when.
+    pub tested: Option<(TestedPath, Stamp)>,
+    /// When this host last stood still.
+    pub stood_still: Option<StoodStill>,
+    /// When its clock was last set.
+    pub clock_set: Option<ClockSet>,
 }
 
 /// A link that stands.

@@ -18,13 +18,14 @@ use crate::core::io::Action;
 use crate::core::limits::{ACCOUNTS_ASKED_MAX, GONE_LINKS_MAX, KNOCK_EVERY, KNOCKS_MAX, WHY_PER_MINUTE};
 use crate::core::outbox::Outbox;
 use crate::core::peers::Peers;
+use crate::core::pulse::Pulse;
 use crate::core::targets::Targets;
 use crate::core::twice::Twice;
 use crate::core::wire::{Message, PeerLinkStatus, PeerReply, WhyAsk, WhyNote, WitnessAsk, WitnessReply};
 use crate::core::{Mono, Now};
 use crate::model::{
     Attempt, AttemptOutcome, CloseCode, CommandId, Done, Failure, NatType, Path, PathTest, PeerId, Reason,
-    Stamp, clean_sentence, plain_addr,
+    Stamp, TestedPath, clean_sentence, plain_addr,
 };
 
 /// How long the others have to tell their parts.
@@ -72,6 +73,8 @@ pub(in crate::core) struct View<'a> {
     pub(in crate::core) guessable: &'a dyn Fn(&PeerId) -> bool,
     /// The latest test of the paths to a peer.
     pub(in crate::core) tested: &'a dyn Fn(&PeerId) -> Option<Arc<PathTest>>,
+    /// Whether this host stood still, or its clock was set.
+    pub(in crate::core) pulse: &'a Pulse,
 }
 
 impl<'a> View<'a> {
@@ -104,6 +107,13 @@ fn is_silence(reason: &Reason) -> bool {
             | Reason::ConnectionTimedOut
             | Reason::Closed { close: Some(CloseCode::Silent) }
     )
+}
+
+/// What the latest test measured of the path that a link has now, and when.
+fn tested_of(link: LinkFact, peer: &PeerId, view: View<'_>) -> Option<(TestedPath, Stamp)> {
+    let test = (view.tested)(peer)?;
+    let same = |path: &&TestedPath| path.path == link.path && path.via == link.via && path.rtt.is_some();
+    Some((test.paths.iter().find(same)?.clone(), test.ended?))
 }
 
 impl WhyQueries {
@@ -266,6 +276,7 @@ impl WhyQueries {
             is_silence(reason) && now.mono.since(*at) < SILENCE_COUNTS && !up(who)
         };
         let gone = self.gone.get(&peer).map(|(at, reason)| (now.stamp_of(*at), reason.clone()));
+        let tested = link.and_then(|link| tested_of(link, &peer, view));
         Done::Explained(Box::new(explain(&Facts {
             me: peers.me,
             peer,
@@ -293,6 +304,9 @@ impl WhyQueries {
             links: peers.links.count_up(),
             fell_silent: self.gone.iter().filter(silent).map(|(_, (at, _))| now.stamp_of(*at)).collect(),
             known: provenance(peer, &open.accounts, view),
+            tested,
+            stood_still: view.pulse.stood_still(),
+            clock_set: view.pulse.clock_set(),
         })))
     }
 

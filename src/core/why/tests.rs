@@ -3,7 +3,10 @@ use std::net::SocketAddr;
 use super::*;
 use crate::core::coordination::TARGET_WAIT;
 use crate::core::ladder::DialId;
-use crate::model::{AttemptId, AttemptOutcome, Cause, CloseCode, NatType, StageReport, Vantage};
+use crate::model::{
+    AttemptId, AttemptOutcome, Cause, CloseCode, Interval, MappingLifetime, NatType, StageReport, TestCount,
+    Vantage,
+};
 
 const ME: PeerId = PeerId([1; 32]);
 const PEER: PeerId = PeerId([2; 32]);
@@ -141,13 +144,11 @@ impl Case {
             links: 2,
             fell_silent: Vec::new(),
             known: Vec::new(),
+            tested: None,
+            stood_still: None,
+            clock_set: None,
         }
     }
-}
-
-/// A link since the 30th second.
-fn link(path: Path, via: Option<PeerId>, ours: bool) -> LinkFact {
-    LinkFact { path, via, since: at(30_000), ours }
 }
 
 #[test]
@@ -160,6 +161,88 @@ fn two_ends_without_a_family_in_common_are_told_so_relayed_or_not() {
     assert_eq!(why.cause, WhyCause::NoCommonFamily);
     assert!(why.verdict.contains("it has IPv4 alone, and this host sends by IPv6 alone"), "{}", why.verdict);
     assert!(!why.next.contains(&NextAction::Punch), "{:?}", why.next);
+}
+
+/// A link since the 30th second.
+fn link(path: Path, via: Option<PeerId>, ours: bool) -> LinkFact {
+    LinkFact { path, via, since: at(30_000), ours }
+}
+
+/// Nothing is known but that an attempt got through.
+fn connected() -> Case {
+    Case::new(attempt(Vec::new(), AttemptOutcome::Connected), Trace::default())
+}
+
+#[test]
+fn a_link_over_a_path_that_loses_much_says_so_once_that_was_measured() {
+    let case = connected();
+    let count = |lost| TestCount { sent: 150, lost, reordered: 0 };
+    let tested = |lo| TestedPath {
+        up: count(30),
+        down: count(29),
+        loss_interval: Some(Interval { lo, hi: 0.25 }),
+        ..TestedPath::waiting(Path::Direct, None, true)
+    };
+    let facts = |tested, at| Facts {
+        link: Some(link(Path::Direct, None, true)),
+        tested: Some((tested, at)),
+        ..case.facts()
+    };
+    let why = explain(&facts(tested(0.15), at(50_000)));
+    assert_eq!(why.cause, WhyCause::LossyPath);
+    assert!(why.verdict.contains("19.7 % of a test's datagrams"), "{}", why.verdict);
+    assert!(why.confidence.because.contains("59 of 300 datagrams were lost"), "{:?}", why.confidence);
+    assert_eq!(why.next, [NextAction::Test]);
+    assert_eq!(explain(&facts(tested(0.001), at(50_000))).cause, WhyCause::Direct, "so few is nothing");
+    let old = Facts { now: at(50_000 + 20 * 60_000), ..facts(tested(0.15), at(50_000)) };
+    assert_eq!(explain(&old).cause, WhyCause::Direct, "that was then");
+}
+
+#[test]
+fn a_link_that_ended_while_this_host_stood_still_ended_by_that_and_the_next_says_so_too() {
+    let case = connected();
+    let still = StoodStill { until: at(29_000), lasted: Duration::from_secs(20) };
+    let gone = |ms| Some((at(ms), Reason::HeartbeatsMissed { missed: 3 }));
+    let asleep = Facts { attempt: None, stood_still: Some(still), gone: gone(29_100), ..case.facts() };
+    let why = explain(&asleep);
+    assert_eq!(why.cause, WhyCause::Slept);
+    assert!(why.verdict.contains("this node stood still for 20 s, until 31 s ago"), "{}", why.verdict);
+    let again = Facts { link: Some(link(Path::Direct, None, true)), ..asleep.clone() };
+    assert_eq!(explain(&again).cause, WhyCause::Slept);
+    let before = Facts { gone: gone(5_000), ..asleep.clone() };
+    assert_ne!(explain(&before).cause, WhyCause::Slept, "it had ended before");
+    let failed = unreached(Reason::NoIntermediary);
+    let failed = Attempt { started: at(40_000), ..failed };
+    let tried = Facts { attempt: Some(&failed), ..asleep };
+    assert_ne!(explain(&tried).cause, WhyCause::Slept, "what failed since says more");
+}
+
+#[test]
+fn a_clock_that_was_set_ends_nothing_and_is_said() {
+    let case = connected();
+    let clock_set = Some(ClockSet { at: at(48_000), by_ms: 3_600_000 });
+    let linked = Some(link(Path::Direct, None, true));
+    let why = explain(&Facts { link: linked, clock_set, ..case.facts() });
+    assert_eq!(why.cause, WhyCause::ClockSet);
+    assert!(why.verdict.contains("was set 60 min ahead, 12 s ago"), "{}", why.verdict);
+}
+
+#[test]
+fn a_punched_link_behind_a_nat_that_forgets_soon_says_what_keeps_it() {
+    let mut case = connected();
+    case.nat.lifetime = Some(MappingLifetime {
+        at_least_s: 0,
+        less_than_s: Some(25),
+        by: RELAY,
+        measured: at(40_000),
+        under_way: true,
+    });
+    let punched = Some(link(Path::Punched, None, true));
+    let why = explain(&Facts { link: punched, ..case.facts() });
+    assert_eq!(why.cause, WhyCause::NatForgets);
+    assert!(why.verdict.contains("it lives less than 25 s"), "{}", why.verdict);
+    let direct = Some(link(Path::Direct, None, true));
+    assert_eq!(explain(&Facts { link: direct, ..case.facts() }).cause, WhyCause::Direct, "it needs none");
 }
 
 fn relayed(facts: Facts<'_>) -> Facts<'_> {

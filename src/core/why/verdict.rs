@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 
+use super::remarks::{ended_by_sleep, with_remark};
 use super::{Facts, Finding, LinkFact, Theirs, TraceEvent, unreached};
 use crate::core::ladder::NatPair;
 use crate::model::{
@@ -39,13 +40,19 @@ pub(super) fn find(facts: &Facts<'_>) -> Finding {
     if let Some(why) = facts.no_way.filter(|_| facts.link.is_none()) {
         return no_way(why);
     }
+    if facts.link.is_none()
+        && !has_failed_since(facts)
+        && let Some(found) = ended_by_sleep(facts)
+    {
+        return found;
+    }
     match facts.link {
         Some(LinkFact { path: Path::Relayed, via, .. }) => {
             let over = via.map(|via| format!(" over {}", via.short())).unwrap_or_default();
             let found = punch(facts);
             Finding { verdict: format!("It is relayed{over}. {}", found.verdict), ..found }
         }
-        Some(LinkFact { path, .. }) => standing(facts, path),
+        Some(LinkFact { path, .. }) => with_remark(facts, standing(facts, path)),
         None => match facts.attempt {
             Some(attempt) if attempt.outcome.is_none() => running(facts),
             // Whatever was tried before, this is why nothing is now.
@@ -95,6 +102,13 @@ fn no_way(why: SendTrouble) -> Finding {
         would_help: vec![help.to_owned()],
         next: Vec::new(),
     }
+}
+
+/// Whether an attempt of ours failed after our last link to it had ended: then that says more
+/// of why there is none.
+fn has_failed_since(facts: &Facts<'_>) -> bool {
+    let ended = facts.gone.as_ref().map(|(at, _)| *at);
+    facts.attempt.is_some_and(|attempt| attempt.outcome.is_some() && Some(attempt.started) > ended)
 }
 
 fn standing(facts: &Facts<'_>, path: Path) -> Finding {
@@ -173,11 +187,11 @@ fn idle(facts: &Facts<'_>) -> Finding {
 pub(super) fn punch(facts: &Facts<'_>) -> Finding {
     let nat_pair = facts.nat_pair;
     let reason = facts.failed(StageKind::Punch);
-    if let Some(at) = facts.trace.short_passed() {
-        return narrow(facts, at);
-    }
     if nat_pair.apart {
         return apart(facts);
+    }
+    if let Some(at) = facts.trace.short_passed() {
+        return narrow(facts, at);
     }
     if !nat_pair.can_punch() {
         return unpunchable(facts);

@@ -50,12 +50,20 @@ const REMEMBERS_S: std::ops::RangeInclusive<u32> = crate::lab::topology::REMEMBE
 const RTT_MS_MAX: f64 = 10_000.0;
 /// What QUIC needs is more.
 const TOO_NARROW: u16 = 1200;
+/// Of a path that loses much, in percent.
+const LOSS: u8 = 20;
 
 impl Incident {
     /// The network that it happened in, as far as it is known.
     pub fn topology(&self) -> String {
         let mut out = head("The network of an incident, as far as it was measured.");
-        out += "\n[[region]]\nname = \"between\"\n\n[[region]]\nname = \"here\"\n\n[[region]]\nname = \"there\"\n";
+        let apart = self.cause == WhyCause::NoCommonFamily;
+        for name in ["between", "here", "there"] {
+            let _ = writeln!(out, "\n[[region]]\nname = \"{name}\"");
+            if apart {
+                out += "ipv6 = true\n";
+            }
+        }
         out += "\n[[link]]\nbetween = [\"here\", \"there\"]\n";
         match self.rtt_ms.filter(|ms| (0.0..=RTT_MS_MAX).contains(ms)) {
             Some(ms) => drop(writeln!(out, "rtt_ms = {ms:.1}")),
@@ -67,6 +75,10 @@ impl Incident {
                 "# Less than QUIC needs; how much passes was not measured.\nmtu = {TOO_NARROW}"
             );
         }
+        if self.cause == WhyCause::LossyPath {
+            let _ =
+                writeln!(out, "# How much was lost is not in the record; that is assumed.\nloss = {LOSS}");
+        }
         for (name, end) in [("here", &self.here), ("there", &self.there)] {
             out += &end.router(name);
         }
@@ -76,7 +88,12 @@ impl Incident {
         }
         for (name, end) in [("here", &self.here), ("there", &self.there)] {
             let upstream = if end.is_public() { name.to_owned() } else { format!("{name}-router") };
-            let _ = writeln!(out, "[[host]]\nname = \"{name}-1\"\nupstream = \"{upstream}\"\n");
+            let _ = writeln!(out, "[[host]]\nname = \"{name}-1\"\nupstream = \"{upstream}\"");
+            if apart {
+                let lacks = if name == "here" { "ipv4" } else { "ipv6" };
+                let _ = writeln!(out, "# Which end has which is not in the record.\n{lacks} = false");
+            }
+            out += "\n";
         }
         out
     }
@@ -129,9 +146,25 @@ impl Incident {
         match self.cause {
             WhyCause::Direct
             | WhyCause::Punched
+            | WhyCause::NoCommonFamily
             | WhyCause::Unpunchable
             | WhyCause::GuessablePort
             | WhyCause::PathTooNarrow => (connect + &told, false),
+            WhyCause::LossyPath => {
+                let test =
+                    "from = \"here-1\"\nto = \"there-1\"\nfor = \"5s\"\nasked = { rtt_ms = 0.0, loss = ";
+                (connect + &step("path-test", &format!("{test}{LOSS}.0 }}\nas = \"tested\"")), false)
+            }
+            WhyCause::Slept => {
+                let sleeps = step("suspend", "node = \"here-1\"") + &step("sleep", "for = \"25s\"");
+                let wakes = step("wake", "node = \"here-1\"") + &told;
+                let again = step("connect", "from = \"here-1\"\nto = \"there-1\"\nas = \"again\"");
+                (connect + &sleeps + &wakes + &again, false)
+            }
+            WhyCause::ClockSet => {
+                (connect + &step("jump-clock", "node = \"here-1\"\nby_s = 3600") + &told, false)
+            }
+            WhyCause::NatForgets => (connect + &step("sleep", "for = \"45s\""), false),
             WhyCause::Left => (connect + &step("stop", "node = \"there-1\"") + &gone, true),
             WhyCause::FellSilent => (connect + &step("cut", "hosts = [\"there-1\"]") + &gone, true),
             WhyCause::NotRunning => (connect + &step("kill", "node = \"there-1\"") + &gone, true),

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::{Actors, End, Incident};
-use crate::model::{NatType, NatView, PeerId, Snapshot, Why, WhyCause, WhyNats};
+use crate::model::{MappingLifetime, NatType, NatView, PeerId, Snapshot, Why, WhyCause, WhyNats};
 
 /// What `ctl why --json` prints, as far as it is of use.
 #[derive(Debug, Deserialize)]
@@ -74,7 +74,9 @@ fn told<'a>(
 }
 
 fn end_of(nat: &NatView) -> End {
-    // One died within that time, or one lived that long.
-    let remembers_s = nat.lifetime.as_ref().and_then(|l| l.less_than_s.or(Some(l.at_least_s)));
+    // Between what one lived for and what one did not live for.
+    let between =
+        |l: &MappingLifetime| l.less_than_s.map_or(l.at_least_s, |less| l.at_least_s.midpoint(less));
+    let remembers_s = nat.lifetime.as_ref().map(between);
     End { nat: nat.nat_type, firewalled: nat.is_firewalled(), remembers_s: remembers_s.filter(|s| *s > 0) }
 }

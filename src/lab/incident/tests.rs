@@ -13,10 +13,14 @@ fn incident(cause: WhyCause) -> Incident {
     }
 }
 
-const ALL: [WhyCause; 38] = [
+const ALL: [WhyCause; 43] = [
     WhyCause::Unknown,
     WhyCause::Direct,
     WhyCause::Punched,
+    WhyCause::LossyPath,
+    WhyCause::Slept,
+    WhyCause::ClockSet,
+    WhyCause::NatForgets,
     WhyCause::UsedTwice,
     WhyCause::UsedTwiceHere,
     WhyCause::NoRoute,
@@ -27,6 +31,7 @@ const ALL: [WhyCause; 38] = [
     WhyCause::RateLimited,
     WhyCause::NoIntermediary,
     WhyCause::NoConsent,
+    WhyCause::NoCommonFamily,
     WhyCause::Unpunchable,
     WhyCause::GuessablePort,
     WhyCause::PunchFailed,

@@ -239,6 +239,7 @@ impl Driver {
     /// Whether the host's addresses are others now, where its routes lead, and what its
     /// system did not send.
     fn look_at_host(&mut self) {
+        self.engine.handle(Input::Beat { asleep: self.clock.asleep() }, self.clock.now());
         let barred = self.transport.barred();
         let out = probe::leads_out(self.local_addr);
         let near = if out { BTreeSet::new() } else { probe::led_to(self.engine.wanted(self.clock.now())) };
