@@ -93,6 +93,8 @@ pub struct Config {
     pub mask: bool,
     /// Whether the console sets the terminal's title.
     pub title: bool,
+    /// Whether leaving the console is asked about where it ends links.
+    pub quit_asks: bool,
     /// How long a lone escape may be the beginning of a key's sequence.
     pub escape_wait: Duration,
     /// The console's keys.
@@ -147,6 +149,7 @@ impl Config {
             mouse: true,
             mask: false,
             title: true,
+            quit_asks: true,
             escape_wait: ESCAPE_WAIT,
             keys: Keymap::default(),
             registry_url: None,
@@ -180,6 +183,7 @@ impl Resolved {
             hard_nat,
             clock_off: std::sync::Arc::default(),
             path_test,
+            log: None,
             registry: config.registry_url.map(|url| RegistryOptions {
                 url,
                 token: self.registry_token.as_ref().map(|(token, _)| token.clone()),

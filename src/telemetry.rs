@@ -7,6 +7,7 @@
 
 mod drops;
 mod file;
+mod filter;
 mod format;
 mod queue;
 mod tap;
@@ -16,13 +17,14 @@ use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
-use tracing_subscriber::filter::{LevelFilter, ParseError, Targets};
+use tracing_subscriber::filter::ParseError;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{Layer, Registry, reload};
+use tracing_subscriber::{Layer, Registry};
 
 pub use drops::DropWatch;
 pub use file::{FILE_BYTES_MAX, LogFile};
+pub use filter::{LogChanger, LogFilter, captured, filter};
 pub use queue::{LogQueue, QUEUE_LINES};
 pub use tap::Tap;
 
@@ -35,7 +37,7 @@ pub type BoxedLayer = Box<dyn Layer<Registry> + Send + Sync>;
 /// What logging is to do.
 #[derive(Debug, Clone)]
 pub struct Telemetry<'a> {
-    /// Which lines are kept, as [`filter`] reads it.
+    /// Which lines are kept, as [`filter()`] reads it.
     pub filter: &'a str,
     /// Whether lines are objects for programs, on standard error and in the
     /// file alike.
@@ -70,36 +72,10 @@ pub enum TelemetryError {
 
 /// Keeps the sinks going. Dropping it writes out what is queued, for half a
 /// second at most; a sink that hangs does not keep the program from ending.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Sinks {
     queues: Vec<LogQueue>,
     filter: LogFilter,
-}
-
-/// The filter of all sinks, to be changed while they work.
-#[derive(Debug, Clone, Default)]
-pub struct LogFilter(Vec<reload::Handle<Targets, Registry>>);
-
-impl LogFilter {
-    /// Other lines are kept from now on.
-    ///
-    /// # Errors
-    /// As [`filter`]; the old one then still holds.
-    pub fn set(&self, directives: &str) -> Result<(), ParseError> {
-        let new = filter(directives)?;
-        for sink in &self.0 {
-            // It fails only where nothing logs any more.
-            let _ = sink.reload(new.clone());
-        }
-        Ok(())
-    }
-
-    /// One that can be changed.
-    fn changeable(&mut self, filter: &Targets) -> reload::Layer<Targets, Registry> {
-        let (changeable, handle) = reload::Layer::new(filter.clone());
-        self.0.push(handle);
-        changeable
-    }
 }
 
 impl Sinks {
@@ -134,17 +110,16 @@ pub fn init(how: &Telemetry<'_>, panes: Vec<BoxedLayer>) -> Result<Sinks, Teleme
 }
 
 fn layers(how: &Telemetry<'_>, panes: Vec<BoxedLayer>) -> Result<(Vec<BoxedLayer>, Sinks), TelemetryError> {
-    let filter = filter(how.filter)?;
-    let mut sinks = Sinks::default();
+    let mut sinks = Sinks { queues: Vec::new(), filter: LogFilter::new(how.filter)? };
     let mut layers: Vec<BoxedLayer> = Vec::new();
     for pane in panes {
-        let filter = sinks.filter.changeable(&filter);
+        let filter = sinks.filter.changeable();
         layers.push(pane.with_filter(filter).boxed());
     }
     if how.stderr {
         let queue = LogQueue::start(io::stderr()).map_err(TelemetryError::Thread)?;
         let colours = io::stderr().is_terminal() && takes_colours(|name| std::env::var_os(name));
-        let filter = sinks.filter.changeable(&filter);
+        let filter = sinks.filter.changeable();
         layers.push(lines(&queue, how.json, colours).with_filter(filter).boxed());
         sinks.queues.push(queue);
     }
@@ -153,7 +128,7 @@ fn layers(how: &Telemetry<'_>, panes: Vec<BoxedLayer>) -> Result<(Vec<BoxedLayer
         let file = LogFile::open(&path, FILE_BYTES_MAX)
             .map_err(|source| TelemetryError::File { path: path.clone(), source })?;
         let queue = LogQueue::start(file).map_err(TelemetryError::Thread)?;
-        let filter = sinks.filter.changeable(&filter);
+        let filter = sinks.filter.changeable();
         layers.push(lines(&queue, how.json, false).with_filter(filter).boxed());
         sinks.queues.push(queue);
     }
@@ -167,24 +142,6 @@ pub fn takes_colours(env: impl Fn(&str) -> Option<OsString>) -> bool {
 
 fn lines(queue: &LogQueue, json: bool, colours: bool) -> BoxedLayer {
     if json { format::json(queue).boxed() } else { format::text(queue, colours).boxed() }
-}
-
-/// Reads filter directives (`info`, or `info,punchdeck=debug`) and quiets
-/// ant-quic where they do not name it: it warns of silent drops in normal
-/// operation, and its errors are seldom ours.
-///
-/// # Errors
-/// What the parser says.
-pub fn filter(directives: &str) -> Result<Targets, ParseError> {
-    let asked: Targets = directives.parse()?;
-    let mut filter = Targets::new()
-        .with_default(asked.default_level().unwrap_or(LevelFilter::OFF))
-        .with_target("ant_quic", LevelFilter::ERROR)
-        .with_target("ant_quic::silent_drop", LevelFilter::OFF);
-    if asked.default_level() == Some(LevelFilter::OFF) {
-        filter = Targets::new().with_default(LevelFilter::OFF);
-    }
-    Ok(filter.with_targets(asked.iter()))
 }
 
 #[cfg(test)]

@@ -1,109 +1,21 @@
 //! `punchdeck attach` as an operator uses it: the real binary in a real terminal,
 //! on real nodes of other processes.
 
+#[path = "pty/node.rs"]
+mod node;
 mod pty;
 
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use node::{BINARY, Node, command};
 use portable_pty::CommandBuilder;
 use pty::{Console, END};
-use rustix::process::{Pid, Signal, kill_process};
-use tempfile::TempDir;
 
-const BINARY: &str = env!("CARGO_BIN_EXE_punchdeck");
 /// How long a quiet fleet is watched.
 const WATCHED: Duration = Duration::from_secs(8);
 /// What a slow line carries for a console with nothing to say.
 const BYTES_A_SECOND: u64 = 2_000;
-
-/// A headless node of its own, killed at the end.
-struct Node {
-    process: Child,
-    home: TempDir,
-    bootstrap: Option<String>,
-}
-
-impl Node {
-    fn start(bootstrap: Option<&Self>) -> Result<Self> {
-        let bootstrap = bootstrap.map(Self::addr).transpose()?;
-        let home = tempfile::tempdir()?;
-        let process = spawn(&home, bootstrap.as_deref())?;
-        Ok(Self { process, home, bootstrap })
-    }
-
-    fn kill(&mut self) -> Result<()> {
-        self.process.kill()?;
-        self.process.wait()?;
-        Ok(())
-    }
-
-    /// Has it read its configuration again.
-    fn hang_up(&self) -> Result<()> {
-        let pid = i32::try_from(self.process.id()).ok().and_then(Pid::from_raw).context("no process")?;
-        Ok(kill_process(pid, Signal::HUP)?)
-    }
-
-    fn again(&mut self) -> Result<()> {
-        self.process = spawn(&self.home, self.bootstrap.as_deref())?;
-        Ok(())
-    }
-
-    fn data(&self) -> PathBuf {
-        self.home.path().join("data")
-    }
-
-    /// Waits until it answers, and gives where it listens.
-    fn addr(&self) -> Result<String> {
-        for _ in 0..400 {
-            let output = command(&self.home)
-                .args(["ctl", "--json", "status", "--data-dir"])
-                .arg(self.data())
-                .output()?;
-            if output.status.success() {
-                let status: serde_json::Value = serde_json::from_slice(&output.stdout)?;
-                return Ok(status["local_addr"].as_str().context("no address")?.to_owned());
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        anyhow::bail!("the node does not answer")
-    }
-
-    fn attach(&self, args: &[&str], cols: u16, rows: u16) -> Result<Console> {
-        let mut command = CommandBuilder::new(BINARY);
-        command.env_clear();
-        command.env("HOME", self.home.path());
-        command.args(["attach", "--data-dir"]);
-        command.arg(self.data());
-        command.args(args);
-        Console::start(command, cols, rows, true)
-    }
-}
-
-fn command(home: &TempDir) -> Command {
-    let mut command = Command::new(BINARY);
-    command.env_clear().env("HOME", home.path());
-    command
-}
-
-fn spawn(home: &TempDir, bootstrap: Option<&str>) -> Result<Child> {
-    let mut command = command(home);
-    command.args(["run", "--headless", "--name", "vps", "--bind", "127.0.0.1:0", "--data-dir"]);
-    command.arg(home.path().join("data")).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    if let Some(addr) = bootstrap {
-        command.args(["--bootstrap", addr]);
-    }
-    Ok(command.spawn()?)
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
 
 #[test]
 fn an_operator_attaches_looks_acts_and_detaches_and_the_node_goes_on() -> Result<()> {
@@ -165,6 +77,39 @@ fn the_log_of_the_node_is_shown_what_was_before_and_what_comes() -> Result<()> {
     console.wait_until("the line of now", reloaded(2))?;
     console.press("q")?;
     console.wait_for_end(END)
+}
+
+#[test]
+fn the_levels_of_a_running_nodes_log_are_changed_for_a_while_by_who_may_command_it() -> Result<()> {
+    let node = Node::start(None)?;
+    node.addr()?;
+    node.hang_up()?;
+    let mut console = node.attach(&[], 140, 30)?;
+    console.wait_for("alone")?;
+    console.press("8z")?;
+    console.wait_for("reloaded: nothing has changed")?;
+    console.press("t")?;
+    console.wait_for("Log targets")?;
+    console.press("+")?;
+    console.wait_for(" at debug for 10 min")?;
+    console.wait_for("debug, ends in 9m")?;
+    let told = command(&node.home).args(["ctl", "log", "--data-dir"]).arg(node.data()).output()?;
+    let told = String::from_utf8(told.stdout)?;
+    ensure!(told.contains("filter") && told.contains("at debug, 9m left"), "{told}");
+
+    let mut second = node.attach(&["--read-only"], 100, 24)?;
+    second.wait_for("log ends in 9m")?;
+    second.press("8t+")?;
+    second.wait_for("+: this console may only look")?;
+
+    console.press("0")?;
+    console.wait_for("log reset: it keeps what its configuration says")?;
+    second.wait_until("the countdown to go", |screen| !screen.contents().contains("log ends"))?;
+    for console in [&mut console, &mut second] {
+        console.press("\x03")?;
+        console.wait_for_end(END)?;
+    }
+    Ok(())
 }
 
 #[test]

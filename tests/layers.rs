@@ -23,8 +23,8 @@ struct Layer {
 }
 
 /// Crates that belong to certain layers; all others are free.
-const GUARDED: [&str; 8] =
-    ["ant_quic", "axum", "crossterm", "patchbay", "ratatui", "reqwest", "rusqlite", "tokio"];
+const GUARDED: [&str; 9] =
+    ["ant_quic", "axum", "crossterm", "patchbay", "ratatui", "reqwest", "rusqlite", "tokio", "tui_logger"];
 
 const LAYERS: [Layer; 13] = [
     Layer { name: "model", modules: &[], crates: &[], banned: PURE },
@@ -45,7 +45,7 @@ const LAYERS: [Layer; 13] = [
     Layer {
         name: "tui",
         modules: &["core", "files", "model", "node::feed", "telemetry"],
-        crates: &["crossterm", "ratatui", "tokio"],
+        crates: &["crossterm", "ratatui", "tokio", "tui_logger"],
         banned: SOCKETS,
     },
     Layer {

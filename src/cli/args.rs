@@ -13,6 +13,7 @@ use crate::config::{
 };
 use crate::core::limits::{TEST_FOR_MAX, TEST_FOR_MIN};
 use crate::lab::Topology;
+use crate::model::{LOG_FOR_MAX, dialled_addr};
 
 /// An operator console for a gossip-first, NAT-traversing peer-to-peer node.
 ///
@@ -165,11 +166,18 @@ pub enum Verb {
         #[arg(long, short, env = "PUNCHDECK_CTL_FOLLOW", value_parser = switch)]
         follow: bool,
     },
-    /// Run the ladder towards a peer, and wait for a link
+    /// Run the ladder towards a peer, and wait for a link; or dial an address
     Connect {
-        /// Towards whom
-        #[arg(value_hint = ValueHint::Other)]
+        /// Towards whom; or an address such as 198.18.0.1:9000, or ID@198.18.0.1:9000
+        #[arg(value_hint = ValueHint::Other, value_name = "PEER|ADDR")]
         peer: String,
+    },
+    /// What is dialled when nobody is known; or add to that, or remove from it, until the
+    /// node stops
+    Bootstrap {
+        /// What to do; the addresses are shown if left out
+        #[command(subcommand)]
+        command: Option<BootstrapVerb>,
     },
     /// Run the punch only, and wait for its end
     Punch {
@@ -211,6 +219,16 @@ pub enum Verb {
         #[arg(long = "for", value_name = "TIME", default_value = "5s", env = "PUNCHDECK_CTL_FOR", value_parser = test_time)]
         time: Duration,
     },
+    /// What the log keeps; or keep other lines of it for a while
+    Log {
+        /// What to keep, such as `punchdeck::core=debug` (off, error, warn, info, debug or
+        /// trace); or reset, for what the configuration says
+        #[arg(value_name = "TARGET=LEVEL", value_hint = ValueHint::Other)]
+        details: Vec<String>,
+        /// For how long: 1s to 24h
+        #[arg(long = "for", value_name = "TIME", default_value = "10m", env = "PUNCHDECK_CTL_LOG_FOR", value_parser = log_time)]
+        time: Duration,
+    },
     /// Measure the NAT again
     NatProbe,
     /// Say goodbye to all peers and stop the node
@@ -218,6 +236,23 @@ pub enum Verb {
     /// Carry the control protocol over standard input and output, for a program
     /// on another host: `ssh HOST punchdeck ctl bridge`
     Bridge,
+}
+
+/// What to do about the bootstrap list.
+#[derive(Debug, Clone, Subcommand)]
+pub enum BootstrapVerb {
+    /// Dial this address too
+    Add {
+        /// Which
+        #[arg(value_hint = ValueHint::Other, value_parser = dialled_addr)]
+        addr: SocketAddr,
+    },
+    /// Dial this address no more
+    Remove {
+        /// Which
+        #[arg(value_hint = ValueHint::Other, value_parser = dialled_addr)]
+        addr: SocketAddr,
+    },
 }
 
 /// What to do about relays.
@@ -490,6 +525,12 @@ fn test_time(text: &str) -> Result<Duration, String> {
     let time = time(text)?;
     let allowed = TEST_FOR_MIN..=TEST_FOR_MAX;
     if allowed.contains(&time) { Ok(time) } else { Err("it must be 1s to 60s".to_owned()) }
+}
+
+fn log_time(text: &str) -> Result<Duration, String> {
+    let time = time(text)?;
+    let allowed = Duration::from_secs(1)..=LOG_FOR_MAX;
+    if allowed.contains(&time) { Ok(time) } else { Err("it must be 1s to 24h".to_owned()) }
 }
 
 /// A quarter of a minute or a century is a slip.

@@ -35,8 +35,8 @@ pub(super) fn execute(args: &LabArgs) -> Result<(), Failure> {
     }
     let session = begin(args)?;
     let begun = Instant::now();
-    let started = session
-        .unless_stopped(NatLab::start(&userns, LabOptions::new(topology).with_hard_nat(HardNat::Auto)));
+    let options = LabOptions::new(topology).with_hard_nat(HardNat::Auto).with_log(session.log_control());
+    let started = session.unless_stopped(NatLab::start(&userns, options));
     let Some(started) = started else {
         session.end();
         return Ok(());
@@ -128,7 +128,7 @@ fn refused(error: LabError) -> Result<Failure, Failure> {
 fn attend_loopback(session: Session, args: &LabArgs) -> Result<(), Failure> {
     let begun = Instant::now();
     let nodes = args.nodes.unwrap_or(NODES).into();
-    let mut fleet = LoopbackFleet::default();
+    let mut fleet = LoopbackFleet::with_log(session.log_control());
     let ended = match session.unless_stopped(fleet.grow_to(nodes)) {
         Some(Ok(())) => {
             let members = fleet.members();

@@ -31,8 +31,8 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 pub use args::{
-    AttachArgs, Cli, Command, ConfigArgs, ConfigCommand, CtlArgs, DrillArgs, LabArgs, LabCommand,
-    RegistryArgs, RelaysVerb, ReplayArgs, RunArgs, SettingsArgs, Shell, TargetArgs, Verb,
+    AttachArgs, BootstrapVerb, Cli, Command, ConfigArgs, ConfigCommand, CtlArgs, DrillArgs, LabArgs,
+    LabCommand, RegistryArgs, RelaysVerb, ReplayArgs, RunArgs, SettingsArgs, Shell, TargetArgs, Verb,
 };
 pub use failure::Failure;
 pub use output::print;

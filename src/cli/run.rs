@@ -11,6 +11,7 @@ use crate::lab;
 use crate::metrics::{self, Metrics};
 use crate::node::Node;
 use crate::node::feed::{Feed, LogLines};
+use crate::node::options::NodeOptions;
 
 pub(super) fn execute(args: &RunArgs) -> Result<(), Failure> {
     if args.die_with_parent {
@@ -32,7 +33,8 @@ pub(super) fn execute(args: &RunArgs) -> Result<(), Failure> {
     let hangup = if screen == Screen::Console { Hangup::Ends } else { Hangup::Reloads };
     let mut session = Session::begin(screen, Look::of(config), &log, hangup)?;
     warn_of_mode(&config.data_dir);
-    let Some(started) = session.unless_stopped(Node::start(prepared.options, prepared.lock)) else {
+    let options = NodeOptions { log: Some(session.log_control()), ..prepared.options };
+    let Some(started) = session.unless_stopped(Node::start(options, prepared.lock)) else {
         session.end();
         return Ok(());
     };

@@ -3,6 +3,7 @@
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::{Handle, Runtime};
@@ -14,10 +15,11 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use super::failure::say;
 use super::{Failure, open_files};
 use crate::config::{Ascii, Config, LogFormat};
-use crate::model::{Phase, ThemeChoice};
+use crate::model::{Phase, TargetDetail, ThemeChoice};
 use crate::node::EVENT_TARGET;
 use crate::node::feed::{Feed, LogLines};
-use crate::telemetry::{self, BoxedLayer, DropWatch, LogFilter, Sinks, Tap, Telemetry};
+use crate::node::log::LogControl;
+use crate::telemetry::{self, BoxedLayer, DropWatch, LogChanger, LogFilter, Sinks, Tap, Telemetry};
 use crate::tui::lab::Lab;
 use crate::tui::{self, GlyphChoice, Keymap};
 
@@ -100,6 +102,7 @@ pub(super) struct Look {
     mouse: bool,
     mask: bool,
     title: bool,
+    quit_asks: bool,
     escape_wait: Duration,
 }
 
@@ -118,6 +121,7 @@ impl Look {
             mouse: config.mouse,
             mask: config.mask,
             title: config.title,
+            quit_asks: config.quit_asks,
             escape_wait: config.escape_wait,
         }
     }
@@ -185,6 +189,11 @@ impl Session {
     /// To change which log lines are kept.
     pub(super) fn log_filter(&self) -> LogFilter {
         self.sinks.filter()
+    }
+
+    /// For a node that may change that for a while.
+    pub(super) fn log_control(&self) -> Arc<dyn LogControl> {
+        Arc::new(self.sinks.filter().changer())
     }
 
     /// The signal that asks for a reload, if one does.
@@ -267,7 +276,7 @@ impl Session {
 
     /// How every console of this session looks and listens, and where it writes.
     fn options(&self) -> tui::Options {
-        let Look { glyphs, theme, keys, mouse, mask, title, escape_wait } = self.look.clone();
+        let Look { glyphs, theme, keys, mouse, mask, title, quit_asks, escape_wait } = self.look.clone();
         tui::Options {
             glyphs,
             theme,
@@ -275,6 +284,7 @@ impl Session {
             mouse,
             mask,
             title,
+            quit_asks,
             escape_wait,
             snaps: self.snaps.clone(),
             ..tui::Options::default()
@@ -284,6 +294,20 @@ impl Session {
     /// Lets go of the runtime.
     pub(super) fn end(self) {
         self.runtime.shutdown_timeout(RUNTIME_END);
+    }
+}
+
+impl LogControl for LogChanger {
+    fn filter(&self) -> String {
+        self.directives()
+    }
+
+    fn keep(&self, details: &[TargetDetail]) {
+        self.want(details);
+    }
+
+    fn another(&self) -> Arc<dyn LogControl> {
+        Arc::new(self.changer())
     }
 }
 

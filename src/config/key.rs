@@ -23,6 +23,7 @@ pub const OTHER_VARIABLES: &[&str] = &[
     "PUNCHDECK_CONFIG",
     "PUNCHDECK_CTL_FOLLOW",
     "PUNCHDECK_CTL_FOR",
+    "PUNCHDECK_CTL_LOG_FOR",
     "PUNCHDECK_CTL_PEERS",
     "PUNCHDECK_CTL_JSON",
     "PUNCHDECK_DIE_WITH_PARENT",
@@ -95,6 +96,8 @@ pub enum Key {
     Mouse,
     /// `mask`
     Mask,
+    /// `quit_asks`
+    QuitAsks,
     /// `title`
     Title,
     /// `escape_wait`
@@ -113,7 +116,7 @@ pub enum Key {
 
 impl Key {
     /// Every key, in the order in which they are shown.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::DataDir,
         Self::Name,
         Self::Network,
@@ -135,6 +138,7 @@ impl Key {
         Self::Theme,
         Self::Mouse,
         Self::Mask,
+        Self::QuitAsks,
         Self::Title,
         Self::EscapeWait,
         Self::RegistryUrl,
@@ -168,6 +172,7 @@ impl Key {
             Self::Theme => ("theme", "PUNCHDECK_THEME", Some("--theme")),
             Self::Mouse => ("mouse", "PUNCHDECK_MOUSE", Some("--no-mouse")),
             Self::Mask => ("mask", "PUNCHDECK_MASK", Some("--mask")),
+            Self::QuitAsks => ("quit_asks", "PUNCHDECK_QUIT_ASKS", None),
             Self::Title => ("title", "PUNCHDECK_TITLE", None),
             Self::EscapeWait => ("escape_wait", "PUNCHDECK_ESCAPE_WAIT", None),
             Self::RegistryUrl => ("registry.url", "PUNCHDECK_REGISTRY_URL", None),
@@ -222,6 +227,7 @@ impl Key {
             Self::Theme => "which colours the console has; none where `NO_COLOR` is set",
             Self::Mouse => "whether the console takes the mouse; the flag says no",
             Self::Mask => "whether the console shows pseudonyms for peers, addresses and names",
+            Self::QuitAsks => "whether q asks first where it would end a node with links",
             Self::Title => "whether the console sets the terminal's title",
             Self::EscapeWait => {
                 "how long a lone escape may be the beginning of a key that a slow line cut in two"
@@ -268,7 +274,9 @@ impl Key {
             }
             Self::Ascii => one_of(Ascii::ALL.map(Ascii::name)),
             Self::Theme => one_of(ThemeChoice::ALL.map(ThemeChoice::name)),
-            Self::Mouse | Self::Mask | Self::Title | Self::MetricsPeers => one_of(check::SWITCH_WORDS),
+            Self::Mouse | Self::Mask | Self::QuitAsks | Self::Title | Self::MetricsPeers => {
+                one_of(check::SWITCH_WORDS)
+            }
             Self::MetricsListen => "an IP address and a port; beyond this host only with a token".to_owned(),
             Self::RegistryUrl => {
                 "an https address, or http where no token is sent or it is this host".to_owned()
@@ -327,6 +335,7 @@ impl Key {
             Self::Theme => config.theme = check::validate_theme(raw.text()?)?,
             Self::Mouse => config.mouse = check::validate_switch(&raw.to_string())?,
             Self::Mask => config.mask = check::validate_switch(&raw.to_string())?,
+            Self::QuitAsks => config.quit_asks = check::validate_switch(&raw.to_string())?,
             Self::Title => config.title = check::validate_switch(&raw.to_string())?,
             Self::EscapeWait => config.escape_wait = check::validate_escape_wait(raw.text()?)?,
             Self::RegistryUrl => config.registry_url = Some(check::validate_registry_url(raw.text()?)?),
@@ -380,6 +389,7 @@ impl Key {
             Self::Theme => text(config.theme.name()),
             Self::Mouse => Some(config.mouse.to_string()),
             Self::Mask => Some(config.mask.to_string()),
+            Self::QuitAsks => Some(config.quit_asks.to_string()),
             Self::Title => Some(config.title.to_string()),
             Self::EscapeWait => text(&seconds(config.escape_wait)),
             Self::RegistryUrl => text(&config.registry_url.as_ref()?.to_string()),

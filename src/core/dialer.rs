@@ -23,7 +23,7 @@ use super::limits::{
     FEELER_EVERY, GOSSIP_DIAL_JITTER, GOSSIP_DIALS_AT_ONCE, OUTBOUND_WANTED, SCHEDULE_MAX, WORD_FORGOTTEN,
 };
 use super::{Mono, Now};
-use crate::model::{AttemptOutcome, Cause, PeerId, Phase, SendTrouble};
+use crate::model::{AttemptOutcome, Cause, PeerId, Phase, Reason, SendTrouble};
 
 /// After an operator's disconnect no automatic dial for this long.
 pub const HOLD_OFF: Duration = Duration::from_secs(60);
@@ -36,6 +36,10 @@ const RESET_APART: Duration = Duration::from_secs(30);
 const ROUND_PEERS: usize = 8;
 /// How often a peer that is due but may not be dialled yet is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
+
+/// Addresses that an operator puts into the bootstrap list, or takes out of it, by hand:
+/// more belong into the configuration.
+const BOOTSTRAP_CHANGES_MAX: usize = 64;
 
 /// An attempt to begin.
 #[derive(Debug, Clone)]
@@ -99,6 +103,9 @@ enum State {
 #[derive(Debug)]
 pub struct Dialer {
     bootstrap: BTreeSet<SocketAddr>,
+    /// What an operator put into that list, and what he took out, until the node stops.
+    added: BTreeSet<SocketAddr>,
+    removed: BTreeSet<SocketAddr>,
     /// Peers that we were linked to longest before the restart.
     anchors: Vec<PeerId>,
     passive: bool,
@@ -127,6 +134,8 @@ impl Dialer {
     ) -> Self {
         Self {
             bootstrap: bootstrap.into_iter().collect(),
+            added: BTreeSet::new(),
+            removed: BTreeSet::new(),
             anchors: Vec::new(),
             passive: false,
             loopback,
@@ -352,7 +361,42 @@ impl Dialer {
     /// Another bootstrap list. Who is alone dials it at once: it may be why the
     /// list is another one.
     pub fn set_bootstrap(&mut self, bootstrap: impl IntoIterator<Item = SocketAddr>, now: Mono) {
-        let before = std::mem::replace(&mut self.bootstrap, bootstrap.into_iter().collect());
+        let listed = bootstrap.into_iter().chain(self.added.iter().copied());
+        let list = listed.filter(|addr| !self.removed.contains(addr)).collect();
+        self.take_bootstrap(list, now);
+    }
+
+    /// What is dialled when nobody is known, and when alone.
+    pub fn bootstrap(&self) -> impl Iterator<Item = SocketAddr> {
+        self.bootstrap.iter().copied()
+    }
+
+    /// An operator puts an address into the list, or takes it out, until the node stops.
+    ///
+    /// # Errors
+    /// If he did so too often.
+    pub fn change_bootstrap(&mut self, addr: SocketAddr, add: bool, now: Mono) -> Result<(), Reason> {
+        let (to, from) =
+            if add { (&mut self.added, &mut self.removed) } else { (&mut self.removed, &mut self.added) };
+        if to.len() >= BOOTSTRAP_CHANGES_MAX && !to.contains(&addr) {
+            return Err(Reason::Limit {
+                limit: format!("{BOOTSTRAP_CHANGES_MAX} changes of the bootstrap list"),
+            });
+        }
+        to.insert(addr);
+        from.remove(&addr);
+        let mut list = self.bootstrap.clone();
+        if add {
+            list.insert(addr);
+        } else {
+            list.remove(&addr);
+        }
+        self.take_bootstrap(list, now);
+        Ok(())
+    }
+
+    fn take_bootstrap(&mut self, list: BTreeSet<SocketAddr>, now: Mono) {
+        let before = std::mem::replace(&mut self.bootstrap, list);
         let is_new = !self.bootstrap.is_subset(&before);
         if is_new && matches!(self.state, State::NothingToDial | State::Isolated { .. }) {
             self.state = State::Isolated { retry: now };

@@ -22,6 +22,7 @@ pub mod ladder;
 pub mod limits;
 pub mod link;
 mod links;
+pub mod logging;
 pub mod nat;
 mod outbox;
 pub mod pathtest;

@@ -72,6 +72,12 @@ impl LabOptions {
     pub fn with_hard_nat(self, _: crate::model::HardNat) -> Self {
         self
     }
+
+    /// The same with nodes that may change what the log of the process keeps.
+    #[must_use]
+    pub fn with_log(self, _: std::sync::Arc<dyn crate::node::log::LogControl>) -> Self {
+        self
+    }
 }
 
 /// There is none.

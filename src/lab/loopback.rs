@@ -2,6 +2,7 @@
 //! knows nobody but the first.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -12,6 +13,7 @@ use crate::model::{NatType, PeerId};
 use crate::node::feed::Feed;
 use crate::node::keys;
 use crate::node::lock::DataDirLock;
+use crate::node::log::LogControl;
 use crate::node::options::NodeOptions;
 use crate::node::{Node, StartError};
 
@@ -61,9 +63,16 @@ impl Slot {
 #[derive(Debug, Default)]
 pub struct LoopbackFleet {
     slots: Vec<Slot>,
+    log: Option<Arc<dyn LogControl>>,
 }
 
 impl LoopbackFleet {
+    /// Of nodes that may change what the log of the process keeps.
+    #[must_use]
+    pub fn with_log(log: Arc<dyn LogControl>) -> Self {
+        Self { log: Some(log), ..Self::default() }
+    }
+
     /// Starts `count` nodes on the current runtime; the first is the bootstrap
     /// of all others.
     ///
@@ -106,6 +115,7 @@ impl LoopbackFleet {
         let options = NodeOptions {
             bootstrap: first.into_iter().collect(),
             passive,
+            log: self.log.as_ref().map(|log| log.another()),
             // It is one host, and whoever tests it sees it from a node of its own.
             ..NodeOptions::new(dir.path().to_owned(), keys, name, NETWORK, bind)
         };

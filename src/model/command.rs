@@ -1,10 +1,14 @@
 //! What a person or a program asks of the node, and what came of it.
 
 use std::fmt;
+use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Failover, NatView, Path, PathTest, PeerId, Reason, StageKind, StageReport, Why};
+use super::{
+    Failover, LogView, NatView, Path, PathTest, PeerId, Reason, StageKind, StageReport, TargetDetail, Why,
+    plain_addr, printable,
+};
 
 /// Names a command; its outcome bears the same id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -18,6 +22,23 @@ pub enum Command {
     Connect {
         /// Whom.
         peer: PeerId,
+    },
+    /// Dial an address; who answers is told.
+    Dial {
+        /// Where.
+        addr: SocketAddr,
+        /// Whom; whoever it is there if left out.
+        peer: Option<PeerId>,
+    },
+    /// Dial that address too when nobody is known, and when alone, until the node stops.
+    AddBootstrap {
+        /// Which.
+        addr: SocketAddr,
+    },
+    /// Do not dial it for that any more, until the node stops.
+    RemoveBootstrap {
+        /// Which.
+        addr: SocketAddr,
     },
     /// Run the punch stage only.
     Punch {
@@ -62,6 +83,15 @@ pub enum Command {
         /// To whom.
         peer: PeerId,
     },
+    /// Keep other lines of the log for a while.
+    Log {
+        /// Of which targets, and which.
+        details: Vec<TargetDetail>,
+        /// For how long, in milliseconds.
+        for_ms: u64,
+    },
+    /// Keep those lines of the log again that the configuration says.
+    LogReset,
     /// Measure the NAT again.
     NatProbe,
     /// Say why the link to a peer is what it is; its half is asked for.
@@ -90,7 +120,9 @@ impl Command {
     /// The verb.
     pub fn verb(&self) -> &'static str {
         match self {
-            Self::Connect { .. } => "connect",
+            Self::Connect { .. } | Self::Dial { .. } => "connect",
+            Self::AddBootstrap { .. } => "bootstrap add",
+            Self::RemoveBootstrap { .. } => "bootstrap remove",
             Self::Punch { .. } => "punch",
             Self::Relay { .. } => "relay",
             Self::Disconnect { .. } => "disconnect",
@@ -99,6 +131,8 @@ impl Command {
             Self::EndServed { .. } => "relays end",
             Self::Test { .. } => "test",
             Self::EndTest { .. } => "end the test",
+            Self::Log { .. } => "log",
+            Self::LogReset => "log reset",
             Self::NatProbe => "nat-probe",
             Self::Why { .. } => "why",
             Self::Leave => "leave",
@@ -113,6 +147,34 @@ impl Command {
             Self::Punch { .. } => Some(StageKind::Punch),
             Self::Relay { .. } => Some(StageKind::Relay),
             _ => None,
+        }
+    }
+
+    /// Reads where to dial: `198.18.0.1:9000`, or with whom there, `ID@198.18.0.1:9000`.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn dial(text: &str) -> Result<Self, String> {
+        let (id, addr) = text.split_once('@').map_or((None, text), |(id, addr)| (Some(id), addr));
+        let addr = dialled_addr(addr)?;
+        let peer = id.map(str::parse::<PeerId>).transpose().map_err(|e| format!("before the @: {e}"))?;
+        Ok(Self::Dial { addr, peer })
+    }
+
+    /// The address that it is about, if it is about one.
+    pub fn addr(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Dial { addr, .. } | Self::AddBootstrap { addr } | Self::RemoveBootstrap { addr } => {
+                Some(*addr)
+            }
+            _ => None,
+        }
+    }
+
+    /// Is about another address from now on, if it is about one.
+    pub fn readdress(&mut self, to: SocketAddr) {
+        if let Self::Dial { addr, .. } | Self::AddBootstrap { addr } | Self::RemoveBootstrap { addr } = self {
+            *addr = to;
         }
     }
 
@@ -139,8 +201,14 @@ impl Command {
             | Self::Test { peer, .. }
             | Self::EndTest { peer }
             | Self::Disconnect { peer } => *peer = to(*peer),
-            Self::Sync { peer } | Self::Failover { peer } => *peer = peer.map(to),
-            Self::NatProbe | Self::Leave | Self::LoseNextDelta => {}
+            Self::Sync { peer } | Self::Failover { peer } | Self::Dial { peer, .. } => *peer = peer.map(to),
+            Self::AddBootstrap { .. }
+            | Self::RemoveBootstrap { .. }
+            | Self::Log { .. }
+            | Self::LogReset
+            | Self::NatProbe
+            | Self::Leave
+            | Self::LoseNextDelta => {}
         }
     }
 
@@ -156,8 +224,14 @@ impl Command {
             | Self::Test { peer, .. }
             | Self::EndTest { peer }
             | Self::Disconnect { peer } => Some(*peer),
-            Self::Sync { peer } | Self::Failover { peer } => *peer,
-            Self::NatProbe | Self::Leave | Self::LoseNextDelta => None,
+            Self::Sync { peer } | Self::Failover { peer } | Self::Dial { peer, .. } => *peer,
+            Self::AddBootstrap { .. }
+            | Self::RemoveBootstrap { .. }
+            | Self::Log { .. }
+            | Self::LogReset
+            | Self::NatProbe
+            | Self::Leave
+            | Self::LoseNextDelta => None,
         }
     }
 }
@@ -230,6 +304,11 @@ pub struct EchoReport {
 pub enum Done {
     /// A link stands.
     Connected(LinkReport),
+    /// What is dialled when nobody is known, and when alone.
+    Bootstrap {
+        /// Where.
+        addresses: Vec<SocketAddr>,
+    },
     /// The stage that was asked for made the link.
     Staged(LinkReport),
     /// The link is no worse than what that stage makes: nothing was done.
@@ -248,6 +327,8 @@ pub enum Done {
     },
     /// Records were exchanged.
     Synced(SyncReport),
+    /// The log keeps other lines; this is what it keeps now.
+    Logged(LogView),
     /// The NAT was measured; the result may be that it cannot be known here.
     Probed(Box<NatView>),
     /// The active relay was changed; nothing was lost unless it says so.
@@ -309,11 +390,19 @@ pub struct Outcome {
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let verb = self.command.verb();
-        let whom = self.command.peer().map(|p| format!(" {}", p.short())).unwrap_or_default();
+        let whom = match (self.command.addr(), self.command.peer()) {
+            (Some(addr), _) => format!(" {addr}"),
+            (None, peer) => peer.map(|p| format!(" {}", p.short())).unwrap_or_default(),
+        };
         match &self.result {
             Ok(Done::Connected(report)) => {
                 let path = report.path.map_or("-", Path::name);
-                if report.stages.is_empty() {
+                let who = report.peer_id.short();
+                if self.command.addr().is_some() && !report.stages.is_empty() {
+                    write!(f, "{verb}{whom}: {who} answered, {path} after {} ms", report.elapsed_ms)
+                } else if self.command.addr().is_some() {
+                    write!(f, "{verb}{whom}: nothing to do, {who} is linked there already, {path}")
+                } else if report.stages.is_empty() {
                     write!(f, "{verb}{whom}: nothing to do, already linked, {path}")
                 } else {
                     write!(f, "{verb}{whom}: {path} after {} ms", report.elapsed_ms)
@@ -332,6 +421,10 @@ impl fmt::Display for Outcome {
                 )?;
                 report.note.as_ref().map_or(Ok(()), |note| write!(f, "; {note}"))
             }
+            Ok(Done::Bootstrap { addresses }) => match addresses.len() {
+                0 => write!(f, "{verb}{whom}: done, none is left"),
+                n => write!(f, "{verb}{whom}: done, {n} until the node stops"),
+            },
             Ok(Done::Disconnected { .. }) => {
                 write!(f, "{verb}{whom}: done, no automatic dial for 60 s")
             }
@@ -357,6 +450,13 @@ impl fmt::Display for Outcome {
                 r.sent, r.lost, r.repeated, r.reordered, r.gap_ms
             ),
             Ok(Done::WillLose) => write!(f, "{verb}: the next delta will be lost"),
+            Ok(Done::Logged(_)) => match &self.command {
+                Command::Log { details, for_ms } => {
+                    let details: Vec<String> = details.iter().map(ToString::to_string).collect();
+                    write!(f, "{verb}: {} for {}", details.join(", "), span(*for_ms))
+                }
+                _ => write!(f, "{verb}: it keeps what its configuration says"),
+            },
             Ok(Done::Probed(view)) => write!(f, "{verb}: NAT {}", view.summary()),
             Ok(Done::FailedOver(over)) => {
                 write!(f, "{verb}: {} → ", over.from.short())?;
@@ -381,4 +481,35 @@ impl fmt::Display for Outcome {
             }
         }
     }
+}
+
+/// A span of time that somebody asked for, in whole minutes where it is so long.
+fn span(ms: u64) -> String {
+    let seconds = ms / 1_000;
+    if seconds >= 60 && seconds.is_multiple_of(60) {
+        format!("{} min", seconds / 60)
+    } else {
+        format!("{seconds} s")
+    }
+}
+
+/// Reads an address that can be dialled.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn dialled_addr(text: &str) -> Result<SocketAddr, String> {
+    let addr: SocketAddr = text.trim().parse().map_err(|_| {
+        format!(
+            "{:?} is no address with a port, such as 198.18.0.1:9000 or [2001:db8::1]:9000",
+            printable(text)
+        )
+    })?;
+    if is_dialled(&addr) { Ok(plain_addr(addr)) } else { Err(format!("nobody can be dialled at {addr}")) }
+}
+
+/// Whether somebody may listen at an address.
+pub fn is_dialled(addr: &SocketAddr) -> bool {
+    let ip = addr.ip();
+    let broadcast = matches!(ip, std::net::IpAddr::V4(ip) if ip.is_broadcast());
+    addr.port() != 0 && !ip.is_unspecified() && !ip.is_multicast() && !broadcast
 }

@@ -30,12 +30,16 @@ pub use attempt::{
     Attempt, AttemptId, AttemptOutcome, Cause, GuessReport, NextStep, Since, StageKind, StageOutcome,
     StageReport, stage_place,
 };
-pub use command::{Command, CommandId, Done, EchoReport, Failure, LinkReport, Outcome, SyncReport};
+pub use command::{
+    Command, CommandId, Done, EchoReport, Failure, LinkReport, Outcome, SyncReport, dialled_addr, is_dialled,
+};
 pub use counted::counted;
 pub use event::{Event, EventKind, SendTrouble};
 pub use id::{ParsePeerIdError, PeerId};
 pub use kpi::{CriterionView, Interval, KpiAnswer, KpiPoint, KpiSeries, KpiView, Moved, Propagation};
-pub use log::{LogLevel, LogLine};
+pub use log::{
+    LOG_CHANGES_MAX, LOG_FOR, LOG_FOR_MAX, LogChange, LogDetail, LogLevel, LogLine, LogView, TargetDetail,
+};
 pub use nat::{Behaviour, MappingLifetime, NatSpell, NatType, NatView, PortOrder, Vantage};
 pub use pathtest::{MEASURES, PathTest, TestCount, TestPhase, TestRate, TestRtt, Tested, TestedPath};
 pub use peer::{AlsoCalled, LinkRow, Path, PeerRow, PeerState, Source};

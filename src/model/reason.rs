@@ -241,6 +241,10 @@ pub enum Reason {
     ReadOnly,
     /// Only drills may ask for it.
     OnlyInDrills,
+    /// The log of this node's process is not its own to change.
+    NoLog,
+    /// No target of a log can be called so.
+    NoLogTarget,
     /// The connection to the node was lost; what came of it is not known.
     NodeLost,
     /// This node has too few public peers to measure with.
@@ -430,6 +434,8 @@ impl fmt::Display for Reason {
             Self::Busy => f.write_str("the command queue is full, nothing was done"),
             Self::ReadOnly => f.write_str("read-only: nothing was done"),
             Self::OnlyInDrills => f.write_str("only drills may ask for it"),
+            Self::NoLog => f.write_str("this node's log cannot be changed from here"),
+            Self::NoLogTarget => f.write_str("no target of the log can be called so"),
             Self::NodeLost => {
                 f.write_str("the connection to the node was lost; what came of it is not known")
             }

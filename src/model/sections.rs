@@ -6,8 +6,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AttemptsView, Counters, GossipView, KpiView, LinkRow, NatView, NodeInfo, PathTest, PeerRow, RelaysView,
-    ReportingView, Snapshot, Stamp, Totals,
+    AttemptsView, Counters, GossipView, KpiView, LinkRow, LogView, NatView, NodeInfo, PathTest, PeerRow,
+    RelaysView, ReportingView, Snapshot, Stamp, Totals,
 };
 
 /// A state without its peers: the sections that changed since the last one.
@@ -47,6 +47,9 @@ pub struct Sections {
     /// How often what happened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub totals: Option<Arc<Totals>>,
+    /// What the log keeps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<Arc<LogView>>,
     /// Tests of paths.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tests: Option<Arc<Vec<Arc<PathTest>>>>,
@@ -83,6 +86,7 @@ impl Sections {
             reporting: differ.section(|s| &s.reporting),
             counters: differ.section(|s| &s.counters),
             totals: differ.section(|s| &s.totals),
+            log: differ.section(|s| &s.log),
             tests: differ.section(|s| &s.tests),
         }
     }
@@ -105,6 +109,7 @@ impl Sections {
             counters: self.counters.or_else(|| before.map(|b| Arc::clone(&b.counters)))?,
             // An older node has none of these.
             totals: self.totals.or_else(|| before.map(|b| Arc::clone(&b.totals))).unwrap_or_default(),
+            log: self.log.or_else(|| before.map(|b| Arc::clone(&b.log))).unwrap_or_default(),
             tests: self.tests.or_else(|| before.map(|b| Arc::clone(&b.tests))).unwrap_or_default(),
         })
     }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Attempt, KpiView, LinkRow, NatView, NoProbePorts, PathTest, PeerId, PeerRow, Propagation, RelaysView,
-    ReportingView, SendTrouble, Stamp, Totals,
+    Attempt, KpiView, LinkRow, LogView, NatView, NoProbePorts, PathTest, PeerId, PeerRow, Propagation,
+    RelaysView, ReportingView, SendTrouble, Stamp, Totals,
 };
 
 /// Everything a console shows. Sections that did not change share their `Arc`
@@ -43,6 +43,9 @@ pub struct Snapshot {
     /// How often what happened since the start.
     #[serde(default)]
     pub totals: Arc<Totals>,
+    /// What the log keeps.
+    #[serde(default)]
+    pub log: Arc<LogView>,
     /// The latest test of the paths to each peer; one that runs comes first.
     #[serde(default)]
     pub tests: Arc<Vec<Arc<PathTest>>>,
@@ -116,6 +119,9 @@ pub struct NodeInfo {
     pub no_ipv6: bool,
     /// Our addresses as peers see them (claimed by them).
     pub observed_addrs: Vec<SocketAddr>,
+    /// What is dialled when nobody is known, and when alone.
+    #[serde(default)]
+    pub bootstrap: Vec<SocketAddr>,
     /// When the node started.
     pub started: Stamp,
     /// What it is doing.

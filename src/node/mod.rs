@@ -17,6 +17,7 @@ mod knock;
 pub mod lanes;
 pub mod lock;
 mod locks;
+pub mod log;
 pub mod options;
 mod pathtest;
 mod probe;
@@ -46,6 +47,7 @@ use self::driver::{Driver, Outlets};
 use self::feed::{CommandSender, EVENT_BACKLOG, Feed, OUTCOME_BACKLOG};
 use self::guessing::Guesses;
 use self::lock::DataDirLock;
+use self::log::NodeLog;
 use self::options::{NodeOptions, Settings};
 use self::pathtest::Tests;
 pub use self::probe::ProbePortError;
@@ -278,6 +280,7 @@ async fn assemble(options: NodeOptions) -> Result<Assembled, StartError> {
         files,
         library,
         outlets: Outlets { snapshots, events, outcomes },
+        log: NodeLog::new(options.log),
         settings: new_settings,
         reporter,
         dials: BTreeMap::new(),

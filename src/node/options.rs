@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
 use super::keys::KeyBytes;
+use super::log::LogControl;
 use super::reporting::RegistryOptions;
 use crate::model::{HardNat, ProbePorts, PunchConsent, RelayMode, TestConsent};
 
@@ -55,6 +56,8 @@ pub struct NodeOptions {
     pub path_test: TestConsent,
     /// Whom to tell what happened; nobody where there is none.
     pub registry: Option<RegistryOptions>,
+    /// Who keeps the log of the process, where this node may change what it keeps.
+    pub log: Option<Arc<dyn LogControl>>,
     /// By how many milliseconds the clock is off that it shows and stores: 0 but in a
     /// lab, which has it jump.
     pub clock_off: Arc<AtomicI64>,
@@ -95,6 +98,7 @@ impl NodeOptions {
             hard_nat: HardNat::default(),
             path_test: TestConsent::default(),
             registry: None,
+            log: None,
             clock_off: Arc::default(),
         }
     }

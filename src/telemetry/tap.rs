@@ -34,14 +34,9 @@ fn line_of(event: &tracing::Event<'_>) -> LogLine {
     LogLine {
         at: Stamp(jiff::Timestamp::now().as_millisecond()),
         level,
-        target: short_target(event.metadata().target()).to_owned(),
+        target: event.metadata().target().to_owned(),
         text: text.line(),
     }
-}
-
-/// The last part of a module path: the crate is known, the room is small.
-fn short_target(target: &str) -> &str {
-    target.rsplit("::").next().unwrap_or(target)
 }
 
 /// The message, and behind it the fields.

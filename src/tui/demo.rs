@@ -58,6 +58,7 @@ pub fn empty() -> Arc<Snapshot> {
             probe_ports: vec![9001, 9002],
             no_probe_ports: None,
             used_twice: Vec::new(),
+            bootstrap: Vec::new(),
         }),
         peers: Arc::default(),
         links: Arc::default(),
@@ -69,6 +70,7 @@ pub fn empty() -> Arc<Snapshot> {
         reporting: Arc::default(),
         counters: Arc::default(),
         totals: Arc::default(),
+        log: Arc::default(),
         tests: Arc::default(),
     })
 }
@@ -540,6 +542,9 @@ pub fn lab() -> LabView {
         about: about.to_owned(),
         unsupported: None,
         kills: false,
+        nodes: Some(4),
+        at_most: Duration::from_secs(150),
+        runs_for: None,
     };
     LabView {
         kind: "nat lab".to_owned(),

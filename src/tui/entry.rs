@@ -12,8 +12,8 @@ use crate::model::{Event, EventKind, LogLine, Outcome, PeerId, Snapshot, Stamp};
 
 /// Entries that are kept: a few minutes of a busy node, under 2 MiB.
 pub(crate) const ENTRIES_KEPT: usize = 5_000;
-/// Log lines that are kept, about 1 MiB.
-pub(crate) const LINES_KEPT: usize = 5_000;
+/// Log lines that are kept, about 2 MiB.
+pub(crate) const LINES_KEPT: usize = 10_000;
 
 /// How far back it is looked for what became of something: as much as a busy
 /// node tells while a row that left is shown.

@@ -54,9 +54,31 @@ pub enum LabCommand {
     /// Undo every change.
     Undo,
     /// Run a drill on a fleet of its own.
-    Drill(String),
+    Drill(DrillAsk),
     /// Call the running drill off.
     CallOff,
+}
+
+/// A drill, and how it differs from what it says itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DrillAsk {
+    /// Its name.
+    pub name: String,
+    /// How long it runs, where it runs for a while.
+    pub time: Option<Duration>,
+    /// On how many nodes.
+    pub nodes: Option<usize>,
+    /// In which network.
+    pub topology: Option<String>,
+    /// How often.
+    pub repeat: usize,
+}
+
+impl DrillAsk {
+    /// As it says itself.
+    pub fn plain(name: &str) -> Self {
+        Self { name: name.to_owned(), time: None, nodes: None, topology: None, repeat: 1 }
+    }
 }
 
 /// A lab as it is now.
@@ -168,6 +190,15 @@ pub struct DrillInfo {
     pub unsupported: Option<String>,
     /// Whether nodes are killed in it, on a fleet of its own.
     pub kills: bool,
+    /// On how many nodes it runs; `None` where its network says that.
+    #[serde(default)]
+    pub nodes: Option<usize>,
+    /// How long its steps take at most, as far as they say so.
+    #[serde(default)]
+    pub at_most: Duration,
+    /// How much of that is a time that may be asked for.
+    #[serde(default)]
+    pub runs_for: Option<Duration>,
 }
 
 /// A drill that runs or ran.

@@ -102,7 +102,7 @@ mod tests {
         let (lines, dropped) = take();
         assert_eq!(
             (lines[0].level, lines[0].target.as_str(), lines[0].text.as_str()),
-            (LogLevel::Info, "here", r"synced \u{1b}[31mall peers: 7 who: x\ny")
+            (LogLevel::Info, "shown::here", r"synced \u{1b}[31mall peers: 7 who: x\ny")
         );
         assert_eq!((lines.len(), dropped), (CAUGHT, 8), "what does not fit is counted");
         assert_eq!(take(), (Vec::new(), 0));

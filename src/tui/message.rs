@@ -37,6 +37,8 @@ pub(crate) enum Input {
     NodeBack(Arc<Snapshot>),
     /// What came of writing what is remembered to a file.
     Snapped(Snapped),
+    /// What came of an export.
+    Exported(Export, ExportEnd),
     /// What was logged, and how many lines were not caught.
     Lines(Vec<LogLine>, u64),
     /// The lab's newest state.
@@ -66,8 +68,36 @@ pub(crate) enum Effect {
     Suspend,
     /// Write what is remembered to a file; its [`Input::Snapped`] comes back.
     Snap,
+    /// Write a text to a file; its [`Input::Exported`] comes back.
+    Export(Export),
+    /// Send several commands, one after another.
+    SendAll(Vec<Command>),
     /// Leave.
     Quit,
+}
+
+/// A text for a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Export {
+    /// Where to.
+    pub(crate) path: PathBuf,
+    /// What.
+    pub(crate) text: String,
+    /// Of how many rows.
+    pub(crate) rows: usize,
+    /// Whether it takes the place of a file that is there.
+    pub(crate) over: bool,
+}
+
+/// What came of writing it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum ExportEnd {
+    /// It is written, that many bytes.
+    Done(u64),
+    /// A file is there already, and stays as it is.
+    IsThere,
+    /// It is not written, and why.
+    Failed(String),
 }
 
 /// What came of writing a file: where it is and how long, or why there is none.

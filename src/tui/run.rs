@@ -2,6 +2,7 @@
 //! and time, and draws when something changed. It never waits for the node or
 //! for the terminal.
 
+mod export;
 mod sources;
 
 use std::collections::VecDeque;
@@ -25,7 +26,7 @@ use super::history::Bundle;
 use super::input::Keyboard;
 use super::lab::{Lab, LabCommand};
 use super::logs::{self, LogSource};
-use super::message::{Effect, Gone, Input, Snapped};
+use super::message::{Effect, Export, ExportEnd, Gone, Input, Snapped};
 use super::terminal::{self, Features, Terminal};
 use super::theme::{GlyphChoice, Theme};
 use super::view;
@@ -65,6 +66,8 @@ pub struct Options {
     pub lab: Option<Lab>,
     /// Whether the console may only look.
     pub read_only: bool,
+    /// Whether leaving is asked about where a node in this process would end with links.
+    pub quit_asks: bool,
     /// Whether pseudonyms stand for peers, addresses and names.
     pub mask: bool,
     /// Where snaps are written; the current directory if nowhere.
@@ -82,6 +85,7 @@ impl Default for Options {
             escape_wait: ESCAPE_WAIT,
             lab: None,
             read_only: false,
+            quit_asks: false,
             mask: false,
             snaps: PathBuf::new(),
         }
@@ -183,10 +187,13 @@ fn show(
 async fn console(mut app: App, feed: Feed, options: Options) -> Result<(), ConsoleError> {
     let signals = Signals::listen()?;
     app.settings.read_only = options.read_only;
+    // A node elsewhere goes on, and one of a lab is there to be ended.
+    app.settings.quit_asks = options.quit_asks && feed.presence.is_none() && options.lab.is_none();
     app.settings.keys = options.keys;
     app.set_masked(options.mask);
     let lab = options.lab;
     let (snapped, snaps) = mpsc::channel(1);
+    let (exported, exports) = mpsc::channel(1);
     let watch = faults::Watch::start();
     let terminal = Terminal::take(Features { mouse: options.mouse, title: options.title })?;
     let keyboard = Keyboard::start(options.escape_wait)?;
@@ -215,6 +222,8 @@ async fn console(mut app: App, feed: Feed, options: Options) -> Result<(), Conso
         snap_dir: options.snaps,
         snapped,
         snaps,
+        exported,
+        exports,
     };
     if let Some(recent) = recent {
         console.take(Input::Lines(recent, 0));
@@ -263,6 +272,9 @@ struct Console {
     snap_dir: PathBuf,
     snapped: mpsc::Sender<Snapped>,
     snaps: mpsc::Receiver<Snapped>,
+    /// The same of exports.
+    exported: mpsc::Sender<(Export, ExportEnd)>,
+    exports: mpsc::Receiver<(Export, ExportEnd)>,
 }
 
 impl Console {
@@ -334,6 +346,7 @@ impl Console {
                     // It has ended; what it last showed stays.
                     News::End => self.lab = None,
                 },
+                Some((export, end)) = self.exports.recv() => self.take(Input::Exported(export, end)),
                 Some(snapped) = self.snaps.recv() => self.take(Input::Snapped(snapped)),
                 // What is due is drawn; that takes the time in.
                 () = sleep_until(wake) => {}
@@ -375,6 +388,8 @@ impl Console {
                 Effect::Send(command) => self.send(command),
                 Effect::Lab(command) => self.ask_lab(command),
                 Effect::Snap => self.snap(),
+                Effect::Export(export) => self.export(export),
+                Effect::SendAll(all) => all.into_iter().for_each(|command| self.send(command)),
             }
         }
         Ok(ControlFlow::Continue(()))
@@ -419,6 +434,20 @@ impl Console {
         };
         if let Err(error) = std::thread::Builder::new().name("snap".to_owned()).spawn(write) {
             let _ = failed.try_send(Err(error.to_string()));
+        }
+    }
+
+    /// Writes a text to a file, in the same way.
+    fn export(&mut self, export: Export) {
+        let (done, failed) = (self.exported.clone(), self.exported.clone());
+        let kept = export.clone();
+        let write = move || {
+            let end = export::write(&kept);
+            // A console that has gone wants to hear nothing.
+            let _ = done.blocking_send((kept, end));
+        };
+        if let Err(error) = std::thread::Builder::new().name("export".to_owned()).spawn(write) {
+            let _ = failed.try_send((export, ExportEnd::Failed(error.to_string())));
         }
     }
 

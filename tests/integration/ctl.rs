@@ -31,6 +31,7 @@ pub fn trials() -> Vec<Trial> {
         trial("ctl_whose_output_is_lost_says_why_and_exits_1", lost_output),
         trial("ctl_says_of_a_killed_peer_when_it_was_heard_last_and_not_when_that_was_noticed", last_heard),
         trial("ctl_reports_of_a_stage_that_is_asked_for_that_stage_alone", stage_alone),
+        trial("ctl_log_keeps_other_lines_for_a_while_and_none_after_that", log_levels),
         trial("ctl_leave_says_goodbye_and_stops_the_node", leave),
         trial("what_a_command_did_is_seen_by_the_question_after_it", seen_at_once),
         trial("a_killed_node_leaves_nothing_that_blocks_the_next_start", killed),
@@ -627,4 +628,22 @@ async fn restarted_under_load() {
         node.until_links(6).await;
         tokio::time::sleep(Duration::from_millis(1_500)).await;
     }
+}
+
+async fn log_levels() {
+    let node = Node::start("node", None).await;
+    let now = node.done(&["log"]).await;
+    assert_eq!((&now["filter"], &now["changes"]), (&"info".into(), &serde_json::json!([])));
+    let changed = node.done(&["log", "punchdeck::core=debug", "punchdeck::node=off", "--for", "1h"]).await;
+    let of = |n: usize| (changed["changes"][n]["target"].clone(), changed["changes"][n]["level"].clone());
+    assert_eq!(of(0), ("punchdeck::core".into(), "debug".into()));
+    assert_eq!(of(1), ("punchdeck::node".into(), "off".into()));
+    assert!(changed["changes"][0]["left_s"].as_f64().is_some_and(|left| left > 3_500.0), "{changed}");
+    assert_eq!(node.done(&["log"]).await["changes"].as_array().map(Vec::len), Some(2));
+    assert_eq!(node.done(&["log", "reset"]).await["changes"], serde_json::json!([]));
+
+    node.done(&["log", "punchdeck=trace", "--for", "1s"]).await;
+    node.until(&["log"], "end of what was wanted", |log| log["changes"] == serde_json::json!([])).await;
+    let (error, code) = node.json(&["log", "punchdeck=loud"]).await;
+    assert_eq!((&error["error"]["code"], code), (&"usage".into(), 2));
 }

@@ -9,7 +9,9 @@ use crate::control::Client;
 use crate::core;
 use crate::metrics;
 use crate::model::Snapshot;
-use crate::model::contract::{Attempts, Gossip, Kpi, Links, NatWithVantages, Peers, Relays, Status};
+use crate::model::contract::{
+    Attempts, Bootstrap, Gossip, Kpi, Links, Log, NatWithVantages, Peers, Relays, Status,
+};
 
 async fn snapshot(socket: &Path) -> Result<Snapshot, CtlError> {
     Ok(Client::connect(socket, true).await?.snapshot().await?)
@@ -23,6 +25,10 @@ pub(super) async fn execute(verb: &Verb, socket: &Path, out: Out<'_>) -> Result<
         Verb::Relays { .. } => out.say(Relays::new(&now), |relays| text::relays(relays, &now)),
         Verb::Gossip => out.say(Gossip::new(&now), text::gossip),
         Verb::Nat => out.say(NatWithVantages::new(&now.nat, &now), |nat| text::nat(nat, &now)),
+        Verb::Bootstrap { .. } => {
+            out.say(Bootstrap { bootstrap: now.node.bootstrap.clone() }, text::bootstrap)
+        }
+        Verb::Log { .. } => out.say(Log::new(&now.log, now.at), text::log),
         Verb::Kpi => {
             let figures = core::kpi::answer(&now.kpi, Some(now.gossip.propagation()));
             out.say(Kpi::new(figures, &now), text::kpi)

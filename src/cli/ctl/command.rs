@@ -11,10 +11,12 @@ use super::error::CtlError;
 use super::{Out, peer, text};
 use crate::control::{Client, ClientError, Told};
 use crate::model::contract::{
-    Connected, Disconnected, EndedServed, FailedOver, Left, NatWithVantages, StageResult, Staged, TestReport,
-    WhyReport,
+    Bootstrap, Connected, Disconnected, EndedServed, FailedOver, Left, Log, NatWithVantages, StageResult,
+    Staged, TestReport, WhyReport,
 };
-use crate::model::{Command, Done, Event, EventKind, Outcome, PeerId, Snapshot};
+use crate::model::{
+    Command, Done, Event, EventKind, Outcome, PeerId, Snapshot, TargetDetail, millis, printable,
+};
 
 /// How long a node may take from its goodbye to its end.
 const STOP_TIME: Duration = Duration::from_secs(5);
@@ -47,6 +49,25 @@ pub(super) fn about_some(
     command: fn(Option<PeerId>) -> Command,
 ) -> impl FnOnce(&Snapshot) -> Result<Command, CtlError> {
     move |now| wanted.map(|wanted| peer::find(wanted, now)).transpose().map(command)
+}
+
+/// A command about the log.
+pub(super) fn of_log(details: &[String], time: Duration) -> Result<Command, CtlError> {
+    if let [word] = details
+        && word == "reset"
+    {
+        return Ok(Command::LogReset);
+    }
+    let read = |text: &String| {
+        TargetDetail::parse(text).ok_or_else(|| {
+            let text = printable(text);
+            CtlError::usage(&format!(
+                "{text:?} is not TARGET=LEVEL, such as punchdeck::core=debug, nor reset"
+            ))
+        })
+    };
+    let details = details.iter().map(read).collect::<Result<_, _>>()?;
+    Ok(Command::Log { details, for_ms: millis(time) })
 }
 
 async fn finish(mut client: Client, now: Snapshot, out: Out<'_>, command: Command) -> Result<(), CtlError> {
@@ -168,6 +189,9 @@ fn tell(outcome: &Outcome, now: &Snapshot, out: Out<'_>) -> Result<(), CtlError>
             let told = Staged::new(report, Ok(StageResult::NothingToDo));
             out.say(told, |staged| text::staged(staged, outcome, now))
         }
+        Done::Bootstrap { addresses } => {
+            out.say(Bootstrap { bootstrap: addresses.clone() }, |_| format!("{outcome}\n"))
+        }
         Done::Disconnected { peer_id } => {
             let what = Disconnected { peer_id: *peer_id, held_off_s: HELD_OFF.as_secs() };
             out.say(what, |_| format!("{outcome}\n"))
@@ -177,6 +201,8 @@ fn tell(outcome: &Outcome, now: &Snapshot, out: Out<'_>) -> Result<(), CtlError>
             out.say(what, |_| format!("{outcome}\n"))
         }
         Done::Synced(report) => out.say(*report, line),
+        // The beginning of the command is the moment that was seen.
+        Done::Logged(view) => out.say(Log::new(view, now.at), |_| format!("{outcome}\n")),
         Done::Probed(view) => out.say(NatWithVantages::new(view, now), |nat| text::nat(nat, now)),
         Done::FailedOver(over) => out.say(FailedOver::from(over), |_| format!("{outcome}\n")),
         Done::Explained(why) => out

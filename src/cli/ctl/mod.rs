@@ -14,7 +14,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use self::error::CtlError;
-use super::{CtlArgs, Failure, RelaysVerb, Verb, print};
+use super::{BootstrapVerb, CtlArgs, Failure, RelaysVerb, Verb, print};
 use crate::config::Config;
 use crate::control::{SOCKET_FILE, SocketError, SocketPath};
 use crate::model::Command;
@@ -55,19 +55,34 @@ async fn verb(verb: &Verb, socket: &Path, out: Out<'_>) -> Result<(), CtlError> 
         Verb::Relays { command: Some(RelaysVerb::End { peer }) } => {
             execute(socket, out, about(peer, |peer| Command::EndServed { peer })).await
         }
+        Verb::Log { details, time } if !details.is_empty() => {
+            let command = command::of_log(details, *time)?;
+            execute(socket, out, |_| Ok(command)).await
+        }
         Verb::Status
         | Verb::Peers
         | Verb::Links
         | Verb::Relays { command: None }
         | Verb::Gossip
         | Verb::Nat
+        | Verb::Log { .. }
+        | Verb::Bootstrap { command: None }
         | Verb::Kpi => ask::execute(verb, socket, out).await,
         Verb::Metrics { peers } => ask::metrics(*peers, socket).await,
         Verb::Attempts { peer } => ask::attempts(peer.as_deref(), socket, out).await,
         Verb::Events { follow } => events::execute(*follow, socket, out).await,
         Verb::Bridge => bridge::execute(socket).await,
         Verb::Why { peer } => execute(socket, out, about(peer, |peer| Command::Why { peer })).await,
-        Verb::Connect { peer } => execute(socket, out, about(peer, |peer| Command::Connect { peer })).await,
+        Verb::Connect { peer } => match Command::dial(peer) {
+            Ok(dial) => execute(socket, out, |_| Ok(dial)).await,
+            Err(_) => execute(socket, out, about(peer, |peer| Command::Connect { peer })).await,
+        },
+        Verb::Bootstrap { command: Some(BootstrapVerb::Add { addr }) } => {
+            execute(socket, out, |_| Ok(Command::AddBootstrap { addr: *addr })).await
+        }
+        Verb::Bootstrap { command: Some(BootstrapVerb::Remove { addr }) } => {
+            execute(socket, out, |_| Ok(Command::RemoveBootstrap { addr: *addr })).await
+        }
         Verb::Punch { peer } => execute(socket, out, about(peer, |peer| Command::Punch { peer })).await,
         Verb::Relay { peer } => execute(socket, out, about(peer, |peer| Command::Relay { peer })).await,
         Verb::Disconnect { peer } => {

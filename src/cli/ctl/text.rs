@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use super::table::{Cell, Tone, left, pairs, right, table};
 use crate::model::contract::{
-    Attempts, Cache, Connected, Gossip, InOut, Kpi, Lifetime, Links, Nat, NatWithVantages, PeerItem, Peers,
-    Relays, Save, Serving, Stage, Staged, Status, WhyReport,
+    Attempts, Bootstrap, Cache, Connected, Gossip, InOut, Kpi, Lifetime, Links, Log, LogItem, Nat,
+    NatWithVantages, PeerItem, Peers, Relays, Save, Serving, Stage, Staged, Status, WhyReport,
 };
 use crate::model::{
     AttemptOutcome, CriterionView, Event, MEASURES, Outcome, Path, PathTest, PeerId, PeerState, Propagation,
@@ -330,6 +330,24 @@ fn serving(serving: &Serving, now: &Snapshot) -> String {
     let count = fmt::count(rows.len() as u64, "peer");
     let heading = ["for", "its address here", "since", "sent", "received", "dropped"];
     format!("serving {count} as a relay, {so_far} so far\n{}", table(&heading, &rows))
+}
+
+pub(super) fn bootstrap(list: &Bootstrap) -> String {
+    if list.bootstrap.is_empty() {
+        return "no bootstrap address\n".to_owned();
+    }
+    list.bootstrap.iter().fold(String::new(), |out, addr| out + &addr.to_string() + "\n")
+}
+
+pub(super) fn log(log: &Log) -> String {
+    let filter = log.filter.as_deref().unwrap_or("not this node's to change");
+    let mut rows = vec![("filter", left(filter))];
+    let change =
+        |item: &LogItem| left(format!("{} at {}, {} left", item.target, item.level, seconds(item.left_s)));
+    rows.extend(
+        log.changes.iter().enumerate().map(|(i, item)| (if i == 0 { "for now" } else { "" }, change(item))),
+    );
+    pairs(rows)
 }
 
 pub(super) fn gossip(gossip: &Gossip) -> String {

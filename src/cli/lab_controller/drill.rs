@@ -2,16 +2,17 @@
 //! its own, one at a time.
 
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use super::{Shown, change, say};
-use crate::lab::LoopbackFleet;
 use crate::lab::drill::{Arena, BUILT_IN, Checked, Progress, Report, Runner, Scenario, Verdict};
 #[cfg(target_os = "linux")]
-use crate::lab::{LabArena, Topology, Userns};
-use crate::tui::lab::{DrillCheck, DrillInfo, DrillStage, DrillView};
+use crate::lab::{LabArena, Userns};
+use crate::lab::{LoopbackFleet, Topology};
+use crate::tui::lab::{DrillAsk, DrillCheck, DrillInfo, DrillStage, DrillView};
 
 /// Nodes of a loopback fleet for a drill that does not say how many.
 const LOOPBACK_NODES: usize = 8;
@@ -41,17 +42,58 @@ impl DrillGround {
             Ok(scenario) => {
                 let fits = scenario.fleet.loopback || self.has_nats();
                 let unsupported = (!fits).then(|| "it needs NATs, and this fleet is on loopback".to_owned());
-                let kills = scenario.kills();
-                DrillInfo { name: scenario.name, about: scenario.about, unsupported, kills }
+                DrillInfo {
+                    unsupported,
+                    kills: scenario.kills(),
+                    nodes: self.nodes(&scenario),
+                    at_most: scenario.at_most(),
+                    runs_for: scenario.runs_for(),
+                    name: scenario.name,
+                    about: scenario.about,
+                }
             }
             Err(error) => DrillInfo {
                 name: (*name).to_owned(),
                 about: String::new(),
                 unsupported: Some(error.to_string()),
                 kills: false,
+                nodes: None,
+                at_most: Duration::ZERO,
+                runs_for: None,
             },
         };
         BUILT_IN.iter().map(info).collect()
+    }
+}
+
+impl DrillGround {
+    /// On how many nodes a drill runs.
+    fn nodes(&self, scenario: &Scenario) -> Option<usize> {
+        let built = || match self {
+            Self::Loopback => Some(LOOPBACK_NODES),
+            #[cfg(target_os = "linux")]
+            Self::Nat(_) => Topology::built_in(&scenario.fleet.topology).ok().map(|built| built.host.len()),
+        };
+        scenario.fleet.nodes.or_else(built)
+    }
+
+    /// A drill as it is asked for.
+    fn scenario(&self, ask: &DrillAsk) -> Result<Scenario, String> {
+        let found = BUILT_IN.iter().find(|(built_in, _)| *built_in == ask.name);
+        let (name, text) = found.ok_or_else(|| format!("there is no drill {}", ask.name))?;
+        let mut scenario = Scenario::parse(name, name, text).map_err(|e| e.to_string())?;
+        if let Some(time) = ask.time {
+            scenario.set_time(time).map_err(|e| e.to_string())?;
+        }
+        if let Some(topology) = &ask.topology {
+            if !self.has_nats() {
+                return Err("a fleet on loopback has no network to choose".to_owned());
+            }
+            Topology::built_in(topology).map_err(|e| e.to_string())?;
+            scenario.fleet.topology.clone_from(topology);
+        }
+        scenario.fleet.nodes = ask.nodes.or(scenario.fleet.nodes);
+        Ok(scenario)
     }
 }
 
@@ -69,16 +111,15 @@ impl Drills {
     }
 
     /// Starts one, unless one runs.
-    pub(super) fn start(&mut self, name: &str, view: Shown) -> Result<String, String> {
+    pub(super) fn start(&mut self, ask: &DrillAsk, view: Shown) -> Result<String, String> {
         if self.running.as_ref().is_some_and(|(thread, _)| !thread.is_finished()) {
             return Err("one drill at a time".to_owned());
         }
-        let found = BUILT_IN.iter().find(|(built_in, _)| *built_in == name);
-        let (name, text) = found.ok_or_else(|| format!("there is no drill {name}"))?;
-        let scenario = Scenario::parse(name, name, text).map_err(|e| e.to_string())?;
+        let scenario = self.ground.scenario(ask)?;
         let abort = CancellationToken::new();
         let run = Run {
             scenario,
+            repeat: ask.repeat,
             ground: self.ground.clone(),
             abort: abort.clone(),
             quit: self.quit.clone(),
@@ -90,7 +131,7 @@ impl Drills {
             .spawn(move || runtime.block_on(run.run()))
             .map_err(|e| e.to_string())?;
         self.running = Some((spawned, abort));
-        Ok(format!("the drill {name} begins"))
+        Ok(format!("the drill {} begins", ask.name))
     }
 
     /// Calls the running one off.
@@ -117,6 +158,7 @@ impl Drills {
 /// One run of a drill.
 struct Run {
     scenario: Scenario,
+    repeat: usize,
     ground: DrillGround,
     abort: CancellationToken,
     quit: CancellationToken,
@@ -124,7 +166,17 @@ struct Run {
 }
 
 impl Run {
+    /// As often as it was asked for, unless it does not pass.
     async fn run(self) {
+        for n in 1..=self.repeat.max(1) {
+            if !self.once(n).await {
+                return;
+            }
+        }
+    }
+
+    /// Says whether it passed.
+    async fn once(&self, n: usize) -> bool {
         change(&self.view, |view| {
             view.drill = Some(DrillView {
                 name: self.scenario.name.clone(),
@@ -138,7 +190,8 @@ impl Run {
             #[cfg(target_os = "linux")]
             DrillGround::Nat(userns) => Box::pin(self.in_nat_lab(userns)).await,
         };
-        let name = &self.scenario.name;
+        let of = if self.repeat > 1 { format!(", run {n} of {}", self.repeat) } else { String::new() };
+        let name = &format!("{}{of}", self.scenario.name);
         let (passed, text) = match &report {
             Ok(report) => (report.verdict == Verdict::Pass, format!("{name}: {}", report.verdict.name())),
             Err(why) => (false, format!("{name}: {why}")),
@@ -156,6 +209,7 @@ impl Run {
             }
             say(view, passed, text);
         });
+        passed
     }
 
     async fn on_loopback(&self) -> Result<Report, String> {

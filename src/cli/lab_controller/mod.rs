@@ -186,7 +186,7 @@ impl Worker {
                 self.follow(anew).await;
                 return Ok("everything is as it was built".to_owned());
             }
-            LabCommand::Drill(name) => return self.drills.start(name, self.view.clone()),
+            LabCommand::Drill(ask) => return self.drills.start(ask, self.view.clone()),
             LabCommand::CallOff => return self.drills.call_off(&self.view),
         };
         let anew = self.ground.act(act).await?;
@@ -245,7 +245,7 @@ fn doing(command: &LabCommand) -> String {
         LabCommand::Flush(host) => format!("flushing the NAT before {host}"),
         LabCommand::Show(node) => format!("going to {node}"),
         LabCommand::Undo => "undoing everything".to_owned(),
-        LabCommand::Drill(name) => format!("starting {name}"),
+        LabCommand::Drill(ask) => format!("starting {}", ask.name),
         LabCommand::CallOff => "calling the drill off".to_owned(),
     }
 }

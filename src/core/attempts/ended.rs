@@ -56,7 +56,13 @@ impl Attempts {
         let elapsed_ms = report.elapsed_ms.unwrap_or(0);
         let path = report.path;
         out.event(peer, EventKind::AttemptEnded { attempt: id, outcome, path, elapsed_ms }, now);
-        let Some(peer) = peer else { return };
+        let Some(peer) = peer else {
+            // Nobody answered where an address was dialled.
+            for waited in self.take_waiting(|w| w.attempt == id) {
+                out.answer(waited.command, Err(failure.clone().unwrap_or(Reason::ShuttingDown).into()));
+            }
+            return;
+        };
         for waited in self.take_waiting(|w| w.attempt == id && w.stage.is_none()) {
             let path = view.targets.peers.links.path(&peer);
             let told = told(&waited, peer, report.stages.clone(), path, now);

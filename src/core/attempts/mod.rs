@@ -325,6 +325,15 @@ impl Attempts {
         }
     }
 
+    /// A command to dial an address: a link to whoever is there answers it.
+    pub(super) fn dial(&mut self, command: CommandId, target: Target, view: View<'_>, out: &mut Outbox) {
+        let attempt = out.fresh_attempt();
+        let since = view.now().mono;
+        self.waiting.push(Waiting { command, attempt, since, stage: None, before: None });
+        let start = Start { target, cause: Cause::Operator, plan: Plan::DIRECT };
+        self.start(attempt, start, view, out);
+    }
+
     /// What goes on by itself behind a relayed link is called off where a person asks
     /// for it: it may have sent its packets in vain, and the rates are shared.
     fn make_way(&mut self, peer: PeerId, view: View<'_>, out: &mut Outbox) {

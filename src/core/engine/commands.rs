@@ -1,12 +1,15 @@
 //! Commands: what a person asks, and its one outcome.
 
+use std::net::SocketAddr;
+
 use super::{Action, Engine};
 use crate::core::Now;
 use crate::core::dialer::HOLD_OFF;
-use crate::core::ladder::Plan;
+use crate::core::ladder::{Plan, Target};
 use crate::core::wire::Message;
 use crate::model::{
-    Cause, CloseCode, Command, CommandId, Done, Failure, LinkReport, Path, PeerId, Reason, millis,
+    Cause, CloseCode, Command, CommandId, Done, Failure, LinkReport, Path, PeerId, Reason, is_dialled,
+    millis, plain_addr,
 };
 
 impl Engine {
@@ -14,6 +17,9 @@ impl Engine {
         self.outbox.asked(id, command.clone());
         let done = match command {
             Command::Connect { peer } => self.on_connect(id, peer, now),
+            Command::Dial { addr, peer } => self.on_dial(id, plain_addr(addr), peer, now),
+            Command::AddBootstrap { addr } => self.on_bootstrap(plain_addr(addr), true, now),
+            Command::RemoveBootstrap { addr } => self.on_bootstrap(plain_addr(addr), false, now),
             Command::Punch { peer } => self.on_stage(id, peer, Plan::PUNCH, now),
             Command::Relay { peer } => self.on_stage(id, peer, Plan::RELAY, now),
             Command::Disconnect { peer } => self.on_disconnect(peer, now),
@@ -27,6 +33,8 @@ impl Engine {
             Command::Why { peer } => self.with_why(now, |why, view, out| why.ask(id, peer, view, out)),
             Command::Test { peer, for_ms } => self.on_test(id, peer, for_ms, now),
             Command::EndTest { peer } => self.on_end_test(peer, now),
+            // Whoever runs the engine has the log, if anybody does.
+            Command::Log { .. } | Command::LogReset => Err(Reason::NoLog.into()),
             Command::NatProbe => Ok(self.nat.measure(id, now)),
             Command::Echo { peer, count, every_ms } => {
                 let Self { echoes, links, outbox, .. } = self;
@@ -51,6 +59,46 @@ impl Engine {
             return Ok(Some(Done::Connected(stands(peer, path))));
         }
         self.connect(id, peer, Plan::ALL, Cause::Operator, now)
+    }
+
+    /// An address instead of somebody who is known: who is linked there already, or who
+    /// answers, is told.
+    fn on_dial(
+        &mut self,
+        id: CommandId,
+        addr: SocketAddr,
+        peer: Option<PeerId>,
+        now: Now,
+    ) -> Result<Option<Done>, Failure> {
+        if peer == Some(self.config.me) {
+            return Err(Reason::OwnAddress.into());
+        }
+        if !is_dialled(&addr) {
+            return Err(Reason::NoAddress.into());
+        }
+        if let Some(peer) = &peer {
+            self.dialer.lift_hold_off(peer);
+        }
+        let there = self.links.iter().find_map(|(linked, link)| {
+            let info = link.status()?.info;
+            (info.path.is_straight() && info.remote == addr).then_some((*linked, info.path))
+        });
+        let known = peer.and_then(|peer| Some((peer, self.links.path(&peer)?)));
+        if let Some((peer, path)) = known.or(there.filter(|_| peer.is_none())) {
+            return Ok(Some(Done::Connected(stands(peer, path))));
+        }
+        self.config.ways.to(&[addr]).map_err(|why| Reason::NoWay { why })?;
+        let target = Target { peer, addresses: vec![addr], ..Target::default() };
+        self.with_attempts(now, |attempts, view, out| attempts.dial(id, target, view, out));
+        Ok(None)
+    }
+
+    fn on_bootstrap(&mut self, addr: SocketAddr, add: bool, now: Now) -> Result<Option<Done>, Failure> {
+        if !is_dialled(&addr) {
+            return Err(Reason::NoAddress.into());
+        }
+        self.dialer.change_bootstrap(addr, add, now.mono)?;
+        Ok(Some(Done::Bootstrap { addresses: self.dialer.bootstrap().collect() }))
     }
 
     /// A single stage, whatever link there is: only its own result is an answer.

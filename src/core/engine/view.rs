@@ -98,6 +98,8 @@ impl Engine {
             reporting: Arc::clone(&self.view.reporting),
             counters: renew(&mut self.view.counters, counters),
             totals: renew(&mut self.view.totals, self.outbox.totals().clone()),
+            // Nor is this: the log is of the process.
+            log: Arc::default(),
             tests: renew(&mut self.view.tests, tests),
         }
     }
@@ -113,6 +115,7 @@ impl Engine {
             local_addr: self.config.local_addr,
             no_ipv6: self.config.no_ipv6,
             observed_addrs: self.nat.seen_at(),
+            bootstrap: self.dialer.bootstrap().collect(),
             started: self.view.started,
             phase: if self.leaving { Phase::Leaving } else { self.dialer.phase(now) },
             cache: CacheView {

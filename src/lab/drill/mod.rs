@@ -16,6 +16,7 @@ mod relay;
 mod report;
 mod runner;
 mod scenario;
+mod size;
 mod soak;
 mod step;
 mod storm;

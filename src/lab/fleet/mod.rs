@@ -28,6 +28,7 @@ use crate::model::HardNat;
 use crate::node::RegistryOptions;
 use crate::node::feed::Feed;
 use crate::node::keys;
+use crate::node::log::LogControl;
 pub use history::{Happened, Happening};
 pub use stock::StockResult;
 
@@ -51,19 +52,27 @@ pub struct LabOptions {
     /// Whether its nodes guess ports: off where drills and tests want links that
     /// stay on their relays.
     pub hard_nat: HardNat,
+    /// Who keeps the log of the process, where its nodes may change what it keeps.
+    pub log: Option<Arc<dyn LogControl>>,
 }
 
 impl LabOptions {
     /// That topology, tested, with some seed.
     pub fn new(topology: Topology) -> Self {
         let (name, seed) = ("lab".to_owned(), rand::random());
-        Self { name, topology, seed, skip_self_test: false, hard_nat: HardNat::Off }
+        Self { name, topology, seed, skip_self_test: false, hard_nat: HardNat::Off, log: None }
     }
 
     /// The same with nodes that guess ports, or do not.
     #[must_use]
     pub fn with_hard_nat(self, hard_nat: HardNat) -> Self {
         Self { hard_nat, ..self }
+    }
+
+    /// The same with nodes that may change what the log of the process keeps.
+    #[must_use]
+    pub fn with_log(self, log: Arc<dyn LogControl>) -> Self {
+        Self { log: Some(log), ..self }
     }
 }
 
@@ -83,6 +92,7 @@ pub struct NatLab {
     registry: Option<RegistryOptions>,
     /// Whether its nodes guess ports.
     hard_nat: HardNat,
+    log: Option<Arc<dyn LogControl>>,
     without_ipv6: bool,
     begun: Instant,
     dir: LabDir,
@@ -110,7 +120,7 @@ impl NatLab {
     /// [`LabError`]; nothing is left behind.
     pub async fn build(userns: &Userns, options: LabOptions) -> Result<Self, LabError> {
         let begun = Instant::now();
-        let LabOptions { name, topology, seed, skip_self_test, hard_nat } = options;
+        let LabOptions { name, topology, seed, skip_self_test, hard_nat, log } = options;
         topology.check().map_err(LabError::Topology)?;
         files::suffice_for(&topology, 0)?;
         let without_ipv6 = topology.region.iter().any(|r| r.ipv6) && !has_ipv6();
@@ -157,6 +167,7 @@ impl NatLab {
             topology,
             registry: None,
             hard_nat,
+            log,
             without_ipv6,
             begun,
             dir,

@@ -209,6 +209,7 @@ impl NatLab {
             registry: self.registry.clone(),
             hard_nat: self.hard_nat,
             clock_off: Arc::clone(&slot.clock),
+            log: self.log.as_ref().map(|log| log.another()),
             ..NodeOptions::new(dir, keys, host, network, bind)
         };
         let started = self.on_host(host, move || Node::start(options, lock)).await?;

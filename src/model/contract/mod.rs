@@ -7,6 +7,7 @@
 //! the same.
 
 mod attempts;
+mod log;
 mod nat;
 mod node;
 mod outcomes;
@@ -18,9 +19,10 @@ mod why;
 use serde::Serialize;
 
 pub use attempts::{AttemptItem, Attempts, Stage};
+pub use log::{Log, LogItem};
 pub use nat::{Lifetime, Nat, NatWithVantages, Spell, VantageItem};
 pub use node::{Cache, Gossip, InOut, Kpi, LinkCounts, RelayState, Save, Status};
-pub use outcomes::{Connected, Disconnected, EndedServed, FailedOver, Left, StageResult, Staged};
+pub use outcomes::{Bootstrap, Connected, Disconnected, EndedServed, FailedOver, Left, StageResult, Staged};
 pub use peers::{LinkItem, Links, PeerItem, Peers};
 pub use relays::{FailoverItem, Relays, Reservation, ServedClient, Serving};
 pub use tested::{TestItem, TestReport};

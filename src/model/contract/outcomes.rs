@@ -1,5 +1,7 @@
 //! What came of commands.
 
+use std::net::SocketAddr;
+
 use serde::Serialize;
 
 use super::Stage;
@@ -88,6 +90,13 @@ impl Staged {
             note: result.err().or(report.note.as_ref()).map(Reason::to_string),
         }
     }
+}
+
+/// What is dialled when nobody is known, and when alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Bootstrap {
+    /// Where.
+    pub bootstrap: Vec<SocketAddr>,
 }
 
 /// A link that was closed.

@@ -71,6 +71,7 @@ fn end(me: PeerId, peer_id: PeerId, link: Option<LinkRow>) -> Snapshot {
             no_probe_ports: None,
             no_ipv6: false,
             used_twice: Vec::new(),
+            bootstrap: Vec::new(),
         }),
         peers: Arc::new(vec![Arc::new(peer)]),
         links: Arc::new(link.into_iter().collect()),
@@ -82,6 +83,7 @@ fn end(me: PeerId, peer_id: PeerId, link: Option<LinkRow>) -> Snapshot {
         reporting: Arc::default(),
         counters: Arc::default(),
         totals: Arc::default(),
+        log: Arc::default(),
         tests: Arc::default(),
     }
 }

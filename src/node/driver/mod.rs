@@ -25,6 +25,7 @@ use crate::node::feed::Request;
 use crate::node::guessing::Guesses;
 use crate::node::knock;
 use crate::node::lanes::Lane;
+use crate::node::log::NodeLog;
 use crate::node::pathtest::Tests;
 use crate::node::probe::{self, Probes};
 use crate::node::relaying::ReservationTable;
@@ -86,6 +87,7 @@ pub(super) struct Driver {
     pub(super) files: CacheFiles,
     pub(super) library: Arc<BootstrapCache>,
     pub(super) outlets: Outlets,
+    pub(super) log: NodeLog,
     /// Settings that changed.
     pub(super) settings: watch::Receiver<Settings>,
     /// Knocks that are being made.
@@ -114,10 +116,11 @@ impl Driver {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                Some(Request { id, command }) = commands.recv() => self.feed(Input::Command { id, command }),
+                Some(request) = commands.recv() => self.asked(request),
                 Ok(()) = self.settings.changed() => {
                     let mut settings = self.settings.borrow_and_update().clone();
                     settings.bootstrap = probe::without_own(settings.bootstrap, self.local_addr);
+                    self.log.reread();
                     self.feed(Input::Settings(settings));
                 }
                 () = sleep_until(publish) => {
@@ -143,6 +146,14 @@ impl Driver {
         }
         // As large as all that it gives up; on the heap it costs no more than a pointer.
         Box::pin(self.shut_down()).await;
+    }
+
+    /// A command: all but those about the log are the engine's.
+    fn asked(&mut self, Request { id, command }: Request) {
+        match self.log.asked(&command, self.clock.now()) {
+            Some(result) => self.act(Action::Outcome(Outcome { id, command, result })),
+            None => self.feed(Input::Command { id, command }),
+        }
     }
 
     fn feed(&mut self, input: Input) {
@@ -442,6 +453,7 @@ impl Driver {
             self.engine.handle(Input::RelayTraffic(served), now);
         }
         let mut snapshot = self.engine.snapshot(now);
+        snapshot.log = self.log.view(now);
         if let Some(reporter) = &self.reporter {
             reporter.status(&snapshot);
             snapshot.reporting = reporter.view();

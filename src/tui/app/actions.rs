@@ -6,12 +6,12 @@ use ratatui::crossterm::event::{KeyEvent, KeyEventKind};
 
 use super::App;
 use crate::model::{Command, Path, PeerId};
-use crate::tui::bindings::{Action, Binding, Danger, Key, NodeCommand};
+use crate::tui::bindings::{Action, Binding, Danger, Key, NodeCommand, Word};
 use crate::tui::commands::{Tone, describe};
 use crate::tui::lists::Move;
 use crate::tui::message::Effect;
 use crate::tui::overlays::lab::{LabPanel, LabRow};
-use crate::tui::overlays::{Help, Overlay, Palette, What};
+use crate::tui::overlays::{Help, Overlay, What};
 use crate::tui::pane::Pane;
 use crate::tui::panes::{Filtered, PaneAction};
 
@@ -48,7 +48,7 @@ impl App {
     /// has done so a moment ago. It counts once.
     fn means_close(&mut self, action: Action, key: Key) -> bool {
         let lately = self.closed_by.take();
-        action == Action::Quit
+        action == Action::Leave
             && lately.is_some_and(|(by, at)| by == key && self.node.at.saturating_sub(at) < TWICE_BY_MISTAKE)
     }
 
@@ -56,6 +56,14 @@ impl App {
     /// person would call it.
     pub(super) fn perform(&mut self, binding: &Binding, by: &str) -> Vec<Effect> {
         let action = binding.action;
+        if self.connects_by_address(action) {
+            self.open_palette(&format!("{} ", Word::Connect.text()));
+            return Vec::new();
+        }
+        if self.acts_on_marked(action) {
+            self.ask_of_marked(binding, by);
+            return Vec::new();
+        }
         if let Err(reason) = self.available(action) {
             self.say(Tone::Warn, format!("{by}: {reason}"));
             return Vec::new();
@@ -77,6 +85,16 @@ impl App {
                 }
             }
             Action::GoToEvent => self.go_to_event(),
+            Action::Order(word) => self.open_palette(&format!("{} ", word.text())),
+            Action::Warnings => self.open_warnings(),
+            Action::Failures => self.open_failures(),
+            Action::Follow => return self.follow_row(),
+            Action::Mark => self.mark(),
+            Action::Leave => return self.leave(),
+            Action::Targets => self.open_targets(),
+            Action::Show(way) => self.show_target(way),
+            Action::Keep(way) => return self.keep_target(way),
+            Action::KeepAsConfigured => return self.send(Command::LogReset),
             Action::Quit => return vec![Effect::Quit],
             Action::Suspend => return vec![Effect::Suspend],
             Action::CopyId | Action::CopyAddress | Action::CopyWhy => {
@@ -110,10 +128,10 @@ impl App {
             Action::Lab(key) => return self.ask_lab(key),
             Action::Help => self.overlays.push(Overlay::Help(Help::new(self.scopes()))),
             Action::Palette => {
-                let palette = Palette::open(self.scopes(), &self.settings.keys, &self.shown().peers);
-                self.overlays.push(Overlay::Palette(palette));
+                self.open_palette("");
             }
             Action::Search => self.with_help(|help| help.search(true)),
+            Action::EveryKey => self.with_help(Help::turn),
             Action::Close | Action::No => drop(self.overlays.pop()),
             Action::Filter => self.open_prompt(),
             Action::FilterKeep => self.filter_line.keep(),
@@ -126,6 +144,7 @@ impl App {
             Action::Older => self.recall(1),
             Action::Newer => self.recall(-1),
             Action::Edit(request) => self.edit(request),
+            Action::Back if self.panes.peers.marked().next().is_some() => self.panes.peers.unmark(),
             Action::Back if self.leaves_moment() => self.back_to_now(),
             Action::Back => {
                 if let Some(of) = self.filter_to_clear() {
@@ -136,6 +155,7 @@ impl App {
                 self.panes.on_action(self.sorted(), PaneAction::Sort);
                 self.refresh();
             }
+            Action::NextSpan if self.listed().is_some() => self.next_failures(),
             Action::NextSpan => self.panes.kpi.turn(),
             Action::SortInverse => {
                 self.panes.on_action(self.sorted(), PaneAction::SortInverse);
@@ -173,7 +193,7 @@ impl App {
     }
 
     /// What is asked as a command, if there is a peer for it.
-    fn command_of(&self, asked: NodeCommand, peer: Option<PeerId>) -> Option<Command> {
+    pub(super) fn command_of(&self, asked: NodeCommand, peer: Option<PeerId>) -> Option<Command> {
         Some(match asked {
             NodeCommand::Sync => Command::Sync { peer: Some(peer?) },
             NodeCommand::SyncAll => Command::Sync { peer: None },
@@ -242,6 +262,7 @@ impl App {
                 self.show_peer(peer);
                 self.act(line, Some(peer))
             }
+            What::Order(_, order) => order.map_or_else(|_| Vec::new(), |order| self.obey(order)),
         }
     }
 

@@ -69,12 +69,13 @@ impl App {
         let Some(Overlay::Confirm(question)) = self.overlays.pop() else { return Vec::new() };
         match question.into_effect() {
             Effect::Send(command) => self.send(command),
+            Effect::SendAll(all) => all.into_iter().flat_map(|command| self.send(command)).collect(),
             effect => vec![effect],
         }
     }
 }
 
-fn capital(word: &str) -> String {
+pub(super) fn capital(word: &str) -> String {
     let mut chars = word.chars();
     chars.next().map_or_else(String::new, |c| c.to_uppercase().chain(chars).collect())
 }

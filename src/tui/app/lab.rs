@@ -7,7 +7,7 @@ use super::node::Node;
 use crate::model::Snapshot;
 use crate::tui::bindings::LabKey;
 use crate::tui::commands::Tone;
-use crate::tui::lab::LabView;
+use crate::tui::lab::{LabCommand, LabView};
 use crate::tui::message::Effect;
 use crate::tui::overlays::Overlay;
 use crate::tui::overlays::lab::LabPanel;
@@ -49,6 +49,9 @@ impl App {
             _ => {}
         }
         let (Some(command), Some(lab)) = (command, &self.lab) else { return Vec::new() };
+        if let LabCommand::Drill(ask) = command {
+            return self.begin_drill(ask);
+        }
         if let Some((question, name)) = lab.destroys(&command, &self.settings.keys) {
             self.put_question(question, Some(name), Effect::Lab(command));
             return Vec::new();

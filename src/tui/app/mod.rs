@@ -5,12 +5,17 @@
 mod actions;
 mod ask;
 mod clipboard;
+mod exports;
 mod filter_line;
 mod lab;
+mod listings;
+mod logs;
+mod marks;
 mod mask;
 mod moment;
 mod mouse;
 mod node;
+mod orders;
 mod pathtest;
 mod possible;
 mod snap;
@@ -84,6 +89,8 @@ pub(crate) struct Settings {
     pub(crate) zone: TimeZone,
     /// Whether the console may only look.
     pub(crate) read_only: bool,
+    /// Whether leaving is asked about where it ends links.
+    pub(crate) quit_asks: bool,
 }
 
 impl App {
@@ -101,7 +108,7 @@ impl App {
             events_dropped: 0,
             closed_by: None,
             layout: Layout::default(),
-            settings: Settings { keys: Keymap::default(), theme, zone, read_only: false },
+            settings: Settings { keys: Keymap::default(), theme, zone, read_only: false, quit_asks: false },
         };
         app.refresh();
         app
@@ -159,7 +166,11 @@ impl App {
                 return self.ask_again();
             }
             Input::Snapped(snapped) => self.snapped(snapped),
-            Input::Lines(lines, _) => self.panes.logs.take(lines),
+            Input::Exported(export, end) => self.on_exported(export, end),
+            Input::Lines(lines, _) => {
+                self.panes.logs.take(lines);
+                self.refresh_targets();
+            }
             Input::Lab(view) => self.take_lab(view),
             Input::LabBusy => self.say(Tone::Warn, "the lab is busy, nothing was done".to_owned()),
             Input::Switched(snapshot) => self.switch(snapshot),
@@ -262,6 +273,7 @@ impl App {
         }
         let pane = match self.panes.focus() {
             Pane::Events => Some(Scope::Events),
+            Pane::Logs => Some(Scope::Logs),
             Pane::Kpi => Some(Scope::Kpi),
             Pane::Relays if self.panes.relays.is_in_served() => Some(Scope::Served),
             _ => None,
@@ -387,6 +399,8 @@ impl App {
         if let Some(Overlay::Palette(palette)) = self.overlays.top_mut() {
             palette.on_snapshot(&self.settings.keys, &snapshot.peers);
         }
+        self.refresh_targets();
+        self.refresh_listing();
     }
 
     /// How long until a row that left goes from one of the tables.

@@ -52,6 +52,8 @@ impl App {
         match (self.overlays.top_mut(), &mut self.lab) {
             (Some(Overlay::Palette(palette)), _) if palette.row() == row => return self.do_chosen(),
             (Some(Overlay::Palette(palette)), _) => palette.choose(row),
+            (Some(Overlay::Targets(targets)), _) => targets.choose(row),
+            (Some(Overlay::Listing(listing)), _) => listing.choose(row),
             (Some(Overlay::Lab), Some(lab)) => lab.choose(row),
             (Some(Overlay::Drills), Some(lab)) => lab.choose_drill(row),
             _ => {}

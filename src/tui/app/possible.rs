@@ -2,12 +2,12 @@
 
 use super::App;
 use crate::model::{NatType, Path, PeerId, PeerRow, PeerState, Reason};
-use crate::tui::bindings::{Action, LabKey, NodeCommand, Scope};
+use crate::tui::bindings::{Action, LabKey, NodeCommand, Scope, Word};
 use crate::tui::draw::Possible;
 use crate::tui::fmt;
 use crate::tui::lists::Stamped as _;
 use crate::tui::overlays::lab::LabPanel;
-use crate::tui::overlays::{Overlay, TestView};
+use crate::tui::overlays::{Overlay, TestView, Which};
 use crate::tui::pane::Pane;
 use crate::tui::panes::Filtered;
 
@@ -35,6 +35,9 @@ impl Possible for Here<'_> {
             Action::Step(step) => app.history.where_to(step, app.live().at, &app.settings.zone).map(|_| ()),
             Action::GoToEvent => app.event_in_reach(),
             Action::EndServed => app.served().map(|_| ()),
+            Action::Keep(way) => app.kept_otherwise(way).map(|_| ()),
+            Action::KeepAsConfigured => or(app.live().log.filter.is_some(), &Reason::NoLog),
+            Action::Show(way) => app.shown_otherwise(way).map(|_| ()),
             Action::Freeze if app.history.replayed().is_some() => {
                 Err("a replay stands still unless it is played".to_owned())
             }
@@ -64,7 +67,19 @@ impl Possible for Here<'_> {
             Action::OpenDrills => app.lab_here("drills need").map(|_| ()),
             Action::Lab(key) => app.lab_here("this needs")?.command(key).map(|_| ()),
             Action::ChooseNat => app.lab_here("this needs")?.command(LabKey::Nat(NatType::None)).map(|_| ()),
-            Action::Back if !app.leaves_moment() && app.filter_to_clear().is_none() => {
+            Action::Follow => app.leads().map(|_| ()),
+            Action::Mark => {
+                app.panes.peers.selected().map(|_| ()).ok_or_else(|| "no peer is selected".to_owned())
+            }
+            Action::Order(Word::Drill) => app.lab_here("drills need").map(|_| ()),
+            Action::NextSpan if matches!(app.listed(), Some(Which::Warnings | Which::Bootstrap)) => {
+                Err("this list is about now".to_owned())
+            }
+            Action::Back
+                if !app.leaves_moment()
+                    && app.filter_to_clear().is_none()
+                    && app.panes.peers.marked().next().is_none() =>
+            {
                 Err("there is no filter".to_owned())
             }
             Action::Zoom if !app.panes.zoom && self.on_screen.len() < 2 => {

@@ -11,13 +11,15 @@ use crate::tui::bindings::{Action, NodeCommand};
 use crate::tui::demo;
 use crate::tui::draw::Drawn;
 use crate::tui::entry::Timeline;
-use crate::tui::lab::{LabCommand, LabSaid, LabView};
+use crate::tui::lab::{DrillAsk, LabCommand, LabSaid, LabView};
 use crate::tui::lists::Stamped as _;
 use crate::tui::overlays::Palette;
 use crate::tui::panes::Filtered;
 use crate::tui::panes::component::Filterable as _;
 use crate::tui::theme::GlyphChoice;
 
+mod acting;
+mod logs;
 mod mouse;
 mod palette;
 mod pathtest;
@@ -307,7 +309,7 @@ fn what_cannot_work_is_not_sent_and_the_reason_is_said() {
     assert_eq!(b.message(), "s: speaks no punchdeck");
 
     let mut alone = Bench::new(demo::empty());
-    for (key, said) in [("S", "S: no links"), ("f", "f: no relay is in use"), ("c", "c: no peer is selected")]
+    for (key, said) in [("S", "S: no links"), ("f", "f: no relay is in use"), ("p", "p: no peer is selected")]
     {
         assert!(alone.keys(key).is_empty());
         assert_eq!(alone.message(), said);
@@ -755,7 +757,7 @@ fn without_a_lab_its_keys_say_how_to_get_one() {
 fn one_drill_runs_at_a_time_and_can_be_called_off() {
     let mut b = in_lab();
     b.keys("dj");
-    let drill = LabCommand::Drill("chaos_partition".to_owned());
+    let drill = LabCommand::Drill(DrillAsk::plain("chaos_partition"));
     assert_eq!(asked_of_lab(&b.press(KeyCode::Enter)), Some(&drill));
     b.send(Input::Lab(Arc::new(LabView { drill: Some(demo::drill()), ..demo::lab() })));
     assert!(b.press(KeyCode::Enter).is_empty());

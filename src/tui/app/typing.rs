@@ -37,8 +37,10 @@ impl App {
     pub(super) fn paste(&mut self, text: &str) {
         // Where nothing is typed a paste is not a row of commands. At once: each change
         // may look through all peers.
-        if self.line().is_some_and(|line| line.paste(text)) {
-            self.on_edit();
+        match self.line().map(|line| line.paste(text)) {
+            Some(true) => self.on_edit(),
+            Some(false) => {}
+            None => self.paste_address(text),
         }
     }
 

@@ -28,6 +28,8 @@ pub(crate) enum Scope {
     Kpi,
     /// The events.
     Events,
+    /// The log.
+    Logs,
     /// A file instead of a node.
     Replay,
     /// The why view of a peer.
@@ -40,6 +42,10 @@ pub(crate) enum Scope {
     Nat,
     /// The drills.
     Drills,
+    /// The targets of the log.
+    Targets,
+    /// A list of what is wrong, or of who failed.
+    Listing,
     /// The palette.
     Palette,
     /// The help.
@@ -48,6 +54,8 @@ pub(crate) enum Scope {
     Search,
     /// A question that wants yes or no.
     Confirm,
+    /// The question whether to leave.
+    Leave,
     /// A question that wants a name.
     Name,
     /// The filter being typed.
@@ -65,6 +73,7 @@ impl Scope {
             Self::Served => "Relays, on a peer that we serve",
             Self::Kpi => "KPI",
             Self::Events => "Events",
+            Self::Logs => "Logs",
             Self::Replay => "Replay",
             Self::Why => "Why view",
             Self::Test => "Path test",
@@ -72,6 +81,9 @@ impl Scope {
             Self::Lab => "Lab",
             Self::Nat => "Lab, choice of a NAT",
             Self::Drills => "Drills",
+            Self::Targets => "Log targets",
+            Self::Listing => "Warnings and failures",
+            Self::Leave => "The question whether to leave",
             Self::Confirm => "Questions",
             Self::Name => "Questions that want a name",
             Self::Prompt => "Filter line",
@@ -87,6 +99,7 @@ impl Scope {
             Self::Served => "on a peer that we serve",
             Self::Kpi => "in the KPI pane",
             Self::Events => "in the events",
+            Self::Logs => "in the logs",
             Self::Replay => "in a replay",
             Self::Why => "in the why view",
             Self::Test => "in a path test",
@@ -94,6 +107,9 @@ impl Scope {
             Self::Lab => "in the lab",
             Self::Nat => "in the choice of a NAT",
             Self::Drills => "in the drills",
+            Self::Targets => "among the log targets",
+            Self::Listing => "in a list",
+            Self::Leave => "in the question whether to leave",
             Self::Confirm => "in a question",
             Self::Name => "where a name is wanted",
             Self::Prompt => "in the filter line",
@@ -104,7 +120,7 @@ impl Scope {
 
     /// Whether keys that it has not mean there what they mean in all panes.
     pub(crate) fn is_within_main(self) -> bool {
-        matches!(self, Self::Served | Self::Kpi | Self::Events | Self::Replay)
+        matches!(self, Self::Served | Self::Kpi | Self::Events | Self::Logs | Self::Replay)
     }
 
     /// Whether characters are text there, and no keys.
@@ -130,6 +146,24 @@ pub(crate) enum Action {
     EndTest,
     /// To the first moment that shows the chosen event.
     GoToEvent,
+    /// What is wrong now.
+    Warnings,
+    /// Who failed most.
+    Failures,
+    /// Where the chosen row of a list leads.
+    Follow,
+    /// Marks a row, or takes the mark away.
+    Mark,
+    /// The targets of the log.
+    Targets,
+    /// What is shown of the chosen target.
+    Show(Way),
+    /// What the node's log keeps of it for a while.
+    Keep(Way),
+    /// What the configuration says is kept again.
+    KeepAsConfigured,
+    /// What is typed out: the palette with its first word.
+    Order(Word),
     /// Ends what the chosen peer holds here as a relay's client.
     EndServed,
     Filter,
@@ -154,6 +188,8 @@ pub(crate) enum Action {
     CopyWhy,
     Palette,
     Search,
+    /// Every key in the help, or one page of them again.
+    EveryKey,
     NextPane,
     PrevPane,
     Pane(u8),
@@ -179,7 +215,46 @@ pub(crate) enum Action {
     Older,
     Newer,
     Suspend,
+    /// Leaves; asks first where a node with links would end.
+    Leave,
+    /// Leaves at once.
     Quit,
+}
+
+/// The first word of what is typed out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Word {
+    Connect,
+    Bootstrap,
+    Export,
+    Drill,
+}
+
+impl Word {
+    /// As it is typed.
+    pub(crate) fn text(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::Bootstrap => "bootstrap",
+            Self::Export => "export",
+            Self::Drill => "drill",
+        }
+    }
+
+    /// What it can cost.
+    pub(crate) fn danger(self) -> Danger {
+        match self {
+            Self::Connect | Self::Bootstrap | Self::Drill => Danger::Traffic,
+            Self::Export => Danger::None,
+        }
+    }
+}
+
+/// Towards more or towards less.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Way {
+    Less,
+    More,
 }
 
 /// What a key has the node do; each becomes a command.
@@ -294,7 +369,7 @@ impl Action {
     /// Whether it changes anything but what is shown.
     pub(crate) fn changes_something(self) -> bool {
         match self {
-            Self::ChooseNat => true,
+            Self::ChooseNat | Self::Order(Word::Drill) => true,
             action if action.is_for_the_node() => true,
             Self::Lab(key) => key != LabKey::Show,
             _ => false,
@@ -303,7 +378,16 @@ impl Action {
 
     /// Whether the node is to do it.
     pub(crate) fn is_for_the_node(self) -> bool {
-        matches!(self, Self::Node(_) | Self::EndServed | Self::Test | Self::EndTest)
+        matches!(
+            self,
+            Self::Node(_)
+                | Self::EndServed
+                | Self::Test
+                | Self::EndTest
+                | Self::Keep(_)
+                | Self::KeepAsConfigured
+                | Self::Order(Word::Connect | Word::Bootstrap)
+        )
     }
 
     /// Whether it is about one peer, whoever that is.
@@ -340,6 +424,7 @@ impl Binding {
             self.action,
             Action::Help
                 | Action::Quit
+                | Action::Leave
                 | Action::Close
                 | Action::No
                 | Action::FilterCancel

@@ -5,14 +5,25 @@
 
 use tui_input::InputRequest as Edit;
 
-use super::{Action, Binding, Danger, LabKey, NodeCommand, Scope, Step};
+use super::{Action, Binding, Danger, LabKey, NodeCommand, Scope, Step, Way, Word};
 use crate::model::NatType;
 
 const PEER: &[Scope] = &[Scope::Main, Scope::Why];
 const TESTED: &[Scope] = &[Scope::Main, Scope::Why, Scope::Test];
 const TEST: &[Scope] = &[Scope::Test];
 const MAIN: &[Scope] = &[Scope::Main];
-const SCROLL: &[Scope] = &[Scope::Main, Scope::Why, Scope::Test, Scope::Lab, Scope::Drills, Scope::Help];
+const SCROLL: &[Scope] = &[
+    Scope::Main,
+    Scope::Why,
+    Scope::Test,
+    Scope::Lab,
+    Scope::Drills,
+    Scope::Targets,
+    Scope::Listing,
+    Scope::Help,
+];
+const TARGETS: &[Scope] = &[Scope::Targets];
+const LISTING: &[Scope] = &[Scope::Listing];
 const LAB: &[Scope] = &[Scope::Lab];
 const NAT: &[Scope] = &[Scope::Nat];
 const DRILLS: &[Scope] = &[Scope::Drills];
@@ -28,6 +39,9 @@ const EVERYWHERE: &[Scope] = &[
     Scope::Lab,
     Scope::Nat,
     Scope::Drills,
+    Scope::Targets,
+    Scope::Listing,
+    Scope::Leave,
     Scope::Palette,
     Scope::Help,
     Scope::Search,
@@ -35,7 +49,8 @@ const EVERYWHERE: &[Scope] = &[
     Scope::Name,
     Scope::Prompt,
 ];
-const OVERVIEWS: &[Scope] = &[Scope::Main, Scope::Why, Scope::Test, Scope::Lab, Scope::Drills];
+const OVERVIEWS: &[Scope] =
+    &[Scope::Main, Scope::Why, Scope::Test, Scope::Lab, Scope::Drills, Scope::Targets, Scope::Listing];
 
 macro_rules! table {
     ($($name:literal: $action:expr, $keys:literal, $scopes:expr, $label:literal, $danger:ident,
@@ -58,6 +73,18 @@ pub(crate) static BINDINGS: &[Binding] = table! {
         "why the selected peer is what it is: attempt, reasons, evidence";
     "go-to-event": Action::GoToEvent, "enter", &[Scope::Events], "go there", None,
         "to the first moment that shows the chosen event";
+    "log-targets": Action::Targets, "t", &[Scope::Logs], "targets", None,
+        "what is shown of each part of the program, and what the node's log keeps of it";
+    "log-show-less": Action::Show(Way::Less), "left", TARGETS, "show less", None,
+        "hide the finest lines of the chosen target";
+    "log-show-more": Action::Show(Way::More), "right", TARGETS, "show more", None,
+        "show finer lines of the chosen target";
+    "log-keep-more": Action::Keep(Way::More), "+", TARGETS, "keep more", Traffic,
+        "have the node's log keep finer lines of the chosen target for ten minutes";
+    "log-keep-less": Action::Keep(Way::Less), "-", TARGETS, "keep less", Traffic,
+        "have the node's log keep fewer lines of the chosen target for ten minutes";
+    "log-reset": Action::KeepAsConfigured, "0", TARGETS, "as configured", Traffic,
+        "have the node's log keep what its configuration says";
     "sync": Action::Node(NodeCommand::Sync), "s", PEER, "sync", Traffic,
         "exchange records with the selected peer (needs a link)";
     "sync-all": Action::Node(NodeCommand::SyncAll), "S", PEER, "all", Traffic,
@@ -74,6 +101,22 @@ pub(crate) static BINDINGS: &[Binding] = table! {
         "close the link to the selected peer and hold off automatic dials for 60 s";
     "end-served": Action::EndServed, "x", &[Scope::Served], "end it", Disruptive,
         "end the reservation of the chosen peer here, and give it none for 10 min; its link stays";
+    "mark": Action::Mark, "v", MAIN, "mark", None,
+        "mark the selected peer, and go on; sync, connect and disconnect then act on all marked ones, after a question";
+    "connect-address": Action::Order(Word::Connect), "", PEER, "", Traffic,
+        "dial an address: connect 198.18.0.1:9000, or ID@198.18.0.1:9000 for nobody else; an address can be pasted, too";
+    "bootstrap": Action::Order(Word::Bootstrap), "", PEER, "", Traffic,
+        "what is dialled when nobody is known, until the node stops: bootstrap add ADDR, remove ADDR, or list";
+    "export": Action::Order(Word::Export), "", PEER, "", None,
+        "write what is shown to a file: export events|peers|why|kpi FILE; .csv makes a table, else a JSON object a line";
+    "drill": Action::Order(Word::Drill), "", PEER, "", Traffic,
+        "run a drill as you want it: drill NAME for=10m nodes=16 topology=NAME repeat=3";
+    "warnings": Action::Warnings, "!", PEER, "warnings", None,
+        "what is wrong now, over all panes, the worst first, and what can be done about it";
+    "failures": Action::Failures, "e", PEER, "failures", None,
+        "who failed most in the last 10 min, 1 h or 24 h, and why";
+    "follow": Action::Follow, "enter", LISTING, "go there", None, "to what the chosen row is about";
+    "next-failures": Action::NextSpan, "o", LISTING, "span", None, "the failures of the next span of time";
     "filter": Action::Filter, "/", MAIN, "filter", None,
         "show only some peers: a text, or nat=symmetric path!=direct rtt>80 name~vps seen<5m; in the events: kind=relay peer=vps-1; in the logs: words";
     "back": Action::Back, "esc", MAIN, "clear filter", None,
@@ -159,10 +202,14 @@ pub(crate) static BINDINGS: &[Binding] = table! {
     "close-test": Action::Close, "esc q", TEST, "close", None,
         "call a test that runs off; else back to where you were";
     "close-help": Action::Close, "esc ? q", &[Scope::Help], "close", None, "back to where you were";
+    "close-list": Action::Close, "esc q", LISTING, "close", None, "back to where you were";
+    "close-targets": Action::Close, "esc q t", TARGETS, "close", None, "back to the log";
     "close-lab": Action::Close, "esc q", &[Scope::Lab, Scope::Nat, Scope::Drills], "close", None,
         "back to where you were";
     "yes": Action::Yes, "y Y", &[Scope::Confirm], "yes, do it", None, "do what is asked";
     "no": Action::No, "n N esc q", &[Scope::Confirm], "no", None, "do nothing";
+    "leave-yes": Action::Yes, "q y Y enter", &[Scope::Leave], "yes, leave", None, "leave, and stop the node";
+    "leave-no": Action::No, "esc n N", &[Scope::Leave], "no", None, "stay";
     "filter-keep": Action::FilterKeep, "enter", &[Scope::Prompt], "keep the filter", None,
         "keep the filter as it stands";
     "filter-cancel": Action::FilterCancel, "esc", &[Scope::Prompt], "back to the filter before", None,
@@ -182,6 +229,8 @@ pub(crate) static BINDINGS: &[Binding] = table! {
     "palette-down": Action::Down, "down ctrl-n", PALETTE, "", None, "one row down";
     "palette-page-up": Action::PageUp, "pgup", PALETTE, "", None, "one page up";
     "palette-page-down": Action::PageDown, "pgdn", PALETTE, "", None, "one page down";
+    "every-key": Action::EveryKey, "tab", HELP, "every key", None,
+        "every key with what it does and why some do nothing now, or one page of them again";
     "search": Action::Search, "/", HELP, "search", None, "show only the keys with some words in them";
     "search-keep": Action::SearchKeep, "enter", SEARCH, "keep", None, "keep what was found, and read on";
     "search-cancel": Action::SearchCancel, "esc", SEARCH, "all again", None, "show every key again";
@@ -206,7 +255,8 @@ pub(crate) static BINDINGS: &[Binding] = table! {
         "what every key does, and why some do nothing now";
     "suspend": Action::Suspend, "ctrl-z", EVERYWHERE, "", None,
         "suspend; a node in this process stands still until the shell's fg";
-    "quit": Action::Quit, "q", MAIN, "quit", None, "leave the console and stop the node in it";
+    "quit": Action::Leave, "q", MAIN, "quit", None,
+        "leave the console and stop the node in it; asks first while it has links (q again leaves)";
     "quit-anywhere": Action::Quit, "ctrl-c", EVERYWHERE, "", None,
         "leave the console from anywhere, and stop the node in it";
 };

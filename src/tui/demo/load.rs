@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use ratatui::buffer::Buffer;
+use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::layout::Rect;
 
 use super::{NOW, ago, busy, peer};
-use crate::model::{PeerRow, PeerState, Snapshot, ThemeChoice};
+use crate::model::{LogLevel, LogLine, PeerRow, PeerState, Snapshot, ThemeChoice};
 use crate::tui::app::App;
 use crate::tui::logs::LogSource;
 use crate::tui::message::Input;
@@ -98,6 +99,31 @@ impl Screen {
     pub fn snapshot(&mut self, snapshot: Arc<Snapshot>) {
         self.at += Duration::from_millis(100);
         self.app.update(Input::Snapshot(snapshot), self.at);
+    }
+
+    /// Gives the log the whole screen, and fills it with so many lines.
+    pub fn log(&mut self, count: u32) {
+        let targets = ["punchdeck::core::gossip", "punchdeck::core::link", "punchdeck::node::driver"];
+        let line = |n: u32| LogLine {
+            at: NOW,
+            level: LogLevel::Info,
+            target: targets[n as usize % targets.len()].to_owned(),
+            text: format!("line {n} of a log that somebody reads: peer 1b88f0 path direct rtt 81 ms"),
+        };
+        self.app.update(Input::Lines((0..count).map(line).collect(), 0), self.at);
+        self.keys("8z");
+    }
+
+    /// Types a text.
+    pub fn keys(&mut self, text: &str) {
+        for c in text.chars() {
+            let code = match c {
+                '\n' => KeyCode::Enter,
+                '\u{1b}' => KeyCode::Esc,
+                c => KeyCode::Char(c),
+            };
+            self.app.update(Input::Key(KeyEvent::new(code, KeyModifiers::NONE)), self.at);
+        }
     }
 
     /// Draws one frame and returns how many cells would be written.

@@ -2,6 +2,7 @@
 //! picture lies on the screen, which is all that drawing gives back.
 
 pub(crate) mod frame;
+pub(crate) mod lines;
 pub(crate) mod provenance;
 
 use std::cell::{Cell, RefCell};

@@ -127,6 +127,7 @@ impl RecordingBoundary {
             | Input::OutcomesLost(_)
             | Input::NodeGone(Gone::Stopped)
             | Input::Snapped(Ok(_))
+            | Input::Exported(..)
             | Input::LabBusy
             | Input::SuspendRefused
             | Input::Tick) => same,
@@ -162,6 +163,9 @@ impl RecordingBoundary {
     pub(crate) fn release(&self, effect: Effect) -> Effect {
         match (&self.mask, effect) {
             (Some(mask), Effect::Send(command)) => Effect::Send(mask.real_command(command)),
+            (Some(mask), Effect::SendAll(all)) => {
+                Effect::SendAll(all.into_iter().map(|command| mask.real_command(command)).collect())
+            }
             (Some(mask), Effect::Lab(command)) => Effect::Lab(mask.lab_command(command)),
             (_, effect) => effect,
         }

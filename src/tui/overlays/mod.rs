@@ -2,9 +2,11 @@
 
 mod help;
 pub(crate) mod lab;
+mod listing;
 mod palette;
 mod pathtest;
 mod question;
+mod targets;
 mod why;
 
 use std::time::Duration;
@@ -22,9 +24,11 @@ use crate::model::{Outcome, PeerId, Snapshot};
 use crate::node::feed::SendError;
 
 pub(crate) use self::help::Help;
-pub(crate) use self::palette::{Palette, What};
+pub(crate) use self::listing::{Facts, Failed, Go, Listing, SPANS, Which};
+pub(crate) use self::palette::{Exported, Order, Palette, What};
 pub(crate) use self::pathtest::{FOR_MS, TestView};
 pub(crate) use self::question::Question;
+pub(crate) use self::targets::Targets;
 pub(crate) use self::why::WhyView;
 
 /// One of them.
@@ -44,6 +48,10 @@ pub(crate) enum Overlay {
     Nat(String),
     /// The drills.
     Drills,
+    /// What is wrong now, who failed most, or what is dialled when nobody is known.
+    Listing(Listing),
+    /// The targets of the log.
+    Targets(Targets),
     /// A question before something that cannot simply be taken back.
     Confirm(Question),
 }
@@ -59,6 +67,8 @@ impl Overlay {
             Self::Lab => Scope::Lab,
             Self::Nat(_) => Scope::Nat,
             Self::Drills => Scope::Drills,
+            Self::Targets(_) => Scope::Targets,
+            Self::Listing(_) => Scope::Listing,
             Self::Confirm(question) => question.scope(),
         }
     }
@@ -88,6 +98,8 @@ impl Overlay {
             (Self::Lab, Some(lab)) => lab.draw(pen, body, buf),
             (Self::Nat(host), Some(lab)) => lab.draw_nats(pen, host, body, buf),
             (Self::Drills, Some(lab)) => lab.draw_drills(pen, body, buf),
+            (Self::Targets(targets), _) => targets.draw(pen, body, buf),
+            (Self::Listing(listing), _) => listing.draw(pen, body, buf),
             (Self::Confirm(question), _) => question.draw(pen, body, buf),
             (Self::Lab | Self::Nat(_) | Self::Drills, None) => Drawn::default(),
         }
@@ -165,6 +177,8 @@ impl Overlays {
             (Some(Overlay::Why(view)), _) => view.go(step),
             (Some(Overlay::Test(view)), _) => view.go(step),
             (Some(Overlay::Palette(palette)), _) => palette.go(step),
+            (Some(Overlay::Targets(targets)), _) => targets.go(step),
+            (Some(Overlay::Listing(listing)), _) => listing.go(step),
             (Some(Overlay::Lab), Some(lab)) => lab.go(step),
             (Some(Overlay::Drills), Some(lab)) => lab.go_drills(step),
             (Some(_), _) => {}
@@ -196,6 +210,8 @@ impl Overlays {
                 Overlay::Palette(palette) => palette.on_drawn(*drawn),
                 Overlay::Why(view) => view.on_drawn(*drawn),
                 Overlay::Test(view) => view.on_drawn(*drawn),
+                Overlay::Targets(targets) => targets.on_drawn(*drawn),
+                Overlay::Listing(listing) => listing.on_drawn(*drawn),
                 Overlay::Lab => {
                     if let Some(lab) = &mut lab {
                         lab.on_drawn(*drawn);

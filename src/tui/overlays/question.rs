@@ -34,7 +34,11 @@ impl Question {
 
     /// What the keys mean.
     pub(super) fn scope(&self) -> Scope {
-        if self.name.is_some() { Scope::Name } else { Scope::Confirm }
+        match (&self.name, &self.effect) {
+            (Some(_), _) => Scope::Name,
+            (None, Effect::Quit) => Scope::Leave,
+            (None, _) => Scope::Confirm,
+        }
     }
 
     /// What is typed, to be changed.

@@ -29,6 +29,7 @@ use crate::model::{PeerId, Stamp};
 
 pub(crate) use self::component::PaneAction;
 pub(crate) use self::escalation::ladder;
+pub(crate) use self::logs::TargetRow;
 #[cfg(test)]
 pub(crate) use self::peers::state_look;
 

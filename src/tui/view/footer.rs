@@ -26,6 +26,7 @@ pub(super) fn draw(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
                 b.action,
                 Action::Help
                     | Action::Palette
+                    | Action::Leave
                     | Action::Quit
                     | Action::Close
                     | Action::No
@@ -103,6 +104,6 @@ fn belongs(action: Action, pane: Pane) -> bool {
         Pane::Nat => action == Action::Node(NodeCommand::NatProbe),
         Pane::Kpi => action == Action::NextSpan,
         Pane::Events => matches!(action, Action::GoToEvent | Action::Filter),
-        Pane::Logs => action == Action::Filter,
+        Pane::Logs => matches!(action, Action::Filter | Action::Targets),
     }
 }

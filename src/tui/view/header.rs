@@ -92,6 +92,18 @@ pub(super) fn draw(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) {
     if app.settings.read_only {
         left.extend([Span::styled("read-only", theme.warn), gap()]);
     }
+    if let Some(change) = snapshot.log.changes.first() {
+        let more = snapshot.log.changes.len() - 1;
+        let more = if more > 0 { format!(" +{more}") } else { String::new() };
+        let what = if wide {
+            format!("{} {}{more}, ", change.what.target, change.what.detail)
+        } else {
+            String::new()
+        };
+        let until = snapshot.log.changes.iter().map(|c| c.until).max().unwrap_or(change.until);
+        left.push(Span::styled("log ", theme.dim));
+        left.extend([Span::styled(format!("{what}ends {}", pen.countdown(until)), theme.warn), gap()]);
+    }
     if !narrow {
         // In words only where they fit beside the longest of everything else.
         left.push(Span::raw(links(app, area.width >= 140)));
@@ -171,7 +183,7 @@ fn replay_banner(app: &App, pen: &Pen<'_>, about: &About, moment: &Moment) -> St
 fn trouble(app: &App, pen: &Pen<'_>) -> Option<String> {
     let node = &app.live().node;
     if let Some(gone) = app.gone() {
-        return Some(gone.banner(&pen.keys.key_of(Scope::Main, Action::Quit)));
+        return Some(gone.banner(&pen.keys.key_of(Scope::Main, Action::Leave)));
     }
     if let Some(age) = app.stale() {
         pen.changes_within(std::time::Duration::from_secs(1));

@@ -14,8 +14,8 @@ use jiff::tz::TimeZone;
 
 use super::*;
 use crate::model::{
-    AlsoCalled, CloseCode, Command, CommandId, Done, Event, EventKind, Failure, Outcome, Path, PeerRow,
-    Reason, RelayMode, SaveState, Snapshot,
+    AlsoCalled, CloseCode, Command, CommandId, Done, Event, EventKind, Failure, LogChange, LogDetail,
+    LogLevel, LogLine, LogView, Outcome, Path, PeerRow, Reason, RelayMode, SaveState, Snapshot, TargetDetail,
 };
 use crate::tui::bindings::Keymap;
 use crate::tui::demo;
@@ -83,6 +83,11 @@ impl Shot {
         self
     }
 
+    fn press(mut self, code: KeyCode) -> Self {
+        self.input(Input::Key(KeyEvent::new(code, KeyModifiers::NONE)));
+        self
+    }
+
     fn draw(&mut self) {
         let (app, mut picture) = (&self.app, None);
         self.terminal.draw(|frame| picture = Some(draw(app, frame.area(), frame.buffer_mut()))).unwrap();
@@ -136,8 +141,47 @@ fn each_pane_alone() {
 fn the_help() {
     assert_snapshot!("help_80x24", Shot::busy(SMALL).keys("?").text());
     assert_snapshot!("help_140x40", Shot::busy(LARGE).keys("?").text());
+    assert_snapshot!("help_every_key_80x24", Shot::busy(SMALL).keys("?").press(KeyCode::Tab).text());
     assert_snapshot!("help_search_80x24", Shot::busy(SMALL).keys("?/relay").text());
     assert_snapshot!("help_of_the_lab_80x24", in_lab(SMALL, |_| {}).keys("l?").text());
+}
+
+#[test]
+fn the_lists_over_the_panes() {
+    assert_snapshot!("warnings_80x24", Shot::busy(SMALL).keys("!").text());
+    assert_snapshot!("failures_80x24", Shot::busy(SMALL).keys("e").text());
+    assert_snapshot!("marked_80x24", Shot::busy(SMALL).keys("gvvc").text());
+}
+
+#[test]
+fn the_log_and_its_targets() {
+    let mut snapshot = Snapshot::clone(&demo::busy());
+    let what = TargetDetail { target: "punchdeck::core".to_owned(), detail: LogDetail::Debug };
+    let change = LogChange { what, until: demo::NOW.after(Duration::from_secs(600)) };
+    snapshot.log = Arc::new(LogView { filter: Some("info".to_owned()), changes: vec![change] });
+    let line = |target: &str, level, text: &str| LogLine {
+        at: demo::NOW,
+        level,
+        target: target.to_owned(),
+        text: text.to_owned(),
+    };
+    let lines = vec![
+        line("punchdeck::core::gossip", LogLevel::Debug, "a delta went to 4 links"),
+        line("punchdeck::core::link::session", LogLevel::Info, "resumed"),
+        line(
+            "punchdeck::node::driver",
+            LogLevel::Warn,
+            "the system refused to send 12 datagrams towards 198.18.0.103:46440, because no route of this host \
+             leads there; peers there are dialled again when it has one",
+        ),
+    ];
+    let mut shot = Shot::of(Arc::new(snapshot), SMALL);
+    shot.input(Input::Lines(lines, 0));
+    let mut shot = shot.keys("8");
+    assert_snapshot!("log_wrapped_80x24", shot.text_now());
+    shot = shot.keys("k");
+    assert!(shot.text_now().contains("held"), "{}", shot.text_now());
+    assert_snapshot!("log_targets_80x24", shot.keys("t").text());
 }
 
 #[test]

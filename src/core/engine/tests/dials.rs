@@ -4,7 +4,9 @@ use super::super::sim::{Net, addr, id};
 use super::{fleet, secs};
 use crate::core::dialer::View as _;
 use crate::core::wire::{Delta, Message, Record};
-use crate::model::{AttemptOutcome, Cause, CloseCode, Command, EventKind, PeerState, Phase, Reason};
+use crate::model::{
+    AttemptOutcome, Cause, CloseCode, Command, CommandId, Done, EventKind, Outcome, PeerState, Phase, Reason,
+};
 
 /// Attempts that a node began and that were not called off.
 fn counted(net: &mut Net, node: usize) -> u64 {
@@ -160,4 +162,62 @@ fn a_sync_that_nobody_answered_is_no_success() {
         let reasons = [Reason::timed_out(secs(3)), Reason::NotLinked, Reason::NoLinks];
         assert!(reasons.contains(&failure.reason), "{failure:?}");
     }
+}
+
+fn came_of(net: &Net, node: usize, command: CommandId) -> Option<&Outcome> {
+    net.nodes[node].outcomes.iter().find(|o| o.id == command)
+}
+
+#[test]
+fn an_address_that_an_operator_names_is_dialled_and_who_answers_is_told() {
+    let mut net = Net::new(3, secs(0));
+    net.add(&[]);
+    net.add(&[]);
+    net.run(secs(1));
+    let dial = |peer| Command::Dial { addr: addr(0), peer };
+    let linked = net.command(1, dial(None));
+    net.run(secs(2));
+    let told = came_of(&net, 1, linked).unwrap();
+    assert!(matches!(&told.result, Ok(Done::Connected(r)) if r.peer_id == id(0) && !r.stages.is_empty()));
+    assert!(told.to_string().contains("answered, direct"), "{told}");
+    // Who is linked there already is told at once, by address and by name.
+    for peer in [None, Some(id(0))] {
+        let again = net.command(1, dial(peer));
+        let told = came_of(&net, 1, again).unwrap();
+        assert!(matches!(&told.result, Ok(Done::Connected(r)) if r.peer_id == id(0) && r.stages.is_empty()));
+    }
+}
+
+#[test]
+fn an_address_where_nobody_or_somebody_else_answers_is_told_to_be_so() {
+    let mut net = Net::new(3, secs(0));
+    net.add(&[]);
+    net.add(&[]);
+    net.run(secs(1));
+    let failed = |net: &Net, command| came_of(net, 1, command).unwrap().result.clone().unwrap_err().reason;
+    let nobody = net.command(1, Command::Dial { addr: addr(7), peer: None });
+    let other = net.command(1, Command::Dial { addr: addr(0), peer: Some(id(9)) });
+    net.run(secs(40));
+    assert!(matches!(failed(&net, nobody), Reason::NoAnswer { .. } | Reason::Refused { .. }));
+    assert_eq!(failed(&net, other), Reason::WrongIdentity { got: id(0) });
+    let own = net.command(1, Command::Dial { addr: addr(0), peer: Some(id(1)) });
+    assert_eq!(failed(&net, own), Reason::OwnAddress);
+}
+
+#[test]
+fn who_is_alone_dials_an_address_that_an_operator_puts_into_the_list_until_it_is_taken_out() {
+    let mut net = Net::new(3, secs(0));
+    net.add(&[]);
+    net.add(&[]);
+    net.run(secs(1));
+    net.cut(0, 1);
+    net.command(1, Command::AddBootstrap { addr: addr(0) });
+    net.run(secs(30));
+    assert!(began(&net, 1) > 0);
+    let out = net.command(1, Command::RemoveBootstrap { addr: addr(0) });
+    assert_eq!(came_of(&net, 1, out).unwrap().result, Ok(Done::Bootstrap { addresses: Vec::new() }));
+    net.run(secs(60));
+    let before = began(&net, 1);
+    net.run(secs(600));
+    assert_eq!(began(&net, 1), before);
 }

@@ -187,6 +187,8 @@ fn what_lies_on_top_takes_the_click_and_nothing_below_it_moves() {
         (s.app().panes.focus(), s.app().panes.peers.selected(), s.app().scope()),
         (before.0, before.1, Scope::Help)
     );
+    s.bench.press(KeyCode::Tab);
+    s.draw();
     s.wheel("Help ─", MouseEventKind::ScrollDown);
     assert!(matches!(s.app().overlays.top(), Some(Overlay::Help(help)) if help.top() == 3));
 }

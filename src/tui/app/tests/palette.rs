@@ -144,7 +144,7 @@ fn the_chosen_row_stays_with_its_peer_while_peers_come_and_go() {
     let mut b = busy();
     b.keys(":lab-");
     b.press(KeyCode::Down);
-    let chosen = palette(&b).hits()[1].what;
+    let chosen = palette(&b).hits()[1].what.clone();
     b.send(Input::Snapshot(with_peers(|peers| {
         let mut row = PeerRow::clone(&peers[0]);
         row.peer_id = demo::id([0, 0, 1]);
@@ -228,9 +228,9 @@ fn a_drill_that_kills_wants_its_name_and_another_one_starts_at_once() {
     b.keys("d");
     assert!(b.press(KeyCode::Enter).is_empty());
     b.keys("soak");
-    assert_eq!(asked_of_lab(&b.press(KeyCode::Enter)), Some(&LabCommand::Drill("soak".to_owned())));
+    assert_eq!(asked_of_lab(&b.press(KeyCode::Enter)), Some(&LabCommand::Drill(DrillAsk::plain("soak"))));
     b.keys("j");
-    let partition = LabCommand::Drill("chaos_partition".to_owned());
+    let partition = LabCommand::Drill(DrillAsk::plain("chaos_partition"));
     assert_eq!(asked_of_lab(&b.press(KeyCode::Enter)), Some(&partition));
 }
 

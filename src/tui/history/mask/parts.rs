@@ -77,6 +77,7 @@ impl Mask {
             reporting: Arc::new(self.reporting(&snapshot.reporting)),
             counters: Arc::clone(&snapshot.counters),
             totals: Arc::clone(&snapshot.totals),
+            log: Arc::clone(&snapshot.log),
             tests: Arc::new(snapshot.tests.iter().map(|test| Arc::new(self.test(test))).collect()),
         }
         .in_order()
@@ -98,6 +99,7 @@ impl Mask {
             local_addr: self.addr(node.local_addr),
             no_ipv6: node.no_ipv6,
             observed_addrs: node.observed_addrs.iter().map(|addr| self.addr(*addr)).collect(),
+            bootstrap: node.bootstrap.iter().map(|addr| self.addr(*addr)).collect(),
             started: node.started,
             phase: node.phase.clone(),
             cache: CacheView {
@@ -315,6 +317,8 @@ impl Mask {
             | Reason::Busy
             | Reason::ReadOnly
             | Reason::OnlyInDrills
+            | Reason::NoLog
+            | Reason::NoLogTarget
             | Reason::NodeLost
             | Reason::NoVantagePoints
             | Reason::LoopbackHasNoNat
@@ -433,13 +437,16 @@ impl Mask {
             Done::EndedServed { peer_id, kept_off_ms } => {
                 Done::EndedServed { peer_id: self.id(*peer_id), kept_off_ms: *kept_off_ms }
             }
+            Done::Bootstrap { addresses } => {
+                Done::Bootstrap { addresses: addresses.iter().map(|addr| self.addr(*addr)).collect() }
+            }
             Done::Disconnected { peer_id } => Done::Disconnected { peer_id: self.id(*peer_id) },
             Done::Probed(nat) => Done::Probed(Box::new(self.nat(nat))),
             Done::FailedOver(over) => Done::FailedOver(self.failover(over)),
             Done::Tested(test) => Done::Tested(Box::new(self.test(test))),
             Done::EndedTest { peer_id } => Done::EndedTest { peer_id: self.id(*peer_id) },
             Done::Explained(why) => Done::Explained(Box::new(self.why(why))),
-            Done::Synced(_) | Done::Left | Done::Echoed(_) | Done::WillLose => done.clone(),
+            Done::Synced(_) | Done::Logged(_) | Done::Left | Done::Echoed(_) | Done::WillLose => done.clone(),
         }
     }
 
@@ -500,6 +507,9 @@ impl Mask {
         if let Some(peer) = command.peer() {
             let masked = self.id(peer);
             command.rename(|_| masked);
+        }
+        if let Some(addr) = command.addr() {
+            command.readdress(self.addr(addr));
         }
         command
     }

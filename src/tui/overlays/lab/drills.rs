@@ -11,7 +11,7 @@ use ratatui::text::{Line, Span};
 use super::LabPanel;
 use crate::tui::bindings::{Action, Keymap, LabKey, Scope};
 use crate::tui::draw::{Drawn, Pen, frame};
-use crate::tui::lab::{DrillCheck, DrillInfo, DrillStage, DrillView};
+use crate::tui::lab::{DrillAsk, DrillCheck, DrillInfo, DrillStage, DrillView};
 
 /// Where what a drill is about begins.
 const ABOUT: usize = 24;
@@ -41,7 +41,8 @@ impl LabPanel {
         let (mut list, mut at, mut places) = (Vec::new(), 0, Vec::new());
         for (n, info) in self.view.drills.iter().enumerate() {
             let first = list.len();
-            list.extend(info_lines(pen, info, n == self.drill, text));
+            let size = self.size_of(&DrillAsk::plain(&info.name)).map(|size| format!("({size})"));
+            list.extend(info_lines(pen, (info, &size.unwrap_or_default()), n == self.drill, text));
             places.push((first, list.len() - first, n));
             if n == self.drill {
                 at = list.len();
@@ -84,7 +85,12 @@ impl LabPanel {
     }
 }
 
-fn info_lines(pen: &Pen<'_>, info: &DrillInfo, chosen: bool, width: usize) -> Vec<Line<'static>> {
+fn info_lines(
+    pen: &Pen<'_>,
+    (info, size): (&DrillInfo, &str),
+    chosen: bool,
+    width: usize,
+) -> Vec<Line<'static>> {
     let style = match (&info.unsupported, chosen) {
         (Some(_), _) => pen.theme.dim,
         (None, true) => pen.theme.strong,
@@ -100,7 +106,12 @@ fn info_lines(pen: &Pen<'_>, info: &DrillInfo, chosen: bool, width: usize) -> Ve
     if chosen {
         return frame::flow(
             head,
-            &[(&info.about, Style::new()), (kills, pen.theme.warn), (&why, pen.theme.warn)],
+            &[
+                (&info.about, Style::new()),
+                (size, pen.theme.dim),
+                (kills, pen.theme.warn),
+                (&why, pen.theme.warn),
+            ],
             width,
             ABOUT,
         );

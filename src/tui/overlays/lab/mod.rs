@@ -4,12 +4,14 @@
 mod draw;
 mod drills;
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::tui::bindings::{Action, Keymap, LabKey, Scope};
 use crate::tui::draw::Drawn;
-use crate::tui::lab::{DrillInfo, DrillStage, LabCommand, LabLink, LabNode, LabSaid, LabView};
+use crate::tui::fmt::exactly;
+use crate::tui::lab::{DrillAsk, DrillInfo, DrillStage, LabCommand, LabLink, LabNode, LabSaid, LabView};
 use crate::tui::lists::Move;
 
 /// What the console knows of its lab.
@@ -25,6 +27,27 @@ pub(crate) struct LabPanel {
     step: (usize, Duration),
     /// The first line of the nodes and wires on the screen.
     top: usize,
+}
+
+/// How large a drill is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct DrillSize {
+    /// On how many nodes; `None` where only its network says that.
+    pub(crate) nodes: Option<usize>,
+    /// How long its steps take at most.
+    at_most: Duration,
+    kills: bool,
+}
+
+impl fmt::Display for DrillSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.nodes {
+            Some(nodes) => write!(f, "{nodes} nodes")?,
+            None => f.write_str("as many nodes as its network has")?,
+        }
+        // A drill whose steps say no time ends when they are done.
+        if self.at_most.is_zero() { Ok(()) } else { write!(f, ", at most {}", exactly(self.at_most)) }
+    }
 }
 
 /// What a row is about.
@@ -113,12 +136,34 @@ impl LabPanel {
                 let again = keys.key_of(Scope::Lab, Action::Lab(LabKey::Kill));
                 Some((format!("Kill {name}? {how}; {again} starts it again as who it was."), name.clone()))
             }
-            LabCommand::Drill(name) if self.view.drills.iter().any(|d| d.name == *name && d.kills) => {
-                let text = format!("Run {name}? It kills nodes without a goodbye, on a fleet of its own.");
+            LabCommand::Drill(ask) => {
+                let size = self.size_of(ask).ok().filter(|size| size.kills)?;
+                let name = &ask.name;
+                let text =
+                    format!("Run {name}: {size}? It kills nodes without a goodbye, on a fleet of its own.");
                 Some((text, name.clone()))
             }
             _ => None,
         }
+    }
+
+    /// How large a drill is, and how long it takes at most; or why it cannot be run.
+    pub(crate) fn size_of(&self, ask: &DrillAsk) -> Result<DrillSize, String> {
+        let drill = self.view.drills.iter().find(|drill| drill.name == ask.name);
+        let drill = drill.ok_or_else(|| format!("there is no drill {:?}", ask.name))?;
+        if let Some(why) = &drill.unsupported {
+            return Err(why.clone());
+        }
+        if let Some(running) = self.running_drill() {
+            return Err(format!("{running} runs; one drill at a time"));
+        }
+        let once = match (ask.time, drill.runs_for) {
+            (Some(time), Some(own)) => drill.at_most.saturating_sub(own) + time,
+            (Some(_), None) => return Err(format!("no step of {} runs for a while", drill.name)),
+            (None, _) => drill.at_most,
+        };
+        let at_most = once.saturating_mul(u32::try_from(ask.repeat).unwrap_or(u32::MAX));
+        Ok(DrillSize { nodes: ask.nodes.or(drill.nodes), at_most, kills: drill.kills })
     }
 
     fn last_drill(&self) -> usize {
@@ -214,7 +259,7 @@ impl LabPanel {
                 }
                 match &drill.unsupported {
                     Some(why) => Err(why.clone()),
-                    None => Ok(LabCommand::Drill(drill.name.clone())),
+                    None => Ok(LabCommand::Drill(DrillAsk::plain(&drill.name))),
                 }
             }
             LabKey::CallOff if self.running_drill().is_some() => Ok(LabCommand::CallOff),

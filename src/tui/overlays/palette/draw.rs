@@ -7,7 +7,7 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use unicode_width::UnicodeWidthStr;
 
-use super::{Hit, Palette, What};
+use super::{Hit, Order, Palette, What};
 use crate::model::ellipsize;
 use crate::tui::bindings::{Action, Bound, Danger, Scope};
 use crate::tui::draw::{Drawn, Pen, Spot, frame};
@@ -65,11 +65,12 @@ fn row(
 ) -> Line<'static> {
     let theme = pen.theme;
     let refused = hit.possible(pen.possible).err();
-    let (key, danger) = match hit.what {
+    let (key, danger) = match &hit.what {
         What::Do(line) | What::DoTo(line, _) => {
             (pen.keys.of_scopes(from).find(|b| b.action == line.action).map(Bound::key), line.danger)
         }
         What::Select(_) => (None, Danger::None),
+        What::Order(word, _) => (None, word.danger()),
     };
     let key = key.unwrap_or_default();
     let mut spans = vec![Span::styled(if chosen { "▶ " } else { "  " }, theme.accent)];
@@ -95,9 +96,10 @@ fn row(
 
 /// What a row does, in a sentence.
 fn about(pen: &Pen<'_>, hit: &Hit) -> String {
-    match hit.what {
+    match &hit.what {
         What::Do(line) | What::DoTo(line, _) => line.help.to_owned(),
-        What::Select(id) => match pen.peer(id) {
+        What::Order(_, order) => order.as_ref().as_ref().map_or_else(String::clone, Order::about),
+        What::Select(id) => match pen.peer(*id) {
             Some(peer) => {
                 let path = peer.path.map_or_else(String::new, |path| format!(", {path}"));
                 let rtt = peer.rtt_ms.map_or_else(String::new, |_| format!(", {}", fmt::rtt(peer.rtt_ms)));

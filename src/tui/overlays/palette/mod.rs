@@ -2,6 +2,7 @@
 //! may be followed by a peer that it is to be done to.
 
 mod draw;
+mod typed;
 
 use std::sync::Arc;
 
@@ -9,11 +10,13 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use crate::model::{PeerId, PeerRow, clean};
-use crate::tui::bindings::{Binding, Bound, Keymap, Scope};
+use crate::tui::bindings::{Action, Binding, Bound, Keymap, Scope, Word};
 use crate::tui::draw::{Drawn, Pen, Possible};
 use crate::tui::fuzzy::{Finder, Match, Pattern};
 use crate::tui::line::TextLine;
 use crate::tui::lists::Move;
+
+pub(crate) use self::typed::{Exported, Order};
 
 type Peers = Arc<Vec<Arc<PeerRow>>>;
 
@@ -44,7 +47,7 @@ pub(crate) struct Palette {
 }
 
 /// What a row of the palette does.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum What {
     /// An action, as its key would.
     Do(&'static Binding),
@@ -52,6 +55,8 @@ pub(crate) enum What {
     Select(PeerId),
     /// An action on a peer, whichever is selected.
     DoTo(&'static Binding, PeerId),
+    /// An order as it was typed, or why it cannot be read.
+    Order(Word, Box<Result<Order, String>>),
 }
 
 /// A row of the palette.
@@ -75,10 +80,16 @@ impl Hit {
 
     /// Whether it can be done now; if not, why.
     pub(crate) fn possible(&self, possible: &dyn Possible) -> Result<(), String> {
-        match self.what {
+        match &self.what {
             What::Do(line) => possible.available(line.action),
             What::Select(_) => Ok(()),
-            What::DoTo(line, peer) => possible.available_to(line.action, Some(peer)),
+            What::DoTo(line, peer) => possible.available_to(line.action, Some(*peer)),
+            What::Order(word, order) => match &**order {
+                Err(why) => Err(why.clone()),
+                // Nothing is asked of the node for that.
+                Ok(Order::ShowBootstrap) => Ok(()),
+                Ok(_) => possible.available(Action::Order(*word)),
+            },
         }
     }
 }
@@ -94,6 +105,14 @@ impl Palette {
             top: 0,
             found_in: Arc::clone(peers),
         };
+        palette.find(keys, peers);
+        palette
+    }
+
+    /// The same with a text that somebody goes on typing.
+    pub(crate) fn open_with(from: Vec<Scope>, keys: &Keymap, peers: &Peers, text: String) -> Self {
+        let mut palette = Self::open(from, keys, peers);
+        palette.line.set(text);
         palette.find(keys, peers);
         palette
     }
@@ -146,9 +165,9 @@ impl Palette {
         if Arc::ptr_eq(&self.found_in, peers) {
             return;
         }
-        let chosen = self.chosen().map(|hit| hit.what);
+        let chosen = self.chosen().map(|hit| hit.what.clone());
         self.find(keys, peers);
-        if let Some(row) = self.hits.iter().position(|hit| Some(hit.what) == chosen) {
+        if let Some(row) = self.hits.iter().position(|hit| Some(&hit.what) == chosen.as_ref()) {
             self.row = row;
         }
     }
@@ -156,7 +175,7 @@ impl Palette {
     /// Writes out what is chosen, ready for a peer to follow.
     pub(crate) fn complete(&mut self) {
         let Some(hit) = self.chosen() else { return };
-        let text = match hit.what {
+        let text = match &hit.what {
             What::Do(line) if line.action.is_about_a_peer() => format!("{} ", line.name),
             _ => hit.title.clone(),
         };
@@ -194,6 +213,9 @@ fn hits(text: &str, from: &[Scope], keys: &Keymap, peers: &Peers) -> Vec<Hit> {
         let what = What::Select(peer.peer_id);
         Some(Hit { what, title, marks: found.at, score: found.score })
     }));
+    if from.contains(&Scope::Main) || from.contains(&Scope::Why) {
+        hits.extend(typed::read(text));
+    }
     if let Some((verb, whom)) = text.trim_start().split_once(char::is_whitespace) {
         aimed(&mut finder, (verb, whom.trim()), from, (keys, peers), &mut hits);
     }

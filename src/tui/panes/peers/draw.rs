@@ -95,6 +95,8 @@ pub(super) fn draw(peers: &Peers, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) -
         let unread = frame::unread(peers.filter.wrong());
         format!("sort {} {arrow} ─ filter \"{filter}\"{unread} {present} of {total}", sort.by.name())
     };
+    let marked = peers.marked.len();
+    let right = if marked > 0 { format!("{marked} marked ─ {right}") } else { right };
     let inner = frame::pane(pen, Pane::Peers, &right, area, buf);
     if inner.height < 2 {
         return nothing;
@@ -122,6 +124,9 @@ pub(super) fn draw(peers: &Peers, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) -
         pen.mark(line, Spot::Row(Pane::Peers, at));
         let left = left.then(|| what_happened(pen, row.peer_id));
         draw_row(row, left, &columns, address, pen, line, buf);
+        if peers.marked.contains(&row.peer_id) {
+            buf.set_string(line.x + 1, y, "*", pen.theme.accent);
+        }
         if cursor == Some(at) {
             frame::mark_selected(pen, acting, line, buf);
         }

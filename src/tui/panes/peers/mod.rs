@@ -3,6 +3,7 @@
 mod draw;
 mod sort;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,6 +38,8 @@ pub(crate) struct Peers {
     /// The peer that was selected before a filter hid it.
     home: Option<PeerId>,
     left: Left<Arc<PeerRow>>,
+    /// Those that actions are about together.
+    marked: BTreeSet<PeerId>,
     /// The first row on the screen, and how many there is room for.
     top: usize,
     page: usize,
@@ -101,6 +104,25 @@ impl Peers {
     /// The peer that was selected and is not shown now.
     pub(crate) fn hidden_selection(&self) -> Option<PeerId> {
         if self.cursor().is_none() { self.selection.wanted() } else { None }
+    }
+
+    /// Marks the selected peer, or takes its mark away, and goes on to the next row.
+    pub(crate) fn mark(&mut self) {
+        let Some(peer) = self.selected() else { return };
+        if !self.marked.remove(&peer) {
+            self.marked.insert(peer);
+        }
+        self.go(Move::Down(1));
+    }
+
+    /// Those that are marked, shown or not.
+    pub(crate) fn marked(&self) -> impl Iterator<Item = PeerId> {
+        self.marked.iter().copied()
+    }
+
+    /// Takes all marks away.
+    pub(crate) fn unmark(&mut self) {
+        self.marked.clear();
     }
 
     fn sort_by(&mut self, column: usize) {
@@ -284,6 +306,7 @@ impl Component for Peers {
     fn forget_rows(&mut self) {
         self.computed_for = None;
         self.left = Left::default();
+        self.marked.clear();
     }
 
     fn target(&self) -> Option<PeerId> {
