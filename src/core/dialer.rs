@@ -461,7 +461,9 @@ impl Dialer {
     /// When [`Self::on_timeout`] wants to be called.
     pub fn next_timeout(&self, view: &impl View, now: Mono) -> Option<Mono> {
         match self.state {
-            State::Joined if view.outbound() >= OUTBOUND_WANTED => Some(self.next_feeler.max(now)),
+            State::Joined if view.outbound() + view.attempts() >= OUTBOUND_WANTED => {
+                Some(self.next_feeler.max(now))
+            }
             State::Joined => {
                 let free = self.schedule.keys().filter(|peer| !view.is_busy(peer));
                 let first = free.filter_map(|peer| self.due(peer)).min();
@@ -550,6 +552,11 @@ impl Dialer {
     /// Peers that are due, as far as the limits allow.
     fn due_peers(&mut self, view: &impl View, now: Now) -> Vec<Start> {
         let mut wanted = OUTBOUND_WANTED.saturating_sub(view.outbound() + view.attempts());
+        // This is asked after whatever happens, and many may be due that others only told us
+        // of: as long as nobody is wanted, none of them is looked at.
+        if wanted == 0 {
+            return Vec::new();
+        }
         let mut gossip_room = GOSSIP_DIALS_AT_ONCE.saturating_sub(view.gossip_attempts());
         let due: Vec<(PeerId, Due)> = self
             .schedule

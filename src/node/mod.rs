@@ -237,7 +237,10 @@ async fn assemble(options: NodeOptions) -> Result<Assembled, StartError> {
 
     let (reports, inbox) = mpsc::channel(REPORT_BACKLOG);
     let (commands, requests) = CommandSender::channel();
-    let (snapshots, snapshots_rx) = watch::channel(Arc::new(engine.snapshot(clock.now())));
+    let mut log = NodeLog::new(options.log);
+    let mut first = engine.snapshot(clock.now());
+    first.log = log.view(clock.now());
+    let (snapshots, snapshots_rx) = watch::channel(Arc::new(first));
     let (events, events_rx) = broadcast::channel(EVENT_BACKLOG);
     let (outcomes, outcomes_rx) = broadcast::channel(OUTCOME_BACKLOG);
     let feed = Feed {
@@ -280,7 +283,7 @@ async fn assemble(options: NodeOptions) -> Result<Assembled, StartError> {
         files,
         library,
         outlets: Outlets { snapshots, events, outcomes },
-        log: NodeLog::new(options.log),
+        log,
         settings: new_settings,
         reporter,
         dials: BTreeMap::new(),
