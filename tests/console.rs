@@ -48,7 +48,7 @@ fn main() {
             c.press("?")?;
             c.wait_for("Help")?;
             c.press("\x1b")?;
-            c.wait_for("[1 Peers]")?;
+            c.wait_until("the panes again", |screen| !screen.contents().contains("Help"))?;
             c.press("\x1b[200~qqq\x1b[201~")?;
             c.press("7")?;
             c.wait_for("[7 Events]")?;
@@ -106,6 +106,9 @@ fn main() {
         trial("a_slow_line_that_cuts_every_sequence_at_every_byte_changes_nothing", "slow line", |c| {
             c.wait_for("Peers")?;
             c.press("?")?;
+            c.wait_for("Help")?;
+            // Every key, which is more than one page.
+            c.press("\t")?;
             c.wait_for("lines 1-")?;
             let slow = |c: &mut Console, sequences: &[&str]| {
                 sequences.iter().try_for_each(|sequence| press_slowly(c, sequence))
@@ -122,7 +125,7 @@ fn main() {
             slow(c, &["\x1b[<64;40;10M", "\x1b[A"])?;
             c.wait_for("lines 3-")?;
             press_slowly(c, "\x1b")?;
-            c.wait_for("[1 Peers]")?;
+            c.wait_until("the panes again", |screen| !screen.contents().contains("Help"))?;
             gives_back(c, |c| c.press("q"))
         }),
         trial("it_follows_the_size_of_the_terminal", "", |c| {
@@ -164,6 +167,7 @@ fn main() {
             c.press("?")?;
             c.wait_for("Help")?;
             c.press("\x1b")?;
+            c.wait_until("the panes again", |screen| !screen.contents().contains("Help"))?;
             gives_back(c, |c| c.press("q"))
         }),
         Trial::test("a_panic_in_the_console_gives_the_terminal_back_before_it_is_told", || {
@@ -234,12 +238,15 @@ fn the_mouse(c: &mut Console) -> Result<()> {
     c.wait_for("[7 Events]")?;
     let help = c.find("? help")?;
     c.click(help)?;
+    c.wait_for("Help")?;
+    // Every key, which is more than one page.
+    c.press("\t")?;
     c.wait_for("lines 1-")?;
     // The wheel, over the help.
     c.press("\x1b[<65;40;10M")?;
     c.wait_for("lines 4-")?;
     c.press("\x1b")?;
-    c.wait_for("[7 Events]")?;
+    c.wait_until("the panes again", |screen| !screen.contents().contains("Help"))?;
     // Back from the shell it is there again.
     c.press("\x1a")?;
     c.wait_for("there is no shell here that would resume us")?;

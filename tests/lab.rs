@@ -219,6 +219,8 @@ fn tour(lab: &mut Console) -> Result<()> {
     })?;
     lab.press("?")?;
     lab.wait_for("Help")?;
+    // What every key does.
+    lab.press("\t")?;
     lab.wait_for("exchange records with the selected peer")?;
     lab.press("\x1b")?;
     lab.wait_until("the panes again", |screen| !screen.contents().contains("Help"))?;
