@@ -75,10 +75,11 @@ fn node_of(me: u32, version: u64, record: fn(u32, u64) -> Record) -> (Gossip, Bo
 
 /// The pages that a new link is sent, as frames.
 fn encode(gossip: &mut Gossip, book: &mut Book) -> Vec<Vec<u8>> {
-    gossip.link_up(id(20_001), LINK, book, NOW);
-    gossip.room(id(20_001), usize::MAX, book, NOW);
+    let mut out = Vec::new();
+    gossip.link_up(id(20_001), LINK, book, NOW, &mut out);
+    gossip.room(id(20_001), usize::MAX, book, NOW, &mut out);
     let mut frames = Vec::new();
-    while let Some(output) = gossip.poll() {
+    for output in out {
         if let Output::Send { message, .. } = output {
             frames.push(message.encode(1, frames.len() as u64).unwrap());
         }
@@ -107,17 +108,17 @@ fn asker() -> (Gossip, Book) {
 
 fn asker_of(record: fn(u32, u64) -> Record) -> (Gossip, Book) {
     let (mut gossip, mut book) = node_of(20_001, 1, record);
-    gossip.link_up(id(20_000), LINK, &mut book, NOW);
-    gossip.sync(None, CommandId(1), &book, NOW).unwrap();
-    while gossip.poll().is_some() {}
+    gossip.link_up(id(20_000), LINK, &mut book, NOW, &mut Vec::new());
+    gossip.sync(None, CommandId(1), &book, NOW, &mut Vec::new()).unwrap();
     (gossip, book)
 }
 
 fn merge(gossip: &mut Gossip, book: &mut Book, messages: Vec<Message>) {
+    let mut out = Vec::new();
     for message in messages {
-        gossip.on_message(id(20_000), message, book, NOW);
+        gossip.on_message(id(20_000), message, book, NOW, &mut out);
     }
-    while let Some(output) = gossip.poll() {
+    for output in out {
         black_box(output);
     }
 }

@@ -48,7 +48,7 @@ async fn run(span: Duration) {
     let elapsed = begun.elapsed();
     times.sort_unstable();
     let at = |p: f64| times[((p * times.len() as f64).ceil() as usize).clamp(1, times.len()) - 1];
-    let stored = registry.overview(Duration::from_secs(3600)).await.unwrap().kpi.kpi.attempts;
+    let stored = registry.overview(Duration::from_secs(3600)).await.unwrap().kpi.kpi.figures.attempts;
     let asked = Instant::now();
     registry.overview(Duration::from_secs(24 * 3600)).await.unwrap();
     println!("reporters        {REPORTERS}, a batch of {PER_BATCH} each every {BATCH_EVERY:?}");

@@ -160,7 +160,10 @@ const BESIDE: [(&[&str], &str); 2] =
     [(&["crate", "tui", "panes"], "component"), (&["crate", "tui", "overlays"], "")];
 
 /// The structs that only hold parts, and how many those may be.
-const SWITCHBOARDS: [(&str, &str, usize); 1] = [("tui/app/mod.rs", "pub(crate) struct App {", 14)];
+const SWITCHBOARDS: [(&str, &str, usize); 2] =
+    [("tui/app/mod.rs", "pub(crate) struct App {", 14), ("core/engine/mod.rs", "pub struct Engine {", 14)];
+/// Where the engine may have methods: everything else belongs to a part.
+const ENGINE: [&str; 2] = ["core/engine/mod.rs", "core/engine/route.rs"];
 
 /// Files that belong to no layer: they only tie them together.
 const TIES: [&str; 2] = ["lib", "main"];
@@ -471,6 +474,21 @@ fn a_switchboard_holds_few_parts() {
         let fields = fields.lines().filter(|line| line.contains(':')).count();
         assert!((1..=most).contains(&fields), "{file}: {fields} fields, at most {most} are wanted");
     }
+}
+
+#[test]
+fn the_engine_has_methods_only_where_it_takes_inputs_and_where_it_routes() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    sources(&src, &mut files);
+    let has_methods = |file: &PathBuf| {
+        let code = code_of(&fs::read_to_string(file).unwrap());
+        let words: Vec<&str> = code.split_whitespace().collect();
+        words.windows(2).any(|pair| pair == ["impl", "Engine"])
+    };
+    let found: BTreeSet<_> =
+        files.iter().filter(|file| has_methods(file)).map(|file| file.strip_prefix(&src).unwrap()).collect();
+    assert_eq!(found, ENGINE.iter().map(Path::new).collect::<BTreeSet<_>>());
 }
 
 #[track_caller]

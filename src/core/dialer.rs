@@ -1,10 +1,11 @@
-//! Whom to dial by ourselves, and when.
+//! The schedule of the dials that nobody asks for.
 //!
 //! At start: the cached peers, best first, else the bootstrap list. With links:
 //! towards eight outbound ones, gently where gossip named the peer. Without
 //! links: everything we know, again and again with backoff, for ever.
 
 mod caution;
+mod rest;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,16 +15,19 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
+pub(super) use self::rest::Rest;
 pub use self::view::{Prospect, View};
 
 use self::caution::{Caution, Leave};
 use super::backoff::{ISOLATION, PEER, YIELD};
+use super::book::Change;
 use super::ladder::{Plan, Target};
 use super::limits::{
     FEELER_EVERY, GOSSIP_DIAL_JITTER, GOSSIP_DIALS_AT_ONCE, OUTBOUND_WANTED, SCHEDULE_MAX, WORD_FORGOTTEN,
 };
+use super::outbox::{Outbox, Wanted};
 use super::{Mono, Now};
-use crate::model::{AttemptOutcome, Cause, PeerId, Phase, SendTrouble};
+use crate::model::{AttemptOutcome, Cause, CloseCode, EventKind, PeerId, Phase, SendTrouble, millis};
 
 /// After an operator's disconnect no automatic dial for this long.
 pub const HOLD_OFF: Duration = Duration::from_secs(60);
@@ -40,9 +44,9 @@ const LOOK_AGAIN: Duration = Duration::from_millis(250);
 /// An attempt to begin.
 #[derive(Debug, Clone)]
 pub struct Start {
-    /// Towards whom.
+    /// The peer or address to reach.
     pub target: Target,
-    /// Why.
+    /// The reason for the attempt.
     pub cause: Cause,
     /// Which stages.
     pub plan: Plan,
@@ -113,6 +117,8 @@ pub struct Dialer {
     state: State,
     rounds: u32,
     alone_since: Mono,
+    /// The node stops: nobody is dialled any more.
+    leaving: bool,
     rng: StdRng,
 }
 
@@ -140,6 +146,7 @@ impl Dialer {
             state: State::NothingToDial,
             rounds: 0,
             alone_since: now,
+            leaving: false,
             rng: StdRng::seed_from_u64(seed),
         }
     }
@@ -159,8 +166,15 @@ impl Dialer {
         self
     }
 
-    /// The first round: cached peers, else the bootstrap list.
-    pub fn begin(&mut self, view: &impl View, now: Now) -> Vec<Start> {
+    /// The first round of dials.
+    pub(super) fn begin(&mut self, view: &impl View, now: Now, out: &mut Outbox) {
+        for start in self.first_round(view, now) {
+            out.want(Wanted::Start(start));
+        }
+    }
+
+    /// The cached peers, else the bootstrap list.
+    fn first_round(&mut self, view: &impl View, now: Now) -> Vec<Start> {
         if let Some(why) = self.no_way(view) {
             self.state = State::NoWay { why, since: now.mono };
             // A link may come in before the first round: the others are due then, too.
@@ -180,12 +194,23 @@ impl Dialer {
     /// What the node is doing about being connected.
     pub fn phase(&self, now: Now) -> Phase {
         match self.state {
+            _ if self.leaving => Phase::Leaving,
             State::Joining { .. } => Phase::Joining,
             State::Joined => Phase::Joined,
             State::Isolated { retry } => Phase::Isolated { retry: now.stamp_of(retry), rounds: self.rounds },
             State::NothingToDial => Phase::NothingToDial,
             State::NoWay { why, since } => Phase::NoWay { why, since: now.stamp_of(since) },
         }
+    }
+
+    /// The node stops.
+    pub fn leave(&mut self) {
+        self.leaving = true;
+    }
+
+    /// Whether the node stops.
+    pub fn is_leaving(&self) -> bool {
+        self.leaving
     }
 
     /// Whether the host keeps us from everybody whom we know.
@@ -226,6 +251,20 @@ impl Dialer {
         self.held_off.get(peer).is_some_and(|held| held.ours && held.until > now)
     }
 
+    /// What is known of a peer changed. `linked`: a connection to it stands.
+    pub fn on_change(&mut self, peer: PeerId, change: &Change, linked: bool, now: Mono) {
+        if change.added && !linked {
+            self.on_learned(peer, Cause::Gossip, now);
+        }
+        let gone = change.removed.then_some(&peer).into_iter().chain(&change.evicted);
+        for peer in gone {
+            self.schedule.remove(peer);
+        }
+        if change.updated {
+            self.on_news(&peer, now);
+        }
+    }
+
     /// Gossip or a connection told us of a peer.
     pub fn on_learned(&mut self, peer: PeerId, cause: Cause, now: Mono) {
         let jitter = if self.loopback || cause != Cause::Gossip {
@@ -241,21 +280,37 @@ impl Dialer {
 
     /// Something new is said of a peer: if it waits only because nothing that was
     /// said before led to it, it is tried again.
-    pub fn on_news(&mut self, peer: &PeerId, now: Mono) {
+    fn on_news(&mut self, peer: &PeerId, now: Mono) {
         if let Some(due) = self.schedule.get_mut(peer).filter(|due| due.parked) {
             (due.at, due.parked) = (now, false);
         }
     }
 
-    /// A link is up. Returns how long we were alone if this is the first, and whether it
-    /// is the first of all.
-    pub fn on_link_up(&mut self, peer: &PeerId, now: Mono) -> Option<(Duration, bool)> {
+    /// A link is up. Tells so if we were alone before.
+    pub(super) fn on_link_up(&mut self, peer: &PeerId, now: Now, out: &mut Outbox) {
+        if let Some((alone, first)) = self.joined(peer, now.mono) {
+            let ms = millis(alone);
+            let joined = EventKind::NodeJoined { after_ms: ms };
+            let kind = if first { joined } else { EventKind::NodeRejoined { alone_ms: ms } };
+            out.event(None, kind, now);
+        }
+    }
+
+    /// A stock node is linked. It carries nothing of ours, but it can coordinate a punch
+    /// and is no reason to dial on.
+    pub(super) fn on_foreign(&mut self, peer: &PeerId, now: Mono) {
+        self.joined(peer, now);
+    }
+
+    /// Gives how long we were alone if this link is the first, and whether it is the first
+    /// of all.
+    fn joined(&mut self, peer: &PeerId, now: Mono) -> Option<(Duration, bool)> {
         self.schedule.remove(peer);
         self.asked_by(peer);
         let was_alone = self.state != State::Joined;
         self.state = State::Joined;
         self.rounds = 0;
-        // Who was cut off from one was cut off from all.
+        // A node that was cut off from one peer was cut off from all.
         if was_alone && self.reset_at.is_none_or(|at| now.since(at) >= RESET_APART) {
             self.reset_waits(now);
         }
@@ -279,15 +334,26 @@ impl Dialer {
     /// The peer closed our link for another connection of our own identity, which is not
     /// ours: whoever holds it does the same as we, so each is to leave the other longer
     /// and longer alone.
-    pub fn yield_to(&mut self, peer: PeerId, now: Mono) {
+    fn yield_to(&mut self, peer: PeerId, now: Mono) {
         let times = self.yielded.get(&peer).map_or(0, |y| y.times).saturating_add(1);
         let until = now + YIELD.after(times, &mut self.rng);
         self.yielded.insert(peer, Yielded { until, times });
     }
 
-    /// A link is lost: dial again at once, or a little later if the peer said
-    /// that it leaves.
-    pub fn on_link_down(&mut self, peer: PeerId, links: usize, left: bool, now: Mono) {
+    /// A link is down, closed with this code if with one.
+    pub(super) fn on_link_down(&mut self, peer: PeerId, links: usize, code: Option<CloseCode>, now: Mono) {
+        // A peer that leaves, or has links enough, is not dialled at once.
+        let left = matches!(code, Some(CloseCode::Leave | CloseCode::Limit));
+        self.link_lost(peer, links, left, now);
+        match code {
+            Some(CloseCode::HoldOff) => self.hold_off(peer, false, now),
+            Some(CloseCode::Replaced) => self.yield_to(peer, now),
+            _ => {}
+        }
+    }
+
+    /// Dial again at once, or a little later if the peer said that it leaves.
+    fn link_lost(&mut self, peer: PeerId, links: usize, left: bool, now: Mono) {
         let at = if left { now + PEER.after(1, &mut self.rng) } else { now };
         self.plan(peer, Due::at(at, Cause::Reconnect));
         if links == 0 && self.state == State::Joined {
@@ -322,11 +388,6 @@ impl Dialer {
         let due = self.schedule.entry(peer).or_insert(Due::at(now, Cause::Cache));
         due.failures = due.failures.saturating_add(1);
         due.at = now + PEER.after(due.failures, &mut self.rng);
-    }
-
-    /// The peer is gone for good, or must not be dialled by ourselves.
-    pub fn forget(&mut self, peer: &PeerId) {
-        self.schedule.remove(peer);
     }
 
     /// An operator disconnected it: ours, or its own. The time runs anew each
@@ -364,8 +425,22 @@ impl Dialer {
         self.bootstrap.remove(addr);
     }
 
-    /// What is to be dialled now. Returns the wait when isolation begins.
-    pub fn on_timeout(&mut self, view: &impl View, now: Now) -> (Vec<Start>, Option<Duration>) {
+    /// Dials whom it is time to dial, and tells when isolation begins.
+    pub(super) fn timeout(&mut self, view: &impl View, now: Now, out: &mut Outbox) {
+        if self.leaving {
+            return;
+        }
+        let (starts, alone) = self.due_now(view, now);
+        if let Some(wait) = alone {
+            out.event(None, EventKind::NodeIsolated { retry_ms: millis(wait) }, now);
+        }
+        for start in starts {
+            out.want(Wanted::Start(start));
+        }
+    }
+
+    /// What is to be dialled now, and the wait when isolation begins.
+    fn due_now(&mut self, view: &impl View, now: Now) -> (Vec<Start>, Option<Duration>) {
         self.held_off.retain(|_, held| held.until > now.mono);
         self.yielded.retain(|_, y| now.mono.since(y.until) < YIELD_KEPT);
         self.caution.forget_old(now.mono);
@@ -414,7 +489,7 @@ impl Dialer {
         }
     }
 
-    /// When [`Self::on_timeout`] wants to be called.
+    /// When [`Self::timeout`] wants to be called.
     pub fn next_timeout(&self, view: &impl View, now: Mono) -> Option<Mono> {
         match self.state {
             State::Joined if view.outbound() >= OUTBOUND_WANTED => Some(self.next_feeler.max(now)),
@@ -451,7 +526,7 @@ impl Dialer {
     fn isolate(&mut self, now: Now) -> Duration {
         self.rounds = self.rounds.saturating_add(1);
         let wait = ISOLATION.after(self.rounds, &mut self.rng);
-        // Who is held off until then may be all that there is.
+        // The peers that are held off until then may be all that there are.
         let held = self.held_off.values().map(|held| held.until);
         let yielded = self.yielded.values().map(|y| y.until).filter(|until| *until > now.mono);
         let freed = held.chain(yielded).map(|until| until.since(now.mono)).min();
@@ -467,7 +542,7 @@ impl Dialer {
         free.take(ROUND_PEERS).map(|p| start(p, Cause::Cache)).collect()
     }
 
-    /// Whom to dial first: the anchors, then the best known.
+    /// The peers to dial first: the anchors, then the best known.
     fn first(&self, view: &impl View) -> Vec<Prospect> {
         let anchors = self.anchors.iter().filter_map(|peer| view.prospect(peer));
         let best = view.best(ROUND_PEERS + self.held_off.len() + self.yielded.len());
@@ -541,7 +616,7 @@ impl Dialer {
             }
             match self.caution.leave(&prospect, now.mono) {
                 Leave::Dial(addresses) => prospect.addresses = addresses,
-                // Who is linked to it may still bring us together.
+                // A peer that is linked to it may still bring us together.
                 _ if !paced => prospect.addresses.clear(),
                 later => {
                     self.put_off(&prospect.peer, &later, now.mono);

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::engine::Settings;
+use super::config::Settings;
 use crate::core::guessing::{GuessAction, GuessInput};
 use crate::core::host::Ways;
 use crate::core::ladder::DialId;
@@ -32,97 +32,98 @@ pub enum ProbeEnd {
 pub enum Input {
     /// A connection to a peer stands.
     ConnUp {
-        /// To whom: authenticated by its TLS session.
+        /// The peer at its other end: authenticated by its TLS session.
         peer: PeerId,
-        /// The rest.
+        /// The connection.
         info: ConnInfo,
     },
     /// The other end of a connection is seen at another address: its NAT maps
     /// it anew.
     ConnRemote {
-        /// Whose.
+        /// The peer at its other end.
         peer: PeerId,
-        /// Which.
+        /// The connection.
         conn: ConnId,
         /// Where it is seen now, plain.
         remote: SocketAddr,
     },
     /// A connection is gone.
     ConnClosed {
-        /// Whose.
+        /// The peer at its other end.
         peer: PeerId,
-        /// Which.
+        /// The connection.
         conn: ConnId,
-        /// Why.
+        /// The reason.
         reason: Reason,
     },
     /// The control stream of a connection stands, opened by us or by the peer.
     ControlUp {
-        /// Whose.
+        /// The peer at its other end.
         peer: PeerId,
-        /// Of which connection.
+        /// The connection.
         conn: ConnId,
     },
-    /// It ended, could not be opened, or carried what cannot be read.
+    /// The control stream of a connection ended, could not be opened, or carried what
+    /// cannot be read.
     ControlLost {
-        /// Whose.
+        /// The peer at its other end.
         peer: PeerId,
-        /// Of which connection.
+        /// The connection.
         conn: ConnId,
         /// Whether a frame could not be read.
         malformed: bool,
     },
-    /// A frame came over it.
+    /// A frame came over a control stream.
     Frame {
-        /// Whose.
+        /// The peer that sent it.
         peer: PeerId,
-        /// Over which connection.
+        /// The connection.
         conn: ConnId,
-        /// What.
+        /// The frame.
         frame: Box<Frame>,
         /// Its length on the wire, in bytes.
         len: usize,
     },
     /// A dial was handed to a socket.
     DialSent {
-        /// Which dial.
+        /// The dial's name.
         dial: DialId,
     },
     /// A dial or punch made a connection; its `ConnUp` came before. A lane has
     /// none until it is used.
     Dialled {
-        /// Which dial.
+        /// The dial's name.
         dial: DialId,
-        /// Who answered.
+        /// The peer that answered.
         peer: PeerId,
     },
-    /// A dial or punch did not.
+    /// A dial or punch made no connection.
     DialFailed {
-        /// Which dial.
+        /// The dial's name.
         dial: DialId,
-        /// Why not.
+        /// The reason.
         reason: Reason,
     },
     /// A relay gave us an address.
     Reserved {
-        /// Which relay.
+        /// The relay.
         relay: PeerId,
         /// Where others reach us through it.
         public_addr: SocketAddr,
     },
-    /// It did not.
+    /// A relay gave us none.
     ReserveFailed {
-        /// Which relay.
+        /// The relay.
         relay: PeerId,
-        /// Why not.
+        /// The reason.
         reason: Reason,
     },
     /// A reservation is gone, and not because it was released. Its lanes are
     /// gone with it.
     ReservationLost {
-        /// On which relay.
+        /// The relay.
         relay: PeerId,
-        /// Why.
+        /// The reason.
         reason: Reason,
     },
     /// What went through reservations and lanes since each began. Comes with
@@ -138,7 +139,7 @@ pub enum Input {
     RelayAsked(Ask),
     /// The answer to [`Action::ServeRelay`].
     RelayStarted {
-        /// Which.
+        /// The reservation's name.
         id: ServeId,
         /// The address that its holder was told.
         public_addr: SocketAddr,
@@ -146,7 +147,7 @@ pub enum Input {
     /// A reservation that we served is gone: by itself, or as the answer to
     /// [`Action::EndRelay`].
     RelayEnded {
-        /// Which.
+        /// The reservation's name.
         id: ServeId,
         /// Why, where it ended by itself.
         why: ServedEnd,
@@ -160,7 +161,7 @@ pub enum Input {
     Command {
         /// For the outcome.
         id: CommandId,
-        /// What.
+        /// The command.
         command: Command,
     },
     /// The operator changed settings.
@@ -172,7 +173,7 @@ pub enum Input {
     },
     /// The answer to [`Action::ProbeOpen`].
     ProbeSocket {
-        /// Which.
+        /// The socket's name.
         socket: SocketId,
         /// The local address it uses, or what the system said.
         result: Result<SocketAddr, String>,
@@ -180,37 +181,37 @@ pub enum Input {
     /// A datagram of the NAT probe came in. Whatever had another length or
     /// beginning was dropped before.
     ProbeDatagram {
-        /// Where.
+        /// The end at which it came in.
         at: ProbeEnd,
         /// From whom, plain.
         from: SocketAddr,
-        /// What.
+        /// The datagram.
         bytes: Box<Bytes>,
     },
     /// Datagrams were dropped where they came in.
     ProbeDropped {
-        /// Why.
+        /// The limit or rule that stopped them.
         what: &'static str,
         /// How many.
         count: u64,
     },
     /// The answer to [`Action::Reach`].
     Reached {
-        /// Whom we dialled.
+        /// The peer that we dialled.
         peer: PeerId,
-        /// Where.
+        /// The address that we dialled.
         addr: SocketAddr,
         /// Whether it answered.
         reached: bool,
     },
     /// Where a dial of ours hears nothing, a short datagram was answered.
     Sounded {
-        /// Where.
+        /// The address that answered.
         addr: SocketAddr,
     },
     /// The answer to [`Action::Knock`].
     Knocked {
-        /// Which.
+        /// The question's number.
         query: u32,
         /// Each address, what came of UDP, and what of TCP.
         results: Vec<(SocketAddr, Heard)>,
@@ -230,7 +231,7 @@ pub enum Input {
     },
     /// The system did not send what we handed it.
     SendsRefused {
-        /// Why.
+        /// The system's reason.
         why: SendTrouble,
         /// Datagrams since this was last told.
         count: u64,
@@ -239,16 +240,16 @@ pub enum Input {
     Guess(GuessInput),
     /// A datagram came on a connection on which a path is tested.
     TestDatagram {
-        /// On which.
+        /// The connection.
         conn: ConnId,
-        /// What.
+        /// The datagram.
         bytes: pathtest::Bytes,
         /// The largest datagram that the connection has found to pass from here.
         mtu: u16,
     },
     /// Load of a test was read.
     TestRead {
-        /// Of which run.
+        /// The run's name.
         run: RunId,
         /// Bytes since it began.
         total: u64,
@@ -257,7 +258,7 @@ pub enum Input {
     Stopped(&'static str),
     /// A background task died.
     TaskFaulted {
-        /// Which.
+        /// The task's name.
         task: String,
         /// What it said.
         detail: String,
@@ -267,7 +268,7 @@ pub enum Input {
 /// What went through a reservation since it was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReservationBytes {
-    /// On which relay.
+    /// The relay that gave the reservation.
     pub relay: PeerId,
     /// Bytes sent, as datagrams.
     pub bytes_tx: u64,
@@ -283,7 +284,7 @@ pub struct ReservationBytes {
 /// What went over a connection since it stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConnBytes {
-    /// Which.
+    /// The connection.
     pub conn: ConnId,
     /// Bytes sent.
     pub bytes_tx: u64,
@@ -296,14 +297,14 @@ pub struct ConnBytes {
 pub enum Action {
     /// Open a control stream.
     OpenControl {
-        /// To whom.
+        /// The peer at the connection's other end.
         peer: PeerId,
-        /// On which connection.
+        /// The connection.
         conn: ConnId,
     },
     /// Write to a control stream.
     Write {
-        /// Of which connection.
+        /// The connection.
         conn: ConnId,
         /// Whole frames.
         bytes: Vec<u8>,
@@ -311,21 +312,21 @@ pub enum Action {
     /// Let the other end of a connection send ahead, and open, what a link takes.
     /// Until then it may no more than say who it is.
     Widen {
-        /// Which.
+        /// The connection.
         conn: ConnId,
     },
     /// Close a connection with an application code and no text.
     Close {
-        /// Which.
+        /// The connection.
         conn: ConnId,
-        /// The code.
+        /// The application code.
         code: CloseCode,
     },
     /// Dial an address directly, without punch or relay.
     Dial {
-        /// For the answer.
+        /// The dial's name, for the answer.
         dial: DialId,
-        /// Where.
+        /// The address to dial.
         addr: SocketAddr,
         /// When to give up.
         within: Duration,
@@ -334,50 +335,50 @@ pub enum Action {
     /// lane. [`Input::Reserved`] or [`Input::ReserveFailed`] answers, within
     /// seconds; where a reservation stands already, at once with its address.
     Reserve {
-        /// Which.
+        /// The relay.
         relay: PeerId,
     },
     /// Give a reservation back; its lanes are closed as replaced. Nothing
     /// answers.
     Release {
-        /// On which relay.
+        /// The relay that gave it.
         relay: PeerId,
     },
     /// Grant a request for a reservation: bind a socket, tell the peer its address,
     /// carry datagrams. [`Input::RelayStarted`] or [`Input::RelayEnded`] answers.
     ServeRelay {
-        /// Which.
+        /// The name of the peer's request.
         id: ServeId,
     },
     /// Refuse a request for a reservation, with the status that belongs to it.
     RefuseRelay {
-        /// Which.
+        /// The name of the peer's request.
         id: ServeId,
-        /// Why.
+        /// The reason.
         why: Refusal,
     },
     /// End a reservation that we serve; [`Input::RelayEnded`] answers at once.
     EndRelay {
-        /// Which.
+        /// The reservation's name.
         id: ServeId,
-        /// Why.
+        /// The reason.
         why: ServedEnd,
     },
     /// Dial ourselves through a reservation: if nothing comes back it is lost.
     TryReservation {
-        /// On which relay.
+        /// The relay that gave it.
         relay: PeerId,
     },
     /// Dial a peer's address on a relay, without using it yet:
     /// [`Input::Dialled`] says that it could be. Whoever else answers is closed.
     DialLane {
-        /// For the answer.
+        /// The dial's name, for the answer.
         dial: DialId,
-        /// Whom.
+        /// The peer behind the reservation.
         peer: PeerId,
         /// Whose address it is, if we know.
         relay: Option<PeerId>,
-        /// Where.
+        /// The address of the reservation.
         addr: SocketAddr,
         /// When to give up.
         within: Duration,
@@ -385,12 +386,12 @@ pub enum Action {
     /// Use what such a dial made: a connection with path `relayed` comes up, or
     /// [`Input::DialFailed`].
     UseLane {
-        /// Which dial.
+        /// The name of the dial that made the lane.
         dial: DialId,
     },
     /// Forget a dial; what it made and was not used is closed.
     Cancel {
-        /// Which.
+        /// The dial's name.
         dial: DialId,
     },
     /// Bind a fresh UDP socket for a measurement; [`Input::ProbeSocket`] answers.
@@ -405,24 +406,24 @@ pub enum Action {
     },
     /// Drop such a socket.
     ProbeClose {
-        /// Which.
+        /// The socket's name.
         socket: SocketId,
     },
     /// Send a datagram.
     ProbeSend {
-        /// From where.
+        /// The end that sends it.
         from: ProbeEnd,
-        /// Where to.
+        /// Its destination.
         to: SocketAddr,
-        /// What.
+        /// The datagram.
         bytes: Bytes,
     },
     /// Dial an address from a fresh socket with a
     /// [`reach::packet`]; [`Input::Reached`] answers.
     Reach {
-        /// Whom.
+        /// The peer whose claim is tested.
         peer: PeerId,
-        /// Where.
+        /// The address to dial.
         addr: SocketAddr,
         /// Names the dial.
         name: reach::Name,
@@ -430,7 +431,7 @@ pub enum Action {
     /// Try by UDP and TCP whether anything is there; [`Input::Knocked`] answers,
     /// within a second.
     Knock {
-        /// For the answer.
+        /// The question's number, for the answer.
         query: u32,
         /// Where; few.
         addrs: Vec<SocketAddr>,
@@ -464,35 +465,35 @@ pub enum TestAction {
     /// A run begins: hand the connection's datagrams on, and open a stream for load or
     /// take the one that the other end opens.
     Begin {
-        /// Which run.
+        /// The run's name.
         run: RunId,
-        /// On which connection.
+        /// The connection.
         conn: ConnId,
         /// Whether this end opens the stream.
         opens: bool,
     },
     /// Send a datagram.
     Datagram {
-        /// Of which run.
+        /// The run's name.
         run: RunId,
-        /// What.
+        /// The datagram.
         bytes: pathtest::Bytes,
     },
     /// Write so much more load.
     Load {
-        /// Of which run.
+        /// The run's name.
         run: RunId,
         /// Bytes.
         bytes: u64,
     },
     /// Write no more load, and drop what is not sent yet.
     Quieten {
-        /// Of which run.
+        /// The run's name.
         run: RunId,
     },
     /// The run is over.
     End {
-        /// Which.
+        /// The run's name.
         run: RunId,
     },
 }

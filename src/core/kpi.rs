@@ -27,13 +27,10 @@ pub use series::Series;
 
 use crate::core::Now;
 use crate::model::{
-    Attempt, AttemptId, AttemptOutcome, CriterionView, Interval, KpiAnswer, KpiSeries, KpiView, Moved, Path,
-    PeerId, Propagation,
+    Attempt, AttemptId, AttemptOutcome, CriterionView, FEW, Figures, Interval, KpiAnswer, KpiSeries, KpiView,
+    Moved, Path, PeerId, Propagation,
 };
 
-/// Below that many observations a rate says little: with 29 of 29 the interval
-/// still reaches down to 88 %.
-pub const FEW: u64 = 30;
 /// Peers and addresses of which it is remembered that they were not reached: as many
 /// as there are in the cache.
 const UNREACHED_MAX: usize = 16_384;
@@ -116,11 +113,11 @@ impl Tally {
     }
 
     /// As it is shown; who counted since when, the tally does not know.
-    pub fn view(&self) -> KpiView {
+    pub fn view(&self) -> Figures {
         let connected = self.direct + self.punched + self.relayed;
         let attempts = connected + self.unreachable;
         let unreached = self.unreachable - self.again;
-        KpiView {
+        Figures {
             attempts,
             connected,
             rate: quotient(connected, attempts),
@@ -134,8 +131,6 @@ impl Tally {
             mean_connect_ms: quotient(self.total_ms, connected),
             p50_ms: self.percentile(0.50),
             p95_ms: self.percentile(0.95),
-            since: None,
-            series: Arc::default(),
         }
     }
 
@@ -274,7 +269,8 @@ impl Kpi {
 
     /// As it is shown.
     pub fn view(&self) -> KpiView {
-        KpiView { since: Some(self.history.since), series: Arc::clone(&self.series), ..self.tally.view() }
+        let (figures, since) = (self.tally.view(), Some(self.history.since));
+        KpiView { figures, since, series: Arc::clone(&self.series) }
     }
 }
 
@@ -378,7 +374,7 @@ impl Criterion {
     }
 
     /// Numerator and denominator.
-    fn parts(self, kpi: &KpiView, spread: Option<Propagation>) -> (u64, u64) {
+    fn parts(self, kpi: &Figures, spread: Option<Propagation>) -> (u64, u64) {
         let spread = spread.unwrap_or_default();
         match self {
             Self::Connectivity => (kpi.connected, kpi.connected + kpi.unreached),
@@ -394,7 +390,7 @@ impl Criterion {
     }
 
     /// What was measured of it, against its target.
-    pub fn judge(self, kpi: &KpiView, spread: Option<Propagation>) -> CriterionView {
+    pub fn judge(self, kpi: &Figures, spread: Option<Propagation>) -> CriterionView {
         let (numerator, denominator) = self.parts(kpi, spread);
         let value = quotient(numerator, denominator);
         let is_time = self == Self::ConnectTime;
@@ -410,9 +406,7 @@ impl Criterion {
             denominator,
             value,
             unit: if is_time { "ms" } else { "ratio" },
-            interval: wilson(numerator.min(denominator), denominator)
-                .filter(|_| !is_time)
-                .map(|i| [i.lo, i.hi]),
+            interval: wilson(numerator.min(denominator), denominator).filter(|_| !is_time),
             target: self.target(),
             target_value,
             met,
@@ -422,25 +416,10 @@ impl Criterion {
 }
 
 /// The fields of `ctl kpi` and of `/api/v1/kpi`.
-pub fn answer(kpi: &KpiView, propagation: Option<Propagation>) -> KpiAnswer {
+pub fn answer(figures: Figures, propagation: Option<Propagation>) -> KpiAnswer {
     let propagation = propagation.filter(|p| p.expected > 0);
-    KpiAnswer {
-        attempts: kpi.attempts,
-        connected: kpi.connected,
-        rate: kpi.rate,
-        interval: kpi.interval.map(|i| [i.lo, i.hi]),
-        direct: kpi.direct,
-        punched: kpi.punched,
-        relayed: kpi.relayed,
-        unreachable: kpi.unreachable,
-        unreached: kpi.unreached,
-        moved: kpi.moved,
-        mean_connect_ms: kpi.mean_connect_ms,
-        p50_ms: kpi.p50_ms,
-        p95_ms: kpi.p95_ms,
-        propagation,
-        criteria: Criterion::ALL.map(|c| c.judge(kpi, propagation)).into(),
-    }
+    let criteria = Criterion::ALL.map(|c| c.judge(&figures, propagation)).into();
+    KpiAnswer { figures, propagation, criteria }
 }
 
 #[cfg(test)]
@@ -473,7 +452,7 @@ mod tests {
 
     #[test]
     fn before_the_first_attempt_nothing_is_known() {
-        let view = new().view();
+        let view = new().view().figures;
         assert_eq!((view.attempts, view.rate, view.interval, view.p50_ms), (0, None, None, None));
     }
 
@@ -481,7 +460,7 @@ mod tests {
     fn attempts_that_were_called_off_count_nowhere() {
         let mut kpi = new();
         kpi.record(&attempt(AttemptOutcome::Abandoned, Some(Path::Direct), 5), at(0));
-        assert_eq!(kpi.view().attempts, 0);
+        assert_eq!(kpi.view().figures.attempts, 0);
     }
 
     #[test]
@@ -492,7 +471,7 @@ mod tests {
         }
         kpi.record(&attempt(AttemptOutcome::Connected, Some(Path::Punched), 1000), at(0));
         kpi.record(&attempt(AttemptOutcome::Unreachable, None, 30_000), at(0));
-        let view = kpi.view();
+        let view = kpi.view().figures;
         assert_eq!((view.attempts, view.connected, view.direct, view.punched), (42, 41, 40, 1));
         assert_eq!((view.p50_ms, view.p95_ms), (Some(21.0), Some(39.0)));
         assert_eq!(view.mean_connect_ms, Some((820.0 + 1000.0) / 41.0));
@@ -511,7 +490,7 @@ mod tests {
         }
         kpi.record(&of(2, AttemptOutcome::Unreachable, None), at(0));
         kpi.record(&of(1, AttemptOutcome::Connected, Some(Path::Direct)), at(1));
-        let view = kpi.view();
+        let view = kpi.view().figures;
         assert_eq!((view.attempts, view.connected, view.unreachable, view.unreached), (25, 1, 24, 2));
         let judged = Criterion::Connectivity.judge(&view, None);
         assert_eq!((judged.numerator, judged.denominator), (1, 3), "two spans and a link");
@@ -520,8 +499,8 @@ mod tests {
         kpi.reached(&PeerId([1; 32]));
         kpi.record(&of(1, AttemptOutcome::Unreachable, None), at(3));
         kpi.record(&of(1, AttemptOutcome::Unreachable, None), at(4));
-        assert_eq!(kpi.view().unreached, 4);
-        assert_eq!(Kpi::new(kpi.take_unsaved().unwrap()).view().unreached, 4, "over a restart");
+        assert_eq!(kpi.view().figures.unreached, 4);
+        assert_eq!(Kpi::new(kpi.take_unsaved().unwrap()).view().figures.unreached, 4, "over a restart");
     }
 
     #[test]
@@ -529,20 +508,20 @@ mod tests {
         let peer = PeerId([7; 32]);
         let mut kpi = new();
         kpi.moved(&peer, Path::Direct);
-        assert_eq!(kpi.view().moved, Moved::default(), "not by an attempt of ours");
+        assert_eq!(kpi.view().figures.moved, Moved::default(), "not by an attempt of ours");
         let relayed =
             Attempt { peer_id: Some(peer), ..attempt(AttemptOutcome::Connected, Some(Path::Relayed), 900) };
         kpi.record(&relayed, at(0));
         kpi.moved(&peer, Path::Relayed);
         kpi.moved(&peer, Path::Punched);
         kpi.moved(&peer, Path::Direct);
-        let view = kpi.view();
+        let view = kpi.view().figures;
         assert_eq!((view.relayed, view.punched), (1, 0));
         assert_eq!(view.moved, Moved { direct: 0, punched: 1 });
         kpi.record(&relayed, at(0));
         kpi.gone(&peer);
         kpi.moved(&peer, Path::Direct);
-        assert_eq!(kpi.view().moved, Moved { direct: 0, punched: 1 }, "another link than that one");
+        assert_eq!(kpi.view().figures.moved, Moved { direct: 0, punched: 1 }, "another link than that one");
     }
 
     #[test]
@@ -568,7 +547,7 @@ mod tests {
         tally.connected(Path::Punched, 100, 35);
         tally.connected(Path::Relayed, 1000, 4);
         tally.unreachable(1, false);
-        let answer = answer(&tally.view(), Some(Propagation { known: 56, expected: 56 }));
+        let answer = answer(tally.view(), Some(Propagation { known: 56, expected: 56 }));
         let parts: Vec<_> = answer.criteria.iter().map(|c| (c.name, c.numerator, c.denominator)).collect();
         assert_eq!(
             parts,
@@ -583,19 +562,19 @@ mod tests {
         );
         assert!(answer.criteria.iter().all(|c| c.met == Some(true) && !c.n_too_small), "{answer:?}");
         assert_eq!(answer.criteria[4].interval, None, "a mean has no Wilson interval");
-        assert_eq!(answer.criteria[0].interval, answer.interval);
+        assert_eq!(answer.criteria[0].interval, answer.figures.interval);
 
         tally.unreachable(1, false);
         tally.connected(Path::Relayed, 1_000_000, 2);
-        let answer = super::answer(&tally.view(), Some(Propagation { known: 55, expected: 56 }));
+        let answer = super::answer(tally.view(), Some(Propagation { known: 55, expected: 56 }));
         let met: Vec<_> = answer.criteria.iter().map(|c| c.met).collect();
         assert_eq!(met, [false, false, false, false, false, false].map(Some));
     }
 
     #[test]
     fn without_attempts_no_criterion_is_met_or_missed() {
-        let answer = answer(&KpiView::default(), Some(Propagation::default()));
-        assert_eq!((answer.rate, answer.propagation), (None, None));
+        let answer = answer(Figures::default(), Some(Propagation::default()));
+        assert_eq!((answer.figures.rate, answer.propagation), (None, None));
         assert!(answer.criteria.iter().all(|c| c.value.is_none() && c.met.is_none() && c.n_too_small));
     }
 
@@ -632,7 +611,7 @@ mod tests {
         let json = serde_json::to_string(&saved).unwrap();
         let again = Kpi::new(serde_json::from_str(&json).unwrap());
         assert_eq!(again.view(), kpi.view());
-        assert_eq!((again.view().attempts, again.view().moved.punched), (4, 1));
+        assert_eq!((again.view().figures.attempts, again.view().figures.moved.punched), (4, 1));
         assert_eq!(again.view().since, Some(Now::START.stamp));
     }
 
@@ -646,12 +625,12 @@ mod tests {
         for n in 0..HISTORY_MAX as u64 {
             kpi.record(&attempt(AttemptOutcome::Connected, Some(Path::Direct), 5), at(10 + n));
         }
-        let view = kpi.view();
+        let view = kpi.view().figures;
         assert_eq!((view.attempts, view.direct, view.relayed, view.unreachable), (4096, 4096, 0, 0));
         assert_eq!((view.mean_connect_ms, view.p95_ms), (Some(5.0), Some(5.0)));
-        assert_eq!(view.since, Some(at(10).stamp));
+        assert_eq!(kpi.view().since, Some(at(10).stamp));
         assert!(kpi.moved(&peer, Path::Direct).is_some(), "the registry may still count it");
-        assert_eq!(kpi.view().moved, Moved::default(), "we do not any more");
+        assert_eq!(kpi.view().figures.moved, Moved::default(), "we do not any more");
     }
 
     #[test]
@@ -669,7 +648,7 @@ mod tests {
         history.attempts.push_back(EndedAttempt { path: None, ..direct(5000) });
         history.attempts.push_back(EndedAttempt { outcome: AttemptOutcome::Abandoned, ..direct(5001) });
         let view = Kpi::new(history).view();
-        assert_eq!((view.attempts, view.direct), (4096, 4096));
+        assert_eq!((view.figures.attempts, view.figures.direct), (4096, 4096));
         assert_eq!(view.since, Some(at(5000 - 4096).stamp));
     }
 }

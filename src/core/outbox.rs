@@ -8,15 +8,17 @@ use std::net::SocketAddr;
 
 use super::Now;
 use super::attempts::{self, Decided};
+use super::book::Change;
 use super::dialer::Start;
 use super::guessing;
 use super::io::Action;
 use super::ladder::DialId;
 use super::link::LinkOut;
+use super::nat;
 use super::relaying;
 use super::wire::Message;
 use crate::model::{
-    Attempt, AttemptId, Command, CommandId, Done, Event, EventKind, Fact, Failure, Outcome, PeerId, Totals,
+    AttemptId, Cause, Command, CommandId, Done, Event, EventKind, Fact, Failure, Outcome, PeerId, Totals,
 };
 
 /// Attempts count from one: behind a dial with this number there is none.
@@ -58,14 +60,29 @@ pub(super) enum Wanted {
     OwnAddress(SocketAddr),
     /// What our record says may be out of date.
     Republish,
-    /// What our NAT does is to be looked at as soon as may be.
-    NatLook,
-    /// A guessed punch ended so.
-    Guessed(Box<Attempt>),
+    /// This is for what is known of our NAT to hear.
+    Nat(nat::Input),
     /// Our NAT is of another type, or filters where it did not.
     NatChanged,
     /// A dial from a fresh socket reached this peer at this address.
     ProvenPublic(PeerId, SocketAddr),
+    /// The book changed; `ours`: by what we measured ourselves.
+    Changed {
+        /// The peer whose entry it is.
+        peer: PeerId,
+        change: Change,
+        ours: bool,
+    },
+    /// This peer is to be dialled when there is room, for this cause.
+    Learned(PeerId, Cause),
+    /// Our operator disconnects this peer: it is not dialled for a while.
+    HoldOff(PeerId),
+    /// Peers that stayed linked until now are worth knowing.
+    LookWhoStayed,
+    /// The host sends from other addresses.
+    HostMoved,
+    /// Something that is kept on disk changed.
+    Save,
 }
 
 /// One for all parts.
@@ -173,7 +190,7 @@ impl Outbox {
         self.commands.insert(id, command);
     }
 
-    /// Whom a command is about that has no outcome yet.
+    /// The peer that a command without an outcome is about.
     pub(super) fn asked_about(&self, id: CommandId) -> Option<PeerId> {
         self.commands.get(&id).and_then(Command::peer)
     }

@@ -14,7 +14,7 @@ use crate::model::{NatType, Path, PeerId};
 /// A look at them.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Peers<'a> {
-    /// Who we are.
+    /// Our own identity.
     pub(super) me: PeerId,
     pub(super) book: &'a Book,
     pub(super) links: &'a Links,

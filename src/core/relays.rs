@@ -33,7 +33,7 @@ pub enum RelaysOut {
     Changed,
     /// A relay gave us an address.
     Reserved {
-        /// Which.
+        /// The relay.
         relay: PeerId,
         /// The address.
         addr: SocketAddr,
@@ -42,16 +42,16 @@ pub enum RelaysOut {
     },
     /// A relay gives us none.
     Refused {
-        /// Which.
+        /// The relay.
         relay: PeerId,
-        /// Why.
+        /// The reason.
         reason: Reason,
     },
     /// A reservation is lost.
     Lost {
-        /// On which relay.
+        /// The relay that gave it.
         relay: PeerId,
-        /// Why.
+        /// The reason.
         reason: Reason,
         /// Who takes over, if it was the active one and there is somebody.
         successor: Option<PeerId>,
@@ -63,7 +63,7 @@ pub enum RelaysOut {
 /// A reservation that stands.
 #[derive(Debug, Clone, Copy)]
 pub struct Held {
-    /// Where.
+    /// The relay, and the address that it gave us.
     pub at: RelayAddr,
     /// Since when.
     pub since: Stamp,

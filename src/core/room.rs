@@ -70,7 +70,7 @@ impl Origin {
 pub struct Seat {
     /// On which footing.
     pub footing: Footing,
-    /// From where.
+    /// The host or relay that the peer comes from.
     pub origin: Origin,
     /// Since when it is linked, or connected if it is not linked.
     pub since: Mono,

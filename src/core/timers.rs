@@ -3,7 +3,7 @@
 
 use super::Mono;
 
-/// Whose time comes.
+/// What fires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Timer {
     /// A heartbeat or a handshake of a link.

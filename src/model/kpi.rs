@@ -6,8 +6,13 @@ use serde::{Deserialize, Serialize};
 
 use super::Stamp;
 
-/// A Wilson score interval.
+/// Below that many observations a rate says little: with 29 of 29 the interval
+/// still reaches down to 88 %.
+pub const FEW: u64 = 30;
+
+/// A Wilson score interval; in JSON `[lo, hi]`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(from = "[f64; 2]", into = "[f64; 2]")]
 pub struct Interval {
     /// Lower end.
     pub lo: f64,
@@ -15,9 +20,21 @@ pub struct Interval {
     pub hi: f64,
 }
 
-/// Rates and times of attempts.
+impl From<[f64; 2]> for Interval {
+    fn from([lo, hi]: [f64; 2]) -> Self {
+        Self { lo, hi }
+    }
+}
+
+impl From<Interval> for [f64; 2] {
+    fn from(interval: Interval) -> Self {
+        [interval.lo, interval.hi]
+    }
+}
+
+/// Rates and times of attempts: the one form of them, wherever they are shown or told.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct KpiView {
+pub struct Figures {
     /// Attempts that ended, the abandoned ones left out.
     pub attempts: u64,
     /// How many connected.
@@ -42,11 +59,26 @@ pub struct KpiView {
     pub moved: Moved,
     /// Mean time to a usable link, in milliseconds.
     pub mean_connect_ms: Option<f64>,
-    /// Median.
+    /// Median of the times, in milliseconds.
     pub p50_ms: Option<f64>,
-    /// 95th percentile.
+    /// 95th percentile of the times, in milliseconds.
     pub p95_ms: Option<f64>,
-    /// Since when they count, over restarts; `None` where somebody else says so.
+}
+
+impl Figures {
+    /// Whether there are too few attempts for the rate to say much.
+    pub fn are_few(&self) -> bool {
+        self.attempts < FEW
+    }
+}
+
+/// A node's own figures, as they are shown.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct KpiView {
+    /// Of the attempts that are remembered.
+    #[serde(flatten)]
+    pub figures: Figures,
+    /// Since when they count, over restarts.
     #[serde(default)]
     pub since: Option<Stamp>,
     /// The same over time, the shortest span first.
@@ -125,7 +157,7 @@ pub struct CriterionView {
     /// `ratio`, or `ms`.
     pub unit: &'static str,
     /// The 95 % Wilson interval of a ratio; `None` for a time.
-    pub interval: Option<[f64; 2]>,
+    pub interval: Option<Interval>,
     /// The target in words.
     pub target: &'static str,
     /// The target as a number, in the same unit.
@@ -139,32 +171,9 @@ pub struct CriterionView {
 /// The fields of `ctl kpi`, which `/api/v1/kpi` has too.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct KpiAnswer {
-    /// Attempts that ended, the abandoned ones left out.
-    pub attempts: u64,
-    /// How many connected.
-    pub connected: u64,
-    /// Connected over attempts.
-    pub rate: Option<f64>,
-    /// Its 95 % Wilson interval.
-    pub interval: Option<[f64; 2]>,
-    /// Connected directly.
-    pub direct: u64,
-    /// Connected by a punch.
-    pub punched: u64,
-    /// Connected through a relay.
-    pub relayed: u64,
-    /// Not connected.
-    pub unreachable: u64,
-    /// Spans in which a peer was not reached, however often it was tried in each.
-    pub unreached: u64,
-    /// Of the relayed ones, how many moved off the relay later.
-    pub moved: Moved,
-    /// Mean time to a usable link.
-    pub mean_connect_ms: Option<f64>,
-    /// Median.
-    pub p50_ms: Option<f64>,
-    /// 95th percentile.
-    pub p95_ms: Option<f64>,
+    /// Rates and times.
+    #[serde(flatten)]
+    pub figures: Figures,
     /// How far records have spread; `None` where nobody compared yet.
     pub propagation: Option<Propagation>,
     /// The specification's criteria, in its order.

@@ -34,7 +34,9 @@ pub use command::{Command, CommandId, Done, EchoReport, Failure, LinkReport, Out
 pub use counted::counted;
 pub use event::{Event, EventKind, SendTrouble};
 pub use id::{ParsePeerIdError, PeerId};
-pub use kpi::{CriterionView, Interval, KpiAnswer, KpiPoint, KpiSeries, KpiView, Moved, Propagation};
+pub use kpi::{
+    CriterionView, FEW, Figures, Interval, KpiAnswer, KpiPoint, KpiSeries, KpiView, Moved, Propagation,
+};
 pub use log::{LogLevel, LogLine};
 pub use nat::{Behaviour, MappingLifetime, NatSpell, NatType, NatView, PortOrder, Vantage};
 pub use pathtest::{MEASURES, PathTest, TestCount, TestPhase, TestRate, TestRtt, Tested, TestedPath};

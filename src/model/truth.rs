@@ -256,7 +256,7 @@ pub fn contradictions(end: &Snapshot) -> Vec<Difference> {
     if active > 1 {
         say(format!("{active} reservations are the active one"));
     }
-    let kpi = &end.kpi;
+    let kpi = &end.kpi.figures;
     if kpi.connected + kpi.unreachable != kpi.attempts
         || kpi.direct + kpi.punched + kpi.relayed != kpi.connected
     {

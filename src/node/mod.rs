@@ -199,7 +199,8 @@ async fn assemble(options: NodeOptions) -> Result<Assembled, StartError> {
     let cached = cache::merge(&library, &found.own).await;
 
     let clock = Clock::start_off(Arc::clone(&options.clock_off));
-    let (settings, new_settings) = watch::channel(options.settings());
+    let told = options.settings();
+    let (settings, new_settings) = watch::channel(told.clone());
     let network = options.network.clone();
     let own = probe::own_addresses(local_addr);
     let ways = Ways { out: probe::leads_out(local_addr), ..Ways::open() };
@@ -214,14 +215,8 @@ async fn assemble(options: NodeOptions) -> Result<Assembled, StartError> {
         own: own.clone(),
         ways: ways.clone(),
         no_ipv6: options.bind.is_ipv6() && local_addr.is_ipv4(),
-        bootstrap: probe::without_own(options.bootstrap, local_addr),
         passive: options.passive,
-        direct_window: options.direct_window,
-        relay_after: options.relay_after,
-        punch: options.punch,
-        relay: options.relay,
-        hard_nat: options.hard_nat,
-        path_test: options.path_test,
+        settings: Settings { bootstrap: probe::without_own(told.bootstrap.clone(), local_addr), ..told },
         probe_ports: ports.numbers(),
         no_probe_ports: ports.none.clone(),
         own_version: found.own.own_version,

@@ -9,7 +9,9 @@ use serde::Serialize;
 
 use super::store::{AttemptRow, Known, Store, StoreError};
 use crate::core::kpi::{Series, Tally, answer};
-use crate::model::{Cause, KpiAnswer, KpiPoint, LinkCounts, NatType, PeerId, Propagation, RelayLoad, Stamp};
+use crate::model::{
+    Cause, Interval, KpiAnswer, KpiPoint, LinkCounts, NatType, PeerId, Propagation, RelayLoad, Stamp,
+};
 
 /// The form of every answer.
 pub(super) const SCHEMA: u32 = 1;
@@ -104,7 +106,7 @@ pub struct CellKpi {
     pub attempts: u64,
     pub connected: u64,
     pub rate: Option<f64>,
-    pub interval: Option<[f64; 2]>,
+    pub interval: Option<Interval>,
     pub direct: u64,
     pub punched: u64,
     pub relayed: u64,
@@ -204,7 +206,7 @@ pub(super) fn overview(
         schema: SCHEMA,
         at: now,
         window_s,
-        kpi: answer(&all.view(), spread(&nodes, since)),
+        kpi: answer(all.view(), spread(&nodes, since)),
         path_changes,
         failovers,
         population: population(&nodes, since, now),
@@ -267,14 +269,14 @@ fn cell(from: NatType, to: NatType, tally: &Tally) -> MatrixCell {
         attempts: v.attempts,
         connected: v.connected,
         rate: v.rate,
-        interval: v.interval.map(|i| [i.lo, i.hi]),
+        interval: v.interval,
         direct: v.direct,
         punched: v.punched,
         relayed: v.relayed,
         unreachable: v.unreachable,
         moved: v.moved.direct + v.moved.punched,
         mean_connect_ms: v.mean_connect_ms,
-        n_too_small: v.attempts < crate::core::kpi::FEW,
+        n_too_small: v.are_few(),
     };
     MatrixCell { from, to, kpi }
 }

@@ -111,15 +111,15 @@ fn fleet(out: &mut Text, overview: &Overview) {
     }
     out.family("punchdeck_fleet_attempts", "gauge", "Attempts that ended within the last hour, by outcome.");
     for (outcome, count) in [
-        ("direct", kpi.kpi.direct),
-        ("punched", kpi.kpi.punched),
-        ("relayed", kpi.kpi.relayed),
-        ("unreachable", kpi.kpi.unreachable),
+        ("direct", kpi.kpi.figures.direct),
+        ("punched", kpi.kpi.figures.punched),
+        ("relayed", kpi.kpi.figures.relayed),
+        ("unreachable", kpi.kpi.figures.unreachable),
     ] {
         out.sample("punchdeck_fleet_attempts", &format!("{{outcome=\"{outcome}\"}}"), count);
     }
     // What is not known is left out: a gauge has no other way to say so.
-    if let Some(mean) = kpi.kpi.mean_connect_ms {
+    if let Some(mean) = kpi.kpi.figures.mean_connect_ms {
         out.family("punchdeck_fleet_connect_seconds", "gauge", "Mean time to connect within the last hour.");
         out.sample("punchdeck_fleet_connect_seconds", "", mean / 1_000.0);
     }

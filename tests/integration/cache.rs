@@ -104,19 +104,23 @@ async fn figures() {
     let a = TestNode::start("a", &[]).await;
     let b = TestNode::start("b", &[a.addr()]).await;
     b.until_linked(a.id()).await;
-    let first = b.until("attempt", |s| s.kpi.attempts > 0).await;
+    let first = b.until("attempt", |s| s.kpi.figures.attempts > 0).await;
     assert_eq!(first.kpi.since, Some(first.node.started));
     let b = b.restart(|_| {}).await;
-    let again = b.until("attempt", |s| s.kpi.attempts > first.kpi.attempts).await;
+    let again = b.until("attempt", |s| s.kpi.figures.attempts > first.kpi.figures.attempts).await;
     assert_eq!(again.kpi.since, first.kpi.since);
     assert!(again.node.started > first.node.started);
-    assert_eq!(again.kpi.attempts, again.kpi.direct, "those before are among them: {:?}", again.kpi);
+    assert_eq!(
+        again.kpi.figures.attempts, again.kpi.figures.direct,
+        "those before are among them: {:?}",
+        again.kpi
+    );
 }
 
 async fn damaged_history() {
     let a = TestNode::start("a", &[]).await;
     let mut b = TestNode::start("b", &[a.addr()]).await;
-    b.until("attempt", |s| s.kpi.attempts > 0).await;
+    b.until("attempt", |s| s.kpi.figures.attempts > 0).await;
     b.stop().await;
     let history = b.dir().join(HISTORY);
     fs::write(&history, &fs::read(&history).unwrap()[..40]).unwrap();
@@ -128,7 +132,7 @@ async fn damaged_history() {
         })
         .await;
     assert_eq!(file, "attempts.json.damaged-1");
-    let shown = b.until("attempt", |s| s.kpi.attempts > 0).await;
+    let shown = b.until("attempt", |s| s.kpi.figures.attempts > 0).await;
     assert_eq!(shown.kpi.since, Some(shown.node.started));
     b.until_linked(a.id()).await;
 }
@@ -168,7 +172,7 @@ async fn met_one() -> (TestNode, TestNode) {
     let a = TestNode::start("a", &[]).await;
     let mut b = TestNode::start("b", &[a.addr()]).await;
     b.until_linked(a.id()).await;
-    b.until("attempt", |s| s.kpi.attempts > 0).await;
+    b.until("attempt", |s| s.kpi.figures.attempts > 0).await;
     b.until("save", |s| matches!(s.node.cache.save, SaveState::Saved { .. })).await;
     b.stop().await;
     (a, b)
@@ -191,7 +195,7 @@ async fn changed_byte() {
             })
             .await;
         assert_eq!(format!("cache/{name}"), format!("{file}.damaged-1"));
-        b.until("attempt", |s| s.kpi.attempts > 0).await;
+        b.until("attempt", |s| s.kpi.figures.attempts > 0).await;
         b.until("save", |s| matches!(s.node.cache.save, SaveState::Saved { .. })).await;
         b.stop().await;
     }

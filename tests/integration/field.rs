@@ -51,7 +51,7 @@ pub fn trials(userns: Result<Userns, Unsupported>) -> Vec<Trial> {
 /// How much a node has done that ought not to be done. A stage that goes on behind a
 /// link, from before, ends when it ends.
 fn done(feed: &Feed) -> u64 {
-    feed.snapshots.borrow().kpi.attempts
+    feed.snapshots.borrow().kpi.figures.attempts
 }
 
 fn phase(snapshot: &Snapshot) -> Option<SendTrouble> {
@@ -270,7 +270,7 @@ async fn copied() {
     }
     let ups = |node: &mut TestNode| {
         let feed = node.feed();
-        (feed, node.snapshot().kpi.attempts)
+        (feed, node.snapshot().kpi.figures.attempts)
     };
     let mut watched: Vec<(Feed, u64)> =
         [&mut one, &mut other, &mut original, &mut copy].into_iter().map(ups).collect();
@@ -280,7 +280,7 @@ async fn copied() {
             std::iter::from_fn(|| feed.events.try_recv().ok()).map(|e| e.kind.name()).collect();
         let ups = kinds.iter().filter(|kind| **kind == "link.up").count();
         assert!(ups <= 16, "{n}: {ups} links in 15 s: {kinds:?}");
-        assert_eq!(feed.snapshots.borrow().kpi.attempts, *attempts, "{n}: it counts for nothing");
+        assert_eq!(feed.snapshots.borrow().kpi.figures.attempts, *attempts, "{n}: it counts for nothing");
     }
     let about = |outcome: &Arc<punchdeck::model::Outcome>| match &outcome.result {
         Ok(Done::Explained(why)) => why.verdict.clone(),

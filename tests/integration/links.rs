@@ -85,7 +85,7 @@ async fn nobody_answers() {
         .await;
     assert_eq!(reason, Reason::NoAnswer { addresses: 1 });
     node.event("node.isolated", |e| matches!(e.kind, EventKind::NodeIsolated { .. }).then_some(())).await;
-    let kpi = node.until("kpi", |s| s.kpi.attempts == 1).await.kpi.clone();
+    let kpi = node.until("kpi", |s| s.kpi.figures.attempts == 1).await.kpi.figures.clone();
     assert_eq!((kpi.connected, kpi.unreachable, kpi.rate), (0, 1, Some(0.0)));
 }
 

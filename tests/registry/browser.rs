@@ -204,7 +204,7 @@ async fn the_page_shows_what_real_nodes_reported_as_the_api_tells_it() {
     let mut fleet = vec![a];
     for name in ["lab-2", "lab-3", "lab-4"] {
         let mut node = Reporting::start(name, &r.url(""), &at).await;
-        node.until("a link", |s| s.kpi.connected > 0).await;
+        node.until("a link", |s| s.kpi.figures.connected > 0).await;
         fleet.push(node);
     }
     until_kpi(&r, "four nodes", |k| k["population"]["nodes"] == 4 && k["connected"].as_u64() >= Some(3))

@@ -79,13 +79,13 @@ async fn test_registry_receives_connection_reports() {
     let a = Reporting::start("a", &r.url(""), &[]).await;
     let begun = Instant::now();
     let mut b = Reporting::start("b", &r.url(""), &[a.node.local_addr()]).await;
-    b.until("a link", |s| s.kpi.connected > 0).await;
+    b.until("a link", |s| s.kpi.figures.connected > 0).await;
     let kpi = until_kpi(&r, "a connection", |k| k["connected"] == 1 && k["population"]["nodes"] == 2).await;
     // Node b's first report was its state at the start.
     assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
     let shown = b.until("taken", |s| s.reporting.taken > 0).await;
     assert_eq!((&kpi["attempts"], &kpi["direct"]), (&json!(1), &json!(1)));
-    assert_eq!(kpi["mean_connect_ms"].as_f64(), shown.kpi.mean_connect_ms);
+    assert_eq!(kpi["mean_connect_ms"].as_f64(), shown.kpi.figures.mean_connect_ms);
     let matrix = r.json("/api/v1/matrix").await;
     assert_eq!(matrix["cells"][0]["direct"], 1, "{matrix}");
     let nodes = r.json("/api/v1/nodes").await;
@@ -143,7 +143,7 @@ async fn test_no_registry_peer_discovery_calls() {
     // It goes on reporting, and has all the time to use what it might have heard.
     tokio::time::sleep(Duration::from_secs(3)).await;
     let shown = alone.feed.snapshots.borrow().clone();
-    assert_eq!((shown.peers.len(), shown.links.len(), shown.kpi.attempts), (0, 0, 0));
+    assert_eq!((shown.peers.len(), shown.links.len(), shown.kpi.figures.attempts), (0, 0, 0));
     let id = alone.node.peer_id();
     alone.node.stop().await;
     let asked = asked.lock().unwrap().clone();
@@ -232,7 +232,7 @@ async fn reports_wait_on_disk_for_a_registry_that_is_away_and_arrive_once() {
     let a = Reporting::start("a", &url, &[]).await;
     let mut b = Reporting::start("b", &url, &[a.node.local_addr()]).await;
     let away = |s: &Snapshot| matches!(s.reporting.state, ReportingState::Away { .. });
-    let shown = b.until("away", |s| s.kpi.connected > 0 && away(s)).await;
+    let shown = b.until("away", |s| s.kpi.figures.connected > 0 && away(s)).await;
     assert!(shown.reporting.queued >= 2 && shown.reporting.taken == 0, "{:?}", shown.reporting);
     assert!(shown.reporting.trouble.is_some());
     let (spill, options_of_b, dir) = (b.spill(), b.options.clone(), b.dir.clone());
@@ -290,8 +290,8 @@ async fn a_registry_that_never_answers_holds_up_nothing() {
     });
     let a = Reporting::start("a", &url, &[]).await;
     let mut b = Reporting::start("b", &url, &[a.node.local_addr()]).await;
-    let shown = b.until("a link", |s| s.kpi.connected > 0).await;
-    assert!(shown.kpi.mean_connect_ms.unwrap() < 1_000.0, "{:?}", shown.kpi);
+    let shown = b.until("a link", |s| s.kpi.figures.connected > 0).await;
+    assert!(shown.kpi.figures.mean_connect_ms.unwrap() < 1_000.0, "{:?}", shown.kpi);
     b.until("a batch on its way", |s| s.reporting.state == ReportingState::Sending).await;
     let begun = Instant::now();
     b.node.stop().await;

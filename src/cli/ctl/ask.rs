@@ -24,7 +24,7 @@ pub(super) async fn execute(verb: &Verb, socket: &Path, out: Out<'_>) -> Result<
         Verb::Gossip => out.say(Gossip::new(&now), text::gossip),
         Verb::Nat => out.say(NatWithVantages::new(&now.nat, &now), |nat| text::nat(nat, &now)),
         Verb::Kpi => {
-            let figures = core::kpi::answer(&now.kpi, Some(now.gossip.propagation()));
+            let figures = core::kpi::answer(now.kpi.figures.clone(), Some(now.gossip.propagation()));
             out.say(Kpi::new(figures, &now), text::kpi)
         }
         _ => out.say(Status::new(&now), text::status),

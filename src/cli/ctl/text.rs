@@ -8,13 +8,11 @@ use crate::model::contract::{
     Relays, Save, Serving, Stage, Staged, Status, WhyReport,
 };
 use crate::model::{
-    AttemptOutcome, CriterionView, Event, MEASURES, Outcome, Path, PathTest, PeerId, PeerState, Propagation,
-    RelayMode, ReservationState, Snapshot, StageOutcome, Sureness, TestedPath, printable, twice_at,
+    AttemptOutcome, CriterionView, Event, Interval, MEASURES, Outcome, Path, PathTest, PeerId, PeerState,
+    Propagation, RelayMode, ReservationState, Snapshot, StageOutcome, Sureness, TestedPath, printable,
+    twice_at,
 };
 use crate::tui::fmt;
-
-/// Under so many attempts a rate says little.
-const TOO_FEW: u64 = 30;
 
 /// An id as it is shown: six digits, and the name if there is one.
 fn who(peer: PeerId, now: &Snapshot) -> String {
@@ -414,10 +412,10 @@ fn spell(spell: &crate::model::contract::Spell) -> String {
 }
 
 pub(super) fn kpi(report: &Kpi) -> String {
-    let kpi = &report.figures;
+    let (answer, kpi) = (&report.answer, &report.answer.figures);
     let rate = match (kpi.rate, kpi.interval) {
-        (Some(rate), Some([lo, hi])) => {
-            let few = if kpi.attempts < TOO_FEW { ", too few to say" } else { "" };
+        (Some(rate), Some(Interval { lo, hi })) => {
+            let few = if kpi.are_few() { ", too few to say" } else { "" };
             format!(
                 "{} ({} of {} attempts, 95 % between {} and {}{few})",
                 percent(rate),
@@ -446,9 +444,9 @@ pub(super) fn kpi(report: &Kpi) -> String {
                 time(kpi.p95_ms)
             )),
         ),
-        ("propagation", left(kpi.propagation.map_or_else(|| "-".to_owned(), propagation))),
+        ("propagation", left(answer.propagation.map_or_else(|| "-".to_owned(), propagation))),
     ]) + "\n"
-        + &criteria(&kpi.criteria)
+        + &criteria(&answer.criteria)
 }
 
 /// Attempts in vain, and in how many spans: retries towards a peer that is down are
@@ -468,7 +466,7 @@ fn criteria(criteria: &[CriterionView]) -> String {
         let value = c.value.map(|v| if is_time { format!("{v:.0} ms") } else { percent(v) });
         let of =
             if is_time { c.denominator.to_string() } else { format!("{} of {}", c.numerator, c.denominator) };
-        let interval = c.interval.map(|[lo, hi]| format!("{} to {}", percent(lo), percent(hi)));
+        let interval = c.interval.map(|Interval { lo, hi }| format!("{} to {}", percent(lo), percent(hi)));
         let met = match (c.met, c.n_too_small) {
             (None, _) => left("-").tone(Tone::Dim),
             (_, true) => left("n too small").tone(Tone::Dim),

@@ -102,7 +102,7 @@ impl Attempts {
         }
         match view.targets.peers.links.in_use(peer).map(|info| info.path) {
             Some(Path::Relayed) => {
-                let due = view.upgrades.due(peer).filter(|_| !view.targets.is_hopeless(peer));
+                let due = self.upgrades.due(peer).filter(|_| !view.targets.is_hopeless(peer));
                 let due = due.or(view.guesses.due_with(peer));
                 return Some(NextStep::Upgrade { at: due.map(|at| view.now().stamp_of(at)) });
             }

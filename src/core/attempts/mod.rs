@@ -1,8 +1,11 @@
 //! The attempts of a node: which run, what they asked of linked peers, who waits for
 //! what comes of them, and those that ended.
 
+mod commands;
 mod ended;
+mod host;
 mod traces;
+mod upgrades;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -12,21 +15,22 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use self::traces::Traces;
+use self::upgrades::Upgrades;
 use super::coordination::TARGET_WAIT;
 use super::dialer::{Dialer, Start};
 use super::guessing::Guesses;
+use super::host::Ways;
 use super::io::Action;
-use super::ladder::{Candidate, Consent, DialId, Ladder, LadderOut, NatPair, Plan, Settings, Target};
+use super::ladder::{Candidate, Consent, DialId, Ladder, LadderOut, NatPair, Settings};
 use super::outbox::{Outbox, Wanted};
 use super::relaying;
 use super::targets::Targets;
-use super::upgrades::Upgrades;
 use super::why::Trace;
 use super::wire::{CoordinationAnswer, IHave, Invite, Message, PunchRequest, Refusal, RelayAddr, WhoHas};
 use super::{Mono, Now};
 use crate::model::{
-    Attempt, AttemptId, AttemptOutcome, AttemptsView, Cause, CommandId, EventKind, Path, PeerId, Reason,
-    StageKind, StageOutcome, plain_addr,
+    Attempt, AttemptId, AttemptOutcome, AttemptsView, Cause, CommandId, EventKind, Path, PeerId,
+    PunchConsent, Reason, StageKind, StageOutcome, plain_addr,
 };
 
 /// Ended attempts kept for the screen.
@@ -55,8 +59,24 @@ pub(super) enum Input {
     Reserved(AttemptId, Result<RelayAddr, Reason>),
     /// This peer is at other addresses.
     Addresses(PeerId, Vec<SocketAddr>),
-    /// Our NAT is another one: what cannot succeed any more ends.
+    /// The link to this peer runs again, over whatever.
+    Path(PeerId),
+    /// This peer says something new of itself.
+    News(PeerId),
+    /// Our NAT is another one: what cannot succeed any more ends, and what may succeed now
+    /// is tried soon.
     NatChanged,
+    /// Others see us elsewhere, or the host's routes are others: a way off a relay may
+    /// have opened.
+    Sooner,
+    /// The host lets us send elsewhere than before.
+    Ways,
+    /// The host sends from other addresses.
+    HostMoved,
+    /// Where a dial of ours hears nothing, a short datagram was answered.
+    ShortPassed(SocketAddr),
+    /// A guessed punch ended so.
+    Guessed(Box<Attempt>),
     /// An attempt cannot succeed by a punch.
     Unpunchable(AttemptId, NatPair),
     /// An attempt is called off.
@@ -73,7 +93,10 @@ pub(super) struct View<'a> {
     pub(super) targets: Targets<'a>,
     pub(super) dialer: &'a Dialer,
     pub(super) guesses: &'a Guesses,
-    pub(super) upgrades: &'a Upgrades,
+    /// Where the host lets us send.
+    pub(super) ways: &'a Ways,
+    /// Whose punches we take.
+    pub(super) consent: PunchConsent,
 }
 
 impl View<'_> {
@@ -114,6 +137,7 @@ pub(super) struct Attempts {
     /// Commands that wait for what comes of an attempt.
     waiting: Vec<Waiting>,
     traces: Traces,
+    upgrades: Upgrades,
 }
 
 /// A command that waits.
@@ -131,7 +155,7 @@ struct Waiting {
 /// What was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Asked {
-    /// Who is connected to the target.
+    /// To say whether the target is linked to it.
     WhoHas,
     /// To coordinate a punch.
     Punch,
@@ -155,6 +179,7 @@ impl Attempts {
             made: BTreeMap::new(),
             waiting: Vec::new(),
             traces: Traces::default(),
+            upgrades: Upgrades::default(),
         }
     }
 
@@ -228,13 +253,6 @@ impl Attempts {
         self.recent.iter().find(guessed).map(|a| &**a)
     }
 
-    /// A guessed punch ended.
-    pub(super) fn guessed(&mut self, report: Attempt) {
-        self.ended += 1;
-        self.recent.push_front(Arc::new(report));
-        self.recent.truncate(RECENT_MAX);
-    }
-
     pub(super) fn next_timeout(&self) -> Option<Mono> {
         self.live.values().filter_map(Ladder::next_timeout).min()
     }
@@ -267,8 +285,7 @@ impl Attempts {
 }
 
 impl Attempts {
-    /// Runs the ladder towards somebody.
-    pub(super) fn start(&mut self, id: AttemptId, start: Start, view: View<'_>, out: &mut Outbox) {
+    fn start(&mut self, id: AttemptId, start: Start, view: View<'_>, out: &mut Outbox) {
         let Start { target, cause, plan } = start;
         let peers = view.targets.peers;
         let mut target = match target.peer {
@@ -296,46 +313,6 @@ impl Attempts {
         self.carry(id, told, view, out);
     }
 
-    /// A command to connect, or for one stage: joins what runs, or starts it.
-    pub(super) fn connect(
-        &mut self,
-        command: CommandId,
-        (peer, target): (PeerId, Target),
-        plan: Plan,
-        cause: Cause,
-        view: View<'_>,
-        out: &mut Outbox,
-    ) {
-        let stage = plan.only();
-        let joins = |l: &&Ladder| match stage {
-            // One that has its outcome answers nobody any more.
-            None => l.plan().direct && l.outcome().is_none(),
-            Some(_) => self.waits_for(l.id(), stage),
-        };
-        let running = self.live().filter(|l| l.peer() == Some(peer)).find(joins).map(Ladder::id);
-        if running.is_none() && stage.is_some() {
-            self.make_way(peer, view, out);
-        }
-        // It may be over as soon as it begins.
-        let attempt = running.unwrap_or_else(|| out.fresh_attempt());
-        let before = view.targets.peers.links.path(&peer);
-        self.waiting.push(Waiting { command, attempt, since: view.now().mono, stage, before });
-        if running.is_none() {
-            self.start(attempt, Start { target, cause, plan }, view, out);
-        }
-    }
-
-    /// What goes on by itself behind a relayed link is called off where a person asks
-    /// for it: it may have sent its packets in vain, and the rates are shared.
-    fn make_way(&mut self, peer: PeerId, view: View<'_>, out: &mut Outbox) {
-        for id in self.ids_towards(&peer) {
-            let behind = |l: &Ladder| l.cause() == Cause::Upgrade || l.outcome().is_some();
-            if self.live.get(&id).is_some_and(behind) {
-                self.abandon(id, &Reason::AskedAnew, view, out);
-            }
-        }
-    }
-
     /// Takes what happened.
     pub(super) fn handle(&mut self, input: Input, view: View<'_>, out: &mut Outbox) {
         let now = view.now();
@@ -344,7 +321,10 @@ impl Attempts {
             Input::Dialled(dial, peer) => self.on_dialled(dial, peer, view, out),
             Input::DialFailed(dial, reason) => self.on_dial_failed(dial, &reason, view, out),
             Input::Linked(peer) => self.on_linked(peer, view, out),
-            Input::LinkGone(peer) => self.link_ended(&peer),
+            Input::LinkGone(peer) => {
+                self.link_ended(&peer);
+                self.upgrades.on_path(peer, &view.targets.peers, out);
+            }
             Input::Refused(peer, reason) => self.on_refused(peer, &reason, view, out),
             Input::IHave(from, answer) => self.on_i_have(from, &answer, view, out),
             Input::Answer(from, said) => self.on_coordination_answer(from, &said, view, out),
@@ -356,7 +336,24 @@ impl Attempts {
                     self.with(id, view, out, |ladder, told| ladder.on_addresses(&addresses, now, told));
                 }
             }
-            Input::NatChanged => self.drop_hopeless(view, out),
+            Input::Path(peer) => self.upgrades.on_path(peer, &view.targets.peers, out),
+            Input::News(peer) => self.upgrades.on_news(peer, &view.targets.peers, out),
+            Input::NatChanged => {
+                self.upgrades.all_sooner(now.mono, out);
+                self.drop_hopeless(view, out);
+            }
+            Input::Sooner => self.upgrades.all_sooner(now.mono, out),
+            Input::Ways => self.on_ways(view, out),
+            Input::HostMoved => {
+                self.upgrades.all_sooner(now.mono, out);
+                self.on_host_moved(view, out);
+            }
+            Input::ShortPassed(addr) => self.note_short_passed(addr, now),
+            Input::Guessed(report) => {
+                self.ended += 1;
+                self.recent.push_front(Arc::new(*report));
+                self.recent.truncate(RECENT_MAX);
+            }
             Input::Unpunchable(id, nat_pair) => self.unpunchable(id, nat_pair, view, out),
             Input::Abandon(id, reason) => self.abandon(id, &reason, view, out),
             Input::AbandonAll(reason) => {
@@ -376,6 +373,24 @@ impl Attempts {
         for id in ids {
             self.with(id, view, out, |ladder, told| ladder.on_timeout(now, told));
         }
+    }
+
+    /// Starts the ways off relays that are due.
+    pub(super) fn upgrade_timeout(&mut self, view: View<'_>, out: &mut Outbox) {
+        let mut upgrades = std::mem::take(&mut self.upgrades);
+        upgrades.timeout(&view.targets, self, out);
+        self.upgrades = upgrades;
+    }
+
+    /// When the next way off a relay is due.
+    pub(super) fn upgrade_due(&self) -> Option<Mono> {
+        self.upgrades.next_timeout()
+    }
+
+    /// Runs the ladder towards somebody.
+    pub(super) fn begin(&mut self, start: Start, view: View<'_>, out: &mut Outbox) {
+        let id = out.fresh_attempt();
+        self.start(id, start, view, out);
     }
 
     fn on_dialled(&mut self, dial: DialId, peer: PeerId, view: View<'_>, out: &mut Outbox) {

@@ -54,12 +54,12 @@ impl Quarter {
     }
 }
 
-/// Who says something, and from where.
+/// The peer that says something, and where its link comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Teller {
-    /// Who.
+    /// The peer that tells.
     pub peer: PeerId,
-    /// From where.
+    /// The quarter that its link comes from.
     pub from: Quarter,
 }
 

@@ -11,7 +11,7 @@ use crate::model::{PeerId, Source, Stamp};
 /// own file; losing either loses no identity.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CacheEntry {
-    /// Who.
+    /// The peer.
     pub peer: PeerId,
     /// The effective record; its `age_s` is 0, see `seen`.
     pub record: Option<Record>,
@@ -26,7 +26,7 @@ pub struct CacheEntry {
     pub measured: Measured,
     /// How we first learned of it.
     pub source: Source,
-    /// Who told us.
+    /// The peer that told us.
     pub told_by: Option<PeerId>,
     /// When we first learned of it.
     pub first_seen: Stamp,

@@ -16,11 +16,11 @@ pub struct Entry {
     pub measured: Measured,
     /// How we first learned of it.
     pub source: Source,
-    /// Who told us, if it was gossip.
+    /// The peer that told us, if it was gossip.
     pub told_by: Option<PeerId>,
     /// When we first learned of it.
     pub first_seen: Stamp,
-    /// Whose word the hearsay is, since the start.
+    /// The peer whose word the hearsay is, since the start.
     pub heard_from: Option<PeerId>,
     /// When hearsay of one source alone last moved it by a step.
     pub stepped: Option<Mono>,
@@ -93,7 +93,7 @@ pub struct Change {
     pub removed: bool,
     /// Something that is shown changed, if only a time.
     pub touched: bool,
-    /// Who had to make room.
+    /// The peers that had to make room.
     pub evicted: Vec<PeerId>,
 }
 

@@ -15,7 +15,9 @@ mod hearsay;
 mod known;
 mod measured;
 mod names;
+mod part;
 mod said;
+mod saving;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -31,6 +33,8 @@ pub use entry::{Change, Entry};
 pub use known::{Held, Known};
 pub use measured::{Measured, PUBLIC_VALID};
 pub use names::NameUse;
+pub use part::Unsaved;
+pub(super) use part::{PeerBook, View};
 
 use self::claims::Claims;
 use self::entry::compare;
@@ -70,7 +74,7 @@ pub struct Book {
     gone: BTreeMap<PeerId, Gone>,
     claims: Claims,
     names: Names,
-    /// Whom we were linked to longest.
+    /// The peers that we were linked to longest.
     anchors: BTreeSet<PeerId>,
     /// Untried peers by who told us of them, and by network prefix.
     by_source: BTreeMap<PeerId, usize>,
@@ -173,7 +177,7 @@ impl Book {
         }
         self.gone.remove(&peer);
         self.change(peer, source, now, |entry| {
-            // Whoever dials us may be thrown away a moment later.
+            // A peer that dials us may be thrown away a moment later.
             entry.measured.tried |= dialled.is_some();
             entry.measured.last_contact = Some(now.stamp);
             if dialled.is_some() {
@@ -199,7 +203,7 @@ impl Book {
         self.names.used(peer, name, now.stamp)
     }
 
-    /// Who was linked under a name within the time that such things are remembered.
+    /// The peers that were linked under a name, as long as that is remembered.
     pub fn users_of(&self, name: &str, now: Stamp) -> impl Iterator<Item = &NameUse> {
         self.names.users(name, now)
     }
@@ -214,7 +218,7 @@ impl Book {
         self.names.load(stored, now.stamp);
     }
 
-    /// Whom we were linked to longest: they are evicted last.
+    /// Sets the peers that we were linked to longest: they are evicted last.
     pub fn set_anchors(&mut self, anchors: impl IntoIterator<Item = PeerId>) {
         self.anchors = anchors.into_iter().collect();
     }

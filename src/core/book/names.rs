@@ -13,7 +13,7 @@ use crate::model::{PeerId, Stamp};
 pub struct NameUse {
     /// The name, as it is shown.
     pub name: String,
-    /// Who.
+    /// The peer that was linked under the name.
     pub peer: PeerId,
     /// For the first time.
     pub since: Stamp,
@@ -58,7 +58,7 @@ impl Names {
         self.by_name.values().flatten()
     }
 
-    /// Who used a name lately.
+    /// The peers that used a name lately.
     pub(super) fn users(&self, name: &str, now: Stamp) -> impl Iterator<Item = &NameUse> {
         let lately = move |used: &&NameUse| used.until.age_at(now) <= NAME_REMEMBERED;
         self.by_name.get(name).into_iter().flatten().filter(lately)

@@ -53,9 +53,9 @@ pub enum Declined {
 /// Something noted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Noted {
-    /// When.
+    /// When it happened.
     pub at: Mono,
-    /// Who asked.
+    /// The peer that asked.
     pub requester: PeerId,
     /// For whom; `None`: for us.
     pub target: Option<PeerId>,

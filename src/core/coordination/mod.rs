@@ -49,24 +49,24 @@ pub trait Links {
 pub enum CoordinationOut {
     /// Send this over a link.
     Send {
-        /// To whom.
+        /// The linked peer.
         peer: PeerId,
-        /// What.
+        /// The message.
         message: Message,
     },
     /// We are the target of a punch and agreed to it: its requester is to be
     /// dialled, now that its NAT knows us.
     PunchComing {
-        /// From whom.
+        /// The peer that punches towards us.
         requester: PeerId,
         /// Where it can be hit.
         addresses: Vec<SocketAddr>,
     },
     /// We are invited to dial that peer at its reservation.
     Invited {
-        /// By whom.
+        /// The peer that invites us.
         requester: PeerId,
-        /// Where.
+        /// Its reservation.
         relay: RelayAddr,
     },
     /// A limit or rule stopped something.
@@ -142,7 +142,7 @@ impl Coordination {
         self.consent
     }
 
-    /// Whose punches we take from now on.
+    /// Sets whose punches we take.
     pub fn set_consent(&mut self, consent: PunchConsent) {
         self.consent = consent;
     }

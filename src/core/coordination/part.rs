@@ -94,7 +94,7 @@ impl Coordinator {
         self.machine.consent()
     }
 
-    /// Whose punches we take from now on.
+    /// Sets whose punches we take.
     pub(in crate::core) fn set_consent(&mut self, consent: PunchConsent) {
         self.machine.set_consent(consent);
     }
@@ -182,7 +182,7 @@ impl Coordinator {
     /// Dials somebody who punches towards us.
     fn meet(&mut self, requester: PeerId, addresses: Vec<SocketAddr>, view: View<'_>, out: &mut Outbox) {
         self.end_dials(&requester, out);
-        // Whose operator disconnected us wants us again.
+        // The peer's operator may have disconnected us: the peer wants us again.
         out.want(Wanted::AskedBy(requester));
         let links = view.targets.peers.links;
         if links.is_up(&requester) && links.path(&requester).is_some_and(Path::is_straight) {

@@ -86,8 +86,8 @@ fn dialer(bootstrap: &[SocketAddr]) -> Dialer {
 fn joined(known: Vec<Prospect>) -> (Dialer, World) {
     let mut dialer = dialer(&[]);
     let mut world = World { known, ..World::default() };
-    dialer.begin(&World::default(), at(0));
-    dialer.on_link_up(&peer(99), at(0).mono);
+    dialer.first_round(&World::default(), at(0));
+    dialer.joined(&peer(99), at(0).mono);
     world.links = 1;
     (dialer, world)
 }
@@ -100,10 +100,10 @@ fn whom(starts: &[Start]) -> Vec<u8> {
 fn cached_peers_are_tried_first_and_the_bootstrap_list_only_when_they_fail() {
     let mut dialer = dialer(&[addr(200)]);
     let world = World { known: vec![prospect(1, true), prospect(2, true)], ..World::default() };
-    let first = dialer.begin(&world, at(0));
+    let first = dialer.first_round(&world, at(0));
     assert_eq!(whom(&first), [1, 2]);
     assert!(first.iter().all(|s| s.cause == Cause::Cache));
-    let (second, _) = dialer.on_timeout(&world, at(2000));
+    let (second, _) = dialer.due_now(&world, at(2000));
     assert_eq!(second.len(), 1);
     assert_eq!(second[0].cause, Cause::Bootstrap);
     assert_eq!(second[0].target.addresses, [addr(200)]);
@@ -111,14 +111,14 @@ fn cached_peers_are_tried_first_and_the_bootstrap_list_only_when_they_fail() {
 
 #[test]
 fn an_empty_cache_goes_to_the_bootstrap_list_at_once() {
-    let starts = dialer(&[addr(200)]).begin(&World::default(), at(0));
+    let starts = dialer(&[addr(200)]).first_round(&World::default(), at(0));
     assert_eq!(starts[0].cause, Cause::Bootstrap);
 }
 
 #[test]
 fn with_nobody_to_dial_the_node_says_so() {
     let mut dialer = dialer(&[]);
-    assert!(dialer.begin(&World::default(), at(0)).is_empty());
+    assert!(dialer.first_round(&World::default(), at(0)).is_empty());
     assert_eq!(dialer.phase(at(0)), Phase::NothingToDial);
     assert_eq!(dialer.next_timeout(&World::default(), at(0).mono), None);
 }
@@ -127,12 +127,12 @@ fn with_nobody_to_dial_the_node_says_so() {
 fn an_isolated_node_retries_cache_and_bootstrap_for_ever_with_growing_waits() {
     let mut dialer = dialer(&[addr(200)]);
     let world = World { known: vec![prospect(1, true)], ..World::default() };
-    dialer.begin(&world, at(0));
+    dialer.first_round(&world, at(0));
     let mut now = at(2000);
     let mut waits = Vec::new();
     let mut rounds = 0;
     while rounds < 30 {
-        let (starts, wait) = dialer.on_timeout(&world, now);
+        let (starts, wait) = dialer.due_now(&world, now);
         if let Some(wait) = wait {
             waits.push(wait);
             assert!(matches!(dialer.phase(now), Phase::Isolated { .. }));
@@ -158,26 +158,26 @@ fn an_isolated_node_retries_cache_and_bootstrap_for_ever_with_growing_waits() {
 #[test]
 fn the_first_link_ends_isolation_and_the_backoff_starts_over() {
     let mut dialer = dialer(&[addr(200)]);
-    dialer.begin(&World::default(), at(0));
+    dialer.first_round(&World::default(), at(0));
     let mut now = at(2000);
     for _ in 0..5 {
-        let wait = dialer.on_timeout(&World::default(), now).1.unwrap();
+        let wait = dialer.due_now(&World::default(), now).1.unwrap();
         now = now.plus(wait);
-        dialer.on_timeout(&World::default(), now);
+        dialer.due_now(&World::default(), now);
     }
-    assert!(dialer.on_link_up(&peer(1), now.mono).is_some());
+    assert!(dialer.joined(&peer(1), now.mono).is_some());
     assert_eq!(dialer.phase(now), Phase::Joined);
-    dialer.on_link_down(peer(1), 0, false, now.mono);
-    let wait = dialer.on_timeout(&World::default(), now).1.unwrap();
+    dialer.link_lost(peer(1), 0, false, now.mono);
+    let wait = dialer.due_now(&World::default(), now).1.unwrap();
     assert!(wait < Duration::from_secs(2), "{wait:?}");
 }
 
 #[test]
 fn a_lost_link_is_dialled_again_at_once_unless_the_peer_said_it_leaves() {
     let (mut dialer, world) = joined(vec![prospect(1, true), prospect(2, true)]);
-    dialer.on_link_down(peer(1), 1, false, at(10).mono);
-    dialer.on_link_down(peer(2), 1, true, at(10).mono);
-    let (starts, _) = dialer.on_timeout(&world, at(10));
+    dialer.link_lost(peer(1), 1, false, at(10).mono);
+    dialer.link_lost(peer(2), 1, true, at(10).mono);
+    let (starts, _) = dialer.due_now(&world, at(10));
     assert_eq!(whom(&starts), [1]);
     assert_eq!(starts[0].cause, Cause::Reconnect);
     assert!(dialer.due(&peer(2)).unwrap() >= at(4010).mono);
@@ -187,9 +187,9 @@ fn a_lost_link_is_dialled_again_at_once_unless_the_peer_said_it_leaves() {
 fn an_operators_disconnect_holds_automatic_dials_off_for_a_minute() {
     let (mut dialer, world) = joined(vec![prospect(1, true)]);
     dialer.hold_off(peer(1), true, at(0).mono);
-    dialer.on_link_down(peer(1), 1, false, at(0).mono);
-    assert!(dialer.on_timeout(&world, at(59_999)).0.is_empty());
-    assert_eq!(whom(&dialer.on_timeout(&world, at(60_001)).0), [1]);
+    dialer.link_lost(peer(1), 1, false, at(0).mono);
+    assert!(dialer.due_now(&world, at(59_999)).0.is_empty());
+    assert_eq!(whom(&dialer.due_now(&world, at(60_001)).0), [1]);
     dialer.hold_off(peer(1), true, at(61_000).mono);
     dialer.lift_hold_off(&peer(1));
     assert!(!dialer.is_held_off(&peer(1), at(61_000).mono));
@@ -210,9 +210,9 @@ fn eight_outbound_links_are_enough() {
     for id in 1..=20 {
         dialer.on_learned(peer(id), Cause::Cache, at(0).mono);
     }
-    assert_eq!(dialer.on_timeout(&world, at(0)).0.len(), OUTBOUND_WANTED);
+    assert_eq!(dialer.due_now(&world, at(0)).0.len(), OUTBOUND_WANTED);
     world.outbound = OUTBOUND_WANTED;
-    assert!(dialer.on_timeout(&world, at(0)).0.is_empty());
+    assert!(dialer.due_now(&world, at(0)).0.is_empty());
     assert_eq!(dialer.next_timeout(&world, at(0).mono), Some(at(120_000).mono), "only the feeler is left");
 }
 
@@ -225,12 +225,12 @@ fn links_are_spread_over_networks_where_there_is_a_choice() {
     for id in 1..=24 {
         dialer.on_learned(peer(id), Cause::Cache, at(0).mono);
     }
-    let chosen = whom(&dialer.on_timeout(&world, at(0)).0);
+    let chosen = whom(&dialer.due_now(&world, at(0)).0);
     assert!((21..=24).all(|id| chosen.contains(&id)), "{chosen:?}");
     assert_eq!(chosen.len(), OUTBOUND_WANTED, "a preference, never a reason to stay alone");
     world.prefixes.extend(NetPrefix::of(([20, 21, 0, 9], 9000).into()));
     world.outbound = OUTBOUND_WANTED - 1;
-    let one = whom(&dialer.on_timeout(&world, at(0)).0);
+    let one = whom(&dialer.due_now(&world, at(0)).0);
     assert_ne!(one, [21], "that network is reached already");
 }
 
@@ -238,7 +238,7 @@ fn links_are_spread_over_networks_where_there_is_a_choice() {
 fn anchors_are_dialled_before_everybody_else_after_a_restart() {
     let world = World { known: (1..=30).map(|id| prospect(id, true)).collect(), ..World::default() };
     let mut dialer = dialer(&[]).with_anchors(vec![peer(29), peer(30)]);
-    let first = whom(&dialer.begin(&world, at(0)));
+    let first = whom(&dialer.first_round(&world, at(0)));
     assert_eq!(first[..2], [29, 30]);
     assert_eq!(first.len(), ROUND_PEERS);
 }
@@ -247,10 +247,10 @@ fn anchors_are_dialled_before_everybody_else_after_a_restart() {
 fn every_two_minutes_an_untried_peer_is_tried_though_there_are_links_enough() {
     let (mut dialer, mut world) = joined((1..=9).map(|id| prospect(id, id < 9)).collect());
     world.outbound = OUTBOUND_WANTED;
-    assert!(dialer.on_timeout(&world, at(119_999)).0.is_empty());
-    let starts = dialer.on_timeout(&world, at(120_000)).0;
+    assert!(dialer.due_now(&world, at(119_999)).0.is_empty());
+    let starts = dialer.due_now(&world, at(120_000)).0;
     assert_eq!((whom(&starts), starts[0].cause), (vec![9], Cause::Feeler));
-    assert!(dialer.on_timeout(&world, at(121_000)).0.is_empty());
+    assert!(dialer.due_now(&world, at(121_000)).0.is_empty());
 }
 
 #[test]
@@ -263,7 +263,7 @@ fn gossip_makes_us_dial_slowly_and_no_host_twice_in_ten_seconds() {
     }
     let mut dialled = BTreeMap::<SocketAddr, Vec<u64>>::new();
     for ms in (0..30_000).step_by(100) {
-        for start in dialer.on_timeout(&world, at(ms)).0 {
+        for start in dialer.due_now(&world, at(ms)).0 {
             dialer.on_attempt_ended(start.target.peer.unwrap(), AttemptOutcome::Unreachable, at(ms).mono);
             for addr in start.target.addresses {
                 dialled.entry(addr).or_default().push(ms);
@@ -291,19 +291,19 @@ fn gossip_waits_a_random_while_and_no_more_than_eight_dials_run_at_once() {
     }
     assert!(first.len() > 40, "spread");
     world.gossip_attempts = GOSSIP_DIALS_AT_ONCE;
-    assert!(dialer.on_timeout(&world, at(5000)).0.is_empty());
+    assert!(dialer.due_now(&world, at(5000)).0.is_empty());
 }
 
 #[test]
 fn on_loopback_the_gossip_limits_do_not_slow_a_fleet_down() {
     let mut dialer = Dialer::new([], true, 7, at(0).mono);
-    dialer.on_link_up(&peer(99), at(0).mono);
+    dialer.joined(&peer(99), at(0).mono);
     let host = |id: u8| at_addresses(id, vec![([127, 0, 0, 1], 2000 + u16::from(id)).into()], false);
     let world = World { known: (1..=8).map(host).collect(), links: 1, ..World::default() };
     for id in 1..=8 {
         dialer.on_learned(peer(id), Cause::Gossip, at(0).mono);
     }
-    assert_eq!(dialer.on_timeout(&world, at(0)).0.len(), 8);
+    assert_eq!(dialer.due_now(&world, at(0)).0.len(), 8);
 }
 
 #[test]
@@ -324,7 +324,7 @@ fn a_peer_that_does_not_answer_is_retried_later_and_later() {
 fn in_vain(dialer: &mut Dialer, world: &World, from_s: u64, to_s: u64) -> Vec<(u64, SocketAddr)> {
     let mut dialled = Vec::new();
     for s in from_s..to_s {
-        for start in dialer.on_timeout(world, at(s * 1000)).0 {
+        for start in dialer.due_now(world, at(s * 1000)).0 {
             dialled.extend(start.target.addresses.iter().map(|addr| (s, *addr)));
             let peer = start.target.peer.unwrap();
             dialer.on_attempt_ended(peer, AttemptOutcome::Unreachable, at(s * 1000).mono);
@@ -408,17 +408,17 @@ fn without_a_way_to_anybody_nothing_is_dialled_and_no_wait_grows() {
     let mut dialer = dialer(&[addr(1)]);
     let mut world =
         World { known: vec![prospect(2, true)], no_way: Some(SendTrouble::NoRoute), ..World::default() };
-    assert!(dialer.begin(&world, at(0)).is_empty());
+    assert!(dialer.first_round(&world, at(0)).is_empty());
     let phase = Phase::NoWay { why: SendTrouble::NoRoute, since: at(0).stamp };
     assert_eq!(dialer.phase(at(0)), phase);
     for s in 1..600 {
-        let (starts, alone) = dialer.on_timeout(&world, at(s * 1000));
+        let (starts, alone) = dialer.due_now(&world, at(s * 1000));
         assert!(starts.is_empty() && alone.is_none(), "at {s} s");
     }
     assert_eq!((dialer.phase(at(600_000)), dialer.next_timeout(&world, at(600_000).mono)), (phase, None));
     world.no_way = None;
     dialer.reset_waits(at(600_100).mono);
-    let (starts, _) = dialer.on_timeout(&world, at(600_100));
+    let (starts, _) = dialer.due_now(&world, at(600_100));
     assert_eq!(starts.len(), 2, "the cache and the list, at once");
 }
 
@@ -427,12 +427,12 @@ fn a_link_that_comes_in_before_the_first_round_keeps_nobody_else_waiting() {
     let known = vec![prospect(1, true), prospect(2, true)];
     let mut world = World { known, no_way: Some(SendTrouble::NoRoute), ..World::default() };
     let mut dialer = dialer(&[]);
-    assert!(dialer.begin(&world, at(0)).is_empty());
+    assert!(dialer.first_round(&world, at(0)).is_empty());
     world.no_way = None;
     dialer.reset_waits(at(1000).mono);
-    dialer.on_link_up(&peer(1), at(1000).mono);
+    dialer.joined(&peer(1), at(1000).mono);
     world.busy.insert(peer(1));
-    assert_eq!(whom(&dialer.on_timeout(&world, at(1001)).0), [2]);
+    assert_eq!(whom(&dialer.due_now(&world, at(1001)).0), [2]);
 }
 
 #[test]
@@ -445,23 +445,23 @@ fn a_way_that_opens_ends_every_wait() {
     assert!(dialer.due(&peer(1)).unwrap() > at(30_000).mono);
     world.no_way = Some(SendTrouble::Forbidden);
     dialer.reset_waits(at(2000).mono);
-    assert!(dialer.on_timeout(&world, at(2000)).0.is_empty(), "not yet");
+    assert!(dialer.due_now(&world, at(2000)).0.is_empty(), "not yet");
     world.no_way = None;
-    assert_eq!(whom(&dialer.on_timeout(&world, at(2001)).0), [1]);
+    assert_eq!(whom(&dialer.due_now(&world, at(2001)).0), [1]);
 }
 
 #[test]
 fn the_first_link_ends_every_wait_but_not_each_of_many() {
     let mut dialer = dialer(&[]);
     let down = |dialer: &mut Dialer, ms| {
-        dialer.on_link_down(peer(9), 0, false, at(ms).mono);
+        dialer.link_lost(peer(9), 0, false, at(ms).mono);
         dialer.on_attempt_ended(peer(1), AttemptOutcome::Unreachable, at(ms).mono);
     };
     down(&mut dialer, 0);
-    dialer.on_link_up(&peer(9), at(1000).mono);
+    dialer.joined(&peer(9), at(1000).mono);
     assert_eq!(dialer.due(&peer(1)), Some(at(1000).mono));
     down(&mut dialer, 2000);
-    dialer.on_link_up(&peer(9), at(3000).mono);
+    dialer.joined(&peer(9), at(3000).mono);
     assert!(dialer.due(&peer(1)).unwrap() > at(5000).mono, "too soon after the last time");
 }
 
@@ -471,17 +471,17 @@ fn who_yields_waits_longer_each_time_and_no_way_that_opens_ends_that() {
     let mut now = 0;
     for (nth, nominal) in [1_u64, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300].into_iter().enumerate() {
         dialer.yield_to(peer(1), at(now).mono);
-        dialer.on_link_down(peer(1), 1, false, at(now).mono);
+        dialer.link_lost(peer(1), 1, false, at(now).mono);
         dialer.reset_waits(at(now).mono);
         let wait = dialer.due(&peer(1)).unwrap().since(at(now).mono).as_millis() as u64;
         assert!((nominal * 800..=nominal * 1200).contains(&wait), "{nth}: {wait} ms");
-        assert!(dialer.on_timeout(&world, at(now + wait - 1)).0.is_empty());
-        assert_eq!(whom(&dialer.on_timeout(&world, at(now + wait + 1)).0), [1]);
+        assert!(dialer.due_now(&world, at(now + wait - 1)).0.is_empty());
+        assert_eq!(whom(&dialer.due_now(&world, at(now + wait + 1)).0), [1]);
         assert!(dialer.has_yielded(&peer(1)));
         now += wait;
-        dialer.on_link_up(&peer(1), at(now).mono);
+        dialer.joined(&peer(1), at(now).mono);
     }
     now += 301_000 + YIELD_KEPT.as_millis() as u64;
-    dialer.on_timeout(&world, at(now));
+    dialer.due_now(&world, at(now));
     assert!(!dialer.has_yielded(&peer(1)), "left alone for long enough");
 }

@@ -9,9 +9,9 @@ use crate::model::{PeerId, SendTrouble};
 /// What the dialer must know of a peer to choose.
 #[derive(Debug, Clone)]
 pub struct Prospect {
-    /// Who.
+    /// The peer.
     pub peer: PeerId,
-    /// Where.
+    /// The addresses at which it can be dialled.
     pub addresses: Vec<SocketAddr>,
     /// Whether we ever dialled it with success, or it kept a link to us.
     pub tried: bool,
@@ -19,7 +19,7 @@ pub struct Prospect {
     pub reached: Option<SocketAddr>,
     /// The version of what names the others.
     pub word: u64,
-    /// Who told us of it, if somebody did.
+    /// The peer that told us of it, if one did.
     pub teller: Option<PeerId>,
 }
 

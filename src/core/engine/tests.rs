@@ -17,8 +17,8 @@ mod why;
 
 use std::time::Duration;
 
-use super::sim::{Net, addr, id};
 use crate::core::limits::OUTBOUND_WANTED;
+use crate::core::sim::{Net, Node, addr, id};
 use crate::core::timers::Timer;
 use crate::model::{AttemptOutcome, Command, Done, EventKind, NatType, PeerState, Phase};
 
@@ -50,7 +50,7 @@ fn all_know_all(net: &Net) -> bool {
     (0..net.nodes.len()).all(|n| net.known(n) == net.nodes.len() - 1)
 }
 
-/// Every test ends with a look at both ends' screens.
+/// Every test of whole nodes ends with a look at both ends' screens.
 impl Drop for Net {
     fn drop(&mut self) {
         if !std::thread::panicking() {
@@ -83,7 +83,7 @@ fn a_fleet_does_the_same_thing_twice_for_the_same_seed() {
     let story = |seed| {
         let mut net = fleet(8, seed);
         net.run(secs(30));
-        let lines = |n: &super::sim::Node| n.events.iter().map(|e| format!("{e:?}")).collect::<Vec<_>>();
+        let lines = |n: &Node| n.events.iter().map(|e| format!("{e:?}")).collect::<Vec<_>>();
         net.nodes.iter().flat_map(lines).collect::<Vec<_>>()
     };
     assert_eq!(story(7), story(7));

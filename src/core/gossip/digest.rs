@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use aws_lc_rs::digest::{Context, SHA256};
 
-use super::{Gossip, PROPAGATION_AGE, serve};
+use super::{Gossip, Output, PROPAGATION_AGE, event, serve};
 use crate::core::book::Book;
 use crate::core::limits::{
     CACHE_NEW_MAX, CACHE_TRIED_MAX, INTAKE_BURST_REQUESTED, REPAIR_PULL_MAX, REPAIR_PUSH_MAX,
@@ -117,7 +117,7 @@ impl Gossip {
         summary
     }
 
-    pub(super) fn send_due_digests(&mut self, book: &Book, now: Now) {
+    pub(super) fn send_due_digests(&mut self, book: &Book, now: Now, out: &mut Vec<Output>) {
         let due = self.links.iter().filter(|(_, link)| link.next_digest <= now.mono).map(|(peer, _)| *peer);
         for peer in due.collect::<Vec<_>>() {
             let wait = self.jitter(DIGEST_MIN_WAIT, DIGEST_MAX_WAIT);
@@ -127,11 +127,18 @@ impl Gossip {
                 link.next_digest = now.mono + wait;
                 link.incoming = Some(Incoming { round, page: 0, entries: BTreeMap::new() });
             }
-            self.send(peer, Message::Digest(Digest { round, count: items.len() as u32, hash }));
+            self.send(peer, Message::Digest(Digest { round, count: items.len() as u32, hash }), out);
         }
     }
 
-    pub(super) fn on_digest(&mut self, from: PeerId, digest: Digest, book: &Book, now: Now) {
+    pub(super) fn on_digest(
+        &mut self,
+        from: PeerId,
+        digest: Digest,
+        book: &Book,
+        now: Now,
+        out: &mut Vec<Output>,
+    ) {
         let Some(link) = self.links.get_mut(&from) else {
             return;
         };
@@ -159,11 +166,18 @@ impl Gossip {
         let last = pages.len() - 1;
         for (page, entries) in pages.into_iter().enumerate() {
             let page = DigestPage { round: digest.round, page: page as u32, last: page == last, entries };
-            self.send(from, Message::DigestPage(page));
+            self.send(from, Message::DigestPage(page), out);
         }
     }
 
-    pub(super) fn on_digest_page(&mut self, from: PeerId, page: &DigestPage, book: &Book, now: Now) {
+    pub(super) fn on_digest_page(
+        &mut self,
+        from: PeerId,
+        page: &DigestPage,
+        book: &Book,
+        now: Now,
+        out: &mut Vec<Output>,
+    ) {
         let Some(link) = self.links.get_mut(&from) else {
             return;
         };
@@ -184,14 +198,21 @@ impl Gossip {
         incoming.entries.extend(page.entries.iter().map(|entry| (entry.peer, entry.version)));
         incoming.page += 1;
         if page.last {
-            self.repair(from, &incoming.entries, book, now);
+            self.repair(from, &incoming.entries, book, now, out);
         } else {
             link.incoming = Some(incoming);
         }
     }
 
     /// Compares the other end's list with ours and mends both.
-    fn repair(&mut self, peer: PeerId, theirs: &BTreeMap<PeerPrefix, u64>, book: &Book, now: Now) {
+    fn repair(
+        &mut self,
+        peer: PeerId,
+        theirs: &BTreeMap<PeerPrefix, u64>,
+        book: &Book,
+        now: Now,
+        out: &mut Vec<Output>,
+    ) {
         let items = self.summary(book, now).items;
         let ours: BTreeMap<PeerPrefix, u64> = items.iter().map(|i| (i.peer.into(), i.version)).collect();
         let has = |item: &Item| theirs.get(&item.peer.into()).is_some_and(|v| *v >= item.version);
@@ -235,13 +256,13 @@ impl Gossip {
         for prefixes in pull.chunks(Request::PREFIXES_MAX) {
             let sync = self.number();
             let want = Want::Prefixes(prefixes.to_vec());
-            self.send(peer, Message::Request(Request { sync, want }));
+            self.send(peer, Message::Request(Request { sync, want }), out);
         }
         let records = push.iter().filter_map(|id| self.outgoing(*id, context, book, now)).collect();
-        let sent = self.send_delta(peer, records, gone);
+        let sent = self.send_delta(peer, records, gone, out);
         if sent + asked > 0 {
             self.stats.repairs += sent + asked;
-            self.event(Some(peer), EventKind::GossipRepair { sent, asked });
+            event(Some(peer), EventKind::GossipRepair { sent, asked }, out);
         }
     }
 }

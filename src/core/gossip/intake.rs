@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Gossip, Output, rules};
+use super::{Gossip, Output, changed, event, rules};
 use crate::core::book::{Book, Refusal, Teller};
 use crate::core::limits::VERSION_JUMP_MAX;
 use crate::core::wire::{Delta, FullSync, Message, Record};
@@ -15,41 +15,55 @@ const TELL_EVERY: Duration = Duration::from_secs(60);
 impl Gossip {
     /// A message came over the link authenticated as `from`. Messages that are
     /// no gossip are left alone.
-    pub fn on_message(&mut self, from: PeerId, message: Message, book: &mut Book, now: Now) {
+    pub fn on_message(
+        &mut self,
+        from: PeerId,
+        message: Message,
+        book: &mut Book,
+        now: Now,
+        out: &mut Vec<Output>,
+    ) {
         if self.links.get(&from).is_none_or(|link| link.left) {
             return;
         }
         match message {
-            Message::Leave => self.on_leave(from, book, now),
-            Message::FullSync(page) => self.on_full_sync(from, page, book, now),
-            Message::Delta(delta) => self.on_delta(from, delta, book, now),
-            Message::Request(request) => self.on_request(from, &request, book, now),
-            Message::SyncRefused(said) => self.on_refused(from, said, now),
-            Message::Digest(digest) => self.on_digest(from, digest, book, now),
-            Message::DigestPage(page) => self.on_digest_page(from, &page, book, now),
+            Message::Leave => self.on_leave(from, book, now, out),
+            Message::FullSync(page) => self.on_full_sync(from, page, book, now, out),
+            Message::Delta(delta) => self.on_delta(from, delta, book, now, out),
+            Message::Request(request) => self.on_request(from, &request, book, now, out),
+            Message::SyncRefused(said) => self.on_refused(from, said, now, out),
+            Message::Digest(digest) => self.on_digest(from, digest, book, now, out),
+            Message::DigestPage(page) => self.on_digest_page(from, &page, book, now, out),
             _ => return,
         }
-        self.pump(book, now);
+        self.pump(book, now, out);
     }
 
     /// A leave counts first-hand only: it deletes its sender, nobody else.
-    fn on_leave(&mut self, from: PeerId, book: &mut Book, now: Now) {
+    fn on_leave(&mut self, from: PeerId, book: &mut Book, now: Now, out: &mut Vec<Output>) {
         if let Some(link) = self.links.get_mut(&from) {
             link.left = true;
         }
         let change = book.leave(from, now);
         self.pass_on(from, &change, Some(from), now);
-        self.changed(from, change);
-        self.event(Some(from), EventKind::PeerLeft);
+        changed(from, change, out);
+        event(Some(from), EventKind::PeerLeft, out);
     }
 
-    fn on_full_sync(&mut self, from: PeerId, page: FullSync, book: &mut Book, now: Now) {
+    fn on_full_sync(
+        &mut self,
+        from: PeerId,
+        page: FullSync,
+        book: &mut Book,
+        now: Now,
+        out: &mut Vec<Output>,
+    ) {
         let count = page.records.len() as u64;
         let mut new = 0;
         let mut cut = false;
         for record in page.records {
-            if self.within_intake(from, now) {
-                new += u64::from(self.take_record(from, record, book, now));
+            if self.within_intake(from, now, out) {
+                new += u64::from(self.take_record(from, record, book, now, out));
             } else {
                 cut = true;
             }
@@ -57,44 +71,44 @@ impl Gossip {
         if page.last {
             self.stats.syncs_in += 1;
         }
-        self.note_page(from, page.sync, page.last, count, new, now);
-        self.ask_again_if_cut(from, cut, page.sync, page.last, now);
+        self.note_page(from, page.sync, page.last, (count, new), now, out);
+        self.ask_again_if_cut(from, cut, page.sync, page.last, now, out);
     }
 
-    fn on_delta(&mut self, from: PeerId, delta: Delta, book: &mut Book, now: Now) {
+    fn on_delta(&mut self, from: PeerId, delta: Delta, book: &mut Book, now: Now, out: &mut Vec<Output>) {
         self.stats.deltas_in += 1;
         for record in delta.added {
-            if self.within_intake(from, now) {
-                self.take_record(from, record, book, now);
+            if self.within_intake(from, now, out) {
+                self.take_record(from, record, book, now, out);
             }
         }
         for peer in delta.removed {
-            if !self.within_intake(from, now) {
+            if !self.within_intake(from, now, out) {
                 continue;
             }
             if peer == self.own.peer {
-                self.heard_us_gone(now);
+                self.heard_us_gone(now, out);
                 continue;
             }
             if book.get(peer).is_some_and(|entry| entry.linked) {
                 // We know better. The subject is told, and its next version
                 // undoes the word wherever it went.
                 if peer != from {
-                    self.send_delta(peer, Vec::new(), vec![peer]);
+                    self.send_delta(peer, Vec::new(), vec![peer], out);
                 }
                 continue;
             }
             // That is his word: we pass it on to nobody and ask the peer itself.
             let change = book.demote(peer, now);
             if change.status {
-                self.out.push_back(Output::Ask { peer });
+                out.push(Output::Ask { peer });
             }
-            self.changed(peer, change);
+            changed(peer, change, out);
         }
     }
 
     /// Takes one record off the link's allowance.
-    fn within_intake(&mut self, from: PeerId, now: Now) -> bool {
+    fn within_intake(&mut self, from: PeerId, now: Now, out: &mut Vec<Output>) -> bool {
         let Some(link) = self.links.get_mut(&from) else {
             return false;
         };
@@ -104,19 +118,26 @@ impl Gossip {
         let tell = link.meters.told.is_none_or(|told| now.mono.since(told) >= TELL_EVERY);
         if tell {
             link.meters.told = Some(now.mono);
-            self.event(Some(from), EventKind::LimitHit { limit: "gossip.intake".into() });
+            event(Some(from), EventKind::LimitHit { limit: "gossip.intake".into() }, out);
         }
         self.drop_record("gossip.intake");
         false
     }
 
     /// One record through the rules into the book. Returns whether it was news.
-    fn take_record(&mut self, from: PeerId, mut record: Record, book: &mut Book, now: Now) -> bool {
+    fn take_record(
+        &mut self,
+        from: PeerId,
+        mut record: Record,
+        book: &mut Book,
+        now: Now,
+        out: &mut Vec<Output>,
+    ) -> bool {
         let Some(context) = self.links.get(&from).map(|link| link.context) else {
             return false;
         };
         if record.peer == self.own.peer {
-            self.heard_of_us(&record, now);
+            self.heard_of_us(&record, now, out);
             return false;
         }
         let dropped = rules::apply(&mut record, &context);
@@ -129,11 +150,11 @@ impl Gossip {
                 Ok(change) => change,
                 Err(Refusal::Unproven) => {
                     self.drop_record(Refusal::Unproven.name());
-                    self.out.push_back(Output::Ask { peer });
+                    out.push(Output::Ask { peer });
                     return false;
                 }
                 Err(Refusal::Linked) => {
-                    self.tell_subject(from, record, book);
+                    self.tell_subject(from, record, book, out);
                     return false;
                 }
                 Err(refusal) => {
@@ -146,16 +167,16 @@ impl Gossip {
         self.pass_on(peer, &change, Some(from), now);
         if change.added {
             let teller = (peer != from).then_some(from);
-            self.event(Some(peer), EventKind::PeerAdded { from: teller });
+            event(Some(peer), EventKind::PeerAdded { from: teller }, out);
         }
-        self.changed(peer, change);
+        changed(peer, change, out);
         news
     }
 
     /// Others have a newer record of a peer that we are linked to than the peer
     /// itself gave us: forged, or from before it lost its counter. The peer is
     /// told, and issues one above it.
-    fn tell_subject(&mut self, from: PeerId, record: Record, book: &Book) {
+    fn tell_subject(&mut self, from: PeerId, record: Record, book: &Book, out: &mut Vec<Output>) {
         let peer = record.peer;
         let known = book.get(peer).and_then(|entry| entry.record());
         // Without a word of its own yet there is nothing to compare with.
@@ -174,7 +195,7 @@ impl Gossip {
         }
         self.count(Refusal::Linked.name(), 1);
         if peer != from {
-            self.send_delta(peer, vec![record], Vec::new());
+            self.send_delta(peer, vec![record], Vec::new(), out);
         }
     }
 }

@@ -7,12 +7,12 @@
 //! [`Digest`](crate::core::wire::Digest) that each end of each link sends every
 //! minute. What comes in goes through [`rules`], the intake limits and the
 //! [`Book`]; nothing that comes in touches a measurement. The machine is handed
-//! the book with each input, and what it decided is drained with
-//! [`Gossip::poll`].
+//! the book with each input, and a list for what it decides.
 
 mod digest;
 mod intake;
 mod link;
+mod part;
 pub mod rules;
 mod serve;
 mod sync;
@@ -25,6 +25,7 @@ use std::time::Duration;
 use rand::RngExt;
 use rand::rngs::StdRng;
 
+pub(super) use self::part::{Gossiper, Input};
 pub use self::rules::LinkContext;
 
 use self::digest::Summary;
@@ -55,16 +56,16 @@ pub const ROOM_AT_START: usize = 256 * 1024;
 pub enum Output {
     /// Send this over the link.
     Send {
-        /// To whom.
+        /// The linked peer.
         peer: PeerId,
-        /// What.
+        /// The message.
         message: Message,
     },
     /// The book changed (already applied): save, redraw.
     Changed {
         /// Whose entry.
         peer: PeerId,
-        /// How.
+        /// The change of its entry.
         change: Change,
     },
     /// Our own record has this version now: store it, the next start must
@@ -75,7 +76,7 @@ pub enum Output {
     },
     /// A sync command ended.
     Synced {
-        /// Which.
+        /// The command.
         command: CommandId,
         /// What came of it.
         report: SyncReport,
@@ -83,14 +84,14 @@ pub enum Output {
     /// Something was said of this peer that it has to say itself before it counts:
     /// dial it, if there is room.
     Ask {
-        /// Whom.
+        /// The peer to dial.
         peer: PeerId,
     },
     /// Something to tell people.
     Event {
-        /// About whom.
+        /// The peer that it is about, if it is about one.
         peer: Option<PeerId>,
-        /// What.
+        /// The event.
         kind: EventKind,
     },
 }
@@ -129,7 +130,6 @@ pub struct Gossip {
     deltas_to_lose: u32,
     stats: GossipView,
     counters: BTreeMap<&'static str, u64>,
-    out: VecDeque<Output>,
 }
 
 impl Gossip {
@@ -154,7 +154,6 @@ impl Gossip {
             deltas_to_lose: 0,
             stats: GossipView::default(),
             counters: BTreeMap::new(),
-            out: VecDeque::new(),
         }
     }
 
@@ -174,35 +173,49 @@ impl Gossip {
 
     /// Sets what our own record says. Its version rises, and others hear of
     /// it, only if something changed.
-    pub fn set_own(&mut self, says: Record, now: Now) {
+    pub fn set_own(&mut self, says: Record, now: Now, out: &mut Vec<Output>) {
         let says = Record { peer: self.own.peer, version: self.own.version, age_s: 0, ..says };
         if !says.says_the_same(&self.own) {
             self.own = says;
-            self.publish(self.own.version.saturating_add(1), now);
+            self.publish(self.own.version.saturating_add(1), now, out);
         }
     }
 
     /// A link is up: both ends tell each other everything. Once per link, not
     /// per connection: a link that moves to another path stays up. The caller has
     /// told the book of the contact before, if it knows more of how it came.
-    pub fn link_up(&mut self, peer: PeerId, context: LinkContext, book: &mut Book, now: Now) {
-        self.drop_link(peer, now);
+    pub fn link_up(
+        &mut self,
+        peer: PeerId,
+        context: LinkContext,
+        book: &mut Book,
+        now: Now,
+        out: &mut Vec<Output>,
+    ) {
+        self.drop_link(peer, now, out);
         // Only a peer that the book holds can be marked as linked.
         let change = book.contact(peer, Source::Inbound, None, now);
-        self.changed(peer, change);
+        changed(peer, change, out);
         let change = book.set_linked(peer, true);
-        self.changed(peer, change);
+        changed(peer, change, out);
         let meters = self.meters.remove(&peer).map_or_else(|| Meters::new(now.mono), |(m, _)| m);
         let first_digest = now.mono + self.first_digest_wait();
         self.links.insert(peer, Link::new(context, meters, first_digest));
         self.start_initial_exchange(peer, now);
-        self.pump(book, now);
+        self.pump(book, now, out);
     }
 
     /// A link's context changed: it moved, or its ends learned their public
     /// addresses. If private addresses mean something over it now, ours are
     /// told at once: the version is the same, so no digest would bring them.
-    pub fn set_context(&mut self, peer: PeerId, context: LinkContext, book: &Book, now: Now) {
+    pub fn set_context(
+        &mut self,
+        peer: PeerId,
+        context: LinkContext,
+        book: &Book,
+        now: Now,
+        out: &mut Vec<Output>,
+    ) {
         let Some(link) = self.links.get_mut(&peer) else {
             return;
         };
@@ -210,23 +223,23 @@ impl Gossip {
         let opened = (context.private && !before.private) || (context.loopback && !before.loopback);
         if opened {
             let own = self.outgoing(self.own.peer, context, book, now);
-            self.send_delta(peer, own.into_iter().collect(), Vec::new());
+            self.send_delta(peer, own.into_iter().collect(), Vec::new(), out);
         }
     }
 
     /// A link is gone.
-    pub fn link_down(&mut self, peer: PeerId, book: &mut Book, now: Now) {
+    pub fn link_down(&mut self, peer: PeerId, book: &mut Book, now: Now, out: &mut Vec<Output>) {
         let change = book.set_linked(peer, false);
-        self.changed(peer, change);
-        self.drop_link(peer, now);
-        self.pump(book, now);
+        changed(peer, change, out);
+        self.drop_link(peer, now, out);
+        self.pump(book, now, out);
     }
 
     /// How many bytes may be queued on a link now.
-    pub fn room(&mut self, peer: PeerId, bytes: usize, book: &Book, now: Now) {
+    pub fn room(&mut self, peer: PeerId, bytes: usize, book: &Book, now: Now, out: &mut Vec<Output>) {
         if let Some(link) = self.links.get_mut(&peer) {
             link.room = bytes;
-            self.pump(book, now);
+            self.pump(book, now, out);
         }
     }
 
@@ -241,11 +254,6 @@ impl Gossip {
         self.deltas_to_lose = self.deltas_to_lose.saturating_add(1);
     }
 
-    /// The next decision; call until it is `None`.
-    pub fn poll(&mut self) -> Option<Output> {
-        self.out.pop_front()
-    }
-
     /// When [`Gossip::handle_timeout`] wants to be called.
     pub fn next_timeout(&self) -> Option<Mono> {
         let reissue = self.heard_own.map(|_| self.reissue_from);
@@ -255,15 +263,15 @@ impl Gossip {
     }
 
     /// Does what is due.
-    pub fn handle_timeout(&mut self, book: &Book, now: Now) {
-        self.reissue_if_due(now);
+    pub fn handle_timeout(&mut self, book: &Book, now: Now, out: &mut Vec<Output>) {
+        self.reissue_if_due(now, out);
         if self.pending.due.is_some_and(|due| due <= now.mono) {
-            self.flush(book, now);
+            self.flush(book, now, out);
         }
-        self.send_due_digests(book, now);
-        self.end_overdue(now);
+        self.send_due_digests(book, now, out);
+        self.end_overdue(now, out);
         self.drop_stalled(now);
-        self.pump(book, now);
+        self.pump(book, now, out);
     }
 
     /// Counters and propagation for the console.
@@ -284,7 +292,7 @@ impl Gossip {
     /// Somebody told of our own record. Whatever version he says, ours is to be the
     /// newest again; but nobody can drive our counter to its end. What bears our
     /// signature we said ourselves, and forgot: no jump is too far for that.
-    fn heard_of_us(&mut self, said: &Record, now: Now) {
+    fn heard_of_us(&mut self, said: &Record, now: Now, out: &mut Vec<Output>) {
         let jump = said.version.saturating_sub(self.own.version);
         if jump == 0 {
             return;
@@ -296,33 +304,33 @@ impl Gossip {
             return;
         }
         self.heard_own = self.heard_own.max(Some(said.version));
-        self.reissue_if_due(now);
+        self.reissue_if_due(now, out);
     }
 
     /// Somebody said that we are gone: a new version shows that we are not.
-    fn heard_us_gone(&mut self, now: Now) {
+    fn heard_us_gone(&mut self, now: Now, out: &mut Vec<Output>) {
         self.heard_own = self.heard_own.max(Some(self.own.version));
-        self.reissue_if_due(now);
+        self.reissue_if_due(now, out);
     }
 
-    fn reissue_if_due(&mut self, now: Now) {
+    fn reissue_if_due(&mut self, now: Now, out: &mut Vec<Output>) {
         if self.reissue_from <= now.mono
             && let Some(heard) = self.heard_own.take()
         {
             self.reissue_from = now.mono + REISSUE_EVERY;
             if heard >= self.own.version {
-                self.publish(heard.saturating_add(1), now);
+                self.publish(heard.saturating_add(1), now, out);
             }
         }
     }
 
-    fn publish(&mut self, version: u64, now: Now) {
+    fn publish(&mut self, version: u64, now: Now, out: &mut Vec<Output>) {
         self.own.version = version;
         self.own.proof = self.signer.as_ref().and_then(|signer| signer.prove(&self.own));
         self.own_since = now.mono;
         self.pending.added.insert(self.own.peer, None);
         self.flush_soon(now);
-        self.out.push_back(Output::Published { version });
+        out.push(Output::Published { version });
     }
 
     /// Queues a change for every link but the one it came from.
@@ -343,8 +351,8 @@ impl Gossip {
         self.pending.due.get_or_insert(now.mono + DELTA_BATCH);
     }
 
-    fn drop_link(&mut self, peer: PeerId, now: Now) {
-        self.end_exchange(peer, now);
+    fn drop_link(&mut self, peer: PeerId, now: Now, out: &mut Vec<Output>) {
+        self.end_exchange(peer, now, out);
         self.serving.remove(&peer);
         self.waiting.retain(|waiting| *waiting != peer);
         if let Some(link) = self.links.remove(&peer) {
@@ -367,21 +375,11 @@ impl Gossip {
         self.rng.random_range(from..=to)
     }
 
-    fn send(&mut self, peer: PeerId, message: Message) {
+    fn send(&mut self, peer: PeerId, message: Message, out: &mut Vec<Output>) {
         if let Some(link) = self.links.get_mut(&peer) {
             link.room = link.room.saturating_sub(message.encoded_size_max());
-            self.out.push_back(Output::Send { peer, message });
+            out.push(Output::Send { peer, message });
         }
-    }
-
-    fn changed(&mut self, peer: PeerId, change: Change) {
-        if change.touched {
-            self.out.push_back(Output::Changed { peer, change });
-        }
-    }
-
-    fn event(&mut self, peer: Option<PeerId>, kind: EventKind) {
-        self.out.push_back(Output::Event { peer, kind });
     }
 
     fn count(&mut self, name: &'static str, by: u64) {
@@ -395,4 +393,14 @@ impl Gossip {
         self.stats.dropped += 1;
         self.count(name, 1);
     }
+}
+
+fn changed(peer: PeerId, change: Change, out: &mut Vec<Output>) {
+    if change.touched {
+        out.push(Output::Changed { peer, change });
+    }
+}
+
+fn event(peer: Option<PeerId>, kind: EventKind, out: &mut Vec<Output>) {
+    out.push(Output::Event { peer, kind });
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::link::{Place, Serving, Whose};
-use super::{Gossip, LinkContext, rules};
+use super::{Gossip, LinkContext, Output, event, rules};
 use crate::core::book::{Book, Entry};
 use crate::core::limits::{
     DELTA_RECORDS_MAX, PAGE_RECORDS_MAX, PREFIX_RECORDS_MAX, SYNC_QUEUE_MAX, SYNC_SERVE_IN_FLIGHT, SYNC_STALL,
@@ -96,7 +96,14 @@ impl Gossip {
         Some(record)
     }
 
-    pub(super) fn on_request(&mut self, from: PeerId, request: &Request, book: &Book, now: Now) {
+    pub(super) fn on_request(
+        &mut self,
+        from: PeerId,
+        request: &Request,
+        book: &Book,
+        now: Now,
+        out: &mut Vec<Output>,
+    ) {
         let Some(link) = self.links.get_mut(&from) else {
             return;
         };
@@ -105,7 +112,7 @@ impl Gossip {
                 if !link.meters.syncs.take(now.mono) {
                     let retry = link.meters.syncs.wait(now.mono);
                     self.count("gossip.serve", 1);
-                    return self.refuse_sync(from, request.sync, retry);
+                    return self.refuse_sync(from, request.sync, retry, out);
                 }
                 Whose::All
             }
@@ -130,9 +137,9 @@ impl Gossip {
 
     /// Says that a full sync is not served now: who asked for it must not take our
     /// silence for a link that is dead.
-    fn refuse_sync(&mut self, peer: PeerId, sync: u32, retry: Duration) {
+    fn refuse_sync(&mut self, peer: PeerId, sync: u32, retry: Duration, out: &mut Vec<Output>) {
         let retry_s = u16::try_from(retry.as_millis().div_ceil(1_000)).unwrap_or(u16::MAX);
-        self.send(peer, Message::SyncRefused(SyncRefused { sync, retry_s }));
+        self.send(peer, Message::SyncRefused(SyncRefused { sync, retry_s }), out);
     }
 
     /// Queues pages for a link.
@@ -151,7 +158,7 @@ impl Gossip {
     }
 
     /// Sends pages wherever there is room, to a few links at a time.
-    pub(super) fn pump(&mut self, book: &Book, now: Now) {
+    pub(super) fn pump(&mut self, book: &Book, now: Now, out: &mut Vec<Output>) {
         loop {
             while self.serving.len() < SYNC_SERVE_IN_FLIGHT {
                 let Some(next) = self.waiting.pop_front() else {
@@ -161,7 +168,7 @@ impl Gossip {
             }
             let mut freed = false;
             for peer in self.serving.clone() {
-                if self.serve(peer, book, now) {
+                if self.serve(peer, book, now, out) {
                     self.serving.remove(&peer);
                     if self.links.get(&peer).is_some_and(|link| !link.queue.is_empty()) {
                         self.waiting.push_back(peer);
@@ -176,7 +183,7 @@ impl Gossip {
     }
 
     /// Sends the pages of a link's first train; whether that train is through.
-    fn serve(&mut self, peer: PeerId, book: &Book, now: Now) -> bool {
+    fn serve(&mut self, peer: PeerId, book: &Book, now: Now, out: &mut Vec<Output>) -> bool {
         loop {
             let Some(link) = self.links.get_mut(&peer) else {
                 return true;
@@ -193,19 +200,19 @@ impl Gossip {
             serving.stalled = None;
             let page = self.next_page(&mut serving, context, room, book, now);
             let (last, sent) = (page.last, page.records.len() as u64);
-            self.send(peer, Message::FullSync(page));
+            self.send(peer, Message::FullSync(page), out);
             if last {
                 self.stats.syncs_out += 1;
             } else if let Some(link) = self.links.get_mut(&peer) {
                 let push = serving.push;
                 link.queue.push_front(serving);
                 if push {
-                    self.note_pushed(peer, sent, false, now);
+                    self.note_pushed(peer, sent, false, now, out);
                 }
                 continue;
             }
             if serving.push {
-                self.note_pushed(peer, sent, true, now);
+                self.note_pushed(peer, sent, true, now, out);
             }
             return true;
         }
@@ -256,11 +263,11 @@ impl Gossip {
     }
 
     /// Tells every link what changed since the last batch.
-    pub(super) fn flush(&mut self, book: &Book, now: Now) {
+    pub(super) fn flush(&mut self, book: &Book, now: Now, out: &mut Vec<Output>) {
         let pending = std::mem::take(&mut self.pending);
         // Once a batch: nobody ever sees the versions in between.
         if pending.added.contains_key(&self.own.peer) {
-            self.event(None, EventKind::RecordPublished { version: self.own.version });
+            event(None, EventKind::RecordPublished { version: self.own.version }, out);
         }
         if let Some(left) = self.deltas_to_lose.checked_sub(1) {
             self.deltas_to_lose = left;
@@ -282,13 +289,19 @@ impl Gossip {
             }
             let removed = pending.removed.iter().filter(concerns).map(|(id, _)| *id).collect();
             self.count("gossip.delta_dropped", left_out);
-            self.send_delta(peer, added, removed);
+            self.send_delta(peer, added, removed, out);
         }
     }
 
     /// Sends records as deltas as far as there is room; what finds none is left
     /// to the digest. The records are held to the link's rules already.
-    pub(super) fn send_delta(&mut self, peer: PeerId, added: Vec<Record>, removed: Vec<PeerId>) -> u64 {
+    pub(super) fn send_delta(
+        &mut self,
+        peer: PeerId,
+        added: Vec<Record>,
+        removed: Vec<PeerId>,
+        out: &mut Vec<Output>,
+    ) -> u64 {
         const ID: usize = 32;
         let mut sent = 0;
         let mut added = added.into_iter().peekable();
@@ -318,7 +331,7 @@ impl Gossip {
             }
             self.stats.deltas_out += 1;
             sent += records as u64;
-            self.send(peer, message);
+            self.send(peer, message, out);
         }
         sent
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::link::Whose;
-use super::{Gossip, Output, SYNC_WITHIN};
+use super::{Gossip, Output, SYNC_WITHIN, event};
 use crate::core::book::Book;
 use crate::core::limits::INTAKE_BURST_REQUESTED;
 use crate::core::wire::{Message, Request, SyncRefused, Want};
@@ -83,6 +83,7 @@ impl Gossip {
         command: CommandId,
         book: &Book,
         now: Now,
+        out: &mut Vec<Output>,
     ) -> Result<(), Reason> {
         let peers: BTreeSet<PeerId> = match target {
             Some(peer) if self.links.contains_key(&peer) => BTreeSet::from([peer]),
@@ -92,10 +93,10 @@ impl Gossip {
         };
         let report = SyncReport { peers_asked: peers.len() as u32, ..SyncReport::default() };
         for peer in &peers {
-            self.start_exchange(*peer, now);
+            self.start_exchange(*peer, now, out);
         }
         self.jobs.push(Job { command, started: now.mono, waiting: peers, report });
-        self.pump(book, now);
+        self.pump(book, now, out);
         Ok(())
     }
 
@@ -113,7 +114,7 @@ impl Gossip {
         }
     }
 
-    fn start_exchange(&mut self, peer: PeerId, now: Now) {
+    fn start_exchange(&mut self, peer: PeerId, now: Now, out: &mut Vec<Output>) {
         let sync = self.number();
         let Some(link) = self.links.get_mut(&peer) else {
             return;
@@ -129,23 +130,31 @@ impl Gossip {
             }
             other => *other = Some(Exchange::new(sync, now)),
         }
-        self.request_all(peer, sync, now);
+        self.request_all(peer, sync, now, out);
         if !pushing {
             self.enqueue(peer, 0, Whose::All, true);
         }
     }
 
-    fn request_all(&mut self, peer: PeerId, sync: u32, now: Now) {
+    fn request_all(&mut self, peer: PeerId, sync: u32, now: Now, out: &mut Vec<Output>) {
         if let Some(link) = self.links.get_mut(&peer) {
             link.meters.intake.grant(INTAKE_BURST_REQUESTED, INTAKE_BURST_REQUESTED, now.mono);
         }
-        self.send(peer, Message::Request(Request { sync, want: Want::All }));
+        self.send(peer, Message::Request(Request { sync, want: Want::All }), out);
     }
 
     /// The unasked full sync of a peer that we dialled ourselves was more than
     /// is taken unasked: so it is asked for, once. Of one that dialled us it is
     /// not; the digest brings it bit by bit.
-    pub(super) fn ask_again_if_cut(&mut self, peer: PeerId, cut: bool, sync: u32, last: bool, now: Now) {
+    pub(super) fn ask_again_if_cut(
+        &mut self,
+        peer: PeerId,
+        cut: bool,
+        sync: u32,
+        last: bool,
+        now: Now,
+        out: &mut Vec<Output>,
+    ) {
         let number = self.number();
         let Some(link) = self.links.get_mut(&peer).filter(|_| sync == 0) else {
             return;
@@ -153,12 +162,20 @@ impl Gossip {
         link.cut |= cut;
         if last && link.cut && link.context.outbound && !link.asked_again {
             link.asked_again = true;
-            self.request_all(peer, number, now);
+            self.request_all(peer, number, now, out);
         }
     }
 
     /// A page came in.
-    pub(super) fn note_page(&mut self, peer: PeerId, sync: u32, last: bool, count: u64, new: u64, now: Now) {
+    pub(super) fn note_page(
+        &mut self,
+        peer: PeerId,
+        sync: u32,
+        last: bool,
+        (count, new): (u64, u64),
+        now: Now,
+        out: &mut Vec<Output>,
+    ) {
         let Some(exchange) = self.links.get_mut(&peer).and_then(|link| link.exchange.as_mut()) else {
             return;
         };
@@ -169,38 +186,45 @@ impl Gossip {
         if sync == exchange.sync && last {
             exchange.answered = true;
         }
-        self.end_if_complete(peer, now);
+        self.end_if_complete(peer, now, out);
     }
 
     /// The peer serves no full sync now.
-    pub(super) fn on_refused(&mut self, peer: PeerId, said: SyncRefused, now: Now) {
+    pub(super) fn on_refused(&mut self, peer: PeerId, said: SyncRefused, now: Now, out: &mut Vec<Output>) {
         if let Some(exchange) = self.links.get_mut(&peer).and_then(|link| link.exchange.as_mut())
             && said.sync == exchange.sync
             && said.sync != 0
         {
             exchange.refused = Some(Duration::from_secs(said.retry_s.into()));
         }
-        self.end_if_complete(peer, now);
+        self.end_if_complete(peer, now, out);
     }
 
     /// A page of our half went out.
-    pub(super) fn note_pushed(&mut self, peer: PeerId, count: u64, last: bool, now: Now) {
+    pub(super) fn note_pushed(
+        &mut self,
+        peer: PeerId,
+        count: u64,
+        last: bool,
+        now: Now,
+        out: &mut Vec<Output>,
+    ) {
         if let Some(exchange) = self.links.get_mut(&peer).and_then(|link| link.exchange.as_mut()) {
             exchange.sent += count;
             exchange.pushed |= last;
         }
-        self.end_if_complete(peer, now);
+        self.end_if_complete(peer, now, out);
     }
 
-    fn end_if_complete(&mut self, peer: PeerId, now: Now) {
+    fn end_if_complete(&mut self, peer: PeerId, now: Now, out: &mut Vec<Output>) {
         let complete = |e: &Exchange| (e.answered || e.refused.is_some()) && e.pushed;
         if self.links.get(&peer).and_then(|link| link.exchange.as_ref()).is_some_and(complete) {
-            self.end_exchange(peer, now);
+            self.end_exchange(peer, now, out);
         }
     }
 
     /// Ends an exchange with what came, and the commands that waited for it.
-    pub(super) fn end_exchange(&mut self, peer: PeerId, now: Now) {
+    pub(super) fn end_exchange(&mut self, peer: PeerId, now: Now, out: &mut Vec<Output>) {
         let Some(exchange) = self.links.get_mut(&peer).and_then(|link| link.exchange.take()) else {
             return;
         };
@@ -211,13 +235,13 @@ impl Gossip {
         }
         if exchange.answered || exchange.sent > 0 {
             let Exchange { sent, received, new, .. } = exchange;
-            self.event(Some(peer), EventKind::GossipSync { sent, received, new });
+            event(Some(peer), EventKind::GossipSync { sent, received, new }, out);
         }
-        self.end_jobs(now, |job| job.waiting.is_empty());
+        self.end_jobs(now, |job| job.waiting.is_empty(), out);
     }
 
     /// Ends exchanges and commands whose time is over.
-    pub(super) fn end_overdue(&mut self, now: Now) {
+    pub(super) fn end_overdue(&mut self, now: Now, out: &mut Vec<Output>) {
         let overdue: Vec<PeerId> = self
             .links
             .iter()
@@ -232,19 +256,19 @@ impl Gossip {
                 }
             }
         }
-        self.end_jobs(now, |job| job.waiting.is_empty());
+        self.end_jobs(now, |job| job.waiting.is_empty(), out);
         for peer in overdue {
-            self.end_exchange(peer, now);
+            self.end_exchange(peer, now, out);
         }
     }
 
-    fn end_jobs(&mut self, now: Now, ended: impl Fn(&Job) -> bool) {
+    fn end_jobs(&mut self, now: Now, ended: impl Fn(&Job) -> bool, out: &mut Vec<Output>) {
         let (done, running) = std::mem::take(&mut self.jobs).into_iter().partition(ended);
         self.jobs = running;
         let done: Vec<Job> = done;
         for Job { command, started, mut report, .. } in done {
             report.elapsed_ms = millis(now.mono.since(started));
-            self.out.push_back(Output::Synced { command, report });
+            out.push(Output::Synced { command, report });
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::model::PeerId;
 /// link runs over no relay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Witness {
-    /// Who.
+    /// The peer that sees the other end.
     pub peer: PeerId,
     /// Where it is itself.
     pub ip: IpAddr,
@@ -29,7 +29,7 @@ impl Evidence {
     /// Keeps what one says; each is heard once.
     pub fn add(&mut self, witness: Witness) {
         let known = self.0.iter().any(|w| w.peer == witness.peer);
-        // Who is at the address in question is no stranger to it.
+        // A peer at the address in question is no stranger to it.
         if !known && self.0.len() < GUESS_WITNESSES_MAX && witness.ip != witness.sees.ip() {
             self.0.push(witness);
         }

@@ -11,7 +11,7 @@ use crate::model::Reason;
 pub enum GuessAction {
     /// Open sockets and send `bytes` from each; [`GuessInput::Opened`] answers.
     Open {
-        /// Of which run.
+        /// The run's name.
         run: RunId,
         /// Where to, and where alone anything may come from.
         towards: SocketAddr,
@@ -24,15 +24,15 @@ pub enum GuessAction {
     Probe {
         /// To which addresses.
         to: Vec<SocketAddr>,
-        /// What.
+        /// The datagram.
         bytes: Datagram,
     },
     /// Dial from the socket that was met; the others are closed.
     /// [`GuessInput::DialFailed`] answers where nothing comes up.
     Dial {
-        /// Of which run.
+        /// The run's name.
         run: RunId,
-        /// Where to.
+        /// The address to dial.
         to: SocketAddr,
         /// When to give up.
         within: Duration,
@@ -46,7 +46,7 @@ pub enum GuessAction {
 pub enum GuessInput {
     /// Sockets were opened.
     Opened {
-        /// Of which run.
+        /// The run's name.
         run: RunId,
         /// How many are open now.
         open: u16,
@@ -55,16 +55,16 @@ pub enum GuessInput {
     },
     /// The run's datagram came in on a socket.
     Met {
-        /// Of which run.
+        /// The run's name.
         run: RunId,
-        /// From where.
+        /// The address that the probe came from.
         from: SocketAddr,
     },
     /// The dial came to nothing.
     DialFailed {
-        /// Of which run.
+        /// The run's name.
         run: RunId,
-        /// Why.
+        /// The reason.
         reason: Reason,
     },
 }

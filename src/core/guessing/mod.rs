@@ -55,7 +55,6 @@ mod steps;
 mod tests;
 mod types;
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use rand::rngs::StdRng;
@@ -86,7 +85,6 @@ pub struct Guessing {
     run: Option<Run>,
     schedule: Schedule,
     rates: Rates,
-    out: VecDeque<Out>,
     rng: StdRng,
 }
 
@@ -99,17 +97,16 @@ impl Guessing {
             run: None,
             schedule: Schedule::default(),
             rates: Rates::default(),
-            out: VecDeque::new(),
             rng: StdRng::seed_from_u64(seed),
         }
     }
 
     /// Whether runs begin by themselves from now on. One under way ends as it began,
     /// but for `off`.
-    pub fn set_mode(&mut self, mode: HardNat, now: Mono) {
+    pub fn set_mode(&mut self, mode: HardNat, now: Mono, out: &mut Vec<Out>) {
         self.mode = mode;
         if mode == HardNat::Off {
-            self.end(Err(Reason::NoGuessing), true, now);
+            self.end(Err(Reason::NoGuessing), true, now, out);
         }
         if mode != HardNat::Auto {
             self.schedule.clear();
@@ -125,7 +122,7 @@ impl Guessing {
     }
 
     /// A link does not run over a relay any more, or is gone.
-    pub fn not_relayed(&mut self, peer: PeerId, linked: bool, now: Mono) {
+    pub fn not_relayed(&mut self, peer: PeerId, linked: bool, now: Mono, out: &mut Vec<Out>) {
         self.schedule.forget(&peer);
         if self.run.as_ref().is_some_and(|run| run.peer == peer) {
             let result = match (linked, self.is_meeting(&peer)) {
@@ -134,7 +131,7 @@ impl Guessing {
                 (false, _) => Err(Reason::NotLinked),
             };
             let tell = linked && result.is_err();
-            self.end(result, tell, now);
+            self.end(result, tell, now, out);
         }
     }
 
@@ -148,7 +145,13 @@ impl Guessing {
     ///
     /// # Errors
     /// Why there is none.
-    pub fn ask(&mut self, peer: PeerId, ground: &Ground, now: Mono) -> Result<(), Reason> {
+    pub fn ask(
+        &mut self,
+        peer: PeerId,
+        ground: &Ground,
+        now: Mono,
+        out: &mut Vec<Out>,
+    ) -> Result<(), Reason> {
         if self.mode == HardNat::Off {
             return Err(Reason::NoGuessing);
         }
@@ -158,7 +161,7 @@ impl Guessing {
         if self.run.is_some() {
             return Err(Reason::GuessBusy);
         }
-        self.start(peer, ground, now)?;
+        self.start(peer, ground, now, out)?;
         self.schedule.want(peer, true, false, now);
         Ok(())
     }
@@ -168,7 +171,7 @@ impl Guessing {
         self.schedule.sooner(now);
     }
 
-    /// Whom a run is due with.
+    /// The peer with which a run is due.
     pub fn due(&self, now: Mono) -> Option<PeerId> {
         self.schedule.due(now)
     }
@@ -179,14 +182,14 @@ impl Guessing {
     }
 
     /// Begins the run that is due, if it can be begun.
-    pub fn start_due(&mut self, peer: PeerId, ground: &Ground, now: Mono) {
+    pub fn start_due(&mut self, peer: PeerId, ground: &Ground, now: Mono, out: &mut Vec<Out>) {
         if self.run.is_some() {
             return self.schedule.busy(peer, now);
         }
         if ground.is_stale() {
             return self.schedule.later(peer, LOOKED_AT_WITHIN, now);
         }
-        match self.start(peer, ground, now) {
+        match self.start(peer, ground, now, out) {
             Ok(()) => {}
             Err(Reason::TooSoon { retry_ms }) => {
                 self.schedule.later(peer, Duration::from_millis(retry_ms), now);
@@ -195,7 +198,7 @@ impl Guessing {
         }
     }
 
-    fn start(&mut self, peer: PeerId, ground: &Ground, now: Mono) -> Result<(), Reason> {
+    fn start(&mut self, peer: PeerId, ground: &Ground, now: Mono, out: &mut Vec<Out>) -> Result<(), Reason> {
         let role = ground.role(self.me, peer).ok_or(Reason::Unguessable)?;
         let at = ground.at().ok_or(Reason::Unguessable)?;
         if let Some(wait) = self.rates.pair_wait(&peer, now) {
@@ -206,9 +209,9 @@ impl Guessing {
         }
         let id: Nonce = self.rng.random();
         let run = Run::new(RunId(id), peer, role, self.query(), now);
-        self.out.push_back(Out::Begun { peer });
-        self.out.push_back(run.offer(at, ground.near));
-        self.out.push_back(Out::Ask { about: peer, query: run.query });
+        out.push(Out::Begun { peer });
+        out.push(run.offer(at, ground.near));
+        out.push(Out::Ask { about: peer, query: run.query });
         self.run = Some(run);
         Ok(())
     }
@@ -233,30 +236,25 @@ impl Guessing {
         self.run.as_ref().map(|run| (run.peer, run.shown()))
     }
 
-    /// The next thing that is wanted.
-    pub fn poll(&mut self) -> Option<Out> {
-        self.out.pop_front()
-    }
-
     /// When [`Self::on_timeout`] or [`Self::start_due`] is due.
     pub fn next_timeout(&self) -> Option<Mono> {
         self.run.as_ref().map(Run::next_timeout).into_iter().chain(self.schedule.next_timeout()).min()
     }
 
     /// Ends a run that is under way, and says so to the other end where it waits.
-    fn end(&mut self, result: Result<(), Reason>, tell: bool, now: Mono) {
+    fn end(&mut self, result: Result<(), Reason>, tell: bool, now: Mono, out: &mut Vec<Out>) {
         let Some(mut run) = self.run.take() else { return };
         // A connection may be faster than the word that it is coming.
         run.met |= result.is_ok();
         if tell && run.is_agreed() {
-            self.out.push_back(run.over(false));
+            out.push(run.over(false));
         }
         if run.role == Role::Open {
-            self.out.push_back(Out::Close(run.id));
+            out.push(Out::Close(run.id));
         }
         let failed = result.as_ref().err().cloned();
         let shown = run.shown();
-        self.out.push_back(Out::Ended(Ended { peer: run.peer, result, shown }));
+        out.push(Out::Ended(Ended { peer: run.peer, result, shown }));
         match failed {
             None => self.schedule.forget(&run.peer),
             Some(reason) => {
@@ -267,8 +265,8 @@ impl Guessing {
     }
 
     /// Stops everything: the node ends.
-    pub fn stop(&mut self, now: Mono) {
-        self.end(Err(Reason::ShuttingDown), true, now);
+    pub fn stop(&mut self, now: Mono, out: &mut Vec<Out>) {
+        self.end(Err(Reason::ShuttingDown), true, now, out);
         self.schedule.clear();
     }
 }

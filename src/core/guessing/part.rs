@@ -9,10 +9,12 @@ use super::io::{GuessAction, GuessInput};
 use super::types::{Ended, Ground, Out, datagram};
 use super::{Guessing, Witness};
 use crate::core::Mono;
+use crate::core::attempts::{self, Attempts};
 use crate::core::dialer::Dialer;
 use crate::core::io::Action;
 use crate::core::limits::GUESS_WITNESSES_MAX;
 use crate::core::link::Link;
+use crate::core::nat;
 use crate::core::outbox::{Outbox, Wanted};
 use crate::core::targets::Targets;
 use crate::core::wire::{IHave, Message, Near, WhoHas};
@@ -48,16 +50,17 @@ pub(in crate::core) enum Input {
     Witness(PeerId, IHave),
     /// What came of the sockets of a run.
     Sockets(GuessInput),
+    /// A command to punch where only a guess can.
+    Asked(CommandId, PeerId),
 }
 
 /// What must be known of the rest of the node.
 pub(in crate::core) struct View<'a> {
     pub(in crate::core) targets: Targets<'a>,
-    /// Whose punches we take.
+    /// The peers whose punches we take.
     pub(in crate::core) consent: PunchConsent,
     pub(in crate::core) dialer: &'a Dialer,
-    /// Whether somebody here asked for the link to a peer.
-    pub(in crate::core) by_hand: &'a dyn Fn(&PeerId) -> bool,
+    pub(in crate::core) attempts: &'a Attempts,
 }
 
 /// All of it.
@@ -100,43 +103,47 @@ impl Guesses {
 
     /// Whether runs begin by themselves from now on.
     pub(in crate::core) fn set_mode(&mut self, mode: HardNat, view: &View<'_>, out: &mut Outbox) {
-        self.machine.set_mode(mode, view.now());
+        let mut told = Vec::new();
+        self.machine.set_mode(mode, view.now(), &mut told);
+        self.carry(told, view, out);
         self.handle(Input::NatChanged, view, out);
     }
 
     /// Takes what happened.
     pub(in crate::core) fn handle(&mut self, input: Input, view: &View<'_>, out: &mut Outbox) {
-        let now = view.now();
+        let (now, mut wanted) = (view.now(), Vec::new());
+        let told = &mut wanted;
         match input {
-            Input::Path(peer) => self.on_path(peer, view),
+            Input::Path(peer) => self.on_path(peer, view, told),
             Input::NatChanged => {
                 for (peer, link) in view.targets.peers.links.iter() {
                     if link.in_use().is_some_and(|info| info.path == Path::Relayed) {
-                        self.on_path(*peer, view);
+                        self.on_path(*peer, view, told);
                     }
                 }
                 self.machine.sooner(now);
             }
-            Input::Message(peer, message) => self.on_message(peer, &message, view, out),
-            Input::Witness(from, answer) => self.on_witness(from, &answer, view),
+            Input::Asked(id, peer) => self.ask(id, peer, view, out),
+            Input::Message(peer, message) => self.on_message(peer, &message, view, told, out),
+            Input::Witness(from, answer) => self.on_witness(from, &answer, view, told),
             Input::Sockets(GuessInput::Opened { run, open, trouble }) => {
-                self.machine.on_sockets(run, open, trouble, now);
+                self.machine.on_sockets(run, open, trouble, now, told);
             }
-            Input::Sockets(GuessInput::Met { run, from }) => self.machine.on_met(run, from, now),
+            Input::Sockets(GuessInput::Met { run, from }) => self.machine.on_met(run, from, now, told),
             Input::Sockets(GuessInput::DialFailed { run, reason }) => {
-                self.machine.on_dial_failed(run, &reason, now);
+                self.machine.on_dial_failed(run, &reason, now, told);
             }
         }
-        self.carry(view, out);
+        self.carry(wanted, view, out);
     }
 
-    fn on_path(&mut self, peer: PeerId, view: &View<'_>) {
+    fn on_path(&mut self, peer: PeerId, view: &View<'_>, told: &mut Vec<Out>) {
         match view.path(&peer) {
             Some(Path::Relayed) if self.ground(&peer, view).relayed => {
-                self.machine.relayed(peer, (view.by_hand)(&peer), view.now());
+                self.machine.relayed(peer, view.attempts.is_by_hand(&peer), view.now());
             }
             Some(Path::Relayed) => {}
-            path => self.machine.not_relayed(peer, path.is_some(), view.now()),
+            path => self.machine.not_relayed(peer, path.is_some(), view.now(), told),
         }
     }
 
@@ -169,21 +176,28 @@ impl Guesses {
         }
     }
 
-    fn on_message(&mut self, peer: PeerId, message: &Message, view: &View<'_>, out: &mut Outbox) {
+    fn on_message(
+        &mut self,
+        peer: PeerId,
+        message: &Message,
+        view: &View<'_>,
+        told: &mut Vec<Out>,
+        out: &mut Outbox,
+    ) {
         let (ground, now) = (self.ground(&peer, view), view.now());
         if ground.is_stale() {
-            out.want(Wanted::NatLook);
+            out.want(Wanted::Nat(nat::Input::Look));
         }
         match message {
-            Message::GuessOffer(offer) => self.machine.on_offer(peer, offer, &ground, now),
-            Message::GuessAnswer(answer) => self.machine.on_answer(peer, answer, &ground, now),
-            Message::GuessOpened(opened) => self.machine.on_opened(peer, opened, now),
-            Message::GuessOver(over) => self.machine.on_over(peer, over, now),
+            Message::GuessOffer(offer) => self.machine.on_offer(peer, offer, &ground, now, told),
+            Message::GuessAnswer(answer) => self.machine.on_answer(peer, answer, &ground, now, told),
+            Message::GuessOpened(opened) => self.machine.on_opened(peer, opened, now, told),
+            Message::GuessOver(over) => self.machine.on_over(peer, over, now, told),
             _ => {}
         }
     }
 
-    fn on_witness(&mut self, from: PeerId, answer: &IHave, view: &View<'_>) {
+    fn on_witness(&mut self, from: PeerId, answer: &IHave, view: &View<'_>, told: &mut Vec<Out>) {
         let open = self.machine.open_query();
         let Some((query, about)) = open.filter(|(query, _)| *query == answer.query) else { return };
         let peers = view.targets.peers;
@@ -191,7 +205,7 @@ impl Guesses {
         let info = peers.links.in_use(&from).filter(|i| i.path.is_straight());
         if let (Some(sees), Some(info)) = (sees, info) {
             let witness = Witness { peer: from, ip: info.remote.ip(), proven: peers.is_public(&from), sees };
-            self.machine.on_witness(query, witness, &self.ground(&about, view), view.now());
+            self.machine.on_witness(query, witness, &self.ground(&about, view), view.now(), told);
         }
     }
 
@@ -212,26 +226,27 @@ impl Guesses {
 
     /// What is due by now.
     pub(in crate::core) fn timeout(&mut self, view: &View<'_>, out: &mut Outbox) {
-        let now = view.now();
-        self.machine.on_timeout(now);
+        let (now, mut told) = (view.now(), Vec::new());
+        self.machine.on_timeout(now, &mut told);
         while let Some(peer) = self.machine.due(now) {
             let ground = self.ground(&peer, view);
             if ground.is_stale() {
-                out.want(Wanted::NatLook);
+                out.want(Wanted::Nat(nat::Input::Look));
             }
-            self.machine.start_due(peer, &ground, now);
+            self.machine.start_due(peer, &ground, now, &mut told);
         }
-        self.carry(view, out);
+        self.carry(told, view, out);
     }
 
     /// The node stops.
     pub(in crate::core) fn stop(&mut self, view: &View<'_>, out: &mut Outbox) {
-        self.machine.stop(view.now());
-        self.carry(view, out);
+        let mut told = Vec::new();
+        self.machine.stop(view.now(), &mut told);
+        self.carry(told, view, out);
     }
 
-    fn carry(&mut self, view: &View<'_>, out: &mut Outbox) {
-        while let Some(wanted) = self.machine.poll() {
+    fn carry(&mut self, told: Vec<Out>, view: &View<'_>, out: &mut Outbox) {
+        for wanted in told {
             match wanted {
                 Out::Say { peer, message } => out.send(peer, message),
                 Out::Ask { about, query } => Self::ask_witnesses(about, query, view, out),
@@ -308,7 +323,7 @@ impl Guesses {
             };
             out.answer(*command, result);
         }
-        out.want(Wanted::Guessed(Box::new(report)));
+        out.want(Wanted::Attempts(attempts::Input::Guessed(Box::new(report))));
         out.touch_row(shown.peer);
     }
 
@@ -328,20 +343,16 @@ impl Guesses {
         Some(Arc::new(shown.report(stage, None, None)))
     }
 
-    /// A command to punch where only a guess can: joins what runs, or begins it.
-    pub(in crate::core) fn ask(
-        &mut self,
-        id: CommandId,
-        peer: PeerId,
-        view: &View<'_>,
-        out: &mut Outbox,
-    ) -> Result<(), Failure> {
-        self.machine.ask(peer, &self.ground(&peer, view), view.now())?;
-        self.carry(view, out);
+    /// Joins the run towards a peer, or begins it.
+    fn ask(&mut self, id: CommandId, peer: PeerId, view: &View<'_>, out: &mut Outbox) {
+        let (ground, mut told) = (self.ground(&peer, view), Vec::new());
+        if let Err(reason) = self.machine.ask(peer, &ground, view.now(), &mut told) {
+            return out.answer(id, Err(reason.into()));
+        }
+        self.carry(told, view, out);
         if let Some(told) = self.told.as_mut().filter(|told| told.peer == peer) {
             told.waiting.push((id, view.now()));
         }
-        Ok(())
     }
 }
 

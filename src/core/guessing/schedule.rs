@@ -14,7 +14,7 @@ const POLITE: Duration = Duration::from_secs(2);
 const BUSY: Duration = Duration::from_millis(500);
 /// After runs that failed.
 const BACKOFF: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(60), Duration::from_secs(300)];
-/// Who does not want to, or knows nothing of it, is not asked again before.
+/// A peer that does not want to, or knows nothing of it, is not asked again before.
 const REFUSED: Duration = Duration::from_secs(600);
 /// After a NAT changed.
 const SOON: Duration = Duration::from_secs(1);
@@ -27,7 +27,7 @@ struct Wanted {
     failures: usize,
 }
 
-/// Whom a run is wanted with.
+/// The peers with which a run is wanted.
 #[derive(Debug, Default)]
 pub(super) struct Schedule(BTreeMap<PeerId, Wanted>);
 

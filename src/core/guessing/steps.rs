@@ -31,9 +31,16 @@ const MEET_WITHIN: Duration = Duration::from_secs(8);
 
 impl Guessing {
     /// A linked peer offers a run.
-    pub fn on_offer(&mut self, peer: PeerId, offer: &GuessOffer, ground: &Ground, now: Mono) {
+    pub fn on_offer(
+        &mut self,
+        peer: PeerId,
+        offer: &GuessOffer,
+        ground: &Ground,
+        now: Mono,
+        out: &mut Vec<Out>,
+    ) {
         if !self.rates.takes_offer(peer, now) {
-            return self.out.push_back(Out::Stopped("guess offers of a peer"));
+            return out.push(Out::Stopped("guess offers of a peer"));
         }
         match self.judge(peer, offer, ground, now) {
             Ok(run) => {
@@ -41,13 +48,13 @@ impl Guessing {
                     // Both offered: this one counts.
                     self.run = None;
                 } else {
-                    self.out.push_back(Out::Begun { peer });
+                    out.push(Out::Begun { peer });
                 }
-                self.out.push_back(Out::Ask { about: peer, query: run.query });
+                out.push(Out::Ask { about: peer, query: run.query });
                 self.run = Some(run);
             }
             Err(None) => {}
-            Err(Some(no)) => self.say_no(peer, RunId(offer.run), no),
+            Err(Some(no)) => say_no(peer, RunId(offer.run), no, out),
         }
     }
 
@@ -89,15 +96,17 @@ impl Guessing {
         Ok(run)
     }
 
-    fn say_no(&mut self, peer: PeerId, run: RunId, no: NoGuess) {
-        let message = Message::GuessAnswer(GuessAnswer { run: run.0, result: Err(no) });
-        self.out.push_back(Out::Say { peer, message });
-    }
-
     /// The answer to our offer.
-    pub fn on_answer(&mut self, peer: PeerId, answer: &GuessAnswer, ground: &Ground, now: Mono) {
+    pub fn on_answer(
+        &mut self,
+        peer: PeerId,
+        answer: &GuessAnswer,
+        ground: &Ground,
+        now: Mono,
+        out: &mut Vec<Out>,
+    ) {
         let Some(run) = self.run_of(peer, answer.run, |p| matches!(p, Phase::Offered { .. })) else {
-            return self.out.push_back(Out::Stopped("guess answer nobody asked for"));
+            return out.push(Out::Stopped("guess answer nobody asked for"));
         };
         match answer.result {
             Ok(yes) => {
@@ -105,9 +114,9 @@ impl Guessing {
                 run.both = is_both(ground);
                 run.phase = Phase::Agreed { until: now + WITNESS_WITHIN };
                 if run.both && sensible(yes.near).is_none() {
-                    return self.give_up(None, Reason::Unguessable, now);
+                    return self.give_up(None, Reason::Unguessable, now, out);
                 }
-                self.go_on(ground, now);
+                self.go_on(ground, now, out);
             }
             Err(no) => {
                 let reason = match no {
@@ -116,7 +125,7 @@ impl Guessing {
                     NoGuess::Unwitnessed => Reason::Unwitnessed,
                     NoGuess::NoConsent | NoGuess::Other => Reason::NoGuessing,
                 };
-                self.end(Err(reason), false, now);
+                self.end(Err(reason), false, now, out);
             }
         }
     }
@@ -126,15 +135,22 @@ impl Guessing {
     }
 
     /// Somebody sees the other end.
-    pub fn on_witness(&mut self, query: u32, witness: Witness, ground: &Ground, now: Mono) {
+    pub fn on_witness(
+        &mut self,
+        query: u32,
+        witness: Witness,
+        ground: &Ground,
+        now: Mono,
+        out: &mut Vec<Out>,
+    ) {
         if let Some(run) = self.run.as_mut().filter(|run| run.query == query) {
             run.evidence.add(witness);
-            self.go_on(ground, now);
+            self.go_on(ground, now, out);
         }
     }
 
     /// Goes on as soon as both ends agreed and the evidence is there.
-    fn go_on(&mut self, ground: &Ground, now: Mono) {
+    fn go_on(&mut self, ground: &Ground, now: Mono, out: &mut Vec<Out>) {
         let Some(run) = &mut self.run else { return };
         let answers = match run.phase {
             Phase::Judging { .. } => true,
@@ -143,16 +159,16 @@ impl Guessing {
         };
         let Some(aim) = run.borne_out().filter(|at| is_free_port(at.port())) else { return };
         if self.rates.host_wait(aim.ip(), now).is_some() {
-            self.out.push_back(Out::Stopped("guesses towards one host"));
-            return self.give_up(answers.then_some(NoGuess::Busy), Reason::GuessBusy, now);
+            out.push(Out::Stopped("guesses towards one host"));
+            return self.give_up(answers.then_some(NoGuess::Busy), Reason::GuessBusy, now, out);
         }
         if answers {
             let Some(at) = ground.at() else {
-                return self.give_up(Some(NoGuess::Hopeless), Reason::Unguessable, now);
+                return self.give_up(Some(NoGuess::Hopeless), Reason::Unguessable, now, out);
             };
             let yes = GuessYes { at, near: sensible(ground.near) };
             let message = Message::GuessAnswer(GuessAnswer { run: run.id.0, result: Ok(yes) });
-            self.out.push_back(Out::Say { peer: run.peer, message });
+            out.push(Out::Say { peer: run.peer, message });
         }
         run.aim = Some(aim);
         self.rates.ran(run.peer, aim.ip(), now);
@@ -160,7 +176,7 @@ impl Guessing {
             Role::Open => {
                 run.sockets = Some(0);
                 run.phase = Phase::Opening { next: now };
-                self.on_timeout(now);
+                self.on_timeout(now, out);
             }
             Role::Probe => {
                 let near = run.theirs.and_then(|t| sensible(t.near));
@@ -169,7 +185,7 @@ impl Guessing {
                     // It was faster than our witnesses.
                     Some(_) => {
                         run.phase = Phase::Probing { next: now };
-                        self.on_timeout(now);
+                        self.on_timeout(now, out);
                     }
                     None => run.phase = Phase::Awaiting { until: now + OPENED_WITHIN },
                 }
@@ -179,53 +195,60 @@ impl Guessing {
 
     /// Ends a run before a datagram was sent; `no`: what the other end, which waits
     /// for our answer, is told.
-    fn give_up(&mut self, no: Option<NoGuess>, reason: Reason, now: Mono) {
+    fn give_up(&mut self, no: Option<NoGuess>, reason: Reason, now: Mono, out: &mut Vec<Out>) {
         match (no, &self.run) {
             (Some(no), Some(run)) => {
                 let (peer, id) = (run.peer, run.id);
-                self.say_no(peer, id, no);
-                self.end(Err(reason), false, now);
+                say_no(peer, id, no, out);
+                self.end(Err(reason), false, now, out);
             }
-            _ => self.end(Err(reason), true, now),
+            _ => self.end(Err(reason), true, now, out),
         }
     }
 
     /// So many sockets are open, or that is all that the host gives.
-    pub fn on_sockets(&mut self, id: RunId, open: u16, trouble: Option<String>, now: Mono) {
+    pub fn on_sockets(
+        &mut self,
+        id: RunId,
+        open: u16,
+        trouble: Option<String>,
+        now: Mono,
+        out: &mut Vec<Out>,
+    ) {
         let Some(run) = self.run.as_mut().filter(|run| run.id == id && run.role == Role::Open) else {
-            return self.out.push_back(Out::Close(id));
+            return out.push(Out::Close(id));
         };
         run.sockets = Some(open);
         if open == 0
             && let Some(detail) = trouble
         {
-            return self.end(Err(Reason::NoProbeSocket { detail }), true, now);
+            return self.end(Err(Reason::NoProbeSocket { detail }), true, now, out);
         }
         let all = run.asked >= run.sockets_max() || trouble.is_some();
         if all && matches!(run.phase, Phase::Opening { .. }) {
             let message = Message::GuessOpened(GuessOpened { run: id.0, sockets: open });
             run.phase = Phase::Opened { until: now + OPEN_FOR };
-            self.out.push_back(Out::Say { peer: run.peer, message });
+            out.push(Out::Say { peer: run.peer, message });
         }
     }
 
     /// The other end's sockets are open, as it says. What it says changes the odds
     /// that are shown, and nothing of what we send.
-    pub fn on_opened(&mut self, peer: PeerId, opened: &GuessOpened, now: Mono) {
+    pub fn on_opened(&mut self, peer: PeerId, opened: &GuessOpened, now: Mono, out: &mut Vec<Out>) {
         let waits = |p| matches!(p, Phase::Awaiting { .. } | Phase::Agreed { .. });
         let run = self.run_of(peer, opened.run, waits).filter(|run| run.role == Role::Probe);
         let Some(run) = run.filter(|run| run.sockets.is_none()) else {
-            return self.out.push_back(Out::Stopped("guess message out of place"));
+            return out.push(Out::Stopped("guess message out of place"));
         };
         run.sockets = Some(opened.sockets.min(GUESS_SOCKETS_MAX));
         if matches!(run.phase, Phase::Awaiting { .. }) {
             run.phase = Phase::Probing { next: now };
-            self.on_timeout(now);
+            self.on_timeout(now, out);
         }
     }
 
     /// The other end says that it is over, or that a probe met.
-    pub fn on_over(&mut self, peer: PeerId, over: &GuessOver, now: Mono) {
+    pub fn on_over(&mut self, peer: PeerId, over: &GuessOver, now: Mono, out: &mut Vec<Out>) {
         let Some(run) = self.run_of(peer, over.run, |_| true) else { return };
         let probes = run.probes.get_or_insert(0);
         if run.role == Role::Open {
@@ -236,44 +259,44 @@ impl Guessing {
             run.met = true;
             run.phase = Phase::Meeting { until: now + MEET_WITHIN };
             let said = run.over(true);
-            return self.out.push_back(said);
+            return out.push(said);
         }
         if !over.met {
             let reason = run.unmet();
-            self.end(Err(reason), false, now);
+            self.end(Err(reason), false, now, out);
         }
     }
 
     /// A probe came in on a socket of ours, from where we aim.
-    pub fn on_met(&mut self, id: RunId, from: SocketAddr, now: Mono) {
+    pub fn on_met(&mut self, id: RunId, from: SocketAddr, now: Mono, out: &mut Vec<Out>) {
         let run = self.run.as_mut().filter(|run| run.id == id && run.role == Role::Open && !run.met);
         // Probes may come while the last sockets are being opened.
         let open = |p| matches!(p, Phase::Opening { .. } | Phase::Opened { .. });
         let Some(run) = run.filter(|run| open(run.phase) && run.aim == Some(plain_addr(from))) else {
-            return self.out.push_back(Out::Stopped("guess met by nobody"));
+            return out.push(Out::Stopped("guess met by nobody"));
         };
         run.met = true;
         run.phase = Phase::Meeting { until: now + MEET_WITHIN };
         let said = run.over(true);
-        self.out.push_back(said);
-        self.out.push_back(Out::Dial { run: id, to: plain_addr(from), within: DIAL_WITHIN });
+        out.push(said);
+        out.push(Out::Dial { run: id, to: plain_addr(from), within: DIAL_WITHIN });
     }
 
     /// The dial from the socket that was met came to nothing.
-    pub fn on_dial_failed(&mut self, id: RunId, reason: &Reason, now: Mono) {
+    pub fn on_dial_failed(&mut self, id: RunId, reason: &Reason, now: Mono, out: &mut Vec<Out>) {
         if self.run.as_ref().is_some_and(|run| run.id == id) {
-            self.end(Err(reason.clone()), true, now);
+            self.end(Err(reason.clone()), true, now, out);
         }
     }
 
     /// Time has passed. Groups that are late are not caught up on: the rate is never
     /// exceeded.
-    pub fn on_timeout(&mut self, now: Mono) {
+    pub fn on_timeout(&mut self, now: Mono, out: &mut Vec<Out>) {
         let Some(run) = self.run.as_mut().filter(|run| run.next_timeout() <= now) else { return };
         match run.phase {
-            Phase::Offered { .. } => self.end(Err(Reason::OfferUnanswered), false, now),
-            Phase::Judging { .. } => self.give_up(Some(NoGuess::Unwitnessed), Reason::Unwitnessed, now),
-            Phase::Agreed { .. } => self.give_up(None, Reason::Unwitnessed, now),
+            Phase::Offered { .. } => self.end(Err(Reason::OfferUnanswered), false, now, out),
+            Phase::Judging { .. } => self.give_up(Some(NoGuess::Unwitnessed), Reason::Unwitnessed, now, out),
+            Phase::Agreed { .. } => self.give_up(None, Reason::Unwitnessed, now, out),
             Phase::Opening { .. } => {
                 let count = GROUP.min(run.sockets_max().saturating_sub(run.asked));
                 run.phase = Phase::Opening { next: now + if count == 0 { ANSWER_WITHIN } else { TICK } };
@@ -281,22 +304,22 @@ impl Guessing {
                 let (id, aim) = (run.id, run.aim);
                 match aim {
                     Some(towards) if count > 0 => {
-                        self.out.push_back(Out::Open { run: id, towards, count });
+                        out.push(Out::Open { run: id, towards, count });
                     }
-                    _ => self.end(Err(Reason::timed_out(ANSWER_WITHIN)), true, now),
+                    _ => self.end(Err(Reason::timed_out(ANSWER_WITHIN)), true, now, out),
                 }
             }
-            Phase::Probing { .. } => self.probe(now),
+            Phase::Probing { .. } => self.probe(now, out),
             Phase::Opened { .. } | Phase::Listening { .. } => {
                 let reason = run.unmet();
-                self.end(Err(reason), true, now);
+                self.end(Err(reason), true, now, out);
             }
-            Phase::Awaiting { .. } => self.end(Err(Reason::timed_out(OPENED_WITHIN)), true, now),
-            Phase::Meeting { .. } => self.end(Err(Reason::timed_out(MEET_WITHIN)), true, now),
+            Phase::Awaiting { .. } => self.end(Err(Reason::timed_out(OPENED_WITHIN)), true, now, out),
+            Phase::Meeting { .. } => self.end(Err(Reason::timed_out(MEET_WITHIN)), true, now, out),
         }
     }
 
-    fn probe(&mut self, now: Mono) {
+    fn probe(&mut self, now: Mono, out: &mut Vec<Out>) {
         let Some(run) = &mut self.run else { return };
         let (Some(aim), Some(ports)) = (run.aim, &mut run.ports) else { return };
         let sent = run.probes.unwrap_or_default();
@@ -310,8 +333,13 @@ impl Guessing {
         }
         run.probes = Some(sent + ports.len() as u16);
         run.phase = Phase::Probing { next: now + TICK };
-        self.out.push_back(Out::Probe { run: run.id, to: aim.ip(), ports });
+        out.push(Out::Probe { run: run.id, to: aim.ip(), ports });
     }
+}
+
+fn say_no(peer: PeerId, run: RunId, no: NoGuess, out: &mut Vec<Out>) {
+    let message = Message::GuessAnswer(GuessAnswer { run: run.0, result: Err(no) });
+    out.push(Out::Say { peer, message });
 }
 
 fn is_both(ground: &Ground) -> bool {

@@ -33,8 +33,14 @@ fn at(ms: u64) -> Mono {
     Mono::from_millis(ms)
 }
 
-fn all(guessing: &mut Guessing) -> Vec<Out> {
-    std::iter::from_fn(|| guessing.poll()).collect()
+/// The state machine, and what it wants.
+struct Bench {
+    machine: Guessing,
+    out: Vec<Out>,
+}
+
+fn all(bench: &mut Bench) -> Vec<Out> {
+    std::mem::take(&mut bench.out)
 }
 
 fn answers(out: &[Out]) -> Vec<GuessAnswer> {
@@ -52,8 +58,12 @@ fn ended(out: &[Out]) -> Option<Result<(), Reason>> {
     })
 }
 
-fn auto() -> Guessing {
-    Guessing::new(ME, HardNat::Auto, 7)
+fn bench(me: PeerId, seed: u64) -> Bench {
+    Bench { machine: Guessing::new(me, HardNat::Auto, seed), out: Vec::new() }
+}
+
+fn auto() -> Bench {
+    bench(ME, 7)
 }
 
 fn offer(run: u8, opens: bool) -> GuessOffer {
@@ -61,21 +71,21 @@ fn offer(run: u8, opens: bool) -> GuessOffer {
 }
 
 /// A run that a peer offered, agreed and borne out.
-fn agreed(guessing: &mut Guessing, peer: PeerId, run: u8, ground: &Ground, now: Mono) -> Vec<Out> {
+fn agreed(guessing: &mut Bench, peer: PeerId, run: u8, ground: &Ground, now: Mono) -> Vec<Out> {
     let opens = ground.ours != NatType::Symmetric;
-    guessing.on_offer(peer, &offer(run, opens), ground, now);
-    if let Some((query, about)) = guessing.open_query() {
+    guessing.machine.on_offer(peer, &offer(run, opens), ground, now, &mut guessing.out);
+    if let Some((query, about)) = guessing.machine.open_query() {
         assert_eq!(about, peer);
-        guessing.on_witness(query, witness(200, THEIRS), ground, now);
+        guessing.machine.on_witness(query, witness(200, THEIRS), ground, now, &mut guessing.out);
     }
     all(guessing)
 }
 
 /// Lets time pass in steps of a millisecond; what came out, and when.
-fn run_on(guessing: &mut Guessing, from: u64, ms: u64) -> Vec<(u64, Out)> {
+fn run_on(guessing: &mut Bench, from: u64, ms: u64) -> Vec<(u64, Out)> {
     let mut seen = Vec::new();
     for now in from..from + ms {
-        guessing.on_timeout(at(now));
+        guessing.machine.on_timeout(at(now), &mut guessing.out);
         seen.extend(all(guessing).into_iter().map(|out| (now, out)));
     }
     seen
@@ -92,23 +102,23 @@ fn probes(seen: &[(u64, Out)]) -> Vec<(u64, u16)> {
 #[test]
 fn an_offer_that_nobody_answers_ends_with_its_reason_and_is_not_made_again_for_ten_minutes() {
     let mut guessing = auto();
-    guessing.relayed(PEER, true, at(0));
-    assert_eq!(guessing.due(at(0)), Some(PEER));
-    guessing.start_due(PEER, &prober(), at(0));
+    guessing.machine.relayed(PEER, true, at(0));
+    assert_eq!(guessing.machine.due(at(0)), Some(PEER));
+    guessing.machine.start_due(PEER, &prober(), at(0), &mut guessing.out);
     let out = all(&mut guessing);
     assert!(out.iter().any(|o| matches!(o, Out::Say { message: Message::GuessOffer(_), .. })));
     let seen = run_on(&mut guessing, 1, 6_000);
     let out: Vec<Out> = seen.into_iter().map(|(_, out)| out).collect();
     assert_eq!(ended(&out), Some(Err(Reason::OfferUnanswered)));
     assert!(!out.iter().any(|o| matches!(o, Out::Probe { .. } | Out::Open { .. })), "nothing was sent");
-    assert_eq!(guessing.due(at(500_000)), None);
-    assert_eq!(guessing.due(at(700_000)), Some(PEER));
+    assert_eq!(guessing.machine.due(at(500_000)), None);
+    assert_eq!(guessing.machine.due(at(700_000)), Some(PEER));
 }
 
 #[test]
 fn without_witnesses_the_answer_is_no() {
     let mut guessing = auto();
-    guessing.on_offer(PEER, &offer(1, true), &prober(), at(0));
+    guessing.machine.on_offer(PEER, &offer(1, true), &prober(), at(0), &mut guessing.out);
     let seen = run_on(&mut guessing, 1, 3_000);
     let out: Vec<Out> = seen.into_iter().map(|(_, out)| out).collect();
     assert_eq!(answers(&out)[0].result, Err(NoGuess::Unwitnessed));
@@ -118,10 +128,10 @@ fn without_witnesses_the_answer_is_no() {
 #[test]
 fn a_witness_of_another_host_bears_nothing_out() {
     let mut guessing = auto();
-    guessing.on_offer(PEER, &offer(1, true), &prober(), at(0));
-    let (query, _) = guessing.open_query().unwrap();
-    guessing.on_witness(query, witness(200, "198.20.0.9:9000"), &prober(), at(0));
-    guessing.on_witness(query ^ 1, witness(201, THEIRS), &prober(), at(0));
+    guessing.machine.on_offer(PEER, &offer(1, true), &prober(), at(0), &mut guessing.out);
+    let (query, _) = guessing.machine.open_query().unwrap();
+    guessing.machine.on_witness(query, witness(200, "198.20.0.9:9000"), &prober(), at(0), &mut guessing.out);
+    guessing.machine.on_witness(query ^ 1, witness(201, THEIRS), &prober(), at(0), &mut guessing.out);
     assert!(answers(&all(&mut guessing)).is_empty(), "neither elsewhere nor for another question");
 }
 
@@ -134,11 +144,11 @@ fn a_lie_about_open_sockets_changes_nothing_of_what_is_sent() {
         for (n, sockets) in said.iter().enumerate() {
             let opened = GuessOpened { run: [1; 16], sockets: *sockets };
             let now = 1 + n as u64 * 100;
-            guessing.on_opened(PEER, &opened, at(now));
+            guessing.machine.on_opened(PEER, &opened, at(now), &mut guessing.out);
             seen.extend(run_on(&mut guessing, now, 100));
         }
         seen.extend(run_on(&mut guessing, 1_000, 9_000));
-        assert!(guessing.shown().is_none(), "over");
+        assert!(guessing.machine.shown().is_none(), "over");
         probes(&seen)
     };
     for said in [&[0][..], &[1], &[u16::MAX], &[256, u16::MAX, 0, 7]] {
@@ -164,13 +174,13 @@ fn sockets_are_counted_by_us_and_have_a_deadline_of_ours() {
             match out {
                 Out::Open { run, count, .. } => {
                     open += count;
-                    guessing.on_sockets(run, open, None, at(now));
+                    guessing.machine.on_sockets(run, open, None, at(now), &mut guessing.out);
                 }
                 Out::Close(_) => closed = Some(now),
                 _ => {}
             }
         }
-        guessing.on_timeout(at(now));
+        guessing.machine.on_timeout(at(now), &mut guessing.out);
         seen.extend(all(&mut guessing).into_iter().map(|out| (now, out)));
     }
     assert_eq!(open, GUESS_SOCKETS_MAX);
@@ -182,9 +192,9 @@ fn one_run_at_a_time_and_the_next_asker_is_told_so() {
     let mut guessing = auto();
     agreed(&mut guessing, PEER, 1, &prober(), at(0));
     let other = PeerId([3; 32]);
-    guessing.on_offer(other, &offer(2, true), &prober(), at(10));
+    guessing.machine.on_offer(other, &offer(2, true), &prober(), at(10), &mut guessing.out);
     assert_eq!(answers(&all(&mut guessing))[0].result, Err(NoGuess::Busy));
-    assert_eq!(guessing.ask(other, &prober(), at(10)), Err(Reason::GuessBusy));
+    assert_eq!(guessing.machine.ask(other, &prober(), at(10), &mut guessing.out), Err(Reason::GuessBusy));
 }
 
 #[test]
@@ -195,7 +205,12 @@ fn a_pair_runs_twice_in_ten_minutes_whatever_the_other_end_offers() {
     for n in 0..10 {
         let said = agreed(&mut guessing, PEER, n, &prober(), at(now));
         runs += usize::from(answers(&said).iter().any(|a| a.result.is_ok()));
-        guessing.on_over(PEER, &GuessOver { run: [n; 16], met: false, probes: 0 }, at(now + 1));
+        guessing.machine.on_over(
+            PEER,
+            &GuessOver { run: [n; 16], met: false, probes: 0 },
+            at(now + 1),
+            &mut guessing.out,
+        );
         all(&mut guessing);
         now += 20_000;
     }
@@ -211,7 +226,12 @@ fn many_identities_do_not_aim_us_at_one_host_more_often_than_a_few_do() {
         let now = at(u64::from(n) * 10_000);
         let said = agreed(&mut guessing, peer, n, &prober(), now);
         runs += usize::from(answers(&said).iter().any(|a| a.result.is_ok()));
-        guessing.on_over(peer, &GuessOver { run: [n; 16], met: false, probes: 0 }, now);
+        guessing.machine.on_over(
+            peer,
+            &GuessOver { run: [n; 16], met: false, probes: 0 },
+            now,
+            &mut guessing.out,
+        );
         all(&mut guessing);
     }
     assert_eq!(runs, GUESS_RUNS_PER_IP);
@@ -220,10 +240,10 @@ fn many_identities_do_not_aim_us_at_one_host_more_often_than_a_few_do() {
 #[test]
 fn offers_without_end_are_dropped_unanswered() {
     let mut guessing = auto();
-    guessing.set_mode(HardNat::Off, at(0));
+    guessing.machine.set_mode(HardNat::Off, at(0), &mut guessing.out);
     let mut answered = 0;
     for n in 0..200 {
-        guessing.on_offer(PEER, &offer(n, true), &prober(), at(u64::from(n)));
+        guessing.machine.on_offer(PEER, &offer(n, true), &prober(), at(u64::from(n)), &mut guessing.out);
         answered += answers(&all(&mut guessing)).len();
     }
     assert_eq!(answered, crate::core::limits::GUESS_OFFERS_PER_PEER);
@@ -233,23 +253,25 @@ fn offers_without_end_are_dropped_unanswered() {
 fn of_two_offers_that_cross_the_one_of_the_smaller_id_counts() {
     let ids = [ME, PEER];
     let grounds = [prober(), opener()];
-    let mut ends = [0, 1].map(|n| Guessing::new(ids[n], HardNat::Auto, n as u64));
+    let mut ends = [0, 1].map(|n| bench(ids[n], n as u64));
     for n in [0, 1] {
-        ends[n].relayed(ids[1 - n], true, at(0));
-        ends[n].start_due(ids[1 - n], &grounds[n], at(0));
+        let end = &mut ends[n];
+        end.machine.relayed(ids[1 - n], true, at(0));
+        end.machine.start_due(ids[1 - n], &grounds[n], at(0), &mut end.out);
     }
     let said = ends.each_mut().map(all);
     for n in [0, 1] {
         for out in &said[1 - n] {
             if let Out::Say { message: Message::GuessOffer(offer), .. } = out {
-                ends[n].on_offer(ids[1 - n], offer, &grounds[n], at(40));
+                let end = &mut ends[n];
+                end.machine.on_offer(ids[1 - n], offer, &grounds[n], at(40), &mut end.out);
             }
         }
     }
-    assert!(ends.iter().all(|end| end.shown().is_some()));
-    let runs = ends.each_ref().map(|end| end.run.as_ref().unwrap().id);
+    assert!(ends.iter().all(|end| end.machine.shown().is_some()));
+    let runs = ends.each_ref().map(|end| end.machine.run.as_ref().unwrap().id);
     assert_eq!(runs[0], runs[1], "both are in the same run");
-    let phases = ends.each_ref().map(|end| end.run.as_ref().unwrap().theirs.is_some());
+    let phases = ends.each_ref().map(|end| end.machine.run.as_ref().unwrap().theirs.is_some());
     assert_eq!(phases, [false, true], "the smaller one waits for the answer");
 }
 
@@ -258,37 +280,55 @@ fn what_comes_in_from_elsewhere_or_for_another_run_meets_nobody() {
     let mut guessing = auto();
     agreed(&mut guessing, PEER, 1, &opener(), at(0));
     let from: SocketAddr = THEIRS.parse().unwrap();
-    guessing.on_met(RunId([2; 16]), from, at(5));
-    guessing.on_met(RunId([1; 16]), "198.20.0.9:9000".parse().unwrap(), at(5));
+    guessing.machine.on_met(RunId([2; 16]), from, at(5), &mut guessing.out);
+    guessing.machine.on_met(RunId([1; 16]), "198.20.0.9:9000".parse().unwrap(), at(5), &mut guessing.out);
     assert!(!all(&mut guessing).iter().any(|o| matches!(o, Out::Dial { .. })));
-    guessing.on_met(RunId([1; 16]), from, at(5));
+    guessing.machine.on_met(RunId([1; 16]), from, at(5), &mut guessing.out);
     let out = all(&mut guessing);
     assert!(out.iter().any(|o| matches!(o, Out::Dial { to, .. } if *to == from)));
-    guessing.on_met(RunId([1; 16]), from, at(6));
+    guessing.machine.on_met(RunId([1; 16]), from, at(6), &mut guessing.out);
     assert!(!all(&mut guessing).iter().any(|o| matches!(o, Out::Dial { .. })), "dialled once");
 }
 
 #[test]
 fn an_answer_that_comes_late_or_from_somebody_else_begins_nothing() {
     let mut guessing = auto();
-    guessing.relayed(PEER, true, at(0));
-    guessing.start_due(PEER, &prober(), at(0));
-    let run = guessing.run.as_ref().unwrap().id;
+    guessing.machine.relayed(PEER, true, at(0));
+    guessing.machine.start_due(PEER, &prober(), at(0), &mut guessing.out);
+    let run = guessing.machine.run.as_ref().unwrap().id;
     let yes = Ok(GuessYes { at: THEIRS.parse().unwrap(), near: None });
-    guessing.on_answer(PeerId([9; 32]), &GuessAnswer { run: run.0, result: yes }, &prober(), at(1));
-    guessing.on_answer(PEER, &GuessAnswer { run: [0; 16], result: yes }, &prober(), at(1));
-    assert!(guessing.run.as_ref().unwrap().theirs.is_none());
+    guessing.machine.on_answer(
+        PeerId([9; 32]),
+        &GuessAnswer { run: run.0, result: yes },
+        &prober(),
+        at(1),
+        &mut guessing.out,
+    );
+    guessing.machine.on_answer(
+        PEER,
+        &GuessAnswer { run: [0; 16], result: yes },
+        &prober(),
+        at(1),
+        &mut guessing.out,
+    );
+    assert!(guessing.machine.run.as_ref().unwrap().theirs.is_none());
 }
 
 #[test]
 fn a_backoff_follows_each_failure() {
     let mut guessing = auto();
-    guessing.relayed(PEER, true, at(0));
-    guessing.start_due(PEER, &prober(), at(0));
-    let run = guessing.run.as_ref().unwrap().id.0;
-    guessing.on_answer(PEER, &GuessAnswer { run, result: Err(NoGuess::Busy) }, &prober(), at(100));
-    assert_eq!(guessing.due(at(900)), None);
-    assert_eq!(guessing.due_with(&PEER), Some(at(100) + Duration::from_secs(1)));
+    guessing.machine.relayed(PEER, true, at(0));
+    guessing.machine.start_due(PEER, &prober(), at(0), &mut guessing.out);
+    let run = guessing.machine.run.as_ref().unwrap().id.0;
+    guessing.machine.on_answer(
+        PEER,
+        &GuessAnswer { run, result: Err(NoGuess::Busy) },
+        &prober(),
+        at(100),
+        &mut guessing.out,
+    );
+    assert_eq!(guessing.machine.due(at(900)), None);
+    assert_eq!(guessing.machine.due_with(&PEER), Some(at(100) + Duration::from_secs(1)));
 }
 
 #[test]

@@ -81,14 +81,14 @@ impl Ground {
 pub enum Out {
     /// Say something over the link.
     Say {
-        /// To whom.
+        /// The peer.
         peer: PeerId,
-        /// What.
+        /// The message.
         message: Message,
     },
     /// Ask every linked peer where it sees this one, by "who has?".
     Ask {
-        /// Whom it is about.
+        /// The peer that it is about.
         about: PeerId,
         /// The question's number.
         query: u32,
@@ -100,16 +100,16 @@ pub enum Out {
     },
     /// Open sockets, and send the datagram from each.
     Open {
-        /// Of which run.
+        /// The run's name.
         run: RunId,
-        /// Where to.
+        /// The address that the sockets send to.
         towards: SocketAddr,
         /// How many more.
         count: u16,
     },
     /// Send the datagram from the node's own socket to each of these ports.
     Probe {
-        /// Of which run.
+        /// The run's name.
         run: RunId,
         /// To which host.
         to: IpAddr,
@@ -118,9 +118,9 @@ pub enum Out {
     },
     /// Dial from the socket that was met. The others are closed.
     Dial {
-        /// Of which run.
+        /// The run's name.
         run: RunId,
-        /// Where to.
+        /// The address to dial.
         to: SocketAddr,
         /// When to give up.
         within: Duration,

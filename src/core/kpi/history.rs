@@ -17,7 +17,7 @@ pub const HISTORY_MAX: usize = 4096;
 pub struct EndedAttempt {
     /// When it ended.
     pub at: Stamp,
-    /// How.
+    /// How it ended.
     pub outcome: AttemptOutcome,
     /// The path of the first usable link, if there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]

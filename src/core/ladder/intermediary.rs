@@ -8,7 +8,7 @@ use crate::model::PeerId;
 /// A linked peer that says it is connected to the target.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Candidate {
-    /// Who.
+    /// The peer that could be the intermediary.
     pub peer: PeerId,
     /// Where our link to it goes.
     pub addr: SocketAddr,

@@ -123,7 +123,7 @@ impl Ladder {
         self.id
     }
 
-    /// Towards whom.
+    /// The peer that it is towards, once that is known.
     pub fn peer(&self) -> Option<PeerId> {
         self.target.peer
     }

@@ -72,7 +72,7 @@ impl Plan {
 pub struct Target {
     /// Whom; unknown for a bootstrap address.
     pub peer: Option<PeerId>,
-    /// Where.
+    /// The addresses at which it can be dialled.
     pub addresses: Vec<SocketAddr>,
     /// Its reservations.
     pub relays: Vec<RelayAddr>,
@@ -100,7 +100,7 @@ pub enum LadderOut {
     Dial {
         /// Its name.
         dial: DialId,
-        /// Where.
+        /// The address to dial.
         addr: SocketAddr,
         /// When to give up.
         within: Duration,
@@ -115,7 +115,7 @@ pub enum LadderOut {
     Punch {
         /// Its name.
         dial: DialId,
-        /// Where.
+        /// The address to dial.
         addr: SocketAddr,
         /// When to give up.
         within: Duration,
@@ -142,7 +142,7 @@ pub enum LadderOut {
     },
     /// A stage began.
     StageStarted {
-        /// Which.
+        /// The stage.
         stage: StageKind,
         /// Through whom.
         via: Option<PeerId>,

@@ -4,7 +4,8 @@ use crate::core::Mono;
 use crate::core::limits::{KEPT_SESSION_EACH, KEPT_SESSIONS_MAX};
 use crate::model::PeerId;
 
-/// Whose sessions make way, of those that are kept: since when, whose, and how much.
+/// Of the sessions that are kept (since when, of which peer, how many bytes), the peers
+/// whose sessions make way.
 pub(super) fn make_way(mut kept: Vec<(Mono, PeerId, usize)>) -> Vec<PeerId> {
     let bytes = |(_, _, bytes): &(Mono, PeerId, usize)| bytes + KEPT_SESSION_EACH;
     let mut total: usize = kept.iter().map(bytes).sum();

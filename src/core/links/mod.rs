@@ -2,21 +2,28 @@
 //! them, and what is kept of those whose peers are gone. What their ups and downs mean
 //! for the rest of the node, others decide.
 
+mod arrival;
+mod echo;
 mod kept;
+mod twice;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub(super) use self::arrival::View;
+use self::echo::Echoes;
+use self::twice::Twice;
+use super::dialer::HOLD_OFF;
 use super::io::Action;
-use super::limits::STRANGER_FOR;
+use super::limits::{ANCHORS, OUTBOUND_WANTED, STRANGER_FOR};
 use super::link::{ConnId, ConnInfo, Greeting, Link, LinkConfig, LinkOut, LinkStatus};
 use super::outbox::{Outbox, Wanted};
 use super::room::{Footing, Full, Origin, Room, Seat};
-use super::wire::{Frame, Hello, Message};
-use super::{Mono, Now};
-use crate::model::{CloseCode, EventKind, Path, PeerId, Reason};
+use super::wire::{Frame, Message, Observed, UsedTwice};
+use super::{Mono, Now, attempts, nat, relaying};
+use crate::model::{CloseCode, CommandId, Done, EventKind, Failure, Path, PeerId, Reason, millis};
 
 /// Why a connection was refused is remembered for the dial that made it.
 const REFUSAL_KEPT: Duration = Duration::from_secs(5);
@@ -38,6 +45,8 @@ pub(super) struct Links {
     refusals: BTreeMap<PeerId, (Mono, Reason)>,
     /// When it is looked at again who stayed.
     next_look: Mono,
+    twice: Twice,
+    echoes: Echoes,
 }
 
 /// Something that happened to a connection of a peer.
@@ -54,7 +63,7 @@ pub(super) enum Input {
     },
     /// A frame came over it.
     Frame {
-        /// What.
+        /// The frame.
         frame: Box<Frame>,
         /// Its length on the wire, in bytes.
         len: usize,
@@ -68,6 +77,8 @@ impl Links {
     pub(super) fn new(config: LinkConfig, loopback: bool) -> Self {
         Self {
             all: BTreeMap::new(),
+            twice: Twice::new(config.me),
+            echoes: Echoes::default(),
             config: Arc::new(config),
             loopback,
             room: Room::default(),
@@ -155,6 +166,11 @@ impl Links {
         Some(reason)
     }
 
+    /// How long ago what comes over a link now was sent at least: it was kept on the way.
+    pub(super) fn late(&self, peer: &PeerId, now: Mono) -> Duration {
+        self.get(peer).map_or(Duration::ZERO, |link| link.late(now))
+    }
+
     /// Whether there was no room for a peer: nothing that it says is heard.
     pub(super) fn is_turned_away(&self, peer: &PeerId) -> bool {
         self.turned_away.contains(peer)
@@ -163,24 +179,65 @@ impl Links {
     pub(super) fn next_timeout(&self) -> Option<Mono> {
         self.all.values().filter_map(Link::next_timeout).min()
     }
+
+    /// When the next echo of a run is due.
+    pub(super) fn echo_due(&self) -> Option<Mono> {
+        self.echoes.next_timeout()
+    }
+
+    /// The identities that were seen to be used twice.
+    pub(super) fn twice(&self) -> &Twice {
+        &self.twice
+    }
+
+    /// The peers that we have dialled and been linked to longest.
+    pub(super) fn anchors(&self) -> Vec<PeerId> {
+        let up = self.all.iter().filter(|(_, link)| link.is_up());
+        let statuses = up.filter_map(|(peer, link)| link.status().map(|status| (status, *peer)));
+        let mut outbound: Vec<_> = statuses
+            .filter(|(status, _)| status.info.outbound)
+            .map(|(status, peer)| (status.since, peer))
+            .collect();
+        outbound.sort_unstable();
+        outbound.into_iter().take(ANCHORS).map(|(_, peer)| peer).collect()
+    }
+
+    /// How many stand that we dialled.
+    pub(super) fn count_outbound(&self) -> usize {
+        self.all.values().filter(|l| l.status().is_some_and(|s| s.info.outbound)).count()
+    }
+
+    /// Numbers of the echoes that came, in their order.
+    #[cfg(test)]
+    pub(super) fn echoes_that_came(&self) -> &[u64] {
+        &self.echoes.came
+    }
 }
 
 // ---- what happens to them ---------------------------------------------------
 
 impl Links {
-    /// Whether one more connection is let in; it is closed if not. `footing`: or the code
-    /// of who wants no link with that peer. `relay`: who is a relay of ours.
-    pub(super) fn admit(
-        &mut self,
-        peer: PeerId,
-        info: &ConnInfo,
-        footing: Result<Footing, CloseCode>,
-        relay: impl Fn(&PeerId) -> bool,
-        now: Now,
-        out: &mut Outbox,
-    ) -> bool {
-        let origin = self.origin(info);
-        let entered = footing.and_then(|footing| {
+    /// A connection to a peer stands: it is let in, or closed.
+    pub(super) fn on_conn_up(&mut self, peer: PeerId, mut info: ConnInfo, view: View<'_>, out: &mut Outbox) {
+        if !self.admit(peer, &info, view, out) {
+            return;
+        }
+        if view.is_punched(&peer, &info) {
+            info.path = Path::Punched;
+        }
+        let lane = info.path == Path::Relayed && info.outbound;
+        out.want(Wanted::Relaying(relaying::Input::Connected(peer, lane)));
+        let (config, now) = (Arc::clone(&self.config), view.now);
+        let link = self.all.entry(peer).or_insert_with(|| Link::new(peer, config, now.mono));
+        let mut told = Vec::new();
+        link.on_conn(info, now, &mut told);
+        self.carry(peer, told, now, out);
+    }
+
+    fn admit(&mut self, peer: PeerId, info: &ConnInfo, view: View<'_>, out: &mut Outbox) -> bool {
+        let (origin, now) = (self.origin(info), view.now);
+        let relay = |peer: &PeerId| view.relaying.is_relay(peer);
+        let entered = view.footing(&peer, info).and_then(|footing| {
             let entered = self.room.enter(peer, footing, origin, relay, now.mono);
             entered.map_err(|full| refuse_full(peer, full, now, out))
         });
@@ -199,28 +256,17 @@ impl Links {
         }
     }
 
-    /// A connection that was let in.
-    pub(super) fn on_conn(&mut self, peer: PeerId, info: ConnInfo, now: Now, out: &mut Outbox) {
-        let config = Arc::clone(&self.config);
-        let link = self.all.entry(peer).or_insert_with(|| Link::new(peer, config, now.mono));
-        let mut told = Vec::new();
-        link.on_conn(info, now, &mut told);
-        self.carry(peer, told, now, out);
-    }
-
-    /// Something happened to one. `hello`: what we say of ourselves; the link adds what
-    /// belongs to it.
+    /// Something happened to a connection of a peer.
     pub(super) fn handle(
         &mut self,
         peer: PeerId,
         conn: ConnId,
         input: Input,
-        hello: &dyn Fn() -> Hello,
-        now: Now,
+        view: View<'_>,
         out: &mut Outbox,
     ) {
         let Some(link) = self.all.get_mut(&peer) else { return };
-        let mut told = Vec::new();
+        let (now, hello, mut told) = (view.now, &|| view.hello(), Vec::new());
         match input {
             Input::Closed(reason) => link.on_conn_closed(conn, reason, now, &mut told),
             Input::Control => link.on_control(conn, now, hello, &mut told),
@@ -230,16 +276,38 @@ impl Links {
         self.carry(peer, told, now, out);
     }
 
-    /// The other end of a connection is seen elsewhere. Whether a link runs over it.
-    pub(super) fn on_remote(&mut self, peer: &PeerId, conn: ConnId, remote: SocketAddr) -> bool {
-        self.all.get_mut(peer).is_some_and(|link| link.on_remote(conn, remote))
+    /// A peer's NAT maps a connection of it anew: it should know, for nobody else tells it.
+    pub(super) fn on_remote(
+        &mut self,
+        peer: PeerId,
+        conn: ConnId,
+        remote: SocketAddr,
+        now: Now,
+        out: &mut Outbox,
+    ) {
+        if self.all.get_mut(&peer).is_some_and(|link| link.on_remote(conn, remote)) {
+            out.touch_row(peer);
+            self.send(&peer, &Message::Observed(Observed { addr: remote }), now, out);
+            out.want(Wanted::Nat(nat::Input::LinkMoved(peer)));
+        }
     }
 
-    /// A peer sees us elsewhere. The connection over which it does, if that shows us.
-    pub(super) fn on_observed(&mut self, peer: &PeerId, addr: SocketAddr) -> Option<ConnInfo> {
-        let link = self.all.get_mut(peer)?;
+    /// A peer sees us elsewhere: ways may lead to us that did not.
+    pub(super) fn on_observed(&mut self, peer: PeerId, addr: SocketAddr, out: &mut Outbox) {
+        let Some(link) = self.all.get_mut(&peer) else { return };
         link.on_observed(addr);
-        link.in_use().filter(|info| info.path.is_straight()).cloned()
+        if let Some(info) = link.in_use().filter(|info| info.path.is_straight()) {
+            out.want(Wanted::Nat(seen(peer, addr, info, true)));
+            out.want(Wanted::Attempts(attempts::Input::Sooner));
+        }
+    }
+
+    /// What the link to a peer shows of us now, if it shows us: over a relay the peer sees
+    /// the relay.
+    pub(super) fn seen_by(&self, peer: &PeerId) -> Option<nat::Input> {
+        let link = self.get(peer)?;
+        let info = link.in_use().filter(|info| info.path.is_straight())?;
+        Some(seen(*peer, link.greeting()?.observed, info, false))
     }
 
     /// What is due by now.
@@ -253,20 +321,87 @@ impl Links {
             self.carry(peer, told, now, out);
         }
         self.refusals.retain(|_, (at, _)| now.mono.since(*at) < REFUSAL_KEPT);
-    }
-
-    /// Whether to look now who stayed; the next look is due later then.
-    pub(super) fn take_look(&mut self, now: Mono) -> bool {
-        let due = self.next_look <= now;
-        if due {
-            self.next_look = now + LOOK_EVERY;
+        self.all.retain(|_, link| !link.is_forgotten(now.mono));
+        if self.next_look <= now.mono {
+            self.next_look = now.mono + LOOK_EVERY;
+            out.want(Wanted::LookWhoStayed);
         }
-        due
     }
 
-    /// Forgets those whose peers are gone for good.
-    pub(super) fn forget(&mut self, now: Mono) {
-        self.all.retain(|_, link| !link.is_forgotten(now));
+    /// Sends the echoes that are due.
+    pub(super) fn echo_timeout(&mut self, now: Mono, out: &mut Outbox) {
+        self.echoes.timeout(now, out);
+    }
+
+    /// A command to send echoes to a peer.
+    pub(super) fn echo(
+        &mut self,
+        id: CommandId,
+        peer: PeerId,
+        (count, every_ms): (u32, u32),
+        now: Mono,
+        out: &mut Outbox,
+    ) -> Result<Option<Done>, Failure> {
+        if !self.is_up(&peer) {
+            return Err(Reason::NotLinked.into());
+        }
+        self.echoes.run(id, peer, (count, every_ms), now, out);
+        Ok(None)
+    }
+
+    /// A command to end the link to a peer. It is done when the link is down; one that
+    /// never stood does not go down.
+    pub(super) fn disconnect(
+        &mut self,
+        peer: PeerId,
+        now: Now,
+        out: &mut Outbox,
+    ) -> Result<Option<Done>, Failure> {
+        let link = self.get(&peer).filter(|l| l.is_connected()).ok_or(Reason::NotLinked)?;
+        let stood = link.is_up() || link.is_foreign();
+        let why = Reason::HeldOff { hold_ms: millis(HOLD_OFF) };
+        out.want(Wanted::HoldOff(peer));
+        self.close(peer, CloseCode::HoldOff, why, now, out);
+        Ok((!stood).then_some(Done::Disconnected { peer_id: peer }))
+    }
+
+    /// The link that a feeler made: with enough others it has done its work.
+    pub(super) fn end_feeler(&mut self, peer: PeerId, now: Now, out: &mut Outbox) {
+        if self.count_outbound() > OUTBOUND_WANTED {
+            let enough = Reason::Limit { limit: "outbound links".into() };
+            self.close(peer, CloseCode::Limit, enough, now, out);
+        }
+    }
+
+    /// A peer says that it leaves.
+    pub(super) fn on_leave(&mut self, peer: PeerId, now: Now, out: &mut Outbox) {
+        let code = CloseCode::Leave;
+        self.close(peer, code, Reason::Closed { close: Some(code) }, now, out);
+    }
+
+    /// Tells everybody that we leave.
+    pub(super) fn say_goodbye(&mut self, now: Now, out: &mut Outbox) {
+        for peer in self.up() {
+            self.send(&peer, &Message::Leave, now, out);
+        }
+    }
+
+    /// Another session of the same identity took the link of a peer over.
+    pub(super) fn on_usurped(&mut self, peer: PeerId, old: &ConnInfo, now: Now, out: &mut Outbox) {
+        if let Some(new) = self.in_use(&peer).cloned() {
+            self.twice.on_usurped(peer, old, &new, now, out);
+        }
+    }
+
+    /// A peer says where else our identity is used.
+    pub(super) fn on_used_twice(&mut self, peer: PeerId, told: UsedTwice, now: Now, out: &mut Outbox) {
+        let ours = self.greeting(&peer).map(|g| g.observed);
+        self.twice.on_told(peer, told, ours, now, out);
+    }
+
+    /// A peer closed our link for another connection of our own identity.
+    pub(super) fn on_replaced(&mut self, peer: PeerId, now: Now, out: &mut Outbox) {
+        self.twice.on_replaced(peer, now, out);
     }
 
     /// Sends a message over a link; what does not go is counted.
@@ -299,10 +434,10 @@ impl Links {
 
     /// How often links may be pinged depends on how many there are, and which are
     /// relays of ours.
-    pub(super) fn pace(&mut self, relay: impl Fn(&PeerId) -> bool, now: Mono) {
+    pub(super) fn pace(&mut self, view: View<'_>) {
         let count = self.count_up();
         for (peer, link) in &mut self.all {
-            link.set_pace(relay(peer), count, now);
+            link.set_pace(view.relaying.is_relay(peer), count, view.now.mono);
         }
     }
 
@@ -328,6 +463,9 @@ impl Links {
                     self.refused(peer, reason, now, out);
                 }
                 LinkOut::Refused(reason) => self.refused(peer, reason, now, out),
+                LinkOut::Message(message) if message.is_echo() => {
+                    self.echoes.handle(peer, *message, now.mono, out);
+                }
                 other => out.want(Wanted::Link(peer, other)),
             }
         }
@@ -406,6 +544,11 @@ impl Links {
             _ => Origin::Host(ip),
         }
     }
+}
+
+/// A peer sees us at an address, over this connection; `moved`: not for the first time.
+fn seen(peer: PeerId, addr: SocketAddr, info: &ConnInfo, moved: bool) -> nat::Input {
+    nat::Input::Seen { peer, addr, by: info.remote.ip(), chosen: info.outbound, moved }
 }
 
 fn refuse_full(peer: PeerId, Full(limit): Full, now: Now, out: &mut Outbox) -> CloseCode {

@@ -1,4 +1,4 @@
-//! Who claims to be public is dialled from a fresh socket: only that bears it out.
+//! A peer that claims to be public is dialled from a fresh socket: only that bears it out.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -22,7 +22,7 @@ const REVERIFY_AFTER: Duration = Duration::from_secs(12 * 3600);
 const REACH_LOOK_EVERY: Duration = Duration::from_secs(5);
 /// The same after somebody claimed something new.
 const REACH_LOOK_SOON: Duration = Duration::from_millis(200);
-/// Whose claims are tested.
+/// The peers whose claims are tested.
 #[derive(Debug)]
 pub(super) struct Claims {
     /// When we last tested whether a peer is public; `true` while it runs.

@@ -66,7 +66,7 @@ pub(super) struct Lifetime {
     test: Option<Test>,
     /// Not before.
     due: Option<Mono>,
-    /// Who cannot answer late.
+    /// Responders that cannot answer late.
     unable: Vec<PeerId>,
 }
 
@@ -81,13 +81,13 @@ impl Lifetime {
     }
 
     /// Begins with the first of these that can, if one can.
-    pub(super) fn begin(&mut self, points: &[VantagePoint], tools: &mut Tools, now: Now) {
+    pub(super) fn begin(&mut self, points: &[VantagePoint], tools: &mut Tools<'_>, now: Now) {
         let count = (TIMES * (WAITS.len() + 1)) as f64;
         let able = |p: &&VantagePoint| !self.unable.contains(&p.peer);
         let Some(point) = points
             .iter()
             .filter(able)
-            .find(|p| tools.budgets.has_reflections(p.peer, RESERVE + count, now.mono))
+            .find(|p| tools.budgets().has_reflections(p.peer, RESERVE + count, now.mono))
         else {
             self.due = Some(now.mono + RETRY);
             return;
@@ -118,7 +118,7 @@ impl Lifetime {
         &mut self,
         socket: SocketId,
         local: &Result<SocketAddr, String>,
-        tools: &mut Tools,
+        tools: &mut Tools<'_>,
         now: Now,
     ) {
         let Some(test) = &mut self.test else { return };
@@ -132,7 +132,7 @@ impl Lifetime {
         let (token, to) = (test.point.token, (test.point.ip, test.point.ports[0]).into());
         for (nonce, later) in idle.nonces.into_iter().zip(0..) {
             // `begin` saw that there are enough; what is spent since is not ours.
-            tools.budgets.take_reflection(test.point.peer, now.mono);
+            tools.budgets().take_reflection(test.point.peer, now.mono);
             let wait_s = idle.wait_s + later;
             let ask = Datagram::Reflect { nonce, token, other_port: false, wait_s };
             tools.send(socket, to, ask.encode());
@@ -145,7 +145,7 @@ impl Lifetime {
         socket: SocketId,
         from: SocketAddr,
         datagram: Datagram,
-        tools: &mut Tools,
+        tools: &mut Tools<'_>,
         now: Now,
     ) -> bool {
         let (Some(test), Datagram::Reflection { nonce, .. }) = (&mut self.test, datagram) else {
@@ -170,7 +170,7 @@ impl Lifetime {
         true
     }
 
-    pub(super) fn on_timeout(&mut self, tools: &mut Tools, now: Now) {
+    pub(super) fn on_timeout(&mut self, tools: &mut Tools<'_>, now: Now) {
         let check = self.test.as_ref().map(|test| test.check);
         match check {
             Some(Some((_, until))) if until <= now.mono => self.end(RETRY, tools, now),
@@ -190,7 +190,7 @@ impl Lifetime {
     }
 
     /// The responder is gone, and with it what it was to send.
-    pub(super) fn vantage_down(&mut self, peer: &PeerId, tools: &mut Tools, now: Now) {
+    pub(super) fn vantage_down(&mut self, peer: &PeerId, tools: &mut Tools<'_>, now: Now) {
         self.unable.retain(|unable| unable != peer);
         if self.test.as_ref().is_some_and(|test| test.point.peer == *peer) {
             self.end(RETRY, tools, now);
@@ -198,14 +198,14 @@ impl Lifetime {
     }
 
     /// Another NAT: nothing holds of it.
-    pub(super) fn forget(&mut self, tools: &mut Tools, now: Now) {
+    pub(super) fn forget(&mut self, tools: &mut Tools<'_>, now: Now) {
         self.end(Duration::ZERO, tools, now);
         self.known = None;
     }
 
     /// Says what is certain by now, and ends what needs no more waiting. `alive`:
     /// the responder answered just now, and whatever was there before it was read.
-    fn conclude(&mut self, alive: bool, tools: &mut Tools, now: Now) {
+    fn conclude(&mut self, alive: bool, tools: &mut Tools<'_>, now: Now) {
         let Some(test) = &mut self.test else { return };
         test.looked = now.mono;
         let Some((control, waits)) = test.idle.split_last() else { return };
@@ -222,7 +222,7 @@ impl Lifetime {
             if test.check.is_none() {
                 let (nonce, token) = (tools.nonce(), test.point.token);
                 let to = (test.point.ip, test.point.ports[0]).into();
-                tools.budgets.take_reflection(test.point.peer, now.mono);
+                tools.budgets().take_reflection(test.point.peer, now.mono);
                 let ask = Datagram::Reflect { nonce, token, other_port: false, wait_s: 0 };
                 tools.send(control.socket, to, ask.encode());
                 test.check = Some((nonce, now.mono + CHECK_WAIT));
@@ -245,7 +245,7 @@ impl Lifetime {
         }
     }
 
-    fn end(&mut self, next: Duration, tools: &mut Tools, now: Now) {
+    fn end(&mut self, next: Duration, tools: &mut Tools<'_>, now: Now) {
         if let Some(test) = self.test.take() {
             for idle in test.idle {
                 tools.close(idle.socket);

@@ -82,7 +82,7 @@ pub struct SocketId(pub u64);
 /// A linked peer that answers probes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VantagePoint {
-    /// Who.
+    /// The peer that answers.
     pub peer: PeerId,
     /// Its address on our link, plain.
     pub ip: IpAddr,
@@ -105,7 +105,7 @@ pub enum NatAction {
         socket: SocketId,
         /// Of which family.
         family: Family,
-        /// Whom it will talk to: tells which local address it uses.
+        /// A destination of it, which tells the local address that it uses.
         towards: SocketAddr,
     },
     /// Drop it.
@@ -114,16 +114,16 @@ pub enum NatAction {
     Send {
         /// From which socket.
         socket: SocketId,
-        /// Where to.
+        /// Its destination.
         to: SocketAddr,
-        /// What.
+        /// The datagram.
         bytes: datagram::Bytes,
     },
     /// Say something over a link.
     Say {
-        /// To whom.
+        /// The linked peer.
         peer: PeerId,
-        /// What.
+        /// The message.
         message: Message,
     },
     /// The view changed or was confirmed.

@@ -50,7 +50,7 @@ pub(in crate::core) enum Input {
     Reached(PeerId, SocketAddr, bool),
     /// A peer sees us at `addr`.
     Seen {
-        /// Who.
+        /// The peer that sees us.
         peer: PeerId,
         /// Where it sees us.
         addr: SocketAddr,
@@ -65,6 +65,10 @@ pub(in crate::core) enum Input {
     Unseen(PeerId),
     /// The host sends from these addresses now, one per family that leads somewhere.
     HostAddresses(Vec<IpAddr>),
+    /// This peer's claim to be public was borne out.
+    ProvenPublic(PeerId),
+    /// Somebody needs to know how things are now: a look is taken as soon as may be.
+    Look,
 }
 
 /// What is known when a node begins.
@@ -76,6 +80,14 @@ pub(in crate::core) struct Setup {
     pub(in crate::core) own: Vec<IpAddr>,
     /// At how many ports we answer the probes of others.
     pub(in crate::core) ports: usize,
+}
+
+/// The probe of one family, and what it wants done since [`Nat::advance`] was last called.
+#[derive(Debug)]
+struct Probe {
+    family: Family,
+    machine: NatProbe,
+    wants: Vec<NatAction>,
 }
 
 /// All of it.
@@ -93,13 +105,13 @@ pub(in crate::core) struct Nat {
     /// How often peers told us that they see us elsewhere.
     seen_anew: BTreeMap<PeerId, Bucket>,
     /// One per address family we have; none on loopback.
-    probes: Vec<(Family, NatProbe)>,
+    probes: Vec<Probe>,
     responder: Responder,
     /// What linked responders want in our datagrams.
     tokens: BTreeMap<PeerId, Nonce>,
     /// Our address, by most linked peers' word.
     outside: BTreeMap<Family, IpAddr>,
-    /// Who waits for a measurement, and for which families.
+    /// The commands that wait for a measurement, and the families that they wait for.
     waiting: Vec<CommandId>,
     pending: BTreeSet<Family>,
     claims: Claims,
@@ -119,7 +131,7 @@ impl Nat {
         let Setup { local, own, ports } = setup;
         let probes = families(local.ip())
             .into_iter()
-            .map(|family| (family, NatProbe::new(family, seed())))
+            .map(|family| Probe { family, machine: NatProbe::new(family, seed()), wants: Vec::new() })
             .collect::<Vec<_>>();
         // Nobody translates it: it is ours before anybody has seen it.
         let inside = own.iter().copied().filter(|ip| ip.is_ipv6() && is_public(*ip)).collect();
@@ -207,17 +219,17 @@ impl Nat {
         }
         // Where there is IPv6 only, it is what the node is about.
         let mut view = match self.probes.first() {
-            Some((_, first)) => first.view().clone(),
+            Some(first) => first.machine.view().clone(),
             None => NatView::unknown(Reason::LoopbackHasNoNat),
         };
-        let ipv6 = self.probes.iter().find(|(family, _)| *family == Family::V6);
-        view.nat6 = ipv6.map(|(_, probe)| Box::new(probe.view().clone()));
+        let ipv6 = self.probes.iter().find(|probe| probe.family == Family::V6);
+        view.nat6 = ipv6.map(|probe| Box::new(probe.machine.view().clone()));
         view.history = self.spells.all();
         view
     }
 
     pub(in crate::core) fn next_timeout(&self, now: Now) -> Option<Mono> {
-        let probes = self.probes.iter().filter_map(|(_, p)| p.next_timeout(now)).min();
+        let probes = self.probes.iter().filter_map(|p| p.machine.next_timeout(now)).min();
         let look = (!self.probes.is_empty()).then(|| self.claims.next_timeout());
         probes.into_iter().chain(look).chain(self.responder.next_timeout()).min()
     }
@@ -256,8 +268,8 @@ impl Nat {
             }
             Input::Message(peer, Message::DialBack(request)) => self.on_dial_back(peer, request, now, out),
             Input::Message(peer, Message::DialBackAnswer(answer)) => {
-                for (_, probe) in &mut self.probes {
-                    probe.on_answer(peer, answer, now);
+                for Probe { machine, wants, .. } in &mut self.probes {
+                    machine.on_answer(peer, answer, now, wants);
                 }
             }
             Input::Message(..) => {}
@@ -271,7 +283,9 @@ impl Nat {
                 out.want(Wanted::Republish);
             }
             Input::Unseen(peer) => self.sights.forget(&peer),
-            Input::HostAddresses(own) => self.on_host_addresses(own, now),
+            Input::HostAddresses(own) => self.on_host_addresses(own, now, out),
+            Input::ProvenPublic(peer) => self.vantage(peer, peers),
+            Input::Look => self.probes.iter_mut().for_each(|probe| probe.machine.look(now)),
         }
     }
 
@@ -290,8 +304,8 @@ impl Nat {
     fn note_relayed(&mut self, peers: &Peers<'_>) {
         let relayed = |s: LinkStatus| !s.foreign && s.info.path == Path::Relayed;
         let any = peers.links.values().filter_map(Link::status).any(relayed);
-        for (_, probe) in &mut self.probes {
-            probe.set_relayed(any, peers.now);
+        for probe in &mut self.probes {
+            probe.machine.set_relayed(any, peers.now);
         }
     }
 
@@ -306,29 +320,35 @@ impl Nat {
     }
 
     /// The host is elsewhere: what was measured there says nothing here.
-    fn on_host_addresses(&mut self, own: Vec<IpAddr>, now: Now) {
+    fn on_host_addresses(&mut self, own: Vec<IpAddr>, now: Now, out: &mut Outbox) {
+        if own == self.own {
+            return;
+        }
+        out.event(None, EventKind::AddressesChanged { addresses: own.clone() }, now);
+        out.want(Wanted::Republish);
         let before = std::mem::replace(&mut self.own, own);
         self.inside.retain(|ip| !before.contains(ip) || self.own.contains(ip));
         self.inside.extend(self.own.iter().filter(|ip| ip.is_ipv6() && is_public(**ip)));
         if !self.own.is_empty() {
-            for (_, probe) in &mut self.probes {
-                probe.address_changed(now);
+            for Probe { machine, wants, .. } in &mut self.probes {
+                machine.address_changed(now, wants);
             }
+            out.want(Wanted::HostMoved);
         }
     }
 
     /// Keeps the probes up to date about one peer.
-    pub(in crate::core) fn vantage(&mut self, peer: PeerId, peers: &Peers<'_>) {
+    fn vantage(&mut self, peer: PeerId, peers: &Peers<'_>) {
         let now = peers.now;
         if self.probes.is_empty() {
             return;
         }
         let point = self.vantage_point(peer, peers);
         let family = point.as_ref().map(|p| Family::of(p.ip));
-        for (of, probe) in &mut self.probes {
+        for Probe { family: of, machine, wants } in &mut self.probes {
             match &point {
-                Some(point) if family == Some(*of) => probe.vantage_up(point.clone(), now),
-                _ => probe.vantage_down(&peer, now),
+                Some(point) if family == Some(*of) => machine.vantage_up(point.clone(), now),
+                _ => machine.vantage_down(&peer, now, wants),
             }
         }
     }
@@ -377,9 +397,9 @@ impl Nat {
                 Err(limit) => out.stopped(limit),
             },
             ProbeEnd::Socket(socket) => {
-                for (family, probe) in &mut self.probes {
+                for Probe { family, machine, wants } in &mut self.probes {
                     if *family == Family::of(from.ip()) {
-                        probe.on_datagram(socket, from, bytes, now);
+                        machine.on_datagram(socket, from, bytes, now, wants);
                     }
                 }
             }
@@ -399,8 +419,8 @@ impl Nat {
             self.inside.insert(ip);
             out.want(Wanted::Republish);
         }
-        for (_, probe) in &mut self.probes {
-            probe.on_socket(socket, result.clone(), now);
+        for Probe { machine, wants, .. } in &mut self.probes {
+            machine.on_socket(socket, result.clone(), now, wants);
         }
     }
 
@@ -409,16 +429,16 @@ impl Nat {
         let seen: Vec<IpAddr> =
             self.sights.believed().iter().map(SocketAddr::ip).filter(|ip| is_public(*ip)).collect();
         let mut other = false;
-        for (family, probe) in &mut self.probes {
+        for Probe { family, machine, wants } in &mut self.probes {
             let Some(ip) = seen.iter().find(|ip| Family::of(**ip) == *family) else { continue };
             let old = self.outside.insert(*family, *ip);
             other |= old != Some(*ip);
             if old.is_some_and(|old| old != *ip) {
-                probe.address_changed(peers.now);
+                machine.address_changed(peers.now, wants);
             }
         }
         if other {
-            // Whoever has our own address outside is no vantage point.
+            // A peer with our own address outside is no vantage point.
             for peer in peers.links.peers() {
                 self.vantage(peer, peers);
             }
@@ -437,10 +457,10 @@ impl Nat {
     ) {
         let family = Family::of(seen.ip());
         let ours = self.outside.get(&family) == Some(&seen.ip());
-        let known = |(of, probe): &(Family, NatProbe)| *of == family && probe.view().measured.is_some();
+        let known = |p: &Probe| p.family == family && p.machine.view().measured.is_some();
         let Some(at) = self.probes.iter().position(known).filter(|_| ours) else { return };
         let elsewhere = before.is_some_and(|before| before.ip() == seen.ip() && before.port() != seen.port());
-        let contradicts = if self.probes[at].1.has_one_mapping() {
+        let contradicts = if self.probes[at].machine.has_one_mapping() {
             self.is_seen_by_nobody_else(peer, seen).unwrap_or(elsewhere)
         } else {
             // Such a NAT shows another port to each, but under one connection it stays.
@@ -448,7 +468,8 @@ impl Nat {
         };
         if contradicts && self.may_doubt(peer, now, out) {
             self.moves.doubted(peer, now.mono);
-            self.probes[at].1.contradicted(peer, seen, now);
+            let Probe { machine, wants, .. } = &mut self.probes[at];
+            machine.contradicted(peer, seen, now, wants);
         }
     }
 
@@ -473,22 +494,15 @@ impl Nat {
         may
     }
 
-    /// Somebody needs to know how things are now: a look is taken as soon as may be.
-    pub(in crate::core) fn look(&mut self, now: Now) {
-        for (_, probe) in &mut self.probes {
-            probe.look(now);
-        }
-    }
-
     /// A command to measure: answered when every family was.
     pub(in crate::core) fn measure(&mut self, id: CommandId, now: Now) -> Option<Done> {
         if self.probes.is_empty() {
             return Some(Done::Probed(Box::new((*self.view).clone())));
         }
         self.waiting.push(id);
-        for (family, probe) in &mut self.probes {
+        for Probe { family, machine, wants } in &mut self.probes {
             self.pending.insert(*family);
-            probe.ask(now);
+            machine.ask(now, wants);
         }
         None
     }
@@ -496,9 +510,9 @@ impl Nat {
     /// What is due by now.
     pub(in crate::core) fn timeout(&mut self, peers: &Peers<'_>, out: &mut Outbox) {
         let now = peers.now;
-        for (_, probe) in &mut self.probes {
-            if probe.next_timeout(now).is_some_and(|at| at <= now.mono) {
-                probe.on_timeout(now);
+        for Probe { machine, wants, .. } in &mut self.probes {
+            if machine.next_timeout(now).is_some_and(|at| at <= now.mono) {
+                machine.on_timeout(now, wants);
             }
         }
         while let Some(reply) = self.responder.poll_late(now) {
@@ -510,13 +524,11 @@ impl Nat {
 
     /// Carries out what the probes want.
     pub(in crate::core) fn advance(&mut self, now: Now, out: &mut Outbox) {
-        let mut at = 0;
-        while let Some((family, probe)) = self.probes.get_mut(at) {
-            let family = *family;
-            let Some(action) = probe.poll() else {
-                at += 1;
-                continue;
-            };
+        let of = |probe: &mut Probe| (probe.family, std::mem::take(&mut probe.wants));
+        let all: Vec<_> = self.probes.iter_mut().map(of).collect();
+        for (family, action) in
+            all.into_iter().flat_map(|(of, wants)| wants.into_iter().map(move |w| (of, w)))
+        {
             match action {
                 NatAction::Open { socket, family, towards } => {
                     out.push(Action::ProbeOpen { socket, family, towards });
@@ -543,7 +555,7 @@ impl Nat {
     /// A probe has something new: whoever looks at us must see it.
     fn on_result(&mut self, now: Now, out: &mut Outbox) {
         let found = self.measured();
-        let at = self.probes.first().and_then(|(family, _)| self.outside.get(family)).copied();
+        let at = self.probes.first().and_then(|probe| self.outside.get(&probe.family)).copied();
         self.spells.note(&found, at, now.stamp);
         let new = Arc::new(NatView { history: self.spells.all(), ..found });
         let old = std::mem::replace(&mut self.view, Arc::clone(&new));

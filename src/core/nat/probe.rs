@@ -4,14 +4,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use rand::SeedableRng;
-use rand::rngs::StdRng;
-
-use super::budget::Budgets;
 use super::datagram::{Bytes, Datagram};
 use super::lifetime::Lifetime;
 use super::run::{DIAL_TRIES, Plan, Run};
-use super::tools::Tools;
+use super::tools::Kit;
 use super::{Family, NatAction, SocketId, VantagePoint, verdict};
 use crate::core::wire::DialBackAnswer;
 use crate::core::{Mono, Now};
@@ -46,9 +42,9 @@ const FAILURES_MAX: u32 = 3;
 /// The measurement of one address family's NAT.
 #[derive(Debug)]
 pub struct NatProbe {
-    tools: Tools,
+    kit: Kit,
     points: BTreeMap<PeerId, VantagePoint>,
-    /// Who did not answer, and until when it is passed over.
+    /// Responders that did not answer, and until when each is passed over.
     silent: BTreeMap<PeerId, Mono>,
     run: Option<Run>,
     due: Option<Mono>,
@@ -74,14 +70,7 @@ impl NatProbe {
     /// A probe that knows nothing yet.
     pub fn new(family: Family, seed: u64) -> Self {
         Self {
-            tools: Tools {
-                family,
-                rng: StdRng::seed_from_u64(seed),
-                budgets: Budgets::default(),
-                next_socket: if family == Family::V4 { 2 } else { 3 },
-                used_ports: VecDeque::new(),
-                out: VecDeque::new(),
-            },
+            kit: Kit::new(family, seed),
             points: BTreeMap::new(),
             silent: BTreeMap::new(),
             run: None,
@@ -126,30 +115,30 @@ impl NatProbe {
     }
 
     /// A responder's link is gone.
-    pub fn vantage_down(&mut self, peer: &PeerId, now: Now) {
+    pub fn vantage_down(&mut self, peer: &PeerId, now: Now, out: &mut Vec<NatAction>) {
         self.points.remove(peer);
         self.silent.remove(peer);
-        self.lifetime.vantage_down(peer, &mut self.tools, now);
+        self.lifetime.vantage_down(peer, &mut self.kit.with(out), now);
     }
 
     /// Our address changed: what was measured was another NAT.
-    pub fn address_changed(&mut self, now: Now) {
-        self.forget_the_past(now);
+    pub fn address_changed(&mut self, now: Now, out: &mut Vec<NatAction>) {
+        self.forget_the_past(now, out);
         self.before = None;
         if self.view.measured.is_some() {
-            self.again("our address is another one".to_owned(), now);
+            self.again("our address is another one".to_owned(), now, out);
         }
         self.run_by(now.mono + GATHER);
     }
 
-    fn forget_the_past(&mut self, now: Now) {
+    fn forget_the_past(&mut self, now: Now, out: &mut Vec<NatAction>) {
         self.stayed_out.clear();
         self.moved = true;
-        self.lifetime.forget(&mut self.tools, now);
+        self.lifetime.forget(&mut self.kit.with(out), now);
     }
 
     /// What was known is contradicted: nothing is, until it was measured again.
-    fn again(&mut self, evidence: String, now: Now) {
+    fn again(&mut self, evidence: String, now: Now, out: &mut Vec<NatAction>) {
         self.confirmed = None;
         self.view = NatView {
             lifetime: self.lifetime.known(),
@@ -157,7 +146,7 @@ impl NatProbe {
             again_since: Some(now.stamp),
             ..NatView::unknown(Reason::NatChanging)
         };
-        self.tools.out.push_back(NatAction::Result(Box::new(self.view.clone())));
+        out.push(NatAction::Result(Box::new(self.view.clone())));
     }
 
     /// Whether what is known says that everybody sees us at one port.
@@ -169,16 +158,20 @@ impl NatProbe {
 
     /// Somebody sees us where the NAT that was measured cannot have put us: nothing is
     /// known until it was measured again, which is done at once.
-    pub fn contradicted(&mut self, by: PeerId, seen: SocketAddr, now: Now) {
-        self.forget_the_past(now);
+    pub fn contradicted(&mut self, by: PeerId, seen: SocketAddr, now: Now, out: &mut Vec<NatAction>) {
+        self.forget_the_past(now, out);
         // Bearing it out takes less than finding it.
         self.before = Some(self.view.clone());
         // What it has found so far may be of the NAT before.
         if let Some(run) = self.run.take() {
-            run.close(&mut self.tools);
+            run.close(&mut self.kit.with(out));
             self.ended = Some(now.mono);
         }
-        self.again(format!("{} sees us at {seen}, where it or others did not: it changed", by.short()), now);
+        self.again(
+            format!("{} sees us at {seen}, where it or others did not: it changed", by.short()),
+            now,
+            out,
+        );
         self.run_by(now.mono);
     }
 
@@ -198,76 +191,89 @@ impl NatProbe {
     }
 
     /// Somebody wants to know now; [`NatAction::Answered`] tells.
-    pub fn ask(&mut self, now: Now) {
+    pub fn ask(&mut self, now: Now, out: &mut Vec<NatAction>) {
         self.asked = true;
         if self.run.is_none() {
-            self.begin(false, now);
+            self.begin(false, now, out);
         }
     }
 
     /// A socket is there (bound to that local address), or cannot be had.
-    pub fn on_socket(&mut self, socket: SocketId, local: Result<SocketAddr, String>, now: Now) {
-        self.lifetime.on_socket(socket, &local, &mut self.tools, now);
+    pub fn on_socket(
+        &mut self,
+        socket: SocketId,
+        local: Result<SocketAddr, String>,
+        now: Now,
+        out: &mut Vec<NatAction>,
+    ) {
+        self.lifetime.on_socket(socket, &local, &mut self.kit.with(out), now);
         if let Some(run) = &mut self.run {
-            run.on_socket(socket, local, &mut self.tools, now);
-            self.end_if_over(now);
+            run.on_socket(socket, local, &mut self.kit.with(out), now);
+            self.end_if_over(now, out);
         }
     }
 
     /// A datagram came in on one of our sockets.
-    pub fn on_datagram(&mut self, socket: SocketId, from: SocketAddr, bytes: &Bytes, now: Now) {
+    pub fn on_datagram(
+        &mut self,
+        socket: SocketId,
+        from: SocketAddr,
+        bytes: &Bytes,
+        now: Now,
+        out: &mut Vec<NatAction>,
+    ) {
         let Some(datagram) = Datagram::decode(bytes) else {
-            self.tools.out.push_back(NatAction::Stopped("probe datagram of no kind"));
+            out.push(NatAction::Stopped("probe datagram of no kind"));
             return;
         };
-        if self.lifetime.on_datagram(socket, from, datagram, &mut self.tools, now) {
-            self.show_lifetime();
+        if self.lifetime.on_datagram(socket, from, datagram, &mut self.kit.with(out), now) {
+            self.show_lifetime(out);
         } else if let Some(run) = &mut self.run {
-            run.on_datagram(socket, from, datagram, &mut self.tools, now);
-            self.end_if_over(now);
+            run.on_datagram(socket, from, datagram, &mut self.kit.with(out), now);
+            self.end_if_over(now, out);
         }
     }
 
     /// The lifetime is part of the view, and measured apart from the rest.
-    fn show_lifetime(&mut self) {
+    fn show_lifetime(&mut self, out: &mut Vec<NatAction>) {
         let lifetime = self.lifetime.known();
         if self.view.lifetime != lifetime {
             self.view.lifetime = lifetime;
-            self.tools.out.push_back(NatAction::Result(Box::new(self.view.clone())));
+            out.push(NatAction::Result(Box::new(self.view.clone())));
         }
     }
 
     /// Once it is known that something keeps strangers out, how long it
     /// remembers whom we spoke to is of interest.
-    fn measure_lifetime(&mut self, now: Now) {
+    fn measure_lifetime(&mut self, now: Now, out: &mut Vec<NatAction>) {
         let filters = self.view.mapping.is_some_and(|m| m != Behaviour::EndpointIndependent)
             || self.view.filtering.is_some_and(|f| f != Behaviour::EndpointIndependent)
             || self.view.nat_type == NatType::FullCone;
         if self.run.is_none() && self.view.measured.is_some() && filters && self.lifetime.wants(now) {
-            self.lifetime.begin(&self.choose(), &mut self.tools, now);
+            self.lifetime.begin(&self.choose(), &mut self.kit.with(out), now);
         }
     }
 
     /// A responder answered a dial-back request over its link.
-    pub fn on_answer(&mut self, peer: PeerId, answer: DialBackAnswer, now: Now) {
+    pub fn on_answer(&mut self, peer: PeerId, answer: DialBackAnswer, now: Now, out: &mut Vec<NatAction>) {
         if let Some(run) = &mut self.run {
-            run.on_answer(peer, answer, &mut self.tools, now);
-            self.end_if_over(now);
+            run.on_answer(peer, answer, &mut self.kit.with(out), now);
+            self.end_if_over(now, out);
         }
     }
 
     /// Does what is due.
-    pub fn on_timeout(&mut self, now: Now) {
-        self.lifetime.on_timeout(&mut self.tools, now);
-        self.show_lifetime();
+    pub fn on_timeout(&mut self, now: Now, out: &mut Vec<NatAction>) {
+        self.lifetime.on_timeout(&mut self.kit.with(out), now);
+        self.show_lifetime(out);
         if let Some(run) = &mut self.run {
             if run.next_timeout(now) <= now.mono {
-                run.on_timeout(&mut self.tools, now);
+                run.on_timeout(&mut self.kit.with(out), now);
             }
-            self.end_if_over(now);
+            self.end_if_over(now, out);
         } else if self.due.is_some_and(|due| due <= now.mono) {
             let fresh = self.last_full.is_some_and(|at| now.mono.since(at) < INTERVAL);
-            self.begin(self.relayed && fresh && self.view.measured.is_some(), now);
+            self.begin(self.relayed && fresh && self.view.measured.is_some(), now, out);
         }
     }
 
@@ -275,11 +281,6 @@ impl NatProbe {
     pub fn next_timeout(&self, now: Now) -> Option<Mono> {
         let run = self.run.as_ref().map(|run| run.next_timeout(now)).or(self.due);
         run.into_iter().chain(self.lifetime.next_timeout()).min()
-    }
-
-    /// The next thing to do; call until it is `None`.
-    pub fn poll(&mut self) -> Option<NatAction> {
-        self.tools.out.pop_front()
     }
 
     fn run_by(&mut self, at: Mono) {
@@ -290,7 +291,7 @@ impl NatProbe {
     /// The responders to ask: of different IPs, the likeliest first.
     fn choose(&self) -> Vec<VantagePoint> {
         let mut all: Vec<&VantagePoint> = self.points.values().collect();
-        // Who did not answer comes last, but comes: there may be nobody else.
+        // A responder that did not answer comes last, but comes: there may be no other.
         all.sort_by_key(|p| (self.silent.contains_key(&p.peer), p.rank, p.rtt, p.peer));
         let mut ips = BTreeSet::new();
         all.retain(|p| ips.insert(p.ip));
@@ -298,13 +299,13 @@ impl NatProbe {
         all.into_iter().cloned().collect()
     }
 
-    fn begin(&mut self, mut glance: bool, now: Now) {
+    fn begin(&mut self, mut glance: bool, now: Now, out: &mut Vec<NatAction>) {
         self.silent.retain(|_, until| *until > now.mono);
         self.stayed_out.retain(|(_, at)| now.mono.since(*at) < SILENCE_KEPT);
         let mut points = self.choose();
         if points.len() < 2 {
             self.due = (!self.points.is_empty() || self.view.measured.is_some()).then(|| now.mono + INTERVAL);
-            self.could_not(NatView::unknown(Reason::NoVantagePoints), now);
+            self.could_not(NatView::unknown(Reason::NoVantagePoints), now, out);
             return;
         }
         let agreed =
@@ -330,12 +331,12 @@ impl NatProbe {
         let shut = self.view.filtering == Some(Behaviour::AddressAndPortDependent);
         let plan = Plan { points, glance, turn: self.turn, silent, filter, open, shut };
         self.due = None;
-        self.run = Some(Run::start(plan, &mut self.tools, now));
+        self.run = Some(Run::start(plan, &mut self.kit.with(out), now));
     }
 
-    fn end_if_over(&mut self, now: Now) {
+    fn end_if_over(&mut self, now: Now, out: &mut Vec<NatAction>) {
         let Some(run) = self.run.take_if(|run| run.is_over(now)) else { return };
-        run.close(&mut self.tools);
+        run.close(&mut self.kit.with(out));
         self.ended = Some(now.mono);
         self.remember_silence(&run, now);
         let interval = if self.relayed { RELAYED_INTERVAL } else { INTERVAL };
@@ -345,13 +346,13 @@ impl NatProbe {
                 self.view.measured = Some(now.stamp);
                 self.follow_ports(&run);
                 self.confirmed = Some(now.mono);
-                self.tools.out.push_back(NatAction::Result(Box::new(self.view.clone())));
+                out.push(NatAction::Result(Box::new(self.view.clone())));
                 if self.asked {
-                    self.begin(false, now);
+                    self.begin(false, now, out);
                 }
             } else {
                 // Something is not as it was: measure at once.
-                self.begin(false, now);
+                self.begin(false, now, out);
             }
             return;
         }
@@ -369,10 +370,10 @@ impl NatProbe {
             self.failures = 0;
             self.confirmed = Some(now.mono);
             if self.view.measured.is_some() && self.view.nat_type != view.nat_type {
-                self.lifetime.forget(&mut self.tools, now);
+                self.lifetime.forget(&mut self.kit.with(out), now);
             }
-            self.publish(view);
-            self.measure_lifetime(now);
+            self.publish(view, out);
+            self.measure_lifetime(now, out);
             // Others may answer where these did not: three are better than two.
             let agreeing = self.view.vantage_points.iter().filter(|v| v.agrees).count();
             let untried = self.points.keys().any(|p| !points.iter().any(|asked| asked.peer == *p));
@@ -388,42 +389,42 @@ impl NatProbe {
                 NatView { nat_type, filtering, confidence, measured: Some(now.stamp), reason: None, ..view };
             self.failures = 0;
             self.confirmed = Some(now.mono);
-            self.publish(found);
-            self.measure_lifetime(now);
+            self.publish(found, out);
+            self.measure_lifetime(now, out);
         } else if run.was_refused() && verdict::is_still(&run, &self.view) {
             // We asked so often that our peers send no more dial-backs for now.
             // Nothing speaks against what is known.
-            self.answer();
+            self.answer(out);
         } else {
-            self.could_not(view, now);
+            self.could_not(view, now, out);
             self.run_by(now.mono + REST * self.failures.min(8));
         }
     }
 
     /// A run without a result. A known one stands for a while: links come and
     /// go, and datagrams get lost.
-    fn could_not(&mut self, found: NatView, now: Now) {
+    fn could_not(&mut self, found: NatView, now: Now, out: &mut Vec<NatAction>) {
         self.failures = self.failures.saturating_add(1);
         let old = self.confirmed.is_none_or(|at| now.mono.since(at) >= VALID);
         let few = found.reason == Some(Reason::NoVantagePoints);
         let often = self.failures > FAILURES_MAX;
         if self.view.measured.is_none() || self.moved || old || (often && !few) {
             self.confirmed = None;
-            self.publish(found);
+            self.publish(found, out);
         } else {
-            self.answer();
+            self.answer(out);
         }
     }
 
-    fn publish(&mut self, view: NatView) {
+    fn publish(&mut self, view: NatView, out: &mut Vec<NatAction>) {
         let again_since = self.view.again_since.filter(|_| view.measured.is_none());
         if view.measured.is_some() {
             self.before = None;
         }
         self.view = NatView { lifetime: self.lifetime.known(), again_since, ..view };
         self.moved = false;
-        self.tools.out.push_back(NatAction::Result(Box::new(self.view.clone())));
-        self.answer();
+        out.push(NatAction::Result(Box::new(self.view.clone())));
+        self.answer(out);
     }
 
     /// A glance sees how far the ports have come; too few of them to say that
@@ -436,9 +437,9 @@ impl NatProbe {
         }
     }
 
-    fn answer(&mut self) {
+    fn answer(&mut self, out: &mut Vec<NatAction>) {
         if std::mem::take(&mut self.asked) {
-            self.tools.out.push_back(NatAction::Answered(Box::new(self.view.clone())));
+            out.push(NatAction::Answered(Box::new(self.view.clone())));
         }
     }
 

@@ -28,9 +28,9 @@ const MAPPINGS_KEPT: usize = 32;
 pub struct Reply {
     /// Which port, 0 or 1.
     pub port: usize,
-    /// Where to.
+    /// Its destination.
     pub to: SocketAddr,
-    /// What.
+    /// The datagram.
     pub bytes: Bytes,
 }
 

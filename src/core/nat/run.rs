@@ -59,7 +59,7 @@ const DIAL_RESERVE: f64 = 1.0;
 /// What to do in a run.
 #[derive(Debug, Default)]
 pub(super) struct Plan {
-    /// Whom to ask, of different IPs; two at least.
+    /// The responders to ask, of different IPs; two at least.
     pub(super) points: Vec<VantagePoint>,
     /// A short look whether anything changed.
     pub(super) glance: bool,
@@ -149,7 +149,7 @@ pub(super) struct Run {
 }
 
 impl Run {
-    pub(super) fn start(plan: Plan, tools: &mut Tools, now: Now) -> Self {
+    pub(super) fn start(plan: Plan, tools: &mut Tools<'_>, now: Now) -> Self {
         let mut run = Self {
             plan,
             started: now.mono,
@@ -175,7 +175,7 @@ impl Run {
         &mut self,
         socket: SocketId,
         local: Result<SocketAddr, String>,
-        tools: &mut Tools,
+        tools: &mut Tools<'_>,
         now: Now,
     ) {
         let pair = self.pairs.iter().position(|p| p.socket == socket && !p.open);
@@ -190,7 +190,7 @@ impl Run {
             }
         };
         if tools.is_used(local.port()) {
-            tools.out.push_back(NatAction::Close(socket));
+            tools.out.push(NatAction::Close(socket));
             let point = pair.map_or(0, |at| self.pairs[at].contact);
             let again = tools.open(self.address(point));
             match pair {
@@ -223,7 +223,7 @@ impl Run {
         point: usize,
         socket: SocketId,
         tries_max: u8,
-        tools: &mut Tools,
+        tools: &mut Tools<'_>,
         now: Now,
     ) {
         let at = &self.plan.points[point];
@@ -240,7 +240,7 @@ impl Run {
         socket: SocketId,
         from: SocketAddr,
         datagram: Datagram,
-        tools: &mut Tools,
+        tools: &mut Tools<'_>,
         now: Now,
     ) {
         let known = match datagram {
@@ -249,7 +249,7 @@ impl Run {
             Datagram::Reflect { .. } => false,
         };
         if !known {
-            tools.out.push_back(NatAction::Stopped("probe answer nobody asked for"));
+            tools.out.push(NatAction::Stopped("probe answer nobody asked for"));
         }
         self.work(tools, now);
     }
@@ -292,7 +292,13 @@ impl Run {
     }
 
     /// A responder says whether it sent the datagram that we asked for.
-    pub(super) fn on_answer(&mut self, peer: PeerId, answer: DialBackAnswer, tools: &mut Tools, now: Now) {
+    pub(super) fn on_answer(
+        &mut self,
+        peer: PeerId,
+        answer: DialBackAnswer,
+        tools: &mut Tools<'_>,
+        now: Now,
+    ) {
         let points = &self.plan.points;
         let asked = |p: &&mut Pair| points[p.dialler].peer == peer && p.nonces.contains(&answer.nonce);
         if let Some(pair) = self.pairs.iter_mut().find(asked) {
@@ -300,7 +306,7 @@ impl Run {
                 pair.sent = pair.sent.saturating_add(1).min(DIAL_TRIES);
             } else {
                 // What was not sent used nothing up.
-                tools.budgets.give_dial_back(peer, now.mono);
+                tools.budgets().give_dial_back(peer, now.mono);
                 pair.nonces.retain(|nonce| *nonce != answer.nonce);
                 pair.refusals += 1;
                 pair.refused = pair.refusals >= REFUSALS_MAX;
@@ -311,12 +317,12 @@ impl Run {
         self.work(tools, now);
     }
 
-    pub(super) fn on_timeout(&mut self, tools: &mut Tools, now: Now) {
+    pub(super) fn on_timeout(&mut self, tools: &mut Tools<'_>, now: Now) {
         self.work(tools, now);
     }
 
     /// Does what is due.
-    fn work(&mut self, tools: &mut Tools, now: Now) {
+    fn work(&mut self, tools: &mut Tools<'_>, now: Now) {
         self.make_ring(tools, now);
         self.begin_other_ports(tools, now);
         self.send_requests(tools, now);
@@ -363,7 +369,7 @@ impl Run {
         order::newest(step, &main, &pairs)
     }
 
-    fn send_requests(&mut self, tools: &mut Tools, now: Now) {
+    fn send_requests(&mut self, tools: &mut Tools<'_>, now: Now) {
         let (open, let_in) = (self.is_open(), self.pairs.iter().any(|p| p.other_port));
         for request in &mut self.requests {
             let Some(due) = request.due.filter(|due| *due <= now.mono) else { continue };
@@ -372,7 +378,7 @@ impl Run {
             let needless = other_port && (open || let_in);
             if request.tries == request.tries_max
                 || needless
-                || !tools.budgets.take_reflection(point.peer, now.mono)
+                || !tools.budgets().take_reflection(point.peer, now.mono)
             {
                 request.due = None;
                 continue;
@@ -388,7 +394,7 @@ impl Run {
         }
     }
 
-    fn ask_dial_backs(&mut self, tools: &mut Tools, now: Now) {
+    fn ask_dial_backs(&mut self, tools: &mut Tools<'_>, now: Now) {
         let open = self.is_open();
         for pair in &mut self.pairs {
             if open || pair.refused {
@@ -403,14 +409,14 @@ impl Run {
                 pair.next = None;
                 continue;
             }
-            if !tools.budgets.take_dial_back(dialler.peer, now.mono) {
+            if !tools.budgets().take_dial_back(dialler.peer, now.mono) {
                 (pair.refused, pair.next) = (true, None);
                 continue;
             }
             let nonce = tools.nonce();
             pair.nonces.push(nonce);
             let message = Message::DialBack(DialBack { nonce, target });
-            tools.out.push_back(NatAction::Say { peer: dialler.peer, message });
+            tools.out.push(NatAction::Say { peer: dialler.peer, message });
             let last = pair.nonces.len() >= usize::from(pair.want);
             pair.next = Some(now.mono + if last { DIAL_WAIT + rtt } else { DIAL_SPACING });
             pair.answers_until = Some(now.mono + ANSWER_WAIT + rtt);
@@ -418,7 +424,7 @@ impl Run {
     }
 
     /// Once the mapping is known to be one, it is tried from inside.
-    fn send_hairpins(&mut self, tools: &mut Tools, now: Now) {
+    fn send_hairpins(&mut self, tools: &mut Tools<'_>, now: Now) {
         if self.hairpin.is_none() && !self.plan.glance {
             let external = classify::mapping(&self.seen()).external.filter(|e| Some(*e) != self.local);
             let inside = self.pairs.iter().find_map(|p| p.seen.map(|seen| (p.socket, seen)));
@@ -490,10 +496,10 @@ impl Run {
     }
 
     /// Gives the sockets back.
-    pub(super) fn close(&self, tools: &mut Tools) {
-        tools.out.push_back(NatAction::Close(self.main));
+    pub(super) fn close(&self, tools: &mut Tools<'_>) {
+        tools.out.push(NatAction::Close(self.main));
         for pair in &self.pairs {
-            tools.out.push_back(NatAction::Close(pair.socket));
+            tools.out.push(NatAction::Close(pair.socket));
         }
     }
 }

@@ -142,7 +142,7 @@ mod tests {
     const OURS: &str = "8.8.8.8:9000";
     const BYSTANDER: &str = "9.9.9.9:9000";
 
-    /// Who sees us where: from this IP, that address, whether we dialled it.
+    /// Where each peer sees us: its IP, the address it sees, whether we dialled it.
     fn seen(sights: &[(&str, &str, bool)]) -> Vec<String> {
         let mut all = Sights::new(false);
         for (n, (by, addr, chosen)) in (1..).zip(sights) {

@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
-use rand::RngExt;
 use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
 
 use super::budget::Budgets;
 use super::datagram::Bytes;
@@ -14,50 +14,78 @@ use super::{Family, NatAction, Nonce, SocketId};
 /// whom they contacted.
 const PORTS_REMEMBERED: usize = 512;
 
-/// What runs share.
+/// What runs share, and keep from one to the next.
 #[derive(Debug)]
-pub(super) struct Tools {
-    pub(super) family: Family,
-    pub(super) rng: StdRng,
-    pub(super) budgets: Budgets,
-    pub(super) next_socket: u64,
-    pub(super) used_ports: VecDeque<u16>,
-    pub(super) out: VecDeque<NatAction>,
+pub(super) struct Kit {
+    family: Family,
+    rng: StdRng,
+    budgets: Budgets,
+    next_socket: u64,
+    used_ports: VecDeque<u16>,
 }
 
-impl Tools {
+impl Kit {
+    pub(super) fn new(family: Family, seed: u64) -> Self {
+        Self {
+            family,
+            rng: StdRng::seed_from_u64(seed),
+            budgets: Budgets::default(),
+            next_socket: if family == Family::V4 { 2 } else { 3 },
+            used_ports: VecDeque::new(),
+        }
+    }
+
+    /// With the list for what is wanted.
+    pub(super) fn with<'a>(&'a mut self, out: &'a mut Vec<NatAction>) -> Tools<'a> {
+        Tools { kit: self, out }
+    }
+}
+
+/// What a run works with.
+#[derive(Debug)]
+pub(super) struct Tools<'a> {
+    kit: &'a mut Kit,
+    pub(super) out: &'a mut Vec<NatAction>,
+}
+
+impl Tools<'_> {
     pub(super) fn nonce(&mut self) -> Nonce {
-        self.rng.random()
+        self.kit.rng.random()
     }
 
     /// From 0 to 1.
     pub(super) fn chance(&mut self) -> f64 {
-        self.rng.random()
+        self.kit.rng.random()
+    }
+
+    pub(super) fn budgets(&mut self) -> &mut Budgets {
+        &mut self.kit.budgets
     }
 
     pub(super) fn open(&mut self, towards: SocketAddr) -> SocketId {
-        let socket = SocketId(self.next_socket);
+        let socket = SocketId(self.kit.next_socket);
         // Both families draw from one row of numbers, each every other one.
-        self.next_socket += 2;
-        self.out.push_back(NatAction::Open { socket, family: self.family, towards });
+        self.kit.next_socket += 2;
+        self.out.push(NatAction::Open { socket, family: self.kit.family, towards });
         socket
     }
 
     pub(super) fn close(&mut self, socket: SocketId) {
-        self.out.push_back(NatAction::Close(socket));
+        self.out.push(NatAction::Close(socket));
     }
 
     /// Whether a port was used lately; it is from now on.
     pub(super) fn is_used(&mut self, port: u16) -> bool {
-        let used = self.used_ports.contains(&port);
-        self.used_ports.push_back(port);
-        if self.used_ports.len() > PORTS_REMEMBERED {
-            self.used_ports.pop_front();
+        let ports = &mut self.kit.used_ports;
+        let used = ports.contains(&port);
+        ports.push_back(port);
+        if ports.len() > PORTS_REMEMBERED {
+            ports.pop_front();
         }
         used
     }
 
     pub(super) fn send(&mut self, socket: SocketId, to: SocketAddr, bytes: Bytes) {
-        self.out.push_back(NatAction::Send { socket, to, bytes });
+        self.out.push(NatAction::Send { socket, to, bytes });
     }
 }

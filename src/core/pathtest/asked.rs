@@ -1,6 +1,5 @@
 //! The asking end: a test of each path in turn.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::TICK;
@@ -8,7 +7,7 @@ use super::datagram::{Bytes, Datagram, Kind, Stage};
 use super::flow::Flow;
 use super::measure::{Meter, Trips};
 use super::types::{Out, RunId, Way};
-use crate::core::engine::TestAction;
+use crate::core::io::TestAction;
 use crate::core::limits::{TEST_BYTES_MAX, TEST_FOR_MAX, TEST_FOR_MIN, TEST_RATE_MAX, TEST_RELAY_RATE_MAX};
 use crate::core::link::ConnId;
 use crate::core::nat::Nonce;
@@ -100,7 +99,7 @@ impl Asked {
     }
 
     /// Offers the next path; whether there is one.
-    pub(super) fn next_path(&mut self, run: Nonce, now: Mono, out: &mut VecDeque<Out>) -> bool {
+    pub(super) fn next_path(&mut self, run: Nonce, now: Mono, out: &mut Vec<Out>) -> bool {
         let next = self.at.map_or(0, |at| at + 1);
         if let Some(over) = &self.over {
             for (_, shown) in self.paths.iter_mut().skip(next) {
@@ -116,17 +115,11 @@ impl Asked {
         shown.phase = TestPhase::Asking;
         self.at = Some(next);
         self.state = State::Offered { run: RunId(run), until: now + ANSWER_WITHIN };
-        out.push_back(Out::Say { peer: self.peer, message: Message::TestOffer(offer) });
+        out.push(Out::Say { peer: self.peer, message: Message::TestOffer(offer) });
         true
     }
 
-    pub(super) fn on_answer(
-        &mut self,
-        peer: PeerId,
-        answer: &TestAnswer,
-        now: Mono,
-        out: &mut VecDeque<Out>,
-    ) {
+    pub(super) fn on_answer(&mut self, peer: PeerId, answer: &TestAnswer, now: Mono, out: &mut Vec<Out>) {
         let State::Offered { run, .. } = self.state else { return };
         if peer != self.peer || run.0 != answer.run {
             return;
@@ -143,7 +136,7 @@ impl Asked {
                     bytes: agreed.bytes.min(TEST_BYTES_MAX),
                 };
                 shown.phase = TestPhase::Quiet;
-                out.push_back(Out::Act(TestAction::Begin { run, conn: way.conn, opens: true }));
+                out.push(Out::Act(TestAction::Begin { run, conn: way.conn, opens: true }));
                 let inner = Box::new(Run::new(terms, now));
                 self.state = State::Running { run, inner };
                 self.on_timeout(now, out);
@@ -164,7 +157,7 @@ impl Asked {
     }
 
     /// The other end says that a run is over, before we do.
-    pub(super) fn on_over(&mut self, peer: PeerId, run: RunId, out: &mut VecDeque<Out>) {
+    pub(super) fn on_over(&mut self, peer: PeerId, run: RunId, out: &mut Vec<Out>) {
         let ours = matches!(self.state, State::Running { run: of, .. } if of == run);
         if ours && peer == self.peer {
             self.end(Some(Reason::EndedThere), false, out);
@@ -180,7 +173,7 @@ impl Asked {
         true
     }
 
-    pub(super) fn on_read(&mut self, run: RunId, total: u64, now: Mono, out: &mut VecDeque<Out>) {
+    pub(super) fn on_read(&mut self, run: RunId, total: u64, now: Mono, out: &mut Vec<Out>) {
         let State::Running { run: of, inner } = &mut self.state else { return };
         if *of != run {
             return;
@@ -188,12 +181,12 @@ impl Asked {
         inner.read = total;
         inner.down.at(now, total);
         if total > u64::from(inner.terms.bytes) {
-            out.push_back(Out::Stopped("load beyond what was agreed"));
+            out.push(Out::Stopped("load beyond what was agreed"));
             self.end(Some(Reason::CalledOff), true, out);
         }
     }
 
-    pub(super) fn on_closed(&mut self, conn: ConnId, out: &mut VecDeque<Out>) {
+    pub(super) fn on_closed(&mut self, conn: ConnId, out: &mut Vec<Out>) {
         let is_its = self.at.and_then(|at| self.paths.get(at)).is_some_and(|(way, _)| way.conn == conn);
         if is_its && !self.is_between() {
             self.end(Some(Reason::PathGone), true, out);
@@ -201,12 +194,12 @@ impl Asked {
     }
 
     /// Ends it, with all paths that are left.
-    pub(super) fn call_off(&mut self, why: &Reason, out: &mut VecDeque<Out>) {
+    pub(super) fn call_off(&mut self, why: &Reason, out: &mut Vec<Out>) {
         self.over = Some(why.clone());
         self.end(Some(why.clone()), true, out);
     }
 
-    pub(super) fn on_timeout(&mut self, now: Mono, out: &mut VecDeque<Out>) {
+    pub(super) fn on_timeout(&mut self, now: Mono, out: &mut Vec<Out>) {
         let (run, inner) = match &mut self.state {
             State::Offered { until, .. } if *until <= now => {
                 self.over = Some(Reason::CannotBeTested);
@@ -241,7 +234,7 @@ impl Asked {
     }
 
     /// The path that is tested is done.
-    fn end(&mut self, reason: Option<Reason>, tell: bool, out: &mut VecDeque<Out>) {
+    fn end(&mut self, reason: Option<Reason>, tell: bool, out: &mut Vec<Out>) {
         if let (Some((_, shown)), State::Running { inner, .. }) =
             (self.at.and_then(|at| self.paths.get_mut(at)), &self.state)
         {
@@ -251,13 +244,13 @@ impl Asked {
             State::Between => return,
             State::Offered { run, .. } => run,
             State::Running { run, .. } => {
-                out.push_back(Out::Act(TestAction::End { run }));
+                out.push(Out::Act(TestAction::End { run }));
                 run
             }
         };
         if tell {
             let message = Message::TestOver(TestOver { run: run.0 });
-            out.push_back(Out::Say { peer: self.peer, message });
+            out.push(Out::Say { peer: self.peer, message });
         }
         if let Some((_, shown)) = self.at.and_then(|at| self.paths.get_mut(at)) {
             (shown.phase, shown.reason) = (TestPhase::Over, reason);
@@ -347,7 +340,7 @@ impl Run {
         }
     }
 
-    fn on_tick(&mut self, run: RunId, now: Mono, out: &mut VecDeque<Out>) -> Tick {
+    fn on_tick(&mut self, run: RunId, now: Mono, out: &mut Vec<Out>) -> Tick {
         let since = now.since(self.began);
         let (quiet, loaded) = (self.lasts().mul_f64(QUIET), self.lasts().mul_f64(LOADED));
         let last = LAST.max(self.base() + self.base() / 2);
@@ -365,7 +358,7 @@ impl Run {
             match stage {
                 // Nothing is under way yet: it begins now.
                 Stage::Up => self.flow = Flow::new(&self.terms, self.base(), now),
-                Stage::Down => out.push_back(Out::Act(TestAction::Quieten { run })),
+                Stage::Down => out.push(Out::Act(TestAction::Quieten { run })),
                 Stage::Quiet | Stage::Last => {}
             }
             self.stage = stage;
@@ -373,11 +366,11 @@ impl Run {
         let number = self.trips.sent(stage == Stage::Quiet, now);
         let kind = Kind::Probe { base: self.base(), queue: self.queue() };
         let datagram = Datagram { kind, stage, number, load: self.read };
-        out.push_back(Out::Act(TestAction::Datagram { run, bytes: datagram.encode(run) }));
+        out.push(Out::Act(TestAction::Datagram { run, bytes: datagram.encode(run) }));
         if stage == Stage::Up {
             let bytes = self.flow.give(now);
             if bytes > 0 {
-                out.push_back(Out::Act(TestAction::Load { run, bytes }));
+                out.push(Out::Act(TestAction::Load { run, bytes }));
             }
         }
         // What is due late is not caught up with: then it would come in bursts.

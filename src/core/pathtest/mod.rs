@@ -19,19 +19,20 @@
 //! few in all, so many in ten minutes; it sends only while the asker's datagrams ask for
 //! it; what nobody agreed to ends the run. A run ends with its connection.
 //!
-//! This module sends and opens nothing: [`Out`] says what is wanted.
+//! This module sends and opens nothing: [`Out`] says what is wanted, in the list that
+//! every input is handed in with.
 
 mod asked;
 mod datagram;
 mod flow;
 mod measure;
+mod part;
 mod rates;
 mod served;
 #[cfg(test)]
 mod tests;
 mod types;
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use rand::rngs::StdRng;
@@ -40,6 +41,7 @@ use rand::{RngExt, SeedableRng};
 use self::asked::Asked;
 pub use self::datagram::{Bytes, LEN};
 pub use self::flow::Flow;
+pub(super) use self::part::Tests;
 use self::served::Served;
 pub use self::types::{Ended, Ground, Input, Out, RunId, Way};
 use super::Now;
@@ -54,32 +56,33 @@ const TICK: Duration = Duration::from_millis(10);
 pub struct PathTests {
     asked: Option<Asked>,
     served: Served,
-    out: VecDeque<Out>,
     rng: StdRng,
 }
 
 impl PathTests {
     /// Nothing runs. `consent`: whose tests are taken.
     pub fn new(consent: TestConsent, seed: u64) -> Self {
-        Self {
-            asked: None,
-            served: Served::new(consent),
-            out: VecDeque::new(),
-            rng: StdRng::seed_from_u64(seed),
-        }
+        Self { asked: None, served: Served::new(consent), rng: StdRng::seed_from_u64(seed) }
     }
 
     /// Whose tests are taken from now on; what runs already ends as it began, but for
     /// `off`.
-    pub fn set_consent(&mut self, consent: TestConsent) {
-        self.served.set_consent(consent, &mut self.out);
+    pub fn set_consent(&mut self, consent: TestConsent, out: &mut Vec<Out>) {
+        self.served.set_consent(consent, out);
     }
 
     /// Begins a test of those paths, the first one first.
     ///
     /// # Errors
     /// Why there is none.
-    pub fn start(&mut self, peer: PeerId, ways: &[Way], lasts: Duration, now: Now) -> Result<(), Reason> {
+    pub fn start(
+        &mut self,
+        peer: PeerId,
+        ways: &[Way],
+        lasts: Duration,
+        now: Now,
+        out: &mut Vec<Out>,
+    ) -> Result<(), Reason> {
         if self.asked.is_some() {
             return Err(Reason::TestRuns);
         }
@@ -87,7 +90,7 @@ impl PathTests {
             return Err(Reason::NotLinked);
         }
         let mut asked = Asked::new(peer, ways, lasts, now);
-        asked.next_path(self.rng.random(), now.mono, &mut self.out);
+        asked.next_path(self.rng.random(), now.mono, out);
         self.asked = Some(asked);
         Ok(())
     }
@@ -96,69 +99,69 @@ impl PathTests {
     ///
     /// # Errors
     /// There is none.
-    pub fn call_off(&mut self, peer: &PeerId, why: &Reason, now: Now) -> Result<(), Reason> {
+    pub fn call_off(
+        &mut self,
+        peer: &PeerId,
+        why: &Reason,
+        now: Now,
+        out: &mut Vec<Out>,
+    ) -> Result<(), Reason> {
         let asked = self.asked.as_mut().filter(|asked| asked.peer() == *peer).ok_or(Reason::NoTestRuns)?;
-        asked.call_off(why, &mut self.out);
-        self.go_on(now);
+        asked.call_off(why, out);
+        self.go_on(now, out);
         Ok(())
     }
 
     /// Takes an input.
-    pub fn handle(&mut self, input: Input<'_>, now: Now) {
-        let out = &mut self.out;
+    pub fn handle(&mut self, input: Input<'_>, now: Now, out: &mut Vec<Out>) {
         match input {
             Input::Offer { peer, offer, ground } => self.served.on_offer(peer, offer, ground, now.mono, out),
             Input::Answer { peer, answer } => {
-                self.with_asked(|a, out| a.on_answer(peer, answer, now.mono, out));
+                self.with_asked(|a| a.on_answer(peer, answer, now.mono, out));
             }
             Input::Over { peer, run } => {
                 let run = RunId(run);
                 self.served.on_over(peer, run, out);
-                self.with_asked(|a, out| a.on_over(peer, run, out));
+                self.with_asked(|a| a.on_over(peer, run, out));
             }
             Input::Datagram { conn, bytes, mtu } => {
                 let asked = self.asked.as_mut().is_some_and(|a| a.on_datagram(conn, &bytes, mtu, now.mono));
                 if !asked && !self.served.on_datagram(conn, &bytes, mtu, now.mono, out) {
-                    out.push_back(Out::Stopped("datagrams of no test"));
+                    out.push(Out::Stopped("datagrams of no test"));
                 }
             }
             Input::Read { run, total } => {
                 self.served.on_read(run, total, out);
-                self.with_asked(|a, out| a.on_read(run, total, now.mono, out));
+                self.with_asked(|a| a.on_read(run, total, now.mono, out));
             }
             Input::Closed { conn } => {
                 self.served.on_closed(conn, out);
-                self.with_asked(|a, out| a.on_closed(conn, out));
+                self.with_asked(|a| a.on_closed(conn, out));
             }
             Input::Unlinked { peer } => {
                 self.served.on_unlinked(&peer, out);
-                let _ = self.call_off(&peer, &Reason::NotLinked, now);
+                let _ = self.call_off(&peer, &Reason::NotLinked, now, out);
             }
         }
-        self.go_on(now);
+        self.go_on(now, out);
     }
 
-    fn with_asked(&mut self, f: impl FnOnce(&mut Asked, &mut VecDeque<Out>)) {
+    fn with_asked(&mut self, f: impl FnOnce(&mut Asked)) {
         if let Some(asked) = &mut self.asked {
-            f(asked, &mut self.out);
+            f(asked);
         }
     }
 
     /// Time has passed.
-    pub fn on_timeout(&mut self, now: Now) {
-        self.served.on_timeout(now.mono, &mut self.out);
-        self.with_asked(|asked, out| asked.on_timeout(now.mono, out));
-        self.go_on(now);
+    pub fn on_timeout(&mut self, now: Now, out: &mut Vec<Out>) {
+        self.served.on_timeout(now.mono, out);
+        self.with_asked(|asked| asked.on_timeout(now.mono, out));
+        self.go_on(now, out);
     }
 
     /// When [`Self::on_timeout`] is due.
     pub fn next_timeout(&self) -> Option<super::Mono> {
         self.asked.iter().filter_map(Asked::next_timeout).chain(self.served.next_timeout()).min()
-    }
-
-    /// The next thing that is wanted.
-    pub fn poll(&mut self) -> Option<Out> {
-        self.out.pop_front()
     }
 
     /// The test under way, as it is shown.
@@ -172,20 +175,20 @@ impl PathTests {
     }
 
     /// Ends everything: the node stops.
-    pub fn stop(&mut self, now: Now) {
-        self.served.stop(&mut self.out);
+    pub fn stop(&mut self, now: Now, out: &mut Vec<Out>) {
+        self.served.stop(out);
         if let Some(peer) = self.asked.as_ref().map(Asked::peer) {
-            let _ = self.call_off(&peer, &Reason::ShuttingDown, now);
+            let _ = self.call_off(&peer, &Reason::ShuttingDown, now, out);
         }
     }
 
     /// A path is done: the next one, or the end.
-    fn go_on(&mut self, now: Now) {
+    fn go_on(&mut self, now: Now, out: &mut Vec<Out>) {
         let Some(asked) = &mut self.asked else { return };
-        if asked.is_between() && !asked.next_path(self.rng.random(), now.mono, &mut self.out) {
+        if asked.is_between() && !asked.next_path(self.rng.random(), now.mono, out) {
             let test = PathTest { ended: Some(now.stamp), ..asked.shown(now) };
             self.asked = None;
-            self.out.push_back(Out::Ended(Ended { test }));
+            out.push(Out::Ended(Ended { test }));
         }
     }
 }

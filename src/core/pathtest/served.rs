@@ -1,6 +1,6 @@
 //! The tested end: what it agrees to, and what it answers and sends.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::TICK;
@@ -10,7 +10,7 @@ use super::rates::Rates;
 use super::types::{Ground, Out, RunId};
 use crate::core::Mono;
 use crate::core::bucket::Bucket;
-use crate::core::engine::TestAction;
+use crate::core::io::TestAction;
 use crate::core::limits::{
     TEST_BYTES_MAX, TEST_ECHOES_PER_SECOND, TEST_FOR_MAX, TEST_FOR_MIN, TEST_GRACE, TEST_RATE_MAX,
     TEST_RELAY_RATE_MAX, TEST_SILENT, TESTS_SERVED_MAX,
@@ -57,7 +57,7 @@ impl Served {
         Self { consent, runs: BTreeMap::new(), rates: Rates::default() }
     }
 
-    pub(super) fn set_consent(&mut self, consent: TestConsent, out: &mut VecDeque<Out>) {
+    pub(super) fn set_consent(&mut self, consent: TestConsent, out: &mut Vec<Out>) {
         self.consent = consent;
         if consent == TestConsent::Off {
             self.stop(out);
@@ -70,10 +70,10 @@ impl Served {
         offer: &TestOffer,
         ground: Ground<'_>,
         now: Mono,
-        out: &mut VecDeque<Out>,
+        out: &mut Vec<Out>,
     ) {
         if !self.rates.takes_offer(peer, now) {
-            return out.push_back(Out::Stopped("test offers"));
+            return out.push(Out::Stopped("test offers"));
         }
         let result = self.judge(peer, offer, ground, now);
         let answer = TestAnswer { run: offer.run, result: result.map(|(terms, _)| terms) };
@@ -100,13 +100,13 @@ impl Served {
                         due: now + TEST_SILENT,
                     },
                 );
-                out.push_back(Out::Act(TestAction::Begin { run, conn, opens: false }));
-                out.push_back(Out::Serving { peer, for_ms: terms.for_ms });
+                out.push(Out::Act(TestAction::Begin { run, conn, opens: false }));
+                out.push(Out::Serving { peer, for_ms: terms.for_ms });
             }
-            Err(NoTest::NoConsent) => out.push_back(Out::Stopped("tests without consent")),
-            Err(_) => out.push_back(Out::Stopped("tests refused")),
+            Err(NoTest::NoConsent) => out.push(Out::Stopped("tests without consent")),
+            Err(_) => out.push(Out::Stopped("tests refused")),
         }
-        out.push_back(Out::Say { peer, message: Message::TestAnswer(answer) });
+        out.push(Out::Say { peer, message: Message::TestAnswer(answer) });
     }
 
     /// What is agreed to, and the connection that it is about.
@@ -144,7 +144,7 @@ impl Served {
     }
 
     /// The asker says that it is over.
-    pub(super) fn on_over(&mut self, peer: PeerId, run: RunId, out: &mut VecDeque<Out>) {
+    pub(super) fn on_over(&mut self, peer: PeerId, run: RunId, out: &mut Vec<Out>) {
         if self.runs.get(&run).is_some_and(|r| r.peer == peer) {
             self.end(run, false, out);
         }
@@ -157,7 +157,7 @@ impl Served {
         bytes: &Bytes,
         mtu: u16,
         now: Mono,
-        out: &mut VecDeque<Out>,
+        out: &mut Vec<Out>,
     ) -> bool {
         let mut of_conn = self.runs.iter_mut().filter(|(_, run)| run.conn == conn);
         let Some((id, run)) = of_conn.next() else { return false };
@@ -165,33 +165,33 @@ impl Served {
         if run.echoes.take(now) {
             run.on_probe(*id, &probe, mtu, now, out);
         } else {
-            out.push_back(Out::Stopped("datagrams of a test beyond its rate"));
+            out.push(Out::Stopped("datagrams of a test beyond its rate"));
         }
         true
     }
 
-    pub(super) fn on_read(&mut self, run: RunId, total: u64, out: &mut VecDeque<Out>) {
+    pub(super) fn on_read(&mut self, run: RunId, total: u64, out: &mut Vec<Out>) {
         let Some(of) = self.runs.get_mut(&run) else { return };
         of.read = total;
         if total > u64::from(of.terms.bytes) {
-            out.push_back(Out::Stopped("load beyond what was agreed"));
+            out.push(Out::Stopped("load beyond what was agreed"));
             self.end(run, true, out);
         }
     }
 
-    pub(super) fn on_closed(&mut self, conn: ConnId, out: &mut VecDeque<Out>) {
+    pub(super) fn on_closed(&mut self, conn: ConnId, out: &mut Vec<Out>) {
         self.end_all(|run| run.conn == conn, out);
     }
 
-    pub(super) fn on_unlinked(&mut self, peer: &PeerId, out: &mut VecDeque<Out>) {
+    pub(super) fn on_unlinked(&mut self, peer: &PeerId, out: &mut Vec<Out>) {
         self.end_all(|run| run.peer == *peer, out);
     }
 
-    pub(super) fn stop(&mut self, out: &mut VecDeque<Out>) {
+    pub(super) fn stop(&mut self, out: &mut Vec<Out>) {
         self.end_all(|_| true, out);
     }
 
-    pub(super) fn on_timeout(&mut self, now: Mono, out: &mut VecDeque<Out>) {
+    pub(super) fn on_timeout(&mut self, now: Mono, out: &mut Vec<Out>) {
         self.end_all(|run| now >= run.until || now.since(run.heard) >= TEST_SILENT, out);
         for (id, run) in &mut self.runs {
             run.on_tick(*id, now, out);
@@ -202,25 +202,25 @@ impl Served {
         self.runs.values().map(|run| run.due.min(run.until)).min()
     }
 
-    fn end_all(&mut self, which: impl Fn(&Run) -> bool, out: &mut VecDeque<Out>) {
+    fn end_all(&mut self, which: impl Fn(&Run) -> bool, out: &mut Vec<Out>) {
         let over: Vec<RunId> = self.runs.iter().filter(|(_, run)| which(run)).map(|(id, _)| *id).collect();
         for run in over {
             self.end(run, true, out);
         }
     }
 
-    fn end(&mut self, run: RunId, tell: bool, out: &mut VecDeque<Out>) {
+    fn end(&mut self, run: RunId, tell: bool, out: &mut Vec<Out>) {
         let Some(ended) = self.runs.remove(&run) else { return };
-        out.push_back(Out::Act(TestAction::End { run }));
+        out.push(Out::Act(TestAction::End { run }));
         if tell {
             let message = Message::TestOver(TestOver { run: run.0 });
-            out.push_back(Out::Say { peer: ended.peer, message });
+            out.push(Out::Say { peer: ended.peer, message });
         }
     }
 }
 
 impl Run {
-    fn on_probe(&mut self, id: RunId, probe: &Datagram, mtu: u16, now: Mono, out: &mut VecDeque<Out>) {
+    fn on_probe(&mut self, id: RunId, probe: &Datagram, mtu: u16, now: Mono, out: &mut Vec<Out>) {
         let Kind::Probe { base, queue } = probe.kind else { return };
         self.heard = now;
         if probe.stage == Stage::Quiet {
@@ -230,7 +230,7 @@ impl Run {
         }
         let kind = Kind::Echo { mtu, came: self.came, reordered: self.reordered, at: now };
         let echo = Datagram { kind, load: self.read, ..*probe };
-        out.push_back(Out::Act(TestAction::Datagram { run: id, bytes: echo.encode(id) }));
+        out.push(Out::Act(TestAction::Datagram { run: id, bytes: echo.encode(id) }));
         match probe.stage {
             Stage::Down if !self.sent_all => {
                 let terms = &self.terms;
@@ -240,14 +240,14 @@ impl Run {
             }
             Stage::Last if self.flow.take().is_some() => {
                 self.sent_all = true;
-                out.push_back(Out::Act(TestAction::Quieten { run: id }));
+                out.push(Out::Act(TestAction::Quieten { run: id }));
             }
             _ => {}
         }
     }
 
     /// Sends what may be sent now.
-    fn on_tick(&mut self, id: RunId, now: Mono, out: &mut VecDeque<Out>) {
+    fn on_tick(&mut self, id: RunId, now: Mono, out: &mut Vec<Out>) {
         let asked = now.since(self.heard) < ASKED_WITHIN;
         let Some(flow) = self.flow.as_mut().filter(|_| asked) else {
             self.due = (self.heard + TEST_SILENT).min(self.until);
@@ -255,7 +255,7 @@ impl Run {
         };
         let bytes = flow.give(now);
         if bytes > 0 {
-            out.push_back(Out::Act(TestAction::Load { run: id, bytes }));
+            out.push(Out::Act(TestAction::Load { run: id, bytes }));
         }
         self.due = now + TICK;
     }

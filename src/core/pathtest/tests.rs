@@ -12,7 +12,7 @@ use rand::{RngExt, SeedableRng};
 
 use super::*;
 use crate::core::Mono;
-use crate::core::engine::TestAction;
+use crate::core::io::TestAction;
 use crate::core::link::ConnId;
 use crate::core::wire::Message;
 use crate::model::{Path, TestedPath};
@@ -47,6 +47,8 @@ enum Event {
 
 struct End {
     tests: PathTests,
+    /// What it wants and is not carried out yet.
+    wants: Vec<Out>,
     conns: BTreeMap<RunId, ConnId>,
     read: BTreeMap<RunId, u64>,
     /// Load that this end was told to send.
@@ -88,6 +90,7 @@ impl World {
     fn new(wires: [Wire; 2]) -> Self {
         let end = |(n, wire): (usize, Wire)| End {
             tests: PathTests::new(TestConsent::Network, 7 + n as u64),
+            wants: Vec::new(),
             conns: BTreeMap::new(),
             read: BTreeMap::new(),
             sent: 0,
@@ -118,9 +121,16 @@ impl World {
 
     fn start(&mut self, lasts: Duration) -> Result<(), Reason> {
         let ways = self.ways.clone();
-        let started = self.ends[0].tests.start(id(1), &ways, lasts, self.now);
+        let end = &mut self.ends[0];
+        let started = end.tests.start(id(1), &ways, lasts, self.now, &mut end.wants);
         self.carry(0);
         started
+    }
+
+    /// Who asked has no more of it.
+    fn call_off(&mut self, peer: usize) -> Result<(), Reason> {
+        let end = &mut self.ends[0];
+        end.tests.call_off(&id(peer), &Reason::CalledOff, self.now, &mut end.wants)
     }
 
     fn post(&mut self, to: usize, at: Mono, event: Event) {
@@ -140,7 +150,7 @@ impl World {
     }
 
     fn carry(&mut self, n: usize) {
-        while let Some(out) = self.ends[n].tests.poll() {
+        for out in std::mem::take(&mut self.ends[n].wants) {
             match out {
                 Out::Say { peer, message } => {
                     assert_eq!(peer, id(1 - n));
@@ -187,18 +197,22 @@ impl World {
             Event::Say(_) if to == 1 && self.older => {}
             Event::Say(Message::TestOffer(offer)) => {
                 let ground = Ground { ways: &ways, known: end.known };
-                end.tests.handle(Input::Offer { peer, offer: &offer, ground }, now);
+                end.tests.handle(Input::Offer { peer, offer: &offer, ground }, now, &mut end.wants);
             }
             Event::Say(Message::TestAnswer(answer)) => {
-                end.tests.handle(Input::Answer { peer, answer: &answer }, now);
+                end.tests.handle(Input::Answer { peer, answer: &answer }, now, &mut end.wants);
             }
             Event::Say(Message::TestOver(over)) => {
-                end.tests.handle(Input::Over { peer, run: over.run }, now);
+                end.tests.handle(Input::Over { peer, run: over.run }, now, &mut end.wants);
             }
             Event::Say(other) => panic!("{other:?}"),
             Event::Datagram(conn, bytes) => {
                 if end.conns.values().any(|of| *of == conn) {
-                    end.tests.handle(Input::Datagram { conn, bytes, mtu: 1_400 - 100 * to as u16 }, now);
+                    end.tests.handle(
+                        Input::Datagram { conn, bytes, mtu: 1_400 - 100 * to as u16 },
+                        now,
+                        &mut end.wants,
+                    );
                 }
             }
             Event::Load(run, bytes) => {
@@ -206,7 +220,7 @@ impl World {
                     let total = end.read.entry(run).or_default();
                     *total += bytes;
                     let total = *total;
-                    end.tests.handle(Input::Read { run, total }, now);
+                    end.tests.handle(Input::Read { run, total }, now, &mut end.wants);
                 }
             }
         }
@@ -231,7 +245,8 @@ impl World {
                     self.deliver(to, event);
                 }
             } else if let Some((_, n)) = timer {
-                self.ends[n].tests.on_timeout(self.now);
+                let end = &mut self.ends[n];
+                end.tests.on_timeout(self.now, &mut end.wants);
                 self.carry(n);
             }
         }

@@ -1,7 +1,7 @@
 //! What goes into the machine and what comes out.
 
 use super::datagram::Bytes;
-use crate::core::engine::TestAction;
+use crate::core::io::TestAction;
 use crate::core::link::ConnId;
 use crate::core::nat::Nonce;
 use crate::core::wire::{Message, TestAnswer, TestOffer};
@@ -40,16 +40,16 @@ pub struct Ground<'a> {
 pub enum Input<'a> {
     /// A peer offers a run.
     Offer {
-        /// Who.
+        /// The peer that offers it.
         peer: PeerId,
-        /// What.
+        /// The offer.
         offer: &'a TestOffer,
         /// What is known of it.
         ground: Ground<'a>,
     },
     /// A peer answers an offer of ours.
     Answer {
-        /// Who.
+        /// The peer that answers.
         peer: PeerId,
         /// What it says.
         answer: &'a TestAnswer,
@@ -58,14 +58,14 @@ pub enum Input<'a> {
     Over {
         /// Who says so.
         peer: PeerId,
-        /// Which.
+        /// The run's name.
         run: Nonce,
     },
     /// A datagram came on a connection of which [`TestAction::Begin`] was said.
     Datagram {
-        /// On which.
+        /// The connection.
         conn: ConnId,
-        /// What.
+        /// The datagram.
         bytes: Bytes,
         /// The largest datagram that the connection has found to pass from here, in
         /// bytes of UDP payload.
@@ -73,19 +73,19 @@ pub enum Input<'a> {
     },
     /// Load was read from a run's stream.
     Read {
-        /// Which run.
+        /// The run's name.
         run: RunId,
         /// Bytes since it began.
         total: u64,
     },
     /// A connection is gone.
     Closed {
-        /// Which.
+        /// The connection.
         conn: ConnId,
     },
     /// A link is down.
     Unlinked {
-        /// To whom.
+        /// The peer at its other end.
         peer: PeerId,
     },
 }
@@ -95,16 +95,16 @@ pub enum Input<'a> {
 pub enum Out {
     /// Say something over the link.
     Say {
-        /// To whom.
+        /// The peer.
         peer: PeerId,
-        /// What.
+        /// The message.
         message: Message,
     },
     /// Do something on a run's connection.
     Act(TestAction),
     /// A peer's run began here.
     Serving {
-        /// Whose.
+        /// The peer that tests.
         peer: PeerId,
         /// How long it lasts, in milliseconds.
         for_ms: u32,

@@ -34,7 +34,7 @@ pub(super) struct Over {
     left: Option<Path>,
     gap: Option<Duration>,
     lost: u64,
-    /// Who asked, if somebody did.
+    /// The command that asked for it, if one did.
     forced: Option<Forced>,
 }
 
@@ -114,7 +114,7 @@ impl RelayState {
         }
         let active = self.relays.active().map(|a| a.relay);
         let ours = relayed.iter().any(|(_, info)| active.is_some() && came_over(info) == active);
-        // Who came over another relay than the active one chose it.
+        // A peer that came over another relay than the active one chose it.
         let chosen = relayed.iter().any(|(_, info)| !info.outbound);
         let none = if chosen { Reason::ChosenByPeer } else { Reason::NoRelayInUse };
         let mut change: Result<(PeerId, Option<PeerId>), Reason> = Err(none);

@@ -71,7 +71,7 @@ impl RelayState {
         view: View<'_>,
         out: &mut Outbox,
     ) -> Option<Duration> {
-        if relays.is_empty() || self.handovers.dialling.contains_key(&peer) || view.leaving {
+        if relays.is_empty() || self.handovers.dialling.contains_key(&peer) || view.dialer.is_leaving() {
             return None;
         }
         let wait = self.meter_handover(peer, view, out);
@@ -153,7 +153,7 @@ impl RelayState {
         view: View<'_>,
         out: &mut Outbox,
     ) {
-        if relays.is_empty() || self.handovers.dialling.contains_key(&peer) || view.leaving {
+        if relays.is_empty() || self.handovers.dialling.contains_key(&peer) || view.dialer.is_leaving() {
             return;
         }
         let at = relays.remove(0);
@@ -299,9 +299,9 @@ impl RelayState {
         if !view.peers().is_known_relay(&relay) {
             return out.stopped("invitation to an unknown relay");
         }
-        // Whose operator disconnected us wants us again.
+        // The peer's operator disconnected us, and wants us again.
         out.want(Wanted::AskedBy(requester));
-        // Who has to invite us could not reach us: the next one shall.
+        // A peer that has to invite us could not reach us: its next dial shall.
         self.relays.want(view.mono());
         if !view.peers().links.is_up(&requester) {
             self.hand_over(requester, vec![relay], view, out);

@@ -1,13 +1,13 @@
 //! What a node does about relays: its reservations, the lanes dialled beside attempts,
-//! those that stand by, whose word about relays it takes, and what a change of relay
-//! means for the links that ran over it.
+//! those that stand by, whose word about relays it takes, what a change of relay means
+//! for the links that ran over it, and what it serves as a relay itself.
 
 mod failover;
 mod handovers;
 mod standbys;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use self::failover::Over;
@@ -22,12 +22,13 @@ use super::link::{FAST_HEARTBEAT, Link};
 use super::outbox::{Outbox, Wanted};
 use super::peers::{Peers, came_over};
 use super::relays::{Relays, RelaysOut};
+use super::serving::{self, RelayService};
 use super::targets::Targets;
 use super::wire::{Capabilities, RelayAddr};
 use super::{Mono, Now};
 use crate::model::{
-    AttemptId, Cause, EventKind, Failover, NatType, Path, PeerId, Reason, RelayMode, RelayRole, RelaysView,
-    ReservationRow, ReservationState, ServedRow, millis, plain_addr,
+    AttemptId, Cause, Done, EventKind, Failover, Failure, NatType, Path, PeerId, Reason, RelayMode,
+    RelayRole, RelaysView, ReservationRow, ReservationState, millis, plain_addr,
 };
 
 /// A reservation lives this long from the relay's last answer.
@@ -60,7 +61,7 @@ pub(super) enum Input {
     Connected(PeerId, bool),
     /// A link runs again, over whatever.
     Path {
-        /// Whose.
+        /// The peer at its other end.
         peer: PeerId,
         /// The relay that it left.
         via: Option<PeerId>,
@@ -83,6 +84,8 @@ pub(super) enum Input {
     Dialled(DialId, PeerId),
     /// It came to nothing.
     DialFailed(DialId, Reason),
+    /// Something happened to what we serve as a relay.
+    Served(serving::Input),
 }
 
 /// What must be known of the rest of the node.
@@ -94,8 +97,6 @@ pub(super) struct View<'a> {
     pub(super) ways: &'a Ways,
     /// We listen on loopback.
     pub(super) loopback: bool,
-    /// The node stops.
-    pub(super) leaving: bool,
 }
 
 impl<'a> View<'a> {
@@ -113,8 +114,10 @@ impl<'a> View<'a> {
 }
 
 /// All of it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct RelayState {
+    /// What we serve as a relay.
+    service: RelayService,
     relays: Relays,
     /// Attempts that wait for a reservation.
     waiting: Vec<AttemptId>,
@@ -129,6 +132,27 @@ pub(super) struct RelayState {
 }
 
 impl RelayState {
+    /// No reservation yet. `mode`: whom we serve; `bind`: the IP at which we listen.
+    pub(super) fn new(mode: RelayMode, bind: IpAddr) -> Self {
+        Self {
+            service: RelayService::new(mode, bind),
+            relays: Relays::default(),
+            waiting: Vec::new(),
+            refusal: None,
+            looked: None,
+            over: None,
+            last: None,
+            bytes: BTreeMap::new(),
+            handovers: Handovers::default(),
+            standbys: Standbys::default(),
+        }
+    }
+
+    /// What we serve as a relay.
+    pub(super) fn service(&self) -> &RelayService {
+        &self.service
+    }
+
     /// Whether a peer is a relay of ours.
     pub(super) fn is_relay(&self, peer: &PeerId) -> bool {
         self.relays.is_relay(peer)
@@ -156,7 +180,7 @@ impl RelayState {
             }
             Input::Lost(relay, reason) => self.relays.on_lost(relay, reason, view.mono(), &mut told),
             Input::Bytes(all) => self.bytes = all.into_iter().map(|b| (b.relay, b)).collect(),
-            // Who maps anew for everybody is reached over relays only by half the world.
+            // Half the world reaches a symmetric NAT over relays only.
             Input::Nat(NatType::Unknown) => {}
             Input::Nat(known) => self.relays.set_always(known == NatType::Symmetric, view.mono()),
             Input::Reserve(attempt) => self.reserve_for(attempt, view, out),
@@ -178,8 +202,25 @@ impl RelayState {
             Input::DialSent(dial) => self.on_handover_sent(dial, out),
             Input::Dialled(dial, peer) => self.on_handover_dialled(dial, peer, out),
             Input::DialFailed(dial, reason) => self.on_handover_failed(dial, &reason, view, out),
+            Input::Served(input) => self.service.handle(input, &view.targets, out),
         }
         self.carry_relays(told, view, out);
+    }
+
+    /// A command to serve a peer no longer.
+    pub(super) fn end_served(
+        &mut self,
+        peer: PeerId,
+        view: View<'_>,
+        out: &mut Outbox,
+    ) -> Result<Option<Done>, Failure> {
+        self.service.end_for(peer, &view.targets, out)
+    }
+
+    /// What follows of anything: the links may look different.
+    pub(super) fn follow_up(&mut self, view: View<'_>, out: &mut Outbox) {
+        self.advance(view, out);
+        self.service.timeout(&view.targets, out);
     }
 
     /// What is due by now.
@@ -205,7 +246,7 @@ impl RelayState {
             // A reservation is of the family of the link, and not everybody has
             // IPv6.
             let few = status.info.remote.is_ipv6();
-            // Who says that it relays for nobody is not asked.
+            // A peer that says that it relays for nobody is not asked.
             let record = view.peers().book.get(*peer).and_then(|e| e.record());
             let serves = record.is_none_or(|r| r.capabilities.has(Capabilities::RELAY));
             (fits && serves).then_some((status.foreign, !proven, few, rtt, *peer))
@@ -216,9 +257,9 @@ impl RelayState {
     }
 
     /// Brings our reservations to what is wanted.
-    pub(super) fn advance(&mut self, view: View<'_>, out: &mut Outbox) {
+    fn advance(&mut self, view: View<'_>, out: &mut Outbox) {
         let handing_over = self.over.as_ref().is_some_and(Over::is_forced);
-        if view.leaving || handing_over || self.relays.is_idle() {
+        if view.dialer.is_leaving() || handing_over || self.relays.is_idle() {
             return;
         }
         // A lane that is kept beside a better path needs its reservation too.
@@ -311,7 +352,7 @@ impl RelayState {
                 }
                 RelaysOut::Refused { relay, reason } => {
                     self.refusal = Some(reason.clone());
-                    // Who did not answer has refused nothing.
+                    // A relay that did not answer has refused nothing.
                     let said = matches!(reason, Reason::RelayRefused { .. } | Reason::ReservationTaken);
                     let kind = if said {
                         EventKind::RelayRefused { reason }
@@ -332,14 +373,10 @@ impl RelayState {
         }
     }
 
-    /// As it is shown. `served`: whom we serve, and the bytes of all of them.
-    pub(super) fn view(
-        &self,
-        mode: RelayMode,
-        (served, served_bytes): (Vec<ServedRow>, u64),
-        peers: &Peers<'_>,
-    ) -> RelaysView {
+    /// As it is shown.
+    pub(super) fn view(&self, peers: &Peers<'_>) -> RelaysView {
         let relays = &self.relays;
+        let (mode, (served, served_bytes)) = (self.service.mode(), self.service.served());
         let role = |at: usize| if at == 0 { RelayRole::Active } else { RelayRole::Standby };
         let mut reservations: Vec<ReservationRow> = relays
             .held()

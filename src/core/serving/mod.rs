@@ -14,7 +14,7 @@ mod speed;
 mod tests;
 mod types;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -67,7 +67,6 @@ pub struct Serving {
     askers: BTreeMap<PeerId, Bucket>,
     /// What went through those that ended.
     past: Traffic,
-    out: VecDeque<Output>,
 }
 
 impl Serving {
@@ -82,36 +81,35 @@ impl Serving {
             kept_off: BTreeMap::new(),
             askers: BTreeMap::new(),
             past: Traffic::default(),
-            out: VecDeque::new(),
         }
     }
 
     /// Takes an input.
-    pub fn handle(&mut self, input: Input, view: View<'_>, now: Now) {
+    pub fn handle(&mut self, input: Input, view: View<'_>, now: Now, out: &mut Vec<Output>) {
         match input {
-            Input::Asked(ask) => self.asked(ask, view, now),
-            Input::Started { id, public_addr } => self.started(id, public_addr, now.mono),
-            Input::Ended { id, why, traffic } => self.ended(id, why, &traffic),
+            Input::Asked(ask) => self.asked(ask, view, now, out),
+            Input::Started { id, public_addr } => self.started(id, public_addr, now.mono, out),
+            Input::Ended { id, why, traffic } => self.ended(id, why, &traffic, out),
             Input::Traffic(all) => self.counted(&all, now.mono),
             Input::Mode(mode) => {
                 self.mode = mode;
                 if mode == RelayMode::Off {
-                    self.end_all(ServedEnd::SwitchedOff);
+                    self.end_all(ServedEnd::SwitchedOff, out);
                 }
             }
             Input::Stop => {
                 self.stopping = true;
-                self.end_all(ServedEnd::Stopping);
+                self.end_all(ServedEnd::Stopping, out);
             }
         }
     }
 
     /// Looks at the links anew: whoever lost his loses what he holds, and whoever
     /// waits for his has it or not.
-    pub fn timeout(&mut self, view: View<'_>, now: Now) {
+    pub fn timeout(&mut self, view: View<'_>, now: Now, out: &mut Vec<Output>) {
         self.kept_off.retain(|_, until| *until > now.mono);
         for (ask, until) in std::mem::take(&mut self.waiting) {
-            self.decide(ask, until, view, now);
+            self.decide(ask, until, view, now, out);
         }
         let mut over = Vec::new();
         for (id, row) in self.rows.iter_mut().filter(|(_, row)| row.ending.is_none()) {
@@ -120,13 +118,8 @@ impl Serving {
             }
         }
         for (id, why) in over {
-            self.end(id, why);
+            self.end(id, why, out);
         }
-    }
-
-    /// The next thing to be done or told.
-    pub fn poll(&mut self) -> Option<Output> {
-        self.out.pop_front()
     }
 
     /// When [`Self::timeout`] has something to do by the clock alone.
@@ -140,13 +133,13 @@ impl Serving {
     ///
     /// # Errors
     /// [`Reason::NotServed`] if it holds nothing.
-    pub fn end_for(&mut self, peer: &PeerId, now: Mono) -> Result<Duration, Reason> {
+    pub fn end_for(&mut self, peer: &PeerId, now: Mono, out: &mut Vec<Output>) -> Result<Duration, Reason> {
         let held: Vec<ServeId> = self.held_by(peer).collect();
         if held.is_empty() {
             return Err(Reason::NotServed);
         }
         for id in held {
-            self.end(id, ServedEnd::ByOperator);
+            self.end(id, ServedEnd::ByOperator, out);
         }
         if self.kept_off.len() >= SERVED_KEPT_OFF_MAX {
             let first = self.kept_off.iter().min_by_key(|(_, until)| **until).map(|(peer, _)| *peer);
@@ -180,26 +173,26 @@ impl Serving {
 
     // ---- requests ----------------------------------------------------------
 
-    fn asked(&mut self, ask: Ask, view: View<'_>, now: Now) {
+    fn asked(&mut self, ask: Ask, view: View<'_>, now: Now, out: &mut Vec<Output>) {
         // A newer request is the one that counts.
         if let Some(at) = self.waiting.iter().position(|(other, _)| other.peer == ask.peer) {
             let (older, _) = self.waiting.remove(at);
-            self.refuse(older, Refusal::TooOften);
+            refuse(older, Refusal::TooOften, out);
         }
-        self.decide(ask, now.mono + SERVED_ASK_WAIT, view, now);
+        self.decide(ask, now.mono + SERVED_ASK_WAIT, view, now, out);
     }
 
     /// Grants a request, refuses it, or lets it wait until then.
-    fn decide(&mut self, ask: Ask, until: Mono, view: View<'_>, now: Now) {
+    fn decide(&mut self, ask: Ask, until: Mono, view: View<'_>, now: Now, out: &mut Vec<Output>) {
         let sight = view(&ask.peer, ask.conn);
         match self.judge(&ask, &sight, now.mono) {
             Err(Refusal::NotLinked) if self.may_wait(&sight) && now.mono < until => {
                 self.waiting.push((ask, until));
             }
-            Err(why) => self.refuse(ask, why),
+            Err(why) => refuse(ask, why, out),
             // Only what would be granted uses up anything: it costs us a socket.
-            Ok(_) if !self.may_ask(&ask.peer, now.mono) => self.refuse(ask, Refusal::TooOften),
-            Ok(way) => self.grant(ask, way, now),
+            Ok(_) if !self.may_ask(&ask.peer, now.mono) => refuse(ask, Refusal::TooOften, out),
+            Ok(way) => self.grant(ask, way, now, out),
         }
     }
 
@@ -248,13 +241,9 @@ impl Serving {
         self.askers.entry(*peer).or_insert_with(full).take(now)
     }
 
-    fn refuse(&mut self, ask: Ask, why: Refusal) {
-        self.out.push_back(Output::Refuse { id: ask.id, peer: ask.peer, why });
-    }
-
-    fn grant(&mut self, ask: Ask, way: Way, now: Now) {
+    fn grant(&mut self, ask: Ask, way: Way, now: Now, out: &mut Vec<Output>) {
         for older in self.held_by(&ask.peer).collect::<Vec<_>>() {
-            self.end(older, ServedEnd::Replaced);
+            self.end(older, ServedEnd::Replaced, out);
         }
         let row = Row {
             ask,
@@ -268,7 +257,7 @@ impl Serving {
             ending: None,
         };
         self.rows.insert(ask.id, row);
-        self.out.push_back(Output::Grant(ask.id));
+        out.push(Output::Grant(ask.id));
     }
 
     // ---- reservations ------------------------------------------------------
@@ -279,11 +268,11 @@ impl Serving {
         self.rows.iter().filter_map(held)
     }
 
-    fn started(&mut self, id: ServeId, public_addr: SocketAddr, now: Mono) {
+    fn started(&mut self, id: ServeId, public_addr: SocketAddr, now: Mono, out: &mut Vec<Output>) {
         let Some(row) = self.rows.get_mut(&id).filter(|row| row.ending.is_none()) else { return };
         row.public_addr = Some(public_addr);
         row.speed.count([0, 0], now);
-        self.out.push_back(Output::Serving { peer: row.ask.peer, public_addr });
+        out.push(Output::Serving { peer: row.ask.peer, public_addr });
     }
 
     fn counted(&mut self, all: &[(ServeId, Traffic)], now: Mono) {
@@ -298,30 +287,34 @@ impl Serving {
         }
     }
 
-    fn end(&mut self, id: ServeId, why: ServedEnd) {
+    fn end(&mut self, id: ServeId, why: ServedEnd, out: &mut Vec<Output>) {
         let Some(row) = self.rows.get_mut(&id).filter(|row| row.ending.is_none()) else { return };
         row.ending = Some(why);
-        self.out.push_back(Output::End { id, why });
+        out.push(Output::End { id, why });
     }
 
-    fn end_all(&mut self, why: ServedEnd) {
+    fn end_all(&mut self, why: ServedEnd, out: &mut Vec<Output>) {
         for id in self.rows.keys().copied().collect::<Vec<_>>() {
-            self.end(id, why);
+            self.end(id, why, out);
         }
         for (ask, _) in std::mem::take(&mut self.waiting) {
-            self.refuse(ask, Refusal::Off);
+            refuse(ask, Refusal::Off, out);
         }
     }
 
-    fn ended(&mut self, id: ServeId, why: ServedEnd, traffic: &Traffic) {
+    fn ended(&mut self, id: ServeId, why: ServedEnd, traffic: &Traffic, out: &mut Vec<Output>) {
         let Some(row) = self.rows.remove(&id) else { return };
         self.past.add(traffic);
         // One that never stood was never told of.
         if row.public_addr.is_some() {
             let why = row.ending.unwrap_or(why);
-            self.out.push_back(Output::Served { peer: row.ask.peer, why, traffic: *traffic });
+            out.push(Output::Served { peer: row.ask.peer, why, traffic: *traffic });
         }
     }
+}
+
+fn refuse(ask: Ask, why: Refusal, out: &mut Vec<Output>) {
+    out.push(Output::Refuse { id: ask.id, peer: ask.peer, why });
 }
 
 impl Row {

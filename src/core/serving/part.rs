@@ -4,7 +4,6 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::{Dropped, Input, Output, Refusal, Serving, Sight, Standing, Way};
-use crate::core::Mono;
 use crate::core::gossip::rules::is_public;
 use crate::core::io::Action;
 use crate::core::link::ConnId;
@@ -12,6 +11,7 @@ use crate::core::links::Links;
 use crate::core::outbox::{Outbox, Wanted};
 use crate::core::targets::Targets;
 use crate::core::wire::Capabilities;
+use crate::core::{Mono, Now};
 use crate::model::{
     Done, EventKind, Failure, Path, PeerId, RelayMode, ServedEnd, ServedRow, millis, plain_addr,
 };
@@ -83,19 +83,19 @@ impl RelayService {
             Input::Ended { why: ServedEnd::SocketFailed, .. } => out.stopped(Refusal::NoSocket.counter()),
             _ => {}
         }
-        let peers = targets.peers;
-        self.machine.handle(input, &|peer, conn| sight(peers.links, peer, conn), peers.now);
+        let (peers, mut told) = (targets.peers, Vec::new());
+        self.machine.handle(input, &|peer, conn| sight(peers.links, peer, conn), peers.now, &mut told);
         if mode != self.machine.mode() {
             out.want(Wanted::Republish);
         }
-        self.carry(targets, out);
+        carry(told, peers.now, out);
     }
 
     /// After anything: the links may look different.
     pub(in crate::core) fn timeout(&mut self, targets: &Targets<'_>, out: &mut Outbox) {
-        let peers = targets.peers;
-        self.machine.timeout(&|peer, conn| sight(peers.links, peer, conn), peers.now);
-        self.carry(targets, out);
+        let (peers, mut told) = (targets.peers, Vec::new());
+        self.machine.timeout(&|peer, conn| sight(peers.links, peer, conn), peers.now, &mut told);
+        carry(told, peers.now, out);
     }
 
     /// A command to serve a peer no longer.
@@ -105,33 +105,33 @@ impl RelayService {
         targets: &Targets<'_>,
         out: &mut Outbox,
     ) -> Result<Option<Done>, Failure> {
-        let kept_off = self.machine.end_for(&peer, targets.peers.now.mono)?;
-        self.carry(targets, out);
+        let (now, mut told) = (targets.peers.now, Vec::new());
+        let kept_off = self.machine.end_for(&peer, now.mono, &mut told)?;
+        carry(told, now, out);
         Ok(Some(Done::EndedServed { peer_id: peer, kept_off_ms: millis(kept_off) }))
     }
+}
 
-    fn carry(&mut self, targets: &Targets<'_>, out: &mut Outbox) {
-        let now = targets.peers.now;
-        while let Some(output) = self.machine.poll() {
-            match output {
-                Output::Grant(id) => out.push(Action::ServeRelay { id }),
-                Output::Refuse { id, peer, why } => {
-                    out.stopped(why.counter());
-                    // A limit that honest peers may meet is for the operator to see.
-                    if matches!(why, Refusal::Full | Refusal::PerAddress) {
-                        out.event(Some(peer), EventKind::LimitHit { limit: why.counter().into() }, now);
-                    }
-                    out.push(Action::RefuseRelay { id, why });
+fn carry(told: Vec<Output>, now: Now, out: &mut Outbox) {
+    for output in told {
+        match output {
+            Output::Grant(id) => out.push(Action::ServeRelay { id }),
+            Output::Refuse { id, peer, why } => {
+                out.stopped(why.counter());
+                // A limit that honest peers may meet is for the operator to see.
+                if matches!(why, Refusal::Full | Refusal::PerAddress) {
+                    out.event(Some(peer), EventKind::LimitHit { limit: why.counter().into() }, now);
                 }
-                Output::End { id, why } => out.push(Action::EndRelay { id, why }),
-                Output::Serving { peer, public_addr } => {
-                    out.event(Some(peer), EventKind::RelayServing { public_addr }, now);
-                }
-                Output::Served { peer, why, traffic } => {
-                    let (bytes_tx, bytes_rx) = (traffic.bytes_tx, traffic.bytes_rx);
-                    let kind = EventKind::RelayServedEnded { reason: why, bytes_tx, bytes_rx };
-                    out.event(Some(peer), kind, now);
-                }
+                out.push(Action::RefuseRelay { id, why });
+            }
+            Output::End { id, why } => out.push(Action::EndRelay { id, why }),
+            Output::Serving { peer, public_addr } => {
+                out.event(Some(peer), EventKind::RelayServing { public_addr }, now);
+            }
+            Output::Served { peer, why, traffic } => {
+                let (bytes_tx, bytes_rx) = (traffic.bytes_tx, traffic.bytes_rx);
+                let kind = EventKind::RelayServedEnded { reason: why, bytes_tx, bytes_rx };
+                out.event(Some(peer), kind, now);
             }
         }
     }

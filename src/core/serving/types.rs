@@ -15,11 +15,11 @@ pub struct ServeId(pub u64);
 /// Somebody asks for a reservation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ask {
-    /// For the answer.
+    /// The request's name, for the answer.
     pub id: ServeId,
     /// Who: authenticated by the connection's TLS session.
     pub peer: PeerId,
-    /// Over which connection.
+    /// The connection that the request came over.
     pub conn: ConnId,
     /// Whether an address of ours is wanted; else we should send to somebody whom
     /// the request names, which we do for nobody.
@@ -65,14 +65,14 @@ pub enum Input {
     Asked(Ask),
     /// What was granted stands.
     Started {
-        /// Which.
+        /// The reservation's name.
         id: ServeId,
         /// Where it is reached.
         public_addr: SocketAddr,
     },
     /// What was granted is gone, by itself or because it was to end.
     Ended {
-        /// Which.
+        /// The reservation's name.
         id: ServeId,
         /// Why, as far as it ended by itself.
         why: ServedEnd,
@@ -95,32 +95,32 @@ pub enum Output {
     Grant(ServeId),
     /// Refuse it.
     Refuse {
-        /// Which.
+        /// The request's name.
         id: ServeId,
-        /// Whose.
+        /// The peer that asked.
         peer: PeerId,
-        /// Why.
+        /// The reason.
         why: Refusal,
     },
     /// End a reservation; [`Input::Ended`] answers.
     End {
-        /// Which.
+        /// The reservation's name.
         id: ServeId,
-        /// Why.
+        /// The reason.
         why: ServedEnd,
     },
     /// We began to serve somebody.
     Serving {
-        /// Whom.
+        /// The peer that holds it.
         peer: PeerId,
         /// Where it is reached.
         public_addr: SocketAddr,
     },
     /// We serve somebody no more.
     Served {
-        /// Whom.
+        /// The peer that held it.
         peer: PeerId,
-        /// Why.
+        /// The reason for its end.
         why: ServedEnd,
         /// What went through it altogether.
         traffic: Traffic,

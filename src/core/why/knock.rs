@@ -53,7 +53,7 @@ pub struct Heard {
 /// A host that was knocked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Knock {
-    /// Where.
+    /// The address that was tried.
     pub addr: SocketAddr,
     /// Whose address it is.
     pub of: PeerId,

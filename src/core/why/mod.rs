@@ -33,9 +33,9 @@ use crate::model::{
 /// What one end knows of it.
 #[derive(Debug, Clone)]
 pub struct Facts<'a> {
-    /// Who asks.
+    /// The node that asks: ours.
     pub me: PeerId,
-    /// About whom.
+    /// The peer that the question is about.
     pub peer: PeerId,
     /// Now.
     pub now: Stamp,
@@ -129,7 +129,7 @@ pub enum Theirs {
 /// Somebody who was asked what it saw.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Told {
-    /// Who.
+    /// The peer that was asked.
     pub who: PeerId,
     /// What it told; `None`: nothing.
     pub account: Option<Seen>,

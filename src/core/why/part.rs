@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::provenance::provenance;
@@ -13,19 +12,20 @@ use crate::core::book::Entry;
 use crate::core::bucket::Bucket;
 use crate::core::coordination::Coordinator;
 use crate::core::dialer::Dialer;
+use crate::core::guessing::{self, Guesses};
 use crate::core::host::Ways;
 use crate::core::io::Action;
 use crate::core::limits::{ACCOUNTS_ASKED_MAX, GONE_LINKS_MAX, KNOCK_EVERY, KNOCKS_MAX, WHY_PER_MINUTE};
 use crate::core::outbox::Outbox;
+use crate::core::pathtest::Tests;
 use crate::core::peers::Peers;
 use crate::core::pulse::Pulse;
 use crate::core::targets::Targets;
-use crate::core::twice::Twice;
 use crate::core::wire::{Message, PeerLinkStatus, PeerReply, WhyAsk, WhyNote, WitnessAsk, WitnessReply};
 use crate::core::{Mono, Now};
 use crate::model::{
-    Attempt, AttemptOutcome, CloseCode, CommandId, Done, Failure, NatType, Path, PathTest, PeerId, Reason,
-    Stamp, TestedPath, clean_sentence, plain_addr,
+    Attempt, AttemptOutcome, CloseCode, CommandId, Done, Failure, NatType, Path, PeerId, Reason, Stamp,
+    TestedPath, clean_sentence, plain_addr,
 };
 
 /// How long the others have to tell their parts.
@@ -65,16 +65,11 @@ pub(in crate::core) struct View<'a> {
     pub(in crate::core) attempts: &'a Attempts,
     pub(in crate::core) dialer: &'a Dialer,
     pub(in crate::core) ways: &'a Ways,
-    pub(in crate::core) twice: &'a Twice,
     pub(in crate::core) coordination: &'a Coordinator,
+    pub(in crate::core) guesses: &'a Guesses,
+    pub(in crate::core) tests: &'a Tests,
     /// The name of our network.
     pub(in crate::core) network: &'a str,
-    /// Whether a guessed punch with a peer is of any use.
-    pub(in crate::core) guessable: &'a dyn Fn(&PeerId) -> bool,
-    /// The latest test of the paths to a peer.
-    pub(in crate::core) tested: &'a dyn Fn(&PeerId) -> Option<Arc<PathTest>>,
-    /// Whether this host stood still, or its clock was set.
-    pub(in crate::core) pulse: &'a Pulse,
 }
 
 impl<'a> View<'a> {
@@ -84,6 +79,13 @@ impl<'a> View<'a> {
 
     fn now(&self) -> Now {
         self.targets.peers.now
+    }
+
+    /// Whether a guessed punch with a peer is of any use.
+    fn is_guessable(&self, peer: &PeerId) -> bool {
+        let View { targets, attempts, dialer, .. } = *self;
+        let consent = self.coordination.consent();
+        self.guesses.could(peer, &guessing::View { targets, consent, dialer, attempts })
     }
 }
 
@@ -97,6 +99,8 @@ pub(in crate::core) struct WhyQueries {
     knocked: Option<(Mono, PeerId, Vec<Knock>)>,
     /// When and why links ended.
     gone: BTreeMap<PeerId, (Mono, Reason)>,
+    /// Whether this host stood still, or its clock was set.
+    pulse: Pulse,
 }
 
 /// Whether a link ended because nothing came any more.
@@ -111,12 +115,17 @@ fn is_silence(reason: &Reason) -> bool {
 
 /// What the latest test measured of the path that a link has now, and when.
 fn tested_of(link: LinkFact, peer: &PeerId, view: View<'_>) -> Option<(TestedPath, Stamp)> {
-    let test = (view.tested)(peer)?;
+    let test = view.tests.latest(peer)?;
     let same = |path: &&TestedPath| path.path == link.path && path.via == link.via && path.rtt.is_some();
     Some((test.paths.iter().find(same)?.clone(), test.ended?))
 }
 
 impl WhyQueries {
+    /// The host's clocks say so much. `asleep`: how long it was suspended so far.
+    pub(in crate::core) fn beat(&mut self, asleep: Duration, now: Now) {
+        self.pulse.beat(asleep, now);
+    }
+
     pub(in crate::core) fn next_timeout(&self) -> Option<Mono> {
         self.open.values().map(|open| open.until).min()
     }
@@ -287,11 +296,11 @@ impl WhyQueries {
             gone,
             held_off: view.dialer.held_off_until(&peer, now.mono).map(|until| now.stamp_of(until)),
             no_way: view.ways.to(&addresses).err(),
-            twice: view.twice.of(&peer, now.mono),
-            we_twice: view.twice.of(&peers.me, now.mono),
+            twice: peers.links.twice().of(&peer, now.mono),
+            we_twice: peers.links.twice().of(&peers.me, now.mono),
             nat: view.targets.nat.view(),
             nat_pair,
-            guessable: (view.guessable)(&peer),
+            guessable: view.is_guessable(&peer),
             first_hand: entry.is_some_and(|e| e.known.is_first_hand()),
             addresses,
             homes: homes.into_iter().filter(|home| *home != peers.me && !up(home)).collect(),
@@ -305,8 +314,8 @@ impl WhyQueries {
             fell_silent: self.gone.iter().filter(silent).map(|(_, (at, _))| now.stamp_of(*at)).collect(),
             known: provenance(peer, &open.accounts, view),
             tested,
-            stood_still: view.pulse.stood_still(),
-            clock_set: view.pulse.clock_set(),
+            stood_still: self.pulse.stood_still(),
+            clock_set: self.pulse.clock_set(),
         })))
     }
 

@@ -75,7 +75,7 @@ pub(super) fn provenance(peer: PeerId, accounts: &[Told], view: View<'_>) -> Vec
         guessed_fact(&peer, view)
             .map(|(value, when)| at(fact("guessed punch", Some(value), measured), Some(when))),
     );
-    if let Some(test) = (view.tested)(&peer) {
+    if let Some(test) = view.tests.latest(&peer) {
         let when = test.ended.unwrap_or(test.started);
         facts.extend(
             test.paths.iter().map(|p| at(fact("path test", Some(p.summary()), measured), Some(when))),

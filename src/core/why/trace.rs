@@ -12,9 +12,9 @@ const STEPS_MAX: usize = 40;
 /// One step.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Step {
-    /// When.
+    /// When it happened.
     pub at: Stamp,
-    /// What.
+    /// What happened.
     pub what: TraceEvent,
 }
 
@@ -23,7 +23,7 @@ pub struct Step {
 pub enum TraceEvent {
     /// An address was dialled, so many times, for a punch or not.
     Dialled {
-        /// Where.
+        /// The address that was dialled.
         addr: SocketAddr,
         /// As our half of a punch.
         punch: bool,
@@ -32,9 +32,9 @@ pub enum TraceEvent {
     },
     /// A dial came to nothing.
     DialFailed {
-        /// Where.
+        /// The address that was dialled.
         addr: SocketAddr,
-        /// Why.
+        /// The reason.
         reason: Reason,
     },
     /// So many linked peers were asked who is connected to it.

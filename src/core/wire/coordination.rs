@@ -89,7 +89,7 @@ pub struct CoordinationAnswer {
 pub struct PunchNotice {
     /// Names the punch.
     pub nonce: [u8; 16],
-    /// Who.
+    /// The peer that wants to punch.
     pub requester: PeerId,
     /// Where it can be hit: checked by the intermediary.
     #[serde(deserialize_with = "lenient::any_number")]
@@ -101,7 +101,7 @@ pub struct PunchNotice {
 pub struct Invite {
     /// Echoed in the answer.
     pub request: u32,
-    /// Whom.
+    /// The peer that is invited.
     pub target: PeerId,
     /// Names the invitation; used once.
     pub nonce: [u8; 16],

@@ -91,7 +91,7 @@ pub struct GuessAnswer {
 /// "My sockets are open: probe."
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GuessOpened {
-    /// Which run.
+    /// The run's name.
     pub run: Nonce,
     /// How many.
     pub sockets: u16,
@@ -100,7 +100,7 @@ pub struct GuessOpened {
 /// "It is over for me."
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GuessOver {
-    /// Which run.
+    /// The run's name.
     pub run: Nonce,
     /// From the opener: a probe came in, and it dials. From the prober: it heard
     /// of that.

@@ -138,7 +138,7 @@ pub struct Digest {
 /// A record in a digest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct DigestEntry {
-    /// Whose.
+    /// The beginning of the peer's id.
     pub peer: PeerPrefix,
     /// Its version.
     pub version: u64,
@@ -181,14 +181,14 @@ pub struct IHave {
 /// "I see you at another address now."
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Observed {
-    /// Where.
+    /// The address at which the sender sees the receiver.
     pub addr: SocketAddr,
 }
 
 /// "I hear your identity from there, too."
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UsedTwice {
-    /// Where.
+    /// The other address at which the receiver's identity is used.
     pub other: SocketAddr,
 }
 
@@ -274,6 +274,11 @@ pub enum Message {
 }
 
 impl Message {
+    /// Whether it is of a run of echoes.
+    pub fn is_echo(&self) -> bool {
+        matches!(self, Self::Echo(_) | Self::EchoReply(_))
+    }
+
     /// What it says of sightings is older by so much: it was kept on the way.
     pub fn grow_older(&mut self, by: Duration) {
         let records = match self {

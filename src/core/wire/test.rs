@@ -78,6 +78,6 @@ pub struct TestAnswer {
 /// "It is over for me."
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TestOver {
-    /// Which run.
+    /// The run's name.
     pub run: Nonce,
 }

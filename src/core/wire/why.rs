@@ -37,7 +37,7 @@ pub struct PeerReply {
 pub struct WhyNote {
     /// How long ago, in milliseconds.
     pub age_ms: u32,
-    /// What.
+    /// What happened, in words.
     pub what: String,
 }
 

@@ -21,7 +21,7 @@ use super::arena::{Act, Arena, ArenaError, Member};
 use super::runner::{Runner, Stop, ladder};
 use crate::files::read;
 use crate::files::sealed::{self, Found};
-use crate::model::{Command, CriterionView, Done, NatType, Outcome, Path, PeerId, Stamp, millis};
+use crate::model::{Command, CriterionView, Done, Interval, NatType, Outcome, Path, PeerId, Stamp, millis};
 use crate::node::disk;
 use crate::registry::{MatrixCell, Overview};
 
@@ -299,7 +299,7 @@ fn note<A: Arena>(
     let mut figures = vec![
         ("_sweeps", Some((progress.halves / 2) as f64)),
         ("_asked", Some(progress.asked as f64)),
-        ("_attempts", Some(kpi.attempts as f64)),
+        ("_attempts", Some(kpi.figures.attempts as f64)),
         ("_missing", Some(missing as f64)),
     ];
     for criterion in &kpi.criteria {
@@ -328,7 +328,7 @@ fn note<A: Arena>(
     let mut told = vec![format!(
         "population: {n} nodes by their NAT: {mix}; every ordered pair of those that are not on a public host \
          {sweeps} times, each time after a fresh start: {} connections asked for in {} s, {} attempts reported",
-        progress.asked, progress.done_s, kpi.attempts
+        progress.asked, progress.done_s, kpi.figures.attempts
     )];
     told.extend(kpi.criteria.iter().map(in_words));
     told.extend(seen.matrix.cells.iter().map(pair_in_words));
@@ -341,7 +341,7 @@ fn in_words(c: &CriterionView) -> String {
         (Some(ms), "ms") => format!("{ms:.1} ms over {}", c.denominator),
         (Some(rate), _) => format!("{:.2} %, {} of {}", rate * 100.0, c.numerator, c.denominator),
     };
-    let interval = c.interval.map(|[lo, hi]| format!(" [{:.1}, {:.1}]", lo * 100.0, hi * 100.0));
+    let interval = c.interval.map(|Interval { lo, hi }| format!(" [{:.1}, {:.1}]", lo * 100.0, hi * 100.0));
     let verdict = match c.met {
         None => "",
         Some(true) => ": met",

@@ -512,7 +512,7 @@ impl<'a, A: Arena> Runner<'a, A> {
         let sum =
             |f: fn(&Snapshot) -> u64| feeds().map(|feed| f(&feed.snapshots.borrow())).sum::<u64>() as f64;
         self.measured.insert("gossip_repairs".into(), sum(|s| s.gossip.repairs));
-        self.measured.insert("unreachable".into(), sum(|s| s.kpi.unreachable));
+        self.measured.insert("unreachable".into(), sum(|s| s.kpi.figures.unreachable));
         self.tried.collect(&members);
         self.measured.insert("lost_attempts".into(), self.tried.lost() as f64);
         if self.scenario.soaks() {

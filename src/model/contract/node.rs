@@ -224,17 +224,17 @@ impl Gossip {
 /// Rates and times of our attempts.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Kpi {
-    /// The figures, as a registry has them too.
+    /// As a registry has them too.
     #[serde(flatten)]
-    pub figures: KpiAnswer,
+    pub answer: KpiAnswer,
     /// Since when they count, over restarts.
     pub since: Option<String>,
 }
 
 impl Kpi {
     /// Of a node's figures. Its own count of what has spread is never unknown.
-    pub fn new(figures: KpiAnswer, snapshot: &Snapshot) -> Self {
+    pub fn new(answer: KpiAnswer, snapshot: &Snapshot) -> Self {
         let propagation = Some(snapshot.gossip.propagation());
-        Self { figures: KpiAnswer { propagation, ..figures }, since: snapshot.kpi.since.map(rfc3339) }
+        Self { answer: KpiAnswer { propagation, ..answer }, since: snapshot.kpi.since.map(rfc3339) }
     }
 }

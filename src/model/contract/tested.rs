@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::age_s;
-use crate::model::{Path, PathTest, PeerId, Stamp, TestPhase, TestRtt, TestedPath};
+use crate::model::{Interval, Path, PathTest, PeerId, Stamp, TestPhase, TestRtt, TestedPath};
 
 /// What a test came to.
 #[derive(Debug, Clone, Serialize)]
@@ -36,7 +36,7 @@ pub struct TestItem {
     /// Share of the datagrams of both directions that were lost, from 0 to 1.
     pub loss: Option<f64>,
     /// Its 95 % interval.
-    pub loss_interval: Option<[f64; 2]>,
+    pub loss_interval: Option<Interval>,
     /// Datagrams that the loss was counted of.
     pub datagrams: u32,
     /// Datagrams that were overtaken by a later one.
@@ -79,7 +79,7 @@ impl TestItem {
             rtt_ms: path.rtt,
             jitter_ms: path.jitter_ms,
             loss: path.loss(),
-            loss_interval: path.loss_interval.map(|i| [i.lo, i.hi]),
+            loss_interval: path.loss_interval,
             datagrams: path.lost_of().1,
             reordered: path.reordered(),
             mbit_up: path.rate_up.map(|rate| rate.mbit),

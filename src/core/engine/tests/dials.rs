@@ -1,15 +1,15 @@
 //! Whom a node dials by itself, and what of that counts.
 
-use super::super::sim::{Net, addr, id};
 use super::{fleet, secs};
 use crate::core::dialer::View as _;
+use crate::core::sim::{Net, addr, id};
 use crate::core::wire::{Delta, Message, Record};
 use crate::model::{AttemptOutcome, Cause, CloseCode, Command, EventKind, PeerState, Phase, Reason};
 
 /// Attempts that a node began and that were not called off.
 fn counted(net: &mut Net, node: usize) -> u64 {
     let now = net.now;
-    net.nodes[node].engine.snapshot(now).kpi.attempts
+    net.nodes[node].engine.snapshot(now).kpi.figures.attempts
 }
 
 fn began(net: &Net, node: usize) -> usize {
@@ -71,11 +71,11 @@ fn no_peer_has_an_address_left_out_by_claiming_it() {
     net.send(1, 2, &Message::Delta(Delta { added: vec![claim], removed: vec![] }));
     // The honest node behind that id soon says otherwise.
     let claimed = |net: &Net| {
-        let entry = net.nodes[2].engine.book.get(id(1));
+        let entry = net.nodes[2].engine.book.read().get(id(1));
         entry.is_some_and(|entry| entry.addresses().contains(&addr(0)))
     };
     assert!(net.run_until(secs(1), claimed).is_some());
-    let view = net.nodes[2].engine.dialer_view(net.now);
+    let view = net.nodes[2].engine.rest(net.now);
     assert!(view.is_at(&id(0), &addr(0)) && !view.is_at(&id(1), &addr(0)));
 }
 

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::super::sim::{Net, addr, id};
 use super::relays::{outcome, relay_of, relayed};
 use super::secs;
+use crate::core::sim::{Net, addr, id};
 use crate::model::{Command, CommandId, Done, Failover, Path, Reason};
 
 /// Asks for a failover and says what came of it.

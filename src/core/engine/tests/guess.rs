@@ -3,12 +3,12 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::super::sim::{Net, addr, id};
 use super::secs;
 use crate::core::engine::{Input, Settings};
 use crate::core::limits::{
     GUESS_NEIGHBOURS, GUESS_PER_SECOND, GUESS_PORT_MIN, GUESS_PROBES_MAX, GUESS_SOCKETS_MAX,
 };
+use crate::core::sim::{Net, addr, id};
 use crate::core::wire::{GuessOffer, Message, Near};
 use crate::model::{
     Command, CommandId, Done, EventKind, HardNat, NatType, Path, PunchConsent, Reason, RelayMode, StageKind,

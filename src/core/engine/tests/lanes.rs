@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use super::super::Link;
-use super::super::sim::{Net, addr, id};
 use super::relays::{outcome, relay_of, relayed_at};
 use super::secs;
+use crate::core::link::Link;
+use crate::core::sim::{Net, addr, id};
 use crate::model::{Command, CommandId, Done, EchoReport, EventKind, Path};
 
 const LATENCIES_MS: [u64; 4] = [0, 10, 40, 100];

@@ -3,9 +3,9 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use super::super::sim::{Net, addr, id};
 use super::{fleet, secs};
 use crate::core::limits::{VERSION_JUMP_MAX, WORD_FAILURES};
+use crate::core::sim::{Net, addr, id};
 use crate::core::wire::{Delta, Message, Observed, Record};
 use crate::model::NatType;
 
@@ -16,7 +16,7 @@ fn say(net: &mut Net, liar: usize, to: usize, added: Vec<Record>, removed: Vec<u
 
 /// What a node holds of another: name and version.
 fn held(net: &Net, n: usize, of: usize) -> (String, u64) {
-    let record = net.nodes[n].engine.book.get(id(of)).and_then(|e| e.record()).unwrap();
+    let record = net.nodes[n].engine.book.read().get(id(of)).and_then(|e| e.record()).unwrap();
     (record.name.clone(), record.version)
 }
 
@@ -54,7 +54,7 @@ fn five_forged_versions_of_one_that_is_away_freeze_nobodys_record_of_it() {
         let back = net.run_until(secs(400), |net| net.up_links(subject) > 3);
         assert!(back.is_some());
         net.run(secs(62));
-        let own = net.nodes[subject].engine.own_version();
+        let own = net.nodes[subject].engine.gossip.own().version;
         assert!((0..15).all(|n| held(&net, n, subject) == (format!("sim-{subject}"), own)));
     }
 }
@@ -76,7 +76,8 @@ fn word_that_peers_are_gone_hides_them_from_no_newcomer() {
     for bootstrap in [0, 2, 4] {
         let newcomer = net.add(&[addr(bootstrap)]);
         net.run(secs(2));
-        hidden += away.iter().filter(|n| net.nodes[newcomer].engine.book.get(id(**n)).is_none()).count();
+        hidden +=
+            away.iter().filter(|n| net.nodes[newcomer].engine.book.read().get(id(**n)).is_none()).count();
     }
     assert_eq!(hidden, 0, "of 36");
 }
@@ -107,7 +108,7 @@ fn a_bystander_whom_a_dead_peer_named_is_dialled_three_times_by_each() {
     let engine = &mut net.nodes[victim].engine;
     let addresses = vec![addr(victim), BYSTANDER];
     let own = engine.gossip.own().clone();
-    engine.gossip.set_own(Record { addresses, ..own }, net.now);
+    engine.gossip.lie(Record { addresses, ..own }, net.now);
     net.run(secs(5));
     net.nodes[victim].up = false;
     net.run(secs(400));
@@ -122,7 +123,7 @@ fn who_dials_us_is_a_peer_that_we_know_after_a_minute() {
     let mut net = Net::new(1, super::LATENCY);
     net.add_behind(NatType::None, true, &[]);
     net.add_behind(NatType::None, true, &[addr(0)]);
-    let tried = |net: &Net, n: usize, of| net.nodes[n].engine.book.get(id(of)).unwrap().measured.tried;
+    let tried = |net: &Net, n: usize, of| net.nodes[n].engine.book.read().get(id(of)).unwrap().measured.tried;
     net.run(secs(30));
     assert!(!tried(&net, 0, 1) && tried(&net, 1, 0));
     net.run(secs(40));

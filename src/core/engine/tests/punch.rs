@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::super::sim::{Net, addr, id};
 use super::NATS;
+use crate::core::sim::{Net, addr, id};
 use crate::model::{AttemptOutcome, Command, EventKind, NatType, Path, StageKind};
 
 const LATENCY: Duration = Duration::from_millis(40);
@@ -92,7 +92,7 @@ fn test_punch_coordination_through_intermediary() {
 #[test]
 fn a_target_names_its_homes_and_one_of_them_is_asked_at_once() {
     let mut net = pair(NatType::PortRestricted, NatType::PortRestricted);
-    let record = net.nodes[FROM].engine.book.get(id(TO)).and_then(|e| e.record()).unwrap();
+    let record = net.nodes[FROM].engine.book.read().get(id(TO)).and_then(|e| e.record()).unwrap();
     assert_eq!(record.homes.len(), 2);
     let (_, with, _) = connect(&mut net);
     // The same when nobody was found to be public, so that all are to be asked.

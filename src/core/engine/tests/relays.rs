@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::super::sim::{Net, addr, id};
 use super::super::{Input, Settings};
 use super::{LATENCY, NATS, secs};
+use crate::core::sim::{Net, addr, id};
 use crate::core::wire::{Delta, Echo, Message, Record, RelayAddr};
 use crate::model::{
     Command, CommandId, Done, EventKind, HardNat, NatType, NextStep, Path, PunchConsent, Reason, RelayMode,
@@ -85,7 +85,7 @@ fn who_is_behind_a_symmetric_nat_tells_everybody_of_an_active_and_a_standby_rela
     let shown = net.nodes[3].engine.snapshot(now);
     let roles: Vec<RelayRole> = shown.relays.reservations.iter().map(|r| r.role).collect();
     assert_eq!(roles, [RelayRole::Active, RelayRole::Standby]);
-    let told = net.nodes[4].engine.book.get(id(3)).and_then(|e| e.record()).unwrap();
+    let told = net.nodes[4].engine.book.read().get(id(3)).and_then(|e| e.record()).unwrap();
     assert_eq!(told.relays.len(), 2);
     assert!(net.nodes[4].engine.snapshot(now).relays.reservations.is_empty(), "others need none");
 }
@@ -104,7 +104,7 @@ impl Echoes {
     }
 
     fn all_arrived_in_order(&self, net: &Net, at: usize) -> bool {
-        net.nodes[at].engine.echoes.came == (1..=self.sent).collect::<Vec<_>>()
+        net.nodes[at].engine.links.echoes_that_came() == (1..=self.sent).collect::<Vec<_>>()
     }
 }
 
@@ -279,7 +279,7 @@ fn test_punch_timeout_fallback_to_relay() {
 #[test]
 fn a_punch_that_is_asked_for_behind_a_relayed_link_is_tried_and_told() {
     let mut net = relayed(5);
-    let before = net.nodes[3].engine.snapshot(net.now).kpi.attempts;
+    let before = net.nodes[3].engine.snapshot(net.now).kpi.figures.attempts;
     let command = net.command(3, Command::Punch { peer: id(4) });
     net.run(secs(5));
     let Some(Err(failure)) = outcome(&net, 3, command) else { panic!("no outcome") };
@@ -288,7 +288,11 @@ fn a_punch_that_is_asked_for_behind_a_relayed_link_is_tried_and_told() {
     let punch = report.stages.iter().find(|s| s.stage == StageKind::Punch).unwrap();
     assert!(matches!(punch.reason, Some(crate::model::Reason::Unpunchable { .. })), "{punch:?}");
     let now = net.now;
-    assert_eq!(net.nodes[3].engine.snapshot(now).kpi.attempts, before, "a link that stays has not failed");
+    assert_eq!(
+        net.nodes[3].engine.snapshot(now).kpi.figures.attempts,
+        before,
+        "a link that stays has not failed"
+    );
 }
 
 #[test]
@@ -347,7 +351,7 @@ fn dialler(net: &mut Net) -> (usize, usize, Record) {
     let now = net.now;
     let shown = net.nodes[3].engine.snapshot(now);
     let (near, far) = if shown.link(&id(4)).is_some_and(|l| l.outbound) { (3, 4) } else { (4, 3) };
-    let record = net.nodes[near].engine.book.get(id(far)).and_then(|e| e.record()).unwrap().clone();
+    let record = net.nodes[near].engine.book.read().get(id(far)).and_then(|e| e.record()).unwrap().clone();
     (near, far, record)
 }
 

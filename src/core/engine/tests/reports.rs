@@ -1,14 +1,12 @@
 //! What is reported adds up to what is shown.
 
-use std::sync::Arc;
-
 use super::relays::{outcome, relayed};
 use super::secs;
 use crate::core::kpi::Tally;
-use crate::model::{Command, Fact, KpiView, NatType, Path, PeerId};
+use crate::model::{Command, Fact, Figures, NatType, Path, PeerId};
 
 /// What a registry would count of what a node reports.
-fn counted(facts: &[Fact]) -> KpiView {
+fn counted(facts: &[Fact]) -> Figures {
     let mut tally = Tally::default();
     for fact in facts {
         match fact {
@@ -36,11 +34,10 @@ fn who_is_told_the_reports_counts_what_the_node_counts() {
     assert!(outcome(&net, 3, command).is_some());
     let now = net.now;
     for node in &mut net.nodes {
-        let shown = KpiView::clone(&node.engine.snapshot(now).kpi);
+        let shown = node.engine.snapshot(now).kpi;
         let over_time: u64 = shown.series[2].points.iter().map(|p| p.attempts).sum();
-        assert_eq!(over_time, shown.attempts);
-        let plain = KpiView { since: None, series: Arc::default(), ..shown };
-        assert_eq!(counted(&node.reports), plain);
+        assert_eq!(over_time, shown.figures.attempts);
+        assert_eq!(counted(&node.reports), shown.figures);
     }
     let reports = &net.nodes[3].reports;
     let attempt = reports.iter().find_map(|f| match f {

@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use super::super::sim::{Net, id};
 use super::punch::{self, FROM, TO};
 use super::{fleet, secs};
 use crate::core::coordination::Step;
+use crate::core::sim::{Net, id};
 use crate::model::{
     AttemptOutcome, CloseCode, Command, CommandId, Done, EventKind, Failure, LinkReport, NatType, Path,
     PeerRow, Reason, StageKind, StageOutcome, Stamp, Why,
@@ -170,8 +170,8 @@ fn a_peer_that_is_tried_again_and_again_while_it_is_down_counts_as_one_span() {
     net.run(secs(200));
     let now = net.now;
     let kpi = net.nodes[0].engine.snapshot(now).kpi.clone();
-    assert!(kpi.unreachable >= before.unreachable + 2, "it was tried again: {kpi:?}");
-    assert_eq!(kpi.unreached, before.unreached + 1, "{kpi:?}");
+    assert!(kpi.figures.unreachable >= before.figures.unreachable + 2, "it was tried again: {kpi:?}");
+    assert_eq!(kpi.figures.unreached, before.figures.unreached + 1, "{kpi:?}");
 }
 
 /// What a node's own account says of punches that another asked for.

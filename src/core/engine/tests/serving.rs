@@ -2,11 +2,11 @@
 
 use std::net::SocketAddr;
 
-use super::super::sim::{Net, addr, id};
 use super::super::{Input, Settings};
 use super::{LATENCY, secs};
 use crate::core::link::{ConnId, ConnInfo};
 use crate::core::serving::{Ask, ServeId};
+use crate::core::sim::{Net, addr, id};
 use crate::core::wire::Capabilities;
 use crate::model::{
     Command, Done, EventKind, HardNat, NatType, Path, PeerId, PunchConsent, Reason, RelayMode, RelaysView,
@@ -208,7 +208,7 @@ fn a_reservation_ends_soon_after_its_holder_fell_silent() {
 fn switched_off_it_ends_all_says_so_in_its_record_and_is_asked_no_more() {
     let mut net = star(2);
     let says = |net: &Net| {
-        let record = net.nodes[2].engine.book.get(id(0)).and_then(|e| e.record()).unwrap();
+        let record = net.nodes[2].engine.book.read().get(id(0)).and_then(|e| e.record()).unwrap();
         record.capabilities.has(Capabilities::RELAY)
     };
     ask(&mut net, 1);

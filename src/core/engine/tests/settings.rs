@@ -3,10 +3,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::super::sim::{Net, addr};
 use super::super::{Input, Settings};
 use super::punch::{TO, connect, pair};
 use super::{LATENCY, secs};
+use crate::core::sim::{Net, addr};
 use crate::model::{EventKind, HardNat, NatType, Path, PunchConsent, RelayMode, StageKind};
 
 fn settings(bootstrap: &[SocketAddr]) -> Settings {

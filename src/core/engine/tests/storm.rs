@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::super::sim::{Net, addr, id};
 use super::secs;
+use crate::core::sim::{Net, addr, id};
 use crate::model::{Command, CommandId, Done, NatType, Path, Reason, StageKind, StageReport};
 
 const LATENCY: Duration = Duration::from_millis(10);

@@ -22,7 +22,7 @@ fn shut() -> Ways {
 fn attempts(net: &mut Net, n: usize) -> (u64, u64) {
     let now = net.now;
     let snapshot = net.nodes[n].engine.snapshot(now);
-    (snapshot.attempts.ended, snapshot.kpi.attempts)
+    (snapshot.attempts.ended, snapshot.kpi.figures.attempts)
 }
 
 #[test]

@@ -54,7 +54,7 @@ fn a_status_change_reaches_all_within_a_second_and_is_told_once() {
     net.run(SECOND * 5);
     let before: u64 = net.nodes.values().map(|n| n.gossip.view().deltas_out).sum();
     let changed = Record { nat: NatType::Symmetric, ..record(3, 0) };
-    net.act(3, |gossip, _, now| gossip.set_own(changed, now));
+    net.act(3, |gossip, _, now, out| gossip.set_own(changed, now, out));
     assert!(net.run_until(SECOND, |net| net.all_know(3, 2)).is_some());
     net.run(SECOND * 5);
     let after: u64 = net.nodes.values().map(|n| n.gossip.view().deltas_out).sum();
@@ -66,17 +66,17 @@ fn a_status_change_reaches_all_within_a_second_and_is_told_once() {
 fn a_delta_that_is_dropped_before_sending_is_repaired_by_the_digest_within_a_minute() {
     let mut net = line(4);
     net.run(SECOND * 100);
-    net.act(0, |gossip, _, now| {
+    net.act(0, |gossip, _, now, out| {
         gossip.drop_next_delta();
-        gossip.set_own(Record { name: "other".into(), ..record(0, 0) }, now);
+        gossip.set_own(Record { name: "other".into(), ..record(0, 0) }, now, out);
     });
     net.run(SECOND * 1);
     assert!(!net.all_know(0, 2), "the delta was lost");
     assert!(net.run_until(SECOND * 59, |net| net.all_know(0, 2)).is_some());
     let repairs: u64 = net.nodes.values().map(|n| n.gossip.view().repairs).sum();
     assert!(repairs > 0);
-    net.act(0, |gossip, _, now| {
-        gossip.set_own(Record { name: "third".into(), ..record(0, 0) }, now);
+    net.act(0, |gossip, _, now, out| {
+        gossip.set_own(Record { name: "third".into(), ..record(0, 0) }, now, out);
     });
     assert!(net.run_until(SECOND, |net| net.all_know(0, 3)).is_some(), "only one batch was lost");
 }
@@ -86,8 +86,8 @@ fn links_that_lose_every_delta_still_converge_hop_by_hop() {
     let mut net = line(3);
     net.run(SECOND * 5);
     net.loses = |message| matches!(message, Message::Delta(_));
-    net.act(0, |gossip, _, now| {
-        gossip.set_own(Record { name: "other".into(), ..record(0, 0) }, now);
+    net.act(0, |gossip, _, now, out| {
+        gossip.set_own(Record { name: "other".into(), ..record(0, 0) }, now, out);
     });
     assert!(net.run_until(MINUTE, |net| net.nodes[&1].knows(0) == Some(2)).is_some());
     assert!(net.run_until(MINUTE, |net| net.all_know(0, 2)).is_some());
@@ -103,8 +103,8 @@ fn propagation_says_what_the_linked_peers_have() {
 
     // One who takes nothing in.
     net.loses = |message| !matches!(message, Message::Digest(_) | Message::DigestPage(_));
-    net.act(1, |gossip, _, now| {
-        gossip.set_own(Record { name: "other".into(), ..record(1, 0) }, now);
+    net.act(1, |gossip, _, now, out| {
+        gossip.set_own(Record { name: "other".into(), ..record(1, 0) }, now, out);
     });
     net.run(MINUTE * 3);
     let view = net.node(1).gossip.view();
@@ -127,7 +127,7 @@ fn a_peer_that_leaves_is_deleted_by_its_neighbours_doubted_by_theirs_and_stays_a
     let mut net = ring(6);
     net.run(SECOND * 5);
     for neighbour in [1, 5] {
-        net.act(neighbour, |gossip, book, now| gossip.on_message(id(0), Message::Leave, book, now));
+        net.act(neighbour, |gossip, book, now, out| gossip.on_message(id(0), Message::Leave, book, now, out));
         net.cut(0, neighbour);
     }
     net.nodes.remove(&0);
@@ -140,8 +140,8 @@ fn a_peer_that_leaves_is_deleted_by_its_neighbours_doubted_by_theirs_and_stays_a
     assert_eq!(net.nodes[&5].knows(0), None);
 
     net.add(0);
-    net.act(0, |gossip, _, now| {
-        gossip.set_own(Record { name: "again".into(), ..record(0, 0) }, now);
+    net.act(0, |gossip, _, now, out| {
+        gossip.set_own(Record { name: "again".into(), ..record(0, 0) }, now, out);
     });
     net.link(0, 2);
     assert!(net.run_until(SECOND, |net| net.all_know(0, 2)).is_some());
@@ -152,9 +152,9 @@ fn a_peer_that_leaves_is_deleted_by_its_neighbours_doubted_by_theirs_and_stays_a
 fn a_lost_removal_is_told_again_by_the_digest() {
     let mut net = line(3);
     net.run(SECOND * 5);
-    net.act(1, |gossip, book, now| {
+    net.act(1, |gossip, book, now, out| {
         gossip.drop_next_delta();
-        gossip.on_message(id(0), Message::Leave, book, now);
+        gossip.on_message(id(0), Message::Leave, book, now, out);
     });
     net.cut(0, 1);
     net.nodes.remove(&0);
@@ -186,7 +186,7 @@ fn a_node_that_lost_its_counter_issues_versions_above_its_old_ones() {
     net.run(SECOND);
     for n in 0..40 {
         let own = Record { name: format!("name {n}"), ..record(0, 0) };
-        net.act(0, |gossip, _, now| gossip.set_own(own, now));
+        net.act(0, |gossip, _, now, out| gossip.set_own(own, now, out));
         net.run(SECOND);
     }
     assert!(net.all_know(0, 41));
@@ -224,8 +224,8 @@ proptest! {
                 0 | 1 if a != b => net.link(a, b),
                 2 if a != b => net.cut(a, b),
                 3 => net.inject(a, b, Message::Delta(Delta { added: vec![], removed: vec![id(b + 1), id(0)] })),
-                _ => net.act(a, |gossip, _, now| {
-                    gossip.set_own(Record { name: format!("{b}{seconds}"), ..record(a, 0) }, now);
+                _ => net.act(a, |gossip, _, now, out| {
+                    gossip.set_own(Record { name: format!("{b}{seconds}"), ..record(a, 0) }, now, out);
                 }),
             }
             net.run(SECOND * seconds as u32);

@@ -16,13 +16,13 @@ const MINUTE: Duration = Duration::from_secs(60);
 fn linked(outbound: bool) -> (Node, Now) {
     let now = Now::START;
     let mut node = Node::new(0, now);
-    node.gossip.link_up(id(1), LinkContext { outbound, ..LINK }, &mut node.book, now);
+    node.gossip.link_up(id(1), LinkContext { outbound, ..LINK }, &mut node.book, now, &mut node.out);
     node.drain();
     (node, now)
 }
 
 fn hear(node: &mut Node, message: Message, now: Now) -> Vec<(PeerId, Message)> {
-    node.gossip.on_message(id(1), message, &mut node.book, now);
+    node.gossip.on_message(id(1), message, &mut node.book, now, &mut node.out);
     node.drain()
 }
 
@@ -65,15 +65,15 @@ fn removals_are_counted_like_records() {
 fn linking_again_brings_no_new_burst() {
     let (mut node, now) = linked(false);
     flood(&mut node, 10, 1_000, now);
-    node.gossip.link_down(id(1), &mut node.book, now);
-    node.gossip.link_up(id(1), LINK, &mut node.book, now);
+    node.gossip.link_down(id(1), &mut node.book, now, &mut node.out);
+    node.gossip.link_up(id(1), LINK, &mut node.book, now, &mut node.out);
     assert_eq!(flood(&mut node, 2_000, 100, now), 0);
 }
 
 #[test]
 fn our_own_request_lets_ten_thousand_in_and_no_more() {
     let (mut node, now) = linked(false);
-    node.gossip.sync(None, CommandId(1), &node.book, now).unwrap();
+    node.gossip.sync(None, CommandId(1), &node.book, now, &mut node.out).unwrap();
     assert_eq!(flood(&mut node, 10, 12_000, now), INTAKE_BURST_REQUESTED as u64);
 }
 
@@ -96,6 +96,7 @@ fn a_cut_full_sync_is_asked_for_again_once_and_only_where_we_dialled() {
         Message::FullSync(FullSync { sync: 0, page: 0, last: true, records: vec![] }),
         &mut node.book,
         now,
+        &mut node.out,
     );
     assert_eq!((train(&mut node, now), train(&mut node, now)), (0, 0));
     let (mut node, now) = linked(false);
@@ -126,7 +127,7 @@ fn our_own_counter_cannot_be_driven_far_or_fast() {
     }
     assert_eq!(node.gossip.own().version, 8, "once in a while is enough");
     let later = now.plus(REISSUE_EVERY);
-    node.gossip.handle_timeout(&node.book, later);
+    node.gossip.handle_timeout(&node.book, later, &mut node.out);
     assert_eq!(node.gossip.own().version, 100);
 }
 
@@ -149,8 +150,8 @@ fn forged_records_do_not_stick_in_a_fleet() {
 #[test]
 fn a_peer_that_signs_is_not_even_told_of_what_others_make_up() {
     let (mut node, now) = linked(false);
-    node.gossip.link_up(id(2), LINK, &mut node.book, now);
-    node.gossip.on_message(id(2), delta(vec![signed(2, 5)]), &mut node.book, now);
+    node.gossip.link_up(id(2), LINK, &mut node.book, now, &mut node.out);
+    node.gossip.on_message(id(2), delta(vec![signed(2, 5)]), &mut node.book, now, &mut node.out);
     node.drain();
     let forged = Record { version: 6, ..signed(2, 5) };
     for lie in [record(2, 6), forged, Record { proof: signed(3, 1).proof, ..record(2, 6) }] {
@@ -176,8 +177,8 @@ fn a_lost_counter_is_found_again_however_far_it_had_come() {
 #[test]
 fn hearsay_about_a_linked_peer_is_not_taken_up() {
     let (mut node, now) = linked(false);
-    node.gossip.link_up(id(2), LINK, &mut node.book, now);
-    node.gossip.on_message(id(2), delta(vec![record(2, 5)]), &mut node.book, now);
+    node.gossip.link_up(id(2), LINK, &mut node.book, now, &mut node.out);
+    node.gossip.on_message(id(2), delta(vec![record(2, 5)]), &mut node.book, now, &mut node.out);
     let told = hear(&mut node, delta(vec![Record { name: "forged".into(), ..record(2, 6) }]), now);
     assert_eq!(node.book.get(id(2)).unwrap().record().unwrap().name, "node-2");
     assert!(
@@ -217,11 +218,11 @@ fn whom_we_had_to_do_with_comes_before_whom_somebody_invented() {
     let (mut node, now) = linked(false);
     flood(&mut node, 10, 300, now);
     let honest = id(4_000);
-    node.gossip.link_up(honest, LINK, &mut node.book, now);
-    node.gossip.on_message(honest, delta(vec![record(4_000, 3)]), &mut node.book, now);
+    node.gossip.link_up(honest, LINK, &mut node.book, now, &mut node.out);
+    node.gossip.on_message(honest, delta(vec![record(4_000, 3)]), &mut node.book, now, &mut node.out);
     let newcomer = id(5_000);
-    node.gossip.link_up(newcomer, LINK, &mut node.book, now);
-    node.gossip.room(newcomer, ROOM_AT_START, &node.book, now);
+    node.gossip.link_up(newcomer, LINK, &mut node.book, now, &mut node.out);
+    node.gossip.room(newcomer, ROOM_AT_START, &node.book, now, &mut node.out);
     let told: Vec<PeerId> = node
         .drain()
         .into_iter()
@@ -282,7 +283,7 @@ fn with_colliding(count: u32) -> (Node, Now, PeerPrefix) {
         peer[28..].copy_from_slice(&n.to_be_bytes());
         let _ = node.book.first_hand(Record { peer: PeerId(peer), ..record(n, 1) }, now);
     }
-    node.gossip.room(id(1), usize::MAX, &node.book, now);
+    node.gossip.room(id(1), usize::MAX, &node.book, now, &mut node.out);
     (node, now, prefix)
 }
 
@@ -308,7 +309,7 @@ fn records_behind_prefixes_are_paid_for_one_by_one() {
     let mut served = 0;
     for _ in 0..5_000 {
         served += records_in(&hear(&mut node, ask.clone(), now));
-        node.gossip.room(id(1), usize::MAX, &node.book, now);
+        node.gossip.room(id(1), usize::MAX, &node.book, now, &mut node.out);
     }
     assert_eq!(served, RECORDS_SERVE_BURST as usize);
     assert!(node.counter("gossip.serve_records") > 0);
@@ -320,7 +321,7 @@ fn an_answer_is_made_as_there_is_room_for_it() {
     for n in 0..5_000 {
         let _ = node.book.first_hand(record(10 + n, 1), now);
     }
-    node.gossip.room(id(1), 0, &node.book, now);
+    node.gossip.room(id(1), 0, &node.book, now, &mut node.out);
     for sync in 1..=SYNC_QUEUE_MAX as u32 {
         hear(&mut node, Message::Request(Request { sync, want: Want::All }), now);
     }
@@ -328,7 +329,7 @@ fn an_answer_is_made_as_there_is_room_for_it() {
     let waiting = &node.gossip.links[&id(1)].queue;
     assert!(waiting.len() > 3);
     assert!(waiting.iter().all(|train| matches!(train.whose, super::super::link::Whose::All)));
-    node.gossip.room(id(1), 20_000, &node.book, now);
+    node.gossip.room(id(1), 20_000, &node.book, now, &mut node.out);
     let first = records_in(&node.drain());
     assert!(first > 0 && first < 300, "{first} records in 20 kB");
 }
@@ -338,10 +339,10 @@ fn four_links_are_served_at_once_and_a_stalled_one_gives_its_place_up() {
     let now = Now::START;
     let mut node = Node::new(0, now);
     for n in 1..=6 {
-        node.gossip.link_up(id(n), LINK, &mut node.book, now);
+        node.gossip.link_up(id(n), LINK, &mut node.book, now, &mut node.out);
         // Nothing gets through to the first ones.
         if n <= 4 {
-            node.gossip.room(id(n), 0, &node.book, now);
+            node.gossip.room(id(n), 0, &node.book, now, &mut node.out);
         }
     }
     node.drain();
@@ -351,6 +352,7 @@ fn four_links_are_served_at_once_and_a_stalled_one_gives_its_place_up() {
             Message::Request(Request { sync: 1, want: Want::All }),
             &mut node.book,
             now,
+            &mut node.out,
         );
     }
     node.gossip.on_message(
@@ -358,11 +360,12 @@ fn four_links_are_served_at_once_and_a_stalled_one_gives_its_place_up() {
         Message::Request(Request { sync: 1, want: Want::All }),
         &mut node.book,
         now,
+        &mut node.out,
     );
     assert_eq!(pages_in(&node.drain()), 0, "all places are taken");
     let later = now.plus(SYNC_STALL);
     assert!(node.gossip.next_timeout().unwrap() <= later.mono);
-    node.gossip.handle_timeout(&node.book, later);
+    node.gossip.handle_timeout(&node.book, later, &mut node.out);
     let out = node.drain();
     assert_eq!(pages_in(&out), 1);
     assert!(out.iter().any(|(to, m)| *to == id(5) && matches!(m, Message::FullSync(_))));
@@ -372,7 +375,7 @@ fn four_links_are_served_at_once_and_a_stalled_one_gives_its_place_up() {
 #[test]
 fn waiting_answers_are_bounded_per_link() {
     let (mut node, now) = linked(false);
-    node.gossip.room(id(1), 0, &node.book, now);
+    node.gossip.room(id(1), 0, &node.book, now, &mut node.out);
     let ask = Message::Request(Request { sync: 1, want: Want::Prefixes(vec![PeerPrefix([1; 8])]) });
     for _ in 0..100 {
         hear(&mut node, ask.clone(), now);
@@ -394,7 +397,7 @@ fn digests_are_looked_at_a_few_times_and_then_every_thirty_seconds() {
 
 /// Lets our digest go out, and answers it with entries.
 fn answer_digest(node: &mut Node, entries: &[DigestEntry], now: Now) -> Vec<(PeerId, Message)> {
-    node.gossip.handle_timeout(&node.book, now);
+    node.gossip.handle_timeout(&node.book, now, &mut node.out);
     let round = node.drain().into_iter().find_map(|(_, m)| match m {
         Message::Digest(digest) => Some(digest.round),
         _ => None,
@@ -486,8 +489,8 @@ fn one_round_of_repair_sends_so_much_unasked_and_no_more() {
     // It lacks all we have, and has all that is gone for us.
     let gone: Vec<DigestEntry> =
         (0..many).map(|n| DigestEntry { peer: id(50_000 + n).into(), version: 1 }).collect();
-    node.gossip.handle_timeout(&node.book, now.plus(SECOND));
-    node.gossip.room(id(1), usize::MAX, &node.book, now);
+    node.gossip.handle_timeout(&node.book, now.plus(SECOND), &mut node.out);
+    node.gossip.room(id(1), usize::MAX, &node.book, now, &mut node.out);
     node.drain();
     let out = answer_digest(&mut node, &gone, now.plus(SECOND * 20));
     let (mut added, mut removed) = (0, 0);
@@ -504,12 +507,12 @@ fn one_round_of_repair_sends_so_much_unasked_and_no_more() {
 fn the_memory_of_what_peers_used_up_is_bounded() {
     let (mut node, now) = linked(false);
     for n in 10..METERS_MAX as u32 + 100 {
-        node.gossip.link_up(id(n), LINK, &mut node.book, now);
-        node.gossip.link_down(id(n), &mut node.book, now);
+        node.gossip.link_up(id(n), LINK, &mut node.book, now, &mut node.out);
+        node.gossip.link_down(id(n), &mut node.book, now, &mut node.out);
         node.drain();
     }
     assert_eq!(node.gossip.meters.len(), METERS_MAX);
-    node.gossip.link_down(id(1), &mut node.book, now.plus(METERS_KEPT));
+    node.gossip.link_down(id(1), &mut node.book, now.plus(METERS_KEPT), &mut node.out);
     assert_eq!(node.gossip.meters.len(), 1, "and ends");
 }
 
@@ -519,7 +522,7 @@ fn no_page_has_more_records_than_the_other_end_parses() {
     for n in 0..PAGE_RECORDS_MAX as u32 * 2 {
         let _ = node.book.first_hand(Record::new(id(10 + n), 1), now);
     }
-    node.gossip.room(id(1), usize::MAX, &node.book, now);
+    node.gossip.room(id(1), usize::MAX, &node.book, now, &mut node.out);
     let out = hear(&mut node, Message::Request(Request { sync: 1, want: Want::All }), now);
     assert_eq!(out.len(), 3);
     for (_, message) in out {

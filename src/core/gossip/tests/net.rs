@@ -1,4 +1,4 @@
-//! A simulated network of gossip machines in virtual time.
+//! Gossip machines, linked as a test says, over the queue of the simulated network.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -8,6 +8,7 @@ use rand::rngs::StdRng;
 
 use super::super::*;
 use crate::core::proof::RecordSeed;
+use crate::core::sim::Queue;
 use crate::core::wire::{Frame, FrameReader, Record};
 use crate::model::NatType;
 
@@ -48,6 +49,8 @@ pub(super) fn signed(n: u32, version: u64) -> Record {
 pub(super) struct Node {
     pub(super) gossip: Gossip,
     pub(super) book: Book,
+    /// What it decided and is not drained yet.
+    pub(super) out: Vec<Output>,
     /// Everything it put out but messages.
     pub(super) log: Vec<Output>,
 }
@@ -56,12 +59,12 @@ impl Node {
     pub(super) fn new(n: u32, now: Now) -> Self {
         let rng = StdRng::seed_from_u64(u64::from(n));
         let gossip = Gossip::new(record(n, 1), rng, now).signed_by(signer(n));
-        Self { gossip, book: Book::new(id(n)), log: Vec::new() }
+        Self { gossip, book: Book::new(id(n)), out: Vec::new(), log: Vec::new() }
     }
 
     pub(super) fn drain(&mut self) -> Vec<(PeerId, Message)> {
         let mut sent = Vec::new();
-        while let Some(output) = self.gossip.poll() {
+        for output in std::mem::take(&mut self.out) {
             match output {
                 Output::Send { peer, message } => sent.push((peer, message)),
                 other => self.log.push(other),
@@ -83,8 +86,8 @@ pub(super) struct Net {
     pub(super) now: Now,
     pub(super) nodes: BTreeMap<u32, Node>,
     links: BTreeSet<(u32, u32)>,
-    /// Messages on their way, by when and in which order they arrive.
-    wire: BTreeMap<(Mono, u64), (u32, u32, Message)>,
+    /// Messages on their way: from, to, and what.
+    wire: Queue<(u32, u32, Message)>,
     sent: u64,
     /// What the links lose.
     pub(super) loses: fn(&Message) -> bool,
@@ -100,7 +103,7 @@ impl Net {
             now,
             nodes: (0..nodes).map(|n| (n, Node::new(n, now))).collect(),
             links: BTreeSet::new(),
-            wire: BTreeMap::new(),
+            wire: Queue::default(),
             sent: 0,
             loses: |_| false,
             delta_loss: 0,
@@ -121,27 +124,31 @@ impl Net {
         for (from, to) in [(a, b), (b, a)] {
             let now = self.now;
             let node = self.node(from);
-            node.gossip.link_up(id(to), LINK, &mut node.book, now);
+            node.gossip.link_up(id(to), LINK, &mut node.book, now, &mut node.out);
             self.carry(from);
         }
     }
 
     pub(super) fn cut(&mut self, a: u32, b: u32) {
         self.links.remove(&(a.min(b), a.max(b)));
-        self.wire.retain(|_, (from, to, _)| (*from, *to) != (a, b) && (*from, *to) != (b, a));
+        self.wire.retain(|(from, to, _)| (*from, *to) != (a, b) && (*from, *to) != (b, a));
         for (from, to) in [(a, b), (b, a)] {
             let now = self.now;
             let node = self.node(from);
-            node.gossip.link_down(id(to), &mut node.book, now);
+            node.gossip.link_down(id(to), &mut node.book, now, &mut node.out);
             self.carry(from);
         }
     }
 
     /// Acts on a node and carries what comes of it.
-    pub(super) fn act<R>(&mut self, n: u32, act: impl FnOnce(&mut Gossip, &mut Book, Now) -> R) -> R {
+    pub(super) fn act<R>(
+        &mut self,
+        n: u32,
+        act: impl FnOnce(&mut Gossip, &mut Book, Now, &mut Vec<Output>) -> R,
+    ) -> R {
         let now = self.now;
         let node = self.node(n);
-        let result = act(&mut node.gossip, &mut node.book, now);
+        let result = act(&mut node.gossip, &mut node.book, now, &mut node.out);
         self.carry(n);
         result
     }
@@ -149,7 +156,7 @@ impl Net {
     /// A message as if `from` had sent it.
     pub(super) fn inject(&mut self, from: u32, to: u32, message: Message) {
         self.sent += 1;
-        self.wire.insert((self.now.mono + LATENCY, self.sent), (from, to, message));
+        self.wire.push(self.now.mono + LATENCY, (from, to, message));
     }
 
     fn carry(&mut self, from: u32) {
@@ -179,20 +186,22 @@ impl Net {
         loop {
             let timer =
                 self.nodes.iter().filter_map(|(n, node)| node.gossip.next_timeout().map(|at| (at, *n))).min();
-            let arrival = self.wire.keys().next().map(|(at, _)| *at);
+            let arrival = self.wire.next_due();
             let next = timer.map(|(at, _)| at).into_iter().chain(arrival).min();
             let Some(next) = next.filter(|at| *at <= end) else {
                 break;
             };
             self.now = self.now.plus(next.since(self.now.mono));
             if arrival.is_some_and(|at| at <= next) {
-                let (_, (from, to, message)) = self.wire.pop_first().unwrap();
-                self.act(to, |gossip, book, now| gossip.on_message(id(from), message, book, now));
+                let (from, to, message) = self.wire.pop().unwrap();
+                self.act(to, |gossip, book, now, out| gossip.on_message(id(from), message, book, now, out));
                 if self.nodes.contains_key(&from) {
-                    self.act(from, |gossip, book, now| gossip.room(id(to), ROOM_AT_START, book, now));
+                    self.act(from, |gossip, book, now, out| {
+                        gossip.room(id(to), ROOM_AT_START, book, now, out);
+                    });
                 }
             } else if let Some((_, n)) = timer {
-                self.act(n, |gossip, book, now| gossip.handle_timeout(book, now));
+                self.act(n, |gossip, book, now, out| gossip.handle_timeout(book, now, out));
             }
         }
         self.now = self.now.plus(end.since(self.now.mono));

@@ -14,15 +14,15 @@ fn node_with_links(links: u32) -> (Node, Now) {
     let now = Now::START;
     let mut node = Node::new(0, now);
     for n in 1..=links {
-        node.gossip.link_up(id(n), LINK, &mut node.book, now);
-        node.gossip.room(id(n), ROOM_AT_START, &node.book, now);
+        node.gossip.link_up(id(n), LINK, &mut node.book, now, &mut node.out);
+        node.gossip.room(id(n), ROOM_AT_START, &node.book, now, &mut node.out);
     }
     node.drain();
     (node, now)
 }
 
 fn hear(node: &mut Node, from: u32, message: Message, now: Now) -> Vec<(PeerId, Message)> {
-    node.gossip.on_message(id(from), message, &mut node.book, now);
+    node.gossip.on_message(id(from), message, &mut node.book, now, &mut node.out);
     node.drain()
 }
 
@@ -35,7 +35,7 @@ type Told = (PeerId, Vec<(PeerId, u64)>, Vec<PeerId>);
 
 /// What a batch says, once it is due.
 fn flush(node: &mut Node, now: Now) -> Vec<Told> {
-    node.gossip.handle_timeout(&node.book, now.plus(DELTA_BATCH));
+    node.gossip.handle_timeout(&node.book, now.plus(DELTA_BATCH), &mut node.out);
     node.drain()
         .into_iter()
         .filter_map(|(to, message)| match message {
@@ -52,7 +52,7 @@ fn test_full_sync_on_connect() {
     for n in 10..15 {
         node.book.hearsay(record(n, 1), id(9), now).unwrap();
     }
-    node.gossip.link_up(id(1), LINK, &mut node.book, now);
+    node.gossip.link_up(id(1), LINK, &mut node.book, now, &mut node.out);
     let sent = node.drain();
     let [(to, Message::FullSync(page))] = sent.as_slice() else {
         panic!("{sent:?}");
@@ -114,10 +114,10 @@ fn test_cache_merge_deduplication() {
 #[test]
 fn our_own_record_goes_out_only_when_it_says_something_new() {
     let (mut node, now) = node_with_links(1);
-    node.gossip.set_own(record(0, 99), now);
+    node.gossip.set_own(record(0, 99), now, &mut node.out);
     assert_eq!(node.gossip.own().version, 1);
     assert!(flush(&mut node, now).is_empty());
-    node.gossip.set_own(Record { nat: NatType::None, ..record(0, 99) }, now);
+    node.gossip.set_own(Record { nat: NatType::None, ..record(0, 99) }, now, &mut node.out);
     assert_eq!(node.gossip.own().version, 2);
     assert_eq!(flush(&mut node, now), vec![(id(1), vec![(id(0), 2)], vec![])]);
     assert!(node.log.contains(&Output::Published { version: 2 }));
@@ -126,8 +126,8 @@ fn our_own_record_goes_out_only_when_it_says_something_new() {
 #[test]
 fn changes_of_our_own_record_that_go_out_together_are_one_event() {
     let (mut node, now) = node_with_links(1);
-    node.gossip.set_own(Record { nat: NatType::None, ..record(0, 99) }, now);
-    node.gossip.set_own(Record { nat: NatType::Symmetric, ..record(0, 99) }, now);
+    node.gossip.set_own(Record { nat: NatType::None, ..record(0, 99) }, now, &mut node.out);
+    node.gossip.set_own(Record { nat: NatType::Symmetric, ..record(0, 99) }, now, &mut node.out);
     assert_eq!(flush(&mut node, now), vec![(id(1), vec![(id(0), 3)], vec![])]);
     let told: Vec<_> = node
         .log
@@ -155,7 +155,7 @@ fn a_burst_of_changes_is_one_message() {
 #[test]
 fn a_delta_that_finds_no_room_is_dropped_and_counted() {
     let (mut node, now) = node_with_links(2);
-    node.gossip.room(id(2), 10, &node.book, now);
+    node.gossip.room(id(2), 10, &node.book, now, &mut node.out);
     hear(&mut node, 1, delta(vec![record(10, 1)]), now);
     assert!(flush(&mut node, now).is_empty());
     assert_eq!(node.counter("gossip.delta_dropped"), 1);
@@ -164,7 +164,7 @@ fn a_delta_that_finds_no_room_is_dropped_and_counted() {
 #[test]
 fn a_batch_is_no_longer_than_the_other_end_takes() {
     let (mut node, now) = node_with_links(2);
-    node.gossip.room(id(2), usize::MAX, &node.book, now);
+    node.gossip.room(id(2), usize::MAX, &node.book, now, &mut node.out);
     // More than a batch, all known already, changed at once.
     for n in 0..DELTA_RECORDS_MAX as u32 + 50 {
         node.gossip.pass_on(id(n + 10), &Change { updated: true, ..Change::default() }, Some(id(1)), now);
@@ -182,7 +182,7 @@ fn pages_wait_for_room() {
     for n in 10..2_010 {
         let _ = node.book.first_hand(record(n, 1), now);
     }
-    node.gossip.link_up(id(1), LINK, &mut node.book, now);
+    node.gossip.link_up(id(1), LINK, &mut node.book, now, &mut node.out);
     let count = |sent: &[(PeerId, Message)]| {
         sent.iter()
             .map(|(_, m)| match m {
@@ -193,10 +193,10 @@ fn pages_wait_for_room() {
     };
     let mut got = count(&node.drain());
     assert!(got < 2_001);
-    node.gossip.room(id(1), 1_000, &node.book, now);
+    node.gossip.room(id(1), 1_000, &node.book, now, &mut node.out);
     assert!(node.drain().is_empty(), "too little to begin a page");
     while got < 2_001 {
-        node.gossip.room(id(1), 100_000, &node.book, now);
+        node.gossip.room(id(1), 100_000, &node.book, now, &mut node.out);
         let sent = node.drain();
         let bytes: usize = sent.iter().map(|(_, m)| m.encode(1, 1).unwrap().len()).sum();
         assert!(bytes <= 100_000 && bytes > 0);
@@ -226,7 +226,7 @@ fn request_number(sent: &[(PeerId, Message)], to: u32) -> Option<u32> {
 #[test]
 fn a_sync_asks_answers_and_reports_what_came() {
     let (mut node, now) = node_with_links(1);
-    node.gossip.sync(Some(id(1)), CommandId(4), &node.book, now).unwrap();
+    node.gossip.sync(Some(id(1)), CommandId(4), &node.book, now, &mut node.out).unwrap();
     let sent = node.drain();
     let sync = request_number(&sent, 1).unwrap();
     assert!(sent.iter().any(|(_, m)| matches!(m, Message::FullSync(p) if p.last)), "our half");
@@ -247,16 +247,16 @@ fn a_sync_asks_answers_and_reports_what_came() {
 #[test]
 fn a_sync_ends_after_three_seconds_with_what_came() {
     let (mut node, now) = node_with_links(2);
-    node.gossip.sync(None, CommandId(4), &node.book, now).unwrap();
+    node.gossip.sync(None, CommandId(4), &node.book, now, &mut node.out).unwrap();
     let sent = node.drain();
     let sync = request_number(&sent, 1).unwrap();
     let page = FullSync { sync, page: 0, last: true, records: vec![record(7, 1)] };
     hear(&mut node, 1, Message::FullSync(page), now);
-    node.gossip.handle_timeout(&node.book, now.plus(Duration::from_millis(2_999)));
+    node.gossip.handle_timeout(&node.book, now.plus(Duration::from_millis(2_999)), &mut node.out);
     node.drain();
     assert!(synced(&node).is_empty());
     assert!(node.gossip.next_timeout().unwrap() <= now.mono + SYNC_WITHIN);
-    node.gossip.handle_timeout(&node.book, now.plus(SYNC_WITHIN));
+    node.gossip.handle_timeout(&node.book, now.plus(SYNC_WITHIN), &mut node.out);
     node.drain();
     let [(_, report)] = synced(&node)[..] else {
         panic!("{:?}", node.log);
@@ -267,7 +267,7 @@ fn a_sync_ends_after_three_seconds_with_what_came() {
 #[test]
 fn a_peer_that_serves_no_sync_now_says_when_and_the_sync_ends_at_once() {
     let (mut node, now) = node_with_links(1);
-    node.gossip.sync(Some(id(1)), CommandId(4), &node.book, now).unwrap();
+    node.gossip.sync(Some(id(1)), CommandId(4), &node.book, now, &mut node.out).unwrap();
     let sync = request_number(&node.drain(), 1).unwrap();
     hear(&mut node, 1, Message::SyncRefused(SyncRefused { sync: sync + 1, retry_s: 9 }), now);
     assert!(synced(&node).is_empty(), "that was another question");
@@ -295,10 +295,10 @@ fn who_asks_for_too_many_full_syncs_is_told_when_the_next_one_is_served() {
 #[test]
 fn a_sync_asked_for_again_joins_the_running_one() {
     let (mut node, now) = node_with_links(1);
-    node.gossip.sync(None, CommandId(1), &node.book, now).unwrap();
+    node.gossip.sync(None, CommandId(1), &node.book, now, &mut node.out).unwrap();
     let sync = request_number(&node.drain(), 1).unwrap();
     for n in 2..20 {
-        node.gossip.sync(None, CommandId(n), &node.book, now).unwrap();
+        node.gossip.sync(None, CommandId(n), &node.book, now, &mut node.out).unwrap();
     }
     assert!(node.drain().is_empty(), "nothing more is said");
     hear(&mut node, 1, Message::FullSync(FullSync { sync, page: 0, last: true, records: vec![] }), now);
@@ -308,15 +308,18 @@ fn a_sync_asked_for_again_joins_the_running_one() {
 #[test]
 fn a_sync_with_nobody_says_so_and_one_whose_link_goes_ends() {
     let (mut node, now) = node_with_links(1);
-    assert_eq!(node.gossip.sync(Some(id(9)), CommandId(1), &node.book, now), Err(Reason::NotLinked));
-    node.gossip.sync(None, CommandId(2), &node.book, now).unwrap();
-    node.gossip.link_down(id(1), &mut node.book, now);
+    assert_eq!(
+        node.gossip.sync(Some(id(9)), CommandId(1), &node.book, now, &mut node.out),
+        Err(Reason::NotLinked)
+    );
+    node.gossip.sync(None, CommandId(2), &node.book, now, &mut node.out).unwrap();
+    node.gossip.link_down(id(1), &mut node.book, now, &mut node.out);
     node.drain();
     let [(CommandId(2), report)] = synced(&node)[..] else {
         panic!("{:?}", node.log);
     };
     assert_eq!((report.peers_asked, report.peers_synced), (1, 0));
-    assert_eq!(node.gossip.sync(None, CommandId(3), &node.book, now), Err(Reason::NoLinks));
+    assert_eq!(node.gossip.sync(None, CommandId(3), &node.book, now, &mut node.out), Err(Reason::NoLinks));
 }
 
 #[test]
@@ -350,12 +353,12 @@ fn what_nobody_saw_for_a_month_is_no_longer_shared() {
 #[test]
 fn private_addresses_are_told_only_where_they_mean_something() {
     let (mut node, now) = node_with_links(2);
-    node.gossip.set_context(id(2), LinkContext { private: true, ..LINK }, &node.book, now);
+    node.gossip.set_context(id(2), LinkContext { private: true, ..LINK }, &node.book, now, &mut node.out);
     node.drain();
     let own =
         Record { addresses: vec![([10, 0, 0, 1], 2000).into(), ([8, 8, 8, 8], 2000).into()], ..record(0, 0) };
-    node.gossip.set_own(own, now);
-    node.gossip.handle_timeout(&node.book, now.plus(DELTA_BATCH));
+    node.gossip.set_own(own, now, &mut node.out);
+    node.gossip.handle_timeout(&node.book, now.plus(DELTA_BATCH), &mut node.out);
     let told: BTreeMap<PeerId, usize> = node
         .drain()
         .into_iter()
@@ -366,7 +369,7 @@ fn private_addresses_are_told_only_where_they_mean_something() {
         .collect();
     assert_eq!(told, BTreeMap::from([(id(1), 1), (id(2), 2)]));
 
-    node.gossip.set_context(id(1), LinkContext { private: true, ..LINK }, &node.book, now);
+    node.gossip.set_context(id(1), LinkContext { private: true, ..LINK }, &node.book, now, &mut node.out);
     let sent = node.drain();
     let [(to, Message::Delta(d))] = sent.as_slice() else {
         panic!("{sent:?}");

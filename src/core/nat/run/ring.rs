@@ -13,7 +13,7 @@ use crate::core::Now;
 
 impl Run {
     /// As soon as enough have answered, the filter tests begin among them.
-    pub(super) fn make_ring(&mut self, tools: &mut Tools, now: Now) {
+    pub(super) fn make_ring(&mut self, tools: &mut Tools<'_>, now: Now) {
         if self.rung || self.local.is_none() {
             return;
         }
@@ -26,7 +26,7 @@ impl Run {
             return;
         }
         self.rung = true;
-        // Whoever is alone with what it saw is not built upon.
+        // A responder that is alone with what it saw is not built upon.
         let mapping = classify::mapping(&seen);
         let mut ring: Vec<usize> = answered.iter().copied().filter(|&p| mapping.agrees[p]).collect();
         if ring.len() < 2 {
@@ -43,7 +43,7 @@ impl Run {
         let reserve = if self.plan.open { DIAL_RESERVE_OPEN } else { DIAL_RESERVE };
         let spare = |n: usize, tools: &mut Tools| {
             let dialler = self.plan.points[ring[(n + 1) % len]].peer;
-            tools.budgets.has_dial_backs(dialler, reserve + 1.0, now.mono)
+            tools.budgets().has_dial_backs(dialler, reserve + 1.0, now.mono)
         };
         // A glance tests one pair only, another one each time.
         let turns = (0..len).map(|n| (n + self.plan.turn) % len);
@@ -54,7 +54,7 @@ impl Run {
             }
             let (contact, dialler) = (ring[n], ring[(n + 1) % len]);
             let points = &self.plan.points;
-            if self.plan.glance && !tools.budgets.has_reflections(points[contact].peer, RESERVE, now.mono) {
+            if self.plan.glance && !tools.budgets().has_reflections(points[contact].peer, RESERVE, now.mono) {
                 continue;
             }
             let silent = self.plan.silent.get(&(points[contact].peer, points[dialler].peer));
@@ -86,7 +86,7 @@ impl Run {
     }
 
     /// A pair whose mapping is known goes on to what a filter may stop.
-    pub(super) fn begin_other_ports(&mut self, tools: &mut Tools, now: Now) {
+    pub(super) fn begin_other_ports(&mut self, tools: &mut Tools<'_>, now: Now) {
         for at in 0..self.pairs.len() {
             let begun = self.requests.iter().any(|r| r.what == What::OtherPort { pair: at });
             let pair = &mut self.pairs[at];

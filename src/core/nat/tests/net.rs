@@ -1,6 +1,6 @@
-//! A simulated network: one probe behind a NAT, responders outside.
+//! One probe behind a router of the simulated network, and responders outside.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -9,35 +9,15 @@ use rand::{RngExt, SeedableRng};
 
 use crate::core::nat::datagram::{Bytes, Datagram};
 use crate::core::nat::{Family, NatAction, NatProbe, Reply, Responder, SocketId, VantagePoint};
+pub(super) use crate::core::sim::{Kind, kind};
+use crate::core::sim::{Ports, Queue, Router};
 use crate::core::wire::{DialBackAnswer, Message};
 use crate::core::{Mono, Now};
-use crate::model::{Behaviour, NatType, NatView, PeerId};
+use crate::model::{NatType, NatView, PeerId};
 
 pub(super) const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2));
 pub(super) const OUTSIDE: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 18, 0, 101));
 const PORTS: [u16; 2] = [9001, 9002];
-
-/// What stands between the probe and the world.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Kind {
-    /// `None`: nothing is translated.
-    pub mapping: Option<Behaviour>,
-    pub filtering: Behaviour,
-    pub preserve: bool,
-    pub hairpin: bool,
-}
-
-pub(super) fn kind(nat: NatType) -> Kind {
-    use Behaviour::{AddressAndPortDependent, AddressDependent, EndpointIndependent};
-    let (mapping, filtering) = match nat {
-        NatType::None | NatType::Unknown => (None, EndpointIndependent),
-        NatType::FullCone => (Some(EndpointIndependent), EndpointIndependent),
-        NatType::AddressRestricted => (Some(EndpointIndependent), AddressDependent),
-        NatType::PortRestricted => (Some(EndpointIndependent), AddressAndPortDependent),
-        NatType::Symmetric => (Some(AddressAndPortDependent), AddressAndPortDependent),
-    };
-    Kind { mapping, filtering, preserve: false, hairpin: true }
-}
 
 pub(super) const TYPES: [NatType; 5] = [
     NatType::None,
@@ -64,65 +44,6 @@ pub(super) enum Lie {
 
 pub(super) const LIES: [Lie; 5] = [Lie::Port, Lie::Ports, Lie::Host, Lie::NoDialBack, Lie::Everything];
 
-struct Mapping {
-    local: u16,
-    towards: Option<SocketAddr>,
-    outside: u16,
-    contacted: BTreeSet<SocketAddr>,
-    used: Mono,
-}
-
-struct Nat {
-    kind: Kind,
-    mappings: Vec<Mapping>,
-    next_port: u16,
-    /// How long a mapping lives without a datagram going out.
-    lives: Duration,
-}
-
-impl Nat {
-    /// The source address outside.
-    fn out(&mut self, local: u16, to: SocketAddr, now: Mono) -> SocketAddr {
-        self.expire(now);
-        let towards = match self.kind.mapping {
-            None | Some(Behaviour::EndpointIndependent) => None,
-            Some(Behaviour::AddressDependent) => Some((to.ip(), 0).into()),
-            Some(Behaviour::AddressAndPortDependent) => Some(to),
-        };
-        let found = self.mappings.iter().position(|m| m.local == local && m.towards == towards);
-        let at = found.unwrap_or_else(|| {
-            let taken = self.mappings.iter().any(|m| m.outside == local);
-            let keep = self.kind.mapping.is_none() || (self.kind.preserve && !taken);
-            self.next_port += 7;
-            let outside = if keep { local } else { self.next_port };
-            self.mappings.push(Mapping { local, towards, outside, contacted: BTreeSet::new(), used: now });
-            self.mappings.len() - 1
-        });
-        self.mappings[at].contacted.insert(to);
-        self.mappings[at].used = now;
-        (self.ip(), self.mappings[at].outside).into()
-    }
-
-    fn expire(&mut self, now: Mono) {
-        self.mappings.retain(|m| now.since(m.used) < self.lives);
-    }
-
-    fn ip(&self) -> IpAddr {
-        if self.kind.mapping.is_none() { LOCAL_PUBLIC } else { OUTSIDE }
-    }
-
-    /// The local port a datagram gets through to.
-    fn inward(&self, port: u16, from: SocketAddr) -> Option<u16> {
-        let mapping = self.mappings.iter().find(|m| m.outside == port)?;
-        let lets_in = match self.kind.filtering {
-            Behaviour::EndpointIndependent => true,
-            Behaviour::AddressDependent => mapping.contacted.iter().any(|c| c.ip() == from.ip()),
-            Behaviour::AddressAndPortDependent => mapping.contacted.contains(&from),
-        };
-        lets_in.then_some(mapping.local)
-    }
-}
-
 /// Where a host without NAT is.
 pub(super) const LOCAL_PUBLIC: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 18, 0, 50));
 
@@ -145,6 +66,8 @@ enum Packet {
 
 pub(super) struct Net {
     pub probe: NatProbe,
+    /// What it wants and is not carried out yet.
+    pub wants: Vec<NatAction>,
     pub now: Now,
     pub results: Vec<(Mono, NatView)>,
     pub answered: Vec<NatView>,
@@ -161,13 +84,12 @@ pub(super) struct Net {
     pub dead_from: Option<Mono>,
     /// One way, in milliseconds.
     pub delay: std::ops::Range<u64>,
-    nat: Nat,
+    router: Router,
     hosts: Vec<Host>,
     sockets: BTreeMap<SocketId, u16>,
     /// Local ports of sockets, by turns; for a system that hands them out again.
     pub next_local: u16,
-    queue: BTreeMap<(Mono, u64), Packet>,
-    sequence: u64,
+    under_way: Queue<Packet>,
     rng: StdRng,
 }
 
@@ -187,8 +109,11 @@ fn peer(host: usize) -> PeerId {
 
 impl Net {
     pub(super) fn new(kind: Kind, hosts: usize, seed: u64) -> Self {
+        let mut router = Router::new(kind, Ports::Steps { step: 7, last: 40_000 });
+        router.lives = Duration::from_secs(300);
         let mut net = Self {
             probe: NatProbe::new(Family::V4, seed),
+            wants: Vec::new(),
             now: Now::START,
             results: Vec::new(),
             answered: Vec::new(),
@@ -197,14 +122,13 @@ impl Net {
             loss: 0.0,
             busy_until: Now::START.mono,
             delay: 8..13,
-            nat: Nat { kind, mappings: Vec::new(), next_port: 40_000, lives: Duration::from_secs(300) },
+            router,
             old_version: false,
             dead_from: None,
             hosts: Vec::new(),
             sockets: BTreeMap::new(),
             next_local: 20_000,
-            queue: BTreeMap::new(),
-            sequence: 0,
+            under_way: Queue::default(),
             rng: StdRng::seed_from_u64(seed ^ 0xabcd),
         };
         for _ in 0..hosts {
@@ -217,7 +141,7 @@ impl Net {
         let host = self.hosts.len();
         let ip = Ipv4Addr::new(198, 18, 1, host as u8 + 1).into();
         let mut responder = Responder::new(2, 77 + host as u64);
-        let outside = self.nat.ip();
+        let outside = self.outside();
         let token = responder.link_up(peer(host), Some(outside), self.now).unwrap().token;
         self.hosts.push(Host { responder, lie: None, ip, token, dialled_back: false, reachable });
         self.set_rtt(host, Duration::from_millis(20));
@@ -231,7 +155,7 @@ impl Net {
     }
 
     pub(super) fn remove_host(&mut self, host: usize) {
-        self.probe.vantage_down(&peer(host), self.now);
+        self.probe.vantage_down(&peer(host), self.now, &mut self.wants);
     }
 
     pub(super) fn lying(mut self, host: usize, lie: Lie) -> Self {
@@ -241,7 +165,7 @@ impl Net {
 
     /// A mapping lives that long without a datagram going out.
     pub(super) fn forgetting_after(mut self, lives: Duration) -> Self {
-        self.nat.lives = lives;
+        self.router.lives = lives;
         self
     }
 
@@ -252,8 +176,8 @@ impl Net {
 
     /// The router is replaced by another one; nothing of the old one is left.
     pub(super) fn change(&mut self, kind: Kind) {
-        self.nat = Nat { kind, mappings: Vec::new(), ..self.nat };
-        let outside = self.nat.ip();
+        self.router.replace(kind);
+        let outside = self.outside();
         for (at, host) in self.hosts.iter_mut().enumerate() {
             host.responder.link_up(peer(at), Some(outside), self.now);
         }
@@ -261,8 +185,13 @@ impl Net {
 
     /// A peer sees us at another port than the NAT that was measured can have given us.
     pub(super) fn contradict(&mut self) {
-        let seen = SocketAddr::new(self.nat.ip(), 4242);
-        self.probe.contradicted(peer(0), seen, self.now);
+        let seen = SocketAddr::new(self.outside(), 4242);
+        self.probe.contradicted(peer(0), seen, self.now, &mut self.wants);
+    }
+
+    /// Where the probe is seen from outside.
+    fn outside(&self) -> IpAddr {
+        if self.router.kind().mapping.is_none() { LOCAL_PUBLIC } else { OUTSIDE }
     }
 
     pub(super) fn view(&self) -> &NatView {
@@ -275,8 +204,7 @@ impl Net {
             return;
         }
         let after = Duration::from_millis(self.rng.random_range(self.delay.clone()));
-        self.sequence += 1;
-        self.queue.insert((self.now.mono + after, self.sequence), packet);
+        self.under_way.push(self.now.mono + after, packet);
     }
 
     /// Runs until nothing is left to do before that much time has passed.
@@ -284,7 +212,7 @@ impl Net {
         let end = self.now.mono + span;
         loop {
             self.carry_out();
-            let packet = self.queue.keys().next().map(|(at, _)| *at);
+            let packet = self.under_way.next_due();
             let timer = self.probe.next_timeout(self.now).map(|at| at.max(self.now.mono));
             let late = self.hosts.iter().filter_map(|h| h.responder.next_timeout()).min();
             let all = packet.into_iter().chain(timer).chain(late);
@@ -297,23 +225,24 @@ impl Net {
                     }
                 }
             } else if packet == Some(next) {
-                let (_, packet) = self.queue.pop_first().unwrap();
+                let packet = self.under_way.pop().unwrap();
                 self.deliver(packet);
             } else {
-                self.probe.on_timeout(self.now);
+                self.probe.on_timeout(self.now, &mut self.wants);
             }
         }
         self.now = self.now.plus(end.since(self.now.mono));
     }
 
     fn carry_out(&mut self) {
-        while let Some(action) = self.probe.poll() {
+        while !self.wants.is_empty() {
+            let action = self.wants.remove(0);
             match action {
                 NatAction::Open { socket, .. } => {
                     self.next_local += 1;
                     self.sockets.insert(socket, self.next_local);
-                    let ip = if self.nat.kind.mapping.is_none() { LOCAL_PUBLIC } else { LOCAL };
-                    self.probe.on_socket(socket, Ok((ip, self.next_local).into()), self.now);
+                    let ip = if self.router.kind().mapping.is_none() { LOCAL_PUBLIC } else { LOCAL };
+                    self.probe.on_socket(socket, Ok((ip, self.next_local).into()), self.now, &mut self.wants);
                 }
                 NatAction::Close(socket) => drop(self.sockets.remove(&socket)),
                 NatAction::Send { socket, to, bytes } => self.send(socket, to, bytes),
@@ -331,9 +260,10 @@ impl Net {
     fn send(&mut self, socket: SocketId, to: SocketAddr, bytes: Bytes) {
         self.sent += 1;
         let Some(local) = self.sockets.get(&socket).copied() else { return };
-        let from = self.nat.out(local, to, self.now.mono);
-        if to.ip() == self.nat.ip() {
-            if self.nat.kind.hairpin {
+        let port = self.router.out(local, to, self.now.mono, &mut self.rng);
+        let from = SocketAddr::new(self.outside(), port);
+        if to.ip() == self.outside() {
+            if self.router.kind().hairpin {
                 self.schedule(Packet::ToUs { port: to.port(), from, bytes });
             }
             return;
@@ -358,11 +288,11 @@ impl Net {
                 }
             }
             Packet::ToUs { port, from, bytes } => {
-                self.nat.expire(self.now.mono);
-                let Some(local) = self.nat.inward(port, from) else { return };
+                self.router.expire(self.now.mono);
+                let Some(local) = self.router.inward(port, from) else { return };
                 let socket = self.sockets.iter().find(|(_, p)| **p == local).map(|(s, _)| *s);
                 if let Some(socket) = socket {
-                    self.probe.on_datagram(socket, from, &bytes, self.now);
+                    self.probe.on_datagram(socket, from, &bytes, self.now, &mut self.wants);
                 }
             }
             Packet::Message { to: Some(host), message: Message::DialBack(request), .. } => {
@@ -379,7 +309,7 @@ impl Net {
                 let sulks = matches!(self.hosts[host].lie, Some(Lie::NoDialBack | Lie::Everything));
                 if let Ok(reply) = reply
                     && !sulks
-                    && reply.to.ip() == self.nat.ip()
+                    && reply.to.ip() == self.outside()
                 {
                     let from = (self.hosts[host].ip, PORTS[reply.port]).into();
                     self.schedule(Packet::ToUs { port: reply.to.port(), from, bytes: reply.bytes });
@@ -392,7 +322,7 @@ impl Net {
                 });
             }
             Packet::Message { to: None, from, message: Message::DialBackAnswer(answer) } => {
-                self.probe.on_answer(peer(from), answer, self.now);
+                self.probe.on_answer(peer(from), answer, self.now, &mut self.wants);
             }
             Packet::Message { .. } => unreachable!("no other message is sent"),
         }

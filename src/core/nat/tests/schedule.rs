@@ -123,20 +123,20 @@ fn in_peace_it_costs_little() {
 fn whoever_asks_gets_one_answer() {
     let mut net = Net::new(kind(NatType::FullCone), 3, 1);
     net.run(Duration::from_secs(5));
-    net.probe.ask(net.now);
+    net.probe.ask(net.now, &mut net.wants);
     net.run(Duration::from_millis(2300));
     assert_eq!(net.answered.len(), 1);
     assert_eq!(net.answered[0].nat_type, NatType::FullCone);
     // Asked again and again: the responders' limits hold, the answer stays.
     for _ in 0..10 {
-        net.probe.ask(net.now);
+        net.probe.ask(net.now, &mut net.wants);
         net.run(Duration::from_millis(3300));
     }
     assert_eq!(net.answered.len(), 11);
     assert!(net.answered.iter().all(|v| v.nat_type == NatType::FullCone));
     // Alone it is answered at once.
     let mut alone = Net::new(kind(NatType::FullCone), 0, 1);
-    alone.probe.ask(alone.now);
+    alone.probe.ask(alone.now, &mut alone.wants);
     alone.run(Duration::from_millis(1));
     assert_eq!(alone.answered[0].reason, Some(Reason::NoVantagePoints));
 }
@@ -159,12 +159,12 @@ fn another_address_is_measured_at_once_and_the_old_result_is_dropped() {
     let mut net = Net::new(kind(NatType::FullCone), 3, 1);
     net.run(Duration::from_secs(5));
     net.change(kind(NatType::Symmetric));
-    net.probe.address_changed(net.now);
+    net.probe.address_changed(net.now, &mut net.wants);
     net.run(Duration::from_secs(4));
     assert_eq!(net.view().nat_type, NatType::Symmetric);
     net.remove_host(0);
     net.remove_host(1);
-    net.probe.address_changed(net.now);
+    net.probe.address_changed(net.now, &mut net.wants);
     net.run(Duration::from_secs(4));
     assert_eq!(net.view().nat_type, NatType::Unknown);
 }
@@ -176,7 +176,7 @@ fn a_port_that_was_used_lately_is_not_used_again() {
     // The system hands out the same ports again; their mappings remember
     // everybody, so a dial-back would come in.
     net.next_local = 20_000;
-    net.probe.ask(net.now);
+    net.probe.ask(net.now, &mut net.wants);
     net.run(Duration::from_secs(3));
     assert_eq!(net.answered[0].nat_type, NatType::PortRestricted, "{:#?}", net.view());
 }

@@ -21,6 +21,9 @@ struct Tested {
     tests: PathTests,
     now: Now,
     ways: Vec<Way>,
+    /// What it wants now, ...
+    new: Vec<Out>,
+    /// ... and what it wanted before.
     outs: Vec<Out>,
 }
 
@@ -30,6 +33,7 @@ impl Tested {
             tests: PathTests::new(consent, 3),
             now: Now::START,
             ways: vec![way(1, Path::Direct)],
+            new: Vec::new(),
             outs: Vec::new(),
         }
     }
@@ -47,7 +51,7 @@ impl Tested {
     ) -> Option<Result<TestTerms, NoTest>> {
         let offer = TestOffer { run: [run; 16], channel: [1; 16], terms };
         let ground = Ground { ways: &self.ways, known };
-        self.tests.handle(Input::Offer { peer: id(peer), offer: &offer, ground }, self.now);
+        self.tests.handle(Input::Offer { peer: id(peer), offer: &offer, ground }, self.now, &mut self.new);
         self.take().into_iter().find_map(|out| match out {
             Out::Say { message: Message::TestAnswer(TestAnswer { result, .. }), .. } => Some(result),
             _ => None,
@@ -55,7 +59,7 @@ impl Tested {
     }
 
     fn take(&mut self) -> Vec<Out> {
-        let new: Vec<Out> = std::iter::from_fn(|| self.tests.poll()).collect();
+        let new = std::mem::take(&mut self.new);
         self.outs.extend(new.iter().cloned());
         new
     }
@@ -63,7 +67,7 @@ impl Tested {
     fn probe(&mut self, run: u8, number: u32, stage: Stage, load: u64) {
         let kind = Kind::Probe { base: Duration::from_millis(1), queue: Duration::ZERO };
         let bytes = Datagram { kind, stage, number, load }.encode(RunId([run; 16]));
-        self.tests.handle(Input::Datagram { conn: ConnId(1), bytes, mtu: 1_400 }, self.now);
+        self.tests.handle(Input::Datagram { conn: ConnId(1), bytes, mtu: 1_400 }, self.now, &mut self.new);
         self.take();
     }
 
@@ -71,14 +75,14 @@ impl Tested {
         let end = self.now.mono + time;
         while let Some(at) = self.tests.next_timeout().filter(|at| *at <= end) {
             self.now = self.now.plus(at.since(self.now.mono));
-            self.tests.on_timeout(self.now);
+            self.tests.on_timeout(self.now, &mut self.new);
             self.take();
         }
         self.now = self.now.plus(end.since(self.now.mono));
     }
 
     fn over(&mut self, peer: usize, run: u8) {
-        self.tests.handle(Input::Over { peer: id(peer), run: [run; 16] }, self.now);
+        self.tests.handle(Input::Over { peer: id(peer), run: [run; 16] }, self.now, &mut self.new);
         self.take();
     }
 
@@ -162,8 +166,16 @@ fn no_more_datagrams_are_answered_than_a_test_sends() {
         tested.outs.iter().filter(|out| matches!(out, Out::Act(TestAction::Datagram { .. }))).count();
     assert!(echoes <= 100, "{echoes}");
     assert!(tested.outs.contains(&Out::Stopped("datagrams of a test beyond its rate")));
-    tested.tests.handle(Input::Datagram { conn: ConnId(1), bytes: [9; LEN], mtu: 1 }, tested.now);
-    tested.tests.handle(Input::Datagram { conn: ConnId(2), bytes: [9; LEN], mtu: 1 }, tested.now);
+    tested.tests.handle(
+        Input::Datagram { conn: ConnId(1), bytes: [9; LEN], mtu: 1 },
+        tested.now,
+        &mut tested.new,
+    );
+    tested.tests.handle(
+        Input::Datagram { conn: ConnId(2), bytes: [9; LEN], mtu: 1 },
+        tested.now,
+        &mut tested.new,
+    );
     let strays = tested.take();
     assert_eq!(strays, vec![Out::Stopped("datagrams of no test"); 2]);
 }
@@ -172,10 +184,10 @@ fn no_more_datagrams_are_answered_than_a_test_sends() {
 fn load_beyond_what_was_agreed_ends_the_run() {
     let mut tested = Tested::new(TestConsent::Network);
     tested.offer(0, 1, TestTerms { for_ms: 5_000, rate: 1_000, bytes: 1_000 });
-    tested.tests.handle(Input::Read { run: RunId([1; 16]), total: 1_000 }, tested.now);
+    tested.tests.handle(Input::Read { run: RunId([1; 16]), total: 1_000 }, tested.now, &mut tested.new);
     tested.take();
     assert!(!tested.has_ended(1));
-    tested.tests.handle(Input::Read { run: RunId([1; 16]), total: 1_001 }, tested.now);
+    tested.tests.handle(Input::Read { run: RunId([1; 16]), total: 1_001 }, tested.now, &mut tested.new);
     tested.take();
     assert!(tested.has_ended(1));
 }
@@ -234,7 +246,7 @@ fn a_run_ends_when_nothing_is_heard_of_it_and_when_its_time_is_over() {
     assert!(tested.has_ended(2), "whatever the asker goes on with");
     for (run, input) in [(3, Input::Closed { conn: ConnId(1) }), (4, Input::Unlinked { peer: id(0) })] {
         tested.offer(0, run, MUCH);
-        tested.tests.handle(input, tested.now);
+        tested.tests.handle(input, tested.now, &mut tested.new);
         tested.take();
         assert!(tested.has_ended(run));
     }
@@ -258,7 +270,7 @@ fn whose_tests_are_taken_is_the_operators_to_say() {
     }
     let mut tested = Tested::new(TestConsent::Network);
     tested.offer(0, 1, MUCH);
-    tested.tests.set_consent(TestConsent::Off);
+    tested.tests.set_consent(TestConsent::Off, &mut tested.new);
     tested.take();
     assert!(tested.has_ended(1), "off ends what runs");
 }
@@ -277,7 +289,7 @@ fn reason(world: &World) -> Option<Reason> {
 #[test]
 fn who_asks_is_told_why_nothing_was_measured() {
     let mut world = lan();
-    world.ends[1].tests.set_consent(TestConsent::Off);
+    world.ends[1].tests.set_consent(TestConsent::Off, &mut Vec::new());
     assert!(world.one().rtt.is_none());
     assert_eq!(reason(&world), Some(Reason::NoTesting));
     let mut world = lan();
@@ -320,8 +332,8 @@ fn a_test_that_is_called_off_ends_at_both_ends_with_what_was_measured() {
     world.start(Duration::from_secs(60)).unwrap();
     world.run(Duration::from_secs(2));
     assert_eq!(world.start(Duration::from_secs(5)), Err(Reason::TestRuns), "one at a time");
-    assert_eq!(world.ends[0].tests.call_off(&id(5), &Reason::CalledOff, world.now), Err(Reason::NoTestRuns));
-    world.ends[0].tests.call_off(&id(1), &Reason::CalledOff, world.now).unwrap();
+    assert_eq!(world.call_off(5), Err(Reason::NoTestRuns));
+    world.call_off(1).unwrap();
     world.carry(0);
     let ended = world.ends[0].ended.clone().unwrap();
     assert!(ended.has_result() && ended.paths[0].reason == Some(Reason::CalledOff));
@@ -340,7 +352,8 @@ fn a_path_that_goes_away_ends_its_own_test_and_the_next_one_is_tested() {
     world.start(Duration::from_secs(5)).unwrap();
     world.run(Duration::from_secs(1));
     for n in 0..2 {
-        world.ends[n].tests.handle(Input::Closed { conn: ConnId(1) }, world.now);
+        let end = &mut world.ends[n];
+        end.tests.handle(Input::Closed { conn: ConnId(1) }, world.now, &mut end.wants);
         world.carry(n);
     }
     world.run(Duration::from_secs(8));
@@ -350,7 +363,8 @@ fn a_path_that_goes_away_ends_its_own_test_and_the_next_one_is_tested() {
     let mut world = lan();
     world.start(Duration::from_secs(5)).unwrap();
     world.run(Duration::from_secs(1));
-    world.ends[0].tests.handle(Input::Unlinked { peer: id(1) }, world.now);
+    let end = &mut world.ends[0];
+    end.tests.handle(Input::Unlinked { peer: id(1) }, world.now, &mut end.wants);
     world.carry(0);
     assert_eq!(reason(&world), Some(Reason::NotLinked));
 }

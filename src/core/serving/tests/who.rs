@@ -57,8 +57,9 @@ impl Bench {
             let known = self.sights.borrow().get(&n).copied().filter(|_| peer(n) == *asked);
             known.unwrap_or(Sight { standing: Standing::Stranger, way: None, heard: Mono::default() })
         };
-        self.serving.handle(input, &view, self.now);
-        std::iter::from_fn(|| self.serving.poll()).collect()
+        let mut out = Vec::new();
+        self.serving.handle(input, &view, self.now, &mut out);
+        out
     }
 
     fn ask(&mut self, n: usize) -> (ServeId, Vec<Output>) {
@@ -97,8 +98,9 @@ impl Bench {
             let known = sights.get(&usize::try_from(conn.0).unwrap()).copied();
             known.unwrap_or(Sight { standing: Standing::Stranger, way: None, heard: Mono::default() })
         };
-        self.serving.timeout(&view, self.now);
-        std::iter::from_fn(|| self.serving.poll()).collect()
+        let mut out = Vec::new();
+        self.serving.timeout(&view, self.now, &mut out);
+        out
     }
 
     fn served(&self) -> Vec<PeerId> {
@@ -233,10 +235,11 @@ fn one_address_gets_four_but_on_loopback_where_everybody_has_the_same() {
 fn whom_the_operator_ended_is_kept_off_for_ten_minutes() {
     let mut b = Bench::new();
     b.link(1);
-    assert_eq!(b.serving.end_for(&peer(1), b.now.mono), Err(Reason::NotServed));
+    let mut out = Vec::new();
+    assert_eq!(b.serving.end_for(&peer(1), b.now.mono, &mut out), Err(Reason::NotServed));
     let id = b.reserve(1).unwrap();
-    assert_eq!(b.serving.end_for(&peer(1), b.now.mono), Ok(SERVED_KEPT_OFF));
-    assert_eq!(b.serving.poll(), Some(Output::End { id, why: ServedEnd::ByOperator }));
+    assert_eq!(b.serving.end_for(&peer(1), b.now.mono, &mut out), Ok(SERVED_KEPT_OFF));
+    assert_eq!(out, [Output::End { id, why: ServedEnd::ByOperator }]);
     assert!(b.served().is_empty(), "at once");
     b.gone(id, ServedEnd::ByOperator);
     assert_eq!(b.reserve(1), Err(Refusal::KeptOff));

@@ -9,8 +9,8 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use super::component::{Component, PaneAction};
-use crate::core::kpi::{Criterion, FEW};
-use crate::model::{ReportingState, ReportingView, SaveState, Stamp};
+use crate::core::kpi::Criterion;
+use crate::model::{FEW, Interval, ReportingState, ReportingView, SaveState, Stamp};
 use crate::tui::draw::{Drawn, Pen, frame};
 use crate::tui::fmt;
 use crate::tui::pane::Pane;
@@ -70,7 +70,7 @@ const TALL: u16 = 14;
 
 fn lines(pen: &Pen<'_>, chart: Vec<Line<'static>>) -> Vec<Line<'static>> {
     let snapshot = pen.shown;
-    let kpi = &snapshot.kpi;
+    let kpi = &snapshot.kpi.figures;
     let gossip = &snapshot.gossip;
     let rate = match (kpi.rate, kpi.interval) {
         (Some(rate), Some(interval)) => format!(
@@ -80,7 +80,7 @@ fn lines(pen: &Pen<'_>, chart: Vec<Line<'static>>) -> Vec<Line<'static>> {
             rate * 100.0,
             interval.lo * 100.0,
             interval.hi * 100.0,
-            if kpi.attempts < FEW { "  under 30" } else { "" },
+            if kpi.are_few() { format!("  under {FEW}") } else { String::new() },
         ),
         _ => "- no attempt has ended".to_owned(),
     };
@@ -138,7 +138,7 @@ fn criteria(pen: &Pen<'_>) -> Vec<Line<'static>> {
     let snapshot = pen.shown;
     let spread = snapshot.gossip.propagation();
     let cells = Criterion::ALL.map(|criterion| {
-        let judged = criterion.judge(&snapshot.kpi, Some(spread));
+        let judged = criterion.judge(&snapshot.kpi.figures, Some(spread));
         let value = match judged.value {
             None => "-".to_owned(),
             Some(value) if judged.unit == "ms" => fmt::millis(Some(value)),
@@ -146,7 +146,7 @@ fn criteria(pen: &Pen<'_>) -> Vec<Line<'static>> {
         };
         let interval = judged
             .interval
-            .map(|[lo, hi]| format!("[{:.1}, {:.1}]", lo * 100.0, hi * 100.0))
+            .map(|Interval { lo, hi }| format!("[{:.1}, {:.1}]", lo * 100.0, hi * 100.0))
             .unwrap_or_default();
         let (word, style) = match (judged.met, judged.n_too_small) {
             (None, _) => ("nothing yet", pen.theme.dim),

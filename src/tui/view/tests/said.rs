@@ -3,8 +3,8 @@
 
 use super::*;
 use crate::model::{
-    Attempt, AttemptOutcome, KpiView, LinkReport, LinkRow, NatView, RelaysView, StageKind, StageOutcome,
-    StageReport,
+    Attempt, AttemptOutcome, Figures, KpiView, LinkReport, LinkRow, NatView, RelaysView, StageKind,
+    StageOutcome, StageReport,
 };
 
 /// The busy fleet in which the newest attempt is one towards its first linked peer,
@@ -171,7 +171,7 @@ fn a_reservation_that_is_renewed_has_no_end_and_one_that_is_gone_no_role() {
 
 #[test]
 fn retries_towards_a_peer_that_is_down_are_one_span_in_the_criterion_and_attempts_beside_it() {
-    let kpi = KpiView {
+    let figures = Figures {
         attempts: 36,
         connected: 13,
         rate: Some(13.0 / 36.0),
@@ -181,8 +181,9 @@ fn retries_towards_a_peer_that_is_down_are_one_span_in_the_criterion_and_attempt
         relayed: 0,
         unreachable: 23,
         unreached: 2,
-        ..KpiView::default()
+        ..Figures::default()
     };
+    let kpi = KpiView { figures, ..KpiView::default() };
     let shown = Snapshot { kpi: Arc::new(kpi), ..Snapshot::clone(&demo::busy()) };
     let text = Shot::of(Arc::new(shown), LARGE).keys("6z").text();
     let line = |word: &str| text.lines().find(|l| l.contains(word)).unwrap().to_owned();

@@ -14,7 +14,7 @@ const MOMENTS: u32 = 12;
 
 impl Net {
     /// What the screens say that is not so, once everything had time to be noticed.
-    pub(in crate::core::engine) fn not_so(&mut self) -> Vec<String> {
+    pub(in crate::core) fn not_so(&mut self) -> Vec<String> {
         let all_up = self.cut.is_empty() && self.nodes.iter().all(|n| n.up);
         self.run(if all_up { MOMENT } else { NOTICED_WITHIN + MOMENT });
         let mut last = self.compare();

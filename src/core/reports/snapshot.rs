@@ -1,19 +1,46 @@
-//! The engine's state as it is shown. Sections that did not change keep their
+//! The node's state as it is shown. Sections that did not change keep their
 //! `Arc`, and of ten thousand peers only the changed rows are made anew.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Engine, Link};
 use crate::core::Now;
+use crate::core::attempts::Attempts;
+use crate::core::book::PeerBook;
+use crate::core::config::EngineConfig;
+use crate::core::dialer::Dialer;
+use crate::core::gossip::Gossiper;
+use crate::core::guessing::Guesses;
+use crate::core::link::Link;
+use crate::core::links::Links;
+use crate::core::nat::Nat;
+use crate::core::outbox::Outbox;
+use crate::core::pathtest::Tests;
+use crate::core::peers::Peers;
+use crate::core::relaying::RelayState;
 use crate::model::{
-    AlsoCalled, AttemptsView, CacheView, Counters, GossipView, KpiView, LinkRow, NodeInfo, PathTest, PeerId,
-    PeerRow, PeerState, Phase, RelaysView, ReportingView, Snapshot, Stamp, Totals, clean,
+    AlsoCalled, AttemptsView, Counters, GossipView, KpiView, LinkRow, NodeInfo, PathTest, PeerId, PeerRow,
+    PeerState, RelaysView, ReportingView, Snapshot, Stamp, Totals, clean,
 };
+
+/// All that is shown.
+pub(in crate::core) struct View<'a> {
+    pub(in crate::core) config: &'a EngineConfig,
+    pub(in crate::core) book: &'a PeerBook,
+    pub(in crate::core) links: &'a Links,
+    pub(in crate::core) attempts: &'a Attempts,
+    pub(in crate::core) gossip: &'a Gossiper,
+    pub(in crate::core) dialer: &'a Dialer,
+    pub(in crate::core) guesses: &'a Guesses,
+    pub(in crate::core) relaying: &'a RelayState,
+    pub(in crate::core) nat: &'a Nat,
+    pub(in crate::core) tests: &'a Tests,
+    pub(in crate::core) now: Now,
+}
 
 /// The sections of the snapshot before.
 #[derive(Debug)]
-pub(super) struct ViewCache {
+pub(super) struct Sections {
     /// When the node began.
     started: Stamp,
     seq: u64,
@@ -31,7 +58,7 @@ pub(super) struct ViewCache {
     tests: Arc<Vec<Arc<PathTest>>>,
 }
 
-impl ViewCache {
+impl Sections {
     pub(super) fn new(started: Stamp) -> Self {
         Self {
             started,
@@ -60,51 +87,66 @@ fn renew<T: PartialEq>(section: &mut Arc<T>, new: T) -> Arc<T> {
     Arc::clone(section)
 }
 
-impl Engine {
+impl Sections {
     /// Everything that is shown.
-    pub fn snapshot(&mut self, now: Now) -> Snapshot {
-        self.view.seq += 1;
-        let links = self.link_rows(now);
-        let links = renew(&mut self.view.links, links);
-        let peers = self.peer_rows(now);
-        let node = self.node_info(now);
-        let node = match &self.view.node {
-            Some(old) if **old == node => Arc::clone(old),
+    pub(super) fn snapshot(&mut self, kpi: KpiView, view: &View<'_>, out: &mut Outbox) -> Snapshot {
+        let peers = view.peers();
+        self.seq += 1;
+        let node = view.node_info(self.started);
+        let node = match self.node.take() {
+            Some(old) if *old == node => old,
             _ => Arc::new(node),
         };
-        self.view.node = Some(Arc::clone(&node));
-        self.with_attempts(now, |attempts, view, _| attempts.refresh_next_steps(view));
-        let mut attempts = self.attempts.view();
-        attempts.live.extend(self.guesses.attempt());
-        let gossip = self.gossip_view();
-        let counters = self.counters();
-        let relays = {
-            let (mode, served) = (self.serving.mode(), self.serving.served());
-            self.relaying.view(mode, served, &self.peers(now))
-        };
-        let tests = self.tests_view(now);
+        self.node = Some(Arc::clone(&node));
+        let mut attempts = view.attempts.view();
+        attempts.live.extend(view.guesses.attempt());
         Snapshot {
-            seq: self.view.seq,
-            at: now.stamp,
+            seq: self.seq,
+            at: view.now.stamp,
             node,
-            peers,
-            links,
-            attempts: renew(&mut self.view.attempts, attempts),
-            relays: renew(&mut self.view.relays, relays),
-            gossip: renew(&mut self.view.gossip, gossip),
-            nat: Arc::clone(self.nat.view()),
-            kpi: renew(&mut self.view.kpi, self.kpi.view()),
+            links: renew(&mut self.links, view.link_rows()),
+            peers: self.peer_rows(view, out),
+            attempts: renew(&mut self.attempts, attempts),
+            relays: renew(&mut self.relays, view.relaying.view(&peers)),
+            gossip: renew(&mut self.gossip, view.gossip.view()),
+            nat: Arc::clone(view.nat.view()),
+            kpi: renew(&mut self.kpi, kpi),
             // Not the engine's: who reports puts its own in.
-            reporting: Arc::clone(&self.view.reporting),
-            counters: renew(&mut self.view.counters, counters),
-            totals: renew(&mut self.view.totals, self.outbox.totals().clone()),
-            tests: renew(&mut self.view.tests, tests),
+            reporting: Arc::clone(&self.reporting),
+            counters: renew(&mut self.counters, view.counters(out)),
+            totals: renew(&mut self.totals, out.totals().clone()),
+            tests: renew(&mut self.tests, view.tests.view(&peers)),
         }
     }
 
-    fn node_info(&self, now: Now) -> NodeInfo {
-        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        let set_aside = self.saving.set_aside().iter().map(|(file, detail)| format!("{file}: {detail}"));
+    fn peer_rows(&mut self, view: &View<'_>, out: &mut Outbox) -> Arc<Vec<Arc<PeerRow>>> {
+        // A linked peer is seen again with every heartbeat.
+        let mut due = out.take_changed();
+        due.extend(view.links.iter().filter(|(_, l)| l.is_connected()).map(|(p, _)| *p));
+        let mut changed = false;
+        for peer in due {
+            match view.peer_row(peer) {
+                Some(row) if self.rows.get(&peer).is_some_and(|old| **old == row) => {}
+                Some(row) => {
+                    self.rows.insert(peer, Arc::new(row));
+                    changed = true;
+                }
+                None => changed |= self.rows.remove(&peer).is_some(),
+            }
+        }
+        if changed {
+            self.peers = Arc::new(self.rows.values().cloned().collect());
+        }
+        Arc::clone(&self.peers)
+    }
+}
+
+impl View<'_> {
+    fn peers(&self) -> Peers<'_> {
+        Peers { me: self.config.me, book: self.book.read(), links: self.links, now: self.now }
+    }
+
+    fn node_info(&self, started: Stamp) -> NodeInfo {
         NodeInfo {
             peer_id: self.config.me,
             name: self.config.name.clone(),
@@ -113,21 +155,16 @@ impl Engine {
             local_addr: self.config.local_addr,
             no_ipv6: self.config.no_ipv6,
             observed_addrs: self.nat.seen_at(),
-            started: self.view.started,
-            phase: if self.leaving { Phase::Leaving } else { self.dialer.phase(now) },
-            cache: CacheView {
-                known: count(self.book.len()),
-                tried: count(self.book.tried()),
-                save: self.saving.view(),
-                set_aside: Some(set_aside.collect::<Vec<_>>().join("; ")).filter(|s| !s.is_empty()),
-            },
+            started,
+            phase: self.dialer.phase(self.now),
+            cache: self.book.view(),
             probe_ports: self.config.probe_ports.clone(),
             no_probe_ports: self.config.no_probe_ports.clone(),
-            used_twice: self.twice.view(now),
+            used_twice: self.links.twice().view(self.now),
         }
     }
 
-    fn link_rows(&self, now: Now) -> Vec<LinkRow> {
+    fn link_rows(&self) -> Vec<LinkRow> {
         let row = |(peer, link): (&PeerId, &Link)| {
             let status = link.status()?;
             Some(LinkRow {
@@ -137,7 +174,7 @@ impl Engine {
                 via: status.info.via,
                 standby: link.standby().and_then(|lane| lane.via),
                 rtt_ms: status.rtt_ms,
-                since: now.stamp_of(status.since),
+                since: self.now.stamp_of(status.since),
                 outbound: status.info.outbound,
                 bytes_tx: status.bytes_tx,
                 bytes_rx: status.bytes_rx,
@@ -150,29 +187,9 @@ impl Engine {
         self.links.iter().filter_map(row).collect()
     }
 
-    fn peer_rows(&mut self, now: Now) -> Arc<Vec<Arc<PeerRow>>> {
-        // Who is linked is seen again with every heartbeat.
-        let mut due = self.outbox.take_changed();
-        due.extend(self.links.iter().filter(|(_, l)| l.is_connected()).map(|(p, _)| *p));
-        let mut changed = false;
-        for peer in due {
-            match self.peer_row(peer, now) {
-                Some(row) if self.view.rows.get(&peer).is_some_and(|old| **old == row) => {}
-                Some(row) => {
-                    self.view.rows.insert(peer, Arc::new(row));
-                    changed = true;
-                }
-                None => changed |= self.view.rows.remove(&peer).is_some(),
-            }
-        }
-        if changed {
-            self.view.peers = Arc::new(self.view.rows.values().cloned().collect());
-        }
-        Arc::clone(&self.view.peers)
-    }
-
-    fn peer_row(&self, peer: PeerId, now: Now) -> Option<PeerRow> {
-        let entry = self.book.get(peer)?;
+    fn peer_row(&self, peer: PeerId) -> Option<PeerRow> {
+        let (book, now) = (self.book.read(), self.now);
+        let entry = book.get(peer)?;
         let link = self.links.get(&peer);
         let status = link.and_then(Link::status);
         let record = entry.record();
@@ -181,7 +198,7 @@ impl Engine {
         let latest = self.attempts.latest(&peer);
         let due = self.dialer.due(&peer).filter(|_| status.is_none());
         let name = greeting.and_then(|g| g.name.clone()).or(claimed);
-        let users = || name.iter().flat_map(|name| self.book.users_of(name, now.stamp));
+        let users = || name.iter().flat_map(|name| book.users_of(name, now.stamp));
         let linked_as = users().any(|used| used.peer == peer);
         let also = users().filter(|used| used.peer != peer).max_by_key(|used| used.until);
         let also = also.map(|used| Box::new(AlsoCalled { peer_id: used.peer, until: used.until }));
@@ -192,8 +209,8 @@ impl Engine {
             name,
             first_hand: greeting.is_some() || entry.known.is_first_hand(),
             addresses: entry.addresses(),
-            nat_type: self.peers(now).claimed_nat(&peer),
-            state: self.peer_state(peer, now),
+            nat_type: self.peers().claimed_nat(&peer),
+            state: self.peer_state(peer),
             path: status.as_ref().map(|s| s.info.path),
             // What was measured of an earlier link says nothing of this one.
             rtt_ms: status.as_ref().map_or(entry.measured.rtt_ms, |s| s.rtt_ms),
@@ -209,31 +226,28 @@ impl Engine {
             last_failure: entry.measured.last_failure.clone(),
             next_attempt: due.map(|at| now.stamp_of(at)),
             attempt: latest,
-            tested: self.tested(&peer).map(Box::new),
+            tested: self.tests.tested(&peer, self.links).map(Box::new),
         })
     }
 
-    fn peer_state(&self, peer: PeerId, now: Now) -> PeerState {
+    fn peer_state(&self, peer: PeerId) -> PeerState {
         match self.links.get(&peer) {
             Some(link) if link.is_up() && link.status().is_some_and(|s| s.missed > 0) => PeerState::Suspect,
             Some(link) if link.is_up() => PeerState::Linked,
             Some(link) if link.is_foreign() => PeerState::Foreign,
             _ if self.attempts.towards(&peer).is_some() => PeerState::Connecting,
-            _ if self.dialer.is_held_off(&peer, now.mono) => PeerState::HeldOff,
+            _ if self.dialer.is_held_off(&peer, self.now.mono) => PeerState::HeldOff,
             _ => {
-                let failed = self.book.get(peer).is_some_and(|e| e.measured.last_failure.is_some());
+                let failed = self.book.read().get(peer).is_some_and(|e| e.measured.last_failure.is_some());
                 if failed { PeerState::Unreachable } else { PeerState::Known }
             }
         }
     }
 
-    fn counters(&self) -> Counters {
-        let mut all: BTreeMap<String, u64> =
-            self.outbox.counters().map(|(name, count)| (name.to_owned(), count)).collect();
-        for (name, count) in self.gossip_counters() {
-            *all.entry(name.to_owned()).or_default() += count;
-        }
-        for (name, count) in self.serving.counters() {
+    fn counters(&self, out: &Outbox) -> Counters {
+        let mut all = BTreeMap::<String, u64>::new();
+        let served = self.relaying.service().counters();
+        for (name, count) in out.counters().chain(self.gossip.counters()).chain(served) {
             *all.entry(name.to_owned()).or_default() += count;
         }
         Counters(all)

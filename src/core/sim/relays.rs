@@ -30,7 +30,7 @@ pub(super) struct Relayed {
 }
 
 impl Net {
-    fn at_ip(&self, addr: SocketAddr) -> Option<usize> {
+    pub(super) fn at_ip(&self, addr: SocketAddr) -> Option<usize> {
         self.nodes.iter().position(|n| n.addr.ip() == addr.ip())
     }
 
@@ -60,12 +60,12 @@ impl Net {
     fn native(&self, n: usize, at: usize) -> Option<ConnId> {
         let between = |c: &super::Conn| c.via.is_none() && (c.ends == [n, at] || c.ends == [at, n]);
         let all = self.conns.iter().filter(|(_, c)| between(c)).map(|(conn, _)| ConnId(*conn));
-        let used = self.nodes[at].engine.links.get(&id(n)).and_then(|link| link.in_use()).map(|i| i.id);
+        let used = self.nodes[at].engine.links().get(&id(n)).and_then(|link| link.in_use()).map(|i| i.id);
         all.max_by_key(|conn| (Some(*conn) == used, conn.0))
     }
 
     /// A node asks another one for a reservation, over that connection.
-    pub(in super::super) fn ask_relay(&mut self, n: usize, at: usize, conn: ConnId) -> ServeId {
+    pub(in crate::core) fn ask_relay(&mut self, n: usize, at: usize, conn: ConnId) -> ServeId {
         self.relayed.next_ask += 1;
         let ask = ServeId(self.relayed.next_ask);
         self.relayed.asked.insert((at, ask), n);
@@ -109,7 +109,7 @@ impl Net {
     }
 
     /// From now on a relay takes everything and passes nothing on.
-    pub(in crate::core::engine) fn lies(&mut self, relay: usize) {
+    pub(in crate::core) fn lies(&mut self, relay: usize) {
         self.relayed.liars.insert(relay);
     }
 

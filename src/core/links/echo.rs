@@ -4,11 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::Mono;
-use super::links::Links;
-use super::outbox::Outbox;
-use super::wire::{Echo, Message};
-use crate::model::{CommandId, Done, EchoReport, Failure, PeerId, Reason, millis};
+use crate::core::Mono;
+use crate::core::outbox::Outbox;
+use crate::core::wire::{Echo, Message};
+use crate::model::{CommandId, Done, EchoReport, PeerId, millis};
 
 /// How long the last answers have to come.
 const LAST_WITHIN: Duration = Duration::from_secs(10);
@@ -115,23 +114,18 @@ impl Echoes {
         self.runs.values().map(|run| run.due).min()
     }
 
-    /// A command to send echoes.
+    /// A command to send echoes to a linked peer.
     pub(super) fn run(
         &mut self,
         id: CommandId,
         peer: PeerId,
         (count, every_ms): (u32, u32),
-        links: &Links,
         now: Mono,
         out: &mut Outbox,
-    ) -> Result<(), Failure> {
-        if !links.is_up(&peer) {
-            return Err(Reason::NotLinked.into());
-        }
+    ) {
         let every = Duration::from_millis(every_ms.max(1).into());
         self.runs.insert(id, Run::new(peer, count.into(), every, now));
         self.timeout(now, out);
-        Ok(())
     }
 
     /// A message came.

@@ -1,28 +1,37 @@
-//! A network of engines in virtual time: dials through NATs, connections,
-//! streams and closes with latency and loss, all from one seed.
+//! The virtual network: engines in virtual time, with dials through routers, connections,
+//! streams, relays, datagrams, latency, loss and cuts, all from one seed.
+//!
+//! [`Net`] is whole nodes. Where a test is about one machine of a node, it stands on the
+//! same [`Router`] and [`Queue`].
 
 mod agreement;
 mod guess;
 mod nat;
 mod nodes;
 mod pathtest;
+mod probes;
+mod queue;
 mod relays;
+mod router;
 mod wires;
 
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-pub(super) use self::nodes::{Node, addr, id};
-use super::{Action, Input};
+pub(in crate::core) use self::nodes::{Node, addr, id};
+pub(in crate::core) use self::queue::Queue;
+pub(in crate::core) use self::router::{Kind, Ports, Router, kind};
+use crate::core::engine::{Action, Input};
 use crate::core::ladder::DialId;
 use crate::core::link::{ConnId, ConnInfo};
+use crate::core::nat::datagram::Bytes;
 use crate::core::wire::{Frame, FrameReader, Message};
 use crate::core::{Mono, Now};
-use crate::model::{CloseCode, Command, CommandId, HardNat, NatType, Path, Reason};
+use crate::model::{CloseCode, Command, CommandId, HardNat, Path, Reason};
 
 /// Something under way.
 #[derive(Debug)]
@@ -53,6 +62,12 @@ enum Delivery {
         by: usize,
         code: CloseCode,
     },
+    /// A datagram of a NAT probe arrives.
+    Probe {
+        from: SocketAddr,
+        to: SocketAddr,
+        bytes: Box<Bytes>,
+    },
     /// A datagram of a guessed punch arrives.
     Guess {
         from: SocketAddr,
@@ -67,33 +82,8 @@ enum Delivery {
 }
 
 #[derive(Debug)]
-struct Due {
-    at: Mono,
-    order: u64,
-    what: Delivery,
-}
-
-impl PartialEq for Due {
-    fn eq(&self, other: &Self) -> bool {
-        self.order == other.order
-    }
-}
-impl Eq for Due {}
-impl PartialOrd for Due {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-impl Ord for Due {
-    /// The earliest first, in a heap that yields the greatest.
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (other.at, other.order).cmp(&(self.at, self.order))
-    }
-}
-
-#[derive(Debug)]
 struct Conn {
-    /// Who dialled, and whom.
+    /// The node that dialled, and the one that was dialled.
     ends: [usize; 2],
     /// The relay that carries it.
     via: Option<usize>,
@@ -102,41 +92,46 @@ struct Conn {
 }
 
 /// The network.
-pub(super) struct Net {
-    pub(super) nodes: Vec<Node>,
-    pub(super) now: Now,
-    pub(super) latency: Duration,
+pub(in crate::core) struct Net {
+    pub(in crate::core) nodes: Vec<Node>,
+    pub(in crate::core) now: Now,
+    pub(in crate::core) latency: Duration,
     /// Pairs between which nothing passes.
     cut: BTreeSet<(usize, usize)>,
     /// Of a hundred dials so many come to nothing.
-    pub(super) loss: u32,
+    pub(in crate::core) loss: u32,
     /// What is sent over links takes up to so much longer, at random ...
-    pub(super) jitter: Duration,
+    pub(in crate::core) jitter: Duration,
     /// ... and so many of a hundred packets have to be sent again.
-    pub(super) rough: u32,
+    pub(in crate::core) rough: u32,
     /// Whether no packet of a stranger gets through any router.
-    pub(super) punches_fail: bool,
+    pub(in crate::core) punches_fail: bool,
     /// Whether nodes that are added from now on guess ports.
-    pub(super) hard_nat: HardNat,
-    pub(super) guessed: guess::Guessed,
+    pub(in crate::core) hard_nat: HardNat,
+    /// Whether nodes that are added from now on measure their NATs by each other.
+    pub(in crate::core) probing: bool,
+    /// The path that connections without a relay are said to take.
+    pub(in crate::core) path: Path,
+    /// Whether a dial from a fresh socket ever ends.
+    pub(in crate::core) answers_reach: bool,
+    /// Where the first node of a pair sees the second, if not where that is.
+    pub(in crate::core) sees_at: BTreeMap<(usize, usize), SocketAddr>,
+    pub(in crate::core) guessed: guess::Guessed,
     relayed: relays::Relayed,
     tests: pathtest::Runs,
-    heap: BinaryHeap<Due>,
+    under_way: Queue<Delivery>,
     conns: BTreeMap<u64, Conn>,
-    /// Ports of symmetric NATs, by destination.
-    mappings: BTreeMap<(usize, SocketAddr), u16>,
-    /// Whom each mapping of a node has sent to.
-    contacted: BTreeSet<(usize, u16, SocketAddr)>,
     cancelled: BTreeSet<(usize, DialId)>,
     /// Every dial: whose, and where to.
     dials: Vec<(usize, SocketAddr)>,
-    order: u64,
+    probe_sockets: u16,
+    commands: u64,
     next_conn: u64,
     rng: StdRng,
 }
 
 impl Net {
-    pub(super) fn new(seed: u64, latency: Duration) -> Self {
+    pub(in crate::core) fn new(seed: u64, latency: Duration) -> Self {
         Self {
             nodes: Vec::new(),
             now: Now::START,
@@ -147,24 +142,27 @@ impl Net {
             rough: 0,
             punches_fail: false,
             hard_nat: HardNat::Off,
+            probing: false,
+            path: Path::Direct,
+            answers_reach: true,
+            sees_at: BTreeMap::new(),
             guessed: guess::Guessed::default(),
             relayed: relays::Relayed::default(),
             tests: pathtest::Runs::default(),
-            heap: BinaryHeap::new(),
+            under_way: Queue::default(),
             conns: BTreeMap::new(),
-            mappings: BTreeMap::new(),
-            contacted: BTreeSet::new(),
             cancelled: BTreeSet::new(),
             dials: Vec::new(),
-            order: 0,
+            probe_sockets: 0,
+            commands: 0,
             next_conn: 1,
             rng: StdRng::seed_from_u64(seed),
         }
     }
 
     /// Makes a node forget what it heard of another's homes.
-    pub(super) fn forget_homes(&mut self, n: usize, of: usize) {
-        let book = &mut self.nodes[n].engine.book;
+    pub(in crate::core) fn forget_homes(&mut self, n: usize, of: usize) {
+        let book = self.nodes[n].engine.book_mut();
         let mut record = book.get(id(of)).and_then(|e| e.record()).unwrap().clone();
         record.homes.clear();
         record.version += 1;
@@ -172,44 +170,44 @@ impl Net {
     }
 
     /// Dials of a node that are under way.
-    pub(super) fn dialling(&self, n: usize) -> usize {
-        let of = |due: &&Due| matches!(&due.what, Delivery::Dial { from, dial, .. } if *from == n && !self.cancelled.contains(&(n, *dial)));
-        self.heap.iter().filter(of).count()
+    pub(in crate::core) fn dialling(&self, n: usize) -> usize {
+        let of = |due: &&Delivery| matches!(due, Delivery::Dial { from, dial, .. } if *from == n && !self.cancelled.contains(&(n, *dial)));
+        self.under_way.values().filter(of).count()
     }
 
-    /// Who dialled an address, dial by dial.
-    pub(super) fn dials_to(&self, addr: SocketAddr) -> Vec<usize> {
+    /// The nodes that dialled an address, dial by dial.
+    pub(in crate::core) fn dials_to(&self, addr: SocketAddr) -> Vec<usize> {
         self.dials.iter().filter(|(_, to)| *to == addr).map(|(from, _)| *from).collect()
     }
 
     /// Connections that were ever made.
-    pub(super) fn conns_made(&self) -> u64 {
+    pub(in crate::core) fn conns_made(&self) -> u64 {
         self.next_conn - 1
     }
 
-    pub(super) fn command(&mut self, n: usize, command: Command) -> CommandId {
-        self.order += 1;
-        let id = CommandId(self.order);
+    pub(in crate::core) fn command(&mut self, n: usize, command: Command) -> CommandId {
+        self.commands += 1;
+        let id = CommandId(self.commands);
         self.nodes[n].engine.handle(Input::Command { id, command }, self.now);
         self.carry_out(n);
         id
     }
 
     /// What a node is told comes from outside.
-    pub(super) fn tell(&mut self, n: usize, input: Input) {
+    pub(in crate::core) fn tell(&mut self, n: usize, input: Input) {
         self.nodes[n].engine.handle(input, self.now);
         self.carry_out(n);
     }
 
     /// Sends a message over the link between two nodes.
-    pub(super) fn send(&mut self, from: usize, to: usize, message: &Message) {
+    pub(in crate::core) fn send(&mut self, from: usize, to: usize, message: &Message) {
         let now = self.now;
         self.nodes[from].engine.send(&id(to), message, now);
         self.carry_out(from);
     }
 
     /// Every connection between two nodes that is no lane breaks.
-    pub(super) fn break_native(&mut self, a: usize, b: usize) {
+    pub(in crate::core) fn break_native(&mut self, a: usize, b: usize) {
         let between = |c: &Conn| c.via.is_none() && (c.ends == [a, b] || c.ends == [b, a]);
         let broken: Vec<u64> = self.conns.iter().filter(|(_, c)| between(c)).map(|(id, _)| *id).collect();
         for conn in broken {
@@ -222,11 +220,11 @@ impl Net {
     }
 
     /// From now on nothing passes between two nodes; nobody is told.
-    pub(super) fn cut(&mut self, a: usize, b: usize) {
+    pub(in crate::core) fn cut(&mut self, a: usize, b: usize) {
         self.cut.insert((a.min(b), a.max(b)));
     }
 
-    pub(super) fn heal(&mut self) {
+    pub(in crate::core) fn heal(&mut self) {
         self.cut.clear();
         self.send_again();
     }
@@ -236,12 +234,16 @@ impl Net {
     }
 
     /// Runs until that much time has passed.
-    pub(super) fn run(&mut self, time: Duration) {
+    pub(in crate::core) fn run(&mut self, time: Duration) {
         self.run_until(time, |_| false);
     }
 
     /// Runs until something holds; how long it took, or `None` if it never did.
-    pub(super) fn run_until(&mut self, time: Duration, holds: impl Fn(&Self) -> bool) -> Option<Duration> {
+    pub(in crate::core) fn run_until(
+        &mut self,
+        time: Duration,
+        holds: impl Fn(&Self) -> bool,
+    ) -> Option<Duration> {
         let begun = self.now.mono;
         let end = begun + time;
         loop {
@@ -251,7 +253,7 @@ impl Net {
             }
             let waiting = self.nodes.iter().enumerate().filter(|(_, node)| node.up);
             let timers = waiting.filter_map(|(n, node)| node.timer.map(|at| (at, n))).min();
-            let delivery = self.heap.peek().map(|d| d.at);
+            let delivery = self.under_way.next_due();
             let next = [timers.map(|(at, _)| at), delivery].into_iter().flatten().min();
             let Some(next) = next.filter(|at| *at <= end) else {
                 self.now = self.now.plus(end.since(self.now.mono));
@@ -260,8 +262,8 @@ impl Net {
             self.now = self.now.plus(next.since(self.now.mono));
             // A node that was down has overslept: it wakes with the others.
             if delivery.is_some_and(|at| at <= self.now.mono) {
-                if let Some(due) = self.heap.pop() {
-                    self.deliver(due.what);
+                if let Some(what) = self.under_way.pop() {
+                    self.deliver(what);
                 }
             } else if let Some((_, n)) = timers {
                 self.nodes[n].engine.on_timeout(self.now);
@@ -277,8 +279,7 @@ impl Net {
     }
 
     fn post(&mut self, after: Duration, what: Delivery) {
-        self.order += 1;
-        self.heap.push(Due { at: self.now.mono + after, order: self.order, what });
+        self.under_way.push(self.now.mono + after, what);
     }
 
     fn input(&mut self, n: usize, input: Input) {
@@ -294,8 +295,7 @@ impl Net {
                 Action::Dial { dial, addr, within } => {
                     let until = self.now.mono + within;
                     self.dials.push((n, addr));
-                    let seen = self.seen_from(n, addr);
-                    self.contacted.insert((n, seen.port(), addr));
+                    self.sends_to(n, addr);
                     self.post(self.latency, Delivery::Dial { from: n, dial, to: addr, until, tries: 0 });
                     self.input(n, Input::DialSent { dial });
                 }
@@ -331,22 +331,13 @@ impl Net {
                     Duration::from_millis(5),
                     Delivery::Input { to: n, input: Input::Saved { result: Ok(()) } },
                 ),
-                Action::Reach { peer, addr, .. } => {
-                    let there = self.nodes.iter().position(|node| node.id == peer && node.addr == addr);
-                    // A fresh socket is a stranger to every router.
-                    let reached = there.is_some_and(|there| {
-                        self.passes(n, there)
-                            && matches!(self.nodes[there].nat, NatType::None | NatType::FullCone)
-                    });
-                    let input = Input::Reached { peer, addr, reached };
-                    self.post(self.latency * 2, Delivery::Input { to: n, input });
-                }
+                Action::Reach { peer, addr, .. } => self.reach(n, peer, addr),
                 Action::TryReservation { relay } => self.try_reservation(n, relay),
-                // NATs are measured in another simulation, and wires have no windows here.
-                Action::ProbeOpen { .. }
-                | Action::ProbeClose { .. }
-                | Action::ProbeSend { .. }
-                | Action::Widen { .. } => {}
+                Action::ProbeOpen { socket, .. } => self.probe_open(n, socket),
+                Action::ProbeClose { socket } => self.probe_close(n, socket),
+                Action::ProbeSend { from, to, bytes } => self.probe_send(n, from, to, bytes),
+                // Wires have no windows here.
+                Action::Widen { .. } => {}
                 Action::Guess(action) => self.guess(n, action),
                 Action::Test(action) => self.test(n, action),
                 Action::Knock { addrs, .. } => self.nodes[n].knocked.push(addrs),
@@ -369,6 +360,7 @@ impl Net {
                 self.input(to, Input::ControlUp { peer, conn: ConnId(conn) });
             }
             Delivery::Bytes { conn, to, bytes } => self.bytes(conn, to, &bytes),
+            Delivery::Probe { from, to, bytes } => self.probe_arrives(from, to, bytes),
             Delivery::Guess { from, to } => self.guess_arrives(from, to),
             Delivery::Lane { from, to, relay } => {
                 let remote = self.nodes[relay].addr;
@@ -396,8 +388,8 @@ impl Net {
         if self.cancelled.contains(&(from, dial)) {
             return;
         }
-        let seen = self.seen_from(from, to);
-        let target = self.nodes.iter().position(|n| n.addr.ip() == to.ip());
+        let seen = self.sends_to(from, to);
+        let target = self.at_ip(to);
         // What a router drops is sent again as QUIC does: after 1, 3 and 7 s.
         let dropped = target.is_some_and(|t| !self.lets_in(t, to.port(), seen));
         let again = Duration::from_secs(1 << tries);
@@ -424,7 +416,7 @@ impl Net {
     }
 
     /// A connection comes up at both ends; each sees the other where it says.
-    pub(super) fn connect(&mut self, ends: [usize; 2], sees: [SocketAddr; 2], via: Option<usize>) {
+    pub(in crate::core) fn connect(&mut self, ends: [usize; 2], sees: [SocketAddr; 2], via: Option<usize>) {
         let conn = self.next_conn;
         self.next_conn += 1;
         self.conns.insert(conn, Conn { ends, via, readers: Default::default(), wires: Default::default() });
@@ -434,9 +426,9 @@ impl Net {
             channel[..8].copy_from_slice(&conn.to_be_bytes());
             let info = ConnInfo {
                 id: ConnId(conn),
-                remote: sees[at],
+                remote: self.sees_at.get(&(end, other)).copied().unwrap_or(sees[at]),
                 outbound,
-                path: if via.is_some() { Path::Relayed } else { Path::Direct },
+                path: if via.is_some() { Path::Relayed } else { self.path },
                 via: via.map(id),
                 channel,
                 binding: [0; 32],
@@ -458,16 +450,16 @@ impl Net {
         }
     }
 
-    pub(super) fn links(&mut self, n: usize) -> usize {
+    pub(in crate::core) fn links(&mut self, n: usize) -> usize {
         let now = self.now;
         self.nodes[n].engine.snapshot(now).links.len()
     }
 
-    pub(super) fn known(&self, n: usize) -> usize {
-        self.nodes[n].engine.book.len()
+    pub(in crate::core) fn known(&self, n: usize) -> usize {
+        self.nodes[n].engine.book().len()
     }
 
-    pub(super) fn up_links(&self, n: usize) -> usize {
-        self.nodes[n].engine.links.count_up()
+    pub(in crate::core) fn up_links(&self, n: usize) -> usize {
+        self.nodes[n].engine.links().count_up()
     }
 }

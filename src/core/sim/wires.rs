@@ -78,7 +78,7 @@ impl Net {
     }
 
     /// Bytes that were written to connections of links between two nodes.
-    pub(in crate::core::engine) fn written(&self, a: usize, b: usize) -> u64 {
+    pub(in crate::core) fn written(&self, a: usize, b: usize) -> u64 {
         let between = |c: &&super::Conn| c.ends == [a, b] || c.ends == [b, a];
         self.conns.values().filter(between).map(|c| c.wires[0].written + c.wires[1].written).sum()
     }

@@ -6,14 +6,14 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::Mono;
-use super::attempts::{self, Attempts};
-use super::dialer::Start;
-use super::guessing;
-use super::ladder::Plan;
-use super::outbox::{Outbox, Wanted};
-use super::peers::Peers;
-use super::targets::Targets;
+use super::{Attempts, Input};
+use crate::core::Mono;
+use crate::core::dialer::Start;
+use crate::core::guessing;
+use crate::core::ladder::Plan;
+use crate::core::outbox::{Outbox, Wanted};
+use crate::core::peers::Peers;
+use crate::core::targets::Targets;
 use crate::model::{Cause, NatType, Path, PeerId, Reason};
 
 /// Between tries; the last one repeats.
@@ -90,7 +90,7 @@ impl Upgrades {
         upgrade.sooner(peers.now.mono + AFTER_THEIRS);
         out.want(Wanted::Guesses(guessing::Input::Path(peer)));
         // What runs already need not end first.
-        out.want(Wanted::Attempts(attempts::Input::Addresses(peer, theirs.1.clone())));
+        out.want(Wanted::Attempts(Input::Addresses(peer, theirs.1.clone())));
         upgrade.theirs = theirs;
     }
 
@@ -123,11 +123,11 @@ impl Upgrade {
         match attempts.towards(&peer).map(|l| (l.id(), l.cause())) {
             // It set out with what was known of the NATs before.
             Some((id, Cause::Upgrade)) if self.tries == 0 => {
-                out.want(Wanted::Attempts(attempts::Input::Abandon(id, Reason::NatChanged)));
+                out.want(Wanted::Attempts(Input::Abandon(id, Reason::NatChanged)));
             }
             Some((id, _)) => {
                 if nat_pair.is_hopeless() {
-                    out.want(Wanted::Attempts(attempts::Input::Unpunchable(id, nat_pair)));
+                    out.want(Wanted::Attempts(Input::Unpunchable(id, nat_pair)));
                 }
                 return Some(BUSY);
             }

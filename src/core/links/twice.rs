@@ -7,11 +7,10 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::link::ConnInfo;
-use super::links::Links;
-use super::outbox::Outbox;
-use super::wire::{Message, UsedTwice as Told};
-use super::{Mono, Now};
+use crate::core::link::ConnInfo;
+use crate::core::outbox::Outbox;
+use crate::core::wire::{Message, UsedTwice as Told};
+use crate::core::{Mono, Now};
 use crate::model::{EventKind, Path, PeerId, UsedTwice, plain_addr};
 
 /// What happened longer ago than this says nothing of now. Copies that wait for each
@@ -21,7 +20,7 @@ const REMEMBERED: Duration = Duration::from_secs(900);
 /// without anybody's word: a single one may be a race of two dials of ours.
 const REPLACED_OFTEN: u32 = 3;
 /// Peers of which this much is remembered: as many as links. The oldest goes.
-const PEERS_MAX: usize = super::limits::LINKS_MAX;
+const PEERS_MAX: usize = crate::core::limits::LINKS_MAX;
 
 /// A session of which the peer remembered nothing took a link over that stood.
 #[derive(Debug, Clone, Copy)]
@@ -39,12 +38,12 @@ struct Sighting {
     last: Mono,
 }
 
-/// Whose identity was seen to be used twice.
+/// The identities that were seen to be used twice.
 #[derive(Debug)]
-pub(super) struct Twice {
+pub(in crate::core) struct Twice {
     me: PeerId,
     usurped: BTreeMap<PeerId, Usurped>,
-    /// Who closed links of ours so, how often, and when last.
+    /// The peers that closed links of ours so, how often, and when last.
     replaced: BTreeMap<PeerId, (u32, Mono)>,
     seen: BTreeMap<PeerId, Sighting>,
 }
@@ -70,12 +69,12 @@ impl Twice {
     }
 
     /// Where an identity is used, if it is used twice.
-    pub(super) fn of(&self, peer: &PeerId, now: Mono) -> Option<&[SocketAddr]> {
+    pub(in crate::core) fn of(&self, peer: &PeerId, now: Mono) -> Option<&[SocketAddr]> {
         let seen = self.seen.get(peer).filter(|s| now.since(s.last) < REMEMBERED);
         seen.map(|s| s.addresses.as_slice())
     }
 
-    pub(super) fn view(&self, now: Now) -> Vec<UsedTwice> {
+    pub(in crate::core) fn view(&self, now: Now) -> Vec<UsedTwice> {
         let fresh = self.seen.iter().filter(|(_, s)| now.mono.since(s.last) < REMEMBERED);
         fresh
             .map(|(peer, s)| UsedTwice {
@@ -92,11 +91,10 @@ impl Twice {
         &mut self,
         peer: PeerId,
         old: &ConnInfo,
-        links: &Links,
+        new: &ConnInfo,
         now: Now,
         out: &mut Outbox,
     ) {
-        let Some(new) = links.in_use(&peer).cloned() else { return };
         // What is seen of a lane is its relay; and who starts again where it was is one.
         if [old.path, new.path].contains(&Path::Relayed) || old.remote == new.remote {
             return;
@@ -125,14 +123,20 @@ impl Twice {
         }
     }
 
-    /// A peer says where else our identity is used. Only who did to our link what that
-    /// would make it do is believed.
-    pub(super) fn on_told(&mut self, peer: PeerId, told: Told, links: &Links, now: Now, out: &mut Outbox) {
+    /// A peer that sees us at `ours` says where else our identity is used. It is believed
+    /// only if it did to our link what that would make it do.
+    pub(super) fn on_told(
+        &mut self,
+        peer: PeerId,
+        told: Told,
+        ours: Option<SocketAddr>,
+        now: Now,
+        out: &mut Outbox,
+    ) {
         self.forget(now.mono);
         if !self.replaced.contains_key(&peer) {
             return out.stopped("used twice, by hearsay");
         }
-        let ours = links.greeting(&peer).map(|g| g.observed);
         let both: Vec<SocketAddr> = ours.into_iter().chain([plain_addr(told.other)]).collect();
         self.sighted(self.me, &both, now, out);
     }

@@ -7,10 +7,10 @@ use std::time::Duration;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-use super::backoff::Backoff;
-use super::io::Action;
-use super::outbox::Outbox;
-use super::{Mono, Now};
+use crate::core::backoff::Backoff;
+use crate::core::io::Action;
+use crate::core::outbox::Outbox;
+use crate::core::{Mono, Now};
 use crate::model::{EventKind, PeerId, SaveState, Stamp, millis};
 
 /// Changes that come together are saved together, well within the second.
@@ -63,7 +63,7 @@ impl Saving {
         self.changed.insert(peer);
     }
 
-    /// Who changed since this was last asked.
+    /// The peers that changed since this was last asked.
     pub(super) fn take_changed(&mut self) -> BTreeSet<PeerId> {
         std::mem::take(&mut self.changed)
     }

@@ -6,46 +6,42 @@ use std::net::SocketAddr;
 use super::{Delivery, Net};
 use crate::core::engine::{GuessAction, GuessInput, Input};
 use crate::core::guessing::RunId;
-use crate::model::NatType;
+
+/// The sockets of runs are bound from here on.
+const FIRST_SOCKET: u16 = 20_000;
 
 /// What is open, and what was sent.
 #[derive(Debug, Default)]
-pub(in crate::core::engine) struct Guessed {
+pub(in crate::core) struct Guessed {
     /// Sockets by node and the port outside: of which run, towards whom.
     open: BTreeMap<(usize, u16), (RunId, SocketAddr)>,
+    /// Sockets so far.
+    opened: u16,
     /// Where each run was met: the port outside.
     met: BTreeMap<(usize, RunId), u16>,
-    /// How a symmetric router hands out its ports, where not at random: the step
-    /// and the last one.
-    pub(super) steps: BTreeMap<usize, (i16, u16)>,
     /// Every datagram: by which node, from and to where.
-    pub(in crate::core::engine) sent: Vec<(usize, SocketAddr, SocketAddr)>,
+    pub(in crate::core) sent: Vec<(usize, SocketAddr, SocketAddr)>,
     /// The most sockets that a node had open at once.
-    pub(in crate::core::engine) most_open: usize,
+    pub(in crate::core) most_open: usize,
     /// When each datagram left, of each node.
-    pub(in crate::core::engine) when: BTreeMap<usize, Vec<crate::core::Mono>>,
+    pub(in crate::core) when: BTreeMap<usize, Vec<crate::core::Mono>>,
     /// What the host has left of open files, if that is little.
-    pub(in crate::core::engine) files: Option<u16>,
+    pub(in crate::core) files: Option<u16>,
 }
 
 impl Guessed {
     /// Sockets of a node that are open.
-    pub(in crate::core::engine) fn open(&self, n: usize) -> usize {
+    pub(in crate::core) fn open(&self, n: usize) -> usize {
         self.open.keys().filter(|(node, _)| *node == n).count()
     }
 
-    /// Whether a port outside is one of these.
-    pub(super) fn is_taken(&self, n: usize, port: u16) -> bool {
-        self.open.contains_key(&(n, port))
-    }
-
     /// At which ports a node was met.
-    pub(in crate::core::engine) fn met_at(&self, n: usize) -> Vec<u16> {
+    pub(in crate::core) fn met_at(&self, n: usize) -> Vec<u16> {
         self.met.iter().filter(|((node, _), _)| *node == n).map(|(_, port)| *port).collect()
     }
 
     /// Datagrams that a node sent.
-    pub(in crate::core::engine) fn sent_by(&self, n: usize) -> Vec<SocketAddr> {
+    pub(in crate::core) fn sent_by(&self, n: usize) -> Vec<SocketAddr> {
         self.sent.iter().filter(|(node, ..)| *node == n).map(|(.., to)| *to).collect()
     }
 }
@@ -66,8 +62,7 @@ impl Net {
             }
             GuessAction::Probe { to, .. } => {
                 for to in to {
-                    let from = self.seen_from(n, to);
-                    self.contacted.insert((n, from.port(), to));
+                    let from = self.sends_to(n, to);
                     self.guess_send(n, from, to);
                 }
             }
@@ -76,7 +71,7 @@ impl Net {
                 self.guess_close(n, run);
                 let Some(port) = from else { return };
                 let from = SocketAddr::new(self.nodes[n].addr.ip(), port);
-                let target = self.nodes.iter().position(|node| node.addr.ip() == to.ip());
+                let target = self.at_ip(to);
                 let lets = target.filter(|t| self.lets_in(*t, to.port(), from) && self.passes(n, *t));
                 if let Some(target) = lets {
                     self.connect([n, target], [to, from], None);
@@ -87,11 +82,10 @@ impl Net {
     }
 
     fn guess_open(&mut self, n: usize, run: RunId, towards: SocketAddr) {
-        let symmetric = self.nodes[n].nat == NatType::Symmetric;
-        let port = if symmetric { self.fresh_port(n) } else { self.nodes[n].addr.port() };
-        let from = SocketAddr::new(self.nodes[n].addr.ip(), port);
-        self.guessed.open.insert((n, port), (run, towards));
-        self.contacted.insert((n, port, towards));
+        self.guessed.opened += 1;
+        let local = FIRST_SOCKET + self.guessed.opened;
+        let from = self.sends_from(n, local, towards);
+        self.guessed.open.insert((n, from.port()), (run, towards));
         self.guess_send(n, from, towards);
     }
 
@@ -107,8 +101,9 @@ impl Net {
 
     /// What arrives at a socket that is open, through a router that lets it in.
     pub(super) fn guess_arrives(&mut self, from: SocketAddr, to: SocketAddr) {
-        let target = self.nodes.iter().position(|node| node.addr.ip() == to.ip());
-        let Some(n) = target.filter(|n| self.nodes[*n].up && self.lets_in(*n, to.port(), from)) else {
+        let target = self.at_ip(to);
+        let gets_in = |n: &usize| self.nodes[*n].up && self.gets_to(*n, to.port(), from).is_some();
+        let Some(n) = target.filter(gets_in) else {
             return;
         };
         let Some((run, towards)) = self.guessed.open.get(&(n, to.port())).copied() else { return };
