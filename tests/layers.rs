@@ -7,7 +7,7 @@
 
 #![allow(clippy::unwrap_used)] // clippy exempts test functions, not their helpers
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -137,7 +137,7 @@ const OPENERS: [&str; 12] = [
     "control/client.rs",
     "control/socket.rs",
     "lab/userns.rs",
-    "lab/drill/soak.rs",
+    "lab/drill/steps/soak.rs",
     "lab/dir.rs",
     "lab/network/",
     "cli/config.rs",
@@ -459,6 +459,164 @@ fn a_part_that_names_one_above_or_beside_it_is_caught() {
     assert!(!caught("tui/panes/nat.rs", "use super::component::Component;\nuse crate::tui::draw::Pen;"));
     assert!(!caught("tui/panes/relays/held.rs", "use super::table::Cells;"));
     assert!(!caught("tui/overlays/why/draw.rs", "use crate::tui::panes::ladder;"));
+}
+
+/// Layers in which no two files may name each other, by however many others.
+const WITHOUT_CIRCLES: [&str; 3] = ["core", "lab", "tui"];
+
+/// Circles that are still there: files that name each other. What is in none of these
+/// groups is in no circle.
+const CIRCLES_LEFT: [&[&str]; 3] = [
+    &[
+        "core::attempts",
+        "core::guessing::part",
+        "core::links",
+        "core::nat::claims",
+        "core::nat::part",
+        "core::outbox",
+        "core::peers",
+        "core::relaying",
+        "core::targets",
+        "core::upgrades",
+    ],
+    &["core::gossip::digest", "core::gossip::link", "core::gossip::serve", "core::gossip::sync"],
+    &["core::io", "core::pathtest::datagram", "core::pathtest::types"],
+];
+
+type Module = Vec<String>;
+
+/// Which file names which. A folder's own file is put together from the files in it, so
+/// those are no arrows; what it hands on under its name counts as what it is.
+struct Arrows {
+    /// What each file names, by the last word under which it does.
+    named: BTreeMap<Module, BTreeMap<String, Module>>,
+    all: BTreeMap<Module, BTreeSet<Module>>,
+}
+
+impl Arrows {
+    fn of(files: &[(Module, String)]) -> Self {
+        let modules: BTreeSet<Module> = files.iter().map(|(module, _)| module.clone()).collect();
+        let written: BTreeMap<Module, Vec<Module>> = files
+            .iter()
+            .map(|(module, source)| {
+                let own = |path: Module| -> Option<Module> {
+                    let child: Module = module.iter().chain(&path[..1]).cloned().collect();
+                    let full = if modules.contains(&child) {
+                        module.iter().chain(&path).cloned().collect()
+                    } else {
+                        let full = absolute(module, &path);
+                        (full[0] == "crate").then(|| full[1..].to_vec())?
+                    };
+                    Some(full)
+                };
+                (module.clone(), paths(&code_of(source)).into_iter().filter_map(own).collect())
+            })
+            .collect();
+        let by_name = |paths: &Vec<Module>| -> BTreeMap<String, Module> {
+            paths.iter().filter_map(|path| Some((path.last()?.clone(), path.clone()))).collect()
+        };
+        let named = written.iter().map(|(module, paths)| (module.clone(), by_name(paths))).collect();
+        let mut arrows = Self { named, all: BTreeMap::new() };
+        for (module, paths) in &written {
+            let other = |to: &Module| to != module && !is_within(to, module) && !is_within(module, to);
+            let to = paths.iter().filter_map(|path| arrows.file_of(path, 0)).filter(other).collect();
+            arrows.all.insert(module.clone(), to);
+        }
+        arrows
+    }
+
+    /// The file that a path leads to.
+    fn file_of(&self, path: &[String], depth: usize) -> Option<Module> {
+        let known = |len: &usize| self.named.contains_key(&path[..*len]);
+        let len = (1..=path.len()).rev().find(known)?;
+        let file = path[..len].to_vec();
+        let handed_on = path.get(len).and_then(|name| self.named[&file].get(name));
+        match handed_on {
+            Some(to) if depth < 6 && to.as_slice() != path => {
+                let to: Module = to.iter().chain(&path[len + 1..]).cloned().collect();
+                self.file_of(&to, depth + 1).or(Some(file))
+            }
+            _ => Some(file),
+        }
+    }
+
+    /// All that can be come to from a file, over others or not.
+    fn reached_from(&self, from: &Module) -> BTreeSet<&Module> {
+        let mut reached = BTreeSet::new();
+        let mut open: Vec<&Module> = self.all[from].iter().collect();
+        while let Some(next) = open.pop() {
+            if reached.insert(next) {
+                open.extend(self.all.get(next).into_iter().flatten());
+            }
+        }
+        reached
+    }
+
+    /// Files that come back to themselves, each with those by which they do.
+    fn circles(&self) -> BTreeMap<String, BTreeSet<String>> {
+        let reached: BTreeMap<&Module, BTreeSet<&Module>> =
+            self.all.keys().map(|file| (file, self.reached_from(file))).collect();
+        let back = |file: &Module, other: &Module| reached.get(other).is_some_and(|r| r.contains(file));
+        let circle = |(file, to): (&&Module, &BTreeSet<&Module>)| {
+            let by: BTreeSet<String> =
+                to.iter().filter(|other| back(file, other)).map(|other| other.join("::")).collect();
+            (to.contains(*file)).then(|| (file.join("::"), by))
+        };
+        reached.iter().filter_map(circle).collect()
+    }
+}
+
+fn is_within(module: &[String], above: &[String]) -> bool {
+    module.starts_with(above)
+}
+
+/// Whether a file is there for tests alone.
+fn is_for_tests(path: &Path) -> bool {
+    let names = ["tests", "sim", "sim.rs", "strategies.rs", "demo", "demo.rs", "property.rs"];
+    path.iter().any(|part| names.iter().any(|name| part == *name))
+}
+
+#[test]
+fn no_two_files_name_each_other_in_a_circle() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    for layer in WITHOUT_CIRCLES {
+        let mut all = Vec::new();
+        sources(&src.join(layer), &mut all);
+        for file in all {
+            let path = file.strip_prefix(&src).unwrap();
+            if !is_for_tests(path) {
+                files.push((module_path(path), fs::read_to_string(&file).unwrap()));
+            }
+        }
+    }
+    assert!(files.len() > 100, "the sources were found");
+    let new: Vec<String> = Arrows::of(&files)
+        .circles()
+        .iter()
+        .filter(|(file, by)| {
+            let known = CIRCLES_LEFT.iter().find(|group| group.contains(&file.as_str()));
+            known.is_none_or(|group| !by.iter().all(|other| group.contains(&other.as_str())))
+        })
+        .map(|(file, by)| format!("{file} and {}", by.iter().cloned().collect::<Vec<_>>().join(", ")))
+        .collect();
+    assert!(new.is_empty(), "files that name each other:\n{}", new.join("\n"));
+}
+
+#[test]
+fn a_circle_is_found_also_over_others_and_over_what_a_folder_hands_on() {
+    let file = |module: &str, source: &str| {
+        (module.split("::").map(str::to_owned).collect::<Module>(), source.to_owned())
+    };
+    let circles = |files: &[(Module, String)]| Arrows::of(files).circles().into_keys().collect::<Vec<_>>();
+    let folder = file("core::x", "mod a;\nmod b;\nmod c;\npub use a::A;\npub use c::C;");
+    let there = file("core::x::a", "use super::b::B;");
+    let on = file("core::x::b", "use crate::core::x::C;");
+    let back = file("core::x::c", "use crate::core::x::A;");
+    let all = [folder.clone(), there.clone(), on.clone(), back];
+    assert_eq!(circles(&all), ["core::x::a", "core::x::b", "core::x::c"]);
+    let straight = [folder, there, on, file("core::x::c", "use crate::model::C;")];
+    assert!(circles(&straight).is_empty());
 }
 
 #[test]

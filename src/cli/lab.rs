@@ -9,8 +9,8 @@ use super::session::{Hangup, Log, Look, Screen, Session};
 use super::{Failure, LabArgs, SettingsArgs, print};
 use crate::lab::drill::Arena as _;
 use crate::lab::{
-    self, Ground, LabError, LabOptions, LoopbackFleet, NatLab, NetworkError, Topology, TopologyError,
-    Unsupported, Userns,
+    self, InteractiveFleet, LabError, LabOptions, LoopbackFleet, NatLab, NetworkError, Topology,
+    TopologyError, Unsupported, Userns,
 };
 use crate::model::HardNat;
 use crate::node::feed::Feed;
@@ -52,21 +52,9 @@ pub(super) fn execute(args: &LabArgs) -> Result<(), Failure> {
         Err(other) => return Err(refused(other)?),
     };
     let feeds = fleet.take_feeds();
-    let (ground, drills) = grounds(fleet, userns);
-    let ended = attend(&session, ground, drills, feeds, begun);
+    let ended = attend(&session, fleet, DrillGround::Nat(userns), feeds, begun);
     session.end();
     ended
-}
-
-#[cfg(target_os = "linux")]
-fn grounds(fleet: NatLab, userns: Userns) -> (Ground, DrillGround) {
-    (Ground::Nat(Box::new(fleet)), DrillGround::Nat(userns))
-}
-
-/// There is no such fleet.
-#[cfg(not(target_os = "linux"))]
-fn grounds(fleet: NatLab, _: Userns) -> (Ground, DrillGround) {
-    match fleet {}
 }
 
 fn topology(args: &LabArgs) -> Result<Topology, TopologyError> {
@@ -137,7 +125,7 @@ fn attend_loopback(session: Session, args: &LabArgs) -> Result<(), Failure> {
             if let (Some((_, last)), Some(newest)) = (feeds.last_mut(), fleet.newest()) {
                 *last = newest;
             }
-            attend(&session, Ground::Loopback(fleet), DrillGround::Loopback, feeds, begun)
+            attend(&session, fleet, DrillGround::Loopback, feeds, begun)
         }
         begun => {
             session.block_on(fleet.stop());
@@ -150,25 +138,25 @@ fn attend_loopback(session: Session, args: &LabArgs) -> Result<(), Failure> {
 
 /// Shows the console on the last node, which knows one address and has
 /// everything to learn; ends the fleet with it.
-fn attend(
+fn attend<F: InteractiveFleet + Send + 'static>(
     session: &Session,
-    ground: Ground,
+    fleet: F,
     drills: DrillGround,
     feeds: Vec<(String, Feed)>,
     begun: Instant,
 ) -> Result<(), Failure> {
     let Some((name, shown)) = feeds.last().cloned() else { return Ok(()) };
-    let (ended, ground) = if session.has_console() {
+    let (ended, fleet) = if session.has_console() {
         let (controller, lab) =
-            LabController::open(ground, name, drills, session.runtime()).map_err(Failure::failed)?;
+            LabController::open(fleet, name, drills, session.runtime()).map_err(Failure::failed)?;
         let ended = session.attend(shown, Some(lab), std::future::ready(Ok(())));
         (ended, controller.close())
     } else {
         let feeds = feeds.into_iter().map(|(_, feed)| feed).collect();
-        (session.attend(shown, None, tell_when_joined(feeds, begun)), Some(ground))
+        (session.attend(shown, None, tell_when_joined(feeds, begun)), Some(fleet))
     };
-    if let Some(ground) = ground {
-        session.block_on(ground.stop());
+    if let Some(fleet) = fleet {
+        session.block_on(fleet.stop());
     }
     ended
 }

@@ -8,7 +8,7 @@ use crate::model::{Command, CommandId, Event, LogLine, Outcome, PeerId, PeerRow,
 
 /// The version of all this. A client and a node of different versions tell each
 /// other so, and nothing else.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 /// Longest line of a client, in bytes: a command needs a few hundred.
 pub const CLIENT_LINE_MAX: usize = 64 * 1024;
 /// Longest line of a node, in bytes: peers are paged so that it holds.

@@ -12,10 +12,10 @@ use crate::core::nat::datagram::Bytes;
 use crate::core::nat::{Family, Reply, SocketId, reach};
 use crate::core::pathtest::{self, RunId};
 use crate::core::serving::{Ask, Refusal, ServeId, Traffic};
-use crate::core::why::Heard;
 use crate::core::wire::Frame;
 use crate::model::{
-    CloseCode, Command, CommandId, Event, Fact, Outcome, PeerId, Reason, SendTrouble, ServedEnd,
+    CloseCode, Command, CommandId, DropReason, Event, Fact, Heard, Outcome, PeerId, Reason, SendTrouble,
+    ServedEnd,
 };
 
 /// An end of the NAT probe's datagrams here.
@@ -190,7 +190,7 @@ pub enum Input {
     /// Datagrams were dropped where they came in.
     ProbeDropped {
         /// Why.
-        what: &'static str,
+        what: DropReason,
         /// How many.
         count: u64,
     },
@@ -249,7 +249,7 @@ pub enum Input {
         total: u64,
     },
     /// Something worth counting was stopped outside.
-    Stopped(&'static str),
+    Stopped(DropReason),
     /// A background task died.
     TaskFaulted {
         /// Which.

@@ -27,8 +27,8 @@ pub use series::Series;
 
 use crate::core::Now;
 use crate::model::{
-    Attempt, AttemptId, AttemptOutcome, CriterionView, Interval, KpiAnswer, KpiSeries, KpiView, Moved, Path,
-    PeerId, Propagation,
+    Attempt, AttemptId, AttemptOutcome, Criterion, CriterionView, Interval, KpiAnswer, KpiSeries, KpiView,
+    Moved, Path, PeerId, Propagation, Unit,
 };
 
 /// Below that many observations a rate says little: with 29 of 29 the interval
@@ -278,23 +278,6 @@ impl Kpi {
     }
 }
 
-/// The specification's criteria, in its order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Criterion {
-    /// Attempts that connected.
-    Connectivity,
-    /// Connections that were direct.
-    Direct,
-    /// Connections that were punched.
-    Punched,
-    /// Connections that were relayed.
-    Relayed,
-    /// Time to a usable link.
-    ConnectTime,
-    /// Records that have spread.
-    Propagation,
-}
-
 /// On which side of a number a value should be.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Target {
@@ -312,18 +295,6 @@ impl Criterion {
         Self::ConnectTime,
         Self::Propagation,
     ];
-
-    /// The name as it stands in JSON.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Connectivity => "connectivity",
-            Self::Direct => "direct",
-            Self::Punched => "punched",
-            Self::Relayed => "relayed",
-            Self::ConnectTime => "connect_time",
-            Self::Propagation => "propagation",
-        }
-    }
 
     /// The name for people.
     pub fn title(self) -> &'static str {
@@ -403,13 +374,13 @@ impl Criterion {
             Target::Below(bound) => (bound, value.map(|v| v < bound)),
         };
         CriterionView {
-            name: self.name(),
+            name: self,
             title: self.title(),
             definition: self.definition(),
             numerator,
             denominator,
             value,
-            unit: if is_time { "ms" } else { "ratio" },
+            unit: if is_time { Unit::Ms } else { Unit::Ratio },
             interval: wilson(numerator.min(denominator), denominator)
                 .filter(|_| !is_time)
                 .map(|i| [i.lo, i.hi]),
@@ -573,12 +544,12 @@ mod tests {
         assert_eq!(
             parts,
             [
-                ("connectivity", 99, 100),
-                ("direct", 60, 99),
-                ("punched", 35, 99),
-                ("relayed", 4, 99),
-                ("connect_time", 8100, 99),
-                ("propagation", 56, 56),
+                (Criterion::Connectivity, 99, 100),
+                (Criterion::Direct, 60, 99),
+                (Criterion::Punched, 35, 99),
+                (Criterion::Relayed, 4, 99),
+                (Criterion::ConnectTime, 8100, 99),
+                (Criterion::Propagation, 56, 56),
             ]
         );
         assert!(answer.criteria.iter().all(|c| c.met == Some(true) && !c.n_too_small), "{answer:?}");

@@ -16,7 +16,8 @@ use super::link::LinkOut;
 use super::relaying;
 use super::wire::Message;
 use crate::model::{
-    Attempt, AttemptId, Command, CommandId, Done, Event, EventKind, Fact, Failure, Outcome, PeerId, Totals,
+    Attempt, AttemptId, Command, CommandId, Done, DropReason, Event, EventKind, Fact, Failure, Outcome,
+    PeerId, Totals,
 };
 
 /// Attempts count from one: behind a dial with this number there is none.
@@ -80,7 +81,7 @@ pub(super) struct Outbox {
     /// Attempts so far.
     attempts: u64,
     /// Why something was stopped, and how often.
-    stopped: BTreeMap<&'static str, u64>,
+    stopped: BTreeMap<DropReason, u64>,
     /// How often what was told.
     totals: Totals,
     /// Commands without an outcome yet.
@@ -147,19 +148,19 @@ impl Outbox {
     }
 
     /// Something was stopped by the limit or rule of this name.
-    pub(super) fn stopped(&mut self, what: &'static str) {
+    pub(super) fn stopped(&mut self, what: DropReason) {
         self.stopped_often(what, 1);
     }
 
     /// The same, so many times.
-    pub(super) fn stopped_often(&mut self, what: &'static str, count: u64) {
+    pub(super) fn stopped_often(&mut self, what: DropReason, count: u64) {
         if count > 0 {
             *self.stopped.entry(what).or_default() += count;
         }
     }
 
     /// What was stopped since the start.
-    pub(super) fn counters(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+    pub(super) fn counters(&self) -> impl Iterator<Item = (DropReason, u64)> + '_ {
         self.stopped.iter().map(|(what, count)| (*what, *count))
     }
 

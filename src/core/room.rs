@@ -12,7 +12,7 @@ use std::net::IpAddr;
 
 use super::Mono;
 use super::limits::{LINKS_MAX, LINKS_MUTE_MAX, LINKS_PER_IP_MAX, LINKS_STRANGERS_MAX};
-use crate::model::PeerId;
+use crate::model::{DropReason, PeerId};
 
 /// On which footing a peer is here, the least first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -80,7 +80,7 @@ pub struct Seat {
 
 /// Why there is no place: the name under which it is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Full(pub &'static str);
+pub struct Full(pub DropReason);
 
 /// All places that are taken.
 #[derive(Debug, Default)]
@@ -110,7 +110,7 @@ impl Room {
         let gives_way = if self.is_host_full(&seat) {
             let theirs = mute().filter(|(_, s)| s.origin == origin && s.footing <= footing);
             let oldest = theirs.min_by_key(|(_, s)| s.since).map(|(peer, _)| *peer);
-            Some(oldest.ok_or(Full("links per address"))?)
+            Some(oldest.ok_or(Full(DropReason::LinksPerAddress))?)
         } else if self.seats.values().filter(|s| !s.linked).count() >= LINKS_MUTE_MAX {
             let crowds = crowds(self.seats.values().filter(|s| !s.linked));
             let crowd = |s: &Seat| size(&crowds, s.origin);
@@ -118,7 +118,7 @@ impl Room {
             let yields =
                 |s: &Seat| s.footing <= footing || s.footing < Footing::Ours && crowd(s) > crowd(&seat) + 1;
             let least = mute().min_by_key(|(_, s)| worth(s)).filter(|(_, s)| yields(s));
-            Some(least.map(|(peer, _)| *peer).ok_or(Full("mute links"))?)
+            Some(least.map(|(peer, _)| *peer).ok_or(Full(DropReason::MuteLinks))?)
         } else {
             None
         };
@@ -132,7 +132,7 @@ impl Room {
     /// # Errors
     /// [`Full`] if there is no place for it; it has none at all then.
     pub fn link(&mut self, peer: PeerId, proved: bool, now: Mono) -> Result<Option<PeerId>, Full> {
-        let Some(mut seat) = self.seats.get(&peer).copied() else { return Err(Full("links")) };
+        let Some(mut seat) = self.seats.get(&peer).copied() else { return Err(Full(DropReason::Links)) };
         if seat.linked {
             return Ok(None);
         }
@@ -155,7 +155,7 @@ impl Room {
                 .map(|(peer, _)| *peer);
             let Some(least) = least else {
                 self.seats.remove(&peer);
-                return Err(Full("links"));
+                return Err(Full(DropReason::Links));
             };
             Some(least)
         } else {

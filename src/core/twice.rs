@@ -12,7 +12,7 @@ use super::links::Links;
 use super::outbox::Outbox;
 use super::wire::{Message, UsedTwice as Told};
 use super::{Mono, Now};
-use crate::model::{EventKind, Path, PeerId, UsedTwice, plain_addr};
+use crate::model::{DropReason, EventKind, Path, PeerId, UsedTwice, plain_addr};
 
 /// What happened longer ago than this says nothing of now. Copies that wait for each
 /// other's turn do so for at most five minutes.
@@ -130,7 +130,7 @@ impl Twice {
     pub(super) fn on_told(&mut self, peer: PeerId, told: Told, links: &Links, now: Now, out: &mut Outbox) {
         self.forget(now.mono);
         if !self.replaced.contains_key(&peer) {
-            return out.stopped("used twice, by hearsay");
+            return out.stopped(DropReason::UsedTwiceHearsay);
         }
         let ours = links.greeting(&peer).map(|g| g.observed);
         let both: Vec<SocketAddr> = ours.into_iter().chain([plain_addr(told.other)]).collect();

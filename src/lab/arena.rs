@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::drill::{
-    Act, Arena, ArenaError, Baseline, Fault, Member, RelayFailure, Scenario, Step, matrix_pairs,
-};
+use super::drill::{Arena, Baseline, FailRelay, Kill, Member, RelayFailure, Scenario, Start, Step, Suspend};
 use super::error::LabError;
+use super::fault::Fault;
 use super::files;
 use super::fleet::{LabOptions, NatLab, StockResult};
+use super::ops::{Anew, Fleet, FleetOp, OpError};
 use super::topology::{Host, Router, Topology};
 use super::userns::Userns;
 use crate::control;
@@ -85,11 +85,12 @@ impl LabArena {
         };
         let run: Vec<(String, Dials)> = topology.host.iter().map(|h| (h.name.clone(), dials(h))).collect();
         let killed = scenario.all_steps().filter_map(|step| match step {
-            Step::Kill { node } | Step::Suspend { node } => Some(node.clone()),
+            Step::Kill(Kill { node }) | Step::Suspend(Suspend { node }) => Some(node.clone()),
             _ => None,
         });
         let mut apart: Vec<String> = killed.collect();
-        let kills_relay = |step: &Step| matches!(step, Step::FailRelay { how: RelayFailure::Kill, .. });
+        let kills_relay =
+            |step: &Step| matches!(step, Step::FailRelay(FailRelay { how: RelayFailure::Kill, .. }));
         if scenario.all_steps().any(kills_relay) {
             // Whoever is public may be the relay.
             let public = |host: &&Host| topology.region.iter().any(|r| r.name == host.upstream);
@@ -174,13 +175,6 @@ impl LabArena {
             *state = State::Down;
         }
     }
-
-    fn router_before(&self, host: &str) -> Result<String, ArenaError> {
-        let topology = self.lab.topology();
-        let host = topology.host.iter().find(|h| h.name == host);
-        let router = host.and_then(|h| topology.router.iter().find(|r| r.name == h.upstream));
-        router.map(|r| r.name.clone()).ok_or_else(|| ArenaError::Unknown("router before that host".into()))
-    }
 }
 
 /// Adds the hosts that a scenario starts or pairs.
@@ -189,12 +183,12 @@ fn extend(topology: &mut Topology, scenario: &Scenario) -> Vec<PairHosts> {
     let mut pairs = Vec::new();
     for step in scenario.all_steps() {
         match step {
-            Step::Start { node, .. } if !topology.host.iter().any(|h| h.name == *node) => {
+            Step::Start(Start { node, .. }) if !topology.host.iter().any(|h| h.name == *node) => {
                 topology.host.push(Host::new(node.clone(), region.clone()));
             }
-            Step::Matrix { nats, pairs: further, repeat, regions, .. } => {
-                let (here, there) = regions.clone().unwrap_or((region.clone(), region.clone()));
-                for (from, to) in matrix_pairs(nats, further, *repeat) {
+            Step::Matrix(matrix) => {
+                let (here, there) = matrix.regions.clone().unwrap_or((region.clone(), region.clone()));
+                for (from, to) in matrix.all() {
                     let n = pairs.len() + 1;
                     let (a, b) = (format!("a{n}"), format!("b{n}"));
                     for (name, nat, upstream) in [(&a, from, &here), (&b, to, &there)] {
@@ -213,31 +207,70 @@ fn extend(topology: &mut Topology, scenario: &Scenario) -> Vec<PairHosts> {
 
 /// How many nodes run at one time beside those of the topology.
 fn further(scenario: &Scenario) -> usize {
-    let started = scenario.all_steps().filter(|step| matches!(step, Step::Start { .. })).count();
+    let started = scenario.all_steps().filter(|step| matches!(step, Step::Start(_))).count();
     // The two of a pair, and the two of the same pair that the library connects.
     let paired = if scenario.has_pairs() { 4 } else { 0 };
     started + paired
 }
 
-fn take(pairs: &mut Vec<PairHosts>, from: NatType, to: NatType) -> Result<(String, String), ArenaError> {
+fn take(pairs: &mut Vec<PairHosts>, from: NatType, to: NatType) -> Result<(String, String), OpError> {
     let at = pairs.iter().position(|(f, t, ..)| (*f, *t) == (from, to));
-    let at = at.ok_or_else(|| ArenaError::Failed(format!("no fresh pair {from} to {to} is left")))?;
+    let at = at.ok_or_else(|| OpError::Failed(format!("no fresh pair {from} to {to} is left")))?;
     let (.., a, b) = pairs.remove(at);
     Ok((a, b))
 }
 
-fn failed(error: &LabError) -> ArenaError {
-    ArenaError::Failed(error.to_string())
+impl Fleet for LabArena {
+    fn kind(&self) -> String {
+        self.lab.kind()
+    }
+
+    fn nat_of(&self, host: &str) -> Option<NatType> {
+        self.lab.nat_of(host)
+    }
+
+    async fn undoes(&self, fault: &Fault) -> Result<Option<Fault>, OpError> {
+        Fleet::undoes(&self.lab, fault).await
+    }
+
+    async fn act(&mut self, op: FleetOp) -> Result<Anew, OpError> {
+        match &op {
+            FleetOp::Start { node, passive } => {
+                if self.registry.is_some() {
+                    self.lab.forget(node).await?;
+                }
+                let dials = match (passive, &self.registry) {
+                    (false, _) => Dials::Anybody,
+                    (true, None) => Dials::Bootstrap,
+                    // As when it first came up.
+                    (true, Some(_)) => Dials::Public,
+                };
+                self.launch(node, dials).await?;
+                Ok(Vec::new())
+            }
+            FleetOp::Stop(node) | FleetOp::Kill(node) => {
+                let node = node.clone();
+                self.lab.act(op).await?;
+                self.down(&node);
+                Ok(Vec::new())
+            }
+            FleetOp::Fault(Fault::Twin { node, .. }) => {
+                let node = node.clone();
+                let anew = self.lab.act(op).await?;
+                // It is somebody else from now on.
+                self.members.remove(&node);
+                self.order.retain(|name| *name != node);
+                Ok(anew)
+            }
+            _ => self.lab.act(op).await,
+        }
+    }
 }
 
 impl Arena for LabArena {
-    fn kind(&self) -> String {
-        "nat lab".into()
-    }
-
-    fn can(&self, _: &Step) -> Result<(), ArenaError> {
+    fn can_at_all(&self) -> Result<(), OpError> {
         if self.lab.lacks_ipv6() {
-            return Err(ArenaError::Unsupported("have IPv6: this host's namespaces have none".into()));
+            return Err(OpError::Unsupported("have IPv6: this host's namespaces have none".into()));
         }
         Ok(())
     }
@@ -255,11 +288,6 @@ impl Arena for LabArena {
         self.order.iter().filter_map(member).collect()
     }
 
-    fn nat_of(&self, host: &str) -> Option<NatType> {
-        let router = self.router_before(host).ok()?;
-        self.lab.topology().router.iter().find(|r| r.name == router).map(|r| r.nat)
-    }
-
     fn nat_seen_of(&self, host: &str) -> Option<NatType> {
         let topology = self.lab.topology();
         let host = topology.host.iter().find(|h| h.name == host)?;
@@ -271,77 +299,27 @@ impl Arena for LabArena {
         }
     }
 
-    async fn reported(&self, window: Duration) -> Result<Arc<Overview>, ArenaError> {
-        let none = || ArenaError::Unknown("registry".into());
+    async fn reported(&self, window: Duration) -> Result<Arc<Overview>, OpError> {
+        let none = || OpError::Unknown("registry".into());
         let registry = self.registry.as_ref().ok_or_else(none)?;
-        registry.overview_of(window, Cause::Operator).await.map_err(|e| ArenaError::Failed(e.to_string()))
+        registry.overview_of(window, Cause::Operator).await.map_err(|e| OpError::Failed(e.to_string()))
     }
 
     fn round_trip(&self, a: &str, b: &str) -> Option<Duration> {
         self.lab.topology().round_trip(a, b)
     }
 
-    async fn act(&mut self, act: Act) -> Result<(), ArenaError> {
-        match act {
-            Act::Start { node, passive } => {
-                if self.registry.is_some() {
-                    self.lab.forget(&node).await.map_err(|e| failed(&e))?;
-                }
-                let dials = match (passive, &self.registry) {
-                    (false, _) => Dials::Anybody,
-                    (true, None) => Dials::Bootstrap,
-                    // As when it first came up.
-                    (true, Some(_)) => Dials::Public,
-                };
-                self.launch(&node, dials).await.map_err(|e| failed(&e))
-            }
-            Act::Stop(node) => {
-                self.lab.stop_node(&node).await.map_err(|e| failed(&e))?;
-                self.down(&node);
-                Ok(())
-            }
-            Act::Kill(node) => {
-                self.lab.kill_node(&node).await.map_err(|e| failed(&e))?;
-                self.down(&node);
-                Ok(())
-            }
-            Act::Cut(host) => self.lab.cut(&host).await.map_err(|e| failed(&e)),
-            Act::Heal(host) => self.lab.heal(&host).await.map_err(|e| failed(&e)),
-            Act::Lie(host) => self.lab.set_liar(&host, true).await.map_err(|e| failed(&e)),
-            Act::Own(host) => self.lab.set_liar(&host, false).await.map_err(|e| failed(&e)),
-            Act::SetNat(host, nat) => {
-                let router = self.router_before(&host)?;
-                self.lab.set_nat(&router, nat).await.map_err(|e| failed(&e))
-            }
-            Act::Flush(host) => {
-                let router = self.router_before(&host)?;
-                self.lab.flush(&router).await.map_err(|e| failed(&e))
-            }
-            Act::Fault(fault) => {
-                self.lab.fault(&fault).await.map_err(|e| failed(&e))?;
-                if let Fault::Twin { node, .. } = &fault {
-                    // It is somebody else from now on.
-                    self.members.remove(node);
-                    self.order.retain(|name| name != node);
-                }
-                Ok(())
-            }
+    async fn mapped_port(&self, host: &str) -> Result<Option<u16>, OpError> {
+        if self.nat_of(host).is_none() {
+            return Err(OpError::Unknown("router before that host".into()));
         }
+        Ok(self.lab.mapped_port(host).await?)
     }
 
-    async fn undoes(&self, fault: &Fault) -> Result<Option<Fault>, ArenaError> {
-        self.lab.undoes(fault).await.map_err(|e| failed(&e))
-    }
-
-    async fn mapped_port(&self, host: &str) -> Result<Option<u16>, ArenaError> {
-        self.router_before(host)?;
-        self.lab.mapped_port(host).await.map_err(|e| failed(&e))
-    }
-
-    async fn pair(&mut self, from: NatType, to: NatType) -> Result<(String, String), ArenaError> {
+    async fn pair(&mut self, from: NatType, to: NatType) -> Result<(String, String), OpError> {
         let (a, b) = take(&mut self.pairs, from, to)?;
-        self.launch(&a, Dials::Public).await.map_err(|e| failed(&e))?;
-        self.launch(&b, Dials::Public).await.map_err(|e| failed(&e))?;
+        self.launch(&a, Dials::Public).await?;
+        self.launch(&b, Dials::Public).await?;
         Ok((a, b))
     }
 
@@ -353,10 +331,10 @@ impl Arena for LabArena {
         }
     }
 
-    async fn baseline(&mut self, pairs: &[(NatType, NatType)]) -> Result<Vec<Baseline>, ArenaError> {
+    async fn baseline(&mut self, pairs: &[(NatType, NatType)]) -> Result<Vec<Baseline>, OpError> {
         let take = |(from, to): &(NatType, NatType)| take(&mut self.stock_pairs, *from, *to);
         let hosts: Vec<(String, String)> = pairs.iter().map(take).collect::<Result<_, _>>()?;
-        let results = self.lab.stock_ladder(&hosts).await.map_err(|e| failed(&e))?;
+        let results = self.lab.stock_ladder(&hosts).await?;
         let baseline = |r: StockResult| Baseline { connected: r.connected, elapsed: r.elapsed };
         Ok(results.into_iter().map(baseline).collect())
     }

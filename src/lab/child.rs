@@ -11,7 +11,7 @@ use patchbay::Device;
 use rustix::process::{Pid, Signal, getppid, kill_process, set_parent_process_death_signal};
 use tokio::process::{Child as Process, Command};
 
-use super::loopback::NETWORK;
+use super::NETWORK;
 use crate::files::ours::{self, For};
 use crate::identity::{self, IdentityError};
 use crate::node::keys::{self, KeyBytes};

@@ -1,15 +1,17 @@
-//! The NAT lab where there are no network namespaces: nobody can enter one, so
-//! nothing that needs one ever exists. What is here makes the rest of the
-//! program build; it can be asked, and says no.
+//! The NAT lab where there are no network namespaces, or where the program is built
+//! without it: nobody can enter one, so nothing that needs one ever exists. What is here
+//! makes the rest of the program build; it can be asked, and says no.
 
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use super::drill::{Act, Arena, ArenaError, Baseline, Member, Scenario};
-use super::error::{LabError, Unsupported};
+use super::drill::{Arena, Member, Scenario};
+use super::error::LabError;
+use super::ops::{Anew, Fleet, FleetOp, InteractiveFleet, OpError};
 use super::topology::Topology;
-use crate::model::NatType;
+use super::unsupported::Unsupported;
+use crate::model::{HostStatus, NatType, WireStatus};
 use crate::node::feed::Feed;
 
 /// Nobody has it.
@@ -21,10 +23,18 @@ pub enum Userns {}
 /// # Errors
 /// Always.
 pub fn enter() -> Result<Userns, Unsupported> {
-    Err(Unsupported {
-        what: "no network namespaces".to_owned(),
-        why: "the NAT lab needs Linux".to_owned(),
-        help: "try: a Linux machine, real or virtual".to_owned(),
+    Err(if cfg!(target_os = "linux") {
+        Unsupported {
+            what: "no NAT lab".to_owned(),
+            why: "this program was built without it".to_owned(),
+            help: "try: a build with the feature nat-lab".to_owned(),
+        }
+    } else {
+        Unsupported {
+            what: "no network namespaces".to_owned(),
+            why: "the NAT lab needs Linux".to_owned(),
+            help: "try: a Linux machine, real or virtual".to_owned(),
+        }
     })
 }
 
@@ -130,12 +140,8 @@ impl LabArena {
     }
 }
 
-impl Arena for LabArena {
+impl Fleet for LabArena {
     fn kind(&self) -> String {
-        match *self {}
-    }
-
-    fn members(&self) -> Vec<Member> {
         match *self {}
     }
 
@@ -143,27 +149,53 @@ impl Arena for LabArena {
         match *self {}
     }
 
-    fn round_trip(&self, _: &str, _: &str) -> Option<Duration> {
+    async fn act(&mut self, _: FleetOp) -> Result<Anew, OpError> {
+        match *self {}
+    }
+}
+
+impl Arena for LabArena {
+    fn members(&self) -> Vec<Member> {
+        match *self {}
+    }
+}
+
+impl Fleet for NatLab {
+    fn kind(&self) -> String {
         match *self {}
     }
 
-    async fn act(&mut self, _: Act) -> Result<(), ArenaError> {
+    fn nat_of(&self, _: &str) -> Option<NatType> {
         match *self {}
     }
 
-    async fn mapped_port(&self, _: &str) -> Result<Option<u16>, ArenaError> {
+    async fn act(&mut self, _: FleetOp) -> Result<Anew, OpError> {
+        match *self {}
+    }
+}
+
+impl InteractiveFleet for NatLab {
+    fn has_network(&self) -> bool {
         match *self {}
     }
 
-    async fn pair(&mut self, _: NatType, _: NatType) -> Result<(String, String), ArenaError> {
+    async fn hosts(&self) -> Result<Vec<HostStatus>, OpError> {
         match *self {}
     }
 
-    async fn end_pair(&mut self, _: (String, String)) {
+    async fn wires(&self) -> Vec<WireStatus> {
         match *self {}
     }
 
-    async fn baseline(&mut self, _: &[(NatType, NatType)]) -> Result<Vec<Baseline>, ArenaError> {
+    async fn feed(&self, _: &str) -> Result<Feed, OpError> {
         match *self {}
+    }
+
+    async fn restore(&mut self) -> Result<Anew, OpError> {
+        match *self {}
+    }
+
+    async fn stop(self) {
+        match self {}
     }
 }

@@ -7,18 +7,6 @@ use crate::node::StartError;
 use crate::node::keys::KeyError;
 use crate::node::lock::LockError;
 
-/// Why this host cannot run a lab with NATs.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{what}: {why}; {help}")]
-pub struct Unsupported {
-    /// What is missing.
-    pub what: String,
-    /// What the system said.
-    pub why: String,
-    /// The command that would help.
-    pub help: String,
-}
-
 /// Why a fleet did not start, or did not do what was asked; on loopback it can
 /// only be a directory, a key, a lock or a node.
 #[derive(Debug, thiserror::Error)]
@@ -66,7 +54,7 @@ pub enum LabError {
         source: StartError,
     },
     /// A node's process did not start.
-    #[cfg(target_os = "linux")]
+    #[cfg(all(target_os = "linux", feature = "nat-lab"))]
     #[error(transparent)]
     Child(#[from] super::ChildError),
     /// A node of the library alone.

@@ -6,17 +6,15 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use super::drill::{Act, Arena, ArenaError, Baseline, Member};
-use super::{LabError, files};
-use crate::model::{NatType, PeerId};
+use super::drill::{Arena, Member};
+use super::ops::{Anew, Fleet, FleetOp, InteractiveFleet, OpError};
+use super::{LabError, NETWORK, files};
+use crate::model::{HostStatus, NatType, PeerId, WireStatus};
 use crate::node::feed::Feed;
 use crate::node::keys;
 use crate::node::lock::DataDirLock;
 use crate::node::options::NodeOptions;
 use crate::node::{Node, StartError};
-
-/// The network that lab nodes belong to: they never mix with others.
-pub(super) const NETWORK: &str = "lab";
 
 /// ant-quic drains a socket for up to seven seconds after its node stopped.
 const PORT_LET_GO: Duration = Duration::from_secs(8);
@@ -145,11 +143,88 @@ impl LoopbackFleet {
     }
 }
 
-impl Arena for LoopbackFleet {
+impl Fleet for LoopbackFleet {
     fn kind(&self) -> String {
         "loopback".into()
     }
 
+    fn nat_of(&self, _: &str) -> Option<NatType> {
+        None
+    }
+
+    async fn act(&mut self, op: FleetOp) -> Result<Anew, OpError> {
+        match op {
+            FleetOp::Start { node, passive } => {
+                match self.slot(&node) {
+                    Some(slot) if slot.running.is_some() => {
+                        return Err(OpError::Failed(format!("{node} runs already")));
+                    }
+                    Some(slot) => slot.start().await?,
+                    None => self.add(&node, passive).await?,
+                }
+                let feed = self.feed(&node).await?;
+                Ok(vec![(node, feed)])
+            }
+            FleetOp::Stop(name) => {
+                let slot = self.slot(&name).ok_or_else(|| OpError::Unknown(format!("node {name}")))?;
+                if let Some((node, _)) = slot.running.take() {
+                    node.stop().await;
+                }
+                Ok(Vec::new())
+            }
+            FleetOp::Kill(_) => Err(unsupported("kill a node: its nodes are in this process")),
+            FleetOp::Cut(_) | FleetOp::Heal(_) => Err(unsupported("cut a host off")),
+            FleetOp::Blackhole { .. } => Err(unsupported("make a relay lie")),
+            FleetOp::SetNat(..) | FleetOp::Flush(_) => Err(unsupported("change a NAT")),
+            FleetOp::CutWire { .. } | FleetOp::Spoil(_) | FleetOp::Fault(_) => Err(unsupported(FAULTS)),
+        }
+    }
+}
+
+impl InteractiveFleet for LoopbackFleet {
+    fn has_network(&self) -> bool {
+        false
+    }
+
+    async fn hosts(&self) -> Result<Vec<HostStatus>, OpError> {
+        let status = |slot: &Slot| HostStatus {
+            name: slot.options.name.clone(),
+            peer_id: slot.id,
+            region: "host".to_owned(),
+            router: None,
+            up: slot.running.is_some(),
+            cut: false,
+            wrong: None,
+        };
+        Ok(self.slots.iter().map(status).collect())
+    }
+
+    async fn wires(&self) -> Vec<WireStatus> {
+        Vec::new()
+    }
+
+    async fn feed(&self, node: &str) -> Result<Feed, OpError> {
+        let slot = self.slots.iter().find(|slot| slot.options.name == node);
+        let feed = slot.and_then(|slot| slot.running.as_ref()).map(|(_, feed)| feed.clone());
+        feed.ok_or_else(|| OpError::Failed(format!("{node} does not run")))
+    }
+
+    async fn restore(&mut self) -> Result<Anew, OpError> {
+        let down = self.slots.iter().filter(|slot| slot.running.is_none());
+        let down: Vec<String> = down.map(|slot| slot.options.name.clone()).collect();
+        let mut anew = Vec::new();
+        for node in down {
+            anew.extend(self.act(FleetOp::Start { node, passive: false }).await?);
+        }
+        Ok(anew)
+    }
+
+    async fn stop(self) {
+        LoopbackFleet::stop(self).await;
+    }
+}
+
+impl Arena for LoopbackFleet {
     fn members(&self) -> Vec<Member> {
         let member = |slot: &Slot| Member {
             name: slot.options.name.clone(),
@@ -159,58 +234,11 @@ impl Arena for LoopbackFleet {
         };
         self.slots.iter().map(member).collect()
     }
-
-    fn nat_of(&self, _: &str) -> Option<NatType> {
-        None
-    }
-
-    fn round_trip(&self, _: &str, _: &str) -> Option<Duration> {
-        None
-    }
-
-    async fn act(&mut self, act: Act) -> Result<(), ArenaError> {
-        let failed = |e: LabError| ArenaError::Failed(e.to_string());
-        match act {
-            Act::Start { node, passive } => match self.slot(&node) {
-                Some(slot) if slot.running.is_some() => {
-                    Err(ArenaError::Failed(format!("{node} runs already")))
-                }
-                Some(slot) => slot.start().await.map_err(failed),
-                None => self.add(&node, passive).await.map_err(failed),
-            },
-            Act::Stop(name) => {
-                let slot = self.slot(&name).ok_or_else(|| ArenaError::Unknown(format!("node {name}")))?;
-                if let Some((node, _)) = slot.running.take() {
-                    node.stop().await;
-                }
-                Ok(())
-            }
-            Act::Kill(_) => Err(unsupported("kill a node: its nodes are in this process")),
-            Act::Cut(_) | Act::Heal(_) => Err(unsupported("cut a host off")),
-            Act::Lie(_) | Act::Own(_) => Err(unsupported("make a relay lie")),
-            Act::SetNat(..) | Act::Flush(_) => Err(unsupported("change a NAT")),
-            Act::Fault(_) => Err(unsupported(FAULTS)),
-        }
-    }
-
-    async fn mapped_port(&self, _: &str) -> Result<Option<u16>, ArenaError> {
-        Err(unsupported("change a NAT"))
-    }
-
-    async fn pair(&mut self, _: NatType, _: NatType) -> Result<(String, String), ArenaError> {
-        Err(unsupported("put nodes behind NATs"))
-    }
-
-    async fn end_pair(&mut self, _: (String, String)) {}
-
-    async fn baseline(&mut self, _: &[(NatType, NatType)]) -> Result<Vec<Baseline>, ArenaError> {
-        Err(unsupported("put nodes behind NATs"))
-    }
 }
 
 /// What it takes a network of one's own for.
 const FAULTS: &str = "have a wire, a clock, an address or a sleeping machine go wrong";
 
-fn unsupported(what: &str) -> ArenaError {
-    ArenaError::Unsupported(format!("{what} (it is on loopback)"))
+fn unsupported(what: &str) -> OpError {
+    OpError::Unsupported(format!("{what} (it is on loopback)"))
 }

@@ -9,48 +9,52 @@
 mod conditions;
 pub mod drill;
 mod error;
+mod fault;
 mod files;
-mod ground;
 pub mod incident;
 mod loopback;
+mod ops;
 mod real;
 mod topology;
+mod unsupported;
 
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", feature = "nat-lab"))]
 mod arena;
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", feature = "nat-lab"))]
 mod child;
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", feature = "nat-lab"))]
 mod dir;
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", feature = "nat-lab"))]
 mod echo;
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(all(target_os = "linux", feature = "nat-lab")))]
 mod elsewhere;
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", feature = "nat-lab"))]
 mod fleet;
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", feature = "nat-lab"))]
 mod network;
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", feature = "nat-lab"))]
 mod rules;
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", feature = "nat-lab"))]
 mod selftest;
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", feature = "nat-lab"))]
 mod userns;
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", feature = "nat-lab"))]
 mod wire;
 
 pub use conditions::Conditions;
-pub use error::{LabError, Unsupported};
-pub use ground::{Anew, Ground, Span, Spot, Where};
+pub use error::LabError;
+pub use fault::{Change, Fault, Net};
 pub use loopback::LoopbackFleet;
+pub use ops::{Anew, Fleet, FleetOp, InteractiveFleet, OpError, Where};
 pub use real::{FleetError, FleetFile, RealFleet};
 pub use topology::{Flaw, Host, Link, Region, Router, Topology, TopologyError};
+pub use unsupported::Unsupported;
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(all(target_os = "linux", feature = "nat-lab")))]
 pub use self::elsewhere::{
     LabArena, LabOptions, NatLab, NetworkError, SelfTest, Userns, die_with_parent, enter,
 };
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", feature = "nat-lab"))]
 pub use self::{
     arena::LabArena,
     child::{ChildError, die_with_parent},
@@ -62,3 +66,6 @@ pub use self::{
     userns::{Tools, Userns, enter},
     wire::{Passed, Wire},
 };
+
+/// The network that lab nodes belong to: they never mix with others.
+const NETWORK: &str = "lab";

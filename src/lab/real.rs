@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::drill::{Act, Arena, ArenaError, Baseline, Member, RelayFailure, Step, fault_step};
+use super::drill::{Arena, Member, Need};
+use super::ops::{Anew, Fleet, FleetOp, OpError};
 use crate::control::{self, ClientError, Target};
 use crate::files::{self, read};
 use crate::model::{Command, NatType, PeerId};
@@ -141,30 +142,30 @@ impl RealFleet {
     /// Attaches to every node.
     ///
     /// # Errors
-    /// [`ArenaError::Failed`] if one does not answer, or two are the same.
-    pub async fn attach(file: FleetFile) -> Result<Self, ArenaError> {
+    /// [`OpError::Failed`] if one does not answer, or two are the same.
+    pub async fn attach(file: FleetFile) -> Result<Self, OpError> {
         let mut nodes: Vec<Node> = Vec::new();
         for entry in file.node {
-            let failed = |e: ClientError| ArenaError::Failed(format!("node {}: {e}", entry.name));
+            let failed = |e: ClientError| OpError::Failed(format!("node {}: {e}", entry.name));
             let feed = control::attach(entry.target(), false).await.map_err(failed)?;
             let id = feed.snapshots.borrow().node.peer_id;
             if let Some(same) = nodes.iter().find(|node| node.id == id) {
                 let (one, other) = (&same.entry.name, &entry.name);
-                return Err(ArenaError::Failed(format!("{one} and {other} are the same node, {id}")));
+                return Err(OpError::Failed(format!("{one} and {other} are the same node, {id}")));
             }
             nodes.push(Node { entry, id, feed });
         }
         Ok(Self { nodes })
     }
 
-    fn node(&self, name: &str) -> Result<&Node, ArenaError> {
+    fn node(&self, name: &str) -> Result<&Node, OpError> {
         let mut nodes = self.nodes.iter();
         let found = if name == "first" { nodes.next() } else { nodes.find(|node| node.entry.name == name) };
-        found.ok_or_else(|| ArenaError::Unknown(format!("node {name}")))
+        found.ok_or_else(|| OpError::Unknown(format!("node {name}")))
     }
 
     /// Starts a node by its command.
-    async fn start(&self, name: &str, passive: bool) -> Result<(), ArenaError> {
+    async fn start(&self, name: &str, passive: bool) -> Result<(), OpError> {
         let node = self.node(name).map_err(|_| unsupported("start a node that is not in its file"))?;
         if passive {
             return Err(unsupported("hold a node back from dialling"));
@@ -173,20 +174,20 @@ impl RealFleet {
         node.until(true).await
     }
 
-    async fn stop(&self, name: &str) -> Result<(), ArenaError> {
+    async fn stop(&self, name: &str) -> Result<(), OpError> {
         let node = self.node(name)?;
         node.can_return()?;
         match &node.entry.stop {
             Some(command) => node.run("stop", Some(command)).await?,
             None => {
                 let sent = node.feed.commands.try_send(Command::Leave);
-                sent.map_err(|e| ArenaError::Failed(format!("node {name}: {e}")))?;
+                sent.map_err(|e| OpError::Failed(format!("node {name}: {e}")))?;
             }
         }
         node.until(false).await
     }
 
-    async fn kill(&self, name: &str) -> Result<(), ArenaError> {
+    async fn kill(&self, name: &str) -> Result<(), OpError> {
         let node = self.node(name)?;
         node.can_return()?;
         node.run("kill", node.entry.kill.as_deref()).await?;
@@ -200,7 +201,7 @@ impl Node {
     }
 
     /// Nobody's node is ended that cannot be started again.
-    fn can_return(&self) -> Result<(), ArenaError> {
+    fn can_return(&self) -> Result<(), OpError> {
         if self.entry.start.is_some() {
             return Ok(());
         }
@@ -208,7 +209,7 @@ impl Node {
     }
 
     /// Waits until it runs, or does not.
-    async fn until(&self, runs: bool) -> Result<(), ArenaError> {
+    async fn until(&self, runs: bool) -> Result<(), OpError> {
         let Some(mut presence) = self.feed.presence.clone() else { return Ok(()) };
         let wait = presence.wait_for(|p| (*p == Presence::Here) == runs);
         match tokio::time::timeout(COMES_WITHIN, wait).await {
@@ -216,19 +217,19 @@ impl Node {
             _ => {
                 let what = if runs { "does not answer" } else { "still answers" };
                 let after = COMES_WITHIN.as_secs();
-                Err(ArenaError::Failed(format!("node {} {what} after {after} s", self.entry.name)))
+                Err(OpError::Failed(format!("node {} {what} after {after} s", self.entry.name)))
             }
         }
     }
 
     /// Runs a command of the fleet's file for its host.
-    async fn run(&self, what: &str, command: Option<&[String]>) -> Result<(), ArenaError> {
+    async fn run(&self, what: &str, command: Option<&[String]>) -> Result<(), OpError> {
         let name = &self.entry.name;
         let Some(command) = command else {
             return Err(not_given(what, name));
         };
         let words: Vec<&String> = self.entry.through.iter().chain(command).collect();
-        let failed = |detail: String| ArenaError::Failed(format!("node {name}, {what}: {detail}"));
+        let failed = |detail: String| OpError::Failed(format!("node {name}, {what}: {detail}"));
         let Some((program, args)) = words.split_first() else { return Err(failed("no command".into())) };
         let mut process = tokio::process::Command::new(program);
         process
@@ -251,16 +252,45 @@ impl Node {
     }
 }
 
-impl Arena for RealFleet {
+impl Fleet for RealFleet {
     fn kind(&self) -> String {
         format!("{} running nodes", self.nodes.len())
     }
 
+    fn nat_of(&self, _: &str) -> Option<NatType> {
+        None
+    }
+
+    async fn act(&mut self, op: FleetOp) -> Result<Anew, OpError> {
+        match op {
+            FleetOp::Start { node, passive } => self.start(&node, passive).await?,
+            FleetOp::Stop(name) => self.stop(&name).await?,
+            FleetOp::Kill(name) => self.kill(&name).await?,
+            FleetOp::Cut(host) => {
+                let node = self.node(&host)?;
+                node.run("cut", node.entry.cut.as_deref()).await?;
+            }
+            FleetOp::Heal(host) => {
+                let node = self.node(&host)?;
+                node.run("heal", node.entry.heal.as_deref()).await?;
+            }
+            FleetOp::Blackhole { .. } => return Err(unsupported(LIES)),
+            FleetOp::SetNat(..) | FleetOp::Flush(_) => return Err(unsupported(NATS)),
+            FleetOp::CutWire { .. } | FleetOp::Spoil(_) | FleetOp::Fault(_) => {
+                return Err(unsupported(FAULTS));
+            }
+        }
+        // Whoever is attached stays attached over a restart.
+        Ok(Vec::new())
+    }
+}
+
+impl Arena for RealFleet {
     fn outlives_the_drill(&self) -> bool {
         true
     }
 
-    fn can(&self, step: &Step) -> Result<(), ArenaError> {
+    fn can(&self, need: Need<'_>) -> Result<(), OpError> {
         let given = |node: &str, what: &str, command: fn(&NodeEntry) -> Option<&Vec<String>>| {
             let node = self.node(node)?;
             match command(&node.entry) {
@@ -268,39 +298,23 @@ impl Arena for RealFleet {
                 None => Err(not_given(what, &node.entry.name)),
             }
         };
-        match step {
-            Step::Start { passive: true, .. } => Err(unsupported("hold a node back from dialling")),
-            Step::Start { node, .. } | Step::Stop { node } => given(node, "start", |n| n.start.as_ref()),
-            Step::Kill { node } => {
+        match need {
+            Need::StartPassive => Err(unsupported("hold a node back from dialling")),
+            Need::Start(node) => given(node, "start", |n| n.start.as_ref()),
+            Need::Kill(node) => {
                 given(node, "start", |n| n.start.as_ref())?;
                 given(node, "kill", |n| n.kill.as_ref())
             }
-            Step::Cut { hosts } | Step::Heal { hosts } => {
-                hosts.iter().try_for_each(|host| given(host, "cut", |n| n.cut.as_ref()))
-            }
-            Step::FailRelay { how: RelayFailure::Lie, .. } => Err(unsupported("make a relay lie")),
-            Step::SetNat { .. } | Step::Flush { .. } | Step::Rebind { .. } => {
-                Err(unsupported("change a NAT"))
-            }
-            fault_step!() => Err(unsupported(FAULTS)),
-            Step::Matrix { .. } => Err(unsupported("put fresh nodes behind NATs")),
-            Step::Echo { .. } | Step::LoseDelta { .. } => {
+            Need::Cut(hosts) => hosts.iter().try_for_each(|host| given(host, "cut", |n| n.cut.as_ref())),
+            Need::Blackhole => Err(unsupported(LIES)),
+            Need::Nat => Err(unsupported(NATS)),
+            Need::Faults => Err(unsupported(FAULTS)),
+            Need::FreshPairs => Err(unsupported("put fresh nodes behind NATs")),
+            Need::DrillCommands => {
                 Err(unsupported("do what only a drill's own nodes do: echoes, and losing a delta"))
             }
-            Step::Campaign { .. } => Err(unsupported("report to a registry of the drill's own")),
-            Step::Soak { .. } => Err(unsupported("tell what a node's process has grown by")),
-            // Which node is the relay that fails only the step itself finds out.
-            Step::FailRelay { .. }
-            | Step::Storm { .. }
-            | Step::Failover { .. }
-            | Step::Sync { .. }
-            | Step::Advertised { .. }
-            | Step::PathTest { .. }
-            | Step::Why { .. }
-            | Step::Connect { .. }
-            | Step::Disconnect { .. }
-            | Step::Wait { .. }
-            | Step::Sleep { .. } => Ok(()),
+            Need::Registry => Err(unsupported("report to a registry of the drill's own")),
+            Need::ProcessFigures => Err(unsupported("tell what a node's process has grown by")),
         }
     }
 
@@ -317,57 +331,18 @@ impl Arena for RealFleet {
         };
         self.nodes.iter().map(member).collect()
     }
-
-    fn nat_of(&self, _: &str) -> Option<NatType> {
-        None
-    }
-
-    fn round_trip(&self, _: &str, _: &str) -> Option<Duration> {
-        None
-    }
-
-    async fn act(&mut self, act: Act) -> Result<(), ArenaError> {
-        match act {
-            Act::Start { node, passive } => self.start(&node, passive).await,
-            Act::Stop(name) => self.stop(&name).await,
-            Act::Kill(name) => self.kill(&name).await,
-            Act::Cut(host) => {
-                let node = self.node(&host)?;
-                node.run("cut", node.entry.cut.as_deref()).await
-            }
-            Act::Heal(host) => {
-                let node = self.node(&host)?;
-                node.run("heal", node.entry.heal.as_deref()).await
-            }
-            Act::Lie(_) | Act::Own(_) => Err(unsupported("make a relay lie")),
-            Act::SetNat(..) | Act::Flush(_) => Err(unsupported("change a NAT")),
-            Act::Fault(_) => Err(unsupported(FAULTS)),
-        }
-    }
-
-    async fn mapped_port(&self, _: &str) -> Result<Option<u16>, ArenaError> {
-        Err(unsupported("look into a NAT"))
-    }
-
-    async fn pair(&mut self, _: NatType, _: NatType) -> Result<(String, String), ArenaError> {
-        Err(unsupported("put fresh nodes behind NATs"))
-    }
-
-    async fn end_pair(&mut self, _: (String, String)) {}
-
-    async fn baseline(&mut self, _: &[(NatType, NatType)]) -> Result<Vec<Baseline>, ArenaError> {
-        Err(unsupported("put fresh nodes behind NATs"))
-    }
 }
 
+const LIES: &str = "make a relay lie";
+const NATS: &str = "change a NAT";
 const FAULTS: &str = "have a wire, a clock, an address or a sleeping machine go wrong";
 
-fn not_given(what: &str, node: &str) -> ArenaError {
+fn not_given(what: &str, node: &str) -> OpError {
     unsupported(&format!("{what} {node}: its file gives no command for that"))
 }
 
-fn unsupported(what: &str) -> ArenaError {
-    ArenaError::Unsupported(format!("{what} (it is one of running nodes)"))
+fn unsupported(what: &str) -> OpError {
+    OpError::Unsupported(format!("{what} (it is one of running nodes)"))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::error::Unsupported;
+use super::unsupported::Unsupported;
 
 /// Where system programs are; a user's `PATH` often lacks these.
 const SYSTEM_DIRS: [&str; 3] = ["/usr/sbin", "/sbin", "/usr/local/sbin"];

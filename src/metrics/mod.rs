@@ -281,7 +281,7 @@ fn trouble(page: &mut Page<'_>, shown: &Snapshot) -> std::fmt::Result {
         "refused",
         "What a limit or a rule stopped, by its name.",
         None,
-        stopped.map(|(limit, count)| (vec![label("limit", limit.as_str())], *count)),
+        stopped.map(|(limit, count)| (vec![label("limit", limit.code())], *count)),
     )
 }
 

@@ -372,7 +372,7 @@ impl fmt::Display for Outcome {
                 write!(f, "{verb}{whom}: {}", paths.join("; "))
             }
             Ok(Done::EndedTest { .. }) => write!(f, "{verb}{whom}: done"),
-            Ok(Done::Explained(why)) => write!(f, "{verb}{whom}: {}", why.verdict),
+            Ok(Done::Explained(why)) => write!(f, "{verb}{whom}: {}", why.verdict_words()),
             Ok(Done::Left) => write!(f, "{verb}: goodbye was said"),
             Err(failure) => {
                 let stands = self.command.stage().and_then(|_| failure.report.as_ref()?.path);

@@ -6,8 +6,8 @@ use std::net::{IpAddr, SocketAddr};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AttemptId, AttemptOutcome, Cause, CloseCode, NatType, NoProbePorts, Path, PeerId, Reason, RelayRole,
-    ServedEnd, StageKind, StageOutcome, Stamp, TestPhase, took,
+    AttemptId, AttemptOutcome, Cause, CloseCode, DropReason, NatType, NoProbePorts, Path, PeerId, Reason,
+    RelayRole, ServedEnd, StageKind, StageOutcome, Stamp, TestPhase, nat_summary, took,
 };
 
 /// Something that happened.
@@ -312,8 +312,10 @@ pub enum EventKind {
         from: NatType,
         /// The type now.
         to: NatType,
-        /// The result in one line.
-        summary: String,
+        /// Whether that is none, behind a firewall.
+        firewalled: bool,
+        /// Why the type is unknown, if it is.
+        reason: Option<Reason>,
         /// Whether it is about IPv6.
         ipv6: bool,
     },
@@ -335,7 +337,7 @@ pub enum EventKind {
     #[serde(rename = "limit.hit")]
     LimitHit {
         /// Which.
-        limit: String,
+        limit: DropReason,
     },
     /// The cache could not be saved.
     #[serde(rename = "cache.save_failed")]
@@ -587,18 +589,18 @@ impl fmt::Display for EventKind {
             }
             Self::GossipRepair { sent, asked } => write!(f, "{sent} sent, {asked} asked for"),
             Self::RecordPublished { version } => write!(f, "version {version}"),
-            Self::NatChanged { from, to, summary, ipv6 } => {
+            Self::NatChanged { from, to, firewalled, reason, ipv6 } => {
                 let family = if *ipv6 { "IPv6: " } else { "" };
-                if to == &NatType::Unknown {
-                    write!(f, "{family}{from} → {summary}")
-                } else {
-                    write!(f, "{family}{from} → {to}")?;
-                    if summary == to.name() { Ok(()) } else { write!(f, " ({summary})") }
+                let summary = nat_summary(*to, *firewalled, reason.as_ref());
+                match to {
+                    NatType::Unknown => write!(f, "{family}{from} → {summary}"),
+                    to if *firewalled => write!(f, "{family}{from} → {to} ({summary})"),
+                    to => write!(f, "{family}{from} → {to}"),
                 }
             }
             Self::NatNoResponder { reason } => write!(f, "others cannot measure with us: {reason}"),
             Self::PeerVerifiedPublic { addr } => write!(f, "reached at {addr} from a fresh socket"),
-            Self::LimitHit { limit } => f.write_str(limit),
+            Self::LimitHit { limit } => f.write_str(limit.words()),
             Self::CacheSaveFailed { detail, retry_ms } => {
                 write!(f, "{detail}; next try in {:.0} s", *retry_ms as f64 / 1e3)
             }

@@ -106,12 +106,39 @@ pub struct Propagation {
     pub expected: u64,
 }
 
+/// The specification's criteria, in its order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Criterion {
+    /// Attempts that connected.
+    Connectivity,
+    /// Connections that were direct.
+    Direct,
+    /// Connections that were punched.
+    Punched,
+    /// Connections that were relayed.
+    Relayed,
+    /// Time to a usable link.
+    ConnectTime,
+    /// Records that have spread.
+    Propagation,
+}
+
+/// What a criterion is measured in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unit {
+    /// A part of a whole, 0 to 1.
+    Ratio,
+    /// Milliseconds.
+    Ms,
+}
+
 /// A criterion of the specification, with what was measured.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct CriterionView {
-    /// Its name: `connectivity`, `direct`, `punched`, `relayed`, `connect_time`
-    /// or `propagation`.
-    pub name: &'static str,
+    /// Which.
+    pub name: Criterion,
     /// The same for people.
     pub title: &'static str,
     /// What is divided by what.
@@ -122,8 +149,8 @@ pub struct CriterionView {
     pub denominator: u64,
     /// The quotient; `None` without a denominator.
     pub value: Option<f64>,
-    /// `ratio`, or `ms`.
-    pub unit: &'static str,
+    /// What the value is measured in.
+    pub unit: Unit,
     /// The 95 % Wilson interval of a ratio; `None` for a time.
     pub interval: Option<[f64; 2]>,
     /// The target in words.

@@ -6,10 +6,11 @@
 mod attempt;
 mod command;
 pub mod contract;
-mod counted;
+mod drop_reason;
 mod event;
 mod id;
 mod kpi;
+mod lab;
 mod log;
 mod nat;
 mod pathtest;
@@ -25,18 +26,23 @@ mod time;
 mod totals;
 pub mod truth;
 mod why;
+mod words;
 
 pub use attempt::{
     Attempt, AttemptId, AttemptOutcome, Cause, GuessReport, NextStep, Since, StageKind, StageOutcome,
     StageReport, stage_place,
 };
 pub use command::{Command, CommandId, Done, EchoReport, Failure, LinkReport, Outcome, SyncReport};
-pub use counted::counted;
+pub use drop_reason::DropReason;
 pub use event::{Event, EventKind, SendTrouble};
 pub use id::{ParsePeerIdError, PeerId};
-pub use kpi::{CriterionView, Interval, KpiAnswer, KpiPoint, KpiSeries, KpiView, Moved, Propagation};
+pub use kpi::{
+    Criterion, CriterionView, Interval, KpiAnswer, KpiPoint, KpiSeries, KpiView, Moved, Propagation, Unit,
+};
+pub use lab::{HostStatus, RouterStatus, WireStatus};
 pub use log::{LogLevel, LogLine};
-pub use nat::{Behaviour, MappingLifetime, NatSpell, NatType, NatView, PortOrder, Vantage};
+use nat::nat_summary;
+pub use nat::{Behaviour, MappingLifetime, NatEvidence, NatSpell, NatType, NatView, PortOrder, Vantage};
 pub use pathtest::{MEASURES, PathTest, TestCount, TestPhase, TestRate, TestRtt, Tested, TestedPath};
 pub use peer::{AlsoCalled, LinkRow, Path, PeerRow, PeerState, Source};
 pub use policy::{
@@ -55,7 +61,11 @@ pub use snapshot::{
 pub use text::{SHOWN_TEXT_MAX, clean, clean_sentence, ellipsize, printable, visible};
 pub use time::{Stamp, millis, took};
 pub use totals::{TIME_BOUNDS_MS, Times, Totals};
-pub use why::{Confidence, NextAction, Provenance, Sureness, Why, WhyCause, WhyFact, WhyLine, WhyNats};
+pub use why::{
+    AddressOrigin, Because, Confidence, CoordinationStep, Declined, End, Evidence, Heard, Help, Knock,
+    Knocked, Known, NextAction, OurNat, PeerLinkStatus, Provenance, Sureness, TheirNat, TraceEvent, Verdict,
+    Why, WhyCause, WhyFact, WhyLine, WhyNats,
+};
 
 /// Rewrites an IPv4-mapped IPv6 address (`::ffff:a.b.c.d`) to plain IPv4.
 ///

@@ -1,9 +1,13 @@
 //! NAT behaviour in the terms of RFC 4787 and by its classic names.
 
+mod evidence;
+
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
+
+pub use evidence::NatEvidence;
 
 use super::{PeerId, Reason, Stamp};
 
@@ -198,8 +202,8 @@ pub struct NatView {
     pub hairpinning: Option<bool>,
     /// How sure the measurement is, 0 to 1; `None` when nothing was measured.
     pub confidence: Option<f64>,
-    /// What was seen, in sentences.
-    pub evidence: Vec<String>,
+    /// What was seen.
+    pub evidence: Vec<NatEvidence>,
     /// Who saw what.
     pub vantage_points: Vec<Vantage>,
     /// When it was measured.
@@ -264,11 +268,16 @@ impl NatView {
 
     /// In one line: the type, and a firewall if there is one.
     pub fn summary(&self) -> String {
-        match (&self.reason, self.is_firewalled()) {
-            (Some(reason), _) if self.nat_type == NatType::Unknown => format!("unknown: {reason}"),
-            (_, true) => "none, behind a firewall".to_owned(),
-            _ => self.nat_type.to_string(),
-        }
+        nat_summary(self.nat_type, self.is_firewalled(), self.reason.as_ref())
+    }
+}
+
+/// In one line: the type of a NAT, why it is not known, and a firewall if there is one.
+pub(super) fn nat_summary(nat: NatType, firewalled: bool, reason: Option<&Reason>) -> String {
+    match reason {
+        Some(reason) if nat == NatType::Unknown => format!("unknown: {reason}"),
+        _ if firewalled => "none, behind a firewall".to_owned(),
+        _ => nat.to_string(),
     }
 }
 

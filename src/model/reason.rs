@@ -5,8 +5,9 @@ use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use strum::{IntoStaticStr, VariantNames};
 
-use super::{NatType, Path, PeerId, SendTrouble, millis, took};
+use super::{DropReason, NatType, Path, PeerId, SendTrouble, clean, millis, took};
 
 /// Application codes with which a link is closed; no text travels with them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -79,8 +80,9 @@ impl fmt::Display for CloseCode {
 }
 
 /// Why a stage failed or was skipped, or why a command did not happen.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, IntoStaticStr, VariantNames, Serialize, Deserialize)]
 #[serde(tag = "code", rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Reason {
     /// Nobody answered at any of the addresses within the window.
     NoAnswer {
@@ -137,7 +139,7 @@ pub enum Reason {
     /// A limit of ours was reached.
     Limit {
         /// Which one.
-        limit: String,
+        limit: DropReason,
     },
     /// The operator of this node disconnected the peer.
     HeldOff {
@@ -184,6 +186,7 @@ pub enum Reason {
     NotNeeded,
     /// The peer connected to us first.
     #[serde(rename = "came_to_us")]
+    #[strum(serialize = "came_to_us")]
     InboundWon,
     /// A NAT was measured to be another one meanwhile.
     NatChanged,
@@ -194,6 +197,7 @@ pub enum Reason {
     AskedAnew,
     /// The operator asked for another stage only.
     #[serde(rename = "not_asked")]
+    #[strum(serialize = "not_asked")]
     NotRequested,
     /// The peer has no reservation on a relay, and none can be made.
     NoRelay,
@@ -329,13 +333,21 @@ impl Reason {
     }
 
     /// Its code, as it stands in JSON.
-    pub fn code(&self) -> String {
-        match serde_json::to_value(self) {
-            Ok(serde_json::Value::Object(fields)) => match fields.get("code") {
-                Some(serde_json::Value::String(code)) => code.clone(),
-                _ => String::new(),
-            },
-            _ => String::new(),
+    pub fn code(&self) -> &'static str {
+        self.into()
+    }
+
+    /// The same, where somebody else may have put words into it.
+    #[must_use]
+    pub fn cleaned(self) -> Self {
+        match self {
+            Self::Handshake { detail } => Self::Handshake { detail: clean(&detail) },
+            Self::OtherVersion { theirs, ours, theirs_is_older } => {
+                Self::OtherVersion { theirs: clean(&theirs), ours: clean(&ours), theirs_is_older }
+            }
+            Self::NoProbeSocket { detail } => Self::NoProbeSocket { detail: clean(&detail) },
+            Self::Other { detail } => Self::Other { detail: clean(&detail) },
+            other => other,
         }
     }
 
@@ -468,6 +480,17 @@ impl fmt::Display for Reason {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_code_is_the_one_that_stands_in_json() {
+        for code in Reason::VARIANTS {
+            let read = serde_json::from_value::<Reason>(serde_json::json!({ "code": code }));
+            let unknown = read.err().is_some_and(|error| error.to_string().contains("unknown variant"));
+            assert!(!unknown, "{code}");
+        }
+        assert_eq!(Reason::NotRequested.code(), "not_asked");
+        assert_eq!(Reason::NoAnswer { addresses: 1 }.code(), "no_answer");
+    }
 
     #[test]
     fn every_close_code_comes_back_from_its_number() {

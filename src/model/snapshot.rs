@@ -7,8 +7,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Attempt, KpiView, LinkRow, NatView, NoProbePorts, PathTest, PeerId, PeerRow, Propagation, RelaysView,
-    ReportingView, SendTrouble, Stamp, Totals,
+    Attempt, DropReason, KpiView, LinkRow, NatView, NoProbePorts, PathTest, PeerId, PeerRow, Propagation,
+    RelaysView, ReportingView, SendTrouble, Stamp, Totals,
 };
 
 /// Everything a console shows. Sections that did not change share their `Arc`
@@ -221,9 +221,9 @@ impl GossipView {
     }
 }
 
-/// What limits and decoders stopped, by name; only those above zero.
+/// What limits and decoders stopped; only what is above zero.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Counters(pub BTreeMap<String, u64>);
+pub struct Counters(pub BTreeMap<DropReason, u64>);
 
 /// Where an identity is used twice, in words.
 pub fn twice_at(addresses: &[SocketAddr]) -> String {

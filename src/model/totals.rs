@@ -87,7 +87,9 @@ impl Totals {
                 *self.stages.entry(*stage).or_default().entry(*outcome).or_default() += 1;
             }
             EventKind::LinkUp { path, .. } => *self.links_up.entry(*path).or_default() += 1,
-            EventKind::LinkDown { reason } => *self.links_down.entry(reason.code()).or_default() += 1,
+            EventKind::LinkDown { reason } => {
+                *self.links_down.entry(reason.code().to_owned()).or_default() += 1;
+            }
             EventKind::LinkMoved { from: Path::Relayed, to: Path::Relayed, gap_ms, .. } => {
                 self.relay_moves.take(*gap_ms);
             }

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use crate::core::nat::reach;
 use crate::core::sounding;
-use crate::core::why::{Heard, Knocked};
+use crate::model::{Heard, Knocked};
 
 /// How long something may take to come back: whoever asks waits for a second.
 const WITHIN: Duration = Duration::from_millis(800);

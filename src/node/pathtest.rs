@@ -4,6 +4,7 @@
 //! here it is only carried out. Load goes behind everything else on its connection. A
 //! run's tasks end with it.
 
+use crate::model::DropReason;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -129,7 +130,7 @@ impl Tests {
         let found = self.runs.get_mut(&run).filter(|found| found.conn == conn && found.stream.is_none());
         let Some(found) = found else {
             refuse(stream);
-            return Some(Input::Stopped("streams of no test"));
+            return Some(Input::Stopped(DropReason::StreamsOfNoTest));
         };
         let (granted, reports) = (found.granted.subscribe(), self.reports.clone());
         let task = tokio::spawn(async move { carry(run, stream, &[], granted, reports).await });

@@ -19,7 +19,7 @@ use crate::core::engine::{Input, ProbeEnd};
 use crate::core::limits::{PROBE_DATAGRAMS_PER_SECOND, PROBE_PORTS_MAX};
 use crate::core::nat::datagram::{self, Bytes, LEN};
 use crate::core::nat::{Family, SocketId, reach};
-use crate::model::{NoProbePorts, PeerId, ProbePorts, clean, plain_addr};
+use crate::model::{DropReason, NoProbePorts, PeerId, ProbePorts, clean, plain_addr};
 
 /// Room for more than a datagram of ours, so that a longer one shows.
 const BUFFER: usize = 2048;
@@ -270,12 +270,12 @@ async fn is_reached(bind: IpAddr, addr: SocketAddr, name: &reach::Name) -> io::R
 
 /// What a reader drops, told in numbers.
 struct Dropped {
-    counts: BTreeMap<&'static str, u64>,
+    counts: BTreeMap<DropReason, u64>,
     tell: Option<Instant>,
 }
 
 impl Dropped {
-    fn count(&mut self, what: &'static str) {
+    fn count(&mut self, what: DropReason) {
         *self.counts.entry(what).or_default() += 1;
         self.tell.get_or_insert_with(|| Instant::now() + TELL_AFTER);
     }
@@ -317,15 +317,15 @@ async fn receive(socket: tokio::net::UdpSocket, at: ProbeEnd, clock: Clock, repo
                 let ours: Option<Box<Bytes>> =
                     bytes.try_into().ok().filter(|_| datagram::is_ours(bytes)).map(|b: Bytes| Box::new(b));
                 match ours {
-                    None if len == LEN => dropped.count("probe datagram of no kind"),
-                    None => dropped.count("probe datagram of another length"),
-                    Some(_) if !bucket.take(clock.now().mono) => dropped.count("probe flood"),
+                    None if len == LEN => dropped.count(DropReason::ProbeOfNoKind),
+                    None => dropped.count(DropReason::ProbeOfOtherLength),
+                    Some(_) if !bucket.take(clock.now().mono) => dropped.count(DropReason::ProbeFlood),
                     Some(bytes) => {
                         let from = plain_addr(from);
                         let report = Report::Input(Input::ProbeDatagram { at, from, bytes });
                         match reports.try_send(report) {
                             Ok(()) => {}
-                            Err(TrySendError::Full(_)) => dropped.count("probe flood"),
+                            Err(TrySendError::Full(_)) => dropped.count(DropReason::ProbeFlood),
                             Err(TrySendError::Closed(_)) => return,
                         }
                     }
@@ -458,7 +458,7 @@ mod tests {
         while let Ok(Some(report)) = timeout(Duration::from_millis(500), inbox.recv()).await {
             match report {
                 Report::Input(Input::ProbeDatagram { .. }) => through += 1,
-                Report::Input(Input::ProbeDropped { what: "probe flood", count }) => cut += count,
+                Report::Input(Input::ProbeDropped { what: DropReason::ProbeFlood, count }) => cut += count,
                 _ => panic!("another report"),
             }
         }

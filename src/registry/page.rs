@@ -14,7 +14,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::answers::{KpiPage, Overview, WINDOW_DEFAULT};
 use super::http::{App, LetIn};
-use crate::model::CriterionView;
+use crate::model::{CriterionView, Unit};
 
 const PAGE: &str = include_str!("../../assets/registry.html");
 
@@ -68,7 +68,7 @@ fn summary(kpi: &KpiPage) -> String {
 }
 
 fn row(c: &CriterionView) -> String {
-    let time = c.unit == "ms";
+    let time = c.unit == Unit::Ms;
     let value = match c.value {
         None => "-".to_owned(),
         Some(ms) if time => format!("{ms:.0} ms"),

@@ -8,17 +8,18 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::lab::{DrillCheck, DrillInfo, DrillStage, DrillView, LabLink, LabNode, LabRouter, LabView};
+use super::lab::{DrillCheck, DrillInfo, DrillStage, DrillView, LabView};
 pub use load::{Screen, changed, large, next_round, panic_on_screen};
 pub use pathtest::{path_test, path_test_refused, path_test_running, with_test};
 
 use crate::model::{
-    Attempt, AttemptId, AttemptOutcome, AttemptsView, Behaviour, CacheView, Cause, Confidence, Counters,
-    Event, EventKind, Failover, GossipView, Interval, KpiPoint, KpiSeries, KpiView, LinkRow, Moved, NatType,
-    NatView, NextAction, NextStep, NodeInfo, Path, PeerId, PeerRow, PeerState, Phase, Provenance, Reason,
-    RelayMode, RelayRole, RelaysView, ReservationRow, ReservationState, SaveState, ServedRow, Snapshot,
-    Source, StageKind, StageOutcome, StageReport, Stamp, Sureness, Vantage, Why, WhyCause, WhyFact, WhyLine,
-    WhyNats,
+    AddressOrigin, Attempt, AttemptId, AttemptOutcome, AttemptsView, Because, Behaviour, CacheView, Cause,
+    Confidence, CoordinationStep, Counters, DropReason, End, Event, EventKind, Evidence, Failover,
+    GossipView, Help, HostStatus, Interval, Known, KpiPoint, KpiSeries, KpiView, LinkRow, Moved, NatEvidence,
+    NatType, NatView, NextAction, NextStep, NodeInfo, OurNat, Path, PeerId, PeerLinkStatus, PeerRow,
+    PeerState, Phase, Provenance, Reason, RelayMode, RelayRole, RelaysView, ReservationRow, ReservationState,
+    RouterStatus, SaveState, ServedRow, Snapshot, Source, StageKind, StageOutcome, StageReport, Stamp,
+    Sureness, TheirNat, TraceEvent, Vantage, Verdict, Why, WhyFact, WhyLine, WhyNats, WireStatus,
 };
 
 /// The moment of every made-up snapshot: 14:02:11 UTC.
@@ -83,8 +84,14 @@ fn nat() -> NatView {
         port_preservation: Some(true),
         confidence: Some(0.95),
         evidence: vec![
-            "2 observers saw our own address and port".to_owned(),
-            "a dial-back from a peer that this probe had not contacted came in".to_owned(),
+            NatEvidence::OneAddress {
+                agreeing: 2,
+                answered: 2,
+                local: Some(([198, 18, 0, 1], 9002).into()),
+                external: ([198, 18, 0, 1], 9002).into(),
+            },
+            NatEvidence::NothingTranslated,
+            NatEvidence::StrangerCameIn { from: id([0x5e, 0x01, 0xc9]) },
         ],
         vantage_points: vec![seen([0x1b, 0x88, 0xf0]), seen([0x5e, 0x01, 0xc9])],
         measured: Some(ago(120)),
@@ -205,7 +212,7 @@ pub fn busy() -> Arc<Snapshot> {
             since: None,
             series: Arc::new(kpi_series()),
         }),
-        counters: Arc::new(Counters([("gossip.page_rate".to_owned(), 3)].into())),
+        counters: Arc::new(Counters([(DropReason::GossipIntake, 3)].into())),
         totals: Arc::default(),
         ..snapshot
     })
@@ -445,73 +452,88 @@ fn busy_attempts() -> AttemptsView {
 /// What a node says about the relayed link of [`busy`].
 pub fn why() -> Why {
     let (us, nyc, ber) = (id([0x9f, 0x3a, 0x21]), id([0x1b, 0x88, 0xf0]), id([0x77, 0xc2, 0xab]));
-    let line = |at_ms, who, what: &str| WhyLine { at_ms, who, what: what.to_owned() };
+    let tor = id([0x5e, 0x01, 0xc9]);
+    let (ours, theirs) = (NatType::PortRestricted, NatType::Symmetric);
+    let seen_at: SocketAddr = ([198, 18, 0, 103], 46_440).into();
+    let line = |at_ms, who, what| WhyLine { at_ms, who, what };
+    let filters = Some(Reason::TargetFilters { nat: theirs });
+    let passed_on = |step| TraceEvent::Coordinated { invitation: false, step };
     Why {
         peer_id: ber,
+        at: NOW,
         path: Some(Path::Relayed),
-        cause: WhyCause::Unpunchable,
-        nats: WhyNats { ours: NatType::PortRestricted, theirs: NatType::Symmetric },
-        verdict: "Both NATs are known and cannot be punched: theirs maps per destination (symmetric), ours \
-                  accepts only the exact address and port it sent to (port-restricted)."
-            .to_owned(),
+        verdict: Verdict::Relayed {
+            via: Some(nyc),
+            because: Box::new(Verdict::Unpunchable { ours, theirs }),
+        },
+        nats: WhyNats { ours, theirs },
         confidence: Confidence {
             level: Sureness::High,
-            because:
-                "ours: 3 observers, same verdict: port-restricted, measured 2 min ago; theirs: as the peer says, measured 40 s ago"
-                    .to_owned(),
+            because: Because::Nats {
+                ours: Some(OurNat { observers: 3, nat: ours, measured: ago(120) }),
+                theirs: TheirNat::Measured(ago(40)),
+            },
         },
         timeline: vec![
-            line(0, us, "direct skipped: their NAT filters; no mapping towards us"),
-            line(0, us, "who has 77c2ab? → 7 links; 1b88f0 and 5e01c9 have it"),
-            line(84, us, "punch via 1b88f0 (verified public, 81 ms)"),
-            line(126, nyc, "accepted; target seen at 198.18.0.103:46440"),
-            line(168, ber, "sent 5 probes to 198.18.0.101:9000, heard nothing"),
-            line(912, us, "heard nothing on 46440"),
-            line(1_040, us, "relay at 1b88f0, nonce back in 41 ms"),
+            line(0, us, TraceEvent::StageSkipped { stage: StageKind::Direct, reason: filters }),
+            line(0, us, TraceEvent::AskedWhoHas { linked: 7 }),
+            line(84, us, TraceEvent::Asked { via: nyc, invitation: false }),
+            line(126, nyc, passed_on(CoordinationStep::TargetAgreed(seen_at))),
+            line(168, ber, passed_on(CoordinationStep::HeardNothing(([198, 18, 0, 101], 9_000).into()))),
+            line(
+                912,
+                us,
+                TraceEvent::DialFailed { addr: seen_at, reason: Reason::NoAnswer { addresses: 1 } },
+            ),
+            line(1_040, us, TraceEvent::LinkUp { path: Some(Path::Relayed), ours: true }),
         ],
         evidence: vec![
-            "their mapping: 2 observers, 2 ports (46440, 54498), measured 40 s ago".to_owned(),
-            "our filtering: dial-back from 5e01c9 dropped, measured 2 min ago".to_owned(),
+            Evidence::OurNat { nat: ours, firewalled: false, reason: None, measured: Some(ago(120)) },
+            Evidence::Ours(NatEvidence::StrangersStayedOut { sent: 4, addresses: 2 }),
+            Evidence::TheirNat { nat: theirs, first_hand: true },
+            Evidence::Theirs(NatEvidence::ManyPorts {
+                agreeing: 2,
+                answered: 2,
+                local: None,
+                ports: vec![46_440, 54_498],
+                mapping: Some(Behaviour::AddressAndPortDependent),
+            }),
+            Evidence::Account { who: tor, status: PeerLinkStatus::Never, at: None, since: None },
         ],
-        would_help: vec![
-            "IPv6 on both sides".to_owned(),
-            "UPnP on theirs".to_owned(),
-            "a full-cone router on either".to_owned(),
-        ],
+        would_help: vec![Help::Ipv6, Help::PortForwarded(End::Theirs)],
         next: vec![NextAction::NatProbe, NextAction::Failover],
         facts: facts(ber, nyc),
     }
 }
 
 fn facts(ber: PeerId, nyc: PeerId) -> Vec<WhyFact> {
-    let fact = |name: &str, value: Option<&str>, provenance, by, at| WhyFact {
-        name: name.to_owned(),
-        value: value.map(str::to_owned),
-        provenance,
-        by,
-        at,
-    };
+    let fact = |known, provenance, by, at| WhyFact { known, provenance, by, at };
     let (measured, claimed) = (Provenance::Measured, Provenance::Claimed);
+    let address = |port, origin| {
+        let addr = Some(([198, 18, 0, 103], port).into());
+        Known::Address { addr, origin }
+    };
+    let relay = Some((([198, 18, 0, 2], 33_322).into(), nyc));
     vec![
-        fact("name", Some("home-ber"), claimed, Some(ber), Some(ago(372))),
-        fact("NAT type", Some("symmetric"), claimed, Some(ber), Some(ago(40))),
-        fact("address", Some("198.18.0.103:46440, where it is seen"), claimed, Some(nyc), Some(ago(0))),
-        fact("address", Some("198.18.0.103:54498, of its record"), claimed, Some(ber), Some(ago(40))),
-        fact("relay address", Some("198.18.0.2:33322 on 1b88f0"), claimed, Some(ber), Some(ago(40))),
-        fact("round trip", Some("96.0 ms"), measured, None, Some(ago(0))),
-        fact("attempts", Some("12 of 14 connected"), measured, None, None),
-        fact("success rate", Some("86 %"), Provenance::Derived, None, None),
-        fact("clock", None, claimed, Some(ber), None),
+        fact(Known::Name(Some("home-ber".to_owned())), claimed, Some(ber), Some(ago(372))),
+        fact(Known::Nat(Some(NatType::Symmetric)), claimed, Some(ber), Some(ago(40))),
+        fact(address(46_440, AddressOrigin::Seen), claimed, Some(nyc), Some(ago(0))),
+        fact(address(54_498, AddressOrigin::Record), claimed, Some(ber), Some(ago(40))),
+        fact(Known::RelayAddress(relay), claimed, Some(ber), Some(ago(40))),
+        fact(Known::RoundTrip(Some(96.0)), measured, None, Some(ago(0))),
+        fact(Known::Attempts(Some((14, 12))), measured, None, None),
+        fact(Known::SuccessRate(Some((14, 12))), Provenance::Derived, None, None),
+        fact(Known::Standby(None), measured, None, None),
     ]
 }
 
 /// A lab with a cut host, a dead node, a changed NAT and a cut wire.
 pub fn lab() -> LabView {
-    let node = |n: u8, name: &str, region: &str, nat: Option<(&str, NatType)>| LabNode {
+    let node = |n: u8, name: &str, region: &str, nat: Option<(&str, NatType)>| HostStatus {
         name: name.to_owned(),
         peer_id: id([n, 0, 0]),
         region: region.to_owned(),
-        router: nat.map(|(name, nat)| LabRouter { name: name.to_owned(), nat, built: nat }),
+        router: nat.map(|(name, nat)| RouterStatus { name: name.to_owned(), nat, built: nat }),
         up: true,
         cut: false,
         wrong: None,
@@ -528,7 +550,7 @@ pub fn lab() -> LabView {
     if let Some(router) = &mut nodes[3].router {
         router.nat = NatType::Symmetric;
     }
-    let link = |a: &str, b: &str, rtt_ms, cut| LabLink {
+    let link = |a: &str, b: &str, rtt_ms, cut| WireStatus {
         between: [a.to_owned(), b.to_owned()],
         rtt_ms,
         cut,

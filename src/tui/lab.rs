@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
 
-use crate::model::{NatType, PeerId};
+use crate::model::{HostStatus, NatType, RouterStatus, WireStatus};
 use crate::node::feed::Feed;
 
 /// Commands that wait for the lab; more are refused.
@@ -69,9 +69,9 @@ pub struct LabView {
     /// The node that the console is on.
     pub shown: String,
     /// Its nodes.
-    pub nodes: Vec<LabNode>,
+    pub nodes: Vec<HostStatus>,
     /// The wires between its regions.
-    pub links: Vec<LabLink>,
+    pub links: Vec<WireStatus>,
     /// What is being done, in words.
     pub doing: Option<String>,
     /// What came of the last command.
@@ -93,61 +93,13 @@ pub struct LabSaid {
     pub text: String,
 }
 
-/// A node and the host it is on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LabNode {
-    /// Its name, and its host's.
-    pub name: String,
-    /// Who it is.
-    pub peer_id: PeerId,
-    /// Where its host is.
-    pub region: String,
-    /// The router before its host, unless that is public.
-    pub router: Option<LabRouter>,
-    /// Whether it runs.
-    pub up: bool,
-    /// Whether its host is cut off.
-    pub cut: bool,
-    /// What else is wrong with its uplink, in words.
-    #[serde(default)]
-    pub wrong: Option<String>,
-}
-
-/// A router.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LabRouter {
-    /// Its name.
-    pub name: String,
-    /// Its NAT now.
-    pub nat: NatType,
-    /// Its NAT as it was built.
-    pub built: NatType,
-}
-
-/// A wire between two regions.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct LabLink {
-    /// The regions.
-    pub between: [String; 2],
-    /// What it is set to, there and back, in milliseconds.
-    pub rtt_ms: f64,
-    /// Whether it is cut.
-    pub cut: bool,
-    /// What else is wrong with it, in words.
-    #[serde(default)]
-    pub wrong: Option<String>,
-    /// Whether that differs from how it was built.
-    #[serde(default)]
-    pub spoilt: bool,
-}
-
 impl LabView {
     /// What differs from the lab as it was built.
     pub fn changes(&self) -> usize {
-        let of_node = |node: &LabNode| {
+        let of_node = |node: &HostStatus| {
             usize::from(!node.up) + usize::from(node.cut) + usize::from(node.wrong.is_some())
         };
-        let mut routers: Vec<&LabRouter> = self.nodes.iter().filter_map(|n| n.router.as_ref()).collect();
+        let mut routers: Vec<&RouterStatus> = self.nodes.iter().filter_map(|n| n.router.as_ref()).collect();
         // Several hosts may be behind one.
         routers.sort_by(|a, b| a.name.cmp(&b.name));
         routers.dedup_by(|a, b| a.name == b.name);

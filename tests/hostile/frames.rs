@@ -3,7 +3,7 @@
 use libtest_mimic::Trial;
 use punchdeck::core::limits::FRAME_MAX;
 use punchdeck::core::wire::{Echo, Frame, Message, kind};
-use punchdeck::model::CloseCode;
+use punchdeck::model::{CloseCode, DropReason};
 
 use super::code;
 use super::peer::Scripted;
@@ -27,7 +27,7 @@ async fn malformed_frame() {
     peer.raw(&frame).await;
     assert_eq!(peer.closed_with().await, code(CloseCode::Malformed));
     node.until("no link", |s| s.links.is_empty()).await;
-    assert_eq!(node.counted("malformed frame"), 1);
+    assert_eq!(node.counted(DropReason::MalformedFrame), 1);
 }
 
 async fn oversized_frame() {
@@ -36,7 +36,7 @@ async fn oversized_frame() {
     // Sixteen megabytes are announced; only the header is sent.
     peer.raw(&[1, 0, 0, 0, 0x01, 0x10]).await;
     assert_eq!(peer.closed_with().await, code(CloseCode::Malformed));
-    node.until_counted("malformed frame").await;
+    node.until_counted(DropReason::MalformedFrame).await;
 
     // What is no page is refused at four kilobytes.
     let mut peer = Scripted::linked(&node).await;
@@ -46,14 +46,14 @@ async fn oversized_frame() {
     frame.extend(payload);
     peer.raw(&frame).await;
     assert_eq!(peer.closed_with().await, code(CloseCode::Malformed));
-    node.until("counted", |s| s.counters.0.get("malformed frame") == Some(&2)).await;
+    node.until("counted", |s| s.counters.0.get(&DropReason::MalformedFrame) == Some(&2)).await;
 }
 
 async fn unknown_frame() {
     let node = TestNode::start("node", &[]).await;
     let mut peer = Scripted::linked(&node).await;
     peer.raw(&[0, 0, 0, 4, 0x00, 0x77, 1, 2]).await;
-    node.until_counted("unknown frame").await;
+    node.until_counted(DropReason::UnknownFrame).await;
     peer.say(Message::Echo(Echo { id: 7, payload: vec![1] })).await;
     peer.hear(|m| matches!(m, Message::EchoReply(e) if e.id == 7).then_some(())).await;
 }

@@ -2,7 +2,7 @@
 
 use libtest_mimic::Trial;
 use punchdeck::core::wire::{Delta, Message, Record, Request, Want};
-use punchdeck::model::{EventKind, PeerId, Reason, StageKind};
+use punchdeck::model::{DropReason, EventKind, PeerId, Reason, StageKind};
 
 use super::peer::Scripted;
 use crate::support::{TestNode, trial};
@@ -30,7 +30,7 @@ async fn record_flood() {
         let added: Vec<Record> = (0..30).map(record).collect();
         peer.say(Message::Delta(Delta { added, removed: vec![] })).await;
     }
-    node.until("cut", |s| s.counters.0.get("gossip.intake").is_some_and(|n| *n >= 500)).await;
+    node.until("cut", |s| s.counters.0.get(&DropReason::GossipIntake).is_some_and(|n| *n >= 500)).await;
     let known = node.snapshot().peers.len();
     assert!(known <= 1_100, "{known} of 1800 records got in");
 }
@@ -44,7 +44,7 @@ async fn forged_version() {
     let delta = |record| Message::Delta(Delta { added: vec![record], removed: vec![] });
     peer.say(delta(record(1))).await;
     peer.say(delta(record(u64::MAX))).await;
-    node.until_counted("record.version_jump").await;
+    node.until_counted(DropReason::RecordVersionJump).await;
     assert_eq!(node.peer(subject).unwrap().version, 1);
 }
 
@@ -75,7 +75,7 @@ async fn bad_addresses() {
     let kept: Vec<String> = node.peer(subject).unwrap().addresses.iter().map(ToString::to_string).collect();
     // The link runs over loopback, so private addresses are nobody's either.
     assert_eq!(kept, [good]);
-    assert_eq!(node.counted("record.addresses"), bad.len() as u64);
+    assert_eq!(node.counted(DropReason::RecordAddresses), bad.len() as u64);
 }
 
 async fn leave_is_first_hand() {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use libtest_mimic::Trial;
 use punchdeck::core::link::NetworkSecret;
 use punchdeck::core::wire::Frame;
-use punchdeck::model::{CloseCode, EventKind, Reason, StageKind};
+use punchdeck::model::{CloseCode, DropReason, EventKind, Reason, StageKind};
 
 use super::peer::Stranger;
 use crate::support::{PATIENCE, TestNode, trial};
@@ -45,16 +45,16 @@ async fn closed_fleet() {
     // Either end may be the first to see that the other is no member of its own
     // fleet: whichever did not open.
     for (outsider, theirs) in [
-        (TestNode::start("outsider", &[a.addr()]).await, "another network"),
-        (TestNode::with("wrong", &[a.addr()], secret(2)).await, "no proof of membership"),
+        (TestNode::start("outsider", &[a.addr()]).await, DropReason::OtherNetwork),
+        (TestNode::with("wrong", &[a.addr()], secret(2)).await, DropReason::NoProof),
     ] {
-        let before = a.counted("no proof of membership");
+        let before = a.counted(DropReason::NoProof);
         outsider.until("refusal", |s| s.attempts.ended > 0).await;
         assert!(outsider.snapshot().links.is_empty());
         assert!(a.link(outsider.id()).is_none());
         assert!(a.peer(outsider.id()).is_none(), "and gets no gossip");
         // Counters are shown a tenth of a second late.
-        let counted = || a.counted("no proof of membership") > before || outsider.counted(theirs) > 0;
+        let counted = || a.counted(DropReason::NoProof) > before || outsider.counted(theirs) > 0;
         let told = async {
             while !counted() {
                 tokio::time::sleep(Duration::from_millis(20)).await;
@@ -76,7 +76,7 @@ async fn silent_stream() {
     let mut peer = peer;
     // A stream is there for the other end with its first byte.
     peer.raw(&[0]).await;
-    node.until_counted("no hello in time").await;
+    node.until_counted(DropReason::NoHelloInTime).await;
     peer.until_stopped().await;
 }
 

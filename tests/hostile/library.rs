@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use ant_quic::{ConnectionError, TransportErrorCode};
 use libtest_mimic::Trial;
 use punchdeck::core::limits::OBSERVED_FRAMES_MAX;
-use punchdeck::model::PeerId;
+use punchdeck::model::{DropReason, PeerId};
 use serde_json::json;
 use tokio::net::UdpSocket;
 use tokio::time::timeout;
@@ -55,7 +55,7 @@ async fn forged() {
     // debugging: `cargo bench --bench hostile -- costs TRY_CONNECT_TO` does that.
     if let Some(ip) = own_ip().filter(|ip| !ip.is_loopback()) {
         let (victim, _) = aimed(&node, frames::try_connect_to, ip).await;
-        node.until_counted("frames that aim a node").await;
+        node.until_counted(DropReason::FramesThatAim).await;
         assert!(!is_hit(&victim, A_WHILE).await, "TRY_CONNECT_TO {ip}");
     }
 }
@@ -89,7 +89,7 @@ async fn observed() {
             .collect()
     };
     forger.floods(&connection, OBSERVED_FRAMES_MAX as usize / 60 + 2, many).await;
-    node.until_counted("observed addresses without end").await;
+    node.until_counted(DropReason::ObservedWithoutEnd).await;
     node.until("no connection", |s| s.links.is_empty()).await;
 }
 

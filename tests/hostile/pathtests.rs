@@ -8,7 +8,7 @@ use punchdeck::core::limits::{
     TEST_RUNS_PER_PEER, TESTS_SERVED_MAX,
 };
 use punchdeck::core::wire::{Echo, Message, NoTest, TestAnswer, TestOffer, TestOver, TestTerms};
-use punchdeck::model::{CloseCode, TestConsent};
+use punchdeck::model::{CloseCode, DropReason, TestConsent};
 use tokio::io::AsyncReadExt;
 
 use super::code;
@@ -71,7 +71,7 @@ async fn offers() {
     assert_eq!(all.iter().filter(|answer| answer.is_ok()).count(), TEST_RUNS_PER_PEER);
     assert_eq!(all.len(), TEST_OFFERS_PER_PEER);
     let dropped = 100 - TEST_OFFERS_PER_PEER as u64;
-    node.until("dropped", |s| s.counters.0.get("test offers") == Some(&dropped)).await;
+    node.until("dropped", |s| s.counters.0.get(&DropReason::TestOffers) == Some(&dropped)).await;
 }
 
 async fn at_once() {
@@ -91,7 +91,7 @@ async fn unwilling() {
     let mut peer = Scripted::linked(&node).await;
     peer.say(offer(&peer, 1, MUCH)).await;
     assert_eq!(answer(&mut peer).await, Err(NoTest::NoConsent));
-    node.until_counted("tests without consent").await;
+    node.until_counted(DropReason::TestsWithoutConsent).await;
 }
 
 /// A run with its stream.
@@ -114,7 +114,7 @@ async fn overload() {
     let more = async { while send.write_all(&[0; 4096]).await.is_ok() {} };
     tokio::time::timeout(Duration::from_secs(10), more).await.expect("it reads without end");
     peer.hear(|m| matches!(m, Message::TestOver(_)).then_some(())).await;
-    node.until_counted("load beyond what was agreed").await;
+    node.until_counted(DropReason::TestLoadTooHigh).await;
 }
 
 async fn unasked() {
@@ -149,7 +149,7 @@ async fn datagram_flood() {
     };
     tokio::time::timeout(Duration::from_secs(10), flood).await.expect("it stays open");
     assert_eq!(peer.closed_with().await, code(CloseCode::Malformed));
-    node.until_counted("datagrams without end").await;
+    node.until_counted(DropReason::DatagramsWithoutEnd).await;
 }
 
 async fn stray_stream() {
@@ -159,5 +159,5 @@ async fn stray_stream() {
     send.write_all(&[&b"pd-test1"[..], &[9; 16]].concat()).await.unwrap();
     let stopped = tokio::time::timeout(Duration::from_secs(10), send.stopped()).await;
     stopped.expect("it is still read").unwrap();
-    node.until_counted("streams of no test").await;
+    node.until_counted(DropReason::StreamsOfNoTest).await;
 }

@@ -12,7 +12,7 @@ use punchdeck::core::limits::{
 use punchdeck::core::wire::{
     CoordinationAnswer, Delta, Echo, IHave, Message, NoticeAnswer, PunchNotice, PunchRequest, Record, Refusal,
 };
-use punchdeck::model::{Command, PeerId, PunchConsent, Reason};
+use punchdeck::model::{Command, DropReason, PeerId, PunchConsent, Reason};
 
 use super::peer::{A_WHILE, Scripted, bystander, is_hit};
 use crate::support::{PATIENCE, TestNode, trial};
@@ -99,8 +99,8 @@ async fn third_party() {
     ask(&mut peer, target.id, 77, vec![own]).await;
     let heard = notice(&mut target).await;
     assert_eq!((heard.nonce, heard.requester, heard.addresses), (nonce(77), peer.id, vec![own]));
-    node.until("counters", |s| s.counters.0.contains_key("punch aimed at a third party")).await;
-    assert_eq!(node.counted("punch aimed at a third party"), bad.len() as u64);
+    node.until("counters", |s| s.counters.0.contains_key(&DropReason::PunchAtThirdParty)).await;
+    assert_eq!(node.counted(DropReason::PunchAtThirdParty), bad.len() as u64);
 }
 
 async fn bad_notice() {
@@ -113,7 +113,7 @@ async fn bad_notice() {
     let bad = PunchNotice { nonce: nonce(1), requester: PeerId([9; 32]), addresses };
     peer.say(Message::PunchNotice(bad)).await;
     assert!(!accepted(&mut peer, nonce(1)).await);
-    node.until_counted("punch notice without an address").await;
+    node.until_counted(DropReason::PunchNoticeNowhere).await;
 
     let (third, addr) = bystander([127, 0, 0, 1]).await;
     let good = PunchNotice { nonce: nonce(2), requester: PeerId([9; 32]), addresses: vec![addr] };
@@ -149,7 +149,7 @@ async fn lying_intermediary() {
         let (outcome, ()) = tokio::join!(node.command(Command::Punch { peer: subject }), lying);
         assert_eq!(outcome.result.as_ref().unwrap_err().reason, reason, "{outcome:?}");
     }
-    node.until("counted", |s| s.counters.0.get("punch aimed at a third party") == Some(&2)).await;
+    node.until("counted", |s| s.counters.0.get(&DropReason::PunchAtThirdParty) == Some(&2)).await;
 }
 
 async fn replay() {
@@ -165,7 +165,7 @@ async fn replay() {
     assert_eq!(answer(&mut peer, 5).await, Err(Refusal::Replayed));
     ask(&mut other, target.id, 5, vec![]).await;
     assert_eq!(answer(&mut other, 5).await, Err(Refusal::Replayed));
-    node.until("counted", |s| s.counters.0.get("punch nonce replayed") == Some(&2)).await;
+    node.until("counted", |s| s.counters.0.get(&DropReason::PunchReplayed) == Some(&2)).await;
 
     let (_third, addr) = bystander([127, 0, 0, 1]).await;
     let again = PunchNotice { nonce: nonce(6), requester: PeerId([9; 32]), addresses: vec![addr] };
@@ -173,7 +173,7 @@ async fn replay() {
         other.say(Message::PunchNotice(again.clone())).await;
         assert_eq!(accepted(&mut other, nonce(6)).await, taken);
     }
-    node.until("counted", |s| s.counters.0.get("punch nonce replayed") == Some(&3)).await;
+    node.until("counted", |s| s.counters.0.get(&DropReason::PunchReplayed) == Some(&3)).await;
 }
 
 async fn forged_consent() {
@@ -182,7 +182,7 @@ async fn forged_consent() {
     ask(&mut peer, target.id, 5, vec![]).await;
     notice(&mut target).await;
     agree(&mut peer, nonce(5)).await;
-    node.until_counted("answer to no notice").await;
+    node.until_counted(DropReason::AnswerToNoNotice).await;
     // The target is still asked, and nobody else was.
     target
         .say(Message::NoticeAnswer(NoticeAnswer {
@@ -210,7 +210,7 @@ async fn no_consent() {
         peer.say(Message::PunchNotice(wish)).await;
         assert_eq!(accepted(&mut peer, nonce(1)).await, taken, "{consent:?}");
         if !taken {
-            node.until_counted("punch without consent").await;
+            node.until_counted(DropReason::PunchWithoutConsent).await;
             assert!(!is_hit(&third, A_WHILE).await);
         }
     }
@@ -240,8 +240,8 @@ async fn requester_flood() {
     }
     assert_eq!(refused, 5 + 1 - PUNCH_PER_REQUESTER_BURST as u32);
     caught_up(&mut peer).await;
-    node.until("counted", |s| s.counters.0.get("punch rate of a requester") == Some(&3)).await;
-    assert_eq!(node.counted("punch rate of a pair"), 9);
+    node.until("counted", |s| s.counters.0.get(&DropReason::PunchRateOfRequester) == Some(&3)).await;
+    assert_eq!(node.counted(DropReason::PunchRateOfPair), 9);
 }
 
 async fn target_flood() {
@@ -263,7 +263,7 @@ async fn target_flood() {
     let most = PUNCH_PER_TARGET_MINUTE * (1.0 + begun.elapsed().as_secs_f64() / 60.0);
     assert!((PUNCH_PER_TARGET_MINUTE as u32..=most as u32).contains(&taken), "{taken} reached the target");
     assert!(refused > 0);
-    node.until_counted("punch rate of a target").await;
+    node.until_counted(DropReason::PunchRateOfTarget).await;
 }
 
 /// Counts the refusal if there is one; a request that was passed on is not
@@ -304,7 +304,7 @@ async fn intermediary_flood() {
     }
     assert!(begun.elapsed() < Duration::from_secs(2), "the first ones were given up meanwhile");
     assert_eq!((n - refused) as usize, PUNCH_IN_FLIGHT);
-    node.until("counted", |s| s.counters.0.get("punches in flight") == Some(&2)).await;
+    node.until("counted", |s| s.counters.0.get(&DropReason::PunchesInFlight) == Some(&2)).await;
     assert_eq!(answer(&mut peers[5], 15).await, Err(Refusal::NoAnswer));
 
     // Everybody answers: so many a minute, from all together.
@@ -326,8 +326,11 @@ async fn intermediary_flood() {
     }
     let most = PUNCH_PER_MINUTE * (1.0 + begun.elapsed().as_secs_f64() / 60.0);
     assert!((PUNCH_PER_MINUTE as usize..=most as usize).contains(&taken), "{taken} were passed on");
-    node.until("counted", |s| s.counters.0.get("punch rate") == Some(&1)).await;
-    assert_eq!(node.counted("punch rate of a requester") + node.counted("punch rate of a target"), 0);
+    node.until("counted", |s| s.counters.0.get(&DropReason::PunchRate) == Some(&1)).await;
+    assert_eq!(
+        node.counted(DropReason::PunchRateOfRequester) + node.counted(DropReason::PunchRateOfTarget),
+        0
+    );
 }
 
 async fn notice_flood() {
@@ -345,5 +348,6 @@ async fn notice_flood() {
     let most = PUNCH_PER_TARGET_MINUTE * (1.0 + begun.elapsed().as_secs_f64() / 60.0);
     assert!((PUNCH_PER_TARGET_MINUTE as u32..=most as u32).contains(&taken), "{taken} were followed");
     assert!(is_hit(&third, PATIENCE).await, "those were");
-    node.until("counted", |s| s.counters.0.get("punch notice rate") == Some(&u64::from(40 - taken))).await;
+    node.until("counted", |s| s.counters.0.get(&DropReason::PunchNoticeRate) == Some(&u64::from(40 - taken)))
+        .await;
 }

@@ -2,8 +2,8 @@
 
 use libtest_mimic::Trial;
 use punchdeck::core::limits::{OBSERVED_PER_MINUTE, WHY_PER_MINUTE};
-use punchdeck::core::wire::{Echo, Message, Observed, PeerLinkStatus, PeerReply, WhoHas, WhyAsk, WitnessAsk};
-use punchdeck::model::{NatType, PeerId};
+use punchdeck::core::wire::{Echo, Message, Observed, PeerReply, WhoHas, WhyAsk, WitnessAsk};
+use punchdeck::model::{DropReason, NatType, PeerId, PeerLinkStatus};
 
 use super::peer::Scripted;
 use crate::support::{TestNode, trial};
@@ -22,7 +22,7 @@ async fn who_has_flood() {
     for query in 0..100 {
         peer.say(Message::WhoHas(WhoHas { query, peer: PeerId([1; 32]) })).await;
     }
-    node.until("cut", |s| s.counters.0.get("who-has rate").is_some_and(|n| *n >= 35)).await;
+    node.until("cut", |s| s.counters.0.get(&DropReason::WhoHasRate).is_some_and(|n| *n >= 35)).await;
 }
 
 async fn observed_flood() {
@@ -34,7 +34,7 @@ async fn observed_flood() {
         peer.say(Message::Observed(Observed { addr })).await;
     }
     let cut = 30 - OBSERVED_PER_MINUTE as u64;
-    node.until("cut", |s| s.counters.0.get("observed rate") == Some(&cut)).await;
+    node.until("cut", |s| s.counters.0.get(&DropReason::ObservedRate) == Some(&cut)).await;
     // Each of those that count changes the node's record, and everybody hears:
     // of the last of them, and of none behind it.
     let (me, last) = (node.id(), 3000 + OBSERVED_PER_MINUTE as u16 - 1);
@@ -62,7 +62,7 @@ async fn why_flood() {
     })
     .await;
     assert_eq!(answers, WHY_PER_MINUTE as u64);
-    node.until("cut", |s| s.counters.0.get("why rate") == Some(&(20 - answers))).await;
+    node.until("cut", |s| s.counters.0.get(&DropReason::WhyRate) == Some(&(20 - answers))).await;
     // What it saw of others is asked with the same six.
     let mut nosy = Scripted::linked(&node).await;
     for query in 0..20 {
@@ -84,5 +84,5 @@ async fn why_flood() {
     // And an answer to no question is none.
     let half = PeerReply { query: 99, nat: NatType::None, measured_s: None, evidence: vec![], notes: vec![] };
     peer.say(Message::PeerReply(half)).await;
-    node.until_counted("answer to no question").await;
+    node.until_counted(DropReason::AnswerToNoQuestion).await;
 }

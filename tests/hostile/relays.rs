@@ -9,7 +9,7 @@ use punchdeck::core::limits::{
     HANDOVERS_BURST, PUNCH_PER_REQUESTER_BURST, PUNCH_PER_TARGET_MINUTE, RECORD_RELAYS_MAX,
 };
 use punchdeck::core::wire::{Delta, Invite, InviteNotice, Message, Record, Refusal, RelayAddr};
-use punchdeck::model::{Command, PeerId, Reason, StageKind};
+use punchdeck::model::{Command, DropReason, PeerId, Reason, StageKind};
 use punchdeck::node::lanes::Reservation;
 
 use super::peer::{A_WHILE, Scripted, bystander, is_hit};
@@ -85,8 +85,8 @@ impl Scene {
         stages.iter().find(|s| s.stage == StageKind::Relay).unwrap().reason.clone().unwrap()
     }
 
-    async fn until_counted(&self, name: &'static str, count: u64) {
-        self.node.until(name, |s| s.counters.0.get(name) == Some(&count)).await;
+    async fn until_counted(&self, name: DropReason, count: u64) {
+        self.node.until(name.words(), |s| s.counters.0.get(&name) == Some(&count)).await;
     }
 }
 
@@ -103,7 +103,7 @@ async fn unknown_relay_at_intermediary() {
     for (n, relay) in (1..).zip(bad) {
         assert_eq!(invitation(&mut scene.peer, target.id, n, relay).await, Err(Refusal::BadAddress));
     }
-    scene.until_counted("invitation to an unknown relay", 3).await;
+    scene.until_counted(DropReason::InvitationToUnknownRelay, 3).await;
     // None of it reached the target.
     let invite = Invite { request: 9, target: target.id, nonce: nonce(9), relay: known };
     scene.peer.say(Message::Invite(invite)).await;
@@ -137,7 +137,7 @@ async fn unknown_relay_at_target() {
     scene.invite(2, NOBODY, far).await;
     let ourselves = RelayAddr { relay: scene.node.id(), addr };
     scene.invite(3, NOBODY, ourselves).await;
-    scene.until_counted("invitation to an unknown relay", 3).await;
+    scene.until_counted(DropReason::InvitationToUnknownRelay, 3).await;
     assert!(!is_hit(&third, A_WHILE).await && !is_hit(&elsewhere, A_WHILE).await);
     // A port of a relay that it knows is dialled.
     let known = scene.at(addr);
@@ -157,7 +157,7 @@ async fn invite_flood() {
         scene.peer.say(Message::Invite(invite)).await;
     }
     let refused = targets.len() as u64 - PUNCH_PER_REQUESTER_BURST as u64;
-    scene.until_counted("punch rate of a requester", refused).await;
+    scene.until_counted(DropReason::PunchRateOfRequester, refused).await;
 }
 
 async fn invite_notice_flood() {
@@ -173,7 +173,7 @@ async fn invite_notice_flood() {
     let most = PUNCH_PER_TARGET_MINUTE * (1.0 + begun.elapsed().as_secs_f64() / 60.0);
     assert!((PUNCH_PER_TARGET_MINUTE as u32..=most as u32).contains(&taken), "{taken} were followed");
     assert!(is_hit(&third, PATIENCE).await, "those were");
-    scene.until_counted("punch notice rate", u64::from(40 - taken)).await;
+    scene.until_counted(DropReason::PunchNoticeRate, u64::from(40 - taken)).await;
 }
 
 async fn unknown_relay_in_record() {
@@ -184,7 +184,7 @@ async fn unknown_relay_in_record() {
     scene.claim(1, vec![RelayAddr { relay: PeerId([8; 32]), addr }, far]).await;
     scene.try_relays().await;
     assert!(!is_hit(&third, A_WHILE).await && !is_hit(&elsewhere, A_WHILE).await);
-    scene.until_counted("relay that nobody knows", 2).await;
+    scene.until_counted(DropReason::RelayUnknown, 2).await;
     let known = scene.at(addr);
     scene.claim(2, vec![known]).await;
     let (_, hit) = tokio::join!(scene.try_relays(), is_hit(&third, PATIENCE));
@@ -206,7 +206,7 @@ async fn hearsay_relay() {
         |s: &punchdeck::model::Snapshot| s.peers.iter().any(|p| p.peer_id == NOBODY && p.attempts > 0);
     node.until("an attempt by itself", tried).await;
     assert!(!is_hit(&third, A_WHILE).await, "the limit of dials to one host is gone round");
-    node.until_counted("relay known by hearsay").await;
+    node.until_counted(DropReason::RelayByHearsay).await;
     // An operator may try what is only said.
     let command = node.command(Command::Relay { peer: NOBODY });
     let (_, hit) = tokio::join!(command, is_hit(&third, PATIENCE));
@@ -219,9 +219,9 @@ async fn padded_record() {
     let service = RelayAddr { addr: ([198, 18, 0, 1], 53).into(), ..relay(1) };
     let itself = RelayAddr { relay: NOBODY, ..relay(2) };
     scene.claim(1, vec![service, itself, relay(3)]).await;
-    scene.until_counted("record.addresses", 2).await;
+    scene.until_counted(DropReason::RecordAddresses, 2).await;
     scene.claim(2, (20..30).map(relay).collect()).await;
-    scene.until_counted("record.addresses", 2 + 10 - RECORD_RELAYS_MAX as u64).await;
+    scene.until_counted(DropReason::RecordAddresses, 2 + 10 - RECORD_RELAYS_MAX as u64).await;
 }
 
 /// Somebody with a key of his own who reserves on that relay.
@@ -245,10 +245,10 @@ async fn impostor() {
     let at = scene.at(liar.reservation.public_addr());
     // An invitation, and a record, that lead to him under another's name.
     assert!(scene.invite(1, NOBODY, at).await);
-    scene.until_counted("impostor on a lane", 1).await;
+    scene.until_counted(DropReason::ImpostorOnLane, 1).await;
     scene.claim(1, vec![at]).await;
     assert_eq!(scene.try_relays().await, Reason::WrongIdentity { got: liar.end.id });
-    scene.until_counted("impostor on a lane", 2).await;
+    scene.until_counted(DropReason::ImpostorOnLane, 2).await;
     let shown = scene.node.snapshot();
     assert!(shown.link(&NOBODY).is_none() && shown.link(&liar.end.id).is_none());
 }
@@ -261,12 +261,12 @@ async fn handovers() {
     for n in 1..=burst {
         scene.invite(n, NOBODY, at).await;
         // Each dial comes to nothing at once, and would make room for the next.
-        scene.until_counted("impostor on a lane", n.into()).await;
+        scene.until_counted(DropReason::ImpostorOnLane, n.into()).await;
     }
     for n in 1..=3 {
         scene.invite(burst + n, NOBODY, at).await;
-        scene.until_counted("handovers of a peer", n.into()).await;
+        scene.until_counted(DropReason::HandoversOfPeer, n.into()).await;
     }
     tokio::time::sleep(Duration::from_millis(300)).await;
-    assert_eq!(scene.node.counted("impostor on a lane"), u64::from(burst), "no more were dialled");
+    assert_eq!(scene.node.counted(DropReason::ImpostorOnLane), u64::from(burst), "no more were dialled");
 }

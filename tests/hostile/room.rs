@@ -7,7 +7,7 @@ use ant_quic::HighLevelConnection;
 use libtest_mimic::Trial;
 use punchdeck::core::limits::{FRAME_MAX, LINKS_MUTE_MAX, LINKS_PER_IP_MAX, LINKS_STRANGERS_MAX};
 use punchdeck::core::wire::{Echo, Message};
-use punchdeck::model::{Command, Snapshot};
+use punchdeck::model::{Command, DropReason, Snapshot};
 
 use super::peer::{Bad, Scripted, Stranger};
 use crate::support::{TestNode, trial};
@@ -89,7 +89,7 @@ async fn many_identities() {
     }
     let standing = |s: &Snapshot| s.links.iter().filter(|l| !l.foreign).count();
     let seen = node.until("all the room there is", |s| standing(s) == LINKS_STRANGERS_MAX).await;
-    assert!(seen.counters.0.get("links").is_some_and(|n| *n > 0), "and the rest was refused");
+    assert!(seen.counters.0.get(&DropReason::Links).is_some_and(|n| *n > 0), "and the rest was refused");
     nobody_is_kept_out(&node, at, known).await;
 }
 
@@ -104,7 +104,7 @@ async fn left_unread() {
         node.until("it said it", |s| s.links.iter().any(|l| l.peer_id == peer.id && l.bytes_rx > 600_000))
             .await;
         peer.connection.close(0u32.into(), b"");
-        let forgotten = |s: &Snapshot| s.counters.0.get("sessions of strangers not kept") == Some(&n);
+        let forgotten = |s: &Snapshot| s.counters.0.get(&DropReason::StrangersSessions) == Some(&n);
         node.until("it is forgotten", forgotten).await;
     }
 }

@@ -9,7 +9,7 @@ use punchdeck::core::limits::{
     CONNECTION_STREAMS_MAX, CONNECTIONS_PER_PEER_MAX, FRAME_MAX, STRANGER_STREAMS_MAX,
 };
 use punchdeck::core::wire::{Echo, Frame, Message};
-use punchdeck::model::CloseCode;
+use punchdeck::model::{CloseCode, DropReason};
 
 use super::peer::{Scripted, Stranger};
 use crate::support::{PATIENCE, TestNode, trial};
@@ -53,7 +53,7 @@ async fn unexpected_streams() {
         assert!(stopped.is_ok(), "it is still read");
         assert!(recv.read_to_end(16).await.is_err(), "and nothing comes back");
     }
-    node.until("counted", |s| s.counters.0.get("unknown stream").is_some_and(|n| *n >= 20)).await;
+    node.until("counted", |s| s.counters.0.get(&DropReason::UnknownStream).is_some_and(|n| *n >= 20)).await;
     assert!(connection.close_reason().is_none());
 }
 
@@ -87,7 +87,7 @@ async fn acknowledges_unread() {
         peer.frame(&Frame::Ack { session, next: id }).await;
     }
     assert_eq!(peer.closed_with().await, u64::from(CloseCode::Limit.code()));
-    node.until_counted("answers that nobody reads").await;
+    node.until_counted(DropReason::AnswersUnread).await;
 }
 
 async fn many_connections() {
@@ -98,7 +98,7 @@ async fn many_connections() {
         connections.push(stranger.dial(&node).await);
     }
     let over = 16 - CONNECTIONS_PER_PEER_MAX as u64;
-    node.until("counted", |s| s.counters.0.get("connections of one peer") == Some(&over)).await;
+    node.until("counted", |s| s.counters.0.get(&DropReason::ConnectionsOfPeer) == Some(&over)).await;
     for old in &connections[..over as usize] {
         tokio::time::timeout(PATIENCE, old.closed()).await.expect("the oldest go");
     }
@@ -133,5 +133,5 @@ async fn version_negotiation() {
     assert_eq!(answer[6], 77, "the first answer is to the one that was long enough");
     assert!(len <= 100, "{len} bytes");
     let counted = lens.len() as u64;
-    node.until("counted", |s| s.counters.0.get("short questions for versions") == Some(&counted)).await;
+    node.until("counted", |s| s.counters.0.get(&DropReason::VersionQuestions) == Some(&counted)).await;
 }

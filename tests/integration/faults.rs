@@ -5,9 +5,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use libtest_mimic::Trial;
-use punchdeck::lab::drill::{BUILT_IN, Change, Fault, Report, Runner, Scenario, Verdict};
+use punchdeck::lab::drill::{BUILT_IN, Report, Runner, Scenario, Verdict};
 use punchdeck::lab::incident::Incident;
-use punchdeck::lab::{Conditions, LabArena, LabOptions, NatLab, Topology, Unsupported, Userns, Where};
+use punchdeck::lab::{
+    Change, Conditions, Fault, LabArena, LabOptions, NatLab, Topology, Unsupported, Userns, Where,
+};
 use punchdeck::model::{Command, Done, NatType, Outcome, Path, WhyCause};
 use punchdeck::node::feed::Feed;
 use tokio_util::sync::CancellationToken;
@@ -84,7 +86,7 @@ async fn incident(userns: &Userns) {
         let told = outcome(&mut feed, Command::Why { peer }).await.result;
         assert!(begun.elapsed() < Duration::from_secs(40), "{told:#?}");
         if let Ok(Done::Explained(why)) = told
-            && why.cause == WhyCause::PathTooNarrow
+            && why.cause() == WhyCause::PathTooNarrow
             && why.path == Some(Path::Relayed)
             && [why.nats.ours, why.nats.theirs] == [NatType::PortRestricted; 2]
         {

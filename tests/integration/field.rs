@@ -106,7 +106,7 @@ async fn offline(userns: &Userns, host: &str) {
         std::iter::from_fn(|| feed.events.try_recv().ok()).map(|e| e.kind.to_string()).collect();
     assert!(told.len() <= 4, "{host}: {told:#?}");
     assert!(used < Duration::from_millis(600), "{host}: {used:?} of 30 s");
-    let verdict = why(&feed, all[0]).await.verdict;
+    let verdict = why(&feed, all[0]).await.verdict_words();
     assert!(verdict.contains("this host has no route there"), "{verdict}");
     let asked = order(&feed, Command::Connect { peer: all[0] }).await;
     let failed = asked.result.as_ref().unwrap_err();
@@ -152,7 +152,7 @@ async fn forbidden(userns: &Userns) {
         std::iter::from_fn(|| feed.events.try_recv().ok()).map(|e| e.kind.to_string()).collect();
     assert!(told.len() <= 3, "{told:#?}");
     assert!(used < Duration::from_millis(600), "{used:?} of 20 s");
-    let verdict = why(&feed, all[0]).await.verdict;
+    let verdict = why(&feed, all[0]).await.verdict_words();
     assert!(verdict.contains("this host forbids sending there"), "{verdict}");
     let begun = Instant::now();
     scene.open(host).await;
@@ -283,7 +283,7 @@ async fn copied() {
         assert_eq!(feed.snapshots.borrow().kpi.attempts, *attempts, "{n}: it counts for nothing");
     }
     let about = |outcome: &Arc<punchdeck::model::Outcome>| match &outcome.result {
-        Ok(Done::Explained(why)) => why.verdict.clone(),
+        Ok(Done::Explained(why)) => why.verdict_words(),
         other => panic!("{other:?}"),
     };
     let verdict = about(&one.command(Command::Why { peer: me }).await);

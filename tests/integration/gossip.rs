@@ -2,7 +2,7 @@
 
 use libtest_mimic::Trial;
 use punchdeck::core::wire::{Delta, FullSync, Message, Record};
-use punchdeck::model::{Command, Done, NatType, PeerId, Source};
+use punchdeck::model::{Command, Done, DropReason, NatType, PeerId, Source};
 
 use super::hostile::peer::Scripted;
 use super::support::{TestNode, trial};
@@ -135,12 +135,12 @@ async fn hearsay_never_wins() {
     let mut liar = Scripted::linked(&hub).await;
     let forged = Record { name: "forged".into(), ..Record::new(id, 1 << 20) };
     liar.say(Message::Delta(Delta { added: vec![forged.clone()], removed: vec![] })).await;
-    hub.until_counted("record.forged").await;
+    hub.until_counted(DropReason::RecordForged).await;
     assert_eq!(hub.peer(id).unwrap().name.as_deref(), Some("subject"));
     // Nor once it has left, when nobody else can say better.
     let _ = subject.command(Command::Leave).await;
     hub.until("forgotten", |s| s.peers.iter().all(|p| p.peer_id != id)).await;
     liar.say(Message::Delta(Delta { added: vec![forged], removed: vec![] })).await;
-    hub.until_counted("record.gone").await;
+    hub.until_counted(DropReason::RecordGone).await;
     assert!(hub.peer(id).is_none());
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use libtest_mimic::Trial;
 use punchdeck::core::nat::datagram::{Datagram, LEN};
 use punchdeck::core::wire::{DialBack, Message};
-use punchdeck::model::{Command, Done, Event, NatType, Reason};
+use punchdeck::model::{Command, Done, DropReason, Event, NatType, Reason};
 use tokio::net::UdpSocket;
 
 use super::hostile::peer::Scripted;
@@ -104,7 +104,7 @@ async fn only_linked() {
     let forged = Datagram::Reflect { nonce: [7; 16], token: [9; 16], other_port: false, wait_s: 0 };
     asker.socket.send_to(&forged.encode(), asker.ports[0]).await.unwrap();
     assert_eq!(next(&asker.socket).await, None);
-    node.until_counted("probe of nobody linked").await;
+    node.until_counted(DropReason::ProbeOfStranger).await;
 }
 
 async fn token_ends() {
@@ -116,7 +116,7 @@ async fn token_ends() {
     node.until("no link", |s| s.links.is_empty()).await;
     asker.ask(0, false).await;
     assert_eq!(next(&asker.socket).await, None);
-    node.until_counted("probe of nobody linked").await;
+    node.until_counted(DropReason::ProbeOfStranger).await;
 }
 
 async fn reflection_flood() {
@@ -130,7 +130,7 @@ async fn reflection_flood() {
         answers += 1;
     }
     assert!((30..=31).contains(&answers), "{answers} answers");
-    node.until("cut", |s| s.counters.0.get("probe reflections").is_some_and(|n| *n >= 49)).await;
+    node.until("cut", |s| s.counters.0.get(&DropReason::ProbeReflections).is_some_and(|n| *n >= 49)).await;
 }
 
 async fn other_datagrams() {
@@ -151,11 +151,11 @@ async fn other_datagrams() {
         asker.socket.send_to(&bytes, asker.ports[0]).await.unwrap();
     }
     assert_eq!(next(&asker.socket).await, None);
-    let count = |name: &'static str, n| {
-        node.until(name, move |s| s.counters.0.get(name).is_some_and(|counted| *counted == n))
+    let count = |name: DropReason, n| {
+        node.until(name.words(), move |s| s.counters.0.get(&name).is_some_and(|counted| *counted == n))
     };
-    count("probe datagram of another length", lengths.len() as u64).await;
-    count("probe datagram of no kind", 2).await;
+    count(DropReason::ProbeOfOtherLength, lengths.len() as u64).await;
+    count(DropReason::ProbeOfNoKind, 2).await;
     asker.ask(0, false).await;
     assert!(next(&asker.socket).await.is_some(), "and what is as it should be is answered");
 }
@@ -173,7 +173,7 @@ async fn dial_back() {
     asker.ask(0, false).await;
     next(&asker.socket).await.unwrap();
     assert!(!asker.dial_back(target, [4; 16]).await, "no port is left that it never contacted");
-    node.until_counted("dial-back to a contact").await;
+    node.until_counted(DropReason::DialBackToContact).await;
 }
 
 async fn dial_back_elsewhere() {
@@ -184,8 +184,8 @@ async fn dial_back_elsewhere() {
     assert!(!asker.dial_back(victim.local_addr().unwrap(), [3; 16]).await);
     assert!(!asker.dial_back((Ipv4Addr::LOCALHOST, 53).into(), [4; 16]).await);
     assert_eq!(next(&victim).await, None);
-    node.until_counted("dial-back to another address").await;
-    node.until_counted("dial-back to a low port").await;
+    node.until_counted(DropReason::DialBackElsewhere).await;
+    node.until_counted(DropReason::DialBackLowPort).await;
 }
 
 async fn dial_back_flood() {
@@ -202,7 +202,7 @@ async fn dial_back_flood() {
         came += 1;
     }
     assert_eq!(came, sent);
-    node.until("cut", |s| s.counters.0.get("dial-backs").is_some_and(|n| *n >= 7)).await;
+    node.until("cut", |s| s.counters.0.get(&DropReason::DialBacks).is_some_and(|n| *n >= 7)).await;
 }
 
 async fn loopback_is_unknown() {

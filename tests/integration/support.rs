@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use libtest_mimic::{Failed, Trial};
 use punchdeck::lab::NatLab;
-use punchdeck::model::{Command, Event, EventKind, LinkRow, Outcome, PeerId, PeerRow, Snapshot};
+use punchdeck::model::{Command, DropReason, Event, EventKind, LinkRow, Outcome, PeerId, PeerRow, Snapshot};
 use punchdeck::node::feed::Feed;
 use punchdeck::node::lock::DataDirLock;
 use punchdeck::node::options::NodeOptions;
@@ -193,13 +193,13 @@ impl TestNode {
     }
 
     /// How often a limit of that name stopped something.
-    pub fn counted(&self, name: &str) -> u64 {
-        self.snapshot().counters.0.get(name).copied().unwrap_or(0)
+    pub fn counted(&self, name: DropReason) -> u64 {
+        self.snapshot().counters.0.get(&name).copied().unwrap_or(0)
     }
 
     /// Waits until that limit stopped something.
-    pub async fn until_counted(&self, name: &str) {
-        self.until(name, |s| s.counters.0.get(name).is_some_and(|n| *n > 0)).await;
+    pub async fn until_counted(&self, name: DropReason) {
+        self.until(name.words(), |s| s.counters.0.get(&name).is_some_and(|n| *n > 0)).await;
     }
 }
 

@@ -73,12 +73,12 @@ impl CtlError {
     /// asked.
     pub(super) fn refused(what: &str, reason: &Reason) -> Self {
         let exit = if matches!(reason, Reason::UnknownPeer) { 2 } else { 1 };
-        Self::new(exit, &reason.code(), format!("{what}: {reason}"))
+        Self::new(exit, reason.code(), format!("{what}: {reason}"))
     }
 
     /// The node went away before it was done.
     pub(super) fn lost(what: &str) -> Self {
-        Self::new(1, &Reason::NodeLost.code(), format!("{what}: {}", Reason::NodeLost))
+        Self::new(1, Reason::NodeLost.code(), format!("{what}: {}", Reason::NodeLost))
     }
 
     /// It did not happen, and what was printed says so.

@@ -3,18 +3,17 @@
 use std::fmt::Write as _;
 
 use super::table::{Cell, Tone, left, pairs, right, table};
+use crate::core::kpi::FEW;
 use crate::model::contract::{
-    Attempts, Cache, Connected, Gossip, InOut, Kpi, Lifetime, Links, Nat, NatWithVantages, PeerItem, Peers,
-    Relays, Save, Serving, Stage, Staged, Status, WhyReport,
+    Attempts, Cache, Connected, Gossip, InOut, Kpi, Links, NatWithVantages, Peers, Relays, Serving, Stage,
+    Staged, Status, Told, WhyReport, rfc3339,
 };
 use crate::model::{
-    AttemptOutcome, CriterionView, Event, MEASURES, Outcome, Path, PathTest, PeerId, PeerState, Propagation,
-    RelayMode, ReservationState, Snapshot, StageOutcome, Sureness, TestedPath, printable, twice_at,
+    AttemptOutcome, CriterionView, Event, MEASURES, MappingLifetime, NatSpell, NatView, NextAction, Outcome,
+    Path, PathTest, PeerId, PeerRow, PeerState, Propagation, RelayMode, ReservationState, Snapshot,
+    StageOutcome, Sureness, TestedPath, Unit, printable, twice_at,
 };
 use crate::tui::fmt;
-
-/// Under so many attempts a rate says little.
-const TOO_FEW: u64 = 30;
 
 /// An id as it is shown: six digits, and the name if there is one.
 fn who(peer: PeerId, now: &Snapshot) -> String {
@@ -64,19 +63,19 @@ fn list(addrs: &[impl ToString]) -> String {
     addrs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
-pub(super) fn status(status: &Status) -> String {
+pub(super) fn status(status: &Status<'_>) -> String {
     let links = status.links;
     let total = links.direct + links.punched + links.relayed;
     let foreign = if links.foreign > 0 { format!(", and {} foreign", links.foreign) } else { String::new() };
     let alone = if status.no_ipv6 { " (this host has no IPv6)" } else { "" };
     let mut rows = vec![
-        ("node", left(&status.name).tone(Tone::Strong)),
+        ("node", left(status.name).tone(Tone::Strong)),
         ("id", left(status.peer_id)),
-        ("version", left(&status.version)),
-        ("network", left(&status.network)),
+        ("version", left(status.version)),
+        ("network", left(status.network)),
         ("state", left(format!("{}, up {}", status.phase, seconds(status.uptime_s)))),
         ("listens at", left(format!("{}{alone}", status.local_addr))),
-        ("seen at", left(list(&status.observed_addrs))),
+        ("seen at", left(list(status.observed_addrs))),
         ("nat", left(nat_line(&status.nat))),
     ];
     rows.extend(status.nat6.as_ref().map(|nat| ("nat, IPv6", left(nat_line(nat)))));
@@ -99,26 +98,26 @@ pub(super) fn status(status: &Status) -> String {
 }
 
 /// A save that fails is what a look at the status is for.
-fn cache(cache: &Cache) -> Cell {
+fn cache(cache: &Cache<'_>) -> Cell {
     let peers = format!("{} known, {} tried", cache.known, cache.tried);
-    let Save { state, detail, since_s } = &cache.save;
-    if *state != "failed" {
-        let aside = cache.set_aside.as_ref().map(|why| format!("; set aside: {}", printable(why)));
+    // Only a save that failed has something to tell.
+    let Some(why) = cache.save.detail else {
+        let aside = cache.set_aside.map(|why| format!("; set aside: {}", printable(why)));
         return left(peers + &aside.unwrap_or_default());
-    }
-    let since = since_s.map(|s| format!(" for {}", seconds(s))).unwrap_or_default();
-    let why = detail.as_ref().map(|why| format!(": {}", printable(why))).unwrap_or_default();
-    left(format!("{peers}, NOT SAVED{since}{why}")).tone(Tone::Bad)
+    };
+    let since = cache.save.since_s.map(|s| format!(" for {}", seconds(s))).unwrap_or_default();
+    left(format!("{peers}, NOT SAVED{since}: {}", printable(why))).tone(Tone::Bad)
 }
 
-fn nat_line(nat: &Nat) -> String {
+fn nat_line(nat: &Told<'_, NatView>) -> String {
     let sure = nat.confidence.map(|c| format!(", confidence {}", Sureness::of(c).name())).unwrap_or_default();
-    let age = nat.measured_s.map(|s| format!(", measured {} ago", seconds(s))).unwrap_or_default();
+    let age = nat.measured.map(|at| format!(", measured {} ago", seconds(nat.since_s(at))));
+    let age = age.unwrap_or_default();
     let why = nat.reason.as_ref().map(|r| format!(": {r}")).unwrap_or_default();
     format!("{}{why}{sure}{age}", nat.nat_type)
 }
 
-pub(super) fn peers(peers: &Peers) -> String {
+pub(super) fn peers(peers: &Peers<'_>) -> String {
     if peers.peers.is_empty() {
         return "no peer is known\n".to_owned();
     }
@@ -139,8 +138,8 @@ pub(super) fn peers(peers: &Peers) -> String {
                 path(p.path),
                 left(p.nat_type),
                 ms(p.rtt_ms),
-                right(p.success_rate.map(|rate| format!("{:.0} % of {}", rate * 100.0, p.attempts))),
-                right(p.last_seen_s.map(seconds)),
+                right(p.success_rate().map(|rate| format!("{:.0} % of {}", rate * 100.0, p.attempts))),
+                right(p.last_seen.map(|at| seconds(p.since_s(at)))),
                 left(p.source.name()),
                 left(p.addresses.first().map_or_else(|| "-".to_owned(), ToString::to_string)),
             ]
@@ -150,14 +149,14 @@ pub(super) fn peers(peers: &Peers) -> String {
 }
 
 /// A peer's name, and who else was linked under it lately.
-fn name(peer: &PeerItem) -> Cell {
+fn name(peer: &Told<'_, PeerRow>) -> Cell {
     let name = peer.name.as_deref().unwrap_or("-");
     let Some(also) = &peer.also else { return left(name) };
-    let (who, ago) = (also.peer_id.short(), seconds(also.last_used_s));
+    let (who, ago) = (also.peer_id.short(), seconds(peer.since_s(also.until)));
     left(format!("{name} (also {who} until {ago} ago)")).tone(Tone::Warn)
 }
 
-pub(super) fn links(links: &Links, now: &Snapshot) -> String {
+pub(super) fn links(links: &Links<'_>, now: &Snapshot) -> String {
     if links.links.is_empty() {
         return "no links\n".to_owned();
     }
@@ -172,7 +171,7 @@ pub(super) fn links(links: &Links, now: &Snapshot) -> String {
                 left(l.via.map_or_else(|| "-".to_owned(), |via| who(via, now))),
                 left(l.standby.map_or_else(|| "-".to_owned(), |via| who(via, now))),
                 ms(l.rtt_ms),
-                right(Some(seconds(l.age_s))),
+                right(Some(seconds(l.since_s(l.since)))),
                 right(Some(fmt::bytes(l.bytes_tx))),
                 right(Some(fmt::bytes(l.bytes_rx))),
             ]
@@ -195,9 +194,8 @@ fn stage_line(stage: &Stage, now: &Snapshot) -> String {
     } else {
         String::new()
     };
-    let limited = stage.reason_code.as_deref() == Some("rate_limited");
-    let named = stage.via.filter(|_| limited).map(|via| format!("  {} is rate-limiting us", who(via, now)));
-    let why = named.or(stage.reason.as_ref().map(|r| format!("  {r}"))).unwrap_or_default();
+    let name = stage.via.map(|via| who(via, now));
+    let why = stage.reason.as_ref().map(|r| format!("  {}", r.text_via(name.as_deref()))).unwrap_or_default();
     let guess = stage.guess.map(|guess| format!("  {guess}")).unwrap_or_default();
     let line = format!("  {:<7} {sign:<8} {took:>8}{beside}{via}{why}{guess}", stage.stage.name());
     line.trim_end().to_owned() + "\n"
@@ -268,7 +266,7 @@ pub(super) fn tested(test: &PathTest, now: &Snapshot) -> String {
     out
 }
 
-pub(super) fn relays(relays: &Relays, now: &Snapshot) -> String {
+pub(super) fn relays(relays: &Relays<'_>, now: &Snapshot) -> String {
     let rows: Vec<Vec<Cell>> = relays
         .reservations
         .iter()
@@ -284,8 +282,8 @@ pub(super) fn relays(relays: &Relays, now: &Snapshot) -> String {
                 left(r.public_addr.map_or_else(|| "-".to_owned(), |a| a.to_string())),
                 ms(r.rtt_ms),
                 right(match r.state {
-                    ReservationState::Ready => r.expires_s.map(|_| "renewed".to_owned()),
-                    _ => r.expires_s.map(seconds),
+                    ReservationState::Ready => r.expires.map(|_| "renewed".to_owned()),
+                    _ => r.expires.map(|at| seconds(r.until_s(at))),
                 }),
                 right(Some(fmt::bytes(r.bytes_tx))),
                 right(Some(fmt::bytes(r.bytes_rx))),
@@ -302,12 +300,13 @@ pub(super) fn relays(relays: &Relays, now: &Snapshot) -> String {
         let to = over.to.map_or_else(|| "no relay".to_owned(), |to| who(to, now));
         let gap = over.gap_ms.map(|ms| format!(", gap {ms} ms")).unwrap_or_default();
         let lost = over.lost.map(|n| format!(", {n} messages lost")).unwrap_or_default();
-        let _ = writeln!(out, "last failover {}: {} to {to}{gap}{lost}", over.at, who(over.from, now));
+        let _ =
+            writeln!(out, "last failover {}: {} to {to}{gap}{lost}", rfc3339(over.at), who(over.from, now));
     }
     out
 }
 
-fn serving(serving: &Serving, now: &Snapshot) -> String {
+fn serving(serving: &Serving<'_>, now: &Snapshot) -> String {
     let so_far = fmt::bytes(serving.bytes);
     let rows: Vec<Vec<Cell>> = serving
         .clients
@@ -316,7 +315,7 @@ fn serving(serving: &Serving, now: &Snapshot) -> String {
             vec![
                 left(who(client.peer_id, now)),
                 left(client.public_addr),
-                right(Some(seconds(client.since_s))),
+                right(Some(seconds(client.since_s(client.since)))),
                 right(Some(fmt::bytes(client.bytes_tx))),
                 right(Some(fmt::bytes(client.bytes_rx))),
                 right(Some(client.dropped)),
@@ -343,13 +342,13 @@ pub(super) fn gossip(gossip: &Gossip) -> String {
     ])
 }
 
-pub(super) fn nat(nat: &NatWithVantages, now: &Snapshot) -> String {
+pub(super) fn nat(nat: &NatWithVantages<'_>, now: &Snapshot) -> String {
     let mut out = nat_rows(&nat.nat);
     if let Some(nat6) = &nat.nat6 {
         out += "IPv6\n";
         out += &nat_rows(nat6);
     }
-    let _ = match (&nat.probe_ports[..], &nat.no_probe_ports) {
+    let _ = match (nat.probe_ports, &nat.no_probe_ports) {
         ([], None) => Ok(()),
         ([], Some(why)) => writeln!(out, "\nothers cannot measure with this node: {why}"),
         (ports, _) => writeln!(out, "\nothers measure with this node at ports {}", and(ports)),
@@ -376,7 +375,7 @@ fn and(ports: &[u16]) -> String {
     ports.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ")
 }
 
-fn lifetime(of: &Lifetime) -> String {
+fn lifetime(of: &MappingLifetime) -> String {
     let more = if of.under_way { ", and it is looked at further" } else { "" };
     match of.less_than_s {
         Some(less) => format!("{} to {less} s{more}", of.at_least_s),
@@ -384,7 +383,7 @@ fn lifetime(of: &Lifetime) -> String {
     }
 }
 
-fn nat_rows(nat: &Nat) -> String {
+fn nat_rows(nat: &Told<'_, NatView>) -> String {
     let word = |b: Option<crate::model::Behaviour>| left(b.map_or_else(|| "-".to_owned(), |b| b.to_string()));
     let yes = |b: Option<bool>| left(b.map_or("-", |b| if b { "yes" } else { "no" }));
     let mut rows = vec![
@@ -393,31 +392,33 @@ fn nat_rows(nat: &Nat) -> String {
         ("filtering", word(nat.filtering)),
         ("keeps ports", yes(nat.port_preservation)),
         ("hairpins", yes(nat.hairpinning)),
-        ("a silent mapping lives", left(nat.mapping_lifetime.as_ref().map_or("-".to_owned(), lifetime))),
+        ("a silent mapping lives", left(nat.lifetime.as_ref().map_or("-".to_owned(), lifetime))),
     ];
-    rows.extend(nat.again_since_s.map(|s| ("measuring again", left(format!("since {}", seconds(s))))));
-    rows.extend(nat.guessing.as_ref().map(|text| ("guessing", left(text))));
+    rows.extend(
+        nat.again_since.map(|at| ("measuring again", left(format!("since {}", seconds(nat.since_s(at)))))),
+    );
+    rows.extend(nat.guessing().map(|text| ("guessing", left(text))));
     rows.extend(
         nat.evidence.iter().enumerate().map(|(i, e)| (if i == 0 { "evidence" } else { "" }, left(e))),
     );
-    let before = nat.history.iter().rev().filter(|spell| spell.until_s.is_some());
-    rows.extend(before.enumerate().map(|(i, s)| (if i == 0 { "before" } else { "" }, left(spell(s)))));
+    let before = nat.history.iter().rev().filter(|spell| spell.until.is_some());
+    rows.extend(before.enumerate().map(|(i, s)| (if i == 0 { "before" } else { "" }, left(spell(nat, s)))));
     pairs(rows)
 }
 
 /// One line: the type our NAT had, its address, and from when until when.
-fn spell(spell: &crate::model::contract::Spell) -> String {
+fn spell(nat: &Told<'_, NatView>, spell: &NatSpell) -> String {
     let firewall = if spell.firewalled { ", behind a firewall" } else { "" };
     let at = spell.at.map(|ip| format!(" at {ip}")).unwrap_or_default();
-    let until = spell.until_s.map(seconds).unwrap_or_default();
-    format!("{}{firewall}{at}, from {} to {until} ago", spell.nat_type, seconds(spell.from_s))
+    let until = spell.until.map(|at| seconds(nat.since_s(at))).unwrap_or_default();
+    format!("{}{firewall}{at}, from {} to {until} ago", spell.nat_type, seconds(nat.since_s(spell.from)))
 }
 
 pub(super) fn kpi(report: &Kpi) -> String {
     let kpi = &report.figures;
     let rate = match (kpi.rate, kpi.interval) {
         (Some(rate), Some([lo, hi])) => {
-            let few = if kpi.attempts < TOO_FEW { ", too few to say" } else { "" };
+            let few = if kpi.attempts < FEW { ", too few to say" } else { "" };
             format!(
                 "{} ({} of {} attempts, 95 % between {} and {}{few})",
                 percent(rate),
@@ -464,7 +465,7 @@ fn unreachable(attempts: u64, spans: u64) -> String {
 /// What the specification wants, and whether it is so here.
 fn criteria(criteria: &[CriterionView]) -> String {
     let row = |c: &CriterionView| {
-        let is_time = c.unit == "ms";
+        let is_time = c.unit == Unit::Ms;
         let value = c.value.map(|v| if is_time { format!("{v:.0} ms") } else { percent(v) });
         let of =
             if is_time { c.denominator.to_string() } else { format!("{} of {}", c.numerator, c.denominator) };
@@ -484,10 +485,8 @@ fn criteria(criteria: &[CriterionView]) -> String {
 pub(super) fn why(report: &WhyReport, now: &Snapshot) -> String {
     let (peer, path) = (who(report.peer_id, now), report.path.map_or("no link", Path::name));
     let mut out = format!("{peer}: {path}\n{}\n", printable(&report.verdict));
-    if !report.confidence.because.is_empty() {
-        let (level, because) = (report.confidence.level.name(), printable(&report.confidence.because));
-        let _ = writeln!(out, "confidence {level}: {because}");
-    }
+    let (level, because) = (report.confidence.level.name(), printable(&report.confidence.because));
+    let _ = writeln!(out, "confidence {level}: {because}");
     if !report.timeline.is_empty() {
         let rows: Vec<Vec<Cell>> = report
             .timeline
@@ -540,7 +539,7 @@ fn known(report: &WhyReport) -> String {
             let from = format!("{}{by}", fact.provenance.name());
             let from = if fact.value.is_some() { from } else { "not known".to_owned() };
             vec![
-                left(fact.name.clone()),
+                left(fact.name),
                 left(fact.value.as_deref().map_or_else(|| "-".to_owned(), printable)),
                 left(from),
                 right(age),
@@ -550,16 +549,17 @@ fn known(report: &WhyReport) -> String {
     if rows.is_empty() { String::new() } else { format!("\n{}", table(&["known", "", "from", ""], &rows)) }
 }
 
-fn command_line(action: &str, peer: PeerId) -> String {
-    if matches!(action, "nat-probe" | "sync") {
-        action.to_owned()
-    } else {
-        format!("{action} {}", peer.short())
+fn command_line(action: NextAction, peer: PeerId) -> String {
+    match action {
+        NextAction::NatProbe | NextAction::SyncAll => action.verb().to_owned(),
+        NextAction::Connect | NextAction::Punch | NextAction::Relay | NextAction::Failover => {
+            format!("{} {}", action.verb(), peer.short())
+        }
     }
 }
 
 pub(super) fn event(event: &Event) -> String {
-    let at = crate::model::contract::rfc3339(event.at);
+    let at = rfc3339(event.at);
     let peer = event.peer_id.map_or_else(|| "-".to_owned(), |p| p.short());
     format!("{at:<24}  {peer:<6}  {:<17}  {}\n", event.kind.name(), printable(&event.kind.to_string()))
 }

@@ -7,10 +7,8 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use super::{Shown, change, say};
-use crate::lab::LoopbackFleet;
 use crate::lab::drill::{Arena, BUILT_IN, Checked, Progress, Report, Runner, Scenario, Verdict};
-#[cfg(target_os = "linux")]
-use crate::lab::{LabArena, Topology, Userns};
+use crate::lab::{LabArena, LoopbackFleet, Topology, Userns};
 use crate::tui::lab::{DrillCheck, DrillInfo, DrillStage, DrillView};
 
 /// Nodes of a loopback fleet for a drill that does not say how many.
@@ -20,7 +18,6 @@ const LOOPBACK_NODES: usize = 8;
 #[derive(Debug, Clone)]
 pub(in crate::cli) enum DrillGround {
     /// Real NATs, in this process's user namespace.
-    #[cfg(target_os = "linux")]
     Nat(Userns),
     /// 127.0.0.1.
     Loopback,
@@ -135,7 +132,6 @@ impl Run {
         });
         let report = match &self.ground {
             DrillGround::Loopback => Box::pin(self.on_loopback()).await,
-            #[cfg(target_os = "linux")]
             DrillGround::Nat(userns) => Box::pin(self.in_nat_lab(userns)).await,
         };
         let name = &self.scenario.name;
@@ -170,7 +166,6 @@ impl Run {
         report
     }
 
-    #[cfg(target_os = "linux")]
     async fn in_nat_lab(&self, userns: &Userns) -> Result<Report, String> {
         let wanted = &self.scenario.fleet;
         let mut topology = Topology::built_in(&wanted.topology).map_err(|e| e.to_string())?;

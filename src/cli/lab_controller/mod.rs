@@ -13,10 +13,9 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use self::drill::Drills;
-use crate::lab::drill::Act;
-use crate::lab::{Anew, Ground, Span, Spot, Where};
+use crate::lab::{Anew, FleetOp, InteractiveFleet, OpError, Where};
 use crate::node::feed::Feed;
-use crate::tui::lab::{BACKLOG, Lab, LabCommand, LabLink, LabNode, LabRouter, LabSaid, LabView};
+use crate::tui::lab::{BACKLOG, Lab, LabCommand, LabSaid, LabView};
 
 pub(super) use self::drill::DrillGround;
 
@@ -28,22 +27,22 @@ const NO_NETWORK: &str = "on loopback there is no wire to cut and no NAT to chan
                           a goodbye, not killed";
 
 /// A controller at work, to be ended.
-pub(super) struct LabController {
-    thread: JoinHandle<Ground>,
+pub(super) struct LabController<F> {
+    thread: JoinHandle<F>,
     quit: CancellationToken,
 }
 
-impl LabController {
+impl<F: InteractiveFleet + Send + 'static> LabController<F> {
     /// Begins to work on a fleet whose node `shown` the console is on.
     pub(super) fn open(
-        ground: Ground,
+        fleet: F,
         shown: String,
         drills: DrillGround,
         runtime: &Handle,
     ) -> std::io::Result<(Self, Lab)> {
         let view = LabView {
-            kind: ground.kind().to_owned(),
-            no_network: (!ground.has_network()).then(|| NO_NETWORK.to_owned()),
+            kind: fleet.kind(),
+            no_network: (!fleet.has_network()).then(|| NO_NETWORK.to_owned()),
             shown,
             drills: drills.list(),
             ..LabView::default()
@@ -53,19 +52,19 @@ impl LabController {
         let (feeds, new_feeds) = mpsc::channel(BACKLOG);
         let quit = CancellationToken::new();
         let drills = Drills::new(drills, runtime.clone(), quit.clone());
-        let mut worker = Worker { ground, view: Arc::new(shown_in), feeds, drills };
+        let mut worker = Worker { fleet, view: Arc::new(shown_in), feeds, drills };
         let (runtime, told) = (runtime.clone(), quit.clone());
         let thread = std::thread::Builder::new().name("lab controller".to_owned()).spawn(move || {
             runtime.block_on(worker.work(asked, &told));
             worker.drills.join();
-            worker.ground
+            worker.fleet
         })?;
         Ok((Self { thread, quit }, Lab { view: shown_out, commands, feeds: new_feeds }))
     }
 
     /// Ends the work, a running drill's too, and gives the fleet back; `None` if
     /// the controller has failed, and its fleet went with it.
-    pub(super) fn close(self) -> Option<Ground> {
+    pub(super) fn close(self) -> Option<F> {
         self.quit.cancel();
         self.thread.join().ok()
     }
@@ -84,14 +83,14 @@ fn say(view: &mut LabView, done: bool, text: impl std::fmt::Display) {
     view.said = Some(LabSaid { n, done, text: format!("lab: {text}") });
 }
 
-struct Worker {
-    ground: Ground,
+struct Worker<F> {
+    fleet: F,
     view: Shown,
     feeds: mpsc::Sender<Feed>,
     drills: Drills,
 }
 
-impl Worker {
+impl<F: InteractiveFleet> Worker<F> {
     async fn work(&mut self, mut asked: mpsc::Receiver<LabCommand>, quit: &CancellationToken) {
         let work = Box::pin(async {
             loop {
@@ -111,13 +110,13 @@ impl Worker {
 
     /// Shows the fleet as it is.
     async fn look(&mut self) {
-        let spans = self.ground.spans().await.iter().map(link).collect();
-        let spots = self.ground.spots().await;
+        let wires = self.fleet.wires().await;
+        let hosts = self.fleet.hosts().await;
         self.view.send_if_modified(|view| {
             let mut new = LabView::clone(view);
-            new.links = spans;
-            if let Ok(spots) = spots {
-                new.nodes = spots.into_iter().map(node).collect();
+            new.links = wires;
+            if let Ok(hosts) = hosts {
+                new.nodes = hosts;
             }
             let changed = new != **view;
             if changed {
@@ -143,55 +142,64 @@ impl Worker {
 
     /// Does it, and says what was done.
     async fn carry_out(&mut self, command: &LabCommand) -> Result<String, String> {
-        let (act, text) = match command {
-            LabCommand::Cut(host) => (Act::Cut(host.clone()), format!("{host} is cut off")),
-            LabCommand::Heal(host) => (Act::Heal(host.clone()), format!("{host} is healed")),
-            LabCommand::Kill(node) if self.ground.has_network() => {
-                (Act::Kill(node.clone()), format!("{node} is killed, without a goodbye"))
+        let (op, text) = match command {
+            LabCommand::Cut(host) => (FleetOp::Cut(host.clone()), format!("{host} is cut off")),
+            LabCommand::Heal(host) => (FleetOp::Heal(host.clone()), format!("{host} is healed")),
+            LabCommand::Kill(node) if self.fleet.has_network() => {
+                (FleetOp::Kill(node.clone()), format!("{node} is killed, without a goodbye"))
             }
-            LabCommand::Kill(node) => (Act::Stop(node.clone()), format!("{node} is stopped, with a goodbye")),
+            LabCommand::Kill(node) => {
+                (FleetOp::Stop(node.clone()), format!("{node} is stopped, with a goodbye"))
+            }
             LabCommand::Start(node) => {
-                (Act::Start { node: node.clone(), passive: false }, format!("{node} runs again"))
+                (FleetOp::Start { node: node.clone(), passive: false }, format!("{node} runs again"))
             }
             LabCommand::SetNat(host, nat) => {
-                (Act::SetNat(host.clone(), *nat), format!("the NAT before {host} is {nat} now"))
+                (FleetOp::SetNat(host.clone(), *nat), format!("the NAT before {host} is {nat} now"))
             }
             LabCommand::Flush(host) => {
-                (Act::Flush(host.clone()), format!("the NAT before {host} forgot its mappings"))
+                (FleetOp::Flush(host.clone()), format!("the NAT before {host} forgot its mappings"))
             }
             LabCommand::CutLink(between) => {
-                self.ground.cut_link(between, true).await?;
-                return Ok(format!("the wire {} is cut", between.join("-")));
+                let op = FleetOp::CutWire { between: between.clone(), cut: true };
+                (op, format!("the wire {} is cut", between.join("-")))
             }
             LabCommand::HealLink(between) => {
-                self.ground.cut_link(between, false).await?;
-                return Ok(format!("the wire {} is healed", between.join("-")));
+                let op = FleetOp::CutWire { between: between.clone(), cut: false };
+                (op, format!("the wire {} is healed", between.join("-")))
             }
             LabCommand::Spoil(host) => {
-                let wrong = self.ground.next_fault(&Where::Uplink(host.clone())).await?;
-                return Ok(format!("the uplink of {host}: {}", words(&wrong)));
+                let wrong = self.spoil(Where::Uplink(host.clone())).await?;
+                return Ok(format!("the uplink of {host}: {wrong}"));
             }
             LabCommand::SpoilLink(between) => {
-                let wrong = self.ground.next_fault(&Where::Link(between.clone())).await?;
-                return Ok(format!("the wire {}: {}", between.join("-"), words(&wrong)));
+                let wrong = self.spoil(Where::Link(between.clone())).await?;
+                return Ok(format!("the wire {}: {wrong}", between.join("-")));
             }
             LabCommand::Show(node) => {
-                let feed = self.ground.feed(node).await?;
+                let feed = self.fleet.feed(node).await.map_err(in_words)?;
                 change(&self.view, |view| view.shown.clone_from(node));
                 let _ = self.feeds.send(feed).await;
                 return Ok(format!("the console is on {node}"));
             }
             LabCommand::Undo => {
-                let anew = self.ground.undo().await?;
+                let anew = self.fleet.restore().await.map_err(in_words)?;
                 self.follow(anew).await;
                 return Ok("everything is as it was built".to_owned());
             }
             LabCommand::Drill(name) => return self.drills.start(name, self.view.clone()),
             LabCommand::CallOff => return self.drills.call_off(&self.view),
         };
-        let anew = self.ground.act(act).await?;
+        let anew = self.fleet.act(op).await.map_err(in_words)?;
         self.follow(anew).await;
         Ok(text)
+    }
+
+    /// Has the next thing go wrong there, and says what is wrong then.
+    async fn spoil(&mut self, at: Where) -> Result<String, String> {
+        self.fleet.act(FleetOp::Spoil(at.clone())).await.map_err(in_words)?;
+        let wrong = self.fleet.wrong_at(&at).await.map_err(in_words)?;
+        Ok(wrong.unwrap_or_else(|| "nothing is wrong with it now".to_owned()))
     }
 
     /// The node that the console is on may have been started again.
@@ -203,31 +211,8 @@ impl Worker {
     }
 }
 
-fn node(spot: Spot) -> LabNode {
-    LabNode {
-        name: spot.name,
-        peer_id: spot.peer_id,
-        region: spot.region,
-        router: spot.router.map(|(name, nat, built)| LabRouter { name, nat, built }),
-        up: spot.running,
-        cut: spot.cut,
-        wrong: Some(spot.faults.join(", ")).filter(|wrong| !wrong.is_empty()),
-    }
-}
-
-fn link(span: &Span) -> LabLink {
-    LabLink {
-        between: span.between.clone(),
-        rtt_ms: span.rtt.as_secs_f64() * 1e3,
-        cut: span.cut,
-        wrong: Some(span.faults.join(", ")).filter(|wrong| !wrong.is_empty()),
-        spoilt: !span.as_built,
-    }
-}
-
-/// The faults of a wire as one sentence.
-fn words(wrong: &[String]) -> String {
-    if wrong.is_empty() { "nothing is wrong with it now".to_owned() } else { wrong.join(", ") }
+fn in_words(error: OpError) -> String {
+    error.to_string()
 }
 
 /// What a command is doing, in words.

@@ -25,8 +25,8 @@ use super::why::Trace;
 use super::wire::{CoordinationAnswer, IHave, Invite, Message, PunchRequest, Refusal, RelayAddr, WhoHas};
 use super::{Mono, Now};
 use crate::model::{
-    Attempt, AttemptId, AttemptOutcome, AttemptsView, Cause, CommandId, EventKind, Path, PeerId, Reason,
-    StageKind, StageOutcome, plain_addr,
+    Attempt, AttemptId, AttemptOutcome, AttemptsView, Cause, CommandId, DropReason, EventKind, Path, PeerId,
+    Reason, StageKind, StageOutcome, plain_addr,
 };
 
 /// Ended attempts kept for the screen.
@@ -273,7 +273,7 @@ impl Attempts {
         let peers = view.targets.peers;
         let mut target = match target.peer {
             Some(peer) => {
-                out.stopped_often("relay that nobody knows", peers.unknown_relays(&peer));
+                out.stopped_often(DropReason::RelayUnknown, peers.unknown_relays(&peer));
                 view.targets.at(peer, target.addresses)
             }
             None => target,
@@ -283,7 +283,7 @@ impl Attempts {
             // a relay that is made up at somebody's host would be a way round.
             let before = target.relays.len();
             target.relays.retain(|at| peers.is_met_relay(&view.targets.dialled(at)));
-            out.stopped_often("relay known by hearsay", (before - target.relays.len()) as u64);
+            out.stopped_often(DropReason::RelayByHearsay, (before - target.relays.len()) as u64);
         }
         let peer = target.peer;
         out.event(peer, EventKind::AttemptStarted { attempt: id, cause }, view.now());
@@ -422,7 +422,7 @@ impl Attempts {
     fn on_dial_failed(&mut self, dial: DialId, reason: &Reason, view: View<'_>, out: &mut Outbox) {
         let Some(ladder) = self.live.get(&dial.attempt) else { return };
         if ladder.is_lane(dial) && matches!(reason, Reason::WrongIdentity { .. }) {
-            out.stopped("impostor on a lane");
+            out.stopped(DropReason::ImpostorOnLane);
         }
         self.traces.dial_failed(dial, reason, view.now());
         let now = view.now();
@@ -627,7 +627,7 @@ impl Attempts {
 fn may_aim_at(on_word_of: PeerId, addr: SocketAddr, view: View<'_>, out: &mut Outbox) -> bool {
     let allowed = view.targets.link_context(&on_word_of).is_some_and(|context| context.allows(addr));
     if !allowed {
-        out.stopped("punch aimed at a third party");
+        out.stopped(DropReason::PunchAtThirdParty);
     }
     allowed
 }

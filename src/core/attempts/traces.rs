@@ -7,9 +7,9 @@ use std::sync::Arc;
 use super::Attempts;
 use crate::core::Now;
 use crate::core::ladder::{Consent, DialId, LadderOut};
-use crate::core::why::{Dial, Trace, TraceEvent};
+use crate::core::why::{Dial, Trace};
 use crate::core::wire::IHave;
-use crate::model::{Attempt, AttemptId, AttemptOutcome, PeerId, Reason, StageOutcome};
+use crate::model::{Attempt, AttemptId, AttemptOutcome, PeerId, Reason, StageOutcome, TraceEvent};
 
 /// Of attempts that run, of the newest one towards each peer, and of the one
 /// before that.
@@ -47,8 +47,10 @@ impl Traces {
         match wanted {
             LadderOut::Dial { dial, addr, .. } => trace.wanted(*dial, Dial::To(*addr, false)),
             LadderOut::Punch { dial, addr, .. } => trace.wanted(*dial, Dial::To(*addr, true)),
-            LadderOut::RequestPunch(via) => trace.add(TraceEvent::Asked(via.peer, false), at),
-            LadderOut::Invite { via, .. } => trace.add(TraceEvent::Asked(*via, true), at),
+            LadderOut::RequestPunch(via) => {
+                trace.add(TraceEvent::Asked { via: via.peer, invitation: false }, at);
+            }
+            LadderOut::Invite { via, .. } => trace.add(TraceEvent::Asked { via: *via, invitation: true }, at),
             LadderOut::DialLane { dial, relay, .. } => {
                 trace.wanted(*dial, Dial::Lane(relay.relay, relay.addr));
             }
@@ -62,22 +64,22 @@ impl Traces {
     }
 
     pub(super) fn asked(&mut self, id: AttemptId, count: usize, now: Now) {
-        self.add(id, TraceEvent::AskedWhoHas(count), now);
+        self.add(id, TraceEvent::AskedWhoHas { linked: count }, now);
     }
 
     pub(super) fn has(&mut self, id: AttemptId, from: PeerId, said: &IHave, now: Now) {
         let deed = match said.observed {
-            Some(at) => TraceEvent::Has(from, crate::model::plain_addr(at)),
-            None => TraceEvent::HasNot(from),
+            Some(at) => TraceEvent::Has { who: from, at: crate::model::plain_addr(at) },
+            None => TraceEvent::HasNot { who: from },
         };
         self.add(id, deed, now);
     }
 
     pub(super) fn answered(&mut self, id: AttemptId, from: PeerId, said: &Consent, now: Now) {
         let deed = match said {
-            Consent::Agreed(at) => TraceEvent::Agreed(from, *at),
+            Consent::Agreed(at) => TraceEvent::Agreed { via: from, at: *at },
             Consent::Elsewhere(reason) | Consent::Refused(reason) => {
-                TraceEvent::TurnedDown(from, reason.clone())
+                TraceEvent::TurnedDown { via: from, reason: reason.clone() }
             }
         };
         self.add(id, deed, now);

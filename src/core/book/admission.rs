@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use crate::core::limits::{
     CACHE_NEW_MAX, PREFIX_SHARE_FROM, PREFIX_SHARE_PERCENT, SOURCE_SHARE_FROM, SOURCE_SHARE_PERCENT,
 };
-use crate::model::PeerId;
+use crate::model::{DropReason, PeerId};
 
 /// The network part of an address: /16 for IPv4, /32 for IPv6. Loopback has
 /// none: it only gets in where our own bind is loopback, a fleet on one host.
@@ -112,17 +112,17 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// The counter's name.
-    pub fn name(self) -> &'static str {
+    /// What it is counted under.
+    pub fn counted_as(self) -> DropReason {
         match self {
-            Self::SourceShare => "cache.source_share",
-            Self::PrefixShare => "cache.prefix_share",
-            Self::VersionJump => "record.version_jump",
-            Self::Linked => "record.about_linked",
-            Self::Gone => "record.gone",
-            Self::Ourselves => "record.about_us",
-            Self::Forged => "record.forged",
-            Self::Unproven => "record.unproven",
+            Self::SourceShare => DropReason::CacheSourceShare,
+            Self::PrefixShare => DropReason::CachePrefixShare,
+            Self::VersionJump => DropReason::RecordVersionJump,
+            Self::Linked => DropReason::RecordAboutLinked,
+            Self::Gone => DropReason::RecordGone,
+            Self::Ourselves => DropReason::RecordAboutUs,
+            Self::Forged => DropReason::RecordForged,
+            Self::Unproven => DropReason::RecordUnproven,
         }
     }
 }

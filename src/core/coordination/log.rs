@@ -3,52 +3,10 @@
 //! its own requests only.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 
 use crate::core::Mono;
 use crate::core::limits::{COORDINATION_LOG_MAX, COORDINATION_LOG_PER_REQUESTER};
-use crate::core::wire::Refusal;
-use crate::model::PeerId;
-
-/// One thing that happened to a request.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
-    /// As intermediary we passed it on to the target.
-    PassedOn,
-    /// As intermediary we refused it, by that rule or rate.
-    Refused(Refusal, &'static str),
-    /// The target agreed; this is where we see it.
-    TargetAgreed(SocketAddr),
-    /// The target did not.
-    TargetRefused,
-    /// The target follows too many just now.
-    TargetBusy,
-    /// The target's operator disconnected the requester a moment ago.
-    TargetHoldsOff,
-    /// The target did not answer us.
-    TargetSilent,
-    /// As target we agreed to it.
-    Taken,
-    /// As target we do not follow it.
-    Declined(Declined),
-    /// As target we dialled that address for it.
-    Dialled(SocketAddr),
-    /// What we dialled for it: nothing came back.
-    HeardNothing(SocketAddr),
-}
-
-/// Why we do not follow a notice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Declined {
-    /// Our operator disconnected the requester a moment ago.
-    HeldOff,
-    /// We follow too many just now.
-    Busy,
-    /// We take none of its, or we had this one before.
-    Unwanted,
-    /// Where it is to lead we do not dial.
-    Nowhere,
-}
+use crate::model::{CoordinationStep, PeerId, TraceEvent};
 
 /// Something noted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,42 +20,13 @@ pub struct Noted {
     /// Whether it was an invitation to a relay, not a punch.
     pub invitation: bool,
     /// What happened.
-    pub step: Step,
+    pub step: CoordinationStep,
 }
 
 impl Noted {
-    /// As it is told, short enough to be shown whole.
-    pub fn text(&self) -> String {
-        let what = if self.invitation { "invitation" } else { "punch" };
-        match &self.step {
-            Step::PassedOn => format!("{what} passed on to the target"),
-            Step::Refused(Refusal::UnknownTarget, _) => {
-                format!("{what} refused: not connected to the target")
-            }
-            Step::Refused(Refusal::RateLimited, rate) => format!("{what} refused: too many, {rate}"),
-            Step::Refused(_, rule) => format!("{what} refused: {rule}"),
-            Step::TargetAgreed(at) => format!("the target agreed; it is seen at {at}"),
-            Step::TargetRefused => "the target does not want to".to_owned(),
-            Step::TargetBusy => "the target follows too many just now".to_owned(),
-            Step::TargetHoldsOff => "the target's operator holds links with the asker off".to_owned(),
-            Step::TargetSilent => "the target did not answer".to_owned(),
-            Step::Taken => format!("{what} taken"),
-            Step::Declined(why) => format!("{what} not taken: {}", why.text()),
-            Step::Dialled(at) if self.invitation => format!("dialled {at}, the reservation"),
-            Step::Dialled(at) => format!("dialled {at} for the punch"),
-            Step::HeardNothing(at) => format!("heard nothing from {at}"),
-        }
-    }
-}
-
-impl Declined {
-    fn text(self) -> &'static str {
-        match self {
-            Self::HeldOff => "the operator here disconnected it",
-            Self::Busy => "too many just now",
-            Self::Unwanted => "without consent",
-            Self::Nowhere => "not to be dialled",
-        }
+    /// As it is told.
+    pub fn event(&self) -> TraceEvent {
+        TraceEvent::Coordinated { invitation: self.invitation, step: self.step }
     }
 }
 
@@ -132,7 +61,13 @@ mod tests {
 
     fn noted(requester: u8, target: u8, ms: u64) -> Noted {
         let (requester, target) = (PeerId([requester; 32]), Some(PeerId([target; 32])));
-        Noted { at: Mono::from_millis(ms), requester, target, invitation: false, step: Step::PassedOn }
+        Noted {
+            at: Mono::from_millis(ms),
+            requester,
+            target,
+            invitation: false,
+            step: CoordinationStep::PassedOn,
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-pub use self::log::{Declined, Noted, Step};
+pub use self::log::Noted;
 pub(super) use self::part::{Coordinator, View};
 
 use self::log::Log;
@@ -25,7 +25,7 @@ use super::wire::{
     CoordinationAnswer, Invite, InviteNotice, Message, NoticeAnswer, PunchNotice, PunchRequest, Refusal,
     RelayAddr,
 };
-use crate::model::{PeerId, PunchConsent, plain_addr};
+use crate::model::{CoordinationStep as Step, Declined, DropReason, PeerId, PunchConsent, plain_addr};
 
 /// How long a target has to answer the intermediary.
 pub const TARGET_WAIT: Duration = Duration::from_secs(2);
@@ -70,7 +70,7 @@ pub enum CoordinationOut {
         relay: RelayAddr,
     },
     /// A limit or rule stopped something.
-    Stopped(&'static str),
+    Stopped(DropReason),
 }
 
 /// A request that waits for its target.
@@ -180,7 +180,7 @@ impl Coordination {
         // whatever host the requester likes.
         let known = links.is_linked_relay(&relay.relay, &relay.addr) && relay.addr.port() >= RECORD_PORT_MIN;
         let checked =
-            if known { Ok(()) } else { Err(("invitation to an unknown relay", Refusal::BadAddress)) };
+            if known { Ok(()) } else { Err((DropReason::InvitationToUnknownRelay, Refusal::BadAddress)) };
         let notice = Message::InviteNotice(InviteNotice { nonce: ask.nonce, requester: from, relay });
         self.take(from, ask.request, ask.target, ask.nonce, checked, notice, links, now, out);
     }
@@ -192,7 +192,7 @@ impl Coordination {
         request: u32,
         target: PeerId,
         nonce: [u8; 16],
-        checked: Result<(), (&'static str, Refusal)>,
+        checked: Result<(), (DropReason, Refusal)>,
         notice: Message,
         links: &impl Links,
         now: Mono,
@@ -201,13 +201,13 @@ impl Coordination {
         let invitation = matches!(notice, Message::InviteNotice(_));
         let admitted = checked.and_then(|()| {
             if links.observed(&target).is_none() || target == from {
-                return Err(("punch to an unknown target", Refusal::UnknownTarget));
+                return Err((DropReason::PunchUnknownTarget, Refusal::UnknownTarget));
             }
             self.admit((from, target, invitation), nonce, now)
         });
         let step = match admitted {
             Ok(()) => Step::PassedOn,
-            Err((counter, refusal)) => Step::Refused(refusal, counter),
+            Err((rule, _)) => Step::Refused(rule),
         };
         self.log.note(Noted { at: now, requester: from, target: Some(target), invitation, step });
         match admitted {
@@ -230,16 +230,16 @@ impl Coordination {
         pair: (PeerId, PeerId, bool),
         nonce: [u8; 16],
         now: Mono,
-    ) -> Result<(), (&'static str, Refusal)> {
+    ) -> Result<(), (DropReason, Refusal)> {
         self.forget_old(now);
         if !self.asked.is_new(nonce, now) {
-            return Err(("punch nonce replayed", Refusal::Replayed));
+            return Err((DropReason::PunchReplayed, Refusal::Replayed));
         }
         if self.in_flight.len() >= PUNCH_IN_FLIGHT {
-            return Err(("punches in flight", Refusal::RateLimited));
+            return Err((DropReason::PunchesInFlight, Refusal::RateLimited));
         }
         if self.pairs.get(&pair).is_some_and(|last| now.since(*last) < PUNCH_PER_PAIR) {
-            return Err(("punch rate of a pair", Refusal::RateLimited));
+            return Err((DropReason::PunchRateOfPair, Refusal::RateLimited));
         }
         let of_requester = self.requesters.entry(pair.0).or_insert_with(|| {
             Bucket::new(PUNCH_PER_REQUESTER_BURST, PUNCH_PER_REQUESTER_MINUTE / 60.0, now)
@@ -249,13 +249,13 @@ impl Coordination {
             .entry(pair.1)
             .or_insert_with(|| Bucket::new(PUNCH_PER_TARGET_MINUTE, PUNCH_PER_TARGET_MINUTE / 60.0, now));
         let mut rates = [
-            ("punch rate of a requester", of_requester),
-            ("punch rate of a target", of_target),
-            ("punch rate", &mut self.all),
+            (DropReason::PunchRateOfRequester, of_requester),
+            (DropReason::PunchRateOfTarget, of_target),
+            (DropReason::PunchRate, &mut self.all),
         ];
         for (counter, rate) in &mut rates {
             if !rate.has(now) {
-                return Err((counter, Refusal::RateLimited));
+                return Err((*counter, Refusal::RateLimited));
             }
         }
         for (_, rate) in rates {
@@ -275,7 +275,7 @@ impl Coordination {
         out: &mut Vec<CoordinationOut>,
     ) {
         if self.in_flight.get(&said.nonce).is_none_or(|f| f.target != from) {
-            out.push(CoordinationOut::Stopped("answer to no notice"));
+            out.push(CoordinationOut::Stopped(DropReason::AnswerToNoNotice));
             return;
         }
         let Some(flight) = self.in_flight.remove(&said.nonce) else { return };
@@ -347,7 +347,7 @@ impl Coordination {
         if self.notices.take(now) {
             return Ok(());
         }
-        out.push(CoordinationOut::Stopped("punch notice rate"));
+        out.push(CoordinationOut::Stopped(DropReason::PunchNoticeRate));
         Err(Declined::Busy)
     }
 
@@ -384,7 +384,7 @@ impl Coordination {
         out: &mut Vec<CoordinationOut>,
     ) -> Result<(), Declined> {
         if !self.noticed.is_new(nonce, now) {
-            out.push(CoordinationOut::Stopped("punch nonce replayed"));
+            out.push(CoordinationOut::Stopped(DropReason::PunchReplayed));
             return Err(Declined::Unwanted);
         }
         // Our operator's word goes before any setting, and its reason is told.
@@ -399,7 +399,7 @@ impl Coordination {
         if consents {
             return Ok(());
         }
-        out.push(CoordinationOut::Stopped("punch without consent"));
+        out.push(CoordinationOut::Stopped(DropReason::PunchWithoutConsent));
         Err(Declined::Unwanted)
     }
 
@@ -446,7 +446,7 @@ fn is_somewhere(addresses: &[SocketAddr], out: &mut Vec<CoordinationOut>) -> Res
     if !addresses.is_empty() {
         return Ok(());
     }
-    out.push(CoordinationOut::Stopped("punch notice without an address"));
+    out.push(CoordinationOut::Stopped(DropReason::PunchNoticeNowhere));
     Err(Declined::Nowhere)
 }
 
@@ -455,8 +455,8 @@ fn check_addresses(
     from: &PeerId,
     addresses: &[SocketAddr],
     links: &impl Links,
-) -> Result<(), (&'static str, Refusal)> {
-    let refused = Err(("punch aimed at a third party", Refusal::BadAddress));
+) -> Result<(), (DropReason, Refusal)> {
+    let refused = Err((DropReason::PunchAtThirdParty, Refusal::BadAddress));
     let Some(observed) = links.observed(from) else { return refused };
     let own = |addr: &SocketAddr| addr.ip() == observed.ip() && addr.port() >= RECORD_PORT_MIN;
     if addresses.len() > PUNCH_ADDRESSES_MAX || !addresses.iter().all(own) { refused } else { Ok(()) }

@@ -17,7 +17,7 @@ use crate::core::outbox::{Outbox, Wanted};
 use crate::core::relaying;
 use crate::core::targets::Targets;
 use crate::core::wire::{IHave, Message, WhoHas};
-use crate::model::{Path, PeerId, PunchConsent};
+use crate::model::{DropReason, Path, PeerId, PunchConsent};
 
 /// How long a target dials for a punch: QUIC sends its first packet four times
 /// in it.
@@ -155,7 +155,7 @@ impl Coordinator {
     fn on_who_has(&mut self, from: PeerId, question: &WhoHas, view: View<'_>, out: &mut Outbox) {
         let full = || Bucket::new(WHO_HAS_PER_MINUTE, WHO_HAS_PER_MINUTE / 60.0, view.now());
         if !self.who_has.entry(from).or_insert_with(full).take(view.now()) {
-            return out.stopped("who-has rate");
+            return out.stopped(DropReason::WhoHasRate);
         }
         // Nobody can aim at a peer that we see only through a relay.
         let status = view.targets.peers.links.status(&question.peer);

@@ -1,3 +1,4 @@
+use crate::model::DropReason;
 use std::collections::BTreeSet;
 
 use super::*;
@@ -77,14 +78,8 @@ fn refusal(out: &[CoordinationOut]) -> Option<Refusal> {
     })
 }
 
-fn stopped(out: &[CoordinationOut], what: &str) -> bool {
-    out.contains(&CoordinationOut::Stopped(match what {
-        "third party" => "punch aimed at a third party",
-        "replayed" => "punch nonce replayed",
-        "relay" => "invitation to an unknown relay",
-        "consent" => "punch without consent",
-        other => panic!("{other}"),
-    }))
+fn stopped(out: &[CoordinationOut], why: DropReason) -> bool {
+    out.contains(&CoordinationOut::Stopped(why))
 }
 
 #[test]
@@ -143,7 +138,7 @@ fn a_target_dials_two_addresses_at_most_and_none_that_no_link_allows() {
     let addresses = vec![addr(1, 9000), addr(2, 9000)];
     assert_eq!(out[0], CoordinationOut::PunchComing { requester: peer(0), addresses });
     let out = noticed(&mut b, 2, vec![loopback], 0);
-    assert!(out.contains(&CoordinationOut::Stopped("punch notice without an address")));
+    assert!(out.contains(&CoordinationOut::Stopped(DropReason::PunchNoticeNowhere)));
     assert!(!out.iter().any(|o| matches!(o, CoordinationOut::PunchComing { .. })));
 }
 
@@ -185,7 +180,7 @@ fn nobody_can_aim_us_at_a_third_party() {
     for bad in [addr(2, 9000), ([127, 0, 0, 1], 9000).into(), addr(0, 53)] {
         let out = b.ask(0, &request(1, peer(1), vec![addr(0, 9000), bad]), at(0));
         assert_eq!(refusal(&out), Some(Refusal::BadAddress), "{bad}");
-        assert!(stopped(&out, "third party"));
+        assert!(stopped(&out, DropReason::PunchAtThirdParty));
     }
     let many = (0..9).map(|n| addr(0, 9000 + n)).collect();
     assert_eq!(refusal(&b.ask(0, &request(2, peer(1), many), at(0))), Some(Refusal::BadAddress));
@@ -203,7 +198,7 @@ fn an_invitation_to_a_relay_that_nobody_knows_is_refused() {
     let mut out = Vec::new();
     b.machine.on_invite(peer(0), &invite(peer(77), addr(9, 9000)), &b.world, at(0), &mut out);
     assert_eq!(refusal(&out), Some(Refusal::BadAddress));
-    assert!(stopped(&out, "relay"));
+    assert!(stopped(&out, DropReason::InvitationToUnknownRelay));
     let mut out = Vec::new();
     b.machine.on_invite(peer(0), &invite(peer(2), addr(9, 9000)), &b.world, at(0), &mut out);
     assert!(refusal(&out).is_some(), "nor to another host under a known relay's name");
@@ -219,7 +214,7 @@ fn a_replayed_nonce_is_refused_by_intermediary_and_target() {
     assert_eq!(refusal(&b.ask(0, &ask, at(0))), None);
     let out = b.ask(2, &ask, at(100));
     assert_eq!(refusal(&out), Some(Refusal::Replayed));
-    assert!(stopped(&out, "replayed"));
+    assert!(stopped(&out, DropReason::PunchReplayed));
     let notice = PunchNotice { nonce: [5; 16], requester: peer(0), addresses: vec![addr(0, 9000)] };
     for (round, coming) in [(0, true), (1, false)] {
         let mut out = Vec::new();
@@ -311,7 +306,7 @@ fn nobody_answers_for_somebody_else() {
         at(1),
         &mut out,
     );
-    assert_eq!(out, [CoordinationOut::Stopped("answer to no notice")]);
+    assert_eq!(out, [CoordinationOut::Stopped(DropReason::AnswerToNoNotice)]);
 }
 
 #[test]
@@ -331,7 +326,7 @@ fn a_target_takes_punches_of_whom_it_wants() {
             machine.on_punch_notice(peer(2), &notice, &world, at(0), &mut out);
             let coming = out.contains(&CoordinationOut::PunchComing { requester, addresses });
             assert_eq!(coming, takes, "{consent:?} {n}");
-            assert_eq!(stopped(&out, "consent"), !takes);
+            assert_eq!(stopped(&out, DropReason::PunchWithoutConsent), !takes);
         }
     }
 }

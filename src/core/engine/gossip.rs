@@ -10,7 +10,9 @@ use crate::core::Now;
 use crate::core::gossip::{Gossip, Output};
 use crate::core::proof::RecordSeed;
 use crate::core::wire::{Capabilities, Message, Record};
-use crate::model::{Cause, CommandId, Done, EventKind, Failure, GossipView, PeerId, Reason, SyncReport};
+use crate::model::{
+    Cause, CommandId, Done, DropReason, EventKind, Failure, GossipView, PeerId, Reason, SyncReport,
+};
 
 /// More new peers than this at once are told of in one event: a reader of
 /// events must not lose the others for them.
@@ -122,7 +124,7 @@ impl Engine {
         self.gossip.view()
     }
 
-    pub(super) fn gossip_counters(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+    pub(super) fn gossip_counters(&self) -> impl Iterator<Item = (DropReason, u64)> + '_ {
         self.gossip.counters().iter().map(|(name, count)| (*name, *count))
     }
 }

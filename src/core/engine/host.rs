@@ -9,7 +9,7 @@ use crate::core::dialer::Start;
 use crate::core::host::Ways;
 use crate::core::ladder::Plan;
 use crate::core::{attempts, nat};
-use crate::model::{AttemptId, Cause, EventKind, PeerId, Reason, SendTrouble};
+use crate::model::{AttemptId, Cause, DropReason, EventKind, PeerId, Reason, SendTrouble};
 
 /// Addresses of which we want to know whether a route leads there, where none leads to
 /// the world.
@@ -96,7 +96,7 @@ impl Engine {
     }
 
     pub(super) fn on_sends_refused(&mut self, why: SendTrouble, count: u64, now: Now) {
-        self.outbox.stopped_often("datagrams that the system did not send", count);
+        self.outbox.stopped_often(DropReason::NotSentBySystem, count);
         self.outbox.event(None, EventKind::SendsRefused { why, count }, now);
     }
 }

@@ -310,8 +310,10 @@ impl Engine {
             }
             Message::WhyAsk(_)
             | Message::PeerReply(_)
+            | Message::PeerWords(_)
             | Message::WitnessAsk(_)
-            | Message::WitnessReply(_) => {
+            | Message::WitnessReply(_)
+            | Message::WitnessWords(_) => {
                 self.with_why(now, |why, view, out| why.handle(peer, message, view, out));
             }
             Message::Echo(_) | Message::EchoReply(_) => {

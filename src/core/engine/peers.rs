@@ -14,7 +14,9 @@ use crate::core::link::ConnInfo;
 use crate::core::peers::Peers;
 use crate::core::targets::Targets;
 use crate::core::{nat, relaying};
-use crate::model::{AttemptOutcome, Cause, CloseCode, EventKind, PeerId, Reason, SendTrouble, Source};
+use crate::model::{
+    AttemptOutcome, Cause, CloseCode, DropReason, EventKind, PeerId, Reason, SendTrouble, Source,
+};
 
 impl Engine {
     /// What the book and the links say of peers.
@@ -43,7 +45,7 @@ impl Engine {
             self.dialer.forget(evicted);
             self.outbox.touch_row(*evicted);
             self.saving.note(*evicted);
-            self.outbox.stopped("cache.evicted");
+            self.outbox.stopped(DropReason::CacheEvicted);
         }
         if change.status && self.links.get(&peer).is_some() {
             self.tell_nat(nat::Input::Claimed(peer), now);
@@ -159,7 +161,7 @@ impl Engine {
     pub(super) fn end_feeler(&mut self, peer: PeerId, was_feeler: bool, now: Now) {
         let outbound = self.dialer_view(now).outbound();
         if was_feeler && outbound > OUTBOUND_WANTED {
-            let enough = Reason::Limit { limit: "outbound links".into() };
+            let enough = Reason::Limit { limit: DropReason::OutboundLinks };
             self.links.close(peer, CloseCode::Limit, enough, now, &mut self.outbox);
             self.route(now);
         }

@@ -26,7 +26,7 @@ impl Engine {
             elapsed_ms: attempt.elapsed_ms.unwrap_or(0),
             own_nat: self.nat.claim(),
             peer_nat,
-            reason: failure.filter(|_| failed).map(Reason::code),
+            reason: failure.filter(|_| failed).map(|reason| reason.code().to_owned()),
             again,
         }));
     }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use super::{Engine, Link};
 use crate::core::Now;
 use crate::model::{
-    AlsoCalled, AttemptsView, CacheView, Counters, GossipView, KpiView, LinkRow, NodeInfo, PathTest, PeerId,
-    PeerRow, PeerState, Phase, RelaysView, ReportingView, Snapshot, Stamp, Totals, clean,
+    AlsoCalled, AttemptsView, CacheView, Counters, DropReason, GossipView, KpiView, LinkRow, NodeInfo,
+    PathTest, PeerId, PeerRow, PeerState, Phase, RelaysView, ReportingView, Snapshot, Stamp, Totals, clean,
 };
 
 /// The sections of the snapshot before.
@@ -228,13 +228,9 @@ impl Engine {
     }
 
     fn counters(&self) -> Counters {
-        let mut all: BTreeMap<String, u64> =
-            self.outbox.counters().map(|(name, count)| (name.to_owned(), count)).collect();
-        for (name, count) in self.gossip_counters() {
-            *all.entry(name.to_owned()).or_default() += count;
-        }
-        for (name, count) in self.serving.counters() {
-            *all.entry(name.to_owned()).or_default() += count;
+        let mut all: BTreeMap<DropReason, u64> = self.outbox.counters().collect();
+        for (why, count) in self.gossip_counters().chain(self.serving.counters()) {
+            *all.entry(why).or_default() += count;
         }
         Counters(all)
     }

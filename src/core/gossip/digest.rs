@@ -19,7 +19,7 @@ use crate::core::limits::{
 };
 use crate::core::wire::{Digest, DigestEntry, DigestPage, Message, PeerPrefix, Request, Want};
 use crate::core::{Mono, Now};
-use crate::model::{EventKind, PeerId};
+use crate::model::{DropReason, EventKind, PeerId};
 
 /// A digest goes out after this long at the latest, so that a lost delta is
 /// mended within a minute, the way there and back included ...
@@ -136,7 +136,7 @@ impl Gossip {
             return;
         };
         if !link.meters.digests.take(now.mono) {
-            self.count("gossip.digest", 1);
+            self.count(DropReason::GossipDigest, 1);
             return;
         }
         self.stats.digests += 1;
@@ -153,7 +153,7 @@ impl Gossip {
         let bytes = items.len() * DigestPage::ENTRY_SIZE_MAX + pages.len() * 64;
         if self.links.get(&from).is_none_or(|link| link.room < bytes) {
             // A part would look as if we lacked the rest.
-            self.count("gossip.digest_no_room", 1);
+            self.count(DropReason::GossipDigestNoRoom, 1);
             return;
         }
         let last = pages.len() - 1;
@@ -168,17 +168,17 @@ impl Gossip {
             return;
         };
         let Some(mut incoming) = link.incoming.take() else {
-            self.count("gossip.digest_unasked", 1);
+            self.count(DropReason::GossipDigestUnasked, 1);
             return;
         };
         if page.round != incoming.round || page.page != incoming.page {
             // Of an earlier round, or out of order: not ours to compare.
             link.incoming = Some(incoming);
-            self.count("gossip.digest_unasked", 1);
+            self.count(DropReason::GossipDigestUnasked, 1);
             return;
         }
         if incoming.entries.len() + page.entries.len() > ENTRIES_MAX {
-            self.count("gossip.digest_too_long", 1);
+            self.count(DropReason::GossipDigestTooLong, 1);
             return;
         }
         incoming.entries.extend(page.entries.iter().map(|entry| (entry.peer, entry.version)));

@@ -7,7 +7,7 @@ use crate::core::book::{Book, Refusal, Teller};
 use crate::core::limits::VERSION_JUMP_MAX;
 use crate::core::wire::{Delta, FullSync, Message, Record};
 use crate::core::{Now, proof};
-use crate::model::{EventKind, PeerId};
+use crate::model::{DropReason, EventKind, PeerId};
 
 /// A link that floods is told of once in this time.
 const TELL_EVERY: Duration = Duration::from_secs(60);
@@ -104,9 +104,9 @@ impl Gossip {
         let tell = link.meters.told.is_none_or(|told| now.mono.since(told) >= TELL_EVERY);
         if tell {
             link.meters.told = Some(now.mono);
-            self.event(Some(from), EventKind::LimitHit { limit: "gossip.intake".into() });
+            self.event(Some(from), EventKind::LimitHit { limit: DropReason::GossipIntake });
         }
-        self.drop_record("gossip.intake");
+        self.drop_record(DropReason::GossipIntake);
         false
     }
 
@@ -120,7 +120,7 @@ impl Gossip {
             return false;
         }
         let dropped = rules::apply(&mut record, &context);
-        self.count("record.addresses", dropped);
+        self.count(DropReason::RecordAddresses, dropped);
         let peer = record.peer;
         let change = if peer == from {
             book.first_hand(record, now)
@@ -128,7 +128,7 @@ impl Gossip {
             match book.hearsay(record.clone(), Teller { peer: from, from: context.from }, now) {
                 Ok(change) => change,
                 Err(Refusal::Unproven) => {
-                    self.drop_record(Refusal::Unproven.name());
+                    self.drop_record(Refusal::Unproven.counted_as());
                     self.out.push_back(Output::Ask { peer });
                     return false;
                 }
@@ -137,7 +137,7 @@ impl Gossip {
                     return false;
                 }
                 Err(refusal) => {
-                    self.drop_record(refusal.name());
+                    self.drop_record(refusal.counted_as());
                     return false;
                 }
             }
@@ -166,13 +166,13 @@ impl Gossip {
             (None, _) => false,
             (Some(own), Some(said)) if own.key == said.key && proof::holds(&record) => true,
             // It signs what it says, and this it did not say.
-            _ => return self.drop_record(Refusal::Forged.name()),
+            _ => return self.drop_record(Refusal::Forged.counted_as()),
         };
         if !signed && record.version - known.version > VERSION_JUMP_MAX {
-            self.drop_record(Refusal::VersionJump.name());
+            self.drop_record(Refusal::VersionJump.counted_as());
             return;
         }
-        self.count(Refusal::Linked.name(), 1);
+        self.count(Refusal::Linked.counted_as(), 1);
         if peer != from {
             self.send_delta(peer, vec![record], Vec::new());
         }

@@ -35,7 +35,7 @@ use super::limits::{METERS_KEPT, METERS_MAX, REISSUE_EVERY, VERSION_JUMP_MAX};
 use super::proof::{self, Signer};
 use super::wire::{Message, Record};
 use super::{Mono, Now};
-use crate::model::{CommandId, EventKind, GossipView, PeerId, Source, SyncReport};
+use crate::model::{CommandId, DropReason, EventKind, GossipView, PeerId, Source, SyncReport};
 
 pub use self::digest::{DIGEST_MAX_WAIT, DIGEST_MIN_WAIT};
 pub use self::serve::SHARED_AGE;
@@ -128,7 +128,7 @@ pub struct Gossip {
     summary: Option<Summary>,
     deltas_to_lose: u32,
     stats: GossipView,
-    counters: BTreeMap<&'static str, u64>,
+    counters: BTreeMap<DropReason, u64>,
     out: VecDeque<Output>,
 }
 
@@ -277,7 +277,7 @@ impl Gossip {
     }
 
     /// What limits and rules stopped, by name.
-    pub fn counters(&self) -> &BTreeMap<&'static str, u64> {
+    pub fn counters(&self) -> &BTreeMap<DropReason, u64> {
         &self.counters
     }
 
@@ -292,7 +292,7 @@ impl Gossip {
         let key = |record: &Record| record.proof.map(|proof| proof.key);
         let ours = key(said).is_some() && key(said) == key(&self.own) && proof::holds(said);
         if jump > VERSION_JUMP_MAX && !ours {
-            self.drop_record("record.version_jump");
+            self.drop_record(DropReason::RecordVersionJump);
             return;
         }
         self.heard_own = self.heard_own.max(Some(said.version));
@@ -384,14 +384,14 @@ impl Gossip {
         self.out.push_back(Output::Event { peer, kind });
     }
 
-    fn count(&mut self, name: &'static str, by: u64) {
+    fn count(&mut self, name: DropReason, by: u64) {
         if by > 0 {
             *self.counters.entry(name).or_default() += by;
         }
     }
 
     /// Counts a record that a rule or limit stopped.
-    fn drop_record(&mut self, name: &'static str) {
+    fn drop_record(&mut self, name: DropReason) {
         self.stats.dropped += 1;
         self.count(name, 1);
     }

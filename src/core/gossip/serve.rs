@@ -11,7 +11,7 @@ use crate::core::limits::{
 };
 use crate::core::wire::{Delta, FullSync, Message, PeerPrefix, Record, Request, SyncRefused, Want};
 use crate::core::{Mono, Now};
-use crate::model::{EventKind, PeerId};
+use crate::model::{DropReason, EventKind, PeerId};
 
 /// Records not seen by anybody for this long are not passed on any more and
 /// stand in no digest: nobody would dial them, and else the dead would be
@@ -104,7 +104,7 @@ impl Gossip {
             Want::All => {
                 if !link.meters.syncs.take(now.mono) {
                     let retry = link.meters.syncs.wait(now.mono);
-                    self.count("gossip.serve", 1);
+                    self.count(DropReason::GossipServe, 1);
                     return self.refuse_sync(from, request.sync, retry);
                 }
                 Whose::All
@@ -119,7 +119,7 @@ impl Gossip {
                 let cost = prefixes.iter().map(records).sum::<usize>().max(1);
                 let Some(link) = self.links.get_mut(&from) else { return };
                 if !link.meters.records.take_many(cost as f64, now.mono) {
-                    self.count("gossip.serve_records", cost as u64);
+                    self.count(DropReason::GossipServeRecords, cost as u64);
                     return;
                 }
                 Whose::Prefixes(prefixes.into_iter().collect())
@@ -141,7 +141,7 @@ impl Gossip {
             return;
         };
         if link.queue.len() >= SYNC_QUEUE_MAX {
-            self.count("gossip.serve_queue", 1);
+            self.count(DropReason::GossipServeQueue, 1);
             return;
         }
         link.queue.push_back(Serving { sync, whose, place: Place::default(), page: 0, push, stalled: None });
@@ -252,7 +252,7 @@ impl Gossip {
                 self.serving.remove(peer);
             }
         }
-        self.count("gossip.stalled", dropped);
+        self.count(DropReason::GossipStalled, dropped);
     }
 
     /// Tells every link what changed since the last batch.
@@ -264,7 +264,7 @@ impl Gossip {
         }
         if let Some(left) = self.deltas_to_lose.checked_sub(1) {
             self.deltas_to_lose = left;
-            self.count("gossip.drill_lost", 1);
+            self.count(DropReason::GossipDrillLost, 1);
             return;
         }
         let links: Vec<(PeerId, LinkContext)> = self.links.iter().map(|(id, l)| (*id, l.context)).collect();
@@ -281,7 +281,7 @@ impl Gossip {
                 }
             }
             let removed = pending.removed.iter().filter(concerns).map(|(id, _)| *id).collect();
-            self.count("gossip.delta_dropped", left_out);
+            self.count(DropReason::GossipDeltaDropped, left_out);
             self.send_delta(peer, added, removed);
         }
     }
@@ -313,7 +313,7 @@ impl Gossip {
             let room = self.links.get(&peer).map_or(0, |link| link.room);
             if message.encoded_size_max() > room || records + ids == 0 {
                 let lost = records + ids + added.count() + removed.count();
-                self.count("gossip.delta_dropped", lost as u64);
+                self.count(DropReason::GossipDeltaDropped, lost as u64);
                 break;
             }
             self.stats.deltas_out += 1;

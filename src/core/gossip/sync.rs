@@ -10,7 +10,7 @@ use crate::core::book::Book;
 use crate::core::limits::INTAKE_BURST_REQUESTED;
 use crate::core::wire::{Message, Request, SyncRefused, Want};
 use crate::core::{Mono, Now};
-use crate::model::{CommandId, EventKind, PeerId, Reason, SyncReport, millis};
+use crate::model::{CommandId, DropReason, EventKind, PeerId, Reason, SyncReport, millis};
 
 /// Both halves of a full sync.
 #[derive(Debug)]
@@ -109,7 +109,7 @@ impl Gossip {
             self.enqueue(peer, 0, Whose::All, true);
         } else {
             // A link that comes and goes is not told everything each time.
-            self.count("gossip.serve", 1);
+            self.count(DropReason::GossipServe, 1);
         }
     }
 

@@ -12,7 +12,7 @@ use super::{Guessing, is_free_port};
 use crate::core::Mono;
 use crate::core::limits::{GUESS_PER_SECOND, GUESS_PROBES_MAX, GUESS_SOCKETS_MAX};
 use crate::core::wire::{GuessAnswer, GuessOffer, GuessOpened, GuessOver, GuessYes, Message, NoGuess};
-use crate::model::{HardNat, NatType, PeerId, Reason, plain_addr};
+use crate::model::{DropReason, HardNat, NatType, PeerId, Reason, plain_addr};
 
 /// Datagrams go out in small groups, so often.
 const TICK: Duration = Duration::from_millis(10);
@@ -33,7 +33,7 @@ impl Guessing {
     /// A linked peer offers a run.
     pub fn on_offer(&mut self, peer: PeerId, offer: &GuessOffer, ground: &Ground, now: Mono) {
         if !self.rates.takes_offer(peer, now) {
-            return self.out.push_back(Out::Stopped("guess offers of a peer"));
+            return self.out.push_back(Out::Stopped(DropReason::GuessOffersOfPeer));
         }
         match self.judge(peer, offer, ground, now) {
             Ok(run) => {
@@ -97,7 +97,7 @@ impl Guessing {
     /// The answer to our offer.
     pub fn on_answer(&mut self, peer: PeerId, answer: &GuessAnswer, ground: &Ground, now: Mono) {
         let Some(run) = self.run_of(peer, answer.run, |p| matches!(p, Phase::Offered { .. })) else {
-            return self.out.push_back(Out::Stopped("guess answer nobody asked for"));
+            return self.out.push_back(Out::Stopped(DropReason::GuessAnswerUnasked));
         };
         match answer.result {
             Ok(yes) => {
@@ -143,7 +143,7 @@ impl Guessing {
         };
         let Some(aim) = run.borne_out().filter(|at| is_free_port(at.port())) else { return };
         if self.rates.host_wait(aim.ip(), now).is_some() {
-            self.out.push_back(Out::Stopped("guesses towards one host"));
+            self.out.push_back(Out::Stopped(DropReason::GuessesAtOneHost));
             return self.give_up(answers.then_some(NoGuess::Busy), Reason::GuessBusy, now);
         }
         if answers {
@@ -215,7 +215,7 @@ impl Guessing {
         let waits = |p| matches!(p, Phase::Awaiting { .. } | Phase::Agreed { .. });
         let run = self.run_of(peer, opened.run, waits).filter(|run| run.role == Role::Probe);
         let Some(run) = run.filter(|run| run.sockets.is_none()) else {
-            return self.out.push_back(Out::Stopped("guess message out of place"));
+            return self.out.push_back(Out::Stopped(DropReason::GuessOutOfPlace));
         };
         run.sockets = Some(opened.sockets.min(GUESS_SOCKETS_MAX));
         if matches!(run.phase, Phase::Awaiting { .. }) {
@@ -250,7 +250,7 @@ impl Guessing {
         // Probes may come while the last sockets are being opened.
         let open = |p| matches!(p, Phase::Opening { .. } | Phase::Opened { .. });
         let Some(run) = run.filter(|run| open(run.phase) && run.aim == Some(plain_addr(from))) else {
-            return self.out.push_back(Out::Stopped("guess met by nobody"));
+            return self.out.push_back(Out::Stopped(DropReason::GuessMetByNobody));
         };
         run.met = true;
         run.phase = Phase::Meeting { until: now + MEET_WITHIN };

@@ -9,7 +9,7 @@ use crate::core::gossip::rules::is_public;
 use crate::core::limits::{GUESS_DATAGRAM_MAX, GUESS_PROBES_MAX};
 use crate::core::nat::Nonce;
 use crate::core::wire::{Message, Near};
-use crate::model::{GuessReport, NatType, PeerId, Reason};
+use crate::model::{DropReason, GuessReport, NatType, PeerId, Reason};
 
 /// How a datagram begins. The first byte is none of a QUIC packet, which has one of
 /// its two highest bits set.
@@ -130,7 +130,7 @@ pub enum Out {
     /// A run ended.
     Ended(Ended),
     /// Something was stopped; count it under this name.
-    Stopped(&'static str),
+    Stopped(DropReason),
 }
 
 /// A run that is over.

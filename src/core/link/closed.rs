@@ -7,9 +7,7 @@ use super::membership::Claim;
 use super::{Link, LinkOut, Phase};
 use crate::core::link::ConnId;
 use crate::core::wire::{Frame, Hello};
-use crate::model::CloseCode;
-
-const NO_PROOF: &str = "no proof of membership";
+use crate::model::{CloseCode, DropReason};
 
 impl Link {
     /// Begins the conversation on a stream that we opened.
@@ -31,11 +29,11 @@ impl Link {
     pub(super) fn on_nonce(&mut self, id: ConnId, nonce: [u8; 32], out: &mut Vec<LinkOut>) {
         if self.config.secret.is_none() {
             // It is of a closed fleet, and we are of none.
-            return self.refuse(id, CloseCode::Network, "another network", out);
+            return self.refuse(id, CloseCode::Network, DropReason::OtherNetwork, out);
         }
         let Some(conn) = self.conn_mut(id) else { return };
         if !matches!(conn.phase, Phase::Shaking { .. }) || conn.proof.nonce.is_some() {
-            return out.push(LinkOut::Stopped("second nonce"));
+            return out.push(LinkOut::Stopped(DropReason::SecondNonce));
         }
         conn.proof.nonce = Some(nonce);
         if !self.is_opener() {
@@ -66,7 +64,7 @@ impl Link {
     ) {
         let Some(conn) = self.conn(id) else { return };
         if !matches!(conn.phase, Phase::Shaking { .. }) || conn.proof.holds {
-            return out.push(LinkOut::Stopped("second proof"));
+            return out.push(LinkOut::Stopped(DropReason::SecondProof));
         }
         let holds = self.config.secret.as_ref().zip(conn.proof.nonce).is_some_and(|(secret, nonce)| {
             let (from, to) = (&self.peer, &self.config.me);
@@ -74,7 +72,7 @@ impl Link {
             secret.holds(&proof, &Claim { binding, nonce: &nonce, asked, from, to })
         });
         if !holds {
-            return self.refuse(id, CloseCode::Network, NO_PROOF, out);
+            return self.refuse(id, CloseCode::Network, DropReason::NoProof, out);
         }
         if let Some(conn) = self.conn_mut(id) {
             conn.proof.holds = true;
@@ -87,13 +85,13 @@ impl Link {
 
     /// Whether the other end of a connection has shown what it has to before its Hello
     /// is looked at.
-    pub(super) fn may_say_hello(&self, id: ConnId, theirs: &Hello) -> Result<(), (CloseCode, &'static str)> {
+    pub(super) fn may_say_hello(&self, id: ConnId, theirs: &Hello) -> Result<(), (CloseCode, DropReason)> {
         let shown = self.config.secret.is_none() || self.conn(id).is_some_and(|c| c.proof.holds);
         match theirs.proof {
             _ if shown => Ok(()),
             // A member by the rules of before: it has to be told that it is too old.
-            Some(_) => Err((CloseCode::Version, "a handshake of an older version")),
-            None => Err((CloseCode::Network, NO_PROOF)),
+            Some(_) => Err((CloseCode::Version, DropReason::OlderHandshake)),
+            None => Err((CloseCode::Network, DropReason::NoProof)),
         }
     }
 }

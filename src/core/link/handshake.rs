@@ -9,7 +9,7 @@ use crate::core::limits::HELLO_TIMEOUT;
 use crate::core::link::{Conn, ConnId, ConnInfo, SPARE_KEPT};
 use crate::core::wire::{Frame, Hello, PROTOCOL_LOW, WARM_LANES_SINCE};
 use crate::core::{Mono, Now};
-use crate::model::{CloseCode, Path, Reason, clean};
+use crate::model::{CloseCode, DropReason, Path, Reason, clean};
 
 impl Link {
     /// Opens a control stream on the best connection that is better than the
@@ -91,7 +91,7 @@ impl Link {
         // The dialler knows how it got through; the label is the worse of both.
         conn.info.path = conn.info.path.max(theirs.path.unwrap_or(Path::Direct));
         let Phase::Shaking { said: said @ None, hello, .. } = &mut conn.phase else {
-            return out.push(LinkOut::Stopped("second hello"));
+            return out.push(LinkOut::Stopped(DropReason::SecondHello));
         };
         (*said, *hello) = (Some(resume), Some(greeting));
         if !self.is_opener() {
@@ -108,7 +108,7 @@ impl Link {
         id: ConnId,
         theirs: &Hello,
         ours: &Hello,
-        counter: &'static str,
+        counter: DropReason,
         out: &mut Vec<LinkOut>,
     ) {
         let waits = !self.is_opener() && self.may_say_hello(id, theirs).is_ok();
@@ -128,17 +128,17 @@ impl Link {
     }
 
     /// Whether a Hello is one of ours.
-    fn check(&self, id: ConnId, theirs: &Hello) -> Result<(), (CloseCode, &'static str)> {
+    fn check(&self, id: ConnId, theirs: &Hello) -> Result<(), (CloseCode, DropReason)> {
         let Some(conn) = self.conn(id) else { return Ok(()) };
         self.may_say_hello(id, theirs)?;
         if theirs.network != self.config.network {
-            return Err((CloseCode::Network, "another network"));
+            return Err((CloseCode::Network, DropReason::OtherNetwork));
         }
         if theirs.version_with_us().is_none() {
-            return Err((CloseCode::Version, "no common version"));
+            return Err((CloseCode::Version, DropReason::NoCommonVersion));
         }
         if theirs.channel != conn.info.channel {
-            return Err((CloseCode::Malformed, "hello of another connection"));
+            return Err((CloseCode::Malformed, DropReason::HelloOfOther));
         }
         Ok(())
     }
@@ -146,18 +146,18 @@ impl Link {
     pub(super) fn on_resume(&mut self, id: ConnId, heard: Resume, now: Now, out: &mut Vec<LinkOut>) {
         let Some(conn) = self.conn_mut(id) else { return };
         let Phase::Shaking { said: Some(said), hello, .. } = &mut conn.phase else {
-            out.push(LinkOut::Stopped("resume before hello"));
+            out.push(LinkOut::Stopped(DropReason::ResumeBeforeHello));
             return;
         };
         let (said, Some(greeting)) = (*said, hello.take()) else {
-            out.push(LinkOut::Stopped("resume before hello"));
+            out.push(LinkOut::Stopped(DropReason::ResumeBeforeHello));
             return;
         };
         conn.phase = Phase::Up;
         let (channel, to) = (conn.info.channel, conn.info.path);
         let unacknowledged = self.session.unacknowledged();
         let Ok(joined) = self.session.join(said, heard, &channel) else {
-            self.refuse(id, CloseCode::Malformed, "bad resume", out);
+            self.refuse(id, CloseCode::Malformed, DropReason::BadResume, out);
             return;
         };
         out.push(LinkOut::Widen(id));
@@ -296,7 +296,7 @@ impl Link {
         &mut self,
         id: ConnId,
         code: CloseCode,
-        counter: &'static str,
+        counter: DropReason,
         out: &mut Vec<LinkOut>,
     ) {
         out.push(LinkOut::Stopped(counter));
@@ -339,9 +339,9 @@ impl Link {
         for id in silent {
             // One of another version was to close it by itself.
             if self.conn(id).is_some_and(|c| c.mismatch.is_some()) {
-                self.refuse(id, CloseCode::Version, "no common version", out);
+                self.refuse(id, CloseCode::Version, DropReason::NoCommonVersion, out);
             } else {
-                self.refuse(id, CloseCode::Limit, "no hello in time", out);
+                self.refuse(id, CloseCode::Limit, DropReason::NoHelloInTime, out);
             }
         }
         out.extend(silent_lanes.into_iter().map(|id| LinkOut::Close(id, CloseCode::Replaced)));

@@ -7,7 +7,7 @@ use super::doubt::{Move, Watch};
 use super::{Conn, ConnId, ConnInfo, Frame, Link, LinkOut, Phase, SPARE_KEPT};
 use crate::core::Mono;
 use crate::core::wire::WARM_LANES_SINCE;
-use crate::model::{CloseCode, Path, PeerId};
+use crate::model::{CloseCode, DropReason, Path, PeerId};
 
 /// How long the other end has to agree to a move over a lane that answers, and no
 /// less than four times what is late on it.
@@ -176,7 +176,7 @@ impl Link {
             } else if turn != self.turn.wrapping_add(1) {
                 // It was wished before we decided otherwise.
             } else if !self.moves.take(now) {
-                out.push(LinkOut::Stopped("moves of a peer"));
+                out.push(LinkOut::Stopped(DropReason::MovesOfPeer));
             } else if id == active {
                 self.say_carry(id, out);
             } else if self.moving.is_none() && self.standby_id() == Some(id) {
@@ -188,7 +188,7 @@ impl Link {
             return;
         }
         if !self.moves.take(now) {
-            return self.refuse(id, CloseCode::Limit, "moves of a peer", out);
+            return self.refuse(id, CloseCode::Limit, DropReason::MovesOfPeer, out);
         }
         self.turn = turn;
         self.write_frame(id, &Frame::Carry { turn }, out);

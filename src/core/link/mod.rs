@@ -35,7 +35,7 @@ use crate::core::bucket::Bucket;
 use crate::core::limits::{CONNECTIONS_PER_PEER_MAX, HELLO_TIMEOUT, MOVES_BURST, MOVES_PER_MINUTE};
 use crate::core::wire::{Frame, Hello, Message};
 use crate::core::{Mono, Now};
-use crate::model::{CloseCode, Path, PeerId, Reason};
+use crate::model::{CloseCode, DropReason, Path, PeerId, Reason};
 
 /// How long a session is remembered without a connection: long enough for
 /// every stage of a ladder, short enough that a restarted peer is not confused.
@@ -316,7 +316,7 @@ impl Link {
         let used = [self.active, self.standby_id(), moving_to, self.spare.map(|(id, _)| id)];
         let oldest = stand.map(|c| c.info.id).find(|id| !used.contains(&Some(*id)));
         if let Some(id) = oldest {
-            self.refuse(id, CloseCode::Limit, "connections of one peer", out);
+            self.refuse(id, CloseCode::Limit, DropReason::ConnectionsOfPeer, out);
         }
     }
 
@@ -361,13 +361,13 @@ impl Link {
             Frame::Proof { proof } => self.on_proof(id, proof, hello, out),
             Frame::Hello(theirs) => self.on_hello(id, *theirs, hello, now, out),
             Frame::Resume { session, next } => self.on_resume(id, Resume { session, next }, now, out),
-            _ if !matches!(conn.phase, Phase::Up) => out.push(LinkOut::Stopped("frame before hello")),
+            _ if !matches!(conn.phase, Phase::Up) => out.push(LinkOut::Stopped(DropReason::FrameBeforeHello)),
             Frame::Ping { token } => self.write_frame(id, &Frame::Pong { token }, out),
             Frame::Pong { token } => self.on_pong(id, token, now.mono),
             Frame::Ack { session, next } => match self.session.on_ack(session, next) {
                 Ok(new) if new => self.progress = now.mono,
                 Ok(_) => {}
-                Err(_) => self.refuse(id, CloseCode::Malformed, "bad acknowledgement", out),
+                Err(_) => self.refuse(id, CloseCode::Malformed, DropReason::BadAcknowledgement, out),
             },
             Frame::Carry { turn } => self.on_carry(id, turn, now.mono, out),
             Frame::Message { session, seq, message } => {
@@ -378,11 +378,11 @@ impl Link {
             }
             Frame::UnknownMessage { session, seq, .. } => {
                 if self.on_number(id, (session, seq), heard_before, now.mono, out) {
-                    out.push(LinkOut::Stopped("unknown message"));
+                    out.push(LinkOut::Stopped(DropReason::UnknownMessage));
                 }
                 self.acknowledge(now.mono, out);
             }
-            Frame::Unknown { .. } => out.push(LinkOut::Stopped("unknown frame")),
+            Frame::Unknown { .. } => out.push(LinkOut::Stopped(DropReason::UnknownFrame)),
         }
     }
 
@@ -397,7 +397,7 @@ impl Link {
                 && matches!(c.phase, Phase::Waiting { .. })
         });
         if malformed {
-            self.refuse(id, CloseCode::Malformed, "malformed frame", out);
+            self.refuse(id, CloseCode::Malformed, DropReason::MalformedFrame, out);
         } else if !kept {
             // Without its stream a connection is of no use to us.
             out.push(LinkOut::Close(id, CloseCode::Replaced));
@@ -521,7 +521,7 @@ impl Link {
     fn write_frame(&mut self, id: ConnId, frame: &Frame, out: &mut Vec<LinkOut>) {
         match frame.encode() {
             Ok(bytes) => self.write(id, bytes, out),
-            Err(_) => out.push(LinkOut::Stopped("frame of ours too long")),
+            Err(_) => out.push(LinkOut::Stopped(DropReason::OwnFrameTooLong)),
         }
     }
 

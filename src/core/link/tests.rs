@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::core::wire::{Echo, FrameReader, PROTOCOL_HIGH, PROTOCOL_LOW};
-use crate::model::NatType;
+use crate::model::{DropReason, NatType};
 
 const SMALL: PeerId = PeerId([1; 32]);
 const LARGE: PeerId = PeerId([2; 32]);
@@ -217,7 +217,7 @@ impl Pair {
             .collect()
     }
 
-    fn stopped(&self, end: usize, what: &str) -> bool {
+    fn stopped(&self, end: usize, what: DropReason) -> bool {
         self.told[end].iter().any(|o| matches!(o, LinkOut::Stopped(name) if *name == what))
     }
 
@@ -344,7 +344,7 @@ fn the_connection_that_the_opener_resumes_on_carries_the_link_whichever_stream_c
     for end in &pair.ends {
         assert_eq!(end.status().unwrap().info.id, ConnId(2));
     }
-    assert!(!pair.stopped(1, "no hello in time"));
+    assert!(!pair.stopped(1, DropReason::NoHelloInTime));
     pair.send(0, 7);
     pair.run();
     assert_eq!(pair.got(1), [7]);
@@ -400,7 +400,7 @@ fn who_opens_a_stream_and_says_nothing_is_closed_after_five_seconds() {
     pair.carry_out(1, out);
     pair.wait(5_000);
     assert_eq!(pair.closed_with(1), Some(CloseCode::Limit));
-    assert!(pair.stopped(1, "no hello in time"));
+    assert!(pair.stopped(1, DropReason::NoHelloInTime));
 }
 
 #[test]
@@ -431,14 +431,14 @@ fn a_closed_fleet_admits_only_who_proves_the_secret() {
             assert!(!pair.ends[1 - outsider].is_up(), "the member admits nobody");
             if theirs.is_none() && outsider == 0 {
                 assert_eq!(pair.closed_with(1), Some(CloseCode::Network));
-                assert!(pair.stopped(1, "no proof of membership"));
+                assert!(pair.stopped(1, DropReason::NoProof));
             } else if theirs.is_none() {
                 // The member opened and kept back even which network it is.
                 assert_eq!(pair.closed_with(outsider), Some(CloseCode::Network));
             } else {
                 // Whoever did not open proves itself first.
                 assert_eq!(pair.closed_with(0), Some(CloseCode::Network));
-                assert!(pair.stopped(0, "no proof of membership"));
+                assert!(pair.stopped(0, DropReason::NoProof));
             }
         }
     }
@@ -540,7 +540,7 @@ fn a_wrong_a_replayed_and_a_missing_proof_close_the_connection_with_one_code() {
             }
         }
         assert_eq!(pair.closed_with(1), Some(CloseCode::Network), "case {case}");
-        assert!(pair.stopped(1, "no proof of membership"));
+        assert!(pair.stopped(1, DropReason::NoProof));
     }
 }
 
@@ -560,7 +560,7 @@ fn a_stranger_has_one_proof_of_a_connection_and_no_more() {
         say(&mut pair, Frame::Nonce { nonce: [5; 32] });
     }
     assert_eq!(frames_to(&pair, 0).len(), 2, "a nonce and a proof");
-    assert!(pair.stopped(1, "second nonce"));
+    assert!(pair.stopped(1, DropReason::SecondNonce));
 }
 
 #[test]
@@ -630,7 +630,7 @@ fn no_version_in_common_is_closed_with_its_code_and_told_with_both_programs() {
     assert_eq!(pair.closed_with(1), Some(CloseCode::Version));
     let told = "no protocol version in common: it runs 9.9.9, we run punchdeck test; upgrade its end";
     assert_eq!(why(&pair, 1).as_deref(), Some(told));
-    assert!(pair.stopped(1, "no common version"));
+    assert!(pair.stopped(1, DropReason::NoCommonVersion));
 }
 
 #[test]
@@ -668,7 +668,7 @@ fn messages_before_the_hello_are_counted_and_ignored() {
     let leave = Frame::Message { session: 0, seq: 0, message: Message::Leave };
     pair.ends[1].on_frame(ConnId(1), leave, 10, pair.now, &|| ours.clone(), &mut out);
     pair.carry_out(1, out);
-    assert!(pair.stopped(1, "frame before hello"));
+    assert!(pair.stopped(1, DropReason::FrameBeforeHello));
     assert!(!pair.told[1].iter().any(|o| matches!(o, LinkOut::Message(_))));
 }
 
@@ -745,7 +745,10 @@ fn of_too_many_connections_of_one_peer_the_oldest_goes_that_is_of_no_use() {
         .filter_map(|o| if let LinkOut::Close(id, CloseCode::Limit) = o { Some(id.0) } else { None })
         .collect();
     assert_eq!(closed, (2..=17).collect::<Vec<_>>(), "the oldest first, and never the one in use");
-    assert_eq!(out.iter().filter(|o| matches!(o, LinkOut::Stopped("connections of one peer"))).count(), 16);
+    assert_eq!(
+        out.iter().filter(|o| matches!(o, LinkOut::Stopped(DropReason::ConnectionsOfPeer))).count(),
+        16
+    );
     assert!(pair.ends[1].is_up());
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::NetworkSecret;
 use crate::core::Mono;
 use crate::core::wire::Message;
-use crate::model::{CloseCode, NatType, Path, PeerId, Reason};
+use crate::model::{CloseCode, DropReason, NatType, Path, PeerId, Reason};
 
 /// Names one connection to one peer; the runtime hands them out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -118,7 +118,7 @@ pub enum LinkOut {
     /// A message, in order, once.
     Message(Box<Message>),
     /// Something was stopped; count it under this name.
-    Stopped(&'static str),
+    Stopped(DropReason),
 }
 
 /// What is shown of a link.

@@ -16,7 +16,7 @@ use super::outbox::{Outbox, Wanted};
 use super::room::{Footing, Full, Origin, Room, Seat};
 use super::wire::{Frame, Hello, Message};
 use super::{Mono, Now};
-use crate::model::{CloseCode, EventKind, Path, PeerId, Reason};
+use crate::model::{CloseCode, DropReason, EventKind, Path, PeerId, Reason};
 
 /// Why a connection was refused is remembered for the dial that made it.
 const REFUSAL_KEPT: Duration = Duration::from_secs(5);
@@ -187,7 +187,7 @@ impl Links {
         match entered {
             Ok(old) => {
                 if let Some(old) = old {
-                    self.give_up(old, "mute links that made way", now, out);
+                    self.give_up(old, DropReason::MuteLinksMadeWay, now, out);
                 }
                 true
             }
@@ -275,7 +275,7 @@ impl Links {
         let mut told = Vec::new();
         let sent = link.send(message, now.mono, &mut told).is_ok();
         if !sent {
-            out.stopped("message without room");
+            out.stopped(DropReason::NoRoomForMessage);
         }
         self.carry(*peer, told, now, out);
         sent
@@ -348,7 +348,7 @@ impl Links {
         match self.room.link(peer, self.config.secret.is_some(), now.mono) {
             Ok(old) => {
                 if let Some(old) = old {
-                    self.give_up(old, "links that made way", now, out);
+                    self.give_up(old, DropReason::LinksMadeWay, now, out);
                 }
                 true
             }
@@ -362,7 +362,7 @@ impl Links {
     }
 
     /// Closes the link of a peer whose place somebody else has now.
-    fn give_up(&mut self, peer: PeerId, counter: &'static str, now: Now, out: &mut Outbox) {
+    fn give_up(&mut self, peer: PeerId, counter: DropReason, now: Now, out: &mut Outbox) {
         out.stopped(counter);
         let code = CloseCode::Limit;
         self.close(peer, code, Reason::Closed { close: Some(code) }, now, out);
@@ -376,7 +376,7 @@ impl Links {
         self.turned_away.remove(&peer);
         let seat = self.room.leave(&peer);
         if seat.is_some_and(|seat| is_strange(&seat, now)) {
-            self.forget_session(peer, "sessions of strangers not kept", out);
+            self.forget_session(peer, DropReason::StrangersSessions, out);
         } else if self.get(&peer).is_some_and(Link::is_blank) {
             self.all.remove(&peer);
         }
@@ -388,11 +388,11 @@ impl Links {
         let gone = self.all.iter().filter(|(_, l)| !l.is_connected());
         let sessions = gone.map(|(peer, l)| (l.last_heard(), *peer, l.kept_bytes())).collect();
         for peer in kept::make_way(sessions) {
-            self.forget_session(peer, "sessions that made way", out);
+            self.forget_session(peer, DropReason::SessionsMadeWay, out);
         }
     }
 
-    fn forget_session(&mut self, peer: PeerId, counter: &'static str, out: &mut Outbox) {
+    fn forget_session(&mut self, peer: PeerId, counter: DropReason, out: &mut Outbox) {
         if self.all.remove(&peer).is_some_and(|link| link.kept_bytes() > 0) {
             out.stopped(counter);
         }
@@ -410,7 +410,7 @@ impl Links {
 
 fn refuse_full(peer: PeerId, Full(limit): Full, now: Now, out: &mut Outbox) -> CloseCode {
     out.stopped(limit);
-    out.event(Some(peer), EventKind::LimitHit { limit: limit.into() }, now);
+    out.event(Some(peer), EventKind::LimitHit { limit }, now);
     CloseCode::Limit
 }
 

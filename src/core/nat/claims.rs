@@ -13,7 +13,7 @@ use crate::core::limits::{REACH_TEST_EVERY, REACH_TESTS_AT_ONCE};
 use crate::core::link::Link;
 use crate::core::outbox::{Outbox, Wanted};
 use crate::core::peers::Peers;
-use crate::model::{NatType, PeerId};
+use crate::model::{DropReason, NatType, PeerId};
 
 /// A peer's claim to be public is tested again after this long, well within
 /// the day that a proof is worth something.
@@ -86,7 +86,7 @@ impl Claims {
         if reached {
             out.want(Wanted::ProvenPublic(peer, addr));
         } else {
-            out.stopped("claim to be public not borne out");
+            out.stopped(DropReason::PublicNotBorneOut);
         }
     }
 }

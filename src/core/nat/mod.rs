@@ -46,6 +46,7 @@ mod tests;
 mod tools;
 mod verdict;
 
+pub use super::wire::Nonce;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -54,10 +55,7 @@ pub use probe::{INTERVAL, NatProbe, RELAYED_INTERVAL, VALID};
 pub use responder::{Reply, Responder};
 
 use super::wire::Message;
-use crate::model::{NatView, PeerId};
-
-/// A random value that names a request.
-pub type Nonce = [u8; 16];
+use crate::model::{DropReason, NatView, PeerId};
 
 /// An address family; each has a NAT of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -131,5 +129,5 @@ pub enum NatAction {
     /// A measurement that was asked for ended.
     Answered(Box<NatView>),
     /// Something was stopped; count it under this name.
-    Stopped(&'static str),
+    Stopped(DropReason),
 }

@@ -24,7 +24,9 @@ use crate::core::outbox::{Outbox, Wanted};
 use crate::core::peers::Peers;
 use crate::core::wire::{DialBack, Message};
 use crate::core::{Mono, Now};
-use crate::model::{CommandId, Done, EventKind, NatType, NatView, Path, PeerId, Reason, plain_addr};
+use crate::model::{
+    CommandId, Done, DropReason, EventKind, NatType, NatView, Path, PeerId, Reason, plain_addr,
+};
 
 /// Assumed of a link whose round trip was not measured yet.
 const RTT_UNKNOWN: Duration = Duration::from_millis(100);
@@ -300,7 +302,7 @@ impl Nat {
         let full = || Bucket::new(OBSERVED_PER_MINUTE, OBSERVED_PER_MINUTE / 60.0, now);
         let may = self.seen_anew.entry(peer).or_insert_with(full).take(now);
         if !may {
-            out.stopped("observed rate");
+            out.stopped(DropReason::ObservedRate);
         }
         may
     }
@@ -468,7 +470,7 @@ impl Nat {
         let may =
             self.doubts_of.entry(peer).or_insert_with(full).take(now.mono) && self.doubts.take(now.mono);
         if !may {
-            out.stopped("NAT doubted too often");
+            out.stopped(DropReason::NatDoubtedTooOften);
         }
         may
     }
@@ -555,7 +557,8 @@ impl Nat {
             let kind = EventKind::NatChanged {
                 from: old.nat_type,
                 to: new.nat_type,
-                summary: new.summary(),
+                firewalled: new.is_firewalled(),
+                reason: new.reason.clone(),
                 ipv6: false,
             };
             out.event(None, kind, now);
@@ -564,8 +567,9 @@ impl Nat {
         if let Some(ipv6) = new.nat6.as_ref().filter(|_| self.probes.len() > 1)
             && of(&old) != of(&new)
         {
-            let (from, to, summary) = (of(&old), of(&new), ipv6.summary());
-            out.event(None, EventKind::NatChanged { from, to, summary, ipv6: true }, now);
+            let (from, to, reason) = (of(&old), of(&new), ipv6.reason.clone());
+            let firewalled = ipv6.is_firewalled();
+            out.event(None, EventKind::NatChanged { from, to, firewalled, reason, ipv6: true }, now);
         }
         if old.claim() != new.claim() {
             out.want(Wanted::Republish);

@@ -15,7 +15,7 @@ use super::tools::Tools;
 use super::{Family, NatAction, SocketId, VantagePoint, verdict};
 use crate::core::wire::DialBackAnswer;
 use crate::core::{Mono, Now};
-use crate::model::{Behaviour, NatType, NatView, PeerId, PortOrder, Reason};
+use crate::model::{Behaviour, DropReason, NatEvidence, NatType, NatView, PeerId, PortOrder, Reason};
 
 /// From one run to the next: with the run itself, a change is noticed within a
 /// minute.
@@ -137,7 +137,7 @@ impl NatProbe {
         self.forget_the_past(now);
         self.before = None;
         if self.view.measured.is_some() {
-            self.again("our address is another one".to_owned(), now);
+            self.again(NatEvidence::AddressChanged, now);
         }
         self.run_by(now.mono + GATHER);
     }
@@ -149,7 +149,7 @@ impl NatProbe {
     }
 
     /// What was known is contradicted: nothing is, until it was measured again.
-    fn again(&mut self, evidence: String, now: Now) {
+    fn again(&mut self, evidence: NatEvidence, now: Now) {
         self.confirmed = None;
         self.view = NatView {
             lifetime: self.lifetime.known(),
@@ -178,7 +178,7 @@ impl NatProbe {
             run.close(&mut self.tools);
             self.ended = Some(now.mono);
         }
-        self.again(format!("{} sees us at {seen}, where it or others did not: it changed", by.short()), now);
+        self.again(NatEvidence::Contradicted { by, seen }, now);
         self.run_by(now.mono);
     }
 
@@ -217,7 +217,7 @@ impl NatProbe {
     /// A datagram came in on one of our sockets.
     pub fn on_datagram(&mut self, socket: SocketId, from: SocketAddr, bytes: &Bytes, now: Now) {
         let Some(datagram) = Datagram::decode(bytes) else {
-            self.tools.out.push_back(NatAction::Stopped("probe datagram of no kind"));
+            self.tools.out.push_back(NatAction::Stopped(DropReason::ProbeOfNoKind));
             return;
         };
         if self.lifetime.on_datagram(socket, from, datagram, &mut self.tools, now) {

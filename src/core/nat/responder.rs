@@ -18,7 +18,7 @@ use crate::core::limits::{
 };
 use crate::core::wire::{DialBack, DialBackAnswer, ProbeToken};
 use crate::core::{Mono, Now};
-use crate::model::{PeerId, plain_addr};
+use crate::model::{DropReason, PeerId, plain_addr};
 
 /// Mappings of one peer of which we remember where they have contacted us.
 const MAPPINGS_KEPT: usize = 32;
@@ -118,18 +118,18 @@ impl Responder {
         from: SocketAddr,
         bytes: &Bytes,
         now: Now,
-    ) -> Result<Option<Reply>, &'static str> {
+    ) -> Result<Option<Reply>, DropReason> {
         let from = plain_addr(from);
         let Some(Datagram::Reflect { nonce, token, other_port, wait_s }) = Datagram::decode(bytes) else {
-            return Err("probe datagram of no kind");
+            return Err(DropReason::ProbeOfNoKind);
         };
-        let peer = *self.tokens.get(&token).ok_or("probe of nobody linked")?;
-        let served = self.served.get_mut(&peer).ok_or("probe of nobody linked")?;
+        let peer = *self.tokens.get(&token).ok_or(DropReason::ProbeOfStranger)?;
+        let served = self.served.get_mut(&peer).ok_or(DropReason::ProbeOfStranger)?;
         if from.port() == 0 || from.ip().is_unspecified() || from.ip().is_multicast() {
-            return Err("probe from nowhere");
+            return Err(DropReason::ProbeFromNowhere);
         }
         if !served.meters.reflections.take(now.mono) {
-            return Err("probe reflections");
+            return Err(DropReason::ProbeReflections);
         }
         if !served.contacts.contains(&(from, port)) {
             served.contacts.push_back((from, port));
@@ -145,7 +145,7 @@ impl Responder {
         let wait = Duration::from_secs(wait_s.into());
         let waiting = self.late.values().filter(|(of, _)| *of == peer).count();
         if wait > LATE_ANSWER_MAX || waiting >= LATE_ANSWERS_PER_PEER || self.late.len() >= LATE_ANSWERS {
-            return Err("probe answers that are to be late");
+            return Err(DropReason::ProbeLateAnswers);
         }
         self.late_count += 1;
         self.late.insert((now.mono + wait, self.late_count), (peer, reply));
@@ -173,30 +173,30 @@ impl Responder {
         peer: &PeerId,
         request: DialBack,
         now: Now,
-    ) -> (DialBackAnswer, Result<Reply, &'static str>) {
+    ) -> (DialBackAnswer, Result<Reply, DropReason>) {
         let reply = self.dial_back(peer, request, now);
         (DialBackAnswer { nonce: request.nonce, sent: reply.is_ok() }, reply)
     }
 
-    fn dial_back(&mut self, peer: &PeerId, request: DialBack, now: Now) -> Result<Reply, &'static str> {
-        let served = self.served.get_mut(peer).ok_or("dial-back for nobody linked")?;
+    fn dial_back(&mut self, peer: &PeerId, request: DialBack, now: Now) -> Result<Reply, DropReason> {
+        let served = self.served.get_mut(peer).ok_or(DropReason::DialBackForStranger)?;
         let target = plain_addr(request.target);
         if served.ip != Some(target.ip()) {
-            return Err("dial-back to another address");
+            return Err(DropReason::DialBackElsewhere);
         }
         if target.port() < DIAL_BACK_PORT_MIN {
-            return Err("dial-back to a low port");
+            return Err(DropReason::DialBackLowPort);
         }
         let untouched = |port: &usize| !served.contacts.contains(&(target, *port));
-        let port = (0..self.ports).rev().find(untouched).ok_or("dial-back to a contact")?;
+        let port = (0..self.ports).rev().find(untouched).ok_or(DropReason::DialBackToContact)?;
         while self.in_flight.front().is_some_and(|at| now.mono.since(*at) >= DIAL_BACK_FLIGHT) {
             self.in_flight.pop_front();
         }
         if self.in_flight.len() >= DIAL_BACKS_IN_FLIGHT {
-            return Err("dial-backs in flight");
+            return Err(DropReason::DialBacksInFlight);
         }
         if !served.meters.dial_backs.take(now.mono) {
-            return Err("dial-backs");
+            return Err(DropReason::DialBacks);
         }
         self.in_flight.push_back(now.mono);
         Ok(Reply { port, to: target, bytes: Datagram::DialBack { nonce: request.nonce }.encode() })
@@ -245,12 +245,12 @@ mod tests {
         let (mut responder, token) = linked(Now::START);
         let from = (IP, 4000).into();
         let stranger = responder.on_datagram(0, from, &ask([7; 16], false), Now::START);
-        assert_eq!(stranger, Err("probe of nobody linked"));
+        assert_eq!(stranger, Err(DropReason::ProbeOfStranger));
         responder.link_down(&PEER, Now::START);
         let gone = responder.on_datagram(0, from, &ask(token, false), Now::START);
-        assert_eq!(gone, Err("probe of nobody linked"));
+        assert_eq!(gone, Err(DropReason::ProbeOfStranger));
         let (answer, reply) = responder.on_dial_back(&PEER, back(IP, 4000), Now::START);
-        assert_eq!((answer.sent, reply), (false, Err("dial-back for nobody linked")));
+        assert_eq!((answer.sent, reply), (false, Err(DropReason::DialBackForStranger)));
         assert_eq!(Responder::new(0, 1).link_up(PEER, Some(IP), Now::START), None, "nothing to offer");
     }
 
@@ -275,7 +275,7 @@ mod tests {
         let (mut responder, token) = linked(Now::START);
         let late = |wait_s| Datagram::Reflect { nonce: [9; 16], token, other_port: false, wait_s }.encode();
         let from = (IP, 4000).into();
-        let refused = Err("probe answers that are to be late");
+        let refused = Err(DropReason::ProbeLateAnswers);
         assert_eq!(responder.on_datagram(0, from, &late(301), Now::START), refused);
         for _ in 0..LATE_ANSWERS_PER_PEER {
             assert_eq!(responder.on_datagram(0, from, &late(300), Now::START), Ok(None));
@@ -300,7 +300,7 @@ mod tests {
             Datagram::DialBack { nonce: [0; 16] },
         ] {
             let answer = responder.on_datagram(0, (IP, 4000).into(), &datagram.encode(), Now::START);
-            assert_eq!(answer, Err("probe datagram of no kind"));
+            assert_eq!(answer, Err(DropReason::ProbeOfNoKind));
         }
     }
 
@@ -322,9 +322,9 @@ mod tests {
         let (mut responder, _) = linked(Now::START);
         let victim = "198.18.0.99".parse().unwrap();
         let (answer, reply) = responder.on_dial_back(&PEER, back(victim, 4000), Now::START);
-        assert_eq!((answer.sent, reply), (false, Err("dial-back to another address")));
+        assert_eq!((answer.sent, reply), (false, Err(DropReason::DialBackElsewhere)));
         let (_, reply) = responder.on_dial_back(&PEER, back(IP, 53), Now::START);
-        assert_eq!(reply, Err("dial-back to a low port"));
+        assert_eq!(reply, Err(DropReason::DialBackLowPort));
         let (answer, reply) = responder.on_dial_back(&PEER, back(IP, 4000), Now::START);
         let reply = reply.unwrap();
         assert!(answer.sent);
@@ -337,7 +337,7 @@ mod tests {
         let mut responder = Responder::new(2, 1);
         responder.link_up(PEER, None, Now::START);
         let (_, reply) = responder.on_dial_back(&PEER, back(IP, 4000), Now::START);
-        assert_eq!(reply, Err("dial-back to another address"));
+        assert_eq!(reply, Err(DropReason::DialBackElsewhere));
         // The link moves to a path of its own: now it has an address.
         responder.link_up(PEER, Some(IP), Now::START);
         assert!(responder.on_dial_back(&PEER, back(IP, 4000), Now::START).0.sent);
@@ -352,7 +352,7 @@ mod tests {
         assert_eq!(reply.unwrap().port, 0);
         responder.on_datagram(0, mapping, &ask(token, false), Now::START).unwrap();
         let (_, reply) = responder.on_dial_back(&PEER, back(IP, 4000), Now::START);
-        assert_eq!(reply, Err("dial-back to a contact"));
+        assert_eq!(reply, Err(DropReason::DialBackToContact));
         assert_eq!(responder.on_dial_back(&PEER, back(IP, 4001), Now::START).1.unwrap().port, 1);
     }
 

@@ -15,7 +15,7 @@ use super::{NatAction, Nonce, SocketId, VantagePoint};
 use crate::core::gossip::rules::is_public;
 use crate::core::wire::{DialBack, DialBackAnswer, Message};
 use crate::core::{Mono, Now};
-use crate::model::{PeerId, PortOrder, Reason};
+use crate::model::{DropReason, PeerId, PortOrder, Reason};
 
 /// Between two tries of one request, on top of the link's round trip.
 const RETRY: Duration = Duration::from_millis(150);
@@ -249,7 +249,7 @@ impl Run {
             Datagram::Reflect { .. } => false,
         };
         if !known {
-            tools.out.push_back(NatAction::Stopped("probe answer nobody asked for"));
+            tools.out.push_back(NatAction::Stopped(DropReason::ProbeAnswerUnasked));
         }
         self.work(tools, now);
     }

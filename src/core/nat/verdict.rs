@@ -1,4 +1,4 @@
-//! What a run means: the classic name, and the sentences that say why.
+//! What a run means: the classic name, and what was seen that says why.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use super::classify::{self, Mapping};
 use super::run::{DIAL_TRIES, Run};
 use crate::core::Now;
-use crate::model::{Behaviour, NatType, NatView, PeerId, Reason, Vantage};
+use crate::model::{Behaviour, NatEvidence, NatType, NatView, PeerId, Reason, Vantage};
 
 /// Tries of another port that must stay out before it counts as filtered.
 const OTHER_PORT_OUT: u8 = 3;
@@ -117,96 +117,88 @@ fn confidence(mapping: &Mapping) -> f64 {
     (1.0 - doubt - dissent).clamp(0.0, 1.0)
 }
 
-fn evidence(run: &Run, mapping: &Mapping, filtering: Option<Behaviour>, translated: bool) -> Vec<String> {
-    let mut said = Vec::new();
+fn evidence(
+    run: &Run,
+    mapping: &Mapping,
+    filtering: Option<Behaviour>,
+    translated: bool,
+) -> Vec<NatEvidence> {
+    let mut seen_so = Vec::new();
     let points = &run.plan.points;
     let seen = run.seen();
-    let (agreeing, answered) = (mapping.agreeing(), mapping.answered);
-    let local = run.local.map_or_else(|| "our socket".to_owned(), |l| l.to_string());
-    let ports = |agree: bool| -> String {
+    let (agreeing, answered, local) = (mapping.agreeing(), mapping.answered, run.local);
+    let ports = |agree: bool| -> Vec<u16> {
         let chosen = seen.iter().zip(&mapping.agrees).filter(|(_, a)| **a == agree);
         let ports: BTreeSet<u16> =
             chosen.flat_map(|(s, _)| s.iter().flatten().map(SocketAddr::port)).collect();
-        ports.iter().map(u16::to_string).collect::<Vec<_>>().join(", ")
+        ports.into_iter().collect()
     };
     match (mapping.behaviour.as_ref(), mapping.external) {
         (Ok(_), Some(external)) => {
-            said.push(format!("{agreeing} of {answered} observers see {local} as {external}"));
+            seen_so.push(NatEvidence::OneAddress { agreeing, answered, local, external });
         }
-        (Ok(behaviour), None) => said.push(format!(
-            "{agreeing} of {answered} observers see {local} at different ports ({}): {behaviour}",
-            ports(true)
-        )),
+        (Ok(behaviour), None) => {
+            let mapping = Some(*behaviour);
+            seen_so.push(NatEvidence::ManyPorts { agreeing, answered, local, ports: ports(true), mapping });
+        }
         (Err(_), _) if answered >= 2 => {
-            said.push(format!("{answered} observers see {local} at ports {}", ports(false)));
+            let ports = ports(false);
+            seen_so.push(NatEvidence::ManyPorts { agreeing, answered, local, ports, mapping: None });
         }
         (Err(_), _) => {}
     }
     for (at, story) in seen.iter().enumerate() {
         if let Some(odd) = story[0].or(story[1]).filter(|_| mapping.behaviour.is_ok() && !mapping.agrees[at])
         {
-            said.push(format!("{} says {odd}: noted, not believed", points[at].peer.short()));
+            seen_so.push(NatEvidence::Dissent { by: points[at].peer, seen: odd });
         }
     }
     if answered < points.len() {
-        said.push(format!("{} of {} asked did not answer", points.len() - answered, points.len()));
+        seen_so.push(NatEvidence::Unanswered { silent: points.len() - answered, asked: points.len() });
     }
     if mapping.external.is_some() && !translated {
-        said.push("the address outside is our own: nothing is translated".to_owned());
+        seen_so.push(NatEvidence::NothingTranslated);
     }
-    said.extend(filter_evidence(run, filtering));
+    seen_so.extend(filter_evidence(run, filtering));
     match (filtering, translated) {
         (Some(Behaviour::AddressDependent | Behaviour::AddressAndPortDependent), false)
             if mapping.external.is_some() =>
         {
-            said.push("no NAT, but a firewall keeps out whom we did not contact".to_owned());
+            seen_so.push(NatEvidence::Firewall);
         }
         _ => {}
     }
-    if let Some(hairpin) = run.hairpinning().filter(|_| translated) {
-        said.push(format!("hairpinning {}", if hairpin { "works" } else { "does not work" }));
-    }
-    said
+    seen_so.extend(run.hairpinning().filter(|_| translated).map(NatEvidence::Hairpinning));
+    seen_so
 }
 
-fn filter_evidence(run: &Run, filtering: Option<Behaviour>) -> Vec<String> {
+fn filter_evidence(run: &Run, filtering: Option<Behaviour>) -> Vec<NatEvidence> {
     let points = &run.plan.points;
     let tested = || run.pairs.iter().filter(|p| p.seen.is_some());
-    let mut said = Vec::new();
     if let Some(pair) = tested().find(|p| p.stranger.is_some()) {
-        said.push(format!(
-            "a dial-back from {}, which this probe had not contacted, came in",
-            points[pair.dialler].peer.short()
-        ));
-        return said;
+        return vec![NatEvidence::StrangerCameIn { from: points[pair.dialler].peer }];
     }
+    let mut seen_so = Vec::new();
     let sent: usize = tested().map(|p| usize::from(p.sent)).sum();
     if sent > 0 {
-        let from = tested().filter(|p| p.sent > 0).count();
-        said.push(format!(
-            "{sent} dial-backs from {from} addresses that this probe had not contacted stayed out"
-        ));
+        let addresses = tested().filter(|p| p.sent > 0).count();
+        seen_so.push(NatEvidence::StrangersStayedOut { sent, addresses });
     }
     if run.was_refused() {
-        said.push(
-            "some dial-backs were not sent: our peers send few, and only where our link comes from"
-                .to_owned(),
-        );
+        seen_so.push(NatEvidence::DialBacksNotSent);
     }
     match filtering {
         Some(Behaviour::AddressDependent) => {
-            if let Some(pair) = tested().find(|p| p.other_port) {
-                let peer = points[pair.contact].peer.short();
-                said.push(format!("an answer from another port of {peer} came in"));
-            }
+            let came = tested().find(|p| p.other_port);
+            seen_so.extend(came.map(|p| NatEvidence::OtherPortCameIn { from: points[p.contact].peer }));
         }
         Some(Behaviour::AddressAndPortDependent) => {
             let contacts = tested().filter(|p| p.other_tries > 0).count();
-            said.push(format!("answers from another port of {contacts} contacted peers stayed out"));
+            seen_so.push(NatEvidence::OtherPortsStayedOut { contacts });
         }
         _ => {}
     }
-    said
+    seen_so
 }
 
 /// Whether what a whole run found bears out what was known before, where it alone does

@@ -14,7 +14,7 @@ use crate::core::link::ConnId;
 use crate::core::nat::Nonce;
 use crate::core::wire::{Message, NoTest, TestAnswer, TestOffer, TestOver, TestTerms};
 use crate::core::{Mono, Now};
-use crate::model::{Path, PathTest, PeerId, Reason, Stamp, TestPhase, TestedPath, millis};
+use crate::model::{DropReason, Path, PathTest, PeerId, Reason, Stamp, TestPhase, TestedPath, millis};
 
 /// An offer is answered within this time, or the other end knows none.
 const ANSWER_WITHIN: Duration = Duration::from_secs(4);
@@ -188,7 +188,7 @@ impl Asked {
         inner.read = total;
         inner.down.at(now, total);
         if total > u64::from(inner.terms.bytes) {
-            out.push_back(Out::Stopped("load beyond what was agreed"));
+            out.push_back(Out::Stopped(DropReason::TestLoadTooHigh));
             self.end(Some(Reason::CalledOff), true, out);
         }
     }

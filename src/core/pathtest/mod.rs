@@ -43,7 +43,7 @@ pub use self::flow::Flow;
 use self::served::Served;
 pub use self::types::{Ended, Ground, Input, Out, RunId, Way};
 use super::Now;
-use crate::model::{PathTest, PeerId, Reason, TestConsent, TestPhase};
+use crate::model::{DropReason, PathTest, PeerId, Reason, TestConsent, TestPhase};
 
 /// Between two datagrams of a run, at least; so often, too, a sender is given more to
 /// send.
@@ -119,7 +119,7 @@ impl PathTests {
             Input::Datagram { conn, bytes, mtu } => {
                 let asked = self.asked.as_mut().is_some_and(|a| a.on_datagram(conn, &bytes, mtu, now.mono));
                 if !asked && !self.served.on_datagram(conn, &bytes, mtu, now.mono, out) {
-                    out.push_back(Out::Stopped("datagrams of no test"));
+                    out.push_back(Out::Stopped(DropReason::DatagramsOfNoTest));
                 }
             }
             Input::Read { run, total } => {

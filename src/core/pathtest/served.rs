@@ -17,7 +17,7 @@ use crate::core::limits::{
 };
 use crate::core::link::ConnId;
 use crate::core::wire::{Message, NoTest, TestAnswer, TestOffer, TestOver, TestTerms};
-use crate::model::{Path, PeerId, TestConsent, millis};
+use crate::model::{DropReason, Path, PeerId, TestConsent, millis};
 
 /// Load is sent no longer than this after the asker's last datagram.
 const ASKED_WITHIN: Duration = Duration::from_millis(500);
@@ -73,7 +73,7 @@ impl Served {
         out: &mut VecDeque<Out>,
     ) {
         if !self.rates.takes_offer(peer, now) {
-            return out.push_back(Out::Stopped("test offers"));
+            return out.push_back(Out::Stopped(DropReason::TestOffers));
         }
         let result = self.judge(peer, offer, ground, now);
         let answer = TestAnswer { run: offer.run, result: result.map(|(terms, _)| terms) };
@@ -103,8 +103,8 @@ impl Served {
                 out.push_back(Out::Act(TestAction::Begin { run, conn, opens: false }));
                 out.push_back(Out::Serving { peer, for_ms: terms.for_ms });
             }
-            Err(NoTest::NoConsent) => out.push_back(Out::Stopped("tests without consent")),
-            Err(_) => out.push_back(Out::Stopped("tests refused")),
+            Err(NoTest::NoConsent) => out.push_back(Out::Stopped(DropReason::TestsWithoutConsent)),
+            Err(_) => out.push_back(Out::Stopped(DropReason::TestsRefused)),
         }
         out.push_back(Out::Say { peer, message: Message::TestAnswer(answer) });
     }
@@ -165,7 +165,7 @@ impl Served {
         if run.echoes.take(now) {
             run.on_probe(*id, &probe, mtu, now, out);
         } else {
-            out.push_back(Out::Stopped("datagrams of a test beyond its rate"));
+            out.push_back(Out::Stopped(DropReason::TestTooFast));
         }
         true
     }
@@ -174,7 +174,7 @@ impl Served {
         let Some(of) = self.runs.get_mut(&run) else { return };
         of.read = total;
         if total > u64::from(of.terms.bytes) {
-            out.push_back(Out::Stopped("load beyond what was agreed"));
+            out.push_back(Out::Stopped(DropReason::TestLoadTooHigh));
             self.end(run, true, out);
         }
     }

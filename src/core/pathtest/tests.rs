@@ -15,7 +15,7 @@ use crate::core::Mono;
 use crate::core::engine::TestAction;
 use crate::core::link::ConnId;
 use crate::core::wire::Message;
-use crate::model::{Path, TestedPath};
+use crate::model::{DropReason, Path, TestedPath};
 
 /// What a packet takes beside what it carries.
 const HEADERS: u64 = 60;
@@ -55,7 +55,7 @@ struct End {
     /// When the wire away from here is free again.
     free: Mono,
     known: bool,
-    stopped: BTreeMap<&'static str, u32>,
+    stopped: BTreeMap<DropReason, u32>,
     said: Vec<Message>,
     datagrams: u32,
     ended: Option<PathTest>,

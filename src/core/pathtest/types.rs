@@ -5,7 +5,7 @@ use crate::core::engine::TestAction;
 use crate::core::link::ConnId;
 use crate::core::nat::Nonce;
 use crate::core::wire::{Message, TestAnswer, TestOffer};
-use crate::model::{Path, PathTest, PeerId};
+use crate::model::{DropReason, Path, PathTest, PeerId};
 
 /// Names a run at both ends; only they know it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -112,7 +112,7 @@ pub enum Out {
     /// The test is over.
     Ended(Ended),
     /// Something was stopped; count it under this name.
-    Stopped(&'static str),
+    Stopped(DropReason),
 }
 
 /// A test that is over.

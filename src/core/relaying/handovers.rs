@@ -14,7 +14,7 @@ use crate::core::ladder::DialId;
 use crate::core::limits::{HANDOVERS_BURST, HANDOVERS_PER_MINUTE};
 use crate::core::outbox::{Outbox, Wanted};
 use crate::core::wire::RelayAddr;
-use crate::model::{Path, PeerId, Reason};
+use crate::model::{DropReason, Path, PeerId, Reason};
 
 /// How long a lane has to come up.
 const LANE_WITHIN: Duration = Duration::from_secs(5);
@@ -89,7 +89,7 @@ impl RelayState {
             return None;
         }
         let wait = meter.wait(view.mono());
-        out.stopped("handovers of a peer");
+        out.stopped(DropReason::HandoversOfPeer);
         Some(wait)
     }
 
@@ -210,7 +210,7 @@ impl RelayState {
         let found = self.handovers.dialling.iter().find(|(_, d)| d.dial == dial).map(|(peer, _)| *peer);
         let Some(peer) = found else { return };
         if matches!(reason, Reason::WrongIdentity { .. }) {
-            out.stopped("impostor on a lane");
+            out.stopped(DropReason::ImpostorOnLane);
         }
         let Some(Dialling { mut rest, .. }) = self.handovers.dialling.remove(&peer) else { return };
         if !rest.is_empty() {
@@ -263,7 +263,7 @@ impl RelayState {
         };
         if Some(first.relay) != via {
             if !view.peers().is_known_relay(&first) {
-                return out.stopped("relay that nobody knows");
+                return out.stopped(DropReason::RelayUnknown);
             }
             // Only where it is now: no other one is any better than the old.
             self.drop_late_handover(&peer, view, out);
@@ -297,7 +297,7 @@ impl RelayState {
         out: &mut Outbox,
     ) {
         if !view.peers().is_known_relay(&relay) {
-            return out.stopped("invitation to an unknown relay");
+            return out.stopped(DropReason::InvitationToUnknownRelay);
         }
         // Whose operator disconnected us wants us again.
         out.want(Wanted::AskedBy(requester));

@@ -10,7 +10,7 @@ use crate::core::bucket::Bucket;
 use crate::core::limits::{STANDBYS_BURST, STANDBYS_PER_MINUTE};
 use crate::core::outbox::{Outbox, Wanted};
 use crate::core::wire::RelayAddr;
-use crate::model::{Path, PeerId};
+use crate::model::{DropReason, Path, PeerId};
 
 /// When a standby that did not come is dialled again; the last one repeats.
 const AGAIN: [Duration; 4] =
@@ -69,7 +69,7 @@ impl RelayState {
         let meter = self.standbys.meters.entry(peer).or_insert_with(full);
         if !meter.take(view.mono()) {
             lacking.next = view.mono() + meter.wait(view.mono());
-            return out.stopped("standbys of a peer");
+            return out.stopped(DropReason::StandbysOfPeer);
         }
         // With the next try the next one has its turn.
         let first = lacking.tries % relays.len();

@@ -1,3 +1,4 @@
+use crate::model::DropReason;
 use proptest::prelude::*;
 
 use super::*;
@@ -72,7 +73,7 @@ fn one_host_has_so_many_places_and_its_own_mute_ones_make_way_for_it() {
     for n in 0..LINKS_PER_IP_MAX {
         assert!(room.links(n, Footing::Stranger, host(1, 1)));
     }
-    assert_eq!(room.comes(100, Footing::Stranger, host(1, 1)), Err(Full("links per address")));
+    assert_eq!(room.comes(100, Footing::Stranger, host(1, 1)), Err(Full(DropReason::LinksPerAddress)));
     assert_eq!(room.comes(101, Footing::Stranger, host(1, 2)), Ok(None), "another host");
     assert_eq!(room.comes(102, Footing::Ours, host(1, 1)), Ok(None), "a dial of ours");
     assert_eq!(room.comes(103, Footing::Stranger, Origin::Relay(None)), Ok(None), "nobody's host");

@@ -12,7 +12,7 @@ use crate::core::limits::{
     SERVED_ADDRESSES_MAX, SERVED_BURST, SERVED_BYTES_PER_SECOND, SERVED_DATAGRAM_MAX, SERVED_HEARD,
     SERVED_UNPROVEN_BYTES,
 };
-use crate::model::plain_addr;
+use crate::model::{DropReason, plain_addr};
 
 /// Why a datagram did not pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -49,16 +49,16 @@ impl Dropped {
     ];
 
     /// What it is counted under.
-    pub fn counter(self) -> &'static str {
+    pub fn counted_as(self) -> DropReason {
         match self {
-            Self::Unheard => "relayed datagram to whom nothing came from",
-            Self::Unproven => "relayed datagram to whom does not answer",
-            Self::Forbidden => "relayed datagram to this host",
-            Self::TooLong => "relayed datagram too long",
-            Self::FastOut => "relayed datagram above the rate out",
-            Self::FastIn => "relayed datagram above the rate in",
-            Self::Full => "relayed datagram to a slow reader",
-            Self::NotSent => "relayed datagram not sent",
+            Self::Unheard => DropReason::RelayedUnheard,
+            Self::Unproven => DropReason::RelayedUnproven,
+            Self::Forbidden => DropReason::RelayedToThisHost,
+            Self::TooLong => DropReason::RelayedTooLong,
+            Self::FastOut => DropReason::RelayedTooFastOut,
+            Self::FastIn => DropReason::RelayedTooFastIn,
+            Self::Full => DropReason::RelayedToSlowReader,
+            Self::NotSent => DropReason::RelayedNotSent,
         }
     }
 }

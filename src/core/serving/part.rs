@@ -13,7 +13,7 @@ use crate::core::outbox::{Outbox, Wanted};
 use crate::core::targets::Targets;
 use crate::core::wire::Capabilities;
 use crate::model::{
-    Done, EventKind, Failure, Path, PeerId, RelayMode, ServedEnd, ServedRow, millis, plain_addr,
+    Done, DropReason, EventKind, Failure, Path, PeerId, RelayMode, ServedEnd, ServedRow, millis, plain_addr,
 };
 
 /// What the links say of a peer and one of its connections.
@@ -63,9 +63,9 @@ impl RelayService {
     }
 
     /// What did not pass through reservations that we serve, by reason.
-    pub(in crate::core) fn counters(&self) -> impl Iterator<Item = (&'static str, u64)> + use<> {
+    pub(in crate::core) fn counters(&self) -> impl Iterator<Item = (DropReason, u64)> + use<> {
         let drops = self.machine.traffic().drops;
-        let counted = Dropped::ALL.into_iter().map(move |why| (why.counter(), drops.of(why)));
+        let counted = Dropped::ALL.into_iter().map(move |why| (why.counted_as(), drops.of(why)));
         counted.filter(|(_, count)| *count > 0)
     }
 
@@ -80,7 +80,7 @@ impl RelayService {
             Input::Started { id, public_addr } => {
                 *public_addr = reached_at(self.machine.holder(*id), *public_addr, targets);
             }
-            Input::Ended { why: ServedEnd::SocketFailed, .. } => out.stopped(Refusal::NoSocket.counter()),
+            Input::Ended { why: ServedEnd::SocketFailed, .. } => out.stopped(Refusal::NoSocket.counted_as()),
             _ => {}
         }
         let peers = targets.peers;
@@ -116,10 +116,10 @@ impl RelayService {
             match output {
                 Output::Grant(id) => out.push(Action::ServeRelay { id }),
                 Output::Refuse { id, peer, why } => {
-                    out.stopped(why.counter());
+                    out.stopped(why.counted_as());
                     // A limit that honest peers may meet is for the operator to see.
                     if matches!(why, Refusal::Full | Refusal::PerAddress) {
-                        out.event(Some(peer), EventKind::LimitHit { limit: why.counter().into() }, now);
+                        out.event(Some(peer), EventKind::LimitHit { limit: why.counted_as() }, now);
                     }
                     out.push(Action::RefuseRelay { id, why });
                 }

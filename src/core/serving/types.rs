@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::Traffic;
 use crate::core::Mono;
 use crate::core::link::ConnId;
-use crate::model::{PeerId, RelayMode, ServedEnd};
+use crate::model::{DropReason, PeerId, RelayMode, ServedEnd};
 
 /// Names a request for a reservation, and what came of it; the runtime hands them
 /// out.
@@ -166,17 +166,17 @@ impl Refusal {
     }
 
     /// What it is counted under.
-    pub fn counter(self) -> &'static str {
+    pub fn counted_as(self) -> DropReason {
         match self {
-            Self::NotABind => "relay asked to send to a named address",
-            Self::Off => "relay asked while off",
-            Self::NotLinked => "relay asked by a stranger",
-            Self::OverLane => "relay asked over a relay",
-            Self::KeptOff => "relay asked by a peer kept off",
-            Self::TooOften => "relay asked too often",
-            Self::Full => "reservations served",
-            Self::PerAddress => "reservations served per address",
-            Self::NoSocket => "no socket for a reservation",
+            Self::NotABind => DropReason::RelayAskedToAim,
+            Self::Off => DropReason::RelayAskedWhileOff,
+            Self::NotLinked => DropReason::RelayAskedByStranger,
+            Self::OverLane => DropReason::RelayAskedOverRelay,
+            Self::KeptOff => DropReason::RelayAskedWhileKeptOff,
+            Self::TooOften => DropReason::RelayAskedTooOften,
+            Self::Full => DropReason::ReservationsServed,
+            Self::PerAddress => DropReason::ReservationsPerAddress,
+            Self::NoSocket => DropReason::NoReservationSocket,
         }
     }
 }

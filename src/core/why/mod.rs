@@ -5,27 +5,28 @@
 //! what is known, both are said, and what would tell them apart.
 
 mod evidence;
-mod knock;
 mod part;
 mod provenance;
+mod punch;
 #[cfg(test)]
 mod tests;
 mod trace;
 mod unreached;
 mod verdict;
+mod view;
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-pub use knock::{Heard, Knock, Knocked};
-pub(in crate::core) use part::{View, WhyQueries};
-pub use trace::{Dial, Trace, TraceEvent};
+pub(in crate::core) use part::WhyQueries;
+pub use trace::{Dial, Trace};
+pub(in crate::core) use view::View;
 
 use super::ladder::NatPair;
-use super::wire::PeerLinkStatus;
 use crate::model::{
-    Attempt, Confidence, NatView, NextAction, Path, PeerId, Reason, SendTrouble, StageKind, StageOutcome,
-    Stamp, Sureness, Why, WhyCause, WhyFact, WhyLine, WhyNats,
+    Attempt, Because, Confidence, Evidence, Help, Knock, NatView, NextAction, Path, PeerId, PeerLinkStatus,
+    Reason, SendTrouble, StageKind, StageOutcome, Stamp, Sureness, TraceEvent, Verdict, Why, WhyFact,
+    WhyLine, WhyNats,
 };
 
 /// What one end knows of it.
@@ -100,7 +101,7 @@ pub struct LinkFact {
 }
 
 /// The other half.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Theirs {
     /// There is no link to ask over.
     NotRequested,
@@ -112,14 +113,14 @@ pub enum Theirs {
         /// When it measured its NAT.
         measured: Option<Stamp>,
         /// What it saw of it.
-        evidence: Vec<String>,
+        evidence: Vec<Evidence>,
         /// What it did about us, and when.
-        notes: Vec<(Stamp, String)>,
+        notes: Vec<(Stamp, TraceEvent)>,
     },
 }
 
 /// Somebody who was asked what it saw.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Told {
     /// Who.
     pub who: PeerId,
@@ -128,7 +129,7 @@ pub struct Told {
 }
 
 /// What somebody else saw of the peer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Seen {
     /// How it stands with the peer.
     pub standing: PeerLinkStatus,
@@ -137,18 +138,32 @@ pub struct Seen {
     /// Where it sees it.
     pub at: Option<SocketAddr>,
     /// What became of our requests, and when.
-    pub notes: Vec<(Stamp, String)>,
+    pub notes: Vec<(Stamp, TraceEvent)>,
 }
 
 /// What is concluded.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 struct Finding {
-    cause: WhyCause,
-    verdict: String,
+    verdict: Verdict,
     level: Sureness,
-    because: String,
-    would_help: Vec<String>,
+    because: Because,
+    would_help: Vec<Help>,
     next: Vec<NextAction>,
+}
+
+impl Finding {
+    /// Where nothing would help, and nothing can be done.
+    fn new(verdict: Verdict, level: Sureness, because: Because) -> Self {
+        Self { verdict, level, because, would_help: Vec::new(), next: Vec::new() }
+    }
+
+    fn helped_by(self, would_help: impl Into<Vec<Help>>) -> Self {
+        Self { would_help: would_help.into(), ..self }
+    }
+
+    fn then(self, next: impl Into<Vec<NextAction>>) -> Self {
+        Self { next: next.into(), ..self }
+    }
 }
 
 /// What happened before the attempt by less than this belongs to it: the clocks
@@ -156,28 +171,19 @@ struct Finding {
 const BEFORE: Duration = Duration::from_millis(500);
 
 /// An attempt as notes: when, and what.
-pub fn notes(attempt: &Attempt) -> Vec<(Stamp, String)> {
+pub fn notes(attempt: &Attempt) -> Vec<(Stamp, TraceEvent)> {
     let mut notes = Vec::new();
-    for stage in &attempt.stages {
-        let kind = stage.stage;
-        let name = stage.via.map(|via| via.short());
-        let via = name.as_ref().map(|via| format!(" via {via}")).unwrap_or_default();
-        let why = stage.reason.as_ref().map(|r| format!(": {}", r.text_via(name.as_deref())));
-        let why = why.unwrap_or_default();
-        let ended = |word| {
-            let took = Duration::from_millis(stage.elapsed_ms.unwrap_or(0));
-            (stage.started.after(took), format!("{kind} {word}{why}"))
-        };
-        if stage.outcome == StageOutcome::Skipped && stage.elapsed_ms == Some(0) {
-            notes.push((stage.started, format!("{kind} skipped{why}")));
+    for report in &attempt.stages {
+        let (stage, outcome, via, reason) = (report.stage, report.outcome, report.via, report.reason.clone());
+        if outcome == StageOutcome::Skipped && report.elapsed_ms == Some(0) {
+            notes.push((report.started, TraceEvent::StageSkipped { stage, reason }));
             continue;
         }
-        notes.push((stage.started, format!("{kind}{via}")));
-        match stage.outcome {
-            StageOutcome::Running => {}
-            StageOutcome::Ok => notes.push(ended("ok")),
-            StageOutcome::Failed => notes.push(ended("failed")),
-            StageOutcome::Skipped => notes.push(ended("called off")),
+        notes.push((report.started, TraceEvent::StageBegan { stage, via }));
+        if outcome != StageOutcome::Running {
+            let took = Duration::from_millis(report.elapsed_ms.unwrap_or(0));
+            let ended = TraceEvent::StageEnded { stage, outcome, reason, via };
+            notes.push((report.started.after(took), ended));
         }
     }
     notes
@@ -185,16 +191,16 @@ pub fn notes(attempt: &Attempt) -> Vec<(Stamp, String)> {
 
 /// Tells it.
 pub fn explain(facts: &Facts<'_>) -> Why {
-    let Finding { cause, verdict, level, because, would_help, next } = verdict::find(facts);
+    let Finding { verdict, level, because, would_help, next } = verdict::find(facts);
     Why {
         peer_id: facts.peer,
+        at: facts.now,
         path: facts.link.map(|link| link.path),
-        cause,
         verdict,
         nats: WhyNats { ours: facts.nat.nat_type, theirs: facts.nat_pair.theirs },
         confidence: Confidence { level, because },
         timeline: timeline(facts),
-        evidence: evidence::lines(facts),
+        evidence: evidence::all(facts),
         would_help,
         next,
         facts: facts.known.clone(),
@@ -203,35 +209,35 @@ pub fn explain(facts: &Facts<'_>) -> Why {
 
 /// What all who took part did and saw, in the order in which it happened.
 fn timeline(facts: &Facts<'_>) -> Vec<WhyLine> {
-    let mut lines: Vec<(Stamp, u8, PeerId, String)> = Vec::new();
+    let mut lines: Vec<(Stamp, u8, PeerId, TraceEvent)> = Vec::new();
     let latest = facts.attempt.map(|attempt| (attempt, facts.trace));
     // What made the link, and what was tried since.
     let made = facts.made.filter(|(made, _)| facts.attempt.is_none_or(|latest| latest.id != made.id));
     for (attempt, trace) in made.into_iter().chain(latest) {
         // A stage begins before what it does, and ends behind it.
-        let begins = |what: &str| what.contains(" skipped") || !what.contains(' ') || what.contains(" via ");
-        let rank = |what: &str| if begins(what) { 0 } else { 3 };
+        let rank = |what: &TraceEvent| if what.is_beginning() { 0 } else { 3 };
         lines.extend(notes(attempt).into_iter().map(|(at, what)| (at, rank(&what), facts.me, what)));
-        lines.extend(trace.steps().iter().map(|step| (step.at, 1, facts.me, step.what.text())));
+        lines.extend(trace.steps().iter().map(|step| (step.at, 1, facts.me, step.what.clone())));
     }
     if let Some(link) = facts.link {
-        let who = if link.ours { "we dialled" } else { "it dialled us" };
-        lines.push((link.since, 4, facts.me, format!("link up, {}: {who}", link.path)));
+        let up = TraceEvent::LinkUp { path: Some(link.path), ours: link.ours };
+        lines.push((link.since, 4, facts.me, up));
     }
     let begun = made.map(|(a, _)| a.started).or(facts.attempt.map(|a| a.started));
     let begun = begun.into_iter().chain(facts.link.map(|link| link.since)).min();
     let belongs = |at: Stamp| begun.is_none_or(|begun| at.after(BEFORE) >= begun);
-    if let Theirs::Told { notes, .. } = &facts.theirs {
+    let told = match &facts.theirs {
+        Theirs::Told { notes, .. } => Some((facts.peer, notes)),
+        _ => None,
+    };
+    let told = told.into_iter().chain(facts.told().map(|(who, seen)| (who, &seen.notes)));
+    for (who, notes) in told {
         let notes = notes.iter().filter(|(at, _)| belongs(*at));
-        lines.extend(notes.map(|(at, what)| (*at, 2, facts.peer, what.clone())));
-    }
-    for told in &facts.accounts {
-        let notes = told.account.iter().flat_map(|seen| &seen.notes).filter(|(at, _)| belongs(*at));
-        lines.extend(notes.map(|(at, what)| (*at, 2, told.who, what.clone())));
+        lines.extend(notes.map(|(at, what)| (*at, 2, who, what.clone())));
     }
     lines.sort_by_key(|(at, rank, ..)| (*at, *rank));
     let begun = begun.or(lines.first().map(|(at, ..)| *at));
-    let line = |(at, _, who, what): (Stamp, u8, PeerId, String)| {
+    let line = |(at, _, who, what): (Stamp, u8, PeerId, TraceEvent)| {
         let at_ms = begun.map_or(0, |begun| begun.age_at(at).as_millis());
         WhyLine { at_ms: u64::try_from(at_ms).unwrap_or(u64::MAX), who, what }
     };
@@ -248,31 +254,5 @@ impl Facts<'_> {
     /// Who was asked what it saw, and told it.
     fn told(&self) -> impl Iterator<Item = (PeerId, &Seen)> {
         self.accounts.iter().filter_map(|told| Some((told.who, told.account.as_ref()?)))
-    }
-
-    fn ago(&self, at: Stamp) -> String {
-        ago(at, self.now)
-    }
-}
-
-/// An age in the unit that suits it.
-pub fn ago(at: Stamp, now: Stamp) -> String {
-    match at.age_at(now).as_secs() {
-        s @ 0..120 => format!("{s} s ago"),
-        s @ 120..7_200 => format!("{} min ago", s / 60),
-        s => format!("{} h ago", s / 3_600),
-    }
-}
-
-/// Names, the first few of them.
-fn names(peers: &[PeerId]) -> String {
-    let mut names: Vec<String> = peers.iter().take(3).map(PeerId::short).collect();
-    if peers.len() > names.len() {
-        names.push(format!("{} more", peers.len() - names.len()));
-    }
-    match names.split_last() {
-        Some((last, [])) => last.clone(),
-        Some((last, rest)) => format!("{} and {last}", rest.join(", ")),
-        None => "nobody".to_owned(),
     }
 }

@@ -3,28 +3,25 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::provenance::provenance;
-use super::{Facts, Heard, Knock, LinkFact, Seen, Theirs, Told, Trace, explain, notes};
-use crate::core::attempts::Attempts;
+use super::view::View;
+use super::{Facts, LinkFact, Seen, Theirs, Told, Trace, explain, notes};
 use crate::core::book::Entry;
 use crate::core::bucket::Bucket;
-use crate::core::coordination::Coordinator;
-use crate::core::dialer::Dialer;
-use crate::core::host::Ways;
 use crate::core::io::Action;
 use crate::core::limits::{ACCOUNTS_ASKED_MAX, GONE_LINKS_MAX, KNOCK_EVERY, KNOCKS_MAX, WHY_PER_MINUTE};
+use crate::core::link::Link;
 use crate::core::outbox::Outbox;
 use crate::core::peers::Peers;
-use crate::core::targets::Targets;
-use crate::core::twice::Twice;
-use crate::core::wire::{Message, PeerLinkStatus, PeerReply, WhyAsk, WhyNote, WitnessAsk, WitnessReply};
+use crate::core::wire::{
+    Message, PeerReply, PeerWords, TYPED_WHY_SINCE, WhyAsk, WhyNote, WitnessAsk, WitnessReply, WitnessWords,
+};
 use crate::core::{Mono, Now};
 use crate::model::{
-    Attempt, AttemptOutcome, CloseCode, CommandId, Done, Failure, NatType, Path, PathTest, PeerId, Reason,
-    Stamp, clean_sentence, plain_addr,
+    Attempt, AttemptOutcome, CloseCode, CommandId, Done, DropReason, Evidence, Failure, Heard, Knock,
+    NatType, Path, PeerId, PeerLinkStatus, Reason, Stamp, TraceEvent, plain_addr,
 };
 
 /// How long the others have to tell their parts.
@@ -54,33 +51,6 @@ impl Open {
         !self.reply_awaited
             && self.accounts.iter().all(|told| told.account.is_some())
             && self.knocks.len() >= self.knocked.len()
-    }
-}
-
-/// What must be known of the rest of the node.
-#[derive(Clone, Copy)]
-pub(in crate::core) struct View<'a> {
-    pub(in crate::core) targets: Targets<'a>,
-    pub(in crate::core) attempts: &'a Attempts,
-    pub(in crate::core) dialer: &'a Dialer,
-    pub(in crate::core) ways: &'a Ways,
-    pub(in crate::core) twice: &'a Twice,
-    pub(in crate::core) coordination: &'a Coordinator,
-    /// The name of our network.
-    pub(in crate::core) network: &'a str,
-    /// Whether a guessed punch with a peer is of any use.
-    pub(in crate::core) guessable: &'a dyn Fn(&PeerId) -> bool,
-    /// The latest test of the paths to a peer.
-    pub(in crate::core) tested: &'a dyn Fn(&PeerId) -> Option<Arc<PathTest>>,
-}
-
-impl<'a> View<'a> {
-    pub(super) fn peers(&self) -> Peers<'a> {
-        self.targets.peers
-    }
-
-    fn now(&self) -> Now {
-        self.targets.peers.now
     }
 }
 
@@ -131,8 +101,10 @@ impl WhyQueries {
         match message {
             Message::WhyAsk(ask) => self.on_why_ask(from, ask, view, out),
             Message::PeerReply(reply) => self.on_peer_reply(from, reply, view, out),
+            Message::PeerWords(words) => self.on_peer_reply(from, words.into(), view, out),
             Message::WitnessAsk(ask) => self.on_witness_ask(from, ask, view, out),
             Message::WitnessReply(reply) => self.on_witness_reply(from, reply, view, out),
+            Message::WitnessWords(words) => self.on_witness_reply(from, words.into(), view, out),
             _ => {}
         }
     }
@@ -302,7 +274,7 @@ impl WhyQueries {
         let meter = meter.or_insert_with(|| Bucket::new(WHY_PER_MINUTE, WHY_PER_MINUTE / 60.0, now.mono));
         let may = meter.take(now.mono);
         if !may {
-            out.stopped("why rate");
+            out.stopped(DropReason::WhyRate);
         }
         may
     }
@@ -314,23 +286,34 @@ impl WhyQueries {
             return;
         }
         let ours = view.attempts.latest_report(&from);
-        let mut told: Vec<(Stamp, String)> = ours.map(|attempt| notes(&attempt)).unwrap_or_default();
+        let mut told = ours.map(|attempt| notes(&attempt)).unwrap_or_default();
         let followed = view.coordination.told(from, None);
-        told.extend(followed.map(|noted| (now.stamp_of(noted.at), noted.text())));
+        told.extend(followed.map(|noted| (now.stamp_of(noted.at), noted.event())));
         if let Some(status) = peers.links.status(&from) {
-            // In the words of who asked.
-            let how = if status.info.outbound { "it dialled" } else { "we dialled" };
-            told.push((now.stamp_of(status.since), format!("link up: {how}")));
+            // As seen by who asked.
+            let up = TraceEvent::LinkUp { path: None, ours: !status.info.outbound };
+            told.push((now.stamp_of(status.since), up));
         }
         let nat = view.targets.nat.view();
         let reply = PeerReply {
             query: ask.query,
             nat: nat.claim(),
             measured_s: nat.measured.map(|at| age_ms(at, now) / 1_000),
-            evidence: nat.evidence.iter().take(PeerReply::EVIDENCE_MAX).map(|e| clean_sentence(e)).collect(),
+            evidence: nat
+                .evidence
+                .iter()
+                .take(PeerReply::EVIDENCE_MAX)
+                .cloned()
+                .map(Evidence::Theirs)
+                .collect(),
             notes: newest(told, now),
         };
-        out.send(from, Message::PeerReply(reply));
+        let message = if reads_types(&from, peers) {
+            Message::PeerReply(reply)
+        } else {
+            Message::PeerWords(PeerWords::from(reply))
+        };
+        out.send(from, message);
     }
 
     /// A peer asks what we saw of another, and what became of its requests.
@@ -351,7 +334,7 @@ impl WhyQueries {
             (None, None) => (PeerLinkStatus::Never, None),
         };
         let told = view.coordination.told(from, Some(ask.about));
-        let told = told.map(|noted| (now.stamp_of(noted.at), noted.text())).collect();
+        let told = told.map(|noted| (now.stamp_of(noted.at), noted.event())).collect();
         let reply = WitnessReply {
             query: ask.query,
             standing,
@@ -360,23 +343,23 @@ impl WhyQueries {
             seen_at: status.filter(|s| s.info.path.is_straight()).map(|s| s.info.remote),
             notes: newest(told, now),
         };
-        out.send(from, Message::WitnessReply(reply));
+        let message = if reads_types(&from, peers) {
+            Message::WitnessReply(reply)
+        } else {
+            Message::WitnessWords(WitnessWords::from(reply))
+        };
+        out.send(from, message);
     }
 
     /// The peer told its part.
     fn on_peer_reply(&mut self, from: PeerId, reply: PeerReply, view: View<'_>, out: &mut Outbox) {
         let now = view.now();
         let open = self.open.get_mut(&reply.query).filter(|o| o.peer == from && o.reply_awaited);
-        let Some(open) = open else { return out.stopped("answer to no question") };
+        let Some(open) = open else { return out.stopped(DropReason::AnswerToNoQuestion) };
         open.reply_awaited = false;
         open.theirs = Theirs::Told {
             measured: reply.measured_s.map(|s| now.stamp.before(Duration::from_secs(s.into()))),
-            evidence: reply
-                .evidence
-                .iter()
-                .take(PeerReply::EVIDENCE_MAX)
-                .map(|e| clean_sentence(e))
-                .collect(),
+            evidence: reply.evidence.into_iter().take(PeerReply::EVIDENCE_MAX).collect(),
             notes: heard(reply.notes, now),
         };
         self.answer_why(reply.query, view, out);
@@ -387,7 +370,7 @@ impl WhyQueries {
         let now = view.now();
         let open = self.open.get_mut(&reply.query);
         let told = open.and_then(|o| o.accounts.iter_mut().find(|t| t.who == from && t.account.is_none()));
-        let Some(told) = told else { return out.stopped("answer to no question") };
+        let Some(told) = told else { return out.stopped(DropReason::AnswerToNoQuestion) };
         told.account = Some(Seen {
             standing: reply.standing,
             since: reply.since_s.map(|s| now.stamp.before(Duration::from_secs(s.into()))),
@@ -457,16 +440,22 @@ fn age_ms(at: Stamp, now: Now) -> u32 {
     u32::try_from(at.age_at(now.stamp).as_millis()).unwrap_or(u32::MAX)
 }
 
+/// Whether a peer reads what happened as types; else it is told in sentences.
+fn reads_types(peer: &PeerId, peers: Peers<'_>) -> bool {
+    let version = peers.links.get(peer).and_then(Link::greeting).map(|greeting| greeting.version);
+    version.is_some_and(|version| version >= TYPED_WHY_SINCE)
+}
+
 /// The newest of what is to be told, the oldest first.
-fn newest(mut told: Vec<(Stamp, String)>, now: Now) -> Vec<WhyNote> {
+fn newest(mut told: Vec<(Stamp, TraceEvent)>, now: Now) -> Vec<WhyNote> {
     told.sort_by_key(|(at, _)| *at);
     let skip = told.len().saturating_sub(PeerReply::NOTES_MAX);
-    let note = |(at, what): (Stamp, String)| WhyNote { age_ms: age_ms(at, now), what: clean_sentence(&what) };
+    let note = |(at, what): (Stamp, TraceEvent)| WhyNote { age_ms: age_ms(at, now), what };
     told.into_iter().skip(skip).map(note).collect()
 }
 
 /// What was told, by our clock.
-fn heard(notes: Vec<WhyNote>, now: Now) -> Vec<(Stamp, String)> {
+fn heard(notes: Vec<WhyNote>, now: Now) -> Vec<(Stamp, TraceEvent)> {
     let at = |note: &WhyNote| now.stamp.before(Duration::from_millis(note.age_ms.into()));
-    notes.into_iter().take(PeerReply::NOTES_MAX).map(|note| (at(&note), clean_sentence(&note.what))).collect()
+    notes.into_iter().take(PeerReply::NOTES_MAX).map(|note| (at(&note), note.what)).collect()
 }

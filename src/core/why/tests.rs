@@ -3,7 +3,10 @@ use std::net::SocketAddr;
 use super::*;
 use crate::core::coordination::TARGET_WAIT;
 use crate::core::ladder::DialId;
-use crate::model::{AttemptId, AttemptOutcome, Cause, CloseCode, NatType, StageReport, Vantage};
+use crate::model::{
+    AttemptId, AttemptOutcome, Cause, CloseCode, CoordinationStep, Heard, Knocked, NatType, StageReport,
+    Vantage, WhyCause,
+};
 
 const ME: PeerId = PeerId([1; 32]);
 const PEER: PeerId = PeerId([2; 32]);
@@ -158,7 +161,11 @@ fn two_ends_without_a_family_in_common_are_told_so_relayed_or_not() {
     let linked = Some(link(Path::Relayed, Some(PeerId([3; 32])), true));
     let why = explain(&Facts { nat_pair, addresses: addresses.clone(), link: linked, ..case.facts() });
     assert_eq!(why.cause, WhyCause::NoCommonFamily);
-    assert!(why.verdict.contains("it has IPv4 alone, and this host sends by IPv6 alone"), "{}", why.verdict);
+    assert!(
+        why.verdict_words().contains("it has IPv4 alone, and this host sends by IPv6 alone"),
+        "{}",
+        why.verdict_words()
+    );
     assert!(!why.next.contains(&NextAction::Punch), "{:?}", why.next);
 }
 
@@ -179,80 +186,108 @@ fn two_nats_that_cannot_be_punched_are_the_verdict_and_a_punch_is_not_proposed()
     let nat_pair = NatPair { theirs: NatType::Symmetric, ..facts.nat_pair };
     let theirs = Theirs::Told { measured: Some(at(10_000)), evidence: Vec::new(), notes: Vec::new() };
     let why = explain(&relayed(Facts { nat_pair, theirs, ..facts }));
-    assert!(why.verdict.contains("cannot be punched"), "{}", why.verdict);
-    assert!(why.verdict.contains("maps per destination") && why.verdict.contains("exact address and port"));
-    assert!(has(&why.evidence, "our NAT: port-restricted, measured 40 s ago"), "{:?}", why.evidence);
-    assert!(has(&why.would_help, "their router"));
+    assert!(why.verdict_words().contains("cannot be punched"), "{}", why.verdict_words());
+    assert!(
+        why.verdict_words().contains("maps per destination")
+            && why.verdict_words().contains("exact address and port")
+    );
+    assert!(
+        has(&why.evidence_words(), "our NAT: port-restricted, measured 40 s ago"),
+        "{:?}",
+        why.evidence_words()
+    );
+    assert!(has(&why.help_words(), "their router"));
     assert_eq!(why.next, [NextAction::NatProbe, NextAction::Failover]);
     assert_eq!(why.confidence.level, Sureness::High);
     let because = "ours: 2 observers, same verdict: port-restricted, measured 40 s ago; theirs: as the peer says, measured 50 s ago";
-    assert_eq!(why.confidence.because, because);
+    assert_eq!(why.because_words(), because);
 }
 
 #[test]
 fn hearsay_and_old_measurements_make_the_verdict_less_sure() {
     let case = Case::new(attempt(Vec::new(), AttemptOutcome::Connected), Trace::default());
     let nat_pair = NatPair { theirs: NatType::Symmetric, ..case.facts().nat_pair };
-    let sure = |facts: Facts<'_>| explain(&relayed(Facts { nat_pair, ..facts })).confidence;
-    assert_eq!(sure(Facts { first_hand: false, ..case.facts() }).level, Sureness::Medium);
+    let sure = |facts: Facts<'_>| explain(&relayed(Facts { nat_pair, ..facts }));
+    assert_eq!(sure(Facts { first_hand: false, ..case.facts() }).confidence.level, Sureness::Medium);
     let old = NatView { measured: Some(at(0).before(Duration::from_secs(3_600))), ..case.nat.clone() };
     let low = sure(Facts { first_hand: false, nat: &old, ..case.facts() });
-    assert_eq!(low.level, Sureness::Low, "{}", low.because);
-    assert!(low.because.contains("hearsay") && low.because.contains("min ago"), "{}", low.because);
+    assert_eq!(low.confidence.level, Sureness::Low);
+    let because = low.because_words();
+    assert!(because.contains("hearsay") && because.contains("min ago"), "{because}");
 }
 
 #[test]
 fn a_punch_that_both_made_in_vain_has_two_causes_and_what_tells_them_apart() {
     let mut trace = Trace::default();
-    trace.add(TraceEvent::Agreed(RELAY, addr(2)), at(20));
+    trace.add(TraceEvent::Agreed { via: RELAY, at: addr(2) }, at(20));
     let failed = Some(Reason::TimedOut { after_ms: 30_000 });
     let punch = stage(StageKind::Punch, StageOutcome::Failed, 10, 30_000, failed);
     let case = Case::new(attempt(vec![punch], AttemptOutcome::Connected), trace);
     let why = explain(&relayed(case.facts()));
-    assert!(why.verdict.contains("no result after 30.00 s"), "{}", why.verdict);
-    assert!(why.verdict.contains("has changed since, or a firewall drops UDP"), "{}", why.verdict);
-    assert!(why.verdict.contains("tells them apart"), "{}", why.verdict);
+    assert!(why.verdict_words().contains("no result after 30.00 s"), "{}", why.verdict_words());
+    assert!(
+        why.verdict_words().contains("has changed since, or a firewall drops UDP"),
+        "{}",
+        why.verdict_words()
+    );
+    assert!(why.verdict_words().contains("tells them apart"), "{}", why.verdict_words());
     assert_eq!(why.next.first(), Some(&NextAction::NatProbe));
     let nat_pair = NatPair { theirs: NatType::Unknown, ..case.facts().nat_pair };
     let why = explain(&relayed(Facts { nat_pair, ..case.facts() }));
-    assert!(why.verdict.contains("its NAT is not measured, so either"), "{}", why.verdict);
+    assert!(why.verdict_words().contains("its NAT is not measured, so either"), "{}", why.verdict_words());
     assert!(why.confidence.level < Sureness::High);
 }
 
 #[test]
 fn a_rate_limit_names_who_refused_and_says_that_the_nats_are_not_in_the_way() {
     let mut trace = Trace::default();
-    trace.add(TraceEvent::TurnedDown(RELAY, Reason::RateLimited), at(20));
+    trace.add(TraceEvent::TurnedDown { via: RELAY, reason: Reason::RateLimited }, at(20));
     let case = Case::new(unreached(Reason::RateLimited), trace);
     for facts in [case.facts(), relayed(case.facts())] {
         let why = explain(&facts);
-        assert!(why.verdict.contains("030303 coordinates no further punch"), "{}", why.verdict);
-        assert!(why.verdict.contains("rate limit"), "{}", why.verdict);
+        assert!(
+            why.verdict_words().contains("030303 coordinates no further punch"),
+            "{}",
+            why.verdict_words()
+        );
+        assert!(why.verdict_words().contains("rate limit"), "{}", why.verdict_words());
         assert_eq!(why.next[0], NextAction::Punch);
         assert_eq!(why.confidence.level, Sureness::High);
     }
     let why = explain(&case.facts());
-    assert!(why.timeline.iter().any(|l| l.what.starts_with("030303 turned it down")), "{:?}", why.timeline);
+    assert!(
+        why.timeline.iter().any(|l| l.what.to_string().starts_with("030303 turned it down")),
+        "{:?}",
+        why.timeline
+    );
 }
 
 #[test]
 fn nobody_between_is_told_with_who_was_asked_and_both_causes() {
     let mut trace = dialled(&[2]);
-    trace.add(TraceEvent::HasNot(RELAY), at(2_010));
+    trace.add(TraceEvent::HasNot { who: RELAY }, at(2_010));
     let case = Case::new(unreached(Reason::NoIntermediary), trace);
     let accounts = vec![Told {
         who: RELAY,
         account: Some(Seen { standing: PeerLinkStatus::Never, since: None, at: None, notes: Vec::new() }),
     }];
     let why = explain(&Facts { accounts, homes: vec![OTHER], ..case.facts() });
-    assert!(why.verdict.contains("nobody we are linked to is connected to it"), "{}", why.verdict);
-    assert!(why.verdict.contains("offline, or linked to others only"), "{}", why.verdict);
-    assert!(why.verdict.contains("its record names 040404"), "{}", why.verdict);
-    assert!(has(&why.evidence, "030303 said no"), "{:?}", why.evidence);
-    assert!(has(&why.evidence, "030303, by its account: not connected to it"), "{:?}", why.evidence);
+    assert!(
+        why.verdict_words().contains("nobody we are linked to is connected to it"),
+        "{}",
+        why.verdict_words()
+    );
+    assert!(why.verdict_words().contains("offline, or linked to others only"), "{}", why.verdict_words());
+    assert!(why.verdict_words().contains("its record names 040404"), "{}", why.verdict_words());
+    assert!(has(&why.evidence_words(), "030303 said no"), "{:?}", why.evidence_words());
+    assert!(
+        has(&why.evidence_words(), "030303, by its account: not connected to it"),
+        "{:?}",
+        why.evidence_words()
+    );
     assert_eq!(why.confidence.level, Sureness::Medium);
     assert_eq!(why.next[0], NextAction::SyncAll);
-    assert!(has(&why.evidence, "no account from 020202: there is no link to ask over"));
+    assert!(has(&why.evidence_words(), "no account from 020202: there is no link to ask over"));
 }
 
 #[test]
@@ -261,26 +296,34 @@ fn a_peer_that_fell_silent_for_others_is_most_likely_offline_and_never_surely() 
     let accounts = vec![told(RELAY, PeerLinkStatus::Silent, None), told(OTHER, PeerLinkStatus::Never, None)];
     let gone = Some((at(29_000), Reason::HeartbeatsMissed { missed: 3 }));
     let why = explain(&Facts { accounts: accounts.clone(), gone, ..case.facts() });
-    assert!(why.verdict.contains("offline, most likely: we and 030303 lost it"), "{}", why.verdict);
-    assert!(why.verdict.contains("UDP blocked, it would look the same"), "{}", why.verdict);
+    assert!(
+        why.verdict_words().contains("offline, most likely: we and 030303 lost it"),
+        "{}",
+        why.verdict_words()
+    );
+    assert!(why.verdict_words().contains("UDP blocked, it would look the same"), "{}", why.verdict_words());
     assert_eq!(why.confidence.level, Sureness::Medium);
-    assert!(has(&why.evidence, "its link to it fell silent, 30 s ago"), "{:?}", why.evidence);
+    assert!(has(&why.evidence_words(), "its link to it fell silent, 30 s ago"), "{:?}", why.evidence_words());
     let alone = explain(&Facts { accounts, ..case.facts() });
     assert_eq!(alone.confidence.level, Sureness::Low, "one witness may be wrong itself");
     // The same where the intermediary still thought that it was connected.
     let silent = Case::new(unreached(Reason::timed_out(TARGET_WAIT)), dialled(&[2]));
     let accounts = vec![told(RELAY, PeerLinkStatus::Silent, None)];
-    assert!(explain(&Facts { accounts, ..silent.facts() }).verdict.contains("offline, most likely"));
+    assert!(explain(&Facts { accounts, ..silent.facts() }).verdict_words().contains("offline, most likely"));
 }
 
 #[test]
 fn a_goodbye_makes_offline_certain() {
     let case = Case::new(unreached(Reason::NoIntermediary), dialled(&[2]));
     let why = explain(&Facts { accounts: vec![told(RELAY, PeerLinkStatus::Left, None)], ..case.facts() });
-    assert!(why.verdict.starts_with("It is offline: it said goodbye to 030303"), "{}", why.verdict);
+    assert!(
+        why.verdict_words().starts_with("It is offline: it said goodbye to 030303"),
+        "{}",
+        why.verdict_words()
+    );
     let gone = Some((at(50_000), Reason::Closed { close: Some(CloseCode::Leave) }));
     let why = explain(&Facts { gone, ..case.facts() });
-    assert!(why.verdict.contains("goodbye to us"), "{}", why.verdict);
+    assert!(why.verdict_words().contains("goodbye to us"), "{}", why.verdict_words());
     assert_eq!(why.confidence.level, Sureness::High);
 }
 
@@ -294,22 +337,26 @@ fn what_its_own_host_says_decides_between_offline_and_blocked() {
         explain(&Facts { accounts: accounts.clone(), nat_pair, knocks, ..case.facts() })
     };
     let stopped = with(Knocked::Refused, Knocked::Refused);
-    assert!(stopped.verdict.contains("nothing listens at its port"), "{}", stopped.verdict);
+    assert!(stopped.verdict_words().contains("nothing listens at its port"), "{}", stopped.verdict_words());
     let blocked = with(Knocked::Silent, Knocked::Refused);
-    assert!(blocked.verdict.starts_with("UDP is blocked on its side"), "{}", blocked.verdict);
+    assert!(blocked.verdict_words().starts_with("UDP is blocked on its side"), "{}", blocked.verdict_words());
     assert!(
-        has(&blocked.evidence, "UDP stays silent, TCP is refused, so its host is up"),
+        has(&blocked.evidence_words(), "UDP stays silent, TCP is refused, so its host is up"),
         "{:?}",
-        blocked.evidence
+        blocked.evidence_words()
     );
     let neither = with(Knocked::Silent, Knocked::Silent);
-    assert!(neither.verdict.contains("most likely"), "{}", neither.verdict);
+    assert!(neither.verdict_words().contains("most likely"), "{}", neither.verdict_words());
     // Behind a NAT it is the router that answers, which says nothing of the peer.
     for udp in [Knocked::Silent, Knocked::Refused] {
         let knocks = vec![Knock { own: false, ..knock(PEER, 2, udp, Knocked::Refused) }];
         let why = explain(&Facts { accounts: accounts.clone(), knocks, ..case.facts() });
-        assert!(why.verdict.contains("most likely"), "{}", why.verdict);
-        assert!(has(&why.evidence, "by its host or the router in front"), "{:?}", why.evidence);
+        assert!(why.verdict_words().contains("most likely"), "{}", why.verdict_words());
+        assert!(
+            has(&why.evidence_words(), "by its host or the router in front"),
+            "{:?}",
+            why.evidence_words()
+        );
     }
 }
 
@@ -319,24 +366,28 @@ fn without_any_link_the_hosts_that_answer_over_tcp_tell_that_udp_is_blocked() {
     let alone = |knocks| explain(&Facts { links: 0, knocks, fell_silent: vec![at(30_000)], ..case.facts() });
     let one = knock(PEER, 2, Knocked::Silent, Knocked::Refused);
     let why = alone(vec![one, knock(OTHER, 4, Knocked::Silent, Knocked::Answered)]);
-    assert!(why.verdict.starts_with("UDP is blocked on our side"), "{}", why.verdict);
+    assert!(why.verdict_words().starts_with("UDP is blocked on our side"), "{}", why.verdict_words());
     assert_eq!(why.confidence.level, Sureness::High);
-    assert!(has(&why.evidence, "we have no link to anybody; 1 fell silent"), "{:?}", why.evidence);
+    assert!(
+        has(&why.evidence_words(), "we have no link to anybody; 1 fell silent"),
+        "{:?}",
+        why.evidence_words()
+    );
     // One host alone leaves open on whose side.
     let why = alone(vec![one]);
-    assert!(why.verdict.contains("On whose side cannot be said"), "{}", why.verdict);
+    assert!(why.verdict_words().contains("On whose side cannot be said"), "{}", why.verdict_words());
     assert_eq!(why.confidence.level, Sureness::Medium);
     // Silence everywhere leaves open whether it is us or them.
     let why = alone(vec![knock(PEER, 2, Knocked::Silent, Knocked::Silent)]);
-    assert!(why.verdict.contains("Either this host is cut off"), "{}", why.verdict);
-    assert!(why.verdict.contains("tells them apart"), "{}", why.verdict);
+    assert!(why.verdict_words().contains("Either this host is cut off"), "{}", why.verdict_words());
+    assert!(why.verdict_words().contains("tells them apart"), "{}", why.verdict_words());
     assert_eq!(why.confidence.level, Sureness::Low);
     let why = alone(vec![knock(PEER, 2, Knocked::Forbidden, Knocked::Refused)]);
-    assert!(why.verdict.contains("own firewall"), "{}", why.verdict);
+    assert!(why.verdict_words().contains("own firewall"), "{}", why.verdict_words());
     let why = alone(vec![knock(PEER, 2, Knocked::NoRoute, Knocked::NoRoute)]);
-    assert!(why.verdict.contains("offline itself"), "{}", why.verdict);
+    assert!(why.verdict_words().contains("offline itself"), "{}", why.verdict_words());
     let why = alone(vec![knock(PEER, 2, Knocked::Answered, Knocked::Refused)]);
-    assert!(why.verdict.contains("answers now"), "{}", why.verdict);
+    assert!(why.verdict_words().contains("answers now"), "{}", why.verdict_words());
     // One destination without a route, or forbidden, or silent says nothing of us.
     for lone in [
         knock(PEER, 2, Knocked::NoRoute, Knocked::NoRoute),
@@ -344,7 +395,7 @@ fn without_any_link_the_hosts_that_answer_over_tcp_tell_that_udp_is_blocked() {
         one,
     ] {
         let why = alone(vec![lone, knock(OTHER, 4, Knocked::Answered, Knocked::Refused)]);
-        assert!(why.verdict.contains("answers now"), "{lone:?}: {}", why.verdict);
+        assert!(why.verdict_words().contains("answers now"), "{lone:?}: {}", why.verdict_words());
     }
 }
 
@@ -356,8 +407,16 @@ fn another_network_is_said_by_the_other_end_and_names_ours() {
     sent(&mut trace, DialId { attempt: AttemptId(1), n: 1 }, addr(2), at(0));
     let case = Case::new(attempt(vec![direct], AttemptOutcome::Unreachable), trace);
     let why = explain(&case.facts());
-    assert!(why.verdict.contains("another network") && why.verdict.contains("\"fleet\""), "{}", why.verdict);
-    assert!(has(&why.evidence, "it answered at 198.18.0.2:41000 60 s ago"), "{:?}", why.evidence);
+    assert!(
+        why.verdict_words().contains("another network") && why.verdict_words().contains("\"fleet\""),
+        "{}",
+        why.verdict_words()
+    );
+    assert!(
+        has(&why.evidence_words(), "it answered at 198.18.0.2:41000 60 s ago"),
+        "{:?}",
+        why.evidence_words()
+    );
     assert_eq!((why.confidence.level, why.next), (Sureness::High, vec![NextAction::Connect]));
 }
 
@@ -366,19 +425,27 @@ fn a_dead_address_is_stale_only_where_somebody_sees_it_elsewhere() {
     let case = Case::new(unreached(Reason::NoIntermediary), dialled(&[2]));
     let accounts = vec![told(RELAY, PeerLinkStatus::Linked, Some(addr(7)))];
     let why = explain(&Facts { accounts: accounts.clone(), ..case.facts() });
-    assert!(why.verdict.contains("It has moved: we dialled 198.18.0.2:41000"), "{}", why.verdict);
-    assert!(why.verdict.contains("it is at 198.18.0.7:41000 now"), "{}", why.verdict);
+    assert!(
+        why.verdict_words().contains("It has moved: we dialled 198.18.0.2:41000"),
+        "{}",
+        why.verdict_words()
+    );
+    assert!(why.verdict_words().contains("it is at 198.18.0.7:41000 now"), "{}", why.verdict_words());
     assert_eq!((why.confidence.level, why.next[0]), (Sureness::Medium, NextAction::Connect));
     let addresses = vec![addr(2), addr(7)];
     let why = explain(&Facts { addresses, accounts, ..case.facts() });
     assert_eq!(why.confidence.level, Sureness::High, "two say so");
-    assert!(has(&why.evidence, "its record says 198.18.0.7:41000 since"), "{:?}", why.evidence);
+    assert!(
+        has(&why.evidence_words(), "its record says 198.18.0.7:41000 since"),
+        "{:?}",
+        why.evidence_words()
+    );
     // A symmetric NAT shows another port to everybody: that is no move.
     let port = SocketAddr::new(addr(2).ip(), 50_000);
     let accounts = vec![told(RELAY, PeerLinkStatus::Linked, Some(port))];
     let nat_pair = NatPair { theirs: NatType::Symmetric, ..NatPair::default() };
     let why = explain(&Facts { nat_pair, accounts, ..case.facts() });
-    assert!(!why.verdict.contains("moved"), "{}", why.verdict);
+    assert!(!why.verdict_words().contains("moved"), "{}", why.verdict_words());
 }
 
 #[test]
@@ -389,7 +456,11 @@ fn somebody_else_at_its_address_makes_that_stale_for_sure() {
     trace.dial_failed(dial, &Reason::WrongIdentity { got: OTHER }, at(5));
     let case = Case::new(unreached(Reason::NoIntermediary), trace);
     let why = explain(&case.facts());
-    assert!(why.verdict.contains("040404 answers at 198.18.0.3:41000 now"), "{}", why.verdict);
+    assert!(
+        why.verdict_words().contains("040404 answers at 198.18.0.3:41000 now"),
+        "{}",
+        why.verdict_words()
+    );
     assert_eq!(why.confidence.level, Sureness::High);
 }
 
@@ -400,29 +471,37 @@ fn what_all_three_did_stands_in_the_order_in_which_it_happened() {
         stage(StageKind::Relay, StageOutcome::Ok, 910, 60, None),
     ];
     let mut trace = Trace::default();
-    trace.add(TraceEvent::Asked(RELAY, false), at(84));
+    trace.add(TraceEvent::Asked { via: RELAY, invitation: false }, at(84));
     let case = Case::new(attempt(stages, AttemptOutcome::Connected), trace);
-    let notes = vec![(at(168), "agreed to a punch".to_owned()), (at(0).before(BEFORE * 9), "old".to_owned())];
-    let theirs = Theirs::Told { measured: None, evidence: vec!["seen at two ports".into()], notes };
-    let seen = vec![(at(126), "punch passed on to the target".to_owned())];
+    let told = |words: &str| TraceEvent::Told { words: words.to_owned() };
+    let notes = vec![(at(168), told("agreed to a punch")), (at(0).before(BEFORE * 9), told("old"))];
+    let evidence = vec![Evidence::TheirWords("seen at two ports".to_owned())];
+    let theirs = Theirs::Told { measured: None, evidence, notes };
+    let step = CoordinationStep::PassedOn;
+    let seen = vec![(at(126), TraceEvent::Coordinated { invitation: false, step })];
     let account = Some(Seen { standing: PeerLinkStatus::Linked, since: None, at: None, notes: seen });
     let accounts = vec![Told { who: RELAY, account }, Told { who: OTHER, account: None }];
     let why = explain(&relayed(Facts { theirs, accounts, ..case.facts() }));
-    let lines: Vec<_> = why.timeline.iter().map(|l| (l.at_ms, l.who, l.what.as_str())).collect();
+    let lines: Vec<_> = why.timeline.iter().map(|l| (l.at_ms, l.who, l.what.to_string())).collect();
     assert_eq!(
         lines,
         [
             (0, ME, "direct skipped: no address known"),
             (84, ME, "asked 030303 to coordinate a punch"),
             (126, RELAY, "punch passed on to the target"),
-            (168, PEER, "agreed to a punch"),
+            (168, PEER, "“agreed to a punch”"),
             (910, ME, "relay via 030303"),
             (970, ME, "relay ok"),
             (30_000, ME, "link up, relayed: we dialled"),
         ]
+        .map(|(at_ms, who, what)| (at_ms, who, what.to_owned()))
     );
-    assert!(has(&why.evidence, "theirs: seen at two ports"));
-    assert!(has(&why.evidence, "no account from 040404: it did not answer"), "{:?}", why.evidence);
+    assert!(has(&why.evidence_words(), "theirs: “seen at two ports”"));
+    assert!(
+        has(&why.evidence_words(), "no account from 040404: it did not answer"),
+        "{:?}",
+        why.evidence_words()
+    );
 }
 
 #[test]
@@ -430,7 +509,7 @@ fn without_evidence_the_outcome_alone_makes_no_sure_verdict() {
     let relay = stage(StageKind::Relay, StageOutcome::Failed, 0, 10, Some(Reason::NobodyToInvite));
     let case = Case::new(attempt(vec![relay], AttemptOutcome::Unreachable), Trace::default());
     let why = explain(&case.facts());
-    assert!(why.verdict.contains("nobody to pass an invitation on"), "{}", why.verdict);
+    assert!(why.verdict_words().contains("nobody to pass an invitation on"), "{}", why.verdict_words());
     assert_eq!(why.confidence.level, Sureness::Low);
     assert!(why.next.contains(&NextAction::Connect));
 }
@@ -443,7 +522,7 @@ fn an_address_that_is_dialled_again_and_again_is_one_step() {
         sent(&mut trace, dial, addr(2), at(u64::from(n)));
         trace.dial_failed(dial, &Reason::NoAnswer { addresses: 1 }, at(u64::from(n)));
     }
-    let texts: Vec<String> = trace.steps().iter().map(|s| s.what.text()).collect();
+    let texts: Vec<String> = trace.steps().iter().map(|s| s.what.to_string()).collect();
     assert_eq!(texts, ["dial 198.18.0.2:41000, 5 times", "heard nothing from 198.18.0.2:41000"]);
 }
 
@@ -456,11 +535,11 @@ fn a_path_that_takes_only_short_datagrams_is_told_from_one_that_is_blocked() {
     let case = Case::new(unreached(Reason::NoIntermediary), trace);
     for links in [0, 3] {
         let why = explain(&Facts { links, ..case.facts() });
-        assert_eq!(why.cause, WhyCause::PathTooNarrow, "{}", why.verdict);
-        assert!(why.verdict.contains("1 228 bytes") && why.next.first() == Some(&NextAction::Relay));
+        assert_eq!(why.cause(), WhyCause::PathTooNarrow, "{}", why.verdict_words());
+        assert!(why.verdict_words().contains("1 228 bytes") && why.next.first() == Some(&NextAction::Relay));
     }
     let told =
-        case.facts().trace.steps().iter().filter(|s| s.what.text().contains("a short datagram")).count();
+        case.facts().trace.steps().iter().filter(|s| s.what.to_string().contains("a short datagram")).count();
     assert_eq!(told, 1, "once, however often it is answered");
 }
 
@@ -473,8 +552,8 @@ fn a_knock_tells_a_narrow_path_from_blocked_udp() {
         explain(&Facts { links, knocks: vec![knock], ..case.facts() })
     };
     for links in [0, 3] {
-        assert_eq!(with(Knocked::Answered, links).cause, WhyCause::PathTooNarrow);
+        assert_eq!(with(Knocked::Answered, links).cause(), WhyCause::PathTooNarrow);
     }
-    assert_eq!(with(Knocked::Silent, 0).cause, WhyCause::UdpBlockedBetween);
-    assert_eq!(with(Knocked::Silent, 3).cause, WhyCause::UdpBlockedThere);
+    assert_eq!(with(Knocked::Silent, 0).cause(), WhyCause::UdpBlockedBetween);
+    assert_eq!(with(Knocked::Silent, 3).cause(), WhyCause::UdpBlockedThere);
 }

@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 
 use crate::core::ladder::DialId;
-use crate::model::{PeerId, Reason, Stamp};
+use crate::model::{PeerId, Reason, Stamp, TraceEvent};
 
 /// Steps kept of one attempt: the first ones tell most.
 const STEPS_MAX: usize = 40;
@@ -16,43 +16,6 @@ pub struct Step {
     pub at: Stamp,
     /// What.
     pub what: TraceEvent,
-}
-
-/// What was done or heard.
-#[derive(Debug, Clone, PartialEq)]
-pub enum TraceEvent {
-    /// An address was dialled, so many times, for a punch or not.
-    Dialled {
-        /// Where.
-        addr: SocketAddr,
-        /// As our half of a punch.
-        punch: bool,
-        /// How often.
-        times: u32,
-    },
-    /// A dial came to nothing.
-    DialFailed {
-        /// Where.
-        addr: SocketAddr,
-        /// Why.
-        reason: Reason,
-    },
-    /// So many linked peers were asked who is connected to it.
-    AskedWhoHas(usize),
-    /// One of them is: this is where it sees it.
-    Has(PeerId, SocketAddr),
-    /// One of them is not, or sees it only through a relay.
-    HasNot(PeerId),
-    /// An intermediary was asked for a punch, or (`true`) for an invitation.
-    Asked(PeerId, bool),
-    /// It had the target agree; this is where it sees it.
-    Agreed(PeerId, SocketAddr),
-    /// It did not.
-    TurnedDown(PeerId, Reason),
-    /// A short datagram was answered there, the long ones of the handshake were not.
-    ShortPassed(SocketAddr),
-    /// Its reservation on that relay was dialled.
-    LaneDialled(PeerId, SocketAddr),
 }
 
 /// All steps of an attempt.
@@ -96,7 +59,7 @@ impl Trace {
         let Some(what) = self.dials.iter().find(|(d, _)| *d == dial).map(|(_, what)| *what) else { return };
         let (addr, punch) = match what {
             Dial::To(addr, punch) => (addr, punch),
-            Dial::Lane(relay, addr) => return self.add(TraceEvent::LaneDialled(relay, addr), at),
+            Dial::Lane(relay, addr) => return self.add(TraceEvent::LaneDialled { relay, at: addr }, at),
         };
         let same = self.steps.iter_mut().find_map(|step| match &mut step.what {
             TraceEvent::Dialled { addr: a, punch: p, times } if (*a, *p) == (addr, punch) => Some(times),
@@ -141,7 +104,7 @@ impl Trace {
 
     /// A short datagram was answered at an address that was dialled.
     pub fn short_passed_at(&mut self, addr: SocketAddr, at: Stamp) {
-        let noted = TraceEvent::ShortPassed(addr);
+        let noted = TraceEvent::ShortPassed { at: addr };
         if self.addresses().contains(&addr) && self.steps.iter().all(|step| step.what != noted) {
             self.add(noted, at);
         }
@@ -150,7 +113,7 @@ impl Trace {
     /// Where short datagrams pass and long ones do not.
     pub fn short_passed(&self) -> Option<SocketAddr> {
         self.steps.iter().find_map(|step| match step.what {
-            TraceEvent::ShortPassed(addr) => Some(addr),
+            TraceEvent::ShortPassed { at } => Some(at),
             _ => None,
         })
     }
@@ -169,8 +132,8 @@ impl Trace {
         let (mut has, mut not) = (Vec::new(), Vec::new());
         for step in &self.steps {
             match step.what {
-                TraceEvent::Has(peer, _) => has.push(peer),
-                TraceEvent::HasNot(peer) => not.push(peer),
+                TraceEvent::Has { who, .. } => has.push(who),
+                TraceEvent::HasNot { who } => not.push(who),
                 _ => {}
             }
         }
@@ -181,41 +144,12 @@ impl Trace {
     pub fn helpers(&self) -> Vec<PeerId> {
         let mut all: Vec<PeerId> = Vec::new();
         for step in &self.steps {
-            if let TraceEvent::Asked(peer, _) | TraceEvent::Has(peer, _) = step.what
+            if let TraceEvent::Asked { via: peer, .. } | TraceEvent::Has { who: peer, .. } = step.what
                 && !all.contains(&peer)
             {
                 all.push(peer);
             }
         }
         all
-    }
-}
-
-impl TraceEvent {
-    /// As it is told.
-    pub fn text(&self) -> String {
-        let times = |n: u32| if n > 1 { format!(", {n} times") } else { String::new() };
-        match self {
-            Self::Dialled { addr, punch: false, times: n } => format!("dial {addr}{}", times(*n)),
-            Self::Dialled { addr, punch: true, times: n } => {
-                format!("punch: dial {addr}, which opens our NAT{}", times(*n))
-            }
-            Self::DialFailed { addr, reason } => match reason {
-                Reason::NoAnswer { .. } | Reason::TimedOut { .. } => format!("heard nothing from {addr}"),
-                other => format!("{addr}: {other}"),
-            },
-            Self::AskedWhoHas(0) => "nobody to ask who is connected to it".to_owned(),
-            Self::AskedWhoHas(n) => format!("who is connected to it? asked of {n} linked"),
-            Self::Has(peer, at) => format!("{} is, and sees it at {at}", peer.short()),
-            Self::HasNot(peer) => format!("{} is not", peer.short()),
-            Self::Asked(via, false) => format!("asked {} to coordinate a punch", via.short()),
-            Self::Asked(via, true) => format!("asked {} to invite it to our relay", via.short()),
-            Self::Agreed(via, at) => format!("{}: it agreed, and is seen at {at}", via.short()),
-            Self::TurnedDown(via, reason) => format!("{} turned it down: {reason}", via.short()),
-            Self::ShortPassed(at) => {
-                format!("a short datagram was answered by {at}, the long ones of a handshake are not")
-            }
-            Self::LaneDialled(relay, at) => format!("dial its reservation on {}, {at}", relay.short()),
-        }
     }
 }

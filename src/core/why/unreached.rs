@@ -3,29 +3,23 @@
 
 use std::net::SocketAddr;
 
-use super::verdict::{narrow, punch, with};
-use super::{Facts, Finding, Knock, Knocked, Seen, names};
+use super::punch::{narrow, punch, with};
+use super::{Facts, Finding, Seen};
 use crate::core::coordination::TARGET_WAIT;
 use crate::core::ladder::decisive_reason;
-use crate::core::wire::PeerLinkStatus;
-use crate::model::{CloseCode, NatType, NextAction, PeerId, Reason, StageKind, Sureness, WhyCause};
+use crate::model::{
+    Because, CloseCode, Help, Knock, Knocked, NatType, NextAction, PeerId, PeerLinkStatus, Reason, StageKind,
+    Sureness, Verdict,
+};
 
 pub(super) fn find(facts: &Facts<'_>) -> Finding {
     if let Some(code) = closed(facts) {
         return ended_by_it(facts, code);
     }
     if let Some((at, who)) = facts.trace.impostor() {
-        return Finding {
-            cause: WhyCause::OtherIdentity,
-            verdict: format!(
-                "The address that we have of it is out of date: {} answers at {at} now, not it.",
-                who.short()
-            ),
-            level: Sureness::High,
-            because: "the handshake there proved another key".to_owned(),
-            would_help: vec!["a peer that is linked to it: its record has the new address".to_owned()],
-            next: vec![NextAction::SyncAll, NextAction::Connect],
-        };
+        return Finding::new(Verdict::OtherIdentity { who, at }, Sureness::High, Because::OtherKey)
+            .helped_by([Help::PeerWithNewAddress])
+            .then([NextAction::SyncAll, NextAction::Connect]);
     }
     if let Some(at) = facts.trace.short_passed() {
         return narrow(facts, at);
@@ -47,20 +41,20 @@ pub(super) fn find(facts: &Facts<'_>) -> Finding {
                 by_its_reason(facts)
             }
         }
-        Some(_) => {
-            let found = punch(facts);
-            let relay = facts.failed(StageKind::Relay).filter(|r| **r != Reason::NotRequested);
-            let relay = relay.map(|r| format!(" No relay carried it either: {r}.")).unwrap_or_default();
-            let mut would_help = found.would_help.clone();
-            if facts
-                .failed(StageKind::Relay)
-                .is_some_and(|r| matches!(r, Reason::NoRelay | Reason::NobodyToInvite))
-            {
-                would_help.push("a public peer that both ends are linked to".to_owned());
-            }
-            Finding { verdict: found.verdict + &relay, would_help, ..found }
-        }
+        Some(_) => no_relay_either(facts, punch(facts)),
     }
+}
+
+/// What keeps a punch from it, and what a relay.
+fn no_relay_either(facts: &Facts<'_>, mut found: Finding) -> Finding {
+    let Some(relay) = facts.failed(StageKind::Relay).filter(|r| **r != Reason::NotRequested) else {
+        return found;
+    };
+    if matches!(relay, Reason::NoRelay | Reason::NobodyToInvite) {
+        found.would_help.push(Help::CommonPublicPeer);
+    }
+    let verdict = Verdict::NoRelayEither { punch: Box::new(found.verdict), relay: relay.clone() };
+    Finding { verdict, ..found }
 }
 
 /// The code with which the other end ended our last connection to it.
@@ -76,165 +70,84 @@ fn closed(facts: &Facts<'_>) -> Option<CloseCode> {
 }
 
 fn ended_by_it(facts: &Facts<'_>, code: CloseCode) -> Finding {
-    let network = facts.network;
-    let (verdict, help) = match code {
-        CloseCode::Network => (
-            format!(
-                "It is there, and belongs to another network: its network id, or its network secret, is \
-                 not ours. We are in {network:?}."
-            ),
-            format!("the same network and network_secret in both configurations; here it is {network:?}"),
-        ),
-        CloseCode::Version => (
-            "It is there, and speaks no protocol version that we do.".to_owned(),
-            "the newer program at the older end".to_owned(),
-        ),
-        CloseCode::HoldOff => (
-            "It is there; its operator disconnected us, and it takes no dial for a minute.".to_owned(),
-            "waiting a minute, or a connect from its end".to_owned(),
-        ),
-        CloseCode::Limit => (
-            "It is there, and takes no more links: a limit of its own was reached.".to_owned(),
-            "waiting until links of its end are free".to_owned(),
-        ),
-        CloseCode::Leave => {
-            ("It was about to end: it said goodbye.".to_owned(), "starting its node again".to_owned())
-        }
-        other => (format!("It is there, and ended the connection: {other}."), "its log".to_owned()),
+    let network = facts.network.to_owned();
+    let help = match code {
+        CloseCode::Network => Help::SameNetwork(network.clone()),
+        CloseCode::Version => Help::NewerProgram,
+        CloseCode::HoldOff => Help::WaitForHoldOff,
+        CloseCode::Limit => Help::WaitForRoom,
+        CloseCode::Leave => Help::StartItAgain,
+        _ => Help::ItsLog,
     };
-    let at = facts.attempt.map(|a| format!(" {}", facts.ago(a.started))).unwrap_or_default();
-    let cause = match code {
-        CloseCode::Network => WhyCause::OtherNetwork,
-        CloseCode::Version => WhyCause::OtherVersion,
-        CloseCode::HoldOff => WhyCause::HeldOff,
-        CloseCode::Limit => WhyCause::Full,
-        CloseCode::Leave => WhyCause::Left,
-        _ => WhyCause::EndedByIt,
-    };
-    Finding {
-        cause,
-        verdict,
-        level: Sureness::High,
-        because: format!("it proved its key and the connection was closed with that code{at}"),
-        would_help: vec![help],
-        next: vec![NextAction::Connect],
-    }
+    let at = facts.attempt.map(|attempt| attempt.started);
+    Finding::new(Verdict::EndedByIt { code, network }, Sureness::High, Because::Closed { at })
+        .helped_by([help])
+        .then([NextAction::Connect])
 }
 
 /// We are linked to nobody: it may well be us.
 fn alone(facts: &Facts<'_>) -> Finding {
+    what_knocks_say(facts).unwrap_or_else(|| {
+        let because = match facts.fell_silent.len() {
+            0 => Because::NeverLinked,
+            links => Because::LinksFellSilent { links },
+        };
+        Finding::new(Verdict::NobodyAnswers, Sureness::Low, because)
+            .helped_by([Help::Network, Help::RunningPeer])
+            .then([NextAction::Connect])
+    })
+}
+
+fn what_knocks_say(facts: &Facts<'_>) -> Option<Finding> {
     let knocks = &facts.knocks;
-    let udp_alone: Vec<&Knock> = knocks.iter().filter(|k| k.is_udp_alone()).collect();
-    let hosts = |knocks: &[&Knock]| {
-        let mut ips: Vec<_> = knocks.iter().map(|k| k.addr.ip()).collect();
-        ips.sort_unstable();
-        ips.dedup();
-        ips.len()
-    };
+    let next = [NextAction::Connect];
     let any = |f: &dyn Fn(&Knock) -> bool| knocks.iter().any(f);
     // What holds of one destination holds of us only if it holds of all.
     let all = |f: &dyn Fn(&Knock) -> bool| !knocks.is_empty() && knocks.iter().all(f);
-    let next = vec![NextAction::Connect];
-    let udp_open = "UDP let out and its answers let in, by the firewall of this host and its network";
     if all(&|k: &Knock| k.heard.udp == Knocked::Forbidden) {
-        return Finding {
-            cause: WhyCause::UdpBlockedHere,
-            verdict: "UDP is blocked on our side: this host's own firewall lets none out.".to_owned(),
-            level: Sureness::High,
-            because: "the system refused to send the datagram".to_owned(),
-            would_help: vec![udp_open.to_owned()],
-            next,
-        };
+        let found = Finding::new(Verdict::UdpForbidden, Sureness::High, Because::SendRefused);
+        return Some(found.helped_by([Help::UdpOpenHere]).then(next));
     }
     if all(&|k: &Knock| k.heard.udp == Knocked::NoRoute && k.heard.tcp == Knocked::NoRoute) {
-        return Finding {
-            cause: WhyCause::Offline,
-            verdict: "This host has no way to any network: it is offline itself.".to_owned(),
-            level: Sureness::High,
-            because: "the system knows no route".to_owned(),
-            would_help: vec!["a network for this host".to_owned()],
-            next,
-        };
+        let found = Finding::new(Verdict::Offline, Sureness::High, Because::NoRoute);
+        return Some(found.helped_by([Help::Network]).then(next));
     }
     if let Some(knock) = knocks.iter().find(|k| k.is_narrow()) {
-        return narrow(facts, knock.addr);
+        return Some(narrow(facts, knock.addr));
     }
     // One that was heard by UDP speaks against all of it.
     let heard = any(&|k: &Knock| k.heard.udp.is_heard());
-    match hosts(&udp_alone) {
+    match hosts(knocks.iter().filter(|k| k.is_udp_alone())) {
         _ if heard => {}
         0 => {}
         1 => {
-            return Finding {
-                cause: WhyCause::UdpBlockedBetween,
-                verdict: "UDP is blocked between us and its host, which answers over TCP. On whose side \
-                          cannot be said by one host: if another one that is known to run stays silent \
-                          too, it is ours."
-                    .to_owned(),
-                level: Sureness::Medium,
-                because: "one host was heard over TCP and not over UDP".to_owned(),
-                would_help: vec![udp_open.to_owned(), "a second peer to compare with".to_owned()],
-                next,
-            };
+            let found = Finding::new(Verdict::UdpBlockedBetween, Sureness::Medium, Because::OneByTcp);
+            return Some(found.helped_by([Help::UdpOpenHere, Help::SecondPeer]).then(next));
         }
-        n => {
-            return Finding {
-                cause: WhyCause::UdpBlockedHere,
-                verdict: "UDP is blocked on our side: hosts that have nothing to do with each other answer \
-                          over TCP, and none of them over UDP."
-                    .to_owned(),
-                level: Sureness::High,
-                because: format!("{n} of {n} hosts were heard over TCP and not over UDP, just now"),
-                would_help: vec![udp_open.to_owned()],
-                next,
-            };
+        hosts => {
+            let found = Finding::new(Verdict::UdpBlockedHere, Sureness::High, Because::ManyByTcp { hosts });
+            return Some(found.helped_by([Help::UdpOpenHere]).then(next));
         }
     }
     if any(&|k: &Knock| k.heard.udp == Knocked::Answered) {
-        return Finding {
-            cause: WhyCause::AnswersNow,
-            verdict: "It was silent at our last attempt, and answers now.".to_owned(),
-            level: Sureness::High,
-            because: "it was heard just now".to_owned(),
-            would_help: Vec::new(),
-            next,
-        };
+        return Some(Finding::new(Verdict::AnswersNow, Sureness::High, Because::HeardNow).then(next));
     }
-    if any(&|k: &Knock| k.of == facts.peer && k.is_not_running()) {
-        return not_running(facts, next);
-    }
-    Finding {
-        cause: WhyCause::NobodyAnswers,
-        verdict: "Nobody answers us, over UDP or TCP. Either this host is cut off from the network, or \
-                  everybody we know is offline. Whether another program here reaches the network tells \
-                  them apart."
-            .to_owned(),
-        level: Sureness::Low,
-        because: match facts.fell_silent.len() {
-            0 => "we never had a link to compare with".to_owned(),
-            n => format!("{n} links of ours fell silent"),
-        },
-        would_help: vec!["a network for this host".to_owned(), "a peer that is known to run".to_owned()],
-        next,
-    }
+    let stopped = any(&|k: &Knock| k.of == facts.peer && k.is_not_running());
+    stopped.then(|| not_running(facts).then(next))
+}
+
+/// How many hosts there are among those.
+fn hosts<'a>(knocks: impl Iterator<Item = &'a Knock>) -> usize {
+    let mut ips: Vec<_> = knocks.map(|k| k.addr.ip()).collect();
+    ips.sort_unstable();
+    ips.dedup();
+    ips.len()
 }
 
 /// Nothing listens where it was.
-fn not_running(facts: &Facts<'_>, next: Vec<NextAction>) -> Finding {
-    Finding {
-        cause: WhyCause::NotRunning,
-        verdict: "Its host is up, and nothing listens at its port: its node is offline, or has another \
-                  port now. A newer record of it would tell them apart."
-            .to_owned(),
-        level: Sureness::High,
-        because: format!("its host said so, just now{}", last(facts)),
-        would_help: vec!["starting its node".to_owned()],
-        next,
-    }
-}
-
-fn last(facts: &Facts<'_>) -> String {
-    facts.seen.map(|at| format!("; it was last seen {}", facts.ago(at))).unwrap_or_default()
+fn not_running(facts: &Facts<'_>) -> Finding {
+    Finding::new(Verdict::NotRunning, Sureness::High, Because::HostSaid { seen: facts.seen })
+        .helped_by([Help::StartIt])
 }
 
 /// It is somewhere that our attempt did not dial.
@@ -249,33 +162,12 @@ fn moved(facts: &Facts<'_>) -> Option<Finding> {
     let new = |at: &SocketAddr| !dialled.iter().any(|d| same(d, at));
     let linked = facts.told().filter(|(_, seen)| seen.standing == PeerLinkStatus::Linked);
     let sees = linked.filter_map(|(who, seen)| Some((who, seen.at?))).find(|(_, at)| new(at));
-    let record = facts.addresses.iter().find(|at| new(at));
-    let old: Vec<String> = dialled.iter().map(ToString::to_string).collect();
-    let (at, level, because) = match (sees, record) {
-        (Some((who, at)), Some(_)) => {
-            (at, Sureness::High, format!("{} is connected to it there, and its record says so", who.short()))
-        }
-        (Some((who, at)), None) => {
-            (at, Sureness::Medium, format!("{} is connected to it there, by its account", who.short()))
-        }
-        (None, Some(at)) => (
-            *at,
-            Sureness::Medium,
-            format!("its record says so{}", if facts.first_hand { "" } else { ", by hearsay" }),
-        ),
-        (None, None) => return None,
-    };
-    Some(Finding {
-        cause: WhyCause::Moved,
-        verdict: format!(
-            "It has moved: we dialled {}, which is out of date; it is at {at} now.",
-            old.join(" and ")
-        ),
-        level,
-        because,
-        would_help: Vec::new(),
-        next: vec![NextAction::Connect],
-    })
+    let listed = facts.addresses.iter().find(|at| new(at)).copied();
+    let to = sees.map(|(_, at)| at).or(listed)?;
+    let because =
+        Because::SeenThere { by: sees.map(|(who, _)| who), record: listed.map(|_| facts.first_hand) };
+    let level = if sees.is_some() && listed.is_some() { Sureness::High } else { Sureness::Medium };
+    Some(Finding::new(Verdict::Moved { from: dialled, to }, level, because).then([NextAction::Connect]))
 }
 
 /// Whether one knew it and lost it without a word.
@@ -292,51 +184,33 @@ fn nobody(facts: &Facts<'_>) -> Finding {
     let linked = by(&|seen| matches!(seen.standing, PeerLinkStatus::Linked | PeerLinkStatus::Relayed));
     let silent = by(&lost);
     let never = by(&|seen| seen.standing == PeerLinkStatus::Never);
+    let seen = facts.seen;
     if !linked.is_empty() {
-        return Finding {
-            cause: WhyCause::LinkedToOthers,
-            verdict: format!(
-                "{} is connected to it now; at our last attempt it did not answer, or nobody was.",
-                names(&linked)
-            ),
-            level: Sureness::Medium,
-            because: "by its account; our attempt is older".to_owned(),
-            would_help: Vec::new(),
-            next: vec![NextAction::Connect, NextAction::Punch],
-        };
+        return Finding::new(Verdict::LinkedToOthers { who: linked }, Sureness::Medium, Because::OthersSay)
+            .then([NextAction::Connect, NextAction::Punch]);
     }
     let we_heard_it_leave = matches!(facts.gone, Some((_, Reason::Closed { close: Some(CloseCode::Leave) })));
     if !left.is_empty() || we_heard_it_leave {
-        let who = if we_heard_it_leave { "us".to_owned() } else { names(&left) };
-        return Finding {
-            cause: WhyCause::Left,
-            verdict: format!("It is offline: it said goodbye to {who}."),
-            level: if we_heard_it_leave { Sureness::High } else { Sureness::Medium },
-            because: format!("the peer said so itself{}", last(facts)),
-            would_help: vec!["starting its node again".to_owned()],
-            next: vec![NextAction::Connect],
-        };
+        let level = if we_heard_it_leave { Sureness::High } else { Sureness::Medium };
+        let to = if we_heard_it_leave { Vec::new() } else { left };
+        return Finding::new(Verdict::Left { to }, level, Because::PeerSaid { seen })
+            .helped_by([Help::StartItAgain])
+            .then([NextAction::Connect]);
     }
     let knock = facts.knocks.iter().find(|k| k.of == facts.peer);
     if let Some(knock) = knock.filter(|knock| knock.is_narrow()) {
         return narrow(facts, knock.addr);
     }
     if knock.is_some_and(Knock::is_not_running) {
-        return not_running(facts, vec![NextAction::Connect, NextAction::SyncAll]);
+        return not_running(facts).then([NextAction::Connect, NextAction::SyncAll]);
     }
     if knock.is_some_and(Knock::is_udp_alone) {
-        return Finding {
-            cause: WhyCause::UdpBlockedThere,
-            verdict: "UDP is blocked on its side: its host answers over TCP and not over UDP, while others \
-                      answer us over UDP."
-                .to_owned(),
-            level: Sureness::High,
-            because: format!("its host was heard over TCP just now; we have {} links", facts.links),
-            would_help: vec!["UDP let in at its port, by the firewall of its host or network".to_owned()],
-            next: vec![NextAction::Connect],
-        };
+        let because = Because::HeardByTcp { links: facts.links };
+        return Finding::new(Verdict::UdpBlockedThere, Sureness::High, because)
+            .helped_by([Help::UdpOpenThere])
+            .then([NextAction::Connect]);
     }
-    let we_lost_it = matches!(
+    let us = matches!(
         facts.gone,
         Some((
             _,
@@ -345,77 +219,36 @@ fn nobody(facts: &Facts<'_>) -> Finding {
                 | Reason::Closed { close: Some(CloseCode::Silent) }
         ))
     );
-    if !silent.is_empty() || we_lost_it {
-        let witnesses = silent.len() + usize::from(we_lost_it);
-        let mut who: Vec<String> = we_lost_it.then(|| "we".to_owned()).into_iter().collect();
-        if !silent.is_empty() {
-            who.push(names(&silent));
-        }
-        return Finding {
-            cause: WhyCause::FellSilent,
-            verdict: format!(
-                "It is offline, most likely: {} lost it without a goodbye, and nobody we are linked to is \
-                 connected to it. Cut off from the network, or with its UDP blocked, it would look the \
-                 same from here; a look at its host tells them apart.",
-                who.join(" and ")
-            ),
-            level: if witnesses >= 2 { Sureness::Medium } else { Sureness::Low },
-            because: match never.len() {
-                0 => format!("{witnesses} saw its link fall silent{}", last(facts)),
-                n => format!("{witnesses} saw its link fall silent{}; {n} never knew it", last(facts)),
-            },
-            would_help: vec!["starting its node, or letting its UDP out and in".to_owned()],
-            next: vec![NextAction::Connect, NextAction::SyncAll],
-        };
+    if !silent.is_empty() || us {
+        let witnesses = silent.len() + usize::from(us);
+        let level = if witnesses >= 2 { Sureness::Medium } else { Sureness::Low };
+        let because = Because::SawSilence { witnesses, never: never.len(), seen };
+        return Finding::new(Verdict::FellSilent { us, others: silent }, level, because)
+            .helped_by([Help::StartItOrUdp])
+            .then([NextAction::Connect, NextAction::SyncAll]);
     }
     unseen(facts, &never)
 }
 
 /// Nobody we can ask ever saw it.
 fn unseen(facts: &Facts<'_>, never: &[PeerId]) -> Finding {
-    let direct = match facts.nat_pair.can_dial() {
-        Some(true) => "a dial of ours to its address stayed without an answer",
-        Some(false) => "its NAT lets nobody in whom it has not sent to",
-        None => "a dial of ours to its address stayed without an answer, and its NAT is not known",
-    };
-    let homes = if facts.homes.is_empty() {
-        "who else is linked to it is not known".to_owned()
-    } else {
-        format!("its record names {}, to whom we are not linked", names(&facts.homes))
-    };
+    let homes = facts.homes.clone();
     let (_, not) = facts.trace.answers();
-    let count = not.len().max(never.len());
-    let mut would_help = vec!["a peer that both ends are linked to".to_owned()];
-    if !facts.homes.is_empty() {
-        would_help.insert(0, format!("a link to {}", names(&facts.homes)));
-    }
-    Finding {
-        cause: WhyCause::Unseen,
-        verdict: format!(
-            "No intermediary: nobody we are linked to is connected to it, so nobody can coordinate a punch \
-             or pass an invitation on; and {direct}. It is offline, or linked to others only: {homes}. \
-             A link to one of those tells them apart."
-        ),
-        level: if count > 0 { Sureness::Medium } else { Sureness::Low },
-        because: match count {
-            0 => "nobody was there to be asked".to_owned(),
-            n => format!("{n} of {n} asked are not connected to it{}", last(facts)),
-        },
-        would_help,
-        next: vec![NextAction::SyncAll, NextAction::Connect],
-    }
+    let (level, because) = match not.len().max(never.len()) {
+        0 => (Sureness::Low, Because::NobodyToAsk),
+        asked => (Sureness::Medium, Because::NotConnected { asked, seen: facts.seen }),
+    };
+    let named = (!homes.is_empty()).then(|| Help::LinkTo(homes.clone()));
+    let would_help: Vec<Help> = named.into_iter().chain([Help::CommonPeer]).collect();
+    Finding::new(Verdict::Unseen { dialable: facts.nat_pair.can_dial(), homes }, level, because)
+        .helped_by(would_help)
+        .then([NextAction::SyncAll, NextAction::Connect])
 }
 
 /// What the last attempt says by itself.
 fn by_its_reason(facts: &Facts<'_>) -> Finding {
     let stages = facts.attempt.map(|a| a.stages.as_slice()).unwrap_or_default();
-    let why = decisive_reason(stages).map_or_else(String::new, |reason| format!(": {reason}"));
-    Finding {
-        cause: WhyCause::Unknown,
-        verdict: format!("No stage of the last attempt got through{why}."),
-        level: Sureness::Low,
-        because: "nothing but that attempt is known".to_owned(),
-        would_help: Vec::new(),
-        next: with(NextAction::Connect, vec![NextAction::Relay]),
-    }
+    let reason = decisive_reason(stages).cloned();
+    Finding::new(Verdict::Failed { reason }, Sureness::Low, Because::OnlyThatAttempt)
+        .then(with(NextAction::Connect, vec![NextAction::Relay]))
 }

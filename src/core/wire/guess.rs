@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::core::nat::Nonce;
+use super::Nonce;
 
 /// The ports of the sender's NAT move in steps: where they are, and how far apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -67,6 +67,40 @@ pub(super) mod path {
     }
 }
 
+/// How somebody stands with a peer, as one byte; a number nobody here knows is `Never`.
+pub(super) mod link_status {
+    use super::{Deserialize, Deserializer, Serializer};
+    use crate::model::PeerLinkStatus;
+
+    #[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
+    pub(in crate::core::wire) fn serialize<S: Serializer>(
+        status: &PeerLinkStatus,
+        s: S,
+    ) -> Result<S::Ok, S::Error> {
+        s.serialize_u8(match status {
+            PeerLinkStatus::Never => 0,
+            PeerLinkStatus::Linked => 1,
+            PeerLinkStatus::Relayed => 2,
+            PeerLinkStatus::Left => 3,
+            PeerLinkStatus::Silent => 4,
+            PeerLinkStatus::Ended => 5,
+        })
+    }
+
+    pub(in crate::core::wire) fn deserialize<'de, D: Deserializer<'de>>(
+        d: D,
+    ) -> Result<PeerLinkStatus, D::Error> {
+        Ok(match u8::deserialize(d)? {
+            1 => PeerLinkStatus::Linked,
+            2 => PeerLinkStatus::Relayed,
+            3 => PeerLinkStatus::Left,
+            4 => PeerLinkStatus::Silent,
+            5 => PeerLinkStatus::Ended,
+            _ => PeerLinkStatus::Never,
+        })
+    }
+}
+
 /// A flag at the end of a message, which not everybody says.
 #[allow(clippy::unnecessary_wraps)] // serde's signature
 pub(super) fn flag<'de, D: Deserializer<'de>>(d: D) -> Result<bool, D::Error> {

@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::proof::{Proofs, ProofsOf};
+use super::proofs::{Proofs, ProofsOf};
 use super::{
     CoordinationAnswer, Invite, InviteNotice, NoticeAnswer, PunchNotice, PunchRequest, WitnessAsk,
-    WitnessReply,
+    WitnessReply, WitnessWords,
 };
-use super::{DialBack, DialBackAnswer, PeerPrefix, PeerReply, ProbeToken, Record, WhyAsk};
+use super::{DialBack, DialBackAnswer, PeerPrefix, PeerReply, PeerWords, ProbeToken, Record, WhyAsk};
 use super::{GuessAnswer, GuessOffer, GuessOpened, GuessOver};
 use super::{TestAnswer, TestOffer, TestOver};
-use super::{frame_limit, kind, lenient};
+use super::{frame_limit, kind, lenient, why};
 use crate::core::limits::PAGE_RECORDS_MAX;
 use crate::model::PeerId;
 
@@ -249,10 +249,14 @@ pub enum Message {
     WhyAsk(WhyAsk),
     /// Answers that.
     PeerReply(PeerReply),
+    /// The same in sentences, between nodes of which one knows no other way.
+    PeerWords(PeerWords),
     /// Asks what the receiver saw of somebody else.
     WitnessAsk(WitnessAsk),
     /// Answers that.
     WitnessReply(WitnessReply),
+    /// The same in sentences.
+    WitnessWords(WitnessWords),
     /// Offers to guess a port.
     GuessOffer(GuessOffer),
     /// Answers that.
@@ -312,9 +316,11 @@ impl Message {
             Self::Observed(_) => kind::OBSERVED,
             Self::UsedTwice(_) => kind::USED_TWICE,
             Self::WhyAsk(_) => kind::WHY_ASK,
-            Self::PeerReply(_) => kind::WHY_HALF,
-            Self::WitnessAsk(_) => kind::ACCOUNT_ASK,
-            Self::WitnessReply(_) => kind::ACCOUNT,
+            Self::PeerReply(_) => kind::PEER_REPLY,
+            Self::PeerWords(_) => kind::PEER_WORDS,
+            Self::WitnessAsk(_) => kind::WITNESS_ASK,
+            Self::WitnessReply(_) => kind::WITNESS_REPLY,
+            Self::WitnessWords(_) => kind::WITNESS_WORDS,
             Self::GuessOffer(_) => kind::GUESS_OFFER,
             Self::GuessAnswer(_) => kind::GUESS_ANSWER,
             Self::GuessOpened(_) => kind::GUESS_OPENED,
@@ -340,12 +346,14 @@ impl Message {
                 Self::Echo(echo) | Self::EchoReply(echo) => echo.payload.len(),
                 Self::PunchRequest(p) => 64 + p.addresses.len() * 20,
                 Self::PunchNotice(p) => 64 + p.addresses.len() * 20,
-                Self::PeerReply(half) => {
-                    let texts = half.evidence.iter().chain(half.notes.iter().map(|n| &n.what));
-                    texts.map(|t| t.len() + 16).sum()
+                Self::PeerReply(reply) => why::evidence_size(&reply.evidence) + why::notes_size(&reply.notes),
+                Self::WitnessReply(reply) => 48 + why::notes_size(&reply.notes),
+                Self::PeerWords(words) => {
+                    let texts = words.evidence.iter().chain(words.notes.iter().map(|(_, what)| what));
+                    texts.map(|text| text.len() + 16).sum()
                 }
-                Self::WitnessReply(account) => {
-                    48 + account.notes.iter().map(|note| note.what.len() + 16).sum::<usize>()
+                Self::WitnessWords(words) => {
+                    48 + words.notes.iter().map(|(_, what)| what.len() + 16).sum::<usize>()
                 }
                 Self::Invite(_) | Self::InviteNotice(_) => 160,
                 Self::GuessOffer(_)

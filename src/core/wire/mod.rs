@@ -15,6 +15,7 @@ mod lenient;
 mod message;
 mod probe;
 mod proof;
+mod proofs;
 mod record;
 #[cfg(test)]
 pub(crate) mod strategies;
@@ -34,16 +35,18 @@ pub use message::{
     Delta, Digest, DigestEntry, DigestPage, Echo, FullSync, IHave, Message, Observed, Request, SyncRefused,
     UsedTwice, Want, WhoHas,
 };
-pub use probe::{DialBack, DialBackAnswer, ProbeToken};
+pub use probe::{DialBack, DialBackAnswer, Nonce, ProbeToken};
 pub use proof::Proof;
 pub use record::{Capabilities, PeerPrefix, Record, RelayAddr};
 pub use test::{NoTest, TestAnswer, TestOffer, TestOver, TestTerms};
-pub use why::{PeerLinkStatus, PeerReply, WhyAsk, WhyNote, WitnessAsk, WitnessReply};
+pub use why::{
+    PeerReply, PeerWords, TYPED_WHY_SINCE, WhyAsk, WhyNote, WitnessAsk, WitnessReply, WitnessWords,
+};
 
 /// The lowest protocol version this program speaks.
 pub const PROTOCOL_LOW: u16 = 1;
 /// The highest protocol version this program speaks.
-pub const PROTOCOL_HIGH: u16 = 2;
+pub const PROTOCOL_HIGH: u16 = 3;
 /// The first version whose nodes keep a second lane warm under a link, and know
 /// [`Frame::Carry`].
 pub const WARM_LANES_SINCE: u16 = 2;
@@ -112,12 +115,16 @@ pub mod kind {
     pub const DIAL_BACK_ANSWER: u16 = 0x0162;
     /// [`super::WhyAsk`].
     pub const WHY_ASK: u16 = 0x0170;
-    /// [`super::PeerReply`].
-    pub const WHY_HALF: u16 = 0x0171;
+    /// [`super::PeerWords`].
+    pub const PEER_WORDS: u16 = 0x0171;
     /// [`super::WitnessAsk`].
-    pub const ACCOUNT_ASK: u16 = 0x0172;
+    pub const WITNESS_ASK: u16 = 0x0172;
+    /// [`super::WitnessWords`].
+    pub const WITNESS_WORDS: u16 = 0x0173;
+    /// [`super::PeerReply`].
+    pub const PEER_REPLY: u16 = 0x0174;
     /// [`super::WitnessReply`].
-    pub const ACCOUNT: u16 = 0x0173;
+    pub const WITNESS_REPLY: u16 = 0x0175;
     /// [`super::GuessOffer`].
     pub const GUESS_OFFER: u16 = 0x01a0;
     /// [`super::GuessAnswer`].

@@ -5,6 +5,9 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
+/// A random value that names a request.
+pub type Nonce = [u8; 16];
+
 /// "Put this into what you send to my probe ports": without it nothing is
 /// answered there, so that only linked peers are served. Said once per link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

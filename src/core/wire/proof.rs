@@ -1,14 +1,9 @@
-//! The proof beside a record, and how it travels: at the end of the message that
-//! carries the record, where a node that knows none does not look.
+//! The proof beside a record.
 
 use std::fmt;
 
 use serde::de::Error as _;
-use serde::ser::SerializeSeq;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-use super::{Record, lenient};
-use crate::core::limits::PAGE_RECORDS_MAX;
 
 /// A signature over a record, and the key it was made with. What it is worth is
 /// not judged here.
@@ -74,40 +69,5 @@ impl<'de> Deserialize<'de> for Proof {
             let (key, halves) = <([u8; 32], [[u8; 32]; 2])>::deserialize(deserializer)?;
             Ok(Self { key, halves })
         }
-    }
-}
-
-/// The proofs of these records, each with the place of its record.
-pub(super) struct ProofsOf<'a>(pub(super) &'a [Record]);
-
-impl Serialize for ProofsOf<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let proven = || self.0.iter().enumerate().filter_map(|(at, r)| Some((at as u16, r.proof?)));
-        let mut list = serializer.serialize_seq(Some(proven().count()))?;
-        for each in proven() {
-            list.serialize_element(&each)?;
-        }
-        list.end()
-    }
-}
-
-/// Proofs as they were read. A sender that knows none says nothing here.
-#[derive(Default)]
-pub(super) struct Proofs(Vec<(u16, Proof)>);
-
-impl Proofs {
-    #[allow(clippy::unnecessary_wraps)] // serde's signature
-    pub(super) fn read<'de, D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        Ok(Self(lenient::at_most::<_, _, PAGE_RECORDS_MAX>(d).unwrap_or_default()))
-    }
-
-    /// Puts each to its record.
-    pub(super) fn onto(self, mut records: Vec<Record>) -> Vec<Record> {
-        for (at, proof) in self.0 {
-            if let Some(record) = records.get_mut(usize::from(at)) {
-                record.proof = Some(proof);
-            }
-        }
-        records
     }
 }

@@ -6,7 +6,9 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{NatType, Path, PeerId};
+use crate::model::{
+    CoordinationStep, Evidence, NatEvidence, NatType, Path, PeerId, PeerLinkStatus, Reason, TraceEvent,
+};
 
 pub(crate) fn peer_id() -> impl Strategy<Value = PeerId> {
     any::<[u8; 32]>().prop_map(PeerId)
@@ -25,6 +27,33 @@ pub(crate) fn nat() -> impl Strategy<Value = NatType> {
         Just(NatType::Symmetric),
         Just(NatType::Unknown),
     ]
+}
+
+/// What is told, of each kind one that has what the kind can have.
+fn note() -> impl Strategy<Value = WhyNote> {
+    let event = prop_oneof![
+        (addr(), any::<bool>(), any::<u32>()).prop_map(|(addr, punch, times)| TraceEvent::Dialled {
+            addr,
+            punch,
+            times
+        }),
+        (peer_id(), addr()).prop_map(|(who, at)| TraceEvent::Has { who, at }),
+        peer_id().prop_map(|via| TraceEvent::TurnedDown { via, reason: Reason::RateLimited }),
+        (any::<bool>(), addr()).prop_map(|(invitation, at)| TraceEvent::Coordinated {
+            invitation,
+            step: CoordinationStep::TargetAgreed(at)
+        }),
+        Just(TraceEvent::LinkUp { path: Some(Path::Punched), ours: true }),
+    ];
+    (any::<u32>(), event).prop_map(|(age_ms, what)| WhyNote { age_ms, what })
+}
+
+fn seen() -> impl Strategy<Value = Evidence> {
+    let seen = prop_oneof![
+        (peer_id(), addr()).prop_map(|(by, seen)| NatEvidence::Dissent { by, seen }),
+        any::<bool>().prop_map(NatEvidence::Hairpinning),
+    ];
+    seen.prop_map(Evidence::Theirs)
 }
 
 fn standing() -> impl Strategy<Value = PeerLinkStatus> {
@@ -88,9 +117,13 @@ pub(crate) fn message() -> impl Strategy<Value = Message> {
             vec((any::<u32>(), ".{0,64}"), 0..12)
         )
             .prop_map(|(query, nat, measured_s, evidence, notes)| {
-                let notes = notes.into_iter().map(|(age_ms, what)| WhyNote { age_ms, what }).collect();
-                Message::PeerReply(PeerReply { query, nat, measured_s, evidence, notes })
+                Message::PeerWords(PeerWords { query, nat, measured_s, evidence, notes })
             }),
+        (any::<u32>(), nat(), any::<Option<u32>>(), vec(seen(), 0..6), vec(note(), 0..12)).prop_map(
+            |(query, nat, measured_s, evidence, notes)| {
+                Message::PeerReply(PeerReply { query, nat, measured_s, evidence, notes })
+            }
+        ),
         (any::<u32>(), peer_id()).prop_map(|(query, about)| Message::WitnessAsk(WitnessAsk { query, about })),
         (
             any::<u32>(),
@@ -100,7 +133,10 @@ pub(crate) fn message() -> impl Strategy<Value = Message> {
             vec((any::<u32>(), ".{0,64}"), 0..12)
         )
             .prop_map(|(query, standing, since_s, seen_at, notes)| {
-                let notes = notes.into_iter().map(|(age_ms, what)| WhyNote { age_ms, what }).collect();
+                Message::WitnessWords(WitnessWords { query, standing, since_s, seen_at, notes })
+            }),
+        (any::<u32>(), standing(), any::<Option<u32>>(), proptest::option::of(addr()), vec(note(), 0..12))
+            .prop_map(|(query, standing, since_s, seen_at, notes)| {
                 Message::WitnessReply(WitnessReply { query, standing, since_s, seen_at, notes })
             }),
         (any::<u32>(), any::<u32>(), any::<bool>(), vec(record(), 0..4)).prop_map(

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::core::nat::Nonce;
+use super::Nonce;
 
 /// How much a test may take: what was asked for, or what was agreed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::core::limits::{FRAME_MAX, PAGE_FRAME_MAX, PAGE_RECORDS_MAX};
-use crate::model::{NatType, Path, PeerId};
+use crate::model::{Evidence, NatEvidence, NatType, Path, PeerId, TraceEvent};
 
 fn read_one(bytes: &[u8]) -> Result<Option<Frame>, WireError> {
     let mut reader = FrameReader::new();
@@ -315,4 +315,51 @@ fn no_more_probe_ports_are_kept_than_a_node_listens_on() {
     let Ok(Some(Frame::Hello(read))) = read_one(&bytes) else { panic!("no hello") };
     assert_eq!(read.probe_ports, [2000, 2001]);
     assert_eq!(read.version_with_us(), Some(1));
+}
+
+#[test]
+fn what_an_older_node_says_in_sentences_is_read_as_its_words_and_cleaned() {
+    // As it encodes it.
+    let notes = vec![(5_u32, "passed on\u{1b}[2J"), (7, "taken")];
+    let body = (9_u32, 3_u8, Some(60_u32), vec!["seen at two ports"], notes);
+    let body = postcard::to_stdvec(&((1u64, 2u64), body)).unwrap();
+    let read = read_one(&raw(kind::PEER_WORDS, &body));
+    let Ok(Some(Frame::Message { message: Message::PeerWords(words), .. })) = read else {
+        panic!("{read:?}")
+    };
+    let reply = PeerReply::from(words);
+    assert_eq!((reply.query, reply.nat), (9, NatType::AddressRestricted));
+    assert_eq!(reply.evidence, [Evidence::TheirWords("seen at two ports".to_owned())]);
+    assert_eq!(reply.notes[1].what, TraceEvent::Told { words: "taken".to_owned() });
+    let escaped = reply.notes[0].what.to_string();
+    assert!(escaped.starts_with('“') && !escaped.contains('\u{1b}'), "{escaped}");
+}
+
+#[test]
+fn an_older_node_is_told_sentences() {
+    let what = TraceEvent::HasNot { who: PeerId([3; 32]) };
+    let evidence = vec![Evidence::Theirs(NatEvidence::Hairpinning(true))];
+    let notes = vec![WhyNote { age_ms: 4, what }];
+    let reply = PeerReply { query: 1, nat: NatType::None, measured_s: None, evidence, notes };
+    let words = PeerWords::from(reply);
+    assert_eq!(words.evidence, ["hairpinning works"]);
+    assert_eq!(words.notes, [(4, "030303 is not".to_owned())]);
+}
+
+#[test]
+fn a_piece_of_the_future_costs_no_more_than_itself() {
+    let known = serde_json::to_vec(&TraceEvent::HasNot { who: PeerId([3; 32]) }).unwrap();
+    let future = br#"{"teleported":{"to":"mars"}}"#.to_vec();
+    let long = vec![b' '; 2_000];
+    let notes: Vec<(u32, Vec<u8>)> = vec![(1, future), (2, known), (3, long)];
+    let seen = vec![b"\"unheard-of\"".to_vec(), br#"{"hairpinning":true}"#.to_vec()];
+    let body = postcard::to_stdvec(&((1u64, 2u64), (9_u32, 0_u8, None::<u32>, seen, notes))).unwrap();
+    let read = read_one(&raw(kind::PEER_REPLY, &body));
+    let Ok(Some(Frame::Message { message: Message::PeerReply(reply), .. })) = read else {
+        panic!("{read:?}")
+    };
+    assert_eq!(reply.evidence, [Evidence::Theirs(NatEvidence::Hairpinning(true))]);
+    let what: Vec<_> = reply.notes.into_iter().map(|note| note.what).collect();
+    let known = TraceEvent::HasNot { who: PeerId([3; 32]) };
+    assert_eq!(what, [TraceEvent::Unread, known, TraceEvent::Unread]);
 }

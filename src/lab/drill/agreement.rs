@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::arena::{Act, Arena, Member};
-use super::fault::Fault;
+use super::arena::{Arena, Member};
+use super::check::Unit;
 use super::report::{Bound, Checked};
-use super::scenario::Unit;
+use crate::lab::fault::Fault;
+use crate::lab::ops::FleetOp;
 use crate::model::truth::{Difference, Truth, contradictions, differences};
 use crate::model::{NatType, Snapshot, Stamp};
 
@@ -33,17 +34,21 @@ pub(super) struct Away {
 
 impl Away {
     /// Something was done to the fleet.
-    pub(super) fn note(&mut self, act: &Act) {
+    pub(super) fn note(&mut self, op: &FleetOp) {
         let now = super::tried::moment();
-        match act {
-            Act::Stop(node) | Act::Kill(node) => drop(self.down.insert(node.clone(), now)),
-            Act::Start { node, .. } => drop(self.down.remove(node)),
-            Act::Cut(host) => drop(self.cut.insert(host.clone(), now)),
-            Act::Heal(host) => drop(self.cut.remove(host)),
-            Act::Fault(Fault::Suspend { node }) => drop(self.cut.insert(node.clone(), now)),
-            Act::Fault(Fault::Wake { node }) => drop(self.cut.remove(node)),
-            Act::SetNat(host, nat) => drop(self.nats.insert(host.clone(), *nat)),
-            Act::Fault(_) | Act::Lie(_) | Act::Own(_) | Act::Flush(_) => {}
+        match op {
+            FleetOp::Stop(node) | FleetOp::Kill(node) => drop(self.down.insert(node.clone(), now)),
+            FleetOp::Start { node, .. } => drop(self.down.remove(node)),
+            FleetOp::Cut(host) => drop(self.cut.insert(host.clone(), now)),
+            FleetOp::Heal(host) => drop(self.cut.remove(host)),
+            FleetOp::Fault(Fault::Suspend { node }) => drop(self.cut.insert(node.clone(), now)),
+            FleetOp::Fault(Fault::Wake { node }) => drop(self.cut.remove(node)),
+            FleetOp::SetNat(host, nat) => drop(self.nats.insert(host.clone(), *nat)),
+            FleetOp::Fault(_)
+            | FleetOp::Blackhole { .. }
+            | FleetOp::Flush(_)
+            | FleetOp::CutWire { .. }
+            | FleetOp::Spoil(_) => {}
         }
     }
 

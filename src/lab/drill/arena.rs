@@ -1,57 +1,38 @@
-//! The fleet as a drill sees it.
+//! A fleet as a drill sees it.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::fault::Fault;
-use super::step::Step;
+use crate::lab::ops::{Fleet, OpError};
 use crate::model::{NatType, PeerId};
 use crate::node::feed::Feed;
 use crate::registry::Overview;
 
-/// Something done to the fleet.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Act {
-    /// Start a node that does not run, or one more; a passive one dials its
-    /// bootstrap only.
-    Start {
-        /// Which.
-        node: String,
-        /// Whether it is passive.
-        passive: bool,
-    },
-    /// Stop a node politely.
-    Stop(String),
-    /// Kill a node without a word.
-    Kill(String),
-    /// Cut a host off.
-    Cut(String),
-    /// Heal it.
-    Heal(String),
-    /// Have a relay take everything and pass nothing on.
-    Lie(String),
-    /// Have it be honest again.
-    Own(String),
-    /// Change the NAT in front of a host.
-    SetNat(String, NatType),
-    /// Forget the mappings in front of a host.
-    Flush(String),
-    /// Have something go wrong, or right again.
-    Fault(Fault),
-}
-
-/// Why something was not done.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ArenaError {
-    /// This kind of fleet cannot do it.
-    #[error("this fleet cannot {0}")]
-    Unsupported(String),
-    /// There is no such node, host or router.
-    #[error("there is no {0} in this fleet")]
-    Unknown(String),
-    /// It was tried.
-    #[error("{0}")]
-    Failed(String),
+/// What a step wants of its fleet that not every fleet has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need<'a> {
+    /// That a node can be started, also after it was stopped.
+    Start(&'a str),
+    /// That a node can be started that dials its bootstrap only.
+    StartPassive,
+    /// That a node can be killed and started again.
+    Kill(&'a str),
+    /// That hosts can be cut off and healed.
+    Cut(&'a [String]),
+    /// That a relay can be had to pass nothing on.
+    Blackhole,
+    /// That a NAT can be changed, or looked into.
+    Nat,
+    /// That wires, clocks, addresses and machines can go wrong.
+    Faults,
+    /// Fresh nodes behind NATs.
+    FreshPairs,
+    /// What only a drill's own nodes do.
+    DrillCommands,
+    /// A registry of the drill's own.
+    Registry,
+    /// What the nodes' process has in memory.
+    ProcessFigures,
 }
 
 /// A node of the fleet.
@@ -77,17 +58,22 @@ pub struct Baseline {
 }
 
 /// A fleet that drills run on.
-pub trait Arena {
-    /// What kind of fleet it is, for the report.
-    fn kind(&self) -> String;
+pub trait Arena: Fleet {
+    /// Whether any drill can run here.
+    ///
+    /// # Errors
+    /// [`OpError::Unsupported`] if none can.
+    fn can_at_all(&self) -> Result<(), OpError> {
+        Ok(())
+    }
 
-    /// Whether a step of a drill can be had here, as far as that is known before
+    /// Whether what a step needs can be had here, as far as that is known before
     /// anything is done: nobody's fleet is disturbed by half a drill.
     ///
     /// # Errors
-    /// [`ArenaError::Unsupported`] if it cannot, [`ArenaError::Unknown`] if it
+    /// [`OpError::Unsupported`] if it cannot, [`OpError::Unknown`] if it
     /// names somebody who is not there.
-    fn can(&self, _: &Step) -> Result<(), ArenaError> {
+    fn can(&self, _: Need<'_>) -> Result<(), OpError> {
         Ok(())
     }
 
@@ -104,14 +90,6 @@ pub trait Arena {
     /// The nodes, running or not, in the order of their first start.
     fn members(&self) -> Vec<Member>;
 
-    /// The NAT in front of a host, for undoing a change.
-    fn nat_of(&self, host: &str) -> Option<NatType>;
-
-    /// What undoes something that is about to go wrong, if anything does.
-    fn undoes(&self, _: &Fault) -> impl Future<Output = Result<Option<Fault>, ArenaError>> {
-        std::future::ready(Ok(None))
-    }
-
     /// What a node on that host has to find out about the NATs in front of it; `None`
     /// where that is not known.
     fn nat_seen_of(&self, _host: &str) -> Option<NatType> {
@@ -120,37 +98,44 @@ pub trait Arena {
 
     /// What the wires between two hosts cost there and back; `None` where
     /// nothing delays.
-    fn round_trip(&self, a: &str, b: &str) -> Option<Duration>;
-
-    /// Does something.
-    fn act(&mut self, act: Act) -> impl Future<Output = Result<(), ArenaError>>;
+    fn round_trip(&self, _a: &str, _b: &str) -> Option<Duration> {
+        None
+    }
 
     /// What the fleet's own registry counted of the last while, of attempts that
     /// somebody asked for.
-    fn reported(&self, _window: Duration) -> impl Future<Output = Result<Arc<Overview>, ArenaError>> {
-        std::future::ready(Err(ArenaError::Unsupported("report to a registry of its own".into())))
+    fn reported(&self, _window: Duration) -> impl Future<Output = Result<Arc<Overview>, OpError>> {
+        std::future::ready(Err(OpError::Unsupported("report to a registry of its own".into())))
     }
 
     /// The port by which the NAT in front of a host shows its node to the
     /// outside; `None` while there is no mapping, or one for each destination.
-    fn mapped_port(&self, host: &str) -> impl Future<Output = Result<Option<u16>, ArenaError>>;
+    fn mapped_port(&self, _host: &str) -> impl Future<Output = Result<Option<u16>, OpError>> {
+        std::future::ready(Err(OpError::Unsupported("look into a NAT".into())))
+    }
 
     /// A fresh pair of passive nodes behind fresh routers of these types, both
     /// linked to the public nodes. Returns their names.
     fn pair(
         &mut self,
-        from: NatType,
-        to: NatType,
-    ) -> impl Future<Output = Result<(String, String), ArenaError>>;
+        _from: NatType,
+        _to: NatType,
+    ) -> impl Future<Output = Result<(String, String), OpError>> {
+        std::future::ready(Err(OpError::Unsupported("put fresh nodes behind NATs".into())))
+    }
 
     /// Takes a pair away again.
-    fn end_pair(&mut self, pair: (String, String)) -> impl Future<Output = ()>;
+    fn end_pair(&mut self, _pair: (String, String)) -> impl Future<Output = ()> {
+        std::future::ready(())
+    }
 
     /// Lets the library's own ladder connect fresh pairs of stock nodes, behind
     /// the routers that pairs of these types had, all side by side: most of
     /// them only wait.
     fn baseline(
         &mut self,
-        pairs: &[(NatType, NatType)],
-    ) -> impl Future<Output = Result<Vec<Baseline>, ArenaError>>;
+        _pairs: &[(NatType, NatType)],
+    ) -> impl Future<Output = Result<Vec<Baseline>, OpError>> {
+        std::future::ready(Err(OpError::Unsupported("put fresh nodes behind NATs".into())))
+    }
 }

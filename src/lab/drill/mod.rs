@@ -6,30 +6,24 @@
 
 mod agreement;
 mod arena;
-mod campaign;
-mod fault;
+mod check;
 mod journal;
-mod matrix;
-mod pathtest;
-mod rebind;
-mod relay;
 mod report;
+mod run;
 mod runner;
 mod scenario;
-mod soak;
 mod step;
-mod storm;
+mod steps;
 mod tried;
-mod wait;
 
-pub(super) use campaign::was_interrupted;
+#[cfg(all(target_os = "linux", feature = "nat-lab"))]
+pub(super) use steps::was_interrupted;
 
-pub use arena::{Act, Arena, ArenaError, Baseline, Member};
-pub(in crate::lab) use fault::fault_step;
-pub use fault::{Change, Fault, Net};
+pub use arena::{Arena, Baseline, Member, Need};
+pub use check::{Check, Unit};
 pub use journal::{Entry, Journal};
-pub use pathtest::AskedOfPath;
 pub use report::{Checked, Comparison, Figure, Pair, Report, Verdict};
-pub use runner::{Progress, Runner};
-pub use scenario::{BUILT_IN, Check, Fleet, Scenario, ScenarioError, Unit};
-pub use step::{Condition, RelayFailure, Step, matrix_pairs};
+pub use run::Progress;
+pub use runner::Runner;
+pub use scenario::{BUILT_IN, FleetSpec, Scenario, ScenarioError};
+pub use steps::{AskedOfPath, Condition, FailRelay, Kill, Matrix, RelayFailure, Start, Step, Suspend, Why};

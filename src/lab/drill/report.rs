@@ -7,7 +7,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::arena::Baseline;
-use super::scenario::{Check, Unit};
+use super::check::{Check, Unit};
+use crate::model::{Done, Outcome, Path, StageOutcome};
 
 /// The end of a drill.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -392,6 +393,33 @@ fn pair_table(pairs: &[Pair]) -> String {
 impl From<Unit> for &'static str {
     fn from(unit: Unit) -> Self {
         unit.name()
+    }
+}
+
+/// What came of connecting, rung by rung.
+pub(super) fn ladder(outcome: &Outcome) -> String {
+    let (report, failed) = match &outcome.result {
+        Ok(Done::Connected(report)) => (Some(report), None),
+        Ok(_) => (None, None),
+        Err(failure) => (failure.report.as_deref(), Some(&failure.reason)),
+    };
+    let path = report.and_then(|r| r.path).map_or("unreachable", Path::name);
+    let mut said = format!("{path} after {} ms", report.map_or(0, |r| r.elapsed_ms));
+    for stage in report.map(|r| r.stages.as_slice()).unwrap_or_default() {
+        let outcome = match stage.outcome {
+            StageOutcome::Ok => "ok",
+            StageOutcome::Failed => "failed",
+            StageOutcome::Skipped => "skipped",
+            StageOutcome::Running => "not over",
+        };
+        let _ = write!(said, "; {} {outcome}", stage.stage);
+        if let Some(reason) = &stage.reason {
+            let _ = write!(said, ": {reason}");
+        }
+    }
+    match failed {
+        Some(reason) if report.is_none() => format!("{said}; {reason}"),
+        _ => said,
     }
 }
 

@@ -5,21 +5,12 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
-use super::step::{RelayFailure, Step, matrix_pairs};
-use super::{campaign, matrix, pathtest, relay, runner, soak, storm};
-use crate::core::limits::{TEST_FOR_MAX, TEST_FOR_MIN};
-use crate::model::{HardNat, NatType};
-
-/// Longer than any drill that a person waits for.
-const WITHIN_MAX: Duration = Duration::from_secs(24 * 3600);
-
-/// A link that is still on its relay then stays there.
-const OFF_RELAY_MAX: Duration = Duration::from_secs(600);
-
-/// Each pair has two hosts and two routers of its own from the start.
-const MATRIX_PAIRS_MAX: usize = 250;
+use super::check::Check;
+use super::step::DrillStep as _;
+use super::steps::{RelayFailure, Step};
+use crate::model::HardNat;
 
 /// A drill.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -31,7 +22,7 @@ pub struct Scenario {
     /// What it shows, in a sentence.
     pub about: String,
     /// On which fleet.
-    pub fleet: Fleet,
+    pub fleet: FleetSpec,
     /// What is done, in order.
     #[serde(default)]
     pub steps: Vec<Step>,
@@ -46,7 +37,7 @@ pub struct Scenario {
 /// The fleet that a drill wants.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Fleet {
+pub struct FleetSpec {
     /// The topology by name.
     #[serde(default = "default_topology")]
     pub topology: String,
@@ -76,54 +67,6 @@ fn default_topology() -> String {
     "default".into()
 }
 
-/// What a measurement must be.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Check {
-    /// In words.
-    pub name: String,
-    /// Which measurement.
-    pub value: String,
-    /// At most.
-    pub max: Option<f64>,
-    /// At least.
-    pub min: Option<f64>,
-    /// Of what.
-    pub unit: Unit,
-}
-
-/// What a number counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Unit {
-    /// Milliseconds.
-    Ms,
-    /// Seconds.
-    S,
-    /// A plain count.
-    Count,
-    /// 0 to 1.
-    Ratio,
-    /// Mebibytes.
-    Mib,
-    /// Times that a packet could have gone there and back.
-    RoundTrips,
-}
-
-impl Unit {
-    /// As it stands behind a number.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Ms => "ms",
-            Self::S => "s",
-            Self::Count => "count",
-            Self::Ratio => "ratio",
-            Self::Mib => "MiB",
-            Self::RoundTrips => "round trips",
-        }
-    }
-}
-
 /// What is wrong with a scenario.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ScenarioError {
@@ -148,14 +91,12 @@ pub enum ScenarioError {
 impl Scenario {
     /// Whether nodes are killed in it: SIGKILL, without a goodbye.
     pub fn kills(&self) -> bool {
-        fn kills(step: &Step) -> bool {
-            match step {
-                Step::Kill { .. } | Step::FailRelay { how: RelayFailure::Kill, .. } => true,
-                Step::Soak { steps, .. } => steps.iter().any(kills),
-                _ => false,
-            }
-        }
-        self.steps.iter().any(kills)
+        let kills = |step: &Step| match step {
+            Step::Kill(_) => true,
+            Step::FailRelay(step) => step.how == RelayFailure::Kill,
+            _ => false,
+        };
+        self.all_steps().any(kills)
     }
 
     /// Reads a scenario; `file` names it in messages.
@@ -175,7 +116,7 @@ impl Scenario {
     /// Every step, those within others too.
     pub fn all_steps(&self) -> impl Iterator<Item = &Step> {
         self.steps.iter().flat_map(|step| {
-            let inner: &[Step] = if let Step::Soak { steps, .. } = step { steps } else { &[] };
+            let inner: &[Step] = if let Step::Soak(soak) = step { &soak.steps } else { &[] };
             std::iter::once(step).chain(inner)
         })
     }
@@ -187,9 +128,12 @@ impl Scenario {
     pub fn set_time(&mut self, time: Duration) -> Result<(), ScenarioError> {
         let mut soaks = false;
         for step in &mut self.steps {
-            if let Step::Soak { time: asked, .. } | Step::Campaign { time: asked, .. } = step {
-                (*asked, soaks) = (time, true);
-            }
+            let asked = match step {
+                Step::Soak(soak) => &mut soak.time,
+                Step::Campaign(campaign) => &mut campaign.time,
+                _ => continue,
+            };
+            (*asked, soaks) = (time, true);
         }
         let checked = if soaks { self.validate() } else { Err("no step of it runs for a while".into()) };
         checked.map_err(|detail| ScenarioError::Sense { file: self.name.clone(), detail })
@@ -200,57 +144,8 @@ impl Scenario {
             return Err(format!("fleet.nodes is {nodes}; 2 to 64 are allowed"));
         }
         for (n, step) in self.all_steps().enumerate() {
-            let n = n + 1;
             if let Some(flaw) = step.flaw() {
-                return Err(format!("step {n}: {flaw}"));
-            }
-            match step {
-                Step::Wait { within, .. }
-                | Step::Rebind { within, .. }
-                | Step::Storm { within, .. }
-                | Step::Soak { time: within, .. }
-                | Step::Campaign { time: within, .. }
-                | Step::Why { within, .. }
-                | Step::Sleep { time: within }
-                    if *within > WITHIN_MAX =>
-                {
-                    return Err(format!("step {n} takes more than 24 hours"));
-                }
-                Step::Storm { each: 0, .. } => return Err(format!("step {n} connects nobody")),
-                Step::Soak { steps, .. } if steps.is_empty() => {
-                    return Err(format!("step {n} has no steps"));
-                }
-                Step::Soak { steps, .. }
-                    if steps.iter().any(|s| matches!(s, Step::Soak { .. } | Step::Matrix { .. })) =>
-                {
-                    return Err(format!("step {n}: neither a soak nor a matrix can be soaked"));
-                }
-                Step::Wait { within, .. } | Step::Rebind { within, .. } | Step::Soak { time: within, .. }
-                    if within.is_zero() =>
-                {
-                    return Err(format!("step {n} waits no time; more than 0 is needed"));
-                }
-                Step::Matrix { off_relay_within: Some(within), .. } if *within > OFF_RELAY_MAX => {
-                    let most = OFF_RELAY_MAX.as_secs();
-                    return Err(format!("step {n}: off_relay_within is at most {most} s"));
-                }
-                Step::PathTest { time, .. } if !(TEST_FOR_MIN..=TEST_FOR_MAX).contains(time) => {
-                    return Err(format!("step {n}: a path is tested for 1 s to 60 s"));
-                }
-                Step::SetNat { nat: NatType::Unknown, .. } => {
-                    return Err(format!("step {n}: a router's NAT cannot be set to unknown"));
-                }
-                Step::Matrix { nats, pairs, repeat, .. } => {
-                    let all = matrix_pairs(nats, pairs, *repeat);
-                    if all.iter().any(|(a, b)| [*a, *b].contains(&NatType::Unknown)) {
-                        return Err(format!("step {n}: nats and pairs must name known types"));
-                    }
-                    if !(1..=MATRIX_PAIRS_MAX).contains(&all.len()) {
-                        let len = all.len();
-                        return Err(format!("step {n} has {len} pairs; 1 to {MATRIX_PAIRS_MAX} are allowed"));
-                    }
-                }
-                _ => {}
+                return Err(format!("step {}: {flaw}", n + 1));
             }
         }
         let measured = self.measured();
@@ -275,52 +170,26 @@ impl Scenario {
     /// How long its nodes report to a registry, if they do.
     pub fn reports_for(&self) -> Option<Duration> {
         self.steps.iter().find_map(|step| match step {
-            Step::Campaign { time, .. } => Some(*time),
+            Step::Campaign(campaign) => Some(campaign.time),
             _ => None,
         })
     }
 
     /// Whether it runs steps over and over.
     pub fn soaks(&self) -> bool {
-        self.steps.iter().any(|step| matches!(step, Step::Soak { .. }))
+        self.steps.iter().any(|step| matches!(step, Step::Soak(_)))
     }
 
     /// Whether it connects pairs of NAT types, which the library's own ladder
     /// can do too.
     pub fn has_pairs(&self) -> bool {
-        self.steps.iter().any(|step| matches!(step, Step::Matrix { .. }))
+        self.steps.iter().any(|step| matches!(step, Step::Matrix(_)))
     }
 
-    /// The names that its steps measure.
+    /// The names that its steps measure, and what every drill does.
     pub fn measured(&self) -> BTreeSet<String> {
-        let mut names = BTreeSet::from(["gossip_repairs", "unreachable", "lost_attempts"].map(String::from));
-        for step in self.all_steps() {
-            match step {
-                Step::Wait { name: Some(name), .. }
-                | Step::Sync { name, .. }
-                | Step::Why { name, .. }
-                | Step::Advertised { name, .. } => {
-                    names.insert(name.clone());
-                }
-                Step::Connect { name, .. } => {
-                    let values = ["", "_ms", "_direct", "_punched", "_relayed", "_ipv6"];
-                    names.extend(values.map(|s| format!("{name}{s}")));
-                }
-                Step::FailRelay { name, .. } => names.extend(relay::MEASURED.map(|s| format!("{name}{s}"))),
-                Step::Failover { name, .. } => {
-                    names.extend(["_ms", "_gap_ms", "_lost"].map(|s| format!("{name}{s}")));
-                }
-                Step::Echo { name, .. } => names.extend(runner::ECHOED.map(|s| format!("{name}{s}"))),
-                Step::PathTest { name, .. } => names.extend(pathtest::MEASURED.map(|s| format!("{name}{s}"))),
-                Step::Rebind { name, .. } => names.extend(["_ms", "_mapping"].map(|s| format!("{name}{s}"))),
-                Step::Soak { .. } => names.extend(soak::MEASURED.map(String::from)),
-                Step::Campaign { name, .. } => names.extend(campaign::MEASURED.map(|s| format!("{name}{s}"))),
-                Step::Storm { name, .. } => names.extend(storm::MEASURED.map(|s| format!("{name}{s}"))),
-                Step::Matrix { .. } => names.extend(matrix::MEASURED.map(String::from)),
-                _ => {}
-            }
-        }
-        names
+        let always = ["gossip_repairs", "unreachable", "lost_attempts"].map(String::from);
+        always.into_iter().chain(self.all_steps().flat_map(Step::measures)).collect()
     }
 }
 
@@ -429,7 +298,7 @@ mod tests {
         let (_, text) = BUILT_IN.iter().find(|(name, _)| *name == "soak").unwrap();
         let mut soak = Scenario::parse("soak", "soak", text).unwrap();
         soak.set_time(Duration::from_secs(600)).unwrap();
-        assert!(soak.steps.iter().any(|s| matches!(s, Step::Soak { time, .. } if time.as_secs() == 600)));
+        assert!(soak.steps.iter().any(|s| matches!(s, Step::Soak(soak) if soak.time.as_secs() == 600)));
         assert!(soak.set_time(Duration::ZERO).unwrap_err().to_string().contains("more than 0"));
         let (_, text) = BUILT_IN.iter().find(|(name, _)| *name == "same_nat").unwrap();
         let mut other = Scenario::parse("same_nat", "same_nat", text).unwrap();

@@ -4,11 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::arena::{Act, Member};
-use super::fault::Fault;
+use super::arena::Member;
+use super::check::Unit;
 use super::report::Figure;
-use super::scenario::Unit;
 use crate::core::ladder::decisive_reason;
+use crate::lab::fault::Fault;
+use crate::lab::ops::FleetOp;
 use crate::model::{Attempt, AttemptId, AttemptOutcome, Cause, Path, PeerId, Stamp, millis};
 
 /// When a node could not be reached.
@@ -43,11 +44,11 @@ pub(super) fn moment() -> Stamp {
 
 impl Tried {
     /// Something is about to be done to the fleet: who is taken away by it.
-    pub(super) fn before(&mut self, act: &Act, members: &[Member]) {
-        let (Act::Stop(name)
-        | Act::Kill(name)
-        | Act::Cut(name)
-        | Act::Fault(Fault::Suspend { node: name } | Fault::Readdress { host: name })) = act
+    pub(super) fn before(&mut self, op: &FleetOp, members: &[Member]) {
+        let (FleetOp::Stop(name)
+        | FleetOp::Kill(name)
+        | FleetOp::Cut(name)
+        | FleetOp::Fault(Fault::Suspend { node: name } | Fault::Readdress { host: name })) = op
         else {
             return;
         };
@@ -60,14 +61,14 @@ impl Tried {
     }
 
     /// Something was done: who is back.
-    pub(super) fn after(&mut self, act: &Act, members: &[Member]) {
-        let (Act::Start { node: name, .. }
-        | Act::Heal(name)
-        | Act::Fault(Fault::Wake { node: name } | Fault::Readdress { host: name })) = act
+    pub(super) fn after(&mut self, op: &FleetOp, members: &[Member]) {
+        let (FleetOp::Start { node: name, .. }
+        | FleetOp::Heal(name)
+        | FleetOp::Fault(Fault::Wake { node: name } | Fault::Readdress { host: name })) = op
         else {
             return;
         };
-        if matches!(act, Act::Start { .. }) {
+        if matches!(op, FleetOp::Start { .. }) {
             // It counts its attempts from one again.
             self.counted.remove(name);
         }
@@ -189,11 +190,11 @@ mod tests {
         let long_ago = moment().before(std::time::Duration::from_secs(60));
         tried.count(&members[0], &unreachable(long_ago, 1_000), &members);
         assert_eq!((tried.lost, tried.taken), (1, 0), "over before anybody was taken away");
-        tried.before(&Act::Cut("b".into()), &members);
+        tried.before(&FleetOp::Cut("b".into()), &members);
         tried.count(&members[0], &unreachable(long_ago, 70_000), &members);
         tried.count(&members[0], &unreachable(moment(), 10), &members);
         assert_eq!((tried.lost, tried.taken), (1, 2));
-        tried.after(&Act::Heal("b".into()), &members);
+        tried.after(&FleetOp::Heal("b".into()), &members);
         let later = moment().after(std::time::Duration::from_secs(1));
         tried.count(&members[0], &unreachable(later, 10), &members);
         assert_eq!((tried.lost, tried.taken), (2, 2), "it is back");

@@ -200,8 +200,8 @@ impl NatLab {
             if self.is_running(&host.name).await? {
                 continue;
             }
-            match self.start_node(&host.name).await {
-                Ok(feed) => feeds.push((host.name.clone(), feed)),
+            match self.start_when_free(&host.name).await {
+                Ok(started) => feeds.push(started),
                 Err(error) => drop(failed.get_or_insert(error)),
             }
         }

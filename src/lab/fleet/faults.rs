@@ -4,8 +4,7 @@ use std::sync::atomic::Ordering;
 
 use super::nodes::{Runs, slot, state};
 use super::{Happening, NatLab};
-use crate::lab::drill::{Change, Fault};
-use crate::lab::{Behaves, Conditions, LabError, Where};
+use crate::lab::{Behaves, Change, Conditions, Fault, LabError, Where};
 
 impl NatLab {
     /// Has something go wrong, or right again. A wire does at once what it is set to,

@@ -6,6 +6,7 @@ mod faults;
 mod history;
 mod links;
 mod nodes;
+mod operate;
 mod reporting;
 mod stock;
 

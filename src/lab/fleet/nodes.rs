@@ -9,10 +9,9 @@ use std::sync::atomic::AtomicI64;
 
 use super::{Happening, NatLab};
 use crate::control::SOCKET_FILE;
-use crate::lab::LabError;
 use crate::lab::child::Child;
-use crate::lab::loopback::NETWORK;
 use crate::lab::network::NetworkError;
+use crate::lab::{LabError, NETWORK};
 use crate::model::PeerId;
 use crate::node::Node;
 use crate::node::feed::Feed;

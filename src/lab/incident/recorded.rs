@@ -27,11 +27,11 @@ impl Incident {
     /// asked.
     pub fn of_why(why: &Why, me: PeerId, shown: Option<&Snapshot>) -> Self {
         let link = shown.and_then(|s| s.link(&why.peer_id));
-        let lines = why.timeline.iter().map(|l| (l.at_ms, l.who, l.what.as_str()));
+        let lines = why.timeline.iter().map(|l| (l.at_ms, l.who, l.what.to_string()));
         let here = shown.map(|s| end_of(&s.nat));
         Self {
             rtt_ms: link.and_then(|link| link.rtt_ms),
-            ..told(why.peer_id, Some(me), (why.cause, &why.verdict), why.nats, here, lines)
+            ..told(why.peer_id, Some(me), (why.cause(), &why.verdict_words()), why.nats, here, lines)
         }
     }
 
@@ -43,23 +43,23 @@ impl Incident {
         let report: Report = serde_json::from_str(text)?;
         // Whoever did something first, and is not the peer, asked.
         let me = report.timeline.iter().map(|line| line.who).find(|who| *who != report.peer_id);
-        let lines = report.timeline.iter().map(|l| (l.at_ms, l.who, l.what.as_str()));
+        let lines = report.timeline.into_iter().map(|l| (l.at_ms, l.who, l.what));
         Ok(told(report.peer_id, me, (report.cause, &report.verdict), report.nats, None, lines))
     }
 }
 
-fn told<'a>(
+fn told(
     peer: PeerId,
     me: Option<PeerId>,
     (cause, verdict): (WhyCause, &str),
     nats: WhyNats,
     here: Option<End>,
-    lines: impl Iterator<Item = (u64, PeerId, &'a str)>,
+    lines: impl Iterator<Item = (u64, PeerId, String)>,
 ) -> Incident {
     let mut actors = Actors::new(me, peer);
     let story = lines.map(|(at_ms, who, what)| {
         let who = actors.call(who);
-        format!("{at_ms} ms {who}: {}", actors.retell(what))
+        format!("{at_ms} ms {who}: {}", actors.retell(&what))
     });
     let story = story.collect();
     let end = |nat: NatType| End { nat, ..End::default() };

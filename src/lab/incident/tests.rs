@@ -1,6 +1,6 @@
 use super::*;
 use crate::lab::Topology;
-use crate::lab::drill::{Scenario, Step};
+use crate::lab::drill::{Scenario, Step, Why};
 
 fn incident(cause: WhyCause) -> Incident {
     Incident {
@@ -65,7 +65,7 @@ fn every_cause_becomes_a_network_that_can_be_built_and_a_drill_that_asks_for_it(
             Scenario::parse("incident", "incident.toml", &text).unwrap_or_else(|e| panic!("{e}\n{text}"));
         assert_eq!(drill.fleet.topology, "here.toml");
         let asked = drill.steps.iter().find_map(|step| match step {
-            Step::Why { node, about, cause, .. } => Some((node.as_str(), about.as_str(), *cause)),
+            Step::Why(Why { node, about, cause, .. }) => Some((node.as_str(), about.as_str(), *cause)),
             _ => None,
         });
         assert_eq!(asked, Some(("here-1", "there-1", cause)));

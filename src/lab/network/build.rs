@@ -8,10 +8,10 @@ use patchbay::{
     Firewall, IfaceConfig, IpSupport, Lab, NatConfig, NatV6Mode, NodeId, Region, Router, RouterPreset,
 };
 
+use super::tools::{apply, batch, keep_mappings, pairs, part_missing, tested_from};
 use super::{HostPart, LinkPart, Network, NetworkError, Place, RouterPart, sixth};
-use crate::lab::error::Unsupported;
-use crate::lab::rules::rules;
 use crate::lab::topology::{self, Topology};
+use crate::lab::unsupported::Unsupported;
 use crate::lab::userns::{Tools, Userns, network_help};
 use crate::lab::wire::{Conditions, Exchange, Tap, Wire};
 use crate::model::NatType;
@@ -207,13 +207,6 @@ impl Network {
     }
 }
 
-/// Where the self-test's servers are: in the first region with IPv6, if there is
-/// one.
-pub(in crate::lab) fn tested_from(topology: &Topology) -> Option<&str> {
-    let sixth = topology.region.iter().find(|r| r.ipv6);
-    sixth.or(topology.region.first()).map(|r| r.name.as_str())
-}
-
 /// The self-test's servers, which run no node.
 async fn testers(
     lab: &Lab,
@@ -277,10 +270,6 @@ fn unbatch(tools: &Tools, place: &Place, interface: &str) -> Result<(), NetworkE
     batch(tools, place, &[format!("link set {interface} gso_max_segs 1")])
 }
 
-pub(super) fn batch(tools: &Tools, place: &Place, lines: &[String]) -> Result<(), NetworkError> {
-    place.feed(&tools.ip, &["-batch", "-"], lines.join("\n") + "\n")
-}
-
 fn open_taps(place: &Place, a: String, b: String) -> Result<(Tap, Tap), NetworkError> {
     place.run(move || Ok((Tap::open(&a)?, Tap::open(&b)?)))
 }
@@ -312,26 +301,6 @@ fn plain_bridge(place: &Place) -> Result<(), NetworkError> {
     })
 }
 
-/// Connection tracking forgets when the rules do.
-pub(super) fn keep_mappings(place: &Place, seconds: u32) -> Result<(), NetworkError> {
-    place.run(move || {
-        for name in ["nf_conntrack_udp_timeout", "nf_conntrack_udp_timeout_stream"] {
-            std::fs::write(format!("/proc/sys/net/netfilter/{name}"), seconds.to_string())?;
-        }
-        Ok(())
-    })
-}
-
-pub(super) fn apply(tools: &Tools, part: &RouterPart) -> Result<(), NetworkError> {
-    let (interface, address) = part.outside;
-    part.place.feed(&tools.nft, &["-f", "-"], rules(part.behaves, interface, address))
-}
-
-pub(super) fn pairs(topology: &Topology) -> impl Iterator<Item = [&str; 2]> {
-    let names = topology.region.iter().map(|r| r.name.as_str());
-    names.clone().enumerate().flat_map(move |(n, a)| names.clone().skip(n + 1).map(move |b| [a, b]))
-}
-
 /// The addresses of a region: its own hosts' network is the first of them.
 fn region_net(place: &Place) -> Result<String, NetworkError> {
     let net = match place {
@@ -339,10 +308,6 @@ fn region_net(place: &Place) -> Result<String, NetworkError> {
         Place::Host(_) => None,
     };
     net.map(|net| format!("{}/{REGION_PREFIX}", net.addr())).ok_or_else(|| part_missing(place.name()))
-}
-
-pub(super) fn part_missing(name: &str) -> NetworkError {
-    NetworkError::Place { place: name.to_owned(), detail: "it was made, but is not there".to_owned() }
 }
 
 fn at<E: std::fmt::Display>(name: &str) -> impl FnOnce(E) -> NetworkError {

@@ -2,12 +2,12 @@
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-use super::build::{apply, batch, keep_mappings, part_missing};
 use super::place::Place;
+use super::tools::{apply, batch, keep_mappings, part_missing};
 use super::{LinkPart, Network, NetworkError};
-use crate::lab::error::Unsupported;
 use crate::lab::rules::{Behaves, OPENED, closed_and_forgotten};
 use crate::lab::topology::Topology;
+use crate::lab::unsupported::Unsupported;
 use crate::lab::wire::{Conditions, Passed};
 
 /// The last address of a network of 256 that a host can have.

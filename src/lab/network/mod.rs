@@ -5,19 +5,20 @@ mod build;
 mod change;
 mod place;
 mod sixth;
+mod tools;
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use patchbay::{Device, Lab, Router};
 
-use super::error::Unsupported;
 use super::rules::Behaves;
+use super::unsupported::Unsupported;
 use super::userns::Tools;
 use super::wire::{Conditions, Exchange, Wire};
-pub(super) use build::tested_from;
 pub(super) use place::Place;
 pub(super) use sixth::is_here as has_ipv6;
+pub(super) use tools::tested_from;
 
 /// Why a network cannot be built or changed.
 #[derive(Debug, thiserror::Error)]

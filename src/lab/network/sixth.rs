@@ -11,7 +11,7 @@ use std::path::Path;
 
 use patchbay::Region;
 
-use super::build::{batch, keep_mappings, pairs, part_missing, tested_from};
+use super::tools::{batch, keep_mappings, pairs, part_missing, tested_from};
 use super::{Network, NetworkError, Place, RouterPart};
 use crate::lab::rules::rules6;
 use crate::lab::topology::{self, Topology};

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::age_s;
 use crate::model::{
@@ -52,9 +52,10 @@ pub struct Stage {
     /// Where it stands.
     pub outcome: StageOutcome,
     /// Why it failed or was skipped, in words.
-    pub reason: Option<String>,
+    #[serde(serialize_with = "in_words")]
+    pub reason: Option<Reason>,
     /// The same as a code that does not change.
-    pub reason_code: Option<String>,
+    pub reason_code: Option<&'static str>,
     /// When it began, counted from the first stage.
     pub started_ms: u64,
     /// Whether another stage ran at the same time.
@@ -78,7 +79,7 @@ impl Stage {
         Self {
             stage: report.stage,
             outcome: report.outcome,
-            reason: report.reason.as_ref().map(Reason::to_string),
+            reason: report.reason.clone(),
             reason_code: report.reason.as_ref().map(Reason::code),
             started_ms: millis(begun),
             in_parallel,
@@ -114,4 +115,9 @@ impl Attempts {
         let wanted = all.filter(|a| peer.is_none() || a.peer_id == peer);
         Self { attempts: wanted.map(|a| AttemptItem::new(a, snapshot)).collect() }
     }
+}
+
+#[allow(clippy::ref_option)] // serde's signature
+fn in_words<S: Serializer>(reason: &Option<Reason>, s: S) -> Result<S::Ok, S::Error> {
+    reason.as_ref().map(Reason::to_string).serialize(s)
 }

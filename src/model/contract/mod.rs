@@ -13,20 +13,22 @@ mod outcomes;
 mod peers;
 mod relays;
 mod tested;
+mod told;
 mod why;
 
 use serde::Serialize;
 
 pub use attempts::{AttemptItem, Attempts, Stage};
-pub use nat::{Lifetime, Nat, NatWithVantages, Spell, VantageItem};
+pub use nat::NatWithVantages;
 pub use node::{Cache, Gossip, InOut, Kpi, LinkCounts, RelayState, Save, Status};
 pub use outcomes::{Connected, Disconnected, EndedServed, FailedOver, Left, StageResult, Staged};
-pub use peers::{LinkItem, Links, PeerItem, Peers};
-pub use relays::{FailoverItem, Relays, Reservation, ServedClient, Serving};
-pub use tested::{TestItem, TestReport};
+pub use peers::{Links, Peers};
+pub use relays::{Relays, Serving};
+pub use tested::TestReport;
+pub use told::Told;
 pub use why::{NextItem, WhyItem, WhyReport};
 
-use super::{Event, Stamp};
+use super::{Event, EventKind, Stamp, nat_summary};
 
 /// The version of all these objects.
 pub const SCHEMA: u32 = 1;
@@ -94,6 +96,10 @@ impl EventLine {
         let mut kind = serde_json::to_value(&event.kind).unwrap_or_default();
         if let Some(fields) = kind.as_object_mut() {
             spell_out(fields);
+            if let EventKind::NatChanged { to, firewalled, reason, .. } = &event.kind {
+                let summary = nat_summary(*to, *firewalled, reason.as_ref());
+                fields.insert("summary".to_owned(), summary.into());
+            }
         }
         Self { seq: event.seq, at: rfc3339(event.at), peer_id: event.peer_id, kind }
     }

@@ -4,22 +4,24 @@ use std::net::SocketAddr;
 
 use serde::Serialize;
 
-use super::{Nat, age_s, rfc3339};
+use super::told::{Told, all};
+use super::{age_s, rfc3339};
 use crate::model::{
-    KpiAnswer, Path, PeerId, Phase, Propagation, RelayMode, SaveState, SendTrouble, Snapshot, Stamp,
+    KpiAnswer, NatView, Path, PeerId, Phase, Propagation, RelayMode, SaveState, SendTrouble, Snapshot, Stamp,
+    UsedTwice,
 };
 
 /// The node at a glance.
 #[derive(Debug, Clone, Serialize)]
-pub struct Status {
+pub struct Status<'a> {
     /// Who.
     pub peer_id: PeerId,
     /// The name it gives itself.
-    pub name: String,
+    pub name: &'a str,
     /// The program's version.
-    pub version: String,
+    pub version: &'a str,
     /// The network.
-    pub network: String,
+    pub network: &'a str,
     /// What it is doing about being connected.
     pub phase: &'static str,
     /// Where it listens.
@@ -27,32 +29,21 @@ pub struct Status {
     /// Whether by IPv4 alone because the host has no IPv6.
     pub no_ipv6: bool,
     /// Where peers see it.
-    pub observed_addrs: Vec<SocketAddr>,
+    pub observed_addrs: &'a [SocketAddr],
     /// Its NAT.
-    pub nat: Nat,
+    pub nat: Told<'a, NatView>,
     /// For IPv6, measured apart.
-    pub nat6: Option<Nat>,
+    pub nat6: Option<Told<'a, NatView>>,
     /// Since it started.
     pub uptime_s: f64,
     /// Links, by path.
     pub links: LinkCounts,
     /// The peer cache.
-    pub cache: Cache,
+    pub cache: Cache<'a>,
     /// What it relays for others.
     pub relay: RelayState,
     /// Identities, its own or a peer's, that are used in two places.
-    pub used_twice: Vec<Twice>,
-}
-
-/// An identity that is used in two places.
-#[derive(Debug, Clone, Serialize)]
-pub struct Twice {
-    /// Which.
-    pub peer_id: PeerId,
-    /// Where, as far as that is known.
-    pub addresses: Vec<SocketAddr>,
-    /// Since when that is known.
-    pub since_s: f64,
+    pub used_twice: Vec<Told<'a, UsedTwice>>,
 }
 
 /// Links, by path; those to nodes of another kind apart.
@@ -69,36 +60,36 @@ pub struct LinkCounts {
 }
 
 /// The peer cache.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Cache {
+#[derive(Debug, Clone, Serialize)]
+pub struct Cache<'a> {
     /// Peers known.
     pub known: u32,
     /// Peers we ever shook hands with.
     pub tried: u32,
     /// Whether it is on disk.
-    pub save: Save,
+    pub save: Save<'a>,
     /// A damaged file that was set aside at the start, and why.
-    pub set_aside: Option<String>,
+    pub set_aside: Option<&'a str>,
 }
 
 /// How the last save went.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Save {
+#[derive(Debug, Clone, Serialize)]
+pub struct Save<'a> {
     /// `empty` (nothing to save yet), `saved`, `due` or `failed`.
     pub state: &'static str,
     /// Of one that failed: what the system said.
-    pub detail: Option<String>,
+    pub detail: Option<&'a str>,
     /// Since when it is so; nothing where that means nothing.
     pub since_s: Option<f64>,
 }
 
-impl Save {
-    fn new(save: &SaveState, now: Stamp) -> Self {
+impl<'a> Save<'a> {
+    fn new(save: &'a SaveState, now: Stamp) -> Self {
         let (state, detail, since) = match save {
             SaveState::Empty => ("empty", None, None),
             SaveState::Saved { at } => ("saved", None, Some(*at)),
             SaveState::Due => ("due", None, None),
-            SaveState::Failed { detail, since } => ("failed", Some(detail.clone()), Some(*since)),
+            SaveState::Failed { detail, since } => ("failed", Some(detail.as_str()), Some(*since)),
         };
         Self { state, detail, since_s: since.map(|at| age_s(at, now)) }
     }
@@ -129,39 +120,31 @@ impl LinkCounts {
     }
 }
 
-impl Status {
+impl<'a> Status<'a> {
     /// Of a snapshot.
-    pub fn new(snapshot: &Snapshot) -> Self {
+    pub fn new(snapshot: &'a Snapshot) -> Self {
         let (node, now) = (&snapshot.node, snapshot.at);
         Self {
             peer_id: node.peer_id,
-            name: node.name.clone(),
-            version: node.version.clone(),
-            network: node.network.clone(),
+            name: &node.name,
+            version: &node.version,
+            network: &node.network,
             phase: phase(&node.phase),
             local_addr: node.local_addr,
             no_ipv6: node.no_ipv6,
-            observed_addrs: node.observed_addrs.clone(),
-            nat: Nat::new(&snapshot.nat, now),
-            nat6: snapshot.nat.nat6.as_deref().map(|view| Nat::new(view, now)),
+            observed_addrs: &node.observed_addrs,
+            nat: Told::new(&*snapshot.nat, now),
+            nat6: snapshot.nat.nat6.as_deref().map(|view| Told::new(view, now)),
             uptime_s: age_s(node.started, now),
             links: LinkCounts::new(snapshot),
             cache: Cache {
                 known: node.cache.known,
                 tried: node.cache.tried,
                 save: Save::new(&node.cache.save, now),
-                set_aside: node.cache.set_aside.clone(),
+                set_aside: node.cache.set_aside.as_deref(),
             },
             relay: RelayState { serving: snapshot.relays.served.len(), mode: snapshot.relays.mode },
-            used_twice: node
-                .used_twice
-                .iter()
-                .map(|t| Twice {
-                    peer_id: t.peer_id,
-                    addresses: t.addresses.clone(),
-                    since_s: age_s(t.since, now),
-                })
-                .collect(),
+            used_twice: all(&node.used_twice, now),
         }
     }
 }

@@ -1,9 +1,9 @@
 //! Why a link is what it is.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::model::{
-    Confidence, NextAction, Path, PeerId, Provenance, Stamp, Why, WhyCause, WhyFact, WhyLine, WhyNats,
+    NextAction, Path, PeerId, Provenance, Stamp, Sureness, Why, WhyCause, WhyFact, WhyLine, WhyNats,
 };
 
 /// The whole answer.
@@ -20,7 +20,7 @@ pub struct WhyReport {
     /// The NATs of both ends.
     pub nats: WhyNats,
     /// How sure that is, and why.
-    pub confidence: Confidence,
+    pub confidence: ConfidenceItem,
     /// What happened at both ends, in order.
     pub timeline: Vec<WhyItem>,
     /// What was measured, a sentence each.
@@ -33,11 +33,20 @@ pub struct WhyReport {
     pub facts: Vec<FactItem>,
 }
 
+/// How sure a verdict is, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ConfidenceItem {
+    /// How sure.
+    pub level: Sureness,
+    /// By what.
+    pub because: String,
+}
+
 /// One thing that is known of a peer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FactItem {
     /// What.
-    pub name: String,
+    pub name: &'static str,
     /// Its value; null is not known.
     pub value: Option<String>,
     /// Where it is from.
@@ -63,7 +72,8 @@ pub struct WhyItem {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct NextItem {
     /// The verb.
-    pub action: &'static str,
+    #[serde(serialize_with = "verb")]
+    pub action: NextAction,
     /// The console's key for it.
     pub key: Option<String>,
 }
@@ -72,25 +82,30 @@ impl WhyReport {
     /// Of an answer; `key` knows the console's keys.
     pub fn new(why: &Why, now: Stamp, key: impl Fn(NextAction) -> Option<String>) -> Self {
         let fact = |fact: &WhyFact| FactItem {
-            name: fact.name.clone(),
-            value: fact.value.clone(),
+            name: fact.known.name(),
+            value: fact.known.value(why.at),
             provenance: fact.provenance,
             by: fact.by,
             age_s: fact.at.map(|at| at.age_at(now).as_secs()),
         };
-        let item = |line: &WhyLine| WhyItem { at_ms: line.at_ms, who: line.who, what: line.what.clone() };
+        let item = |line: &WhyLine| WhyItem { at_ms: line.at_ms, who: line.who, what: line.what.to_string() };
         Self {
             peer_id: why.peer_id,
             path: why.path,
-            cause: why.cause,
+            cause: why.cause(),
             nats: why.nats,
-            verdict: why.verdict.clone(),
-            confidence: why.confidence.clone(),
+            verdict: why.verdict_words(),
+            confidence: ConfidenceItem { level: why.confidence.level, because: why.because_words() },
             timeline: why.timeline.iter().map(item).collect(),
-            evidence: why.evidence.clone(),
-            would_help: why.would_help.clone(),
+            evidence: why.evidence_words(),
+            would_help: why.help_words(),
             facts: why.facts.iter().map(fact).collect(),
-            next: why.next.iter().map(|a| NextItem { action: a.verb(), key: key(*a) }).collect(),
+            next: why.next.iter().map(|a| NextItem { action: *a, key: key(*a) }).collect(),
         }
     }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
+fn verb<S: Serializer>(action: &NextAction, s: S) -> Result<S::Ok, S::Error> {
+    s.serialize_str(action.verb())
 }

@@ -27,7 +27,7 @@ use crate::core::ladder::DialId;
 use crate::core::link::{ConnId, ConnInfo};
 use crate::core::nat::Nonce;
 use crate::core::wire::Frame;
-use crate::model::{CloseCode, Path, PeerId, Reason, plain_addr};
+use crate::model::{CloseCode, DropReason, Path, PeerId, Reason, plain_addr};
 
 /// The label under which both ends name a connection.
 const CHANNEL_LABEL: &str = "EXPORTER punchdeck channel";
@@ -229,7 +229,7 @@ impl Connections {
         let entry = self.entries.get(&conn)?;
         entry.writer.as_ref()?.write(bytes).err()?;
         transport::close(&entry.connection, CloseCode::Limit);
-        Some(Input::Stopped("answers that nobody reads"))
+        Some(Input::Stopped(DropReason::AnswersUnread))
     }
 
     /// The other end of a connection may open and send ahead what a link takes.

@@ -15,7 +15,7 @@ use crate::core::limits::HELLO_TIMEOUT;
 use crate::core::link::ConnId;
 use crate::core::pathtest;
 use crate::core::wire::{HEADER_LEN, is_first};
-use crate::model::{CloseCode, PeerId, Reason};
+use crate::model::{CloseCode, DropReason, PeerId, Reason};
 use crate::node::lanes::RelayEnd;
 use crate::node::pathtest::TAG;
 use crate::node::streams::{FrameStream, StreamEnd};
@@ -136,7 +136,7 @@ impl Came {
             Ok(Ok(())) if is_first(&head) => self.greet(&head).await,
             Ok(Ok(())) if TAG.starts_with(&head) => self.test(&head).await,
             Ok(Ok(())) => self.relay_request(head).await,
-            _ => self.stop("no hello in time"),
+            _ => self.stop(DropReason::NoHelloInTime),
         }
     }
 
@@ -144,7 +144,7 @@ impl Came {
         match lanes::read_tag(&mut self.recv).await {
             Some(lanes::CONTROL) => self.greet(&[]).await,
             Some(TAG) => self.test(&TAG).await,
-            _ => self.stop("unknown stream on a lane"),
+            _ => self.stop(DropReason::UnknownLaneStream),
         }
     }
 
@@ -157,8 +157,8 @@ impl Came {
                 let first = (Box::new(frame), len);
                 Report::Accepted { peer, conn, send, stream, first }
             }
-            Err(StreamEnd::Malformed) => Report::Input(Input::Stopped("malformed hello")),
-            Err(StreamEnd::Closed) => Report::Input(Input::Stopped("no hello in time")),
+            Err(StreamEnd::Malformed) => Report::Input(Input::Stopped(DropReason::MalformedHello)),
+            Err(StreamEnd::Closed) => Report::Input(Input::Stopped(DropReason::NoHelloInTime)),
         }
     }
 
@@ -174,7 +174,7 @@ impl Came {
             Ok(Some(())) if *rest == TAG[head.len()..] => {
                 Report::TestStream { conn: self.conn, run, stream: (self.send, self.recv) }
             }
-            _ => self.stop("unknown stream"),
+            _ => self.stop(DropReason::UnknownStream),
         }
     }
 
@@ -187,12 +187,12 @@ impl Came {
                 let Self { peer, conn, send, recv } = self;
                 Report::RelayAsked { peer, conn, send, recv, bind }
             }
-            None => self.stop("unknown stream"),
+            None => self.stop(DropReason::UnknownStream),
         }
     }
 
     /// Gives it up in both directions.
-    fn stop(mut self, what: &'static str) -> Report {
+    fn stop(mut self, what: DropReason) -> Report {
         // A stream that is gone already needs neither.
         let _ = self.send.reset(NOT_OURS);
         let _ = self.recv.stop(NOT_OURS);

@@ -35,7 +35,7 @@ pub(super) async fn grant(down: &mut (impl AsyncWrite + Unpin), public_addr: Soc
 
 /// Says why there is nothing, and ends the stream.
 pub(super) async fn refuse(mut down: Down, why: Refusal) {
-    let answer = ConnectUdpResponse::error(why.status(), why.counter());
+    let answer = ConnectUdpResponse::error(why.status(), why.counted_as().words());
     if say(&mut down, &answer).await {
         let _ = timeout(ANSWER_WITHIN, down.shutdown()).await;
     }

@@ -29,7 +29,7 @@ use super::locks::lock;
 use crate::core::engine::Input;
 use crate::core::link::ConnId;
 use crate::core::serving::{Ask, Gate, Ground, Refusal, ServeId, Traffic};
-use crate::model::{PeerId, ServedEnd, plain_addr};
+use crate::model::{DropReason, PeerId, ServedEnd, plain_addr};
 
 /// Refusals on their way: a peer that takes none must not collect them here.
 const REFUSALS_MAX: usize = 64;
@@ -99,7 +99,7 @@ impl Serving {
         let (socket, port) = match open(self.bind) {
             Ok(opened) => opened,
             Err(error) => {
-                tracing::warn!(%error, "no socket for a reservation");
+                tracing::warn!(%error, "{}", DropReason::NoReservationSocket);
                 self.answer(asked.down, Refusal::NoSocket);
                 return Some(Input::RelayEnded {
                     id,

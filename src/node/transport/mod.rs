@@ -27,7 +27,7 @@ pub(super) use self::socket::is_stray;
 pub use self::tls::Tls;
 pub(super) use self::tls::{identity, widen};
 use crate::core::limits::{DATAGRAMS_PER_LOOK, FRAMES_LOOKED_AT_EVERY, LINKS_MAX, OBSERVED_FRAMES_MAX};
-use crate::model::{CloseCode, PeerId, Reason, SendTrouble, clean, plain_addr};
+use crate::model::{CloseCode, DropReason, PeerId, Reason, SendTrouble, clean, plain_addr};
 
 /// The library wants a name; identities are keys here.
 pub(super) const SERVER_NAME: &str = "peer";
@@ -150,14 +150,14 @@ impl Transport {
     }
 
     /// What was turned away at the door since this was last asked, by its name.
-    pub(super) fn take_turned_away(&self) -> impl Iterator<Item = (&'static str, u64)> {
+    pub(super) fn take_turned_away(&self) -> impl Iterator<Item = (DropReason, u64)> {
         let taken = |counter: &AtomicU64| counter.swap(0, Ordering::Relaxed);
         let all = [
-            ("handshakes asked to prove an address", taken(&self.turned.asked_again)),
-            ("handshakes that gave way", taken(&self.turned.gave_way)),
-            ("handshakes ignored", taken(&self.turned.ignored)),
-            ("short questions for versions", self.socket.take_strays()),
-            ("soundings", self.socket.take_soundings_stopped()),
+            (DropReason::HandshakesToProve, taken(&self.turned.asked_again)),
+            (DropReason::HandshakesGaveWay, taken(&self.turned.gave_way)),
+            (DropReason::HandshakesIgnored, taken(&self.turned.ignored)),
+            (DropReason::VersionQuestions, self.socket.take_strays()),
+            (DropReason::Soundings, self.socket.take_soundings_stopped()),
         ];
         all.into_iter().filter(|(_, count)| *count > 0)
     }
@@ -253,21 +253,21 @@ pub(super) fn close_reason(error: &ConnectionError) -> Reason {
 
 /// Waits until the other end sends frames of which the library keeps something each time,
 /// for as long as the connection stands: what to count it as.
-pub(super) async fn misused(connection: &HighLevelConnection) -> &'static str {
+pub(super) async fn misused(connection: &HighLevelConnection) -> DropReason {
     let mut look = tokio::time::interval(FRAMES_LOOKED_AT_EVERY);
     let mut datagrams = 0;
     loop {
         look.tick().await;
         let came = connection.stats().frame_rx;
         if came.datagram.saturating_sub(datagrams) > DATAGRAMS_PER_LOOK {
-            return "datagrams without end";
+            return DropReason::DatagramsWithoutEnd;
         }
         datagrams = came.datagram;
         if came.try_connect_to + came.try_connect_to_response > 0 {
-            return "frames that aim a node";
+            return DropReason::FramesThatAim;
         }
         if came.observed_address > OBSERVED_FRAMES_MAX {
-            return "observed addresses without end";
+            return DropReason::ObservedWithoutEnd;
         }
     }
 }

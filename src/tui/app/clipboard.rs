@@ -42,17 +42,18 @@ impl App {
 
     /// An explanation as plain text, for a report or a chat.
     fn why_text(&self, why: &Why) -> String {
-        let mut out = format!("{}: {}\n", self.call(why.peer_id), printable(&why.verdict));
+        let mut out = format!("{}: {}\n", self.call(why.peer_id), printable(&why.verdict_words()));
         for line in &why.timeline {
             let ours = line.who == self.shown().node.peer_id;
             let who = if ours { "us".to_owned() } else { line.who.short() };
-            let _ = writeln!(out, "+{} {who}: {}", fmt::elapsed(line.at_ms), printable(&line.what));
+            let _ =
+                writeln!(out, "+{} {who}: {}", fmt::elapsed(line.at_ms), printable(&line.what.to_string()));
         }
-        for evidence in &why.evidence {
+        for evidence in &why.evidence_words() {
             let _ = writeln!(out, "evidence: {}", printable(evidence));
         }
         if !why.would_help.is_empty() {
-            let _ = writeln!(out, "would help: {}", printable(&why.would_help.join("; ")));
+            let _ = writeln!(out, "would help: {}", printable(&why.help_words().join("; ")));
         }
         out
     }

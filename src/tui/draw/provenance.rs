@@ -5,7 +5,7 @@
 use ratatui::text::{Line, Span};
 
 use super::Pen;
-use crate::model::{LinkRow, PeerRow, Provenance, Stamp, WhyFact, clean};
+use crate::model::{LinkRow, PeerRow, Provenance, Stamp, Why, WhyFact, clean};
 use crate::tui::fmt;
 
 /// Who else was linked under a peer's name lately.
@@ -65,23 +65,23 @@ impl Fact {
 }
 
 /// What the node says is known of the peer.
-pub(crate) fn told(pen: &Pen<'_>, peer: &PeerRow, facts: &[WhyFact]) -> Vec<Fact> {
+pub(crate) fn told(pen: &Pen<'_>, peer: &PeerRow, why: &Why) -> Vec<Fact> {
     let mut before = "";
     let mut out = Vec::new();
-    for fact in facts {
-        let name = if fact.name == before { "" } else { fact.name.as_str() };
-        let from = source(pen, peer, fact);
-        out.push(Fact::new(&clean(name), fact.value.as_deref().map(clean), from));
-        before = &fact.name;
+    for fact in &why.facts {
+        let (name, value) = (fact.known.name(), fact.known.value(why.at));
+        let from = source(pen, peer, fact, value.is_some());
+        out.push(Fact::new(if name == before { "" } else { name }, value.as_deref().map(clean), from));
+        before = name;
     }
     out
 }
 
-fn source(pen: &Pen<'_>, peer: &PeerRow, fact: &WhyFact) -> String {
+fn source(pen: &Pen<'_>, peer: &PeerRow, fact: &WhyFact, is_known: bool) -> String {
     let age = |at: Option<Stamp>| at.map_or_else(String::new, |at| format!(", {} ago", pen.age(at)));
     let word = match (fact.provenance, fact.by) {
         // What nobody knows is from nobody.
-        _ if fact.value.is_none() => return "not known".to_owned(),
+        _ if !is_known => return "not known".to_owned(),
         (Provenance::Measured, _) => "measured".to_owned(),
         (Provenance::Derived, _) => "derived".to_owned(),
         (Provenance::Claimed, Some(by)) if by == peer.peer_id => "claimed by itself".to_owned(),

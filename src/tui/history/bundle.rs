@@ -25,7 +25,7 @@ pub use read::BundleError;
 
 /// The form of the file. Of the first one events and states had parts that no node
 /// has any more.
-pub(crate) const FORMAT: u32 = 2;
+pub(crate) const FORMAT: u32 = 3;
 /// Most peers in a line.
 const PAGE: usize = 1_000;
 /// The longest line that is read: a page of rows with eight addresses each takes

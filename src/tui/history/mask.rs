@@ -10,6 +10,7 @@
 
 mod parts;
 mod text;
+mod why;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

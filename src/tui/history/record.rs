@@ -14,8 +14,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::{
-    Attempt, KpiSeries, KpiView, LinkRow, PeerId, PeerRow, RelaysView, ReservationRow, ServedRow, Snapshot,
-    StageReport, Stamp,
+    Attempt, KpiSeries, KpiView, LinkRow, NatEvidence, PeerId, PeerRow, RelaysView, ReservationRow,
+    ServedRow, Snapshot, StageReport, Stamp,
 };
 
 /// How far back one can go.
@@ -369,7 +369,6 @@ fn bytes_of_sections(before: Option<&Snapshot>, now: &Snapshot) -> usize {
         };
         size_of_val(attempts) + attempts.iter().filter(new).map(of).sum::<usize>()
     };
-    let texts = |texts: &[String]| texts.iter().map(|t| t.capacity() + ALLOCATION).sum::<usize>();
     let points = |kpi: &KpiView| {
         let of =
             |series: &KpiSeries| size_of::<KpiSeries>() + ALLOCATION + size_of_val(series.points.as_slice());
@@ -390,7 +389,12 @@ fn bytes_of_sections(before: Option<&Snapshot>, now: &Snapshot) -> usize {
             },
         )
         + own(before, now, |s| &s.gossip, |_| 0)
-        + own(before, now, |s| &s.nat, |n| texts(&n.evidence) + n.vantage_points.capacity() * 80)
+        + own(
+            before,
+            now,
+            |s| &s.nat,
+            |n| n.evidence.capacity() * size_of::<NatEvidence>() + n.vantage_points.capacity() * 80,
+        )
         + own(before, now, |s| &s.kpi, points)
         + own(before, now, |s| &s.reporting, |_| 0)
         + own(before, now, |s| &s.counters, |c| c.0.len() * 96)

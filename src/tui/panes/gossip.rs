@@ -6,7 +6,7 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::component::{Component, PaneAction};
-use crate::model::{Event, EventKind, counted, ellipsize};
+use crate::model::{Event, EventKind, ellipsize};
 use crate::tui::draw::{Drawn, Pen, frame};
 use crate::tui::pane::Pane;
 
@@ -60,7 +60,7 @@ fn lines(pen: &Pen<'_>) -> Vec<Line<'static>> {
     if !stopped.is_empty() {
         lines.push(Line::default());
         lines.push(Line::styled("what was refused or could not be read", pen.theme.dim));
-        lines.extend(stopped.iter().map(|(what, count)| Line::raw(format!("{count:>8}  {}", counted(what)))));
+        lines.extend(stopped.iter().map(|(what, count)| Line::raw(format!("{count:>8}  {}", what.words()))));
     }
     let exchanges: Vec<_> = pen.events.told(|event| exchange(pen, event)).take(EXCHANGES).collect();
     if !exchanges.is_empty() {

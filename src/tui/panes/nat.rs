@@ -67,7 +67,7 @@ fn lines(pen: &Pen<'_>, nat: &NatView, width: usize) -> Vec<Line<'static>> {
         flow("guessing", &text);
     }
     for (i, text) in nat.evidence.iter().enumerate() {
-        flow(if i == 0 { "evidence" } else { "" }, &printable(text));
+        flow(if i == 0 { "evidence" } else { "" }, &text.to_string());
     }
     let seen = nat.vantage_points.iter().enumerate();
     lines.extend(seen.map(|(i, seen)| vantage(pen, i == 0, seen, nat.nat_type)));

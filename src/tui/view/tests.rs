@@ -15,7 +15,7 @@ use jiff::tz::TimeZone;
 use super::*;
 use crate::model::{
     AlsoCalled, CloseCode, Command, CommandId, Done, Event, EventKind, Failure, Outcome, Path, PeerRow,
-    Reason, RelayMode, SaveState, Snapshot,
+    Reason, RelayMode, SaveState, Snapshot, TraceEvent,
 };
 use crate::tui::bindings::Keymap;
 use crate::tui::demo;
@@ -596,7 +596,7 @@ fn an_action_that_cannot_be_done_now_says_so_beside_its_key() {
 #[test]
 fn what_an_account_brings_in_cannot_move_the_screen() {
     let mut why = demo::why();
-    why.timeline[4].what = "\u{1b}[2Jevil\u{202e} ".repeat(40);
+    why.timeline[4].what = TraceEvent::Told { words: "\u{1b}[2Jevil\u{202e} ".repeat(40) };
     let mut shot = Shot::busy(SMALL).keys("jjj\n");
     explain(&mut shot, Ok(Done::Explained(Box::new(why))));
     for cell in &shot.terminal.backend().buffer().content {

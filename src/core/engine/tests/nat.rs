@@ -12,8 +12,8 @@ use crate::core::nat::SocketId;
 use crate::core::wire::{DialBack, Frame, FrameReader, Message, Observed};
 use crate::core::{Mono, Now};
 use crate::model::{
-    Command, CommandId, Done, Event, EventKind, NatType, NoProbePorts, Outcome, Path, PeerId, PunchConsent,
-    Reason, Snapshot,
+    Command, CommandId, Done, DropReason, Event, EventKind, NatType, NoProbePorts, Outcome, Path, PeerId,
+    PunchConsent, Reason, Snapshot,
 };
 
 struct Node {
@@ -290,8 +290,8 @@ impl Fleet {
         self.nodes[n].engine.snapshot(self.now)
     }
 
-    fn counted(&mut self, n: usize, name: &str) -> u64 {
-        self.shows(n).counters.0.get(name).copied().unwrap_or(0)
+    fn counted(&mut self, n: usize, name: DropReason) -> u64 {
+        self.shows(n).counters.0.get(&name).copied().unwrap_or(0)
     }
 }
 
@@ -421,7 +421,7 @@ fn a_liar_has_the_nat_measured_once_a_minute_and_no_oftener() {
         sees(&mut fleet, 1, port);
         assert!(!unknown(&mut fleet), "its word was taken a moment ago");
     }
-    assert!(fleet.counted(0, "NAT doubted too often") > 0);
+    assert!(fleet.counted(0, DropReason::NatDoubtedTooOften) > 0);
 }
 
 #[test]
@@ -478,7 +478,7 @@ fn over_a_relayed_link_nothing_is_measured_and_nobody_dialled_back() {
     let now = fleet.now;
     fleet.nodes[1].engine.send(&id(0), &Message::DialBack(request), now);
     fleet.run(Duration::from_secs(1));
-    assert_eq!(fleet.counted(0, "dial-back to another address"), 1);
+    assert_eq!(fleet.counted(0, DropReason::DialBackElsewhere), 1);
     assert!(fleet.nodes[0].sent.is_empty());
 }
 
@@ -503,7 +503,7 @@ fn claims_are_tested_few_at_a_time_and_not_often() {
         fleet.run(Duration::from_secs(1));
     }
     assert_eq!(last.len(), 5, "everybody had his turn");
-    assert!(fleet.counted(0, "claim to be public not borne out") > 5);
+    assert!(fleet.counted(0, DropReason::PublicNotBorneOut) > 5);
     assert!(!fleet.nodes[0].engine.peers(fleet.now).is_public(&id(1)));
 }
 

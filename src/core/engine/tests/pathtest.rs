@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::core::engine::Settings;
-use crate::model::{EventKind, Outcome, Path, PathTest, Reason, TestConsent, TestPhase};
+use crate::model::{EventKind, Known, Outcome, Path, PathTest, Reason, TestConsent, TestPhase};
 
 fn direct() -> Net {
     let mut net = fleet(2, 5);
@@ -45,8 +45,9 @@ fn a_direct_path_is_tested_and_the_row_the_why_and_both_ends_events_say_so() {
     let why = net.command(0, Command::Why { peer: id(1) });
     net.run(secs(3));
     let Some(Ok(Done::Explained(why))) = outcome(&net, why).map(|o| o.result.clone()) else { panic!() };
-    let fact = why.facts.iter().find(|fact| fact.name == "path test").expect("the why knows of it");
-    assert_eq!(fact.value, Some(path.summary()));
+    let fact =
+        why.facts.iter().find(|fact| matches!(fact.known, Known::Test(_))).expect("the why knows of it");
+    assert_eq!(fact.known.value(why.at), Some(path.summary()));
     let has = |n: usize, kind: &dyn Fn(&EventKind) -> bool| net.nodes[n].events.iter().any(|e| kind(&e.kind));
     assert!(has(1, &|kind| matches!(kind, EventKind::TestServed { for_ms: 5_000 })));
     for phase in [TestPhase::Asking, TestPhase::Quiet, TestPhase::Up, TestPhase::Down] {

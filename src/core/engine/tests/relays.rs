@@ -9,8 +9,8 @@ use super::super::{Input, Settings};
 use super::{LATENCY, NATS, secs};
 use crate::core::wire::{Delta, Echo, Message, Record, RelayAddr};
 use crate::model::{
-    Command, CommandId, Done, EventKind, HardNat, NatType, NextStep, Path, PunchConsent, Reason, RelayMode,
-    RelayRole, StageKind, StageOutcome,
+    Command, CommandId, Done, DropReason, EventKind, Evidence, HardNat, NatType, NextStep, Path,
+    PunchConsent, Reason, RelayMode, RelayRole, StageKind, StageOutcome,
 };
 
 /// Three public nodes, then one behind each of these NATs; everybody knows
@@ -326,7 +326,7 @@ fn why_tells_the_story_of_both_ends_and_is_not_answered_without_end() {
     net.run(secs(1));
     let Some(Ok(Done::Explained(why))) = outcome(&net, 3, command) else { panic!("not explained") };
     assert_eq!(why.path, Some(Path::Relayed));
-    assert!(why.verdict.contains("cannot be punched"), "{}", why.verdict);
+    assert!(why.verdict_words().contains("cannot be punched"), "{}", why.verdict_words());
     let who: Vec<_> = why.timeline.iter().map(|line| line.who).collect();
     assert!(who.contains(&id(3)) && who.contains(&id(4)), "{:?}", why.timeline);
     for _ in 0..10 {
@@ -334,11 +334,11 @@ fn why_tells_the_story_of_both_ends_and_is_not_answered_without_end() {
     }
     net.run(secs(5));
     let silent = net.nodes[3].outcomes.iter().filter(|o| {
-        matches!(&o.result, Ok(Done::Explained(w)) if w.evidence.iter().any(|e| e.contains("did not answer")))
+        matches!(&o.result, Ok(Done::Explained(w)) if w.evidence.iter().any(|e| matches!(e, Evidence::NoAccount(_))))
     });
     assert_eq!(silent.count(), 5, "six a minute are answered");
     let now = net.now;
-    assert_eq!(net.nodes[4].engine.snapshot(now).counters.0["why rate"], 5);
+    assert_eq!(net.nodes[4].engine.snapshot(now).counters.0[&DropReason::WhyRate], 5);
 }
 
 /// Two nodes linked over a relay: the end that dialled the lane, the other one,
@@ -351,9 +351,9 @@ fn dialler(net: &mut Net) -> (usize, usize, Record) {
     (near, far, record)
 }
 
-fn counted(net: &mut Net, node: usize, name: &str) -> u64 {
+fn counted(net: &mut Net, node: usize, name: DropReason) -> u64 {
     let now = net.now;
-    net.nodes[node].engine.snapshot(now).counters.0.get(name).copied().unwrap_or(0)
+    net.nodes[node].engine.snapshot(now).counters.0.get(&name).copied().unwrap_or(0)
 }
 
 #[test]
@@ -380,7 +380,7 @@ fn a_peer_that_changes_its_relay_all_the_time_is_followed_six_times_and_once_mor
         "over the lane that stands by: nothing is dialled"
     );
     // Each second time it moves to where the link still is.
-    assert!(counted(&mut net, near, "handovers of a peer") >= 3);
+    assert!(counted(&mut net, near, DropReason::HandoversOfPeer) >= 3);
     let first = record.relays[0].relay;
     assert_ne!(relay_of(&mut net, near, far).map(id), Some(first));
     // Its engine, which knows nothing of all this, says otherwise in between.
@@ -406,7 +406,7 @@ fn a_peer_that_moves_to_a_relay_nobody_knows_is_not_followed() {
     net.send(far, near, &Message::Delta(Delta { added: vec![record], removed: Vec::new() }));
     net.run(secs(1));
     assert_eq!(net.nodes[near].engine.outbox.free_dials(), before, "nothing was dialled");
-    assert_eq!(counted(&mut net, near, "relay that nobody knows"), 1);
+    assert_eq!(counted(&mut net, near, DropReason::RelayUnknown), 1);
 }
 
 proptest! {

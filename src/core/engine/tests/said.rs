@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::super::sim::{Net, id};
 use super::punch::{self, FROM, TO};
 use super::{fleet, secs};
-use crate::core::coordination::Step;
+use crate::model::CoordinationStep as Step;
 use crate::model::{
     AttemptOutcome, CloseCode, Command, CommandId, Done, EventKind, Failure, LinkReport, NatType, Path,
     PeerRow, Reason, StageKind, StageOutcome, Stamp, Why,
@@ -56,7 +56,7 @@ fn who_fell_silent_was_last_seen_when_it_was_heard_and_not_when_that_was_noticed
     assert!(seen <= died.after(Duration::from_millis(100)), "seen {} ms after its death", seen.0 - died.0);
     let why = why(&mut net, 0, 2);
     for name in ["last seen", "round trip"] {
-        let fact = why.facts.iter().find(|f| f.name == name).unwrap();
+        let fact = why.facts.iter().find(|f| f.known.name() == name).unwrap();
         let at: Stamp = fact.at.unwrap();
         assert!(at <= died.after(Duration::from_millis(100)), "{name}: {} ms too late", at.0 - died.0);
     }
@@ -140,11 +140,12 @@ fn a_link_that_came_in_is_told_as_that_and_not_by_the_attempt_that_failed_before
     };
     let came_in = net.run_until(secs(600), |net| net.up_links(0) == 2).is_some() && back(&net);
     let why = why(&mut net, 0, 2);
-    let ours: Vec<&str> = why.timeline.iter().filter(|l| l.who == id(0)).map(|l| l.what.as_str()).collect();
+    let ours: Vec<String> =
+        why.timeline.iter().filter(|l| l.who == id(0)).map(|l| l.what.to_string()).collect();
     if came_in {
         assert_eq!(ours, ["link up, direct: it dialled us"], "{:#?}", why.timeline);
     } else {
-        assert_eq!(ours.last(), Some(&"link up, direct: we dialled"), "{:#?}", why.timeline);
+        assert_eq!(ours.last(), Some(&"link up, direct: we dialled".to_owned()), "{:#?}", why.timeline);
     }
 }
 
@@ -154,8 +155,8 @@ fn a_punch_that_was_asked_for_in_vain_does_not_hide_how_the_relayed_link_came_up
     punch::connect(&mut net);
     assert!(asked(&mut net, FROM, Command::Punch { peer: id(TO) }).is_err());
     let why = why(&mut net, FROM, TO);
-    let ours: Vec<&str> =
-        why.timeline.iter().filter(|l| l.who == id(FROM)).map(|l| l.what.as_str()).collect();
+    let ours: Vec<String> =
+        why.timeline.iter().filter(|l| l.who == id(FROM)).map(|l| l.what.to_string()).collect();
     for part in ["relay ok", "link up, relayed: we dialled", "punch skipped"] {
         assert!(ours.iter().any(|what| what.starts_with(part)), "{part}: {ours:#?}");
     }
@@ -176,7 +177,7 @@ fn a_peer_that_is_tried_again_and_again_while_it_is_down_counts_as_one_span() {
 
 /// What a node's own account says of punches that another asked for.
 fn account(net: &Net, node: usize, of: usize) -> Vec<Step> {
-    net.nodes[node].engine.coordination.told(id(of), None).map(|noted| noted.step.clone()).collect()
+    net.nodes[node].engine.coordination.told(id(of), None).map(|noted| noted.step).collect()
 }
 
 #[test]
@@ -214,7 +215,7 @@ fn whom_our_operator_disconnected_is_refused_with_that_reason_and_nothing_is_sai
     let held_off = Reason::Closed { close: Some(CloseCode::HoldOff) };
     assert!([Reason::HeldOffThere, held_off].contains(&failed.reason), "{failed:?}");
     let why = why(&mut net, FROM, TO);
-    assert!(why.verdict.contains("its operator disconnected us"), "{}", why.verdict);
+    assert!(why.verdict_words().contains("its operator disconnected us"), "{}", why.verdict_words());
     let said = account(&net, TO, FROM).split_off(before);
     assert!(!said.is_empty() && said.iter().all(|s| matches!(s, Step::Declined(_))), "{said:?}");
     // It holds until our operator says otherwise, or a minute is over.

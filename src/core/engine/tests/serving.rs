@@ -9,8 +9,8 @@ use crate::core::link::{ConnId, ConnInfo};
 use crate::core::serving::{Ask, ServeId};
 use crate::core::wire::Capabilities;
 use crate::model::{
-    Command, Done, EventKind, HardNat, NatType, Path, PeerId, PunchConsent, Reason, RelayMode, RelaysView,
-    ServedEnd,
+    Command, Done, DropReason, EventKind, HardNat, NatType, Path, PeerId, PunchConsent, Reason, RelayMode,
+    RelaysView, ServedEnd,
 };
 
 /// A relay, node 0, and so many nodes that are linked to it and to nobody else.
@@ -33,9 +33,9 @@ fn served(net: &mut Net) -> Vec<PeerId> {
     relays(net).served.iter().map(|row| row.peer_id).collect()
 }
 
-fn counted(net: &mut Net, what: &str) -> u64 {
+fn counted(net: &mut Net, what: DropReason) -> u64 {
     let now = net.now;
-    net.nodes[0].engine.snapshot(now).counters.0.get(what).copied().unwrap_or(0)
+    net.nodes[0].engine.snapshot(now).counters.0.get(&what).copied().unwrap_or(0)
 }
 
 /// The connection that carries the link of a node to the relay.
@@ -106,13 +106,13 @@ fn a_linked_member_is_served_and_told_of() {
 fn a_foreign_peer_is_refused_at_once_and_who_never_says_hello_after_a_second() {
     let mut net = star(1);
     stranger_asks(&mut net, Path::Direct, 8);
-    assert_eq!(counted(&mut net, "relay asked by a stranger"), 1, "it was found to be foreign before");
+    assert_eq!(counted(&mut net, DropReason::RelayAskedByStranger), 1, "it was found to be foreign before");
 
     let mut net = star(1);
     stranger_asks(&mut net, Path::Direct, 0);
-    assert_eq!(counted(&mut net, "relay asked by a stranger"), 0, "it may still say Hello");
+    assert_eq!(counted(&mut net, DropReason::RelayAskedByStranger), 0, "it may still say Hello");
     net.run(secs(1));
-    assert_eq!(counted(&mut net, "relay asked by a stranger"), 1);
+    assert_eq!(counted(&mut net, DropReason::RelayAskedByStranger), 1);
     assert!(served(&mut net).is_empty());
 }
 
@@ -121,7 +121,7 @@ fn who_is_not_even_connected_is_refused() {
     let mut net = star(1);
     let ask = Ask { id: ServeId(1), peer: PeerId([0xdd; 32]), conn: ConnId(77), bind: true };
     net.tell(0, Input::RelayAsked(ask));
-    assert_eq!(counted(&mut net, "relay asked by a stranger"), 1);
+    assert_eq!(counted(&mut net, DropReason::RelayAskedByStranger), 1);
 }
 
 #[test]
@@ -142,8 +142,10 @@ fn the_sixty_fifth_member_is_refused_and_the_operator_sees_it() {
     }
     net.run(secs(1));
     assert_eq!(served(&mut net).len(), 64);
-    assert_eq!(counted(&mut net, "reservations served"), 2);
-    let hit = |e: &crate::model::Event| matches!(&e.kind, EventKind::LimitHit { limit } if limit == "reservations served");
+    assert_eq!(counted(&mut net, DropReason::ReservationsServed), 2);
+    let hit = |e: &crate::model::Event| {
+        matches!(&e.kind, EventKind::LimitHit { limit: DropReason::ReservationsServed })
+    };
     assert_eq!(net.nodes[0].events.iter().filter(|e| hit(e)).count(), 2);
 }
 
@@ -160,7 +162,7 @@ fn the_fifth_member_at_one_address_is_refused() {
         ask(&mut net, n);
     }
     assert_eq!(served(&mut net).len(), 4);
-    assert_eq!(counted(&mut net, "reservations served per address"), 2);
+    assert_eq!(counted(&mut net, DropReason::ReservationsPerAddress), 2);
 }
 
 #[test]
@@ -175,9 +177,9 @@ fn whom_the_operator_ends_is_kept_off_for_ten_minutes() {
     assert_eq!(done, Ok(Done::EndedServed { peer_id: id(1), kept_off_ms: 600_000 }));
     assert_eq!((served(&mut net), ends(&net)), (Vec::new(), vec![(id(1), ServedEnd::ByOperator)]));
     net.run(secs(590));
-    let before = counted(&mut net, "relay asked by a peer kept off");
+    let before = counted(&mut net, DropReason::RelayAskedWhileKeptOff);
     ask(&mut net, 1);
-    let refused = counted(&mut net, "relay asked by a peer kept off") - before;
+    let refused = counted(&mut net, DropReason::RelayAskedWhileKeptOff) - before;
     assert_eq!((served(&mut net), refused), (Vec::new(), 1));
     net.run(secs(10));
     ask(&mut net, 1);
@@ -220,10 +222,10 @@ fn switched_off_it_ends_all_says_so_in_its_record_and_is_asked_no_more() {
     let view = relays(&mut net);
     assert_eq!((view.mode, view.served.len()), (RelayMode::Off, 0));
     ask(&mut net, 2);
-    assert_eq!(counted(&mut net, "relay asked while off"), 1);
+    assert_eq!(counted(&mut net, DropReason::RelayAskedWhileOff), 1);
     net.believes(2, NatType::Symmetric);
     net.run(secs(5));
-    assert_eq!(counted(&mut net, "relay asked while off"), 1, "who knows does not ask");
+    assert_eq!(counted(&mut net, DropReason::RelayAskedWhileOff), 1, "who knows does not ask");
     net.tell(0, Input::Settings(settings(RelayMode::Network)));
     net.run(secs(30));
     assert!(says(&net));

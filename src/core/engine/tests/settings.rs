@@ -7,7 +7,7 @@ use super::super::sim::{Net, addr};
 use super::super::{Input, Settings};
 use super::punch::{TO, connect, pair};
 use super::{LATENCY, secs};
-use crate::model::{EventKind, HardNat, NatType, Path, PunchConsent, RelayMode, StageKind};
+use crate::model::{DropReason, EventKind, HardNat, NatType, Path, PunchConsent, RelayMode, StageKind};
 
 fn settings(bootstrap: &[SocketAddr]) -> Settings {
     Settings {
@@ -55,7 +55,7 @@ fn a_target_that_lets_nobody_punch_from_now_on_answers_no_request() {
     assert_eq!(paths, [None; 2], "neither a punch nor an invitation");
     let now = net.now;
     let counters = net.nodes[TO].engine.snapshot(now).counters.clone();
-    assert!(counters.0["punch without consent"] > 0, "{counters:?}");
+    assert!(counters.0[&DropReason::PunchWithoutConsent] > 0, "{counters:?}");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::core::limits::{ACCOUNTS_ASKED_MAX, KNOCK_EVERY, KNOCKS_MAX};
-use crate::model::{EventKind, Outcome, Reason, Why};
+use crate::model::{EventKind, Evidence, Outcome, Reason, Why};
 
 /// A fleet in which the last node was killed, as the first one found out by a dial.
 fn one_down(count: usize) -> (Net, usize) {
@@ -29,10 +29,10 @@ fn those_who_knew_a_dead_peer_are_asked_and_their_accounts_are_evidence() {
     net.run(secs(2));
     let told = told(&net, 0);
     let [why] = told.as_slice() else { panic!("{told:?}") };
-    assert!(why.verdict.contains("offline, most likely"), "{why:#?}");
-    let accounts = why.evidence.iter().filter(|e| e.contains("by its account")).count();
+    assert!(why.verdict_words().contains("offline, most likely"), "{why:#?}");
+    let accounts = why.evidence.iter().filter(|e| matches!(e, Evidence::Account { .. })).count();
     assert_eq!(accounts, ACCOUNTS_ASKED_MAX, "{:#?}", why.evidence);
-    assert!(why.evidence.iter().any(|e| e.contains("fell silent")), "{:#?}", why.evidence);
+    assert!(why.evidence_words().iter().any(|e| e.contains("fell silent")), "{:#?}", why.evidence);
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn who_was_disconnected_by_our_operator_is_not_said_to_have_ended_it() {
         net.command(node, Command::Why { peer: id(1 - node) });
     }
     net.run(secs(2));
-    let [ours, theirs] = [0, 1].map(|node| told(&net, node)[0].verdict.clone());
+    let [ours, theirs] = [0, 1].map(|node| told(&net, node)[0].verdict_words());
     assert!(ours.contains("the operator here disconnected it 10 s ago"), "{ours}");
     assert!(ours.contains("held off for another 50 s"), "{ours}");
     assert!(theirs.contains("disconnected by its operator"), "{theirs}");

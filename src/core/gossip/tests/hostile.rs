@@ -1,5 +1,6 @@
 //! Peers gone bad. Each test fails when its limit is removed.
 
+use crate::model::DropReason;
 use std::time::Duration;
 
 use super::super::*;
@@ -33,11 +34,11 @@ fn delta(records: Vec<Record>) -> Message {
 /// Tells of `count` records from number `first` on; returns how many passed
 /// the intake.
 fn flood(node: &mut Node, first: u32, count: u32, now: Now) -> u64 {
-    let before = node.counter("gossip.intake");
+    let before = node.counter(DropReason::GossipIntake);
     for n in first..first + count {
         hear(node, delta(vec![record(n, 1)]), now);
     }
-    u64::from(count) - (node.counter("gossip.intake") - before)
+    u64::from(count) - (node.counter(DropReason::GossipIntake) - before)
 }
 
 #[test]
@@ -58,7 +59,7 @@ fn removals_are_counted_like_records() {
         let removed = (0..200).map(|n| id(10 + n)).collect();
         hear(&mut node, Message::Delta(Delta { added: vec![], removed }), now);
     }
-    assert_eq!(node.counter("gossip.intake"), 2_000 - INTAKE_BURST as u64);
+    assert_eq!(node.counter(DropReason::GossipIntake), 2_000 - INTAKE_BURST as u64);
 }
 
 #[test]
@@ -108,7 +109,7 @@ fn a_forged_version_far_above_the_known_one_is_dropped_and_counted() {
     hear(&mut node, delta(vec![record(2, 5)]), now);
     hear(&mut node, delta(vec![record(2, 5 + VERSION_JUMP_MAX + 1)]), now);
     assert_eq!(node.knows(2), Some(5));
-    assert_eq!(node.counter("record.version_jump"), 1);
+    assert_eq!(node.counter(DropReason::RecordVersionJump), 1);
     hear(&mut node, delta(vec![record(2, 5 + VERSION_JUMP_MAX)]), now);
     assert_eq!(node.knows(2), Some(5 + VERSION_JUMP_MAX));
 }
@@ -118,7 +119,7 @@ fn our_own_counter_cannot_be_driven_far_or_fast() {
     let (mut node, now) = linked(false);
     hear(&mut node, delta(vec![record(0, u64::MAX)]), now);
     assert_eq!(node.gossip.own().version, 1);
-    assert_eq!(node.counter("record.version_jump"), 1);
+    assert_eq!(node.counter(DropReason::RecordVersionJump), 1);
     hear(&mut node, delta(vec![record(0, 7)]), now);
     assert_eq!(node.gossip.own().version, 8);
     for v in 8..100 {
@@ -156,7 +157,7 @@ fn a_peer_that_signs_is_not_even_told_of_what_others_make_up() {
     for lie in [record(2, 6), forged, Record { proof: signed(3, 1).proof, ..record(2, 6) }] {
         assert!(hear(&mut node, delta(vec![lie]), now).is_empty());
     }
-    assert_eq!(node.counter("record.forged"), 3);
+    assert_eq!(node.counter(DropReason::RecordForged), 3);
     // What it did sign it is told of: it lost its counter.
     let told = hear(&mut node, delta(vec![signed(2, VERSION_JUMP_MAX * 9)]), now);
     assert_eq!(told.len(), 1);
@@ -209,7 +210,7 @@ fn addresses_against_the_rules_do_not_reach_the_book() {
     hear(&mut node, delta(vec![bad]), now);
     let kept = node.book.get(id(2)).unwrap().record().unwrap().addresses.clone();
     assert_eq!(kept, vec!["8.8.4.4:2000".parse().unwrap()]);
-    assert_eq!(node.counter("record.addresses"), 3);
+    assert_eq!(node.counter(DropReason::RecordAddresses), 3);
 }
 
 #[test]
@@ -241,7 +242,7 @@ fn one_source_cannot_fill_the_book() {
     let (mut node, now) = linked(false);
     flood(&mut node, 10, 1_000, now);
     assert_eq!(node.book.len(), 512, "its own entry among them: it is not tried yet");
-    assert!(node.counter("cache.source_share") > 0);
+    assert!(node.counter(DropReason::CacheSourceShare) > 0);
 }
 
 fn pages_in(out: &[(PeerId, Message)]) -> usize {
@@ -258,7 +259,7 @@ fn full_syncs_are_served_six_times_and_then_every_thirty_seconds() {
     // The first of the six was the one at the start of the link.
     assert_eq!(ask(&mut node, now), 5);
     assert_eq!(ask(&mut node, now.plus(SYNC_SERVE_EVERY)), 1);
-    assert!(node.counter("gossip.serve") > 0);
+    assert!(node.counter(DropReason::GossipServe) > 0);
 }
 
 #[test]
@@ -311,7 +312,7 @@ fn records_behind_prefixes_are_paid_for_one_by_one() {
         node.gossip.room(id(1), usize::MAX, &node.book, now);
     }
     assert_eq!(served, RECORDS_SERVE_BURST as usize);
-    assert!(node.counter("gossip.serve_records") > 0);
+    assert!(node.counter(DropReason::GossipServeRecords) > 0);
 }
 
 #[test]
@@ -366,7 +367,7 @@ fn four_links_are_served_at_once_and_a_stalled_one_gives_its_place_up() {
     let out = node.drain();
     assert_eq!(pages_in(&out), 1);
     assert!(out.iter().any(|(to, m)| *to == id(5) && matches!(m, Message::FullSync(_))));
-    assert_eq!(node.counter("gossip.stalled"), 4);
+    assert_eq!(node.counter(DropReason::GossipStalled), 4);
 }
 
 #[test]
@@ -377,7 +378,7 @@ fn waiting_answers_are_bounded_per_link() {
     for _ in 0..100 {
         hear(&mut node, ask.clone(), now);
     }
-    assert_eq!(node.counter("gossip.serve_queue"), 100 - SYNC_QUEUE_MAX as u64);
+    assert_eq!(node.counter(DropReason::GossipServeQueue), 100 - SYNC_QUEUE_MAX as u64);
 }
 
 #[test]
@@ -438,7 +439,7 @@ fn a_digest_with_more_entries_than_anybody_has_is_thrown_away() {
     let (mut node, now) = linked(false);
     let out = answer_digest(&mut node, &invented(30_000), now.plus(SECOND * 20));
     assert_eq!(asked_for(&out), 0);
-    assert_eq!(node.counter("gossip.digest_too_long"), 1);
+    assert_eq!(node.counter(DropReason::GossipDigestTooLong), 1);
 }
 
 #[test]
@@ -446,7 +447,7 @@ fn a_digest_page_that_we_did_not_ask_for_is_ignored() {
     let (mut node, now) = linked(false);
     let page = DigestPage { round: 77, page: 0, last: true, entries: invented(10) };
     assert!(hear(&mut node, Message::DigestPage(page), now).is_empty());
-    assert_eq!(node.counter("gossip.digest_unasked"), 1);
+    assert_eq!(node.counter(DropReason::GossipDigestUnasked), 1);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use rand::rngs::StdRng;
 use super::super::*;
 use crate::core::proof::RecordSeed;
 use crate::core::wire::{Frame, FrameReader, Record};
-use crate::model::NatType;
+use crate::model::{DropReason, NatType};
 
 /// A link that both ends may use for anything.
 pub(super) const LINK: LinkContext = LinkContext { outbound: true, ..LinkContext::PUBLIC };
@@ -74,8 +74,8 @@ impl Node {
         self.book.get(id(n)).and_then(|entry| entry.record()).map(|record| record.version)
     }
 
-    pub(super) fn counter(&self, name: &str) -> u64 {
-        self.gossip.counters().get(name).copied().unwrap_or(0)
+    pub(super) fn counter(&self, name: DropReason) -> u64 {
+        self.gossip.counters().get(&name).copied().unwrap_or(0)
     }
 }
 

@@ -6,7 +6,7 @@ use super::super::*;
 use super::net::*;
 use crate::core::limits::{DELTA_RECORDS_MAX, SYNC_SERVE_BURST, SYNC_SERVE_EVERY};
 use crate::core::wire::{Delta, FullSync, Record, RelayAddr, Request, SyncRefused, Want};
-use crate::model::{EventKind, NatType, Reason};
+use crate::model::{DropReason, EventKind, NatType, Reason};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -158,7 +158,7 @@ fn a_delta_that_finds_no_room_is_dropped_and_counted() {
     node.gossip.room(id(2), 10, &node.book, now);
     hear(&mut node, 1, delta(vec![record(10, 1)]), now);
     assert!(flush(&mut node, now).is_empty());
-    assert_eq!(node.counter("gossip.delta_dropped"), 1);
+    assert_eq!(node.counter(DropReason::GossipDeltaDropped), 1);
 }
 
 #[test]
@@ -172,7 +172,7 @@ fn a_batch_is_no_longer_than_the_other_end_takes() {
     }
     let told: usize = flush(&mut node, now).iter().map(|(_, added, _)| added.len()).sum();
     assert_eq!(told, DELTA_RECORDS_MAX);
-    assert_eq!(node.counter("gossip.delta_dropped"), 50);
+    assert_eq!(node.counter(DropReason::GossipDeltaDropped), 50);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Two lanes under one link, in virtual time: lanes that delay, jitter, fall silent
 //! and break, one way or both.
 
+use crate::model::DropReason;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
@@ -232,7 +233,7 @@ fn a_peer_that_has_the_link_moved_all_the_time_is_followed_so_often_only() {
         two.run(20);
     }
     assert!((20..=30).contains(&two.moves(0).len()), "{}", two.moves(0).len());
-    assert!(two.told[0].iter().any(|(_, o)| matches!(o, LinkOut::Stopped("moves of a peer"))));
+    assert!(two.told[0].iter().any(|(_, o)| matches!(o, LinkOut::Stopped(DropReason::MovesOfPeer))));
     assert!(two.ends.iter().all(Link::is_up));
 }
 

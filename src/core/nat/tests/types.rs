@@ -5,7 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::net::{Kind, LIES, Net, TYPES, kind};
-use crate::model::{Behaviour, NatType, Reason};
+use crate::model::{Behaviour, NatEvidence, NatType, Reason};
 
 /// Long enough for one run and the retries of one that lost too much.
 const SOON: Duration = Duration::from_secs(4);
@@ -71,7 +71,7 @@ fn a_firewall_without_nat_is_none_and_said_so() {
         assert_eq!(named(&mut net), NatType::None);
         let view = net.view();
         assert_eq!(view.filtering, Some(filtering));
-        assert!(view.is_firewalled() && view.evidence.iter().any(|e| e.contains("firewall")), "{view:#?}");
+        assert!(view.is_firewalled() && view.evidence.contains(&NatEvidence::Firewall), "{view:#?}");
     }
 }
 
@@ -118,7 +118,7 @@ fn a_dissenter_is_noted_and_costs_confidence() {
     let view = lied_to.view();
     assert!(view.confidence.unwrap() < honest.view().confidence.unwrap());
     assert_eq!(view.vantage_points.iter().filter(|v| !v.agrees).count(), 1);
-    assert!(view.evidence.iter().any(|e| e.contains("noted, not believed")), "{:?}", view.evidence);
+    assert!(view.evidence.iter().any(|e| matches!(e, NatEvidence::Dissent { .. })), "{:?}", view.evidence);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::core::limits::{
 };
 use crate::core::pathtest::datagram::{Datagram, Kind, Stage};
 use crate::core::wire::{NoTest, TestAnswer, TestOffer, TestTerms};
-use crate::model::TestPhase;
+use crate::model::{DropReason, TestPhase};
 
 const LAN: (u64, u32, f64) = (1, 0, 1_000.0);
 const MUCH: TestTerms = TestTerms { for_ms: u32::MAX, rate: u32::MAX, bytes: u32::MAX };
@@ -161,11 +161,11 @@ fn no_more_datagrams_are_answered_than_a_test_sends() {
     let echoes =
         tested.outs.iter().filter(|out| matches!(out, Out::Act(TestAction::Datagram { .. }))).count();
     assert!(echoes <= 100, "{echoes}");
-    assert!(tested.outs.contains(&Out::Stopped("datagrams of a test beyond its rate")));
+    assert!(tested.outs.contains(&Out::Stopped(DropReason::TestTooFast)));
     tested.tests.handle(Input::Datagram { conn: ConnId(1), bytes: [9; LEN], mtu: 1 }, tested.now);
     tested.tests.handle(Input::Datagram { conn: ConnId(2), bytes: [9; LEN], mtu: 1 }, tested.now);
     let strays = tested.take();
-    assert_eq!(strays, vec![Out::Stopped("datagrams of no test"); 2]);
+    assert_eq!(strays, vec![Out::Stopped(DropReason::DatagramsOfNoTest); 2]);
 }
 
 #[test]

@@ -132,8 +132,8 @@ fn what_is_no_snap_or_a_newer_one_is_told_apart_from_a_damaged_one() {
     assert_eq!(why(b"{\"snap\":7}\n"), "this is no snap of a punchdeck console");
     assert_eq!(why(b"\x7fELF\0\0\0"), "this is no snap of a punchdeck console");
     assert_eq!(
-        why(b"{\"snap\":{\"format\":3,\"program\":\"9.1\",\"colour\":\"red\"}}\n"),
-        "it was written by punchdeck 9.1 in format 3, and this one reads format 2"
+        why(b"{\"snap\":{\"format\":4,\"program\":\"9.1\",\"colour\":\"red\"}}\n"),
+        "it was written by punchdeck 9.1 in format 4, and this one reads format 3"
     );
     let whole = String::from_utf8(written(&bundle(&[], 0))).unwrap();
     assert_eq!(

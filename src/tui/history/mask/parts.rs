@@ -6,20 +6,17 @@ use std::sync::Arc;
 use super::Mask;
 use crate::model::{
     AlsoCalled, Attempt, AttemptsView, CacheView, Command, Confidence, Done, Event, EventKind, Failover,
-    Failure, LinkReport, LinkRow, LogLine, MappingLifetime, NatSpell, NatView, NoProbePorts, NodeInfo,
-    Outcome, PathTest, PeerId, PeerRow, PortOrder, Reason, RelaysView, ReportingView, ReservationRow,
-    SaveState, ServedRow, Snapshot, StageReport, TestedPath, UsedTwice, Vantage, Why, WhyFact, WhyLine,
+    Failure, HostStatus, LinkReport, LinkRow, LogLine, MappingLifetime, NatSpell, NatView, NoProbePorts,
+    NodeInfo, Outcome, PathTest, PeerId, PeerRow, PortOrder, Reason, RelaysView, ReportingView,
+    ReservationRow, RouterStatus, SaveState, ServedRow, Snapshot, StageReport, TestedPath, UsedTwice,
+    Vantage, Why, WhyFact, WhyLine, WireStatus,
 };
 use crate::tui::entry::Entry;
-use crate::tui::lab::{DrillStage, DrillView, LabLink, LabNode, LabRouter, LabSaid, LabView};
+use crate::tui::lab::{DrillStage, DrillView, LabSaid, LabView};
 
 impl Mask {
-    fn ids(&mut self, id: Option<PeerId>) -> Option<PeerId> {
+    pub(super) fn ids(&mut self, id: Option<PeerId>) -> Option<PeerId> {
         id.map(|id| self.id(id))
-    }
-
-    fn texts(&self, texts: &[String]) -> Vec<String> {
-        texts.iter().map(|text| self.text(text)).collect()
     }
 
     pub(super) fn row(&mut self, row: &PeerRow) -> PeerRow {
@@ -238,7 +235,7 @@ impl Mask {
             hairpinning: nat.hairpinning,
             confidence: nat.confidence,
             vantage_points: nat.vantage_points.iter().map(&mut vantage).collect(),
-            evidence: self.texts(&nat.evidence),
+            evidence: nat.evidence.iter().map(|seen| self.seen(seen)).collect(),
             measured: nat.measured,
             lifetime: nat.lifetime.map(|l| MappingLifetime {
                 at_least_s: l.at_least_s,
@@ -258,7 +255,7 @@ impl Mask {
         ReportingView { trouble: view.trouble.as_ref().map(|text| self.text(text)), ..view.clone() }
     }
 
-    fn reason(&mut self, reason: &Reason) -> Reason {
+    pub(super) fn reason(&mut self, reason: &Reason) -> Reason {
         match reason {
             Reason::WrongIdentity { got } => Reason::WrongIdentity { got: self.id(*got) },
             Reason::Handshake { detail } => Reason::Handshake { detail: self.text(detail) },
@@ -266,10 +263,10 @@ impl Mask {
                 let (theirs, ours) = (self.text(theirs), ours.clone());
                 Reason::OtherVersion { theirs, ours, theirs_is_older: *theirs_is_older }
             }
-            Reason::Limit { limit } => Reason::Limit { limit: self.text(limit) },
             Reason::NoProbeSocket { detail } => Reason::NoProbeSocket { detail: self.text(detail) },
             Reason::Other { detail } => Reason::Other { detail: self.text(detail) },
-            Reason::NoWay { .. }
+            Reason::Limit { .. }
+            | Reason::NoWay { .. }
             | Reason::NoAnswer { .. }
             | Reason::Refused { .. }
             | Reason::NoAddress
@@ -382,9 +379,10 @@ impl Mask {
             EventKind::RelayDead { reason, successor } => {
                 (*reason, *successor) = (self.reason(reason), self.ids(*successor));
             }
-            EventKind::NatChanged { summary: text, .. }
-            | EventKind::LimitHit { limit: text }
-            | EventKind::CacheSaveFailed { detail: text, .. }
+            EventKind::NatChanged { reason, .. } => {
+                *reason = reason.as_ref().map(|reason| self.reason(reason));
+            }
+            EventKind::CacheSaveFailed { detail: text, .. }
             | EventKind::CacheSetAside { detail: text, .. } => *text = self.text(text),
             EventKind::TaskFaulted { task, detail } => {
                 (*task, *detail) = (self.text(task), self.text(detail));
@@ -392,6 +390,7 @@ impl Mask {
             EventKind::NodeIsolated { .. }
             | EventKind::NodeJoined { .. }
             | EventKind::NodeRejoined { .. }
+            | EventKind::LimitHit { .. }
             | EventKind::SendsRefused { .. }
             | EventKind::AttemptStarted { .. }
             | EventKind::AttemptEnded { .. }
@@ -444,13 +443,16 @@ impl Mask {
     }
 
     fn test(&mut self, test: &PathTest) -> PathTest {
-        let mut path = |path: &TestedPath| TestedPath {
+        let paths = test.paths.iter().map(|path| self.tested(path)).collect();
+        PathTest { peer_id: self.id(test.peer_id), paths, ..*test }
+    }
+
+    pub(super) fn tested(&mut self, path: &TestedPath) -> TestedPath {
+        TestedPath {
             via: self.ids(path.via),
             reason: path.reason.as_ref().map(|reason| self.reason(reason)),
             ..path.clone()
-        };
-        let paths = test.paths.iter().map(&mut path).collect();
-        PathTest { peer_id: self.id(test.peer_id), paths, ..*test }
+        }
     }
 
     fn report(&mut self, report: &LinkReport) -> LinkReport {
@@ -466,11 +468,10 @@ impl Mask {
 
     fn why(&mut self, why: &Why) -> Why {
         let mut line =
-            |l: &WhyLine| WhyLine { at_ms: l.at_ms, who: self.id(l.who), what: self.text(&l.what) };
+            |l: &WhyLine| WhyLine { at_ms: l.at_ms, who: self.id(l.who), what: self.trace(&l.what) };
         let timeline = why.timeline.iter().map(&mut line).collect();
         let mut fact = |f: &WhyFact| WhyFact {
-            name: f.name.clone(),
-            value: f.value.as_ref().map(|value| self.text(value)),
+            known: self.known(&f.known),
             provenance: f.provenance,
             by: self.ids(f.by),
             at: f.at,
@@ -478,17 +479,17 @@ impl Mask {
         let facts = why.facts.iter().map(&mut fact).collect();
         Why {
             peer_id: self.id(why.peer_id),
+            at: why.at,
             path: why.path,
-            cause: why.cause,
+            verdict: self.verdict(&why.verdict),
             nats: why.nats,
-            verdict: self.text(&why.verdict),
             confidence: Confidence {
                 level: why.confidence.level,
-                because: self.text(&why.confidence.because),
+                because: self.because(&why.confidence.because),
             },
             timeline,
-            evidence: self.texts(&why.evidence),
-            would_help: self.texts(&why.would_help),
+            evidence: why.evidence.iter().map(|evidence| self.evidence(evidence)).collect(),
+            would_help: why.would_help.iter().map(|help| self.help(help)).collect(),
             next: why.next.clone(),
             facts,
         }
@@ -531,9 +532,12 @@ impl Mask {
     }
 
     pub(super) fn lab_view(&mut self, view: &LabView) -> LabView {
-        let router =
-            |mask: &Self, r: &LabRouter| LabRouter { name: mask.text(&r.name), nat: r.nat, built: r.built };
-        let mut node = |n: &LabNode| LabNode {
+        let router = |mask: &Self, r: &RouterStatus| RouterStatus {
+            name: mask.text(&r.name),
+            nat: r.nat,
+            built: r.built,
+        };
+        let mut node = |n: &HostStatus| HostStatus {
             name: self.name(n.peer_id, &n.name),
             peer_id: self.id(n.peer_id),
             region: n.region.clone(),
@@ -543,7 +547,7 @@ impl Mask {
             wrong: n.wrong.clone(),
         };
         let nodes = view.nodes.iter().map(&mut node).collect();
-        let link = |l: &LabLink| LabLink {
+        let link = |l: &WireStatus| WireStatus {
             between: l.between.clone(),
             rtt_ms: l.rtt_ms,
             cut: l.cut,

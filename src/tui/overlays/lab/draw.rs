@@ -7,11 +7,11 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use super::LabPanel;
-use crate::model::{NatType, ellipsize};
+use crate::model::{HostStatus, NatType, WireStatus, ellipsize};
 use crate::tui::bindings::{Action, Keymap, LabKey, Scope};
 use crate::tui::draw::{Drawn, Pen, frame};
 use crate::tui::fmt;
-use crate::tui::lab::{LabLink, LabNode, LabView};
+use crate::tui::lab::LabView;
 
 impl LabPanel {
     /// Draws the nodes and wires.
@@ -108,7 +108,7 @@ fn mark(pen: &Pen<'_>, chosen: bool) -> Span<'static> {
     Span::styled(if chosen { "▶ " } else { "  " }, pen.theme.accent)
 }
 
-fn node_line(pen: &Pen<'_>, view: &LabView, node: &LabNode, chosen: bool) -> Line<'static> {
+fn node_line(pen: &Pen<'_>, view: &LabView, node: &HostStatus, chosen: bool) -> Line<'static> {
     let theme = pen.theme;
     let (glyph, style) = match (node.up, node.cut) {
         (false, _) => ("✗", theme.bad),
@@ -144,7 +144,7 @@ fn node_line(pen: &Pen<'_>, view: &LabView, node: &LabNode, chosen: bool) -> Lin
     if chosen { line.patch_style(theme.selected) } else { line }
 }
 
-fn link_line(pen: &Pen<'_>, link: &LabLink, chosen: bool) -> Line<'static> {
+fn link_line(pen: &Pen<'_>, link: &WireStatus, chosen: bool) -> Line<'static> {
     let [a, b] = &link.between;
     let (glyph, style) =
         if link.cut || link.wrong.is_some() { ("!", pen.theme.warn) } else { ("●", pen.theme.good) };

@@ -7,9 +7,10 @@ mod drills;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::model::{HostStatus, WireStatus};
 use crate::tui::bindings::{Action, Keymap, LabKey, Scope};
 use crate::tui::draw::Drawn;
-use crate::tui::lab::{DrillInfo, DrillStage, LabCommand, LabLink, LabNode, LabSaid, LabView};
+use crate::tui::lab::{DrillInfo, DrillStage, LabCommand, LabSaid, LabView};
 use crate::tui::lists::Move;
 
 /// What the console knows of its lab.
@@ -30,8 +31,8 @@ pub(crate) struct LabPanel {
 /// What a row is about.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum LabRow<'a> {
-    Node(&'a LabNode),
-    Link(&'a LabLink),
+    Node(&'a HostStatus),
+    Link(&'a WireStatus),
 }
 
 impl LabPanel {
@@ -139,7 +140,7 @@ impl LabPanel {
         }
     }
 
-    fn node(&self) -> Result<&LabNode, String> {
+    fn node(&self) -> Result<&HostStatus, String> {
         match self.chosen() {
             Some(LabRow::Node(node)) => Ok(node),
             Some(LabRow::Link(_)) => Err("a node is needed, and this is a link".to_owned()),
@@ -148,7 +149,7 @@ impl LabPanel {
     }
 
     /// The chosen node, if a NAT stands before it.
-    fn translated(&self) -> Result<&LabNode, String> {
+    fn translated(&self) -> Result<&HostStatus, String> {
         self.has_network()?;
         let node = self.node()?;
         if node.router.is_some() {

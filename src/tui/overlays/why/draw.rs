@@ -54,9 +54,8 @@ pub(super) fn draw(
     lines.push(Line::default());
     lines.push(Line::styled("What is known, and by whom", pen.theme.strong));
     let room = usize::from(width).saturating_sub(4 + 16 + 27).clamp(24, 41);
-    let told = answer.map(|why| why.facts.as_slice());
-    let mut facts = match told.filter(|facts| !facts.is_empty()) {
-        Some(told) => provenance::told(pen, peer, told),
+    let mut facts = match answer.filter(|why| !why.facts.is_empty()) {
+        Some(why) => provenance::told(pen, peer, why),
         None => provenance::shown(pen, peer),
     };
     facts.extend(provenance::of_link(peer, link));

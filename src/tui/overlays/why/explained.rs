@@ -22,11 +22,9 @@ const TEXT: usize = 12;
 
 /// The explanation, line by line.
 pub(super) fn lines(pen: &Pen<'_>, why: &Why, width: usize) -> Vec<Line<'static>> {
-    let mut lines = frame::flow(Vec::new(), &[(&printable(&why.verdict), Style::new())], width, 0);
-    if !why.confidence.because.is_empty() {
-        let sure = format!("{}: {}", why.confidence.level.name(), why.confidence.because);
-        lines.extend(behind(pen, "Confidence", &sure, width));
-    }
+    let mut lines = frame::flow(Vec::new(), &[(&printable(&why.verdict_words()), Style::new())], width, 0);
+    let sure = format!("{}: {}", why.confidence.level.name(), why.because_words());
+    lines.extend(behind(pen, "Confidence", &sure, width));
     if !why.timeline.is_empty() {
         lines.push(Line::default());
         lines.extend(why.timeline.iter().flat_map(|line| timeline_lines(pen, line, width)));
@@ -34,11 +32,11 @@ pub(super) fn lines(pen: &Pen<'_>, why: &Why, width: usize) -> Vec<Line<'static>
     if !why.evidence.is_empty() || !why.would_help.is_empty() {
         lines.push(Line::default());
     }
-    for (i, evidence) in why.evidence.iter().enumerate() {
+    for (i, evidence) in why.evidence_words().iter().enumerate() {
         lines.extend(behind(pen, if i == 0 { "Evidence" } else { "" }, evidence, width));
     }
     if !why.would_help.is_empty() {
-        lines.extend(behind(pen, "Would help", &why.would_help.join("; "), width));
+        lines.extend(behind(pen, "Would help", &why.help_words().join("; "), width));
     }
     lines
 }
@@ -58,7 +56,7 @@ fn timeline_lines(pen: &Pen<'_>, line: &WhyLine, width: usize) -> Vec<Line<'stat
     let at = format!("  +{:<9} ", fmt::elapsed(line.at_ms));
     let head = vec![Span::styled(at, pen.theme.dim), Span::raw(format!("{name:<room$} "))];
     let account = if ours { "" } else { "(it says)" };
-    let what = [(printable(&line.what), Style::new()), (account.to_owned(), pen.theme.dim)];
+    let what = [(printable(&line.what.to_string()), Style::new()), (account.to_owned(), pen.theme.dim)];
     frame::flow(head, &what.each_ref().map(|(text, style)| (text.as_str(), *style)), width, WHO + room + 1)
 }
 

@@ -9,8 +9,8 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use super::component::{Component, PaneAction};
-use crate::core::kpi::{Criterion, FEW};
-use crate::model::{ReportingState, ReportingView, SaveState, Stamp};
+use crate::core::kpi::FEW;
+use crate::model::{Criterion, ReportingState, ReportingView, SaveState, Stamp, Unit};
 use crate::tui::draw::{Drawn, Pen, frame};
 use crate::tui::fmt;
 use crate::tui::pane::Pane;
@@ -80,7 +80,7 @@ fn lines(pen: &Pen<'_>, chart: Vec<Line<'static>>) -> Vec<Line<'static>> {
             rate * 100.0,
             interval.lo * 100.0,
             interval.hi * 100.0,
-            if kpi.attempts < FEW { "  under 30" } else { "" },
+            if kpi.attempts < FEW { format!("  under {FEW}") } else { String::new() },
         ),
         _ => "- no attempt has ended".to_owned(),
     };
@@ -141,7 +141,7 @@ fn criteria(pen: &Pen<'_>) -> Vec<Line<'static>> {
         let judged = criterion.judge(&snapshot.kpi, Some(spread));
         let value = match judged.value {
             None => "-".to_owned(),
-            Some(value) if judged.unit == "ms" => fmt::millis(Some(value)),
+            Some(value) if judged.unit == Unit::Ms => fmt::millis(Some(value)),
             Some(value) => format!("{:.1} %", value * 100.0),
         };
         let interval = judged
@@ -155,8 +155,8 @@ fn criteria(pen: &Pen<'_>) -> Vec<Line<'static>> {
             (Some(false), _) => ("✗ not met", pen.theme.warn),
         };
         let of = match judged.unit {
-            "ms" => format!("of {}", judged.denominator),
-            _ => format!("{} of {}", judged.numerator, judged.denominator),
+            Unit::Ms => format!("of {}", judged.denominator),
+            Unit::Ratio => format!("{} of {}", judged.numerator, judged.denominator),
         };
         ([judged.title.to_owned(), value, of, interval, judged.target.to_owned()], word, style)
     });

@@ -5,10 +5,13 @@
 
 use std::net::SocketAddr;
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::PeerId;
 
 /// What came of one knock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Knocked {
     /// Something answered.
     Answered,
@@ -27,20 +30,10 @@ impl Knocked {
     pub fn is_heard(self) -> bool {
         matches!(self, Self::Answered | Self::Refused)
     }
-
-    fn text(self) -> &'static str {
-        match self {
-            Self::Answered => "answers",
-            Self::Refused => "is refused",
-            Self::Silent => "stays silent",
-            Self::Forbidden => "is not let out by our own host",
-            Self::NoRoute => "finds no way there",
-        }
-    }
 }
 
 /// What was heard of one host.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Heard {
     /// By UDP, with the beginning of a QUIC handshake.
     pub udp: Knocked,
@@ -51,7 +44,7 @@ pub struct Heard {
 }
 
 /// A host that was knocked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Knock {
     /// Where.
     pub addr: SocketAddr,
@@ -78,18 +71,5 @@ impl Knock {
     /// Whether its host is heard by TCP and not by UDP.
     pub fn is_udp_alone(&self) -> bool {
         self.own && self.heard.tcp.is_heard() && !self.heard.udp.is_heard() && !self.heard.short.is_heard()
-    }
-
-    /// As evidence.
-    pub fn text(&self) -> String {
-        let Heard { udp, short, tcp } = self.heard;
-        let heard = udp.is_heard() || tcp.is_heard() || short.is_heard();
-        let narrow = if self.is_narrow() { ", a short datagram is answered" } else { "" };
-        let so = match (heard, self.own) {
-            (true, true) => ", so its host is up",
-            (true, false) => ", by its host or the router in front",
-            _ => "",
-        };
-        format!("knocked at {}: UDP {}{narrow}, TCP {}{so}", self.addr, udp.text(), tcp.text())
     }
 }

@@ -12,21 +12,25 @@
 use std::fmt::Write as _;
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use futures_util::future::try_join_all;
 use serde::{Deserialize, Serialize};
 
-use super::arena::{Act, Arena, ArenaError, Member};
-use super::runner::{Runner, Stop, ladder};
 use crate::files::read;
 use crate::files::sealed::{self, Found};
-use crate::model::{Command, CriterionView, Done, NatType, Outcome, Path, PeerId, Stamp, millis};
+use crate::lab::drill::arena::{Arena, Member, Need};
+use crate::lab::drill::report::ladder;
+use crate::lab::drill::run::{self, Run};
+use crate::lab::drill::step::{DrillStep, named, too_long};
+use crate::lab::drill::tried::moment;
+use crate::lab::ops::{FleetOp, OpError};
+use crate::model::{Command, Criterion, CriterionView, Done, NatType, Outcome, Path, PeerId, Stamp, Unit};
 use crate::node::disk;
 use crate::registry::{MatrixCell, Overview};
 
 /// What a campaign measures, after the step's name.
-pub(super) const MEASURED: [&str; 10] = [
+const MEASURED: [&str; 10] = [
     "_sweeps",
     "_asked",
     "_attempts",
@@ -72,7 +76,7 @@ struct Progress {
 }
 
 /// Where the progress of a campaign stands whose reports are in `db`.
-pub(super) fn progress_file(db: &FilePath) -> PathBuf {
+fn progress_file(db: &FilePath) -> PathBuf {
     db.with_extension("progress.json")
 }
 
@@ -113,70 +117,98 @@ fn read_progress(file: &FilePath) -> Option<Progress> {
     }
 }
 
-fn moment() -> Stamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Stamp(i64::try_from(millis(since)).unwrap_or(i64::MAX))
+/// Nodes come up and connect to one another, again and again, and report it
+/// to a registry in the lab. Its figures: `NAME_attempts` and what the
+/// specification's criteria are about, `NAME_connectivity`, `NAME_direct`,
+/// `NAME_punched`, `NAME_relayed`, `NAME_mean_ms` and `NAME_propagation`;
+/// `NAME_asked` connections in `NAME_sweeps` over all ordered pairs; and
+/// reports that were dropped or refused, `NAME_missing`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Campaign {
+    /// How long; the sweep under way is ended.
+    #[serde(rename = "for", with = "humantime_serde")]
+    pub time: Duration,
+    /// What is measured.
+    #[serde(rename = "as")]
+    pub name: String,
 }
 
-pub(super) async fn run<A: Arena>(
-    runner: &mut Runner<'_, A>,
-    time: Duration,
-    keep: Option<&FilePath>,
-    name: &str,
-) -> Result<(), Stop> {
-    let members: Vec<Member> =
-        runner.arena.members().into_iter().filter(|m| m.running && m.feed.is_some()).collect();
-    let mut progress = Progress::begin(keep, time);
-    if progress.done_s > 0 {
-        let note = format!("resumed after {} of {} s", progress.done_s, progress.asked_s);
-        runner.tell(note.clone(), None);
-        runner.told.push(note);
+impl DrillStep for Campaign {
+    fn words(&self) -> String {
+        let time = self.time.as_secs();
+        format!("nodes come up, connect to one another and report it, for {time} s")
     }
-    // What was tried to get here is no part of it.
-    tokio::time::sleep(REPORTED_WITHIN).await;
-    if progress.done_s == 0 {
-        progress.begun = moment();
+
+    fn flaw(&self) -> Option<String> {
+        too_long(self.time)
     }
-    let nodes: Vec<String> = members.iter().map(|m| m.name.clone()).collect();
-    let (public, others) = apart(runner, nodes);
-    let mut lost = 0;
-    while progress.done_s < progress.asked_s {
-        // Where it was interrupted between two halves, the second one comes next.
-        let next = usize::try_from(progress.halves % 2).unwrap_or(0);
-        for pairs in halves(others.len()).into_iter().skip(next) {
-            let begun = Instant::now();
-            let note = format!(
-                "sweep {}, {} of {} s, {} connections asked for",
-                progress.halves / 2 + 1,
-                progress.done_s,
-                progress.asked_s,
-                progress.asked
-            );
-            runner.tell(note, None);
-            lost += half(runner, &public, &others, &pairs).await?;
-            progress.asked += pairs.iter().map(Vec::len).sum::<usize>() as u64;
-            progress.done_s += begun.elapsed().as_secs();
-            progress.halves += 1;
-            progress.save();
+
+    fn need(&self) -> Option<Need<'_>> {
+        Some(Need::Registry)
+    }
+
+    fn measures(&self) -> Vec<String> {
+        named(&self.name, &MEASURED)
+    }
+
+    async fn run<A: Arena>(&self, run: &mut Run<'_, A>) -> Result<(), run::Stop> {
+        let Self { time, name } = self;
+        let time = *time;
+        let members: Vec<Member> =
+            run.arena.members().into_iter().filter(|m| m.running && m.feed.is_some()).collect();
+        let mut progress = Progress::begin(run.keep, time);
+        if progress.done_s > 0 {
+            let note = format!("resumed after {} of {} s", progress.done_s, progress.asked_s);
+            run.tell(note.clone(), None);
+            run.told.push(note);
         }
+        // What was tried to get here is no part of it.
+        tokio::time::sleep(REPORTED_WITHIN).await;
+        if progress.done_s == 0 {
+            progress.begun = moment();
+        }
+        let nodes: Vec<String> = members.iter().map(|m| m.name.clone()).collect();
+        let (public, others) = apart(run, nodes);
+        let mut lost = 0;
+        while progress.done_s < progress.asked_s {
+            // Where it was interrupted between two halves, the second one comes next.
+            let next = usize::try_from(progress.halves % 2).unwrap_or(0);
+            for pairs in halves(others.len()).into_iter().skip(next) {
+                let begun = Instant::now();
+                let note = format!(
+                    "sweep {}, {} of {} s, {} connections asked for",
+                    progress.halves / 2 + 1,
+                    progress.done_s,
+                    progress.asked_s,
+                    progress.asked
+                );
+                run.tell(note, None);
+                lost += half(run, &public, &others, &pairs).await?;
+                progress.asked += pairs.iter().map(Vec::len).sum::<usize>() as u64;
+                progress.done_s += begun.elapsed().as_secs();
+                progress.halves += 1;
+                progress.save();
+            }
+        }
+        run.tell("the last reports arrive, and records spread".into(), Some(SPREAD_WITHIN));
+        tokio::time::sleep(REPORTED_WITHIN).await;
+        let all = run.arena.members();
+        lost += never_heard(&all);
+        let spread = |o: &Overview| o.kpi.kpi.propagation.is_some_and(|p| p.known == p.expected);
+        let seen = wait_for(run, progress.begun, SPREAD_WITHIN, spread).await?;
+        note(run, &all, &progress, &seen, name, lost);
+        if let Some(file) = &progress.file {
+            // It is over; the reports stay for whoever wants to look.
+            let _ = std::fs::remove_file(file);
+        }
+        Ok(())
     }
-    runner.tell("the last reports arrive, and records spread".into(), Some(SPREAD_WITHIN));
-    tokio::time::sleep(REPORTED_WITHIN).await;
-    let all = runner.arena.members();
-    lost += never_heard(&all);
-    let spread = |o: &Overview| o.kpi.kpi.propagation.is_some_and(|p| p.known == p.expected);
-    let seen = wait_for(runner, progress.begun, SPREAD_WITHIN, spread).await?;
-    note(runner, &all, &progress, &seen, name, lost);
-    if let Some(file) = &progress.file {
-        // It is over; the reports stay for whoever wants to look.
-        let _ = std::fs::remove_file(file);
-    }
-    Ok(())
 }
 
 /// Those on public hosts, and the others.
-fn apart<A: Arena>(runner: &Runner<'_, A>, nodes: Vec<String>) -> (Vec<String>, Vec<String>) {
-    nodes.into_iter().partition(|name| runner.arena.nat_of(name).is_none())
+fn apart<A: Arena>(run: &Run<'_, A>, nodes: Vec<String>) -> (Vec<String>, Vec<String>) {
+    nodes.into_iter().partition(|name| run.arena.nat_of(name).is_none())
 }
 
 /// Every ordered pair once, its two directions in different halves; in each
@@ -197,28 +229,28 @@ fn halves(n: usize) -> [Vec<Vec<(usize, usize)>>; 2] {
 /// Everybody but the public ones comes up anew, and half of the pairs connect.
 /// Gives how many reports nodes gave up.
 async fn half<A: Arena>(
-    runner: &mut Runner<'_, A>,
+    run: &mut Run<'_, A>,
     public: &[String],
     others: &[String],
     rounds: &[Vec<(usize, usize)>],
-) -> Result<u64, Stop> {
-    let lost = never_heard(&members(runner, others));
+) -> Result<u64, run::Stop> {
+    let lost = never_heard(&members(run, others));
     for name in others {
-        runner.arena.act(Act::Stop(name.clone())).await?;
+        run.arena.act(FleetOp::Stop(name.clone())).await?;
     }
     tokio::time::sleep(PORTS_FREE).await;
     for name in others {
         // The others let everybody in, whatever they remember.
         let filters = |nat| !matches!(nat, NatType::None | NatType::FullCone);
-        if runner.arena.nat_of(name).is_some_and(filters) {
-            runner.arena.act(Act::Flush(name.clone())).await?;
+        if run.arena.nat_of(name).is_some_and(filters) {
+            run.arena.act(FleetOp::Flush(name.clone())).await?;
         }
     }
     for name in others {
-        runner.arena.act(Act::Start { node: name.clone(), passive: true }).await?;
+        run.arena.act(FleetOp::Start { node: name.clone(), passive: true }).await?;
     }
-    let up = members(runner, others);
-    let hubs: Vec<PeerId> = members(runner, public).iter().map(|m| m.peer_id).collect();
+    let up = members(run, others);
+    let hubs: Vec<PeerId> = members(run, public).iter().map(|m| m.peer_id).collect();
     let ready = |m: &Member| {
         m.feed.as_ref().is_some_and(|f| {
             let seen = f.snapshots.borrow();
@@ -236,10 +268,10 @@ async fn half<A: Arena>(
     for pairs in rounds {
         let connects = pairs
             .iter()
-            .map(|(from, to)| runner.command(&up[*from].name, Command::Connect { peer: up[*to].peer_id }));
+            .map(|(from, to)| run.command(&up[*from].name, Command::Connect { peer: up[*to].peer_id }));
         let outcomes = try_join_all(connects).await?;
         for ((from, to), outcome) in pairs.iter().zip(&outcomes) {
-            explain(runner, (&others[*from], &others[*to]), outcome);
+            explain(run, (&others[*from], &others[*to]), outcome);
         }
         tokio::time::sleep(APART).await;
     }
@@ -247,16 +279,16 @@ async fn half<A: Arena>(
 }
 
 /// Why somebody who lets everybody in was not reached directly, rung by rung.
-fn explain<A: Arena>(runner: &mut Runner<'_, A>, (from, to): (&str, &str), outcome: &Outcome) {
-    let open = matches!(runner.arena.nat_of(to), Some(NatType::None | NatType::FullCone));
+fn explain<A: Arena>(run: &mut Run<'_, A>, (from, to): (&str, &str), outcome: &Outcome) {
+    let open = matches!(run.arena.nat_of(to), Some(NatType::None | NatType::FullCone));
     let direct = matches!(&outcome.result, Ok(Done::Connected(r)) if r.path == Some(Path::Direct));
-    if open && !direct && runner.told.len() < EXPLAINED_MAX {
-        runner.told.push(format!("{from} to {to}: {}", ladder(outcome)));
+    if open && !direct && run.told.len() < EXPLAINED_MAX {
+        run.told.push(format!("{from} to {to}: {}", ladder(outcome)));
     }
 }
 
-fn members<A: Arena>(runner: &Runner<'_, A>, names: &[String]) -> Vec<Member> {
-    let all = runner.arena.members();
+fn members<A: Arena>(run: &Run<'_, A>, names: &[String]) -> Vec<Member> {
+    let all = run.arena.members();
     names.iter().filter_map(|name| all.iter().find(|m| m.name == *name).cloned()).collect()
 }
 
@@ -266,19 +298,19 @@ fn never_heard(members: &[Member]) -> u64 {
     feeds.map(|f| f.snapshots.borrow().reporting.clone()).map(|r| r.dropped + r.refused).sum()
 }
 
-async fn overview<A: Arena>(runner: &Runner<'_, A>, since: Stamp) -> Result<Arc<Overview>, ArenaError> {
-    runner.arena.reported(since.age_at(moment())).await
+async fn overview<A: Arena>(run: &Run<'_, A>, since: Stamp) -> Result<Arc<Overview>, OpError> {
+    run.arena.reported(since.age_at(moment())).await
 }
 
 async fn wait_for<A: Arena>(
-    runner: &Runner<'_, A>,
+    run: &Run<'_, A>,
     since: Stamp,
     within: Duration,
     holds: impl Fn(&Overview) -> bool,
-) -> Result<Arc<Overview>, ArenaError> {
+) -> Result<Arc<Overview>, OpError> {
     let begun = Instant::now();
     loop {
-        let seen = overview(runner, since).await?;
+        let seen = overview(run, since).await?;
         if holds(&seen) || begun.elapsed() >= within {
             return Ok(seen);
         }
@@ -288,7 +320,7 @@ async fn wait_for<A: Arena>(
 
 /// The verdict's figures, and in words what they are about.
 fn note<A: Arena>(
-    runner: &mut Runner<'_, A>,
+    run: &mut Run<'_, A>,
     members: &[Member],
     progress: &Progress,
     seen: &Overview,
@@ -304,19 +336,19 @@ fn note<A: Arena>(
     ];
     for criterion in &kpi.criteria {
         let what = match criterion.name {
-            "connectivity" => "_connectivity",
-            "direct" => "_direct",
-            "punched" => "_punched",
-            "relayed" => "_relayed",
-            "connect_time" => "_mean_ms",
-            _ => "_propagation",
+            Criterion::Connectivity => "_connectivity",
+            Criterion::Direct => "_direct",
+            Criterion::Punched => "_punched",
+            Criterion::Relayed => "_relayed",
+            Criterion::ConnectTime => "_mean_ms",
+            Criterion::Propagation => "_propagation",
         };
         figures.push((what, criterion.value));
     }
     let figures = figures.into_iter().filter_map(|(what, value)| Some((format!("{name}{what}"), value?)));
-    runner.measured.extend(figures);
+    run.measured.extend(figures);
 
-    let nat = |m: &Member| runner.arena.nat_of(&m.name).unwrap_or(NatType::None);
+    let nat = |m: &Member| run.arena.nat_of(&m.name).unwrap_or(NatType::None);
     let mut mix = String::new();
     for kind in NatType::ALL {
         let count = members.iter().filter(|m| nat(m) == kind).count();
@@ -332,13 +364,13 @@ fn note<A: Arena>(
     )];
     told.extend(kpi.criteria.iter().map(in_words));
     told.extend(seen.matrix.cells.iter().map(pair_in_words));
-    runner.told.extend(told);
+    run.told.extend(told);
 }
 
 fn in_words(c: &CriterionView) -> String {
     let value = match (c.value, c.unit) {
         (None, _) => "nothing measured".to_owned(),
-        (Some(ms), "ms") => format!("{ms:.1} ms over {}", c.denominator),
+        (Some(ms), Unit::Ms) => format!("{ms:.1} ms over {}", c.denominator),
         (Some(rate), _) => format!("{:.2} %, {} of {}", rate * 100.0, c.numerator, c.denominator),
     };
     let interval = c.interval.map(|[lo, hi]| format!(" [{:.1}, {:.1}]", lo * 100.0, hi * 100.0));

@@ -6,14 +6,19 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::try_join_all;
 
-use super::arena::{Arena, ArenaError, Member};
-use super::runner::{Runner, Stop, ladder};
+use serde::Deserialize;
+
+use crate::lab::drill::arena::{Arena, Member};
+use crate::lab::drill::report::ladder;
+use crate::lab::drill::run::{self, Run};
+use crate::lab::drill::step::{DrillStep, named, too_long};
+use crate::lab::ops::OpError;
 use crate::model::{
     Command, Done, LinkReport, Outcome, Path, Reason, Snapshot, StageKind, StageOutcome, StageReport,
 };
 
 /// What a storm measures, after the step's name.
-pub(super) const MEASURED: [&str; 15] = [
+const MEASURED: [&str; 15] = [
     "_pairs",
     "_connected",
     "_lost",
@@ -51,53 +56,100 @@ struct Came {
     turned_away: bool,
 }
 
-pub(super) async fn run<A: Arena>(
-    runner: &mut Runner<'_, A>,
-    (from, to, each): (&str, &str, usize),
-    within: Duration,
-    name: &str,
-) -> Result<(), Stop> {
-    let pairs = acquainted(runner, from, to, each).await?;
-    runner.tell(format!("{} links are made at once", pairs.len()), None);
-    let before = refusals(runner);
-    let dials = pairs.iter().map(|p| runner.command(&p.from.name, Command::Connect { peer: p.to.peer_id }));
-    let outcomes = try_join_all(dials).await?;
-    runner.tell("the relayed ones leave their relays".into(), Some(within));
-    leave_relays(&pairs, within).await;
-    let came: Vec<Came> = outcomes.iter().map(what_came).collect();
-    // Of whom every intermediary refused and of whom was lost, rung by rung.
-    for ((pair, outcome), came) in pairs.iter().zip(&outcomes).zip(&came) {
-        if came.turned_away || came.link.is_none() {
-            runner.told.push(format!("{} to {}: {}", pair.from.name, pair.to.name, ladder(outcome)));
+/// Every node of one crowd connects to so many of another at the same moment,
+/// all to as many different ones, and those that are relayed get time to leave the relay.
+/// Measured: `NAME_pairs`; `NAME_connected` and `NAME_lost`, by the first
+/// usable link `NAME_direct`, `NAME_punched`, `NAME_relayed`, `NAME_mean_ms`
+/// and `NAME_max_ms`; pairs of which an intermediary refused a punch by rate,
+/// `NAME_refused`, and how many of them were lost, `NAME_refused_lost`; pairs
+/// that every intermediary refused, `NAME_turned_away`, how many of them were
+/// not relayed at first, `NAME_turned_away_unrelayed`, and of the relayed how
+/// many left the relay, `NAME_moved`, and did not, `NAME_stuck`; and what the
+/// intermediaries counted as refused, punches and invitations,
+/// `NAME_refusals`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Storm {
+    /// The nodes whose names begin so and go on with a dash.
+    pub from: String,
+    /// The same, to whom they connect.
+    pub to: String,
+    /// To how many each.
+    #[serde(default = "once")]
+    pub each: usize,
+    /// How long relayed links have to leave the relay.
+    #[serde(with = "humantime_serde")]
+    pub within: Duration,
+    /// What is measured.
+    #[serde(rename = "as")]
+    pub name: String,
+}
+
+fn once() -> usize {
+    1
+}
+
+impl DrillStep for Storm {
+    fn words(&self) -> String {
+        format!("every {} connects to {} {} at once", self.from, self.each, self.to)
+    }
+
+    fn flaw(&self) -> Option<String> {
+        if self.each == 0 {
+            return Some("it connects nobody".to_owned());
         }
+        too_long(self.within)
     }
-    let relayed_now = pairs.iter().map(is_relayed);
-    let stuck = came.iter().zip(relayed_now).filter(|(c, now)| c.is(Path::Relayed) && *now).count();
-    let count = |f: &dyn Fn(&Came) -> bool| came.iter().filter(|c| f(c)).count() as f64;
-    let times: Vec<u64> = came.iter().filter_map(|c| c.link.map(|(_, ms)| ms)).collect();
-    let relayed = count(&|c| c.is(Path::Relayed));
-    let figures = [
-        ("_pairs", pairs.len() as f64),
-        ("_connected", times.len() as f64),
-        ("_lost", count(&|c| c.link.is_none())),
-        ("_direct", count(&|c| c.is(Path::Direct))),
-        ("_punched", count(&|c| c.is(Path::Punched))),
-        ("_relayed", relayed),
-        ("_refused", count(&|c| c.refused)),
-        ("_refused_lost", count(&|c| c.refused && c.link.is_none())),
-        ("_turned_away", count(&|c| c.turned_away)),
-        ("_turned_away_unrelayed", count(&|c| c.turned_away && !c.is(Path::Relayed))),
-        ("_moved", relayed - stuck as f64),
-        ("_stuck", stuck as f64),
-        ("_refusals", (refusals(runner) - before) as f64),
-    ];
-    runner.measured.extend(figures.map(|(what, value)| (format!("{name}{what}"), value)));
-    if let Some(max) = times.iter().max() {
-        let mean = times.iter().sum::<u64>() as f64 / times.len() as f64;
-        runner.measured.insert(format!("{name}_mean_ms"), mean);
-        runner.measured.insert(format!("{name}_max_ms"), *max as f64);
+
+    fn measures(&self) -> Vec<String> {
+        named(&self.name, &MEASURED)
     }
-    Ok(())
+
+    async fn run<A: Arena>(&self, run: &mut Run<'_, A>) -> Result<(), run::Stop> {
+        let Self { from, to, each, within, name } = self;
+        let (each, within) = (*each, *within);
+        let pairs = acquainted(run, from, to, each).await?;
+        run.tell(format!("{} links are made at once", pairs.len()), None);
+        let before = refusals(run);
+        let dials = pairs.iter().map(|p| run.command(&p.from.name, Command::Connect { peer: p.to.peer_id }));
+        let outcomes = try_join_all(dials).await?;
+        run.tell("the relayed ones leave their relays".into(), Some(within));
+        leave_relays(&pairs, within).await;
+        let came: Vec<Came> = outcomes.iter().map(what_came).collect();
+        // Of whom every intermediary refused and of whom was lost, rung by rung.
+        for ((pair, outcome), came) in pairs.iter().zip(&outcomes).zip(&came) {
+            if came.turned_away || came.link.is_none() {
+                run.told.push(format!("{} to {}: {}", pair.from.name, pair.to.name, ladder(outcome)));
+            }
+        }
+        let relayed_now = pairs.iter().map(is_relayed);
+        let stuck = came.iter().zip(relayed_now).filter(|(c, now)| c.is(Path::Relayed) && *now).count();
+        let count = |f: &dyn Fn(&Came) -> bool| came.iter().filter(|c| f(c)).count() as f64;
+        let times: Vec<u64> = came.iter().filter_map(|c| c.link.map(|(_, ms)| ms)).collect();
+        let relayed = count(&|c| c.is(Path::Relayed));
+        let figures = [
+            ("_pairs", pairs.len() as f64),
+            ("_connected", times.len() as f64),
+            ("_lost", count(&|c| c.link.is_none())),
+            ("_direct", count(&|c| c.is(Path::Direct))),
+            ("_punched", count(&|c| c.is(Path::Punched))),
+            ("_relayed", relayed),
+            ("_refused", count(&|c| c.refused)),
+            ("_refused_lost", count(&|c| c.refused && c.link.is_none())),
+            ("_turned_away", count(&|c| c.turned_away)),
+            ("_turned_away_unrelayed", count(&|c| c.turned_away && !c.is(Path::Relayed))),
+            ("_moved", relayed - stuck as f64),
+            ("_stuck", stuck as f64),
+            ("_refusals", (refusals(run) - before) as f64),
+        ];
+        run.measured.extend(figures.map(|(what, value)| (format!("{name}{what}"), value)));
+        if let Some(max) = times.iter().max() {
+            let mean = times.iter().sum::<u64>() as f64 / times.len() as f64;
+            run.measure(format!("{name}_mean_ms"), mean);
+            run.measure(format!("{name}_max_ms"), *max as f64);
+        }
+        Ok(())
+    }
 }
 
 impl Came {
@@ -110,14 +162,14 @@ impl Came {
 /// it knows. Their NATs need not be known: three responders send few dial-backs,
 /// and a crowd is long in measuring its own.
 async fn acquainted<A: Arena>(
-    runner: &Runner<'_, A>,
+    run: &Run<'_, A>,
     from: &str,
     to: &str,
     each: usize,
-) -> Result<Vec<Pair>, Stop> {
+) -> Result<Vec<Pair>, run::Stop> {
     let crowd = |name: &str| -> Vec<Member> {
         let of = |m: &Member| m.running && m.feed.is_some() && m.name.starts_with(&format!("{name}-"));
-        runner.arena.members().into_iter().filter(of).collect()
+        run.arena.members().into_iter().filter(of).collect()
     };
     let (askers, goals) = (crowd(from), crowd(to));
     let begun = Instant::now();
@@ -131,7 +183,7 @@ async fn acquainted<A: Arena>(
         if begun.elapsed() >= ACQUAINTED_WITHIN {
             let (given, of) = (given.len(), askers.len() * each);
             let what = format!("only {given} of {of} pairs of {from}-* and {to}-* know of each other");
-            return Err(ArenaError::Failed(what).into());
+            return Err(OpError::Failed(what).into());
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
@@ -187,12 +239,11 @@ fn give_each_one(known: &[Vec<usize>]) -> BTreeMap<usize, usize> {
 }
 
 /// What all nodes counted of requests that a rate stopped.
-fn refusals<A: Arena>(runner: &Runner<'_, A>) -> u64 {
+fn refusals<A: Arena>(run: &Run<'_, A>) -> u64 {
     let of = |s: &Snapshot| -> u64 {
-        let rate = |name: &str| name.starts_with("punch rate") || name == "punches in flight";
-        s.counters.0.iter().filter(|(name, _)| rate(name)).map(|(_, count)| count).sum()
+        s.counters.0.iter().filter(|(why, _)| why.is_punch_rate()).map(|(_, count)| count).sum()
     };
-    let members = runner.arena.members();
+    let members = run.arena.members();
     members.iter().filter_map(|m| m.feed.as_ref()).map(|feed| of(&feed.snapshots.borrow())).sum()
 }
 

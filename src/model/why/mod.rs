@@ -1,6 +1,19 @@
-//! Why a link to a peer is what it is, with the evidence of both ends.
+//! Why a link to a peer is what it is, with the evidence of both ends: as types with
+//! their data. `model/words` says them.
+
+mod evidence;
+mod knock;
+mod known;
+mod trace;
+mod verdict;
 
 use serde::{Deserialize, Serialize};
+
+pub use evidence::{Evidence, PeerLinkStatus};
+pub use knock::{Heard, Knock, Knocked};
+pub use known::{AddressOrigin, Known, WhyFact};
+pub use trace::{CoordinationStep, Declined, TraceEvent};
+pub use verdict::{Because, End, Help, OurNat, TheirNat, Verdict};
 
 use super::{NatType, Path, PeerId, Stamp};
 
@@ -9,30 +22,33 @@ use super::{NatType, Path, PeerId, Stamp};
 pub struct Why {
     /// About whom.
     pub peer_id: PeerId,
+    /// When it was answered: ages in it are told from then on.
+    pub at: Stamp,
     /// The path of the link now, if one stands.
     pub path: Option<Path>,
-    /// The verdict, as a program reads it.
-    #[serde(default)]
-    pub cause: WhyCause,
-    /// In a sentence or two.
-    pub verdict: String,
+    /// What is concluded.
+    pub verdict: Verdict,
     /// The NATs of both ends, as far as they are known.
-    #[serde(default)]
     pub nats: WhyNats,
     /// How sure that is, and why.
-    #[serde(default)]
     pub confidence: Confidence,
     /// What happened, in order, at both ends.
     pub timeline: Vec<WhyLine>,
-    /// What was measured, and how, a sentence each.
-    pub evidence: Vec<String>,
-    /// What would make the path better, a phrase each.
-    pub would_help: Vec<String>,
+    /// What was measured, and how.
+    pub evidence: Vec<Evidence>,
+    /// What would make the path better.
+    pub would_help: Vec<Help>,
     /// What one can do now.
     pub next: Vec<NextAction>,
     /// Every number and address that is known of the peer, and where it is from.
-    #[serde(default)]
     pub facts: Vec<WhyFact>,
+}
+
+impl Why {
+    /// The verdict as a program reads it.
+    pub fn cause(&self) -> WhyCause {
+        self.verdict.cause()
+    }
 }
 
 /// The NATs that a verdict goes by.
@@ -163,12 +179,12 @@ impl Sureness {
 }
 
 /// How sure a verdict is, and why.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Confidence {
     /// How sure.
     pub level: Sureness,
     /// By what: how many measurements or accounts, and how old they are.
-    pub because: String,
+    pub because: Because,
 }
 
 /// Where a fact is from.
@@ -194,21 +210,6 @@ impl Provenance {
     }
 }
 
-/// One thing that is known of a peer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WhyFact {
-    /// What.
-    pub name: String,
-    /// Its value; `None` is not known.
-    pub value: Option<String>,
-    /// Where it is from.
-    pub provenance: Provenance,
-    /// Who says so, where it is claimed and known by whom.
-    pub by: Option<PeerId>,
-    /// When it was measured or heard, where that is known.
-    pub at: Option<Stamp>,
-}
-
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WhyLine {
@@ -217,7 +218,7 @@ pub struct WhyLine {
     /// Who did or saw it; what others say is claimed.
     pub who: PeerId,
     /// What.
-    pub what: String,
+    pub what: TraceEvent,
 }
 
 /// Something one can do about it. Its key is the console's business.

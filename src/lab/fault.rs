@@ -1,38 +1,12 @@
-//! What goes wrong with a network, a host or a clock in a drill. Each is undone by
-//! another one.
+//! What goes wrong with a network, a host or a clock. Each is undone by another one.
 
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
-use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::step::Step;
-use crate::lab::conditions::{Conditions, WireSpec};
-use crate::lab::topology::REMEMBERS_S;
-
-/// How far a clock may jump: a day.
-const JUMP_S_MAX: i64 = 86_400;
-/// An interface's name is no longer on Linux.
-const INTERFACE_MAX: usize = 15;
-
-/// The pattern of the steps that are a [`Fault`]: whoever looks at every step names
-/// them at once, and a new one is added here and in [`Step::fault`].
-macro_rules! fault_step {
-    () => {
-        Step::SetLink { .. }
-            | Step::SetUplink { .. }
-            | Step::SetUdpTimeout { .. }
-            | Step::Suspend { .. }
-            | Step::Wake { .. }
-            | Step::Readdress { .. }
-            | Step::Plug { .. }
-            | Step::JumpClock { .. }
-            | Step::Twin { .. }
-    };
-}
-pub(in crate::lab) use fault_step;
+use super::conditions::{Conditions, WireSpec};
 
 /// Something that goes wrong, or right again.
 #[derive(Debug, Clone, PartialEq)]
@@ -171,54 +145,6 @@ impl TryFrom<String> for Net {
 impl fmt::Display for Net {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.ip, self.prefix)
-    }
-}
-
-impl Step {
-    /// What goes wrong by it, if it is such a step.
-    pub fn fault(&self) -> Option<Fault> {
-        let fault = match self.clone() {
-            Self::SetLink { between, to } => Fault::Link { between, to: Change::To(to) },
-            Self::SetUplink { of, to } => Fault::Uplink { of, to: Change::To(to) },
-            Self::SetUdpTimeout { host, to } => {
-                Fault::UdpTimeout { host, seconds: u32::try_from(to.as_secs()).unwrap_or(u32::MAX) }
-            }
-            Self::Suspend { node } => Fault::Suspend { node },
-            Self::Wake { node } => Fault::Wake { node },
-            Self::Readdress { host } => Fault::Readdress { host },
-            Self::Plug { host, interface, address } => Fault::Plug { host, interface, address },
-            Self::JumpClock { node, by_s } => Fault::Clock { node, by_s },
-            Self::Twin { node, of } => Fault::Twin { node, of },
-            _ => return None,
-        };
-        Some(fault)
-    }
-
-    /// Why such a step makes no sense, if it does not.
-    pub(super) fn flaw(&self) -> Option<String> {
-        match self {
-            Self::SetLink { to, .. } | Self::SetUplink { to, .. } => {
-                to.check().err().map(|(what, allowed)| format!("{what}; {allowed}"))
-            }
-            Self::SetUdpTimeout { to, .. } => {
-                let whole = *to == Duration::from_secs(to.as_secs());
-                let possible =
-                    whole && u32::try_from(to.as_secs()).is_ok_and(|seconds| REMEMBERS_S.contains(&seconds));
-                let (least, most) = (REMEMBERS_S.start(), REMEMBERS_S.end());
-                (!possible).then(|| format!("a UDP timeout of {to:?}; whole seconds, {least} to {most}"))
-            }
-            Self::JumpClock { by_s, .. } => {
-                let possible = *by_s != 0 && (-JUMP_S_MAX..=JUMP_S_MAX).contains(by_s);
-                (!possible).then(|| format!("by_s = {by_s}; -{JUMP_S_MAX} to {JUMP_S_MAX} without 0"))
-            }
-            Self::Plug { interface, .. } => {
-                let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-                let possible = (1..=INTERFACE_MAX).contains(&interface.len()) && interface.chars().all(plain);
-                let allowed = format!("1 to {INTERFACE_MAX} letters, digits, - and _");
-                (!possible).then(|| format!("interface {interface:?}; {allowed}"))
-            }
-            _ => None,
-        }
     }
 }
 

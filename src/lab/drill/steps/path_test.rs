@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::arena::Arena;
-use super::runner::{Runner, Stop};
-use crate::model::{Command, Done, EventKind, PathTest, TestedPath, millis};
+use crate::core::limits::{TEST_FOR_MAX, TEST_FOR_MIN};
+use crate::lab::drill::arena::Arena;
+use crate::lab::drill::run::{self, Run};
+use crate::lab::drill::step::{DrillStep, named};
+use crate::model::{self, Command, Done, EventKind, TestedPath, millis};
 
 /// What it measures, after the step's name.
-pub(super) const MEASURED: [&str; 7] =
+const MEASURED: [&str; 7] =
     ["_paths", "_rtt_ms", "_rtt_beyond_ms", "_loss_outside", "_rate_off", "_mtu", "_missed"];
 
 /// What the wires of a path were asked to do.
@@ -25,38 +27,71 @@ pub struct AskedOfPath {
     pub rate_kbit: Option<u64>,
 }
 
-pub(super) async fn run<A: Arena>(
-    runner: &mut Runner<'_, A>,
-    (from, to): (&str, &str),
-    time: Duration,
-    asked: &AskedOfPath,
-    name: &str,
-) -> Result<(), Stop> {
-    let peer = runner.member(to)?.peer_id;
-    let mut events = runner.feed(from)?.events.resubscribe();
-    let for_ms = u32::try_from(millis(time)).unwrap_or(u32::MAX);
-    let outcome = runner.command(from, Command::Test { peer, for_ms }).await?;
-    let test = match outcome.result {
-        Ok(Done::Tested(test)) => *test,
-        Ok(_) => return Ok(()),
-        Err(failure) => {
-            runner.told.push(format!("{from} to {to}: {}", failure.reason));
-            return Ok(());
+/// Tests the paths between two nodes. Of the path in use, beside what was asked of
+/// its wires: `NAME_rtt_ms`, `NAME_rtt_beyond_ms`, by how much it is off beyond a
+/// tenth and 2 ms; `NAME_loss_outside`, how far the loss that was asked for lies
+/// outside of the measured interval; `NAME_rate_off`, by which share the worse
+/// direction is off; `NAME_mtu`. And `NAME_paths` that were measured, and
+/// `NAME_missed`, times that a heartbeat was late meanwhile.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PathTest {
+    /// From which.
+    pub from: String,
+    /// To which.
+    pub to: String,
+    /// How long each path is tested.
+    #[serde(rename = "for", with = "humantime_serde")]
+    pub time: Duration,
+    /// What its wires were asked to do.
+    pub asked: AskedOfPath,
+    /// What is measured.
+    #[serde(rename = "as")]
+    pub name: String,
+}
+
+impl DrillStep for PathTest {
+    fn words(&self) -> String {
+        format!("test the paths from {} to {}", self.from, self.to)
+    }
+
+    fn flaw(&self) -> Option<String> {
+        let possible = (TEST_FOR_MIN..=TEST_FOR_MAX).contains(&self.time);
+        (!possible).then(|| "a path is tested for 1 s to 60 s".to_owned())
+    }
+
+    fn measures(&self) -> Vec<String> {
+        named(&self.name, &MEASURED)
+    }
+
+    async fn run<A: Arena>(&self, run: &mut Run<'_, A>) -> Result<(), run::Stop> {
+        let Self { from, to, time, asked, name } = self;
+        let peer = run.member(to)?.peer_id;
+        let mut events = run.feed(from)?.events.resubscribe();
+        let for_ms = u32::try_from(millis(*time)).unwrap_or(u32::MAX);
+        let outcome = run.command(from, Command::Test { peer, for_ms }).await?;
+        let test = match outcome.result {
+            Ok(Done::Tested(test)) => *test,
+            Ok(_) => return Ok(()),
+            Err(failure) => {
+                run.told.push(format!("{from} to {to}: {}", failure.reason));
+                return Ok(());
+            }
+        };
+        let mut missed = 0;
+        while let Ok(event) = events.try_recv() {
+            missed +=
+                u32::from(event.peer_id == Some(peer) && matches!(event.kind, EventKind::LinkSuspect { .. }));
         }
-    };
-    let mut missed = 0;
-    while let Ok(event) = events.try_recv() {
-        missed +=
-            u32::from(event.peer_id == Some(peer) && matches!(event.kind, EventKind::LinkSuspect { .. }));
+        for path in &test.paths {
+            run.told.push(format!("{from} to {to}, asked {}; got {}", asked.words(), path.summary()));
+        }
+        for (what, value) in figures(&test, asked) {
+            run.measure(format!("{name}{what}"), value);
+        }
+        run.measure(format!("{name}_missed"), f64::from(missed));
+        Ok(())
     }
-    for path in &test.paths {
-        runner.told.push(format!("{from} to {to}, asked {}; got {}", asked.words(), path.summary()));
-    }
-    for (what, value) in figures(&test, asked) {
-        runner.measured.insert(format!("{name}{what}"), value);
-    }
-    runner.measured.insert(format!("{name}_missed"), f64::from(missed));
-    Ok(())
 }
 
 impl AskedOfPath {
@@ -68,7 +103,7 @@ impl AskedOfPath {
 }
 
 /// What is measured of a test; what was not measured is missing.
-fn figures(test: &PathTest, asked: &AskedOfPath) -> Vec<(&'static str, f64)> {
+fn figures(test: &model::PathTest, asked: &AskedOfPath) -> Vec<(&'static str, f64)> {
     let measured = test.paths.iter().filter(|path| path.rtt.is_some()).count();
     let mut figures = vec![("_paths", measured as f64)];
     let Some(path) = test.in_use() else { return figures };
@@ -99,7 +134,7 @@ mod tests {
     use super::*;
     use crate::model::{Interval, Path, PeerId, Stamp, TestRate, TestRtt};
 
-    fn test(p50: f64, (lo, hi): (f64, f64), up: f64, down: f64) -> PathTest {
+    fn test(p50: f64, (lo, hi): (f64, f64), up: f64, down: f64) -> model::PathTest {
         let rate = |mbit| Some(TestRate { mbit, at_least: false });
         let path = TestedPath {
             rtt: Some(TestRtt { min: p50, p50, p95: p50 }),
@@ -109,10 +144,10 @@ mod tests {
             ..TestedPath::waiting(Path::Punched, None, true)
         };
         let (peer_id, started) = (PeerId([1; 32]), Stamp(0));
-        PathTest { peer_id, started, for_ms: 1_000, ended: Some(started), paths: vec![path] }
+        model::PathTest { peer_id, started, for_ms: 1_000, ended: Some(started), paths: vec![path] }
     }
 
-    fn of(test: &PathTest, what: &str) -> f64 {
+    fn of(test: &model::PathTest, what: &str) -> f64 {
         let asked = AskedOfPath { rtt_ms: 40.0, loss: 5.0, rate_kbit: Some(10_000) };
         figures(test, &asked).into_iter().find(|(name, _)| *name == what).unwrap().1
     }
