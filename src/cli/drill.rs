@@ -15,9 +15,10 @@ use super::failure::say;
 use super::session::{Hangup, Log, Look, Screen, Session};
 use super::{Failure, print};
 use crate::config::Host;
+use crate::control::FleetFile;
 use crate::files::{self, read};
 use crate::lab::drill::{Arena, BUILT_IN, Entry, Journal, Progress, Report, Runner, Scenario, Verdict};
-use crate::lab::{self, FleetFile, LabArena, LoopbackFleet, RealFleet, Topology, Unsupported, Userns};
+use crate::lab::{self, LabArena, LoopbackFleet, RealFleet, Topology, Unsupported, Userns};
 use crate::node::disk::create_private_dir;
 
 /// Nodes of a loopback fleet for a drill that does not say how many.

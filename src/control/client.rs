@@ -9,7 +9,7 @@ use super::lines::{self, ReadError, Reader};
 use super::paging::Assembly;
 use super::protocol::{Ask, Greeting, Refusal, SERVER_LINE_MAX, Tell, VERSION};
 use super::target::{Holder, Input, Output, Target};
-use crate::model::{Command, CommandId, Event, Outcome, Snapshot, clean};
+use crate::model::{Brief, Command, CommandId, Event, Outcome, Silence, SilenceKind, Snapshot, clean};
 
 /// How long a node may take to take a line.
 const WRITE_TIME: Duration = Duration::from_secs(10);
@@ -59,6 +59,22 @@ pub enum ClientError {
         /// What is wrong.
         detail: String,
     },
+}
+
+impl ClientError {
+    /// The same for whoever looks at many nodes and knows which one it is about.
+    pub(super) fn silence(&self) -> Silence {
+        let (kind, detail) = match self {
+            Self::NoNode { source, .. } => (SilenceKind::NobodyThere, Some(why_not(source))),
+            Self::Refused { refusal, .. } => (SilenceKind::Refuses, Some(refusal.to_string())),
+            Self::Lost { complaint, .. } => (SilenceKind::HungUp, complaint.clone()),
+            Self::NoAnswer { pid, .. } => {
+                (SilenceKind::Mute, Some(silent(*pid).trim_start_matches(": ").to_owned()))
+            }
+            Self::Strange { detail, .. } => (SilenceKind::Strange, Some(detail.clone())),
+        };
+        Silence { kind, detail }
+    }
 }
 
 fn why_not(error: &io::Error) -> String {
@@ -148,6 +164,11 @@ impl Client {
         &self.greeting
     }
 
+    /// Bytes that the node has sent so far.
+    pub(super) fn received(&self) -> u64 {
+        self.tells.taken()
+    }
+
     /// The state now.
     ///
     /// # Errors
@@ -162,6 +183,19 @@ impl Client {
                     return assembly.state(*sections).ok_or_else(|| self.strange("its state has holes"));
                 }
                 _ => {}
+            }
+        }
+    }
+
+    /// The state now, in brief.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn brief(&mut self) -> Result<Brief, ClientError> {
+        self.ask(&Ask::Brief {}).await?;
+        loop {
+            if let Tell::Brief(brief) = self.tell().await? {
+                return Ok(*brief);
             }
         }
     }

@@ -14,6 +14,8 @@ use tokio_util::codec::{FramedRead, LinesCodec, LinesCodecError};
 pub(super) struct Reader<R> {
     lines: FramedRead<R, LinesCodec>,
     max: usize,
+    /// Bytes that came in whole lines.
+    taken: u64,
 }
 
 /// Why there is no next line.
@@ -35,7 +37,12 @@ pub(super) enum ReadError {
 
 impl<R: AsyncRead + Unpin> Reader<R> {
     pub(super) fn new(stream: R, max: usize) -> Self {
-        Self { lines: FramedRead::new(stream, LinesCodec::new_with_max_length(max)), max }
+        Self { lines: FramedRead::new(stream, LinesCodec::new_with_max_length(max)), max, taken: 0 }
+    }
+
+    /// Bytes that came so far.
+    pub(super) fn taken(&self) -> u64 {
+        self.taken
     }
 
     /// The next line; `None` at the end. May be given up while it waits.
@@ -43,6 +50,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         match self.lines.next().await {
             None => Ok(None),
             Some(Ok(line)) => {
+                self.taken += line.len() as u64 + 1;
                 serde_json::from_str(&line).map(Some).map_err(|e| ReadError::Malformed(e.to_string()))
             }
             Some(Err(LinesCodecError::MaxLineLengthExceeded)) => Err(ReadError::TooLong { max: self.max }),

@@ -11,7 +11,9 @@
 //! them ever holds the node up.
 
 mod attached;
+mod briefs;
 mod client;
+mod fleet_file;
 mod history;
 mod lines;
 mod paging;
@@ -22,7 +24,9 @@ mod socket;
 mod target;
 
 pub use attached::attach;
+pub use briefs::watch_in_brief;
 pub use client::{Client, ClientError, Told};
+pub use fleet_file::{FLEET_NODES, FleetError, FleetFile, FleetNode};
 pub use protocol::{Ask, CLIENT_LINE_MAX, Greeting, Refusal, SERVER_LINE_MAX, Tell, VERSION};
 pub use server::{CLIENTS_MAX, Server};
 pub use socket::{ControlSocket, SocketError, SocketPath, group_id};

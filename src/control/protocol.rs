@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Command, CommandId, Event, LogLine, Outcome, PeerId, PeerRow, Sections};
+use crate::model::{Brief, Command, CommandId, Event, LogLine, Outcome, PeerId, PeerRow, Sections};
 
 /// The version of all this. A client and a node of different versions tell each
 /// other so, and nothing else.
@@ -28,6 +28,9 @@ pub enum Ask {
     },
     /// The state now, once.
     Snapshot {},
+    /// The same in brief, once. A node that is older refuses it as a line that cannot be
+    /// read.
+    Brief {},
     /// The state now and whatever changes of it, until the client hangs up.
     Follow {},
     /// The events that are remembered, and then those that come.
@@ -61,6 +64,8 @@ pub enum Tell {
     },
     /// The rest of a state.
     State(Box<Sections>),
+    /// The state in brief.
+    Brief(Box<Brief>),
     /// Something happened. A gap in the numbers of events means that the client
     /// was too slow.
     Event(Arc<Event>),

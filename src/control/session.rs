@@ -15,7 +15,7 @@ use super::history::History;
 use super::lines::{self, ReadError, Reader};
 use super::paging::lines_between;
 use super::protocol::{Ask, CLIENT_LINE_MAX, Greeting, Refusal, Tell, VERSION};
-use crate::model::{Command, CommandId, Event, Outcome, Reason, Snapshot};
+use crate::model::{Brief, Command, CommandId, Event, Outcome, Reason, Snapshot};
 use crate::node::feed::{Feed, NumberedLine, SendError};
 
 /// Within which a client has to say hello.
@@ -155,6 +155,10 @@ impl Session {
             Ask::Snapshot {} => {
                 let snapshot = self.feed.snapshots.borrow().clone();
                 send_all(write, &lines_between(None, &snapshot)?).await
+            }
+            Ask::Brief {} => {
+                let brief = Brief::new(&self.feed.snapshots.borrow());
+                Ok(tell(write, &Tell::Brief(Box::new(brief))).await?)
             }
             Ask::Follow {} => {
                 self.follows = true;

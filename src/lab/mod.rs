@@ -43,7 +43,7 @@ pub use conditions::Conditions;
 pub use error::{LabError, Unsupported};
 pub use ground::{Anew, Ground, Span, Spot, Where};
 pub use loopback::LoopbackFleet;
-pub use real::{FleetError, FleetFile, RealFleet};
+pub use real::RealFleet;
 pub use topology::{Flaw, Host, Link, Region, Router, Topology, TopologyError};
 
 #[cfg(not(target_os = "linux"))]

@@ -4,129 +4,23 @@
 //! What no control socket can do (start, kill, cut off) is done by commands that
 //! the fleet's file gives; what it does not give is unsupported, never skipped.
 
-use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use serde::Deserialize;
-
 use super::drill::{Act, Arena, ArenaError, Baseline, Member, RelayFailure, Step, fault_step};
-use crate::control::{self, ClientError, Target};
-use crate::files::{self, read};
+use crate::control::{self, ClientError, FleetFile, FleetNode};
 use crate::model::{Command, NatType, PeerId};
 use crate::node::feed::{Feed, Presence};
 
-/// Nodes of a fleet.
-const NODES: std::ops::RangeInclusive<usize> = 2..=64;
 /// How long a node may take to come or go after the command that does it.
 const COMES_WITHIN: Duration = Duration::from_secs(30);
 /// How long a command of the fleet's file may take.
 const COMMAND_TIME: Duration = Duration::from_secs(60);
-/// The program where a node is behind a command.
-const PROGRAM: &str = "punchdeck";
-
-/// What is wrong with a fleet's file.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}: {detail}", file.display())]
-pub struct FleetError {
-    /// Which file.
-    pub file: PathBuf,
-    /// What, and where.
-    pub detail: String,
-}
-
-/// A fleet of running nodes, as its file describes it.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct FleetFile {
-    /// In the order in which drills name the first.
-    node: Vec<NodeEntry>,
-}
-
-/// A node of it.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct NodeEntry {
-    /// As drills name it.
-    name: String,
-    /// Its control socket, on its own host.
-    socket: PathBuf,
-    /// What goes before every command for its host, such as `["ssh", "vps-1"]`.
-    #[serde(default)]
-    through: Vec<String>,
-    /// What this program is called there.
-    program: Option<String>,
-    /// Starts it.
-    start: Option<Vec<String>>,
-    /// Stops it politely; without one it is asked to leave.
-    stop: Option<Vec<String>>,
-    /// Ends it without a word.
-    kill: Option<Vec<String>>,
-    /// Cuts its host off.
-    cut: Option<Vec<String>>,
-    /// Heals that.
-    heal: Option<Vec<String>>,
-}
-
-impl FleetFile {
-    /// Reads and checks a file.
-    ///
-    /// # Errors
-    /// [`FleetError`], with what and where.
-    pub fn read(file: &Path) -> Result<Self, FleetError> {
-        let error = |detail: String| FleetError { file: file.to_owned(), detail };
-        let text = read::text(file, files::TEXT_MAX).map_err(|e| error(e.to_string()))?;
-        let fleet: Self = toml::from_str(&text).map_err(|e| {
-            let line = e.span().map(|s| 1 + text[..s.start].matches('\n').count());
-            let place = line.map(|n| format!("line {n}: ")).unwrap_or_default();
-            error(format!("{place}{}", e.message().replace('\n', ", ")))
-        })?;
-        fleet.check().map_err(error)?;
-        Ok(fleet)
-    }
-
-    fn check(&self) -> Result<(), String> {
-        if !NODES.contains(&self.node.len()) {
-            let (low, high) = (NODES.start(), NODES.end());
-            return Err(format!("{} nodes; a fleet has {low} to {high}", self.node.len()));
-        }
-        let mut names = BTreeSet::new();
-        for node in &self.node {
-            if node.name.is_empty() || !names.insert(&node.name) {
-                return Err(format!("node {:?}: every node has a name of its own", node.name));
-            }
-            let commands = [&node.start, &node.stop, &node.kill, &node.cut, &node.heal];
-            if commands.into_iter().flatten().any(Vec::is_empty) {
-                return Err(format!("node {:?}: a command has at least one word", node.name));
-            }
-            if node.cut.is_some() != node.heal.is_some() {
-                return Err(format!(
-                    "node {:?}: what can be cut must be healed: cut and heal go together",
-                    node.name
-                ));
-            }
-        }
-        Ok(())
-    }
-}
-
-impl NodeEntry {
-    fn target(&self) -> Target {
-        if self.through.is_empty() {
-            return Target::Socket(self.socket.clone());
-        }
-        let program = self.program.as_deref().unwrap_or(PROGRAM);
-        let socket = self.socket.to_string_lossy();
-        let bridge = [program, "ctl", "--socket", &*socket, "bridge"].map(str::to_owned);
-        Target::Bridge(self.through.iter().cloned().chain(bridge).collect())
-    }
-}
 
 /// A node that we are attached to.
 #[derive(Debug)]
 struct Node {
-    entry: NodeEntry,
+    entry: FleetNode,
     id: PeerId,
     feed: Feed,
 }
@@ -261,7 +155,7 @@ impl Arena for RealFleet {
     }
 
     fn can(&self, step: &Step) -> Result<(), ArenaError> {
-        let given = |node: &str, what: &str, command: fn(&NodeEntry) -> Option<&Vec<String>>| {
+        let given = |node: &str, what: &str, command: fn(&FleetNode) -> Option<&Vec<String>>| {
             let node = self.node(node)?;
             match command(&node.entry) {
                 Some(_) => Ok(()),
@@ -368,41 +262,4 @@ fn not_given(what: &str, node: &str) -> ArenaError {
 
 fn unsupported(what: &str) -> ArenaError {
     ArenaError::Unsupported(format!("{what} (it is one of running nodes)"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn refused(text: &str) -> String {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("fleet.toml");
-        std::fs::write(&file, text).unwrap();
-        FleetFile::read(&file).unwrap_err().to_string()
-    }
-
-    #[test]
-    fn a_fleets_file_that_makes_no_sense_is_refused_with_what_and_where() {
-        let node = |name: &str, rest: &str| format!("[[node]]\nname = \"{name}\"\nsocket = \"/s\"\n{rest}\n");
-        let two = node("a", "") + &node("b", "");
-        for (text, says) in [
-            (node("a", ""), "1 nodes; a fleet has 2 to 64"),
-            (node("a", "") + &node("a", ""), "a name of its own"),
-            (node("a", "kill = []") + &node("b", ""), "at least one word"),
-            (node("a", "cut = [\"x\"]") + &node("b", ""), "cut and heal go together"),
-            (two.clone() + "[[node]]\nname = \"c\"\n", "missing field `socket`"),
-            (two + &node("c", "speed = 1"), "unknown field `speed`"),
-        ] {
-            let error = refused(&text);
-            assert!(error.contains("fleet.toml: ") && error.contains(says), "{error}");
-        }
-    }
-
-    #[test]
-    fn a_node_behind_a_command_is_reached_by_a_bridge_at_its_end() {
-        let text = "[[node]]\nname = \"a\"\nsocket = \"/run/p.sock\"\nthrough = [\"ssh\", \"vps-1\"]\n";
-        let entry = toml::from_str::<FleetFile>(text).unwrap().node.remove(0);
-        let words = ["ssh", "vps-1", "punchdeck", "ctl", "--socket", "/run/p.sock", "bridge"];
-        assert_eq!(entry.target(), Target::Bridge(words.map(str::to_owned).to_vec()));
-    }
 }

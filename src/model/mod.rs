@@ -4,10 +4,13 @@
 //! or derived, and says which; a value nobody knows is `None`, never zero.
 
 mod attempt;
+mod brief;
 mod command;
+mod compare;
 pub mod contract;
 mod counted;
 mod event;
+mod fleet;
 mod id;
 mod kpi;
 mod log;
@@ -30,9 +33,14 @@ pub use attempt::{
     Attempt, AttemptId, AttemptOutcome, Cause, GuessReport, NextStep, Since, StageKind, StageOutcome,
     StageReport, stage_place,
 };
+pub use brief::{Brief, BriefLink, BriefReservation, PeerPrefix, PhaseKind, Trouble};
 pub use command::{Command, CommandId, Done, EchoReport, Failure, LinkReport, Outcome, SyncReport};
+pub use compare::{Both, Comparison, Held, Named, Seen, Side};
 pub use counted::counted;
 pub use event::{Event, EventKind, SendTrouble};
+pub use fleet::{
+    About, Disagreement, Member, Rank, Sight, Silence, SilenceKind, Standing, disagreement, disagreements,
+};
 pub use id::{ParsePeerIdError, PeerId};
 pub use kpi::{CriterionView, Interval, KpiAnswer, KpiPoint, KpiSeries, KpiView, Moved, Propagation};
 pub use log::{LogLevel, LogLine};
