@@ -168,6 +168,63 @@ fn the_log_of_the_node_is_shown_what_was_before_and_what_comes() -> Result<()> {
 }
 
 #[test]
+fn a_fleet_is_seen_at_once_and_each_of_its_consoles_is_gone_to_and_found_as_it_was_left() -> Result<()> {
+    let hub = Node::start(None)?;
+    let beta = Node::start(Some(&hub))?;
+    let mut gamma = Node::start(Some(&hub))?;
+    let mut file = String::new();
+    for (name, node) in [("alpha", &hub), ("beta", &beta), ("gamma", &gamma)] {
+        node.addr()?;
+        let socket = node.data().join("control.sock");
+        file += &format!("[[node]]\nname = {name:?}\nsocket = {:?}\n", socket.display().to_string());
+    }
+    let path = hub.home.path().join("fleet.toml");
+    std::fs::write(&path, file)?;
+    let mut command = CommandBuilder::new(BINARY);
+    command.env_clear();
+    command.env("HOME", hub.home.path());
+    command.args(["attach", "--fleet"]);
+    command.arg(&path);
+    let mut console = Console::start(command, 120, 36, true)?;
+    console.wait_for("Fleet ─ 3 nodes, 3 answer, console on alpha")?;
+    console.wait_until("two direct links at each", |screen| {
+        let text = screen.contents();
+        let rows =
+            text.lines().filter(|l| ["alpha  ", "beta  ", "gamma  "].iter().any(|name| l.contains(name)));
+        rows.filter(|row| row.contains(" 2d ")).count() == 3
+    })?;
+    console.press("\t")?;
+    console.wait_until("each link twice", |screen| screen.contents().matches(" d ").count() >= 7)?;
+    console.wait_for("FROM, TO")?;
+    // Something that only this console knows of alpha.
+    console.press("\x1b")?;
+    console.wait_until("the panes", |screen| !screen.contents().contains("Fleet ─"))?;
+    console.press("S")?;
+    console.wait_for("sync: 2 of 2 peers")?;
+    console.press("Fogj\r")?;
+    console.wait_for("the console is on beta")?;
+    console.wait_until("the events of beta alone", |screen| !screen.contents().contains("command.ended"))?;
+    console.press("\x7f")?;
+    console.wait_for("the console is on alpha")?;
+    console.wait_for("command.ended")?;
+    console.press("FgDjD")?;
+    console.wait_for("alpha and beta ─ esc closes")?;
+    console.wait_for("alpha knows nobody whom the other does not.")?;
+    console.press("\x1b")?;
+    gamma.kill()?;
+    console.press("\t")?;
+    console.wait_for("no answer for ")?;
+    gamma.again()?;
+    console.wait_for("Fleet ─ 3 nodes, 3 answer")?;
+    console.press("\x1b")?;
+    console.wait_until("the panes", |screen| !screen.contents().contains("Fleet ─"))?;
+    std::thread::sleep(Duration::from_millis(800));
+    console.press("q")?;
+    console.wait_for_end(END)?;
+    console.is_given_back()
+}
+
+#[test]
 fn without_a_node_or_a_terminal_it_says_so() -> Result<()> {
     let home = tempfile::tempdir()?;
     let piped = command(&home).args(["attach"]).output()?;

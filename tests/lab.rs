@@ -134,6 +134,24 @@ fn a_wire_and_an_uplink_are_cut_seen_and_healed_from_the_console() -> Result<()>
 }
 
 #[test]
+fn the_labs_nodes_are_a_fleet_and_each_is_found_as_it_was_left() -> Result<()> {
+    let (mut lab, left) = start_as(&["lab", "--loopback", "--nodes", "3"], 120, 36)?;
+    lab.wait_for("links 2: 2d")?;
+    // Something that only this console knows of its node.
+    lab.press("S")?;
+    lab.wait_for("sync: 2 of 2 peers")?;
+    lab.press("F")?;
+    lab.wait_for("Fleet ─ 3 nodes, 3 answer, console on lab-3")?;
+    lab.press("og\r")?;
+    lab.wait_for("the console is on lab-1")?;
+    lab.wait_until("the events of lab-1 alone", |screen| !screen.contents().contains("command.ended"))?;
+    lab.press("\x7f")?;
+    lab.wait_for("the console is on lab-3")?;
+    lab.wait_for("command.ended")?;
+    quit(lab, &left)
+}
+
+#[test]
 fn a_node_is_stopped_and_started_and_the_console_goes_to_another_one() -> Result<()> {
     let (mut lab, left) = start_as(&["lab", "--loopback", "--nodes", "3"], 120, 36)?;
     lab.wait_for("links 2: 2d")?;

@@ -148,9 +148,9 @@ const OPENERS: [&str; 12] = [
 const FLOORS: [(&str, &[&str]); 1] = [(
     "tui",
     &[
-        "theme", "fmt", "filter", "logs", "lab", "fuzzy", "line", "input", "bindings", "pane", "lists",
-        "message", "entry", "commands", "history", "draw", "panes", "overlays", "app", "view", "terminal",
-        "faults", "run",
+        "theme", "fmt", "filter", "logs", "lab", "fleet", "fuzzy", "line", "input", "bindings", "pane",
+        "lists", "message", "entry", "commands", "history", "draw", "panes", "overlays", "app", "view",
+        "terminal", "faults", "run",
     ],
 )];
 

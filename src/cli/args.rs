@@ -86,6 +86,16 @@ pub struct AttachArgs {
     /// Which node.
     #[command(flatten)]
     pub target: TargetArgs,
+    /// All nodes of a fleet and the consoles of each, by a TOML file that says where their
+    /// control sockets are
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "PUNCHDECK_FLEET",
+        value_hint = ValueHint::FilePath,
+        conflicts_with_all = ["socket", "data_dir"]
+    )]
+    pub fleet: Option<PathBuf>,
     /// Only look; the node itself refuses everything else
     #[arg(long, env = "PUNCHDECK_READ_ONLY", value_parser = switch)]
     pub read_only: bool,

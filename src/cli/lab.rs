@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::failure::say;
 use super::lab_controller::{DrillGround, LabController};
-use super::session::{Hangup, Log, Look, Screen, Session};
+use super::session::{Around, Hangup, Log, Look, Screen, Session};
 use super::{Failure, LabArgs, SettingsArgs, print};
 use crate::lab::drill::Arena as _;
 use crate::lab::{
@@ -159,13 +159,16 @@ fn attend(
 ) -> Result<(), Failure> {
     let Some((name, shown)) = feeds.last().cloned() else { return Ok(()) };
     let (ended, ground) = if session.has_console() {
-        let (controller, lab) =
+        let (controller, lab, fleet) =
             LabController::open(ground, name, drills, session.runtime()).map_err(Failure::failed)?;
-        let ended = session.attend(shown, Some(lab), std::future::ready(Ok(())));
+        let ended = {
+            let around = Around { lab: Some(lab), fleet: Some(fleet), ..Around::default() };
+            session.attend(shown, around, std::future::ready(Ok(())))
+        };
         (ended, controller.close())
     } else {
         let feeds = feeds.into_iter().map(|(_, feed)| feed).collect();
-        (session.attend(shown, None, tell_when_joined(feeds, begun)), Some(ground))
+        (session.attend(shown, Around::default(), tell_when_joined(feeds, begun)), Some(ground))
     };
     if let Some(ground) = ground {
         session.block_on(ground.stop());

@@ -10,6 +10,7 @@ mod config;
 mod ctl;
 mod drill;
 mod failure;
+mod fleet_controller;
 mod from;
 mod keys;
 mod lab;

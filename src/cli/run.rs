@@ -3,7 +3,7 @@
 use super::prepare::{fits_host, warn_of_mode};
 use super::reload::Reload;
 use super::service::Service;
-use super::session::{Hangup, Log, Look, Screen, Session};
+use super::session::{Around, Hangup, Log, Look, Screen, Session};
 use super::{Failure, RunArgs, prepare};
 use crate::config::Resolved;
 use crate::control::{ControlSocket, Server};
@@ -62,7 +62,7 @@ pub(super) fn execute(args: &RunArgs) -> Result<(), Failure> {
         service: service.clone(),
     };
     let (following, followed) = (service.clone(), node.feed());
-    let ended = session.attend(feed, None, async move {
+    let ended = session.attend(feed, Around::default(), async move {
         tokio::spawn(following.follow(followed));
         if let Some(hangups) = hangups {
             reload.run(hangups).await;

@@ -18,6 +18,7 @@ use crate::model::{Phase, ThemeChoice};
 use crate::node::EVENT_TARGET;
 use crate::node::feed::{Feed, LogLines};
 use crate::telemetry::{self, BoxedLayer, DropWatch, LogFilter, Sinks, Tap, Telemetry};
+use crate::tui::fleet::Fleet;
 use crate::tui::lab::Lab;
 use crate::tui::{self, GlyphChoice, Keymap};
 
@@ -123,6 +124,19 @@ impl Look {
     }
 }
 
+/// What is around the node that a console is on.
+#[derive(Debug, Default)]
+pub(super) struct Around {
+    /// The lab that it is in.
+    pub(super) lab: Option<Lab>,
+    /// The fleet that it is one of.
+    pub(super) fleet: Option<Fleet>,
+    /// Whether the fleet is what is shown first.
+    pub(super) fleet_first: bool,
+    /// Whether the console may only look.
+    pub(super) read_only: bool,
+}
+
 /// A process that runs nodes.
 pub(super) struct Session {
     screen: Screen,
@@ -217,19 +231,19 @@ impl Session {
         self.block_on(self.stop.run_until_cancelled(future))
     }
 
-    /// Shows the console, in a lab if there is one, or waits for a signal or the
+    /// Shows the console, with what is around its node, or waits for a signal or the
     /// node's own end; meanwhile `beside` runs, and ends it if it fails.
     pub(super) fn attend(
         &self,
         feed: Feed,
-        lab: Option<Lab>,
+        around: Around,
         beside: impl Future<Output = Result<(), Failure>> + Send + 'static,
     ) -> Result<(), Failure> {
         if self.stop.is_cancelled() {
             return Ok(());
         }
         if self.screen == Screen::Console {
-            return self.show(feed, lab, false);
+            return self.watch(feed, around);
         }
         let beside = self.runtime.spawn(beside);
         let failed = async {
@@ -251,18 +265,16 @@ impl Session {
         }
     }
 
-    /// Shows the console on a node of another process.
-    pub(super) fn watch(&self, feed: Feed, read_only: bool) -> Result<(), Failure> {
-        self.show(feed, None, read_only)
+    /// Shows the console on a node.
+    pub(super) fn watch(&self, feed: Feed, around: Around) -> Result<(), Failure> {
+        let Around { lab, fleet, fleet_first, read_only } = around;
+        let options = tui::Options { lab, fleet, fleet_first, read_only, ..self.options() };
+        tui::run(feed, options).map_err(Failure::failed)
     }
 
     /// Shows the console on a file.
     pub(super) fn replay(&self, bundle: tui::Bundle) -> Result<(), Failure> {
         tui::replay(bundle, self.options()).map_err(Failure::failed)
-    }
-
-    fn show(&self, feed: Feed, lab: Option<Lab>, read_only: bool) -> Result<(), Failure> {
-        tui::run(feed, tui::Options { lab, read_only, ..self.options() }).map_err(Failure::failed)
     }
 
     /// How every console of this session looks and listens, and where it writes.

@@ -1,6 +1,7 @@
 //! Made-up snapshots with a fixed clock, for tests and benchmarks, and a
 //! console without a terminal to draw them with. No part of the interface.
 
+mod fleet;
 mod load;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -8,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::lab::{DrillCheck, DrillInfo, DrillStage, DrillView, LabLink, LabNode, LabRouter, LabView};
+pub use fleet::{compared, fleet, large_fleet, neighbour};
 pub use load::{Screen, changed, large, next_round, panic_on_screen};
 
 use crate::model::{

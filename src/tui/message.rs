@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use ratatui::crossterm::event::{KeyEvent, MouseEvent};
 
+use super::fleet::{FleetCommand, FleetView};
 use super::lab::{LabCommand, LabView};
 use crate::model::{Command, CommandId, Event, LogLine, Outcome, Snapshot, printable};
 use crate::node::feed::SendError;
@@ -43,6 +44,12 @@ pub(crate) enum Input {
     Lab(Arc<LabView>),
     /// The lab takes no command just now.
     LabBusy,
+    /// The fleet's newest state.
+    Fleet(Arc<FleetView>),
+    /// The fleet is asked something already.
+    FleetBusy,
+    /// The log of the node that is shown from now on, as far as it is remembered.
+    LogAnew(Vec<LogLine>),
     /// Another node is shown from now on.
     Switched(Arc<Snapshot>),
     /// A thread other than ours panicked.
@@ -60,6 +67,8 @@ pub(crate) enum Effect {
     Send(Command),
     /// Ask something of the lab.
     Lab(LabCommand),
+    /// Ask something of the fleet.
+    Fleet(FleetCommand),
     /// Put a text on the terminal's clipboard.
     Copy(String),
     /// Give the terminal back until the shell resumes us.

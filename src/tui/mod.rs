@@ -17,6 +17,7 @@ mod draw;
 mod entry;
 mod faults;
 mod filter;
+pub mod fleet;
 pub(crate) mod fmt;
 mod fuzzy;
 mod history;

@@ -16,6 +16,7 @@ use ratatui::layout::Rect;
 use super::app::App;
 use super::bindings::{Key, Keymap};
 use super::demo;
+use super::fleet::FleetView;
 use super::lab::LabView;
 use super::logs::LogSource;
 use super::message::{Effect, Gone, Input};
@@ -48,6 +49,10 @@ enum Step {
     Gone(bool),
     Lab(bool),
     LabBusy,
+    /// Of so many nodes; the made-up one of few where there are none.
+    Fleet(u8),
+    FleetBusy,
+    LogAnew,
     Fault(String),
     Wait(u64),
     Resize(u16, u16),
@@ -138,6 +143,9 @@ fn any_step() -> impl Strategy<Value = Step> {
         1 => any::<bool>().prop_map(Step::Gone),
         2 => any::<bool>().prop_map(Step::Lab),
         1 => Just(Step::LabBusy),
+        3 => (0..70_u8).prop_map(Step::Fleet),
+        1 => Just(Step::FleetBusy),
+        1 => Just(Step::LogAnew),
         1 => "\\PC{0,60}".prop_map(Step::Fault),
         4 => (0..20_000_u64).prop_map(Step::Wait),
         5 => size.prop_map(|(w, h)| Step::Resize(w, h)),
@@ -223,6 +231,13 @@ impl Console {
                 self.input(Input::Lab(Arc::new(LabView { drill, ..demo::lab() })));
             }
             Step::LabBusy => self.input(Input::LabBusy),
+            Step::Fleet(nodes) => {
+                let compared = nodes.is_multiple_of(3).then(|| Arc::new(demo::compared()));
+                let view = if nodes % 2 == 0 { demo::fleet() } else { demo::large_fleet(*nodes) };
+                self.input(Input::Fleet(Arc::new(FleetView { compared, ..view })));
+            }
+            Step::FleetBusy => self.input(Input::FleetBusy),
+            Step::LogAnew => self.input(Input::LogAnew(Vec::new())),
             Step::Fault(text) => self.input(Input::Fault(text.clone())),
             Step::Wait(ms) => {
                 self.at += Duration::from_millis(*ms);

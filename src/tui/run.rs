@@ -2,6 +2,7 @@
 //! and time, and draws when something changed. It never waits for the node or
 //! for the terminal.
 
+mod left;
 mod sources;
 
 use std::collections::VecDeque;
@@ -17,10 +18,14 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
-use self::sources::{News, NodeLines, Open, Signalled, Signals, lines_of, news_of, presence_of};
+use self::left::Left;
+use self::sources::{
+    News, NodeLines, Open, Signalled, Signals, lines_of, news_of, news_of_fleet, presence_of,
+};
 use super::app::App;
 use super::bindings::Keymap;
 use super::faults;
+use super::fleet::{Fleet, FleetCommand};
 use super::history::Bundle;
 use super::input::Keyboard;
 use super::lab::{Lab, LabCommand};
@@ -63,6 +68,10 @@ pub struct Options {
     pub escape_wait: Duration,
     /// The lab that the node is in.
     pub lab: Option<Lab>,
+    /// The fleet that the node is one of.
+    pub fleet: Option<Fleet>,
+    /// Whether the fleet is what is shown first.
+    pub fleet_first: bool,
     /// Whether the console may only look.
     pub read_only: bool,
     /// Whether pseudonyms stand for peers, addresses and names.
@@ -81,6 +90,8 @@ impl Default for Options {
             title: false,
             escape_wait: ESCAPE_WAIT,
             lab: None,
+            fleet: None,
+            fleet_first: false,
             read_only: false,
             mask: false,
             snaps: PathBuf::new(),
@@ -124,6 +135,12 @@ pub fn run(feed: Feed, options: Options) -> Result<(), ConsoleError> {
             let mut app = App::new(first, theme, TimeZone::system(), logs);
             if let Some(lab) = &mut options.lab {
                 app.update(Input::Lab(lab.view.borrow_and_update().clone()), Duration::ZERO);
+            }
+            if let Some(fleet) = &mut options.fleet {
+                app.update(Input::Fleet(fleet.view.borrow_and_update().clone()), Duration::ZERO);
+                if options.fleet_first {
+                    app.open_fleet();
+                }
             }
             Ok((app, feed))
         },
@@ -185,7 +202,7 @@ async fn console(mut app: App, feed: Feed, options: Options) -> Result<(), Conso
     app.settings.read_only = options.read_only;
     app.settings.keys = options.keys;
     app.set_masked(options.mask);
-    let lab = options.lab;
+    let (lab, fleet) = (options.lab, options.fleet);
     let (snapped, snaps) = mpsc::channel(1);
     let watch = faults::Watch::start();
     let terminal = Terminal::take(Features { mouse: options.mouse, title: options.title })?;
@@ -195,7 +212,9 @@ async fn console(mut app: App, feed: Feed, options: Options) -> Result<(), Conso
         app,
         effects: VecDeque::new(),
         feed,
+        left: Left::default(),
         lab,
+        fleet,
         terminal,
         keyboard,
         escape_wait: options.escape_wait,
@@ -211,6 +230,7 @@ async fn console(mut app: App, feed: Feed, options: Options) -> Result<(), Conso
         node_lines,
         resumed: None,
         last_event: None,
+        known_until: None,
         open: Open::default(),
         snap_dir: options.snaps,
         snapped,
@@ -232,7 +252,10 @@ struct Console {
     /// What it wants done.
     effects: VecDeque<Effect>,
     feed: Feed,
+    /// Nodes that the console was on before.
+    left: Left,
     lab: Option<Lab>,
+    fleet: Option<Fleet>,
     terminal: Terminal,
     keyboard: Keyboard,
     escape_wait: Duration,
@@ -256,6 +279,9 @@ struct Console {
     node_lines: Option<NodeLines>,
     /// The number of the last event.
     last_event: Option<u64>,
+    /// The number of the last event that was known when the console came back to this node:
+    /// what it remembers may be told once more.
+    known_until: Option<u64>,
     /// When we last took the terminal again.
     resumed: Option<Instant>,
     open: Open,
@@ -309,6 +335,8 @@ impl Console {
                 presence = presence_of(&mut self.feed.presence), if self.open.presence => match presence {
                     Some(Presence::Lost { detail }) => self.take(Input::NodeGone(Gone::Lost { detail })),
                     Some(Presence::Here) => {
+                        // It may run anew, and count from the beginning.
+                        self.known_until = None;
                         let snapshot = self.feed.snapshots.borrow_and_update().clone();
                         self.take(Input::NodeBack(snapshot));
                     }
@@ -334,6 +362,12 @@ impl Console {
                     // It has ended; what it last showed stays.
                     News::End => self.lab = None,
                 },
+                news = news_of_fleet(&mut self.fleet) => match news {
+                    // It is nothing that happened: it is drawn with the ages.
+                    News::View(view) => self.take_quietly(Input::Fleet(view)),
+                    News::Feed(feed) => self.switch(feed),
+                    News::End => self.fleet = None,
+                },
                 Some(snapped) = self.snaps.recv() => self.take(Input::Snapped(snapped)),
                 // What is due is drawn; that takes the time in.
                 () = sleep_until(wake) => {}
@@ -350,7 +384,12 @@ impl Console {
     }
 
     fn take_snapshot(&mut self, snapshot: Arc<Snapshot>) {
-        self.update(Input::Snapshot(snapshot));
+        self.take_quietly(Input::Snapshot(snapshot));
+    }
+
+    /// Takes in what changes by itself all the time.
+    fn take_quietly(&mut self, input: Input) {
+        self.update(input);
         let now = Instant::now();
         if now.duration_since(self.stirred) < QUIET {
             self.dirty = true;
@@ -374,6 +413,7 @@ impl Console {
                 Effect::Copy(text) => self.terminal.copy(&text)?,
                 Effect::Send(command) => self.send(command),
                 Effect::Lab(command) => self.ask_lab(command),
+                Effect::Fleet(command) => self.ask_fleet(command),
                 Effect::Snap => self.snap(),
             }
         }
@@ -382,6 +422,10 @@ impl Console {
 
     /// An event, and how many are missing before it, wherever they were dropped.
     fn take_event(&mut self, event: Arc<Event>) {
+        if self.known_until.is_some_and(|known| event.seq <= known) {
+            return;
+        }
+        self.known_until = None;
         // A lower number is of another run of the node.
         let missed = self.last_event.map_or(0, |last| event.seq.saturating_sub(last + 1));
         self.last_event = Some(event.seq);
@@ -392,12 +436,26 @@ impl Console {
     }
 
     /// Shows another node from now on.
-    fn switch(&mut self, feed: Feed) {
-        self.feed = feed;
-        self.last_event = None;
+    fn switch(&mut self, mut feed: Feed) {
+        let (recent, lines) = feed.logs.as_ref().map(NodeLines::of).unzip();
+        let known = self.left.return_to(&mut feed);
+        self.left.leave(std::mem::replace(&mut self.feed, feed), self.last_event);
+        (self.last_event, self.known_until) = (known, known);
         self.open = Open::default();
         let first = self.feed.snapshots.borrow_and_update().clone();
         self.take(Input::Switched(first));
+        // A lab has one log, another process one of its own.
+        if let Some(recent) = recent {
+            self.node_lines = lines;
+            self.take(Input::LogAnew(recent));
+        }
+    }
+
+    fn ask_fleet(&mut self, command: FleetCommand) {
+        let taken = self.fleet.as_ref().is_some_and(|fleet| fleet.commands.try_send(command).is_ok());
+        if !taken {
+            self.take(Input::FleetBusy);
+        }
     }
 
     fn ask_lab(&mut self, command: LabCommand) {

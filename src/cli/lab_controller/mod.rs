@@ -3,6 +3,7 @@
 //! own, so that neither the console nor a node waits for it.
 
 mod drill;
+mod fleet;
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -13,9 +14,11 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use self::drill::Drills;
+use self::fleet::LabFleet;
 use crate::lab::drill::Act;
 use crate::lab::{Anew, Ground, Span, Spot, Where};
 use crate::node::feed::Feed;
+use crate::tui::fleet::{Fleet, FleetCommand};
 use crate::tui::lab::{BACKLOG, Lab, LabCommand, LabLink, LabNode, LabRouter, LabSaid, LabView};
 
 pub(super) use self::drill::DrillGround;
@@ -40,7 +43,8 @@ impl LabController {
         shown: String,
         drills: DrillGround,
         runtime: &Handle,
-    ) -> std::io::Result<(Self, Lab)> {
+    ) -> std::io::Result<(Self, Lab, Fleet)> {
+        let (fleet, fleet_asked, fleet_end) = LabFleet::open(shown.clone());
         let view = LabView {
             kind: ground.kind().to_owned(),
             no_network: (!ground.has_network()).then(|| NO_NETWORK.to_owned()),
@@ -53,14 +57,14 @@ impl LabController {
         let (feeds, new_feeds) = mpsc::channel(BACKLOG);
         let quit = CancellationToken::new();
         let drills = Drills::new(drills, runtime.clone(), quit.clone());
-        let mut worker = Worker { ground, view: Arc::new(shown_in), feeds, drills };
+        let mut worker = Worker { ground, view: Arc::new(shown_in), feeds, fleet, drills };
         let (runtime, told) = (runtime.clone(), quit.clone());
         let thread = std::thread::Builder::new().name("lab controller".to_owned()).spawn(move || {
-            runtime.block_on(worker.work(asked, &told));
+            runtime.block_on(worker.work((asked, fleet_asked), &told));
             worker.drills.join();
             worker.ground
         })?;
-        Ok((Self { thread, quit }, Lab { view: shown_out, commands, feeds: new_feeds }))
+        Ok((Self { thread, quit }, Lab { view: shown_out, commands, feeds: new_feeds }, fleet_end))
     }
 
     /// Ends the work, a running drill's too, and gives the fleet back; `None` if
@@ -88,11 +92,16 @@ struct Worker {
     ground: Ground,
     view: Shown,
     feeds: mpsc::Sender<Feed>,
+    fleet: LabFleet,
     drills: Drills,
 }
 
 impl Worker {
-    async fn work(&mut self, mut asked: mpsc::Receiver<LabCommand>, quit: &CancellationToken) {
+    async fn work(
+        &mut self,
+        (mut asked, mut of_fleet): (mpsc::Receiver<LabCommand>, mpsc::Receiver<FleetCommand>),
+        quit: &CancellationToken,
+    ) {
         let work = Box::pin(async {
             loop {
                 self.look().await;
@@ -101,6 +110,11 @@ impl Worker {
                         Some(command) => self.take(command).await,
                         None => return,
                     },
+                    Some(command) = of_fleet.recv() => {
+                        if let Some(shown) = self.fleet.take(&mut self.ground, command).await {
+                            change(&self.view, |view| view.shown = shown);
+                        }
+                    }
                     () = tokio::time::sleep(LOOK_EVERY) => {}
                 }
             }
@@ -113,6 +127,9 @@ impl Worker {
     async fn look(&mut self) {
         let spans = self.ground.spans().await.iter().map(link).collect();
         let spots = self.ground.spots().await;
+        if let Ok(spots) = &spots {
+            self.fleet.look(&mut self.ground, spots).await;
+        }
         self.view.send_if_modified(|view| {
             let mut new = LabView::clone(view);
             new.links = spans;
@@ -178,6 +195,7 @@ impl Worker {
             LabCommand::Show(node) => {
                 let feed = self.ground.feed(node).await?;
                 change(&self.view, |view| view.shown.clone_from(node));
+                self.fleet.shows(node);
                 let _ = self.feeds.send(feed).await;
                 return Ok(format!("the console is on {node}"));
             }

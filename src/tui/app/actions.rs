@@ -89,14 +89,16 @@ impl App {
                 }
             }
             Action::OpenLab => {
-                if let Some(lab) = &mut self.lab {
+                if let Some(lab) = &mut self.panels.lab {
                     lab.open();
                 }
                 self.overlays.push(Overlay::Lab);
             }
+            Action::OpenFleet => self.open_fleet(),
+            Action::Fleet(key) => return self.ask_fleet(key),
             Action::OpenDrills => self.overlays.push(Overlay::Drills),
             Action::ChooseNat => {
-                if let Some(LabRow::Node(node)) = self.lab.as_ref().and_then(LabPanel::chosen) {
+                if let Some(LabRow::Node(node)) = self.panels.lab.as_ref().and_then(LabPanel::chosen) {
                     self.overlays.push(Overlay::Nat(node.name.clone()));
                 }
             }
@@ -211,7 +213,7 @@ impl App {
 
     /// Moves what lies on top, else in the focused pane.
     pub(super) fn go(&mut self, step: Move) {
-        if !self.overlays.go(step, self.lab.as_mut()) {
+        if !self.overlays.go(step, &mut self.panels) {
             self.panes.on_action(self.panes.focus(), PaneAction::Go(step));
         }
     }

@@ -1,4 +1,5 @@
-//! The lab: what it tells, what is asked of it, and going to another node of it.
+//! The lab: what it tells, what is asked of it, and going to another node of it or of a
+//! fleet.
 
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ impl App {
     /// Takes in the lab's newest state.
     pub(super) fn take_lab(&mut self, view: Arc<LabView>) {
         let at = self.node.at;
-        let panel = self.lab.get_or_insert_with(|| LabPanel::new(Arc::clone(&view), at));
+        let panel = self.panels.lab.get_or_insert_with(|| LabPanel::new(Arc::clone(&view), at));
         if let Some(said) = panel.on_view(view, at) {
             self.say(if said.done { Tone::Good } else { Tone::Bad }, said.text);
         }
@@ -32,20 +33,24 @@ impl App {
         self.overlays.forget_answers();
         self.overlays.retain(|o| !matches!(o, Overlay::Why(_) | Overlay::Confirm(_) | Overlay::Palette(_)));
         self.commands.forget();
-        self.filter_anew();
+        // Of a node that the console comes back to, more is known than this.
+        self.recall_all();
         self.refresh();
+        if let Some(peer) = self.history.boundary_mut().selected() {
+            self.panes.peers.select(peer);
+        }
     }
 
     /// Asks something of the lab.
     pub(super) fn ask_lab(&mut self, key: LabKey) -> Vec<Effect> {
-        let command = self.lab.as_ref().and_then(|lab| lab.command(key).ok());
+        let command = self.panels.lab.as_ref().and_then(|lab| lab.command(key).ok());
         match key {
             LabKey::Nat(_) => drop(self.overlays.pop()),
             // Who goes to another node wants to see it.
             LabKey::Show => self.overlays.clear(),
             _ => {}
         }
-        let (Some(command), Some(lab)) = (command, &self.lab) else { return Vec::new() };
+        let (Some(command), Some(lab)) = (command, &self.panels.lab) else { return Vec::new() };
         if let Some((question, name)) = lab.destroys(&command, &self.settings.keys) {
             self.put_question(question, Some(name), Effect::Lab(command));
             return Vec::new();

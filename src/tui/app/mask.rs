@@ -16,7 +16,10 @@ impl App {
         let selected = peers.selected().or(peers.hidden_selection()).map(&renamed);
         let past = self.history.leave_past();
         self.node.live = self.history.boundary_mut().live();
-        if let (Some(panel), Some(view)) = (&mut self.lab, self.history.boundary_mut().lab()) {
+        if let (Some(panel), Some(view)) = (&mut self.panels.lab, self.history.boundary_mut().lab()) {
+            panel.tell_anew(view);
+        }
+        if let (Some(panel), Some(view)) = (&mut self.panels.fleet, self.history.boundary_mut().fleet()) {
             panel.tell_anew(view);
         }
         if on {
@@ -35,7 +38,7 @@ impl App {
         }
         self.filter_line.close();
         self.overlays.forget_answers();
-        self.overlays.retain(|o| matches!(o, Overlay::Lab | Overlay::Drills));
+        self.overlays.retain(|o| matches!(o, Overlay::Lab | Overlay::Drills | Overlay::Fleet));
         self.commands.rename(&renamed);
         self.recall_all();
         // Rows of before would be taken for peers that have left.

@@ -6,6 +6,7 @@ mod actions;
 mod ask;
 mod clipboard;
 mod filter_line;
+mod fleet;
 mod lab;
 mod mask;
 mod moment;
@@ -32,7 +33,7 @@ use super::lists::Shown;
 use super::logs::LogSource;
 use super::message::{Effect, Gone, Input};
 use super::overlays::lab::LabPanel;
-use super::overlays::{Overlay, Overlays, WhyView};
+use super::overlays::{Overlay, Overlays, Panels, WhyView};
 use super::pane::Pane;
 use super::panes::Panes;
 use super::theme::Theme;
@@ -58,8 +59,8 @@ pub(crate) struct App {
     filter_line: FilterLine,
     /// Commands under way and what came of the last.
     commands: Commands,
-    /// The lab that the node is in, if it is in one of ours.
-    lab: Option<LabPanel>,
+    /// What of them is there whether it is open or not: the lab, the fleet.
+    panels: Panels,
     /// Threads that panicked.
     faults: Vec<String>,
     /// Events that never reached us.
@@ -95,7 +96,7 @@ impl App {
             overlays: Overlays::default(),
             filter_line: FilterLine::default(),
             commands: Commands::default(),
-            lab: None,
+            panels: Panels::default(),
             faults: Vec::new(),
             events_dropped: 0,
             closed_by: None,
@@ -111,6 +112,11 @@ impl App {
     pub(crate) fn update(&mut self, input: Input, at: Duration) -> Vec<Effect> {
         self.node.at = self.node.at.max(at);
         let now = self.node_now();
+        if matches!(input, Input::Switched(_)) {
+            self.history
+                .boundary_mut()
+                .note_selected(self.panes.peers.selected().or(self.panes.peers.hidden_selection()));
+        }
         let input = self.history.boundary_mut().admit(input, now);
         let effects = self.take_in(input);
         effects.into_iter().map(|effect| self.history.boundary().release(effect)).collect()
@@ -119,7 +125,7 @@ impl App {
     /// Takes in how the last frame lay on the screen.
     pub(crate) fn on_drawn(&mut self, layout: Layout) {
         self.panes.on_drawn(&layout.panes);
-        self.overlays.on_drawn(&layout.overlays, self.lab.as_mut());
+        self.overlays.on_drawn(&layout.overlays, &mut self.panels);
         self.layout = layout;
     }
 
@@ -157,6 +163,12 @@ impl App {
             Input::Snapped(snapped) => self.snapped(snapped),
             Input::Lines(lines, _) => self.panes.logs.take(lines),
             Input::Lab(view) => self.take_lab(view),
+            Input::Fleet(view) => self.take_fleet(view),
+            Input::FleetBusy => self.say(Tone::Warn, "the fleet is busy, nothing was asked".to_owned()),
+            Input::LogAnew(lines) => {
+                self.panes.logs.clear();
+                self.panes.logs.take(lines);
+            }
             Input::LabBusy => self.say(Tone::Warn, "the lab is busy, nothing was done".to_owned()),
             Input::Switched(snapshot) => self.switch(snapshot),
             Input::Fault(text) => {
@@ -289,7 +301,12 @@ impl App {
 
     /// The lab that the node is in, if it is in one of ours.
     pub(crate) fn lab(&self) -> Option<&LabPanel> {
-        self.lab.as_ref()
+        self.panels.lab.as_ref()
+    }
+
+    /// The lab and the fleet.
+    pub(crate) fn panels(&self) -> &Panels {
+        &self.panels
     }
 
     /// Threads that panicked.

@@ -49,11 +49,16 @@ impl App {
 
     /// A click chooses; one on what is chosen in the palette does it.
     fn choose_row(&mut self, row: usize) -> Vec<Effect> {
-        match (self.overlays.top_mut(), &mut self.lab) {
+        match (self.overlays.top_mut(), &mut self.panels.lab) {
             (Some(Overlay::Palette(palette)), _) if palette.row() == row => return self.do_chosen(),
             (Some(Overlay::Palette(palette)), _) => palette.choose(row),
             (Some(Overlay::Lab), Some(lab)) => lab.choose(row),
             (Some(Overlay::Drills), Some(lab)) => lab.choose_drill(row),
+            (Some(Overlay::Fleet), _) => {
+                if let Some(fleet) = &mut self.panels.fleet {
+                    fleet.choose(row);
+                }
+            }
             _ => {}
         }
         Vec::new()

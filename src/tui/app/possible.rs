@@ -7,6 +7,7 @@ use crate::tui::draw::Possible;
 use crate::tui::fmt;
 use crate::tui::lists::Stamped as _;
 use crate::tui::overlays::Overlay;
+use crate::tui::overlays::fleet::FleetPanel;
 use crate::tui::overlays::lab::LabPanel;
 use crate::tui::pane::Pane;
 use crate::tui::panes::Filtered;
@@ -57,6 +58,8 @@ impl Possible for Here<'_> {
             }
             Action::Node(NodeCommand::Failover) => or(relayed(), &Reason::NoRelayInUse),
             Action::OpenLab => app.lab_here("this needs").map(|_| ()),
+            Action::OpenFleet => app.fleet_here().map(|_| ()),
+            Action::Fleet(key) => app.fleet_here()?.possible(key),
             Action::OpenDrills => app.lab_here("drills need").map(|_| ()),
             Action::Lab(key) => app.lab_here("this needs")?.command(key).map(|_| ()),
             Action::ChooseNat => app.lab_here("this needs")?.command(LabKey::Nat(NatType::None)).map(|_| ()),
@@ -156,9 +159,18 @@ impl App {
 
     /// The console's lab, or how to get one.
     fn lab_here(&self, for_what: &str) -> Result<&LabPanel, String> {
-        self.lab
+        self.panels
+            .lab
             .as_ref()
             .ok_or_else(|| format!("{for_what} a lab: punchdeck lab starts one, with a console on it"))
+    }
+
+    /// The fleet that the console looks at, or how to get one.
+    fn fleet_here(&self) -> Result<&FleetPanel, String> {
+        self.panels.fleet.as_ref().ok_or_else(|| {
+            "this needs a fleet: punchdeck attach --fleet FILE looks at one, and punchdeck lab is one"
+                .to_owned()
+        })
     }
 
     /// Whether the moment of the chosen event can be gone to.

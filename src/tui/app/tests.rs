@@ -18,6 +18,7 @@ use crate::tui::panes::Filtered;
 use crate::tui::panes::component::Filterable as _;
 use crate::tui::theme::GlyphChoice;
 
+mod fleet;
 mod mouse;
 mod palette;
 mod tables;
@@ -794,7 +795,7 @@ fn another_node_brings_its_own_state_and_leaves_the_console_as_it_was() {
     assert!(b.app.shown().peers.is_empty() && b.app.node.gone.is_none());
     assert_eq!(b.app.panes.events.log().count(), 0, "those were events of the other node");
     assert!(b.app.commands.running().is_empty());
-    assert!(b.app.panes.zoom && b.app.lab.is_some());
+    assert!(b.app.panes.zoom && b.app.panels.lab.is_some());
     assert_eq!(b.app.panes.peers.sort(), sort);
     assert!(b.app.stale().is_none());
     assert!(b.app.node_now() >= demo::NOW);

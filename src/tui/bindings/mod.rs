@@ -38,6 +38,10 @@ pub(crate) enum Scope {
     Nat,
     /// The drills.
     Drills,
+    /// The fleet.
+    Fleet,
+    /// Two nodes of the fleet beside each other.
+    Compared,
     /// The palette.
     Palette,
     /// The help.
@@ -69,6 +73,8 @@ impl Scope {
             Self::Lab => "Lab",
             Self::Nat => "Lab, choice of a NAT",
             Self::Drills => "Drills",
+            Self::Fleet => "Fleet",
+            Self::Compared => "Fleet, two nodes compared",
             Self::Confirm => "Questions",
             Self::Name => "Questions that want a name",
             Self::Prompt => "Filter line",
@@ -90,6 +96,8 @@ impl Scope {
             Self::Lab => "in the lab",
             Self::Nat => "in the choice of a NAT",
             Self::Drills => "in the drills",
+            Self::Fleet => "in the fleet",
+            Self::Compared => "in a comparison",
             Self::Confirm => "in a question",
             Self::Name => "where a name is wanted",
             Self::Prompt => "in the filter line",
@@ -118,6 +126,9 @@ pub(crate) enum Action {
     Lab(LabKey),
     OpenLab,
     OpenDrills,
+    OpenFleet,
+    /// Looks at the fleet otherwise, or asks something of it.
+    Fleet(FleetKey),
     ChooseNat,
     Why,
     /// To the first moment that shows the chosen event.
@@ -203,6 +214,25 @@ pub(crate) enum LabKey {
     /// Start the chosen drill.
     Start,
     CallOff,
+}
+
+/// What a key does in the fleet; what it is done to is the chosen node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum FleetKey {
+    /// To the console of the chosen node.
+    Show,
+    /// To that of the node before.
+    Back,
+    /// Holds two nodes beside each other.
+    Compare,
+    /// From the nodes to the matrix, and back.
+    Turn,
+    /// From the worst first to the order of names, and back.
+    Order,
+    /// A column to the left.
+    Left,
+    /// A column to the right.
+    Right,
 }
 
 /// A way through the moments that are kept.

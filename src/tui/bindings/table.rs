@@ -5,14 +5,16 @@
 
 use tui_input::InputRequest as Edit;
 
-use super::{Action, Binding, Danger, LabKey, NodeCommand, Scope, Step};
+use super::{Action, Binding, Danger, FleetKey, LabKey, NodeCommand, Scope, Step};
 use crate::model::NatType;
 
 const PEER: &[Scope] = &[Scope::Main, Scope::Why];
 const MAIN: &[Scope] = &[Scope::Main];
-const SCROLL: &[Scope] = &[Scope::Main, Scope::Why, Scope::Lab, Scope::Drills, Scope::Help];
+const SCROLL: &[Scope] =
+    &[Scope::Main, Scope::Why, Scope::Lab, Scope::Drills, Scope::Fleet, Scope::Compared, Scope::Help];
 const LAB: &[Scope] = &[Scope::Lab];
 const NAT: &[Scope] = &[Scope::Nat];
+const FLEET: &[Scope] = &[Scope::Fleet];
 const DRILLS: &[Scope] = &[Scope::Drills];
 const NAME: &[Scope] = &[Scope::Name];
 const PALETTE: &[Scope] = &[Scope::Palette];
@@ -25,6 +27,8 @@ const EVERYWHERE: &[Scope] = &[
     Scope::Lab,
     Scope::Nat,
     Scope::Drills,
+    Scope::Fleet,
+    Scope::Compared,
     Scope::Palette,
     Scope::Help,
     Scope::Search,
@@ -32,7 +36,7 @@ const EVERYWHERE: &[Scope] = &[
     Scope::Name,
     Scope::Prompt,
 ];
-const OVERVIEWS: &[Scope] = &[Scope::Main, Scope::Why, Scope::Lab, Scope::Drills];
+const OVERVIEWS: &[Scope] = &[Scope::Main, Scope::Why, Scope::Lab, Scope::Drills, Scope::Fleet];
 
 macro_rules! table {
     ($($name:literal: $action:expr, $keys:literal, $scopes:expr, $label:literal, $danger:ident,
@@ -88,6 +92,10 @@ pub(crate) static BINDINGS: &[Binding] = table! {
         "the lab: cut and heal, kill and start, change a NAT, go to another node";
     "drills": Action::OpenDrills, "d", MAIN, "drills", None,
         "the drills: run one on a fleet of its own, and see its verdict (in the lab)";
+    "fleet": Action::OpenFleet, "F", MAIN, "fleet", None,
+        "the fleet: how each node is, what each says of its links, where two ends disagree";
+    "fleet-back": Action::Fleet(FleetKey::Back), "backspace", &[Scope::Main, Scope::Fleet], "", None,
+        "back to the node of the fleet that the console was on before";
     "sort": Action::Sort, "o", MAIN, "sort", None,
         "sort the focused table by its next column";
     "next-span": Action::NextSpan, "o", &[Scope::Kpi], "span", None, "show the next span of time";
@@ -128,6 +136,17 @@ pub(crate) static BINDINGS: &[Binding] = table! {
         "port-restricted cone";
     "nat-symmetric": Action::Lab(LabKey::Nat(NatType::Symmetric)), "s", NAT, "symmetric", Traffic,
         "symmetric";
+    "fleet-show": Action::Fleet(FleetKey::Show), "enter", FLEET, "go there", None,
+        "put the console on the chosen node; what was seen of the others is kept";
+    "fleet-turn": Action::Fleet(FleetKey::Turn), "tab", FLEET, "matrix", None,
+        "from the nodes to the matrix of their links, and back";
+    "fleet-compare": Action::Fleet(FleetKey::Compare), "D", FLEET, "compare", None,
+        "compare two nodes: once on the one, once on the other";
+    "fleet-order": Action::Fleet(FleetKey::Order), "o", FLEET, "order", None,
+        "the worst first, or by name";
+    "fleet-left": Action::Fleet(FleetKey::Left), "left h", FLEET, "", None, "one column of the matrix left";
+    "fleet-right": Action::Fleet(FleetKey::Right), "right l", FLEET, "", None,
+        "one column of the matrix right";
     "drill-start": Action::Lab(LabKey::Start), "enter", DRILLS, "start", Traffic,
         "start the chosen drill on a fleet of its own; one that kills wants its name typed";
     "drill-call-off": Action::Lab(LabKey::CallOff), "a", DRILLS, "call off", Traffic,
@@ -152,6 +171,8 @@ pub(crate) static BINDINGS: &[Binding] = table! {
     "close-help": Action::Close, "esc ? q", &[Scope::Help], "close", None, "back to where you were";
     "close-lab": Action::Close, "esc q", &[Scope::Lab, Scope::Nat, Scope::Drills], "close", None,
         "back to where you were";
+    "close-fleet": Action::Close, "esc q F", FLEET, "close", None, "back to where you were";
+    "close-compared": Action::Close, "esc q", &[Scope::Compared], "close", None, "back to the fleet";
     "yes": Action::Yes, "y Y", &[Scope::Confirm], "yes, do it", None, "do what is asked";
     "no": Action::No, "n N esc q", &[Scope::Confirm], "no", None, "do nothing";
     "filter-keep": Action::FilterKeep, "enter", &[Scope::Prompt], "keep the filter", None,

@@ -7,9 +7,11 @@ use std::sync::Arc;
 
 use super::bundle::{About, Bundle, FORMAT, Holds};
 use super::mask::Mask;
+use super::others::{Other, Others};
 use super::record::Record;
 use crate::model::{Command, LogLevel, LogLine, PeerId, Snapshot, Stamp, clean};
 use crate::tui::entry::{Entry, LogLines, Timeline};
+use crate::tui::fleet::FleetView;
 use crate::tui::lab::LabView;
 use crate::tui::message::{Effect, Gone, Input};
 
@@ -24,7 +26,12 @@ pub(crate) struct RecordingBoundary {
     entries: Timeline,
     lines: LogLines,
     lab: Option<Arc<LabView>>,
+    fleet: Option<Arc<FleetView>>,
     about: Option<About>,
+    /// The peer that is selected, as far as somebody said so.
+    selected: Option<PeerId>,
+    /// Nodes that the console was on before.
+    others: Others,
 }
 
 impl RecordingBoundary {
@@ -40,7 +47,10 @@ impl RecordingBoundary {
             entries: Timeline::default(),
             lines: LogLines::default(),
             lab: None,
+            fleet: None,
             about: None,
+            selected: None,
+            others: Others::default(),
         }
     }
 
@@ -55,7 +65,10 @@ impl RecordingBoundary {
             entries: Timeline::default().with(bundle.entries),
             lines: LogLines::default().with(bundle.lines),
             lab: bundle.lab,
+            fleet: None,
             about: Some(bundle.about),
+            selected: None,
+            others: Others::default(),
         })
     }
 
@@ -66,7 +79,7 @@ impl RecordingBoundary {
             Input::Snapshot(snapshot) => Input::Snapshot(self.take(snapshot)),
             Input::NodeBack(snapshot) => Input::NodeBack(self.take(snapshot)),
             Input::Switched(snapshot) => {
-                (self.record, self.entries) = (Record::default(), Timeline::default());
+                self.go_to(snapshot.node.peer_id);
                 Input::Switched(self.take(snapshot))
             }
             Input::Event(event) => {
@@ -108,6 +121,17 @@ impl RecordingBoundary {
                 }
                 Input::Lines(lines, dropped)
             }
+            Input::LogAnew(lines) => {
+                self.lines = LogLines::default().with(lines.clone());
+                Input::LogAnew(self.lines())
+            }
+            Input::Fleet(view) => {
+                self.fleet = Some(Arc::clone(&view));
+                Input::Fleet(match &mut self.mask {
+                    Some(mask) => mask.fleet(&view),
+                    None => view,
+                })
+            }
             Input::Lab(view) => {
                 self.lab = Some(Arc::clone(&view));
                 Input::Lab(match &mut self.mask {
@@ -128,9 +152,42 @@ impl RecordingBoundary {
             | Input::NodeGone(Gone::Stopped)
             | Input::Snapped(Ok(_))
             | Input::LabBusy
+            | Input::FleetBusy
             | Input::SuspendRefused
             | Input::Tick) => same,
         }
+    }
+
+    /// The console goes to a node: to one that it was on before it comes back.
+    fn go_to(&mut self, id: PeerId) {
+        let (record, entries) = (std::mem::take(&mut self.record), std::mem::take(&mut self.entries));
+        let selected = self.selected.take();
+        let left = self.live.node.peer_id;
+        // The same one was started anew: what was is no past of this run.
+        if left == id {
+            return;
+        }
+        self.others.leave(Other { id: left, record, entries, selected });
+        if let Some(other) = self.others.return_to(id) {
+            (self.record, self.entries, self.selected) = (other.record, other.entries, other.selected);
+        }
+    }
+
+    /// Notes which peer is selected, as it is shown.
+    pub(crate) fn note_selected(&mut self, selected: Option<PeerId>) {
+        self.selected = match &self.mask {
+            Some(mask) => selected.map(|id| mask.real_id(id)),
+            None => selected,
+        };
+    }
+
+    /// Which peer was selected when the node was left, as it is shown.
+    pub(crate) fn selected(&mut self) -> Option<PeerId> {
+        let selected = self.selected?;
+        Some(match &mut self.mask {
+            Some(mask) => mask.id(selected),
+            None => selected,
+        })
     }
 
     fn record_entry(&mut self, entry: Entry) {
@@ -163,6 +220,7 @@ impl RecordingBoundary {
         match (&self.mask, effect) {
             (Some(mask), Effect::Send(command)) => Effect::Send(mask.real_command(command)),
             (Some(mask), Effect::Lab(command)) => Effect::Lab(mask.lab_command(command)),
+            (Some(mask), Effect::Fleet(command)) => Effect::Fleet(mask.fleet_command(command)),
             (_, effect) => effect,
         }
     }
@@ -242,6 +300,15 @@ impl RecordingBoundary {
         let view = self.lab.clone()?;
         Some(match &mut self.mask {
             Some(mask) => mask.lab(&view),
+            None => view,
+        })
+    }
+
+    /// The fleet, as it may be seen.
+    pub(crate) fn fleet(&mut self) -> Option<Arc<FleetView>> {
+        let view = self.fleet.clone()?;
+        Some(match &mut self.mask {
+            Some(mask) => mask.fleet(&view),
             None => view,
         })
     }

@@ -8,6 +8,7 @@
 //! unspecified addresses identify nobody and stay. Times, counts, versions, NAT
 //! types and the regions of a lab stay too.
 
+mod fleet;
 mod parts;
 mod text;
 
@@ -46,6 +47,8 @@ pub(crate) struct Mask {
     owners: HashMap<String, PeerId>,
     /// The names that one stands for, the oldest first, with their first words.
     met: HashMap<String, VecDeque<(String, String)>>,
+    /// What the nodes of a fleet are called, and what their operator calls them.
+    members: Vec<(String, String)>,
     /// Rows that were masked, so that only changed ones are masked again.
     rows: BTreeMap<PeerId, (Arc<PeerRow>, Arc<PeerRow>)>,
     /// The peers that were masked last, with what came of it.
@@ -69,6 +72,7 @@ impl Mask {
             real_names: HashMap::new(),
             owners: HashMap::new(),
             met: HashMap::new(),
+            members: Vec::new(),
             rows: BTreeMap::new(),
             last: None,
         }

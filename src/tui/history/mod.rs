@@ -6,6 +6,7 @@ mod boundary;
 mod bundle;
 mod mask;
 mod moments;
+mod others;
 mod record;
 
 pub(crate) use boundary::RecordingBoundary;

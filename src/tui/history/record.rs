@@ -193,6 +193,11 @@ impl Record {
         self.bytes > 4 * BYTES_MAX || self.kept.len() > MOMENTS_MAX
     }
 
+    /// What all of them take, by our own reckoning.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// How many moments are kept.
     pub(crate) fn len(&self) -> usize {
         self.kept.len()

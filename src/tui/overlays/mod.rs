@@ -1,5 +1,6 @@
 //! What lies over the panes, the last on top: each a component as a pane is.
 
+pub(crate) mod fleet;
 mod help;
 pub(crate) mod lab;
 mod palette;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
+use self::fleet::FleetPanel;
 use self::lab::LabPanel;
 use self::why::Asked;
 use super::bindings::Scope;
@@ -40,6 +42,10 @@ pub(crate) enum Overlay {
     Nat(String),
     /// The drills.
     Drills,
+    /// The fleet.
+    Fleet,
+    /// Two nodes of the fleet beside each other.
+    Compared,
     /// A question before something that cannot simply be taken back.
     Confirm(Question),
 }
@@ -54,6 +60,8 @@ impl Overlay {
             Self::Lab => Scope::Lab,
             Self::Nat(_) => Scope::Nat,
             Self::Drills => Scope::Drills,
+            Self::Fleet => Scope::Fleet,
+            Self::Compared => Scope::Compared,
             Self::Confirm(question) => question.scope(),
         }
     }
@@ -71,21 +79,33 @@ impl Overlay {
     fn draw(
         &self,
         pen: &Pen<'_>,
-        (asked, lab): (Option<&Asked>, Option<&LabPanel>),
+        (asked, panels): (Option<&Asked>, &Panels),
         body: Rect,
         buf: &mut Buffer,
     ) -> Drawn {
-        match (self, lab) {
-            (Self::Help(help), _) => help.draw(pen, body, buf),
-            (Self::Palette(palette), _) => palette.draw(pen, body, buf),
-            (Self::Why(view), _) => view.draw(pen, asked, body, buf),
-            (Self::Lab, Some(lab)) => lab.draw(pen, body, buf),
-            (Self::Nat(host), Some(lab)) => lab.draw_nats(pen, host, body, buf),
-            (Self::Drills, Some(lab)) => lab.draw_drills(pen, body, buf),
-            (Self::Confirm(question), _) => question.draw(pen, body, buf),
-            (Self::Lab | Self::Nat(_) | Self::Drills, None) => Drawn::default(),
-        }
+        let Panels { lab, fleet } = panels;
+        let drawn = match self {
+            Self::Help(help) => Some(help.draw(pen, body, buf)),
+            Self::Palette(palette) => Some(palette.draw(pen, body, buf)),
+            Self::Why(view) => Some(view.draw(pen, asked, body, buf)),
+            Self::Lab => lab.as_ref().map(|lab| lab.draw(pen, body, buf)),
+            Self::Nat(host) => lab.as_ref().map(|lab| lab.draw_nats(pen, host, body, buf)),
+            Self::Drills => lab.as_ref().map(|lab| lab.draw_drills(pen, body, buf)),
+            Self::Fleet => fleet.as_ref().map(|fleet| fleet.draw(pen, body, buf)),
+            Self::Compared => fleet.as_ref().map(|fleet| fleet.draw_compared(pen, body, buf)),
+            Self::Confirm(question) => Some(question.draw(pen, body, buf)),
+        };
+        drawn.unwrap_or_default()
     }
+}
+
+/// What overlays show that is there whether they are open or not.
+#[derive(Debug, Default)]
+pub(crate) struct Panels {
+    /// The lab that the node is in, if it is in one of ours.
+    pub(crate) lab: Option<LabPanel>,
+    /// The fleet that the node is one of, if it is looked at.
+    pub(crate) fleet: Option<FleetPanel>,
 }
 
 /// All of them.
@@ -151,48 +171,42 @@ impl Overlays {
     }
 
     /// Moves or scrolls what lies on top. Says whether something does.
-    pub(crate) fn go(&mut self, step: Move, lab: Option<&mut LabPanel>) -> bool {
-        match (self.stack.last_mut(), lab) {
-            (None, _) => return false,
-            (Some(Overlay::Help(help)), _) => help.go(step),
-            (Some(Overlay::Why(view)), _) => view.go(step),
-            (Some(Overlay::Palette(palette)), _) => palette.go(step),
-            (Some(Overlay::Lab), Some(lab)) => lab.go(step),
-            (Some(Overlay::Drills), Some(lab)) => lab.go_drills(step),
-            (Some(_), _) => {}
+    pub(crate) fn go(&mut self, step: Move, panels: &mut Panels) -> bool {
+        let Some(overlay) = self.stack.last_mut() else { return false };
+        match (overlay, &mut panels.lab, &mut panels.fleet) {
+            (Overlay::Help(help), ..) => help.go(step),
+            (Overlay::Why(view), ..) => view.go(step),
+            (Overlay::Palette(palette), ..) => palette.go(step),
+            (Overlay::Lab, Some(lab), _) => lab.go(step),
+            (Overlay::Drills, Some(lab), _) => lab.go_drills(step),
+            (Overlay::Fleet, _, Some(fleet)) => fleet.go(step),
+            (Overlay::Compared, _, Some(fleet)) => fleet.go_compared(step),
+            _ => {}
         }
         true
     }
 
     /// Draws all of them, from the lowest.
-    pub(crate) fn draw(
-        &self,
-        pen: &Pen<'_>,
-        lab: Option<&LabPanel>,
-        body: Rect,
-        buf: &mut Buffer,
-    ) -> Vec<Drawn> {
+    pub(crate) fn draw(&self, pen: &Pen<'_>, panels: &Panels, body: Rect, buf: &mut Buffer) -> Vec<Drawn> {
         let draw = |overlay: &Overlay| {
             // Nothing below it is clicked through it.
             pen.mark(body, Spot::Overlay);
-            overlay.draw(pen, (self.asked.as_ref(), lab), body, buf)
+            overlay.draw(pen, (self.asked.as_ref(), panels), body, buf)
         };
         self.stack.iter().map(draw).collect()
     }
 
     /// Takes in how they were drawn.
-    pub(crate) fn on_drawn(&mut self, drawn: &[Drawn], mut lab: Option<&mut LabPanel>) {
+    pub(crate) fn on_drawn(&mut self, drawn: &[Drawn], panels: &mut Panels) {
         for (overlay, drawn) in self.stack.iter_mut().zip(drawn) {
-            match overlay {
-                Overlay::Help(help) => help.on_drawn(*drawn),
-                Overlay::Palette(palette) => palette.on_drawn(*drawn),
-                Overlay::Why(view) => view.on_drawn(*drawn),
-                Overlay::Lab => {
-                    if let Some(lab) = &mut lab {
-                        lab.on_drawn(*drawn);
-                    }
-                }
-                Overlay::Nat(_) | Overlay::Drills | Overlay::Confirm(_) => {}
+            match (overlay, &mut panels.lab, &mut panels.fleet) {
+                (Overlay::Help(help), ..) => help.on_drawn(*drawn),
+                (Overlay::Palette(palette), ..) => palette.on_drawn(*drawn),
+                (Overlay::Why(view), ..) => view.on_drawn(*drawn),
+                (Overlay::Lab, Some(lab), _) => lab.on_drawn(*drawn),
+                (Overlay::Fleet, _, Some(fleet)) => fleet.on_drawn(*drawn),
+                (Overlay::Compared, _, Some(fleet)) => fleet.on_compared_drawn(*drawn),
+                _ => {}
             }
         }
     }

@@ -1,14 +1,15 @@
-//! Where things come from: signals, the ends of a feed, the lab.
+//! Where things come from: signals, the ends of a feed, the lab, the fleet.
 
 use std::io;
 use std::sync::Arc;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::{broadcast, mpsc, watch};
 
 use crate::model::LogLine;
 use crate::node::feed::{Feed, LogLines, NumberedLine, Presence};
+use crate::tui::fleet::{Fleet, FleetView};
 use crate::tui::lab::{Lab, LabView};
 
 /// The signals that the console answers.
@@ -122,16 +123,26 @@ pub(super) async fn lines_of(log: &mut Option<NodeLines>) -> (Vec<LogLine>, u64)
     }
 }
 
-/// What comes from the lab.
-pub(super) enum News {
-    View(Arc<LabView>),
+/// What comes from the lab or the fleet.
+pub(super) enum News<V> {
+    View(Arc<V>),
     Feed(Feed),
     End,
 }
 
 /// The next thing that the lab says; never anything without one.
-pub(super) async fn news_of(lab: &mut Option<Lab>) -> News {
+pub(super) async fn news_of(lab: &mut Option<Lab>) -> News<LabView> {
     let Some(Lab { view, feeds, .. }) = lab else { return std::future::pending().await };
+    news(view, feeds).await
+}
+
+/// The next thing that is told of the fleet; never anything without one.
+pub(super) async fn news_of_fleet(fleet: &mut Option<Fleet>) -> News<FleetView> {
+    let Some(Fleet { view, feeds, .. }) = fleet else { return std::future::pending().await };
+    news(view, feeds).await
+}
+
+async fn news<V>(view: &mut watch::Receiver<Arc<V>>, feeds: &mut mpsc::Receiver<Feed>) -> News<V> {
     tokio::select! {
         Some(feed) = feeds.recv() => News::Feed(feed),
         changed = view.changed() => match changed {

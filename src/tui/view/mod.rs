@@ -127,7 +127,7 @@ fn draw_console(app: &App, pen: &Pen<'_>, area: Rect, buf: &mut Buffer) -> Layou
     let layout = Layout { regions: Vec::new(), panes: drawn, overlays: Vec::new() };
     footer::draw(app, pen, parts.footer, buf);
     let body = Rect { y: area.y + 1, height: area.height - 3, ..area };
-    let overlays = app.overlays().draw(pen, app.lab(), body, buf);
+    let overlays = app.overlays().draw(pen, app.panels(), body, buf);
     if let Some(left) = live.changes_in.get() {
         pen.changes_within(left);
     }

@@ -19,12 +19,14 @@ use crate::model::{
 };
 use crate::tui::bindings::Keymap;
 use crate::tui::demo;
+use crate::tui::fleet::FleetView;
 use crate::tui::fmt;
 use crate::tui::lab::{DrillInfo, DrillStage, DrillView, LabView};
 use crate::tui::logs::LogSource;
 use crate::tui::message::{Effect, Gone, Input};
 use crate::tui::theme::{GlyphChoice, Theme};
 
+mod fleet;
 mod said;
 mod states;
 
@@ -71,6 +73,7 @@ impl Shot {
         for c in keys.chars() {
             let code = match c {
                 '\n' => KeyCode::Enter,
+                '\t' => KeyCode::Tab,
                 c => KeyCode::Char(c),
             };
             for effect in self.input(Input::Key(KeyEvent::new(code, KeyModifiers::NONE))) {
@@ -676,6 +679,7 @@ fn secrets() -> Vec<String> {
         all.extend([node.peer_id.short(), node.name]);
     }
     all.push(snapshot.node.name.clone());
+    all.extend(["fra ", "nyc", "sgp", "host ber"].map(str::to_owned));
     all
 }
 
@@ -683,6 +687,10 @@ fn secrets() -> Vec<String> {
 fn masked(size: (u16, u16)) -> Shot {
     let mut shot = Shot::busy(size);
     shot.input(Input::Lab(Arc::new(LabView { drill: Some(demo::drill()), ..demo::lab() })));
+    shot.input(Input::Fleet(Arc::new(FleetView {
+        compared: Some(Arc::new(demo::compared())),
+        ..demo::fleet()
+    })));
     let told = "vps-nyc=198.18.0.27:9000/1b88f042 (HOME-BER), \"lab-3\"@198.18.0.5";
     shot.input(Input::Fault(format!("gossip panicked: {told}")));
     let line = |text: &str| crate::model::LogLine {
@@ -725,7 +733,7 @@ fn a_masked_console_shows_nobody_in_any_pane_or_overlay() {
         for pane in '1'..='8' {
             looks_away(&masked(size).keys(&format!("{pane}z")), &format!("pane {pane}"));
         }
-        for keys in ["?", "jx", "l", "d", ":peer", "jjj\n", "7k", " ", "/vp"] {
+        for keys in ["?", "jx", "l", "d", ":peer", "jjj\n", "7k", " ", "/vp", "F", "F\t"] {
             looks_away(&masked(size).keys(keys), keys);
         }
         let mut shot = masked(size).keys("jjj\n");

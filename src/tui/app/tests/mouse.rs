@@ -206,14 +206,14 @@ fn rows_of_the_lab_and_of_the_drills_are_chosen_by_a_click() {
     let mut s = Screen::new(in_lab(), LARGE);
     s.keys("l");
     s.click("port-1");
-    assert_eq!(s.app().lab.as_ref().map(LabPanel::row), Some(3));
+    assert_eq!(s.app().panels.lab.as_ref().map(LabPanel::row), Some(3));
     s.click("east ─ south");
-    assert_eq!(s.app().lab.as_ref().map(LabPanel::row), Some(6));
+    assert_eq!(s.app().panels.lab.as_ref().map(LabPanel::row), Some(6));
     s.keys("d");
     s.click("chaos_partition");
-    assert_eq!(s.app().lab.as_ref().map(LabPanel::drill), Some(1));
+    assert_eq!(s.app().panels.lab.as_ref().map(LabPanel::drill), Some(1));
     s.wheel("chaos_partition", MouseEventKind::ScrollUp);
-    assert_eq!(s.app().lab.as_ref().map(LabPanel::drill), Some(0));
+    assert_eq!(s.app().panels.lab.as_ref().map(LabPanel::drill), Some(0));
 }
 
 #[test]
