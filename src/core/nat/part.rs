@@ -437,7 +437,9 @@ impl Nat {
     ) {
         let family = Family::of(seen.ip());
         let ours = self.outside.get(&family) == Some(&seen.ip());
-        let known = |(of, probe): &(Family, NatProbe)| *of == family && probe.view().measured.is_some();
+        // One that gives each destination a port of its own is not doubted yet: where it
+        // becomes another one, the look that follows anyway finds no dial-backs left.
+        let known = |(of, probe): &(Family, NatProbe)| *of == family && probe.has_one_mapping();
         let Some(at) = self.probes.iter().position(known).filter(|_| ours) else { return };
         let elsewhere = before.is_some_and(|before| before.ip() == seen.ip() && before.port() != seen.port());
         let contradicts = if self.probes[at].1.has_one_mapping() {
