@@ -102,16 +102,15 @@ impl Engine {
         }
         let addr = crate::model::plain_addr(addr);
         if let Some(info) = self.links.on_observed(&peer, addr) {
-            self.seen_at((peer, addr), &info, true, now);
+            self.seen_at(peer, addr, &info, now);
             self.upgrades_sooner(now);
         }
     }
 
-    /// A peer told us our address as it sees it, over this connection; `moved`: not for the
-    /// first time.
-    fn seen_at(&mut self, (peer, addr): (PeerId, SocketAddr), info: &ConnInfo, moved: bool, now: Now) {
+    /// A peer told us our address as it sees it, over this connection.
+    fn seen_at(&mut self, peer: PeerId, addr: SocketAddr, info: &ConnInfo, now: Now) {
         let (by, chosen) = (info.remote.ip(), info.outbound);
-        self.tell_nat(nat::Input::Seen { peer, addr, by, chosen, moved }, now);
+        self.tell_nat(nat::Input::Seen { peer, addr, by, chosen }, now);
     }
 
     pub(super) fn links_timeout(&mut self, now: Now) {
@@ -210,7 +209,7 @@ impl Engine {
         self.tell_attempts(attempts::Input::Linked(peer), now);
         // What a relay shows of us is the relay's.
         if let Some(observed) = observed.filter(|_| info.path.is_straight()) {
-            self.seen_at((peer, observed), &info, false, now);
+            self.seen_at(peer, observed, &info, now);
         }
         self.gossip_link_up(peer, now);
         self.tell_nat(nat::Input::LinkUp(peer), now);
@@ -225,7 +224,7 @@ impl Engine {
         };
         self.tell_nat(nat::Input::LinkMoved(peer), now);
         match observed.filter(|_| info.path.is_straight()) {
-            Some(observed) => self.seen_at((peer, observed), &info, false, now),
+            Some(observed) => self.seen_at(peer, observed, &info, now),
             None => self.tell_nat(nat::Input::Unseen(peer), now),
         }
         self.gossip_link_moved(peer, now);

@@ -32,7 +32,6 @@ mod claims;
 mod classify;
 pub mod datagram;
 mod lifetime;
-mod moves;
 mod order;
 mod part;
 mod probe;

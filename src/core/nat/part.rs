@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use super::claims::Claims;
 use super::datagram::Bytes;
-use super::moves::Moves;
 use super::sights::Sights;
 use super::spells::Spells;
 use super::{Family, NatAction, NatProbe, Nonce, Responder, SocketId, VantagePoint};
@@ -58,8 +57,6 @@ pub(in crate::core) enum Input {
         by: IpAddr,
         /// Whether we dialled it.
         chosen: bool,
-        /// Whether it is the connection that it saw elsewhere before: our port moved under it.
-        moved: bool,
     },
     /// This peer sees us no more.
     Unseen(PeerId),
@@ -107,7 +104,6 @@ pub(in crate::core) struct Nat {
     /// How often what peers see of us may still have us doubt what was measured.
     doubts: Bucket,
     doubts_of: BTreeMap<PeerId, Bucket>,
-    moves: Moves,
     /// What a simulation has measured.
     #[cfg(test)]
     believed: Option<NatView>,
@@ -140,7 +136,6 @@ impl Nat {
             spells: Spells::default(),
             doubts: Bucket::new(NAT_DOUBTS_PER_MINUTE, NAT_DOUBTS_PER_MINUTE / 60.0, now),
             doubts_of: BTreeMap::new(),
-            moves: Moves::default(),
             #[cfg(test)]
             believed: None,
         };
@@ -264,10 +259,10 @@ impl Nat {
             Input::Socket(socket, result) => self.on_socket(socket, &result, now, out),
             Input::Datagram(at, from, bytes) => self.on_datagram(at, from, &bytes, now, out),
             Input::Reached(peer, addr, reached) => self.claims.on_reached(peer, addr, reached, out),
-            Input::Seen { peer, addr, by, chosen, moved } => {
+            Input::Seen { peer, addr, by, chosen } => {
                 let before = self.sights.note(peer, addr, by, chosen);
                 self.compare_outside(peers);
-                self.doubt((peer, plain_addr(addr)), before, moved, now, out);
+                self.doubt((peer, plain_addr(addr)), before, now, out);
                 out.want(Wanted::Republish);
             }
             Input::Unseen(peer) => self.sights.forget(&peer),
@@ -425,32 +420,23 @@ impl Nat {
         }
     }
 
-    /// A peer sees us at a port where the NAT that was measured cannot have put us: it is
-    /// another one, or maps us anew.
+    /// A peer sees us at a port where nobody else does, though our NAT was measured to
+    /// give us one for all: it is another one, or maps us anew.
     fn doubt(
         &mut self,
         (peer, seen): (PeerId, SocketAddr),
         before: Option<SocketAddr>,
-        moved: bool,
         now: Now,
         out: &mut Outbox,
     ) {
         let family = Family::of(seen.ip());
         let ours = self.outside.get(&family) == Some(&seen.ip());
-        // One that gives each destination a port of its own is not doubted yet: where it
-        // becomes another one, the look that follows anyway finds no dial-backs left.
-        let known = |(of, probe): &(Family, NatProbe)| *of == family && probe.has_one_mapping();
-        let Some(at) = self.probes.iter().position(known).filter(|_| ours) else { return };
+        let probe = self.probes.iter().position(|(of, probe)| *of == family && probe.has_one_mapping());
+        let Some(probe) = probe.filter(|_| ours) else { return };
         let elsewhere = before.is_some_and(|before| before.ip() == seen.ip() && before.port() != seen.port());
-        let contradicts = if self.probes[at].1.has_one_mapping() {
-            self.is_seen_by_nobody_else(peer, seen).unwrap_or(elsewhere)
-        } else {
-            // Such a NAT shows another port to each, but under one connection it stays.
-            moved && elsewhere && self.moves.is_news(peer, now.mono)
-        };
+        let contradicts = self.is_seen_by_nobody_else(peer, seen).unwrap_or(elsewhere);
         if contradicts && self.may_doubt(peer, now, out) {
-            self.moves.doubted(peer, now.mono);
-            self.probes[at].1.contradicted(peer, seen, now);
+            self.probes[probe].1.contradicted(peer, seen, now);
         }
     }
 

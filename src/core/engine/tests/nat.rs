@@ -367,24 +367,6 @@ fn doubted(fleet: &mut Fleet) -> usize {
 }
 
 #[test]
-#[ignore = "the second look within seconds finds no dial-backs left"]
-fn under_one_connection_a_symmetric_nat_keeps_its_port_or_has_changed() {
-    let mut fleet = behind_a_symmetric_nat();
-    sees(&mut fleet, 1, 4242);
-    let nat = fleet.shows(0).nat.clone();
-    assert_eq!((nat.nat_type, &nat.reason), (NatType::Unknown, &Some(Reason::NatChanging)), "{nat:#?}");
-    let since = fleet.now.mono;
-    while fleet.shows(0).nat.nat_type == NatType::Unknown {
-        fleet.run(Duration::from_millis(100));
-        assert!(fleet.now.mono.since(since) < Duration::from_secs(5), "it is measured at once");
-    }
-    // The others hear from us later, and tell the same.
-    sees(&mut fleet, 2, 4243);
-    sees(&mut fleet, 3, 4244);
-    assert_eq!(doubted(&mut fleet), 1, "one change is doubted once");
-}
-
-#[test]
 fn another_port_for_each_peer_and_for_each_connection_is_what_a_symmetric_nat_does() {
     let mut fleet = behind_a_symmetric_nat();
     // A link that comes back over a connection of its own.
